@@ -1,0 +1,123 @@
+"""Numbers of a valid value in the types that its schema names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mlmodel.references import JsonSchema, resolve
+
+#: Keywords whose schemas speak of the same value as the schema that holds them.
+SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
+SAME_VALUE = ("if", "then", "else")
+
+
+class Conversion:
+    """The function from a valid value to the same value with numbers of the schema's types.
+
+    Places of the schema are visited when a value first has something there, and kept.
+    """
+
+    def __init__(self, document: JsonSchema) -> None:
+        self._document = document
+        self._places: dict[frozenset[int], _Place] = {}
+        self._root = self.place([document])
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value converted; the given one is left as it is."""
+        return _converted(value, self._root)
+
+    def place(self, schemas: Iterable[Any]) -> _Place:
+        """Return the place of which all these schemas speak."""
+        nodes: dict[int, Mapping[str, Any]] = {}
+        for schema in schemas:
+            self._collect(schema, nodes)
+        key = frozenset(nodes)
+        if key not in self._places:
+            self._places[key] = _Place(list(nodes.values()), self)
+        return self._places[key]
+
+    def _collect(self, schema: Any, nodes: dict[int, Mapping[str, Any]]) -> None:
+        if not isinstance(schema, Mapping) or id(schema) in nodes:
+            return
+        nodes[id(schema)] = schema
+        for same in _same_value(schema):
+            self._collect(same, nodes)
+        if "$ref" in schema:
+            self._collect(resolve(schema["$ref"], self._document), nodes)
+
+
+class _Place:
+    """What a set of schemas says together about the numbers in one place and below it."""
+
+    def __init__(self, nodes: list[Mapping[str, Any]], conversion: Conversion) -> None:
+        self._nodes = nodes
+        self._conversion = conversion
+        self._members: dict[str | None, _Place] = {}
+        self._items: dict[int | None, _Place] = {}
+        self._named = {name for node in nodes for name in node.get("properties", ())}
+        self._first_items = max((len(_first_items(node)) for node in nodes), default=0)
+        types = {kind for node in nodes for kind in _types(node)}
+        self.to_float = "number" in types and "integer" not in types
+        self.to_int = "integer" in types and "number" not in types
+
+    def member(self, name: str) -> _Place:
+        key = name if name in self._named else None
+        if key not in self._members:
+            self._members[key] = self._conversion.place(self._schemas_of_member(key))
+        return self._members[key]
+
+    def item(self, index: int) -> _Place:
+        key = index if index < self._first_items else None
+        if key not in self._items:
+            self._items[key] = self._conversion.place(self._schemas_of_item(key))
+        return self._items[key]
+
+    def _schemas_of_member(self, name: str | None) -> Iterator[Any]:
+        for node in self._nodes:
+            properties = node.get("properties", {})
+            yield properties[name] if name in properties else node.get("additionalProperties")
+
+    def _schemas_of_item(self, index: int | None) -> Iterator[Any]:
+        for node in self._nodes:
+            first = _first_items(node)
+            if index is None or index >= len(first):
+                yield _other_items(node)
+            else:
+                yield first[index]
+
+
+def _converted(value: Any, place: _Place) -> Any:
+    if isinstance(value, dict):
+        return {name: _converted(member, place.member(name)) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_converted(item, place.item(index)) for index, item in enumerate(value)]
+    if place.to_float and type(value) is int:
+        return float(value)
+    if place.to_int and type(value) is float and value.is_integer():
+        return int(value)
+    return value
+
+
+def _same_value(schema: Mapping[str, Any]) -> Iterator[Any]:
+    for keyword in SAME_VALUE_LISTS:
+        yield from schema.get(keyword, ())
+    for keyword in SAME_VALUE:
+        yield schema.get(keyword)
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
+
+
+def _first_items(schema: Mapping[str, Any]) -> list[Any]:
+    # Drafts before 2020-12 wrote prefixItems as a list in items.
+    items = schema.get("items")
+    first: list[Any] = schema.get("prefixItems", items if isinstance(items, list) else [])
+    return first
+
+
+def _other_items(schema: Mapping[str, Any]) -> Any:
+    items = schema.get("items")
+    return schema.get("additionalItems") if isinstance(items, list) else items

@@ -1,0 +1,98 @@
+"""A value that fits a schema, for a reader who wants to see one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlmodel.references import JsonSchema, resolve
+
+#: How deep a made-up example goes into a schema that refers to itself.
+DEPTH = 8
+
+#: JSON Schema "format": a value of it.
+FORMATS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T14:30:00Z",
+    "duration": "P3D",
+    "email": "someone@example.org",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "time": "14:30:00Z",
+    "uri": "https://example.org/",
+    "uuid": "123e4567-e89b-12d3-a456-426614174000",
+}
+
+
+def example_of(document: JsonSchema) -> Any:
+    """Return the schema's own example, or a value made from its keywords.
+
+    A made-up value may miss what the keywords say together; the caller checks it.
+    """
+    return _example(document, document, DEPTH)
+
+
+def _example(schema: JsonSchema, document: JsonSchema, depth: int) -> Any:
+    if isinstance(schema, bool) or depth == 0:
+        return None
+    given = [
+        *schema.get("examples", ()),
+        *_only(schema, "default", "const"),
+        *schema.get("enum", ()),
+    ]
+    if given:
+        return given[0]
+    if "$ref" in schema:
+        return _example(resolve(schema["$ref"], document), document, depth - 1)
+    for alternatives in _only(schema, "anyOf", "oneOf", "allOf"):
+        return _example(alternatives[0], document, depth - 1)
+    return _of_type(schema, document, depth)
+
+
+def _only(schema: Mapping[str, Any], *keywords: str) -> list[Any]:
+    return [schema[keyword] for keyword in keywords if keyword in schema]
+
+
+def _of_type(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> Any:
+    types = schema.get("type", "object" if "properties" in schema else "null")
+    kind = types if isinstance(types, str) else types[0]
+    if kind == "object":
+        return _object(schema, document, depth)
+    if kind == "array":
+        count = schema.get("minItems", 1)
+        return [_example(schema.get("items", True), document, depth - 1)] * count
+    make = _SCALARS.get(kind)
+    return make(schema) if make else None
+
+
+def _object(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> dict[str, Any]:
+    members = schema.get("properties", {})
+    return {
+        name: _example(members[name], document, depth - 1)
+        for name in schema.get("required", ())
+        if name in members
+    }
+
+
+def _number(schema: Mapping[str, Any]) -> float:
+    low: float | None = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high: float | None = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is not None and high is not None:
+        return (low + high) / 2
+    if low is not None:
+        return low + 1
+    return high - 1 if high is not None else 1.0
+
+
+def _string(schema: Mapping[str, Any]) -> str:
+    text = FORMATS.get(schema.get("format", ""), "text")
+    return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", len(text) + 1000)]
+
+
+_SCALARS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "boolean": lambda schema: True,
+    "integer": lambda schema: math.ceil(_number(schema)),
+    "number": _number,
+    "string": _string,
+}

@@ -1,0 +1,99 @@
+"""What a model is: one class with names, two schemas and a way to predict."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlmodel.errors import InvalidInput, InvalidModel
+
+#: A JSON object that fits a model's input schema.
+Row = Mapping[str, Any]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+class MLModel(ABC):
+    """A model that Modelhost can serve.
+
+    A subclass gives a ``qualified_name``, an ``input_schema`` and :meth:`predict`; the rest has
+    defaults. Each may be a class attribute, an instance attribute or a property::
+
+        class Doubler(MLModel):
+            qualified_name = "doubler"
+            input_schema = {"type": "object", "properties": {"x": {"type": "number"}},
+                            "required": ["x"], "additionalProperties": False}
+
+            def predict(self, row):
+                return {"y": 2 * row["x"]}
+
+    ``__init__`` takes the ``settings`` of the model's entry in ``models.yaml`` as keyword
+    arguments. Whatever is costly belongs in :meth:`load`.
+    """
+
+    #: The name in addresses: letters, digits, ``_``, ``.`` and ``-``, 100 at most.
+    qualified_name: str
+    #: The name on pages. Without one, it is made from ``qualified_name``.
+    display_name: str = ""
+    #: What the model is for, in plain words.
+    description: str = ""
+    #: The model's own version.
+    version: str = ""
+    #: JSON Schema of one row. ``None`` accepts any JSON.
+    input_schema: Mapping[str, Any] | None = None
+    #: JSON Schema of one answer. ``None`` promises nothing.
+    output_schema: Mapping[str, Any] | None = None
+    #: Rows to try the model with. Without any, one is made from ``input_schema``.
+    examples: Sequence[Any] = ()
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What else there is to know, as JSON: ``framework``, ``params``, ``metrics``..."""
+        return {}
+
+    @abstractmethod
+    def predict(self, row: Any) -> Any:
+        """Answer one row.
+
+        The row fits ``input_schema``, and its numbers are of the schema's types: a ``float``
+        for ``number``, an ``int`` for ``integer``. Several threads may call at once.
+
+        :raises InvalidInput: for a row that is wrong in a way the schema cannot say.
+        """
+
+    def predict_rows(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Answer many rows, in their order. Override it where one call is faster than a loop."""
+        return [self._predict_at(index, row) for index, row in enumerate(rows)]
+
+    def load(self) -> None:
+        """Make ready for :meth:`predict`: read weights, open connections. Called once."""
+
+    def unload(self) -> None:
+        """Give back what :meth:`load` took. No prediction is running, and none will follow."""
+
+    def _predict_at(self, index: int, row: Any) -> Any:
+        try:
+            return self.predict(row)
+        except InvalidInput as error:
+            raise error.at(index) from error
+
+
+def checked_name(name: object) -> str:
+    """Return a model's name, known to be safe in an address.
+
+    :raises InvalidModel: if it is no such name.
+    """
+    if isinstance(name, str) and NAME.fullmatch(name):
+        return name
+    raise InvalidModel(
+        f"qualified_name must be 1 to 100 letters, digits, '_', '.' or '-', "
+        f"the first a letter or digit, got {name!r}"
+    )
+
+
+def display_name(model: MLModel) -> str:
+    """Return the name for pages: the model's own, or one made from ``qualified_name``."""
+    words = re.sub(r"[_.-]+", " ", model.qualified_name).strip()
+    return model.display_name or words[:1].upper() + words[1:]

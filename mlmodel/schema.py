@@ -1,0 +1,139 @@
+"""A JSON Schema, checked once and compiled once: the judge of rows and answers.
+
+The judge is ``jsonschema``, taught four things: fractions are decimal (0.3 is a multiple of
+0.1), a number fits a double, and a missing or an unknown member is itself what an error points to.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+from referencing import Registry
+
+from mlmodel.conversion import Conversion
+from mlmodel.errors import InvalidSchema, Violation
+from mlmodel.examples import example_of
+from mlmodel.references import JsonSchema, dialect_of, references_in, resolve
+from mlmodel.wording import explain, pointer_to
+
+
+class Schema:
+    """One JSON Schema and what it says about values.
+
+    :param document: a JSON Schema of any draft that ``jsonschema`` knows, 2020-12 without
+        ``$schema``. It is copied.
+    :raises InvalidSchema: if it is none, or has a ``$ref`` that leads outside itself.
+    """
+
+    document: JsonSchema
+
+    def __init__(self, document: JsonSchema) -> None:
+        self.document = copy.deepcopy(document)
+        self._judge = _judge(self.document)
+        self._conversion = Conversion(self.document)
+
+    def violations(self, value: Any, row: int = 0) -> list[Violation]:
+        """Return all that is wrong with a value; nothing, if it fits.
+
+        :param row: the value's place among others, handed on to each violation.
+        """
+        return [
+            Violation(pointer, detail, row)
+            for error in self._judge.iter_errors(value)
+            for pointer, detail in explain(error)
+        ]
+
+    def converted(self, value: Any) -> Any:
+        """Return a value that fits with each number in the type that the schema names.
+
+        ``5`` becomes ``5.0`` where the schema says ``number``, and ``5.0`` becomes ``5`` where it
+        says ``integer``; the rest is unchanged. The given value is left as it is.
+        """
+        return self._conversion(value)
+
+    def example(self) -> Any:
+        """Return a value that fits, the schema's own example where there is one.
+
+        ``None``, which may not fit, where no value is easily found.
+        """
+        value = example_of(self.document)
+        return value if self._judge.is_valid(value) else None
+
+
+def _judge(document: JsonSchema) -> Validator:
+    dialect = dialect_of(document)
+    try:
+        dialect.check_schema(document, format_checker=dialect.FORMAT_CHECKER)
+    except SchemaError as error:
+        place = pointer_to(error.path) or "its root"
+        raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
+    for reference in references_in(document):
+        resolve(reference, document)
+    judge: type[Validator] = extend(
+        dialect,
+        validators={
+            "additionalProperties": _additional_properties(dialect),
+            "multipleOf": _multiple_of,
+            "required": _required,
+        },
+        type_checker=dialect.TYPE_CHECKER.redefine("number", _is_number),
+    )
+    # The empty registry fetches nothing, whatever a reference says.
+    return judge(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+
+
+def _is_number(_checker: object, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max
+
+
+def _required(
+    validator: Validator, names: list[str], value: Any, _schema: object
+) -> Iterator[ValidationError]:
+    if not validator.is_type(value, "object"):
+        return
+    for name in names:
+        if name not in value:
+            yield ValidationError("is required", path=[name])
+
+
+def _additional_properties(dialect: type[Validator]) -> Callable[..., Iterator[ValidationError]]:
+    """Return the keyword's check with one error for each unknown member, pointing to it."""
+    inherited = dialect.VALIDATORS["additionalProperties"]
+
+    def check(
+        validator: Validator, allowed: Any, value: Any, schema: Mapping[str, Any]
+    ) -> Iterator[ValidationError]:
+        if allowed is not False or not validator.is_type(value, "object"):
+            yield from inherited(validator, allowed, value, schema)
+            return
+        alone = {**_only(schema, "properties", "patternProperties"), "additionalProperties": False}
+        for name in value:
+            if next(inherited(validator, False, {name: None}, alone), None):
+                yield ValidationError("is not a known member", path=[name])
+
+    return check
+
+
+def _only(schema: Mapping[str, Any], *keywords: str) -> dict[str, Any]:
+    return {keyword: schema[keyword] for keyword in keywords if keyword in schema}
+
+
+def _multiple_of(
+    validator: Validator, divisor: float, value: Any, _schema: object
+) -> Iterator[ValidationError]:
+    if not validator.is_type(value, "number"):
+        return
+    # Decimals as they were written: 0.3 % 0.1 is not 0 in doubles.
+    steps = Fraction(str(value)) / Fraction(str(divisor))
+    if steps.denominator != 1:
+        yield ValidationError(f"{value!r} is not a multiple of {divisor}")

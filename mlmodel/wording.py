@@ -1,0 +1,166 @@
+"""What a schema's error says to the person who sent the value."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from jsonschema.exceptions import ValidationError
+
+#: Characters of a value, and members of a list, that an error repeats.
+SHOWN_CHARACTERS = 60
+SHOWN_MEMBERS = 20
+
+TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "an object",
+    "string": "text",
+}
+
+#: JSON Schema "format": what a value of it looks like.
+FORMATS = {
+    "date": "a date such as 2026-01-31",
+    "date-time": "a date and time such as 2026-01-31T14:30:00Z",
+    "duration": "a duration such as P3DT4H",
+    "email": "an e-mail address",
+    "ipv4": "an IPv4 address such as 192.0.2.1",
+    "ipv6": "an IPv6 address such as 2001:db8::1",
+    "time": "a time such as 14:30:00Z",
+    "uri": "an address such as https://example.org/",
+    "uuid": "a UUID such as 123e4567-e89b-12d3-a456-426614174000",
+}
+
+
+def explain(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Yield a JSON Pointer and a sentence for each thing that an error means."""
+    branch = _only_possible_branch(error)
+    if branch:
+        for cause in branch:
+            yield from explain(cause)
+        return
+    yield pointer_to(error.absolute_path), _sentence(error)
+
+
+def pointer_to(path: Iterable[str | int]) -> str:
+    """Return the JSON Pointer of a path of member names and indices.
+
+    Source: RFC 6901, section 3.
+    """
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, cut to a length that fits into a sentence."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
+def _only_possible_branch(error: ValidationError) -> list[ValidationError] | None:
+    """Return the errors of the one schema of ``anyOf`` or ``oneOf`` that the value can mean.
+
+    A schema that wants another type, or another constant in some member, is not meant.
+    """
+    if error.validator not in {"anyOf", "oneOf"} or not error.context:
+        return None
+    # Errors come in the order of the schemas, whose index is the first step of their path.
+    branches = [list(errors) for _, errors in groupby(error.context, _branch_index)]
+    possible = [errors for errors in branches if not any(map(_means_another, errors))]
+    return possible[0] if len(possible) == 1 else None
+
+
+def _branch_index(error: ValidationError) -> Any:
+    return error.relative_schema_path[0]
+
+
+def _means_another(error: ValidationError) -> bool:
+    wants_other_type = error.validator == "type" and not error.relative_path
+    return wants_other_type or bool(error.validator == "const")
+
+
+def _sentence(error: ValidationError) -> str:
+    word = _SENTENCES.get(str(error.validator))
+    return word(error) if word else str(error.message)[:200]
+
+
+def _type(error: ValidationError) -> str:
+    types = error.validator_value
+    names = [TYPES.get(name, name) for name in ([types] if isinstance(types, str) else types)]
+    return f"must be {' or '.join(names)}, got {shown(error.instance)}"
+
+
+def _enum(error: ValidationError) -> str:
+    choices = error.validator_value
+    listed = ", ".join(shown(choice) for choice in choices[:SHOWN_MEMBERS])
+    more = f" and {len(choices) - SHOWN_MEMBERS} more" if len(choices) > SHOWN_MEMBERS else ""
+    return f"must be one of {listed}{more}, got {shown(error.instance)}"
+
+
+def _format(error: ValidationError) -> str:
+    wanted = FORMATS.get(error.validator_value, f"of the format {error.validator_value!r}")
+    return f"must be {wanted}, got {shown(error.instance)}"
+
+
+def _unknown_member(error: ValidationError) -> str:
+    if not error.path:  # additionalProperties is a schema, and its own keywords speak
+        return str(error.message)[:200]
+    known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
+    close = difflib.get_close_matches(str(error.path[-1]), known, n=1)
+    if close:
+        return f"is not known here; did you mean {close[0]!r}?"
+    listed = ", ".join(known[:SHOWN_MEMBERS]) or "none"
+    return f"is not known here; known are: {listed}"
+
+
+def _alternatives(error: ValidationError) -> str:
+    return f"must fit one of {len(error.validator_value)} alternatives, got {shown(error.instance)}"
+
+
+def _one_alternative(error: ValidationError) -> str:
+    if error.context:
+        return _alternatives(error)
+    return f"must fit exactly one of the alternatives, fits several: {shown(error.instance)}"
+
+
+def _limit(
+    words: str, unit: str = "", measure: Callable[[Any], Any] = shown
+) -> Callable[[ValidationError], str]:
+    def sentence(error: ValidationError) -> str:
+        got = measure(error.instance)
+        return f"must {words} {shown(error.validator_value)}{unit}, got {got}"
+
+    return sentence
+
+
+_SENTENCES: Mapping[str, Callable[[ValidationError], str]] = {
+    "additionalProperties": _unknown_member,
+    "anyOf": _alternatives,
+    "const": _limit("be"),
+    "enum": _enum,
+    "exclusiveMaximum": _limit("be less than"),
+    "exclusiveMinimum": _limit("be more than"),
+    "format": _format,
+    "maximum": _limit("be at most"),
+    "maxItems": _limit("have at most", " items", len),
+    "maxLength": _limit("be at most", " characters long", len),
+    "maxProperties": _limit("have at most", " members", len),
+    "minimum": _limit("be at least"),
+    "minItems": _limit("have at least", " items", len),
+    "minLength": _limit("be at least", " characters long", len),
+    "minProperties": _limit("have at least", " members", len),
+    "multipleOf": _limit("be a multiple of"),
+    "not": lambda error: f"must not be {shown(error.instance)}",
+    "oneOf": _one_alternative,
+    "pattern": lambda error: (
+        f"must match the pattern {error.validator_value}, got {shown(error.instance)}"
+    ),
+    "required": lambda error: "is required",
+    "type": _type,
+    "uniqueItems": lambda error: f"must have no item twice, got {shown(error.instance)}",
+}

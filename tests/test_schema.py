@@ -1,0 +1,197 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlmodel.errors import InvalidSchema
+from mlmodel.schema import Schema
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "age": {"type": "integer", "minimum": 0},
+        "height": {"type": "number"},
+        "email": {"type": "string", "format": "email"},
+        "home": {"$ref": "#/$defs/Address"},
+    },
+    "required": ["age", "height"],
+    "additionalProperties": False,
+    "$defs": {
+        "Address": {"type": "object", "properties": {"lines": {"type": "array", "maxItems": 2}}}
+    },
+}
+
+
+def errors(document, value):
+    return [(each.pointer, each.detail) for each in Schema(document).violations(value)]
+
+
+def test_a_fitting_value_has_no_violations():
+    assert errors(PERSON, {"age": 4, "height": 1}) == []
+
+
+def test_all_violations_are_found_with_their_pointers():
+    row = {"age": -4, "email": "x", "home": {"lines": [1, 2, 3]}}
+
+    assert errors(PERSON, row) == [
+        ("/age", "must be at least 0, got -4"),
+        ("/email", 'must be an e-mail address, got "x"'),
+        ("/home/lines", "must have at most 2 items, got 3"),
+        ("/height", "is required"),
+    ]
+
+
+def test_an_unknown_member_is_pointed_to_and_a_close_name_offered():
+    row = {"age": 4, "hieght": 1.8, "height": 1.8, "shoe/size": 44}
+
+    assert errors(PERSON, row) == [
+        ("/hieght", "is not known here; did you mean 'height'?"),
+        ("/shoe~1size", "is not known here; known are: age, height, email, home"),
+    ]
+
+
+def test_patterns_of_names_are_known_members():
+    document = {"patternProperties": {"^x-": {}}, "additionalProperties": False}
+
+    assert errors(document, {"x-a": 1}) == []
+    assert errors(document, {"y": 1}) == [("/y", "is not known here; known are: none")]
+
+
+def test_a_nullable_value_is_judged_by_the_schema_that_is_not_null():
+    document = {"anyOf": [{"type": "number", "maximum": 5}, {"type": "null"}]}
+
+    assert errors(document, 7) == [("", "must be at most 5, got 7")]
+
+
+def test_alternatives_are_told_apart_by_their_constant():
+    circle = {"properties": {"kind": {"const": "circle"}}, "required": ["kind", "radius"]}
+    square = {"properties": {"kind": {"const": "square"}}, "required": ["kind", "side"]}
+
+    assert errors({"oneOf": [circle, square]}, {"kind": "square"}) == [("/side", "is required")]
+
+
+@pytest.mark.parametrize(
+    ("document", "value", "detail"),
+    [
+        ({"type": "number"}, "a", 'must be a number, got "a"'),
+        ({"type": ["integer", "null"]}, 1.5, "must be a whole number or null, got 1.5"),
+        ({"type": "number"}, True, "must be a number, got true"),
+        ({"enum": ["a", "b"]}, "c", 'must be one of "a", "b", got "c"'),
+        ({"const": 1}, 2, "must be 1, got 2"),
+        ({"pattern": "^a"}, "b", 'must match the pattern ^a, got "b"'),
+        ({"minLength": 2}, "b", "must be at least 2 characters long, got 1"),
+        ({"multipleOf": 0.1}, 0.35, "must be a multiple of 0.1, got 0.35"),
+        ({"format": "date", "type": "string"}, "x", 'must be a date such as 2026-01-31, got "x"'),
+        ({"uniqueItems": True}, [1, 1], "must have no item twice, got [1, 1]"),
+        (
+            {"oneOf": [{"type": "number"}, {}]},
+            1,
+            "must fit exactly one of the alternatives, fits several: 1",
+        ),
+        (False, 1, "False schema does not allow 1"),
+    ],
+)
+def test_an_error_says_what_would_be_right(document, value, detail):
+    assert errors(document, value) == [("", detail)]
+
+
+def test_a_long_value_is_cut_in_its_error():
+    [(_, detail)] = errors({"type": "number"}, "x" * 10_000)
+
+    assert len(detail) < 100
+
+
+@pytest.mark.parametrize("value", [0.3, 0.7, 2.3, 1e300, 10**20])
+def test_decimal_fractions_are_multiples_of_a_tenth(value):
+    assert errors({"multipleOf": 0.1}, value) == []
+
+
+def test_a_number_fits_a_double():
+    assert errors({"type": "number"}, 10**400) != []
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"$ref": "https://example.org/x"}, "$ref must stay inside its document"),
+        ({"items": {"$ref": "file:///etc/passwd"}}, "$ref must stay inside its document"),
+        ({"$ref": "#/$defs/X"}, "leads nowhere"),
+        ({"type": "nmber"}, "not a JSON Schema: at /type"),
+        ({"pattern": "("}, "not a JSON Schema: at /pattern"),
+        ({"$schema": "https://example.org/draft"}, "names no known draft"),
+        ("object", "is an object or a boolean"),
+    ],
+)
+def test_a_wrong_schema_is_refused(document, message):
+    with pytest.raises(InvalidSchema, match=message.replace("$", r"\$")):
+        Schema(document)
+
+
+def test_a_reference_in_data_or_in_the_name_of_a_member_is_none():
+    document = {"properties": {"$ref": {"enum": [{"$ref": "x"}]}}, "examples": [{"$ref": "y"}]}
+
+    assert errors(document, {"$ref": {"$ref": "x"}}) == []
+
+
+def test_numbers_become_those_of_the_schema():
+    row = {"age": 4.0, "height": 2}
+
+    converted = Schema(PERSON).converted(row)
+
+    assert [type(converted["age"]), type(converted["height"])] == [int, float]
+    assert row == {"age": 4.0, "height": 2}
+
+
+def test_numbers_are_converted_in_lists_references_and_alternatives():
+    document = {
+        "properties": {
+            "pair": {"prefixItems": [{"type": "integer"}], "items": {"type": "number"}},
+            "maybe": {"anyOf": [{"$ref": "#/$defs/Size"}, {"type": "null"}]},
+        },
+        "additionalProperties": {"type": "number"},
+        "$defs": {"Size": {"type": "number"}},
+    }
+
+    converted = Schema(document).converted({"pair": [1.0, 2], "maybe": 3, "other": 4})
+
+    assert repr(converted) == "{'pair': [1, 2.0], 'maybe': 3.0, 'other': 4.0}"
+
+
+def test_numbers_are_converted_in_a_schema_that_refers_to_itself():
+    tree = {"properties": {"size": {"type": "number"}, "parts": {"items": {"$ref": "#"}}}}
+
+    converted = Schema(tree).converted({"size": 1, "parts": [{"size": 2, "parts": [{"size": 3}]}]})
+
+    assert repr(converted) == "{'size': 1.0, 'parts': [{'size': 2.0, 'parts': [{'size': 3.0}]}]}"
+
+
+def test_a_number_that_may_be_whole_or_not_is_left_alone():
+    assert repr(Schema({"type": ["integer", "number"]}).converted(1)) == "1"
+
+
+@given(st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
+def test_conversion_keeps_every_value_equal(value):
+    schema = Schema({"type": "number", "items": {"type": "integer"}})
+
+    assert repr(schema.converted(value)).count("nan") == repr(value).count("nan")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        PERSON,
+        {"type": "number", "exclusiveMinimum": 3, "maximum": 4},
+        {"type": "string", "format": "uuid"},
+        {"type": "array", "items": {"type": "integer"}, "minItems": 3},
+        {"anyOf": [{"type": "null"}, {"type": "string"}]},
+        {"$ref": "#/$defs/Size", "$defs": {"Size": {"enum": [7]}}},
+        {"type": "object", "properties": {"next": {"$ref": "#"}}},
+    ],
+)
+def test_an_example_fits_its_schema(document):
+    schema = Schema(document)
+
+    assert schema.violations(schema.example()) == []
+
+
+def test_the_examples_of_the_author_come_first():
+    assert Schema({"type": "string", "examples": ["Ada"], "default": "Bob"}).example() == "Ada"
