@@ -1,0 +1,59 @@
+"""Modelhost: many machine-learning models behind one Flask application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+
+import config
+from app.serving import catalog
+from app.serving.lane import Limits
+from app.serving.manager import ModelManager
+from app.serving.predictor import Predictor
+from app.web import access, api, operations, pages, problems
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def create_app(environ: Mapping[str, str]) -> Flask:
+    """Return the application, its models loaded.
+
+    :param environ: settings, as :mod:`config` reads them, and what ``${NAME}`` in
+        ``models.yaml`` stands for.
+    :raises InvalidSetting: if a setting is unknown or has a wrong value.
+    :raises InvalidCatalog: if ``models.yaml`` has mistakes.
+    """
+    app = Flask(
+        "modelhost",
+        root_path=str(config.ROOT),
+        template_folder="templates",
+        static_folder="static",
+    )
+    app.config.from_mapping(config.settings(environ))
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep their author's order
+    app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
+    Bootstrap5(app)
+    _open_models(app, environ)
+    for part in (problems, access, api, operations, pages):
+        part.init_app(app)
+    return app
+
+
+def _open_models(app: Flask, environ: Mapping[str, str]) -> None:
+    limits = Limits(
+        rows=app.config["MAX_ROWS"],
+        threads=app.config["MODEL_THREADS"],
+        waiting=app.config["MODEL_WAITING"],
+        seconds=app.config["PREDICT_SECONDS"],
+    )
+    path = config.ROOT / app.config["MODELS_FILE"]
+    manager = ModelManager()
+    manager.open(catalog.read(path, environ), limits, path)
+    app.extensions["predictor"] = Predictor(manager, limits)

@@ -1,0 +1,1 @@
+"""The engine: holds models and answers predictions. It knows nothing of HTTP."""

@@ -1,0 +1,98 @@
+"""The errors of holding and asking models.
+
+    ServingError
+    ├── InvalidCatalog        models.yaml has mistakes
+    ├── ModelNotFound         no model of that name
+    ├── ModelUnavailable      the model is not loaded, and is not loaded now
+    ├── QueueFull             as many calls wait for the model as may
+    ├── TooManyRows           more rows at once than the limit
+    ├── PredictionTimeout     the model took longer than its limit
+    ├── PredictionFailed      the model raised an error
+    └── InvalidAnswer         the model answered what its output schema forbids
+
+An error carries its facts as attributes and knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ServingError(Exception):
+    """Whatever can go wrong while holding and asking models."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in ``models.yaml``: its line, from 1, its key, and what would be right."""
+
+    line: int
+    key: str
+    detail: str
+
+
+class InvalidCatalog(ServingError):
+    """``models.yaml`` has mistakes; all of them are named."""
+
+    def __init__(self, path: Path, mistakes: Sequence[Mistake]) -> None:
+        lines = [f"{path.name}, line {each.line}: {each.key} {each.detail}" for each in mistakes]
+        super().__init__("\n".join(lines))
+        self.path = path
+        self.mistakes = tuple(mistakes)
+
+
+class ModelNotFound(ServingError):
+    """No model of that name is hosted."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name!r}")
+        self.name = name
+
+
+class ModelUnavailable(ServingError):
+    """The model is not loaded, and is not loaded now."""
+
+    def __init__(self, name: str, status: str, reason: str | None) -> None:
+        super().__init__(f"the model {name!r} is {status}" + (f": {reason}" if reason else ""))
+        self.name = name
+        self.status = status
+        self.reason = reason
+
+
+class QueueFull(ServingError):
+    """As many calls wait for the model as may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} calls are waiting for the model already")
+        self.limit = limit
+
+
+class TooManyRows(ServingError):
+    """More rows came at once than the limit."""
+
+    def __init__(self, limit: int, rows: int) -> None:
+        super().__init__(f"at most {limit:,} rows at once, got {rows:,}")
+        self.limit = limit
+        self.rows = rows
+
+
+class PredictionTimeout(ServingError):
+    """The model took longer than its limit."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the model took longer than {seconds:g} seconds")
+        self.seconds = seconds
+
+
+class PredictionFailed(ServingError):
+    """The model raised an error, which is the cause of this one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the model {name!r} failed")
+        self.name = name
+
+
+class InvalidAnswer(ServingError):
+    """The model answered what its output schema forbids, or what JSON cannot say."""

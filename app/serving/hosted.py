@@ -1,0 +1,193 @@
+"""One model in the manager's hands: its state, and what it says of itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+from app.serving.answers import to_json
+from app.serving.catalog import ModelSpec
+from app.serving.errors import ModelUnavailable, ServingError
+from app.serving.lane import Lane, Limits
+from mlmodel.errors import FlmError
+from mlmodel.model import MLModel, checked_name, display_name
+from mlmodel.schema import Schema
+
+log = logging.getLogger(__name__)
+
+
+class Status(StrEnum):
+    """Where a hosted model stands."""
+
+    LAZY = "lazy"  # is loaded when it is first used
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADED = "unloaded"  # was taken out, and stays out until it is loaded again
+    FAILED = "failed"  # could not be loaded; `reason` says why
+
+
+class HostedModel:
+    """A model, its schemas and its state. Any thread may call any method.
+
+    What it says of itself is read once, when it is made and loaded: a model's own properties
+    may be slow, or fail.
+    """
+
+    def __init__(self, spec: ModelSpec, limits: Limits) -> None:
+        self.spec = spec
+        self.name = spec.provisional_name
+        self.display_name = self.name
+        self.description = ""
+        self.version = ""
+        self.metadata: Mapping[str, Any] = {}
+        self.status = Status.LAZY
+        self.reason: str | None = None
+        self.input = Schema(spec.input_schema if spec.input_schema is not None else True)
+        self.output = Schema(True)
+        self.examples: list[Any] = list(spec.examples)
+        self.lane = Lane(limits)
+        self._limits = limits
+        self._model: MLModel | None = None
+        self._running = 0
+        # Held as long as a model loads or unloads; the condition only for a moment.
+        self._loading = threading.Lock()
+        self._changed = threading.Condition()
+
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of a row; ``None`` where anything goes, or it is not known yet."""
+        return self.input.document if isinstance(self.input.document, Mapping) else None
+
+    @property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of an answer; ``None`` where it promises nothing, or is not known yet."""
+        return self.output.document if isinstance(self.output.document, Mapping) else None
+
+    @property
+    def framework(self) -> str:
+        """Name and version of what the model was made with; empty for a class of its own."""
+        framework = self.metadata.get("framework") or {}
+        return " ".join(str(framework[key]) for key in ("lib", "version") if framework.get(key))
+
+    def prepare(self) -> None:
+        """Load the model, or only read its names if it is lazy. A failure becomes its state."""
+        with self._loading:
+            self._attempt(self._introduce if self.spec.lazy else self._load)
+
+    def load(self) -> None:
+        """Load the model unless it is ready, whatever became of it before.
+
+        :raises ModelUnavailable: if it cannot be loaded.
+        """
+        with self._loading:
+            if self.status is not Status.READY:
+                self._attempt(self._load)
+        if self.status is Status.FAILED:
+            raise self._unavailable()
+
+    def open(self) -> None:
+        """Load the model if it waits for its first use. Only one of many callers loads it."""
+        if self.status not in {Status.LAZY, Status.LOADING}:
+            return
+        with self._loading:
+            if self.status is Status.LAZY:
+                self._attempt(self._load)
+
+    def unload(self) -> None:
+        """Take the model out. New calls are refused, those that run are waited for."""
+        with self._loading:
+            with self._changed:
+                self.status = Status.UNLOADED
+                self.reason = None
+                self._changed.wait_for(lambda: self._running == 0)
+            self.lane.close()
+            model, self._model = self._model, None
+            if model is not None:
+                _call_unload(model)
+
+    @contextmanager
+    def use(self) -> Iterator[MLModel]:
+        """Give the ready model, which stays loaded as long as it is used.
+
+        :raises ModelUnavailable: if it is not ready and does not become so by its first use.
+        """
+        self.open()
+        with self._changed:
+            model = self._model
+            if self.status is not Status.READY or model is None:
+                raise self._unavailable()
+            self._running += 1
+        try:
+            yield model
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        self.status, self.reason = Status.LOADING, None
+        try:
+            step()
+        # The author's code runs at import, in __init__ and in load(), and may raise anything.
+        except (Exception, SystemExit) as error:
+            self.status, self.reason = Status.FAILED, _reason(error)
+            trace = None if isinstance(error, FlmError) else error
+            log.error("model %r failed: %s", self.name, self.reason, exc_info=trace)
+
+    def _introduce(self) -> None:
+        # The model itself is dropped again: a lazy one takes no memory before its first use.
+        self._describe(self.spec.create())
+        self.status = Status.LAZY
+
+    def _load(self) -> None:
+        model = self.spec.create()
+        self._describe(model)
+        model.load()
+        self._read_schemas(model)
+        self._model = model
+        self.status = Status.READY
+        log.info("model %r is ready", self.name)
+
+    def _describe(self, model: MLModel) -> None:
+        self.name = checked_name(self.spec.name or model.qualified_name)
+        self.display_name = display_name(model)
+        self.description = str(model.description)
+        self.version = str(model.version)
+        self.metadata = to_json(model.metadata)
+
+    def _read_schemas(self, model: MLModel) -> None:
+        wanted = self.spec.input_schema
+        self.input = _schema(model.input_schema if wanted is None else wanted)
+        self.output = _schema(model.output_schema)
+        own_example = self.input.example()
+        made_up = [] if own_example is None else [own_example]
+        self.examples = [*(self.spec.examples or model.examples or made_up)]
+
+    def _unavailable(self) -> ModelUnavailable:
+        return ModelUnavailable(self.name, self.status, self.reason)
+
+
+def _schema(document: Mapping[str, Any] | None) -> Schema:
+    return Schema(True if document is None else document)
+
+
+def _call_unload(model: MLModel) -> None:
+    try:
+        model.unload()
+    except Exception:  # it is gone for us all the same
+        log.exception("model %r failed while it was unloaded", model.qualified_name)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a model could not be loaded, in words of ours: its own may tell too much."""
+    if isinstance(error, FlmError | ServingError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"the module {error.name!r} is not installed"
+    if isinstance(error, OSError) and error.strerror:
+        return f"a file that it needs cannot be read: {error.strerror}"
+    return f"it raised {type(error).__name__} while it was loaded; the log says more"

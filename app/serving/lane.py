@@ -1,0 +1,102 @@
+"""A model's own threads: its calls wait in line there, for a limited time, and nowhere else.
+
+A model that hangs keeps its own threads busy. Whoever asked it gets an error when the time is
+up, and whoever asks another model notices nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Any
+
+from app.serving.errors import PredictionTimeout, QueueFull
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is done at once, and for how long."""
+
+    #: Rows of one call.
+    rows: int
+    #: Calls of one model that run at the same time.
+    threads: int
+    #: Calls of one model that wait beside those that run.
+    waiting: int
+    #: Seconds for which a call waits and runs.
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Call:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    future: Future[Any]
+
+
+class Lane:
+    """Calls functions in threads of its own. They start with the first call."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._places = threading.BoundedSemaphore(limits.threads + limits.waiting)
+        self._lock = threading.Lock()
+        self._threads = 0
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the function returns, called in one of the lane's threads.
+
+        :raises QueueFull: if as many calls wait as may.
+        :raises PredictionTimeout: if the time is up. A call that has begun runs on unheard.
+        :raises Exception: whatever the function raises.
+        """
+        if not self._places.acquire(blocking=False):
+            raise QueueFull(self._limits.waiting)
+        call = _Call(function, arguments, Future())
+        self._calls.put(call)
+        self._start_thread()
+        try:
+            return call.future.result(self._limits.seconds)
+        except FutureTimeout as error:
+            if call.future.done() and not call.future.cancelled():
+                raise  # the function's own TimeoutError
+            call.future.cancel()
+            raise PredictionTimeout(self._limits.seconds) from error
+
+    def close(self) -> None:
+        """Let the threads end when the calls that wait are done."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._calls.put(None)
+            self._threads = 0
+
+    def _start_thread(self) -> None:
+        with self._lock:
+            if self._threads == self._limits.threads:
+                return
+            self._threads += 1
+        # Daemons, so that a model that hangs does not keep the process from ending.
+        threading.Thread(target=self._work, name="lane", daemon=True).start()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                _answer(call)
+            finally:
+                self._places.release()
+            del call  # or a thread that waits would hold the rows of its last call
+
+
+def _answer(call: _Call) -> None:
+    if not call.future.set_running_or_notify_cancel():
+        return
+    try:
+        call.future.set_result(call.function(*call.arguments))
+    # A model may raise anything, SystemExit too; whoever waits for the result must hear of it.
+    except BaseException as error:
+        call.future.set_exception(error)

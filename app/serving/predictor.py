@@ -1,0 +1,91 @@
+"""The one path of every prediction: get the model, check, run, check, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.serving import metrics
+from app.serving.answers import to_json
+from app.serving.errors import (
+    InvalidAnswer,
+    PredictionFailed,
+    ServingError,
+    TooManyRows,
+)
+from app.serving.hosted import HostedModel
+from app.serving.lane import Limits
+from app.serving.manager import ModelManager
+from mlmodel.errors import InvalidInput, Violation
+from mlmodel.model import MLModel
+from mlmodel.schema import Schema
+
+#: Violations that one error tells. A thousand wrong rows have as many.
+TOLD_VIOLATIONS = 200
+
+
+class Predictor:
+    """Answers rows with the models of a manager. Any thread may ask."""
+
+    def __init__(self, manager: ModelManager, limits: Limits) -> None:
+        self._manager = manager
+        self._limits = limits
+
+    def predict(self, name: str, rows: Sequence[Any]) -> list[Any]:
+        """Return a model's answers to rows, in their order, as plain JSON.
+
+        :raises ModelNotFound: if there is no such model.
+        :raises TooManyRows: if there are more than the limit.
+        :raises ModelUnavailable: if the model is not ready and cannot become so.
+        :raises InvalidInput: with all that is wrong with the rows, by schema or by the model.
+        :raises QueueFull: if too many calls wait for the model.
+        :raises PredictionTimeout: if the model takes longer than its limit.
+        :raises PredictionFailed: if the model raises an error.
+        :raises InvalidAnswer: if an answer breaks the model's output schema.
+        """
+        hosted = self._manager.get(name)
+        if len(rows) > self._limits.rows:
+            raise TooManyRows(self._limits.rows, len(rows))
+        with hosted.use() as model, metrics.measured(hosted.name, len(rows)):
+            accepted = _accepted(rows, hosted.input)
+            return _checked(_run(hosted, model, accepted), len(rows), hosted.output)
+
+
+def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
+    violations: list[Violation] = []
+    for index, row in enumerate(rows):
+        violations += schema.violations(row, index)
+        if len(violations) > TOLD_VIOLATIONS:
+            break
+    if violations:
+        raise InvalidInput(_summary(violations), violations=violations[:TOLD_VIOLATIONS])
+    return [schema.converted(row) for row in rows]
+
+
+def _run(hosted: HostedModel, model: MLModel, rows: list[Any]) -> Any:
+    if not rows:
+        return []
+    try:
+        return hosted.lane.run(model.predict_rows, rows)
+    except (InvalidInput, ServingError):
+        raise
+    # The author's code may raise anything; whatever it is, it ends here.
+    except BaseException as error:
+        raise PredictionFailed(hosted.name) from error
+
+
+def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
+    plain = to_json(answers)
+    if not isinstance(plain, list) or len(plain) != count:
+        raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
+    for answer in plain:
+        violations = schema.violations(answer)
+        if violations:
+            raise InvalidAnswer(f"the answer breaks the output schema: {_summary(violations)}")
+    return plain
+
+
+def _summary(violations: Sequence[Violation]) -> str:
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{first.pointer or 'the whole'}: {first.detail}{more}"

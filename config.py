@@ -1,0 +1,151 @@
+"""Every setting, once: its meaning, its unit, and what switches it off.
+
+``APP_SETTINGS`` chooses the class: ``production`` (the default), ``development`` or ``testing``.
+An environment variable ``MODELHOST_<NAME>`` overrides a setting; ``HOST``, ``PORT``, ``WORKERS``
+and ``THREADS`` do without the prefix as well. Nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+PREFIX = "MODELHOST_"
+#: Settings that are read without the prefix as well.
+BARE = frozenset({"HOST", "PORT", "WORKERS", "THREADS"})
+
+
+class InvalidSetting(Exception):
+    """A setting is unknown or has a wrong value; the message names it and what it may be."""
+
+
+class Production:
+    """What a service for others runs with."""
+
+    #: Address on which the server listens. 127.0.0.1 is reached from this machine alone.
+    HOST = "127.0.0.1"
+    #: TCP port on which the server listens, from 1 to 65535.
+    PORT = 8000
+    #: Server processes. Loading and unloading at run time reach one process only.
+    WORKERS = 1
+    #: Requests that one process answers at the same time.
+    THREADS = 8
+    #: The file that names the models; a relative path starts at the project's folder.
+    MODELS_FILE = "models.yaml"
+    #: Bytes that the body of a request may have.
+    MAX_BODY_BYTES = 10_000_000
+    #: Levels to which arrays and objects in the body of a request may be nested.
+    MAX_DEPTH = 64
+    #: Rows that one request may have.
+    MAX_ROWS = 100_000
+    #: Calls of one model that run at the same time in one process.
+    MODEL_THREADS = 4
+    #: Calls of one model that may wait for those that run. 0 lets none wait.
+    MODEL_WAITING = 64
+    #: Seconds that a call may wait and run.
+    PREDICT_SECONDS = 30.0
+    #: Seconds after which a client that was told "not now" may ask again (Retry-After).
+    RETRY_SECONDS = 5
+    #: Requests that one address may send to /api, such as "100 per minute". Empty for no limit.
+    #: Each process counts for itself.
+    RATE_LIMIT = ""
+    #: Whether models may be loaded and unloaded over HTTP. Anybody who reaches the server may
+    #: then do so; false answers 403.
+    MODEL_CONTROL = True
+    #: Whether an answer of status 500 tells the model's own error. It is always in the log.
+    TELL_MODEL_ERRORS = False
+    #: What is logged: DEBUG, INFO, WARNING or ERROR.
+    LOG_LEVEL = "INFO"
+
+
+class Development(Production):
+    """What an author of models runs with."""
+
+    TELL_MODEL_ERRORS = True
+    LOG_LEVEL = "DEBUG"
+
+
+class Testing(Production):
+    """What the tests run with."""
+
+    MAX_BODY_BYTES = 100_000
+    MAX_ROWS = 1_000
+    MODEL_THREADS = 2
+    MODEL_WAITING = 2
+    TELL_MODEL_ERRORS = False
+    LOG_LEVEL = "WARNING"
+
+
+CLASSES: Mapping[str, type[Production]] = {
+    "development": Development,
+    "production": Production,
+    "testing": Testing,
+}
+
+#: Settings whose numbers have other bounds than "at least 1".
+BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None)}
+CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+def settings(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return all settings as the environment wants them.
+
+    :raises InvalidSetting: naming an unknown setting or class, or a wrong value.
+    """
+    chosen = environ.get("APP_SETTINGS", "production")
+    if chosen not in CLASSES:
+        raise InvalidSetting(f"APP_SETTINGS must be one of {_listed(CLASSES)}, got {chosen!r}")
+    values = defaults(CLASSES[chosen])
+    for variable, text in environ.items():
+        name = variable.removeprefix(PREFIX)
+        if variable == name and name not in BARE:
+            continue
+        if name not in values:
+            raise InvalidSetting(f"{variable} is no setting; the settings are {_listed(values)}")
+        values[name] = _value(variable, name, text, type(values[name]))
+    return values
+
+
+def defaults(chosen: type[Production] = Production) -> dict[str, Any]:
+    """Return the settings of a class, as it is written."""
+    return {name: value for name, value in inspect.getmembers(chosen) if name.isupper()}
+
+
+def _value(variable: str, name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        return _chosen(
+            variable, text.lower(), {"true": True, "1": True, "false": False, "0": False}
+        )
+    if kind is str:
+        choices = CHOICES.get(name)
+        return (
+            _chosen(variable, text.upper(), dict(zip(choices, choices, strict=True)))
+            if choices
+            else text
+        )
+    return _number(variable, text, kind, *BOUNDS.get(name, (1 if kind is int else 0, None)))
+
+
+def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:
+    if text not in choices:
+        raise InvalidSetting(f"{variable} must be one of {_listed(choices)}, got {text!r}")
+    return choices[text]
+
+
+def _number(variable: str, text: str, kind: type, low: int, high: int | None) -> Any:
+    what = "a whole number" if kind is int else "a number"
+    allowed = f"{what} of at least {low}" if high is None else f"{what} from {low} to {high}"
+    try:
+        number = kind(text)
+    except ValueError:
+        raise InvalidSetting(f"{variable} must be {allowed}, got {text!r}") from None
+    if not low <= number <= (high or float("inf")):
+        raise InvalidSetting(f"{variable} must be {allowed}, got {text!r}")
+    return number
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))

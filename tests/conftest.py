@@ -1,0 +1,49 @@
+"""Fixtures that many tests share: applications with models of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from app import create_app
+from app.serving.manager import ModelManager
+
+MODELS = Path(__file__).parent / "data" / "models.yaml"
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def make_app(tmp_path):
+    """A function from the text of a models.yaml, and settings, to an application."""
+
+    def make(text=None, **settings):
+        path = MODELS
+        if text is not None:
+            path = tmp_path / "models.yaml"
+            path.write_text(text, encoding="utf-8")
+        environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
+        return create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ)
+
+    yield make
+    ModelManager().close()
+
+
+@pytest.fixture
+def app(make_app):
+    """An application with the models of tests/data/models.yaml."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def example_app(make_app):
+    """An application with the example models, as a newcomer sees it."""
+    return make_app(MODELS_FILE=ROOT / "models.yaml")
+
+
+@pytest.fixture
+def manager(app):
+    return ModelManager()

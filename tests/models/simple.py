@@ -1,0 +1,115 @@
+"""Models that do as they should."""
+
+import threading
+
+from mlmodel import InvalidInput, MLModel
+
+
+class Doubler(MLModel):
+    qualified_name = "doubler"
+    input_schema = {
+        "type": "object",
+        "properties": {"x": {"type": "number", "maximum": 1000}},
+        "required": ["x"],
+        "additionalProperties": False,
+    }
+    output_schema = {"type": "object", "properties": {"y": {"type": "number"}}, "required": ["y"]}
+
+    def predict(self, row):
+        return {"y": 2 * row["x"]}
+
+
+class Echo(MLModel):
+    """Answers what it was given."""
+
+    qualified_name = "echo"
+    description = "Answers what it was given."
+    version = "2.1"
+
+    def predict(self, row):
+        return row
+
+
+class Household(MLModel):
+    """A schema with definitions, nesting, choices and optional members."""
+
+    qualified_name = "household"
+    input_schema = {
+        "type": "object",
+        "properties": {
+            "head": {"$ref": "#/$defs/Person"},
+            "others": {"type": "array", "items": {"$ref": "#/$defs/Person"}},
+            "home": {"enum": ["flat", "house"], "description": "Where they live."},
+        },
+        "required": ["head", "home"],
+        "$defs": {
+            "Person": {
+                "type": "object",
+                "description": "Somebody.",
+                "properties": {
+                    "name": {"type": "string", "minLength": 1},
+                    "age": {"type": "integer", "minimum": 0},
+                },
+                "required": ["name", "age"],
+            }
+        },
+    }
+    output_schema = {"$ref": "#/$defs/Size", "$defs": {"Size": {"type": "integer"}}}
+
+    def predict(self, row):
+        return 1 + len(row.get("others", ()))
+
+
+class Ordered(MLModel):
+    """Refuses by itself what its schema cannot say."""
+
+    qualified_name = "ordered"
+
+    def predict(self, row):
+        if row["start"] > row["end"]:
+            raise InvalidInput("must not be before start", pointer="/end")
+        return row["end"] - row["start"]
+
+
+class Counting(MLModel):
+    """Counts, over all its objects, how often it was loaded and in how many calls it was asked."""
+
+    qualified_name = "counting"
+    loads = 0
+    calls = 0
+
+    def load(self):
+        type(self).loads += 1
+
+    def predict(self, row):
+        raise NotImplementedError
+
+    def predict_rows(self, rows):
+        type(self).calls += 1
+        return [type(self).calls] * len(rows)
+
+
+class Waiting(MLModel):
+    """Answers when it is let go; tells when it has been asked."""
+
+    qualified_name = "waiting"
+    asked = threading.Semaphore(0)
+    go = threading.Event()
+
+    def predict(self, row):
+        self.asked.release()
+        self.go.wait(10)
+        return "done"
+
+
+class Greeter(MLModel):
+    def __init__(self, greeting, times=1):
+        self.greeting = greeting
+        self.times = times
+
+    @property
+    def qualified_name(self):
+        return "greeter"
+
+    def predict(self, row):
+        return " ".join([self.greeting] * self.times)
