@@ -150,4 +150,11 @@ class MissingFramework(FlmError):
 
 
 class BrokenModel(FlmError):
-    """The framework could not build the model from the file."""
+    """The framework could not build the model from the file.
+
+    ``summary`` is the message without the framework's own words, which may name paths.
+    """
+
+    def __init__(self, summary: str, words: str = "") -> None:
+        super().__init__(f"{summary}: {words}" if words else summary)
+        self.summary = summary

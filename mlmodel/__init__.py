@@ -1,0 +1,25 @@
+"""What a model is, and what a model file is.
+
+from mlmodel import dump, load
+
+dump(pipeline, "credit.flm", metrics={"roc_auc": 0.91})
+load("credit.flm").predict({"age": 42, "income": 51_000})
+"""
+
+from mlmodel.errors import FlmError, InvalidFile, InvalidInput
+from mlmodel.metadata import Meta
+from mlmodel.model import MLModel
+from mlmodel.packaged import Inspection, PackagedModel, dump, inspect, load
+
+__all__ = [
+    "FlmError",
+    "Inspection",
+    "InvalidFile",
+    "InvalidInput",
+    "MLModel",
+    "Meta",
+    "PackagedModel",
+    "dump",
+    "inspect",
+    "load",
+]

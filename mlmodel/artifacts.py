@@ -1,0 +1,91 @@
+"""The files that come with a model: their names, and the folder that they are unpacked to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mlmodel.compression import Budget
+from mlmodel.errors import BadArtifact
+from mlmodel.protocols import Section
+
+#: The longest name, folders and all: what common file systems take for one file.
+NAME_BYTES = 255
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def check_plain(name: str) -> None:
+    """Refuse a name that Flama could not read back.
+
+    :raises BadArtifact: unless it is one plain ASCII file name.
+    """
+    # Flama counts the letters of a name where the format counts bytes: it could not read others.
+    if not name.isascii() or "/" in name or len(name) > NAME_BYTES or not _is_plain(name):
+        raise BadArtifact(f"an artifact's name must be one plain ASCII file name, got {name!r}")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that could not all be files within one folder.
+
+    :raises BadArtifact: if one leads out of the folder, or is the folder of another.
+    """
+    places = {name: _checked_parts(name) for name in names}
+    folders = {parts[:depth] for parts in places.values() for depth in range(1, len(parts))}
+    for name, parts in places.items():
+        if parts in folders:
+            raise BadArtifact(f"the artifact {name!r} has the name of a folder")
+
+
+def unpack(artifacts: Mapping[str, Section], budget: Budget) -> tuple[Path | None, dict[str, Path]]:
+    """Write artifacts to a new temporary folder, and return it and where each is.
+
+    Without artifacts there is no folder. If one is refused, none is left.
+
+    :param artifacts: by names that :func:`check_names` has seen.
+    :raises InvalidFile: if one does not decompress, or not within the budget.
+    """
+    if not artifacts:
+        return None, {}
+    folder = Path(tempfile.mkdtemp(prefix="flm-"))
+    try:
+        return folder, {
+            name: _write(folder / name, section.unpack(budget))
+            for name, section in artifacts.items()
+        }
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def remove(folder: Path | None, owner: int) -> None:
+    """Remove a folder, but only in the process that made it: a fork's end is not its end."""
+    if folder is not None and os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as stream:
+        stream.write(content)
+    return path
+
+
+def _checked_parts(name: str) -> tuple[str, ...]:
+    if len(name.encode()) > NAME_BYTES:
+        raise BadArtifact(f"an artifact's name must have at most {NAME_BYTES} bytes")
+    parts = tuple(name.split("/"))
+    if not all(map(_is_plain, parts)):
+        raise BadArtifact(f"the artifact {name!r} must lie within the artifacts' folder")
+    return parts
+
+
+def _is_plain(part: str) -> bool:
+    """Say whether a name is that of a file on any system, and of none elsewhere."""
+    if part in ("", ".", ".."):
+        return False
+    return part.isprintable() and "\\" not in part and not _DRIVE.match(part)

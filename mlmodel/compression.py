@@ -1,0 +1,190 @@
+"""The codecs of ``.flm`` sections, read as streams so that no bomb goes off.
+
+Every decoder hands out pieces of at most a megabyte, and a :class:`Budget` stops it as soon as
+the whole file has expanded too far. A stream that ends early, or goes on after its end, is refused.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Protocol
+
+import zstandard
+
+from mlmodel.errors import CorruptSection, TooLarge, UnknownCompression
+
+#: Bytes that a decoder hands out at a time.
+PIECE_BYTES = 1 << 20
+
+#: Bytes that a decoder may take for its own window: ``xz -9`` wants 65 MiB, zstd's default 8.
+DECODER_BYTES = 128 << 20
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_RLE_BLOCK = 1
+_FAILURES = (OSError, ValueError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+
+
+class Codec(IntEnum):
+    """A codec, by its number in the file."""
+
+    BZ2 = 1
+    LZMA = 2
+    ZLIB = 3
+    ZSTD = 4
+    NONE = 0xFF
+
+
+#: The codecs of a whole file. ``NONE`` is for a section of protocol 2 only.
+FILE_CODECS = (Codec.BZ2, Codec.LZMA, Codec.ZLIB, Codec.ZSTD)
+
+
+class Budget:
+    """What a file may still expand to, shared by all of its sections."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self._left_bytes = limit_bytes
+
+    def spend(self, size_bytes: int) -> None:
+        """Take ``size_bytes`` out of what is left.
+
+        :raises TooLarge: if that is more than what is left.
+        """
+        if size_bytes > self._left_bytes:
+            raise TooLarge(self.limit_bytes)
+        self._left_bytes -= size_bytes
+
+
+def named(name: str) -> Codec:
+    """Return the codec for a whole file by its name, such as ``"zstd"``.
+
+    :raises UnknownCompression: if there is none.
+    """
+    names = {codec.name.lower(): codec for codec in FILE_CODECS}
+    if name in names:
+        return names[name]
+    raise UnknownCompression(f"compression must be one of {', '.join(names)}, got {name!r}")
+
+
+def compress(codec: Codec, content: bytes) -> bytes:
+    """Compress one section the way that Flama 2 reads it."""
+    match codec:
+        case Codec.BZ2:
+            return bz2.compress(content)
+        case Codec.LZMA:
+            # Flama 1.12 wrote .xz, Flama 2 reads nothing but the older .lzma. Both read this one.
+            return lzma.compress(content, format=lzma.FORMAT_ALONE)
+        case Codec.ZLIB:
+            return zlib.compress(content)
+        case Codec.ZSTD:
+            return zstandard.ZstdCompressor(level=3).compress(content)
+        case Codec.NONE:
+            return content
+
+
+def decompress(codec: Codec, packed: bytes | memoryview, budget: Budget) -> bytes:
+    """Expand one section, which must be one whole stream and nothing else.
+
+    :raises TooLarge: as soon as more comes out than the budget has left.
+    :raises CorruptSection: if the stream is damaged, cut, or followed by other bytes.
+    """
+    content = io.BytesIO()
+    try:
+        for piece in _pieces(codec, memoryview(packed)):
+            budget.spend(len(piece))
+            content.write(piece)
+    except _FAILURES as error:
+        raise CorruptSection(f"not a {codec.name.lower()} stream: {error}") from error
+    return content.getvalue()
+
+
+def _pieces(codec: Codec, packed: memoryview) -> Iterator[bytes | memoryview]:
+    match codec:
+        case Codec.BZ2:
+            return _read(bz2.BZ2Decompressor(), packed)
+        case Codec.LZMA:
+            return _read(lzma.LZMADecompressor(memlimit=DECODER_BYTES), packed)
+        case Codec.ZLIB:
+            return _read_zlib(packed)
+        case Codec.ZSTD:
+            return _read_zstd(packed)
+        case Codec.NONE:
+            return iter((packed,))
+
+
+class _Decoder(Protocol):
+    """What the decoders of bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
+
+
+def _read(decoder: _Decoder, packed: memoryview) -> Iterator[bytes]:
+    yield decoder.decompress(packed, PIECE_BYTES)
+    while not decoder.eof:
+        if decoder.needs_input:
+            raise EOFError("it ends early")
+        yield decoder.decompress(packed[:0], PIECE_BYTES)
+    _refuse_tail(len(decoder.unused_data))
+
+
+def _read_zlib(packed: memoryview) -> Iterator[bytes]:
+    # 32 more than the window's 15 bits: take a gzip header too, which the tars of Flama 1.1 have.
+    decoder = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+    at = 0
+    while not decoder.eof:
+        # The decoder copies what it has not used yet, so it gets no more than a piece at a time.
+        unused = packed[at : at + PIECE_BYTES]
+        piece = decoder.decompress(unused, PIECE_BYTES)
+        used = len(unused) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
+        if not used and not piece:
+            raise EOFError("it ends early")
+        at += used
+        yield piece
+    _refuse_tail(len(packed) - at)
+
+
+def _read_zstd(packed: memoryview) -> Iterator[bytes]:
+    _refuse_tail(len(packed) - _zstd_frame_bytes(packed))
+    decoder = zstandard.ZstdDecompressor(max_window_size=DECODER_BYTES)
+    with decoder.stream_reader(packed) as reader:
+        while piece := reader.read(PIECE_BYTES):
+            yield piece
+
+
+def _zstd_frame_bytes(packed: memoryview) -> int:
+    """Return the length of the frame by walking its block headers.
+
+    The library's bounded reader takes a frame that was cut for one that ended, and the reader
+    that tells them apart is not bounded.
+
+    Source: RFC 8878, sections 3.1.1 and 3.1.1.2.
+    """
+    if packed[:4] != _ZSTD_MAGIC:
+        raise ValueError("its first bytes are not a frame's")
+    at, is_last = zstandard.frame_header_size(packed), False
+    while not is_last:
+        header = int.from_bytes(packed[at : at + 3], "little")
+        is_last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
+        at += 3 + (1 if kind == _ZSTD_RLE_BLOCK else size)
+        if at > len(packed):
+            raise EOFError("it ends early")
+    at += 4 if zstandard.get_frame_parameters(packed).has_checksum else 0
+    if at > len(packed):
+        raise EOFError("it ends early")
+    return at
+
+
+def _refuse_tail(size_bytes: int) -> None:
+    if size_bytes:
+        raise ValueError(f"{size_bytes:,} bytes follow its end")

@@ -1,0 +1,141 @@
+"""A model file as its metadata, its artifacts and its model, whichever container it has.
+
+======================  ================  ==========================
+first bytes             written by Flama  read by
+======================  ================  ==========================
+``78 9c``               1.0               :mod:`mlmodel.legacy`
+gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.legacy`
+``00 00 00 01``         1.12, 2           :mod:`mlmodel.protocols`
+``00 00 00 02``         2                 :mod:`mlmodel.protocols`
+======================  ================  ==========================
+
+No container has a magic number of its own. Nothing is built here, and nothing written to disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlmodel import legacy, metadata, protocols
+from mlmodel.artifacts import check_names, check_plain
+from mlmodel.compression import Budget, Codec, compress
+from mlmodel.errors import BadHeader, CorruptSection
+from mlmodel.metadata import Meta
+from mlmodel.protocols import Layout, Section
+
+#: How many times its own size a file may expand to. Real ones stay below 20.
+EXPANSION = 100
+
+#: Bytes to which any file may expand, however small it is.
+EXPANSION_FLOOR_BYTES = 64 << 20
+
+_ZLIB = b"\x78\x9c"
+_TARS = {b"\x1f\x8b": Codec.ZLIB, b"BZ": Codec.BZ2, b"\xfd7": Codec.LZMA}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    ``container`` is ``"zlib"``, ``"tar"``, ``"protocol 1"`` or ``"protocol 2"``. The names of
+    the artifacts are relative paths that stay within a folder. ``is_bundle``: the model is a
+    tar of a folder.
+    """
+
+    container: str
+    compression: str
+    meta: Meta
+    artifacts: Mapping[str, Section]
+    model: Section
+    is_bundle: bool = False
+
+
+def budget(size_bytes: int, limit_bytes: int | None = None) -> Budget:
+    """Return what a file of ``size_bytes`` may expand to, unless ``limit_bytes`` says so."""
+    if limit_bytes is None:
+        limit_bytes = max(EXPANSION_FLOOR_BYTES, EXPANSION * size_bytes)
+    return Budget(limit_bytes)
+
+
+def read(content: bytes | memoryview, spent: Budget) -> Contents:
+    """Read a file's metadata and find its artifacts and its model.
+
+    Protocols 1 and 2 expand nothing else for it; the older containers are one stream.
+
+    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    """
+    first = bytes(content[:4])
+    if first[:2] == _ZLIB:
+        found = _from_legacy("zlib", Codec.ZLIB, legacy.read_zlib(content, spent))
+    elif first[:2] in _TARS:
+        codec = _TARS[first[:2]]
+        found = _from_legacy("tar", codec, legacy.read_tar(content, codec, spent))
+    elif first[:3] == b"\0\0\0":
+        found = _from_layout(protocols.decode(content), spent)
+    else:
+        raise BadHeader(f"no .flm file begins with the bytes '{first.hex(' ')}'")
+    check_names(found.artifacts)
+    return found
+
+
+def unpack_model(contents: Contents, spent: Budget) -> bytes:
+    """Return the model in its framework's own bytes.
+
+    :raises CorruptSection: if they are not base64 text, or nothing at all.
+    :raises TooLarge: if they expand to more than the budget has left.
+    """
+    unpacked = contents.model.unpack(spent)
+    model = unpacked if contents.is_bundle else _from_base64(unpacked)
+    if not model:
+        raise CorruptSection("the model's section is empty; write the file again from the model")
+    return model
+
+
+def write(
+    meta: Meta, model: bytes, artifacts: Mapping[str, bytes], codec: Codec, protocol: int
+) -> bytes:
+    """Return the bytes of a file that Flama reads too.
+
+    :raises BadArtifact: if an artifact's name is not one plain file name.
+    :raises UnknownProtocol: if the protocol is neither 1 nor 2.
+    """
+    for name in artifacts:
+        check_plain(name)
+
+    def section(content: bytes) -> Section:
+        return Section(codec, compress(codec, content))
+
+    layout = Layout(
+        protocol=protocol,
+        codec=codec,
+        meta=section(metadata.encode(meta)),
+        model=section(base64.encodebytes(model)),
+        artifacts={name: section(content) for name, content in artifacts.items()},
+    )
+    return protocols.encode(layout)
+
+
+def _from_legacy(container: str, codec: Codec, found: legacy.Legacy) -> Contents:
+    meta = metadata.decode(found.meta)
+    return Contents(container, codec.name.lower(), meta, found.artifacts, found.model)
+
+
+def _from_layout(layout: Layout, spent: Budget) -> Contents:
+    return Contents(
+        container=f"protocol {layout.protocol}",
+        compression=layout.codec.name.lower(),
+        meta=metadata.decode(metadata.parse(layout.meta.unpack(spent))),
+        artifacts=layout.artifacts,
+        model=layout.model,
+        is_bundle=layout.is_bundle,
+    )
+
+
+def _from_base64(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text.replace(b"\n", b""), validate=True)
+    except binascii.Error as error:
+        raise CorruptSection(f"the model must be base64 text: {error}") from error

@@ -1,0 +1,138 @@
+"""The two containers that came before protocol 1, read only.
+
+* Flama 1.0: one zlib stream of the JSON ``{"model": base64 text, "meta": {...}}``.
+* Flama 1.1 to 1.11: a tar, compressed with gzip, bz2 or xz. Its member ``model`` is such a zlib
+  stream, the others are ``artifacts/<name>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mlmodel.compression import Budget, Codec, decompress
+from mlmodel.errors import BadArtifact, BadMetadata, CorruptSection
+from mlmodel.metadata import parse
+from mlmodel.protocols import Cursor, Section
+
+_BLOCK_BYTES = 512
+_FOLDER = "artifacts/"
+
+#: Bytes that a name of the tar may take, with what stands around it. Flama's took below 100.
+_NAME_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What such a file holds: its metadata as JSON, its model as base64 text, its artifacts."""
+
+    meta: Any
+    model: Section
+    artifacts: dict[str, Section]
+
+
+def read_zlib(content: bytes | memoryview, budget: Budget) -> Legacy:
+    """Read a file of Flama 1.0.
+
+    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    """
+    meta, model = _meta_and_model(content, budget)
+    return Legacy(meta, model, {})
+
+
+def read_tar(content: bytes | memoryview, codec: Codec, budget: Budget) -> Legacy:
+    """Read a file of Flama 1.1 to 1.11.
+
+    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    """
+    model, artifacts = None, {}
+    for name, member in _members(decompress(codec, content, budget)):
+        if name == "model" and model is None:
+            model = member
+        elif name.startswith(_FOLDER) and name not in artifacts:
+            artifacts[name] = Section(Codec.NONE, member)
+        else:
+            raise BadArtifact(f"the tar's member {name!r} is no artifact, or comes twice")
+    if model is None:
+        raise CorruptSection("the tar has no member 'model'")
+    meta, text = _meta_and_model(model, budget)
+    return Legacy(meta, text, {name.removeprefix(_FOLDER): artifacts[name] for name in artifacts})
+
+
+def _meta_and_model(packed: bytes | memoryview, budget: Budget) -> tuple[Any, Section]:
+    if not packed:
+        # Flama forgot to flush: every model of less than 8 KiB was written like this.
+        raise CorruptSection(
+            "the model's section is empty, as Flama 1.1 to 1.11 wrote it for small models; "
+            "write the file again from the model"
+        )
+    document = parse(decompress(Codec.ZLIB, packed, budget))
+    if not isinstance(document, dict) or not isinstance(document.get("model"), str):
+        raise BadMetadata("the file must hold an object with a text 'model' and an object 'meta'")
+    return document.get("meta"), Section(Codec.NONE, document["model"].encode("ascii", "replace"))
+
+
+def _members(tar: bytes) -> Iterator[tuple[str, memoryview]]:
+    """Give the regular files of a tar in order.
+
+    Not by ``tarfile``: in Python 3.11 a hostile header makes it loop for ever (CVE-2025-8194,
+    CVE-2024-6232), and a sparse member of a few bytes reads as terabytes.
+
+    Source: POSIX.1-2008, "ustar Interchange Format" and "pax Header Block".
+    """
+    cursor, name = Cursor(tar), None
+    while any(header := bytes(cursor.take(_BLOCK_BYTES, "a tar's header"))):
+        kind, size = header[156:157], _octal(header[124:136])
+        content = cursor.take(size, "a tar's member")
+        cursor.take(-size % _BLOCK_BYTES, "a tar's padding")
+        match kind:
+            case b"x" | b"L" if size > _NAME_BYTES:
+                raise BadArtifact(f"a name in the tar takes {size:,} bytes")
+            case b"x":
+                name = _pax_path(bytes(content))
+            case b"L":
+                name = _text(bytes(content))
+            case b"0" | b"\0":
+                yield name or _ustar_name(header), content
+                name = None
+            case b"5" | b"g":
+                name = None
+            case _:
+                raise BadArtifact(f"the tar has a link or a device, of type {kind!r}")
+
+
+def _octal(field: bytes) -> int:
+    digits = field.strip(b" \0")
+    if digits.strip(b"01234567"):
+        raise CorruptSection(f"a tar's sizes must be octal digits, got {field!r}")
+    return int(digits or b"0", 8)
+
+
+def _ustar_name(header: bytes) -> str:
+    name, prefix = _text(header[:100]), _text(header[345:500])
+    return f"{prefix}/{name}" if header[257:263] == b"ustar\0" and prefix else name
+
+
+def _pax_path(records: bytes) -> str | None:
+    """Return the path among records such as ``b"22 path=artifacts/foo\\n"``."""
+    path = None
+    while records:
+        digits, _, _ = records.partition(b" ")
+        size = int(digits) if digits.isdigit() else 0
+        key, _, value = records[len(digits) + 1 : size - 1].partition(b"=")
+        if not len(digits) + 1 < size <= len(records):
+            raise CorruptSection(
+                f"a tar's records must begin with their length, got {digits[:20]!r}"
+            )
+        if key == b"path":
+            path = _text(value)
+        records = records[size:]
+    return path
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.partition(b"\0")[0].decode()
+    except UnicodeDecodeError as error:
+        raise BadArtifact(f"a name in the tar must be UTF-8, got {name!r}") from error

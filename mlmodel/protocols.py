@@ -1,0 +1,242 @@
+"""Protocols 1 and 2: where the sections lie within a file.
+
+Nothing is decompressed here. :func:`decode` finds the sections and :func:`encode` puts them
+back, byte for byte. All integers are big-endian::
+
+    header       protocol u32, codec u32, bytes after the header u64
+    protocol 1   meta u64, model u64, artifacts' count u32, artifacts u64; meta, model, artifacts
+    protocol 2   meta u64, artifacts u64, model u64;
+                 codec u8, meta; codec u8, count u32, artifacts; codec u8, kind u8, model
+    an artifact  length of its name u32, length of its content u64, name, content
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlmodel.compression import FILE_CODECS, Budget, Codec, decompress
+from mlmodel.errors import (
+    BadArtifact,
+    BadHeader,
+    CorruptSection,
+    TruncatedFile,
+    UnknownCompression,
+    UnknownModelKind,
+    UnknownProtocol,
+)
+
+HEADER = struct.Struct("!IIQ")
+PROTOCOLS = (1, 2)
+
+_SIZES_1 = struct.Struct("!QQIQ")
+_SIZES_2 = struct.Struct("!QQQ")
+_COUNT = struct.Struct("!I")
+_BYTE = struct.Struct("!B")
+_ENTRY = struct.Struct("!IQ")
+
+_INHERIT = 0
+_BINARY, _BUNDLE = 0, 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """A compressed part of a file."""
+
+    codec: Codec
+    packed: bytes | memoryview
+
+    def unpack(self, budget: Budget) -> bytes:
+        """Return its content. Raises what :func:`~mlmodel.compression.decompress` raises."""
+        return decompress(self.codec, self.packed, budget)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A file's protocol, codec and sections.
+
+    ``is_bundle``: the model is a tar of a folder, and not base64 text.
+    """
+
+    protocol: int
+    codec: Codec
+    meta: Section
+    model: Section
+    artifacts: Mapping[str, Section] = field(default_factory=dict)
+    is_bundle: bool = False
+
+
+class Cursor:
+    """Takes fields off the front of some bytes, and never more than there are."""
+
+    def __init__(self, content: bytes | memoryview) -> None:
+        self._rest = memoryview(content)
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def take(self, size_bytes: int, what: str) -> memoryview:
+        """Return the next bytes.
+
+        :raises TruncatedFile: if there are fewer.
+        """
+        if size_bytes > len(self._rest):
+            raise TruncatedFile(
+                f"{what} must have {size_bytes:,} bytes, only {len(self._rest):,} are left"
+            )
+        taken, self._rest = self._rest[:size_bytes], self._rest[size_bytes:]
+        return taken
+
+    def unpack(self, fields: struct.Struct, what: str) -> tuple[int, ...]:
+        """Return the next integers. Raises what :meth:`take` raises."""
+        return fields.unpack(self.take(fields.size, what))
+
+    def finish(self, what: str) -> None:
+        """Raise :class:`CorruptSection` if anything is left."""
+        if self._rest:
+            raise CorruptSection(f"{len(self._rest):,} bytes follow the end of {what}")
+
+
+def decode(content: bytes | memoryview) -> Layout:
+    """Find the sections of a whole file.
+
+    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    """
+    cursor = Cursor(content)
+    if len(cursor) < HEADER.size:
+        raise BadHeader(f"the header has {HEADER.size} bytes, the file ends after {len(cursor)}")
+    protocol, codec, body_bytes = cursor.unpack(HEADER, "the header")
+    if protocol not in PROTOCOLS:
+        raise UnknownProtocol(protocol)
+    file_codec = _file_codec(codec)
+    _check_size(body_bytes, len(cursor))
+    return _decode_1(cursor, file_codec) if protocol == 1 else _decode_2(cursor, file_codec)
+
+
+def encode(layout: Layout) -> bytes:
+    """Return the bytes of a whole file.
+
+    :raises UnknownProtocol: if the layout's is neither 1 nor 2.
+    """
+    if layout.protocol not in PROTOCOLS:
+        raise UnknownProtocol(layout.protocol)
+    parts = _encode_1(layout) if layout.protocol == 1 else _encode_2(layout)
+    header = HEADER.pack(layout.protocol, layout.codec, sum(map(len, parts)))
+    return b"".join((header, *parts))
+
+
+def _file_codec(number: int) -> Codec:
+    if number in FILE_CODECS:
+        return Codec(number)
+    raise UnknownCompression(f"the file's codec must be 1, 2, 3 or 4, got {number}")
+
+
+def _check_size(promised_bytes: int, found_bytes: int) -> None:
+    message = f"the header says {promised_bytes:,} bytes after it, the file has {found_bytes:,}"
+    if promised_bytes > found_bytes:
+        raise TruncatedFile(message)
+    if promised_bytes < found_bytes:
+        raise BadHeader(message)
+
+
+def _decode_1(cursor: Cursor, codec: Codec) -> Layout:
+    meta_bytes, model_bytes, count, artifacts_bytes = cursor.unpack(_SIZES_1, "the sizes")
+    meta = cursor.take(meta_bytes, "the metadata")
+    model = cursor.take(model_bytes, "the model")
+    entries = Cursor(cursor.take(artifacts_bytes, "the artifacts"))
+    cursor.finish("the artifacts")
+    artifacts = _decode_artifacts(entries, count, codec)
+    return Layout(1, codec, Section(codec, meta), Section(codec, model), artifacts)
+
+
+def _decode_2(cursor: Cursor, codec: Codec) -> Layout:
+    meta_bytes, artifacts_bytes, model_bytes = cursor.unpack(_SIZES_2, "the sizes")
+    meta = Cursor(cursor.take(meta_bytes, "the metadata"))
+    entries = Cursor(cursor.take(artifacts_bytes, "the artifacts"))
+    model = Cursor(cursor.take(model_bytes, "the model"))
+    cursor.finish("the model")
+    meta_codec = _section_codec(meta, codec)
+    entries_codec = _section_codec(entries, codec)
+    (count,) = entries.unpack(_COUNT, "the artifacts' count")
+    model_codec = _section_codec(model, codec)
+    return Layout(
+        protocol=2,
+        codec=codec,
+        meta=_rest(meta, meta_codec),
+        artifacts=_decode_artifacts(entries, count, entries_codec),
+        is_bundle=_is_bundle(model),
+        model=_rest(model, model_codec),
+    )
+
+
+def _section_codec(cursor: Cursor, inherited: Codec) -> Codec:
+    (number,) = cursor.unpack(_BYTE, "a section's codec")
+    if number == _INHERIT:
+        return inherited
+    try:
+        return Codec(number)
+    except ValueError as error:
+        raise UnknownCompression(
+            f"a section's codec must be 0, 1, 2, 3, 4 or 255, got {number}"
+        ) from error
+
+
+def _is_bundle(cursor: Cursor) -> bool:
+    (kind,) = cursor.unpack(_BYTE, "the model's kind")
+    if kind not in (_BINARY, _BUNDLE):
+        raise UnknownModelKind(kind)
+    return kind == _BUNDLE
+
+
+def _rest(cursor: Cursor, codec: Codec) -> Section:
+    return Section(codec, cursor.take(len(cursor), "the section"))
+
+
+def _decode_artifacts(cursor: Cursor, count: int, codec: Codec) -> dict[str, Section]:
+    artifacts: dict[str, Section] = {}
+    for _ in range(count):
+        name_bytes, content_bytes = cursor.unpack(_ENTRY, "an artifact")
+        name = _decode_name(cursor.take(name_bytes, "an artifact's name"))
+        if name in artifacts:
+            raise BadArtifact(f"the artifact {name!r} comes twice")
+        artifacts[name] = Section(codec, cursor.take(content_bytes, f"the artifact {name!r}"))
+    cursor.finish("the last artifact")
+    return artifacts
+
+
+def _decode_name(name: memoryview) -> str:
+    try:
+        return bytes(name).decode()
+    except UnicodeDecodeError as error:
+        raise BadArtifact(f"an artifact's name must be UTF-8, got {bytes(name)!r}") from error
+
+
+def _encode_1(layout: Layout) -> list[bytes | memoryview]:
+    entries = _encode_artifacts(layout.artifacts)
+    meta, model = layout.meta.packed, layout.model.packed
+    sizes = _SIZES_1.pack(len(meta), len(model), len(layout.artifacts), sum(map(len, entries)))
+    return [sizes, meta, model, *entries]
+
+
+def _encode_2(layout: Layout) -> list[bytes | memoryview]:
+    entries = _encode_artifacts(layout.artifacts)
+    codec = next((section.codec for section in layout.artifacts.values()), layout.codec)
+    kind = _BUNDLE if layout.is_bundle else _BINARY
+    meta = [_codec_byte(layout.meta.codec, layout), layout.meta.packed]
+    artifacts = [_codec_byte(codec, layout), _COUNT.pack(len(layout.artifacts)), *entries]
+    model = [_codec_byte(layout.model.codec, layout), _BYTE.pack(kind), layout.model.packed]
+    sizes = _SIZES_2.pack(*(sum(map(len, section)) for section in (meta, artifacts, model)))
+    return [sizes, *meta, *artifacts, *model]
+
+
+def _codec_byte(codec: Codec, layout: Layout) -> bytes:
+    return _BYTE.pack(_INHERIT if codec is layout.codec else codec)
+
+
+def _encode_artifacts(artifacts: Mapping[str, Section]) -> list[bytes | memoryview]:
+    parts: list[bytes | memoryview] = []
+    for name, section in artifacts.items():
+        encoded = name.encode()
+        parts += (_ENTRY.pack(len(encoded), len(section.packed)), encoded, section.packed)
+    return parts

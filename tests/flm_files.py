@@ -1,0 +1,38 @@
+"""Files that releases of Flama wrote, with what they must give, and a small model to write."""
+
+import functools
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "data" / "flm"
+SAMPLES = json.loads((FOLDER / "manifest.json").read_text())["files"]
+BY_NAME = {sample["file"]: sample for sample in SAMPLES}
+
+CODECS = ("bz2", "lzma", "zlib", "zstd")
+WHEN = datetime(2026, 1, 31, 14, 30, tzinfo=UTC)
+
+
+def content_of(name):
+    return (FOLDER / name).read_bytes()
+
+
+def rows_of(sample):
+    """The sample's inputs as rows, named x0, x1... where the estimator knows no names."""
+    inputs = sample["expected"]["inputs"]
+    if sample["expected"]["input_kind"] == "records":
+        return inputs
+    return [{f"x{at}": value for at, value in enumerate(values)} for values in inputs]
+
+
+@functools.cache
+def iris_classifier():
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    inputs, labels = load_iris(return_X_y=True)
+    names = load_iris().target_names
+    return LogisticRegression(max_iter=1000).fit(inputs, names[labels])
+
+
+IRIS_ROW = {"x0": 5.1, "x1": 3.5, "x2": 1.4, "x3": 0.2}

@@ -1,0 +1,209 @@
+import base64
+import hashlib
+import pickle
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlmodel.compression import Codec, compress
+from mlmodel.errors import (
+    BadArtifact,
+    BadHeader,
+    BadMetadata,
+    CorruptSection,
+    InvalidFile,
+    TooLarge,
+    UnknownProtocol,
+)
+from mlmodel.format import budget, read, unpack_model, write
+from mlmodel.metadata import Described, Framework, Meta
+from mlmodel.protocols import Layout, Section, encode
+from tests.flm_files import CODECS, SAMPLES, content_of
+
+MIB = 1 << 20
+META = Meta("m", "2026-01-31T14:30:00", Framework("ml", "sklearn", "1.9.1"), Described("Ridge"))
+META_JSON = b'{"id":"m","timestamp":"","framework":{"lib":"x","version":""},"model":{"obj":"y"}}'
+
+CONTAINERS = {
+    "1.0": ("zlib", "zlib"),
+    "1.4": ("tar", "zlib"),
+    "1.11": ("tar", "bz2"),
+}
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["file"])
+each_small_file = pytest.mark.parametrize(
+    "name", ["1.0.2-iris-none.flm", "1.12.4-iris-zstd.flm", "2.2.2-iris-zlib-p2.flm"]
+)
+
+
+def read_all(content, limit_bytes=None):
+    """The model's bytes and the artifacts' in a file."""
+    spent = budget(len(content), limit_bytes)
+    found = read(content, spent)
+    artifacts = {name: found.artifacts[name].unpack(spent) for name in found.artifacts}
+    return unpack_model(found, spent), artifacts
+
+
+def laid_out(meta=META_JSON, model=b"bW9kZWw=\n", artifacts=(), is_bundle=False):
+    """A file of protocol 2 with sections as they are given."""
+
+    def section(content):
+        return Section(Codec.ZLIB, compress(Codec.ZLIB, content))
+
+    files = {name: section(content) for name, content in artifacts}
+    return encode(Layout(2, Codec.ZLIB, section(meta), section(model), files, is_bundle))
+
+
+@each_sample
+def test_a_sample_s_artifacts_are_found_whole(sample):
+    _, artifacts = read_all(content_of(sample["file"]))
+
+    found = {name: hashlib.sha256(artifacts[name]).hexdigest() for name in artifacts}
+    assert found == {name: of["sha256"] for name, of in sample["artifacts"].items()}
+
+
+@each_sample
+def test_a_sample_s_container_is_recognised(sample):
+    content = content_of(sample["file"])
+
+    found = read(content, budget(len(content)))
+
+    flama = sample["flama"].rpartition(".")[0]
+    expected = (f"protocol {sample['protocol']}", sample["compression"])
+    assert (found.container, found.compression) == CONTAINERS.get(flama, expected)
+
+
+@each_sample
+def test_a_sample_s_model_is_in_its_framework_s_bytes(sample):
+    model, _ = read_all(content_of(sample["file"]))
+
+    assert model.startswith(b"\x80\x04" if sample["pickle"] else b"PK")
+
+
+@pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_is_written_is_read(codec, protocol):
+    content = write(META, b"<model>", {"a": b"<a>", "b": b""}, Codec[codec.upper()], protocol)
+
+    assert read(content, budget(len(content))).meta == META
+    assert read_all(content) == (b"<model>", {"a": b"<a>", "b": b""})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0",
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        b"PK\x03\x04" + bytes(100),
+        b"age,income\n42,51000\n",
+        pickle.dumps({"a": 1}, protocol=4),
+        b"\x78\x9c",
+        b"\x1f\x8b\x08" + bytes(100),
+        b"BZh91AY&SY" + bytes(100),
+        b"\xfd7zXZ\0" + bytes(100),
+    ],
+    ids=["empty", "two", "png", "zip", "csv", "pickle", "zlib", "gzip", "bz2", "xz"],
+)
+def test_other_files_are_refused(content):
+    with pytest.raises(InvalidFile):
+        read_all(content)
+
+
+def test_the_first_bytes_of_another_file_are_shown():
+    with pytest.raises(BadHeader, match=r"no .flm file begins with the bytes '89 50 4e 47'"):
+        read_all(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_protocol_to_come_is_named():
+    with pytest.raises(UnknownProtocol, match="got 3"):
+        read_all(b"\0\0\0\3" + laid_out()[4:])
+
+
+def test_a_tar_that_is_none_is_refused():
+    with pytest.raises(InvalidFile):
+        read_all(compress(Codec.BZ2, b"age,income\n" * 100))
+
+
+@each_small_file
+def test_a_file_cut_anywhere_is_refused(name):
+    content = content_of(name)
+
+    for size in range(len(content)):
+        with pytest.raises(InvalidFile):
+            read_all(content[:size])
+
+
+@pytest.mark.parametrize("name", ["1.4.0-xor-fast.flm", "1.11.7-xor-standard.flm"])
+def test_a_tar_cut_anywhere_is_refused(name):
+    content = content_of(name)
+
+    for size in range(0, len(content), 101):
+        with pytest.raises(InvalidFile):
+            read_all(content[:size])
+
+
+@given(data=st.data(), name=st.sampled_from([sample["file"] for sample in SAMPLES]))
+def test_a_file_with_other_bytes_is_read_or_refused(data, name):
+    content = bytearray(content_of(name))
+    places = st.integers(0, min(len(content), 2000) - 1)
+    changes = data.draw(st.dictionaries(places, st.integers(0, 255), min_size=1, max_size=5))
+    for place, byte in changes.items():
+        content[place] = byte
+
+    with suppress(InvalidFile):
+        read_all(bytes(content))
+
+
+def test_a_model_of_no_bytes_is_refused():
+    with pytest.raises(CorruptSection, match="the model's section is empty"):
+        read_all(laid_out(model=b""))
+
+
+@pytest.mark.parametrize("text", [b"bW9kZ", b"bW9k\0ZWw=", b"<model>"])
+def test_a_model_that_is_not_base64_is_refused(text):
+    with pytest.raises(CorruptSection, match="must be base64 text"):
+        read_all(laid_out(model=text))
+
+
+def test_a_bundle_is_not_base64():
+    assert read_all(laid_out(model=b"<tar>", is_bundle=True)) == (b"<tar>", {})
+
+
+@pytest.mark.parametrize("meta", [b"", b"[]", b"{}", b"\xff", b'{"id": NaN}'])
+def test_metadata_that_says_nothing_is_refused(meta):
+    with pytest.raises(BadMetadata):
+        read_all(laid_out(meta=meta))
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "C:x", "a\\x", "a\0", ""])
+def test_an_artifact_that_leads_out_of_its_folder_is_refused(name):
+    with pytest.raises(BadArtifact):
+        read_all(laid_out(artifacts=[(name, b"")]))
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"meta": META_JSON + b" " * MIB},
+        {"model": base64.encodebytes(bytes(MIB))},
+        {"artifacts": [("a", bytes(MIB // 2)), ("b", bytes(MIB // 2))]},
+    ],
+    ids=["metadata", "model", "artifacts"],
+)
+def test_no_section_may_expand_beyond_the_limit(sections):
+    with pytest.raises(TooLarge, match="more than the limit of 1,048,576 bytes"):
+        read_all(laid_out(**sections), limit_bytes=MIB)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "limit_bytes"), [(0, 64 * MIB), (1000, 64 * MIB), (MIB, 100 * MIB)]
+)
+def test_the_limit_grows_with_the_file(size_bytes, limit_bytes):
+    assert budget(size_bytes).limit_bytes == limit_bytes
+
+
+def test_a_name_that_flama_could_not_read_is_not_written():
+    with pytest.raises(BadArtifact, match="one plain ASCII file name, got 'Größe'"):
+        write(META, b"<model>", {"Größe": b""}, Codec.ZSTD, 2)

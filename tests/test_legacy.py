@@ -1,0 +1,166 @@
+import base64
+import bz2
+import io
+import json
+import tarfile
+import zlib
+
+import pytest
+
+from mlmodel.compression import Budget, Codec
+from mlmodel.errors import (
+    BadArtifact,
+    BadMetadata,
+    CorruptSection,
+    InvalidFile,
+    TooLarge,
+    TruncatedFile,
+)
+from mlmodel.legacy import read_tar, read_zlib
+
+MIB = 1 << 20
+MODEL = base64.encodebytes(b"<model>").decode()
+DOCUMENT = zlib.compress(json.dumps({"model": MODEL, "meta": {"id": "m"}}).encode())
+
+
+def tar_of(*members, form=tarfile.PAX_FORMAT):
+    """An uncompressed tar of (name or TarInfo, content)."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name) if isinstance(name, str) else name
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def read(tar, limit_bytes=MIB):
+    return read_tar(bz2.compress(tar), Codec.BZ2, Budget(limit_bytes))
+
+
+def names_in(tar):
+    return list(read(tar).artifacts)
+
+
+def member(name, kind):
+    found = tarfile.TarInfo(name)
+    found.type = kind
+    found.linkname = "/etc/passwd"
+    return found
+
+
+def test_a_zlib_file_is_its_metadata_and_its_model():
+    found = read_zlib(DOCUMENT, Budget(MIB))
+
+    assert found.meta == {"id": "m"}
+    assert found.model.unpack(Budget(MIB)) == MODEL.encode()
+
+
+def test_a_tar_has_its_artifacts_in_order():
+    found = read(tar_of(("artifacts/b", b"<b>"), ("artifacts/a", b""), ("model", DOCUMENT)))
+
+    assert {name: bytes(found.artifacts[name].packed) for name in found.artifacts} == {
+        "b": b"<b>",
+        "a": b"",
+    }
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("name", ["sub/x", f"{'f' * 90}/{'n' * 90}"], ids=["short", "long"])
+def test_names_are_read_from_every_form_of_tar(form, name):
+    tar = tar_of((f"artifacts/{name}", b"x"), ("model", DOCUMENT), form=form)
+
+    assert names_in(tar) == [name]
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_names_beyond_ascii_are_read(form):
+    tar = tar_of(
+        (f"artifacts/{'é' * 60}", b"x"), ("artifacts/è", b""), ("model", DOCUMENT), form=form
+    )
+
+    assert names_in(tar) == ["é" * 60, "è"]
+
+
+def test_a_folder_s_own_entry_is_passed_over():
+    folder = member("artifacts/sub", tarfile.DIRTYPE)
+
+    assert names_in(tar_of((folder, b""), ("artifacts/sub/x", b""), ("model", DOCUMENT))) == [
+        "sub/x"
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE],
+    ids=["symbolic link", "hard link", "device", "pipe", "sparse file"],
+)
+def test_whatever_is_no_regular_file_is_refused(kind):
+    with pytest.raises(BadArtifact, match="a link or a device"):
+        read(tar_of((member("artifacts/x", kind), b""), ("model", DOCUMENT)))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/cron.d/x", "other", "artifacts", "model"])
+def test_a_member_that_is_no_artifact_is_refused(name):
+    with pytest.raises(BadArtifact, match=f"member '{name}' is no artifact, or comes twice"):
+        read(tar_of(("model", DOCUMENT), (name, b"")))
+
+
+def test_an_artifact_that_comes_twice_is_refused():
+    with pytest.raises(BadArtifact, match="'artifacts/x' is no artifact, or comes twice"):
+        read(tar_of(("artifacts/x", b"1"), ("artifacts/x", b"2"), ("model", DOCUMENT)))
+
+
+def test_an_empty_model_is_refused_and_explained():
+    with pytest.raises(CorruptSection, match=r"empty, as Flama 1\.1 to 1\.11 wrote it"):
+        read(tar_of(("model", b"")))
+
+
+def test_a_tar_without_a_model_is_refused():
+    with pytest.raises(CorruptSection, match="has no member 'model'"):
+        read(tar_of(("artifacts/x", b"")))
+
+
+def test_a_document_without_a_model_is_refused():
+    with pytest.raises(BadMetadata, match="an object with a text 'model'"):
+        read_zlib(zlib.compress(b'{"model": 5, "meta": {}}'), Budget(MIB))
+
+
+def test_the_tar_and_what_is_in_it_share_a_budget():
+    document = zlib.compress(json.dumps({"model": "A" * MIB, "meta": {}}).encode())
+
+    with pytest.raises(TooLarge):
+        read(tar_of(("model", document)), limit_bytes=MIB)
+
+
+def test_a_tar_cut_anywhere_is_refused():
+    tar = tar_of(("artifacts/a", b"<a>"), ("model", DOCUMENT)).rstrip(b"\0")
+
+    for size in range(0, len(tar), 7):
+        with pytest.raises(TruncatedFile):
+            read(tar[:size])
+
+
+@pytest.mark.parametrize("size", [b"\xff" * 12, b"-1", b"0o17", b"1 2", b"89"], ids=repr)
+def test_a_size_that_is_no_octal_number_is_refused(size):
+    # By the first of these, a negative number, tarfile is kept busy for ever.
+    tar = bytearray(tar_of(("model", DOCUMENT)))
+    tar[124:136] = size.ljust(12, b"\0")
+
+    with pytest.raises(CorruptSection, match="must be octal digits"):
+        read(bytes(tar))
+
+
+def test_records_without_end_are_refused():
+    header = member("pax", tarfile.XHDTYPE)
+
+    with pytest.raises(BadArtifact, match="a name in the tar takes 1,048,576 bytes"):
+        read(tar_of((header, b"4 =\n" * (MIB // 4)), ("model", DOCUMENT)), limit_bytes=4 * MIB)
+
+
+@pytest.mark.parametrize("records", [b"path=x\n", b"999 path=x\n", b"0 path=x\n", b"9" * 4000])
+def test_records_without_their_length_are_refused(records):
+    header = member("pax", tarfile.XHDTYPE)
+
+    with pytest.raises(InvalidFile):
+        read(tar_of((header, records), ("model", DOCUMENT)))

@@ -1,0 +1,496 @@
+import gc
+import hashlib
+import io
+import json
+import multiprocessing
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+import weakref
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from mlmodel import dump, inspect, load
+from mlmodel.compression import Codec
+from mlmodel.errors import (
+    BadArtifact,
+    BadMetadata,
+    BrokenModel,
+    CorruptSection,
+    InvalidModel,
+    TooLarge,
+    UnknownCompression,
+    UnknownProtocol,
+    UnsupportedFramework,
+    WrongHash,
+)
+from mlmodel.format import write
+from mlmodel.metadata import Described, Framework, Meta, decode
+from tests.flm_files import (
+    BY_NAME,
+    CODECS,
+    FOLDER,
+    IRIS_ROW,
+    SAMPLES,
+    WHEN,
+    content_of,
+    iris_classifier,
+    rows_of,
+)
+
+OF_ANOTHER_VERSION = "1.12.4_sklearn1.5.2-adult-zstd.flm"
+WITH_ARTIFACTS = "2.2.2-xor-zstd-p2.flm"
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["file"])
+each_answering_sample = pytest.mark.parametrize(
+    "sample",
+    [each for each in SAMPLES if each["pickle"] and each["file"] != OF_ANOTHER_VERSION],
+    ids=lambda sample: sample["file"],
+)
+
+
+@pytest.fixture
+def iris_file(tmp_path):
+    path = tmp_path / "iris.flm"
+    dump(iris_classifier(), path, model_id="iris", timestamp=WHEN)
+    return path
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def described(path, **extra):
+    """A model whose file says ``extra`` of itself."""
+    dump(iris_classifier(), path, extra=extra)
+    return load(path)
+
+
+def holding(path, content, lib="sklearn"):
+    """A file whose model section holds ``content``."""
+    meta = Meta("m", "", Framework("ml", lib, "1"), Described("Ridge"))
+    path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
+    return path
+
+
+def but_info(meta):
+    """Metadata without ``model.info``, which the manifest leaves out where it is large."""
+    return replace(meta, model=replace(meta.model, info=None))
+
+
+@each_sample
+def test_a_sample_has_its_metadata(sample):
+    meta = load(FOLDER / sample["file"], sha256=sample["sha256"]).meta
+
+    assert but_info(meta) == but_info(decode(sample["meta"]))
+    assert meta.framework.version == sample["framework"]["version"]
+
+
+@each_answering_sample
+def test_a_sample_has_its_parameters(sample):
+    assert load(FOLDER / sample["file"]).meta.model.info == sample["meta"]["model"]["info"]
+
+
+@each_sample
+def test_a_sample_has_its_artifacts(sample):
+    model = load(FOLDER / sample["file"])
+
+    hashes = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in model.artifacts.items()
+    }
+    assert hashes == {name: of["sha256"] for name, of in sample["artifacts"].items()}
+
+
+@each_answering_sample
+def test_a_sample_gives_its_answers(sample):
+    expected = sample["expected"]
+
+    answers = load(FOLDER / sample["file"]).predict_rows(rows_of(sample))
+
+    assert [answer["prediction"] for answer in answers] == expected["predict"]
+    shares = [list(answer["probabilities"].values()) for answer in answers]
+    assert np.allclose(shares, expected["predict_proba"], rtol=1e-9)
+
+
+@each_answering_sample
+def test_a_sample_gives_each_row_its_answer_alone(sample):
+    model = load(FOLDER / sample["file"])
+
+    answers = [model.predict(row)["prediction"] for row in rows_of(sample)]
+
+    assert answers == sample["expected"]["predict"]
+
+
+def test_a_model_of_another_version_is_broken_but_described():
+    model = load(FOLDER / OF_ANOTHER_VERSION)
+
+    assert model.meta.framework.version == "1.5.2"
+    with pytest.raises(BrokenModel, match=r"AttributeError.*_RemainderColsList"):
+        model.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("2.2.2-torchxor-zstd-p2.flm", "PyTorch"), ("2.2.2-kerasxor-zstd-p2.flm", "Keras")],
+)
+def test_a_model_without_an_adapter_is_described_but_not_built(name, title):
+    model = load(FOLDER / name)
+
+    assert model.meta.extra == BY_NAME[name]["meta"]["extra"]
+    with pytest.raises(UnsupportedFramework, match=f"models of .*{title} cannot be built"):
+        model.predict({"x0": 0, "x1": 1})
+
+
+@pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
+@pytest.mark.parametrize("compression", CODECS)
+def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
+    source = tmp_path / "labels.csv"
+    source.write_text("setosa\n")
+    path = tmp_path / "iris.flm"
+
+    dump(iris_classifier(), path, compression, artifacts={"labels": source}, protocol=protocol)
+
+    model = load(path)
+    assert model.predict(IRIS_ROW)["prediction"] == "setosa"
+    assert model.artifacts["labels"].read_text() == "setosa\n"
+
+
+def test_what_is_said_of_a_model_comes_back(tmp_path):
+    path = tmp_path / "iris.flm"
+
+    dump(
+        iris_classifier(),
+        path,
+        model_id="iris",
+        timestamp=WHEN,
+        params={"C": np.float64(1)},
+        metrics={"confusion": np.eye(2, dtype=int)},
+        extra={"tags": ("flowers",)},
+    )
+
+    meta = load(path).meta
+    assert (meta.id, meta.timestamp) == ("iris", "2026-01-31T14:30:00+00:00")
+    assert (meta.model.params, meta.model.metrics) == ({"C": 1.0}, {"confusion": [[1, 0], [0, 1]]})
+    assert (meta.extra, meta.capabilities) == ({"tags": ["flowers"]}, {"kind": "ml"})
+    assert meta.model.info["max_iter"] == 1000
+
+
+def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
+    dump(iris_classifier(), tmp_path / "again.flm", model_id="iris", timestamp=WHEN)
+
+    assert (tmp_path / "again.flm").read_bytes() == iris_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"compression": "gzip"}, UnknownCompression, "one of bz2, lzma, zlib, zstd"),
+        ({"protocol": 3}, UnknownProtocol, "must be 1 or 2, got 3"),
+        ({"metrics": {"auc": float("nan")}}, BadMetadata, "metrics.auc must be JSON, got nan"),
+        ({"params": {"model": object}}, BadMetadata, "params.model must be JSON"),
+        ({"extra": [1]}, BadMetadata, r"extra must be an object, got \[1\]"),
+        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "one plain ASCII file"),
+        ({"artifacts": {"x": FOLDER / "missing"}}, FileNotFoundError, "missing"),
+    ],
+    ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],
+)
+def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error, message):
+    before = iris_file.read_bytes()
+
+    with pytest.raises(error, match=message):
+        dump(iris_classifier(), iris_file, **arguments)
+
+    assert iris_file.read_bytes() == before
+    assert list(iris_file.parent.iterdir()) == [iris_file]
+
+
+def test_an_object_that_is_no_model_is_not_written(tmp_path):
+    with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
+        dump({}, tmp_path / "model.flm")
+
+
+def test_a_file_is_named_by_its_hash(iris_file):
+    found = hashlib.sha256(iris_file.read_bytes()).hexdigest()
+
+    assert load(iris_file, sha256=found.upper()).meta.id == "iris"
+    with pytest.raises(WrongHash, match=f"sha256 must be 9f86d0, the file has {found}"):
+        load(iris_file, sha256="9f86d0")
+
+
+@pytest.mark.parametrize("name", ["2.2.2-xor-zstd-p2.flm", "1.11.7-xor-standard.flm"])
+def test_nothing_is_left_of_a_file_that_expands_too_far(temporary, name):
+    with pytest.raises(TooLarge, match="the limit of 26,000 bytes"):
+        load(FOLDER / name, limit_bytes=26_000)
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_damaged_file(temporary, tmp_path):
+    layout = bytearray(content_of(WITH_ARTIFACTS))
+    layout[1040] ^= 0xFF  # within the last artifact
+    (tmp_path / "damaged.flm").write_bytes(layout)
+
+    with pytest.raises(CorruptSection, match="not a zstd stream"):
+        load(tmp_path / "damaged.flm")
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_empty_model_of_old_is_refused(tmp_path):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:bz2") as tar:
+        tar.addfile(tarfile.TarInfo("model"))
+    (tmp_path / "old.flm").write_bytes(stream.getvalue())
+
+    with pytest.raises(CorruptSection, match="the model's section is empty"):
+        load(tmp_path / "old.flm")
+
+
+def test_a_file_is_looked_into_and_neither_built_nor_unpacked(temporary):
+    found = inspect(FOLDER / WITH_ARTIFACTS)
+
+    assert (found.container, found.compression, found.size_bytes) == ("protocol 2", "zstd", 17325)
+    assert found.sha256 == BY_NAME[WITH_ARTIFACTS]["sha256"]
+    assert found.artifacts == {"foo.json": 49, "bar.csv": 41, "empty.txt": 9, "blob.bin": 275}
+    assert list(temporary.iterdir()) == []
+
+
+@each_sample
+def test_every_sample_can_be_looked_into(sample):
+    found = inspect(FOLDER / sample["file"])
+
+    assert but_info(found.meta) == but_info(decode(sample["meta"]))
+    assert list(found.artifacts) == list(sample["artifacts"])
+
+
+def test_looking_into_a_file_does_not_expand_its_model():
+    with pytest.raises(TooLarge):
+        load(FOLDER / WITH_ARTIFACTS, limit_bytes=2000)
+    assert inspect(FOLDER / WITH_ARTIFACTS, limit_bytes=2000).meta.model.obj == "MLPClassifier"
+
+
+def test_looking_into_a_bomb_is_stopped(tmp_path):
+    document = json.dumps({"model": "A" * 1_000_000, "meta": {}}).encode()
+    (tmp_path / "bomb.flm").write_bytes(zlib.compress(document))
+
+    with pytest.raises(TooLarge):
+        inspect(tmp_path / "bomb.flm", limit_bytes=100_000)
+
+
+class Hostile:
+    def __reduce__(self):
+        return exec, ("raise AssertionError('the file ran its code')",)
+
+
+def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
+    path = holding(tmp_path / "hostile.flm", pickle.dumps(Hostile()))
+
+    assert inspect(path).meta.id == "m"
+    model = load(path)
+
+    with pytest.raises(BrokenModel, match="AssertionError: the file ran its code"):
+        model.load()
+
+
+def test_a_pickle_of_something_else_is_no_model(tmp_path):
+    path = holding(tmp_path / "other.flm", pickle.dumps({"a": 1}))
+
+    with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
+        load(path).load()
+
+
+def test_threads_that_ask_at_once_get_one_model(iris_file):
+    model, start = load(iris_file), Barrier(8)
+
+    def ask(_):
+        start.wait()
+        return model.model
+
+    with ThreadPoolExecutor(8) as pool:
+        models = set(map(id, pool.map(ask, range(8))))
+
+    assert models == {id(model.model)}
+
+
+def test_an_unloaded_model_is_read_and_built_again(iris_file):
+    model = load(iris_file)
+    built = weakref.ref(model.model)
+
+    model.unload()
+    gc.collect()
+
+    assert built() is None
+    model.load()
+    assert model.predict(IRIS_ROW)["prediction"] == "setosa"
+
+
+def test_an_unloaded_model_must_be_the_same_file_again(iris_file):
+    model = load(iris_file, sha256=hashlib.sha256(iris_file.read_bytes()).hexdigest())
+    model.unload()
+
+    dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
+
+    with pytest.raises(WrongHash):
+        model.load()
+
+
+def test_a_file_that_was_written_anew_is_read_anew(iris_file):
+    model = load(iris_file)
+    model.unload()
+
+    dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
+
+    assert model.predict({"x0": 1}) == {"prediction": pytest.approx(1)}
+    assert model.meta.model.obj == "LinearRegression"
+
+
+def test_artifacts_go_with_their_model(temporary):
+    model = load(FOLDER / WITH_ARTIFACTS)
+    assert [path.exists() for path in model.artifacts.values()] == [True] * 4
+
+    del model
+    gc.collect()
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_artifacts_go_when_their_model_is_unloaded_and_come_again(temporary):
+    model = load(FOLDER / WITH_ARTIFACTS)
+
+    model.unload()
+    assert (model.artifacts, list(temporary.iterdir())) == ({}, [])
+
+    model.load()
+    assert model.artifacts["bar.csv"].exists()
+
+
+def test_artifacts_go_when_the_process_ends():
+    code = f"import mlmodel; m = mlmodel.load({str(FOLDER / WITH_ARTIFACTS)!r}); print(m.artifacts)"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    (path,) = {part for part in ran.stdout.split("'") if part.endswith("foo.json")} - {"foo.json"}
+    assert tempfile.gettempdir() in path
+    assert not Path(path).exists()
+
+
+def test_artifacts_outlive_a_forked_process(temporary):
+    model = load(FOLDER / WITH_ARTIFACTS)
+
+    worker = multiprocessing.get_context("fork").Process(target=model.unload)
+    worker.start()
+    worker.join()
+
+    assert worker.exitcode == 0
+    assert [path.exists() for path in model.artifacts.values()] == [True] * 4
+
+
+def test_a_model_is_called_as_its_file_is(tmp_path):
+    path = tmp_path / "_Crédit risk (v2).flm"
+
+    model = described(path)
+
+    assert model.qualified_name == "Cr-dit-risk-v2"
+    assert (model.display_name, model.description, model.version) == ("", "", "")
+
+
+def test_a_file_says_what_its_model_is(tmp_path):
+    model = described(
+        tmp_path / "m.flm",
+        qualified_name="iris",
+        display_name="Iris",
+        description="Tells irises apart.",
+        version=2,
+        examples=[IRIS_ROW],
+    )
+
+    assert (model.qualified_name, model.display_name, model.version) == ("iris", "Iris", "2")
+    assert (model.description, model.examples) == ("Tells irises apart.", [IRIS_ROW])
+
+
+def test_flama_s_own_words_are_understood():
+    model = load(FOLDER / WITH_ARTIFACTS)
+
+    assert (model.description, model.version) == ("This is a test model", "1.0.0")
+
+
+def test_what_a_file_says_is_told_as_json():
+    told = load(FOLDER / WITH_ARTIFACTS).metadata
+
+    said = BY_NAME[WITH_ARTIFACTS]["meta"]
+    assert (told["id"], told["extra"]) == (said["id"], said["extra"])
+    assert told["framework"] == {"lib": "sklearn", "version": "1.9.1"}
+    assert told["metrics"] == said["model"]["metrics"]
+    assert told["artifacts"][0] == {"name": "foo.json", "size_bytes": 40}
+
+
+def test_a_name_asked_for_comes_first(tmp_path):
+    described(tmp_path / "m.flm", qualified_name="iris")
+
+    assert load(tmp_path / "m.flm", qualified_name="flowers").qualified_name == "flowers"
+    with pytest.raises(InvalidModel, match="qualified_name must be 1 to 100 letters"):
+        load(tmp_path / "m.flm", qualified_name="a/b")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"qualified_name": "a b"}, "extra.qualified_name must be 1 to 100 letters"),
+        ({"input_schema": []}, r"extra.input_schema must be an object, got \[\]"),
+        ({"output_schema": "any"}, "extra.output_schema must be an object, got 'any'"),
+        ({"examples": {"x0": 1}}, "extra.examples must be a list, got {'x0': 1}"),
+    ],
+    ids=["name", "input", "output", "examples"],
+)
+def test_what_a_file_says_wrongly_of_its_model_is_named(tmp_path, extra, message):
+    with pytest.raises(BadMetadata, match=message):
+        described(tmp_path / "m.flm", **extra)
+
+
+def test_a_model_without_schemas_tells_its_own(iris_file):
+    model = load(iris_file)
+
+    assert model.input_schema["required"] == ["x0", "x1", "x2", "x3"]
+    assert model.output_schema["properties"]["prediction"]["enum"][0] == "setosa"
+
+
+def test_schemas_that_are_known_build_no_model(tmp_path):
+    meta = Meta(
+        "m",
+        "",
+        Framework("ml", "sklearn", "1"),
+        Described("Ridge"),
+        extra={"input_schema": {"type": "object"}, "output_schema": {}},
+    )
+    path = tmp_path / "m.flm"
+    path.write_bytes(write(meta, b"no pickle", {}, Codec.ZSTD, 2))
+
+    assert (load(path).input_schema, load(path).output_schema) == ({"type": "object"}, {})
+    assert load(path, input_schema={}).input_schema == {}
+
+
+def test_columns_without_names_come_in_the_order_of_the_schema(iris_file):
+    names = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    schema = {"type": "object", "properties": {name: {"type": "number"} for name in names}}
+
+    model = load(iris_file, input_schema=schema)
+
+    row = dict(zip(reversed(names), reversed(IRIS_ROW.values()), strict=True))
+    assert model.predict(row) == load(iris_file).predict(IRIS_ROW)
+
+
+def test_a_schema_without_properties_does_no_harm(iris_file):
+    assert load(iris_file, input_schema={"properties": 5}).predict(IRIS_ROW)

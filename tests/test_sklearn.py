@@ -1,0 +1,267 @@
+import logging
+import pickle
+import sys
+import types
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.frameworks import sklearn as adapter
+from mlmodel.schema import Schema
+from tests.flm_files import IRIS_ROW, iris_classifier
+
+PEOPLE = pd.DataFrame(
+    {"age": [22.0, 39.0, 58.0, 61.0], "sex": ["f", "m", "f", "m"]}, index=[3, 2, 1, 0]
+)
+POINTS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float)
+ROWS = [{"x0": x, "x1": y} for x, y in POINTS]
+TWO_TARGETS = np.array([[0, 1], [1, 0], [1, 1], [0, 0]])
+
+
+def by_column():
+    encode = make_column_transformer((OneHotEncoder(), ["sex"]), remainder="passthrough")
+    return make_pipeline(encode, LogisticRegression()).fit(PEOPLE, [0, 0, 1, 1])
+
+
+def answer(model, rows=ROWS[:1], columns=()):
+    return adapter.predict_rows(model, rows, columns)[0]
+
+
+def test_a_classifier_answers_its_label_and_the_share_of_each():
+    answered = answer(iris_classifier(), [IRIS_ROW])
+
+    assert answered["prediction"] == "setosa"
+    assert list(answered["probabilities"]) == ["setosa", "versicolor", "virginica"]
+    assert sum(answered["probabilities"].values()) == pytest.approx(1)
+
+
+def test_a_classifier_without_shares_answers_its_label():
+    assert answer(SVC().fit(POINTS, list("aabb"))) == {"prediction": "a"}
+
+
+def test_a_regressor_answers_a_number():
+    answered = answer(LinearRegression().fit(POINTS, [1, 2, 3, 4]))
+
+    assert answered == {"prediction": pytest.approx(1)}
+    assert type(answered["prediction"]) is float
+
+
+def test_a_cluster_s_number_is_an_answer():
+    assert answer(KMeans(1).fit(POINTS)) == {"prediction": 0}
+
+
+def test_a_regressor_of_several_outputs_names_them_by_their_place():
+    answered = answer(LinearRegression().fit(POINTS, POINTS), [{"x0": 3, "x1": 4}])
+
+    assert answered == {"prediction": {"y0": pytest.approx(3), "y1": pytest.approx(4)}}
+
+
+def test_one_output_in_a_column_is_one_output():
+    assert answer(LinearRegression().fit(POINTS, POINTS[:, :1])) == {"prediction": pytest.approx(0)}
+
+
+def test_a_classifier_of_several_outputs_tells_the_shares_in_each():
+    model = RandomForestClassifier(5, random_state=0).fit(POINTS, TWO_TARGETS)
+
+    answered = answer(model)
+
+    assert set(answered["prediction"]) == {"y0", "y1"}
+    assert sum(answered["probabilities"]["y1"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", [OneVsRestClassifier, ClassifierChain])
+def test_a_classifier_of_several_labels_tells_the_share_of_each(kind):
+    answered = answer(kind(LogisticRegression()).fit(POINTS, TWO_TARGETS))
+
+    assert set(answered["prediction"]) == set(answered["probabilities"]) == {"y0", "y1"}
+    assert 0 <= answered["probabilities"]["y0"] <= 1
+
+
+def test_labels_are_plain_values():
+    model = LogisticRegression().fit(POINTS, [False, False, True, True])
+
+    answered = answer(model)
+
+    assert answered["prediction"] is False
+    assert list(answered["probabilities"]) == ["False", "True"]
+
+
+def test_no_rows_have_no_answers():
+    assert adapter.predict_rows(iris_classifier(), [], ()) == []
+
+
+def test_named_columns_find_their_place_whatever_their_order():
+    model = by_column()
+
+    rows = [{"sex": "f", "age": 22}, {"age": 61, "sex": "m"}]
+    assert [each["prediction"] for each in adapter.predict_rows(model, rows, ())] == [0, 1]
+
+
+@pytest.mark.parametrize("row", [{"age": 22}, {"age": 22, "sex": None}], ids=["absent", "null"])
+@pytest.mark.parametrize("others", [[], [{"age": 61, "sex": "m"}]], ids=["alone", "with others"])
+def test_a_text_that_is_missing_is_missing_to_the_model(row, others):
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    encode = make_column_transformer((encoder, ["sex"]), remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression()).fit(PEOPLE, [0, 0, 1, 1])
+
+    assert adapter.predict_rows(model, [row, *others], ())[0]["prediction"] == 0
+
+
+def test_bare_columns_come_in_the_order_asked_for():
+    model = LinearRegression().fit(POINTS, POINTS[:, 0])
+
+    row = {"width": 7, "height": 3}
+    assert answer(model, [row], ["height", "width"]) == {"prediction": pytest.approx(3)}
+
+
+def test_a_missing_number_is_nan():
+    model = RandomForestRegressor(5, random_state=0).fit(POINTS, [1, 2, 3, 4])
+
+    assert answer(model, [{"x0": None}]) == {"prediction": pytest.approx(2.5, abs=1.5)}
+
+
+def test_bare_columns_may_hold_text():
+    model = make_pipeline(OneHotEncoder(), LogisticRegression(C=100))
+    model.fit([["3", 1], ["4", 1], ["3", 1]], [0, 1, 0])
+
+    assert answer(model, [{"x0": "4", "x1": 1}])["prediction"] == 1
+
+
+def test_a_vectorizer_gets_texts():
+    model = make_pipeline(CountVectorizer(), LogisticRegression(C=100))
+    model.fit(["good film", "bad film"], ["up", "down"])
+
+    assert answer(model, [{"review": "a bad one"}], ["review"])["prediction"] == "down"
+
+
+def test_a_model_fitted_on_names_asks_for_them():
+    assert adapter.input_schema(Ridge().fit(PEOPLE[["age"]], [1, 2, 3, 4])) == {
+        "type": "object",
+        "properties": {"age": {"type": "number"}},
+        "required": ["age"],
+        "additionalProperties": False,
+    }
+
+
+def test_a_model_fitted_on_bare_columns_counts_them():
+    assert adapter.input_schema(iris_classifier())["required"] == ["x0", "x1", "x2", "x3"]
+
+
+def test_a_vectorizer_does_not_know_its_input():
+    model = make_pipeline(CountVectorizer(), LogisticRegression())
+
+    assert adapter.input_schema(model.fit(["good film", "bad film"], [1, 0])) is None
+
+
+def test_a_classifier_promises_its_labels():
+    assert adapter.output_schema(LogisticRegression().fit(POINTS, [0, 0, 1, 1])) == {
+        "type": "object",
+        "properties": {
+            "prediction": {"enum": [0, 1]},
+            "probabilities": {
+                "type": "object",
+                "properties": {"0": {"type": "number"}, "1": {"type": "number"}},
+                "required": ["0", "1"],
+            },
+        },
+        "required": ["prediction", "probabilities"],
+    }
+
+
+def test_a_clusterer_promises_nothing():
+    assert adapter.output_schema(KMeans(1).fit(POINTS)) is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        iris_classifier(),
+        SVC().fit(POINTS, list("aabb")),
+        GridSearchCV(SVC(), {"C": [1, 2]}, cv=2).fit(POINTS, list("abab")),
+        RandomForestClassifier(5).fit(POINTS, TWO_TARGETS),
+        OneVsRestClassifier(LogisticRegression()).fit(POINTS, TWO_TARGETS),
+        make_pipeline(OneVsRestClassifier(LogisticRegression())).fit(POINTS, TWO_TARGETS),
+        ClassifierChain(LogisticRegression()).fit(POINTS, TWO_TARGETS),
+        RandomForestRegressor(5).fit(POINTS, [1, 2, 3, 4]),
+        RandomForestRegressor(5).fit(POINTS, POINTS),
+        KNeighborsRegressor(1).fit(POINTS, POINTS),
+        make_pipeline(StandardScaler(), LinearRegression()).fit(POINTS, POINTS[:, 0]),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_model_answers_what_it_promises(model):
+    promise = Schema(adapter.output_schema(model))
+
+    rows = [dict.fromkeys(adapter.input_schema(model)["properties"], 1)]
+    assert list(promise.violations(answer(model, rows))) == []
+
+
+def test_parameters_that_are_no_json_are_left_empty():
+    described = adapter.describe(make_pipeline(StandardScaler(), Ridge(alpha=float("inf"))))
+
+    assert described["steps"] == [["standardscaler", None], ["ridge", None]]
+    assert described["ridge__alpha"] is None
+    assert described["ridge__tol"] == 0.0001
+
+
+def test_a_model_comes_back_from_its_bytes():
+    model = adapter.loads(adapter.dumps(by_column()))
+
+    assert answer(model, [{"age": 22, "sex": "f"}])["prediction"] == 0
+
+
+def test_a_model_that_cannot_be_pickled_is_refused():
+    with pytest.raises(InvalidModel, match=r"FunctionTransformer cannot be pickled: .*lambda"):
+        adapter.dumps(FunctionTransformer(lambda rows: rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x04N", r"\((UnpicklingError|EOFError)\): "),
+        (b"<model>", r"\(UnpicklingError\): "),
+        (b"cmath\nsqroot\n.", r"\(AttributeError\): .*sqroot"),
+        (b"cmath\nsqrt\n(I-1\ntR.", r"\(ValueError\): "),
+    ],
+    ids=["cut", "no pickle", "a name that is gone", "an error of its own"],
+)
+def test_bytes_that_build_no_model_are_refused(content, message):
+    with pytest.raises(BrokenModel, match=f"scikit-learn 1.* cannot build the model {message}"):
+        adapter.loads(content)
+
+
+def test_a_module_that_is_missing_is_named(monkeypatch):
+    module = types.ModuleType("credit_features")
+    module.Ages = type("Ages", (), {"__module__": "credit_features"})
+    monkeypatch.setitem(sys.modules, "credit_features", module)
+    content = pickle.dumps(module.Ages())
+    monkeypatch.delitem(sys.modules, "credit_features")
+
+    with pytest.raises(BrokenModel, match="needs the module 'credit_features', which is not"):
+        adapter.loads(content)
+
+
+def test_a_warning_of_another_version_goes_to_the_log(caplog):
+    content = adapter.dumps(iris_classifier()).replace(b"1.9.1", b"1.9.0")
+
+    with caplog.at_level(logging.WARNING, "mlmodel"), warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        adapter.loads(content)
+
+    assert "from version 1.9.0 when using version" in caplog.text
