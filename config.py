@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import limits
+
 ROOT = Path(__file__).parent
 PREFIX = "MODELHOST_"
 #: Settings that are read without the prefix as well.
@@ -45,7 +47,7 @@ class Production:
     MODEL_THREADS = 4
     #: Calls of one model that may wait for those that run. 0 lets none wait.
     MODEL_WAITING = 64
-    #: Seconds that a call may wait and run.
+    #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).
     RETRY_SECONDS = 5
@@ -87,6 +89,7 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None)}
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
@@ -116,17 +119,25 @@ def defaults(chosen: type[Production] = Production) -> dict[str, Any]:
 
 def _value(variable: str, name: str, text: str, kind: type) -> Any:
     if kind is bool:
-        return _chosen(
-            variable, text.lower(), {"true": True, "1": True, "false": False, "0": False}
-        )
+        return _chosen(variable, text.lower(), TRUTH)
+    if name in CHOICES:
+        return _chosen(variable, text.upper(), {choice: choice for choice in CHOICES[name]})
+    if name == "RATE_LIMIT":
+        return _rate(variable, text)
     if kind is str:
-        choices = CHOICES.get(name)
-        return (
-            _chosen(variable, text.upper(), dict(zip(choices, choices, strict=True)))
-            if choices
-            else text
-        )
+        return text
     return _number(variable, text, kind, *BOUNDS.get(name, (1 if kind is int else 0, None)))
+
+
+def _rate(variable: str, text: str) -> str:
+    try:
+        if text:
+            limits.parse_many(text)
+    except ValueError:
+        raise InvalidSetting(
+            f"{variable} must be a rate such as '100 per minute', got {text!r}"
+        ) from None
+    return text
 
 
 def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:

@@ -34,7 +34,7 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if depth == 0:
-        raise InvalidAnswer(f"the model's answer is nested deeper than {DEPTH}")
+        raise InvalidAnswer(f"the answer is nested deeper than {DEPTH}")
     if isinstance(value, Mapping):
         return {_key(key): to_json(member, depth - 1) for key, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -76,7 +76,7 @@ def _key(key: Any) -> str:
         return plain
     if isinstance(plain, bool | int | float):
         return str(plain).lower() if isinstance(plain, bool) else str(plain)
-    raise InvalidAnswer(f"the model answered an object with the key {key!r:.60}, not a text")
+    raise InvalidAnswer(f"the answer has an object with the key {key!r:.60}, which is no text")
 
 
 def _decimal(value: Decimal) -> int | float | None:

@@ -181,7 +181,7 @@ class _Document:
             seen.add(key.value)
             yield str(key.value), self._value(value, place)
 
-    def _scalar(self, node: Node, pointer: str) -> Any:
+    def _scalar(self, node: Any, pointer: str) -> Any:
         text = VARIABLE.sub(lambda match: self._variable(match, pointer), node.value)
         if text != node.value and node.style is None:
             # As if the variable's text stood in the file: ${PORT} is a number where 8000 is one.

@@ -65,7 +65,7 @@ class QueueFull(ServingError):
     """As many calls wait for the model as may."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} calls are waiting for the model already")
+        super().__init__(f"as many calls as may ({limit}) are waiting for the model")
         self.limit = limit
 
 

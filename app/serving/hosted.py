@@ -13,7 +13,7 @@ from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import ModelUnavailable, ServingError
 from app.serving.lane import Lane, Limits
-from mlmodel.errors import FlmError
+from mlmodel.errors import BrokenModel, FlmError
 from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.schema import Schema
 
@@ -135,7 +135,8 @@ class HostedModel:
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except (Exception, SystemExit) as error:
             self.status, self.reason = Status.FAILED, _reason(error)
-            trace = None if isinstance(error, FlmError) else error
+            # An error of ours without a cause tells all that its traceback would.
+            trace = None if isinstance(error, FlmError) and not error.__cause__ else error
             log.error("model %r failed: %s", self.name, self.reason, exc_info=trace)
 
     def _introduce(self) -> None:
@@ -184,6 +185,8 @@ def _call_unload(model: MLModel) -> None:
 
 def _reason(error: BaseException) -> str:
     """Return why a model could not be loaded, in words of ours: its own may tell too much."""
+    if isinstance(error, BrokenModel):
+        return f"{error.summary}; the log says more"
     if isinstance(error, FlmError | ServingError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

@@ -27,7 +27,7 @@ class Limits:
     threads: int
     #: Calls of one model that wait beside those that run.
     waiting: int
-    #: Seconds for which a call waits and runs.
+    #: Seconds for which a call waits and runs; 0 for as long as it takes.
     seconds: float
 
 
@@ -61,7 +61,7 @@ class Lane:
         self._calls.put(call)
         self._start_thread()
         try:
-            return call.future.result(self._limits.seconds)
+            return call.future.result(self._limits.seconds or None)
         except FutureTimeout as error:
             if call.future.done() and not call.future.cancelled():
                 raise  # the function's own TimeoutError

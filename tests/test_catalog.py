@@ -1,0 +1,187 @@
+import pytest
+
+from app.serving import catalog
+from app.serving.errors import InvalidCatalog
+from mlmodel.errors import InvalidModel
+from tests.models import broken, simple
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text, **environ):
+        path = tmp_path / "models.yaml"
+        path.write_text(text, encoding="utf-8")
+        return catalog.read(path, environ)
+
+    return read
+
+
+@pytest.fixture
+def mistakes_in(read):
+    def mistakes_in(text, **environ):
+        with pytest.raises(InvalidCatalog) as caught:
+            read(text, **environ)
+        return str(caught.value).splitlines()
+
+    return mistakes_in
+
+
+def test_entries_become_specs(read, tmp_path):
+    [model, packaged] = read(
+        """
+models:
+  - class: examples.iris.IrisModel
+    settings: {certainty: 0.5}
+  - file: models/credit.flm
+    name: credit
+    sha256: 9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08
+    load: lazy
+    input_schema: {type: object}
+    examples: [{age: 3}]
+"""
+    )
+
+    assert (model.class_path, model.settings, model.lazy) == (
+        "examples.iris.IrisModel",
+        {"certainty": 0.5},
+        False,
+    )
+    assert packaged.file == tmp_path / "models/credit.flm"
+    assert (packaged.name, packaged.lazy, packaged.examples) == ("credit", True, ({"age": 3},))
+    assert packaged.sha256.startswith("9f86d081")
+
+
+def test_a_portal_may_be_empty(read):
+    assert read("models: []") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("", "models.yaml, line 1: the file must be an object, got null"),
+        ("model: []", "models.yaml, line 1: model is not known here; did you mean 'models'?"),
+        ("models: {a: 1}", 'models.yaml, line 1: models must be a list, got {"a": 1}'),
+        (
+            "models:\n  - clas: a.B",
+            "models.yaml, line 2: models/0/clas is not known here; did you mean 'class'?",
+        ),
+        ("models:\n  - name: x", "models.yaml, line 2: models/0 must have either class or file"),
+        (
+            "models:\n  - class: a.B\n    file: c",
+            "models.yaml, line 2: models/0 must have either class or file",
+        ),
+        (
+            "models:\n  - class: a.B\n    load: late",
+            'models.yaml, line 3: models/0/load must be one of "start", "lazy", got "late"',
+        ),
+        (
+            "models:\n  - class: a.B\n    name: 5",
+            "models.yaml, line 3: models/0/name must be text, got 5",
+        ),
+        (
+            "models:\n  - class: a.B\n    sha256: ffff",
+            'models.yaml, line 3: models/0/sha256 must match the pattern ^[0-9a-fA-F]{64}$, got "ffff"',
+        ),
+        (
+            "models:\n  - file: c\n    settings: {}",
+            "models.yaml, line 3: models/0/settings goes only with class",
+        ),
+        (
+            "models:\n  - class: a.B\n    input_schema: {type: nmber}",
+            "models.yaml, line 3: models/0/input_schema is not a JSON Schema: at /type, 'nmber' is not valid under any of the given schemas",
+        ),
+        (
+            "models:\n  - class: a.B\n    name: x\n  - class: a.C\n    name: x",
+            "models.yaml, line 5: models/1/name 'x' is the name in line 3 already",
+        ),
+        (
+            "models:\n  - class: a.B\n    class: a.C",
+            "models.yaml, line 3: models/0/class is there twice",
+        ),
+        (
+            "models: [",
+            "models.yaml, line 1: the file is not YAML: expected the node content, but found '<stream end>'",
+        ),
+        (
+            "models: !!python/name:os.system x",
+            "models.yaml, line 1: the file is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+        ),
+        (
+            "models: &a [*a]",
+            "models.yaml, line 1: the file has an alias inside of what it stands for",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_key(mistakes_in, text, mistake):
+    assert mistake in mistakes_in(text)
+
+
+def test_all_mistakes_are_named(mistakes_in):
+    text = "models:\n  - clas: a.B\n  - class: a.B\n    load: 3\n"
+
+    assert [line.split(":")[0] for line in mistakes_in(text)] == [
+        "models.yaml, line 2",
+        "models.yaml, line 4",
+    ]
+
+
+def test_a_missing_file_is_a_mistake(tmp_path):
+    with pytest.raises(InvalidCatalog, match=r"nothing.yaml, line 1: the file does not exist"):
+        catalog.read(tmp_path / "nothing.yaml", {})
+
+
+def test_variables_stand_for_the_environment(read):
+    lines = ["url: ${HOST}/x", "port: ${PORT}", "text: '${PORT}'"]
+    settings = "".join(f"\n      {line}" for line in lines)
+    [spec] = read(f"models:\n  - class: a.B\n    settings:{settings}", HOST="db", PORT="8000")
+
+    assert spec.settings == {"url": "db/x", "port": 8000, "text": "8000"}
+
+
+def test_a_doubled_dollar_is_no_variable(read):
+    [spec] = read("models: [{class: a.B, settings: {a: '$${HOST}'}}]")
+
+    assert spec.settings == {"a": "${HOST}"}
+
+
+def test_a_variable_that_is_not_set_is_a_mistake(mistakes_in):
+    text = "models:\n  - class: a.B\n    settings: {key: '${TOKEN}'}"
+
+    assert mistakes_in(text) == [
+        "models.yaml, line 3: models/0/settings/key needs the environment variable TOKEN, "
+        "which is not set"
+    ]
+
+
+def test_values_are_those_of_json(read):
+    [spec] = read("models: [{class: a.B, settings: {a: no, b: 2026-01-31, c: 1e3, d: true}}]")
+
+    assert spec.settings == {"a": "no", "b": "2026-01-31", "c": 1000.0, "d": True}
+
+
+def test_a_class_is_made_with_its_settings(read):
+    [spec] = read("models: [{class: tests.models.simple.Greeter, settings: {greeting: Hi}}]")
+
+    assert spec.create().predict({}) == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("model_class", "message"),
+    [
+        (broken.NotAModel, "'NotAModel' must be a class derived from mlmodel.MLModel"),
+        (broken.NoPredict, "'NoPredict' must define predict"),
+        (simple.Greeter, "settings do not fit 'Greeter': missing a required argument: 'greeting'"),
+    ],
+)
+def test_a_class_that_is_no_model_is_refused(read, model_class, message):
+    [spec] = read(f"models: [{{class: {model_class.__module__}.{model_class.__name__}}}]")
+
+    with pytest.raises(InvalidModel, match=message):
+        spec.create()
+
+
+def test_a_class_that_its_module_lacks_is_refused(read):
+    [spec] = read("models: [{class: tests.models.simple.Nobody}]")
+
+    with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no 'Nobody'"):
+        spec.create()

@@ -1,0 +1,67 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import config
+
+
+def test_the_class_is_chosen_by_app_settings():
+    assert config.settings({})["TELL_MODEL_ERRORS"] is False
+    assert config.settings({"APP_SETTINGS": "development"})["TELL_MODEL_ERRORS"] is True
+
+
+def test_the_environment_overrides_a_setting():
+    settings = config.settings(
+        {"PORT": "9000", "MODELHOST_MODEL_CONTROL": "false", "MODELHOST_PREDICT_SECONDS": "1.5"}
+    )
+
+    assert (settings["PORT"], settings["MODEL_CONTROL"], settings["PREDICT_SECONDS"]) == (
+        9000,
+        False,
+        1.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"APP_SETTINGS": "prod"},
+            "APP_SETTINGS must be one of development, production, testing, got 'prod'",
+        ),
+        ({"PORT": "abc"}, "PORT must be a whole number from 1 to 65535, got 'abc'"),
+        ({"PORT": "0"}, "PORT must be a whole number from 1 to 65535, got '0'"),
+        ({"WORKERS": "0"}, "WORKERS must be a whole number of at least 1, got '0'"),
+        ({"MODELHOST_PREDICT_SECONDS": "nan"}, "must be a number of at least 0, got 'nan'"),
+        (
+            {"MODELHOST_MODEL_CONTROL": "maybe"},
+            "MODELHOST_MODEL_CONTROL must be one of 0, 1, false, true, got 'maybe'",
+        ),
+        (
+            {"MODELHOST_LOG_LEVEL": "LOUD"},
+            "MODELHOST_LOG_LEVEL must be one of DEBUG, ERROR, INFO, WARNING, got 'LOUD'",
+        ),
+        (
+            {"MODELHOST_RATE_LIMIT": "often"},
+            "MODELHOST_RATE_LIMIT must be a rate such as '100 per minute', got 'often'",
+        ),
+        ({"MODELHOST_PROT": "1"}, "MODELHOST_PROT is no setting; the settings are HOST"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_may_be(environ, message):
+    with pytest.raises(config.InvalidSetting, match=re.escape(message)):
+        config.settings(environ)
+
+
+def test_other_variables_are_none_of_our_business():
+    assert config.settings({"PATH": "/bin", "MAX_ROWS": "3"}) == config.settings({})
+
+
+@pytest.mark.parametrize("name", config.settings({}))
+def test_every_setting_has_its_meaning_and_is_in_the_docs(name):
+    source = Path(config.__file__).read_text(encoding="utf-8")
+    docs = (config.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    assert re.search(rf"    #: .+\n(    #: .+\n)*    {name} = ", source)
+    assert f"### `{name}`" in docs

@@ -1,0 +1,78 @@
+import threading
+
+import pytest
+
+from app.serving.errors import PredictionTimeout, QueueFull
+from app.serving.lane import Lane, Limits
+
+
+@pytest.fixture
+def lane():
+    lane = Lane(Limits(rows=1, threads=1, waiting=1, seconds=5))
+    yield lane
+    lane.close()
+
+
+@pytest.fixture
+def go():
+    """An event that holds calls back, set at the latest when the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_a_call_gives_back_what_its_function_returns(lane):
+    assert lane.run(max, 1, 3) == 3
+
+
+def test_a_call_raises_what_its_function_raises(lane):
+    with pytest.raises(ZeroDivisionError):
+        lane.run(lambda: 1 / 0)
+
+
+def test_a_function_may_raise_a_timeout_of_its_own(lane):
+    def fail():
+        raise TimeoutError("the database")
+
+    with pytest.raises(TimeoutError, match="the database"):
+        lane.run(fail)
+
+
+def test_a_call_that_takes_too_long_is_given_up(go):
+    lane = Lane(Limits(rows=1, threads=1, waiting=1, seconds=0.05))
+
+    with pytest.raises(PredictionTimeout, match=r"longer than 0.05 seconds"):
+        lane.run(go.wait)
+
+
+def test_a_call_that_was_given_up_before_it_began_never_begins(go):
+    lane = Lane(Limits(rows=1, threads=1, waiting=2, seconds=0.05))
+    begun = []
+    for function in (go.wait, lambda: begun.append(1)):
+        with pytest.raises(PredictionTimeout):
+            lane.run(function)
+
+    go.set()
+    lane.run(int)  # comes after all that waited
+
+    assert begun == []
+
+
+def test_more_calls_than_may_wait_are_refused(go):
+    lane = Lane(Limits(rows=1, threads=1, waiting=0, seconds=5))
+    begun = threading.Event()
+    call = threading.Thread(target=lane.run, args=(lambda: (begun.set(), go.wait()),))
+    call.start()
+    begun.wait()
+
+    with pytest.raises(QueueFull, match="as many calls as may"):
+        lane.run(int)
+    go.set()
+    call.join()
+
+
+def test_a_closed_lane_starts_again(lane):
+    lane.run(int)
+    lane.close()
+
+    assert lane.run(int) == 0

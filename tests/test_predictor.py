@@ -1,0 +1,128 @@
+import threading
+
+import pytest
+
+from app.serving.errors import (
+    InvalidAnswer,
+    ModelNotFound,
+    ModelUnavailable,
+    PredictionFailed,
+    PredictionTimeout,
+    TooManyRows,
+)
+from mlmodel.errors import InvalidInput
+from tests.models.simple import Counting, Waiting
+
+
+@pytest.fixture
+def predictor(app):
+    return app.extensions["predictor"]
+
+
+def test_rows_are_answered_in_their_order(predictor):
+    assert predictor.predict("doubler", [{"x": 1}, {"x": 2}]) == [{"y": 2.0}, {"y": 4.0}]
+
+
+def test_no_rows_are_no_answers(predictor):
+    assert predictor.predict("doubler", []) == []
+
+
+def test_many_rows_are_one_call_of_the_model(predictor):
+    before = Counting.calls
+
+    predictor.predict("counting", [{}] * 100)
+
+    assert Counting.calls == before + 1
+
+
+def test_a_model_gets_the_numbers_that_its_schema_names(predictor):
+    [answer] = predictor.predict("doubler", [{"x": 5}])
+
+    assert isinstance(answer["y"], float)
+
+
+def test_all_rows_are_judged_before_the_model_is_asked(predictor):
+    with pytest.raises(InvalidInput) as caught:
+        predictor.predict("doubler", [{"x": 1}, {"x": "a"}, {}])
+
+    assert str(caught.value) == '/x: must be a number, got "a" (and 1 more)'
+    assert [each.row for each in caught.value.violations] == [1, 2]
+
+
+def test_a_thousand_wrong_rows_are_told_in_part(predictor):
+    with pytest.raises(InvalidInput) as caught:
+        predictor.predict("doubler", [{}] * 1000)
+
+    assert len(caught.value.violations) == 200
+
+
+def test_a_model_may_refuse_a_row_by_itself(predictor):
+    with pytest.raises(InvalidInput, match="must not be before start"):
+        predictor.predict("ordered", [{"start": 2, "end": 1}])
+
+
+@pytest.mark.parametrize("name", ["raises-at-predict", "exits-at-predict"])
+def test_whatever_a_model_raises_is_its_failure(predictor, name):
+    with pytest.raises(PredictionFailed, match=f"the model '{name}' failed") as caught:
+        predictor.predict(name, [{}])
+
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("breaks-its-schema", {}, "/y: must be a number, got null"),
+        ("breaks-its-schema", {"a": 1}, '/y: must be a number, got "high"'),
+        ("answers-an-object", {}, "which JSON cannot say"),
+        ("answers-too-few", {}, "a list of 1, one answer for each row"),
+    ],
+)
+def test_an_answer_that_may_not_be_is_the_models_failure(predictor, name, row, message):
+    with pytest.raises(InvalidAnswer, match=message):
+        predictor.predict(name, [row])
+
+
+def test_nan_is_null_where_the_schema_allows_it(predictor):
+    assert predictor.predict("answers-nan", [{}]) == [[1.5, None, None]]
+
+
+def test_unknown_and_failed_models_and_too_many_rows_are_refused(predictor):
+    with pytest.raises(ModelNotFound):
+        predictor.predict("nobody", [{}])
+    with pytest.raises(ModelUnavailable, match="'raises-at-load' is failed"):
+        predictor.predict("raises-at-load", [{}])
+    with pytest.raises(TooManyRows, match="at most 1,000 rows at once, got 1,001"):
+        predictor.predict("echo", [{}] * 1001)
+
+
+def test_a_model_that_hangs_hurts_no_other(make_app):
+    text = "models:\n" + "".join(
+        f"  - class: tests.models.simple.{name}\n" for name in ("Waiting", "Echo")
+    )
+    predictor = make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1).extensions["predictor"]
+    Waiting.go.clear()
+
+    with pytest.raises(PredictionTimeout):
+        predictor.predict("waiting", [{}])
+    answers = predictor.predict("echo", [{"still": "here"}])
+    Waiting.go.set()
+
+    assert answers == [{"still": "here"}]
+
+
+def test_many_threads_may_ask_at_once(predictor):
+    wrong = []
+
+    def ask(number):
+        for _ in range(20):
+            if predictor.predict("echo", [number]) != [number]:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
