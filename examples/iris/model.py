@@ -1,0 +1,90 @@
+"""The class that ``models.yaml`` names: ``class: examples.iris.IrisModel``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from mlmodel import MLModel
+
+FILE = Path(__file__).parents[1] / "models" / "iris.joblib"
+
+#: The measures in the order in which the estimator was fitted, with their range in the data.
+MEASURES = {
+    "sepal_length": (4.3, 7.9, 5.1),
+    "sepal_width": (2.0, 4.4, 3.5),
+    "petal_length": (1.0, 6.9, 1.4),
+    "petal_width": (0.1, 2.5, 0.2),
+}
+
+
+def _measure(name: str, low: float, high: float, example: float) -> dict[str, Any]:
+    part, _, side = name.partition("_")
+    return {
+        "type": "number",
+        "title": f"{part.capitalize()} {side}",
+        "description": f"The {side} of a {part}. In the data from {low:g} to {high:g} cm.",
+        "exclusiveMinimum": 0,
+        "maximum": 30,
+        "examples": [example],
+        "x-unit": "cm",
+    }
+
+
+class IrisModel(MLModel):
+    """Tells setosa, versicolor and virginica apart.
+
+    :param certainty: the probability from which on an answer is called certain.
+    """
+
+    display_name = "Iris species"
+    qualified_name = "iris"
+    description = (
+        "Which of three species an iris belongs to, from four measures of one flower "
+        "(Fisher, 1936; logistic regression)."
+    )
+    version = "1.0.0"
+    input_schema = {
+        "type": "object",
+        "properties": {name: _measure(name, *numbers) for name, numbers in MEASURES.items()},
+        "required": list(MEASURES),
+        "additionalProperties": False,
+    }
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "species": {"$ref": "#/$defs/Species"},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1},
+            "certain": {
+                "type": "boolean",
+                "description": "Whether the probability reaches the certainty that was set.",
+            },
+        },
+        "required": ["species", "probability", "certain"],
+        "$defs": {"Species": {"enum": ["setosa", "versicolor", "virginica"]}},
+    }
+    examples = (
+        {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2},
+        {"sepal_length": 6.0, "sepal_width": 2.9, "petal_length": 4.5, "petal_width": 1.5},
+        {"sepal_length": 6.9, "sepal_width": 3.1, "petal_length": 5.4, "petal_width": 2.1},
+    )
+
+    def __init__(self, certainty: float = 0.8) -> None:
+        self.certainty = certainty
+
+    def load(self) -> None:
+        """Read the estimator that ``examples/train.py`` has fitted."""
+        self.estimator = joblib.load(FILE)
+
+    def predict(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one flower."""
+        [probabilities] = self.estimator.predict_proba([[row[name] for name in MEASURES]])
+        best = probabilities.argmax()
+        return {
+            "species": self.estimator.classes_[best],
+            "probability": probabilities[best],
+            "certain": probabilities[best] >= self.certainty,
+        }

@@ -1,0 +1,320 @@
+"""Train the example models that are not there yet: ``python -m examples.train``.
+
+Each takes a second or so. ``--all`` trains them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from examples import loans
+from mlmodel import dump
+
+FOLDER = Path(__file__).parent / "models"
+
+
+def main(arguments: list[str]) -> None:
+    """Train what is missing, or all of it."""
+    parser = argparse.ArgumentParser(description="Train the example models.")
+    parser.add_argument("--all", action="store_true", help="also those that are there already")
+    options = parser.parse_args(arguments)
+    FOLDER.mkdir(exist_ok=True)
+    for name, train in TRAINERS.items():
+        if options.all or not (FOLDER / name).exists():
+            sys.stdout.write(f"Training {name} ... ")
+            sys.stdout.flush()
+            sys.stdout.write(f"{train(FOLDER / name)}\n")
+
+
+def train_iris(path: Path) -> str:
+    """Fit the estimator of :class:`examples.iris.IrisModel`."""
+    flowers = load_iris()
+    species = flowers.target_names[flowers.target]
+    estimator = LogisticRegression(max_iter=1000).fit(flowers.data, species)
+    joblib.dump(estimator, path)
+    return f"accuracy {estimator.score(flowers.data, species):.3f} on its own data"
+
+
+def train_wine(path: Path) -> str:
+    """Package a classifier on the 178 wines that scikit-learn ships."""
+    wines = load_wine(as_frame=True)
+    features = wines.data.rename(columns={"od280/od315_of_diluted_wines": "od280_od315"})
+    growers = wines.target.map({0: "grower A", 1: "grower B", 2: "grower C"})
+    seen, unseen, is_seen, is_unseen = _split(features, growers)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(seen, is_seen)
+    accuracy = accuracy_score(is_unseen, pipeline.predict(unseen))
+    dump(
+        pipeline,
+        path,
+        model_id="wine",
+        params={"C": 1.0, "rows": len(seen)},
+        metrics={"accuracy": round(accuracy, 3), "rows": len(unseen)},
+        extra={
+            "display_name": "Wine growers",
+            "description": (
+                "Which of three growers in one region of Italy made a wine, from its chemical "
+                "analysis (UCI wine data, as scikit-learn ships them)."
+            ),
+            "version": "1.0.0",
+            "input_schema": _numbers(features, WINE),
+            "examples": _examples(unseen),
+        },
+    )
+    return f"accuracy {accuracy:.3f} on wines that it has not seen"
+
+
+def train_diabetes(path: Path) -> str:
+    """Package a regressor on the 442 patients that scikit-learn ships, in their own units."""
+    patients = load_diabetes(as_frame=True, scaled=False)
+    features = patients.data.rename(columns=DIABETES_NAMES)
+    seen, unseen, was_seen, was_unseen = _split(features, patients.target)
+    pipeline = make_pipeline(StandardScaler(), RidgeCV()).fit(seen, was_seen)
+    predicted = pipeline.predict(unseen)
+    alpha = float(pipeline[-1].alpha_)
+    dump(
+        pipeline,
+        path,
+        model_id="diabetes",
+        params={"alpha": alpha, "rows": len(seen)},
+        metrics={
+            "r2": round(r2_score(was_unseen, predicted), 3),
+            "mean_absolute_error": round(mean_absolute_error(was_unseen, predicted), 1),
+            "rows": len(unseen),
+        },
+        extra={
+            "display_name": "Diabetes progression",
+            "description": (
+                "How far diabetes will have progressed in a year, from 25 to 346, from ten "
+                "measures of today (Efron et al., 2004, as scikit-learn ships them). Not for "
+                "medical use."
+            ),
+            "version": "1.0.0",
+            "input_schema": _numbers(features, DIABETES),
+            "examples": _examples(unseen),
+        },
+    )
+    return f"R² {r2_score(was_unseen, predicted):.3f} on patients that it has not seen"
+
+
+def train_loan(path: Path) -> str:
+    """Package a pipeline on made-up loan applications with mixed columns."""
+    table = loans.applications(6_000)
+    features = table.drop(columns="outcome")
+    seen, unseen, was_seen, was_unseen = _split(features, table["outcome"])
+    words = ["purpose", "home"]
+    numbers = [name for name in features if name not in words]
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+            ("words", OneHotEncoder(handle_unknown="ignore"), words),
+        ]
+    )
+    pipeline = make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(seen, was_seen)
+    default = list(pipeline.classes_).index("default")
+    area = roc_auc_score(was_unseen == "default", pipeline.predict_proba(unseen)[:, default])
+    dump(
+        pipeline,
+        path,
+        model_id="loan",
+        params={"rows": len(seen)},
+        metrics={"roc_auc": round(area, 3), "rows": len(unseen)},
+        extra={
+            "display_name": "Loan default",
+            "description": (
+                "Will the applicant default on the loan, and how likely is it? Learned from "
+                "made-up applications (examples/loans.py says how they are made): a demonstration, "
+                "not for real decisions."
+            ),
+            "version": "1.0.0",
+            "input_schema": LOAN,
+            "examples": _examples(unseen),
+        },
+    )
+    return f"ROC AUC {area:.3f} on applications that it has not seen"
+
+
+def _split(features: pd.DataFrame, target: pd.Series) -> list[Any]:
+    return train_test_split(features, target, test_size=0.25, random_state=1)
+
+
+def _examples(table: pd.DataFrame, count: int = 3) -> list[dict[str, Any]]:
+    """Return rows as JSON, without what is missing in them."""
+    rows = table.head(count).astype(object).replace({np.nan: None}).to_dict(orient="records")
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def _numbers(table: pd.DataFrame, fields: dict[str, tuple[str, str, str, float]]) -> dict[str, Any]:
+    """Return the schema of plain number columns: title, unit, description and upper limit."""
+    properties = {
+        name: {
+            "type": "number",
+            "title": title,
+            "description": f"{meaning} In the data from {low:g} to {high:g}.".strip(),
+            "minimum": 0,
+            "maximum": maximum,
+            "examples": [float(table[name].iloc[0])],
+        }
+        | ({"x-unit": unit} if unit else {})
+        for name, (title, unit, meaning, maximum) in fields.items()
+        for low, high in [(table[name].min(), table[name].max())]
+    }
+    return _object(properties, list(fields))
+
+
+def _object(properties: dict[str, Any], required: list[str], **more: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+        **more,
+    }
+
+
+#: Column: title, unit, meaning, largest value that can be meant.
+WINE = {
+    "alcohol": ("Alcohol", "% vol", "", 30),
+    "malic_acid": ("Malic acid", "g/l", "", 30),
+    "ash": ("Ash", "g/l", "", 20),
+    "alcalinity_of_ash": ("Alcalinity of ash", "", "", 100),
+    "magnesium": ("Magnesium", "mg/l", "", 1000),
+    "total_phenols": ("Total phenols", "", "", 50),
+    "flavanoids": ("Flavanoids", "", "", 50),
+    "nonflavanoid_phenols": ("Nonflavanoid phenols", "", "", 20),
+    "proanthocyanins": ("Proanthocyanins", "", "", 50),
+    "color_intensity": ("Colour intensity", "", "", 100),
+    "hue": ("Hue", "", "", 10),
+    "od280_od315": ("OD280/OD315", "", "Absorbance of the diluted wine.", 20),
+    "proline": ("Proline", "mg/l", "An amino acid.", 10_000),
+}
+
+#: scikit-learn's names of the columns, and better ones.
+DIABETES_NAMES = {
+    "bp": "blood_pressure",
+    "s1": "total_cholesterol",
+    "s2": "ldl",
+    "s3": "hdl",
+    "s4": "cholesterol_ratio",
+    "s5": "log_triglycerides",
+    "s6": "blood_sugar",
+}
+DIABETES = {
+    "age": ("Age", "years", "", 130),
+    "sex": ("Sex", "", "1 or 2, as the data have it.", 2),
+    "bmi": ("Body mass index", "kg/m²", "", 100),
+    "blood_pressure": ("Blood pressure", "mm Hg", "Mean arterial pressure.", 300),
+    "total_cholesterol": ("Total cholesterol", "mg/dl", "", 1000),
+    "ldl": ("LDL", "mg/dl", "Low-density lipoproteins.", 1000),
+    "hdl": ("HDL", "mg/dl", "High-density lipoproteins.", 500),
+    "cholesterol_ratio": ("Cholesterol ratio", "", "Total cholesterol / HDL.", 50),
+    "log_triglycerides": ("Triglycerides", "log mg/dl", "Natural logarithm.", 20),
+    "blood_sugar": ("Blood sugar", "mg/dl", "", 1000),
+}
+
+LOAN = _object(
+    {
+        "annual_income": {
+            "type": "number",
+            "title": "Annual income",
+            "description": "Before tax.",
+            "exclusiveMinimum": 0,
+            "maximum": 10_000_000,
+            "examples": [36_000],
+            "x-unit": "€",
+        },
+        "loan_amount": {
+            "type": "number",
+            "title": "Loan amount",
+            "minimum": 100,
+            "maximum": 1_000_000,
+            "examples": [9_500],
+            "x-unit": "€",
+        },
+        "term_months": {
+            "enum": list(loans.TERMS),
+            "title": "Term",
+            "description": "In how many months the loan is to be paid back.",
+        },
+        "purpose": {"enum": list(loans.PURPOSES), "title": "Purpose"},
+        "home": {"$ref": "#/$defs/Home"},
+        "years_employed": {
+            "type": "number",
+            "title": "Years in the job",
+            "description": "With the employer of today.",
+            "minimum": 0,
+            "maximum": 80,
+            "examples": [4.5],
+        },
+        "earlier_defaults": {
+            "type": "integer",
+            "title": "Earlier defaults",
+            "description": "Loans on which the applicant has defaulted before.",
+            "minimum": 0,
+            "maximum": 100,
+            "default": 0,
+        },
+        "card_use": {
+            "type": "number",
+            "title": "Credit card use",
+            "description": "How much of the credit cards' limit is used.",
+            "minimum": 0,
+            "maximum": 200,
+            "examples": [30],
+            "x-unit": "%",
+        },
+        "savings": {
+            "type": ["number", "null"],
+            "title": "Savings",
+            "description": "Leave it empty if it is not known.",
+            "minimum": 0,
+            "maximum": 100_000_000,
+            "examples": [2_500],
+            "x-unit": "€",
+        },
+    },
+    [
+        "annual_income",
+        "loan_amount",
+        "term_months",
+        "purpose",
+        "home",
+        "years_employed",
+        "earlier_defaults",
+        "card_use",
+    ],
+    **{
+        "$defs": {
+            "Home": {
+                "enum": list(loans.HOMES),
+                "title": "Home",
+                "description": "How the applicant lives.",
+            }
+        }
+    },
+)
+
+TRAINERS: dict[str, Callable[[Path], str]] = {
+    "iris.joblib": train_iris,
+    "wine.flm": train_wine,
+    "diabetes.flm": train_diabetes,
+    "loan.flm": train_loan,
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
