@@ -50,7 +50,7 @@ class MLModel(ABC):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What else there is to know, as JSON: ``framework``, ``params``, ``metrics``..."""
+        """What else there is to know, as JSON: ``framework`` (text), ``params``, ``metrics``..."""
         return {}
 
     @abstractmethod

@@ -186,7 +186,7 @@ class PackagedModel(MLModel):
         return {
             "id": self.meta.id,
             "timestamp": self.meta.timestamp,
-            "framework": {"lib": framework.lib, "version": framework.version},
+            "framework": f"{frameworks.title(framework.lib)} {framework.version}",
             "params": model.params,
             "metrics": model.metrics,
             "extra": self.meta.extra,

@@ -301,7 +301,7 @@ def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
     assert inspect(path).meta.id == "m"
     model = load(path)
 
-    with pytest.raises(BrokenModel, match="AssertionError: the file ran its code"):
+    with pytest.raises(BrokenModel, match=r"AssertionError.*the file ran its code"):
         model.load()
 
 
@@ -432,7 +432,7 @@ def test_what_a_file_says_is_told_as_json():
 
     said = BY_NAME[WITH_ARTIFACTS]["meta"]
     assert (told["id"], told["extra"]) == (said["id"], said["extra"])
-    assert told["framework"] == {"lib": "sklearn", "version": "1.9.1"}
+    assert told["framework"] == "scikit-learn 1.9.1"
     assert told["metrics"] == said["model"]["metrics"]
     assert told["artifacts"][0] == {"name": "foo.json", "size_bytes": 40}
 

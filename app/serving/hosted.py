@@ -70,8 +70,7 @@ class HostedModel:
     @property
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
-        framework = self.metadata.get("framework") or {}
-        return " ".join(str(framework[key]) for key in ("lib", "version") if framework.get(key))
+        return str(self.metadata.get("framework") or "")
 
     def prepare(self) -> None:
         """Load the model, or only read its names if it is lazy. A failure becomes its state."""

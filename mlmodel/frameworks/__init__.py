@@ -107,5 +107,10 @@ def adapter(lib: str) -> Adapter:
         raise MissingFramework(framework.title, framework.install) from error
 
 
+def title(lib: str) -> str:
+    """Return a framework's own name by the name that files give it."""
+    return FRAMEWORKS[lib].title if lib in FRAMEWORKS else lib
+
+
 def _titles() -> str:
     return ", ".join(framework.title for framework in FRAMEWORKS.values())

@@ -1,0 +1,1 @@
+"""The faces of the engine: REST, pages and operations, over HTTP."""

@@ -1,0 +1,47 @@
+"""Who may ask, and how much: request id, rate, and the door to model control."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from werkzeug.exceptions import Forbidden
+
+#: A request id that a client may choose: it goes into logs and headers.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def init_app(app: Flask) -> None:
+    """Give each request an id, and count those to ``/api``."""
+    app.before_request(_identify)
+    app.after_request(_tell_identity)
+    app.config.setdefault("RATELIMIT_HEADERS_ENABLED", True)
+    limiter = Limiter(
+        get_remote_address,
+        storage_uri="memory://",
+        application_limits=[app.config["RATE_LIMIT"]] if app.config["RATE_LIMIT"] else [],
+    )
+    limiter.request_filter(lambda: not request.path.startswith("/api/"))
+    limiter.init_app(app)
+
+
+def require_model_control() -> None:
+    """Let models be loaded and unloaded over HTTP only where the settings allow it.
+
+    :raises Forbidden: if they do not.
+    """
+    if not current_app.config["MODEL_CONTROL"]:
+        raise Forbidden("models are not loaded or unloaded over HTTP here (MODEL_CONTROL is off)")
+
+
+def _identify() -> None:
+    wanted = request.headers.get("X-Request-ID", "")
+    g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
+
+
+def _tell_identity(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    return response

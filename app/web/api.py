@@ -1,0 +1,175 @@
+"""The REST interface: list, describe, ask, load and unload models.
+
+Each docstring below its ``---`` is the operation in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, current_app, g, jsonify
+from flask.typing import ResponseReturnValue
+
+from app.serving.hosted import HostedModel, Status
+from app.serving.manager import ModelManager
+from app.web import access
+from app.web.body import read_json
+from app.web.schemas import ModelList, ModelMetadata
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+def init_app(app: Flask) -> None:
+    """Serve the REST interface."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/models")
+def index() -> ResponseReturnValue:
+    """List the models.
+    ---
+    get:
+      summary: List the models
+      operationId: listModels
+      tags: [Models]
+      responses:
+        200:
+          description: All models, in the order of `models.yaml`.
+          content: {application/json: {schema: ModelList}}
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().models())}))
+
+
+@blueprint.get("/models/<name>/metadata")
+def metadata(name: str) -> ResponseReturnValue:
+    """Describe one model.
+    ---
+    get:
+      summary: Describe a model
+      description: A model that is loaded on first use is loaded by this.
+      operationId: describeModel
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model, with the whole JSON Schemas of its rows and answers.
+          content: {application/json: {schema: ModelMetadata}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(ModelMetadata().dump(_description(ModelManager().opened(name))))
+
+
+@blueprint.post("/models/<name>/predict")
+def predict(name: str) -> ResponseReturnValue:
+    """Ask a model.
+    ---
+    post:
+      summary: Ask a model
+      description: >-
+        One row gives the model's answer, bare. An array of rows gives an array of answers in
+        the same order, from one call of the model.
+      operationId: predict
+      tags: [Models]
+      parameters: [ModelName]
+      requestBody:
+        required: true
+        content: {application/json: {schema: {}}}
+      responses:
+        200:
+          description: The answer, or the answers.
+          content: {application/json: {schema: {}}}
+        400: InvalidBody
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: ModelFailed
+        503: ModelUnavailable
+        504: ModelTimeout
+    """
+    ModelManager().get(name)
+    body = read_json()
+    g.many_rows = isinstance(body, list)
+    rows = body if g.many_rows else [body]
+    answers = current_app.extensions["predictor"].predict(name, rows)
+    return jsonify(answers if g.many_rows else answers[0])
+
+
+@blueprint.post("/models/<name>/load")
+def load(name: str) -> ResponseReturnValue:
+    """Load a model.
+    ---
+    post:
+      summary: Load a model
+      description: Nothing changes if it is loaded. A failed or unloaded model is tried again.
+      operationId: loadModel
+      tags: [Operations]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The loaded model.
+          content: {application/json: {schema: ModelMetadata}}
+        403: Forbidden
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+        503: ModelUnavailable
+    """
+    access.require_model_control()
+    model = ModelManager().get(name)
+    model.load()
+    return jsonify(ModelMetadata().dump(_description(model)))
+
+
+@blueprint.post("/models/<name>/unload")
+def unload(name: str) -> ResponseReturnValue:
+    """Unload a model.
+    ---
+    post:
+      summary: Unload a model
+      description: >-
+        Calls that run are finished, new ones are refused until the model is loaded again.
+      operationId: unloadModel
+      tags: [Operations]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The unloaded model.
+          content: {application/json: {schema: ModelMetadata}}
+        403: Forbidden
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    access.require_model_control()
+    model = ModelManager().get(name)
+    model.unload()
+    return jsonify(ModelMetadata().dump(_description(model)))
+
+
+def _summary(model: HostedModel) -> dict[str, Any]:
+    return {
+        "qualified_name": model.name,
+        "display_name": model.display_name,
+        "description": model.description,
+        "version": model.version,
+        "status": model.status,
+        "reason": model.reason,
+    }
+
+
+def _description(model: HostedModel) -> dict[str, Any]:
+    return {
+        **model.metadata,
+        **_summary(model),
+        "input_schema": model.input_schema,
+        "output_schema": model.output_schema,
+        "framework": model.framework,
+        "loaded": model.status is Status.READY,
+        "examples": model.examples,
+    }

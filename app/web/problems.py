@@ -1,0 +1,243 @@
+"""The one place where an error becomes an answer: RFC 9457 problems, or a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, g, json, render_template, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from app.serving import errors as serving
+from mlmodel import errors as models
+from mlmodel.errors import Violation
+
+#: Paths under which every answer is JSON, whatever went wrong.
+JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all errors of one kind have in common. ``docs/api.md`` says it in the same words."""
+
+    status: int
+    slug: str
+    title: str
+    meaning: str
+    #: Whether the same request may succeed a little later (Retry-After).
+    passes: bool = False
+
+    @property
+    def type(self) -> str:
+        """Where it is described; ``about:blank`` says no more than its status (RFC 9457, 4.2.1)."""
+        return f"/docs/problems#{self.slug}" if self.slug else "about:blank"
+
+
+MODEL_FAILED = Problem(
+    500,
+    "model-failed",
+    "The model failed",
+    "The model raised an error. The log tells it under the request id.",
+)
+INTERNAL_ERROR = Problem(
+    500,
+    "internal-error",
+    "The server failed",
+    "The server has a bug. The log tells it under the request id.",
+)
+
+#: Every error class that can reach a client. A class without a row has that of its parent.
+PROBLEMS: dict[type[Exception], Problem] = {
+    models.InvalidInput: Problem(
+        422,
+        "invalid-input",
+        "The input breaks the model's schema",
+        "The JSON breaks the model's input schema, or the model itself refused it. "
+        "`errors` says where and why.",
+    ),
+    models.FlmError: MODEL_FAILED,
+    serving.ModelNotFound: Problem(
+        404,
+        "model-not-found",
+        "There is no such model",
+        "There is no model of this name. `GET /api/models` lists those that there are.",
+    ),
+    serving.TooManyRows: Problem(
+        413,
+        "too-many-rows",
+        "The request has too many rows",
+        "The array has more rows than `MAX_ROWS`. Send them in several requests.",
+    ),
+    serving.ModelUnavailable: Problem(
+        503,
+        "model-unavailable",
+        "The model is not loaded",
+        "The model failed to load, or was unloaded. `Retry-After` is a guess.",
+        passes=True,
+    ),
+    serving.QueueFull: Problem(
+        503,
+        "queue-full",
+        "The model has too much to do",
+        "As many calls as may wait for the model already. Come back after `Retry-After` seconds.",
+        passes=True,
+    ),
+    serving.PredictionTimeout: Problem(
+        504,
+        "model-timeout",
+        "The model took too long",
+        "The model took longer than `PREDICT_SECONDS`.",
+    ),
+    serving.PredictionFailed: MODEL_FAILED,
+    serving.InvalidAnswer: Problem(
+        500,
+        "invalid-answer",
+        "The model's answer is not valid",
+        "The model answered what its own output schema forbids, or what JSON cannot say.",
+    ),
+    serving.ServingError: INTERNAL_ERROR,
+}
+
+#: Errors of HTTP itself, which Flask and Werkzeug raise, by their status.
+HTTP_PROBLEMS: dict[int, Problem] = {
+    400: Problem(
+        400,
+        "invalid-body",
+        "The body cannot be read",
+        "The body is not JSON, not UTF-8, has `NaN` or `Infinity`, a number beyond a double, the "
+        "same key twice in an object, half of a surrogate pair, or is nested deeper than "
+        "`MAX_DEPTH`.",
+    ),
+    403: Problem(
+        403,
+        "forbidden",
+        "This is not allowed here",
+        "The settings do not allow it: see `MODEL_CONTROL`.",
+    ),
+    404: Problem(
+        404, "not-found", "There is nothing at this path", "There is nothing at this path."
+    ),
+    405: Problem(
+        405,
+        "method-not-allowed",
+        "This path has no such method",
+        "The path has no such method. `Allow` names those that it has.",
+    ),
+    413: Problem(
+        413,
+        "body-too-large",
+        "The body is too large",
+        "The body has more bytes than `MAX_BODY_BYTES`.",
+    ),
+    415: Problem(
+        415,
+        "unsupported-media-type",
+        "The body must be JSON",
+        "`Content-Type` must be `application/json`, in UTF-8 and not compressed.",
+    ),
+    429: Problem(
+        429,
+        "too-many-requests",
+        "Too many requests",
+        "More requests than `RATE_LIMIT`. `Retry-After` says in how many seconds to come back.",
+        passes=True,
+    ),
+    500: INTERNAL_ERROR,
+}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the application with its problem."""
+    app.register_error_handler(Exception, _answer)
+
+
+def all_problems() -> list[Problem]:
+    """Return each kind of error once, by status."""
+    every = dict.fromkeys([*PROBLEMS.values(), *HTTP_PROBLEMS.values()])
+    return sorted(every, key=lambda problem: problem.status)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the row of an error: that of its class, or of the nearest parent that has one."""
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        phrase = HTTPStatus(status).phrase
+        default = Problem(status, "", phrase, phrase)
+        return HTTP_PROBLEMS.get(status, default)
+    for parent in type(error).__mro__:
+        if parent in PROBLEMS:
+            return PROBLEMS[parent]
+    return HTTP_PROBLEMS[500]
+
+
+def _answer(error: Exception) -> Response:
+    problem = problem_of(error)
+    _log(error, problem)
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": _detail(error, problem),
+        "request_id": g.request_id,
+    }
+    if isinstance(error, models.InvalidInput):
+        body["errors"] = [
+            {"pointer": _pointer(each), "detail": each.detail} for each in error.violations
+        ]
+    response = _json(body) if _wants_json() else _page(body)
+    response.headers.extend(_headers(error, problem))
+    return response
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(
+        json.dumps(body), status=body["status"], content_type="application/problem+json"
+    )
+
+
+def _page(body: dict[str, Any]) -> Response:
+    return Response(render_template("error.html", problem=body), status=body["status"])
+
+
+def _wants_json() -> bool:
+    return any(request.path == path or request.path.startswith(f"{path}/") for path in JSON_PATHS)
+
+
+def _pointer(violation: Violation) -> str:
+    """Return where a violation is in the body: in one row, or in an array of rows."""
+    return f"/{violation.row}{violation.pointer}" if g.get("many_rows") else violation.pointer
+
+
+def _detail(error: Exception, problem: Problem) -> str:
+    if isinstance(error, InternalServerError) or not isinstance(
+        error, HTTPException | models.FlmError | serving.ServingError
+    ):
+        return f"The server's log tells more under the request id {g.request_id}."
+    detail = str(error.description if isinstance(error, HTTPException) else error)
+    if (
+        error.__cause__
+        and problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        and current_app.config["TELL_MODEL_ERRORS"]
+    ):
+        detail += f": {type(error.__cause__).__name__}: {error.__cause__}"
+    return detail
+
+
+def _headers(error: Exception, problem: Problem) -> dict[str, str]:
+    headers = {}
+    if isinstance(error, HTTPException):
+        headers = {
+            name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}
+        }
+    if problem.passes and "Retry-After" not in headers:
+        headers["Retry-After"] = str(current_app.config["RETRY_SECONDS"])
+    return headers
+
+
+def _log(error: Exception, problem: Problem) -> None:
+    told = (request.method, request.path, problem.status, g.request_id)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        current_app.logger.error("%s %s: %s, request %s", *told, exc_info=error)
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        current_app.logger.warning("%s %s: %s, request %s: %s", *told, error)

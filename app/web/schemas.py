@@ -1,0 +1,109 @@
+"""The bodies of the REST interface, from which apispec writes the document."""
+
+from __future__ import annotations
+
+from marshmallow import INCLUDE, Schema, fields
+
+
+class Body(Schema):
+    """A JSON object that may gain members in later versions."""
+
+    class Meta:
+        """apispec writes ``additionalProperties: false`` for anything but INCLUDE."""
+
+        unknown = INCLUDE
+
+
+def _text(description: str, **keywords: object) -> fields.String:
+    return fields.String(metadata={"description": description, **keywords})
+
+
+class ModelSummary(Body):
+    """What a list says of a model."""
+
+    qualified_name = _text("The name in addresses.", example="iris")
+    display_name = _text("The name for people.", example="Iris species")
+    description = _text("What the model is for.")
+    version = _text("The model's own version.", example="1.0.0")
+    status = _text(
+        "`ready`, `loading`, `lazy` (is loaded on first use), `unloaded` (was taken out) or "
+        "`failed` (see `reason`).",
+        enum=["ready", "loading", "lazy", "unloaded", "failed"],
+    )
+    reason = fields.String(
+        allow_none=True, metadata={"description": "Why the model failed; null if it did not."}
+    )
+
+
+class ModelList(Body):
+    """All models, in the order of ``models.yaml``."""
+
+    models = fields.List(fields.Nested(ModelSummary))
+
+
+class Artifact(Body):
+    """A file inside a packaged model."""
+
+    name = _text("The file's name.")
+    size_bytes = fields.Integer(metadata={"description": "Its size."})
+
+
+class ModelMetadata(ModelSummary):
+    """All that is known of a model. The last six are those of a packaged file."""
+
+    input_schema = fields.Raw(
+        allow_none=True, metadata={"description": "JSON Schema of a row; null: anything goes."}
+    )
+    output_schema = fields.Raw(
+        allow_none=True, metadata={"description": "JSON Schema of an answer; null: no promise."}
+    )
+    framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
+    loaded = fields.Boolean(metadata={"description": "Whether it answers now."})
+    examples = fields.List(fields.Raw(), metadata={"description": "Rows to try the model with."})
+    id = _text("The file's id.")
+    timestamp = _text("When the file was packaged (ISO 8601).")
+    params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
+    metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})
+    extra = fields.Raw(allow_none=True, metadata={"description": "What its author added."})
+    artifacts = fields.List(fields.Nested(Artifact))
+
+
+class FieldError(Body):
+    """One thing that is wrong with the body."""
+
+    pointer = _text("JSON Pointer (RFC 6901) to the value in the body.", example="/age")
+    detail = _text("What is wrong with it.", example="must be at least 0, got -4")
+
+
+class Problem(Body):
+    """An error (RFC 9457)."""
+
+    type = _text("Which kind of error, as an address of its description.")
+    title = _text("The kind of error in words.")
+    status = fields.Integer(metadata={"description": "The HTTP status."})
+    detail = _text("What was wrong this time.")
+    request_id = _text("The id of the request, also in the server's log.")
+    errors = fields.List(
+        fields.Nested(FieldError),
+        metadata={"description": "Of a schema violation: everything that is wrong."},
+    )
+
+
+class Health(Body):
+    """That the process answers."""
+
+    status = _text("Always `ok`.", enum=["ok"])
+
+
+class ModelState(Body):
+    """Where one model stands."""
+
+    status = _text("As in the list of models.")
+    reason = fields.String(allow_none=True, metadata={"description": "Why the model failed."})
+
+
+class Readiness(Body):
+    """Whether the models answer."""
+
+    status = _text("`ready`, or `not ready` if no model can answer.", enum=["ready", "not ready"])
+    models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))

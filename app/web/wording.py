@@ -1,0 +1,109 @@
+"""Schemas, names and values in words, as pages show them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+#: What a text's ``format`` asks of the person who types it.
+FORMATS = {
+    "email": "an e-mail address",
+    "uri": "an address such as https://example.org",
+    "uuid": "a UUID",
+    "time": "a time such as 10:30:00Z",
+}
+#: What a schema's ``type``, or a text's ``format``, is called.
+TYPES = {
+    "array": "list",
+    "boolean": "yes or no",
+    "date": "date",
+    "date-time": "date and time",
+    "integer": "whole number",
+    "null": "nothing",
+    "number": "number",
+    "object": "object",
+    "string": "text",
+}
+#: Floats above are not written out digit by digit.
+LARGEST_ROUND = 2**53
+CONSTANTS = {"null": "None", "true": "Yes", "false": "No"}
+
+
+def readable(name: str) -> str:
+    """Return a name as words: ``sepal_length`` and ``sepalLength`` as ``Sepal length``."""
+    words = re.sub(r"(?<=[a-z0-9])[A-Z](?=[a-z])", lambda found: f" {found[0].lower()}", name)
+    words = re.sub(r"[_\s]+", " ", words).strip() or name
+    return words[:1].upper() + words[1:]
+
+
+def label(value: Any) -> str:
+    """Return one of a schema's constants as a choice to read."""
+    if isinstance(value, str) and value.strip():
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return CONSTANTS.get(text, text)
+
+
+def kind(schema: Schema) -> str:
+    """Return what a schema's values are called."""
+    if schema.get("type") == "object" and not schema.get("properties"):
+        inner = schema.get("additionalProperties")
+        return f"object of {_plural(inner)}" if isinstance(inner, Mapping) else "object"
+    if schema.get("type") == "array":
+        return f"list of {_plural(schema.get('items'))}"
+    named = schema.get("type")
+    if not isinstance(named, str):
+        return "any JSON"
+    return TYPES.get(schema.get("format", ""), TYPES[named])
+
+
+def bounds(schema: Schema) -> str:
+    """Return what a number or text may be: ``from 0.1 to 8``."""
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    between = is_number(lowest) and is_number(highest)
+    parts = [
+        f"from {digits(lowest)} to {digits(highest)}" if between else "",
+        _bound("more than {}", schema.get("exclusiveMinimum")),
+        "" if between else _bound("at least {}", lowest),
+        "" if between else _bound("at most {}", highest),
+        _bound("less than {}", schema.get("exclusiveMaximum")),
+        _bound("a multiple of {}", schema.get("multipleOf")),
+        FORMATS.get(schema.get("format", ""), ""),
+        _bound("at least {} characters", schema.get("minLength") or None),
+        _bound("at most {} characters", schema.get("maxLength")),
+        f"like {schema['pattern']}" if "pattern" in schema else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def digits(number: float) -> str:
+    """Return a number as short as it can be said: 8.0 as 8, 0.1 as 0.1."""
+    return repr(number).removesuffix(".0")
+
+
+def short(value: Any) -> Any:
+    """Return a JSON value with its numbers as short as they can be said: 8.0 as 8."""
+    if isinstance(value, Mapping):
+        return {key: short(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [short(inner) for inner in value]
+    is_round = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_ROUND
+    return int(value) if is_round else value
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a JSON value is a number; ``true`` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bound(words: str, number: Any) -> str:
+    return words.format(digits(number)) if is_number(number) else ""
+
+
+def _plural(schema: Any) -> str:
+    inner = kind(schema) if isinstance(schema, Mapping) else "any JSON"
+    return f"{inner}s" if inner in ("number", "whole number", "text", "object") else inner

@@ -1,0 +1,69 @@
+"""Write the OpenAPI document of the models in ``models.yaml`` to ``openapi.yaml``.
+
+python openapi.py            write it
+python openapi.py --check    say whether the file is as it would be written; fail if it is not
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+import config
+from app import create_app
+from app.serving.errors import InvalidCatalog
+from app.serving.manager import ModelManager
+from app.web.spec import build_spec
+
+FILE = config.ROOT / "openapi.yaml"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check the file; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only compare; 1 if it is stale")
+    parser.add_argument("--file", type=Path, default=FILE, help="another file")
+    options = parser.parse_args(arguments)
+    document = _document()
+    return _check(options.file, document) if options.check else _write(options.file, document)
+
+
+def _document() -> str:
+    app = create_app(os.environ)
+    return yaml.safe_dump(
+        build_spec(app, ModelManager()), sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def _write(file: Path, document: str) -> int:
+    file.write_text(document, encoding="utf-8")
+    return _say(f"{file.name} is written.")
+
+
+def _check(file: Path, document: str) -> int:
+    found = file.read_text(encoding="utf-8") if file.exists() else ""
+    if found == document:
+        return _say(f"{file.name} is up to date.")
+    changes = difflib.unified_diff(
+        found.splitlines(), document.splitlines(), file.name, "as it would be written", lineterm=""
+    )
+    _say("\n".join([*list(changes)[:40], f"{file.name} is stale; write it with: make openapi"]))
+    return 1
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (config.InvalidSetting, InvalidCatalog) as error:
+        sys.exit(str(error))

@@ -1,0 +1,263 @@
+import json
+
+import pytest
+
+from tests.models.simple import Waiting
+
+PROBLEM = "application/problem+json"
+
+
+def predict(client, name, body, **options):
+    return client.post(f"/api/models/{name}/predict", json=body, **options)
+
+
+def test_models_are_listed(client):
+    models = client.get("/api/models").json["models"]
+
+    assert models[1] == {
+        "qualified_name": "echo",
+        "display_name": "Echo",
+        "description": "Answers what it was given.",
+        "version": "2.1",
+        "status": "ready",
+        "reason": None,
+    }
+    assert {each["status"] for each in models} == {"ready", "lazy", "failed"}
+
+
+def test_a_model_is_described_with_its_whole_schemas(client):
+    described = client.get("/api/models/household/metadata").json
+
+    assert described["input_schema"]["$defs"]["Person"]["description"] == "Somebody."
+    assert list(described["input_schema"]["properties"]) == ["head", "others", "home"]
+    assert described["output_schema"]["$ref"] == "#/$defs/Size"
+    assert described["loaded"] is True
+
+
+def test_a_lazy_model_is_loaded_when_it_is_described(client):
+    assert client.get("/api/models/counting/metadata").json["status"] == "ready"
+
+
+def test_a_failed_model_is_described_with_its_reason(client):
+    described = client.get("/api/models/raises-at-load/metadata")
+
+    assert described.status_code == 200
+    assert (described.json["loaded"], described.json["status"]) == (False, "failed")
+    assert described.json["reason"].startswith("it raised RuntimeError")
+
+
+def test_a_packaged_file_is_described_with_its_metadata(example_app):
+    described = example_app.test_client().get("/api/models/loan/metadata").json
+
+    assert described["id"] == "loan"
+    assert described["framework"].startswith("scikit-learn ")
+    assert described["metrics"]["roc_auc"] > 0.7
+    assert described["artifacts"] == []
+    assert len(described["examples"]) == 3
+
+
+def test_one_row_gets_one_bare_answer(client):
+    assert predict(client, "doubler", {"x": 5}).json == {"y": 10.0}
+
+
+def test_an_array_gets_an_array_of_answers_in_order(client):
+    assert predict(client, "doubler", [{"x": 1}, {"x": 2.5}]).json == [{"y": 2}, {"y": 5}]
+    assert predict(client, "doubler", []).json == []
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "diabetes", "loan"])
+def test_every_example_model_answers_its_own_examples(example_app, name):
+    client = example_app.test_client()
+    examples = client.get(f"/api/models/{name}/metadata").json["examples"]
+
+    answers = predict(client, name, examples)
+
+    assert (answers.status_code, len(answers.json)) == (200, 3)
+    assert predict(client, name, examples[0]).json.keys() == answers.json[0].keys()
+
+
+def test_violations_point_into_the_row_that_was_sent(client):
+    answer = predict(client, "household", {"head": {"name": "", "age": -4}, "home": "tent"})
+
+    assert (answer.status_code, answer.content_type) == (422, PROBLEM)
+    assert answer.json["errors"] == [
+        {"pointer": "/head/name", "detail": "must be at least 1 characters long, got 0"},
+        {"pointer": "/head/age", "detail": "must be at least 0, got -4"},
+        {"pointer": "/home", "detail": 'must be one of "flat", "house", got "tent"'},
+    ]
+
+
+def test_violations_point_into_the_array_that_was_sent(client):
+    answer = predict(client, "doubler", [{"x": 1}, 7, {"x": 1001}])
+
+    assert [each["pointer"] for each in answer.json["errors"]] == ["/1", "/2/x"]
+
+
+def test_an_error_of_the_models_own_judgement_is_a_violation(client):
+    answer = predict(client, "ordered", [{"start": 1, "end": 2}, {"start": 2, "end": 1}])
+
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [{"pointer": "/1/end", "detail": "must not be before start"}]
+
+
+def test_a_problem_says_which_kind_and_which_request(client):
+    answer = predict(client, "nobody", {}, headers={"X-Request-ID": "abc-1"})
+
+    assert answer.json == {
+        "type": "/docs/problems#model-not-found",
+        "title": "There is no such model",
+        "status": 404,
+        "detail": "there is no model 'nobody'",
+        "request_id": "abc-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"NaN", "application/json", 400),
+        (b'{"x": 1, "x": 2}', "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b"{}", None, 415),
+        (b"{}", "application/json; charset=latin-1", 415),
+        (b"x=1", "application/x-www-form-urlencoded", 415),
+        (b'{"x": "a"}', "application/json", 422),
+        (b"3", "application/json", 422),
+        (b"null", "application/json", 422),
+        (b'"' + b"x" * 100_000 + b'"', "application/json", 413),
+        (json.dumps([{"x": 1}] * 1001).encode(), "application/json", 413),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_cannot_be_asked_is_refused(client, body, content_type, status):
+    answer = client.post("/api/models/doubler/predict", data=body, content_type=content_type)
+
+    assert (answer.status_code, answer.content_type) == (status, PROBLEM)
+    assert answer.json["status"] == status
+
+
+def test_a_compressed_body_is_refused(client):
+    answer = predict(client, "doubler", {"x": 1}, headers={"Content-Encoding": "gzip"})
+
+    assert answer.status_code == 415
+
+
+def test_json_may_say_that_it_is_utf_8(client):
+    answer = client.post(
+        "/api/models/doubler/predict",
+        data=b'{"x": 1}',
+        content_type="application/json;charset=UTF-8",
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api", 404),
+        ("GET", "/api/nothing", 404),
+        ("GET", "/api/models/", 404),
+        ("GET", "/api//models", 404),
+        ("GET", "/api/models/doubler/predict", 405),
+        ("DELETE", "/api/models", 405),
+    ],
+)
+def test_everything_under_api_answers_json(client, method, path, status):
+    answer = client.open(path, method=method)
+
+    assert (answer.status_code, answer.content_type) == (status, PROBLEM)
+
+
+def test_a_wrong_method_is_told_the_right_ones(client):
+    assert "POST" in client.get("/api/models/doubler/predict").headers["Allow"]
+
+
+def test_a_failing_model_is_a_problem_that_keeps_its_secrets(client):
+    answer = predict(client, "raises-at-predict", {})
+
+    assert (answer.status_code, answer.json["detail"]) == (
+        500,
+        "the model 'raises-at-predict' failed",
+    )
+    assert "secret" not in answer.text
+
+
+def test_an_author_may_see_the_models_error(make_app):
+    client = make_app(TELL_MODEL_ERRORS=True).test_client()
+
+    answer = predict(client, "raises-at-predict", {})
+
+    assert answer.json["detail"].endswith("KeyError: 'secret'")
+
+
+def test_a_forbidden_answer_is_a_problem(client):
+    answer = predict(client, "breaks-its-schema", {})
+
+    assert (answer.status_code, answer.json["type"]) == (500, "/docs/problems#invalid-answer")
+
+
+def test_nan_is_never_written(client):
+    assert predict(client, "answers-nan", {}).text.strip() == "[1.5,null,null]"
+
+
+def test_a_model_that_is_not_loaded_says_when_to_ask_again(client):
+    answer = predict(client, "raises-at-load", {})
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json["type"] == "/docs/problems#model-unavailable"
+
+
+def test_a_slow_model_is_a_timeout(make_app):
+    text = "models: [{class: tests.models.simple.Waiting}]"
+    client = make_app(text, PREDICT_SECONDS=0.05).test_client()
+    Waiting.go.clear()
+
+    answer = predict(client, "waiting", {})
+    Waiting.go.set()
+
+    assert (answer.status_code, answer.json["detail"]) == (
+        504,
+        "the model took longer than 0.05 seconds",
+    )
+
+
+def test_a_full_queue_says_when_to_ask_again(make_app):
+    text = "models: [{class: tests.models.simple.Waiting}]"
+    app = make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1, MODEL_WAITING=0)
+    Waiting.go.clear()
+    predict(app.test_client(), "waiting", {})  # is given up, and goes on
+
+    answer = predict(app.test_client(), "waiting", {})
+    Waiting.go.set()
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json["type"] == "/docs/problems#queue-full"
+
+
+def test_models_are_loaded_and_unloaded_at_run_time(client):
+    unloaded = client.post("/api/models/echo/unload").json
+    refused = predict(client, "echo", {})
+    loaded = client.post("/api/models/echo/load").json
+
+    assert (unloaded["status"], unloaded["loaded"]) == ("unloaded", False)
+    assert (refused.status_code, loaded["status"]) == (503, "ready")
+    assert predict(client, "echo", {"a": 1}).json == {"a": 1}
+
+
+def test_loading_a_broken_model_says_why_not(client):
+    answer = client.post("/api/models/raises-at-load/load")
+
+    assert answer.status_code == 503
+    assert "it raised RuntimeError" in answer.json["detail"]
+
+
+def test_model_control_may_be_off(make_app):
+    client = make_app(MODEL_CONTROL=False).test_client()
+
+    for action in ("load", "unload"):
+        assert client.post(f"/api/models/echo/{action}").status_code == 403
+    assert predict(client, "echo", {}).status_code == 200

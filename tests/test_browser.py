@@ -1,0 +1,480 @@
+"""The pages in a real browser, as a person uses them."""
+
+import json
+import shutil
+from contextlib import contextmanager
+from decimal import Decimal
+from threading import Thread
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from werkzeug.serving import make_server
+
+from app import create_app
+from app.serving.manager import ModelManager
+from tests.models.forms import HOSTILE
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="chromium is not installed; with it the pages are tried: apt-get install chromium",
+)
+
+#: A quiet browser: no sandbox, as tests may run as root, and no talk with its maker.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+#: What a schema makes of what is typed: the JSON of the member, or None where it is left out.
+TYPED = {
+    "number": ({"type": "number"}, "42.5", "42.5"),
+    "number keeps its digits": ({"type": "number"}, "42.0", "42.0"),
+    "number in scientific notation": ({"type": "number"}, "1e-3", "1e-3"),
+    "number as people write it": ({"type": "number"}, " -.5 ", "-0.5"),
+    "number zero": ({"type": "number"}, "0", "0"),
+    "number that is blank": ({"type": "number"}, "", None),
+    "number that is none": ({"type": "number"}, "1,5", '"1,5"'),
+    "number of many digits": ({"type": "integer"}, "12345678901234567890", "12345678901234567890"),
+    "nullable and blank": ({"type": ["number", "null"]}, "", "null"),
+    "text with spaces": ({"type": "string"}, "  a ", '"  a "'),
+    "text of digits": ({"type": "string"}, "012", '"012"'),
+    "text of markup": ({"type": "string"}, HOSTILE, json.dumps(HOSTILE)),
+    "text of lines": ({"type": "string", "maxLength": 999}, "a\n b\n", '"a\\n b\\n"'),
+    "text that is blank": ({"type": "string"}, "", None),
+    "text that may be empty": ({"type": "string", "minLength": 0}, "", '""'),
+    "date": ({"type": "string", "format": "date"}, "2024-02-29", '"2024-02-29"'),
+    "moment": (
+        {"type": "string", "format": "date-time"},
+        "2024-02-29T10:30:15",
+        '"2024-02-29T10:30:15+05:30"',
+    ),
+    "texts": ({"items": {"type": "string"}}, "a b\n c\n", '["a b", " c"]'),
+    "numbers": ({"items": {"type": "number"}}, "1, 2.50\n3", "[1, 2.50, 3]"),
+    "numbers that are blank": ({"items": {"type": "number"}}, "", "[]"),
+    "any": ({}, '{"a": [1.0]}', '{"a": [1.0]}'),
+    "any that is no JSON": ({}, "{broken", '"{broken"'),
+}
+CHOICES = {"enum": ["a", 1, None, {"b": [1.5]}]}
+TICKS = {"items": {"enum": ["a", 2, "c"]}, "uniqueItems": True}
+GROUP = {
+    "properties": {
+        "inner": {"type": "string"},
+        "agreed": {"type": "boolean", "default": True},
+        "always": {"const": 1},
+    },
+    "required": ["always"],
+}
+#: Rows by the name of the model that asks for them.
+ROWS = {
+    "typed": {
+        "properties": {name: schema for name, (schema, _, _) in TYPED.items()},
+        "required": list(TYPED),
+    },
+    "choices": {"properties": dict.fromkeys(["text", "number", "nothing", "object"], CHOICES)},
+    "optional": {
+        "properties": {
+            "choice": {"enum": ["a"]},
+            "boolean": {"type": "boolean"},
+            "ticks": TICKS,
+            "number": {"type": ["number", "null"]},
+            "group": GROUP,
+        }
+    },
+    "moment": {
+        "properties": {
+            "at": {"type": "string", "format": "date-time", "default": "2024-01-01T10:00:00Z"}
+        }
+    },
+}
+MODELS = {
+    "models": [
+        *({"class": f"tests.models.forms.{name}"} for name in ("Loan", "Iris", "Broken")),
+        *(
+            {"class": "tests.models.forms.Anything", "name": name, "input_schema": schema}
+            for name, schema in ROWS.items()
+        ),
+    ]
+}
+HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
+PATHS = [
+    "/",
+    "/docs",
+    "/models/loan/metadata",
+    "/models/loan/predict",
+    "/models/optional/predict",
+    "/models/broken/predict",
+    "/models/none/predict",
+]
+
+
+@contextmanager
+def serving(models, folder):
+    """Serve these models by the real application, and give the address."""
+    file = folder / "models.yaml"
+    file.write_text(json.dumps(models), encoding="utf-8")
+    app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)})
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        ModelManager().close()
+
+
+@pytest.fixture(scope="module")
+def context():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser.new_context(locale="en-GB", timezone_id="Asia/Kolkata")
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above."""
+    with serving(MODELS, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@pytest.fixture
+def page(context):
+    """A new window. What its console complains of, and requests to elsewhere, fail the test."""
+    window = context.new_page()
+    complaints = []
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.on("console", lambda message: complaints.append(message.text))
+    window.on("request", lambda request: complaints.append(request.url))
+
+    yield window
+
+    window.close()
+    assert [each for each in complaints if not is_expected(each)] == []
+
+
+def is_expected(complaint):
+    # Chromium reports each answer of status 400 and above, which is what many tests ask for.
+    return complaint.startswith(("http://127.0.0.1:", "Failed to load resource", "data:"))
+
+
+def sent(page):
+    """Press Predict, and return the body that was sent, once it is answered."""
+    with page.expect_response("**/api/**") as answered:
+        page.get_by_role("button", name="Predict").click()
+    return answered.value.request.post_data
+
+
+@pytest.fixture(scope="module")
+def typed_row(context, site):
+    """What is sent when all that ``TYPED`` has is typed, each number as its digits."""
+    page = context.new_page()
+    page.goto(f"{site}/models/typed/predict")
+    for name, (_, text, _) in TYPED.items():
+        page.locator(f'[name="/{name}"]').fill(text)
+    yield as_typed(sent(page))
+    page.close()
+
+
+def as_typed(text):
+    return json.loads(text, parse_int=Decimal, parse_float=str)
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_what_is_typed_is_what_is_sent(typed_row, name):
+    expected = TYPED[name][2]
+
+    assert (name in typed_row) is (expected is not None)
+    assert expected is None or typed_row[name] == as_typed(expected)
+
+
+def test_a_choice_is_sent_as_its_value(page, site):
+    page.goto(f"{site}/models/choices/predict")
+    for label, choice in (("Number", "1"), ("Nothing", "None"), ("Object", '{"b": [1.5]}')):
+        page.get_by_label(label).select_option(label=choice)
+
+    assert json.loads(sent(page)) == {"number": 1, "nothing": None, "object": {"b": [1.5]}}
+
+
+def test_optional_fields_that_nobody_touched_are_left_out(page, site):
+    page.goto(f"{site}/models/optional/predict")
+
+    assert sent(page) == "{}"
+
+
+def test_ticks_and_booleans_are_sent_as_json(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    page.get_by_role("group", name="Ticks").get_by_label("2").check()
+    page.get_by_role("group", name="Ticks").get_by_label("c").check()
+    page.get_by_role("radiogroup", name="Boolean").get_by_text("No", exact=True).click()
+
+    assert json.loads(sent(page)) == {"ticks": [2, "c"], "boolean": False}
+
+
+def test_an_optional_object_is_sent_once_something_is_said_in_it(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    page.get_by_label("Inner").fill("a")
+
+    assert json.loads(sent(page)) == {"group": {"inner": "a", "agreed": True, "always": 1}}
+
+
+def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
+    page.goto(f"{site}/models/moment/predict")
+
+    expect(page.get_by_label("At")).to_have_value("2024-01-01T15:30")
+    assert sent(page) == '{"at":"2024-01-01T10:00:00Z"}'
+
+
+def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").focus()
+    for number in ("5.1", "3.5", "1.4", "0.2"):
+        page.keyboard.type(number)
+        page.keyboard.press("Tab")
+
+    with page.expect_response("**/api/**") as answered:
+        page.keyboard.press("Enter")
+
+    assert answered.value.request.post_data == (
+        '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
+    )
+    expect(page.locator(".headline")).to_have_text("setosa")
+
+
+def test_shares_are_bars_from_the_largest_to_the_smallest(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("button", name="example").first.click()
+    page.get_by_role("button", name="Predict").click()
+
+    lines = page.locator(".bars li")
+    expect(lines).to_have_text(["setosa98.0 %", "versicolor2.0 %", "virginica< 0.1 %"])
+    widths = [box.bounding_box()["width"] for box in page.locator(".bar-fill").all()]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_an_example_fills_the_form_and_comes_out_again(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    expect(page.get_by_label("City")).to_have_value("Porto")
+
+    row = json.loads(sent(page))
+
+    assert row == {
+        "income": 42500.5,
+        "amount": 12000,
+        "term_months": 48,
+        "purpose": "car",
+        "employed": True,
+        "rate": None,
+        "owns": ["car"],
+        "past_rates": [4.5, 5],
+        "address": {"city": "Porto"},
+    }
+
+
+def test_a_second_example_leaves_nothing_of_the_first(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    page.get_by_role("button", name="example 2").click()
+
+    row = json.loads(sent(page))
+
+    assert "address" not in row
+    assert row["children"] == 3
+
+
+def test_reset_empties_the_form_and_the_answer(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    sent(page)
+
+    page.get_by_role("button", name="Reset").click()
+
+    expect(page.get_by_label("City")).to_have_value("")
+    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+
+
+def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    page.get_by_label("Term").fill("7.5")
+    page.get_by_label("City").fill("")
+    page.get_by_label("Lives there since").fill("2020-01-01")
+
+    sent(page)
+
+    expect(page.get_by_label("Term")).to_be_focused()
+    expect(page.get_by_label("Term")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator('[data-field="/term_months"] [data-error]')).to_contain_text("7.5")
+    expect(page.get_by_role("alert").get_by_role("link")).to_have_count(2)
+    expect(page.get_by_label("Income")).to_have_value("42500.5")
+
+
+def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    sent(page)
+
+    page.get_by_role("alert").get_by_role("link").last.click()
+
+    expect(page.get_by_label("Petal width")).to_be_focused()
+
+
+def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("button", name="example").first.click()
+    page.get_by_label("Petal width").fill("7")
+
+    sent(page)
+
+    error = page.locator('[data-field="/petal_width"] [data-error]')
+    expect(error).to_have_text("must not be more than petal_length")
+
+
+def test_errors_are_gone_when_the_next_answer_comes(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    sent(page)
+    page.get_by_role("button", name="example").first.click()
+
+    sent(page)
+
+    expect(page.locator("#alert")).to_be_hidden()
+    expect(page.locator("[aria-invalid]")).to_have_count(0)
+
+
+def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").fill("5.1")
+    page.route("**/api/**", lambda route: route.abort())
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("The server could not be reached")
+    expect(page.get_by_label("Sepal length")).to_have_value("5.1")
+
+
+def test_a_proxy_that_answers_html_is_said_in_words(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("502")
+
+
+def test_a_busy_server_says_when_to_try_again(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    problem = json.dumps({"title": "Too much to do", "status": 503, "request_id": "r-1"})
+    answer = {"status": 503, "headers": {"Retry-After": "5"}, "body": problem}
+    page.route("**/api/**", lambda route: route.fulfill(**answer))
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Too much to do")
+    expect(page.get_by_role("alert")).to_contain_text("Try again in 5 s.")
+
+
+def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").fill("5.10")
+
+    page.get_by_role("tab", name="JSON").click()
+    area = page.get_by_label("The row as JSON")
+    expect(area).to_have_value('{\n  "sepal_length": 5.10\n}')
+    area.fill('{"sepal_length": 6.0, "petal_width": "wide", "colour": "blue"}')
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_label("Sepal length")).to_have_value("6.0")
+    expect(page.get_by_label("Petal width")).to_have_value("wide")
+    expect(page.get_by_text("Only in the JSON")).to_contain_text("colour")
+
+
+def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"sepal_length": 1, "sepal_length": 2}')
+
+    text = sent(page)
+
+    assert text == '{"sepal_length": 1, "sepal_length": 2}'
+    expect(page.get_by_role("alert")).to_contain_text("sepal_length")
+
+
+def test_json_that_is_none_yet_is_kept(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"sepal_length": ')
+
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_text("This is not JSON yet")).to_be_visible()
+    expect(page.get_by_label("The row as JSON")).to_have_value('{"sepal_length": ')
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        pytest.param(None, "none", id="null"),
+        pytest.param("", "(empty text)", id="empty text"),
+        pytest.param(152.13348416289591, "152.133", id="number"),
+        pytest.param(9007199254740993, "9007199254740993", id="big number"),
+        pytest.param([], "An empty list", id="empty list"),
+        pytest.param({}, "An empty object", id="empty object"),
+        pytest.param({"a": {"b": {"c": 1}}}, "ABC1", id="nested"),
+        pytest.param([[1, 2], [3, 4]], "1234", id="matrix"),
+        pytest.param([{"a": 1}, {"b": {"c": 2}}], "AB1C2", id="table"),
+        pytest.param({"b": "x", "a": 0.5}, "BxA0.5", id="order"),
+        pytest.param({"<b>x</b>": "<b>y</b>"}, "<b>x</b><b>y</b>", id="markup"),
+    ],
+)
+def test_every_answer_is_drawn_as_text(page, site, answer, shown):
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    text = page.locator(".drawn > :first-child").text_content()
+    assert text == shown
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("path", PATHS)
+def test_no_page_scrolls_sideways_runs_markup_or_asks_elsewhere(page, site, path, width):
+    page.set_viewport_size({"width": width, "height": 800})
+
+    page.goto(site + path, wait_until="networkidle")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title().endswith("Modelhost")
+
+
+def test_pages_follow_the_system_into_the_dark(page, site):
+    page.emulate_media(color_scheme="dark")
+
+    page.goto(site)
+
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(colour) == "rgb(18, 20, 28)"
+
+
+def test_the_reference_lists_each_models_own_path(page, site):
+    page.goto(f"{site}/docs")
+
+    expect(page.locator("#reference")).to_contain_text("/api/models/iris/predict")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/models/hostile/metadata", "/models/hostile/predict", "/docs"]
+)
+def test_markup_in_a_models_words_is_not_run(context, tmp_path, path):
+    with serving(HOSTILE_MODEL, tmp_path) as address, context.new_page() as window:
+        window.goto(f"{address}{path}", wait_until="networkidle")
+
+        assert window.title().endswith("Modelhost")
+        assert window.locator("[onerror], main script").count() == 0

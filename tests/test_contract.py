@@ -1,0 +1,52 @@
+"""The running application against its own document: schemathesis sends what the schemas allow, and
+what they forbid, and every answer must be one that the document describes."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from schemathesis import GenerationMode, checks
+
+import config
+
+#: No 5xx, and nothing that the document does not describe.
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture
+def document(make_app):
+    app = make_app(MODELS_FILE=config.ROOT / "models.yaml")
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+def test_what_the_document_allows_is_answered_as_it_says(document):
+    for operation in operations(document):
+        hold(operation, GenerationMode.POSITIVE, [*CHECKS, checks.positive_data_acceptance])
+
+
+def test_what_the_document_forbids_is_refused_as_it_says(document):
+    for operation in operations(document):
+        if operation.body and "{name}" not in operation.path:  # whose body may be anything
+            hold(operation, GenerationMode.NEGATIVE, [*CHECKS, checks.negative_data_rejection])
+
+
+def operations(document):
+    found = [result.ok() for result in document.get_all_operations()]
+    assert len(found) > 10
+    return found
+
+
+def hold(operation, mode, expectations):
+    @seed(1)
+    @settings(
+        max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def validate(case):
+        case.call_and_validate(checks=expectations)
+
+    validate()

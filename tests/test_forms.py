@@ -1,0 +1,270 @@
+"""From a JSON Schema to the fields of its form."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from app.web.forms import MAX_FIELDS, build
+from app.web.wording import readable
+
+
+def field_for(schema, required=True, **words):
+    """Return the field of the one member of an object."""
+    names = ["x"] if required else []
+    form = build({"type": "object", "properties": {"x": schema}, "required": names, **words})
+    return form.fields[0]
+
+
+def test_fields_come_in_the_order_of_the_schema():
+    form = build({"properties": {"z": {}, "a": {}, "m": {}}})
+
+    assert [field.pointer for field in form.fields] == ["/z", "/a", "/m"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind", "control"),
+    [
+        pytest.param({"type": "number"}, "number", "input", id="number"),
+        pytest.param({"type": "integer"}, "number", "input", id="integer"),
+        pytest.param({"minimum": 1}, "number", "input", id="number without a type"),
+        pytest.param({"type": ["integer", "number"]}, "number", "input", id="both numbers"),
+        pytest.param({"type": "string"}, "text", "input", id="text"),
+        pytest.param({"type": "string", "maxLength": 900}, "text", "textarea", id="long text"),
+        pytest.param({"type": "string", "format": "date-time"}, "moment", "input", id="moment"),
+        pytest.param({"type": "boolean"}, "choice", "radios", id="boolean"),
+        pytest.param({"enum": ["a", 1, None]}, "choice", "select", id="enum"),
+        pytest.param({"oneOf": [{"const": 1}, {"const": 2}]}, "choice", "select", id="constants"),
+        pytest.param({"const": "a"}, "fixed", "fixed", id="const"),
+        pytest.param({"type": "null"}, "fixed", "fixed", id="null"),
+        pytest.param({"items": {"type": "string"}}, "lines", "textarea", id="texts"),
+        pytest.param({"items": {"type": "number"}}, "numbers", "textarea", id="numbers"),
+        pytest.param(
+            {"type": "array", "items": {"enum": ["a"]}, "uniqueItems": True},
+            "checks",
+            "checks",
+            id="ticks",
+        ),
+        pytest.param({"properties": {"y": {}}}, "group", "group", id="object"),
+    ],
+)
+def test_a_schema_gets_the_field_that_holds_it(schema, kind, control):
+    field = field_for(schema)
+
+    assert (field.kind, field.control) == (kind, control)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({}, id="anything"),
+        pytest.param(True, id="true"),
+        pytest.param({"type": ["number", "string"]}, id="two types"),
+        pytest.param({"anyOf": [{"type": "number"}, {"type": "string"}]}, id="two shapes"),
+        pytest.param({"type": "object"}, id="object of any names"),
+        pytest.param({"type": "array"}, id="list of anything"),
+        pytest.param({"items": {"properties": {"y": {}}}}, id="list of objects"),
+        pytest.param({"prefixItems": [{"type": "number"}], "type": "array"}, id="tuple"),
+        pytest.param({"$ref": "https://example.org/schema"}, id="reference to elsewhere"),
+        pytest.param({"$ref": "#/$defs/missing"}, id="reference to nothing"),
+        pytest.param({"$ref": "#/properties/x"}, id="reference to itself"),
+        pytest.param({"allOf": [{"$ref": "#/properties/x"}]}, id="all of itself"),
+    ],
+)
+def test_what_no_field_can_hold_is_asked_for_as_json(schema):
+    field = field_for(schema)
+
+    assert (field.kind, field.control) == ("json", "textarea")
+
+
+@pytest.mark.parametrize("schema", [None, {}, {"type": ["object", "array"]}])
+def test_a_row_of_no_known_shape_is_one_json_field(schema):
+    form = build(schema)
+
+    assert (form.kind, form.pointer, form.name) == ("json", "", "row")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"type": ["number", "null"]}, id="type"),
+        pytest.param({"anyOf": [{"type": "number"}, {"type": "null"}]}, id="anyOf"),
+        pytest.param({"oneOf": [{"type": "null"}, {"type": "number"}]}, id="oneOf"),
+        pytest.param({"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}, id="$ref"),
+    ],
+)
+def test_a_nullable_number_is_a_number_that_may_be_blank(schema):
+    field = field_for(schema, **{"$defs": {"N": {"type": "number"}}})
+
+    assert (field.kind, field.nullable, field.blank) == ("number", True, "null")
+    assert field.hint == "Blank for none"
+
+
+@pytest.mark.parametrize(
+    ("schema", "required", "blank"),
+    [
+        pytest.param({"type": "number"}, True, "omit", id="a number was forgotten"),
+        pytest.param({"type": "string"}, True, "omit", id="a text was forgotten"),
+        pytest.param({"type": "string", "minLength": 0}, True, "empty", id="a text may be empty"),
+        pytest.param({"items": {"type": "number"}}, True, "empty", id="a list has no items"),
+        pytest.param({"properties": {"y": {}}}, True, "empty", id="an object has no members"),
+        pytest.param({"properties": {"y": {}}}, False, "omit", id="an optional object"),
+        pytest.param({"type": ["number", "null"]}, False, "omit", id="optional and nullable"),
+        pytest.param({"items": {"type": "number"}}, False, "omit", id="an optional list"),
+    ],
+)
+def test_a_blank_field_means_what_the_schema_allows(schema, required, blank):
+    assert field_for(schema, required).blank == blank
+
+
+def test_a_reference_is_followed_and_the_words_beside_it_win():
+    field = field_for(
+        {"$ref": "#/$defs/a~1b%20c", "title": "Mine"},
+        **{"$defs": {"a/b c": {"type": "integer", "title": "Its own", "minimum": 2}}},
+    )
+
+    assert (field.label, field.type, field.range) == ("Mine", "whole number", "at least 2")
+
+
+def test_all_parts_of_all_of_are_drawn():
+    field = field_for(
+        {
+            "allOf": [
+                {"properties": {"a": {"type": "number"}}, "required": ["a"]},
+                {"properties": {"b": {"type": "string"}}},
+            ]
+        }
+    )
+
+    assert [(inner.key, inner.required) for inner in field.fields] == [("a", True), ("b", False)]
+
+
+def test_a_recursive_schema_ends_in_a_json_field():
+    tree = {"properties": {"value": {"type": "number"}, "child": {"$ref": "#/$defs/Tree"}}}
+
+    field = field_for({"$ref": "#/$defs/Tree"}, **{"$defs": {"Tree": tree}})
+
+    assert [inner.kind for inner in field.fields] == ["number", "json"]
+
+
+def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
+    names = [f"n{level}" for level in range(20)]
+    steps = {
+        name: {"properties": {key: {"$ref": f"#/$defs/{after}"} for key in "abcdefgh"}}
+        for name, after in pairwise(names)
+    }
+
+    form = build({"$ref": "#/$defs/n0", "$defs": {**steps, names[-1]: {"type": "number"}}})
+
+    assert len(list(form.within())) <= MAX_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("schema", "hint"),
+    [
+        pytest.param(
+            {"type": "number", "minimum": 0.1, "maximum": 8.0}, "From 0.1 to 8", id="both"
+        ),
+        pytest.param({"type": "number", "minimum": -2}, "At least -2", id="lowest"),
+        pytest.param({"type": "integer", "maximum": 10**20}, f"At most {10**20}", id="highest"),
+        pytest.param(
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "multipleOf": 0.1},
+            "More than 0, at most 1, a multiple of 0.1",
+            id="exclusive",
+        ),
+        pytest.param({"type": "string", "format": "email"}, "An e-mail address", id="format"),
+        pytest.param(
+            {"type": "string", "minLength": 2, "maxLength": 3, "pattern": "^[A-Z]+$"},
+            "At least 2 characters, at most 3 characters, like ^[A-Z]+$",
+            id="text",
+        ),
+        pytest.param({"type": "number", "examples": [5.1, 4]}, "E.g. 5.1", id="example"),
+        pytest.param(
+            {"items": {"enum": ["a", "b"]}}, "One on each line, each one of a, b", id="list"
+        ),
+    ],
+)
+def test_the_hint_says_what_may_be_typed(schema, hint):
+    assert field_for(schema).hint == hint
+
+
+def test_hints_take_examples_from_the_example_row():
+    schema = {"properties": {"a": {"properties": {"b": {"type": "number"}}}}}
+
+    form = build(schema, {"a": {"b": 1.5}})
+
+    assert form.fields[0].fields[0].hint == "E.g. 1.5"
+
+
+def test_a_required_field_starts_empty():
+    fields = [field_for(schema) for schema in ({"type": "number"}, {"enum": [1]})]
+
+    assert [field.value for field in fields] == ["", ""]
+    assert fields[1].unset == "Choose …"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        pytest.param({"type": "number", "default": 0}, "0", id="number"),
+        pytest.param({"type": "string", "default": " a "}, " a ", id="text"),
+        pytest.param({"enum": ["a", "b"], "default": "b"}, '"b"', id="choice"),
+        pytest.param({"type": "boolean", "default": False}, "false", id="boolean"),
+        pytest.param({"items": {"type": "number"}, "default": [1, 2.5]}, "1, 2.5", id="numbers"),
+        pytest.param({"items": {"type": "string"}, "default": ["a", "b"]}, "a\nb", id="lines"),
+        pytest.param({"type": "number", "default": 2.0}, "2", id="round number"),
+        pytest.param({"type": "number", "default": "many"}, '"many"', id="of another type"),
+    ],
+)
+def test_a_default_stands_in_its_field(schema, value):
+    assert field_for(schema, required=False).value == value
+
+
+def test_an_object_hands_its_default_to_its_members():
+    field = field_for({"properties": {"y": {"type": "number"}}, "default": {"y": 3}})
+
+    assert field.fields[0].value == "3"
+
+
+def test_choices_that_read_alike_are_told_apart():
+    field = field_for({"enum": ["1", 1, None, True, "", "a"]})
+
+    assert [choice.label for choice in field.choices] == ['"1"', "1", "None", "Yes", '""', "a"]
+    assert [json.loads(choice.value) for choice in field.choices] == ["1", 1, None, True, "", "a"]
+
+
+def test_constants_with_titles_are_choices_with_words():
+    field = field_for({"oneOf": [{"const": "A", "title": "Single"}, {"const": "B"}]})
+
+    assert [choice.label for choice in field.choices] == ["Single", "B"]
+
+
+def test_a_minus_sign_can_be_typed_on_a_phone():
+    below_zero, from_zero = (field_for({"type": "number", "minimum": low}) for low in (-1, 0))
+
+    assert below_zero.attributes["inputmode"] == "text"
+    assert from_zero.attributes["inputmode"] == "decimal"
+
+
+def test_pointers_are_escaped_and_ids_are_safe_and_unique():
+    form = build({"properties": {"a/b": {}, "a~b": {}, "a.2Fb": {}, "ä <&": {}}})
+
+    assert [field.pointer for field in form.fields] == ["/a~1b", "/a~0b", "/a.2Fb", "/ä <&"]
+    assert len({field.id for field in form.fields}) == 4
+    assert all(set(" <>&\"'/") & set(field.id) == set() for field in form.fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sepal_length", "Sepal length"),
+        ("sepalLength", "Sepal length"),
+        ("sepal length (cm)", "Sepal length (cm)"),
+        ("BMI", "BMI"),
+        ("od280/od315", "Od280/od315"),
+        ("_", "_"),
+        ("", ""),
+    ],
+)
+def test_names_become_readable(name, words):
+    assert readable(name) == words

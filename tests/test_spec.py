@@ -1,0 +1,100 @@
+import re
+
+import pytest
+import yaml
+from openapi_spec_validator import validate
+
+import config
+import openapi
+from app.serving.manager import ModelManager
+from app.web.spec import build_spec
+
+
+@pytest.fixture
+def document(app):
+    return build_spec(app, ModelManager())
+
+
+def test_the_document_is_valid_openapi(document):
+    validate(document)
+
+    assert document["openapi"] == "3.1.0"
+
+
+def test_the_live_document_is_served(client, document):
+    assert client.get("/openapi.json").json == document
+
+
+def test_every_route_is_in_the_document_and_the_other_way_round(app, document):
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.endpoint.partition(".")[0] in {"api", "operations"}
+    }
+    models = {model.name for model in ModelManager().models()}
+    documented = {
+        (path, method)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.split("/")[3:4] not in [[name] for name in models]
+    }
+
+    assert documented == routes
+
+
+def test_each_model_that_is_ready_has_a_typed_path(document):
+    operation = document["paths"]["/api/models/doubler/predict"]["post"]
+
+    assert operation["requestBody"]["content"]["application/json"]["schema"]["anyOf"][0] == {
+        "$ref": "#/components/schemas/doubler.Row"
+    }
+    assert document["components"]["schemas"]["doubler.Row"]["required"] == ["x"]
+    assert "/api/models/raises-at-load/predict" not in document["paths"]
+
+
+def test_references_of_a_models_schema_lead_into_the_document(document):
+    row = document["components"]["schemas"]["household.Row"]
+
+    assert row["properties"]["head"]["$ref"] == "#/components/schemas/household.Row.Person"
+    assert document["components"]["schemas"]["household.Row.Person"]["required"] == ["name", "age"]
+
+
+def test_a_schema_that_refers_to_itself_does_so_in_the_document(make_app):
+    schema = '{properties: {parts: {items: {$ref: "#"}}}}'
+    make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
+
+    document = (
+        make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
+        .test_client()
+        .get("/openapi.json")
+        .json
+    )
+
+    parts = document["components"]["schemas"]["echo.Row"]["properties"]["parts"]
+    assert parts["items"] == {"$ref": "#/components/schemas/echo.Row"}
+
+
+def test_the_committed_document_has_the_routes_of_today(document):
+    committed = yaml.safe_load((config.ROOT / "openapi.yaml").read_text(encoding="utf-8"))
+
+    for path, operations in document["paths"].items():
+        if "{name}" in path or not path.startswith("/api/models/"):
+            assert committed["paths"].get(path) == operations
+
+
+def test_the_file_is_written_and_checked(tmp_path, capsys, example_app):
+    file = tmp_path / "openapi.yaml"
+
+    assert openapi.main(["--file", str(file)]) == 0
+    assert openapi.main(["--file", str(file), "--check"]) == 0
+    assert "is up to date" in capsys.readouterr().out
+    validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def test_a_stale_file_is_told(tmp_path, capsys, example_app):
+    file = tmp_path / "openapi.yaml"
+    file.write_text("openapi: 3.0.0\n", encoding="utf-8")
+
+    assert openapi.main(["--file", str(file), "--check"]) == 1
+    assert "openapi.yaml is stale; write it with: make openapi" in capsys.readouterr().out
