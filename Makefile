@@ -1,0 +1,63 @@
+# Modelhost. `make run` serves the models of models.yaml, `make test` passes the tests.
+# Both set up what they need in .venv first; PYTHON chooses the Python to do it with.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint examples openapi pictures lock flama clean help
+
+help: ## Say what there is to make.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS say where and how.
+	@echo "Starting the server. Ctrl-C stops it."
+	@exec $(BIN)/gunicorn
+
+test: $(VENV)/.dev examples ## Pass the tests; ARGS goes to pytest.
+	@echo "Running the tests ..."
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python openapi.py --check
+
+examples: | $(VENV)/.serve
+	@$(BIN)/python -m examples.train
+
+openapi: $(VENV)/.serve examples ## Write openapi.yaml.
+	@$(BIN)/python openapi.py
+
+pictures: $(VENV)/.dev examples ## Take the pictures of the docs anew; wants chromium.
+	@$(BIN)/python -m docs.take_pictures
+
+lock: $(VENV)/.dev ## Pin the newest dependencies in requirements.txt and requirements-dev.txt.
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
+		--custom-compile-command "make lock" --group serve -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
+		--custom-compile-command "make lock" --group dev -c requirements.txt -o requirements-dev.txt
+
+flama: $(VENV)/.dev ## Install the real Flama beside, for the tests that it reads our files.
+	@test -x $(VENV)-flama/bin/python || $(BIN)/python -m venv $(VENV)-flama
+	$(VENV)-flama/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+		"flama[pydantic]==2.2.2" $$(grep -E "^(scikit-learn|pandas)==" requirements.txt)
+
+clean: ## Remove what was set up and trained.
+	rm -rf $(VENV) $(VENV)-flama examples/models build *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhost needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	@echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what the service needs (about half a minute the first time) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.serve
+	@echo "Installing what the tests need (about half a minute the first time) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements-dev.txt
+	@touch $@

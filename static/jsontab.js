@@ -1,0 +1,78 @@
+// The tab beside the form that holds the same row as JSON: the way out where no field fits.
+
+import { parse, same, stringify } from "./json.js";
+import { fill, read } from "./row.js";
+
+export const json = document.getElementById("json");
+
+const root = document.querySelector("#form [data-field]");
+const formTab = document.getElementById("form-tab");
+const jsonTab = document.getElementById("json-tab");
+const error = document.getElementById("json-error");
+const unshown = document.getElementById("unshown");
+
+// What the form said when the tab was last left, to see whether it was changed since.
+let left = null;
+
+jsonTab.addEventListener("show.bs.tab", () => {
+  if (left === null || left !== written(root)) writeJson();
+});
+formTab.addEventListener("show.bs.tab", (event) => {
+  if (!fillForm()) event.preventDefault();
+  left = written(root);
+});
+
+export function isJsonShown() {
+  return jsonTab.classList.contains("active");
+}
+
+export function showForm() {
+  if (isJsonShown()) bootstrap.Tab.getOrCreateInstance(formTab).show();
+}
+
+// Writes the form's row into the tab.
+export function writeJson() {
+  json.value = written(root, "  ");
+  error.textContent = "";
+}
+
+// The form's row as JSON; no text where it has none.
+export function written(field, indent = "") {
+  const row = read(field);
+  return row === undefined ? "" : stringify(row, indent);
+}
+
+// Shows the tab's row in the form. False where it is not JSON, with the reason beside it.
+function fillForm() {
+  error.textContent = "";
+  unshown.hidden = true;
+  if (json.value.trim() === "") return true;
+  const row = parsed();
+  if (row === undefined) {
+    error.textContent = "This is not JSON yet, so the form cannot show it.";
+    json.focus();
+    return false;
+  }
+  fill(root, row);
+  const names = unshownNames(row);
+  unshown.hidden = names.length === 0;
+  unshown.textContent = `Only in the JSON, and not sent from this form: ${names.join(", ")}.`;
+  return true;
+}
+
+// What of a row the form, filled with it, does not give back.
+function unshownNames(row) {
+  const shown = read(root);
+  if (same(shown, row)) return [];
+  const isObject = row !== null && typeof row === "object" && !Array.isArray(row);
+  if (!isObject || root.dataset.kind !== "group") return ["the whole row"];
+  return Object.keys(row).filter((key) => !same(shown[key], row[key]));
+}
+
+function parsed() {
+  try {
+    return parse(json.value);
+  } catch {
+    return undefined;
+  }
+}
