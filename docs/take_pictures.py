@@ -24,14 +24,14 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 1280, "height": 1130}, device_scale_factor=1.5)
         page.goto(f"http://127.0.0.1:{server.server_port}/models/loan/predict")
         page.get_by_role("button", name="example 1").click()
         page.get_by_role("button", name="Predict").click()
         page.get_by_text("Answered in").wait_for()
         page.evaluate("window.scrollTo(0, 0)")
         FOLDER.mkdir(exist_ok=True)
-        page.screenshot(path=FOLDER / "predict.png", full_page=True)
+        page.screenshot(path=FOLDER / "predict.png")
         browser.close()
     server.shutdown()
     sys.stdout.write(f"{FOLDER / 'predict.png'} is taken.\n")
