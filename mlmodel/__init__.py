@@ -6,6 +6,7 @@ dump(pipeline, "credit.flm", metrics={"roc_auc": 0.91})
 load("credit.flm").predict({"age": 42, "income": 51_000})
 """
 
+from mlmodel.endpoint import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel
@@ -20,6 +21,7 @@ __all__ = [
     "Meta",
     "PackagedModel",
     "dump",
+    "endpoint",
     "inspect",
     "load",
 ]

@@ -17,6 +17,7 @@
     │   └── WrongHash             its bytes are not those that were asked for
     ├── UnsupportedFramework      no adapter writes or builds this kind of model
     ├── MissingFramework          the model's framework is not installed
+    ├── VersionMismatch           it was packaged with other versions than run now
     └── BrokenModel               the framework could not build the model from the file
 
 An error carries its facts as attributes and knows nothing of HTTP.
@@ -147,6 +148,13 @@ class MissingFramework(FlmError):
         super().__init__(f"{framework} is not installed; install it with: {install}")
         self.framework = framework
         self.install = install
+
+
+class VersionMismatch(FlmError):
+    """The model was packaged with other versions than run now, and that was not to be."""
+
+    def __init__(self, drifted: str) -> None:
+        super().__init__(f"it was packaged with other versions: {drifted}")
 
 
 class BrokenModel(FlmError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlmodel.errors import InvalidInput, InvalidModel
@@ -65,7 +65,7 @@ class MLModel(ABC):
 
     def predict_rows(self, rows: Sequence[Any]) -> Sequence[Any]:
         """Answer many rows, in their order. Override it where one call is faster than a loop."""
-        return [self._predict_at(index, row) for index, row in enumerate(rows)]
+        return answer_each(self.predict, rows)
 
     def load(self) -> None:
         """Make ready for :meth:`predict`: read weights, open connections. Called once."""
@@ -73,11 +73,19 @@ class MLModel(ABC):
     def unload(self) -> None:
         """Give back what :meth:`load` took. No prediction is running, and none will follow."""
 
-    def _predict_at(self, index: int, row: Any) -> Any:
+
+def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
+    """Return a method's answers to rows, one after the other.
+
+    :raises InvalidInput: as the method does, with the row's place among them.
+    """
+    answers = []
+    for index, row in enumerate(rows):
         try:
-            return self.predict(row)
+            answers.append(method(row))
         except InvalidInput as error:
             raise error.at(index) from error
+    return answers
 
 
 def checked_name(name: object) -> str:

@@ -155,8 +155,8 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     done = []
 
     def ask():
-        with waiting.use() as used:
-            done.append(used.predict({}))
+        with waiting.use() as asked:
+            done.extend(asked.ask([{}]))
 
     asking = threading.Thread(target=ask)
     asking.start()

@@ -3,6 +3,7 @@
     ServingError
     ├── InvalidCatalog        models.yaml has mistakes
     ├── ModelNotFound         no model of that name
+    ├── EndpointNotFound      the model offers nothing of that name
     ├── ModelUnavailable      the model is not loaded, and is not loaded now
     ├── QueueFull             as many calls wait for the model as may
     ├── TooManyRows           more rows at once than the limit
@@ -49,6 +50,15 @@ class ModelNotFound(ServingError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no model {name!r}")
         self.name = name
+
+
+class EndpointNotFound(ServingError):
+    """The model offers nothing of that name beside predict."""
+
+    def __init__(self, name: str, endpoint: str) -> None:
+        super().__init__(f"the model {name!r} has no endpoint {endpoint!r}")
+        self.name = name
+        self.endpoint = endpoint
 
 
 class ModelUnavailable(ServingError):

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
-from app.serving.errors import ModelUnavailable, ServingError
+from app.serving.errors import EndpointNotFound, ModelUnavailable, ServingError
 from app.serving.lane import Lane, Limits
+from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
-from mlmodel.model import MLModel, checked_name, display_name
+from mlmodel.model import MLModel, answer_each, checked_name, display_name
 from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
+
+#: The endpoint that every model has.
+PREDICT = "predict"
 
 
 class Status(StrEnum):
@@ -28,6 +34,31 @@ class Status(StrEnum):
     READY = "ready"
     UNLOADED = "unloaded"  # was taken out, and stays out until it is loaded again
     FAILED = "failed"  # could not be loaded; `reason` says why
+
+
+@dataclass(frozen=True)
+class HostedEndpoint:
+    """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
+
+    ``ask`` takes the rows of one call and gives as many answers.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    description: str
+    input: Schema
+    output: Schema
+    ask: Callable[[Sequence[Any]], Any]
+
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of a row; ``None`` where anything goes."""
+        return self.input.document if isinstance(self.input.document, Mapping) else None
+
+    @property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of an answer; ``None`` where it promises nothing."""
+        return self.output.document if isinstance(self.output.document, Mapping) else None
 
 
 class HostedModel:
@@ -46,8 +77,7 @@ class HostedModel:
         self.metadata: Mapping[str, Any] = {}
         self.status = Status.LAZY
         self.reason: str | None = None
-        self.input = Schema(spec.input_schema if spec.input_schema is not None else True)
-        self.output = Schema(True)
+        self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
         self.lane = Lane(limits)
         self._limits = limits
@@ -60,12 +90,12 @@ class HostedModel:
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of a row; ``None`` where anything goes, or it is not known yet."""
-        return self.input.document if isinstance(self.input.document, Mapping) else None
+        return self.endpoints[PREDICT].input_schema if self.endpoints else self.spec.input_schema
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of an answer; ``None`` where it promises nothing, or is not known yet."""
-        return self.output.document if isinstance(self.output.document, Mapping) else None
+        return self.endpoints[PREDICT].output_schema if self.endpoints else None
 
     @property
     def framework(self) -> str:
@@ -105,23 +135,27 @@ class HostedModel:
                 self._changed.wait_for(lambda: self._running == 0)
             self.lane.close()
             model, self._model = self._model, None
+            self.endpoints = {}
             if model is not None:
                 _call_unload(model)
 
     @contextmanager
-    def use(self) -> Iterator[MLModel]:
-        """Give the ready model, which stays loaded as long as it is used.
+    def use(self, endpoint: str = PREDICT) -> Iterator[HostedEndpoint]:
+        """Give a way to ask the ready model, which stays loaded as long as it is used.
 
         :raises ModelUnavailable: if it is not ready and does not become so by its first use.
+        :raises EndpointNotFound: if it offers no such way.
         """
         self.open()
         with self._changed:
-            model = self._model
-            if self.status is not Status.READY or model is None:
+            if self.status is not Status.READY:
                 raise self._unavailable()
+            if endpoint not in self.endpoints:
+                raise EndpointNotFound(self.name, endpoint)
+            asked = self.endpoints[endpoint]
             self._running += 1
         try:
-            yield model
+            yield asked
         finally:
             with self._changed:
                 self._running -= 1
@@ -157,18 +191,39 @@ class HostedModel:
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = str(model.version)
-        self.metadata = to_json(model.metadata)
+        self.metadata = {"class": type(model).__qualname__, **to_json(model.metadata)}
 
     def _read_schemas(self, model: MLModel) -> None:
-        wanted = self.spec.input_schema
-        self.input = _schema(model.input_schema if wanted is None else wanted)
-        self.output = _schema(model.output_schema)
-        own_example = self.input.example()
+        asked = self.spec.input_schema
+        predict = HostedEndpoint(
+            name=PREDICT,
+            methods=("POST",),
+            description=self.description,
+            input=_schema(model.input_schema if asked is None else asked),
+            output=_schema(model.output_schema),
+            ask=model.predict_rows,
+        )
+        self.endpoints = {PREDICT: predict, **_marked(model)}
+        own_example = predict.input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = [*(self.spec.examples or model.examples or made_up)]
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
+
+
+def _marked(model: MLModel) -> dict[str, HostedEndpoint]:
+    return {
+        name: HostedEndpoint(
+            name=name,
+            methods=each.methods,
+            description=each.description,
+            input=_schema(each.input_schema),
+            output=_schema(each.output_schema),
+            ask=partial(answer_each, getattr(model, each.attribute)),
+        )
+        for name, each in endpoints_of(model).items()
+    }
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:

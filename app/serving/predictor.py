@@ -13,11 +13,10 @@ from app.serving.errors import (
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import HostedModel
+from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.model import MLModel
 from mlmodel.schema import Schema
 
 #: Violations that one error tells. A thousand wrong rows have as many.
@@ -31,10 +30,12 @@ class Predictor:
         self._manager = manager
         self._limits = limits
 
-    def predict(self, name: str, rows: Sequence[Any]) -> list[Any]:
+    def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
         """Return a model's answers to rows, in their order, as plain JSON.
 
+        :param endpoint: what the model is asked: predict, or what its author offers beside it.
         :raises ModelNotFound: if there is no such model.
+        :raises EndpointNotFound: if it has no such endpoint.
         :raises TooManyRows: if there are more than the limit.
         :raises ModelUnavailable: if the model is not ready and cannot become so.
         :raises InvalidInput: with all that is wrong with the rows, by schema or by the model.
@@ -46,9 +47,9 @@ class Predictor:
         hosted = self._manager.get(name)
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
-        with hosted.use() as model, metrics.measured(hosted.name, len(rows)):
-            accepted = _accepted(rows, hosted.input)
-            return _checked(_run(hosted, model, accepted), len(rows), hosted.output)
+        with hosted.use(endpoint) as asked, metrics.measured(name, endpoint, len(rows)):
+            accepted = _accepted(rows, asked.input)
+            return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
 
 
 def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
@@ -62,11 +63,11 @@ def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
     return [schema.converted(row) for row in rows]
 
 
-def _run(hosted: HostedModel, model: MLModel, rows: list[Any]) -> Any:
+def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
     if not rows:
         return []
     try:
-        return hosted.lane.run(model.predict_rows, rows)
+        return hosted.lane.run(asked.ask, rows)
     except (InvalidInput, ServingError):
         raise
     # The author's code may raise anything; whatever it is, it ends here.

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, g, jsonify
+from flask import Blueprint, Flask, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from app.serving.hosted import HostedModel, Status
+from werkzeug.exceptions import MethodNotAllowed
+
+from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import access
-from app.web.body import read_json
-from app.web.schemas import ModelList, ModelMetadata
+from app.web.body import read_json, row_of
+from app.web.schemas import ModelInspection, ModelList, ModelMetadata
+from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -93,11 +96,30 @@ def predict(name: str) -> ResponseReturnValue:
         504: ModelTimeout
     """
     ModelManager().get(name)
-    body = read_json()
-    g.many_rows = isinstance(body, list)
-    rows = body if g.many_rows else [body]
-    answers = current_app.extensions["predictor"].predict(name, rows)
-    return jsonify(answers if g.many_rows else answers[0])
+    return _answer(name, PREDICT, read_json())
+
+
+@blueprint.get("/models/<name>/inspect")
+def inspect(name: str) -> ResponseReturnValue:
+    """Look into a model.
+    ---
+    get:
+      summary: Look into a model
+      description: >-
+        What it was made with and how: versions then and now, hyper-parameters, metrics, artifacts.
+        Never the weights.
+      operationId: inspectModel
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: What there is to know.
+          content: {application/json: {schema: ModelInspection}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(ModelInspection().dump(_description(ModelManager().opened(name))))
 
 
 @blueprint.post("/models/<name>/load")
@@ -152,6 +174,29 @@ def unload(name: str) -> ResponseReturnValue:
     return jsonify(ModelMetadata().dump(_description(model)))
 
 
+@blueprint.route("/models/<name>/<endpoint>", methods=["GET", "POST"])
+def ask(name: str, endpoint: str) -> ResponseReturnValue:
+    """Ask a model what its author offers beside predict.
+
+    Each endpoint has a path of its own in the document.
+    """
+    if endpoint in RESERVED:
+        raise MethodNotAllowed(["POST"])
+    offered = ModelManager().opened(name).endpoints.get(endpoint)
+    if offered and request.method not in offered.methods:
+        raise MethodNotAllowed(list(offered.methods))
+    if request.method == "POST":
+        return _answer(name, endpoint, read_json())
+    return _answer(name, endpoint, row_of(request.args, offered.input) if offered else {})
+
+
+def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
+    g.many_rows = isinstance(body, list)
+    rows = body if g.many_rows else [body]
+    answers = current_app.extensions["predictor"].predict(name, rows, endpoint)
+    return jsonify(answers if g.many_rows else answers[0])
+
+
 def _summary(model: HostedModel) -> dict[str, Any]:
     return {
         "qualified_name": model.name,
@@ -172,4 +217,5 @@ def _description(model: HostedModel) -> dict[str, Any]:
         "framework": model.framework,
         "loaded": model.status is Status.READY,
         "examples": model.examples,
+        "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }

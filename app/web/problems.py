@@ -63,6 +63,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "There is no such model",
         "There is no model of this name. `GET /api/models` lists those that there are.",
     ),
+    serving.EndpointNotFound: Problem(
+        404,
+        "endpoint-not-found",
+        "The model has no such endpoint",
+        "The model offers nothing of this name. Its metadata lists what it offers.",
+    ),
     serving.TooManyRows: Problem(
         413,
         "too-many-rows",

@@ -48,8 +48,44 @@ class Artifact(Body):
     size_bytes = fields.Integer(metadata={"description": "Its size."})
 
 
-class ModelMetadata(ModelSummary):
-    """All that is known of a model. The last six are those of a packaged file."""
+class Endpoint(Body):
+    """What a model's author offers beside predict."""
+
+    name = _text("The last part of its address.")
+    methods = fields.List(fields.String())
+    description = _text("What it answers.")
+    input_schema = fields.Raw(allow_none=True, metadata={"description": "JSON Schema of a row."})
+    output_schema = fields.Raw(
+        allow_none=True, metadata={"description": "JSON Schema of an answer."}
+    )
+
+
+class Version(Body):
+    """A package's version when the model was packaged, and now."""
+
+    package = _text("The package, or `python`.")
+    packaged = _text("Its version then.")
+    running = fields.String(
+        allow_none=True, metadata={"description": "Its version now; null: not installed."}
+    )
+    drifted = fields.Boolean(metadata={"description": "Whether answers may differ for it."})
+
+
+class _Packaged(ModelSummary):
+    """What a description and an inspection have in common. Most of it is a packaged file's."""
+
+    framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
+    id = _text("The file's id.")
+    timestamp = _text("When the file was packaged (ISO 8601).")
+    versions = fields.List(fields.Nested(Version))
+    params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
+    metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})
+    extra = fields.Raw(allow_none=True, metadata={"description": "What its author added."})
+    artifacts = fields.List(fields.Nested(Artifact))
+
+
+class ModelMetadata(_Packaged):
+    """What there is to know for asking a model."""
 
     input_schema = fields.Raw(
         allow_none=True, metadata={"description": "JSON Schema of a row; null: anything goes."}
@@ -57,15 +93,21 @@ class ModelMetadata(ModelSummary):
     output_schema = fields.Raw(
         allow_none=True, metadata={"description": "JSON Schema of an answer; null: no promise."}
     )
-    framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
     loaded = fields.Boolean(metadata={"description": "Whether it answers now."})
     examples = fields.List(fields.Raw(), metadata={"description": "Rows to try the model with."})
-    id = _text("The file's id.")
-    timestamp = _text("When the file was packaged (ISO 8601).")
-    params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
-    metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})
-    extra = fields.Raw(allow_none=True, metadata={"description": "What its author added."})
-    artifacts = fields.List(fields.Nested(Artifact))
+    endpoints = fields.List(fields.Nested(Endpoint))
+
+
+class ModelInspection(_Packaged):
+    """What a model was made with, and how."""
+
+    class_ = fields.String(
+        data_key="class", attribute="class", metadata={"description": "The class of the model."}
+    )
+    info = fields.Raw(
+        allow_none=True,
+        metadata={"description": "What its framework tells of it: scikit-learn's parameters."},
+    )
 
 
 class FieldError(Body):

@@ -13,7 +13,7 @@ from apispec.yaml_utils import load_operations_from_docstring
 from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 
-from app.serving.hosted import HostedModel, Status
+from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
 from app.serving.manager import ModelManager
 
 VERSION = "1"
@@ -78,35 +78,72 @@ def _add_components(spec: APISpec) -> None:
 
 
 def _add_model(spec: APISpec, model: HostedModel, docstring: str) -> None:
-    row = _add_schema(spec, f"{model.name}.Row", model.input_schema)
-    answer = _add_schema(spec, f"{model.name}.Answer", model.output_schema)
-    operation = copy.deepcopy(load_operations_from_docstring(docstring)["post"])
-    del operation["parameters"]
-    operation["summary"] = f"Ask {model.display_name}"
-    operation["operationId"] = f"predict.{model.name}"
-    operation["tags"] = [model.name]
-    body = operation["requestBody"]["content"]["application/json"]
-    body["schema"] = _one_or_many(row)
-    if model.examples:
-        body["example"] = model.examples[0]
-    operation["responses"][200]["content"]["application/json"]["schema"] = _one_or_many(answer)
     spec.tag({"name": model.name, "description": model.description or model.display_name})
-    spec.path(path=f"/api/models/{model.name}/predict", operations={"post": operation})
+    template = load_operations_from_docstring(docstring)["post"]
+    for endpoint in model.endpoints.values():
+        operations = {
+            method.lower(): _operation(spec, model, endpoint, method, template)
+            for method in endpoint.methods
+        }
+        spec.path(path=f"/api/models/{model.name}/{endpoint.name}", operations=operations)
+
+
+def _operation(
+    spec: APISpec,
+    model: HostedModel,
+    endpoint: HostedEndpoint,
+    method: str,
+    template: Mapping[str, Any],
+) -> dict[str, Any]:
+    operation = copy.deepcopy(dict(template))
+    del operation["parameters"], operation["requestBody"]
+    is_predict = endpoint.name == PREDICT
+    operation["summary"] = f"{'Ask' if is_predict else endpoint.name} {model.display_name}"
+    if not is_predict:
+        operation["description"] = endpoint.description
+    operation["operationId"] = f"{endpoint.name}.{method.lower()}.{model.name}"
+    operation["tags"] = [model.name]
+    name = model.name if is_predict else f"{model.name}.{endpoint.name}"
+    answer = _schema(spec, f"{name}.Answer", endpoint.output_schema)
+    row = _schema(spec, f"{name}.Row", endpoint.input_schema)
+    if method == "POST":
+        content = {"schema": _one_or_many(row)}
+        if is_predict and model.examples:
+            content["example"] = model.examples[0]
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        answer = _one_or_many(answer)
+    else:
+        operation["parameters"] = _query(endpoint.input_schema or {}, f"{name}.Row")
+        for status in (400, 413, 415):
+            del operation["responses"][status]
+    operation["responses"][200]["content"]["application/json"]["schema"] = answer
+    return operation
+
+
+def _query(schema: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    required = schema.get("required", ())
+    return [
+        {"name": key, "in": "query", "required": key in required, "schema": _embedded(member, name)}
+        for key, member in schema.get("properties", {}).items()
+    ]
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "array", "items": schema}]}
 
 
-def _add_schema(spec: APISpec, name: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
+def _schema(spec: APISpec, name: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
     """Add a model's schema as a component, its definitions beside it; return a reference to it."""
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    if name in spec.components.schemas:
+        return reference
     root = document or {}
     definitions = {**root.get("definitions", {}), **root.get("$defs", {})}
     for key, definition in definitions.items():
         spec.components.schema(_component(name, key), _embedded(definition, name))
     own = {key: value for key, value in root.items() if key not in DOCUMENT_KEYWORDS}
     spec.components.schema(name, _embedded(own, name))
-    return {"$ref": f"#/components/schemas/{name}"}
+    return reference
 
 
 def _component(name: str, definition: str) -> str:

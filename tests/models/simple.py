@@ -2,7 +2,7 @@
 
 import threading
 
-from mlmodel import InvalidInput, MLModel
+from mlmodel import InvalidInput, MLModel, endpoint
 
 
 class Doubler(MLModel):
@@ -113,3 +113,33 @@ class Greeter(MLModel):
 
     def predict(self, row):
         return " ".join([self.greeting] * self.times)
+
+
+class Explained(MLModel):
+    """Offers more than predict."""
+
+    qualified_name = "explained"
+    input_schema = Doubler.input_schema
+
+    def predict(self, row):
+        return 2 * row["x"]
+
+    @endpoint(
+        "explain",
+        methods=["GET", "POST"],
+        input_schema=Doubler.input_schema,
+        output_schema={"type": "object", "properties": {"why": {"type": "string"}}},
+    )
+    def explain(self, row):
+        """Say how the answer came about."""
+        return {"why": f"2 * {row['x']}"}
+
+    @endpoint("history", methods=["GET"])
+    def past(self, row):
+        """Tell what was asked before."""
+        return [row]
+
+    @endpoint("wrong", output_schema={"type": "string"})
+    def fails(self, row):
+        """Answer what may not be."""
+        return 3

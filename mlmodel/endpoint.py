@@ -1,0 +1,100 @@
+"""More than predict: methods of a model that the host offers beside it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from mlmodel.errors import InvalidModel
+from mlmodel.model import MLModel
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+#: Last parts of addresses that every model has already.
+RESERVED = frozenset({"inspect", "load", "metadata", "predict", "unload", "versions"})
+METHODS = frozenset({"GET", "POST"})
+
+_MARK = "__modelhost_endpoint__"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What an author has said of a method that the host offers.
+
+    ``attribute`` is the method's name in its class, ``description`` its docstring.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    input_schema: Mapping[str, Any] | None
+    output_schema: Mapping[str, Any] | None
+    attribute: str = ""
+    description: str = ""
+
+
+def endpoint(
+    name: str,
+    *,
+    methods: Sequence[str] = ("POST",),
+    input_schema: Mapping[str, Any] | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+) -> Callable[[Method], Method]:
+    """Mark a method of a model, so that it is offered as ``/api/models/<model>/<name>``.
+
+    The method takes a row and gives its answer, as :meth:`~mlmodel.model.MLModel.predict` does::
+
+        class Scorer(MLModel):
+            ...
+            @endpoint("explain", input_schema=ROW, output_schema=WEIGHTS)
+            def explain(self, row):
+                \"\"\"How much each member of the row weighs.\"\"\"
+
+    :param name: lower-case letters, digits, ``_`` and ``-``; none that every model has.
+    :param methods: ``POST``, whose body is the row, and ``GET``, whose query is.
+    :raises InvalidModel: if the name or a method is none.
+    """
+    if not NAME.fullmatch(name) or name in RESERVED:
+        reserved = ", ".join(sorted(RESERVED))
+        raise InvalidModel(
+            f"an endpoint's name must be lower-case letters, digits, '_' or '-', "
+            f"and none of {reserved}; got {name!r}"
+        )
+    if not methods or not METHODS.issuperset(methods):
+        raise InvalidModel(f"an endpoint's methods must be GET, POST or both, got {methods!r}")
+
+    def mark(method: Method) -> Method:
+        marked = Endpoint(
+            name, tuple(methods), input_schema, output_schema, description=_words(method)
+        )
+        setattr(method, _MARK, marked)
+        return method
+
+    return mark
+
+
+def endpoints_of(model: MLModel) -> dict[str, Endpoint]:
+    """Return what a model's class, and those it derives from, offer beside predict.
+
+    :raises InvalidModel: if two methods have one name.
+    """
+    found: dict[str, Endpoint] = {}
+    for each in _marked(type(model)):
+        if each.name in found:
+            raise InvalidModel(f"two methods are the endpoint {each.name!r}")
+        found[each.name] = each
+    return dict(sorted(found.items()))
+
+
+def _marked(model_class: type) -> Iterator[Endpoint]:
+    for attribute in dir(model_class):
+        mark = getattr(inspect.getattr_static(model_class, attribute), _MARK, None)
+        if isinstance(mark, Endpoint):
+            yield replace(mark, attribute=attribute)
+
+
+def _words(method: Callable[..., Any]) -> str:
+    return inspect.getdoc(method) or ""

@@ -1,0 +1,73 @@
+"""Which versions a model was packaged with, and which run it now."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from mlmodel.errors import VersionMismatch
+
+#: The member of a file's ``extra`` that holds them.
+KEY = "versions"
+#: Parts of a version that must agree; Python's third brings no new behaviour.
+COMPARED_PARTS = {"python": 2}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A package's version then and now. ``running`` is ``None`` where it is not installed."""
+
+    package: str
+    packaged: str
+    running: str | None
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the two differ in a way that may change what the model answers."""
+        parts = COMPARED_PARTS.get(self.package)
+        return _parts(self.packaged, parts) != _parts(self.running or "", parts)
+
+
+def running(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        installed = _installed(package)
+        if installed is not None:
+            found[package] = installed
+    return found
+
+
+def compare(packaged: Mapping[str, str]) -> list[Version]:
+    """Return each package that a model was packaged with, beside what runs now."""
+    now = running(packaged)
+    return [Version(package, then, now.get(package)) for package, then in packaged.items()]
+
+
+def check(packaged: Mapping[str, str]) -> None:
+    """Refuse to run a model with other versions than it was packaged with.
+
+    :raises VersionMismatch: naming each that has drifted.
+    """
+    drifted = [each for each in compare(packaged) if each.drifted]
+    if drifted:
+        raise VersionMismatch(
+            ", ".join(
+                f"{each.package} {each.packaged} (now {each.running or 'not installed'})"
+                for each in drifted
+            )
+        )
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _parts(text: str, count: int | None) -> list[str]:
+    # A local part such as 2.13.0+cpu says how it was built, not what it is.
+    return text.partition("+")[0].split(".")[:count]

@@ -1,0 +1,111 @@
+import pytest
+from openapi_spec_validator import validate
+
+from mlmodel import MLModel, endpoint
+from mlmodel.endpoint import endpoints_of
+from mlmodel.errors import InvalidModel
+from tests.models.simple import Doubler, Explained
+
+
+@pytest.mark.parametrize("name", ["predict", "metadata", "Explain", "a/b", "", "x" * 65])
+def test_a_name_that_no_endpoint_may_have_is_refused(name):
+    with pytest.raises(InvalidModel, match="an endpoint's name must be lower-case letters"):
+        endpoint(name)
+
+
+@pytest.mark.parametrize("methods", [["DELETE"], []])
+def test_a_method_that_no_endpoint_may_have_is_refused(methods):
+    with pytest.raises(InvalidModel, match="must be GET, POST or both"):
+        endpoint("explain", methods=methods)
+
+
+def test_endpoints_are_found_with_their_words():
+    found = endpoints_of(Explained())
+
+    assert set(found) == {"explain", "history", "wrong"}
+    assert found["explain"].description == "Say how the answer came about."
+    assert found["history"].attribute == "past"
+
+
+def test_endpoints_are_inherited():
+    class Child(Explained):
+        pass
+
+    assert set(endpoints_of(Child())) == {"explain", "history", "wrong"}
+
+
+def test_two_methods_of_one_name_are_refused():
+    class Twice(MLModel):
+        predict = Doubler.predict
+        one = endpoint("same")(lambda self, row: row)
+        two = endpoint("same")(lambda self, row: row)
+
+    with pytest.raises(InvalidModel, match="two methods are the endpoint 'same'"):
+        endpoints_of(Twice())
+
+
+def test_an_endpoint_is_asked_like_predict(client):
+    path = "/api/models/explained/explain"
+
+    assert client.post(path, json={"x": 5}).json == {"why": "2 * 5.0"}
+    assert client.post(path, json=[{"x": 1}, {"x": 2}]).json == [
+        {"why": "2 * 1.0"},
+        {"why": "2 * 2.0"},
+    ]
+
+
+def test_an_endpoint_judges_rows_and_answers_like_predict(client):
+    refused = client.post("/api/models/explained/explain", json={"x": "a"})
+    failed = client.post("/api/models/explained/wrong", json={})
+
+    assert refused.json["errors"] == [{"pointer": "/x", "detail": 'must be a number, got "a"'}]
+    assert (failed.status_code, failed.json["type"]) == (500, "/docs/problems#invalid-answer")
+
+
+def test_a_query_is_a_row(client):
+    assert client.get("/api/models/explained/explain?x=5").json == {"why": "2 * 5.0"}
+    assert client.get("/api/models/explained/history?x=5&y=b").json == [{"x": "5", "y": "b"}]
+
+
+def test_a_wrong_query_is_refused_in_words(client):
+    refused = client.get("/api/models/explained/explain?x=five")
+
+    assert refused.json["errors"] == [{"pointer": "/x", "detail": 'must be a number, got "five"'}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "explained/nothing", 404),
+        ("POST", "explained/nothing", 404),
+        ("GET", "nobody/explain", 404),
+        ("POST", "explained/history", 405),
+        ("GET", "explained/predict", 405),
+        ("GET", "explained/load", 405),
+    ],
+)
+def test_what_a_model_does_not_offer_is_not_there(client, method, path, status):
+    answer = client.open(
+        f"/api/models/{path}", method=method, json={} if method == "POST" else None
+    )
+
+    assert answer.status_code == status
+
+
+def test_endpoints_are_described_documented_and_counted(client):
+    client.post("/api/models/explained/explain", json={"x": 5})
+
+    described = client.get("/api/models/explained/metadata").json["endpoints"]
+    document = client.get("/openapi.json").json
+
+    assert [each["name"] for each in described] == ["explain", "history", "wrong"]
+    assert set(document["paths"]["/api/models/explained/explain"]) == {"get", "post"}
+    assert 'endpoint="explain",model="explained",outcome="ok"' in client.get("/metrics").text
+    validate(document)
+
+
+def test_every_model_can_be_looked_into(client):
+    inspected = client.get("/api/models/explained/inspect").json
+
+    assert inspected["class"] == "Explained"
+    assert "input_schema" not in inspected
