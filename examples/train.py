@@ -105,7 +105,7 @@ def train_diabetes(path: Path) -> str:
                 "medical use."
             ),
             "version": "1.0.0",
-            "input_schema": _numbers(features, DIABETES),
+            "input_schema": _with_sex(_numbers(features, DIABETES)),
             "examples": _examples(unseen),
         },
     )
@@ -177,6 +177,12 @@ def _numbers(table: pd.DataFrame, fields: dict[str, tuple[str, str, str, float]]
     return _object(properties, list(fields))
 
 
+def _with_sex(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with the one column that is a choice, not a measure."""
+    sex = {"enum": [1, 2], "title": "Sex", "description": "1 or 2, as the data have it."}
+    return {**schema, "properties": {**schema["properties"], "sex": sex}}
+
+
 def _object(properties: dict[str, Any], required: list[str], **more: Any) -> dict[str, Any]:
     return {
         "type": "object",
@@ -216,7 +222,7 @@ DIABETES_NAMES = {
 }
 DIABETES = {
     "age": ("Age", "years", "", 130),
-    "sex": ("Sex", "", "1 or 2, as the data have it.", 2),
+    "sex": ("Sex", "", "", 2),
     "bmi": ("Body mass index", "kg/m²", "", 100),
     "blood_pressure": ("Blood pressure", "mm Hg", "Mean arterial pressure.", 300),
     "total_cholesterol": ("Total cholesterol", "mg/dl", "", 1000),

@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
-
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.serving.hosted import PREDICT, HostedModel, Status

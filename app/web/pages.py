@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template, url_for
 
-from app.serving.hosted import Status
+from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
 from app.web import forms, wording
 from app.web.problems import all_problems
@@ -50,6 +50,8 @@ def metadata(name: str) -> str:
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
         params=_facts(model.metadata.get("params")),
+        endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
+        versions=model.metadata.get("versions"),
         call=_call(name, examples[0] if examples else {}),
     )
 
