@@ -33,8 +33,9 @@ class Production:
     PORT = 8000
     #: Server processes. Loading and unloading at run time reach one process only.
     WORKERS = 1
-    #: Requests that one process answers at the same time.
-    THREADS = 8
+    #: Requests that one process answers at the same time. More than MODEL_THREADS +
+    #: MODEL_WAITING, or one slow model keeps all of them.
+    THREADS = 64
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
     #: Bytes that the body of a request may have.
@@ -46,7 +47,7 @@ class Production:
     #: Calls of one model that run at the same time in one process.
     MODEL_THREADS = 4
     #: Calls of one model that may wait for those that run. 0 lets none wait.
-    MODEL_WAITING = 64
+    MODEL_WAITING = 16
     #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).
@@ -88,7 +89,8 @@ CLASSES: Mapping[str, type[Production]] = {
 }
 
 #: Settings whose numbers have other bounds than "at least 1".
-BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None)}
+BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None), "PREDICT_SECONDS": (0, 86_400)}
+NOT_EMPTY = frozenset({"HOST", "MODELS_FILE"})
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
@@ -124,6 +126,8 @@ def _value(variable: str, name: str, text: str, kind: type) -> Any:
         return _chosen(variable, text.upper(), {choice: choice for choice in CHOICES[name]})
     if name == "RATE_LIMIT":
         return _rate(variable, text)
+    if name in NOT_EMPTY and not text:
+        raise InvalidSetting(f"{variable} must not be empty")
     if kind is str:
         return text
     return _number(variable, text, kind, *BOUNDS.get(name, (1 if kind is int else 0, None)))

@@ -19,13 +19,16 @@ except InvalidSetting as error:
     sys.exit(f"Modelhost cannot start.\n{error}")
 
 wsgi_app = "wsgi:app"
-bind = f"{settings['HOST']}:{settings['PORT']}"
+# The colons of an IPv6 address are not that of the port.
+host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
+bind = f"{host}:{settings['PORT']}"
 workers = settings["WORKERS"]
 threads = settings["THREADS"]
 worker_class = "gthread"
-# Models are loaded once, in the master, and their memory is shared by the workers. No model may
-# predict there: an OpenMP pool does not survive the fork.
-preload_app = True
+# With several workers the models are loaded once, in the master, and their memory is shared. No
+# model may predict there: an OpenMP pool does not survive the fork. One worker has nothing to
+# share, and a model may start threads and open connections while it is loaded.
+preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
 
@@ -34,9 +37,10 @@ if workers > 1:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelhost-metrics-")
 
 
-def when_ready(server):
-    """Say where to look."""
-    server.log.info("Modelhost is ready: http://%s:%s/", settings["HOST"], settings["PORT"])
+def post_worker_init(worker):
+    """Say where to look, once the models are loaded, however little is logged."""
+    if worker.age == 1:
+        sys.stderr.write(f"Modelhost is ready: http://{bind}/\n")
 
 
 def on_exit(server):

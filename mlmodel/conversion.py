@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +12,9 @@ from mlmodel.references import JsonSchema, resolve
 #: Keywords whose schemas speak of the same value as the schema that holds them.
 SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
 SAME_VALUE = ("if", "then", "else")
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+#: Keywords whose schema is that of the members that no other keyword names.
+OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 
 
 class Conversion:
@@ -43,8 +48,9 @@ class Conversion:
         nodes[id(schema)] = schema
         for same in _same_value(schema):
             self._collect(same, nodes)
-        if "$ref" in schema:
-            self._collect(resolve(schema["$ref"], self._document), nodes)
+        for keyword in REFERENCES:
+            if keyword in schema:
+                self._collect(resolve(schema[keyword], self._document), nodes)
 
 
 class _Place:
@@ -53,18 +59,21 @@ class _Place:
     def __init__(self, nodes: list[Mapping[str, Any]], conversion: Conversion) -> None:
         self._nodes = nodes
         self._conversion = conversion
-        self._members: dict[str | None, _Place] = {}
+        self._members: dict[str | tuple[str, ...], _Place] = {}
         self._items: dict[int | None, _Place] = {}
         self._named = {name for node in nodes for name in node.get("properties", ())}
+        self._patterns = {text for node in nodes for text in node.get("patternProperties", ())}
         self._first_items = max((len(_first_items(node)) for node in nodes), default=0)
         types = {kind for node in nodes for kind in _types(node)}
         self.to_float = "number" in types and "integer" not in types
         self.to_int = "integer" in types and "number" not in types
 
     def member(self, name: str) -> _Place:
-        key = name if name in self._named else None
+        # Members that match the same patterns share a place: their names are the client's choice.
+        patterns = tuple(sorted(text for text in self._patterns if re.search(text, name)))
+        key = name if name in self._named else patterns
         if key not in self._members:
-            self._members[key] = self._conversion.place(self._schemas_of_member(key))
+            self._members[key] = self._conversion.place(self._schemas_of_member(name))
         return self._members[key]
 
     def item(self, index: int) -> _Place:
@@ -73,10 +82,15 @@ class _Place:
             self._items[key] = self._conversion.place(self._schemas_of_item(key))
         return self._items[key]
 
-    def _schemas_of_member(self, name: str | None) -> Iterator[Any]:
+    def _schemas_of_member(self, name: str) -> Iterator[Any]:
         for node in self._nodes:
-            properties = node.get("properties", {})
-            yield properties[name] if name in properties else node.get("additionalProperties")
+            properties, patterns = node.get("properties", {}), node.get("patternProperties", {})
+            matching = [patterns[text] for text in patterns if re.search(text, name)]
+            yield from matching
+            if name in properties:
+                yield properties[name]
+            elif not matching:
+                yield from (node.get(keyword) for keyword in OTHER_MEMBERS)
 
     def _schemas_of_item(self, index: int | None) -> Iterator[Any]:
         for node in self._nodes:
@@ -92,7 +106,7 @@ def _converted(value: Any, place: _Place) -> Any:
         return {name: _converted(member, place.member(name)) for name, member in value.items()}
     if isinstance(value, list):
         return [_converted(item, place.item(index)) for index, item in enumerate(value)]
-    if place.to_float and type(value) is int:
+    if place.to_float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if place.to_int and type(value) is float and value.is_integer():
         return int(value)
@@ -104,6 +118,7 @@ def _same_value(schema: Mapping[str, Any]) -> Iterator[Any]:
         yield from schema.get(keyword, ())
     for keyword in SAME_VALUE:
         yield schema.get(keyword)
+    yield from schema.get("dependentSchemas", {}).values()
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,8 @@ from mlmodel.references import JsonSchema, resolve
 
 #: How deep a made-up example goes into a schema that refers to itself.
 DEPTH = 8
+#: Characters or items that a made-up example has at most.
+LENGTH = 1000
 
 #: JSON Schema "format": a value of it.
 FORMATS = {
@@ -60,8 +62,7 @@ def _of_type(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> Any
     if kind == "object":
         return _object(schema, document, depth)
     if kind == "array":
-        count = schema.get("minItems", 1)
-        return [_example(schema.get("items", True), document, depth - 1)] * count
+        return _array(schema, document, depth)
     make = _SCALARS.get(kind)
     return make(schema) if make else None
 
@@ -73,6 +74,16 @@ def _object(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> dict
         for name in schema.get("required", ())
         if name in members
     }
+
+
+def _array(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> list[Any]:
+    items = schema.get("items", True)
+    # Drafts before 2020-12 wrote prefixItems as a list in items.
+    first = schema.get("prefixItems", items if isinstance(items, list) else [])
+    rest = True if isinstance(items, list) else items
+    count = max(min(int(schema.get("minItems", 1)), LENGTH), len(first))
+    schemas = [*first, *[rest] * (count - len(first))]
+    return [_example(each, document, depth - 1) for each in schemas]
 
 
 def _number(schema: Mapping[str, Any]) -> float:
@@ -87,7 +98,8 @@ def _number(schema: Mapping[str, Any]) -> float:
 
 def _string(schema: Mapping[str, Any]) -> str:
     text = FORMATS.get(schema.get("format", ""), "text")
-    return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", len(text) + 1000)]
+    text = text.ljust(min(int(schema.get("minLength", 0)), LENGTH), "x")
+    return text[: int(schema.get("maxLength", len(text)))]
 
 
 _SCALARS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {

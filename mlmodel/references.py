@@ -19,7 +19,16 @@ JsonSchema = Mapping[str, Any] | bool
 #: Keywords that hold data, not schemas: a "$ref" inside them refers to nothing.
 DATA_KEYWORDS = frozenset({"const", "default", "enum", "examples"})
 #: Keywords whose members have names of the author's choice, which may be those of keywords.
-NAMED_SCHEMAS = frozenset({"$defs", "definitions", "dependentSchemas", "properties"})
+NAMED_SCHEMAS = frozenset(
+    {
+        "$defs",
+        "definitions",
+        "dependencies",
+        "dependentSchemas",
+        "patternProperties",
+        "properties",
+    }
+)
 
 
 def dialect_of(document: JsonSchema) -> Any:

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from mlmodel.conversion import Conversion
 from mlmodel.errors import InvalidSchema, Violation
@@ -40,16 +42,18 @@ class Schema:
         self._judge = _judge(self.document)
         self._conversion = Conversion(self.document)
 
-    def violations(self, value: Any, row: int = 0) -> list[Violation]:
+    def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
         """Return all that is wrong with a value; nothing, if it fits.
 
         :param row: the value's place among others, handed on to each violation.
+        :param most: how many to look for: a value can be wrong in a million ways.
         """
-        return [
+        found = (
             Violation(pointer, detail, row)
             for error in self._judge.iter_errors(value)
             for pointer, detail in explain(error)
-        ]
+        )
+        return list(islice(found, most))
 
     def converted(self, value: Any) -> Any:
         """Return a value that fits with each number in the type that the schema names.
@@ -84,16 +88,35 @@ def _judge(document: JsonSchema) -> Validator:
             "multipleOf": _multiple_of,
             "required": _required,
         },
-        type_checker=dialect.TYPE_CHECKER.redefine("number", _is_number),
+        type_checker=dialect.TYPE_CHECKER.redefine_many(
+            {"number": _is_number, "integer": _is_integer}
+        ),
     )
     # The empty registry fetches nothing, whatever a reference says.
-    return judge(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+    made = judge(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+    _try(made)
+    return made
+
+
+def _try(judge: Validator) -> None:
+    """Find what only shows when a value is judged: a reference to itself, or one that was hidden."""
+    try:
+        for value in (None, {}, []):
+            judge.is_valid(value)
+    except RecursionError as error:
+        raise InvalidSchema("a $ref leads to itself without end") from error
+    except Unresolvable as error:
+        raise InvalidSchema(f"a $ref leads nowhere: {error.ref!r:.80}") from error
 
 
 def _is_number(_checker: object, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return False
     return -sys.float_info.max <= value <= sys.float_info.max
+
+
+def _is_integer(checker: object, value: object) -> bool:
+    return _is_number(checker, value) and int(value) == value  # type: ignore[call-overload]
 
 
 def _required(

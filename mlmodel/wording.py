@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -92,7 +93,12 @@ def _sentence(error: ValidationError) -> str:
 def _type(error: ValidationError) -> str:
     types = error.validator_value
     names = [TYPES.get(name, name) for name in ([types] if isinstance(types, str) else types)]
-    return f"must be {' or '.join(names)}, got {shown(error.instance)}"
+    hint = "; write decimals with a dot" if _has_comma(error.instance) else ""
+    return f"must be {' or '.join(names)}, got {shown(error.instance)}{hint}"
+
+
+def _has_comma(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"\s*[-+]?\d+,\d+\s*", value))
 
 
 def _enum(error: ValidationError) -> str:

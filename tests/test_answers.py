@@ -7,7 +7,10 @@ from uuid import UUID
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
+import scipy.sparse
+from pydantic import v1
 
 from app.serving.answers import to_json
 from app.serving.errors import InvalidAnswer
@@ -27,11 +30,22 @@ class Point:
     when: date
 
 
-class Pydantic:
-    """What pydantic's models look like from outside."""
+class Written(pydantic.BaseModel, arbitrary_types_allowed=True):
+    colour: Colour
+    when: datetime
+    share: float = pydantic.Field(serialization_alias="part")
+    array: np.ndarray | None = None
 
-    def model_dump(self):
-        return {"a": Decimal("1.5")}
+
+class RootOf1(v1.BaseModel):
+    __root__: list[timedelta]
+
+
+class WrittenBy1(v1.BaseModel, arbitrary_types_allowed=True):
+    colour: Colour
+    price: Decimal
+    share: float = v1.Field(alias="part")
+    array: np.ndarray | None = None
 
 
 @pytest.mark.parametrize(
@@ -58,6 +72,13 @@ class Pydantic:
         (datetime(2026, 1, 31, tzinfo=UTC), "2026-01-31T00:00:00+00:00"),
         (date(2026, 1, 31), "2026-01-31"),
         (time(12, 30), "12:30:00"),
+        (np.datetime64("2026-01-31T12:00:00", "ns"), "2026-01-31T12:00:00"),
+        (np.array(["2026-01-31", "NaT"], dtype="datetime64[ns]"), ["2026-01-31T00:00:00", None]),
+        (np.array([1500], dtype="timedelta64[ms]"), ["PT1.5S"]),
+        (pd.Series(pd.to_datetime(["2026-01-31"])), ["2026-01-31T00:00:00"]),
+        (np.longdouble(0.5), 0.5),
+        (scipy.sparse.csr_matrix([[0, 1]]), [[0, 1]]),
+        (Decimal("1" + "0" * 400 + ".5"), None),
         (timedelta(seconds=90), "PT90S"),
         (timedelta(milliseconds=1500), "PT1.5S"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
@@ -70,7 +91,23 @@ class Pydantic:
         ({1}, [1]),
         (b"\x00\xff", "AP8="),
         (Point(np.float32(1), date(2026, 1, 31)), {"x": 1.0, "when": "2026-01-31"}),
-        (Pydantic(), {"a": 1.5}),
+        (
+            [Written(colour="red", when="2026-01-31T12:00:00Z", share=float("nan"))],
+            [{"colour": "red", "when": "2026-01-31T12:00:00Z", "part": None, "array": None}],
+        ),
+        (
+            Written(colour="red", when="2026-01-31T12:00:00Z", share=1, array=np.array([2])),
+            {"colour": "red", "when": "2026-01-31T12:00:00+00:00", "part": 1.0, "array": [2]},
+        ),
+        (
+            {"nested": WrittenBy1(colour="red", price="1.5", part=float("inf"))},
+            {"nested": {"colour": "red", "price": 1.5, "part": None, "array": None}},
+        ),
+        (RootOf1(__root__=["PT90S"]), [90.0]),
+        (
+            WrittenBy1(colour="red", price=3, part=1, array=np.array([2])),
+            {"colour": "red", "price": 3, "part": 1.0, "array": [2]},
+        ),
         ({Colour.RED: 1, np.int64(2): 2, True: 3}, {"red": 1, "2": 2, "true": 3}),
         ((n for n in range(2)), [0, 1]),
     ],
@@ -83,7 +120,20 @@ def test_an_answer_becomes_plain_json(answer, plain):
     assert json.loads(json.dumps(converted, allow_nan=False)) == plain
 
 
-@pytest.mark.parametrize("answer", [object(), Colour, 1j, {(1, 2): 3}, lambda: 1], ids=repr)
+UNSAYABLE = [
+    object(),
+    Colour,
+    1j,
+    {(1, 2): 3},
+    lambda: 1,
+    {1: "a", "1": "b"},
+    pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    "\ud800",
+    10**5000,
+]
+
+
+@pytest.mark.parametrize("answer", UNSAYABLE, ids=lambda answer: type(answer).__name__)
 def test_what_json_cannot_say_is_refused(answer):
     with pytest.raises(InvalidAnswer, match="the answer has"):
         to_json(answer)

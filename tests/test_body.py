@@ -43,6 +43,7 @@ def test_json_is_read_by_the_letter(path):
         (b"[-Infinity]", "the body is not JSON: it has no -Infinity"),
         (b"[1e400]", "the body has a number beyond the range of a double: 1e400"),
         (b"[" + b"9" * 10_000 + b"]", "the body has a number with too many digits"),
+        (b"[" + b"9" * 400 + b"]", "the body has a number beyond the range of a double: 999"),
         (b'{"a": 1, "b": 2, "a": 3}', "the body has the key 'a' twice in one object"),
         (b'["\\ud800"]', "the body has half of a surrogate pair"),
         (b"[" * 65 + b"]" * 65, "the body is nested deeper than 64 levels"),
@@ -56,6 +57,10 @@ def test_what_is_wrong_is_said(body, message):
         parse(body, max_depth=64)
 
     assert caught.value.description.startswith(message)
+
+
+def test_many_digits_in_a_text_are_no_number():
+    assert parse(b'"' + b"9" * 400 + b'"', max_depth=2) == "9" * 400
 
 
 def test_many_shallow_brackets_are_not_deep():

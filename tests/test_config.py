@@ -32,8 +32,9 @@ def test_the_environment_overrides_a_setting():
         ),
         ({"PORT": "abc"}, "PORT must be a whole number from 1 to 65535, got 'abc'"),
         ({"PORT": "0"}, "PORT must be a whole number from 1 to 65535, got '0'"),
+        ({"HOST": ""}, "HOST must not be empty"),
         ({"WORKERS": "0"}, "WORKERS must be a whole number of at least 1, got '0'"),
-        ({"MODELHOST_PREDICT_SECONDS": "nan"}, "must be a number of at least 0, got 'nan'"),
+        ({"MODELHOST_PREDICT_SECONDS": "nan"}, "must be a number from 0 to 86400, got 'nan'"),
         (
             {"MODELHOST_MODEL_CONTROL": "maybe"},
             "MODELHOST_MODEL_CONTROL must be one of 0, 1, false, true, got 'maybe'",

@@ -74,6 +74,7 @@ def test_alternatives_are_told_apart_by_their_constant():
     [
         ({"type": "number"}, "a", 'must be a number, got "a"'),
         ({"type": ["integer", "null"]}, 1.5, "must be a whole number or null, got 1.5"),
+        ({"type": "number"}, "5,1", 'must be a number, got "5,1"; write decimals with a dot'),
         ({"type": "number"}, True, "must be a number, got true"),
         ({"enum": ["a", "b"]}, "c", 'must be one of "a", "b", got "c"'),
         ({"const": 1}, 2, "must be 1, got 2"),
@@ -168,11 +169,62 @@ def test_a_number_that_may_be_whole_or_not_is_left_alone():
     assert repr(Schema({"type": ["integer", "number"]}).converted(1)) == "1"
 
 
-@given(st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
+@given(st.recursive(st.none() | st.integers() | st.floats(allow_nan=False) | st.text(), st.lists))
 def test_conversion_keeps_every_value_equal(value):
-    schema = Schema({"type": "number", "items": {"type": "integer"}})
+    schema = Schema({"type": "number", "items": {"type": "integer", "items": {"$ref": "#"}}})
 
-    assert repr(schema.converted(value)).count("nan") == repr(value).count("nan")
+    assert schema.converted(value) == value or abs(value) > 2**53
+
+
+@pytest.mark.parametrize(
+    ("document", "value", "converted"),
+    [
+        (
+            {"patternProperties": {"^n_": {"type": "number"}}},
+            {"n_a": 1, "b": 1},
+            "{'n_a': 1.0, 'b': 1}",
+        ),
+        (
+            {
+                "patternProperties": {"^n_": {"type": "number"}},
+                "additionalProperties": {"type": "integer"},
+            },
+            {"n_a": 2.0, "b": 2.0},
+            "{'n_a': 2.0, 'b': 2}",
+        ),
+        ({"unevaluatedProperties": {"type": "number"}}, {"a": 1}, "{'a': 1.0}"),
+        (
+            {"dependentSchemas": {"a": {"properties": {"b": {"type": "number"}}}}},
+            {"a": 1, "b": 1},
+            "{'a': 1, 'b': 1.0}",
+        ),
+        (
+            {"$dynamicRef": "#n", "$defs": {"N": {"$dynamicAnchor": "n", "type": "number"}}},
+            1,
+            "1.0",
+        ),
+        ({"anyOf": [{"type": "number"}, {}]}, 10**400, str(10**400)),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_numbers_are_converted_wherever_a_schema_speaks_of_them(document, value, converted):
+    assert repr(Schema(document).converted(value)) == converted
+
+
+@pytest.mark.parametrize("document", [{"type": "integer", "maximum": 5}, {"type": "integer"}])
+def test_a_whole_number_fits_a_double(document):
+    assert errors(document, 10**400) != []
+
+
+def test_a_reference_to_itself_is_refused():
+    with pytest.raises(InvalidSchema, match="leads to itself without end"):
+        Schema({"$ref": "#"})
+
+
+def test_only_so_many_violations_are_looked_for():
+    schema = Schema({"additionalProperties": False})
+
+    assert len(schema.violations(dict.fromkeys(map(str, range(1000))), most=3)) == 3
 
 
 @pytest.mark.parametrize(
@@ -185,12 +237,22 @@ def test_conversion_keeps_every_value_equal(value):
         {"anyOf": [{"type": "null"}, {"type": "string"}]},
         {"$ref": "#/$defs/Size", "$defs": {"Size": {"enum": [7]}}},
         {"type": "object", "properties": {"next": {"$ref": "#"}}},
+        {"type": "array", "minItems": 2.0, "items": {"type": "string", "minLength": 9.0}},
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "array",
+            "items": [{"const": 1}],
+        },
     ],
 )
 def test_an_example_fits_its_schema(document):
     schema = Schema(document)
 
     assert schema.violations(schema.example()) == []
+
+
+def test_an_example_that_would_be_endless_is_none():
+    assert Schema({"type": "array", "minItems": 10**9}).example() is None
 
 
 def test_the_examples_of_the_author_come_first():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -17,38 +18,74 @@ from app.serving.errors import InvalidAnswer
 #: Nesting beyond which an answer is taken for one that holds itself.
 DEPTH = 100
 
+#: Bits of the largest whole number that is written: some 3,000 digits.
+INTEGER_BITS = 10_000
+
 
 def to_json(value: Any, depth: int = DEPTH) -> Any:
     """Return a model's answer as dicts with text keys, lists, text, numbers, booleans and None.
 
     numpy's and pandas' scalars, arrays, series and frames (a list of rows), dates and times
-    (ISO 8601), UUID, Enum (its value), Decimal, sets, dataclasses, pydantic's models and bytes
-    (base64) are understood. NaN and the infinities, which JSON lacks, become None.
+    (ISO 8601), UUID, Enum (its value), Decimal, sets, dataclasses, bytes (base64) and
+    pydantic's models, as these write themselves, are understood. NaN and the infinities, which
+    JSON lacks, become None.
 
     :raises InvalidAnswer: for anything else.
     """
-    if type(value) in _PLAIN:
-        return value
+    convert = _SCALARS.get(type(value))
+    if convert:
+        return convert(value)
     if isinstance(value, Enum):
         return to_json(value.value, depth)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
     if depth == 0:
         raise InvalidAnswer(f"the answer is nested deeper than {DEPTH}")
     if isinstance(value, Mapping):
-        return {_key(key): to_json(member, depth - 1) for key, member in value.items()}
+        return _object(value, depth)
     if isinstance(value, list | tuple | set | frozenset):
         return [to_json(item, depth - 1) for item in value]
     return _other(value, depth)
 
 
-_PLAIN = frozenset({type(None), str, bool, int})
+def _text(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidAnswer("the answer has a text with half of a surrogate pair") from error
+    return value
+
+
+def _integer(value: int) -> int:
+    if value.bit_length() > INTEGER_BITS:
+        raise InvalidAnswer("the answer has a number with too many digits")
+    return value
+
+
+def _float(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+#: The types of most values, as they are.
+_SCALARS: Mapping[type, Any] = {
+    type(None): lambda value: value,
+    bool: lambda value: value,
+    str: _text,
+    int: _integer,
+    float: _float,
+}
+
+
+def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    members = {_key(key): to_json(member, depth - 1) for key, member in value.items()}
+    if len(members) < len(value):
+        raise InvalidAnswer("the answer has an object in which two keys have one name")
+    return members
 
 
 def _other(value: Any, depth: int) -> Any:
     for kind, convert in _CONVERSIONS.items():
         if isinstance(value, kind):
-            return convert(value)
+            return to_json(convert(value), depth - 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return to_json({each.name: getattr(value, each.name) for each in fields}, depth - 1)
@@ -56,18 +93,48 @@ def _other(value: Any, depth: int) -> Any:
 
 
 def _foreign(value: Any, depth: int) -> Any:
-    """Convert by the methods that numpy, pandas and pydantic share, without importing them."""
-    if str(value) in {"NaT", "<NA>"}:
+    """Convert by the methods that numpy, scipy, pandas and pydantic share, without importing them."""
+    if type(value).__name__ in {"NaTType", "NAType"}:
         return None
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        return to_json(value.to_dict(orient="records"), depth - 1)
-    if hasattr(value, "model_dump"):
-        return to_json(value.model_dump(), depth - 1)
+        return _table(value, depth)
+    if hasattr(value, "toarray"):
+        return to_json(value.toarray(), depth - 1)
+    if hasattr(value, "model_dump") or hasattr(value, "__fields__"):
+        return to_json(_dumped(value), depth - 1)
     if hasattr(value, "tolist"):
-        return to_json(value.tolist(), depth - 1)
+        return _array(value, depth)
     if isinstance(value, Iterable) and not isinstance(value, type):
         return to_json(list(value), depth - 1)
     raise InvalidAnswer(f"the answer has a value of {type(value)}, which JSON cannot say")
+
+
+def _dumped(value: Any) -> Any:
+    """Return what a pydantic model of either version writes in JSON."""
+    is_of_2 = hasattr(value, "model_dump")
+    try:
+        if is_of_2:
+            return value.model_dump(mode="json", by_alias=True)
+        return json.loads(value.json(by_alias=True))
+    except (TypeError, ValueError):  # pydantic does not know the type of a member; we may
+        return value.model_dump(by_alias=True) if is_of_2 else value.dict(by_alias=True)
+
+
+def _table(value: Any, depth: int) -> Any:
+    if not value.columns.is_unique:
+        raise InvalidAnswer("the answer has a table in which two columns have one name")
+    return to_json(value.to_dict(orient="records"), depth - 1)
+
+
+def _array(value: Any, depth: int) -> Any:
+    kind = str(getattr(value, "dtype", ""))
+    if kind.endswith(("[ns]", "[ps]", "[fs]", "[as]")):
+        # Python has no times as fine as these: numpy would give bare integers.
+        value = value.astype(f"{kind.partition('[')[0]}[us]")
+    plain = value.tolist()
+    if type(plain) is type(value):  # a long double, which has no other type
+        plain = float(plain)
+    return to_json(plain, depth - 1)
 
 
 def _key(key: Any) -> str:
@@ -94,5 +161,6 @@ _CONVERSIONS: Mapping[Any, Any] = {
     Decimal: _decimal,
     str: str,  # a subclass, such as numpy's
     int: int,
+    float: float,
     bytes | bytearray | memoryview: lambda value: base64.b64encode(value).decode("ascii"),
 }

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
-from app.serving.errors import EndpointNotFound, ModelUnavailable, ServingError
+from app.serving.errors import (
+    EndpointNotFound,
+    ModelUnavailable,
+    PredictionTimeout,
+    QueueFull,
+    ServingError,
+)
 from app.serving.lane import Lane, Limits
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
@@ -24,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: The endpoint that every model has.
 PREDICT = "predict"
+#: Callers that may wait for a model while it is loaded.
+LOADERS = 1000
 
 
 class Status(StrEnum):
@@ -81,8 +89,10 @@ class HostedModel:
         self.examples: list[Any] = list(spec.examples)
         self.lane = Lane(limits)
         self._limits = limits
+        self._is_named = False
         self._model: MLModel | None = None
         self._running = 0
+        self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the condition only for a moment.
         self._loading = threading.Lock()
         self._changed = threading.Condition()
@@ -106,38 +116,37 @@ class HostedModel:
         """Load the model, or only read its names if it is lazy. A failure becomes its state."""
         with self._loading:
             self._attempt(self._introduce if self.spec.lazy else self._load)
+        self._is_named = True
 
     def load(self) -> None:
         """Load the model unless it is ready, whatever became of it before.
 
+        One that takes longer than a prediction may goes on loading.
+
         :raises ModelUnavailable: if it cannot be loaded.
         """
-        with self._loading:
-            if self.status is not Status.READY:
-                self._attempt(self._load)
+        self._within_limits(self._load_unless, {Status.READY})
         if self.status is Status.FAILED:
             raise self._unavailable()
 
     def open(self) -> None:
         """Load the model if it waits for its first use. Only one of many callers loads it."""
-        if self.status not in {Status.LAZY, Status.LOADING}:
-            return
-        with self._loading:
-            if self.status is Status.LAZY:
-                self._attempt(self._load)
+        if self.status in {Status.LAZY, Status.LOADING}:
+            self._within_limits(self._load_unless, set(Status) - {Status.LAZY})
 
     def unload(self) -> None:
-        """Take the model out. New calls are refused, those that run are waited for."""
-        with self._loading:
-            with self._changed:
-                self.status = Status.UNLOADED
-                self.reason = None
-                self._changed.wait_for(lambda: self._running == 0)
-            self.lane.close()
-            model, self._model = self._model, None
-            self.endpoints = {}
-            if model is not None:
-                _call_unload(model)
+        """Take the model out. New calls are refused, those that run are waited for.
+
+        Of a model that hangs, the wait ends with the time that a call may take.
+
+        :raises ModelUnavailable: if it is being loaded, and that takes longer.
+        """
+        if not self._loading.acquire(timeout=self._limits.seconds or -1):
+            raise self._unavailable()
+        try:
+            self._unload()
+        finally:
+            self._loading.release()
 
     @contextmanager
     def use(self, endpoint: str = PREDICT) -> Iterator[HostedEndpoint]:
@@ -147,19 +156,53 @@ class HostedModel:
         :raises EndpointNotFound: if it offers no such way.
         """
         self.open()
+        with self._in_use():
+            if endpoint not in self.endpoints:
+                raise EndpointNotFound(self.name, endpoint)
+            yield self.endpoints[endpoint]
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
         with self._changed:
             if self.status is not Status.READY:
                 raise self._unavailable()
-            if endpoint not in self.endpoints:
-                raise EndpointNotFound(self.name, endpoint)
-            asked = self.endpoints[endpoint]
             self._running += 1
         try:
-            yield asked
+            yield
         finally:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+
+    def _ask(self, method: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
+        """Call the model in a thread of its lane, which uses it until it is done.
+
+        Whoever waits may have given up long before, and a generator runs only here.
+        """
+        with self._in_use():
+            return to_json(method(rows))
+
+    def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
+        # In a thread of its own: a model that hangs while it is loaded must not keep a request.
+        with suppress(PredictionTimeout, QueueFull):
+            self._loader.run(step, *arguments)
+
+    def _load_unless(self, states: Collection[Status]) -> None:
+        with self._loading:
+            if self.status not in states:
+                self._attempt(self._load)
+
+    def _unload(self) -> None:
+        with self._changed:
+            self.status, self.reason = Status.UNLOADED, None
+            is_idle = self._changed.wait_for(
+                lambda: self._running == 0, self._limits.seconds or None
+            )
+        self.lane.close()
+        model, self._model = self._model, None
+        self.endpoints = {}
+        if model is not None and is_idle:
+            _call_unload(model)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         self.status, self.reason = Status.LOADING, None
@@ -183,11 +226,15 @@ class HostedModel:
         model.load()
         self._read_schemas(model)
         self._model = model
+        # Calls that hang keep the threads of the lane that was before.
+        self.lane = Lane(self._limits)
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 
     def _describe(self, model: MLModel) -> None:
-        self.name = checked_name(self.spec.name or model.qualified_name)
+        own_name = checked_name(self.spec.name or model.qualified_name)
+        # By its first name it is known everywhere, even one that was provisional.
+        self.name = self.name if self._is_named else own_name
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = str(model.version)
@@ -201,33 +248,32 @@ class HostedModel:
             description=self.description,
             input=_schema(model.input_schema if asked is None else asked),
             output=_schema(model.output_schema),
-            ask=model.predict_rows,
+            ask=partial(self._ask, model.predict_rows),
         )
-        self.endpoints = {PREDICT: predict, **_marked(model)}
+        self.endpoints = {PREDICT: predict, **self._marked(model)}
         own_example = predict.input.example()
         made_up = [] if own_example is None else [own_example]
-        self.examples = [*(self.spec.examples or model.examples or made_up)]
+        self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
+
+    def _marked(self, model: MLModel) -> dict[str, HostedEndpoint]:
+        return {
+            name: HostedEndpoint(
+                name=name,
+                methods=each.methods,
+                description=each.description,
+                input=_schema(each.input_schema),
+                output=_schema(each.output_schema),
+                ask=partial(self._ask, partial(answer_each, getattr(model, each.attribute))),
+            )
+            for name, each in endpoints_of(model).items()
+        }
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
 
 
-def _marked(model: MLModel) -> dict[str, HostedEndpoint]:
-    return {
-        name: HostedEndpoint(
-            name=name,
-            methods=each.methods,
-            description=each.description,
-            input=_schema(each.input_schema),
-            output=_schema(each.output_schema),
-            ask=partial(answer_each, getattr(model, each.attribute)),
-        )
-        for name, each in endpoints_of(model).items()
-    }
-
-
 def _schema(document: Mapping[str, Any] | None) -> Schema:
-    return Schema(True if document is None else document)
+    return Schema(True if document is None else to_json(document))
 
 
 def _call_unload(model: MLModel) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.serving import metrics
-from app.serving.answers import to_json
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
@@ -55,7 +54,7 @@ class Predictor:
 def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
     violations: list[Violation] = []
     for index, row in enumerate(rows):
-        violations += schema.violations(row, index)
+        violations += schema.violations(row, index, TOLD_VIOLATIONS + 1)
         if len(violations) > TOLD_VIOLATIONS:
             break
     if violations:
@@ -76,17 +75,17 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
 
 
 def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
-    plain = to_json(answers)
-    if not isinstance(plain, list) or len(plain) != count:
+    if not isinstance(answers, list) or len(answers) != count:
         raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
-    for answer in plain:
-        violations = schema.violations(answer)
+    for answer in answers:
+        violations = schema.violations(answer, most=TOLD_VIOLATIONS + 1)
         if violations:
             raise InvalidAnswer(f"the answer breaks the output schema: {_summary(violations)}")
-    return plain
+    return answers
 
 
 def _summary(violations: Sequence[Violation]) -> str:
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    first, others = violations[0], len(violations) - 1
+    count = f"{others}" if others < TOLD_VIOLATIONS else "many"
+    more = f" (and {count} more)" if others else ""
     return f"{first.pointer or 'the whole'}: {first.detail}{more}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 import uuid
+from http import HTTPStatus
 
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter
@@ -18,7 +21,6 @@ def init_app(app: Flask) -> None:
     """Give each request an id, and count those to ``/api``."""
     app.before_request(_identify)
     app.after_request(_tell_identity)
-    app.config.setdefault("RATELIMIT_HEADERS_ENABLED", True)
     limiter = Limiter(
         get_remote_address,
         storage_uri="memory://",
@@ -26,6 +28,7 @@ def init_app(app: Flask) -> None:
     )
     limiter.request_filter(lambda: not request.path.startswith("/api/"))
     limiter.init_app(app)
+    app.after_request(lambda response: _tell_reset(response, limiter))
 
 
 def require_model_control() -> None:
@@ -44,4 +47,11 @@ def _identify() -> None:
 
 def _tell_identity(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
+    return response
+
+
+def _tell_reset(response: Response, limiter: Limiter) -> Response:
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and limiter.current_limit:
+        seconds = max(1, math.ceil(limiter.current_limit.reset_at - time.time()))
+        response.headers["Retry-After"] = str(seconds)
     return response

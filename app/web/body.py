@@ -16,6 +16,9 @@ from mlmodel.schema import Schema
 #: An escape that may be half of a surrogate pair.
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
+#: Digits of which there are more than in the largest double.
+LONG_NUMBER = re.compile(r"\d{309}")
+
 
 def read_json() -> Any:
     """Return what the body of the current request says.
@@ -25,7 +28,10 @@ def read_json() -> Any:
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
     _check_media_type()
-    return parse(request.get_data(cache=False), current_app.config["MAX_DEPTH"])
+    body = request.get_data(cache=False)
+    # A body without Content-Length is only cut at the limit; reading on raises the error.
+    request.stream.read(1)
+    return parse(body, current_app.config["MAX_DEPTH"])
 
 
 def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
@@ -63,6 +69,8 @@ def parse(body: bytes, max_depth: int) -> Any:
         raise _too_deep(max_depth)
     if SURROGATE.search(text):
         _check_surrogates(value)
+    if LONG_NUMBER.search(text):
+        _STRICT_DECODER.decode(text)
     return value
 
 
@@ -107,6 +115,11 @@ def _finite(text: str) -> float:
     return number
 
 
+def _finite_integer(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise BadRequest(f"the body is not JSON: it has no {name}")
 
@@ -114,6 +127,9 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_members, parse_float=_finite, parse_constant=_refuse_constant
 )
+
+#: Slower: it looks at whole numbers, too.
+_STRICT_DECODER = json.JSONDecoder(parse_int=_finite_integer)
 
 
 def _too_deep(max_depth: int) -> BadRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -216,18 +217,39 @@ def _pointer(violation: Violation) -> str:
 
 
 def _detail(error: Exception, problem: Problem) -> str:
+    if isinstance(error, models.InvalidInput):
+        return _first(error.violations)
+    if isinstance(error, HTTPException) and problem.status in _HTTP_DETAILS:
+        return _HTTP_DETAILS[problem.status](error)
     if isinstance(error, InternalServerError) or not isinstance(
         error, HTTPException | models.FlmError | serving.ServingError
     ):
         return f"The server's log tells more under the request id {g.request_id}."
     detail = str(error.description if isinstance(error, HTTPException) else error)
-    if (
-        error.__cause__
-        and problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        and current_app.config["TELL_MODEL_ERRORS"]
-    ):
+    is_failure = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    if error.__cause__ and is_failure and current_app.config["TELL_MODEL_ERRORS"]:
         detail += f": {type(error.__cause__).__name__}: {error.__cause__}"
     return detail
+
+
+def _first(violations: Sequence[Violation]) -> str:
+    where = _pointer(violations[0]) or "the body"
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{where}: {violations[0].detail}{more}"
+
+
+def _wrong_method(error: HTTPException) -> str:
+    allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    return f"{request.method} is no method of this path; it has {allowed or 'none'}"
+
+
+#: What is said of Werkzeug's own errors, which say less.
+_HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
+    404: lambda error: f"there is nothing at {request.path}",
+    405: _wrong_method,
+    413: lambda error: f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes",
+    429: lambda error: f"at most {error.description}",
+}
 
 
 def _headers(error: Exception, problem: Problem) -> dict[str, str]:

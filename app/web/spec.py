@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apispec import APISpec
@@ -13,8 +13,9 @@ from apispec.yaml_utils import load_operations_from_docstring
 from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
 from app.serving.manager import ModelManager
+from app.web.embedding import components_of
 
 VERSION = "1"
 DESCRIPTION = (
@@ -37,36 +38,36 @@ PROBLEMS = {
     "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
 }
 
-#: Keywords that place a schema in a document of its own.
-DOCUMENT_KEYWORDS = frozenset({"$schema", "$id", "$defs", "definitions"})
-DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 
+@dataclass(frozen=True)
+class Asked:
+    """What is known of an endpoint of a model that is not loaded."""
 
-class _ViewsAndModels(FlaskPlugin):
-    """FlaskPlugin that leaves a path without a view, which is a model's, as it is."""
-
-    def path_helper(self, path: Any = None, *, view: Any = None, **more: Any) -> Any:
-        return path if view is None else super().path_helper(path=path, view=view, **more)
+    name: str
+    methods: tuple[str, ...]
+    description: str
+    input_schema: Mapping[str, Any] | None
+    output_schema: Mapping[str, Any] | None
 
 
 def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of an application and the models that are ready."""
+    """Return the OpenAPI 3.1 document of an application and its models."""
     spec = APISpec(
         title="Modelhost",
         version=VERSION,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
-        plugins=[_ViewsAndModels(), MarshmallowPlugin()],
+        plugins=[FlaskPlugin(), MarshmallowPlugin()],
     )
     _add_components(spec)
     with app.test_request_context():
         for view in app.view_functions.values():
             if load_operations_from_docstring(view.__doc__ or ""):
                 spec.path(view=view, app=app)
+    document = spec.to_dict()
     for model in manager.models():
-        if model.status is Status.READY:
-            _add_model(spec, model, app.view_functions["api.predict"].__doc__ or "")
-    return spec.to_dict()
+        _add_model(document, model)
+    return document
 
 
 def _add_components(spec: APISpec) -> None:
@@ -77,95 +78,70 @@ def _add_components(spec: APISpec) -> None:
         spec.components.response(response, {"description": description, "content": content})
 
 
-def _add_model(spec: APISpec, model: HostedModel, docstring: str) -> None:
-    spec.tag({"name": model.name, "description": model.description or model.display_name})
-    template = load_operations_from_docstring(docstring)["post"]
-    for endpoint in model.endpoints.values():
-        operations = {
-            method.lower(): _operation(spec, model, endpoint, method, template)
+def _add_model(document: dict[str, Any], model: HostedModel) -> None:
+    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict."""
+    description = model.description or model.display_name
+    document.setdefault("tags", []).append({"name": model.name, "description": description})
+    for endpoint in model.endpoints.values() or [_not_loaded(model)]:
+        path = f"/api/models/{model.name}/{endpoint.name}"
+        document["paths"][path] = {
+            method.lower(): _operation(document, model, endpoint, method)
             for method in endpoint.methods
         }
-        spec.path(path=f"/api/models/{model.name}/{endpoint.name}", operations=operations)
+
+
+def _not_loaded(model: HostedModel) -> Asked:
+    return Asked(PREDICT, ("POST",), model.description, model.input_schema, None)
 
 
 def _operation(
-    spec: APISpec,
-    model: HostedModel,
-    endpoint: HostedEndpoint,
-    method: str,
-    template: Mapping[str, Any],
+    document: dict[str, Any], model: HostedModel, endpoint: Asked | HostedEndpoint, method: str
 ) -> dict[str, Any]:
-    operation = copy.deepcopy(dict(template))
-    del operation["parameters"], operation["requestBody"]
     is_predict = endpoint.name == PREDICT
+    operation = copy.deepcopy(document["paths"]["/api/models/{name}/predict"]["post"])
+    del operation["parameters"], operation["requestBody"]
     operation["summary"] = f"{'Ask' if is_predict else endpoint.name} {model.display_name}"
-    if not is_predict:
-        operation["description"] = endpoint.description
     operation["operationId"] = f"{endpoint.name}.{method.lower()}.{model.name}"
     operation["tags"] = [model.name]
+    if not is_predict:
+        operation["description"] = endpoint.description
     name = model.name if is_predict else f"{model.name}.{endpoint.name}"
-    answer = _schema(spec, f"{name}.Answer", endpoint.output_schema)
-    row = _schema(spec, f"{name}.Row", endpoint.input_schema)
+    row = _schema(document, f"{name}.Row", endpoint.input_schema)
+    answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
-        content = {"schema": _one_or_many(row)}
-        if is_predict and model.examples:
-            content["example"] = model.examples[0]
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = _body(row, model.examples if is_predict else [])
         answer = _one_or_many(answer)
     else:
-        operation["parameters"] = _query(endpoint.input_schema or {}, f"{name}.Row")
-        for status in (400, 413, 415):
+        operation["parameters"] = _query(document, f"{name}.Row")
+        for status in ("400", "413", "415"):
             del operation["responses"][status]
-    operation["responses"][200]["content"]["application/json"]["schema"] = answer
+    operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
     return operation
 
 
-def _query(schema: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    required = schema.get("required", ())
-    return [
-        {"name": key, "in": "query", "required": key in required, "schema": _embedded(member, name)}
-        for key, member in schema.get("properties", {}).items()
-    ]
+def _body(row: dict[str, Any], examples: Sequence[Any]) -> dict[str, Any]:
+    content = {"schema": _one_or_many(row)}
+    if examples:
+        content["example"] = examples[0]
+    return {"required": True, "content": {"application/json": content}}
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "array", "items": schema}]}
 
 
-def _schema(spec: APISpec, name: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Add a model's schema as a component, its definitions beside it; return a reference to it."""
-    reference = {"$ref": f"#/components/schemas/{name}"}
-    if name in spec.components.schemas:
-        return reference
-    root = document or {}
-    definitions = {**root.get("definitions", {}), **root.get("$defs", {})}
-    for key, definition in definitions.items():
-        spec.components.schema(_component(name, key), _embedded(definition, name))
-    own = {key: value for key, value in root.items() if key not in DOCUMENT_KEYWORDS}
-    spec.components.schema(name, _embedded(own, name))
-    return reference
+def _query(document: dict[str, Any], component: str) -> list[dict[str, Any]]:
+    schema = document["components"]["schemas"][component]
+    required = schema.get("required", ())
+    return [
+        {"name": key, "in": "query", "required": key in required, "schema": member}
+        for key, member in schema.get("properties", {}).items()
+    ]
 
 
-def _component(name: str, definition: str) -> str:
-    # Component names allow fewer characters than the members of $defs.
-    return f"{name}.{re.sub(r'[^A-Za-z0-9._-]', '_', definition)}"
-
-
-def _embedded(node: Any, name: str) -> Any:
-    """Return a schema with its references as they read from within the OpenAPI document."""
-    if isinstance(node, list):
-        return [_embedded(item, name) for item in node]
-    if not isinstance(node, Mapping):
-        return node
-    embedded = {key: _embedded(value, name) for key, value in node.items()}
-    if isinstance(node.get("$ref"), str):
-        embedded["$ref"] = _reference(node["$ref"], name)
-    return embedded
-
-
-def _reference(reference: str, name: str) -> str:
-    definition = DEFINITION.match(reference)
-    if definition:
-        rest = reference[definition.end() :]
-        return f"#/components/schemas/{_component(name, definition[1])}{rest}"
-    return f"#/components/schemas/{name}{reference.removeprefix('#')}"
+def _schema(
+    document: dict[str, Any], name: str, schema: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Add a model's schema to the components, and return a reference to it."""
+    document["components"]["schemas"].update(components_of(name, schema or {}))
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -143,3 +143,41 @@ class Explained(MLModel):
     def fails(self, row):
         """Answer what may not be."""
         return 3
+
+
+class Hanging(MLModel):
+    """Hangs while it is loaded, or asked, until it is let go; tells when it was unloaded."""
+
+    qualified_name = "hanging"
+    go = threading.Event()
+    running = 0
+    unloaded_while_running = 0
+
+    def __init__(self, at="predict"):
+        self.at = at
+
+    def load(self):
+        if self.at == "load":
+            self.go.wait(10)
+
+    def predict(self, row):
+        Hanging.running += 1
+        if self.at == "predict":
+            self.go.wait(10)
+        Hanging.running -= 1
+        return "done"
+
+    def unload(self):
+        Hanging.unloaded_while_running = Hanging.running
+
+
+class Lazily(MLModel):
+    """Answers with a generator that does its work late."""
+
+    qualified_name = "lazily"
+
+    def predict(self, row):
+        raise NotImplementedError
+
+    def predict_rows(self, rows):
+        return (1 / row["x"] for row in rows)

@@ -1,0 +1,113 @@
+"""A model's own JSON Schema as components of an OpenAPI 3.1 document.
+
+Its dialect is JSON Schema 2020-12: what older drafts wrote otherwise is rewritten. Its references
+are rewritten to lead into the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from app.web.folding import escaped, unescaped
+from mlmodel.references import DATA_KEYWORDS, NAMED_SCHEMAS
+
+#: Keywords that give a schema an address of its own, or a place for others' schemas.
+ADDRESSES = frozenset({"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
+DEFINITIONS = ("$defs", "definitions")
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+PREFIX = "#/components/schemas/"
+
+
+def components_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema and its definitions as components: ``name``, and ``name.<definition>``.
+
+    :param document: a schema all of whose references lead into itself.
+    """
+    embedding = _Embedding(name, document)
+    own = {key: value for key, value in document.items() if key not in DEFINITIONS}
+    components = {name: embedding.schema(own)}
+    for place, component in embedding.components.items():
+        components[component] = embedding.schema(document[place[0]][place[1]])
+    return components
+
+
+class _Embedding:
+    """Where each definition of a document goes, and where its references then lead."""
+
+    def __init__(self, name: str, document: Mapping[str, Any]) -> None:
+        self._name = name
+        self._anchors = dict(_anchors(document, ()))
+        self.components: dict[tuple[str, ...], str] = {}
+        for keyword in DEFINITIONS:
+            for key in document.get(keyword, {}):
+                self.components[keyword, key] = self._component(key)
+
+    def schema(self, node: Any) -> Any:
+        """Return a schema as it reads within the OpenAPI document."""
+        if isinstance(node, list):
+            return [self.schema(item) for item in node]
+        if not isinstance(node, Mapping):
+            return node
+        members = {key: self._member(key, value) for key, value in _renewed(node).items()}
+        return {key: value for key, value in members.items() if key not in ADDRESSES}
+
+    def _member(self, keyword: str, value: Any) -> Any:
+        if keyword in DATA_KEYWORDS:
+            return value
+        if keyword in NAMED_SCHEMAS and isinstance(value, Mapping):
+            return {name: self.schema(member) for name, member in value.items()}
+        if keyword == "$ref" and isinstance(value, str):
+            return self._reference(value)
+        return self.schema(value)
+
+    def _reference(self, reference: str) -> str:
+        fragment = unquote(reference.removeprefix("#"))
+        if fragment and not fragment.startswith("/"):
+            steps = self._anchors.get(fragment, ())
+        else:
+            steps = tuple(unescaped(step) for step in fragment.split("/")[1:])
+        component = self.components.get(steps[:2])
+        target, rest = (component, steps[2:]) if component else (self._name, steps)
+        return PREFIX + "/".join([target, *(quote(escaped(step), safe="~$") for step in rest)])
+
+    def _component(self, definition: str) -> str:
+        # Component names allow fewer characters than the members of $defs.
+        wanted = f"{self._name}.{re.sub(r'[^A-Za-z0-9._-]', '_', definition)}"
+        taken, number = set(self.components.values()), 2
+        component = wanted
+        while component in taken:
+            component, number = f"{wanted}_{number}", number + 1
+        return component
+
+
+def _anchors(node: Any, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each anchor in a schema with the steps that lead to it."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _anchors(item, (*place, str(index)))
+    if not isinstance(node, Mapping):
+        return
+    for keyword, value in node.items():
+        if keyword in {"$anchor", "$dynamicAnchor"} and isinstance(value, str):
+            yield value, place
+        elif keyword not in DATA_KEYWORDS:
+            yield from _anchors(value, (*place, keyword))
+
+
+def _renewed(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema with the words of 2020-12 for what older drafts said otherwise."""
+    renewed = dict(node)
+    for keyword in REFERENCES[1:]:
+        if keyword in renewed:
+            renewed.setdefault("$ref", renewed.pop(keyword))
+    if isinstance(renewed.get("items"), list):
+        renewed["prefixItems"] = renewed.pop("items")
+        if "additionalItems" in renewed:
+            renewed["items"] = renewed.pop("additionalItems")
+    for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(renewed.get(exclusive), bool) and renewed.pop(exclusive):
+            renewed[exclusive] = renewed.pop(limit, 0)
+    return renewed

@@ -1,0 +1,84 @@
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from app.web.embedding import components_of
+
+PREFIX = "#/components/schemas/"
+
+
+def refer(schema):
+    """Where the reference in a component leads."""
+    return components_of("m", schema)["m"]["$ref"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reference"),
+    [
+        ({"$ref": "#/$defs/A", "$defs": {"A": {}}}, "m.A"),
+        ({"$ref": "#/definitions/A", "definitions": {"A": {}}}, "m.A"),
+        ({"$ref": "#/$defs/A%20b", "$defs": {"A b": {}}}, "m.A_b"),
+        ({"$ref": "#/$defs/c~1d", "$defs": {"c/d": {}}}, "m.c_d"),
+        (
+            {"$ref": "#/$defs/A/properties/x", "$defs": {"A": {"properties": {"x": {}}}}},
+            "m.A/properties/x",
+        ),
+        ({"$ref": "#/properties/x", "properties": {"x": {}}}, "m/properties/x"),
+        ({"$ref": "#foo", "$defs": {"A": {"$anchor": "foo"}}}, "m.A"),
+        ({"$dynamicRef": "#n", "$defs": {"A": {"$dynamicAnchor": "n"}}}, "m.A"),
+        ({"$ref": "#"}, "m"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_reference_leads_into_the_document(schema, reference):
+    assert refer(schema) == PREFIX + reference
+
+
+def test_definitions_of_like_names_stay_apart():
+    components = components_of("m", {"$defs": {"A b": {"const": 1}, "A_b": {"const": 2}}})
+
+    assert components == {"m": {}, "m.A_b": {"const": 1}, "m.A_b_2": {"const": 2}}
+
+
+def test_data_and_names_are_no_references():
+    schema = {"properties": {"$ref": {"const": {"$ref": "#/x"}}}, "examples": [{"$ref": "#/y"}]}
+
+    assert components_of("m", schema)["m"] == schema
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            {"items": [{"type": "null"}], "additionalItems": False},
+            {"prefixItems": [{"type": "null"}], "items": False},
+        ),
+        ({"minimum": 1, "exclusiveMinimum": True}, {"exclusiveMinimum": 1}),
+        ({"maximum": 1, "exclusiveMaximum": False}, {"maximum": 1}),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "$id": "x"}, {}),
+    ],
+    ids=str,
+)
+def test_older_drafts_are_put_in_the_words_of_today(old, new):
+    assert components_of("m", old)["m"] == new
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": True}, "items": False, "allOf": [True]},
+        {"$defs": {"T": True}, "$ref": "#/$defs/T"},
+        {"items": {"$ref": "#"}},
+    ],
+    ids=str,
+)
+def test_components_are_valid_and_their_references_lead_somewhere(schema):
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "t", "version": "1"},
+        "paths": {},
+        "components": {"schemas": components_of("m", schema)},
+    }
+
+    validate(document)
+    assert Draft202012Validator({**document, "$ref": f"{PREFIX}m"}).is_valid([])
