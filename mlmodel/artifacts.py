@@ -16,6 +16,10 @@ from mlmodel.protocols import Section
 #: The longest name, folders and all: what common file systems take for one file.
 NAME_BYTES = 255
 
+#: Artifacts of one file, and folders within each other.
+MOST_FILES = 10_000
+MOST_FOLDERS = 16
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -35,6 +39,8 @@ def check_names(names: Iterable[str]) -> None:
     :raises BadArtifact: if one leads out of the folder, or is the folder of another.
     """
     places = {name: _checked_parts(name) for name in names}
+    if len(places) > MOST_FILES:
+        raise BadArtifact(f"there may be {MOST_FILES:,} artifacts, got {len(places):,}")
     folders = {parts[:depth] for parts in places.values() for depth in range(1, len(parts))}
     for name, parts in places.items():
         if parts in folders:

@@ -67,6 +67,8 @@ def read(content: bytes | memoryview, spent: Budget) -> Contents:
 
     :raises InvalidFile: whichever of its kinds says best what is wrong.
     """
+    if not content:
+        raise BadHeader("the file is empty")
     first = bytes(content[:4])
     if first[:2] == _ZLIB:
         found = _from_legacy("zlib", Codec.ZLIB, legacy.read_zlib(content, spent))

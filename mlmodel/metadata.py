@@ -10,6 +10,9 @@ from typing import Any
 
 from mlmodel.errors import BadMetadata
 
+#: Lists and objects in the metadata of one file. The weights of a network are rows of numbers.
+MOST_CONTAINERS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Framework:
@@ -86,6 +89,9 @@ def parse(content: bytes) -> Any:
 
     :raises BadMetadata: if it is not JSON in UTF-8.
     """
+    # Each takes some sixty bytes when it is read: a file of them would take all memory.
+    if content.count(b"[") + content.count(b"{") > MOST_CONTAINERS:
+        raise BadMetadata(f"the metadata has more than {MOST_CONTAINERS:,} lists and objects")
     try:
         text = content.decode()
         document = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)

@@ -1,6 +1,9 @@
 import json
+import threading
+from http.client import HTTPConnection
 
 import pytest
+from werkzeug.serving import make_server
 
 from tests.models.simple import Waiting
 
@@ -143,6 +146,32 @@ def test_a_compressed_body_is_refused(client):
     answer = predict(client, "doubler", {"x": 1}, headers={"Content-Encoding": "gzip"})
 
     assert answer.status_code == 415
+
+
+def test_a_body_of_unknown_length_is_refused_at_the_limit(make_app):
+    server = make_server("127.0.0.1", 0, make_app(MAX_BODY_BYTES=100), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    connection = HTTPConnection("127.0.0.1", server.server_port)
+    body = iter([b'{"x": 1}', b" " * 200])
+    headers = {"Content-Type": "application/json"}
+
+    connection.request("POST", "/api/models/doubler/predict", body, headers, encode_chunked=True)
+    status = connection.getresponse().status
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    connection.close()
+
+    assert status == 413
+
+
+def test_a_whole_number_beyond_a_double_is_refused(client):
+    body = b'{"x": 1' + b"0" * 400 + b"}"
+
+    answer = client.post("/api/models/doubler/predict", data=body, content_type="application/json")
+
+    assert answer.status_code == 400
 
 
 def test_json_may_say_that_it_is_utf_8(client):

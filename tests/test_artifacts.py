@@ -77,3 +77,11 @@ def test_a_folder_is_removed_by_its_owner_only(tmp_path):
 
     remove(folder, os.getpid())
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "names", [[str(at) for at in range(10_001)], ["a/" * 20 + "b"]], ids=["many", "deep"]
+)
+def test_more_artifacts_than_anybody_has_are_refused(names):
+    with pytest.raises(BadArtifact, match=r"may be 10,000 artifacts|must lie within"):
+        check_names(names)

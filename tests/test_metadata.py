@@ -111,3 +111,8 @@ def test_values_of_numpy_become_json(value, document):
 def test_what_is_no_json_is_named(value, message):
     with pytest.raises(BadMetadata, match=message):
         to_json(value, "metrics")
+
+
+def test_metadata_that_would_take_all_memory_is_refused():
+    with pytest.raises(BadMetadata, match="more than 1,000,000 lists and objects"):
+        parse(b"[" + b"[]," * 1_000_001 + b"[]]")
