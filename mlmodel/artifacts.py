@@ -85,7 +85,7 @@ def _checked_parts(name: str) -> tuple[str, ...]:
     if len(name.encode()) > NAME_BYTES:
         raise BadArtifact(f"an artifact's name must have at most {NAME_BYTES} bytes")
     parts = tuple(name.split("/"))
-    if not all(map(_is_plain, parts)):
+    if len(parts) > MOST_FOLDERS or not all(map(_is_plain, parts)):
         raise BadArtifact(f"the artifact {name!r} must lie within the artifacts' folder")
     return parts
 
