@@ -1,13 +1,13 @@
-"""What gunicorn serves: ``gunicorn wsgi:app``."""
+"""What gunicorn serves, ``gunicorn wsgi:app``, and where ``flask`` finds the commands."""
 
 import os
 import sys
 
-from app import create_app
+from app import cli, create_app
 from app.serving.errors import InvalidCatalog
 from config import InvalidSetting
 
 try:
-    app = create_app(os.environ)
+    app = create_app(os.environ, with_models=not cli.is_looking_for_commands())
 except (InvalidSetting, InvalidCatalog) as error:
     sys.exit(f"Modelhost cannot start.\n{error}")

@@ -9,7 +9,8 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 import config
-from app.serving import catalog
+from app import cli
+from app.cli.hosting import Hosting
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
@@ -18,11 +19,12 @@ from app.web import access, api, operations, pages, problems
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def create_app(environ: Mapping[str, str]) -> Flask:
+def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask:
     """Return the application, its models loaded.
 
     :param environ: settings, as :mod:`config` reads them, and what ``${NAME}`` in
         ``models.yaml`` stands for.
+    :param with_models: false for its commands alone, which open the models that they need.
     :raises InvalidSetting: if a setting is unknown or has a wrong value.
     :raises InvalidCatalog: if ``models.yaml`` has mistakes.
     """
@@ -40,20 +42,21 @@ def create_app(environ: Mapping[str, str]) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
     Bootstrap5(app)
-    _open_models(app, environ)
+    hosting = _hosting(app, environ)
+    if with_models:
+        hosting.hold(hosting.specs())
+    app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
+    cli.init_app(app, hosting)
     for part in (problems, access, api, operations, pages):
         part.init_app(app)
     return app
 
 
-def _open_models(app: Flask, environ: Mapping[str, str]) -> None:
+def _hosting(app: Flask, environ: Mapping[str, str]) -> Hosting:
     limits = Limits(
         rows=app.config["MAX_ROWS"],
         threads=app.config["MODEL_THREADS"],
         waiting=app.config["MODEL_WAITING"],
         seconds=app.config["PREDICT_SECONDS"],
     )
-    path = config.ROOT / app.config["MODELS_FILE"]
-    manager = ModelManager()
-    manager.open(catalog.read(path, environ), limits, path)
-    app.extensions["predictor"] = Predictor(manager, limits)
+    return Hosting(config.ROOT / app.config["MODELS_FILE"], environ, limits)

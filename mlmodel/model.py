@@ -47,6 +47,8 @@ class MLModel(ABC):
     output_schema: Mapping[str, Any] | None = None
     #: Rows to try the model with. Without any, one is made from ``input_schema``.
     examples: Sequence[Any] = ()
+    #: What is doubtful about the schemas, for whoever checks the model.
+    notes: Sequence[str] = ()
 
     @property
     def metadata(self) -> Mapping[str, Any]:

@@ -99,9 +99,10 @@ def _judge(document: JsonSchema) -> Validator:
 
 
 def _try(judge: Validator) -> None:
-    """Find what only shows when a value is judged: a reference to itself, or one that was hidden."""
+    """Find what only shows when a value is judged: a hidden reference, or one to itself."""
     try:
-        for value in (None, {}, []):
+        values: tuple[Any, ...] = (None, {}, [])
+        for value in values:
             judge.is_valid(value)
     except RecursionError as error:
         raise InvalidSchema("a $ref leads to itself without end") from error

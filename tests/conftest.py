@@ -8,6 +8,8 @@ from app import create_app
 from app.serving.manager import ModelManager
 
 MODELS = Path(__file__).parent / "data" / "models.yaml"
+#: The example models, whatever stands in the models.yaml that is served.
+EXAMPLES = Path(__file__).parent / "data" / "examples.yaml"
 ROOT = Path(__file__).parents[1]
 
 
@@ -15,13 +17,14 @@ ROOT = Path(__file__).parents[1]
 def make_app(tmp_path):
     """A function from the text of a models.yaml, and settings, to an application."""
 
-    def make(text=None, **settings):
+    def make(text=None, with_models=True, **settings):
         path = MODELS
         if text is not None:
             path = tmp_path / "models.yaml"
             path.write_text(text, encoding="utf-8")
         environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
-        return create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ)
+        environ = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ
+        return create_app(environ, with_models=with_models)
 
     yield make
     ModelManager().close()
@@ -39,9 +42,15 @@ def client(app):
 
 
 @pytest.fixture
+def runner(make_app):
+    """A shell in which an application's commands are run; they open the models themselves."""
+    return make_app(with_models=False).test_cli_runner()
+
+
+@pytest.fixture
 def example_app(make_app):
     """An application with the example models, as a newcomer sees it."""
-    return make_app(MODELS_FILE=ROOT / "models.yaml")
+    return make_app(MODELS_FILE=EXAMPLES)
 
 
 @pytest.fixture

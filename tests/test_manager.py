@@ -2,12 +2,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from app.serving import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.hosted import Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
+from mlmodel import dump
 from tests.models.simple import Counting, Waiting
 
 LIMITS = Limits(rows=10, threads=2, waiting=2, seconds=10)
@@ -76,7 +78,7 @@ def test_an_unknown_name_is_not_found(hold):
     ("class_name", "name", "reason"),
     [
         ("RaisesAtLoad", "raises-at-load", "it raised RuntimeError while it was loaded"),
-        ("NoPredict", "NoPredict", "'NoPredict' must define predict"),
+        ("NoPredict", "no-predict", "'NoPredict' must define predict"),
         ("NotAModel", "NotAModel", "must be a class derived from mlmodel.MLModel"),
         ("WrongName", "WrongName", "qualified_name must be 1 to 100 letters"),
         ("WrongSchema", "wrong-schema", "not a JSON Schema: at /type"),
@@ -168,6 +170,25 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     unloading.join()
 
     assert done == ["done", "unloaded"]
+
+
+def test_a_model_that_failed_has_the_name_of_its_class(hold):
+    manager = hold("models: [{class: tests.models.simple.Doubler, settings: {a: 1}}]")
+
+    assert "settings do not fit 'Doubler'" in manager.get("doubler").reason
+
+
+def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):
+    later = hold("models: [{file: later.flm}]").get("later")
+    dump(
+        LinearRegression().fit([[1], [2]], [1, 2]),
+        tmp_path / "later.flm",
+        extra={"qualified_name": "credit"},
+    )
+
+    later.load()
+
+    assert (later.status, later.name) == (Status.READY, "later")
 
 
 def test_settings_of_the_entry_override_what_the_model_says(hold):

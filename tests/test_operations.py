@@ -30,6 +30,11 @@ def test_metrics_count_calls_by_model_and_outcome(client):
     text = client.get("/metrics").text
 
     assert 'modelhost_predictions_total{endpoint="predict",model="doubler",outcome="ok"}' in text
-    assert 'modelhost_predictions_total{endpoint="predict",model="doubler",outcome="InvalidInput"}' in text
+    assert (
+        'modelhost_predictions_total{endpoint="predict",model="doubler",outcome="InvalidInput"}'
+        in text
+    )
     assert 'modelhost_rows_total{endpoint="predict",model="doubler"}' in text
-    assert 'modelhost_prediction_seconds_bucket{endpoint="predict",le="0.005",model="doubler"}' in text
+    assert (
+        'modelhost_prediction_seconds_bucket{endpoint="predict",le="0.005",model="doubler"}' in text
+    )

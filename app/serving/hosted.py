@@ -87,6 +87,7 @@ class HostedModel:
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
+        self.notes: tuple[str, ...] = ()
         self.lane = Lane(limits)
         self._limits = limits
         self._is_named = False
@@ -210,6 +211,7 @@ class HostedModel:
             step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except (Exception, SystemExit) as error:
+            self.name = self.name if self._is_named else self.spec.provisional_name
             self.status, self.reason = Status.FAILED, _reason(error)
             # An error of ours without a cause tells all that its traceback would.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
@@ -251,6 +253,7 @@ class HostedModel:
             ask=partial(self._ask, model.predict_rows),
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}
+        self.notes = tuple(model.notes)
         own_example = predict.input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 import uuid
@@ -52,6 +51,6 @@ def _tell_identity(response: Response) -> Response:
 
 def _tell_reset(response: Response, limiter: Limiter) -> Response:
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and limiter.current_limit:
-        seconds = max(1, math.ceil(limiter.current_limit.reset_at - time.time()))
+        seconds = max(1, int(limiter.current_limit.reset_at - time.time()))
         response.headers["Retry-After"] = str(seconds)
     return response

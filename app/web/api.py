@@ -62,7 +62,7 @@ def metadata(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelMetadata().dump(_description(ModelManager().opened(name))))
+    return jsonify(ModelMetadata().dump(description(ModelManager().opened(name))))
 
 
 @blueprint.post("/models/<name>/predict")
@@ -118,7 +118,7 @@ def inspect(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelInspection().dump(_description(ModelManager().opened(name))))
+    return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
 
 
 @blueprint.post("/models/<name>/load")
@@ -144,7 +144,7 @@ def load(name: str) -> ResponseReturnValue:
     access.require_model_control()
     model = ModelManager().get(name)
     model.load()
-    return jsonify(ModelMetadata().dump(_description(model)))
+    return jsonify(ModelMetadata().dump(description(model)))
 
 
 @blueprint.post("/models/<name>/unload")
@@ -170,7 +170,7 @@ def unload(name: str) -> ResponseReturnValue:
     access.require_model_control()
     model = ModelManager().get(name)
     model.unload()
-    return jsonify(ModelMetadata().dump(_description(model)))
+    return jsonify(ModelMetadata().dump(description(model)))
 
 
 @blueprint.route("/models/<name>/<endpoint>", methods=["GET", "POST"])
@@ -189,6 +189,20 @@ def ask(name: str, endpoint: str) -> ResponseReturnValue:
     return _answer(name, endpoint, row_of(request.args, offered.input) if offered else {})
 
 
+def description(model: HostedModel) -> dict[str, Any]:
+    """Return all that is told of a model, for the schemas to choose from."""
+    return {
+        **model.metadata,
+        **_summary(model),
+        "input_schema": model.input_schema,
+        "output_schema": model.output_schema,
+        "framework": model.framework,
+        "loaded": model.status is Status.READY,
+        "examples": model.examples,
+        "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
+    }
+
+
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     g.many_rows = isinstance(body, list)
     rows = body if g.many_rows else [body]
@@ -204,17 +218,4 @@ def _summary(model: HostedModel) -> dict[str, Any]:
         "version": model.version,
         "status": model.status,
         "reason": model.reason,
-    }
-
-
-def _description(model: HostedModel) -> dict[str, Any]:
-    return {
-        **model.metadata,
-        **_summary(model),
-        "input_schema": model.input_schema,
-        "output_schema": model.output_schema,
-        "framework": model.framework,
-        "loaded": model.status is Status.READY,
-        "examples": model.examples,
-        "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }

@@ -1,0 +1,77 @@
+"""The models of ``models.yaml`` in the hands of a command: only those that it needs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import click
+from flask import current_app
+
+from app.serving import catalog
+from app.serving.catalog import ModelSpec
+from app.serving.hosted import HostedModel
+from app.serving.lane import Limits
+from app.serving.manager import ModelManager
+
+#: Where an application keeps its own.
+KEY = "hosting"
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Where the models come from, and how much is done at once."""
+
+    path: Path
+    environ: Mapping[str, str]
+    limits: Limits
+
+    def specs(self) -> list[ModelSpec]:
+        """Return the entries of ``models.yaml``.
+
+        :raises InvalidCatalog: with every mistake in it.
+        """
+        return catalog.read(self.path, self.environ)
+
+    def hold(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
+        """Hold these models and no others, loaded unless they are lazy.
+
+        :raises InvalidCatalog: if two of them say the same name.
+        """
+        ModelManager().open(specs, self.limits, self.path)
+        return ModelManager().models()
+
+    def named(self, name: str) -> HostedModel:
+        """Hold only the model of that name. It is loaded, or failed.
+
+        :raises ClickException: if there is none.
+        """
+        others = []
+        # The likely one first: no other is then even looked at.
+        for spec in sorted(self.specs(), key=lambda spec: spec.provisional_name != name):
+            is_lazy = spec.provisional_name != name
+            [model] = self.hold([replace(spec, lazy=is_lazy)])
+            if model.name == name:
+                model.open()
+                return model
+            others.append(model.name)
+        raise click.ClickException(_unknown(name, others, self.path.name))
+
+
+def hosting() -> Hosting:
+    """Return what the current application keeps for its commands, without a limit of time.
+
+    Nobody waits in line behind a command.
+    """
+    kept = cast(Hosting, current_app.extensions[KEY])
+    return replace(kept, limits=replace(kept.limits, seconds=0))
+
+
+def _unknown(name: str, names: Sequence[str], file: str) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"there is no model {name!r} in {file}; did you mean {close[0]!r}?"
+    return f"there is no model {name!r} in {file}; there are: {', '.join(names) or 'none'}"

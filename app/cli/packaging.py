@@ -1,0 +1,197 @@
+"""``package``: make a model file of an estimator that was saved with joblib or pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+import mlmodel
+from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
+from mlmodel.frameworks import title
+
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Named(click.ParamType[tuple[str, Any]]):
+    """``name=value``; the value is JSON where it can be read as such, and else a text."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Return name and value."""
+        name, sign, text = str(value).partition("=")
+        if not (name and sign):
+            self.fail(f"must be name=value, got {value!r}", param, ctx)
+        try:
+            return name, json.loads(text, parse_constant=_no_constant)
+        except ValueError:
+            return name, text
+
+
+@click.command("package")
+@click.argument("estimator", type=READABLE)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; one that is there is replaced.",
+)
+@click.option(
+    "--sample",
+    type=READABLE,
+    help="Rows such as it was fitted on, .csv, .json or .ndjson: types, choices and examples.",
+)
+@name_option
+@click.option("--description", help="What the model is for.")
+@click.option("--version", help="The model's own version.")
+@click.option(
+    "--metric", "metrics", multiple=True, type=Named(), help="How good it is; repeatable."
+)
+@click.option("--param", "params", multiple=True, type=Named(), help="How it was trained.")
+@click.option(
+    "--artifact",
+    "artifacts",
+    multiple=True,
+    type=READABLE,
+    help="A file to go with it; repeatable.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["bz2", "lzma", "zlib", "zstd"]),
+    default="zstd",
+    show_default=True,
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["1", "2"]),
+    default="2",
+    show_default=True,
+    help="1 for Flama 1.12.",
+)
+@as_json_option
+def package(
+    *,
+    estimator: Path,
+    out: Path,
+    sample: Path | None,
+    name: str | None,
+    description: str | None,
+    version: str | None,
+    metrics: Sequence[tuple[str, Any]],
+    params: Sequence[tuple[str, Any]],
+    artifacts: Sequence[Path],
+    compression: str,
+    protocol: str,
+    as_json: bool,
+) -> None:
+    """Package the fitted ESTIMATOR, a .joblib or .pkl file, as a model file.
+
+    ESTIMATOR is a pickle, and reading it runs the code that it brings: give only files of your own.
+    """
+    _check(out, artifacts)
+    described = {"qualified_name": name, "description": description, "version": version}
+    say(f"Reading {estimator.name} ...")
+    model = _unpickled(estimator)
+    frame = _sample(sample, model) if sample else None
+    say(f"Writing {out} ...")
+    mlmodel.dump(
+        model,
+        out,
+        compression,
+        params=dict(params) or None,
+        metrics=dict(metrics) or None,
+        extra={key: text for key, text in described.items() if text is not None} or None,
+        artifacts={path.name: path for path in artifacts},
+        protocol=int(protocol),
+        sample=frame,
+    )
+    _report(out, as_json)
+
+
+COMMANDS = (package,)
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _check(out: Path, artifacts: Sequence[Path]) -> None:
+    if not out.parent.is_dir():
+        raise click.UsageError(f"--out must be in a folder that is there, got '{out}'")
+    names = [path.name for path in artifacts]
+    twice = {each for each in names if names.count(each) > 1}
+    if twice:
+        raise click.UsageError(f"two artifacts have the name {min(twice)!r}")
+
+
+def _unpickled(path: Path) -> Any:
+    import joblib  # noqa: PLC0415  no other command needs it
+
+    try:
+        return joblib.load(path)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{path.name} needs the module {error.name!r}, which is not installed here"
+        ) from error
+    # What is no pickle, or one of another version, fails in any way.
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise click.ClickException(
+            printable(f"{path.name} cannot be read by joblib or pickle: {detail}")
+        ) from error
+
+
+def _sample(path: Path, model: Any) -> Any:
+    """Return a file's rows as a frame, without columns that the model was not fitted on."""
+    say(f"Reading {path.name} ...")
+    frame = _frame(path)
+    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    others = [name for name in frame.columns if name not in wanted]
+    if not wanted or not others:
+        return frame
+    say(f"Left out, because the model was not fitted on them: {', '.join(map(str, others))}")
+    return frame.drop(columns=others)
+
+
+def _frame(path: Path) -> Any:
+    import pandas  # noqa: PLC0415
+
+    readers = {
+        ".csv": pandas.read_csv,
+        ".json": pandas.read_json,
+        ".ndjson": lambda path: pandas.read_json(path, lines=True),
+    }
+    if path.suffix.lower() not in readers:
+        raise click.UsageError(
+            f"--sample must end with one of {', '.join(readers)}, got {path.name!r}"
+        )
+    try:
+        return readers[path.suffix.lower()](path)
+    except (ValueError, pandas.errors.ParserError) as error:
+        raise click.ClickException(printable(f"{path.name} is no table: {error}")) from error
+
+
+def _report(out: Path, as_json: bool) -> None:
+    found = mlmodel.inspect(out)
+    extra = found.meta.extra or {}
+    fields = extra.get("input_schema", {}).get("properties", {})
+    doubts = list(extra.get("schema_notes") or ())
+    document: dict[str, Any] = {
+        "file": str(out),
+        "size_bytes": found.size_bytes,
+        "sha256": found.sha256,
+        "model": found.meta.model.obj,
+        "framework": f"{title(found.meta.framework.lib)} {found.meta.framework.version}",
+        "fields": list(fields) or None,
+    }
+    if as_json:
+        write_json({**document, "doubts": doubts})
+        return
+    write_facts([*document.items(), *(("doubtful", doubt) for doubt in doubts)])
+    say(f"Try it with: flask models check {out}")

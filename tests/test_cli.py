@@ -1,0 +1,611 @@
+import hashlib
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from app.serving import catalog
+from mlmodel import dump, load
+from tests.flm_files import content_of
+from tests.models import simple
+
+ROOT = Path(__file__).parents[1]
+DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})
+SIMPLE = "models:\n  - class: tests.models.simple.Doubler\n  - class: tests.models.simple.Echo\n"
+
+
+class CodeOfItsOwn:
+    """What a pickle may bring: building it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def run(make_app):
+    """A function from a command's words, and the text of a models.yaml, to what came out."""
+
+    def run(*words, models=SIMPLE, text=None, **settings):
+        runner = make_app(models, with_models=False, **settings).test_cli_runner()
+        return runner.invoke(args=["models", *map(str, words)], input=text)
+
+    return run
+
+
+@pytest.fixture
+def linear_file(tmp_path):
+    path = tmp_path / "linear.flm"
+    dump(LinearRegression().fit(NUMBERS[["x"]], NUMBERS["y"]), path)
+    return path
+
+
+@pytest.fixture
+def estimator_file(tmp_path):
+    path = tmp_path / "fitted.joblib"
+    joblib.dump(LogisticRegression().fit(NUMBERS, ["no", "yes", "yes"]), path)
+    return path
+
+
+@pytest.fixture
+def models_file(tmp_path):
+    return tmp_path / "models.yaml"
+
+
+@pytest.fixture
+def commands(runner):
+    return runner.app.cli.commands["models"].commands
+
+
+def test_every_command_is_in_the_docs(commands):
+    headings = re.findall(r"^## `(\w+)`$", DOCS, re.MULTILINE)
+
+    assert sorted(headings) == sorted(commands)
+
+
+def test_every_option_is_in_the_docs(commands):
+    options = {
+        option
+        for command in commands.values()
+        for each in command.params
+        for option in each.opts
+        if option.startswith("--")
+    }
+
+    assert {option for option in options if option not in DOCS} == set()
+
+
+def test_every_command_has_json(commands):
+    lacking = {
+        name
+        for name, command in commands.items()
+        if "--json" not in [option for each in command.params for option in each.opts]
+    }
+
+    assert lacking == set()
+
+
+def test_flask_finds_the_commands_and_loads_no_model_for_them(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{class: tests.models.broken.RaisesAtLoad}, {clas: x}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "models", "inspect", ROOT / "models.yaml"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("Error: models.yaml is no readable .flm file: ")
+
+
+def test_flask_finds_the_models_for_its_own_commands(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{clas: x}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "routes"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
+
+
+def test_list_tells_the_state_of_each_model(run):
+    models = (
+        f"{SIMPLE}  - file: nowhere.flm\n  - class: tests.models.simple.Counting\n    load: lazy\n"
+    )
+
+    listed = run("list", models=models)
+
+    assert listed.stdout.splitlines() == [
+        "name      status  version  reason",
+        "doubler   ready",
+        "echo      ready   2.1",
+        "nowhere   failed           a file that it needs cannot be read: No such file or directory",
+        "counting  lazy",
+    ]
+
+
+def test_list_is_the_json_of_the_api(run, make_app):
+    listed = run("list", "--json")
+
+    served = make_app(SIMPLE).test_client().get("/api/models")
+
+    assert json.loads(listed.stdout) == served.json
+
+
+@pytest.mark.parametrize("command", ["list", "check", "show x", "predict x --input -", "add -"])
+def test_a_mistake_in_models_yaml_is_a_sentence(run, linear_file, command):
+    words = [
+        linear_file if word == "-" and command == "add -" else word for word in command.split()
+    ]
+
+    ran = run(*words, models="models: [{clas: a.B}]")
+
+    assert ran.exit_code == 1
+    assert "Error: models.yaml, line 1: models/0/clas is not known here" in ran.stderr
+
+
+def test_show_tells_what_is_known_and_the_fields(run):
+    shown = run("show", "doubler")
+
+    assert "qualified_name  doubler\n" in shown.stdout
+    assert "row:\n  field  type    required  may be" in shown.stdout
+    assert "  x      number  yes       at most 1000" in shown.stdout
+
+
+def test_show_is_the_json_of_the_api(run, make_app):
+    shown = json.loads(run("show", "doubler", "--json").stdout)
+
+    client = make_app(SIMPLE).test_client()
+
+    assert shown.items() >= client.get("/api/models/doubler/metadata").json.items()
+    assert shown.items() >= client.get("/api/models/doubler/inspect").json.items()
+
+
+def test_a_model_that_is_not_there_is_named_with_one_that_is(run):
+    shown = run("show", "dubler")
+
+    assert shown.exit_code == 1
+    assert "no model 'dubler' in models.yaml; did you mean 'doubler'?" in shown.stderr
+
+
+def test_only_the_model_that_is_asked_is_loaded(run, monkeypatch):
+    monkeypatch.setattr(simple.Counting, "loads", 0)
+
+    run("show", "doubler", models=f"{SIMPLE}  - class: tests.models.simple.Counting\n")
+
+    assert simple.Counting.loads == 0
+
+
+def test_check_tries_a_file_on_its_own_example(run, linear_file):
+    checked = run("check", linear_file)
+
+    assert checked.exit_code == 0
+    assert checked.stdout.startswith("linear: can be served\n")
+    assert re.search(r"^  answered +\{\"prediction\": ", checked.stdout, re.MULTILINE)
+
+
+def test_check_is_exact_json(run):
+    [found] = json.loads(run("check", "doubler", "--json").stdout)["models"]
+
+    assert (found["served"], found["example"], found["answer"]) == (True, {"x": 999}, {"y": 1998.0})
+
+
+def test_check_without_words_tries_all_models(run):
+    checked = run("check", "--json")
+
+    assert [each["name"] for each in json.loads(checked.stdout)["models"]] == ["doubler", "echo"]
+    assert "Checking doubler ...\nChecking echo ...\n" in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("RaisesAtLoad", "it raised "),
+        ("RaisesAtPredict", "the model 'raises-at-predict' failed: "),
+        ("BreaksItsSchema", "the answer breaks the output schema: "),
+    ],
+)
+def test_a_model_that_cannot_be_served_fails_the_check(run, name, failure):
+    models = f"models: [{{class: tests.models.broken.{name}, examples: [{{}}]}}]"
+
+    checked = run("check", models=models)
+
+    assert checked.exit_code == 1
+    assert re.search(rf"^  failure +{failure}", checked.stdout, re.MULTILINE)
+
+
+def test_check_says_what_is_doubtful(run):
+    models = "models: [{class: tests.models.simple.Doubler, examples: [{x: 1}, {z: 2}]}]"
+
+    doubts = json.loads(run("check", "--json", models=models).stdout)["models"][0]["doubts"]
+
+    assert doubts == [
+        "its example 2 breaks its input schema: /x is required",
+        "its example 2 breaks its input schema: /z is not known here; known are: x",
+    ]
+
+
+def test_an_answer_that_takes_longer_than_the_server_waits_is_doubtful(run):
+    checked = run("check", "doubler", "--json", PREDICT_SECONDS=0.000001)
+
+    [doubt] = json.loads(checked.stdout)["models"][0]["doubts"]
+    assert doubt.startswith("its first answer took 0.0 s; the server waits 1e-06 s")
+
+
+def test_check_of_a_file_that_is_not_there_is_a_usage_error(run):
+    checked = run("check", "nowhere/model.flm")
+
+    assert checked.exit_code == 2
+    assert "Error: there is no file 'nowhere/model.flm'" in checked.stderr
+
+
+def test_an_object_gives_a_bare_answer(run):
+    asked = run("predict", "doubler", "--input", "-", "--json", text='{"x": 2}')
+
+    assert json.loads(asked.stdout) == {"y": 4.0}
+
+
+def test_a_table_gives_an_answer_for_each_line(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n1\n2.5\n")
+
+    asked = run("predict", "doubler", "--input", source)
+
+    assert asked.stdout == "row  y\n1    2\n2    5\n"
+
+
+def test_answers_go_to_a_file(run, tmp_path):
+    source, output = tmp_path / "rows.ndjson", tmp_path / "answers.csv"
+    source.write_text('{"x": 1}\n{"x": 2}\n')
+
+    asked = run("predict", "doubler", "--input", source, "--output", output)
+
+    assert (asked.exit_code, asked.stdout) == (0, "")
+    assert output.read_text() == "y\n2.0\n4.0\n"
+
+
+def test_more_rows_than_a_request_may_have_are_asked_in_turn(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n" + "1\n" * 5 + "big\n")
+
+    asked = run("predict", "doubler", "--input", source, MAX_ROWS=2)
+
+    assert 'rows.csv, line 7: x must be a number, got "big"\n' in asked.stderr
+
+
+def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
+    source, output = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    source.write_text("x,target\n1,a\n5000,b\n")
+
+    asked = run("predict", "doubler", "--input", source, "--output", output)
+
+    assert asked.exit_code == 1
+    assert asked.stderr.splitlines()[1:] == [
+        "rows.csv, line 2 and 1 more: target is not known here; known are: x",
+        "rows.csv, line 3: x must be at most 1000, got 5000",
+        "Error: rows.csv was refused, and no answer is written",
+    ]
+    assert not output.exists()
+
+
+def test_a_file_without_rows_is_told(run, tmp_path):
+    (tmp_path / "rows.csv").write_text("x\n")
+
+    asked = run("predict", "doubler", "--input", tmp_path / "rows.csv", "--json")
+
+    assert json.loads(asked.stdout) == []
+    assert "rows.csv has no rows\n" in asked.stderr
+
+
+def test_what_is_wrong_is_exact_json(run):
+    asked = run("predict", "doubler", "--input", "-", "--json", text='[{"x": 1}, {"x": "a"}]')
+
+    assert json.loads(asked.stdout) == {
+        "errors": [{"row": 1, "line": None, "pointer": "/x", "detail": 'must be a number, got "a"'}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, the header has 1"),
+        ("rows.csv", b"x\n\xff\n", "rows.csv is not UTF-8"),
+        ("rows.json", b"{", "rows.json: the file is not JSON"),
+        (
+            "rows.txt",
+            b"",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, got 'rows.txt'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_table_is_told(run, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+
+    asked = run("predict", "doubler", "--input", tmp_path / name)
+
+    assert asked.exit_code in {1, 2}
+    assert f"Error: {message}" in asked.stderr
+
+
+def test_a_model_that_fails_is_told_with_its_own_error(run):
+    models = "models: [{class: tests.models.broken.RaisesAtPredict}]"
+
+    asked = run("predict", "raises-at-predict", "--input", "-", models=models, text="{}")
+
+    assert asked.exit_code == 1
+    assert re.search(r"Error: the model 'raises-at-predict' failed: \w+: ", asked.stderr)
+
+
+def test_inspect_builds_nothing(run, tmp_path):
+    path, made = tmp_path / "bad.flm", tmp_path / "made"
+    dump(LinearRegression().fit([[1.0]], [1.0]), path)
+    path.write_bytes(pickle.dumps(CodeOfItsOwn(made)))
+
+    inspected = run("inspect", path)
+
+    assert (inspected.exit_code, made.exists()) == (1, False)
+    assert "Error: bad.flm is no readable .flm file: " in inspected.stderr
+
+
+def test_inspect_is_exact_json(run, tmp_path):
+    path = tmp_path / "xor.flm"
+    path.write_bytes(content_of("2.2.2-xor-zstd-p2.flm"))
+
+    found = json.loads(run("inspect", path, "--json").stdout)
+
+    assert found["container"] == "protocol 2"
+    assert found["meta"]["framework"]["lib"] == "sklearn"
+
+
+@pytest.fixture
+def deep_file(tmp_path):
+    """A file that can be read with Python's own limit of recursion, and not written."""
+    path, limit = tmp_path / "deep.flm", sys.getrecursionlimit()
+    nested = json.loads("[" * 600 + "]" * 600)
+    sys.setrecursionlimit(20_000)
+    dump(LinearRegression().fit([[1.0]], [1.0]), path, extra={"nested": nested})
+    sys.setrecursionlimit(limit)
+    return path
+
+
+def test_what_is_nested_too_deep_is_told(run, deep_file):
+    inspected = run("inspect", deep_file)
+
+    assert inspected.exit_code == 1
+    assert "Error: " in inspected.stderr
+    assert "nested too deep" in inspected.stderr
+
+
+def test_no_text_commands_the_terminal(run, tmp_path):
+    path = tmp_path / "shell.flm"
+    dump(LinearRegression().fit([[1.0]], [1.0]), path, extra={"note": "\x1b[2J\x9b31m"})
+
+    for words in (["inspect", path], ["inspect", path, "--json"]):
+        assert "\\u001b[2J\\u009b31m" in run(*words).stdout
+
+
+def test_an_estimator_becomes_a_model_file(run, tmp_path, estimator_file):
+    out, sample, card = tmp_path / "m.flm", tmp_path / "rows.csv", tmp_path / "card.md"
+    NUMBERS.assign(target="no").to_csv(sample, index=False)
+    card.write_text("A card.")
+
+    made = run(
+        "package", estimator_file, "--out", out, "--sample", sample, "--name", "credit",
+        "--description", "Who pays.", "--version", "1.2", "--metric", "auc=0.91",
+        "--metric", "grade=good", "--param", "C=[1, 2]", "--artifact", card,
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(out)
+    assert (packaged.qualified_name, packaged.version) == ("credit", "1.2")
+    assert packaged.metadata["metrics"] == {"auc": 0.91, "grade": "good"}
+    assert packaged.metadata["params"] == {"C": [1, 2]}
+    assert list(packaged.artifacts) == ["card.md"]
+    assert list(packaged.input_schema["properties"]) == ["x", "y"]
+
+
+def test_a_bare_model_can_be_checked(run, estimator_file):
+    assert run("check", estimator_file).exit_code == 0
+
+
+def test_a_packaged_model_can_be_checked(run, tmp_path, estimator_file):
+    run("package", estimator_file, "--out", tmp_path / "m.flm")
+
+    assert run("check", tmp_path / "m.flm").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "auc"], "must be name=value, got 'auc'"),
+        (["--name", "a b"], "Invalid value for '--name': must be 1 to 100 letters"),
+        (["--sample", __file__], "--sample must end with one of .csv, .json, .ndjson"),
+        (["--out", "no/folder/m.flm"], "--out must be in a folder that is there"),
+        (["--compression", "rar"], "'rar' is not one of 'bz2', 'lzma', 'zlib', 'zstd'"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_a_usage_error(run, estimator_file, words, message):
+    made = run("package", estimator_file, "--out", "never.flm", *words)
+
+    assert made.exit_code == 2
+    assert message in made.stderr
+
+
+def test_what_is_no_estimator_is_told(run, tmp_path):
+    (tmp_path / "text.joblib").write_text("no pickle")
+    joblib.dump({"a": 1}, tmp_path / "dict.joblib")
+
+    text = run("package", tmp_path / "text.joblib", "--out", tmp_path / "m.flm")
+    other = run("package", tmp_path / "dict.joblib", "--out", tmp_path / "m.flm")
+
+    assert "Error: text.joblib cannot be read by joblib or pickle: " in text.stderr
+    assert "an object of type dict" in other.stderr
+    assert (text.exit_code, other.exit_code) == (1, 1)
+
+
+def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
+    (tmp_path / "far.pkl").write_bytes(b"cnowhere.team\nModel\n.")
+
+    made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
+
+    assert "Error: far.pkl needs the module 'nowhere', which is not installed here" in made.stderr
+
+
+BEGINNINGS = {
+    "comments": "# ours\nmodels:\n  - class: tests.models.simple.Echo  # it\n    name: e\n",
+    "blank lines": "models:\n\n  - class:   tests.models.simple.Echo\n",
+    "no indent": "models:\n- class: 'tests.models.simple.Echo'\n",
+    "wide": "models:\n    -   class: tests.models.simple.Echo\n        settings: {}\n",
+    "document": "---\nmodels:\n  - class: tests.models.simple.Echo\n    examples: [1,\n      2]\n",
+    "long text": "models:\n  - class: tests.models.simple.Echo\n    examples:\n      - |\n        a\n",
+}
+ENDS = {"nothing": "", "comment": "# the end\n", "commented": "  # - file: old.flm\n"}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, beginning, end):
+    added = run("add", linear_file, models=beginning + end)
+
+    text = models_file.read_text()
+    assert added.exit_code == 0, added.stderr
+    assert text.startswith(beginning)
+    assert text.endswith(f"file: linear.flm\n{end}")
+    assert catalog.read(models_file, {})[-1].file == linear_file
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("models: []  # none\n", "models:\n  - file: linear.flm  # none\n"),
+        (
+            "models: [{class: tests.models.simple.Echo},]\n",
+            "models: [{class: tests.models.simple.Echo}, {file: linear.flm}]\n",
+        ),
+        (
+            "models:\r\n- class: tests.models.simple.Echo",
+            "models:\r\n- class: tests.models.simple.Echo\r\n- file: linear.flm\r\n",
+        ),
+    ],
+    ids=["empty", "in brackets", "of Windows"],
+)
+def test_an_entry_is_added_in_other_writings(run, models_file, linear_file, before, after):
+    run("add", linear_file, models=before)
+
+    assert models_file.read_bytes().decode() == after
+
+
+def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
+    added = run("add", linear_file, "--name", "other", "--lazy", "--json")
+
+    assert models_file.read_text() == (
+        f"{SIMPLE}  - file: linear.flm\n    name: other\n    load: lazy\n"
+    )
+    assert json.loads(added.stdout) == {
+        "models_file": "models.yaml",
+        "line": 4,
+        "name": "other",
+        "entry": {"file": "linear.flm", "name": "other", "load": "lazy"},
+    }
+
+
+def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file):
+    run("add", linear_file, "--pin")
+
+    assert models_file.read_text().endswith(
+        f"    sha256: {hashlib.sha256(linear_file.read_bytes()).hexdigest()}\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--pin"], ["--trust", "all"]], ids=["pinned", "trusted"])
+def test_a_pickle_is_added_only_if_it_is_vouched_for(run, models_file, estimator_file, words):
+    refused = run("add", estimator_file)
+    added = run("add", estimator_file, *words)
+
+    assert "Error: fitted.joblib cannot be served: " in refused.stderr
+    assert added.exit_code == 0, added.stderr
+    assert catalog.read(models_file, {})[-1].file == estimator_file
+
+
+def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
+    added = run("add", linear_file, "--trust", "numpy.ndarray")
+
+    assert "Error: models.yaml, line 5: models/2/trust goes only with a file " in added.stderr
+    assert models_file.read_text() == SIMPLE
+
+
+def test_models_yaml_may_be_a_link(run, tmp_path, models_file, linear_file):
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "models.yaml"
+    real.write_text(SIMPLE)
+    models_file.symlink_to(real)
+
+    added = run("add", linear_file)
+
+    assert (added.exit_code, models_file.is_symlink()) == (0, True)
+    assert real.read_text() == f"{SIMPLE}  - file: linear.flm\n"
+
+
+def test_a_path_may_have_any_characters(run, models_file, linear_file):
+    path = linear_file.rename(linear_file.with_name("a: ${b} # c.flm"))
+
+    added = run("add", path, "--name", "odd")
+
+    assert added.exit_code == 0, added.stderr
+    assert catalog.read(models_file, {})[-1].file == path
+
+
+@pytest.mark.parametrize(
+    ("models", "words", "message"),
+    [
+        ("models: [{file: ./linear.flm}]", [], "linear.flm is in models.yaml already, in line 1"),
+        (
+            SIMPLE,
+            ["--name", "echo"],
+            "a model of the name 'echo' already, in line 3; give this one",
+        ),
+        (SIMPLE, ["--name", "a/b"], "Invalid value for '--name': must be 1 to 100 letters"),
+    ],
+)
+def test_a_duplicate_is_refused(run, linear_file, models, words, message):
+    added = run("add", linear_file, *words, models=models)
+
+    assert added.exit_code > 0
+    assert message in added.stderr
+
+
+def test_a_broken_file_is_refused(run, models_file, linear_file):
+    linear_file.write_bytes(linear_file.read_bytes()[:-5])
+
+    added = run("add", linear_file)
+
+    assert added.exit_code == 1
+    assert "Error: linear.flm cannot be served: " in added.stderr
+    assert models_file.read_text() == SIMPLE
+
+
+def test_nothing_is_left_beside_models_yaml(run, tmp_path, linear_file):
+    run("add", linear_file)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["linear.flm", "models.yaml"]

@@ -1,0 +1,170 @@
+import io
+
+import pytest
+
+from app.serving import tables
+from mlmodel.errors import InvalidInput
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "age": {"type": "integer"},
+        "income": {"type": ["number", "null"]},
+        "member": {"type": "boolean"},
+        "city": {"$ref": "#/$defs/City"},
+        "term": {"enum": [12, 24, "open"]},
+        "note": {"type": "string"},
+        "code": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "tags": {"type": "array"},
+        "mixed": {"type": ["number", "string"]},
+        "any": True,
+    },
+    "required": ["age", "note"],
+    "$defs": {"City": {"type": "string", "enum": ["Bonn", "1"]}},
+}
+
+
+def read(text, form="csv", schema=SCHEMA):
+    return list(tables.read(io.StringIO(text, newline=""), form, schema).rows)
+
+
+def cell(name, text):
+    [placed] = read(f'{name},other\n"{text}",x\n')
+    return placed.row.get(name, "not given")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("age", "42", 42),
+        ("age", " 42 ", 42),
+        ("age", "42.0", 42.0),
+        ("age", "forty", "forty"),
+        ("age", "1e999", "1e999"),
+        ("age", "", "not given"),
+        ("income", "1.5e3", 1500.0),
+        ("income", "", None),
+        ("income", "NaN", None),
+        ("member", "TRUE", True),
+        ("member", "0", False),
+        ("member", "maybe", "maybe"),
+        ("city", "1", "1"),
+        ("city", "", "not given"),
+        ("term", "24", 24),
+        ("term", "open", "open"),
+        ("note", "042", "042"),
+        ("note", "null", "null"),
+        ("note", "", ""),
+        ("code", "", None),
+        ("code", "NA", "NA"),
+        ("tags", "[1, 2]", [1, 2]),
+        ("tags", "[1, 2", "[1, 2"),
+        ("mixed", "7", 7),
+        ("mixed", "007", "007"),
+        ("any", "-0.5", -0.5),
+        ("any", "true", True),
+        ("any", "word", "word"),
+        ("other", "x", "x"),
+    ],
+)
+def test_a_cell_becomes_what_its_column_allows(name, text, value):
+    found = cell(name, text) if name != "other" else read("other\nx\n")[0].row["other"]
+
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_row_knows_its_line():
+    rows = read('note,age\n"two\nlines",1\n\nx,2\n')
+
+    assert [(placed.index, placed.line) for placed in rows] == [(0, 2), (1, 5)]
+    assert rows[0].row == {"note": "two\nlines", "age": 1}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+def test_cells_are_parted_by_what_the_header_has(delimiter):
+    [placed] = read(f"note{delimiter}age\na{delimiter}1\n")
+
+    assert placed.row == {"note": "a", "age": 1}
+
+
+def test_a_column_without_a_name_is_left_out():
+    [placed] = read(",age\n0,42\n")
+
+    assert placed.row == {"age": 42}
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "message"),
+    [
+        ("csv", "", "line 1 must name the columns"),
+        ("csv", "a,b,a\n", "line 1 names the column 'a' more than once"),
+        ("csv", "a,b\n1,2\n1\n", "line 3 has 1 cells, the header has 2"),
+        ("csv", 'a\n"x" y\n', "line 2 is not CSV: "),
+        ("ndjson", '{"a": 1}\n{"a": \n', "line 2 is not JSON: Expecting value (column 7)"),
+        ("json", "[1,\n2,,]", "the file is not JSON: Expecting value (line 2, column 3)"),
+        ("json", "[NaN]", "the file is not JSON: NaN is no number of JSON"),
+        ("json", "[" * 100_000, "the file is nested too deep"),
+    ],
+)
+def test_what_is_no_table_is_named_with_its_line(form, text, message):
+    with pytest.raises(InvalidInput) as caught:
+        read(text, form)
+
+    assert message in str(caught.value)
+
+
+def test_each_line_of_ndjson_is_a_row():
+    assert read('{"a": 1}\n\n[2]\n', "ndjson") == [
+        tables.Placed({"a": 1}, 0, 1),
+        tables.Placed([2], 1, 3),
+    ]
+
+
+def test_a_json_object_is_a_single_row():
+    table = tables.read(io.StringIO('{"a": 1}'), "json", True)
+
+    assert table.is_single
+    assert [placed.row for placed in table.rows] == [{"a": 1}]
+
+
+def test_a_json_list_is_many_rows():
+    table = tables.read(io.StringIO('[{"a": 1}, {"a": 2}]'), "json", True)
+
+    assert not table.is_single
+    assert [placed.row for placed in table.rows] == [{"a": 1}, {"a": 2}]
+
+
+def test_rows_are_read_as_they_are_taken():
+    table = tables.read(io.StringIO("age\n1\nbroken,line\n"), "csv", SCHEMA)
+
+    assert next(table.rows).row == {"age": 1}
+
+
+ANSWERS = [{"prediction": "a", "probabilities": {"a": 1.0}}, {"prediction": None, "more": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("csv", "prediction,probabilities.a,more\na,1.0,\n,,[1]\n"),
+        (
+            "json",
+            '[{"prediction": "a", "probabilities": {"a": 1.0}}, {"prediction": null, "more": [1]}]\n',
+        ),
+        (
+            "ndjson",
+            '{"prediction": "a", "probabilities": {"a": 1.0}}\n{"prediction": null, "more": [1]}\n',
+        ),
+    ],
+)
+def test_answers_are_written(form, text):
+    stream = io.StringIO()
+
+    tables.write(ANSWERS, stream, form)
+
+    assert stream.getvalue() == text
+
+
+def test_an_answer_that_is_no_object_is_one_column():
+    assert tables.flat(3) == {"answer": 3}
