@@ -3,7 +3,8 @@ import pytest
 from app.serving import catalog
 from app.serving.errors import InvalidCatalog
 from mlmodel.errors import InvalidModel
-from tests.models import broken, simple
+from mlmodel.model import MLModel
+from tests.models import broken, foreign, simple
 
 
 @pytest.fixture
@@ -51,6 +52,15 @@ models:
     assert packaged.sha256.startswith("9f86d081")
 
 
+@pytest.mark.parametrize(
+    ("text", "trust"), [("all", "all"), ("[a.B, c.D]", ("a.B", "c.D"))], ids=["all", "names"]
+)
+def test_trust_is_for_all_or_for_names(read, text, trust):
+    [spec] = read(f"models: [{{file: model.skops, trust: {text}}}]")
+
+    assert spec.trust == trust
+
+
 def test_a_portal_may_be_empty(read):
     assert read("models: []") == []
 
@@ -87,6 +97,36 @@ def test_a_portal_may_be_empty(read):
             "models.yaml, line 3: models/0/settings goes only with class",
         ),
         (
+            "models:\n  - file: c\n    decorators: []",
+            "models.yaml, line 3: models/0/decorators goes only with class",
+        ),
+        (
+            "models:\n  - class: a.B\n    decorators:\n      - c.D\n      - clas: c.D",
+            "models.yaml, line 5: models/0/decorators/1/clas is not known here; did you mean 'class'?",
+        ),
+        (
+            "models:\n  - class: a.B\n    decorators: [c]",
+            "models.yaml, line 3: models/0/decorators/0 must match the pattern "
+            r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$, "
+            'got "c"',
+        ),
+        (
+            "models:\n  - file: model.h5",
+            "models.yaml, line 2: models/0/file must end in one of .flm, .joblib, .keras, .onnx, .pkl, .skops, got 'model.h5'",
+        ),
+        (
+            "models:\n  - file: model.pkl\n    trust: some",
+            "models.yaml, line 3: models/0/trust must be \"all\" or a list of names, got 'some'",
+        ),
+        (
+            "models:\n  - file: model.onnx\n    trust: all",
+            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .joblib, .pkl, .skops",
+        ),
+        (
+            "models:\n  - class: a.B\n    trust: all",
+            "models.yaml, line 3: models/0/trust goes only with file",
+        ),
+        (
             "models:\n  - class: a.B\n    input_schema: {type: nmber}",
             "models.yaml, line 3: models/0/input_schema is not a JSON Schema: at /type, 'nmber' is not valid under any of the given schemas",
         ),
@@ -97,6 +137,26 @@ def test_a_portal_may_be_empty(read):
         (
             "models:\n  - class: a.B\n    class: a.C",
             "models.yaml, line 3: models/0/class is there twice",
+        ),
+        (
+            "models: [{class: a.B, settings: {? [a] : 1}}]",
+            "models.yaml, line 1: models/0/settings has a key that is no text",
+        ),
+        (
+            "models: [{class: a.B, settings: {a: !!int abc}}]",
+            "models.yaml, line 1: models/0/settings/a is no value of its type: 'abc'",
+        ),
+        (
+            "models: [{class: a.B, settings: {a: .nan}}]",
+            "models.yaml, line 1: models/0/settings/a must be a number that JSON can say, got nan",
+        ),
+        (
+            "models: [{class: a.B, settings: {a: !!binary YQ==}}]",
+            "models.yaml, line 1: models/0/settings/a must be a value of JSON, got bytes",
+        ),
+        (
+            "models:\n  - class: a.B\n    version_mismatch: warn",
+            "models.yaml, line 3: models/0/version_mismatch goes only with file",
         ),
         (
             "models: [",
@@ -165,11 +225,32 @@ def test_a_class_is_made_with_its_settings(read):
     assert spec.create().predict({}) == "Hi"
 
 
+def test_decorators_are_classes_with_or_without_settings(read):
+    [spec] = read("models: [{class: a.B, decorators: [c.D, {class: c.E, settings: {f: 1}}]}]")
+
+    assert [(each.class_path, each.settings) for each in spec.decorators] == [
+        ("c.D", {}),
+        ("c.E", {"f": 1}),
+    ]
+
+
+def test_a_class_of_another_package_becomes_one_of_our_models(read):
+    entry = "{class: tests.models.foreign.Settled, settings: {factor: 3}}"
+    [spec] = read(f"models: [{entry}]")
+
+    model = spec.create()
+
+    assert isinstance(model, MLModel)
+    assert (model.version, model.predict(2)) == ("3.1", 6)
+
+
 @pytest.mark.parametrize(
     ("model_class", "message"),
     [
         (broken.NotAModel, "'NotAModel' must be a class derived from mlmodel.MLModel"),
         (broken.NoPredict, "'NoPredict' must define predict"),
+        (foreign.Estimator, "'Estimator' must have one of qualified_name, display_name"),
+        (foreign.Settled, "settings do not fit 'Settled': missing a required .*: 'factor'"),
         (simple.Greeter, "settings do not fit 'Greeter': missing a required argument: 'greeting'"),
     ],
 )

@@ -93,7 +93,7 @@ def _other(value: Any, depth: int) -> Any:
 
 
 def _foreign(value: Any, depth: int) -> Any:
-    """Convert by the methods that numpy, scipy, pandas and pydantic share, without importing them."""
+    """Convert by methods that numpy, scipy, pandas and pydantic have, without importing them."""
     if type(value).__name__ in {"NaTType", "NAType"}:
         return None
     if hasattr(value, "to_dict") and hasattr(value, "columns"):

@@ -5,31 +5,43 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, Node
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-
 import mlmodel
+from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
+from mlmodel import bare, compat
 from mlmodel.errors import InvalidModel, InvalidSchema
 from mlmodel.model import NAME, MLModel
+from mlmodel.packaged import VersionMismatches
 from mlmodel.schema import Schema
+from mlmodel.trust import Trust
+
+CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+DECORATOR = {
+    "type": "object",
+    "properties": {"class": CLASS_PATH, "settings": {"type": "object"}},
+    "required": ["class"],
+    "additionalProperties": False,
+}
 
 #: What an entry may hold. The descriptions are those of docs/models-yaml.md.
 ENTRY = {
     "type": "object",
     "properties": {
-        "class": {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"},
+        "class": CLASS_PATH,
         "file": {"type": "string", "minLength": 1},
         "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
         "settings": {"type": "object"},
+        "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+        "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy"]},
+        "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
     },
@@ -45,9 +57,23 @@ CATALOG = Schema(
 )
 
 #: Keys that only one kind of entry has.
-ONLY_WITH = {"settings": "class", "sha256": "file"}
+ONLY_WITH = {
+    "settings": "class",
+    "decorators": "class",
+    "sha256": "file",
+    "trust": "file",
+    "version_mismatch": "file",
+}
+#: What the name of a file ends in.
+ENDINGS = (".flm", *bare.LIBS)
 
-VARIABLE = re.compile(r"(\$?)\$\{(\w+)\}")
+
+@dataclass(frozen=True)
+class DecoratorSpec:
+    """A class that a foreign model is put into, and its settings."""
+
+    class_path: str
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,17 +85,24 @@ class ModelSpec:
     file: Path | None = None
     name: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    decorators: tuple[DecoratorSpec, ...] = ()
     sha256: str | None = None
+    trust: Trust = ()
+    version_mismatch: VersionMismatches = "warn"
     lazy: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
 
     @property
     def provisional_name(self) -> str:
-        """The name of a model that could not say its own."""
+        """The name of a model that failed: that of its class, if that could be imported."""
         if self.name:
             return self.name
-        source = self.file.stem if self.file else str(self.class_path).rpartition(".")[2]
+        module, _, class_name = str(self.class_path).rpartition(".")
+        own = getattr(getattr(sys.modules.get(module), class_name, None), "qualified_name", None)
+        if isinstance(own, str) and NAME.fullmatch(own):
+            return own
+        source = self.file.stem if self.file else class_name
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
 
     def create(self) -> MLModel:
@@ -78,34 +111,46 @@ class ModelSpec:
         :raises FlmError: if the class is no model, its settings do not fit, or the file is broken.
         :raises Exception: whatever the author's module raises when it is imported.
         """
-        if self.file is not None:
-            return mlmodel.load(
-                self.file,
+        return self._create_from_class() if self.file is None else self._create_from_file(self.file)
+
+    def _create_from_file(self, file: Path) -> MLModel:
+        if bare.is_bare(file):
+            return bare.load(
+                file,
+                trust=self.trust,
                 sha256=self.sha256,
                 input_schema=self.input_schema,
                 qualified_name=self.name,
             )
-        return self._create_from_class()
+        return mlmodel.load(
+            file,
+            sha256=self.sha256,
+            input_schema=self.input_schema,
+            qualified_name=self.name,
+            version_mismatch=self.version_mismatch,
+        )
 
     def _create_from_class(self) -> MLModel:
-        module_name, _, class_name = str(self.class_path).rpartition(".")
-        found = getattr(importlib.import_module(module_name), class_name, None)
-        if found is None:
-            raise InvalidModel(f"module {module_name!r} has no {class_name!r}")
-        if not (inspect.isclass(found) and issubclass(found, MLModel)):
-            raise InvalidModel(f"{class_name!r} must be a class derived from mlmodel.MLModel")
-        if inspect.isabstract(found):
-            missing = ", ".join(sorted(found.__abstractmethods__))
-            raise InvalidModel(f"{class_name!r} must define {missing}")
-        return _made(found, self.settings)
+        model_class = _imported(str(self.class_path))
+        name = str(self.class_path).rpartition(".")[2]
+        if not compat.fits(model_class):
+            raise InvalidModel(
+                f"{name!r} must be a class derived from mlmodel.MLModel, or one like those of "
+                "ml_base and ml_model_abc"
+            )
+        if inspect.isabstract(model_class):
+            missing = ", ".join(sorted(model_class.__abstractmethods__))
+            raise InvalidModel(f"{name!r} must define {missing}")
+        decorators = [(_imported(each.class_path), each.settings) for each in self.decorators]
+        return compat.adapted(compat.made(model_class, self.settings), decorators)
 
 
-def _made(model_class: type[MLModel], settings: Mapping[str, Any]) -> MLModel:
-    try:
-        inspect.signature(model_class).bind(**settings)
-    except TypeError as error:
-        raise InvalidModel(f"settings do not fit {model_class.__name__!r}: {error}") from error
-    return model_class(**settings)
+def _imported(class_path: str) -> Any:
+    module_name, _, class_name = class_path.rpartition(".")
+    found = getattr(importlib.import_module(module_name), class_name, None)
+    if found is None:
+        raise InvalidModel(f"module {module_name!r} has no {class_name!r}")
+    return found
 
 
 def read(path: Path, environ: Mapping[str, str]) -> list[ModelSpec]:
@@ -114,7 +159,7 @@ def read(path: Path, environ: Mapping[str, str]) -> list[ModelSpec]:
     :param environ: what ``${NAME}`` in a value stands for.
     :raises InvalidCatalog: with every mistake that was found.
     """
-    document = _Document(path, environ)
+    document = Document(path, environ)
     mistakes = document.mistakes or list(_mistakes(document))
     if mistakes:
         raise InvalidCatalog(path, mistakes)
@@ -124,94 +169,17 @@ def read(path: Path, environ: Mapping[str, str]) -> list[ModelSpec]:
     ]
 
 
-class _Document:
-    """A YAML file as plain JSON values, with the line of each."""
-
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self.mistakes: list[Mistake] = []
-        self._environ = environ
-        self._lines: dict[str, int] = {}
-        # Pure Python, because only that tells duplicate keys and lines; and YAML 1.2, in which
-        # "no" is a word and 1e3 a number.
-        self._yaml = YAML(typ="safe", pure=True)
-        self.value = self._read(path)
-
-    def line(self, pointer: str) -> int:
-        """Return the line of what a pointer means, or of the nearest thing that holds it."""
-        while pointer not in self._lines and pointer:
-            pointer = pointer.rpartition("/")[0]
-        return self._lines.get(pointer, 1)
-
-    def _read(self, path: Path) -> Any:
-        try:
-            root = self._yaml.compose(path.read_text(encoding="utf-8"))
-            return self._value(root, "") if root is not None else None
-        except FileNotFoundError:
-            return self._refuse(1, "does not exist")
-        except (OSError, UnicodeDecodeError):
-            return self._refuse(1, "is not a readable UTF-8 file")
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            return self._refuse(mark.line + 1 if mark else 1, f"is not YAML: {error.problem}")
-        except YAMLError as error:
-            return self._refuse(1, f"is not YAML: {error}")
-        except RecursionError:
-            return self._refuse(1, "has an alias inside of what it stands for")
-
-    def _refuse(self, line: int, detail: str) -> None:
-        self.mistakes.append(Mistake(line, "the file", detail))
-
-    def _value(self, node: Node, pointer: str) -> Any:
-        self._lines.setdefault(pointer, node.start_mark.line + 1)
-        if isinstance(node, MappingNode):
-            return dict(self._members(node, pointer))
-        if isinstance(node, SequenceNode):
-            return [
-                self._value(item, f"{pointer}/{index}") for index, item in enumerate(node.value)
-            ]
-        return self._scalar(node, pointer)
-
-    def _members(self, node: MappingNode, pointer: str) -> Iterator[tuple[str, Any]]:
-        seen: set[str] = set()
-        for key, value in node.value:
-            place = f"{pointer}/{key.value}"
-            self._lines[place] = key.start_mark.line + 1
-            if key.value in seen:
-                self.mistakes.append(Mistake(self.line(place), _key(place), "is there twice"))
-            seen.add(key.value)
-            yield str(key.value), self._value(value, place)
-
-    def _scalar(self, node: Any, pointer: str) -> Any:
-        text = VARIABLE.sub(lambda match: self._variable(match, pointer), node.value)
-        if text != node.value and node.style is None:
-            # As if the variable's text stood in the file: ${PORT} is a number where 8000 is one.
-            node.tag = self._yaml.resolver.resolve(ScalarNode, text, (True, False))
-        node.value = text
-        if str(node.tag).endswith(":timestamp"):
-            return text  # JSON has no dates
-        return self._yaml.constructor.construct_object(node, deep=True)
-
-    def _variable(self, match: re.Match[str], pointer: str) -> str:
-        escaped, name = match.groups()
-        if escaped:
-            return f"${{{name}}}"
-        if name not in self._environ:
-            detail = f"needs the environment variable {name}, which is not set"
-            self.mistakes.append(Mistake(self.line(pointer), _key(pointer), detail))
-        return self._environ.get(name, "")
-
-
-def _mistakes(document: _Document) -> Iterator[Mistake]:
+def _mistakes(document: Document) -> Iterator[Mistake]:
     violations = CATALOG.violations(document.value)
     for violation in violations:
-        yield Mistake(document.line(violation.pointer), _key(violation.pointer), violation.detail)
+        yield Mistake(document.line(violation.pointer), key_of(violation.pointer), violation.detail)
     if violations:
         return
     names: dict[str, int] = {}
     for index, entry in enumerate(document.value["models"]):
         place = f"/models/{index}"
         yield from (
-            Mistake(document.line(place + at), _key(place + at), detail)
+            Mistake(document.line(place + at), key_of(place + at), detail)
             for at, detail in _mistakes_of_entry(entry, names)
         )
         if "name" in entry:
@@ -227,6 +195,8 @@ def _mistakes_of_entry(
     for key, other in ONLY_WITH.items():
         if key in entry and other not in entry:
             yield f"/{key}", f"goes only with {other}"
+    if "file" in entry:
+        yield from _mistakes_of_file(entry, Path(entry["file"]).suffix.lower())
     if entry.get("name") in names:
         yield "/name", f"{entry['name']!r} is the name in line {names[entry['name']]} already"
     try:
@@ -235,8 +205,16 @@ def _mistakes_of_entry(
         yield "/input_schema", f"is {error}"
 
 
-def _key(pointer: str) -> str:
-    return pointer.removeprefix("/") or "the file"
+def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[str, str]]:
+    if ending not in ENDINGS:
+        yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
+        return
+    trust = entry.get("trust", [])
+    if isinstance(trust, str) and trust != "all":
+        yield "/trust", f'must be "all" or a list of names, got {trust!r}'
+    if "trust" in entry and ending not in bare.TRUSTED_ENDINGS:
+        endings = ", ".join(bare.TRUSTED_ENDINGS)
+        yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 
 def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
@@ -246,8 +224,17 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         file=folder / entry["file"] if "file" in entry else None,
         name=entry.get("name"),
         settings=entry.get("settings", {}),
+        decorators=tuple(map(_decorator, entry.get("decorators", ()))),
         sha256=entry.get("sha256", "").lower() or None,
+        trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
+        version_mismatch=entry.get("version_mismatch", "warn"),
         lazy=entry.get("load") == "lazy",
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),
     )
+
+
+def _decorator(entry: str | Mapping[str, Any]) -> DecoratorSpec:
+    if isinstance(entry, str):
+        return DecoratorSpec(entry, {})
+    return DecoratorSpec(entry["class"], entry.get("settings", {}))

@@ -1,0 +1,237 @@
+"""Classes written for ``ml_base`` and ``ml_model_abc``, hosted unchanged.
+
+They are known by their shape: ``predict`` and some of the names and schemas below. Neither package
+is imported here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from mlmodel.declarations import Declaration, declaration_of
+from mlmodel.errors import InvalidInput, InvalidModel, Violation
+from mlmodel.model import MLModel
+from mlmodel.wording import pointer_to
+
+#: What such a class has beside ``predict``: any one of them.
+SHAPE = ("qualified_name", "display_name", "input_schema", "output_schema")
+
+#: The error by which both packages say that the input is wrong.
+REFUSAL = "MLModelSchemaValidationException"
+
+#: Annotations of a ``predict`` that takes the row itself.
+MAPPING = re.compile(r"([\w.]+\.)?(dict|Dict|Mapping|MutableMapping)\b")
+#: How the package ``schema`` names the place of an error.
+PLACE = re.compile(r"Key (.+) error:$")
+#: What pydantic 2 puts before the words of an author's own validator.
+PREFIX = re.compile(r"^(Value error|Assertion failed), ")
+
+Made = TypeVar("Made")
+
+
+def made(model_class: type[Made], settings: Mapping[str, Any]) -> Made:
+    """Return an object of a class, made with settings.
+
+    :raises InvalidModel: if the class takes no such settings.
+    """
+    try:
+        inspect.signature(model_class).bind(**settings)
+    except TypeError as error:
+        raise InvalidModel(f"settings do not fit {model_class.__name__!r}: {error}") from error
+    return model_class(**settings)
+
+
+def decorated(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> Any:
+    """Return a model within a decorator: an object of a class derived from ``MLModelDecorator``.
+
+    :raises InvalidModel: if the class is none, its settings do not fit, or it takes no such model.
+    """
+    name = getattr(decorator_class, "__name__", repr(decorator_class))
+    if not (inspect.isclass(decorator_class) and hasattr(decorator_class, "set_model")):
+        raise InvalidModel(f"{name!r} must be a class derived from ml_base's MLModelDecorator")
+    parameter = inspect.signature(decorator_class).parameters.get("model")
+    wants_model = parameter is not None and parameter.default is inspect.Parameter.empty
+    decorator = made(decorator_class, {"model": model, **settings} if wants_model else settings)
+    try:
+        decorator.set_model(model)
+    except ValueError as error:
+        raise InvalidModel(f"{name!r} cannot decorate {type(model).__name__!r}: {error}") from error
+    return decorator
+
+
+def fits(found: Any) -> bool:
+    """Tell whether it is a class whose objects can be models, ours or another's."""
+    return inspect.isclass(found) and callable(getattr(found, "predict", None))
+
+
+def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
+    """Return a foreign model as an :class:`~mlmodel.model.MLModel`; one of ours as it is.
+
+    :param decorators: classes and their settings, the innermost first.
+    :raises InvalidModel: if it has not the shape of such a model, or cannot be decorated.
+    """
+    whole = model
+    for decorator_class, settings in decorators:
+        whole = decorated(whole, decorator_class, settings)
+    if isinstance(whole, MLModel):
+        return whole
+    if not any(hasattr(whole, name) for name in SHAPE):
+        names = ", ".join(SHAPE)
+        raise InvalidModel(f"{type(model).__name__!r} must have one of {names}")
+    return ForeignModel(whole, model)
+
+
+class ForeignModel(MLModel):
+    """A model of another package, asked and described as ours are.
+
+    :param model: what is asked: the model itself, or its outermost decorator.
+    :param innermost: the model itself.
+    """
+
+    def __init__(self, model: Any, innermost: Any) -> None:
+        self._model = model
+        self._innermost = innermost
+        self._input = declaration_of(getattr(model, "input_schema", None))
+        output = declaration_of(getattr(model, "output_schema", None))
+        self._read = _reader(innermost, self._input)
+        self.qualified_name = _text(model, "qualified_name") or type(innermost).__name__
+        self.display_name = _text(model, "display_name")
+        self.description = _text(model, "description")
+        self.version = _version(model)
+        self.input_schema = self._input.of_rows()
+        self.output_schema = output.of_answers()
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The foreign class by name."""
+        return {"class": type(self._innermost).__qualname__}
+
+    def predict(self, row: Any) -> Any:
+        """Answer one row as the foreign model does.
+
+        :raises InvalidInput: if it refuses the row by an error of its packages.
+        :raises Exception: whatever else it raises.
+        """
+        try:
+            return self._model.predict(self._read(row))
+        except Exception as error:
+            refusal = self._refusal(error, row)
+            if refusal is None:
+                raise
+            raise refusal from error
+
+    def _refusal(self, error: Exception, row: Any) -> InvalidInput | None:
+        if _is(error, REFUSAL):
+            # It is raised while the package's own error is handled, which knows the places.
+            violations = _violations(error.__cause__ or error.__context__, row)
+            return InvalidInput(str(error) or "the model refused it", violations=violations)
+        if self._is_about_row(error):
+            return _refusal_of(error, row)
+        try:
+            self._input.judge(row)
+        except Exception as judgement:  # an author's own validators may raise anything
+            is_known = _is_of_pydantic(judgement) or _is_of_schema(judgement)
+            return _refusal_of(judgement, row) if is_known else None
+        return None
+
+    def _is_about_row(self, error: Any) -> bool:
+        """Tell whether a package's own error cannot be about the answer."""
+        if not _is_of_pydantic(error):
+            return _is_of_schema(error) and self._input.declared is None
+        title = getattr(error, "title", None) or error.model.__name__
+        return title not in _titles(self.output_schema) - _titles(self.input_schema)
+
+
+def _reader(model: Any, declaration: Declaration) -> Any:
+    """Return the function from a row to what a model's ``predict`` takes.
+
+    Classes of the older ml_base read a row by a pydantic class of their own, from a dict.
+    """
+    parameters = list(inspect.signature(model.predict).parameters.values())
+    annotation = parameters[0].annotation if parameters else inspect.Parameter.empty
+    if annotation is inspect.Parameter.empty:
+        return declaration.with_members().read
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _itself if MAPPING.match(text) else declaration.read
+
+
+def _itself(row: Any) -> Any:
+    return row
+
+
+def _text(model: Any, name: str) -> str:
+    value = getattr(model, name, None)
+    return "" if value is None else str(value)
+
+
+def _version(model: Any) -> str:
+    parts = [_text(model, "major_version"), _text(model, "minor_version")]
+    return _text(model, "version") or ".".join(filter(None, parts))
+
+
+def _is(error: BaseException | None, name: str) -> bool:
+    return name in [each.__name__ for each in type(error).__mro__]
+
+
+def _is_of_pydantic(error: BaseException | None) -> bool:
+    # Other packages have errors of that name, but none with that method.
+    return _is(error, "ValidationError") and hasattr(error, "errors")
+
+
+def _is_of_schema(error: BaseException | None) -> bool:
+    return _is(error, "SchemaError") and hasattr(error, "autos")
+
+
+def _titles(document: Mapping[str, Any] | None) -> set[str]:
+    """Return the names of the pydantic classes of which a JSON Schema was made."""
+    root = document or {}
+    definitions = {**root.get("$defs", {}), **root.get("definitions", {})}
+    return {str(part.get("title")) for part in [root, *definitions.values()]}
+
+
+def _refusal_of(error: Exception, row: Any) -> InvalidInput:
+    violations = _violations(error, row)
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return InvalidInput(f"{first.pointer or 'the whole'}: {first.detail}{more}", "", violations)
+
+
+def _violations(error: BaseException | None, row: Any) -> list[Violation]:
+    """Return what an error of pydantic or of the package ``schema`` says, place by place."""
+    if _is_of_pydantic(error):
+        return [
+            Violation(pointer_to(_path(each, row)), PREFIX.sub("", each["msg"]))
+            for each in cast(Any, error).errors()
+        ]
+    return [_violation(error)] if _is_of_schema(error) else []
+
+
+def _violation(error: Any) -> Violation:
+    *places, detail = [words for words in error.autos if words] or [str(error)]
+    found = [PLACE.search(place) for place in places]
+    # An alternative, or an item of a list, leaves no step of the path.
+    if not all(found):
+        return Violation("", error.code)
+    own_words = [words for words in error.errors if words]
+    path = [ast.literal_eval(place[1]) for place in found if place]
+    return Violation(pointer_to(path), own_words[-1] if own_words else detail)
+
+
+def _path(error: Mapping[str, Any], row: Any) -> Iterator[str | int]:
+    """Yield the steps of a location of pydantic's that lead somewhere in the row.
+
+    Others name an alternative of a union, or a validator of the whole.
+    """
+    is_missing = error["type"].endswith("missing")
+    for step in error["loc"]:
+        is_name = is_missing and step == error["loc"][-1]
+        if isinstance(row, Mapping) and (step in row or is_name):
+            yield step
+            row = row.get(step)
+        elif isinstance(row, list) and isinstance(step, int) and step < len(row):
+            yield step
+            row = row[step]

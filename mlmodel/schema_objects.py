@@ -1,0 +1,89 @@
+"""The JSON Schema of an object of the package ``schema``, no stricter than the object.
+
+The one that the package writes is too strict here and there: it calls every type that it does not
+know a string, and passes over what it cannot say even where that is an alternative.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any
+
+#: The types that the package knows.
+JSON_TYPES = (str, int, float, bool, list, dict)
+
+#: Keywords that restrict nothing.
+WORDS = frozenset({"title", "description", "default", "example", "examples"})
+#: Keywords of a document. They are dropped: what the package writes means the same in 2020-12.
+OF_THE_WHOLE = frozenset({"$id", "$schema", "id"})
+
+
+def document_of(declared: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a ``schema.Schema``."""
+    document = declared.json_schema("model")
+    _correct(document, declared, declared)
+    document = {key: value for key, value in document.items() if key not in OF_THE_WHOLE}
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    return plain
+
+
+def _correct(document: dict[str, Any], declared: Any, whole: Any) -> None:
+    """Loosen a part of a JSON Schema in place.
+
+    :param declared: what the part was made from.
+    :param whole: the ``schema.Schema`` that holds it.
+    """
+    plain = _unwrapped(declared)
+    if isinstance(plain, type) and plain not in JSON_TYPES:
+        document.pop("type", None)
+    if isinstance(plain, list | tuple) and len(plain) == 1:
+        _correct(document["items"], plain[0], whole)
+    if isinstance(plain, dict):
+        _correct_members(document, plain, whole)
+    if _is(plain, "And") or (_is(plain, "Or") and "enum" not in document):
+        _replace(document, _combined(plain, whole))
+
+
+def _correct_members(document: dict[str, Any], members: Mapping[Any, Any], whole: Any) -> None:
+    for key, value in members.items():
+        name = _unwrapped(key)
+        if name is str and not whole.ignore_extra_keys:
+            document["additionalProperties"] = _document_within(value, whole)
+            if key is str:  # it wants at least one
+                document["minProperties"] = len(document["required"]) + 1
+        elif isinstance(name, str):
+            _correct(document["properties"][name], value, whole)
+
+
+def _combined(combination: Any, whole: Any) -> dict[str, Any]:
+    """Return the JSON Schema of an ``Or`` or ``And``."""
+    if _is(combination, "Or"):
+        parts = [_document_within(each, whole) for each in combination.args]
+        return {} if {} in parts else {"anyOf": parts}
+    # What comes after Use judges what Use has made, not the row.
+    of_row = takewhile(lambda each: not _is(each, "Use"), combination.args)
+    parts = [part for part in (_document_within(each, whole) for each in of_row) if part]
+    return {"allOf": parts} if len(parts) > 1 else parts[0] if parts else {}
+
+
+def _document_within(declared: Any, whole: Any) -> dict[str, Any]:
+    return document_of(type(whole)(_unwrapped(declared)))
+
+
+def _replace(document: dict[str, Any], other: dict[str, Any]) -> None:
+    words = {key: value for key, value in document.items() if key in WORDS}
+    document.clear()
+    document.update(other | words)
+
+
+def _unwrapped(declared: Any) -> Any:
+    """Return what a ``Schema``, ``Optional`` or ``Literal`` was made from."""
+    while hasattr(declared, "schema"):
+        declared = declared.schema
+    return declared
+
+
+def _is(value: Any, name: str) -> bool:
+    return type(value).__name__ == name
