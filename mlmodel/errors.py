@@ -17,6 +17,7 @@
     │   └── WrongHash             its bytes are not those that were asked for
     ├── UnsupportedFramework      no adapter writes or builds this kind of model
     ├── MissingFramework          the model's framework is not installed
+    ├── Untrusted                 building it could run code that nobody has vouched for
     ├── VersionMismatch           it was packaged with other versions than run now
     └── BrokenModel               the framework could not build the model from the file
 
@@ -155,6 +156,17 @@ class VersionMismatch(FlmError):
 
     def __init__(self, drifted: str) -> None:
         super().__init__(f"it was packaged with other versions: {drifted}")
+
+
+class Untrusted(FlmError):
+    """Building the model could run code, and nobody has said that it may.
+
+    ``types`` are the names of the classes and functions that were not expected, if it was they.
+    """
+
+    def __init__(self, detail: str, types: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        self.types = tuple(types)
 
 
 class BrokenModel(FlmError):

@@ -40,9 +40,11 @@ def test_imports_go_only_inward(path, folder):
     assert [name for name in names if within(name, FORBIDDEN[folder])] == []
 
 
-@pytest.mark.parametrize("package", ["mlmodel", "mlmodel.packaged", "mlmodel.frameworks"])
+@pytest.mark.parametrize(
+    "package", ["mlmodel", "mlmodel.bare", "mlmodel.packaged", "mlmodel.frameworks"]
+)
 def test_a_framework_is_imported_when_it_is_first_used(package):
-    frameworks = "{'flask', 'numpy', 'pandas', 'sklearn'}"
+    frameworks = "{'flask', 'joblib', 'keras', 'numpy', 'onnxruntime', 'pandas', 'skops', 'sklearn', 'torch'}"
     program = f"import sys, {package}; print({frameworks} & set(sys.modules))"
 
     ran = subprocess.run(

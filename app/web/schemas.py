@@ -77,6 +77,8 @@ class _Packaged(ModelSummary):
     framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
     id = _text("The file's id.")
     timestamp = _text("When the file was packaged (ISO 8601).")
+    sha256 = _text("The file's SHA-256, of a file without a package.")
+    size_bytes = fields.Integer(metadata={"description": "Its size."})
     versions = fields.List(fields.Nested(Version))
     params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
     metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})

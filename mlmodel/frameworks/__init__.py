@@ -1,18 +1,35 @@
 """The frameworks whose models can be written, built and asked.
 
-An :class:`Adapter` is a module of functions, named in :data:`ADAPTERS`. It imports its framework,
+An :class:`Adapter` is a module of functions, named in :data:`FRAMEWORKS`. It imports its framework,
 and is itself imported when a model of that framework is first met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mlmodel.errors import MissingFramework, UnsupportedFramework
 from mlmodel.model import Row
+
+#: Answers rows that fit the input schema.
+Predict = Callable[[Sequence[Row]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """What a model takes and answers: JSON Schemas of one row and of one answer.
+
+    ``None`` where the model does not know. ``examples`` are rows that it takes. ``notes`` are
+    sentences for the author on what is doubtful.
+    """
+
+    input: dict[str, Any] | None = None
+    output: dict[str, Any] | None = None
+    examples: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Adapter(Protocol):
@@ -21,9 +38,10 @@ class Adapter(Protocol):
     def version(self) -> str:
         """Return the version of the framework that is installed."""
 
-    def dumps(self, model: Any) -> bytes:
+    def dumps(self, model: Any, sample: Any = None) -> bytes:
         """Return the bytes that a file's model section holds.
 
+        :param sample: as for :meth:`schemas`, for a framework that must try a model to write it.
         :raises InvalidModel: if the framework cannot write it.
         """
 
@@ -36,16 +54,26 @@ class Adapter(Protocol):
     def describe(self, model: Any) -> Any:
         """Return what the framework tells of the model, as JSON, for ``model.info``."""
 
-    def input_schema(self, model: Any) -> dict[str, Any] | None:
-        """Return the JSON Schema of a row, or ``None`` if the model does not know."""
+    def schemas(self, model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
+        """Return what the model takes and answers, as far as it can be known.
 
-    def output_schema(self, model: Any) -> dict[str, Any] | None:
-        """Return the JSON Schema of an answer, or ``None`` if the model does not know."""
+        :param sample: rows such as it was fitted on, in any shape that the framework's users
+            have them in. May be ignored.
+        :param outputs: names of the outputs, where there are several.
+        :raises InvalidModel: if the sample is not of rows that the model takes.
+        """
 
-    def predict_rows(self, model: Any, rows: Sequence[Row], columns: Sequence[str]) -> list[Any]:
-        """Answer rows, in order and in plain JSON.
+    def predictor(
+        self, model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
+    ) -> Predict:
+        """Return the function that answers rows, in order and in plain JSON.
 
-        :param columns: the order of a row's members, for a model that knows no names.
+        Whatever does not depend on the rows is done here, once. Several threads may call what
+        is returned.
+
+        :param columns: the members of a row and their schemas, in the order for a model that
+            knows no names. Empty if nobody knows.
+        :param outputs: names of the outputs, where there are several.
         """
 
 
@@ -60,17 +88,39 @@ class Framework:
     module: str = ""
     #: The command that installs it.
     install: str = ""
+    #: The distributions whose versions may change what a model answers.
+    distributions: tuple[str, ...] = ()
 
 
 FRAMEWORKS: Mapping[str, Framework] = {
     "sklearn": Framework(
         "scikit-learn",
-        ("sklearn",),
+        ("sklearn", "catboost"),
         "mlmodel.frameworks.sklearn",
-        "pip install 'modelhost[sklearn]'",
+        "pip install scikit-learn pandas",
+        ("scikit-learn", "numpy"),
     ),
-    "torch": Framework("PyTorch", ("torch",)),
-    "tensorflow": Framework("TensorFlow or Keras", ("tensorflow", "keras")),
+    "torch": Framework(
+        "PyTorch",
+        ("torch",),
+        "mlmodel.frameworks.torch",
+        "pip install torch numpy",
+        ("torch", "numpy"),
+    ),
+    "tensorflow": Framework(
+        "TensorFlow or Keras",
+        ("tensorflow", "keras"),
+        "mlmodel.frameworks.tensorflow",
+        "pip install tensorflow (or: pip install keras torch)",
+        ("keras", "tensorflow", "numpy"),
+    ),
+    "onnx": Framework(
+        "ONNX Runtime",
+        ("onnx", "onnxruntime"),
+        "mlmodel.frameworks.onnx",
+        "pip install onnxruntime",
+        ("onnxruntime", "numpy"),
+    ),
     "transformers": Framework("Transformers", ("transformers",)),
 }
 
@@ -78,7 +128,8 @@ FRAMEWORKS: Mapping[str, Framework] = {
 def detect(model: object) -> str:
     """Return the name of a model's framework: that of the nearest ancestor of its class.
 
-    So a model that derives from scikit-learn's classes, as XGBoost's do, counts as one of its own.
+    So a model that derives from scikit-learn's classes, as XGBoost's do, counts as one of its own;
+    and so does one that derives from none, but has the methods of an estimator.
 
     :raises UnsupportedFramework: if it is of none that the format knows.
     """
@@ -87,6 +138,8 @@ def detect(model: object) -> str:
         package = ancestor.__module__.partition(".")[0]
         if package in libs:
             return libs[package]
+    if hasattr(model, "fit") and (hasattr(model, "predict") or hasattr(model, "transform")):
+        return "sklearn"
     raise UnsupportedFramework(
         f"a model must be of {_titles()}, got an object of type {type(model).__name__}"
     )
@@ -105,6 +158,19 @@ def adapter(lib: str) -> Adapter:
         return cast(Adapter, import_module(framework.module))
     except ModuleNotFoundError as error:
         raise MissingFramework(framework.title, framework.install) from error
+
+
+def distributions(lib: str, model: object) -> list[str]:
+    """Return the distributions that a model depends on: its framework's, and its class's own."""
+    packages = {type(step).__module__.partition(".")[0] for step in _steps(model)}
+    own = packages - set(FRAMEWORKS[lib].packages) - {"builtins", "__main__"}
+    return [*FRAMEWORKS[lib].distributions, *sorted(own)]
+
+
+def _steps(model: Any) -> list[Any]:
+    """Return a model, and the steps that a pipeline is made of."""
+    steps = getattr(model, "steps", None)
+    return [model, *(step for _, step in steps)] if isinstance(steps, list) else [model]
 
 
 def title(lib: str) -> str:

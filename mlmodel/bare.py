@@ -1,0 +1,142 @@
+"""Models in the files of their own frameworks, without a package around them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlmodel import frameworks, trust
+from mlmodel.errors import InvalidModel
+from mlmodel.metadata import Described, Framework, Meta
+from mlmodel.packaged import PackagedModel
+from mlmodel.trust import Trust
+
+#: The framework of a file, by its ending.
+LIBS: Mapping[str, str] = {
+    ".joblib": "sklearn",
+    ".keras": "tensorflow",
+    ".onnx": "onnx",
+    ".pkl": "sklearn",
+    ".skops": "sklearn",
+}
+#: Files whose building can run code that they bring.
+TRUSTED_ENDINGS = (".joblib", ".pkl", ".skops")
+
+
+def is_bare(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is one of those that :func:`load` reads, by its ending."""
+    return _ending(path) in LIBS
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    trust: Trust = (),
+    sha256: str | None = None,
+    input_schema: Mapping[str, Any] | None = None,
+    qualified_name: str | None = None,
+) -> BareModel:
+    """Read a file of a framework, and build nothing yet.
+
+    :param trust: what the file may contain beside what is known to do no harm: names of types in
+        a ``.skops`` file, or ``"all"``. A pickle needs that, or ``sha256``.
+    :param sha256: what the file must have, in hexadecimal digits.
+    :param input_schema: instead of what the model tells.
+    :param qualified_name: instead of the file's name.
+    :raises InvalidModel: if the ending is of no such file, or there is no valid name to be had.
+    :raises Untrusted: if building the model could run code that is not trusted.
+    :raises WrongHash: if the file is not the one asked for.
+    :raises MissingFramework: if the framework is not installed.
+    """
+    if not is_bare(path):
+        raise InvalidModel(f"a bare model's file must end in {', '.join(LIBS)}, got {path!r}")
+    return BareModel(
+        path,
+        trust=trust,
+        sha256=sha256,
+        input_schema=input_schema,
+        qualified_name=qualified_name,
+    )
+
+
+class BareModel(PackagedModel):
+    """A model in a file that says nothing of it. :func:`load` makes it."""
+
+    def __init__(self, path: str | os.PathLike[str], *, trust: Trust, **asked: Any) -> None:
+        self._trust = trust
+        super().__init__(path, limit_bytes=None, **asked)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The framework, as it is installed, and which file this is."""
+        framework = self.meta.framework
+        return {
+            "framework": f"{frameworks.title(framework.lib)} {framework.version}",
+            "sha256": self._found_sha256,
+            "size_bytes": self._size_bytes,
+        }
+
+    def _open(self) -> None:
+        """Read the file, and refuse it if it may do what nobody allowed."""
+        content = self._read()
+        self._types = self._trusted_types(content)
+        lib = LIBS[_ending(self._path)]
+        version = frameworks.adapter(lib).version()
+        self.meta = Meta("", "", Framework("ml", lib, version), Described(""), capabilities=None)
+        self._describe({})
+        self._content, self._size_bytes = content, len(content)
+        self._found_sha256 = hashlib.sha256(content).hexdigest()
+        self.artifacts = {}
+        self._remove_artifacts = lambda: None
+
+    def _trusted_types(self, content: bytes) -> tuple[str, ...]:
+        match _ending(self._path):
+            case ".joblib" | ".pkl":
+                trust.check_pickle(self._path.name, self._trust, pinned=self._sha256 is not None)
+            case ".skops":
+                return trust.check_skops(self._path.name, content, self._trust)
+        return ()
+
+    def _build(self, content: bytes) -> Any:
+        model = self._read_model(content)
+        lib = frameworks.detect(model)
+        if lib == self.meta.framework.lib:
+            return model
+        title = frameworks.title(lib)
+        raise InvalidModel(f"{self._path.name} has a model of {title}; package it with `dump`")
+
+    def _read_model(self, content: bytes) -> Any:
+        match _ending(self._path):
+            case ".joblib" | ".pkl":
+                return _unpickled(content)
+            case ".skops":
+                return _built_by_skops(content, self._types)
+        return self._adapter.loads(content)
+
+
+# scikit-learn is imported here as late as its adapter would be.
+
+
+def _unpickled(content: bytes) -> Any:
+    import joblib  # noqa: PLC0415
+
+    from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
+
+    # It reads plain pickles, too; and what joblib wrote may be named .pkl.
+    return built(lambda: joblib.load(io.BytesIO(content)))
+
+
+def _built_by_skops(content: bytes, types: tuple[str, ...]) -> Any:
+    from skops import io as skops  # noqa: PLC0415
+
+    from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
+
+    return built(lambda: skops.loads(content, trusted=list(types)))
+
+
+def _ending(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix.lower()

@@ -1,0 +1,182 @@
+"""ONNX: graphs of any origin, computed by ONNX Runtime.
+
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is a session; it is written from the
+``onnx`` package's ``ModelProto``. Building one runs no code but the graph's own operators.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.frameworks import Predict, Schemas, tensors
+from mlmodel.frameworks.tensors import Fields, Tensor
+
+#: The key of a graph's own metadata under which a JSON list of its columns' names is looked for.
+NAMES_KEY = "feature_names"
+
+#: ONNX's name of a type: numpy's, where it is another.
+_DTYPES = {"float": "float32", "double": "float64", "string": "object"}
+
+
+def version() -> str:
+    """Return the version of ONNX Runtime."""
+    return str(onnxruntime.__version__)
+
+
+def dumps(model: Any, sample: Any = None) -> bytes:
+    """Return the bytes of a ``ModelProto``."""
+    if not hasattr(model, "SerializeToString"):
+        raise InvalidModel(
+            f"an ONNX model is written from a ModelProto, got {type(model).__name__}"
+        )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def loads(content: bytes) -> Any:
+    """Build a session on the CPU. It uses one thread: predictions run side by side as it is."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        summary = f"ONNX Runtime {version()} cannot build the model ({type(error).__name__})"
+        raise BrokenModel(summary, str(error)) from error
+
+
+def describe(model: Any) -> Any:
+    """Return what a ``ModelProto`` says of its origin."""
+    return {
+        "producer": f"{model.producer_name} {model.producer_version}".strip(),
+        "graph": model.graph.name,
+        "opsets": {each.domain or "ai.onnx": each.version for each in model.opset_import},
+    }
+
+
+def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
+    """Return what the graph declares. Classes are those of the answer to a row of zeros.
+
+    :param sample: an array or frame of rows, for a graph that takes one tensor.
+    """
+    session = _session(model)
+    fields = Fields(_inputs(session), tensors.names_of(sample) or _names(session))
+    shown = sample is not None and len(fields.tensors) == 1
+    return Schemas(
+        fields.schema(),
+        _answer_schema(session, fields, outputs),
+        fields.examples(sample) if shown else (),
+    )
+
+
+def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
+    """Return the function that asks the session once for all rows it can take at once."""
+    fields = Fields(_inputs(model), list(columns) or _names(model))
+
+    def ask(arrays: list[NDArray[Any]]) -> list[Any]:
+        results = _results(model, fields, arrays)
+        if _is_classifier(results):
+            return _classified(*results.values())
+        return tensors.answers_of(tensors.named(results, outputs))
+
+    return fields.predictor(ask)
+
+
+def _session(model: Any) -> Any:
+    return loads(dumps(model)) if hasattr(model, "SerializeToString") else model
+
+
+def _inputs(session: Any) -> list[Tensor]:
+    return [_tensor(each) for each in session.get_inputs()]
+
+
+def _tensor(described: Any) -> Tensor:
+    """Return a tensor as the graph describes it; an axis of any length has no number there."""
+    dtype = described.type.removeprefix("tensor(").removesuffix(")")
+    if "(" in dtype:
+        raise InvalidModel(f"{described.name!r} is a {described.type}, which rows cannot fill")
+    axes = [axis if isinstance(axis, int) else None for axis in described.shape]
+    shape, rows = (tuple(axes[1:]), axes[0]) if axes else (None, None)
+    return Tensor(described.name, _DTYPES.get(dtype, dtype), shape, rows)
+
+
+def _names(session: Any) -> list[str]:
+    """Return the names of the columns, if the graph's own metadata has them."""
+    text = session.get_modelmeta().custom_metadata_map.get(NAMES_KEY, "[]")
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _results(session: Any, fields: Fields, arrays: Sequence[NDArray[Any]]) -> dict[str, list[Any]]:
+    """Return what each output has for each row, by its name."""
+    given = {tensor.name: array for tensor, array in zip(fields.tensors, arrays, strict=True)}
+    names = [output.name for output in session.get_outputs()]
+    results = session.run(names, given)
+    return {
+        name: tensors.values_of(result) if isinstance(result, np.ndarray) else list(result)
+        for name, result in zip(names, results, strict=True)
+    }
+
+
+def _is_classifier(outputs: Mapping[str, Sequence[Any]]) -> bool:
+    """Say whether the outputs are labels and their probabilities, as converters name them."""
+    if len(outputs) != 2:  # noqa: PLR2004
+        return False
+    label, shares = outputs
+    return "label" in label and "prob" in shares
+
+
+def _classified(labels: Sequence[Any], shares: Sequence[Any]) -> list[Any]:
+    """Return answers. The probabilities are a list where the graph does not give their labels."""
+    return [
+        {"prediction": label, "probabilities": _by_label(of)}
+        for label, of in zip(labels, shares, strict=True)
+    ]
+
+
+def _by_label(shares: Any) -> Any:
+    if not isinstance(shares, Mapping):
+        return shares
+    return {str(label): share for label, share in shares.items()}
+
+
+def _answer_schema(session: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:
+    declared = session.get_outputs()
+    if _is_classifier({output.name: () for output in declared}):
+        return _classifier_schema(session, fields)
+    try:
+        found = {tensor.name: tensor for tensor in map(_tensor, declared)}
+    except InvalidModel:
+        return None
+    return tensors.answer_schema(tensors.named(found, outputs))
+
+
+def _classifier_schema(session: Any, fields: Fields) -> dict[str, Any]:
+    label = _tensor(session.get_outputs()[0]).value_schema()
+    shares = _shares_of_zeros(session, fields)
+    if not isinstance(shares, Mapping):
+        of_each = {"type": "array", "items": {"type": "number"}}
+        return tensors.members({"prediction": label, "probabilities": of_each})
+    by_label = tensors.members({str(each): {"type": "number"} for each in shares})
+    return tensors.members({"prediction": {"enum": list(shares)}, "probabilities": by_label})
+
+
+def _shares_of_zeros(session: Any, fields: Fields) -> Any:
+    """Return the probabilities that a graph gives to a row of zeros, or ``None`` if it does not."""
+    examples = tensors.zeros(fields.tensors)
+    if examples is None:
+        return None
+    try:
+        _, shares = _results(session, fields, examples).values()
+    except Exception:  # a graph may refuse zeros, and still answer rows
+        return None
+    return shares[0]

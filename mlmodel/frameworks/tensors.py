@@ -1,0 +1,253 @@
+"""Tensors that a model takes and gives, seen as the rows and answers of people.
+
+What PyTorch, Keras and ONNX have in common. The first axis of a tensor counts rows. A model that
+takes one short vector has a field for each of its numbers, any other a field for each tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlmodel.errors import InvalidInput, InvalidModel
+from mlmodel.frameworks import Predict
+from mlmodel.model import Row
+
+#: The longest vector that has a field for each of its numbers.
+LONGEST_VECTOR = 100
+#: As many rows of a sample become examples, if they have no more values than this.
+EXAMPLES, LARGEST_EXAMPLE = 3, 1000
+
+#: From tensors, in the order of the model's, to an answer for each of their rows.
+Ask = Callable[[list[NDArray[Any]]], list[Any]]
+
+#: By the kind that numpy gives a type; all others are numbers.
+_TYPES = {"b": "boolean", "i": "integer", "u": "integer", "O": "string"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as its model describes it.
+
+    ``dtype`` is numpy's name of its type, ``"object"`` for texts. ``shape`` is that of one row,
+    with ``None`` for an axis of any length; it is ``None`` itself where the model does not know.
+    ``rows`` is how many rows it has, if neither more nor fewer.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None = None
+    rows: int | None = None
+
+    @property
+    def known_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row, if the length of every axis is known."""
+        known = [axis for axis in self.shape or () if axis is not None]
+        return tuple(known) if self.shape is not None and len(known) == len(self.shape) else None
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether a row has one value, which may come as a vector of one."""
+        return self.shape in {(), (1,)}
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what one row has: a value, or arrays of their lengths."""
+        if self.shape is None or self.is_scalar:
+            return {} if self.shape is None else self.value_schema()
+        schema = self.value_schema()
+        for axis in reversed(self.shape):
+            length = {} if axis is None else {"minItems": axis, "maxItems": axis}
+            schema = {"type": "array", "items": schema, **length}
+        return schema
+
+    def value_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of one value. Small integers have the limits of their type."""
+        dtype = np.dtype(self.dtype)
+        schema: dict[str, Any] = {"type": _TYPES.get(dtype.kind, "number")}
+        if dtype.kind not in "iu" or dtype.itemsize == np.dtype("int64").itemsize:
+            return schema
+        limits = np.iinfo(dtype)
+        return {**schema, "minimum": int(limits.min), "maximum": int(limits.max)}
+
+    def array(self, values: list[Any]) -> NDArray[Any]:
+        """Return the tensor that has these values, one for each row.
+
+        :raises InvalidInput: if an integer is too large for the tensor.
+        :raises ValueError: if they are of other shapes, or of several.
+        """
+        try:
+            array = np.array(values, dtype=self.dtype)
+        except OverflowError as error:
+            raise InvalidInput(f"a number is too large for {self.dtype}") from error
+        if self.known_shape is None:
+            return array
+        return array.reshape((len(values), *self.known_shape))
+
+
+class Fields:
+    """The members of a row, and how they fill the tensors that a model takes.
+
+    :param names: of the members, for a model that takes one tensor.
+    :raises InvalidModel: if the model takes nothing, or not as many numbers as there are names.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], names: Sequence[str] = ()) -> None:
+        if not tensors:
+            raise InvalidModel("the model takes no tensors, so it takes no rows")
+        self.tensors = tuple(tensors)
+        self.names = tuple(names) if names and len(tensors) == 1 else self._own_names()
+        width = self._width()
+        if self.spread and width not in {None, len(self.names)}:
+            raise InvalidModel(f"a row has {len(self.names)} fields, the model takes {width}")
+
+    @property
+    def spread(self) -> bool:
+        """Whether each member is one number of a vector."""
+        return len(self.names) > len(self.tensors)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of a row, of which every member is required."""
+        if self.spread:
+            schemas = [self.tensors[0].value_schema() for _ in self.names]
+        else:
+            schemas = [_described(tensor) for tensor in self.tensors]
+        schema = members(dict(zip(self.names, schemas, strict=True)))
+        return {**schema, "additionalProperties": False}
+
+    def arrays(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
+        """Return the tensors that rows fill; raises what :meth:`Tensor.array` does."""
+        if self.spread:
+            return [self.tensors[0].array([[row.get(name) for name in self.names] for row in rows])]
+        return [
+            tensor.array([row.get(name) for row in rows])
+            for name, tensor in zip(self.names, self.tensors, strict=True)
+        ]
+
+    def predictor(self, ask: Ask) -> Predict:
+        """Return the function from rows to answers, which asks as seldom as it can."""
+        size = next((tensor.rows for tensor in self.tensors if tensor.rows), None)
+        if size is not None:
+            return lambda rows: self._ask_in_parts(ask, rows, size)
+        return lambda rows: self._ask_at_once(ask, rows) if rows else []
+
+    def examples(self, sample: Any) -> tuple[Row, ...]:
+        """Return the first rows of a sample, which is what the model's one tensor may hold.
+
+        Large ones, such as photographs, are left out: they would go into the file as text.
+
+        :raises InvalidModel: if it may not.
+        """
+        [tensor] = self.tensors
+        try:
+            rows = tensor.array(np.asarray(sample)[:EXAMPLES].tolist()).tolist()
+        except (TypeError, ValueError) as error:
+            raise InvalidModel(f"the sample's rows are not of the shape {tensor.shape}") from error
+        if np.size(rows[:1]) > LARGEST_EXAMPLE:
+            return ()
+        if self.spread:
+            return tuple(dict(zip(self.names, row, strict=True)) for row in rows)
+        return tuple({self.names[0]: row[0] if tensor.shape == (1,) else row} for row in rows)
+
+    def _own_names(self) -> tuple[str, ...]:
+        width = self._width() or 0
+        is_vector = len(self.tensors[0].shape or ()) == 1
+        if len(self.tensors) == 1 and is_vector and 1 < width <= LONGEST_VECTOR:
+            return tuple(f"x{at}" for at in range(width))
+        return tuple(tensor.name for tensor in self.tensors)
+
+    def _width(self) -> int | None:
+        shape = self.tensors[0].known_shape
+        return None if shape is None else math.prod(shape)
+
+    def _ask_at_once(self, ask: Ask, rows: Sequence[Row]) -> list[Any]:
+        try:
+            arrays = self.arrays(rows)
+        except ValueError:
+            if len(rows) == 1:
+                raise
+            # Rows with an axis of any length make one array only if it is the same in all.
+            return [answer for row in rows for answer in ask(self.arrays([row]))]
+        return ask(arrays)
+
+    def _ask_in_parts(self, ask: Ask, rows: Sequence[Row], size: int) -> list[Any]:
+        answers = []
+        for at in range(0, len(rows), size):
+            part = list(rows[at : at + size])
+            filled = part + part[-1:] * (size - len(part))
+            answers += ask(self.arrays(filled))[: len(part)]
+        return answers
+
+
+def names_of(sample: Any) -> list[str]:
+    """Return the names of a sample's columns, if it has any: those of a frame."""
+    return [str(name) for name in getattr(sample, "columns", ())]
+
+
+def zeros(tensors: Sequence[Tensor], rows: int = 2) -> list[NDArray[Any]] | None:
+    """Return tensors to try a model with, or ``None`` if their shapes are not known."""
+    if any(tensor.known_shape is None for tensor in tensors):
+        return None
+    return [
+        np.full(
+            (tensor.rows or rows, *(tensor.known_shape or ())),
+            "" if tensor.dtype == "object" else 0,
+            dtype=tensor.dtype,
+        )
+        for tensor in tensors
+    ]
+
+
+def named(outputs: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """Return a model's outputs under other names, if there is a name for each."""
+    if len(names) != len(outputs):
+        return outputs
+    return dict(zip(names, outputs.values(), strict=True))
+
+
+def values_of(tensor: Any) -> list[Any]:
+    """Return what a tensor of any framework has for each row, a vector of one as its value."""
+    values = tensor[:, 0] if tuple(tensor.shape[1:]) == (1,) else tensor
+    return list(values.tolist())
+
+
+def answers_of(outputs: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """Return an answer for each row. The prediction of several outputs is an object."""
+    rows = zip(*outputs.values(), strict=True)
+    if len(outputs) == 1:
+        return [{"prediction": value} for (value,) in rows]
+    return [{"prediction": dict(zip(outputs, row, strict=True))} for row in rows]
+
+
+def answer_schema(outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the JSON Schema of such an answer."""
+    schemas = {name: _given(tensor) for name, tensor in outputs.items()}
+    prediction = members(schemas) if len(schemas) > 1 else next(iter(schemas.values()))
+    return members({"prediction": prediction})
+
+
+def members(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of an object that has all of these members."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _given(tensor: Tensor) -> dict[str, Any]:
+    if tensor.shape != (None,):
+        return tensor.schema()
+    # A vector of any length has the length of one in some answers, which is a value.
+    value = tensor.value_schema()
+    return {**value, "type": [value["type"], "array"], "items": value}
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    """Return a field's schema, with the shape in words where it is more than one value."""
+    if tensor.is_scalar:
+        return tensor.schema()
+    if tensor.shape is None:
+        return {"type": "array", "description": f"{tensor.dtype}, of a shape that is not known"}
+    axes = " x ".join("any" if axis is None else str(axis) for axis in tensor.shape)
+    return {**tensor.schema(), "description": f"{tensor.dtype}, {axes}"}

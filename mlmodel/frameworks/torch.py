@@ -1,0 +1,232 @@
+"""PyTorch: modules, ``torch.export`` programs and TorchScript.
+
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A module is written as a program that takes
+any number of rows, as Flama 2 writes it; TorchScript, as Flama 1 wrote it, is read as well.
+Building either can run code that the file brings.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.frameworks import Predict, Schemas, tensors
+from mlmodel.frameworks.tensors import Fields, Tensor
+
+
+def version() -> str:
+    """Return the version of PyTorch."""
+    return str(torch.__version__)
+
+
+def dumps(model: Any, sample: Any = None) -> bytes:
+    """Export a module, or write an exported program or TorchScript as it is.
+
+    :param sample: rows that the module takes; it may be left out if its first layer tells.
+    """
+    content = io.BytesIO()
+    try:
+        if isinstance(model, torch.jit.ScriptModule):
+            torch.jit.save(model, content)
+        else:
+            torch.export.save(_exported(model, sample), content)
+    except InvalidModel:
+        raise
+    except Exception as error:
+        raise InvalidModel(f"{type(model).__name__} cannot be exported: {error}") from error
+    return content.getvalue()
+
+
+def loads(content: bytes) -> Any:
+    """Build the module of a program or of TorchScript, on the CPU and ready to answer."""
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        if any(name.endswith("/constants.pkl") for name in names):
+            return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
+        return _module(torch.export.load(io.BytesIO(content)))
+    except Exception as error:
+        summary = f"PyTorch {version()} cannot build the model ({type(error).__name__})"
+        raise BrokenModel(summary, str(error)) from error
+
+
+def describe(model: Any) -> Any:
+    """Return the names of the modules, and the type and shape of each parameter."""
+    module = _module(model)
+    return {
+        "modules": [name for name, _ in module.named_modules() if name],
+        "parameters": {
+            name: f"{_dtype(parameter)}{list(parameter.shape)}"
+            for name, parameter in module.named_parameters()
+        },
+    }
+
+
+def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
+    """Return what a program declares; of any other module, what its first layer takes.
+
+    The answer is that to a row of zeros.
+
+    :param sample: an array or frame of rows; if the module takes several tensors, one for each
+        of its arguments by name.
+    """
+    module = _module(model)
+    fields = Fields(_tensors(module, sample), tensors.names_of(sample))
+    shown = sample is not None and len(fields.tensors) == 1
+    return Schemas(
+        fields.schema(),
+        _answer_schema(module, fields, outputs),
+        fields.examples(sample) if shown else (),
+    )
+
+
+def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
+    """Return the function that asks the module once for all rows it can take at once."""
+    taken = _tensors(model) if isinstance(model, GraphModule) else _filled(model, columns)
+
+    def ask(arrays: list[NDArray[Any]]) -> list[Any]:
+        results = tensors.named(_results(model, arrays), outputs)
+        return tensors.answers_of(
+            {name: tensors.values_of(result) for name, result in results.items()}
+        )
+
+    return Fields(taken, list(columns)).predictor(ask)
+
+
+def _exported(model: Any, sample: Any) -> ExportedProgram:
+    if isinstance(model, ExportedProgram):
+        return model
+    taken = _tensors(model, sample)
+    examples = tensors.zeros(taken)
+    if examples is None:
+        raise InvalidModel(
+            f"{type(model).__name__} does not tell the shape of what it takes; "
+            "give a sample: dump(..., sample=rows)"
+        )
+    # The copy is that of an answering model on any machine; the author's own is left as it is.
+    module = model if isinstance(model, GraphModule) else copy.deepcopy(model).cpu().eval()
+    rows = torch.export.Dim("rows", min=1)
+    program = torch.export.export(
+        module,
+        tuple(torch.from_numpy(example) for example in examples),
+        dynamic_shapes=tuple({0: rows} for _ in examples),
+    )
+    for node in program.graph.nodes:
+        # It names the author's folders, and would tell them to whoever has the file.
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def _module(model: Any) -> Any:
+    return model.module() if isinstance(model, ExportedProgram) else model
+
+
+def _tensors(model: Any, sample: Any = None) -> list[Tensor]:
+    """Return what a module takes, as far as it, or a sample, tells."""
+    if isinstance(model, GraphModule):
+        return list(_declared(model))
+    names = _arguments(model)
+    if len(names) == 1:
+        dtype, shape = _first_layer(model)
+        return [Tensor(names[0], dtype, shape if sample is None else np.shape(sample)[1:])]
+    given = sample if isinstance(sample, Mapping) else {}
+    return [
+        _shown(name, given[name]) if name in given else Tensor(name, "float32") for name in names
+    ]
+
+
+def _declared(model: GraphModule) -> Iterator[Tensor]:
+    for node in model.graph.find_nodes(op="placeholder"):
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor) or value.ndim == 0:
+            raise InvalidModel(f"the model takes {node.target!r}, which is no tensor of rows")
+        # A length that may be any is no int, but a symbol.
+        first, *axes = (axis if isinstance(axis, int) else None for axis in value.shape)
+        yield Tensor(str(node.target), _dtype(value), tuple(axes), first)
+
+
+def _arguments(model: Any) -> list[str]:
+    """Return the names of what a module's ``forward`` must be given."""
+    if isinstance(model, torch.jit.ScriptModule):
+        _, *arguments = model.forward.schema.arguments
+        return [each.name for each in arguments if not each.has_default_value()]
+    parameters = inspect.signature(model.forward).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty]
+
+
+def _first_layer(model: Any) -> tuple[str, tuple[int | None, ...] | None]:
+    """Return the type and shape of a row that a module takes, by its first layer with weights."""
+    for layer in model.modules():
+        for _, weight in layer.named_parameters(recurse=False):
+            kind = getattr(layer, "original_name", type(layer).__name__)
+            if kind == "Embedding":
+                return "int64", (None,)
+            return _dtype(weight), _taken_by(kind, weight)
+    return "float32", None
+
+
+def _taken_by(kind: str, weight: torch.Tensor) -> tuple[int | None, ...] | None:
+    if kind == "Linear":
+        return (weight.shape[1],)
+    if kind in {"Conv1d", "Conv2d", "Conv3d"}:
+        return (weight.shape[1], *(None for _ in weight.shape[2:]))
+    return None
+
+
+def _shown(name: str, values: Any) -> Tensor:
+    array = np.asarray(values)
+    dtype = "float32" if array.dtype.kind == "f" else array.dtype.name
+    return Tensor(name, dtype, array.shape[1:])
+
+
+def _filled(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
+    """Return what a module takes, in the shape of its rows: its layers only suggest one."""
+    taken = _tensors(model)
+    if len(taken) > 1 or not columns:
+        return taken
+    [schema, *others] = columns.values()
+    if others:
+        return [Tensor(taken[0].name, taken[0].dtype, (len(columns),))]
+    is_array = isinstance(schema, Mapping) and schema.get("type") == "array"
+    return [Tensor(taken[0].name, taken[0].dtype, None if is_array else (1,))]
+
+
+def _results(model: Any, arrays: Sequence[NDArray[Any]]) -> dict[str, torch.Tensor]:
+    """Ask a module, and return its outputs by name, or by place where they have none."""
+    with torch.inference_mode():
+        result = model(*(torch.from_numpy(array) for array in arrays))
+    if isinstance(result, torch.Tensor):
+        return {"y": result}
+    if isinstance(result, Mapping):
+        return {str(name): output for name, output in result.items()}
+    return {f"y{at}": output for at, output in enumerate(result)}
+
+
+def _answer_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:
+    examples = tensors.zeros(fields.tensors)
+    if examples is None:
+        return None
+    try:
+        results = _results(model, examples)
+    except Exception:  # a module may refuse zeros, and still answer rows
+        return None
+    found = {
+        name: Tensor(name, _dtype(result), tuple(result.shape[1:]))
+        for name, result in results.items()
+    }
+    return tensors.answer_schema(tensors.named(found, outputs))
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    """Return numpy's name of a tensor's type. It has none of bfloat16, which becomes a list."""
+    return str(tensor.dtype).removeprefix("torch.").replace("bfloat16", "float32")

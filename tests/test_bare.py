@@ -1,0 +1,237 @@
+import hashlib
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import joblib
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from mlmodel import bare, dump, load
+from mlmodel import format as flm
+from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
+from tests.flm_files import IRIS_ROW, content_of, iris_classifier
+
+GRAPHS = Path(__file__).parent / "data" / "onnx"
+
+
+def halved(x):
+    return x / 2
+
+
+@pytest.fixture
+def pickled(tmp_path):
+    path = tmp_path / "iris.pkl"
+    path.write_bytes(pickle.dumps(iris_classifier()))
+    return path
+
+
+@pytest.fixture
+def iris_answer(tmp_path):
+    """What the same classifier answers out of a package."""
+    dump(iris_classifier(), tmp_path / "packaged.flm")
+    return load(tmp_path / "packaged.flm").predict(IRIS_ROW)
+
+
+@pytest.fixture
+def skops_file(tmp_path):
+    """A function that writes an estimator with skops."""
+    skops = pytest.importorskip("skops.io")
+
+    def write(estimator):
+        skops.dump(estimator, tmp_path / "model.skops")
+        return tmp_path / "model.skops"
+
+    return write
+
+
+def model_in(name):
+    """The framework's bytes of a sample file."""
+    content = content_of(name)
+    budget = flm.budget(len(content), None)
+    return flm.unpack_model(flm.read(content, budget), budget)
+
+
+def of_halves():
+    halves = FunctionTransformer(halved, validate=True)
+    return make_pipeline(halves, LogisticRegression()).fit([[0], [1]], [0, 1])
+
+
+def test_a_trusted_pickle_answers_as_its_package_does(pickled, iris_answer):
+    assert bare.load(pickled, trust="all").predict(IRIS_ROW) == iris_answer
+
+
+@pytest.mark.parametrize("name", ["iris.joblib", "iris.pkl"])
+@pytest.mark.parametrize("compress", [0, 3], ids=["plain", "compressed"])
+def test_what_joblib_wrote_answers_as_its_package_does(tmp_path, iris_answer, name, compress):
+    joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
+
+    assert bare.load(tmp_path / name, trust="all").predict(IRIS_ROW) == iris_answer
+
+
+@pytest.mark.parametrize("name", ["evil.pkl", "evil.joblib", "EVIL.PKL"])
+def test_a_pickle_is_refused_before_it_runs(tmp_path, name):
+    (tmp_path / name).write_bytes(b"cbuiltins\nexit\n(I5\ntR.")
+
+    with pytest.raises(Untrusted) as caught:
+        bare.load(tmp_path / name)
+
+    assert str(caught.value) == (
+        f"{name} is a pickle, and building one can run any code; "
+        "if you trust it, say 'trust: all', or pin it with 'sha256'"
+    )
+
+
+def test_names_do_not_make_a_pickle_trusted(pickled):
+    with pytest.raises(Untrusted, match=r"iris.pkl is a pickle"):
+        bare.load(pickled, trust=("sklearn.linear_model.LogisticRegression",))
+
+
+def test_a_pinned_pickle_is_trusted(pickled, iris_answer):
+    digest = hashlib.sha256(pickled.read_bytes()).hexdigest()
+
+    assert bare.load(pickled, sha256=digest).predict(IRIS_ROW) == iris_answer
+
+
+def test_a_pinned_file_must_be_that_file(pickled):
+    with pytest.raises(WrongHash, match="sha256 must be 0000"):
+        bare.load(pickled, sha256="0" * 64)
+
+
+def test_skops_needs_no_trust_for_what_it_knows(skops_file):
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit([[0], [1]], ["no", "yes"])
+
+    model = bare.load(skops_file(pipeline))
+
+    assert model.predict({"x0": 1})["prediction"] == "yes"
+
+
+def test_skops_is_refused_with_the_types_that_it_does_not_know(skops_file):
+    path = skops_file(of_halves())
+
+    with pytest.raises(Untrusted, match=r"model.skops has types that are not trusted: ") as caught:
+        bare.load(path)
+
+    assert caught.value.types == ("tests.test_bare.halved",)
+    assert "name them in 'trust', or say 'trust: all'" in str(caught.value)
+
+
+@pytest.mark.parametrize("trust", ["all", ("tests.test_bare.halved", "another")])
+def test_skops_builds_the_types_that_are_trusted(skops_file, trust):
+    model = bare.load(skops_file(of_halves()), trust=trust)
+
+    assert model.predict({"x0": 1})["prediction"] == 1
+
+
+def test_what_is_no_skops_file_is_broken(tmp_path):
+    pytest.importorskip("skops")
+    (tmp_path / "m.skops").write_bytes(b"no archive")
+
+    with pytest.raises(BrokenModel, match=r"it is not a skops file \(BadZipFile\)"):
+        bare.load(tmp_path / "m.skops")
+
+
+def test_a_missing_skops_comes_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    (tmp_path / "m.skops").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "skops", None)
+
+    with pytest.raises(MissingFramework, match=r"skops is not installed; .*pip install skops"):
+        bare.load(tmp_path / "m.skops")
+
+
+def test_a_graph_needs_no_trust():
+    pytest.importorskip("onnxruntime")
+    model = bare.load(GRAPHS / "credit.onnx", qualified_name="credit-2")
+
+    assert model.predict({"age": 20, "city": "a"})["prediction"] == "no"
+    assert model.output_schema["properties"]["prediction"] == {"enum": ["no", "yes"]}
+    assert model.qualified_name == "credit-2"
+
+
+def test_a_keras_archive_needs_no_trust(tmp_path):
+    pytest.importorskip("mlmodel.frameworks.tensorflow")
+    (tmp_path / "xor.keras").write_bytes(model_in("2.2.2-kerasxor-zstd-p2.flm"))
+
+    answer = bare.load(tmp_path / "xor.keras").predict({"x0": 0, "x1": 1})
+
+    assert answer == {"prediction": pytest.approx(0.99111, rel=1e-4)}
+
+
+def test_the_file_names_the_model_and_is_described(pickled):
+    model = bare.load(pickled, trust="all")
+
+    assert model.qualified_name == "iris"
+    assert model.metadata["framework"].startswith("scikit-learn 1.")
+    assert model.metadata["size_bytes"] == pickled.stat().st_size
+    assert model.metadata["sha256"] == hashlib.sha256(pickled.read_bytes()).hexdigest()
+
+
+def test_schemas_are_inferred_or_given(pickled):
+    names = dict.fromkeys(["a", "b", "c", "d"])
+    given = {"type": "object", "properties": {name: {"type": "number"} for name in names}}
+
+    assert bare.load(pickled, trust="all").input_schema["required"] == ["x0", "x1", "x2", "x3"]
+    model = bare.load(pickled, trust="all", input_schema=given)
+    assert model.predict({"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2})["prediction"] == "setosa"
+
+
+def test_an_unloaded_model_is_read_again(pickled, iris_answer):
+    model = bare.load(pickled, trust="all")
+    model.load()
+    model.unload()
+
+    assert model.predict(IRIS_ROW) == iris_answer
+
+
+def test_a_pickle_of_another_framework_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(torch.nn.Linear(1, 1)))
+
+    with pytest.raises(
+        InvalidModel, match=r"net.pkl has a model of PyTorch; package it with `dump`"
+    ):
+        bare.load(tmp_path / "net.pkl", trust="all").load()
+
+
+def test_a_pickle_that_needs_a_missing_module_names_it(tmp_path):
+    (tmp_path / "m.joblib").write_bytes(b"cnowhere.at_all\nModel\n.")
+
+    with pytest.raises(BrokenModel, match="the model needs the module 'nowhere', which is not"):
+        bare.load(tmp_path / "m.joblib", trust="all").load()
+
+
+def test_another_ending_is_refused(tmp_path):
+    shutil.copy(GRAPHS / "iris.onnx", tmp_path / "iris.pb")
+
+    with pytest.raises(InvalidModel, match=r"must end in .joblib, .keras, .onnx, .pkl, .skops"):
+        bare.load(tmp_path / "iris.pb")
+
+
+def test_bare_files_are_hosted(make_app, pickled):
+    client = make_app("models: [{file: iris.pkl, trust: all}]").test_client()
+
+    assert client.post("/api/models/iris/predict", json=IRIS_ROW).json["prediction"] == "setosa"
+    assert client.get("/api/models/iris/metadata").json["size_bytes"] == pickled.stat().st_size
+
+
+def test_a_refused_file_is_listed_with_its_reason(make_app, pickled):
+    client = make_app("models: [{file: iris.pkl}]").test_client()
+
+    [model] = client.get("/api/models").json["models"]
+
+    assert model["status"] == "failed"
+    assert model["reason"].startswith("iris.pkl is a pickle, and building one can run any code")
+
+
+@pytest.mark.parametrize("graph", sorted(GRAPHS.glob("*.onnx")), ids=lambda path: path.stem)
+def test_a_graph_has_a_page_and_answers_its_own_example(make_app, graph):
+    pytest.importorskip("onnxruntime")
+    client = make_app(f"models: [{{file: {graph}, name: graph}}]").test_client()
+
+    [example] = client.get("/api/models/graph/metadata").json["examples"]
+
+    assert client.get("/models/graph/predict").status_code == 200
+    assert client.post("/api/models/graph/predict", json=example).status_code == 200

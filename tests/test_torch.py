@@ -1,0 +1,238 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlmodel import dump, load
+from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.schema import Schema
+from tests.flm_files import BY_NAME, FOLDER, rows_of
+
+torch = pytest.importorskip("torch")
+
+adapter = pytest.importorskip("mlmodel.frameworks.torch")
+nn = torch.nn
+
+SAMPLE = BY_NAME["2.2.2-torchxor-zstd-p2.flm"]
+NUMBER = {"type": "number"}
+
+of_scripts = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+class Pair(nn.Module):
+    """Takes two tensors, gives two by name."""
+
+    def forward(self, age, pixels):
+        return {"older": age + 1, "mean": pixels.mean((1, 2))}
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.ReLU(), nn.Linear(4, 2))
+
+
+@pytest.fixture
+def pictures():
+    return np.zeros((5, 1, 2, 2), dtype="float32")
+
+
+def scripted(module):
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), stream)
+    return stream.getvalue()
+
+
+def exported(module, sample=None):
+    return adapter.loads(adapter.dumps(module, sample))
+
+
+def fields(module, sample=None):
+    return adapter.schemas(module, sample).input["properties"]
+
+
+def test_the_sample_gives_its_answers():
+    answers = load(FOLDER / SAMPLE["file"]).predict_rows(rows_of(SAMPLE))
+
+    expected = np.ravel(SAMPLE["expected"]["predict"])
+    assert [answer["prediction"] for answer in answers] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_sample_tells_its_schemas():
+    model = load(FOLDER / SAMPLE["file"])
+
+    assert model.input_schema["properties"] == {"x0": NUMBER, "x1": NUMBER}
+    assert model.output_schema["properties"] == {"prediction": NUMBER}
+
+
+def test_a_module_comes_back_from_its_file(net, tmp_path):
+    dump(net, tmp_path / "net.flm")
+
+    answer = load(tmp_path / "net.flm").predict({"x0": 1.0, "x1": 2.0, "x2": 3.0})
+
+    expected = net.eval()(torch.tensor([[1.0, 2.0, 3.0]]))[0].tolist()
+    assert answer["prediction"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_program_takes_any_number_of_rows(net):
+    rows = [{"x0": 1.0, "x1": at, "x2": 3.0} for at in range(7)]
+    ask = adapter.predictor(exported(net), {})
+
+    assert [len(ask(rows[:count])) for count in (0, 1, 7)] == [0, 1, 7]
+
+
+def test_writing_a_module_leaves_it_in_training(net):
+    adapter.dumps(net)
+
+    assert net.training
+    assert net[1].training
+
+
+def test_equal_modules_write_equal_bytes(net):
+    assert adapter.dumps(net) == adapter.dumps(net)
+
+
+def test_a_file_does_not_tell_where_it_was_written():
+    content = adapter.dumps(
+        Pair(), {"age": [[1.0], [2.0]], "pixels": np.zeros((2, 2, 2), "float32")}
+    )
+
+    assert str(Path(__file__).parent).encode() not in content
+
+
+def test_a_program_is_written_as_it_is(net):
+    program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
+
+    model = adapter.loads(adapter.dumps(program))
+
+    assert adapter.schemas(model).input["required"] == ["x0", "x1", "x2"]
+
+
+def test_a_program_for_one_row_is_asked_for_each(net):
+    program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
+    rows = [{"x0": at, "x1": 0.0, "x2": 0.0} for at in range(3)]
+
+    answers = adapter.predictor(program.module(), {})(rows)
+
+    assert answers == [adapter.predictor(program.module(), {})([row])[0] for row in rows]
+
+
+def test_a_model_that_was_read_can_be_written_again(net):
+    row = {"x0": 1.0, "x1": 2.0, "x2": 3.0}
+    once = exported(net)
+
+    assert adapter.predictor(exported(once), {})([row]) == adapter.predictor(once, {})([row])
+
+
+@of_scripts
+def test_torchscript_is_read_and_ready_to_answer(net):
+    row = {"x0": 1.0, "x1": 2.0, "x2": 3.0}
+    model = adapter.loads(scripted(net))
+
+    assert list(fields(model)) == list(row)
+    [answer] = adapter.predictor(model, fields(model))([row])
+    [expected] = adapter.predictor(exported(net), {})([row])
+    assert answer["prediction"] == pytest.approx(expected["prediction"], rel=1e-5)
+
+
+@of_scripts
+def test_torchscript_is_written_as_it_is(net):
+    model = adapter.loads(adapter.dumps(torch.jit.script(net)))
+
+    assert adapter.describe(model)["parameters"]["0.weight"] == "float32[4, 3]"
+
+
+@of_scripts
+def test_a_given_schema_says_what_torchscript_does_not():
+    model = adapter.loads(scripted(nn.Flatten()))
+
+    assert fields(model) == {
+        "input": {"type": "array", "description": "float32, of a shape that is not known"}
+    }
+    ask = adapter.predictor(model, {"pixels": {"type": "array"}})
+    assert ask([{"pixels": [[1, 2], [3, 4]]}]) == [{"prediction": [1, 2, 3, 4]}]
+
+
+@pytest.mark.parametrize(
+    ("layer", "schema"),
+    [
+        (nn.Linear(1, 2), NUMBER),
+        (nn.Linear(200, 2), {"type": "array", "items": NUMBER, "minItems": 200, "maxItems": 200, "description": "float32, 200"}),
+        (nn.Embedding(9, 2), {"type": "array", "items": {"type": "integer"}, "description": "int64, any"}),
+        (nn.Conv1d(3, 2, 5), {"type": "array", "items": {"type": "array", "items": NUMBER}, "minItems": 3, "maxItems": 3, "description": "float32, 3 x any"}),
+        (nn.LSTM(3, 2), {"type": "array", "description": "float32, of a shape that is not known"}),
+    ],
+    ids=["one", "long", "embedding", "convolution", "lstm"],
+)  # fmt: skip
+def test_the_first_layer_tells_what_a_module_takes(layer, schema):
+    assert fields(nn.Sequential(layer, nn.Linear(2, 1))) == {"input": schema}
+
+
+def test_a_sample_tells_what_the_layers_do_not(pictures, tmp_path):
+    net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten())
+    dump(net, tmp_path / "net.flm", sample=pictures)
+
+    model = load(tmp_path / "net.flm")
+
+    assert model.input_schema["properties"]["input"]["description"] == "float32, 1 x 2 x 2"
+    assert len(model.predict(model.examples[0])["prediction"]) == 2
+
+
+def test_without_a_sample_such_a_module_is_not_written():
+    with pytest.raises(
+        InvalidModel, match="Sequential does not tell the shape of what it takes; give a sample"
+    ):
+        adapter.dumps(nn.Sequential(nn.Conv2d(1, 2, 2)))
+
+
+def test_a_frame_names_the_fields(net, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    sample = pandas.DataFrame({"age": [1.0], "income": [2.0], "debt": [3.0]})
+    dump(net, tmp_path / "net.flm", sample=sample, outputs=["no"])
+
+    model = load(tmp_path / "net.flm")
+
+    assert model.input_schema["required"] == ["age", "income", "debt"]
+    assert model.examples == [{"age": 1.0, "income": 2.0, "debt": 3.0}]
+    assert Schema(model.output_schema).violations(model.predict(model.examples[0])) == []
+
+
+def test_several_tensors_have_a_field_each_and_several_outputs_a_name(pictures):
+    model = exported(Pair(), {"age": [[1.0], [2.0]], "pixels": pictures[:2, 0]})
+
+    assert list(fields(model)) == ["age", "pixels"]
+    [answer] = adapter.predictor(model, {})([{"age": 3, "pixels": [[1, 2], [3, 4]]}])
+    assert answer == {"prediction": {"older": 4.0, "mean": 2.5}}
+
+
+def test_outputs_take_the_names_that_they_are_given(pictures):
+    model = exported(Pair(), {"age": [[1.0], [2.0]], "pixels": pictures[:2, 0]})
+
+    found = adapter.schemas(model, outputs=["a", "b"])
+
+    assert found.output["properties"]["prediction"]["required"] == ["a", "b"]
+
+
+def test_a_module_that_cannot_be_exported_says_why():
+    class Asking(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(InvalidModel, match="Asking cannot be exported: "):
+        adapter.dumps(Asking(), [[1.0], [2.0]])
+
+
+def test_the_description_has_no_weights(net):
+    described = adapter.describe(net)
+
+    assert described["modules"] == ["0", "1", "2", "3"]
+    assert len(json.dumps(described)) < 300
+
+
+def test_what_is_no_module_is_broken():
+    with pytest.raises(
+        BrokenModel, match=r"PyTorch 2[\w.+]+ cannot build the model \(BadZipFile\)"
+    ):
+        adapter.loads(b"no archive")
