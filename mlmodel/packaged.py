@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import threading
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from mlmodel import artifacts as files
 from mlmodel import format as flm
-from mlmodel import frameworks
+from mlmodel import frameworks, versions
 from mlmodel.compression import named
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
 from mlmodel.metadata import Described, Framework, Meta, to_json
 from mlmodel.model import MLModel, Row, checked_name
+
+logger = logging.getLogger(__name__)
+
+#: What is done about versions that differ.
+VersionMismatches = Literal["warn", "error"]
+
+#: Members of ``model.info`` of a network that Flama packaged.
+WEIGHTS = frozenset({"parameters", "state"})
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -37,6 +46,8 @@ def dump(
     extra: Mapping[str, Any] | None = None,
     artifacts: Mapping[str, str | os.PathLike[str]] | None = None,
     protocol: int = 2,
+    sample: Any = None,
+    outputs: Iterable[str] = (),
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
 
@@ -48,17 +59,22 @@ def dump(
         scalars and arrays of numpy.
     :param extra: anything else. ``qualified_name``, ``display_name``, ``description``,
         ``version``, ``input_schema``, ``output_schema`` and ``examples`` tell :func:`load` what
-        the model is.
+        the model is, and come before whatever a sample shows.
     :param artifacts: names within the file, and the files to put there.
     :param protocol: 2, or 1 for Flama 1.12.
+    :param sample: rows such as the model was fitted on: a frame, array, series or list. The
+        schemas that it shows go into ``extra`` and, unless ``extra`` has ``examples`` of its own,
+        three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
+    :param outputs: names of the model's outputs, where there are several: ``y.columns``.
     :raises UnsupportedFramework: if no adapter writes such a model.
-    :raises InvalidModel: if the framework cannot write it.
+    :raises InvalidModel: if the framework cannot write it, or it does not take the sample.
     :raises BadMetadata: if params, metrics or extra are not JSON.
     :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
     """
     codec = named(compression)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
+    found = _found(adapter, model, sample, [str(name) for name in outputs])
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
         timestamp=(timestamp or datetime.now(UTC)).isoformat(),
@@ -69,10 +85,14 @@ def dump(
             params=_object(params, "params"),
             metrics=_object(metrics, "metrics"),
         ),
-        extra=_object(extra, "extra"),
+        extra={
+            versions.KEY: versions.running(frameworks.distributions(lib, model)),
+            **to_json(found, "extra"),
+            **(_object(extra, "extra") or {}),
+        },
     )
     contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
-    _replace(Path(path), flm.write(meta, adapter.dumps(model), contents, codec, protocol))
+    _replace(Path(path), flm.write(meta, adapter.dumps(model, sample), contents, codec, protocol))
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,7 @@ def load(
     limit_bytes: int | None = None,
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
+    version_mismatch: VersionMismatches = "warn",
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
@@ -126,6 +147,9 @@ def load(
         :data:`~mlmodel.format.EXPANSION` times its size.
     :param input_schema: instead of the file's own, or of what the model tells.
     :param qualified_name: instead of the file's own, or of the file's name.
+    :param version_mismatch: whether other versions than the model was packaged with are told to
+        the log, or are an error.
+    :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
     :raises InvalidModel: if there is no valid name to be had.
     """
@@ -135,6 +159,7 @@ def load(
         limit_bytes=limit_bytes,
         input_schema=input_schema,
         qualified_name=qualified_name,
+        version_mismatch=version_mismatch,
     )
 
 
@@ -156,14 +181,18 @@ class PackagedModel(MLModel):
         limit_bytes: int | None,
         input_schema: Mapping[str, Any] | None,
         qualified_name: str | None,
+        version_mismatch: VersionMismatches = "warn",
     ) -> None:
         self._path = Path(path)
         self._sha256 = sha256
         self._limit_bytes = limit_bytes
         self._asked_schema = input_schema
         self._asked_name = qualified_name
+        self._version_mismatch = version_mismatch
         self._lock = threading.RLock()
         self._model: Any = None
+        self._found: frameworks.Schemas | None = None
+        self._predict: frameworks.Predict | None = None
         self._content: bytes | None = None
         self._open()
 
@@ -187,6 +216,12 @@ class PackagedModel(MLModel):
             "id": self.meta.id,
             "timestamp": self.meta.timestamp,
             "framework": f"{frameworks.title(framework.lib)} {framework.version}",
+            "class": model.obj,
+            "info": _without_weights(model.info),
+            "versions": [
+                {**asdict(each), "drifted": each.drifted}
+                for each in versions.compare(self._versions)
+            ],
             "params": model.params,
             "metrics": model.metrics,
             "extra": self.meta.extra,
@@ -199,16 +234,18 @@ class PackagedModel(MLModel):
     @property
     def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
         """The schema asked for, the file's, or the model's own: that one builds the model."""
-        if self._schema is not None:
-            return self._schema
-        return self._adapter.input_schema(self.model)
+        return self._schema if self._schema is not None else self._inferred().input
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
         """The file's schema, or the model's own: that one builds the model."""
-        if self._answer_schema is not None:
-            return self._answer_schema
-        return self._adapter.output_schema(self.model)
+        known = self._answer_schema
+        return known if known is not None else self._inferred().output
+
+    @property
+    def notes(self) -> Sequence[str]:  # type: ignore[override]
+        """What is doubtful about the schemas: the file's notes, or those on the model's own."""
+        return self._notes if self._notes is not None else self._inferred().notes
 
     def predict(self, row: Row) -> Any:
         """Answer one row, see :meth:`predict_rows`."""
@@ -219,7 +256,10 @@ class PackagedModel(MLModel):
 
         An answer has a ``prediction`` and, from a classifier that can tell, ``probabilities``.
         """
-        return self._adapter.predict_rows(self.model, rows, self._columns)
+        if self._predict is None:
+            self._prepare()
+        predict = cast(frameworks.Predict, self._predict)
+        return predict(rows)
 
     def load(self) -> None:
         """Build the model, once. After :meth:`unload`, read and verify the file again.
@@ -231,14 +271,12 @@ class PackagedModel(MLModel):
                 return
             if self._content is None:
                 self._open()
-            model = self._adapter.loads(self._content or b"")
-            frameworks.detect(model)
-            self._model, self._content = model, None
+            self._model, self._content = self._build(self._content or b""), None
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
         with self._lock:
-            self._model, self._content = None, None
+            self._model = self._content = self._found = self._predict = None
             self.artifacts = {}
             self._remove_artifacts()
 
@@ -246,18 +284,52 @@ class PackagedModel(MLModel):
     def _adapter(self) -> frameworks.Adapter:
         return frameworks.adapter(self.meta.framework.lib)
 
+    def _inferred(self) -> frameworks.Schemas:
+        with self._lock:
+            if self._found is None:
+                self._found = self._adapter.schemas(self.model, outputs=self._outputs)
+            return self._found
+
+    def _prepare(self) -> None:
+        with self._lock:
+            properties = (self.input_schema or {}).get("properties")
+            columns = properties if isinstance(properties, Mapping) else {}
+            self._predict = self._adapter.predictor(self.model, columns, self._outputs)
+
     def _open(self) -> None:
         """Read and verify the file. The artifacts come last: nothing is left if it is refused."""
-        content = self._path.read_bytes()
-        _check_hash(content, self._sha256)
+        content = self._read()
         budget = flm.budget(len(content), self._limit_bytes)
         found = flm.read(content, budget)
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta
+        self._check_versions()
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         # A bound method would keep this object, and the folder with it, until the process ends.
-        self._remove_artifacts = weakref.finalize(self, files.remove, folder, os.getpid())
+        self._remove_artifacts: Callable[[], Any] = weakref.finalize(
+            self, files.remove, folder, os.getpid()
+        )
+
+    def _check_versions(self) -> None:
+        self._versions = _packaged_with(self.meta)
+        if self._version_mismatch == "error":
+            versions.check(self._versions)
+        for each in versions.compare(self._versions):
+            if each.drifted:
+                then, now = each.packaged, each.running or "not installed"
+                logger.warning("%s: %s was %s, is %s", self._path.name, each.package, then, now)
+
+    def _read(self) -> bytes:
+        """Return the file's bytes, known to be those that were asked for."""
+        content = self._path.read_bytes()
+        _check_hash(content, self._sha256)
+        return content
+
+    def _build(self, content: bytes) -> Any:
+        model = self._adapter.loads(content)
+        frameworks.detect(model)
+        return model
 
     def _describe(self, extra: dict[str, Any]) -> None:
         """Take from ``extra`` what nobody asked to be otherwise."""
@@ -271,8 +343,44 @@ class PackagedModel(MLModel):
         self._answer_schema: Mapping[str, Any] | None = _member(
             extra, "output_schema", dict, "an object"
         )
-        properties = (self._schema or {}).get("properties")
-        self._columns = list(properties) if isinstance(properties, Mapping) else []
+        self._notes: Sequence[str] | None = _member(extra, "schema_notes", list, "a list")
+        self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
+
+
+def _found(
+    adapter: frameworks.Adapter, model: Any, sample: Any, outputs: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a sample shows, as members of ``extra``."""
+    named = {"outputs": outputs} if outputs else {}
+    if sample is None:
+        return named
+    found = adapter.schemas(model, sample, outputs)
+    for note in found.notes:
+        logger.warning("%s", note)
+    schemas = {"input_schema": found.input, "output_schema": found.output}
+    return {
+        **{key: schema for key, schema in schemas.items() if schema is not None},
+        "examples": found.examples,
+        "schema_notes": found.notes,
+        **named,
+    }
+
+
+def _packaged_with(meta: Meta) -> dict[str, str]:
+    """Return the versions that a file names: ours name several, Flama's the framework's alone."""
+    named = (meta.extra or {}).get(versions.KEY)
+    if isinstance(named, dict) and all(isinstance(text, str) for text in named.values()):
+        return named
+    framework = frameworks.FRAMEWORKS.get(meta.framework.lib)
+    known = framework.distributions[:1] if framework else ()
+    return dict.fromkeys(known, meta.framework.version)
+
+
+def _without_weights(info: Any) -> Any:
+    """Return what a framework tells of a model but the weights, which Flama keeps there."""
+    if not isinstance(info, Mapping):
+        return info
+    return {key: value for key, value in info.items() if key not in WEIGHTS}
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -60,6 +60,7 @@ def written(tmp_path_factory):
             params={"C": 1.0},
             metrics={"accuracy": 0.97},
             extra={"name": "Iris 🌺", "tags": [1, None]},
+            sample=[list(IRIS_ROW.values())],
             artifacts={name: folder / name for name in ("labels.csv", "empty.txt")},
             protocol=protocol,
         )

@@ -180,12 +180,37 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
         ),
         pytest.param({"type": "number", "examples": [5.1, 4]}, "E.g. 5.1", id="example"),
         pytest.param(
+            {"type": "number", "x-range": [0.5, 80.0], "examples": [4]},
+            "Usually 0.5 to 80, e.g. 4",
+            id="usual",
+        ),
+        pytest.param({"type": "number", "x-range": "wide"}, "", id="no range"),
+        pytest.param(
+            {"type": "string", "examples": ["Rome", "Oslo"]},
+            "Choose from the list or type another, e.g. Rome",
+            id="open choice",
+        ),
+        pytest.param(
             {"items": {"enum": ["a", "b"]}}, "One on each line, each one of a, b", id="list"
         ),
     ],
 )
 def test_the_hint_says_what_may_be_typed(schema, hint):
     assert field_for(schema).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("schema", "texts"),
+    [
+        ({"type": "string", "examples": ["Rome", "Oslo"]}, ["Rome", "Oslo"]),
+        ({"type": ["integer", "null"], "examples": [1, 2]}, ["1", "2"]),
+        ({"type": "string", "examples": ["Rome"]}, []),
+        ({"type": "string", "contentMediaType": "text/plain", "examples": ["a", "b"]}, []),
+    ],
+    ids=["texts", "numbers", "only one", "long texts"],
+)
+def test_several_examples_are_offered_while_one_types(schema, texts):
+    assert [choice.value for choice in field_for(schema).choices] == texts
 
 
 def test_hints_take_examples_from_the_example_row():

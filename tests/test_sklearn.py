@@ -1,4 +1,5 @@
 import logging
+import math
 import pickle
 import sys
 import types
@@ -7,21 +8,28 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neighbors import KNeighborsRegressor, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
-from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.errors import BrokenModel, InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import sklearn as adapter
 from mlmodel.schema import Schema
 from tests.flm_files import IRIS_ROW, iris_classifier
@@ -39,8 +47,12 @@ def by_column():
     return make_pipeline(encode, LogisticRegression()).fit(PEOPLE, [0, 0, 1, 1])
 
 
+def answers(model, rows, columns=()):
+    return adapter.predictor(model, {name: {} for name in columns})(rows)
+
+
 def answer(model, rows=ROWS[:1], columns=()):
-    return adapter.predict_rows(model, rows, columns)[0]
+    return answers(model, rows, columns)[0]
 
 
 def test_a_classifier_answers_its_label_and_the_share_of_each():
@@ -51,8 +63,23 @@ def test_a_classifier_answers_its_label_and_the_share_of_each():
     assert sum(answered["probabilities"].values()) == pytest.approx(1)
 
 
-def test_a_classifier_without_shares_answers_its_label():
-    assert answer(SVC().fit(POINTS, list("aabb"))) == {"prediction": "a"}
+def test_a_classifier_without_shares_scores_the_second_of_two_labels():
+    model = LinearSVC().fit(POINTS, list("aabb"))
+
+    answered = answer(model)
+
+    assert answered["prediction"] == "a"
+    assert answered["scores"] == {"b": pytest.approx(model.decision_function(POINTS[:1])[0])}
+
+
+def test_a_classifier_without_shares_scores_each_of_several_labels():
+    assert list(answer(SVC().fit(POINTS, list("abca")))["scores"]) == ["a", "b", "c"]
+
+
+def test_a_classifier_that_tells_nothing_more_answers_its_label():
+    votes = VotingClassifier([("one", LogisticRegression()), ("two", SVC())])
+
+    assert answer(votes.fit(POINTS, list("aabb"))) == {"prediction": "a"}
 
 
 def test_a_regressor_answers_a_number():
@@ -62,8 +89,47 @@ def test_a_regressor_answers_a_number():
     assert type(answered["prediction"]) is float
 
 
-def test_a_cluster_s_number_is_an_answer():
-    assert answer(KMeans(1).fit(POINTS)) == {"prediction": 0}
+def test_a_clusterer_answers_a_number_and_how_far_each_centre_is():
+    distances = {"0": pytest.approx(math.sqrt(0.5))}
+
+    assert answer(KMeans(1).fit(POINTS)) == {"prediction": 0, "distances": distances}
+
+
+def test_a_mixture_answers_the_share_of_each_part():
+    assert answer(GaussianMixture(1).fit(POINTS)) == {"prediction": 0, "probabilities": {"0": 1}}
+
+
+def test_a_detector_answers_whether_a_row_is_an_outlier():
+    model = LocalOutlierFactor(2, novelty=True).fit(POINTS)
+
+    answered = answer(model, [{"x0": 9, "x1": 9}])
+
+    assert (answered["prediction"], answered["is_outlier"]) == (-1, True)
+    assert answered["score"] == pytest.approx(model.decision_function([[9, 9]])[0])
+
+
+def test_a_transformer_answers_what_it_makes_of_a_row_by_name():
+    assert answer(StandardScaler().fit(POINTS)) == {"prediction": {"x0": -1, "x1": -1}}
+    assert answer(PCA(1).fit(POINTS), [{"x0": 0.5, "x1": 0.5}]) == {"prediction": pytest.approx(0)}
+
+
+def test_a_transformer_of_very_many_columns_answers_those_that_are_not_zero():
+    model = HashingVectorizer(n_features=2000, norm=None, alternate_sign=False)
+
+    (answered,) = answers(model, [{"text": "so so"}])
+
+    assert list(answered["prediction"].values()) == [2.0]
+
+
+def test_a_model_that_only_fits_is_refused():
+    with pytest.raises(InvalidModel, match="DBSCAN has neither predict nor transform"):
+        adapter.predictor(DBSCAN().fit(POINTS), {})
+
+
+def test_outputs_are_called_as_asked():
+    predict = adapter.predictor(LinearRegression().fit(POINTS, POINTS), {}, ["east", "north"])
+
+    assert set(predict(ROWS)[0]["prediction"]) == {"east", "north"}
 
 
 def test_a_regressor_of_several_outputs_names_them_by_their_place():
@@ -103,14 +169,14 @@ def test_labels_are_plain_values():
 
 
 def test_no_rows_have_no_answers():
-    assert adapter.predict_rows(iris_classifier(), [], ()) == []
+    assert answers(iris_classifier(), []) == []
 
 
 def test_named_columns_find_their_place_whatever_their_order():
     model = by_column()
 
     rows = [{"sex": "f", "age": 22}, {"age": 61, "sex": "m"}]
-    assert [each["prediction"] for each in adapter.predict_rows(model, rows, ())] == [0, 1]
+    assert [each["prediction"] for each in answers(model, rows)] == [0, 1]
 
 
 @pytest.mark.parametrize("row", [{"age": 22}, {"age": 22, "sex": None}], ids=["absent", "null"])
@@ -120,7 +186,7 @@ def test_a_text_that_is_missing_is_missing_to_the_model(row, others):
     encode = make_column_transformer((encoder, ["sex"]), remainder="passthrough")
     model = make_pipeline(encode, LogisticRegression()).fit(PEOPLE, [0, 0, 1, 1])
 
-    assert adapter.predict_rows(model, [row, *others], ())[0]["prediction"] == 0
+    assert answers(model, [row, *others])[0]["prediction"] == 0
 
 
 def test_bare_columns_come_in_the_order_asked_for():
@@ -150,42 +216,54 @@ def test_a_vectorizer_gets_texts():
     assert answer(model, [{"review": "a bad one"}], ["review"])["prediction"] == "down"
 
 
-def test_a_model_fitted_on_names_asks_for_them():
-    assert adapter.input_schema(Ridge().fit(PEOPLE[["age"]], [1, 2, 3, 4])) == {
-        "type": "object",
-        "properties": {"age": {"type": "number"}},
-        "required": ["age"],
-        "additionalProperties": False,
-    }
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1e39, "is too large a number for this model, got 1e+39"),
+        (None, "must not be missing for this model"),
+    ],
+    ids=["too large", "missing"],
+)
+def test_a_value_that_only_the_model_refuses_is_blamed_alone(value, words):
+    model = GradientBoostingRegressor(n_estimators=2).fit(POINTS, POINTS[:, 0])
+    predict = adapter.predictor(model, {})
+
+    with pytest.raises(InvalidInput) as raised:
+        predict([*ROWS, {"x0": 1, "x1": value}])
+
+    assert raised.value.violations == (Violation("/x1", words, row=len(ROWS)),)
 
 
-def test_a_model_fitted_on_bare_columns_counts_them():
-    assert adapter.input_schema(iris_classifier())["required"] == ["x0", "x1", "x2", "x3"]
+def test_a_category_that_only_the_model_refuses_is_blamed():
+    predict = adapter.predictor(by_column(), {"age": {"type": "number"}, "sex": {"type": "string"}})
+
+    with pytest.raises(InvalidInput, match=r'/sex: is not a value .* use, got "x"'):
+        predict([{"age": 22.0, "sex": "x"}])
 
 
-def test_a_vectorizer_does_not_know_its_input():
-    model = make_pipeline(CountVectorizer(), LogisticRegression())
+def test_values_that_only_together_give_no_answer_are_blamed_together():
+    predict = adapter.predictor(LinearRegression().fit(POINTS, [0, 1, 1, 2]), {})
 
-    assert adapter.input_schema(model.fit(["good film", "bad film"], [1, 0])) is None
-
-
-def test_a_classifier_promises_its_labels():
-    assert adapter.output_schema(LogisticRegression().fit(POINTS, [0, 0, 1, 1])) == {
-        "type": "object",
-        "properties": {
-            "prediction": {"enum": [0, 1]},
-            "probabilities": {
-                "type": "object",
-                "properties": {"0": {"type": "number"}, "1": {"type": "number"}},
-                "required": ["0", "1"],
-            },
-        },
-        "required": ["prediction", "probabilities"],
-    }
+    with pytest.raises(InvalidInput, match="cannot use these values together"):
+        predict([{"x0": 1.7e308, "x1": 1.7e308}])
 
 
-def test_a_clusterer_promises_nothing():
-    assert adapter.output_schema(KMeans(1).fit(POINTS)) is None
+def test_a_moment_beyond_the_calendar_is_blamed():
+    schema = {"type": "string", "format": "date-time", "x-dtype": "datetime64[ns]"}
+    model = FunctionTransformer().fit(pd.DataFrame({"since": pd.to_datetime(["2024-01-01"])}))
+    predict = adapter.predictor(model, {"since": schema})
+
+    with pytest.raises(InvalidInput, match="since is outside what this model can hold"):
+        predict([{"since": "0001-01-01T00:00:00Z"}])
+
+
+def test_an_error_of_the_author_s_own_code_stays_one():
+    class Broken(KNeighborsRegressor):
+        def predict(self, inputs):
+            raise ValueError("out of order")
+
+    with pytest.raises(ValueError, match="out of order"):
+        answer(Broken(1).fit(POINTS, POINTS[:, 0]))
 
 
 @pytest.mark.parametrize(
@@ -206,10 +284,10 @@ def test_a_clusterer_promises_nothing():
     ids=lambda model: type(model).__name__,
 )
 def test_a_model_answers_what_it_promises(model):
-    promise = Schema(adapter.output_schema(model))
+    schemas = adapter.schemas(model)
 
-    rows = [dict.fromkeys(adapter.input_schema(model)["properties"], 1)]
-    assert list(promise.violations(answer(model, rows))) == []
+    rows = [dict.fromkeys(schemas.input["properties"], 1)]
+    assert Schema(schemas.output).violations(answer(model, rows)) == []
 
 
 def test_parameters_that_are_no_json_are_left_empty():

@@ -22,6 +22,8 @@ MAX_DEPTH = 6
 MAX_FIELDS = 500
 #: Characters above which a text gets several lines, and is no example to show.
 LONG_TEXT = 60
+#: Examples from which on they are offered while one types.
+SEVERAL = 2
 #: Characters that a text may have at most and still gets one line.
 LONG_LIMIT = 250
 
@@ -50,6 +52,8 @@ class Field:
 
     ``blank`` is what no text at all becomes: ``omit``, ``null``, or ``empty`` for the empty value
     of the kind. ``unset`` is how a choice names that.
+
+    ``choices`` are all the values that it may have, or some of them to choose from while typing.
 
     ``bounds`` is what the value may be and ``typing`` how to type it, both in words.
     """
@@ -298,8 +302,27 @@ SCALARS: dict[str, Callable[[Schema, _Place], Field]] = {
 
 def _line(schema: Schema, place: _Place, kind: str, **attributes: str) -> Field:
     typing = "in your local time" if kind == "moment" else ""
-    bounds = wording.bounds(schema)
-    return _field(schema, place, kind, "input", typing=typing, bounds=bounds, attributes=attributes)
+    choices = _suggestions(kind, schema)
+    if choices and kind == "text":
+        typing = "choose from the list or type another"
+    return _field(
+        schema,
+        place,
+        kind,
+        "input",
+        typing=typing,
+        bounds=wording.bounds(schema),
+        choices=choices,
+        attributes=attributes,
+    )
+
+
+def _suggestions(kind: str, schema: Schema) -> tuple[Choice, ...]:
+    """Return the schema's examples, to choose from while typing, where there are several."""
+    examples = schema.get("examples", ())
+    if kind not in ("text", "number") or len(examples) < SEVERAL:
+        return ()
+    return tuple(Choice(wording.label(value), _typed(kind, value)) for value in examples)
 
 
 def _list(schema: Schema, place: _Place, kind: str, typing: str, bounds: str = "") -> Field:

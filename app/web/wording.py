@@ -71,6 +71,7 @@ def bounds(schema: Schema) -> str:
         "" if between else _bound("at least {}", lowest),
         "" if between else _bound("at most {}", highest),
         _bound("less than {}", schema.get("exclusiveMaximum")),
+        _usual(schema.get("x-range")),
         _bound("a multiple of {}", schema.get("multipleOf")),
         FORMATS.get(schema.get("format", ""), ""),
         _bound("at least {} characters", schema.get("minLength") or None),
@@ -98,6 +99,14 @@ def short(value: Any) -> Any:
 def is_number(value: Any) -> bool:
     """Tell whether a JSON value is a number; ``true`` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _usual(span: Any) -> str:
+    """Return from where to where values usually go, which is no limit."""
+    match span:
+        case [int() | float() as low, int() | float() as high]:
+            return f"usually {digits(low)} to {digits(high)}"
+    return ""
 
 
 def _bound(words: str, number: Any) -> str:

@@ -1,0 +1,165 @@
+"""The schemas of a fitted estimator, from the object itself and from a sample.
+
+    reading    which columns it takes, followed through whatever it is made of
+    knowledge  what single estimators know of a column
+    sampling   what a sample shows of a column
+    merging    both made one, and where they disagree
+    trial      what it takes that nobody can know without asking it
+    answering  what it answers
+    plan       how it is asked: rows to tables, answers to JSON
+
+It is for scikit-learn's estimators, and those that behave like them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from mlmodel.frameworks import Predict, Schemas
+from mlmodel.inference import plan
+from mlmodel.inference.answering import answer_schema
+from mlmodel.inference.column import Column, row_schema
+from mlmodel.inference.merging import aligned, disagreements, merged, strangers
+from mlmodel.inference.reading import Reading, read
+from mlmodel.inference.sampling import Sample, sampled
+from mlmodel.inference.trial import Trial
+from mlmodel.model import Row
+from mlmodel.schema import Schema
+
+#: Rows of a sample that go into the file, and those among which they are looked for.
+EXAMPLES = 3
+LOOKED_AT = 50
+
+#: A text that no encoder has been fitted on.
+STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
+
+
+def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
+    """Return the schemas of a fitted estimator, with example rows and what is doubtful.
+
+    :param sample: rows such as it was fitted on: a frame, array, series, sparse matrix or list.
+    :param outputs: names of the outputs, where there are several.
+    :raises InvalidModel: if it cannot answer new rows, if the sample is not of its columns, or
+        the names are not as many as its outputs.
+    """
+    reading = read(model)
+    if sample is not None:
+        return _with_sample(model, reading, sampled(sample), outputs)
+    if reading is None:
+        note = "the model does not tell which columns it takes: package it with a sample"
+        return Schemas(output=answer_schema(model, outputs), notes=(note,))
+    columns, trial = _tried(model, reading, _guesses(reading.columns))
+    columns = _probed(columns, reading, trial)
+    notes = () if trial.answer else (_unanswered(),)
+    schema = _schema(columns, reading, trial)
+    return Schemas(schema, answer_schema(model, outputs, trial.answer), (), notes)
+
+
+def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
+    """Return the function that answers rows with a fitted estimator, see the adapter's."""
+    return plan.predictor(model, read(model), columns, outputs)
+
+
+def _with_sample(
+    model: Any, reading: Reading | None, sample: Sample, outputs: Sequence[str]
+) -> Schemas:
+    notes = strangers(reading, sample)
+    reading, sample = aligned(reading, sample)
+    seen = sample.columns()
+    columns = merged(reading, seen)
+    rows = list(islice(sample.rows(columns), LOOKED_AT))
+    attempts = [(columns, row) for row in (rows[0], _row_of(columns))]
+    columns, trial = _tried(model, reading, attempts)
+    columns = _probed(columns, reading, trial)
+    notes += disagreements(columns, reading, sample, seen)
+    if trial.answer is None:
+        notes.append(_unanswered())
+    schema = _schema(columns, reading, trial)
+    examples = tuple(islice(_good(rows, schema, trial), EXAMPLES))
+    return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
+
+
+def _tried(
+    model: Any, reading: Reading | None, attempts: Iterable[tuple[list[Column], Row]]
+) -> tuple[list[Column], Trial]:
+    """Return the first columns with a row that the model answers; the last if it answers none."""
+    for columns, row in attempts:
+        asker = plan.asker(model, reading, plan.own_columns(columns), row)
+        trial = Trial(asker, row)
+        if trial.answer is not None:
+            break
+    return columns, trial
+
+
+def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
+    """Yield columns with rows that they make.
+
+    Of a column that only a stranger reads, nobody knows the type: that it is a number is tried
+    first, then that it is a text.
+    """
+    for kind in ("number", "string", ""):
+        guessed = [column if column.is_sure else replace(column, kind=kind) for column in columns]
+        yield guessed, _row_of(guessed)
+
+
+def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
+    return {column.name: column.plain for column in columns if column.is_asked}
+
+
+def _probed(columns: list[Column], reading: Reading | None, trial: Trial) -> list[Column]:
+    """Return the columns with what the model says to a missing value and to a new category."""
+    if reading is not None and reading.takes == "records":
+        return columns
+    if trial.answer is None:
+        return [replace(column, is_open=bool(column.choices)) for column in columns]
+    strict = reading.strict if reading is not None else set()
+    asked = [at for at, column in enumerate(columns) if column.is_asked]
+    loose = [at for at in asked if at not in strict]
+    nullable = dict(
+        zip(loose, trial.takes([{columns[at].name: None} for at in loose]), strict=True)
+    )
+    closed = [at for at in asked if columns[at].choices and columns[at].kind != "boolean"]
+    changes = [{columns[at].name: _stranger(columns[at])} for at in closed]
+    takes_others = dict(zip(closed, trial.takes(changes), strict=True))
+    return [
+        replace(
+            column,
+            is_nullable=nullable.get(at, False),
+            is_open=takes_others.get(at, False) or column.is_open,
+        )
+        for at, column in enumerate(columns)
+    ]
+
+
+def _stranger(column: Column) -> Any:
+    """Return a value of a column's kind that is none of its choices."""
+    return max(column.choices) + 1 if column.is_numeric else STRANGE
+
+
+def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dict[str, Any]:
+    schema = row_schema(columns)
+    if reading is not None and reading.takes == "records":
+        # Whatever such a model does not know, it leaves out.
+        del schema["additionalProperties"]
+    row = _row_of(columns)
+    if trial.takes([row]) == [True]:
+        schema["examples"] = [row]
+    return schema
+
+
+def _good(rows: list[dict[str, Any]], schema: dict[str, Any], trial: Trial) -> Iterator[Row]:
+    """Yield the rows that fit the schema and that the model answers."""
+    judge = Schema(schema)
+    fitting = [row for row in rows if not judge.violations(row)]
+    refused = trial.refused(fitting)
+    yield from (row for at, row in enumerate(fitting) if at not in refused)
+
+
+def _unanswered() -> str:
+    return (
+        "the model does not answer a row that was made of what is known of it: "
+        "its schemas are a guess"
+    )

@@ -1,0 +1,140 @@
+"""One column that a model takes: what is known of it, and that as JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+#: A column's ``kind``: the schema of its values. No kind is any of the plain types.
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "date-time": {"type": "string", "format": "date-time"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "string": {"type": "string"},
+    "text": {"type": "string", "contentMediaType": "text/plain"},
+    "": {"type": ["number", "string", "boolean"]},
+}
+
+#: Choices of an open column that are told: nobody reads a longer list.
+MOST_SUGGESTIONS = 1000
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of one column. Whatever it knows of values is plain JSON.
+
+    ``choices`` are the values that an encoder knows; it takes others too if ``is_open``.
+    ``is_asked`` says whether any of the model reads it. ``default`` is what the model takes where
+    the value is missing. ``span`` is from where to where the values that it has seen go.
+
+    ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is what pandas
+    calls it, where the kind does not say it.
+    """
+
+    name: str
+    kind: str = "number"
+    is_sure: bool = False
+    choices: tuple[Any, ...] = ()
+    is_open: bool = False
+    is_nullable: bool = False
+    is_asked: bool = True
+    default: Any = None
+    examples: tuple[Any, ...] = ()
+    span: tuple[float, float] | None = None
+    dtype: str = ""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Tell whether its values are numbers."""
+        return self.kind in {"integer", "number"}
+
+    @property
+    def plain(self) -> Any:
+        """Return a value that the model most likely takes."""
+        first = _first([*self.choices, self.default, *self.examples])
+        if first is None and self.dtype == "category":
+            return None  # any other might be none of its categories
+        return PLAIN[self.kind] if first is None else first
+
+    def with_choices(self, values: Iterable[Any]) -> Column:
+        """Return the column with choices, and the kind that they are of. ``None`` is none."""
+        choices = tuple(value for value in values if value is not None)
+        return replace(self, choices=choices, kind=kind_of(choices), is_sure=True)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the column's values."""
+        about = {
+            "default": self.default,
+            "examples": list(self._suggestions() or self.examples),
+            "x-range": None if self.span is None else list(self.span),
+            "x-dtype": self.dtype,
+        }
+        said = {word: value for word, value in about.items() if value not in (None, "", [])}
+        return {**self._values(), **said}
+
+    def _values(self) -> dict[str, Any]:
+        if self.choices and not self.is_open:
+            listed = {"enum": list(self.choices)}
+            return {"anyOf": [listed, {"type": "null"}]} if self.is_nullable else listed
+        shape = dict(KINDS[self.kind])
+        if self.is_nullable:
+            types = shape["type"] if isinstance(shape["type"], list) else [shape["type"]]
+            shape["type"] = [*types, "null"]
+        return shape
+
+    def _suggestions(self) -> tuple[Any, ...]:
+        """Return choices that are no limit: forms offer them, and take others."""
+        return self.choices[:MOST_SUGGESTIONS] if self.is_open else ()
+
+
+#: A kind's own plain value. 1 has a logarithm and a root, and can be divided by.
+PLAIN: Mapping[str, Any] = {
+    "boolean": True,
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T14:30:00Z",
+    "integer": 1,
+    "number": 1.0,
+    "string": "text",
+    "text": "text",
+    "": 1.0,
+}
+
+
+def kind_of(values: Iterable[Any]) -> str:
+    """Return the kind that all of some plain values are of."""
+    types = {type(value) for value in values}
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    if types == {int, float}:
+        return "number"
+    return kinds.get(types.pop(), "") if len(types) == 1 else ""
+
+
+def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
+    """Return the JSON Schema of a row of such columns.
+
+    What may be missing may be null or left out. A column that the model does not read is taken
+    and ignored, so that a whole line of a table fits.
+    """
+    asked = [column for column in columns if column.is_asked]
+    ignored = [column.name for column in columns if not column.is_asked]
+    schema = {
+        "type": "object",
+        "properties": {column.name: column.schema() for column in asked},
+        "required": [column.name for column in asked if not column.is_nullable],
+        "additionalProperties": False,
+    }
+    if ignored:
+        schema["patternProperties"] = {f"^(?:{'|'.join(map(_literal, ignored))})$": {}}
+    return schema
+
+
+def _literal(name: str) -> str:
+    """Return a pattern of a name. ``re.escape`` writes some that ECMA 262 forbids."""
+    return "".join(f"\\{sign}" if sign in r"\^$.*+?()[]{}|/" else sign for sign in name)
+
+
+def _first(values: Iterable[Any]) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,182 @@
+"""What a model knows of its columns and what a sample shows, made one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mlmodel.errors import InvalidModel
+from mlmodel.inference.column import Column
+from mlmodel.inference.knowledge import plain
+from mlmodel.inference.reading import Reading
+from mlmodel.inference.sampling import Sample
+from mlmodel.wording import shown
+
+#: Names or values that one sentence lists.
+MOST_LISTED = 5
+
+
+def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sample]:
+    """Return both with the same columns in the same order and under the same names.
+
+    A sample's names are taken where the model knows none.
+
+    :raises InvalidModel: if it is not of the model's columns.
+    """
+    if reading is None or reading.takes == "records":
+        return reading, Sample(_named(sample), sample.is_named)
+    table, own = sample.table, [column.name for column in reading.columns]
+    if sample.is_named and reading.is_named and not are_alike(own, list(table)):
+        wanted = [column.name for column in reading.columns if column.is_asked]
+        missing = [name for name in wanted if name not in table]
+        if missing:
+            raise InvalidModel(
+                f"the sample has no column {_listed(missing)}, which the model was fitted on"
+            )
+        return reading, replace(sample, table=table[[name for name in own if name in table]])
+    if len(own) != table.shape[1]:
+        raise InvalidModel(
+            f"the model was fitted on {len(own)} columns, the sample has {table.shape[1]}"
+        )
+    if sample.is_named:
+        # LightGBM names its columns anew, and models of arrays have no names at all.
+        own = [str(name) for name in table]
+        columns = [
+            replace(column, name=name) for column, name in zip(reading.columns, own, strict=True)
+        ]
+        reading = replace(reading, columns=columns)
+    return reading, Sample(table.set_axis(own, axis=1), sample.is_named)
+
+
+def are_alike(names: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Tell whether names differ only in what LightGBM writes as an underscore."""
+    return list(names) != list(others) and [_simple(name) for name in names] == [
+        _simple(name) for name in others
+    ]
+
+
+def merged(reading: Reading | None, seen: Mapping[str, Column]) -> list[Column]:
+    """Return the model's columns with the types and ranges that a sample shows.
+
+    :param seen: what the columns of an aligned sample show, by name.
+    """
+    if reading is None:
+        return list(seen.values())
+    return [
+        _merged(column, seen[column.name]) if column.name in seen and column.is_asked else column
+        for column in reading.columns
+    ]
+
+
+def disagreements(
+    columns: Iterable[Column], reading: Reading | None, sample: Sample, seen: Mapping[str, Column]
+) -> list[str]:
+    """Return in sentences where a sample shows other than the model knows, or takes."""
+    known = {column.name: column for column in reading.columns} if reading else {}
+    return [
+        note
+        for column in columns
+        if column.is_asked and column.name in seen
+        for note in [
+            *_missing(column, sample),
+            *_doubts(known.get(column.name, column), seen[column.name], sample),
+        ]
+    ]
+
+
+def strangers(reading: Reading | None, sample: Sample) -> list[str]:
+    """Return a sentence on columns of a sample that the model was not fitted on."""
+    if reading is None or not (reading.is_named and sample.is_named):
+        return []
+    own = {column.name for column in reading.columns}
+    others = [str(name) for name in sample.table if str(name) not in own]
+    return [f"the sample's column {_listed(others)} is not the model's"] if others else []
+
+
+def _simple(name: Any) -> str:
+    return re.sub(r"\W", "_", str(name))
+
+
+def _named(sample: Sample) -> Any:
+    if sample.is_named:
+        return sample.table.rename(columns=str)
+    count = sample.table.shape[1]
+    names = ["text"] if count == 1 else [f"x{at}" for at in range(count)]
+    return sample.table.set_axis(names, axis=1)
+
+
+def _merged(known: Column, seen: Column) -> Column:
+    if known.choices:
+        dtype = known.dtype or (seen.dtype if seen.dtype == "category" else "")
+        return replace(known, is_nullable=seen.is_nullable, dtype=dtype)
+    if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
+        return replace(known, is_nullable=seen.is_nullable)
+    return replace(
+        seen,
+        default=_fitting(known.default, seen.kind),
+        examples=seen.examples or known.examples,
+        is_open=bool(seen.choices),
+        dtype=seen.dtype or known.dtype,
+    )
+
+
+def _conflict(known: Column, seen: Column) -> bool:
+    """Tell whether a sample shows another kind of values than the model surely takes."""
+    numbers = {"integer", "number", "boolean"}
+    if not known.is_sure or known.kind == seen.kind:
+        return False
+    return (known.kind in numbers) != (seen.kind in numbers)
+
+
+def _fitting(value: Any, kind: str) -> Any:
+    """Return a default in the type that the sample shows; ``None`` where it has no such value."""
+    if isinstance(value, float) and kind == "integer":
+        return int(value) if value.is_integer() else None
+    is_text = kind in ("string", "text")
+    return value if isinstance(value, str) == is_text and kind != "boolean" else None
+
+
+def _missing(column: Column, sample: Sample) -> Iterator[str]:
+    lacking = sample.lacking(column.name)
+    if lacking and not column.is_nullable:
+        yield (
+            f"{column.name} is missing in {lacking} of {len(sample.table)} rows of the sample, "
+            "but the model does not take it missing"
+        )
+
+
+def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
+    if known.choices:
+        values = sample.table[known.name].dropna()
+        strange = sorted({shown(plain(value)) for value in values.unique()} - _shown(known))
+        if strange:
+            yield f"{known.name} has {_some(strange)} in the sample, which the model does not know"
+    elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
+        kind = seen.kind or "mixed"
+        yield f"{known.name} is {kind} in the sample, but the model takes {known.kind}"
+    if known.span and seen.span and not _within(seen.span, known.span):
+        yield (
+            f"{known.name} goes from {seen.span[0]:g} to {seen.span[1]:g} in the sample, but went "
+            f"from {known.span[0]:g} to {known.span[1]:g} when the model was fitted"
+        )
+
+
+def _shown(column: Column) -> set[str]:
+    return {shown(value) for value in column.choices} | {
+        shown(float(value)) for value in column.choices if type(value) in (int, float)
+    }
+
+
+def _within(span: tuple[float, float], whole: tuple[float, float]) -> bool:
+    return whole[0] <= span[0] and span[1] <= whole[1]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return _some([repr(name) for name in names])
+
+
+def _some(words: list[str]) -> str:
+    more = f" and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else ""
+    return ", ".join(words[:MOST_LISTED]) + more

@@ -1,0 +1,199 @@
+"""How a model is asked: rows to what it was fitted on, to answers, and whose fault it is."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlmodel.errors import InvalidInput, Violation
+from mlmodel.examples import example_of
+from mlmodel.frameworks import Predict
+from mlmodel.inference import tables
+from mlmodel.inference.answering import Answering, NotFiniteError, answering
+from mlmodel.inference.column import Column
+from mlmodel.inference.merging import are_alike
+from mlmodel.inference.reading import Reading
+from mlmodel.inference.tables import Builder, Cells, converter
+from mlmodel.inference.trial import Trial
+from mlmodel.model import Row
+from mlmodel.wording import pointer_to, shown
+
+#: Packages that check what they are given, and raise an error of their own at what they refuse.
+LIBRARIES = frozenset(
+    {"catboost", "imblearn", "lightgbm", "numpy", "pandas", "scipy", "sklearn", "xgboost"}
+)
+#: Trees keep numbers in four bytes.
+LARGEST_FLOAT32 = 3.4e38
+#: Rows that one error tells of.
+MOST_BLAMED = 5
+
+Rows = Sequence[Row]
+
+
+def predictor(
+    model: Any, reading: Reading | None, columns: Mapping[str, Any], outputs: Sequence[str] = ()
+) -> Predict:
+    """Return the function that answers rows with a model.
+
+    It raises :class:`InvalidInput` for a value that fits the schema, and that the model refuses.
+
+    :param columns: the members of a row and their schemas; empty if they are the model's own.
+    :raises InvalidModel: if the model can say nothing about new rows.
+    """
+    cells = list(_cells(reading, columns))
+    row = {cell.name: cell.plain for cell in cells if cell.filler is None}
+    return _Predictor(asker(model, reading, columns, row, outputs), row)
+
+
+def asker(
+    model: Any,
+    reading: Reading | None,
+    columns: Mapping[str, Any],
+    row: Row,
+    outputs: Sequence[str] = (),
+) -> Predict:
+    """Return the function that asks a model about rows, and raises what the model raises.
+
+    :param row: a row to find out in which shape the model wants them, where it does not tell.
+    """
+    cells = list(_cells(reading, columns))
+    tell = answering(model, outputs)
+    candidates = [_asking(build(cells), tell) for build in _shapes(reading, cells)]
+    if len(candidates) == 1:
+        return candidates[0]
+    answers = (each for each in candidates if Trial(each, row).answer is not None)
+    return next(answers, candidates[0])
+
+
+def own_columns(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the members of a row that such columns make, with their schemas."""
+    return {column.name: column.schema() for column in columns if column.is_asked}
+
+
+class _Predictor:
+    """Answers rows; ``row`` is one that the model takes, to find out what it does not."""
+
+    def __init__(self, ask: Predict, row: Row) -> None:
+        self._ask = ask
+        self._row = row
+
+    def __call__(self, rows: Rows) -> list[Any]:
+        if not rows:
+            return []
+        try:
+            return self._ask(rows)
+        except InvalidInput:
+            raise
+        # A model may raise anything. What comes of the rows is told from what comes of the model.
+        except Exception as error:
+            violations = list(self._violations(rows)) if _refuses(error) else []
+            if not violations:
+                raise
+            first = violations[0]
+            words = f"{first.pointer or 'the row'}: {first.detail}"
+            raise InvalidInput(words, violations=violations) from error
+
+    def _violations(self, rows: Rows) -> Iterator[Violation]:
+        """Yield what the model refuses: each value that it refuses in a row that it else takes."""
+        trial = Trial(self._ask, self._row)
+        if trial.answer is None:
+            return
+        for at in trial.refused(rows, MOST_BLAMED):
+            members = [{name: value} for name, value in rows[at].items()]
+            wrong = [
+                Violation(pointer_to(member), _sentence(*member.values()), at)
+                for member, is_taken in zip(members, trial.takes(members), strict=True)
+                if not is_taken
+            ]
+            yield from wrong or [Violation("", "this model cannot use these values together", at)]
+
+
+def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
+    """Yield the columns of the model's table, each with the member that it is made of."""
+    if reading is None or reading.takes != "columns":
+        own = {column.name: column.schema() for column in reading.columns} if reading else {}
+        for name, schema in (columns or own).items():
+            yield Cells(name, name, converter(_mapping(schema)), plain=_plain(schema))
+        return
+    members = _members(reading, list(columns))
+    for column, member in zip(reading.columns, members, strict=True):
+        schema = dict(_mapping(columns.get(member)) or column.schema())
+        if column.dtype and "x-dtype" not in schema:
+            schema["x-dtype"] = column.dtype
+        if column.dtype == "category" and column.choices:
+            schema = {"x-dtype": "category", "enum": list(column.choices)}
+        filler = None if column.is_asked else column.plain
+        plain = column.plain if column.is_sure else _plain(columns.get(member, column.schema()))
+        yield Cells(member, column.name, converter(schema), filler, plain)
+
+
+def _members(reading: Reading, names: list[str]) -> list[str]:
+    """Return the member that each of the model's columns is made of.
+
+    Members that are not called as the columns are count: in the order of the columns.
+    """
+    own = [column.name for column in reading.columns]
+    if any(name in own for name in names) and not are_alike(own, names):
+        return own
+    if len(names) == len(own):
+        return names
+    asked = [column.name for column in reading.columns if column.is_asked]
+    if len(names) != len(asked):
+        return own
+    given = dict(zip(asked, names, strict=True))
+    return [given.get(name, name) for name in own]
+
+
+def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
+    """Return in which shapes the model may want its rows, the likeliest first."""
+    if reading is None:
+        return [*([tables.texts] if len(cells) == 1 else []), tables.frames, tables.arrays]
+    if reading.takes == "texts":
+        return [tables.texts]
+    if reading.takes == "records":
+        return [tables.records]
+    return [tables.frames] if reading.is_named else [tables.arrays, tables.frames]
+
+
+def _asking(build: Builder, tell: Answering) -> Predict:
+    def ask(rows: Rows) -> list[Any]:
+        # What overflows is told by an answer that is not finite, not by a warning.
+        with np.errstate(all="ignore"):
+            return tell(build(rows))
+
+    return ask
+
+
+def _refuses(error: Exception) -> bool:
+    """Tell whether an error is a library's, about what it was given, and not the author's own."""
+    if isinstance(error, NotFiniteError):
+        return True
+    if type(error).__module__.partition(".")[0] in LIBRARIES:
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
+    return isinstance(error, ValueError | TypeError) and module.partition(".")[0] in LIBRARIES
+
+
+def _sentence(value: Any) -> str:
+    if value is None:
+        return "must not be missing for this model"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) > LARGEST_FLOAT32:
+        return f"is too large a number for this model, got {shown(value)}"
+    return f"is not a value that this model can use, got {shown(value)}"
+
+
+def _plain(schema: Any) -> Any:
+    """Return a value of a schema that a model most likely takes."""
+    if not isinstance(schema, Mapping) or "$ref" in schema:
+        return None
+    value = example_of(schema)
+    return 1.0 if value is None else value
+
+
+def _mapping(schema: Any) -> Mapping[str, Any]:
+    return schema if isinstance(schema, Mapping) else {}

@@ -1,0 +1,452 @@
+"""What is found out of a fitted object, and of a sample."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_selection import SelectKBest, r_regression
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.svm import LinearSVC, OneClassSVM
+from sklearn.tree import DecisionTreeRegressor
+
+from mlmodel.errors import InvalidModel
+from mlmodel.inference import infer
+from mlmodel.schema import Schema
+
+TARGET = [1.5, 2.5, 3.5, 4.0]
+POINTS = np.array([[0, 5], [2, 5], [4, 6], [10, 5]], dtype=float)
+NAMED = pd.DataFrame(POINTS, columns=["width", "height"])
+
+
+class Anything(TransformerMixin, BaseEstimator):
+    """A stranger: it takes whatever it gets, and ``seen`` is what it got last."""
+
+    seen = None
+
+    def fit(self, table, _target=None):
+        self.feature_names_in_ = np.array(list(table.columns), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return self
+
+    def transform(self, table):
+        Anything.seen = table
+        return np.ones((len(table), 1))
+
+
+class Whole(Anything):
+    """A stranger that takes nothing missing."""
+
+    def transform(self, table):
+        if table.isna().any(axis=None):
+            raise ValueError("something is missing")
+        return super().transform(table)
+
+
+class Lengths(TransformerMixin, BaseEstimator):
+    """A stranger that takes texts alone."""
+
+    fit = Anything.fit
+
+    def transform(self, table):
+        return table.map(len).to_numpy()
+
+
+def frame(**columns):
+    return pd.DataFrame(columns)
+
+
+def inferred(transformer, table, sample=None):
+    """Return the schemas of a regressor behind a transformer."""
+    return infer(make_pipeline(transformer, Ridge()).fit(table, TARGET), sample)
+
+
+def column(transformer, values, sample=None):
+    """Return the schema of the one column of such a model."""
+    table = frame(x=values)
+    shown = None if sample is None else frame(x=sample)
+    return inferred(transformer, table, shown).input["properties"]["x"]
+
+
+def from_sample(values, **more):
+    """Return what a sample shows of a column that nobody knows anything of."""
+    return column(Whole(), pd.Series(values, **more), pd.Series(values, **more))
+
+
+@pytest.mark.parametrize(
+    ("transformer", "says"),
+    [
+        (StandardScaler(), {"examples": [4.0]}),
+        (MinMaxScaler(), {"examples": [5.0], "x-range": [0.0, 10.0]}),
+        (QuantileTransformer(n_quantiles=4), {"examples": [4.0], "x-range": [0.0, 10.0]}),
+        (KBinsDiscretizer(2, strategy="uniform"), {"examples": [5.0], "x-range": [0.0, 10.0]}),
+        (DecisionTreeRegressor(max_depth=1), {"examples": [3.0]}),
+        (HistGradientBoostingRegressor(), {"examples": [3.0]}),
+        (KMeans(1), {"examples": [4.0]}),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_an_estimator_knows_where_its_values_lie(transformer, says):
+    model = transformer.fit(POINTS, TARGET)
+
+    schema = infer(model).input["properties"]["x0"]
+    assert {word: schema[word] for word in ("examples", "x-range") if word in schema} == says
+
+
+def test_an_imputer_s_value_is_the_default_where_it_can_be_said_exactly():
+    exact = column(SimpleImputer(strategy="median"), [1, None, 3, 4])
+    endless = column(SimpleImputer(), [1, None, 1, 2])
+
+    assert exact == {"type": ["number", "null"], "default": 3.0, "examples": [3.0]}
+    assert endless == {"type": ["number", "null"], "examples": [1.333]}
+
+
+WORDS = ["a", "b", "a", "b"]
+LIST = {"enum": ["a", "b"]}
+OPEN = {"type": ["string", "null"], "examples": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "schema"),
+    [
+        (OneHotEncoder(), LIST),
+        (OrdinalEncoder(), LIST),
+        (
+            OneHotEncoder(handle_unknown="ignore"),
+            OPEN,
+        ),
+        (
+            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+            OPEN,
+        ),
+        (
+            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+            LIST,
+        ),
+        (TargetEncoder(cv=2), OPEN),
+    ],
+    ids=["one-hot", "ordinal", "ignore", "encoded", "encoded as missing", "target"],
+)
+def test_an_encoder_s_categories_are_choices_as_open_as_the_model_is(encoder, schema):
+    assert column(encoder, WORDS) == schema
+
+
+@pytest.mark.parametrize(
+    ("values", "schema"),
+    [
+        ([3, 1, 1, 3], {"enum": [1, 3]}),
+        ([True, False, True, True], {"enum": [False, True]}),
+        ([0.5, 1.5, 0.5, 0.5], {"enum": [0.5, 1.5]}),
+        (["a", np.nan, "b", "a"], {"anyOf": [LIST, {"type": "null"}]}),
+        (
+            np.array(["a", None, "b", "a"], dtype=object),
+            {"anyOf": [LIST, {"type": "null"}]},
+        ),
+    ],
+    ids=["whole numbers", "booleans", "numbers", "NaN", "None"],
+)
+def test_choices_have_the_type_of_the_categories(values, schema):
+    assert column(OneHotEncoder(), values) == schema
+
+
+def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
+    table = frame(x=np.array(["a", None, "b", "a"], dtype=object)).astype(object)
+    table["x"] = table["x"].where(table["x"].notna(), None)
+
+    found = infer(OneHotEncoder().fit(table)).input["properties"]["x"]
+
+    assert found == {"anyOf": [LIST, {"type": "null"}], "x-dtype": "object"}
+
+
+def test_what_may_be_missing_may_be_left_out():
+    found = inferred(SimpleImputer(), NAMED).input
+
+    assert found["required"] == []
+    assert Schema(found).violations({"width": None}) == []
+
+
+def test_a_model_that_refuses_what_is_missing_requires_it():
+    found = infer(LinearRegression().fit(NAMED, TARGET)).input
+
+    assert found["required"] == ["width", "height"]
+    assert found["properties"]["width"] == {"type": "number"}
+
+
+def test_a_stranger_is_asked_whether_it_takes_what_is_missing():
+    assert inferred(Anything(), NAMED).input["required"] == []
+
+
+def test_a_stranger_is_asked_whether_it_takes_numbers_or_texts():
+    table = frame(x=["one", "two", "three", "four"])
+
+    assert inferred(Lengths(), table).input["properties"] == {"x": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        ColumnTransformer([("one", StandardScaler(), ["width"])]),
+        ColumnTransformer([("one", StandardScaler(), [True, False])]),
+        ColumnTransformer([("one", StandardScaler(), slice("width", "width"))]),
+        ColumnTransformer([("one", "drop", ["height"])], remainder=StandardScaler()),
+        make_pipeline(StandardScaler(), SelectKBest(r_regression, k=1)),
+        make_pipeline(SelectKBest(r_regression, k=1), StandardScaler()),
+    ],
+    ids=["name", "mask", "slice", "drop", "selected later", "selected first"],
+)
+def test_a_column_that_the_model_does_not_read_is_not_asked_and_does_no_harm(transformer):
+    found = inferred(transformer, NAMED).input
+
+    assert list(found["properties"]) == ["width"]
+    assert Schema(found).violations({"width": 1, "height": "any"}) == []
+
+
+class Doubled(TransformerMixin, BaseEstimator):
+    """A stranger that gives more columns than it gets, and tells nobody."""
+
+    def fit(self, _table, _target=None):
+        return self
+
+    def transform(self, table):
+        return np.column_stack([-(np.asarray(table) ** 2), np.asarray(table)])
+
+
+def test_no_column_is_left_out_where_they_cannot_be_counted():
+    encode = make_column_transformer(
+        (Doubled(), ["width"]), (StandardScaler(), ["height"]), verbose_feature_names_out=False
+    )
+    target = NAMED["width"]
+    model = make_pipeline(encode, SelectKBest(r_regression, k=1), Ridge()).fit(NAMED, target)
+
+    assert list(infer(model).input["properties"]) == ["width", "height"]
+
+
+def test_a_name_with_signs_of_its_own_is_ignored_to_the_letter():
+    table = frame(**{"a": TARGET, "b.c|d e": TARGET})
+    schema = Schema(inferred(make_column_transformer((StandardScaler(), ["a"])), table).input)
+
+    assert schema.violations({"a": 1, "b.c|d e": 1}) == []
+    assert [each.pointer for each in schema.violations({"a": 1, "b.cxd e": 1})] == ["/b.cxd e"]
+
+
+@pytest.mark.parametrize(
+    ("values", "schema"),
+    [
+        ([1, 2, 3, 9], {"type": "integer", "examples": [3], "x-range": [1, 9]}),
+        ([1.5, 2, 3, 9], {"type": "number", "examples": [2.5], "x-range": [1.5, 9.0]}),
+        ([True, False, True, True], {"type": "boolean"}),
+        (["b", "a", "b", "a"], {"type": "string", "examples": ["a", "b"]}),
+        (["one", "two", "three", "four"], {"type": "string", "examples": ["one"]}),
+        (
+            [datetime.date(2024, 1, day) for day in (1, 2, 3, 4)],
+            {"type": "string", "format": "date", "examples": ["2024-01-03"], "x-dtype": "object"},
+        ),
+        ([1, "a", True, 2], {"type": ["number", "string", "boolean"]}),
+    ],
+    ids=["whole numbers", "numbers", "booleans", "words", "texts", "days", "mixed"],
+)
+def test_a_sample_shows_the_type_of_a_column(values, schema):
+    found = from_sample(values)
+
+    assert {**found, **schema} == found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        ("Int64", "integer"),
+        ("boolean", "boolean"),
+        ("float32", "number"),
+        ("uint8", "integer"),
+        ("category", "integer"),
+        ("datetime64[s]", "string"),
+        ("datetime64[ns, Europe/Oslo]", "string"),
+    ],
+)
+def test_the_model_gets_columns_of_the_type_of_the_sample(dtype, kind):
+    table = frame(x=pd.Series([0, 1, 0, 1]).astype(dtype))
+
+    found = inferred(Anything(), table, table)
+
+    assert found.input["properties"]["x"]["x-dtype"].startswith(dtype[:6])
+    assert str(Anything.seen["x"].dtype) == str(table["x"].dtype)
+    assert kind in str(found.input["properties"]["x"])
+
+
+def test_a_category_that_a_sample_does_not_have_is_a_choice_still():
+    dtype = pd.CategoricalDtype(["low", "mid", "top"])
+
+    found = from_sample(["low", "mid", "low", "mid"], dtype=dtype)
+
+    assert found["examples"] == ["low", "mid", "top"]
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        NAMED,
+        POINTS,
+        POINTS.tolist(),
+        [tuple(row) for row in POINTS],
+        NAMED.to_dict(orient="records"),
+    ],
+    ids=["frame", "array", "lists", "tuples", "objects"],
+)
+def test_a_sample_comes_in_any_shape(sample):
+    found = infer(LinearRegression().fit(NAMED, TARGET), sample)
+
+    assert found.examples == tuple(NAMED.head(3).to_dict(orient="records"))
+    assert found.input["properties"]["width"]["x-range"] == [0.0, 10.0]
+
+
+def test_a_series_is_a_sample_of_one_column():
+    model = LinearRegression().fit(NAMED[["width"]], TARGET)
+
+    assert infer(model, NAMED["width"]).examples[0] == {"width": 0.0}
+
+
+def test_a_sample_names_the_columns_of_a_model_that_has_no_names():
+    model = LinearRegression().fit(POINTS, TARGET)
+
+    assert list(infer(model, NAMED).input["properties"]) == ["width", "height"]
+    assert list(infer(model, POINTS).input["properties"]) == ["x0", "x1"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        (5, "must be a data frame, an array, a series or a list of rows, got int"),
+        ([], "the sample has no rows"),
+        ([[1]], "was fitted on 2 columns, the sample has 1"),
+        ([{"width": 1}, [2]], "must all be objects, or none of them"),
+        (np.zeros((2, 2, 2)), "one or two dimensions, got 3"),
+        (frame(width=[1]), "has no column 'height', which the model was fitted on"),
+        (pd.DataFrame([[1, 2]], columns=["width", "width"]), "two columns of the same name"),
+    ],
+    ids=["number", "nothing", "count", "mixed", "cube", "name", "twice"],
+)
+def test_a_sample_that_is_none_is_refused(sample, message):
+    with pytest.raises(InvalidModel, match=message):
+        infer(LinearRegression().fit(NAMED, TARGET), sample)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "values", "sample", "note"),
+    [
+        (OneHotEncoder(), WORDS, ["a", "z", "a", "b"], 'x has "z" in the sample, which the model'),
+        (StandardScaler(), TARGET, [1.0, None, 2.0, 3.0], "x is missing in 1 of 4 rows"),
+        (StandardScaler(), TARGET, WORDS, "x is string in the sample, but the model takes number"),
+        (
+            MinMaxScaler(),
+            TARGET,
+            [9.0] * 3 + [0.0],
+            "from 0 to 9 in the sample, but went from 1.5 to 4",
+        ),
+    ],
+    ids=["choices", "missing", "type", "range"],
+)
+def test_where_model_and_sample_disagree_a_note_says_so(transformer, values, sample, note):
+    found = inferred(transformer, frame(x=values), frame(x=sample))
+
+    assert [note in each for each in found.notes[:1]] == [True]
+
+
+def test_a_column_of_the_sample_that_is_not_the_model_s_is_noted():
+    model = LinearRegression().fit(NAMED, TARGET)
+
+    assert infer(model, NAMED.assign(price=1)).notes == (
+        "the sample's column 'price' is not the model's",
+    )
+
+
+def test_examples_are_whole_rows_first_and_only_such_as_the_model_answers():
+    table = frame(x=["a", "b", "a", "b"], y=[1.0, 2.0, 3.0, 4.0])
+    sample = frame(x=["a", None, "z", "b"], y=[None, 2.0, 3.0, 4.0])
+    encode = make_column_transformer((OneHotEncoder(), ["x"]), remainder=SimpleImputer())
+
+    found = inferred(encode, table, sample)
+
+    assert found.examples == ({"x": "b", "y": 4.0}, {"x": "a", "y": None})
+
+
+def test_a_model_that_tells_nothing_asks_for_a_sample():
+    class Mute:
+        def predict(self, inputs):
+            return np.ones(len(inputs))
+
+    found = infer(Mute())
+
+    assert found.input is None
+    assert found.notes == (
+        "the model does not tell which columns it takes: package it with a sample",
+    )
+
+
+def test_an_example_is_answered_even_where_nothing_is_required():
+    found = inferred(SimpleImputer(strategy="median"), NAMED).input
+
+    assert Schema(found).example() == {"width": 3.0, "height": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "members"),
+    [
+        (
+            GaussianNB().fit(POINTS, [0, 0, 1, 1]),
+            {"prediction": {"type": "integer", "enum": [0, 1]}},
+        ),
+        (
+            LogisticRegression().fit(POINTS, [True, False, True, True]),
+            {"prediction": {"type": "boolean", "enum": [False, True]}},
+        ),
+        (
+            LinearSVC().fit(POINTS, list("aabb")),
+            {
+                "prediction": {"type": "string", "enum": ["a", "b"]},
+                "scores": {
+                    "type": "object",
+                    "properties": {"b": {"type": "number"}},
+                    "required": ["b"],
+                    "description": "Above 0 it is b, below it is a.",
+                },
+            },
+        ),
+        (LinearRegression().fit(POINTS, TARGET), {"prediction": {"type": "number"}}),
+        (KMeans(1).fit(POINTS), {"prediction": {"type": "integer", "title": "Cluster"}}),
+        (
+            OneClassSVM().fit(POINTS),
+            {"is_outlier": {"type": "boolean", "title": "Outlier"}},
+        ),
+    ],
+    ids=["integers", "booleans", "scores", "number", "cluster", "outlier"],
+)
+def test_a_model_promises_what_it_answers(model, members):
+    promised = infer(model).output["properties"]
+
+    assert {name: promised[name] for name in members} == members
+
+
+def test_several_outputs_are_called_as_asked():
+    model = LinearRegression().fit(POINTS, POINTS)
+
+    named = infer(model, outputs=["price", "days"]).output["properties"]["prediction"]
+
+    assert named["required"] == ["price", "days"]
+    with pytest.raises(InvalidModel, match="has 2 outputs, but 1 names for them"):
+        infer(model, outputs=["price"])
