@@ -6,6 +6,7 @@ import pytest
 
 from app import create_app
 from app.serving.manager import ModelManager
+from tests.browser import browsing, watched
 
 MODELS = Path(__file__).parent / "data" / "models.yaml"
 #: The example models, whatever stands in the models.yaml that is served.
@@ -56,3 +57,19 @@ def example_app(make_app):
 @pytest.fixture
 def manager(app):
     return ModelManager()
+
+
+@pytest.fixture(scope="module")
+def context():
+    """A real browser."""
+    with browsing() as context:
+        yield context
+
+
+@pytest.fixture
+def page(context):
+    """A new window, see :func:`tests.browser.watched`."""
+    window = context.new_page()
+    with watched(window):
+        yield window
+        window.close()
