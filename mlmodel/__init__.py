@@ -10,7 +10,8 @@ from mlmodel.endpoint import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel
-from mlmodel.packaged import Inspection, PackagedModel, dump, inspect, load
+from mlmodel.packaged import Inspection, PackagedModel, inspect, load
+from mlmodel.packing import dump
 
 __all__ = [
     "FlmError",

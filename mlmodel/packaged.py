@@ -1,4 +1,4 @@
-"""Models in ``.flm`` files: write one, look into one, load one."""
+"""Models in ``.flm`` files: look into one, load one."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import logging
 import os
 import re
 import threading
-import uuid
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from mlmodel import artifacts as files
 from mlmodel import format as flm
 from mlmodel import frameworks, versions
-from mlmodel.compression import named
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
-from mlmodel.metadata import Described, Framework, Meta, to_json
+from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 
 logger = logging.getLogger(__name__)
@@ -32,67 +29,6 @@ VersionMismatches = Literal["warn", "error"]
 WEIGHTS = frozenset({"parameters", "state"})
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-
-
-def dump(
-    model: Any,
-    path: str | os.PathLike[str],
-    compression: str = "zstd",
-    *,
-    model_id: str | uuid.UUID | None = None,
-    timestamp: datetime | None = None,
-    params: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    extra: Mapping[str, Any] | None = None,
-    artifacts: Mapping[str, str | os.PathLike[str]] | None = None,
-    protocol: int = 2,
-    sample: Any = None,
-    outputs: Iterable[str] = (),
-) -> None:
-    """Write a fitted model to a file that :func:`load` and Flama read.
-
-    The file is there whole or not at all: one that was there before stays if this fails. With
-    ``model_id`` and ``timestamp`` given, equal arguments write equal bytes.
-
-    :param compression: ``"bz2"``, ``"lzma"``, ``"zlib"`` or ``"zstd"``.
-    :param params: how the model was trained, as JSON. Like ``metrics`` and ``extra`` it may hold
-        scalars and arrays of numpy.
-    :param extra: anything else. ``qualified_name``, ``display_name``, ``description``,
-        ``version``, ``input_schema``, ``output_schema`` and ``examples`` tell :func:`load` what
-        the model is, and come before whatever a sample shows.
-    :param artifacts: names within the file, and the files to put there.
-    :param protocol: 2, or 1 for Flama 1.12.
-    :param sample: rows such as the model was fitted on: a frame, array, series or list. The
-        schemas that it shows go into ``extra`` and, unless ``extra`` has ``examples`` of its own,
-        three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
-    :param outputs: names of the model's outputs, where there are several: ``y.columns``.
-    :raises UnsupportedFramework: if no adapter writes such a model.
-    :raises InvalidModel: if the framework cannot write it, or it does not take the sample.
-    :raises BadMetadata: if params, metrics or extra are not JSON.
-    :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
-    """
-    codec = named(compression)
-    lib = frameworks.detect(model)
-    adapter = frameworks.adapter(lib)
-    found = _found(adapter, model, sample, [str(name) for name in outputs])
-    meta = Meta(
-        id=str(model_id or uuid.uuid4()),
-        timestamp=(timestamp or datetime.now(UTC)).isoformat(),
-        framework=Framework("ml", lib, adapter.version()),
-        model=Described(
-            obj=type(model).__name__,
-            info=adapter.describe(model),
-            params=_object(params, "params"),
-            metrics=_object(metrics, "metrics"),
-        ),
-        extra={
-            versions.KEY: versions.running(frameworks.distributions(lib, model)),
-            **to_json(found, "extra"),
-            **(_object(extra, "extra") or {}),
-        },
-    )
-    contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
-    _replace(Path(path), flm.write(meta, adapter.dumps(model, sample), contents, codec, protocol))
 
 
 @dataclass(frozen=True)
@@ -205,7 +141,10 @@ class PackagedModel(MLModel):
         :raises BrokenModel: if the framework cannot build it.
         """
         with self._lock:
-            self.load()
+            if self._model is None:
+                if self._content is None:
+                    self._open()
+                self._model, self._content = self._build(self._content or b""), None
             return self._model
 
     @property
@@ -257,21 +196,23 @@ class PackagedModel(MLModel):
         An answer has a ``prediction`` and, from a classifier that can tell, ``probabilities``.
         """
         if self._predict is None:
-            self._prepare()
+            self.load()
         predict = cast(frameworks.Predict, self._predict)
         return predict(rows)
 
     def load(self) -> None:
-        """Build the model, once. After :meth:`unload`, read and verify the file again.
+        """Build the model and make it ready to answer, once.
 
-        Raises what :func:`load` and :attr:`model` raise.
+        After :meth:`unload`, read and verify the file again. Raises what :func:`load` and
+        :attr:`model` raise.
+
+        :raises InvalidModel: if the input schema is not of what the model was fitted on.
         """
         with self._lock:
-            if self._model is not None:
-                return
-            if self._content is None:
-                self._open()
-            self._model, self._content = self._build(self._content or b""), None
+            if self._predict is None:
+                self._predict = self._adapter.predictor(
+                    self.model, members(self.input_schema), self._outputs
+                )
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
@@ -289,12 +230,6 @@ class PackagedModel(MLModel):
             if self._found is None:
                 self._found = self._adapter.schemas(self.model, outputs=self._outputs)
             return self._found
-
-    def _prepare(self) -> None:
-        with self._lock:
-            properties = (self.input_schema or {}).get("properties")
-            columns = properties if isinstance(properties, Mapping) else {}
-            self._predict = self._adapter.predictor(self.model, columns, self._outputs)
 
     def _open(self) -> None:
         """Read and verify the file. The artifacts come last: nothing is left if it is refused."""
@@ -347,23 +282,10 @@ class PackagedModel(MLModel):
         self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
 
 
-def _found(
-    adapter: frameworks.Adapter, model: Any, sample: Any, outputs: Sequence[str]
-) -> dict[str, Any]:
-    """Return what a sample shows, as members of ``extra``."""
-    named = {"outputs": outputs} if outputs else {}
-    if sample is None:
-        return named
-    found = adapter.schemas(model, sample, outputs)
-    for note in found.notes:
-        logger.warning("%s", note)
-    schemas = {"input_schema": found.input, "output_schema": found.output}
-    return {
-        **{key: schema for key, schema in schemas.items() if schema is not None},
-        "examples": found.examples,
-        "schema_notes": found.notes,
-        **named,
-    }
+def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the members of a row and their schemas, as far as its schema names them."""
+    properties = (schema or {}).get("properties")
+    return properties if isinstance(properties, Mapping) else {}
 
 
 def _packaged_with(meta: Meta) -> dict[str, str]:
@@ -383,31 +305,10 @@ def _without_weights(info: Any) -> Any:
     return {key: value for key, value in info.items() if key not in WEIGHTS}
 
 
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{uuid.uuid4().hex}.draft")
-    try:
-        with draft.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def _check_hash(content: bytes, expected: str | None) -> None:
     found = hashlib.sha256(content).hexdigest()
     if expected is not None and expected.lower() != found:
         raise WrongHash(expected, found)
-
-
-def _object(value: Mapping[str, Any] | None, place: str) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    document = to_json(value, place)
-    if isinstance(document, dict):
-        return document
-    raise BadMetadata(f"{place} must be an object, got {value!r}")
 
 
 def _name(extra: dict[str, Any], path: Path) -> str:

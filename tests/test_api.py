@@ -68,7 +68,7 @@ def test_an_array_gets_an_array_of_answers_in_order(client):
     assert predict(client, "doubler", []).json == []
 
 
-@pytest.mark.parametrize("name", ["iris", "wine", "diabetes", "loan"])
+@pytest.mark.parametrize("name", ["iris", "wine", "diabetes", "loan", "tickets"])
 def test_every_example_model_answers_its_own_examples(example_app, name):
     client = example_app.test_client()
     examples = client.get(f"/api/models/{name}/metadata").json["examples"]

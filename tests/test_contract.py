@@ -26,13 +26,22 @@ def document(make_app):
 
 def test_what_the_document_allows_is_answered_as_it_says(document):
     for operation in operations(document):
-        hold(operation, GenerationMode.POSITIVE, [*CHECKS, checks.positive_data_acceptance])
+        hold(operation, GenerationMode.POSITIVE, [*CHECKS, accepts])
 
 
 def test_what_the_document_forbids_is_refused_as_it_says(document):
     for operation in operations(document):
         if operation.body and "{name}" not in operation.path:  # whose body may be anything
             hold(operation, GenerationMode.NEGATIVE, [*CHECKS, checks.negative_data_rejection])
+
+
+def accepts(context, response, case):
+    """Demand that the row is taken. An inferred schema has no limits: only the model itself knows
+    from which number on a sum of it is none any more."""
+    refused = response.json()["errors"] if response.status_code == 422 else []
+    if refused and all("is too large a number" in each["detail"] for each in refused):
+        return None
+    return checks.positive_data_acceptance(context, response, case)
 
 
 def operations(document):

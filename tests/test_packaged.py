@@ -16,24 +16,17 @@ from pathlib import Path
 from threading import Barrier
 
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from mlmodel import dump, inspect, load
 from mlmodel.compression import Codec
 from mlmodel.errors import (
-    BadArtifact,
     BadMetadata,
     BrokenModel,
     CorruptSection,
     InvalidModel,
     TooLarge,
-    UnknownCompression,
-    UnknownProtocol,
     UnsupportedFramework,
     VersionMismatch,
     WrongHash,
@@ -42,7 +35,6 @@ from mlmodel.format import write
 from mlmodel.metadata import Described, Framework, Meta, decode
 from tests.flm_files import (
     BY_NAME,
-    CODECS,
     FOLDER,
     IRIS_ROW,
     SAMPLES,
@@ -156,40 +148,6 @@ def test_a_model_without_an_adapter_is_described_but_not_built(tmp_path):
         model.load()
 
 
-@pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
-@pytest.mark.parametrize("compression", CODECS)
-def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
-    source = tmp_path / "labels.csv"
-    source.write_text("setosa\n")
-    path = tmp_path / "iris.flm"
-
-    dump(iris_classifier(), path, compression, artifacts={"labels": source}, protocol=protocol)
-
-    model = load(path)
-    assert model.predict(IRIS_ROW)["prediction"] == "setosa"
-    assert model.artifacts["labels"].read_text() == "setosa\n"
-
-
-def test_what_is_said_of_a_model_comes_back(tmp_path):
-    path = tmp_path / "iris.flm"
-
-    dump(
-        iris_classifier(),
-        path,
-        model_id="iris",
-        timestamp=WHEN,
-        params={"C": np.float64(1)},
-        metrics={"confusion": np.eye(2, dtype=int)},
-        extra={"tags": ("flowers",)},
-    )
-
-    meta = load(path).meta
-    assert (meta.id, meta.timestamp) == ("iris", "2026-01-31T14:30:00+00:00")
-    assert (meta.model.params, meta.model.metrics) == ({"C": 1.0}, {"confusion": [[1, 0], [0, 1]]})
-    assert (meta.extra["tags"], meta.capabilities) == (["flowers"], {"kind": "ml"})
-    assert meta.model.info["max_iter"] == 1000
-
-
 def test_the_versions_that_it_was_packaged_with_are_there(iris_file):
     told = load(iris_file).metadata["versions"]
 
@@ -217,40 +175,6 @@ def test_the_weights_of_a_network_are_not_told():
     info = load(FOLDER / "2.2.2-torchxor-zstd-p2.flm").metadata["info"]
 
     assert set(info) == {"modules"}
-
-
-def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
-    dump(iris_classifier(), tmp_path / "again.flm", model_id="iris", timestamp=WHEN)
-
-    assert (tmp_path / "again.flm").read_bytes() == iris_file.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"compression": "gzip"}, UnknownCompression, "one of bz2, lzma, zlib, zstd"),
-        ({"protocol": 3}, UnknownProtocol, "must be 1 or 2, got 3"),
-        ({"metrics": {"auc": float("nan")}}, BadMetadata, "metrics.auc must be JSON, got nan"),
-        ({"params": {"model": object}}, BadMetadata, "params.model must be JSON"),
-        ({"extra": [1]}, BadMetadata, r"extra must be an object, got \[1\]"),
-        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "one plain ASCII file"),
-        ({"artifacts": {"x": FOLDER / "missing"}}, FileNotFoundError, "missing"),
-    ],
-    ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],
-)
-def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error, message):
-    before = iris_file.read_bytes()
-
-    with pytest.raises(error, match=message):
-        dump(iris_classifier(), iris_file, **arguments)
-
-    assert iris_file.read_bytes() == before
-    assert list(iris_file.parent.iterdir()) == [iris_file]
-
-
-def test_an_object_that_is_no_model_is_not_written(tmp_path):
-    with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
-        dump({}, tmp_path / "model.flm")
 
 
 def test_a_file_is_named_by_its_hash(iris_file):
@@ -512,65 +436,8 @@ def test_schemas_that_are_known_build_no_model(tmp_path):
     assert load(path, input_schema={}).input_schema == {}
 
 
-def people():
-    table = pd.DataFrame({"age": [22, 39, 58, 61], "sex": ["f", "m", "f", "m"]})
-    encode = make_column_transformer((OneHotEncoder(), ["sex"]), remainder=StandardScaler())
-    return make_pipeline(encode, LinearRegression()).fit(table, [1, 2, 3, 4]), table
-
-
-def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
-    model, table = people()
-
-    dump(model, tmp_path / "m.flm", sample=table)
-
-    found = load(tmp_path / "m.flm")
-    assert found.meta.extra["input_schema"] == found.input_schema
-    assert found.input_schema["properties"]["age"]["type"] == "integer"
-    assert found.examples == table.head(3).to_dict(orient="records")
-    assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
-
-
-def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
-    model, table = people()
-
-    dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
-
-    note = "the sample's column 'pay' is not the model's"
-    assert load(tmp_path / "m.flm").notes == [note]
-    assert note in caplog.text
-
-
 def test_a_model_without_a_sample_has_notes_of_its_own(iris_file):
     assert load(iris_file).notes == ()
-
-
-def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
-    model, table = people()
-
-    dump(model, tmp_path / "m.flm", sample=table, extra={"examples": [], "version": "2"})
-
-    found = load(tmp_path / "m.flm")
-    assert (found.examples, found.version) == ((), "2")
-    assert found.input_schema["properties"]["age"]["type"] == "integer"
-
-
-def test_outputs_have_the_names_that_they_are_given(tmp_path):
-    target = pd.DataFrame({"price": [1.0, 2.0], "days": [3.0, 5.0]})
-    model = LinearRegression().fit([[0], [1]], target)
-
-    dump(model, tmp_path / "m.flm", outputs=target.columns)
-
-    answer = load(tmp_path / "m.flm").predict({"x0": 1})
-    assert answer == {"prediction": {"price": pytest.approx(2), "days": pytest.approx(5)}}
-
-
-def test_a_sample_that_the_model_does_not_take_is_refused(iris_file):
-    before = iris_file.read_bytes()
-
-    with pytest.raises(InvalidModel, match="was fitted on 4 columns, the sample has 2"):
-        dump(iris_classifier(), iris_file, sample=[[1, 2]])
-
-    assert iris_file.read_bytes() == before
 
 
 def test_columns_without_names_come_in_the_order_of_the_schema(iris_file):
@@ -585,3 +452,10 @@ def test_columns_without_names_come_in_the_order_of_the_schema(iris_file):
 
 def test_a_schema_without_properties_does_no_harm(iris_file):
     assert load(iris_file, input_schema={"properties": 5}).predict(IRIS_ROW)
+
+
+def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file):
+    schema = {"type": "object", "properties": {"a": {"type": "number"}}}
+
+    with pytest.raises(InvalidModel, match="has 1 members, 'a', but the model was fitted on 4"):
+        load(iris_file, input_schema=schema).load()

@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sklearn
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from mlmodel import inference
 from mlmodel.errors import BrokenModel, InvalidModel
@@ -32,7 +35,11 @@ def version() -> str:
 
 
 def dumps(model: Any, sample: Any = None) -> bytes:
-    """Pickle a model."""
+    """Pickle a fitted model.
+
+    :raises InvalidModel: if it cannot be pickled, or is not fitted.
+    """
+    _check_fitted(model)
     try:
         return pickle.dumps(model, protocol=PICKLE_PROTOCOL)
     except Exception as error:
@@ -74,6 +81,17 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     It raises :class:`~mlmodel.errors.InvalidInput` for a value that scikit-learn itself refuses.
     """
     return inference.predictor(model, columns, outputs)
+
+
+def _check_fitted(model: Any) -> None:
+    """Refuse an estimator of scikit-learn that was never fitted; of others nobody can tell."""
+    last = model[-1] if isinstance(model, Pipeline) and len(model) else model
+    if not type(last).__module__.startswith("sklearn."):
+        return
+    try:
+        check_is_fitted(last)
+    except NotFittedError as error:
+        raise InvalidModel(f"{type(last).__name__} is not fitted: call fit first") from error
 
 
 def _built(build: Callable[[], Any]) -> Any:

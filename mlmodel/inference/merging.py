@@ -33,7 +33,7 @@ def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sa
         missing = [name for name in wanted if name not in table]
         if missing:
             raise InvalidModel(
-                f"the sample has no column {_listed(missing)}, which the model was fitted on"
+                f"the sample has no column {listed(missing)}, which the model was fitted on"
             )
         return reading, replace(sample, table=table[[name for name in own if name in table]])
     if len(own) != table.shape[1]:
@@ -55,6 +55,11 @@ def are_alike(names: Sequence[Any], others: Sequence[Any]) -> bool:
     return list(names) != list(others) and [_simple(name) for name in names] == [
         _simple(name) for name in others
     ]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return some names, and how many more there are."""
+    return _some([repr(name) for name in names])
 
 
 def merged(reading: Reading | None, seen: Mapping[str, Column]) -> list[Column]:
@@ -92,7 +97,7 @@ def strangers(reading: Reading | None, sample: Sample) -> list[str]:
         return []
     own = {column.name for column in reading.columns}
     others = [str(name) for name in sample.table if str(name) not in own]
-    return [f"the sample's column {_listed(others)} is not the model's"] if others else []
+    return [f"the sample's column {listed(others)} is not the model's"] if others else []
 
 
 def _simple(name: Any) -> str:
@@ -103,7 +108,8 @@ def _named(sample: Sample) -> Any:
     if sample.is_named:
         return sample.table.rename(columns=str)
     count = sample.table.shape[1]
-    names = ["text"] if count == 1 else [f"x{at}" for at in range(count)]
+    is_text = count == 1 and isinstance(sample.table.iat[0, 0], str)
+    names = ["text"] if is_text else [f"x{at}" for at in range(count)]
     return sample.table.set_axis(names, axis=1)
 
 
@@ -171,10 +177,6 @@ def _shown(column: Column) -> set[str]:
 
 def _within(span: tuple[float, float], whole: tuple[float, float]) -> bool:
     return whole[0] <= span[0] and span[1] <= whole[1]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return _some([repr(name) for name in names])
 
 
 def _some(words: list[str]) -> str:

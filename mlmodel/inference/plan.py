@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.errors import InvalidInput, Violation
+from mlmodel.errors import InvalidInput, InvalidModel, Violation
 from mlmodel.examples import example_of
 from mlmodel.frameworks import Predict
 from mlmodel.inference import tables
 from mlmodel.inference.answering import Answering, NotFiniteError, answering
 from mlmodel.inference.column import Column
-from mlmodel.inference.merging import are_alike
+from mlmodel.inference.merging import are_alike, listed
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.tables import Builder, Cells, converter
 from mlmodel.inference.trial import Trial
@@ -41,11 +41,13 @@ def predictor(
     It raises :class:`InvalidInput` for a value that fits the schema, and that the model refuses.
 
     :param columns: the members of a row and their schemas; empty if they are the model's own.
-    :raises InvalidModel: if the model can say nothing about new rows.
+    :raises InvalidModel: if the model can say nothing about new rows, or not about such ones.
     """
     cells = list(_cells(reading, columns))
     row = {cell.name: cell.plain for cell in cells if cell.filler is None}
-    return _Predictor(asker(model, reading, columns, row, outputs), row)
+    ask = asker(model, reading, columns, row, outputs)
+    _check_members(ask, row, columns)
+    return _Predictor(ask, row)
 
 
 def asker(
@@ -71,6 +73,21 @@ def asker(
 def own_columns(columns: Sequence[Column]) -> dict[str, Any]:
     """Return the members of a row that such columns make, with their schemas."""
     return {column.name: column.schema() for column in columns if column.is_asked}
+
+
+def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
+    """Refuse members without a column that the model cannot do without."""
+    absent = [name for name in row if name not in columns] if columns else []
+    if not absent:
+        return
+    rest = {name: value for name, value in row.items() if name in columns}
+    trial = Trial(ask, row)
+    needed = [name for name in absent if not trial.takes([{name: None}])[0]]
+    if needed or Trial(ask, rest).answer is None:
+        raise InvalidModel(
+            f"the input schema has no member for {listed(needed or absent)}, "
+            "which the model was fitted on"
+        )
 
 
 class _Predictor:
@@ -141,8 +158,13 @@ def _members(reading: Reading, names: list[str]) -> list[str]:
     if len(names) == len(own):
         return names
     asked = [column.name for column in reading.columns if column.is_asked]
-    if len(names) != len(asked):
+    if not names:
         return own
+    if len(names) != len(asked):
+        raise InvalidModel(
+            f"the input schema has {len(names)} members, {listed(names)}, but the model was fitted "
+            f"on {len(asked)} columns, {listed(asked)}"
+        )
     given = dict(zip(asked, names, strict=True))
     return [given.get(name, name) for name in own]
 
@@ -150,7 +172,8 @@ def _members(reading: Reading, names: list[str]) -> list[str]:
 def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
     """Return in which shapes the model may want its rows, the likeliest first."""
     if reading is None:
-        return [*([tables.texts] if len(cells) == 1 else []), tables.frames, tables.arrays]
+        is_text = len(cells) == 1 and isinstance(cells[0].plain, str)
+        return [*([tables.texts] if is_text else []), tables.frames, tables.arrays]
     if reading.takes == "texts":
         return [tables.texts]
     if reading.takes == "records":

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from threadpoolctl import ThreadpoolController
+
 from mlmodel.frameworks import Predict
 
 #: Calls of the model that one question may cost. Whatever is not answered then counts as refused.
@@ -34,12 +36,16 @@ def caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
 class Trial:
     """A model, and one row that it answers.
 
+    It is asked in one thread: before a server forks its workers, a pool of threads that OpenMP
+    keeps would not survive the fork, and the workers would wait for it for good.
+
     ``answer`` is what it says to that row; ``None`` if it does not answer, and then nothing can be
     found out.
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
         self._predict = predict
+        self._pools = ThreadpoolController()
         self.row = dict(row)
         answers = self._answers([self.row])
         self.answer: Any = answers[0] if answers else None
@@ -75,7 +81,7 @@ class Trial:
     def _answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
         # The model's code may raise anything at a row that it does not take.
         try:
-            with caught_warnings():
+            with caught_warnings(), self._pools.limit(limits=1):
                 answers = self._predict(rows)
             json.dumps(answers, allow_nan=False)
         except Exception:

@@ -1,0 +1,137 @@
+"""Models into ``.flm`` files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlmodel import format as flm
+from mlmodel import frameworks, versions
+from mlmodel.compression import named
+from mlmodel.errors import BadMetadata
+from mlmodel.metadata import Described, Framework, Meta, to_json
+from mlmodel.packaged import members
+from mlmodel.schema import Schema
+
+logger = logging.getLogger(__name__)
+
+
+def dump(
+    model: Any,
+    path: str | os.PathLike[str],
+    compression: str = "zstd",
+    *,
+    model_id: str | uuid.UUID | None = None,
+    timestamp: datetime | None = None,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    artifacts: Mapping[str, str | os.PathLike[str]] | None = None,
+    protocol: int = 2,
+    sample: Any = None,
+    outputs: Iterable[str] = (),
+) -> None:
+    """Write a fitted model to a file that :func:`load` and Flama read.
+
+    The file is there whole or not at all: one that was there before stays if this fails. With
+    ``model_id`` and ``timestamp`` given, equal arguments write equal bytes.
+
+    :param compression: ``"bz2"``, ``"lzma"``, ``"zlib"`` or ``"zstd"``.
+    :param params: how the model was trained, as JSON. Like ``metrics`` and ``extra`` it may hold
+        scalars and arrays of numpy.
+    :param extra: anything else. ``qualified_name``, ``display_name``, ``description``,
+        ``version``, ``input_schema``, ``output_schema`` and ``examples`` tell :func:`load` what
+        the model is, and come before whatever a sample shows.
+    :param artifacts: names within the file, and the files to put there.
+    :param protocol: 2, or 1 for Flama 1.12.
+    :param sample: rows such as the model was fitted on: a frame, array, series or list. The
+        schemas that it shows go into ``extra`` and, unless ``extra`` has ``examples`` of its own,
+        three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
+    :param outputs: names of the model's outputs, where there are several: ``y.columns``.
+    :raises UnsupportedFramework: if no adapter writes such a model.
+    :raises InvalidModel: if the framework cannot write it, it is not fitted, or it does not take
+        the sample or rows of the input schema in extra.
+    :raises BadMetadata: if params, metrics or extra are not JSON.
+    :raises InvalidSchema: if a schema in extra is none.
+    :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
+    """
+    codec = named(compression)
+    lib = frameworks.detect(model)
+    adapter = frameworks.adapter(lib)
+    packed = adapter.dumps(model, sample)
+    found = _found(adapter, model, sample, [str(name) for name in outputs])
+    meta = Meta(
+        id=str(model_id or uuid.uuid4()),
+        timestamp=(timestamp or datetime.now(UTC)).isoformat(),
+        framework=Framework("ml", lib, adapter.version()),
+        model=Described(
+            obj=type(model).__name__,
+            info=adapter.describe(model),
+            params=_object(params, "params"),
+            metrics=_object(metrics, "metrics"),
+        ),
+        extra={
+            versions.KEY: versions.running(frameworks.distributions(lib, model)),
+            **to_json(found, "extra"),
+            **(_object(extra, "extra") or {}),
+        },
+    )
+    _check_schemas(adapter, model, extra or {}, found.get("outputs", ()))
+    contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
+    _replace(Path(path), flm.write(meta, packed, contents, codec, protocol))
+
+
+def _found(
+    adapter: frameworks.Adapter, model: Any, sample: Any, outputs: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a sample shows, as members of ``extra``."""
+    named = {"outputs": outputs} if outputs else {}
+    if sample is None:
+        return named
+    found = adapter.schemas(model, sample, outputs)
+    for note in found.notes:
+        logger.warning("%s", note)
+    schemas = {"input_schema": found.input, "output_schema": found.output}
+    return {
+        **{key: schema for key, schema in schemas.items() if schema is not None},
+        "examples": found.examples,
+        "schema_notes": found.notes,
+        **named,
+    }
+
+
+def _check_schemas(
+    adapter: frameworks.Adapter, model: Any, extra: Mapping[str, Any], outputs: Sequence[str]
+) -> None:
+    """Refuse schemas that the file would be refused for when it is loaded."""
+    schemas = {key: extra[key] for key in ("input_schema", "output_schema") if extra.get(key)}
+    for key, schema in schemas.items():
+        Schema(_object(schema, f"extra.{key}") or {})
+    if "input_schema" in schemas:
+        adapter.predictor(model, members(schemas["input_schema"]), outputs)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{uuid.uuid4().hex}.draft")
+    try:
+        with draft.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _object(value: Mapping[str, Any] | None, place: str) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    document = to_json(value, place)
+    if isinstance(document, dict):
+        return document
+    raise BadMetadata(f"{place} must be an object, got {value!r}")

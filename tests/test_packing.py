@@ -1,0 +1,184 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from mlmodel import dump, load
+from mlmodel.errors import (
+    BadArtifact,
+    BadMetadata,
+    InvalidModel,
+    InvalidSchema,
+    UnknownCompression,
+    UnknownProtocol,
+    UnsupportedFramework,
+)
+from tests.flm_files import CODECS, FOLDER, IRIS_ROW, WHEN, iris_classifier
+
+NUMBERS = {"a": {"type": "number"}, "b": {"type": "number"}}
+
+
+@pytest.fixture
+def iris_file(tmp_path):
+    path = tmp_path / "iris.flm"
+    dump(iris_classifier(), path, model_id="iris", timestamp=WHEN)
+    return path
+
+
+@pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
+@pytest.mark.parametrize("compression", CODECS)
+def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
+    source = tmp_path / "labels.csv"
+    source.write_text("setosa\n")
+    path = tmp_path / "iris.flm"
+
+    dump(iris_classifier(), path, compression, artifacts={"labels": source}, protocol=protocol)
+
+    model = load(path)
+    assert model.predict(IRIS_ROW)["prediction"] == "setosa"
+    assert model.artifacts["labels"].read_text() == "setosa\n"
+
+
+def test_what_is_said_of_a_model_comes_back(tmp_path):
+    path = tmp_path / "iris.flm"
+
+    dump(
+        iris_classifier(),
+        path,
+        model_id="iris",
+        timestamp=WHEN,
+        params={"C": np.float64(1)},
+        metrics={"confusion": np.eye(2, dtype=int)},
+        extra={"tags": ("flowers",)},
+    )
+
+    meta = load(path).meta
+    assert (meta.id, meta.timestamp) == ("iris", "2026-01-31T14:30:00+00:00")
+    assert (meta.model.params, meta.model.metrics) == ({"C": 1.0}, {"confusion": [[1, 0], [0, 1]]})
+    assert (meta.extra["tags"], meta.capabilities) == (["flowers"], {"kind": "ml"})
+    assert meta.model.info["max_iter"] == 1000
+
+
+def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
+    dump(iris_classifier(), tmp_path / "again.flm", model_id="iris", timestamp=WHEN)
+
+    assert (tmp_path / "again.flm").read_bytes() == iris_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"compression": "gzip"}, UnknownCompression, "one of bz2, lzma, zlib, zstd"),
+        ({"protocol": 3}, UnknownProtocol, "must be 1 or 2, got 3"),
+        ({"metrics": {"auc": float("nan")}}, BadMetadata, "metrics.auc must be JSON, got nan"),
+        ({"params": {"model": object}}, BadMetadata, "params.model must be JSON"),
+        ({"extra": [1]}, BadMetadata, r"extra must be an object, got \[1\]"),
+        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "one plain ASCII file"),
+        ({"artifacts": {"x": FOLDER / "missing"}}, FileNotFoundError, "missing"),
+    ],
+    ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],
+)
+def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error, message):
+    before = iris_file.read_bytes()
+
+    with pytest.raises(error, match=message):
+        dump(iris_classifier(), iris_file, **arguments)
+
+    assert iris_file.read_bytes() == before
+    assert list(iris_file.parent.iterdir()) == [iris_file]
+
+
+def test_an_object_that_is_no_model_is_not_written(tmp_path):
+    with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
+        dump({}, tmp_path / "model.flm")
+
+
+def people():
+    table = pd.DataFrame({"age": [22, 39, 58, 61], "sex": ["f", "m", "f", "m"]})
+    encode = make_column_transformer((OneHotEncoder(), ["sex"]), remainder=StandardScaler())
+    return make_pipeline(encode, LinearRegression()).fit(table, [1, 2, 3, 4]), table
+
+
+def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table)
+
+    found = load(tmp_path / "m.flm")
+    assert found.meta.extra["input_schema"] == found.input_schema
+    assert found.input_schema["properties"]["age"]["type"] == "integer"
+    assert found.examples == table.head(3).to_dict(orient="records")
+    assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
+
+
+def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
+
+    note = "the sample's column 'pay' is not the model's"
+    assert load(tmp_path / "m.flm").notes == [note]
+    assert note in caplog.text
+
+
+def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table, extra={"examples": [], "version": "2"})
+
+    found = load(tmp_path / "m.flm")
+    assert (found.examples, found.version) == ((), "2")
+    assert found.input_schema["properties"]["age"]["type"] == "integer"
+
+
+def test_outputs_have_the_names_that_they_are_given(tmp_path):
+    target = pd.DataFrame({"price": [1.0, 2.0], "days": [3.0, 5.0]})
+    model = LinearRegression().fit([[0], [1]], target)
+
+    dump(model, tmp_path / "m.flm", outputs=target.columns)
+
+    answer = load(tmp_path / "m.flm").predict({"x0": 1})
+    assert answer == {"prediction": {"price": pytest.approx(2), "days": pytest.approx(5)}}
+
+
+def test_a_sample_that_the_model_does_not_take_is_refused(iris_file):
+    before = iris_file.read_bytes()
+
+    with pytest.raises(InvalidModel, match="was fitted on 4 columns, the sample has 2"):
+        dump(iris_classifier(), iris_file, sample=[[1, 2]])
+
+    assert iris_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Ridge(), make_pipeline(StandardScaler(), Ridge())],
+    ids=["estimator", "pipeline"],
+)
+def test_an_estimator_that_was_never_fitted_is_refused(tmp_path, model):
+    with pytest.raises(InvalidModel, match="Ridge is not fitted: call fit first"):
+        dump(model, tmp_path / "m.flm", sample=[[1.0]])
+
+
+def test_a_transformer_that_needs_no_fit_is_packaged(tmp_path):
+    dump(FunctionTransformer(np.log1p), tmp_path / "m.flm", sample=[[1.0], [2.0]])
+
+    assert load(tmp_path / "m.flm").predict({"x0": 0}) == {"prediction": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("schema", "error", "message"),
+    [
+        ({"type": "thing"}, InvalidSchema, "thing"),
+        ({"properties": NUMBERS}, InvalidModel, "2 members, 'a', 'b', but .* on 4 columns, 'x0'"),
+    ],
+    ids=["no schema", "other columns"],
+)
+def test_a_schema_that_is_not_the_model_s_is_refused(tmp_path, schema, error, message):
+    with pytest.raises(error, match=message):
+        dump(iris_classifier(), tmp_path / "m.flm", extra={"input_schema": schema})
+
+    assert list(tmp_path.iterdir()) == []
