@@ -1,6 +1,7 @@
 """A JSON Schema, checked once and compiled once: the judge of rows and answers.
 
-The judge is ``jsonschema``, taught four things: fractions are decimal (0.3 is a multiple of
+What the compiled schema does not accept goes to the judge, who decides and words the errors. The
+judge is ``jsonschema``, taught four things: fractions are decimal (0.3 is a multiple of
 0.1), a number fits a double, and a missing or an unknown member is itself what an error points to.
 """
 
@@ -20,6 +21,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from mlmodel.compiled import compiled
 from mlmodel.conversion import Conversion
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.examples import example_of
@@ -39,7 +41,8 @@ class Schema:
 
     def __init__(self, document: JsonSchema) -> None:
         self.document = copy.deepcopy(document)
-        self._judge = _judge(self.document)
+        self._judge = judge(self.document)
+        self._fits = compiled(self.document)
         self._conversion = Conversion(self.document)
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
@@ -48,6 +51,8 @@ class Schema:
         :param row: the value's place among others, handed on to each violation.
         :param most: how many to look for: a value can be wrong in a million ways.
         """
+        if self._fits is not None and self._fits(value):
+            return []
         found = (
             Violation(pointer, detail, row)
             for error in self._judge.iter_errors(value)
@@ -69,10 +74,14 @@ class Schema:
         ``None``, which may not fit, where no value is easily found.
         """
         value = example_of(self.document)
-        return value if self._judge.is_valid(value) else None
+        return None if self.violations(value, most=1) else value
 
 
-def _judge(document: JsonSchema) -> Validator:
+def judge(document: JsonSchema) -> Validator:
+    """Return what decides whether a value fits.
+
+    :raises InvalidSchema: if the document is no schema, or has a ``$ref`` out of itself.
+    """
     dialect = dialect_of(document)
     try:
         dialect.check_schema(document, format_checker=dialect.FORMAT_CHECKER)
@@ -81,7 +90,7 @@ def _judge(document: JsonSchema) -> Validator:
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
     for reference in references_in(document):
         resolve(reference, document)
-    judge: type[Validator] = extend(
+    taught: type[Validator] = extend(
         dialect,
         validators={
             "additionalProperties": _additional_properties(dialect),
@@ -93,7 +102,7 @@ def _judge(document: JsonSchema) -> Validator:
         ),
     )
     # The empty registry fetches nothing, whatever a reference says.
-    made = judge(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+    made = taught(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
     _try(made)
     return made
 

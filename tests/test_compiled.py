@@ -1,0 +1,122 @@
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mlmodel import load
+from mlmodel.compiled import compiled
+from mlmodel.errors import InvalidSchema
+from mlmodel.schema import Schema, judge
+from tests.conftest import EXAMPLES
+
+NUMBERS = (
+    st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([0.3, 2**53, 2**53 + 1, -(2**63), 2**64, 1e300, 10**309, -(10**400)])
+)
+TEXTS = st.sampled_from(
+    ["", "a", "a\n", "ab", "b", "1", "\u0661", "\ufeff", "\U0001f44d", "\ud800"]
+)
+SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+TYPES = st.sampled_from(["array", "boolean", "integer", "null", "number", "object", "string"])
+PATTERNS = st.sampled_from(
+    ["^a$", "^(?:a|b)$", "a", r"\.", r"^\D$", r"^\S*$", "^[^a]$", "$", "^.$"]
+)
+COUNTS = st.integers(0, 3)
+
+
+def documents(inner):
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES | st.lists(TYPES, min_size=1, max_size=3, unique=True),
+            "enum": st.lists(SCALARS, min_size=1, max_size=3),
+            "const": VALUES,
+            "minimum": NUMBERS,
+            "maximum": NUMBERS,
+            "exclusiveMinimum": NUMBERS,
+            "multipleOf": st.sampled_from([1, 2, 0.1, 0.01, 1e-9]),
+            "minLength": COUNTS,
+            "maxLength": COUNTS,
+            "pattern": PATTERNS,
+            "format": st.sampled_from(["date", "email", "uuid"]),
+            "minItems": COUNTS,
+            "uniqueItems": st.booleans(),
+            "items": inner,
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "properties": st.dictionaries(TEXTS, inner, max_size=3),
+            "patternProperties": st.dictionaries(PATTERNS, inner, max_size=2),
+            "additionalProperties": inner,
+            "required": st.lists(TEXTS, max_size=2, unique=True),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "oneOf": st.lists(inner, min_size=1, max_size=2),
+            "not": inner,
+            "title": st.just("A title"),
+            "x-unit": st.just("m"),
+        },
+    )
+
+
+SCHEMAS = st.recursive(st.booleans() | documents(st.booleans()), documents, max_leaves=4)
+
+
+@settings(max_examples=500, deadline=None)
+@given(document=SCHEMAS, values=st.lists(VALUES, min_size=1, max_size=8))
+@example(document={"patternProperties": {"^a$": False}}, values=[{"a\n": 1}])
+@example(document={"type": "number"}, values=[10**309])
+@example(
+    document={"type": "object", "properties": {"a": {"pattern": r"^\D$"}}}, values=[{"a": "\u0661"}]
+)
+def test_what_is_accepted_fits(document, values):
+    fits = compiled(document)
+    try:
+        decides = judge(document)
+    except InvalidSchema:
+        return
+
+    assert [value for value in values if fits and fits(value) and not decides.is_valid(value)] == []
+
+
+@pytest.mark.parametrize("name", ["diabetes", "loan", "tickets", "wine"])
+def test_the_schemas_of_the_example_models_are_compiled(name):
+    model = load(EXAMPLES.parent / f"../../examples/models/{name}.flm")
+    row, answer = model.examples[0], model.predict(model.examples[0])
+
+    assert compiled(plain(model.input_schema))(plain(row))
+    assert compiled(plain(model.output_schema))(plain(answer))
+    assert not compiled(plain(model.input_schema))({})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"},
+        {"type": "string", "format": "date"},
+        {"not": {"type": "string"}},
+        {"maximum": 3},
+        {"type": "number", "maximum": 2**53 + 1},
+        {"type": "number", "multipleOf": 0.1},
+    ],
+)
+def test_what_the_two_may_think_otherwise_of_is_the_judge_s(document):
+    assert compiled(document) is None
+
+
+def test_what_is_accepted_never_sees_the_judge(monkeypatch):
+    schema = Schema({"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}})
+    monkeypatch.delattr(schema, "_judge")
+
+    assert schema.violations({"age": 3}) == []
+    with pytest.raises(AttributeError):
+        schema.violations({"age": -3})
+
+
+def plain(value):
+    return json.loads(json.dumps(value))
