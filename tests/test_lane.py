@@ -45,17 +45,23 @@ def test_a_call_that_takes_too_long_is_given_up(go):
         lane.run(go.wait)
 
 
-def test_a_call_that_was_given_up_before_it_began_never_begins(go):
+def test_another_thread_takes_the_place_of_one_that_hangs(go):
     lane = Lane(Limits(rows=1, threads=1, waiting=2, seconds=0.05))
-    begun = []
-    for function in (go.wait, lambda: begun.append(1)):
+    for _ in range(2):
         with pytest.raises(PredictionTimeout):
-            lane.run(function)
+            lane.run(go.wait)
 
-    go.set()
-    lane.run(int)  # comes after all that waited
+    assert lane.run(max, 1, 3) == 3
 
-    assert begun == []
+
+def test_only_so_many_calls_may_hang(go):
+    lane = Lane(Limits(rows=1, threads=1, waiting=2, seconds=0.05))
+    for _ in range(3):
+        with pytest.raises(PredictionTimeout):
+            lane.run(go.wait)
+
+    with pytest.raises(QueueFull):
+        lane.run(int)
 
 
 def test_more_calls_than_may_wait_are_refused(go):

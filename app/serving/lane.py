@@ -1,7 +1,8 @@
 """A model's own threads: its calls wait in line there, for a limited time, and nowhere else.
 
-A model that hangs keeps its own threads busy. Whoever asked it gets an error when the time is
-up, and whoever asks another model notices nothing.
+A model that hangs keeps threads of its own busy. Whoever asked it gets an error when the time is
+up, another thread takes the place of the one that hangs, and whoever asks another model notices
+nothing.
 """
 
 from __future__ import annotations
@@ -31,11 +32,19 @@ class Limits:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: Future[Any]
+    worker: _Worker | None = None
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A thread of a lane; ``is_given_up`` if another has taken its place."""
+
+    is_given_up: bool = False
 
 
 class Lane:
@@ -46,7 +55,7 @@ class Lane:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._places = threading.BoundedSemaphore(limits.threads + limits.waiting)
         self._lock = threading.Lock()
-        self._threads = 0
+        self._workers: set[_Worker] = set()
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the function returns, called in one of the lane's threads.
@@ -65,26 +74,48 @@ class Lane:
         except FutureTimeout as error:
             if call.future.done() and not call.future.cancelled():
                 raise  # the function's own TimeoutError
-            call.future.cancel()
+            if not call.future.cancel():
+                self._give_up(call)
             raise PredictionTimeout(self._limits.seconds) from error
 
     def close(self) -> None:
         """Let the threads end when the calls that wait are done."""
         with self._lock:
-            for _ in range(self._threads):
+            for _ in self._workers:
                 self._calls.put(None)
-            self._threads = 0
+            self._workers.clear()
 
     def _start_thread(self) -> None:
         with self._lock:
-            if self._threads == self._limits.threads:
+            if len(self._workers) == self._limits.threads:
                 return
-            self._threads += 1
+            worker = _Worker()
+            self._workers.add(worker)
         # Daemons, so that a model that hangs does not keep the process from ending.
-        threading.Thread(target=self._work, name="lane", daemon=True).start()
+        threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True).start()
 
-    def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
+    def _give_up(self, call: _Call) -> None:
+        """Put a new thread in the place of the one in which a call runs on.
+
+        The call keeps its place among those that run or wait: so many may hang, no more.
+        """
+        worker = call.worker
+        if worker is None or call.future.done():
+            return
+        with self._lock:
+            worker.is_given_up = True
+            self._workers.discard(worker)
+        if not self._calls.empty():
+            self._start_thread()
+
+    def _work(self, worker: _Worker) -> None:
+        while not worker.is_given_up:
+            call = self._calls.get()
+            if call is None:
+                if worker in self._workers:
+                    continue  # it was meant for one that hangs
+                return
+            call.worker = worker
             try:
                 _answer(call)
             finally:

@@ -1,0 +1,122 @@
+"""Rows of several callers in one call of their model.
+
+Many models take as long for one row as for fifty. So whoever comes while a call runs waits for it
+to end, and is asked together with all who wait by then. Nobody waits for others to come.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.serving.lane import Lane
+
+#: From rows to answers, as many and in their order.
+Ask = Callable[[Sequence[Any]], Any]
+
+#: Seconds of a call below which joining costs more than it saves.
+WORTH_JOINING = 0.0002
+#: How much the latest call weighs in what calls take.
+WEIGHT = 0.2
+
+
+class Batcher:
+    """Asks a model in a lane of one thread, with the rows of as many callers as wait.
+
+    :param lane: where the calls run, one at a time.
+    :param max_rows: rows of one call. A caller with more than these is asked alone.
+    """
+
+    def __init__(self, lane: Lane, max_rows: int) -> None:
+        self._lane = lane
+        self._max_rows = max_rows
+        self._lock = threading.Lock()
+        self._waiting: dict[int, _Call] = {}
+        self._seconds = 0.0
+
+    def run(self, ask: Ask, rows: Sequence[Any]) -> Any:
+        """Return the answers to the rows. Raises what :meth:`Lane.run` raises.
+
+        If a call for several callers fails, each is asked apart, and hears only of its own rows.
+        """
+        call = _Call(ask, rows)
+        with self._lock:
+            self._waiting[id(call)] = call
+        try:
+            return self._lane.run(self._answer, call)
+        finally:
+            with self._lock:
+                self._waiting.pop(id(call), None)
+
+    def _answer(self, call: _Call) -> Any:
+        """Answer a caller whose turn has come, in the lane's thread."""
+        if not call.is_answered:
+            calls = self._joined(call)
+            started = time.perf_counter()
+            _ask_all(calls)
+            taken = time.perf_counter() - started
+            self._seconds += WEIGHT * (taken - self._seconds)
+        return call.answer()
+
+    def _joined(self, first: _Call) -> list[_Call]:
+        """Return who is asked together with a caller, itself first."""
+        calls, count = [first], len(first.rows)
+        with self._lock:
+            self._waiting.pop(id(first), None)
+            if self._seconds < WORTH_JOINING:
+                return calls
+            for call in list(self._waiting.values()):
+                if call.ask == first.ask and count + len(call.rows) <= self._max_rows:
+                    calls.append(self._waiting.pop(id(call)))
+                    count += len(call.rows)
+        return calls
+
+
+class _Call:
+    """One caller's rows, and then what came of them."""
+
+    def __init__(self, ask: Ask, rows: Sequence[Any]) -> None:
+        self.ask = ask
+        self.rows = rows
+        self.is_answered = False
+        self._answers: Any = None
+        self._error: BaseException | None = None
+
+    def tell(self, answers: Any, error: BaseException | None = None) -> None:
+        """Keep what came of it."""
+        self._answers, self._error, self.is_answered = answers, error, True
+
+    def answer(self) -> Any:
+        """Return the answers, or raise the error that came instead."""
+        if self._error is not None:
+            raise self._error
+        return self._answers
+
+
+def _ask_all(calls: list[_Call]) -> None:
+    if len(calls) > 1 and _ask_together(calls):
+        return
+    for call in calls:
+        # A model may raise anything; the caller alone hears of it.
+        try:
+            call.tell(call.ask(call.rows))
+        except BaseException as error:
+            call.tell(None, error)
+
+
+def _ask_together(calls: list[_Call]) -> bool:
+    """Ask once for all callers; tell whether that went well."""
+    rows = [row for call in calls for row in call.rows]
+    try:
+        answers = calls[0].ask(rows)
+    except BaseException:  # whose rows it was is found by asking apart
+        return False
+    if not isinstance(answers, list) or len(answers) != len(rows):
+        return False
+    start = 0
+    for call in calls:
+        call.tell(answers[start : start + len(call.rows)])
+        start += len(call.rows)
+    return True

@@ -1,0 +1,120 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.serving.batching import WORTH_JOINING, Batcher
+from app.serving.errors import PredictionTimeout, QueueFull
+from app.serving.lane import Lane, Limits
+
+
+class Doubler:
+    """Doubles rows, as slowly as it is told, and keeps how many it was asked at once."""
+
+    def __init__(self):
+        self.asked = []
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def ask(self, rows):
+        self.asked.append(len(rows))
+        self.has_begun.set()
+        assert self.may_end.wait(10)
+        if "bad" in rows:
+            raise ValueError("bad")
+        return [2 * row for row in rows]
+
+
+@pytest.fixture
+def doubler():
+    doubler = Doubler()
+    yield doubler
+    doubler.may_end.set()
+
+
+@pytest.fixture
+def batcher():
+    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=8, seconds=10)), max_rows=4)
+    # Calls must take longer than this before they are joined: one that does is behind us.
+    slow = threading.Event()
+    batcher.run(lambda rows: slow.wait(10 * WORTH_JOINING) or rows, [0])
+    return batcher
+
+
+def answers(batcher, doubler, *callers):
+    """Return what each caller got, all but the first of whom came while the first was answered."""
+    with ThreadPoolExecutor(len(callers)) as pool:
+        futures = [pool.submit(batcher.run, doubler.ask, callers[0])]
+        assert doubler.has_begun.wait(10)
+        for count, rows in enumerate(callers[1:], 1):
+            futures.append(pool.submit(batcher.run, doubler.ask, rows))
+            wait_until(lambda count=count: len(batcher._waiting) == count)
+        doubler.may_end.set()
+        return [future.exception() or future.result() for future in futures]
+
+
+def wait_until(holds):
+    tick = threading.Event()
+    for _ in range(1000):
+        if holds():
+            return
+        tick.wait(0.01)
+    raise AssertionError("waited too long")
+
+
+def test_who_comes_alone_is_asked_at_once(batcher, doubler):
+    assert answers(batcher, doubler, [1]) == [[2]]
+    assert doubler.asked == [1]
+
+
+def test_all_who_wait_are_asked_together_and_get_their_own_answers(batcher, doubler):
+    assert answers(batcher, doubler, [1], [2], [3, 4], [5]) == [[2], [4], [6, 8], [10]]
+    assert doubler.asked == [1, 4]
+
+
+def test_a_call_has_no_more_rows_than_it_may(batcher, doubler):
+    assert answers(batcher, doubler, [1], [2, 3, 4], [5, 6]) == [[2], [4, 6, 8], [10, 12]]
+    assert doubler.asked == [1, 3, 2]
+
+
+def test_bad_rows_harm_nobody_else(batcher, doubler):
+    first, second, third = answers(batcher, doubler, [1], ["bad"], [3])
+
+    assert (first, third) == ([2], [6])
+    assert isinstance(second, ValueError)
+    assert doubler.asked == [1, 2, 1, 1]
+
+
+def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
+    other = Doubler()
+    other.may_end.set()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(batcher.run, doubler.ask, [1])
+        assert doubler.has_begun.wait(10)
+        second = pool.submit(batcher.run, other.ask, [2])
+        wait_until(lambda: len(batcher._waiting) == 1)
+        doubler.may_end.set()
+
+        assert (first.result(), second.result()) == ([2], [4])
+    assert (doubler.asked, other.asked) == ([1], [1])
+
+
+def test_who_gives_up_is_not_asked(doubler):
+    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=8, seconds=0.05)), max_rows=4)
+
+    with pytest.raises(PredictionTimeout):
+        batcher.run(doubler.ask, [1])
+
+    assert batcher._waiting == {}
+
+
+def test_more_callers_than_may_wait_are_refused(doubler):
+    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=0, seconds=10)), max_rows=4)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(batcher.run, doubler.ask, [1])
+        assert doubler.has_begun.wait(10)
+        with pytest.raises(QueueFull):
+            batcher.run(doubler.ask, [2])
+        doubler.may_end.set()
+
+    assert doubler.asked == [1]
