@@ -7,11 +7,20 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_transformer,
+)
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
 from sklearn.feature_selection import SelectKBest, r_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -27,7 +36,7 @@ from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
-from mlmodel.inference import infer
+from mlmodel.inference import infer, predictor
 from mlmodel.schema import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -165,6 +174,44 @@ def test_choices_have_the_type_of_the_categories(values, schema):
     assert column(OneHotEncoder(), values) == schema
 
 
+def test_numbers_that_an_encoder_takes_though_it_does_not_know_them_need_not_be_whole():
+    ignoring = OneHotEncoder(handle_unknown="ignore")
+
+    assert column(ignoring, [3, 1, 1, 3]) == {"type": ["number", "null"], "examples": [1, 3]}
+
+
+def test_a_sample_shows_that_an_open_choice_is_of_whole_numbers():
+    table = frame(x=[3, 1, 1, 3])
+    found = inferred(OneHotEncoder(handle_unknown="ignore"), table, table)
+
+    assert found.input["properties"]["x"]["type"] == ["integer", "null"]
+
+
+def test_of_many_columns_each_is_told_apart():
+    """Half of them take new categories, in turns: no call for many of them is answered."""
+    count = 120
+    table = pd.DataFrame(np.array([["a"] * count, ["b"] * count]), columns=map(str, range(count)))
+    ignoring = OneHotEncoder(handle_unknown="ignore")
+    places = range(count)
+    encode = ColumnTransformer(
+        [(str(at), (ignoring, OneHotEncoder())[at % 2], [str(at)]) for at in places]
+    )
+
+    properties = infer(encode.fit(table)).input["properties"]
+
+    assert [at for at in places if "enum" in properties[str(at)]] == list(places)[1::2]
+
+
+def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(monkeypatch):
+    monkeypatch.setattr("mlmodel.inference.MOST_CALLS", 1)
+    table = frame(a=list("abab"), b=list("abab"), c=list("abab"))
+
+    found = infer(OneHotEncoder().fit(table))
+
+    assert Schema(found.input).violations({"a": "z", "b": "z", "c": "z"}) == []
+    assert "'a', 'b', 'c' is not known" in found.notes[0]
+
+
 def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
     table = frame(x=np.array(["a", None, "b", "a"], dtype=object)).astype(object)
     table["x"] = table["x"].where(table["x"].notna(), None)
@@ -215,6 +262,34 @@ def test_a_column_that_the_model_does_not_read_is_not_asked_and_does_no_harm(tra
 
     assert list(found["properties"]) == ["width"]
     assert Schema(found).violations({"width": 1, "height": "any"}) == []
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda model: GridSearchCV(model, {"ridge__alpha": [1.0]}, cv=2),
+        lambda model: VotingRegressor([("one", model)]),
+        lambda model: StackingRegressor([("one", model)], cv=2),
+        lambda model: TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp),
+    ],
+    ids=["search", "votes", "stack", "transformed target"],
+)
+def test_a_column_that_no_model_within_a_model_reads_is_not_asked(wrapped):
+    table = frame(age=TARGET, remark=["late", "paid", "lost", "paid"])
+    pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["age"])), Ridge())
+    model = wrapped(pipeline).fit(table, TARGET)
+
+    found = infer(model)
+
+    assert list(found.input["properties"]) == ["age"]
+    assert predictor(model, found.input["properties"])([{"age": 2.5}])
+
+
+def test_what_is_passed_through_a_stack_is_asked():
+    pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["width"])), Ridge())
+    stack = StackingRegressor([("one", pipeline)], cv=2, passthrough=True).fit(NAMED, TARGET)
+
+    assert list(infer(stack).input["properties"]) == ["width", "height"]
 
 
 class Doubled(TransformerMixin, BaseEstimator):
@@ -287,6 +362,25 @@ def test_the_model_gets_columns_of_the_type_of_the_sample(dtype, kind):
     assert found.input["properties"]["x"]["x-dtype"].startswith(dtype[:6])
     assert str(Anything.seen["x"].dtype) == str(table["x"].dtype)
     assert kind in str(found.input["properties"]["x"])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32"])
+def test_a_small_type_of_the_sample_is_no_limit(dtype):
+    table = frame(x=pd.Series([0, 1, 0, 1]).astype(dtype))
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(table, TARGET)
+
+    properties = infer(model, table).input["properties"]
+    predict = predictor(model, properties)
+
+    assert properties["x"]["type"] == ["integer", "null"]
+    assert len(predict([{"x": 2**40}, {"x": -1}, {"x": None}])) == 3
+
+
+def test_examples_of_a_column_are_of_the_type_of_the_sample():
+    table = frame(member=[True, False, False, True])
+    model = DecisionTreeRegressor().fit(table, TARGET)
+
+    assert infer(model, table).input["properties"]["member"] == {"type": ["boolean", "null"]}
 
 
 def test_a_category_that_a_sample_does_not_have_is_a_choice_still():

@@ -254,6 +254,8 @@ class HostedModel:
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
+        for note in self.notes:
+            log.warning("model %r: %s", self.name, note)
         own_example = predict.input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
