@@ -2,6 +2,12 @@
 
 const reference = document.getElementById("reference");
 
+// Swagger UI takes every change of the address's fragment for itself, and the focus stays where it was.
+document.querySelector(".skip-link").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
+
 SwaggerUIBundle({
   url: reference.dataset.document,
   domNode: reference,
@@ -11,4 +17,38 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   tryItOutEnabled: true,
+  plugins: [partOfAPage],
+  layout: "PartOfAPage",
 });
+
+/** Swagger UI as a part of a page that has a heading and a main landmark of its own. */
+function partOfAPage({ React }) {
+  const draw = React.createElement;
+  return {
+    components: {
+      PartOfAPage({ getComponent, specSelectors }) {
+        const parts = ["SvgAssets", "errors"];
+        if (specSelectors.loadingStatus() === "success") {
+          parts.push("operations", "Models");
+        }
+        return draw(
+          "div",
+          { className: "swagger-ui" },
+          ...parts.map((name) => draw(getComponent(name, name !== "SvgAssets"), { key: name })),
+        );
+      },
+      // Its own is a link inside a button, which no screen reader can make sense of.
+      DeepLink: ({ text }) => draw("span", null, text),
+    },
+    wrapComponents: {
+      Markdown: (Original) => (props) =>
+        draw(Original, { ...props, source: withoutMarkup(props.source) }),
+      TextArea: (Original) => (props) => draw(Original, { ...props, "aria-label": "Request body" }),
+    },
+  };
+}
+
+/** What a model says of itself is Markdown at most: no HTML, and no picture from anywhere. */
+function withoutMarkup(source) {
+  return typeof source === "string" ? source.replaceAll("<", "&lt;").replaceAll("![", "!\\[") : source;
+}
