@@ -22,6 +22,8 @@ from mlmodel.schema import Schema
 from mlmodel.trust import Trust
 
 CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+#: A word, so that a list of them can be told from a sentence.
+TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
     "type": "object",
     "properties": {"class": CLASS_PATH, "settings": {"type": "object"}},
@@ -44,6 +46,7 @@ ENTRY = {
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
+        "tags": {"type": "array", "items": TAG, "uniqueItems": True},
     },
     "additionalProperties": False,
 }
@@ -92,6 +95,7 @@ class ModelSpec:
     lazy: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @property
     def provisional_name(self) -> str:
@@ -231,6 +235,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         lazy=entry.get("load") == "lazy",
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),
+        tags=tuple(entry.get("tags", ())),
     )
 
 

@@ -109,6 +109,11 @@ class HostedModel:
         return self.endpoints[PREDICT].output_schema if self.endpoints else None
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Words to find the model by."""
+        return self.spec.tags
+
+    @property
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")

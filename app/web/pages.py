@@ -7,11 +7,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, Response, current_app, render_template, request, url_for
+from prometheus_client import CollectorRegistry
 
+from app.serving import metrics
 from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
-from app.web import forms, wording
+from app.web import forms, listing, prose, wording
 from app.web.problems import all_problems
 
 blueprint = Blueprint("pages", __name__)
@@ -26,13 +28,23 @@ CONTENT_SECURITY_POLICY = (
 def init_app(app: Flask) -> None:
     """Serve the pages, and guard them and the pages of errors."""
     app.register_blueprint(blueprint)
+    prose.init_app(app)
+    app.add_template_global(listing.STATUSES, "statuses")
     app.after_request(_guard)
 
 
 @blueprint.get("/")
 def index() -> str:
-    """Show all models."""
-    return render_template("index.html", models=ModelManager().models())
+    """Show all models, or those that the search in the address finds."""
+    models = listing.listed(ModelManager().models(), metrics.usage(_counted()))
+    search = request.args.get("q", "").strip()
+    return render_template(
+        "index.html",
+        models=models,
+        search=search,
+        found=[listed.model.name for listed in models if listed.is_found(search)],
+        has_many=len(models) > listing.MANY,
+    )
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -49,6 +61,7 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
+        usage=listing.said(metrics.usage(_counted())[name]),
         params=_facts(model.metadata.get("params")),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
@@ -87,6 +100,10 @@ def _guard(response: Response) -> Response:
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     return response
+
+
+def _counted() -> CollectorRegistry:
+    return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
