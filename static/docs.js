@@ -40,11 +40,33 @@ function partOfAPage({ React }) {
       // Its own is a link inside a button, which no screen reader can make sense of.
       DeepLink: ({ text }) => draw("span", null, text),
     },
+    statePlugins: {
+      layout: {
+        wrapActions: {
+          parseDeepLinkHash: showLinked,
+          // Its own is called too early: the rest of the page is not there yet.
+          scrollToElement: () => (element) => requestAnimationFrame(() => element.scrollIntoView()),
+        },
+      },
+    },
     wrapComponents: {
       Markdown: (Original) => (props) =>
         draw(Original, { ...props, source: withoutMarkup(props.source) }),
       TextArea: (Original) => (props) => draw(Original, { ...props, "aria-label": "Request body" }),
     },
+  };
+}
+
+/** Show what an address such as `#/iris` leads to. Swagger UI's own takes a `_` in a name for a mistake. */
+function showLinked(original, { layoutActions, layoutSelectors }) {
+  return (fragment) => {
+    const path = decodeURIComponent(fragment.replace(/^#!?\/?/, ""));
+    const [kind, tag, ...rest] = layoutSelectors.isShownKeyFromUrlHashArray(path.split("/"));
+    if (tag) {
+      layoutActions.show(["operations-tag", tag], true);
+      layoutActions.show([kind, tag, ...rest], true);
+      layoutActions.scrollTo([kind, tag, ...rest]);
+    }
   };
 }
 

@@ -18,6 +18,7 @@ NAMES = ["loan", "hostile", "broken", "anything"]
 MODELS = {
     "models": [{"class": f"tests.models.forms.{name}"} for name in ("Loan", "Hostile", "Broken")]
     + [{"class": "tests.models.forms.Anything", "load": "lazy"}]
+    + [{"class": "tests.models.forms.Iris", "name": "iris_two"}]
 }
 ERRORS = ["/nothing", "/models/none/predict", "/fails"]
 OPENED = ["/docs#/loan/predict.post.loan"]
@@ -121,3 +122,14 @@ def test_a_tag_leads_to_the_models_that_have_it(page, many):
     page.get_by_role("link", name="even", exact=True).first.click()
 
     expect(page.get_by_role("status")).to_have_text("150 of 300 models")
+
+
+def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(page, site):
+    page.goto(f"{site}/models/iris_two/metadata")
+    page.get_by_role("link", name="API", exact=True).click()
+    expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
+
+    page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role("button").first.click()
+    page.get_by_role("button", name="Execute").click()
+
+    expect(page.locator(".live-responses-table")).to_contain_text('"prediction": "setosa"')
