@@ -23,6 +23,11 @@ NEEDS_CHROMIUM = pytest.mark.skipif(
     reason="chromium is not installed; with it the pages are tried: apt-get install chromium",
 )
 
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+#: What axe-core finds, one line for each rule that is broken.
+FOUND = """async () => (await axe.run()).violations.map(
+  ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""
+
 #: A quiet browser: no sandbox, as tests may run as root, and no talk with its maker.
 ARGUMENTS = [
     "--no-sandbox",

@@ -1,18 +1,16 @@
 """What holds for every page, in a real browser: nobody is shut out, and nothing leaves the house."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import NEEDS_CHROMIUM, page_paths, serving
+from tests.browser import AXE, FOUND, NEEDS_CHROMIUM, page_paths, serving
 
 pytestmark = NEEDS_CHROMIUM
 
-AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-#: What axe-core finds, one line for each rule that is broken.
-FOUND = """async () => (await axe.run()).violations.map(
-  ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""
+GROUND = "getComputedStyle(document.body).backgroundColor"
+#: How an element shows that it has the focus: by an outline, or by a shadow around it.
+OUTLINE = """(() => { const style = getComputedStyle(document.activeElement);
+  return style.outlineStyle !== "none" ? style.outlineStyle : style.boxShadow; })()"""
 
 NAMES = ["loan", "hostile", "broken", "anything"]
 MODELS = {
@@ -32,21 +30,6 @@ def site(tmp_path_factory):
     with serving(
         MODELS, folder, lambda app: app.add_url_rule("/fails", view_func=_fail)
     ) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """The address of a portal with 300 models, every thirtieth of which is broken."""
-    models = [
-        {
-            "class": f"tests.models.forms.{'Iris' if number % 30 else 'Broken'}",
-            "name": f"model-{number}",
-            "tags": ["odd"] if number % 2 else ["even"],
-        }
-        for number in range(300)
-    ]
-    with serving({"models": models}, tmp_path_factory.mktemp("many")) as address:
         yield address
 
 
@@ -87,49 +70,56 @@ def test_the_first_key_leads_past_the_header(page, site, path):
     expect(page.locator("main")).to_be_focused()
 
 
-def test_the_list_is_searched_while_one_types(page, many):
-    page.goto(many)
-    expect(page.get_by_role("status")).to_have_text("300 models")
-
-    page.keyboard.press("/")
-    page.keyboard.type("#even FAILED")
-
-    expect(page.get_by_role("status")).to_have_text("10 of 300 models")
-    expect(page.locator(".model-card:visible")).to_have_count(10)
-    assert page.url.endswith("?q=%23even+FAILED")
-
-
-def test_a_search_that_finds_nothing_says_so(page, many):
-    page.goto(f"{many}/?q=nowhere")
-
-    expect(page.get_by_text("No model has all of these words.")).to_be_visible()
-    page.get_by_role("searchbox").fill("model-7")
-    expect(page.get_by_text("No model has all of these words.")).to_be_hidden()
-
-
-def test_300_models_are_a_list_that_folds_on_a_phone(page, many):
-    page.set_viewport_size({"width": 360, "height": 800})
-    page.goto(many)
-    page.evaluate(AXE)
-
-    assert page.evaluate(FOUND) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_a_tag_leads_to_the_models_that_have_it(page, many):
-    page.goto(many)
-
-    page.get_by_role("link", name="even", exact=True).first.click()
-
-    expect(page.get_by_role("status")).to_have_text("150 of 300 models")
-
-
 def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(page, site):
     page.goto(f"{site}/models/iris_two/metadata")
     page.get_by_role("link", name="API", exact=True).click()
     expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
 
-    page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role("button").first.click()
+    page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role(
+        "button"
+    ).first.click()
     page.get_by_role("button", name="Execute").click()
 
     expect(page.locator(".live-responses-table")).to_contain_text('"prediction": "setosa"')
+
+
+def test_light_or_dark_is_chosen_and_kept_and_the_page_never_flashes(page, site):
+    page.emulate_media(color_scheme="light")
+    page.goto(site)
+    page.get_by_label("Light or dark").select_option("Dark")
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => { window.first ??= document.documentElement.dataset.bsTheme; })"
+    )
+    page.goto(f"{site}/docs")
+
+    assert page.evaluate("window.first") == "dark"
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+    page.get_by_label("Light or dark").select_option("Auto")
+    assert page.evaluate(GROUND) == "rgb(246, 247, 250)"
+
+
+def test_a_page_does_not_jump_while_it_is_drawn(page, site):
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach("
+        "(entry) => { window.shift += entry.value; })).observe({type: 'layout-shift', buffered: true});"
+    )
+    for path in ("/", "/models/loan/metadata", "/models/loan/predict"):
+        page.goto(site + path, wait_until="networkidle")
+
+        assert page.evaluate("window.shift") == 0, path
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/metadata"])
+def test_whatever_has_the_focus_shows_it(page, site, path):
+    page.goto(site + path)
+    page.keyboard.press("Tab")
+
+    bare = []
+    while page.evaluate("document.activeElement !== document.body"):
+        if page.evaluate(OUTLINE) == "none":
+            bare.append(page.evaluate("document.activeElement.outerHTML"))
+        page.keyboard.press("Tab")
+
+    assert bare == []
