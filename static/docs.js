@@ -27,13 +27,12 @@ function partOfAPage({ React }) {
   return {
     components: {
       PartOfAPage({ getComponent, specSelectors }) {
-        const parts = ["SvgAssets", "errors"];
-        if (specSelectors.loadingStatus() === "success") {
-          parts.push("operations", "Models");
-        }
+        const status = specSelectors.loadingStatus();
+        const parts = ["SvgAssets", "errors", ...(status === "success" ? ["operations", "Models"] : [])];
         return draw(
           "div",
           { className: "swagger-ui" },
+          status === "loading" && draw("p", { className: "quiet" }, "Reading the document ..."),
           ...parts.map((name) => draw(getComponent(name, name !== "SvgAssets"), { key: name })),
         );
       },
@@ -70,7 +69,9 @@ function showLinked(original, { layoutActions, layoutSelectors }) {
   };
 }
 
-/** What a model says of itself is Markdown at most: no HTML, and no picture from anywhere. */
+/** What a model says of itself is a few lines of Markdown: no HTML, no picture, no heading of the page. */
 function withoutMarkup(source) {
-  return typeof source === "string" ? source.replaceAll("<", "&lt;").replaceAll("![", "!\\[") : source;
+  return typeof source === "string"
+    ? source.replaceAll("<", "&lt;").replaceAll("![", "!\\[").replaceAll(/^ {0,3}#+ /gm, "")
+    : source;
 }
