@@ -6,6 +6,7 @@ Needs Debian's chromium, and the example models (``make examples``).
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
@@ -15,42 +16,6 @@ from werkzeug.serving import make_server
 from app import create_app
 
 FOLDER = Path(__file__).parent / "pictures"
-WIDE = (1280, 900)
-PHONE = (360, 760)
-
-
-def main() -> None:
-    """Serve the example models, and take each picture."""
-    FOLDER.mkdir(exist_ok=True)
-    server = make_server("127.0.0.1", 0, create_app({}), threaded=True)
-    Thread(target=server.serve_forever, daemon=True).start()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        for name, (path, size, theme, prepare) in PICTURES.items():
-            address = f"http://127.0.0.1:{server.server_port}{path}"
-            _take(browser, address, FOLDER / name, size, theme, prepare)
-            sys.stdout.write(f"{FOLDER / name} is taken.\n")
-        browser.close()
-    server.shutdown()
-
-
-def _take(
-    browser: Browser,
-    address: str,
-    file: Path,
-    size: tuple[int, int],
-    theme: str,
-    prepare: Callable[[Page], None],
-) -> None:
-    page = browser.new_page(
-        viewport={"width": size[0], "height": size[1]}, device_scale_factor=1.5, color_scheme=theme
-    )
-    page.goto(address, wait_until="networkidle")
-    prepare(page)
-    page.screenshot(path=file)
-    page.close()
 
 
 def _as_it_is(page: Page) -> None:
@@ -68,15 +33,54 @@ def _searched(page: Page) -> None:
     page.get_by_role("searchbox").fill("in a")
 
 
-#: Each picture: its page, its size, light or dark, and what is done before it is taken.
-PICTURES = {
-    "index.png": ("/", WIDE, "light", _as_it_is),
-    "search.png": ("/", (1280, 480), "dark", _searched),
-    "predict.png": ("/models/loan/predict", (1280, 1130), "light", _answered),
-    "phone.png": ("/models/iris/predict", PHONE, "dark", _as_it_is),
-    "model.png": ("/models/loan/metadata", WIDE, "light", _as_it_is),
-    "reference.png": ("/docs#/loan/predict.post.loan", WIDE, "dark", _as_it_is),
-}
+@dataclass(frozen=True)
+class Picture:
+    """One picture: of which page, how large, in light or dark, and what is done before."""
+
+    name: str
+    path: str
+    width: int = 1280
+    height: int = 900
+    theme: str = "light"
+    prepare: Callable[[Page], None] = _as_it_is
+
+
+PICTURES = (
+    Picture("index.png", "/"),
+    Picture("search.png", "/", height=480, theme="dark", prepare=_searched),
+    Picture("predict.png", "/models/loan/predict", height=1130, prepare=_answered),
+    Picture("phone.png", "/models/iris/predict", 360, 760, theme="dark"),
+    Picture("model.png", "/models/loan/metadata"),
+    Picture("reference.png", "/docs#/loan/predict.post.loan", theme="dark"),
+)
+
+
+def main() -> None:
+    """Serve the example models, and take each picture."""
+    FOLDER.mkdir(exist_ok=True)
+    server = make_server("127.0.0.1", 0, create_app({}), threaded=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for picture in PICTURES:
+            _take(browser, f"http://127.0.0.1:{server.server_port}", picture)
+        browser.close()
+    server.shutdown()
+
+
+def _take(browser: Browser, site: str, picture: Picture) -> None:
+    page = browser.new_page(
+        viewport={"width": picture.width, "height": picture.height},
+        device_scale_factor=1.5,
+        color_scheme=picture.theme,
+    )
+    page.goto(site + picture.path, wait_until="networkidle")
+    picture.prepare(page)
+    page.screenshot(path=FOLDER / picture.name)
+    page.close()
+    sys.stdout.write(f"{FOLDER / picture.name} is taken.\n")
 
 
 if __name__ == "__main__":
