@@ -99,7 +99,8 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None), "PREDICT_SECONDS": (0, 86_400)}
-NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_LOGO", "PORTAL_NAME"})
+NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
+LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
@@ -159,8 +160,16 @@ def _colour(variable: str, text: str) -> str:
     return text
 
 
+def _logo(variable: str, text: str) -> str:
+    if not text.endswith(LOGO_ENDINGS) or not (ROOT / text).is_file():
+        raise InvalidSetting(
+            f"{variable} must be a file that ends in one of {_listed(LOGO_ENDINGS)}, got {text!r}"
+        )
+    return text
+
+
 #: Settings whose text has a form of its own.
-FORMATS = {"PORTAL_COLOUR": _colour, "RATE_LIMIT": _rate}
+FORMATS = {"PORTAL_COLOUR": _colour, "PORTAL_LOGO": _logo, "RATE_LIMIT": _rate}
 
 
 def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:
