@@ -22,6 +22,7 @@ def test_models_are_listed(client):
         "display_name": "Echo",
         "description": "Answers what it was given.",
         "version": "2.1",
+        "tags": [],
         "status": "ready",
         "reason": None,
     }

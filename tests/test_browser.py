@@ -82,15 +82,6 @@ MODELS = {
     ]
 }
 HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
-PATHS = [
-    "/",
-    "/docs",
-    "/models/loan/metadata",
-    "/models/loan/predict",
-    "/models/optional/predict",
-    "/models/broken/predict",
-    "/models/none/predict",
-]
 
 
 @pytest.fixture(scope="module")
@@ -369,17 +360,6 @@ def test_every_answer_is_drawn_as_text(page, site, answer, shown):
 
     text = page.locator(".drawn > :first-child").text_content()
     assert text == shown
-
-
-@pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("path", PATHS)
-def test_no_page_scrolls_sideways_runs_markup_or_asks_elsewhere(page, site, path, width):
-    page.set_viewport_size({"width": width, "height": 800})
-
-    page.goto(site + path, wait_until="networkidle")
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.title().endswith("Modelhost")
 
 
 def test_pages_follow_the_system_into_the_dark(page, site):

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import (
+    ArtifactNotFound,
     EndpointNotFound,
     ModelUnavailable,
     PredictionTimeout,
@@ -109,6 +110,11 @@ class HostedModel:
         return self.endpoints[PREDICT].output_schema if self.endpoints else None
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Words to find the model by."""
+        return self.spec.tags
+
+    @property
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
@@ -161,6 +167,21 @@ class HostedModel:
             if endpoint not in self.endpoints:
                 raise EndpointNotFound(self.name, endpoint)
             yield self.endpoints[endpoint]
+
+    def artifact(self, name: str) -> BinaryIO:
+        """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
+
+        :raises ModelUnavailable: if the model is not ready and does not become so.
+        :raises ArtifactNotFound: if there is none, or it is not offered.
+        """
+        self.open()
+        with self._in_use():
+            files = self._model.artifacts if self._model else {}
+            is_offered = self.spec.artifacts == "all" or name in self.spec.artifacts
+            if not is_offered or name not in files:
+                raise ArtifactNotFound(self.name, name)
+            # Who reads it goes on reading, even if the model is unloaded meanwhile.
+            return files[name].open("rb")
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:

@@ -216,6 +216,7 @@ def _summary(model: HostedModel) -> dict[str, Any]:
         "display_name": model.display_name,
         "description": model.description,
         "version": model.version,
+        "tags": model.tags,
         "status": model.status,
         "reason": model.reason,
     }

@@ -222,7 +222,7 @@ def _field(schema: Schema, place: _Place, kind: str, control: str, **shape: Any)
     made = Field(
         pointer=place.pointer,
         key=place.key,
-        label=_text(schema.get("title")) or wording.readable(place.key),
+        label=_text(schema.get("title")) or wording.readable(place.key) or "Row",
         kind=kind,
         control=control,
         type=shape.pop("type", wording.kind(schema)),

@@ -7,32 +7,37 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from prometheus_client import CollectorRegistry
 
+from app.serving import metrics
 from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
-from app.web import forms, wording
+from app.web import artifacts, forms, listing, prose, wording
 from app.web.problems import all_problems
 
 blueprint = Blueprint("pages", __name__)
 
-#: What a page may load and run: this server's own files, and nothing that stands in the page.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-
 
 def init_app(app: Flask) -> None:
-    """Serve the pages, and guard them and the pages of errors."""
+    """Serve the pages."""
     app.register_blueprint(blueprint)
-    app.after_request(_guard)
+    prose.init_app(app)
+    app.add_template_global(listing.STATUSES, "statuses")
 
 
 @blueprint.get("/")
 def index() -> str:
-    """Show all models."""
-    return render_template("index.html", models=ModelManager().models())
+    """Show all models, or those that the search in the address finds."""
+    models = listing.listed(ModelManager().models(), metrics.usage(_counted()))
+    search = request.args.get("q", "").strip()
+    return render_template(
+        "index.html",
+        models=models,
+        search=search,
+        found=[listed.model.name for listed in models if listed.is_found(search)],
+        has_many=len(models) > listing.MANY,
+    )
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -49,7 +54,10 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
+        usage=listing.said(metrics.usage(_counted())[name]),
         params=_facts(model.metadata.get("params")),
+        settings=_facts(_told(model.metadata.get("info"))),
+        artifacts=list(artifacts.described(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
         call=_call(name, examples[0] if examples else {}),
@@ -83,10 +91,8 @@ def problems() -> str:
     return render_template("problems.html", problems=all_problems())
 
 
-def _guard(response: Response) -> Response:
-    if response.mimetype == "text/html":
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    return response
+def _counted() -> CollectorRegistry:
+    return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
@@ -105,6 +111,12 @@ def _labels(schema: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [(name, _shown(value)) for name, value in (facts or {}).items()]
+
+
+def _told(info: Any) -> Mapping[str, Any]:
+    """Return what a framework tells of a model, without what it could not tell as JSON."""
+    told = info if isinstance(info, Mapping) else {}
+    return {name: value for name, value in told.items() if value not in (None, [], {})}
 
 
 def _shown(value: Any) -> str:

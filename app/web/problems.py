@@ -70,6 +70,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The model has no such endpoint",
         "The model offers nothing of this name. Its metadata lists what it offers.",
     ),
+    serving.ArtifactNotFound: Problem(
+        404,
+        "artifact-not-found",
+        "The model offers no such file",
+        "The model comes with no file of this name, or `artifacts` in its entry does not offer it.",
+    ),
     serving.TooManyRows: Problem(
         413,
         "too-many-rows",

@@ -25,6 +25,7 @@ class ModelSummary(Body):
     display_name = _text("The name for people.", example="Iris species")
     description = _text("What the model is for.")
     version = _text("The model's own version.", example="1.0.0")
+    tags = fields.List(fields.String(), metadata={"description": "Words to find the model by."})
     status = _text(
         "`ready`, `loading`, `lazy` (is loaded on first use), `unloaded` (was taken out) or "
         "`failed` (see `reason`).",

@@ -53,7 +53,7 @@ class Asked:
 def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application and its models."""
     spec = APISpec(
-        title="Modelhost",
+        title=app.config["PORTAL_NAME"],
         version=VERSION,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
