@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, Response, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
 from app.web import forms, wording
+from app.web.forms import posted
 from app.web.problems import all_problems
+from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("pages", __name__)
 
@@ -71,6 +76,27 @@ def predict(name: str) -> str:
     )
 
 
+@blueprint.post("/models/<name>/predict")
+def answer(name: str) -> ResponseReturnValue:
+    """Answer a form that was sent without JavaScript: the same form, and the answer above it."""
+    model = ModelManager().opened(name)
+    change = request.form.get("change")
+    typed = posted.changed(_typed(), change or "")
+    form = forms.build(model.input_schema, *wording.short(model.examples[:1]), typed=typed)
+    if change is not None:
+        return render_template("answered.html", model=model, form=form)
+    row = posted.read(form)
+    try:
+        rows = [None if row is posted.MISSING else row]
+        (said,) = current_app.extensions["predictor"].predict(name, rows)
+    except InvalidInput as error:
+        # Not for `problems` to answer: the form comes back, with all that was typed.
+        form = posted.refused(form, error.violations)
+        shown = {"model": model, "form": form, "violations": error.violations}
+        return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
+    return render_template("answered.html", model=model, form=form, said=_as_json(said))
+
+
 @blueprint.get("/docs")
 def docs() -> str:
     """Show the API reference."""
@@ -87,6 +113,15 @@ def _guard(response: Response) -> Response:
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     return response
+
+
+def _typed() -> dict[str, list[str]]:
+    """Return what was typed into the posted form, files as base64."""
+    typed = request.form.to_dict(flat=False)
+    for name, file in request.files.items():
+        if file.filename:
+            typed[name.removesuffix("~f")] = [base64.b64encode(file.read()).decode()]
+    return typed
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
