@@ -2,7 +2,7 @@
 
 import { draw, element } from "./answer.js";
 import { parse, stringify } from "./json.js";
-import { isJsonShown, json, writeJson, written } from "./jsontab.js";
+import { body, isJsonShown, json, unwrapped, writeJson } from "./jsontab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
 import { fill, restore, start, unfinished } from "./row.js";
 
@@ -40,8 +40,7 @@ async function predict() {
     const response = await fetch(form.dataset.action, {
       method: "POST",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
-      // From the JSON tab as typed: what is wrong with it, the server says.
-      body: isJsonShown() ? json.value : written(root),
+      body: body(),
     });
     show(response, await response.text(), performance.now() - started);
   } catch (error) {
@@ -56,7 +55,7 @@ async function predict() {
 }
 
 function show(response, text, milliseconds) {
-  const said = parsed(text);
+  const said = unwrapped(parsed(text));
   if (said === undefined) return fail(notJson(response));
   if (!response.ok) return refuse(said.errors, said, response.headers.get("Retry-After"));
   answer.replaceChildren(draw(said, labels));
@@ -70,8 +69,13 @@ function refuse(violations, problem = {}, retryAfter = null) {
     clearAnswer("No answer yet: the input needs another look.");
     return showViolations(violations);
   }
-  const wait = retryAfter ? ` Try again in ${retryAfter} s.` : "";
-  return fail({ ...problem, detail: `${problem.detail ?? ""}${wait}` });
+  return fail({ ...problem, detail: sentences(problem.detail, retryAfter) });
+}
+
+function sentences(detail, retryAfter) {
+  if (!retryAfter) return detail;
+  const wait = `Try again in ${retryAfter} s.`;
+  return detail ? `${detail.replace(/[.\s]*$/, ".")} ${wait}` : wait;
 }
 
 function fail(problem) {

@@ -289,14 +289,15 @@ def test_a_proxy_that_answers_html_is_said_in_words(page, site):
 
 def test_a_busy_server_says_when_to_try_again(page, site):
     page.goto(f"{site}/models/iris/predict")
-    problem = json.dumps({"title": "Too much to do", "status": 503, "request_id": "r-1"})
+    said = {"title": "Too much to do", "detail": "iris is unloaded", "request_id": "r-1"}
+    problem = json.dumps({**said, "status": 503})
     answer = {"status": 503, "headers": {"Retry-After": "5"}, "body": problem}
     page.route("**/api/**", lambda route: route.fulfill(**answer))
 
     page.get_by_role("button", name="Predict").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Too much to do")
-    expect(page.get_by_role("alert")).to_contain_text("Try again in 5 s.")
+    expect(page.get_by_role("alert")).to_contain_text("iris is unloaded. Try again in 5 s.")
 
 
 def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):

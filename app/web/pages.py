@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry
 
 from app.serving import metrics
 from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
 from app.web import artifacts, forms, listing, prose, wording
+from app.web.forms import posted
 from app.web.problems import all_problems
+from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("pages", __name__)
 
@@ -79,6 +84,27 @@ def predict(name: str) -> str:
     )
 
 
+@blueprint.post("/models/<name>/predict")
+def answer(name: str) -> ResponseReturnValue:
+    """Answer a form that was sent without JavaScript: the same form, and the answer above it."""
+    model = ModelManager().opened(name)
+    change = request.form.get("change")
+    typed = posted.changed(_typed(), change or "")
+    form = forms.build(model.input_schema, *wording.short(model.examples[:1]), typed=typed)
+    if change is not None:
+        return render_template("answered.html", model=model, form=form)
+    row = posted.read(form)
+    try:
+        rows = [None if row is posted.MISSING else row]
+        (said,) = current_app.extensions["predictor"].predict(name, rows)
+    except InvalidInput as error:
+        # Not for `problems` to answer: the form comes back, with all that was typed.
+        form = posted.refused(form, error.violations)
+        shown = {"model": model, "form": form, "violations": error.violations}
+        return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
+    return render_template("answered.html", model=model, form=form, said=_as_json(said))
+
+
 @blueprint.get("/docs")
 def docs() -> str:
     """Show the API reference."""
@@ -93,6 +119,15 @@ def problems() -> str:
 
 def _counted() -> CollectorRegistry:
     return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
+
+
+def _typed() -> dict[str, list[str]]:
+    """Return what was typed into the posted form, files as base64."""
+    typed = request.form.to_dict(flat=False)
+    for name, file in request.files.items():
+        if file.filename:
+            typed[name.removesuffix("~f")] = [base64.b64encode(file.read()).decode()]
+    return typed
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
