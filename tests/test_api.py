@@ -1,6 +1,8 @@
 import json
+import platform
 import threading
 from http.client import HTTPConnection
+from importlib.metadata import version
 
 import pytest
 from werkzeug.serving import make_server
@@ -12,6 +14,33 @@ PROBLEM = "application/problem+json"
 
 def predict(client, name, body, **options):
     return client.post(f"/api/models/{name}/predict", json=body, **options)
+
+
+def test_an_answer_tells_its_time_version_and_runtime(client):
+    headers = predict(client, "echo", {}).headers
+
+    assert headers["Server-Timing"].startswith("predict;dur=")
+    assert headers["X-Model-Version"] == "2.1"
+    assert headers["X-Model-Runtime"] == f"Python {platform.python_version()}"
+
+
+def test_the_runtime_of_a_packaged_file_is_its_framework_as_it_runs(example_app):
+    client = example_app.test_client()
+    [row, *_] = client.get("/api/models/loan/metadata").json["examples"]
+
+    runtime = predict(client, "loan", row).headers["X-Model-Runtime"]
+
+    assert runtime == f"scikit-learn {version('scikit-learn')}, Python {platform.python_version()}"
+
+
+def test_a_version_of_any_text_is_told_on_one_line(make_app):
+    app = make_app(
+        'models: [{class: tests.models.simple.Versioned, settings: {version: "1\\r\\nX: ü"}}]'
+    )
+
+    headers = predict(app.test_client(), "versioned", {}).headers
+
+    assert headers["X-Model-Version"] == "1??X: ?"
 
 
 def test_models_are_listed(client):

@@ -5,6 +5,7 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, g, jsonify, request
@@ -83,6 +84,10 @@ def predict(name: str) -> ResponseReturnValue:
       responses:
         200:
           description: The answer, or the answers.
+          headers:
+            Server-Timing: PredictTime
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {}}}
         400: InvalidBody
         404: ModelNotFound
@@ -206,8 +211,20 @@ def description(model: HostedModel) -> dict[str, Any]:
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     g.many_rows = isinstance(body, list)
     rows = body if g.many_rows else [body]
+    started = time.perf_counter()
     answers = current_app.extensions["predictor"].predict(name, rows, endpoint)
-    return jsonify(answers if g.many_rows else answers[0])
+    milliseconds = 1000 * (time.perf_counter() - started)
+    response = jsonify(answers if g.many_rows else answers[0])
+    model = ModelManager().get(name)
+    response.headers["Server-Timing"] = f"predict;dur={milliseconds:.3f}"
+    response.headers["X-Model-Version"] = _in_header(model.version)
+    response.headers["X-Model-Runtime"] = _in_header(model.runtime)
+    return response
+
+
+def _in_header(text: str) -> str:
+    """Return a text as a header may have it: in ASCII, on one line."""
+    return "".join(each if " " <= each <= "~" else "?" for each in text).strip()
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, render_template, url_for
 from app.serving.hosted import PREDICT, Status
 from app.serving.manager import ModelManager
 from app.web import forms, wording
+from app.web.legend import legend
 from app.web.problems import all_problems
 
 blueprint = Blueprint("pages", __name__)
@@ -66,7 +67,7 @@ def predict(name: str) -> str:
         "predict.html",
         model=model,
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        labels=json.dumps(_labels(model.output_schema)),
+        legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
     )
 
@@ -95,12 +96,6 @@ def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None)
         return []
     row = forms.build(schema, *(examples or [])[:1])
     return list(row.within()) or [row]
-
-
-def _labels(schema: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
-    """Return the words of an answer's schema by JSON Pointer."""
-    fields = _fields(schema)
-    return {field.pointer: {"label": field.label, "unit": field.unit} for field in fields}
 
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:

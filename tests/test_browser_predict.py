@@ -1,0 +1,178 @@
+"""What the predict page does beside its form, in a real browser as a person uses it."""
+
+import csv
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import NEEDS_CHROMIUM, sent, serving
+from tests.models.forms import HOSTILE
+
+pytestmark = NEEDS_CHROMIUM
+
+ROW = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}, "number": {"type": "number"}},
+}
+MODELS = {
+    "models": [
+        *({"class": f"tests.models.answers.{name}"} for name in ("Painter", "Risk", "SecondRisk")),
+        {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above."""
+    with serving(MODELS, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@pytest.fixture
+def on(page, site):
+    """A function that opens a model's predict page, without what the browser kept."""
+
+    def open_page(name, row=None):
+        page.goto(f"{site}/models/{name}/predict", wait_until="networkidle")
+        page.evaluate("localStorage.clear()")
+        if row is not None:
+            page.goto(f"{page.url}#row={json.dumps(row)}")
+        return page
+
+    return open_page
+
+
+def answered(page):
+    sent(page)
+    expect(page.locator("#answer-note")).to_contain_text("Answered in")
+
+
+def opened(page, title):
+    page.get_by_role("tab", name=title).click()
+    return page.get_by_role("tabpanel", name=title)
+
+
+def saved(page, name):
+    """Press what saves a file, and return the file's text."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name).click()
+    return download.value.path().read_text(encoding="utf-8-sig")
+
+
+def test_pictures_of_the_answer_are_shown_and_other_files_are_to_be_saved(on):
+    page = on("painter")
+    answered(page)
+
+    drawn = page.locator("#answer img")
+    expect(drawn).to_have_count(3)
+    expect(drawn.first).to_have_attribute("alt", "Heat map, drawn by the model")
+    assert drawn.first.evaluate("each => each.decode().then(() => each.naturalWidth)") == 8
+    expect(page.locator("#answer")).to_contain_text("<script>no base64</script>")
+    expect(page.get_by_role("link", name="Save the file (3 kB)")).to_be_visible()
+
+
+def test_numbers_keep_what_stands_before_the_point(on):
+    page = on("painter")
+    answered(page)
+
+    expect(page.locator("#answer")).to_contain_text("1234568 m²")
+
+
+def test_the_answer_says_how_long_it_took_and_what_answered(on):
+    page = on("painter")
+    answered(page)
+
+    note = page.locator("#answer-note")
+    expect(note).to_contain_text("of it in the model. Version 3.0, Python 3.")
+
+
+def test_a_link_carries_the_input(on, site):
+    page = on("echo")
+    page.get_by_label("Text").fill("a & b # ? ü")
+    page.get_by_label("Number").fill("1.50")
+    answered(page)
+    link = page.url
+
+    page.goto(site)
+    page.goto(link)
+
+    expect(page.get_by_label("Text")).to_have_value("a & b # ? ü")
+    expect(page.get_by_label("Number")).to_have_value("1.50")
+
+
+def test_what_a_link_has_and_the_form_has_not_is_in_the_json(on):
+    page = on("echo", {"text": "a", "more": [1]})
+
+    expect(page.get_by_label("The row as JSON")).to_have_value(
+        '{\n  "text": "a",\n  "more": [\n    1\n  ]\n}'
+    )
+    assert json.loads(sent(page)) == {"text": "a", "more": [1]}
+
+
+def test_a_broken_link_is_said_in_words(page, site):
+    page.goto(f"{site}/models/echo/predict#row=%7B%22te%", wait_until="networkidle")
+
+    expect(page.get_by_text("cut or broken")).to_be_visible()
+
+
+def test_reset_takes_the_row_out_of_the_address(on):
+    page = on("echo", {"text": "a"})
+    expect(page.get_by_label("Text")).to_have_value("a")
+
+    page.get_by_role("button", name="Reset").click()
+
+    expect(page.get_by_label("Text")).to_have_value("")
+    expect(page).to_have_url(page.url.partition("#")[0])
+
+
+def test_the_last_predictions_are_kept_in_this_browser(on):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    answered(page)
+    page.get_by_label("Amount").fill("900")
+    answered(page)
+    page.reload()
+
+    panel = opened(page, "History")
+    rows = panel.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("high")
+    rows.last.get_by_role("button", name="Use again").click()
+    expect(page.get_by_label("Amount")).to_have_value("100")
+
+
+def test_the_last_predictions_are_saved_without_formulas(on):
+    page = on("echo", {"text": '=HYPERLINK("http://a")', "number": -1.50})
+    answered(page)
+    panel = opened(page, "History")
+
+    lines = list(csv.DictReader(saved(panel.page, "Save as CSV").splitlines()))
+
+    assert [each["text"] for each in lines] == ['\'=HYPERLINK("http://a")']
+    assert lines[0]["number"] == "-1.5"
+    assert lines[0]["answer.number"] == "-1.5"
+
+
+def test_the_last_predictions_are_cleared(on):
+    page = on("echo", {"text": HOSTILE})
+    answered(page)
+    panel = opened(page, "History")
+    expect(panel.locator("tbody tr")).to_have_count(1)
+
+    panel.get_by_role("button", name="Clear").click()
+
+    expect(panel).to_contain_text("What you ask appears here.")
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_what_else_lies_in_the_browsers_store_harms_nothing(on):
+    page = on("echo")
+    page.evaluate(
+        """localStorage.setItem("modelhost:predictions:echo", '[{"row": 3}, null, "x"]')"""
+    )
+    page.reload(wait_until="networkidle")
+
+    answered(page)
+
+    expect(opened(page, "History").locator("tbody tr")).to_have_count(1)
