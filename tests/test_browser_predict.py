@@ -1,7 +1,11 @@
 """What the predict page does beside its form, in a real browser as a person uses it."""
 
+import ast
 import csv
 import json
+import re
+import subprocess
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -34,11 +38,12 @@ def site(tmp_path_factory):
 def on(page, site):
     """A function that opens a model's predict page, without what the browser kept."""
 
+    page.goto(f"{site}/static/favicon.svg")
+    page.evaluate("localStorage.clear()")
+
     def open_page(name, row=None):
-        page.goto(f"{site}/models/{name}/predict", wait_until="networkidle")
-        page.evaluate("localStorage.clear()")
-        if row is not None:
-            page.goto(f"{page.url}#row={json.dumps(row)}")
+        carried = "" if row is None else f"#row={quote(json.dumps(row))}"
+        page.goto(f"{site}/models/{name}/predict{carried}")
         return page
 
     return open_page
@@ -176,3 +181,79 @@ def test_what_else_lies_in_the_browsers_store_harms_nothing(on):
     answered(page)
 
     expect(opened(page, "History").locator("tbody tr")).to_have_count(1)
+
+
+#: A row whose texts would end quotes, begin a variable, a file's name or markup.
+QUOTED = {
+    "text": """'"'; $(touch hit) `x` \\ ${a} %s {a} \n\t </script> \u2028 ü 🙂 )-""",
+    "__proto__": {"a": [True, None, 1.5]},
+    "big": 12345678901234567890,
+    ")": "@/etc/passwd",
+}
+
+
+def code_of(page, language):
+    panel = opened(page, "Code")
+    panel.get_by_text(language, exact=True).click()
+    return panel.locator("code").text_content()
+
+
+def test_curl_asks_the_same_whatever_the_row_says(on, tmp_path):
+    code = code_of(on("echo", QUOTED), "curl")
+
+    done = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, check=True)
+
+    assert json.loads(done.stdout) == QUOTED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_asks_the_same_whatever_the_row_says(on, capsys):
+    code = code_of(on("echo", QUOTED), "Python")
+
+    exec(compile(code, "snippet", "exec"), {})
+
+    assert ast.literal_eval(capsys.readouterr().out) == QUOTED
+
+
+def test_javascript_asks_the_same_whatever_the_row_says(on):
+    page = on("echo", QUOTED)
+    code = code_of(page, "JavaScript")
+
+    with page.expect_response("**/api/**") as answer:
+        page.evaluate(f"(async () => {{ const console = {{log() {{}}}}; {code} }})()")
+
+    assert json.loads(answer.value.text()) == QUOTED
+
+
+def test_javascript_writes_a_plain_row_as_an_object(on):
+    code = code_of(on("echo", {"text": "a", "number": 1}), "JavaScript")
+
+    assert 'body: JSON.stringify({\n    "text": "a",\n    "number": 1\n  })' in code
+
+
+def test_r_quotes_the_row_so_that_nothing_ends_it(on):
+    code = code_of(on("echo", QUOTED), "R")
+
+    [(dashes, text)] = re.findall(r'req_body_raw\(r"(-*)\((.*?)\)\1", type = ', code, re.DOTALL)
+    assert dashes == "--"
+    assert json.loads(text) == QUOTED
+
+
+def test_the_code_follows_the_input_and_is_copied(on):
+    page = on("echo")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = opened(page, "Code")
+    page.get_by_label("Text").fill("changed")
+
+    panel.get_by_role("button", name="Copy").click()
+
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    assert '{"text":"changed"}' in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_the_code_waits_for_json(on):
+    page = on("echo")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill("{")
+
+    expect(opened(page, "Code")).to_contain_text("The input is not JSON yet.")
