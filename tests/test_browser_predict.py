@@ -257,3 +257,117 @@ def test_the_code_waits_for_json(on):
     page.get_by_label("The row as JSON").fill("{")
 
     expect(opened(page, "Code")).to_contain_text("The input is not JSON yet.")
+
+
+def moved(page, label, other=None):
+    """Show how the answer moves with a field, and return the requests that asked for it."""
+    panel = opened(page, "What if")
+    panel.get_by_label("Move").select_option(label=label)
+    if other:
+        panel.get_by_label("Compare with").select_option(label=other)
+    asked = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(request))
+    panel.get_by_role("button", name="Show").click()
+    expect(panel.locator("#whatif-table tbody tr").first).to_be_visible()
+    return asked
+
+
+def cells(page):
+    rows = page.locator("#whatif-table tr").all()
+    return [row.locator("th, td").all_text_contents() for row in rows]
+
+
+def test_a_number_is_moved_over_its_range_with_one_request(on):
+    page = on("risk", {"amount": 260, "kind": "car"})
+
+    asked = moved(page, "Amount")
+
+    [request] = asked
+    rows = request.post_data_json
+    assert rows[0] == {"amount": 260, "kind": "car"}
+    assert [row["amount"] for row in rows[1:]] == sorted([260, *range(0, 1001, 25)])
+    assert cells(page)[0] == ["Amount", "Prediction", "low", "high"]
+    assert cells(page)[-1] == ["1000", "high", "0.0 %", "100.0 %"]
+    expect(page.locator("#whatif-chart canvas")).to_be_visible()
+    expect(page.locator("#whatif-table .table-now th")).to_have_text("260")
+
+
+def test_choices_are_moved_one_by_one(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    moved(page, "Kind")
+
+    assert cells(page) == [
+        ["Kind", "Prediction", "high", "low"],
+        ["car", "high", "80.0 %", "20.0 %"],
+        ["home", "low", "40.0 %", "60.0 %"],
+        ["None", "high", "80.0 %", "20.0 %"],
+    ]
+
+
+def test_whole_numbers_and_members_of_objects_are_moved_by_their_steps(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    moved(page, "Home / Rooms")
+
+    assert [line[0] for line in cells(page)[1:]] == ["1", "2", "3", "4", "5"]
+
+
+def test_from_where_to_where_can_be_typed(on):
+    page = on("risk", {"amount": 250, "kind": "car"})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("10")
+    panel.get_by_label("To", exact=True).fill("5")
+    panel.get_by_role("button", name="Show").click()
+    expect(panel).to_contain_text("Say from which number to which larger one.")
+
+    panel.get_by_label("To", exact=True).fill("50")
+    panel.get_by_label("To", exact=True).press("Enter")
+
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(41)
+    assert [cells(page)[1][0], cells(page)[-1][0]] == ["10", "50"]
+
+
+def test_two_models_stand_side_by_side_on_the_same_input(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    asked = moved(page, "Amount", "Risk, next, version 2.0")
+
+    assert [request.url.split("/")[-2] for request in asked] == ["risk", "risk-2"]
+    assert asked[0].post_data == asked[1].post_data
+    expect(page.locator(".whatif-one")).to_have_count(2)
+    expect(page.locator(".whatif-one").last).to_contain_text("Risk, next, version 2.0Predictionlow")
+    expect(page.locator("#whatif-legend li")).to_have_count(4)
+
+
+def test_rows_that_the_model_refuses_are_left_out(on):
+    page = on("risk", {"amount": 1, "kind": "home"})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("646")
+    panel.get_by_label("To", exact=True).fill("686")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("1 of 42 inputs were refused, and are left out.")
+    line = next(each for each in cells(page) if each[0] == "666")
+    assert line[1:] == ["", "", ""]
+
+
+def test_an_input_that_is_not_complete_is_said_in_words(on):
+    page = on("risk", {"amount": 250})
+
+    panel = opened(page, "What if")
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel.get_by_role("status")).to_contain_text("Kind: is required")
+
+
+def test_a_chart_follows_the_input_and_the_light(on):
+    page = on("risk", {"amount": 250, "kind": "car"})
+    moved(page, "Amount")
+
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Kind").select_option(label="home")
+
+    expect(page.get_by_text("The input has changed since; press Show")).to_be_visible()
+    expect(page.locator("#whatif-chart canvas")).to_have_count(1)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template, url_for
 
-from app.serving.hosted import PREDICT, Status
+from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import forms, wording
+from app.web.axes import axes
 from app.web.legend import legend
 from app.web.problems import all_problems
 
@@ -69,6 +71,8 @@ def predict(name: str) -> str:
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
+        others=_alike(model),
     )
 
 
@@ -88,6 +92,23 @@ def _guard(response: Response) -> Response:
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     return response
+
+
+def _alike(model: HostedModel) -> list[HostedModel]:
+    """Return the other models that take this one's rows: its versions, and those like it."""
+    names = _members(model.input_schema)
+    return [
+        each
+        for each in ModelManager().models()
+        if each.name != model.name
+        and each.status is Status.READY
+        and names & _members(each.input_schema)
+        and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
+    ]
+
+
+def _members(schema: Mapping[str, Any] | None) -> set[str]:
+    return {axis.pointer for axis in axes(schema)}
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
