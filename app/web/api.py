@@ -6,17 +6,20 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
+from app.serving.sheets import Sheet
 from app.web import access
-from app.web.body import read_json, row_of
-from app.web.schemas import ModelInspection, ModelList, ModelMetadata
+from app.web.body import read_csv, read_json, row_of
+from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
 from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -101,6 +104,54 @@ def predict(name: str) -> ResponseReturnValue:
     """
     ModelManager().get(name)
     return _answer(name, PREDICT, read_json())
+
+
+@blueprint.post("/models/<name>/rows")
+def rows(name: str) -> ResponseReturnValue:
+    """Read a CSV file as rows.
+    ---
+    post:
+      summary: Read a CSV file as rows
+      description: >-
+        Nothing is predicted: what comes back are the rows of the file's lines, their cells typed by
+        the model's input schema, for predict to judge. Columns that the schema does not name are
+        left out of the rows. The first line names the columns; commas, semicolons or tabs are
+        between them.
+      operationId: readRows
+      tags: [Models]
+      parameters: [ModelName]
+      requestBody:
+        required: true
+        content: {text/csv: {schema: {type: string}}}
+      responses:
+        200:
+          description: The columns, and the lines with their rows.
+          content: {application/json: {schema: SheetRows}}
+        400: InvalidBody
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: InternalError
+    """
+    model = ModelManager().opened(name)
+    sheet = Sheet(read_csv(), model.input_schema or True)
+    most = current_app.config["MAX_ROWS"]
+    lines = list(islice(sheet.lines(), most + 1))
+    if len(lines) > most:
+        raise TooManyRows(most, len(lines))
+    return jsonify(
+        SheetRows().dump(
+            {
+                "columns": sheet.names,
+                "known": sheet.known,
+                "unknown": sheet.unknown,
+                "missing": sheet.missing,
+                "lines": lines,
+            }
+        )
+    )
 
 
 @blueprint.get("/models/<name>/inspect")

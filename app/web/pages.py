@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, Response, current_app, render_template, url_for
 
+from app.serving import sheets
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import forms, wording
@@ -73,7 +74,19 @@ def predict(name: str) -> str:
         examples=[json.dumps(example) for example in examples],
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
         others=_alike(model),
+        has_header=bool(sheets.header(model.input_schema or True)),
+        max_bytes=current_app.config["MAX_BODY_BYTES"],
+        max_rows=current_app.config["MAX_ROWS"],
     )
+
+
+@blueprint.get("/models/<name>/header.csv")
+def header(name: str) -> Response:
+    """Give the first line of a CSV file of rows, to fill in."""
+    model = ModelManager().opened(name)
+    response = Response(sheets.header(model.input_schema or True), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
+    return response
 
 
 @blueprint.get("/docs")
