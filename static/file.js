@@ -13,8 +13,8 @@ const MOST_PROBLEMS = 200;
 
 const part = (name) => document.getElementById(`file-${name}`);
 const [panel, drop, input, status] = ["panel", "drop", "input", "status"].map(part);
-const [found, preview, start, stop, progress] = ["found", "preview", "start", "stop", "progress"].map(part);
-const [problems, result, keep] = ["problems", "result", "save"].map(part);
+const [found, preview, problems, result] = ["found", "preview", "problems", "result"].map(part);
+const [start, stop, keep, progress] = ["start", "stop", "save", "progress"].map(part);
 const limits = {
   bytes: Number(panel.dataset.bytes),
   rows: Number(panel.dataset.rows),
@@ -70,7 +70,9 @@ function showSheet() {
   const good = entries.filter(isOpen);
   say(`${name}: ${count(entries.length, "line")}.`);
   found.replaceChildren(...columnsFound());
-  preview.replaceChildren(...(good.length ? [element("h3", "", `The first ${count(Math.min(FIRST, good.length), "row")}`), table(good.slice(0, FIRST).map(cells))] : []));
+  const first = good.slice(0, FIRST);
+  const title = element("h3", "", `The first ${count(first.length, "row")}`);
+  preview.replaceChildren(...(first.length ? [title, table(first.map(cells))] : []));
   start.textContent = `Predict ${count(good.length, "row")}`;
   start.hidden = good.length === 0 || known.length === 0;
   showProblems();
@@ -115,11 +117,12 @@ async function run() {
     },
   });
   if (mine !== sheet) return; // another file was taken meanwhile
+  const hadFocus = document.activeElement === stop;
   setRunning(false);
-  showResult(ended);
+  showResult(ended, hadFocus);
 }
 
-function showResult(ended) {
+function showResult(ended, hadFocus) {
   const answered = sheet.entries.filter(({ answer }) => answer !== undefined);
   const bad = sheet.entries.filter(({ problem }) => problem);
   const open = sheet.entries.filter(isOpen);
@@ -135,26 +138,41 @@ function showResult(ended) {
   keep.hidden = answered.length === 0;
   preview.replaceChildren();
   const shown = answered.slice(0, MOST_SHOWN);
-  const title = answered.length > shown.length ? `The first ${shown.length} of ${answered.length} answers` : "Answers";
-  result.replaceChildren(...(shown.length ? [element("h3", "", title), table(shown.map(answerFirst))] : []));
+  const isCut = answered.length > shown.length;
+  const words = isCut ? `The first ${shown.length} of ${answered.length} answers` : "Answers";
+  const title = element("h3", "", words);
+  result.replaceChildren(...(shown.length ? [title, table(shown.map(answerFirst))] : []));
+  if (hadFocus) (keep.hidden ? start : keep).focus();
   showProblems();
 }
 
 function showProblems() {
   const bad = sheet.entries.filter(({ problem }) => problem);
   if (!bad.length) return problems.replaceChildren();
-  const rows = bad.slice(0, MOST_PROBLEMS).map(({ line: at, problem }) => ({ Line: new Digits(String(at)), Reason: problem }));
+  const rows = bad.slice(0, MOST_PROBLEMS).map((each) => ({
+    Line: element("span", "number", String(each.line)),
+    Reason: element("span", "as-typed", each.problem),
+  }));
   const title = `${count(bad.length, "line")} that cannot be answered`;
-  const parts = [element("h3", "", title), table(rows)];
-  if (bad.length > rows.length) parts.push(element("p", "quiet", `${bad.length - rows.length} more are in the saved file.`));
-  return problems.replaceChildren(...parts);
+  const more = bad.length - rows.length;
+  const rest = more ? [element("p", "quiet", `${more} more are in the saved file.`)] : [];
+  return problems.replaceChildren(element("h3", "", title), table(rows), ...rest);
 }
 
 // A line of the saved file: where it was, what it said, and what came of it.
 function line(entry) {
   const inputs = cells(entry);
   const answers = entry.answer === undefined ? inputs : joined(inputs, entry.answer);
-  return { line: new Digits(String(entry.line)), ...answers, problem: entry.problem || undefined };
+  return { ...numbered(entry), ...answers, [free("problem")]: entry.problem || undefined };
+}
+
+function numbered(entry) {
+  return { [free("line")]: new Digits(String(entry.line)) };
+}
+
+// A name of ours that no column of the file has.
+function free(name) {
+  return sheet.columns.includes(name) ? free(`file ${name}`) : name;
 }
 
 function answerFirst(entry) {
@@ -163,7 +181,7 @@ function answerFirst(entry) {
   const all = Object.entries(joined(inputs, entry.answer));
   const isInput = ([name]) => names.includes(name);
   const ordered = [...all.filter((each) => !isInput(each)), ...all.filter(isInput)];
-  return { line: new Digits(String(entry.line)), ...Object.fromEntries(ordered) };
+  return { ...numbered(entry), ...Object.fromEntries(ordered) };
 }
 
 // What a line said, in the order of the file's columns.
@@ -187,7 +205,10 @@ function table(rows) {
   const body = made.createTBody();
   for (const row of rows) {
     const tr = body.insertRow();
-    for (const name of names) tr.insertCell().append(short(Object.hasOwn(row, name) ? row[name] : undefined));
+    for (const name of names) {
+      const value = Object.hasOwn(row, name) ? row[name] : undefined;
+      tr.insertCell().append(value instanceof Node ? value : short(value));
+    }
   }
   box.append(made);
   return box;

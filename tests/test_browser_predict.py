@@ -21,7 +21,10 @@ ROW = {
 }
 MODELS = {
     "models": [
-        *({"class": f"tests.models.answers.{name}"} for name in ("Painter", "Risk", "SecondRisk")),
+        *(
+            {"class": f"tests.models.answers.{name}"}
+            for name in ("Painter", "Risk", "SecondRisk", "Fragile")
+        ),
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
     ]
 }
@@ -371,3 +374,181 @@ def test_a_chart_follows_the_input_and_the_light(on):
 
     expect(page.get_by_text("The input has changed since; press Show")).to_be_visible()
     expect(page.locator("#whatif-chart canvas")).to_have_count(1)
+
+
+SHEET = """id;amount;kind;more
+1;100;car;=1+1
+2;many;car;b
+3;100
+4;900;home;"a;b"
+"""
+
+
+def given(page, text, name="rows.csv"):
+    """Choose a file of that text, and return the panel."""
+    panel = opened(page, "CSV file")
+    file = {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+    panel.get_by_label("Drop a CSV file here").set_input_files(file)
+    return panel
+
+
+def listed(panel, title):
+    return panel.locator(".columns-found", has_text=title).get_by_role("listitem")
+
+
+def test_a_file_shows_its_columns_and_first_rows(on):
+    panel = given(on("risk"), SHEET)
+
+    expect(listed(panel, "Match (2)")).to_have_text(["amount", "kind"])
+    expect(listed(panel, "Unknown to the model")).to_have_text(["id", "more"])
+    expect(listed(panel, "Missing, and optional")).to_have_text(["age", "member", "note", "home"])
+    expect(panel.locator("#file-preview tbody tr")).to_have_text(
+        ["1100car=1+1", "2manycarb", "4900homea;b"]
+    )
+    expect(panel.locator("#file-problems tbody tr")).to_have_text("4has 2 cells, the header has 4")
+
+
+def test_a_column_that_must_be_there_is_named(on):
+    panel = given(on("risk"), "amount\n1\n")
+
+    expect(listed(panel, "Missing, and needed")).to_have_text(["kind"])
+
+
+def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
+    panel = given(on("risk"), SHEET)
+
+    panel.get_by_role("button", name="Predict 3 rows").press("Enter")
+
+    expect(panel).to_contain_text("rows.csv: 2 rows answered, 2 lines refused.")
+    expect(panel.locator("#file-problems tbody tr")).to_have_text(
+        ['3amount: must be a number, got "many"', "4has 2 cells, the header has 4"]
+    )
+    expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
+
+
+def test_the_result_is_saved_line_by_line_without_formulas(on):
+    page = on("risk")
+    panel = given(page, SHEET)
+    panel.get_by_role("button", name="Predict 3 rows").click()
+
+    lines = list(csv.DictReader(saved(page, "Save the result as CSV").splitlines()))
+
+    assert [each["line"] for each in lines] == ["2", "3", "4", "5"]
+    assert [each["more"] for each in lines] == ["'=1+1", "b", "", "a;b"]
+    assert [each["prediction"] for each in lines] == ["low", "", "", "low"]
+    assert lines[2]["problem"] == "has 2 cells, the header has 4"
+
+
+def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
+    page = on("risk")
+    panel = given(page, "amount,kind\n" + "1,car\n" * 900)
+    busy = json.dumps({"title": "Too much to do", "status": 503})
+    first = {"status": 503, "headers": {"Retry-After": "1"}, "body": busy}
+    page.route("**/predict", lambda route: route.fulfill(**first), times=1)
+
+    panel.get_by_role("button", name="Predict 900 rows").click()
+
+    expect(panel).to_contain_text("Waiting 1 s: Too much to do.")
+    expect(panel).to_contain_text("rows.csv: 900 rows answered.")
+    expect(panel.locator("#file-result tbody tr")).to_have_count(50)
+
+
+def test_a_row_that_makes_the_model_fail_is_found(on):
+    panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
+
+    panel.get_by_role("button", name="Predict 9 rows").click()
+
+    expect(panel).to_contain_text("rows.csv: 8 rows answered, 1 line refused.")
+    expect(panel.locator("#file-problems tbody tr")).to_contain_text("7")
+
+
+def test_a_stopped_file_can_be_gone_on_with(on):
+    page = on("risk")
+    panel = given(page, "amount,kind\n1,car\n2,car\n")
+    page.route("**/predict", lambda route: None, times=1)
+    panel.get_by_role("button", name="Predict 2 rows").click()
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel).to_contain_text("2 rows not asked")
+
+    panel.get_by_role("button", name="Go on with 2 rows").click()
+
+    expect(panel).to_contain_text("rows.csv: 2 rows answered.")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "rows.csv: The input breaks the model's schema.", id="empty"),
+        pytest.param("a,a\n", "names the column 'a' more than once", id="twice"),
+        pytest.param("amount\n" + "1" * 100_000, "at most 100 kB are read here", id="large"),
+        pytest.param("amount\n" + "1\n" * 1001, "too many rows", id="many rows"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(on, text, words):
+    panel = given(on("risk"), text)
+
+    expect(panel.locator("#file-status")).to_contain_text(words)
+    expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
+
+
+def test_a_file_can_be_dropped(on):
+    page = on("risk")
+    panel = opened(page, "CSV file")
+    transfer = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["amount,kind\\n1,car"], "dropped.csv"));
+            return transfer;
+        }"""
+    )
+
+    page.dispatch_event("#file-drop", "drop", {"dataTransfer": transfer})
+
+    expect(panel).to_contain_text("dropped.csv: 1 line.")
+
+
+def test_the_header_to_fill_in_is_saved(on):
+    page = on("risk")
+    panel = opened(page, "CSV file")
+
+    with page.expect_download() as download:
+        panel.get_by_role("link", name="Save the header to fill in").click()
+
+    assert download.value.suggested_filename == "risk.csv"
+    assert download.value.path().read_text() == "amount,age,kind,member,note,home\n"
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_no_panel_widens_the_page(on, width):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    page.set_viewport_size({"width": width, "height": 800})
+    answered(page)
+    moved(page, "Kind", "Risk, next, version 2.0")
+    given(page, SHEET).get_by_role("button", name="Predict 3 rows").click()
+
+    for title in ("What if", "CSV file", "Code", "History"):
+        opened(page, title)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_panels_are_reached_by_keyboard_alone(on):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    page.get_by_role("tab", name="What if").focus()
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+
+    expect(page.get_by_role("tab", name="Code")).to_be_focused()
+    expect(page.get_by_role("tabpanel", name="Code")).to_be_visible()
+
+
+def test_markup_in_what_is_kept_moved_or_read_is_not_run(on):
+    page = on("echo", {"text": HOSTILE, HOSTILE: 1})
+    answered(page)
+    panel = given(page, f'text,number\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",1\n', HOSTILE)
+    panel.get_by_role("button", name="Predict 1 row").click()
+    expect(panel).to_contain_text("1 row answered.")
+    opened(page, "History")
+
+    assert page.title().endswith("Modelhost")
+    assert page.locator("[onerror], main script").count() == 0

@@ -109,3 +109,13 @@ class SecondRisk(Risk):
     display_name = "Risk, next"
     version = "2.0"
     weight = 0.0005
+
+
+class Fragile(MLModel):
+    """Fails at a row that its schema allows."""
+
+    qualified_name = "fragile"
+    input_schema = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+
+    def predict(self, row: Row) -> float:
+        return 1 / row["x"]
