@@ -5,6 +5,7 @@ import { askAll, isOpen } from "./batches.js";
 import { columns, csv, joined, save } from "./csv.js";
 import { form } from "./input.js";
 import { Digits } from "./json.js";
+import { table } from "./table.js";
 import { bytes, element, short } from "./values.js";
 
 const MOST_SHOWN = 50;
@@ -72,7 +73,7 @@ function showSheet() {
   found.replaceChildren(...columnsFound());
   const first = good.slice(0, FIRST);
   const title = element("h3", "", `The first ${count(first.length, "row")}`);
-  preview.replaceChildren(...(first.length ? [title, table(first.map(cells))] : []));
+  preview.replaceChildren(...(first.length ? [title, scrolling(first.map(cells))] : []));
   start.textContent = `Predict ${count(good.length, "row")}`;
   start.hidden = good.length === 0 || known.length === 0;
   showProblems();
@@ -141,7 +142,7 @@ function showResult(ended, hadFocus) {
   const isCut = answered.length > shown.length;
   const words = isCut ? `The first ${shown.length} of ${answered.length} answers` : "Answers";
   const title = element("h3", "", words);
-  result.replaceChildren(...(shown.length ? [title, table(shown.map(answerFirst))] : []));
+  result.replaceChildren(...(shown.length ? [title, scrolling(shown.map(answerFirst))] : []));
   if (hadFocus) (keep.hidden ? start : keep).focus();
   showProblems();
 }
@@ -156,7 +157,7 @@ function showProblems() {
   const title = `${count(bad.length, "line")} that cannot be answered`;
   const more = bad.length - rows.length;
   const rest = more ? [element("p", "quiet", `${more} more are in the saved file.`)] : [];
-  return problems.replaceChildren(element("h3", "", title), table(rows), ...rest);
+  return problems.replaceChildren(element("h3", "", title), scrolling(rows), ...rest);
 }
 
 // A line of the saved file: where it was, what it said, and what came of it.
@@ -191,27 +192,17 @@ function cells({ row, others }) {
   return Object.fromEntries(names.map((name) => [name, all[name]]));
 }
 
-function table(rows) {
+function scrolling(rows) {
   const names = columns(rows);
   const box = element("div", "table-scroll file-table");
   box.tabIndex = 0;
-  const made = element("table", "table table-sm");
-  const head = made.createTHead().insertRow();
-  for (const name of names) {
-    const cell = element("th", "", name);
-    cell.scope = "col";
-    head.append(cell);
-  }
-  const body = made.createTBody();
-  for (const row of rows) {
-    const tr = body.insertRow();
-    for (const name of names) {
-      const value = Object.hasOwn(row, name) ? row[name] : undefined;
-      tr.insertCell().append(value instanceof Node ? value : short(value));
-    }
-  }
-  box.append(made);
+  box.append(table(names, rows.map((row) => names.map((name) => cellOf(row, name)))));
   return box;
+}
+
+function cellOf(row, name) {
+  const value = Object.hasOwn(row, name) ? row[name] : undefined;
+  return value instanceof Node ? value : short(value);
 }
 
 function setRunning(isRunning) {

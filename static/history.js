@@ -2,6 +2,7 @@
 
 import { columns, csv, joined, save } from "./csv.js";
 import { parsed, showWhole } from "./input.js";
+import { table } from "./table.js";
 import { element, short } from "./values.js";
 
 const MOST = 50;
@@ -72,25 +73,19 @@ function show() {
   status.textContent = predictions.length
     ? `The last ${count} of this browser, of at most ${MOST} that it keeps. They never leave it.`
     : "What you ask appears here. It stays in this browser.";
-  box.replaceChildren(...(predictions.length ? [table(predictions)] : []));
+  box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
 }
 
-function table(predictions) {
+function drawn(predictions) {
   const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
   const names = shownColumns(rows, predictions);
-  const made = element("table", "table table-sm");
-  const head = made.createTHead().insertRow();
-  for (const name of ["When", ...names, ""]) head.append(heading(name));
-  const body = made.createTBody();
-  predictions.forEach((prediction, index) => {
-    const tr = body.insertRow();
+  const lines = predictions.map((prediction, index) => {
     const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
     time.dateTime = prediction.at;
-    tr.insertCell().append(time);
-    for (const name of names) tr.insertCell().append(short(rows[index][name]));
-    tr.insertCell().append(again(prediction, time.textContent));
+    const cells = names.map((name) => short(rows[index][name]));
+    return [time, ...cells, again(prediction, time.textContent)];
   });
-  return made;
+  return table(["When", ...names, element("span", "visually-hidden", "Use again")], lines);
 }
 
 // The answer's columns first: they are what one looks for.
@@ -99,13 +94,6 @@ function shownColumns(rows, predictions) {
   const names = columns(rows);
   const answers = names.filter((name) => !inputs.has(name));
   return [...answers, ...names.filter((name) => inputs.has(name))].slice(0, MOST_COLUMNS);
-}
-
-function heading(name) {
-  const cell = element("th", "", name);
-  cell.scope = "col";
-  if (!name) cell.append(element("span", "visually-hidden", "Use again"));
-  return cell;
 }
 
 function again({ row }, when) {

@@ -6,6 +6,7 @@ import { plot, shownNumber, unplot } from "./chart.js";
 import { form, labelOf, onChange, row } from "./input.js";
 import { Digits, number as typedNumber, same, stringify } from "./json.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
+import { table } from "./table.js";
 import { element, readable, short } from "./values.js";
 
 const MOST_LINES = 8;
@@ -13,11 +14,11 @@ const MOST_LINES = 8;
 const part = (name) => document.getElementById(`whatif-${name}`);
 const [controls, axisChoice, low, high, other] = ["form", "axis", "low", "high", "other"].map(part);
 const [status, result, now, outputChoice] = ["status", "result", "now", "output"].map(part);
-const [chartBox, legendBox, table] = ["chart", "legend", "table"].map(part);
+const [chartBox, legendBox, tableBox] = ["chart", "legend", "table"].map(part);
 const legend = JSON.parse(document.getElementById("answer").dataset.legend);
 
 let shown = null;
-let isAsking = false;
+let turn = 0; // the last one that was asked for is shown
 let isTyped = false; // the ends are the reader's own
 
 if (controls) start();
@@ -62,7 +63,6 @@ function suggest() {
 }
 
 async function show() {
-  if (isAsking) return;
   const asked = row();
   if (asked === undefined) return say("The input above is not JSON yet.");
   const moving = axis();
@@ -71,14 +71,15 @@ async function show() {
   if (!moving.choices.length && !isRange) return say("Say from which number to which larger one.", low);
   const standing = numberAt(asked, moving.pointer);
   const places = stops(moving, Number(from.text), Number(to.text), standing);
-  isAsking = true;
+  turn += 1;
+  const mine = turn;
   say("Asking …");
   const models = [{ title: result.dataset.title, address: form.dataset.action }];
   if (other?.value) models.push({ title: other.selectedOptions[0].textContent, address: other.value });
   // The row as it stands goes first, so that both models are seen side by side on the same input.
   const rows = [asked, ...places.map(({ value }) => moved(asked, moving.pointer, value))];
   const answers = await Promise.all(models.map(({ address }) => answersTo(address, rows)));
-  isAsking = false;
+  if (mine !== turn) return undefined;
   const failed = answers.findIndex((each) => each.problem);
   if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
   shown = { moving, places, asked, models, answers: answers.map(({ found }) => found) };
@@ -97,7 +98,8 @@ async function answersTo(address, rows) {
       open.forEach((index, place) => (found[index] = said.answer[place]));
       return { found };
     }
-    const refused = new Set((said.problem.errors ?? []).map(({ pointer }) => Number(/^\/(\d+)/.exec(pointer)?.[1])));
+    const { errors = [] } = said.problem;
+    const refused = new Set(errors.map(({ pointer }) => Number(/^\/(\d+)/.exec(pointer)?.[1])));
     const left = open.filter((_, place) => !refused.has(place));
     if (left.length === open.length || left.length === 0) return said;
     open = left;
@@ -105,10 +107,12 @@ async function answersTo(address, rows) {
 }
 
 function refuse({ title, detail, errors = [] }, model) {
-  const reasons = new Set(errors.map((each) => {
-    const [, pointer] = /^\/\d+(.*)$/s.exec(each.pointer) ?? [];
-    return `${labelOf(pointer ?? "")}: ${each.detail}`;
-  }));
+  const reasons = new Set(
+    errors.map((each) => {
+      const [, pointer] = /^\/\d+(.*)$/s.exec(each.pointer) ?? [];
+      return `${labelOf(pointer ?? "")}: ${each.detail}`;
+    }),
+  );
   const words = reasons.size ? [...reasons].slice(0, 5).join("; ") : (detail ?? "");
   say(`${model && `${model}: `}${title}. ${words}`);
 }
@@ -147,7 +151,8 @@ function showResult() {
 function sideBySide({ title }, index) {
   const box = element("section", "whatif-one");
   const answer = shown.answers[index][0];
-  const body = answer === undefined ? element("p", "nothing", "Refuses this input.") : draw(answer, index ? {} : legend);
+  const refusal = element("p", "nothing", "Refuses this input.");
+  const body = answer === undefined ? refusal : draw(answer, index ? {} : legend);
   box.append(element("h3", "whatif-title", title), body);
   return box;
 }
@@ -178,7 +183,8 @@ function drawOutput() {
 function linesOf({ names, place, areShares }) {
   const { answers, models } = shown;
   const valuesOf = (model, at) => answers[model].slice(1).map((answer) => numberAt(answer, at));
-  const largest = ([, at]) => Math.max(...models.flatMap((_, model) => valuesOf(model, at).map((each) => each ?? -Infinity)));
+  const numbersOf = (at) => models.flatMap((_, model) => valuesOf(model, at));
+  const largest = ([, at]) => Math.max(...numbersOf(at).map((each) => each ?? -Infinity));
   const sorted = areShares ? [...names].sort((one, two) => largest(two) - largest(one)) : names;
   return sorted.flatMap(([name, at], rank) =>
     models.map(({ title }, model) => {
@@ -198,27 +204,14 @@ function fillTable(lines, output) {
       value: (index) => at(answers[model][index + 1], place),
     }));
   });
-  const numbers = lines.map((line) => ({
-    title: line.title,
-    value: (index) => (line.values[index] === null ? undefined : shownNumber(line.values[index], output.areShares)),
-  }));
-  table.replaceChildren();
-  const head = table.createTHead().insertRow();
-  for (const title of [moving.label, ...texts.map((each) => each.title), ...numbers.map((each) => each.title)]) {
-    const cell = element("th", "", title);
-    cell.scope = "col";
-    head.append(cell);
-  }
-  const body = table.createTBody();
+  const shownAt = (number) => (number === null ? undefined : shownNumber(number, output.areShares));
+  const numbers = lines.map(({ title, values }) => ({ title, value: (index) => shownAt(values[index]) }));
+  const columns = [...texts, ...numbers];
+  const rows = places.map(({ label }, index) => [label, ...columns.map((each) => short(each.value(index)))]);
+  table([moving.label, ...columns.map(({ title }) => title)], rows, { made: tableBox, isHeaded: true });
   const standing = at(asked, moving.pointer);
-  places.forEach(({ value, label }, index) => {
-    const line = body.insertRow();
-    if (standing !== undefined && same(standing, value)) line.className = "table-now";
-    const first = element("th", "number", label);
-    first.scope = "row";
-    line.append(first);
-    for (const each of [...texts, ...numbers]) line.insertCell().append(short(each.value(index)));
-  });
+  const here = places.findIndex(({ value }) => standing !== undefined && same(standing, value));
+  if (here >= 0) tableBox.tBodies[0].rows[here].className = "table-now";
 }
 
 function nameOf(place) {
