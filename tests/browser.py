@@ -46,6 +46,7 @@ def serving(models, folder):
     file = folder / "models.yaml"
     file.write_text(json.dumps(models), encoding="utf-8")
     app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)})
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600  # a page has many small files
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
