@@ -25,8 +25,8 @@ export function ends(axis, now) {
   const isFar = size > 0 && axis.low !== null && axis.high !== null && axis.high - axis.low > FAR * size;
   if (axis.low !== null && axis.high !== null && !isFar) return [axis.low, axis.high];
   if (now === null) return [axis.low, axis.high];
-  const low = now < 0 ? 3 * now : 0;
-  const high = now < 0 ? 0 : 3 * now || 1;
+  const far = Number((3 * now || 1).toPrecision(2));
+  const [low, high] = [Math.min(far, 0), Math.max(far, 0)];
   return [Math.max(low, axis.low ?? low), Math.min(high, axis.high ?? high)];
 }
 

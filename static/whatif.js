@@ -197,13 +197,12 @@ function linesOf({ names, place, areShares }) {
 
 function fillTable(lines, output) {
   const { moving, places, answers, models, asked } = shown;
-  const texts = models.flatMap(({ title }, model) => {
-    const found = new Map(answers[model].flatMap((answer) => (answer === undefined ? [] : textsOf(answer))));
-    return [...found.keys()].map((place) => ({
+  const texts = models.flatMap(({ title }, model) =>
+    movingTexts(answers[model]).map((place) => ({
       title: models.length > 1 ? `${nameOf(place)} · ${title}` : nameOf(place),
       value: (index) => at(answers[model][index + 1], place),
-    }));
-  });
+    })),
+  );
   const shownAt = (number) => (number === null ? undefined : shownNumber(number, output.areShares));
   const numbers = lines.map(({ title, values }) => ({ title, value: (index) => shownAt(values[index]) }));
   const columns = [...texts, ...numbers];
@@ -212,6 +211,16 @@ function fillTable(lines, output) {
   const standing = at(asked, moving.pointer);
   const here = places.findIndex(({ value }) => standing !== undefined && same(standing, value));
   if (here >= 0) tableBox.tBodies[0].rows[here].className = "table-now";
+}
+
+// The places of an answer's first word, and of all that are not the same in every answer.
+function movingTexts(answers) {
+  const said = new Map();
+  for (const answer of answers) {
+    if (answer === undefined) continue;
+    for (const [place, text] of textsOf(answer)) said.set(place, (said.get(place) ?? new Set()).add(text));
+  }
+  return [...said].filter(([, texts], index) => index === 0 || texts.size > 1).map(([place]) => place);
 }
 
 function nameOf(place) {

@@ -331,6 +331,15 @@ def test_from_where_to_where_can_be_typed(on):
     assert [cells(page)[1][0], cells(page)[-1][0]] == ["10", "50"]
 
 
+def test_a_range_without_an_end_is_around_what_the_form_has(on):
+    page = on("fragile", {"x": -4.2})
+
+    panel = opened(page, "What if")
+
+    expect(panel.get_by_label("From", exact=True)).to_have_value("-13")
+    expect(panel.get_by_label("To", exact=True)).to_have_value("0")
+
+
 def test_two_models_stand_side_by_side_on_the_same_input(on):
     page = on("risk", {"amount": 800, "kind": "car"})
 
