@@ -39,7 +39,8 @@ function withWait(problem, response) {
   const status = response.status;
   const seconds = Number(response.headers.get("Retry-After"));
   if (!seconds) return { ...problem, status };
-  const detail = `${problem.detail ?? ""} Try again in ${seconds} s.`.trim();
+  const begun = problem.detail ? `${problem.detail.replace(/[.\s]*$/, ".")} ` : "";
+  const detail = `${begun}Try again in ${seconds} s.`;
   return { ...problem, status, detail, seconds };
 }
 

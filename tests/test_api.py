@@ -366,3 +366,10 @@ def test_what_is_no_csv_is_refused_in_words(client, options, status, detail):
 
     assert answer.status_code == status
     assert detail in answer.json["detail"]
+
+
+def test_the_header_of_a_csv_file_is_given_to_fill_in(client):
+    header = client.get("/api/models/household/rows")
+
+    assert (header.mimetype, header.text) == ("text/csv", "head,others,home\r\n")
+    assert header.headers["Content-Disposition"] == "attachment; filename=household.csv"

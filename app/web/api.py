@@ -9,14 +9,14 @@ import time
 from itertools import islice
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.serving import sheets
 from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.serving.sheets import Sheet
 from app.web import access
 from app.web.body import read_csv, read_json, row_of
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
@@ -136,7 +136,7 @@ def rows(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     model = ModelManager().opened(name)
-    sheet = Sheet(read_csv(), model.input_schema or True)
+    sheet = sheets.Sheet(read_csv(), model.input_schema or True)
     most = current_app.config["MAX_ROWS"]
     lines = list(islice(sheet.lines(), most + 1))
     if len(lines) > most:
@@ -152,6 +152,30 @@ def rows(name: str) -> ResponseReturnValue:
             }
         )
     )
+
+
+@blueprint.get("/models/<name>/rows")
+def header(name: str) -> ResponseReturnValue:
+    """Give the header of a CSV file.
+    ---
+    get:
+      summary: The header of a CSV file of rows
+      description: The first line of such a file, to fill in.
+      operationId: headerOfRows
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The names of the row's members; nothing, where the schema names none.
+          content: {text/csv: {schema: {type: string}}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    model = ModelManager().opened(name)
+    response = Response(sheets.header(model.input_schema or True), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
+    return response
 
 
 @blueprint.get("/models/<name>/inspect")

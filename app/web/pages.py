@@ -80,15 +80,6 @@ def predict(name: str) -> str:
     )
 
 
-@blueprint.get("/models/<name>/header.csv")
-def header(name: str) -> Response:
-    """Give the first line of a CSV file of rows, to fill in."""
-    model = ModelManager().opened(name)
-    response = Response(sheets.header(model.input_schema or True), mimetype="text/csv")
-    response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
-    return response
-
-
 @blueprint.get("/docs")
 def docs() -> str:
     """Show the API reference."""
