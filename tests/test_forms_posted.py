@@ -11,6 +11,9 @@ import pytest
 
 from tests.models.forms import HOSTILE
 
+#: Inputs that are posted only if they are chosen.
+NOT_TEXT = ("radio", "checkbox", "file")
+
 POINT = {
     "type": "object",
     "properties": {"a": {"type": "number"}, "b": {"type": "boolean"}},
@@ -82,7 +85,7 @@ def controls(text):
 
     def start(tag, attributes):
         given = dict(attributes)
-        if tag == "input" and given.get("type") not in ("radio", "checkbox", "file"):
+        if tag == "input" and "name" in given and given.get("type") not in NOT_TEXT:
             found[given["name"]] = given["value"]
         if "checked" in given:
             found[given["name"]] = given["value"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -118,6 +119,16 @@ class HostedModel:
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
+
+    @property
+    def runtime(self) -> str:
+        """What answers: the packages that run the model, as they are installed, and Python."""
+        packages = [
+            f"{package} {running}"
+            for package, running in self._running_versions.items()
+            if package != "python"
+        ]
+        return ", ".join([*packages, f"Python {platform.python_version()}"])
 
     def prepare(self) -> None:
         """Load the model, or only read its names if it is lazy. A failure becomes its state."""
@@ -253,6 +264,19 @@ class HostedModel:
         self.lane = Lane(self._limits)
         self.status = Status.READY
         log.info("model %r is ready", self.name)
+
+    @property
+    def _running_versions(self) -> dict[str, str]:
+        # What a class tells of itself may be anything.
+        match self.metadata.get("versions"):
+            case [*versions]:
+                pairs = [each for each in versions if isinstance(each, Mapping)]
+                return {
+                    str(each["package"]): str(each["running"])
+                    for each in pairs
+                    if each.get("package") and each.get("running")
+                }
+        return {}
 
     def _describe(self, model: MLModel) -> None:
         own_name = checked_name(self.spec.name or model.qualified_name)

@@ -6,6 +6,7 @@ import base64
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -13,11 +14,13 @@ from flask import Blueprint, Flask, current_app, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry
 
-from app.serving import metrics
-from app.serving.hosted import PREDICT, Status
+from app.serving import metrics, sheets
+from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import artifacts, forms, listing, prose, wording
+from app.web.axes import axes
 from app.web.forms import posted
+from app.web.legend import legend
 from app.web.problems import all_problems
 from mlmodel.errors import InvalidInput
 
@@ -79,8 +82,13 @@ def predict(name: str) -> str:
         "predict.html",
         model=model,
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        labels=json.dumps(_labels(model.output_schema)),
+        legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
+        others=_alike(model),
+        has_header=bool(sheets.header(model.input_schema or True)),
+        max_bytes=current_app.config["MAX_BODY_BYTES"],
+        max_rows=current_app.config["MAX_ROWS"],
     )
 
 
@@ -130,18 +138,29 @@ def _typed() -> dict[str, list[str]]:
     return typed
 
 
+def _alike(model: HostedModel) -> list[HostedModel]:
+    """Return the other models that take this one's rows: its versions, and those like it."""
+    names = _members(model.input_schema)
+    return [
+        each
+        for each in ModelManager().models()
+        if each.name != model.name
+        and each.status is Status.READY
+        and names & _members(each.input_schema)
+        and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
+    ]
+
+
+def _members(schema: Mapping[str, Any] | None) -> set[str]:
+    return {axis.pointer for axis in axes(schema)}
+
+
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
     """Return a schema's fields for a table: all that lie in the row, or the row itself."""
     if schema is None:
         return []
     row = forms.build(schema, *(examples or [])[:1])
     return list(row.within()) or [row]
-
-
-def _labels(schema: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
-    """Return the words of an answer's schema by JSON Pointer."""
-    fields = _fields(schema)
-    return {field.pointer: {"label": field.label, "unit": field.unit} for field in fields}
 
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:

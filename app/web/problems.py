@@ -118,9 +118,9 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         400,
         "invalid-body",
         "The body cannot be read",
-        "The body is not JSON, not UTF-8, has `NaN` or `Infinity`, a number beyond a double, the "
-        "same key twice in an object, half of a surrogate pair, or is nested deeper than "
-        "`MAX_DEPTH`.",
+        "The body is not JSON or CSV, not UTF-8, has `NaN` or `Infinity`, a number beyond a "
+        "double, the same key twice in an object, half of a surrogate pair, or is nested deeper "
+        "than `MAX_DEPTH`.",
     ),
     403: Problem(
         403,
@@ -146,8 +146,9 @@ HTTP_PROBLEMS: dict[int, Problem] = {
     415: Problem(
         415,
         "unsupported-media-type",
-        "The body must be JSON",
-        "`Content-Type` must be `application/json`, in UTF-8 and not compressed.",
+        "The body is of the wrong kind",
+        "`Content-Type` must be `application/json`, of a CSV file `text/csv`, in UTF-8 and not "
+        "compressed.",
     ),
     429: Problem(
         429,

@@ -113,6 +113,31 @@ class ModelInspection(_Packaged):
     )
 
 
+class SheetLine(Body):
+    """A line of a CSV file."""
+
+    line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
+    row = fields.Raw(
+        allow_none=True, metadata={"description": "Its row; null if the line has a problem."}
+    )
+    others = fields.Raw(metadata={"description": "The cells of unknown columns, as they stand."})
+    problem = _text("Why it has no row; empty if it has.")
+
+
+class SheetRows(Body):
+    """A CSV file beside a model's input schema."""
+
+    columns = fields.List(fields.String(), metadata={"description": "All columns, in order."})
+    known = fields.List(fields.String(), metadata={"description": "Those that are in the rows."})
+    unknown = fields.List(fields.String(), metadata={"description": "Those that are not."})
+    missing = fields.Dict(
+        keys=fields.String(),
+        values=fields.Boolean(),
+        metadata={"description": "Members without a column, and whether a row must have them."},
+    )
+    lines = fields.List(fields.Nested(SheetLine))
+
+
 class FieldError(Body):
     """One thing that is wrong with the body."""
 

@@ -217,9 +217,7 @@ def _label(place: Place) -> str:
         return UNNAMED_ITEM
     if not place.pointer:
         return "Row"
-    if place.is_item and not place.key:
-        return "Value"
-    return wording.readable(place.key) or "Row"
+    return wording.readable(place.key) if place.key or not place.is_item else "Value"
 
 
 def _example(kind: str, schema: Schema, place: Place) -> str:
