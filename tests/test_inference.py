@@ -1,10 +1,12 @@
 """What is found out of a fitted object, and of a sample."""
 
 import datetime
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
@@ -28,6 +30,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
 from mlmodel.inference import infer
+from mlmodel.inference.column import Column
+from mlmodel.inference.sampling import sampled
 from mlmodel.schema import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -450,3 +454,36 @@ def test_several_outputs_are_called_as_asked():
     assert named["required"] == ["price", "days"]
     with pytest.raises(InvalidModel, match="has 2 outputs, but 1 names for them"):
         infer(model, outputs=["price"])
+
+
+def test_a_wide_sparse_sample_is_made_dense_only_in_part():
+    wide = sparse.eye(2000, 20_000, format="csr")
+
+    tracemalloc.start()
+    found = sampled(wide)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.table.shape == (250, 20_000)
+    assert peak_bytes < 100e6
+
+
+@pytest.mark.parametrize(
+    ("sample", "count"),
+    [
+        (np.zeros((300, 20_000)), 150),
+        (pd.DataFrame(np.zeros((300, 20_000))), 150),
+        ([[0.0] * 20_000] * 300, 150),
+        (np.zeros(150_000), 75_000),
+    ],
+    ids=["array", "frame", "lists", "one column"],
+)
+def test_of_a_large_sample_rows_are_taken_at_even_steps(sample, count):
+    assert len(sampled(sample).table) == count
+
+
+def test_of_a_wide_sample_a_few_rows_are_shown():
+    found = sampled(np.zeros((40, 20_000)))
+    columns = [Column(name) for name in found.table]
+
+    assert len(list(found.rows(columns))) == 6

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,11 @@ from mlmodel.inference.knowledge import plain, rounded
 
 #: Distinct texts up to which a column of them is a list to choose from.
 MOST_CHOICES = 50
-#: Rows that are looked at; a larger sample is taken at even steps.
+#: Rows that are looked at, and cells of them; of a larger sample rows are taken at even steps.
 MOST_ROWS = 100_000
+MOST_CELLS = 5_000_000
+#: Cells of the rows that are given as JSON.
+MOST_SHOWN = 100_000
 
 #: What pandas calls a column, where the kind says no less.
 IMPLIED_DTYPES: Mapping[str, frozenset[str]] = {
@@ -44,16 +49,21 @@ class Sample:
 
     def lacking(self, name: str) -> int:
         """Return in how many rows a column is missing."""
-        return int(self.table[name].isna().sum())
+        return self._lacking[name]
+
+    @cached_property
+    def _lacking(self) -> dict[str, int]:
+        return {str(name): int(count) for name, count in self.table.isna().sum().items()}
 
     def rows(self, columns: Sequence[Column]) -> Iterable[dict[str, Any]]:
-        """Yield the rows as JSON, those with nothing missing first.
+        """Yield rows as JSON, those with nothing missing first; of a wide table only a few.
 
         What is missing is ``null``. Columns that are not asked are left out.
         """
         asked = [column for column in columns if column.is_asked]
         table = self.table[[column.name for column in asked]]
         order = np.argsort(table.isna().sum(axis=1).to_numpy(), kind="stable")
+        order = order[: MOST_SHOWN // max(len(asked), 1) + 1]
         for at in order:
             row = table.iloc[int(at)]
             yield {column.name: as_json(row[column.name], column) for column in asked}
@@ -74,7 +84,7 @@ def sampled(sample: Any) -> Sample:
 
 def seen(name: str, values: pd.Series) -> Column:
     """Return what a column of a sample shows."""
-    present = values.dropna()
+    present = _present(values)
     lacks = len(present) < len(values)
     kind = _kind(values.dtype, present)
     return Column(
@@ -87,6 +97,14 @@ def seen(name: str, values: pd.Series) -> Column:
         span=_span(kind, present),
         dtype=_dtype(kind, values.dtype),
     )
+
+
+def _present(values: pd.Series) -> pd.Series:
+    # Said to numpy where it can be: a wide table has many columns of few rows.
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
+        lacking = np.isnan(values.to_numpy()) if values.dtype.kind == "f" else np.False_
+        return values.dropna() if lacking.any() else values
+    return values.dropna()
 
 
 def as_json(value: Any, column: Column) -> Any:
@@ -123,11 +141,19 @@ def _sampled(sample: Any) -> Sample:
 
 
 def _thinned(sample: Any) -> Any:
-    count = sample.shape[0] if hasattr(sample, "shape") else len(sample)
-    step = -(-count // MOST_ROWS)
+    count, width = _size(sample)
+    step = -(-count // min(MOST_ROWS, max(MOST_CELLS // width, 1)))
     if step <= 1:
         return sample
     return sample.iloc[::step] if hasattr(sample, "iloc") else sample[::step]
+
+
+def _size(sample: Any) -> tuple[int, int]:
+    """Return how many rows a sample has, and how many columns: at least one."""
+    if not hasattr(sample, "shape"):
+        first = sample[0] if sample else ()
+        return len(sample), max(len(first), 1) if isinstance(first, list | tuple | Mapping) else 1
+    return sample.shape[0], max(math.prod(sample.shape[1:]), 1)
 
 
 def _of_array(array: Any) -> Sample:
@@ -191,7 +217,7 @@ def _examples(kind: str, present: pd.Series) -> tuple[Any, ...]:
         return ()
     column = Column("", kind)
     if kind == "number":
-        middle = rounded(np.nanmedian(present.to_numpy(dtype=float)))
+        middle = rounded(np.median(present.to_numpy(dtype=float)))
         return () if middle is None else (middle,)
     if kind in ("integer", "date", "date-time"):
         return (as_json(present.sort_values().iloc[len(present) // 2], column),)
@@ -203,9 +229,10 @@ def _span(kind: str, present: pd.Series) -> tuple[float, float] | None:
         return None
     if isinstance(present.dtype, pd.CategoricalDtype):
         return None
+    known = present.to_numpy()
     low, high = (
         plain(value) if kind == "integer" else rounded(value)
-        for value in (present.min(), present.max())
+        for value in (known.min(), known.max())
     )
     return None if low is None or high is None or low == high else (low, high)
 
