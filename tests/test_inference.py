@@ -1,6 +1,7 @@
 """What is found out of a fitted object, and of a sample."""
 
 import datetime
+import decimal
 import tracemalloc
 
 import numpy as np
@@ -29,6 +30,7 @@ from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
+from mlmodel.frameworks import sklearn as adapter
 from mlmodel.inference import infer
 from mlmodel.inference.column import Column
 from mlmodel.inference.sampling import sampled
@@ -487,3 +489,53 @@ def test_of_a_wide_sample_a_few_rows_are_shown():
     columns = [Column(name) for name in found.table]
 
     assert len(list(found.rows(columns))) == 6
+
+
+def test_an_example_has_the_values_of_its_row_to_the_last_digit():
+    table = pd.DataFrame({"x": [2**53 + 1, 3], "y": [0.5, 1.5]})
+
+    assert next(iter(sampled(table).rows([Column("x", "integer"), Column("y")]))) == {
+        "x": 9007199254740993,
+        "y": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "example", "dtype"),
+    [
+        ([pd.Timedelta("1D")] * 4, "P1DT0H0M0S", "timedelta64[us]"),
+        (pd.period_range("2024-01", periods=4, freq="M"), "2024-01", "period[M]"),
+        ([decimal.Decimal("1.5")] * 4, 1.5, "float64"),
+        ([datetime.time(10, 30)] * 4, "10:30:00", "str"),
+    ],
+    ids=["durations", "periods", "decimals", "times"],
+)
+def test_values_beyond_json_are_shown_as_json_and_read_again(values, example, dtype):
+    table = frame(x=values)
+
+    found = inferred(Anything(), table, table)
+
+    assert found.examples[0] == {"x": example}
+    assert str(Anything.seen["x"].dtype).replace("[ns]", "[us]") == dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([1, 2], "list"), ({"a": 1}, "dict"), (b"a", "bytes"), (float("inf"), "infinity")],
+    ids=["list", "object", "bytes", "infinity"],
+)
+def test_rows_that_json_cannot_say_are_no_examples_and_noted(value, kind):
+    table = pd.DataFrame({"x": pd.Series([0.5, value, 1.5]), "y": [1.0, 2.0, 3.0]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    found = adapter.schemas(model, table)
+
+    assert [row["y"] for row in found.examples] == [1.0, 3.0]
+    assert f"x has values that cannot be shown as JSON, of type {kind}: rows" in found.notes[-1]
+
+
+def test_a_sample_that_json_cannot_say_at_all_has_no_examples():
+    table = pd.DataFrame({"x": [[1], [2], [3]]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    assert adapter.schemas(model, table).examples == ()

@@ -10,6 +10,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sklearn
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from mlmodel import inference
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
+from mlmodel.inference.sampling import sampled
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
 
@@ -72,7 +74,14 @@ def describe(model: Any) -> Any:
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
-    return inference.infer(model, sample, outputs)
+    if sample is None:
+        return inference.infer(model, outputs=outputs)
+    rows = sampled(sample)
+    found = inference.infer(model, rows, outputs)
+    asked = (found.input or {}).get("properties", {}).keys()
+    # A row without what JSON cannot say is tried, but it is none of the sample's.
+    whole = tuple(row for row in found.examples if row.keys() >= asked)
+    return replace(found, examples=whole, notes=(*found.notes, *rows.doubts()))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
