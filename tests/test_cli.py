@@ -469,7 +469,7 @@ def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
 
     made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
 
-    assert "Error: far.pkl needs the module 'nowhere', which is not installed here" in made.stderr
+    assert "the model needs the module 'nowhere', which is not installed" in made.stderr
 
 
 BEGINNINGS = {

@@ -11,6 +11,7 @@ import click
 
 import mlmodel
 from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
+from mlmodel import pickling
 from mlmodel.frameworks import title
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -135,13 +136,10 @@ def _unpickled(path: Path) -> Any:
 
     try:
         return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{path.name} needs the module {error.name!r}, which is not installed here"
-        ) from error
     # What is no pickle, or one of another version, fails in any way.
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
+        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        detail = known or f"{type(error).__name__}: {error}"
         raise click.ClickException(
             printable(f"{path.name} cannot be read by joblib or pickle: {detail}")
         ) from error

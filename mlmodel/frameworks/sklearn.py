@@ -18,15 +18,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import inference
+from mlmodel import inference, pickling
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference.sampling import sampled
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
-
-#: The protocol that every release of Flama wrote, so that equal models give equal files.
-PICKLE_PROTOCOL = 4
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +36,10 @@ def version() -> str:
 def dumps(model: Any, sample: Any = None) -> bytes:
     """Pickle a fitted model.
 
-    :raises InvalidModel: if it cannot be pickled, or is not fitted.
+    :raises InvalidModel: if it cannot be pickled, is not fitted, or has parts of a notebook.
     """
     _check_fitted(model)
-    try:
-        return pickle.dumps(model, protocol=PICKLE_PROTOCOL)
-    except Exception as error:
-        raise InvalidModel(f"{type(model).__name__} cannot be pickled: {error}") from error
+    return pickling.dumps(model)
 
 
 def loads(content: bytes) -> Any:
@@ -106,10 +100,9 @@ def _check_fitted(model: Any) -> None:
 def _built(build: Callable[[], Any]) -> Any:
     try:
         return build()
-    except ModuleNotFoundError as error:
-        raise BrokenModel(
-            f"the model needs the module {error.name!r}, which is not installed"
-        ) from error
     except Exception as error:
+        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        if known:
+            raise BrokenModel(known) from error
         summary = f"scikit-learn {version()} cannot build the model ({type(error).__name__})"
         raise BrokenModel(summary, str(error)) from error
