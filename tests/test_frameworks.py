@@ -7,7 +7,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from mlmodel.errors import MissingFramework, UnsupportedFramework
+from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.frameworks import FRAMEWORKS, Adapter, adapter, detect, distributions
 from tests.flm_files import iris_classifier
 
@@ -99,3 +99,17 @@ def test_a_missing_framework_comes_with_the_command_that_installs_it(
 
     with pytest.raises(MissingFramework, match=message):
         adapter(lib)
+
+
+def test_a_framework_that_is_too_old_is_told_in_words(monkeypatch):
+    monkeypatch.delattr("sklearn.utils.get_tags")
+    for name in [name for name in sys.modules if name.startswith("mlmodel.")]:
+        if name.startswith(("mlmodel.inference", "mlmodel.frameworks.sklearn")):
+            monkeypatch.delitem(sys.modules, name)
+
+    with pytest.raises(
+        UnusableFramework,
+        match=r"^scikit-learn is installed, but sklearn.utils cannot be imported as it is here: .*"
+        r"renew it with --upgrade: pip install scikit-learn pandas$",
+    ):
+        adapter("sklearn")

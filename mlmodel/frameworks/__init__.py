@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mlmodel import pickling, versions
-from mlmodel.errors import MissingFramework, UnsupportedFramework
+from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.model import Row
 
 #: Answers rows that fit the input schema.
@@ -151,6 +151,7 @@ def adapter(lib: str) -> Adapter:
 
     :raises UnsupportedFramework: if there is none.
     :raises MissingFramework: if the framework is not installed.
+    :raises UnusableFramework: if what is installed cannot be imported.
     """
     framework = FRAMEWORKS.get(lib, Framework(lib, ()))
     if not framework.module:
@@ -159,6 +160,8 @@ def adapter(lib: str) -> Adapter:
         return cast(Adapter, import_module(framework.module))
     except ModuleNotFoundError as error:
         raise MissingFramework(framework.title, framework.install) from error
+    except ImportError as error:
+        raise UnusableFramework(framework.title, framework.install, error.name or "") from error
 
 
 def distributions(lib: str, model: object) -> list[str]:
