@@ -539,3 +539,15 @@ def test_a_sample_that_json_cannot_say_at_all_has_no_examples():
     model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
 
     assert adapter.schemas(model, table).examples == ()
+
+
+def test_a_guess_is_told_with_the_model_s_own_error():
+    class Picky(Anything):
+        def transform(self, table):
+            raise KeyError("no column 'age'")
+
+    model = make_pipeline(Anything(), LinearRegression()).fit(NAMED, TARGET)
+    model.steps[0] = ("picky", Picky().fit(NAMED))
+
+    for found in (infer(model), infer(model, NAMED)):
+        assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]

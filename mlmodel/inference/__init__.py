@@ -18,6 +18,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import plan
 from mlmodel.inference.answering import answer_schema
@@ -25,13 +27,16 @@ from mlmodel.inference.column import Column, row_schema
 from mlmodel.inference.merging import aligned, disagreements, merged, strangers
 from mlmodel.inference.reading import Reading, read
 from mlmodel.inference.sampling import Sample, sampled
-from mlmodel.inference.trial import Trial
+from mlmodel.inference.trial import Trial, caught_warnings
 from mlmodel.model import Row
 from mlmodel.schema import Schema
 
 #: Rows of a sample that go into the file, and those among which they are looked for.
 EXAMPLES = 3
 LOOKED_AT = 50
+
+#: Characters of a model's own error that a note tells.
+MOST_TOLD = 200
 
 #: A text that no encoder has been fitted on.
 STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
@@ -53,7 +58,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
         return Schemas(output=answer_schema(model, outputs), notes=(note,))
     columns, trial = _tried(model, reading, _guesses(reading.columns))
     columns = _probed(columns, reading, trial)
-    notes = () if trial.answer else (_unanswered(),)
+    notes = () if trial.answer else (_unanswered(model, reading, columns, trial.row),)
     schema = _schema(columns, reading, trial)
     return Schemas(schema, answer_schema(model, outputs, trial.answer), (), notes)
 
@@ -76,7 +81,7 @@ def _with_sample(
     columns = _probed(columns, reading, trial)
     notes += disagreements(columns, reading, sample, seen)
     if trial.answer is None:
-        notes.append(_unanswered())
+        notes.append(_unanswered(model, reading, columns, trial.row))
     schema = _schema(columns, reading, trial)
     examples = tuple(islice(_good(rows, schema, trial), EXAMPLES))
     return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
@@ -158,8 +163,17 @@ def _good(rows: list[dict[str, Any]], schema: dict[str, Any], trial: Trial) -> I
     yield from (row for at, row in enumerate(fitting) if at not in refused)
 
 
-def _unanswered() -> str:
+def _unanswered(model: Any, reading: Reading | None, columns: list[Column], row: Row) -> str:
+    """Return that the model does not answer a row, and what it says to it."""
+    words = ""
+    # It is asked once more: a trial keeps no error. The model may raise anything.
+    try:
+        with caught_warnings(), threadpool_limits(limits=1):
+            plan.asker(model, reading, plan.own_columns(columns), row)([row])
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        words = f" ({type(error).__name__}: {lines[0][:MOST_TOLD]})"
     return (
-        "the model does not answer a row that was made of what is known of it: "
-        "its schemas are a guess"
+        "the model does not answer a row that was made of what is known of it"
+        f"{words}: its schemas are a guess"
     )
