@@ -11,6 +11,8 @@ import joblib
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.serving import catalog
 from mlmodel import dump, load
@@ -444,6 +446,54 @@ def test_an_estimator_becomes_a_model_file(run, tmp_path, estimator_file):
     assert list(packaged.input_schema["properties"]) == ["x", "y"]
 
 
+def years(table):
+    return pd.DataFrame({"year": table["day"].dt.year})
+
+
+def lengths(table):
+    return pd.DataFrame({"length": table["day"].str.len()})
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "form"),
+    [
+        (FunctionTransformer(years), "datetime64[ns]", "date"),
+        (FunctionTransformer(lengths), object, None),
+        (OneHotEncoder(handle_unknown="ignore"), object, None),
+    ],
+    ids=["dates", "texts", "categories"],
+)
+def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, step, days, form):
+    texts = pd.DataFrame({"day": ["2024-01-31", "2025-02-28", "2026-03-31", "2026-04-30"]})
+    texts.to_csv(tmp_path / "rows.csv", index=False)
+    model = make_pipeline(step, LinearRegression()).fit(texts.astype(days), [1, 2, 3, 4])
+    joblib.dump(model, tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm",
+        "--sample", tmp_path / "rows.csv",
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm")
+    assert packaged.input_schema["properties"]["day"].get("format") == form
+    assert packaged.examples[0] == {"day": "2024-01-31"}
+
+
+def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
+    joblib.dump(LinearRegression().fit([[1.0], [2.0]], [[1, 2], [3, 4]]), tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm", "--display-name", "Two",
+        "--output", "low", "--output", "high",
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm")
+    assert packaged.display_name == "Two"
+    assert list(packaged.predict({"x0": 1.0})["prediction"]) == ["low", "high"]
+
+
 def test_a_bare_model_can_be_checked(run, estimator_file):
     assert run("check", estimator_file).exit_code == 0
 
@@ -488,7 +538,7 @@ def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
 
     made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
 
-    assert "Error: far.pkl needs the module 'nowhere', which is not installed here" in made.stderr
+    assert "the model needs the module 'nowhere', which is not installed" in made.stderr
 
 
 BEGINNINGS = {

@@ -1,10 +1,13 @@
 """What is found out of a fitted object, and of a sample."""
 
 import datetime
+import decimal
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
 from sklearn.compose import (
@@ -36,7 +39,10 @@ from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
+from mlmodel.frameworks import sklearn as adapter
 from mlmodel.inference import infer, predictor
+from mlmodel.inference.column import Column
+from mlmodel.inference.sampling import sampled
 from mlmodel.schema import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -544,3 +550,98 @@ def test_several_outputs_are_called_as_asked():
     assert named["required"] == ["price", "days"]
     with pytest.raises(InvalidModel, match="has 2 outputs, but 1 names for them"):
         infer(model, outputs=["price"])
+
+
+def test_a_wide_sparse_sample_is_made_dense_only_in_part():
+    wide = sparse.eye(2000, 20_000, format="csr")
+
+    tracemalloc.start()
+    found = sampled(wide)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.table.shape == (250, 20_000)
+    assert peak_bytes < 100e6
+
+
+@pytest.mark.parametrize(
+    ("sample", "count"),
+    [
+        (np.zeros((300, 20_000)), 150),
+        (pd.DataFrame(np.zeros((300, 20_000))), 150),
+        ([[0.0] * 20_000] * 300, 150),
+        (np.zeros(150_000), 75_000),
+    ],
+    ids=["array", "frame", "lists", "one column"],
+)
+def test_of_a_large_sample_rows_are_taken_at_even_steps(sample, count):
+    assert len(sampled(sample).table) == count
+
+
+def test_of_a_wide_sample_a_few_rows_are_shown():
+    found = sampled(np.zeros((40, 20_000)))
+    columns = [Column(name) for name in found.table]
+
+    assert len(list(found.rows(columns))) == 6
+
+
+def test_an_example_has_the_values_of_its_row_to_the_last_digit():
+    table = pd.DataFrame({"x": [2**53 + 1, 3], "y": [0.5, 1.5]})
+
+    assert next(iter(sampled(table).rows([Column("x", "integer"), Column("y")]))) == {
+        "x": 9007199254740993,
+        "y": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "example", "dtype"),
+    [
+        ([pd.Timedelta("1D")] * 4, "P1DT0H0M0S", "timedelta64[us]"),
+        (pd.period_range("2024-01", periods=4, freq="M"), "2024-01", "period[M]"),
+        ([decimal.Decimal("1.5")] * 4, 1.5, "float64"),
+        ([datetime.time(10, 30)] * 4, "10:30:00", "str"),
+    ],
+    ids=["durations", "periods", "decimals", "times"],
+)
+def test_values_beyond_json_are_shown_as_json_and_read_again(values, example, dtype):
+    table = frame(x=values)
+
+    found = inferred(Anything(), table, table)
+
+    assert found.examples[0] == {"x": example}
+    assert str(Anything.seen["x"].dtype).replace("[ns]", "[us]") == dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([1, 2], "list"), ({"a": 1}, "dict"), (b"a", "bytes"), (float("inf"), "infinity")],
+    ids=["list", "object", "bytes", "infinity"],
+)
+def test_rows_that_json_cannot_say_are_no_examples_and_noted(value, kind):
+    table = pd.DataFrame({"x": pd.Series([0.5, value, 1.5]), "y": [1.0, 2.0, 3.0]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    found = adapter.schemas(model, table)
+
+    assert [row["y"] for row in found.examples] == [1.0, 3.0]
+    assert f"x has values that cannot be shown as JSON, of type {kind}: rows" in found.notes[-1]
+
+
+def test_a_sample_that_json_cannot_say_at_all_has_no_examples():
+    table = pd.DataFrame({"x": [[1], [2], [3]]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    assert adapter.schemas(model, table).examples == ()
+
+
+def test_a_guess_is_told_with_the_model_s_own_error():
+    class Picky(Anything):
+        def transform(self, table):
+            raise KeyError("no column 'age'")
+
+    model = make_pipeline(Anything(), LinearRegression()).fit(NAMED, TARGET)
+    model.steps[0] = ("picky", Picky().fit(NAMED))
+
+    for found in (infer(model), infer(model, NAMED)):
+        assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]

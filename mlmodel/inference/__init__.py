@@ -37,6 +37,9 @@ LOOKED_AT = 50
 #: Calls of the model by which one question about all of its columns is answered.
 MOST_CALLS = 2000
 
+#: Characters of a model's own error that a note tells.
+MOST_TOLD = 200
+
 #: A text that no encoder has been fitted on.
 STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
 
@@ -58,7 +61,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     columns, trial = _tried(model, reading, _guesses(reading.columns))
     columns, notes = _probed(columns, reading, trial)
     if trial.answer is None:
-        notes.append(_unanswered())
+        notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
     return Schemas(schema, answer_schema(model, outputs, trial.answer), (), tuple(notes))
 
@@ -81,9 +84,12 @@ def _with_sample(
     columns, doubts = _probed(columns, reading, trial, is_shown=True)
     notes += doubts + disagreements(columns, reading, sample, seen)
     if trial.answer is None:
-        notes.append(_unanswered())
+        notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
-    examples = tuple(islice(_good(rows, schema, trial), EXAMPLES))
+    notes += sample.doubts()
+    # A row without what JSON cannot say is tried, but it is none of the sample's.
+    whole = [row for row in rows if row.keys() >= schema["properties"].keys()]
+    examples = tuple(islice(_good(whole, schema, trial), EXAMPLES))
     return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
 
 
@@ -194,8 +200,10 @@ def _unasked(names: list[str]) -> str:
     )
 
 
-def _unanswered() -> str:
+def _unanswered(trial: Trial) -> str:
+    lines = str(trial.error or "").strip().splitlines() or [""]
+    words = f" ({type(trial.error).__name__}: {lines[0][:MOST_TOLD]})" if trial.error else ""
     return (
-        "the model does not answer a row that was made of what is known of it: "
-        "its schemas are a guess"
+        "the model does not answer a row that was made of what is known of it"
+        f"{words}: its schemas are a guess"
     )

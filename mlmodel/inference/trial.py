@@ -37,13 +37,14 @@ class Trial:
     keeps would not survive the fork, and the workers would wait for it for good.
 
     ``answer`` is what it says to that row; ``None`` if it does not answer, and then nothing can be
-    found out.
+    found out. ``error`` is what it raised last.
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
         self._predict = predict
         self._pools = ThreadpoolController()
         self.row = dict(row)
+        self.error: Exception | None = None
         answers = self._answers([self.row])
         self.answer: Any = answers[0] if answers else None
 
@@ -95,6 +96,7 @@ class Trial:
             with caught_warnings(), self._pools.limit(limits=1):
                 answers = self._predict(rows)
             json.dumps(answers, allow_nan=False)
-        except Exception:
+        except Exception as error:
+            self.error = error
             return None
         return answers
