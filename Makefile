@@ -16,7 +16,7 @@ run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS say whe
 
 test: $(VENV)/.dev examples chromium ## Pass the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml.
 	$(BIN)/ruff check .
