@@ -1,5 +1,6 @@
 """Estimators of every shape, from the fitted object to the answer of the service."""
 
+import functools
 import json
 import math
 from contextlib import suppress
@@ -42,14 +43,25 @@ EXTREMES = [
 EXTREMES += ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2016-12-31T23:59:60Z", "0001-01-01"]
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """From a case and a way to its file, written when it is first asked for."""
+    folder = tmp_path_factory.mktemp("files")
+
+    @functools.cache
+    def written(name, way):
+        case, path = built(name), folder / f"{name}-{way}.flm"
+        sample = case.data if way == "sample" else None
+        dump(case.model, path, sample=sample, outputs=case.outputs)
+        return path
+
+    return written
+
+
 @pytest.fixture
-def packaged(name, way, tmp_path):
+def packaged(name, way, files):
     """A case, and the path of its file."""
-    case = built(name)
-    path = tmp_path / "model.flm"
-    sample = case.data if way == "sample" else None
-    dump(case.model, path, sample=sample, outputs=case.outputs)
-    return case, path
+    return built(name), files(name, way)
 
 
 def rows_of(case, path):

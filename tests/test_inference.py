@@ -195,7 +195,7 @@ def test_a_sample_shows_that_an_open_choice_is_of_whole_numbers():
 
 def test_of_many_columns_each_is_told_apart():
     """Half of them take new categories, in turns: no call for many of them is answered."""
-    count = 120
+    count = 30
     table = pd.DataFrame(np.array([["a"] * count, ["b"] * count]), columns=map(str, range(count)))
     ignoring = OneHotEncoder(handle_unknown="ignore")
     places = range(count)
