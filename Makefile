@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint examples openapi pictures lock flama clean help
+.PHONY: run test lint examples chromium openapi pictures lock flama clean help
 
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -14,9 +14,9 @@ run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS say whe
 	@echo "Starting the server. Ctrl-C stops it."
 	@exec $(BIN)/gunicorn
 
-test: $(VENV)/.dev examples ## Pass the tests; ARGS goes to pytest.
+test: $(VENV)/.dev examples chromium ## Pass the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml.
 	$(BIN)/ruff check .
@@ -27,10 +27,22 @@ lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml
 examples: | $(VENV)/.serve
 	@$(BIN)/python -m examples.train
 
+# Debian's chromium, where it is missing and may be installed. The tests in a browser are skipped by
+# name without it.
+chromium:
+	@command -v chromium >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then as_root=env; else as_root="sudo -n"; fi; \
+	if command -v apt-get >/dev/null && $$as_root true 2>/dev/null; then \
+		echo "Installing chromium for the tests in a browser ..."; \
+		$$as_root apt-get update -qq; \
+		$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	fi; \
+	command -v chromium >/dev/null || echo "*** No chromium: ALL TESTS IN A BROWSER WILL BE SKIPPED. As root: apt-get install chromium"
+
 openapi: $(VENV)/.serve examples ## Write openapi.yaml.
 	@$(BIN)/python openapi.py
 
-pictures: $(VENV)/.dev examples ## Take the pictures of the docs anew; wants chromium.
+pictures: $(VENV)/.dev examples chromium ## Take the pictures of the docs anew; wants chromium.
 	@$(BIN)/python -m docs.take_pictures
 
 lock: $(VENV)/.dev ## Pin the newest dependencies in requirements.txt and requirements-dev.txt.

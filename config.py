@@ -8,6 +8,7 @@ and ``THREADS`` do without the prefix as well. Nothing else reads the environmen
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,14 @@ class Production:
     MODEL_CONTROL = True
     #: Whether an answer of status 500 tells the model's own error. It is always in the log.
     TELL_MODEL_ERRORS = False
+    #: What the portal is called: in its header, in titles, in the OpenAPI document.
+    PORTAL_NAME = "Modelhost"
+    #: The picture beside the name and in the browser's tab: a .svg, .png, .webp or .jpg file. A
+    #: relative path starts at the project's folder.
+    PORTAL_LOGO = "static/favicon.svg"
+    #: The colour of buttons, links and bars, as #rrggbb. It is made darker or lighter where it
+    #: could not be read otherwise.
+    PORTAL_COLOUR = "#4a4fc4"
     #: What is logged: DEBUG, INFO, WARNING or ERROR.
     LOG_LEVEL = "INFO"
 
@@ -90,7 +99,8 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None), "PREDICT_SECONDS": (0, 86_400)}
-NOT_EMPTY = frozenset({"HOST", "MODELS_FILE"})
+NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
+LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
 
@@ -124,8 +134,8 @@ def _value(variable: str, name: str, text: str, kind: type) -> Any:
         return _chosen(variable, text.lower(), TRUTH)
     if name in CHOICES:
         return _chosen(variable, text.upper(), {choice: choice for choice in CHOICES[name]})
-    if name == "RATE_LIMIT":
-        return _rate(variable, text)
+    if name in FORMATS:
+        return FORMATS[name](variable, text)
     if name in NOT_EMPTY and not text:
         raise InvalidSetting(f"{variable} must not be empty")
     if kind is str:
@@ -142,6 +152,24 @@ def _rate(variable: str, text: str) -> str:
             f"{variable} must be a rate such as '100 per minute', got {text!r}"
         ) from None
     return text
+
+
+def _colour(variable: str, text: str) -> str:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise InvalidSetting(f"{variable} must be a colour such as '#4a4fc4', got {text!r}")
+    return text
+
+
+def _logo(variable: str, text: str) -> str:
+    if not text.endswith(LOGO_ENDINGS) or not (ROOT / text).is_file():
+        raise InvalidSetting(
+            f"{variable} must be a file that ends in one of {_listed(LOGO_ENDINGS)}, got {text!r}"
+        )
+    return text
+
+
+#: Settings whose text has a form of its own.
+FORMATS = {"PORTAL_COLOUR": _colour, "PORTAL_LOGO": _logo, "RATE_LIMIT": _rate}
 
 
 def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from gunicorn.arbiter import Arbiter
+
 from app import cli, create_app
 from app.serving.errors import InvalidCatalog
 from config import InvalidSetting
@@ -10,4 +12,6 @@ from config import InvalidSetting
 try:
     app = create_app(os.environ, with_models=not cli.is_looking_for_commands())
 except (InvalidSetting, InvalidCatalog) as error:
-    sys.exit(f"Modelhost cannot start.\n{error}")
+    sys.stderr.write(f"Modelhost cannot start.\n{error}\n")
+    # By this status gunicorn knows that another worker would not start either.
+    sys.exit(Arbiter.APP_LOAD_ERROR)

@@ -17,6 +17,7 @@
     │   └── WrongHash             its bytes are not those that were asked for
     ├── UnsupportedFramework      no adapter writes or builds this kind of model
     ├── MissingFramework          the model's framework is not installed
+    │   └── UnusableFramework     it is, and cannot be imported as it is
     ├── Untrusted                 building it could run code that nobody has vouched for
     ├── VersionMismatch           it was packaged with other versions than run now
     └── BrokenModel               the framework could not build the model from the file
@@ -149,6 +150,23 @@ class MissingFramework(FlmError):
         super().__init__(f"{framework} is not installed; install it with: {install}")
         self.framework = framework
         self.install = install
+
+
+class UnusableFramework(MissingFramework):
+    """The model's framework is installed, and cannot be imported: it may be too old, or damaged.
+
+    ``module`` is the one that failed; its own words may name paths.
+    """
+
+    def __init__(self, framework: str, install: str, module: str) -> None:
+        FlmError.__init__(
+            self,
+            f"{framework} is installed, but {module or 'a part of it'} cannot be imported as it is "
+            f"here: it may be too old, or damaged; renew it with --upgrade: {install}",
+        )
+        self.framework = framework
+        self.install = install
+        self.module = module
 
 
 class VersionMismatch(FlmError):

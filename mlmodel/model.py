@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlmodel.errors import InvalidInput, InvalidModel
@@ -47,6 +48,8 @@ class MLModel(ABC):
     output_schema: Mapping[str, Any] | None = None
     #: Rows to try the model with. Without any, one is made from ``input_schema``.
     examples: Sequence[Any] = ()
+    #: The files that came with the model, by name.
+    artifacts: Mapping[str, Path] = {}
     #: What is doubtful about the schemas, for whoever checks the model.
     notes: Sequence[str] = ()
 

@@ -52,6 +52,7 @@ def dump(
     :param sample: rows such as the model was fitted on: a frame, array, series or list. The
         schemas that it shows go into ``extra`` and, unless ``extra`` has ``examples`` of its own,
         three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
+        Without one, the schemas are what the model knows itself, whenever the file is loaded.
     :param outputs: names of the model's outputs, where there are several: ``y.columns``.
     :raises UnsupportedFramework: if no adapter writes such a model.
     :raises InvalidModel: if the framework cannot write it, it is not fitted, or it does not take
@@ -89,13 +90,13 @@ def dump(
 def _found(
     adapter: frameworks.Adapter, model: Any, sample: Any, outputs: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a sample shows, as members of ``extra``."""
+    """Return what a sample shows, as members of ``extra``; tell what is doubtful."""
     named = {"outputs": outputs} if outputs else {}
-    if sample is None:
-        return named
     found = adapter.schemas(model, sample, outputs)
     for note in found.notes:
         logger.warning("%s", note)
+    if sample is None:
+        return named
     schemas = {"input_schema": found.input, "output_schema": found.output}
     return {
         **{key: schema for key, schema in schemas.items() if schema is not None},

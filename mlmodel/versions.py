@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import (
+    PackageNotFoundError,
+    PackagePath,
+    files,
+    packages_distributions,
+    version,
+)
 
 from mlmodel.errors import VersionMismatch
 
@@ -40,6 +46,16 @@ def running(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def distributions(modules: Iterable[str]) -> set[str]:
+    """Return the installed distributions that modules are of, whatever these are called."""
+    owners = packages_distributions()
+    return {
+        distribution
+        for module in modules
+        for distribution in _owners(module, owners.get(module.partition(".")[0], []))
+    }
+
+
 def compare(packaged: Mapping[str, str]) -> list[Version]:
     """Return each package that a model was packaged with, beside what runs now."""
     now = running(packaged)
@@ -59,6 +75,21 @@ def check(packaged: Mapping[str, str]) -> None:
                 for each in drifted
             )
         )
+
+
+def _owners(module: str, candidates: Sequence[str]) -> Sequence[str]:
+    """Return those of a package's distributions that have the module: several may share one."""
+    if len(candidates) < 2:  # noqa: PLR2004
+        return candidates
+    path = module.replace(".", "/")
+    having = [
+        name for name in candidates if any(_is_below(path, each) for each in files(name) or ())
+    ]
+    return having or candidates
+
+
+def _is_below(path: str, file: PackagePath) -> bool:
+    return str(file).startswith((f"{path}/", f"{path}."))
 
 
 def _installed(package: str) -> str | None:

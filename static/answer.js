@@ -1,54 +1,75 @@
 // Draws whatever a model answered, as text and never as markup.
 
 import { Digits, stringify } from "./json.js";
+import { element, isNested, readable, scalar, step } from "./values.js";
+
+export { element };
 
 const MOST_BARS = 12;
 const MOST_ROWS = 100;
-const DIGITS = 6;
 
-// `labels` has the words of the output schema by JSON Pointer: {"/y": {"label": "Price", "unit": "EUR"}}.
-export function draw(answer, labels) {
+// `legend` has the words of the output schema by JSON Pointer: {"/y": {"label": "Price", "unit": "EUR"}};
+// "*" in a pointer is each item of a list.
+export function draw(answer, legend) {
   const box = element("div", "drawn");
-  box.append(shown(answer, "", labels));
-  const raw = element("details", "raw");
-  const code = element("code", "", stringify(answer, "  "));
-  const text = element("pre");
-  text.tabIndex = 0;
-  text.append(code);
-  raw.append(element("summary", "", "As JSON"), text);
-  box.append(raw);
+  box.append(shown(answer, "", legend), asJson(answer));
   return box;
 }
 
-export function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
-  if (classes) made.className = classes;
-  if (text) made.textContent = text;
-  return made;
+// Numbers from 0 to 1 that make 1 together: a share for each name.
+export function isShares(value) {
+  if (!isNested(value) || Array.isArray(value)) return false;
+  const numbers = Object.values(value);
+  if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits)) return false;
+  const shares = numbers.map((item) => Number(item.text));
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  return shares.every((share) => share >= 0 && share <= 1) && Math.abs(total - 1) < 0.01;
 }
 
-function shown(value, pointer, labels) {
-  if (!isNested(value)) return headline(value, labels[pointer]);
-  if (Array.isArray(value)) return list(value, pointer, labels);
+// Close to nothing and close to everything are not nothing and everything.
+export function percent(share) {
+  if (share > 0 && share < 0.001) return "< 0.1 %";
+  if (share < 1 && share > 0.999) return "> 99.9 %";
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function asJson(answer) {
+  const raw = element("details", "raw");
+  const text = element("pre");
+  text.tabIndex = 0;
+  text.append(element("code", "", stringify(answer, "  ")));
+  raw.append(element("summary", "", "As JSON"), text);
+  return raw;
+}
+
+function shown(value, pointer, legend) {
+  if (!isNested(value)) return headline(value, legend[pointer]);
+  if (Array.isArray(value)) return list(value, `${pointer}/*`, legend);
   if (isShares(value)) return bars(value);
-  return members(value, pointer, labels);
+  return members(value, pointer, legend);
 }
 
 // An object: its main value large, the rest below, by name.
-function members(value, pointer, labels) {
+function members(value, pointer, legend) {
   const entries = Object.entries(value);
   const main = pointer === "" ? mainName(value) : null;
   const box = element("dl", pointer === "" ? "members" : "members members-inner");
   for (const [key, item] of entries) {
-    const place = `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-    const known = labels[place];
+    const place = placeOf(pointer, key, legend);
+    const known = legend[place];
     const name = element("dt", "", known?.label || readable(key));
     const body = element("dd");
-    if (isNested(item)) body.append(shown(item, place, labels));
+    if (isNested(item)) body.append(shown(item, place, legend));
     else body.append(key === main ? headline(item, known) : scalar(item, known));
     box.append(name, body);
   }
   return entries.length ? box : element("p", "nothing", "An empty object");
+}
+
+// Where the legend tells of a member: by its name, or as one of those without.
+function placeOf(pointer, key, legend) {
+  const place = `${pointer}/${step(key)}`;
+  return Object.hasOwn(legend, place) ? place : `${pointer}/*`;
 }
 
 // The member that is the answer itself: the prediction, a first word, or the only plain value.
@@ -59,40 +80,9 @@ function mainName(value) {
 }
 
 function headline(value, known) {
-  const line = element("p", "headline");
+  const line = element("p", known?.media || String(value).length > 80 ? "" : "headline");
   line.append(scalar(value, known));
   return line;
-}
-
-function scalar(value, known) {
-  const made = element("span", value instanceof Digits ? "number" : "as-typed", words(value));
-  if (value === null || value === "") made.classList.add("nothing");
-  if (value instanceof Digits) made.title = value.text;
-  if (known?.unit) made.append(element("span", "unit-after", ` ${known.unit}`));
-  return made;
-}
-
-function words(value) {
-  if (value === null) return "none";
-  if (value === true) return "Yes";
-  if (value === false) return "No";
-  if (value === "") return "(empty text)";
-  return value instanceof Digits ? rounded(value) : value;
-}
-
-// Sensible digits: whole numbers as they are, others to six places that count.
-function rounded(digits) {
-  if (/^-?\d+$/.test(digits.text)) return digits.text;
-  return String(Number(Number(digits.text).toPrecision(DIGITS)));
-}
-
-// Numbers from 0 to 1 that make 1 together: a share for each name, the largest first.
-function isShares(value) {
-  const numbers = Object.values(value);
-  if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits)) return false;
-  const shares = numbers.map((item) => Number(item.text));
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  return shares.every((share) => share >= 0 && share <= 1) && Math.abs(total - 1) < 0.01;
 }
 
 function bars(value) {
@@ -103,7 +93,8 @@ function bars(value) {
   box.append(barList(sorted.slice(0, MOST_BARS)));
   if (sorted.length > MOST_BARS) {
     const rest = element("details");
-    rest.append(element("summary", "", `${sorted.length - MOST_BARS} more`), barList(sorted.slice(MOST_BARS)));
+    const summary = element("summary", "", `${sorted.length - MOST_BARS} more`);
+    rest.append(summary, barList(sorted.slice(MOST_BARS)));
     box.append(rest);
   }
   return box;
@@ -117,25 +108,21 @@ function barList(shares) {
     fill.style.width = `${share * 100}%`;
     bar.append(fill);
     bar.ariaHidden = "true";
+    const number = element("span", "bar-share number", percent(share));
+    number.title = String(share);
     const line = element("li");
-    line.append(element("span", "bar-name", name || "(empty text)"), element("span", "bar-share number", percent(share)), bar);
+    line.append(element("span", "bar-name", name || "(empty text)"), number, bar);
     box.append(line);
   }
   return box;
 }
 
-// Close to nothing and close to everything are not nothing and everything.
-function percent(share) {
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  if (share < 1 && share > 0.999) return "> 99.9 %";
-  return `${(share * 100).toFixed(1)} %`;
-}
-
-function list(items, pointer, labels) {
+function list(items, place, legend) {
   if (items.length === 0) return element("p", "nothing", "An empty list");
   const shownItems = items.slice(0, MOST_ROWS);
+  const names = columns(shownItems);
   const box = element("div");
-  box.append(columns(shownItems) ? table(shownItems) : plainList(shownItems, pointer, labels));
+  box.append(names ? table(shownItems, names, place, legend) : plainList(shownItems, place, legend));
   if (items.length > MOST_ROWS) {
     box.append(element("p", "nothing", `${items.length - MOST_ROWS} more are in the JSON below.`));
   }
@@ -152,46 +139,41 @@ function columns(items) {
   return names.length ? names : null;
 }
 
-function table(items) {
-  const names = columns(items);
+function table(items, names, place, legend) {
+  const places = names.map((name) => (Array.isArray(items[0]) ? `${place}/*` : placeOf(place, name, legend)));
   const box = element("div", "table-scroll");
   box.tabIndex = 0;
   const made = element("table", "table table-sm");
   if (!Array.isArray(items[0])) {
     const head = made.createTHead().insertRow();
-    for (const name of names) {
-      const cell = element("th", "", readable(name));
+    names.forEach((name, index) => {
+      const cell = element("th", "", legend[places[index]]?.label || readable(name));
       cell.scope = "col";
       head.append(cell);
-    }
+    });
   }
   const body = made.createTBody();
   for (const item of items) {
     const row = body.insertRow();
-    for (const name of names) {
+    names.forEach((name, index) => {
       const cell = row.insertCell();
-      if (Object.hasOwn(item, name)) cell.append(isNested(item[name]) ? shown(item[name], "-", {}) : scalar(item[name]));
-    }
+      if (Object.hasOwn(item, name)) cell.append(within(item[name], places[index], legend));
+    });
   }
   box.append(made);
   return box;
 }
 
-function plainList(items, pointer, labels) {
+function plainList(items, place, legend) {
   const box = element("ol", items.some(isNested) ? "items" : "items items-short");
   for (const item of items) {
     const line = element("li");
-    line.append(isNested(item) ? shown(item, "-", labels) : scalar(item));
+    line.append(within(item, place, legend));
     box.append(line);
   }
   return box;
 }
 
-function isNested(value) {
-  return value !== null && typeof value === "object" && !(value instanceof Digits);
-}
-
-function readable(name) {
-  const text = name.replaceAll(/[_\s]+/g, " ").trim() || name || "(no name)";
-  return text[0].toUpperCase() + text.slice(1);
+function within(value, place, legend) {
+  return isNested(value) ? shown(value, place, legend) : scalar(value, legend[place]);
 }

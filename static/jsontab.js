@@ -6,6 +6,7 @@ import { fill, read } from "./row.js";
 export const json = document.getElementById("json");
 
 const root = document.querySelector("#form [data-field]");
+const isList = ["list", "tuple", "numbers", "lines", "checks"].includes(root.dataset.kind);
 const formTab = document.getElementById("form-tab");
 const jsonTab = document.getElementById("json-tab");
 const error = document.getElementById("json-error");
@@ -34,6 +35,21 @@ export function showForm() {
 export function writeJson() {
   json.value = written(root, "  ");
   error.textContent = "";
+}
+
+// What is sent: from this tab as typed, for the server to say what is wrong with it. A row that is
+// itself a list goes as the one of a list of rows, or it would be taken for many.
+export function body() {
+  const text = isJsonShown() ? json.value : written(root);
+  return isList && text ? `[${text}]` : text;
+}
+
+// What came back for the one row, without the list of rows around it.
+export function unwrapped(said) {
+  if (!isList || !said) return said;
+  if (Array.isArray(said)) return said[0];
+  const errors = said.errors?.map((one) => ({ ...one, pointer: one.pointer.replace(/^\/0/, "") }));
+  return errors ? { ...said, errors } : said;
 }
 
 // The form's row as JSON; no text where it has none.

@@ -1,17 +1,20 @@
 // The predict page: the form's row to the API, and what it answers beside the form.
 
-import { draw, element } from "./answer.js";
+import { clearAddress, readAddress, writeAddress } from "./address.js";
+import { draw } from "./answer.js";
+import { ask } from "./asking.js";
+import { remember } from "./history.js";
+import { form, onChange, show, text, told } from "./input.js";
 import { parse, stringify } from "./json.js";
-import { isJsonShown, json, writeJson, written } from "./jsontab.js";
+import { body, isJsonShown, unwrapped, writeJson } from "./jsontab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
-import { fill, restore, start, unfinished } from "./row.js";
+import { restore, start, unfinished } from "./row.js";
+import { element } from "./values.js";
 
-const form = document.getElementById("form");
-const root = form.querySelector("[data-field]");
 const answer = document.getElementById("answer");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
-const labels = JSON.parse(answer.dataset.labels);
+const legend = JSON.parse(answer.dataset.legend);
 const nothingYet = answer.textContent;
 
 form.addEventListener("submit", (event) => {
@@ -21,77 +24,64 @@ form.addEventListener("submit", (event) => {
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) predict();
 });
-form.addEventListener("input", markOutdated);
 // The browser puts the first values back only after this event.
 form.addEventListener("reset", () => setTimeout(startAgain));
 for (const button of form.querySelectorAll("[data-example]")) {
-  button.addEventListener("click", () => showExample(parse(button.dataset.example)));
+  button.addEventListener("click", () => showExample(button.dataset.example));
 }
 start(form);
+readAddress();
+told();
+onChange(markOutdated);
 
 async function predict() {
   if (form.ariaBusy === "true") return;
   clearProblems();
   const begun = isJsonShown() ? [] : unfinished(form);
   if (begun.length) return refuse(begun.map(unfinishedViolation));
+  const asked = text();
   setBusy(true);
-  const started = performance.now();
-  try {
-    const response = await fetch(form.dataset.action, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      // From the JSON tab as typed: what is wrong with it, the server says.
-      body: isJsonShown() ? json.value : written(root),
-    });
-    show(response, await response.text(), performance.now() - started);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    fail({
-      title: "The server could not be reached",
-      detail: "Nothing you typed is lost. Check the connection, then try again.",
-    });
-  } finally {
-    setBusy(false);
-  }
-}
-
-function show(response, text, milliseconds) {
-  const said = parsed(text);
-  if (said === undefined) return fail(notJson(response));
-  if (!response.ok) return refuse(said.errors, said, response.headers.get("Retry-After"));
-  answer.replaceChildren(draw(said, labels));
-  note.textContent = `Answered in ${Math.max(1, Math.round(milliseconds))} ms.`;
+  const said = await ask(form.dataset.action, body());
+  setBusy(false);
+  const problem = unwrapped(said.problem);
+  if (problem) return refuse(problem.errors, problem);
+  const answered = unwrapped(said.answer);
+  answer.replaceChildren(draw(answered, legend));
+  note.textContent = sourceWords(said);
+  if (text() !== asked) markOutdated();
+  writeAddress(asked);
+  remember(asked, answered === said.answer ? said : { ...said, text: stringify(answered) });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
 }
 
-function refuse(violations, problem = {}, retryAfter = null) {
+function sourceWords({ milliseconds, inModel, version, runtime }) {
+  const inside = inModel === null ? "" : `, ${duration(inModel)} of it in the model`;
+  const source = [version && `version ${version}`, runtime].filter(Boolean).join(", ");
+  const words = source && ` ${source[0].toUpperCase()}${source.slice(1)}.`;
+  return `Answered in ${duration(milliseconds)}${inside}.${words}`;
+}
+
+function duration(milliseconds) {
+  if (milliseconds >= 10000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds)} ms`;
+}
+
+function refuse(violations, problem) {
   if (Array.isArray(violations) && violations.length) {
     clearAnswer("No answer yet: the input needs another look.");
     return showViolations(violations);
   }
-  const wait = retryAfter ? ` Try again in ${retryAfter} s.` : "";
-  return fail({ ...problem, detail: `${problem.detail ?? ""}${wait}` });
-}
-
-function fail(problem) {
   clearAnswer("No answer this time.");
-  showProblem(problem);
-}
-
-function notJson(response) {
-  return {
-    title: `The server answered ${response.status}, and not in JSON`,
-    detail: "Perhaps something stands between this page and the server. Nothing you typed is lost.",
-  };
+  return showProblem(problem);
 }
 
 function unfinishedViolation(field) {
   return { pointer: field.dataset.field, detail: "is not complete yet" };
 }
 
-function clearAnswer(text) {
-  answer.replaceChildren(element("p", "answer-empty", text));
+function clearAnswer(words) {
+  answer.replaceChildren(element("p", "answer-empty", words));
   note.textContent = "";
   answer.classList.remove("outdated");
 }
@@ -113,20 +103,13 @@ function startAgain() {
   restore(form);
   clearProblems();
   clearAnswer(nothingYet);
+  clearAddress();
   if (isJsonShown()) writeJson();
+  told();
 }
 
-function showExample(row) {
+function showExample(example) {
   clearProblems();
-  fill(root, row);
-  if (isJsonShown()) json.value = stringify(row, "  ");
-  markOutdated();
-}
-
-function parsed(text) {
-  try {
-    return parse(text);
-  } catch {
-    return undefined;
-  }
+  show(parse(example));
+  writeAddress(text());
 }

@@ -2,6 +2,7 @@
 
 import { element } from "./answer.js";
 import { isJsonShown, json, showForm } from "./jsontab.js";
+import { fieldAt } from "./places.js";
 import { controls } from "./row.js";
 
 const form = document.getElementById("form");
@@ -12,9 +13,9 @@ const alert = document.getElementById("alert");
 export function showViolations(violations) {
   const list = element("ul");
   const fields = violations.map(({ pointer, detail }) => {
-    const field = fieldAt(pointer);
-    markInvalid(field, pointer, detail);
-    list.append(line(field, pointer, detail));
+    const { field, inside } = fieldAt(root, pointer);
+    markInvalid(field, inside, detail);
+    list.append(line(field, inside, detail));
     return field;
   });
   const title = violations.length === 1 ? "One thing needs" : `${violations.length} things need`;
@@ -43,16 +44,15 @@ export function clearProblems() {
   }
 }
 
-function line(field, pointer, detail) {
+function line(field, inside, detail) {
   const made = element("li");
-  const text = `${where(field, pointer)}: ${detail}`;
-  const [control] = controls(field);
+  const text = `${where(field, inside)}: ${detail}`;
   if (field === root && root.dataset.kind === "group") {
     made.textContent = text;
     return made;
   }
   const link = element("a", "alert-link", text);
-  link.href = `#${control.id}`;
+  link.href = `#${target(field)?.id ?? form.id}`;
   link.addEventListener("click", (event) => {
     event.preventDefault();
     showForm();
@@ -62,35 +62,45 @@ function line(field, pointer, detail) {
   return made;
 }
 
-// The field of a pointer; for what lies within one field, that field.
-function fieldAt(pointer) {
-  for (let place = pointer; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
-    const field = form.querySelector(`[data-field="${CSS.escape(place)}"]`);
-    if (field) return field;
-  }
-  return root;
+function where(field, inside) {
+  const step = inside.slice(1);
+  if (field === root && step) return step;
+  return step ? `${nameOf(field)} (${step})` : nameOf(field);
 }
 
-function where(field, pointer) {
-  const inside = pointer.slice(field.dataset.field.length + 1);
-  if (field === root && inside) return inside;
-  return inside ? `${field.dataset.label} (${inside})` : field.dataset.label;
+// Its label; of an item, that of the list as well.
+function nameOf(field) {
+  const item = field.closest("[data-item]");
+  const list = item?.parentElement.closest("[data-field]");
+  if (!list || list.dataset.kind !== "list") return field.dataset.label;
+  const place = [...item.parentElement.children].indexOf(item) + 1;
+  const isItem = field.parentElement.parentElement === item;
+  return `${nameOf(list)} ${place}${isItem ? "" : `, ${field.dataset.label}`}`;
 }
 
-function markInvalid(field, pointer, detail) {
+function markInvalid(field, inside, detail) {
   const box = field.querySelector(":scope > [data-error]");
   if (!box) return;
-  const inside = pointer.slice(field.dataset.field.length + 1);
-  box.append(element("span", "", inside ? `${inside}: ${detail}` : detail));
+  const step = inside.slice(1);
+  box.append(element("span", "", step ? `${step}: ${detail}` : detail));
   field.classList.add("invalid");
-  if (field.dataset.kind === "group") return;
-  for (const control of controls(field)) control.ariaInvalid = "true";
+  if (["group", "tuple", "list", "map", "later"].includes(field.dataset.kind)) return;
+  const own = controls(field).filter((control) => control.closest("[data-field]") === field);
+  for (const control of own) control.ariaInvalid = "true";
+}
+
+// What gets the focus for a field: what was chosen, else the first control, else a button.
+function target(field) {
+  const all = [...field.querySelectorAll("input, select, textarea, button")].filter(isSeen);
+  return all.find((control) => control.checked) ?? all[0] ?? field.querySelector("[tabindex]");
+}
+
+function isSeen(control) {
+  return control.type !== "hidden" && !control.closest("[hidden]") && !control.disabled;
 }
 
 function focusOn(field) {
-  const all = controls(field).filter((control) => control.type !== "hidden");
-  const target = all.find((control) => control.checked) ?? all[0];
   if (field === root && root.dataset.kind === "group") return alert.scrollIntoView({ block: "nearest" });
-  target?.focus({ preventScroll: true });
+  target(field)?.focus({ preventScroll: true });
   return field.scrollIntoView({ block: "center" });
 }

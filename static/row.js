@@ -1,58 +1,77 @@
 // A form's fields to a row and back. What each field is, its `data-` attributes say; they come from
-// app/web/forms.py. Nothing here knows of schemas.
+// app/web/forms. Nothing here knows of schemas.
 
-import { number, parse, same, stringify } from "./json.js";
+import { startFiles, showFile, waitForFiles } from "./files.js";
+import { Digits, parse, same, stringify } from "./json.js";
+import { inner, isMember } from "./places.js";
+import { setCount, startRows } from "./rows.js";
+import { controls, KINDS, startMoments, type, typed } from "./typed.js";
 
-// How a field's text becomes a value, and a value the text; and the value of no text at all where
-// that is an answer.
-const KINDS = {
-  text: { read: (text) => text, write: plain, empty: "" },
-  number: { read: number, write: plain },
-  moment: { read: readMoment, write: writeMoment },
-  choice: { read: parse, write: writeChoice },
-  fixed: { read: parse, write: (value, field) => controls(field)[0].value },
-  json: { read: readJson, write: (value) => stringify(value, "  ") },
-  lines: {
-    read: (text) => text.replace(/\n$/, "").split("\n"),
-    write: (value) => (Array.isArray(value) ? value.map(plain).join("\n") : plain(value)),
-    empty: [],
-  },
-  numbers: {
-    read: (text) => text.split(/[\s,;]+/).filter(Boolean).map(number),
-    write: (value) => (Array.isArray(value) ? value.map(plain).join(", ") : plain(value)),
-    empty: [],
-  },
+export { controls };
+
+const READERS = {
+  group: readGroup,
+  tuple: readTuple,
+  list: (field) => (inner(field).length ? inner(field).map(readItem) : blank(field, [])),
+  map: readMap,
+  later: (field) => (inner(field).length ? readItem(inner(field)[0]) : blank(field)),
+  variant: (field) => (shown(field) ? read(shown(field)) : blank(field)),
+  checks: readChecks,
+  file: (field) => content(field).value || blank(field),
+};
+const WRITERS = {
+  group: writeGroup,
+  tuple: (field, value) => inner(field).forEach((item, index) => write(item, value?.[index])),
+  list: writeList,
+  map: writeMap,
+  later: writeLater,
+  variant: writeVariant,
+  checks: writeChecks,
+  file: writeFile,
 };
 
 // The field's value; undefined where there is none to send.
 export function read(field) {
-  if (field.dataset.kind === "group") return readGroup(field);
-  if (field.dataset.kind === "checks") return readChecks(field);
-  const kind = KINDS[field.dataset.kind];
+  const { kind } = field.dataset;
+  if (kind in READERS) return READERS[kind](field);
   const text = typed(field);
-  return text === "" ? blank(field, kind.empty) : kind.read(text, field);
+  return text === "" ? blank(field, KINDS[kind].empty) : KINDS[kind].read(text, field);
 }
 
 // Shows the value in the field; undefined clears it.
 export function fill(field, value) {
-  if (field.dataset.kind === "group") return fillGroup(field, value);
-  if (field.dataset.kind === "checks") return fillChecks(field, value);
-  const kind = KINDS[field.dataset.kind];
-  const isBlank = value === undefined || (value === null && field.dataset.blank === "null");
-  type(field, isBlank && field.dataset.kind !== "fixed" ? "" : kind.write(value, field));
+  write(field, value);
+  settle(field.closest("form"));
 }
 
-// Prepares a new page: moments that stand in it from the start are shown in local time.
+// Prepares a new page: what is drawn for those without JavaScript as well begins to move.
 export function start(form) {
-  for (const field of form.querySelectorAll('[data-kind="moment"]')) {
-    fill(field, field.dataset.first || undefined);
-  }
+  startParts(form);
+  for (const template of form.querySelectorAll("template")) startMoments(template.content);
+  for (const list of outerLists(form)) list.dataset.begun = stringify(read(list) ?? null);
+  startRows(form, (item) => {
+    startMoments(item);
+    settle(form);
+  });
+  startFiles(form);
+  form.addEventListener("input", (event) => {
+    if ("pick" in event.target.dataset) switchShape(event.target);
+    settle(form);
+  });
+  // In the phase before the page's own listener.
+  form.addEventListener("submit", waitForFiles, { capture: true });
+  settle(form);
 }
 
 // Puts back what the browser's own reset does not.
 export function restore(form) {
   for (const group of form.querySelectorAll("[data-given]")) group.removeAttribute("data-given");
-  start(form);
+  for (const list of outerLists(form)) {
+    const begun = parse(list.dataset.begun);
+    write(list, begun === null ? undefined : begun);
+  }
+  startParts(form);
+  settle(form);
 }
 
 // Dates that were begun and not finished: a browser shows them, and tells no script what they say.
@@ -62,23 +81,173 @@ export function unfinished(form) {
     .map((control) => control.closest("[data-field]"));
 }
 
-export function controls(field) {
-  return [...field.querySelectorAll("input, select, textarea")];
+function startParts(form) {
+  startMoments(form);
+  for (const field of form.querySelectorAll('[data-kind="file"]')) {
+    content(field).value = content(field).dataset.content;
+    showFile(field);
+  }
+}
+
+// The lists that do not lie in another one, which would bring them back.
+function outerLists(form) {
+  return [...form.querySelectorAll("[data-items]")]
+    .map((items) => items.closest("[data-field]"))
+    .filter((list) => !list.parentElement.closest("[data-items]"));
+}
+
+// Shows what the rest of the row asks for: the shape that was chosen, and what has a condition.
+function settle(form) {
+  for (const pick of form.querySelectorAll("[data-pick]")) {
+    const panes = pick.closest("[data-field]").querySelectorAll(":scope > [data-pane]");
+    for (const pane of panes) pane.hidden = pane.dataset.pane !== pick.value;
+  }
+  for (const field of form.querySelectorAll("[data-when]")) field.hidden = !isAsked(field);
+  for (const map of form.querySelectorAll('[data-kind="map"]')) markTwice(inner(map).map(nameOf));
+}
+
+function markTwice(names) {
+  names.forEach((name, index) => {
+    const isTwice = names.slice(0, index).some((one) => one.value === name.value);
+    name.closest(".field").querySelector("[data-twice]").hidden = !isTwice;
+  });
+}
+
+function isAsked(field) {
+  const { met, members } = parse(field.dataset.when);
+  const siblings = inner(field.parentElement.closest("[data-field]"));
+  const isMet = Object.entries(members).every(([key, { values, missing }]) => {
+    const sibling = siblings.find((one) => one.dataset.key === key);
+    const value = sibling && !sibling.hidden ? read(sibling) : undefined;
+    return value === undefined ? missing : values === null || values.some((one) => same(one, value));
+  });
+  return isMet === met;
+}
+
+// What two shapes both ask for need not be typed again.
+function switchShape(pick) {
+  const field = pick.closest("[data-field]");
+  const panes = [...field.querySelectorAll(":scope > [data-pane]")];
+  const [before, after] = [panes.find((pane) => !pane.hidden), panes[Number(pick.value || -1)]];
+  if (!before || !after) return;
+  const known = inner(before.querySelector("[data-field]"));
+  for (const member of inner(after.querySelector("[data-field]"))) {
+    const { key, kind } = member.dataset;
+    const twin = known.find((one) => one.dataset.key === key && one.dataset.kind === kind);
+    if (twin && kind !== "fixed" && !controls(member).some(isChanged)) write(member, read(twin));
+  }
+}
+
+function readItem(field) {
+  return read(field) ?? null;
 }
 
 function readGroup(group) {
   if (group.dataset.blank !== "empty" && !isSaid(group)) return blank(group);
-  const members = children(group).map((field) => [field.dataset.key, read(field)]);
-  return Object.fromEntries(members.filter(([, value]) => value !== undefined));
+  const row = {};
+  for (const field of inner(group)) {
+    if (field.dataset.when && field.hidden) continue;
+    const value = read(field);
+    if (value === undefined) continue;
+    if (isMember(field)) define(row, field.dataset.key, value);
+    else for (const [key, more] of Object.entries(value)) define(row, key, more);
+  }
+  return row;
 }
 
-function fillGroup(group, value) {
-  const isObject = value !== null && typeof value === "object" && !Array.isArray(value);
-  group.toggleAttribute("data-given", isObject);
-  for (const field of children(group)) {
-    const key = field.dataset.key;
-    fill(field, isObject && Object.hasOwn(value, key) ? value[key] : undefined);
+// Whatever the key is: "__proto__", too.
+function define(row, key, value) {
+  Object.defineProperty(row, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function writeGroup(group, value) {
+  const isGiven = isObject(value);
+  group.toggleAttribute("data-given", isGiven);
+  const known = new Set(inner(group).filter(isMember).map((field) => field.dataset.key));
+  for (const field of inner(group)) {
+    const { key } = field.dataset;
+    if (isMember(field)) write(field, isGiven && Object.hasOwn(value, key) ? value[key] : undefined);
+    else write(field, isGiven ? without(value, known) : undefined);
   }
+}
+
+function without(value, keys) {
+  const rest = Object.entries(value).filter(([key]) => !keys.has(key));
+  return rest.length ? Object.fromEntries(rest) : undefined;
+}
+
+function readTuple(field) {
+  if (field.dataset.blank !== "empty" && !isSaid(field)) return blank(field);
+  const items = inner(field).map(read);
+  while (items.length && items.at(-1) === undefined) items.pop();
+  return items.map((item) => item ?? null);
+}
+
+function writeList(field, value) {
+  const items = Array.isArray(value) ? value : [];
+  setCount(field, Array.isArray(value) ? items.length : 0);
+  inner(field).forEach((item, index) => write(item, items[index]));
+}
+
+function readMap(field) {
+  const members = inner(field);
+  if (!members.length) return blank(field, {});
+  const row = {};
+  for (const member of members) define(row, nameOf(member).value, readItem(member));
+  return row;
+}
+
+function writeMap(field, value) {
+  const entries = isObject(value) ? Object.entries(value) : [];
+  setCount(field, entries.length);
+  inner(field).forEach((member, index) => {
+    nameOf(member).value = entries[index][0];
+    write(member, entries[index][1]);
+  });
+}
+
+function nameOf(member) {
+  return member.closest("[data-item]").querySelector(":scope > .field > [data-name]");
+}
+
+function writeLater(field, value) {
+  const isThere = value !== undefined && !(value === null && field.dataset.blank === "null");
+  setCount(field, isThere ? 1 : 0);
+  if (isThere) write(inner(field)[0], value);
+}
+
+function shown(variant) {
+  const { value } = variant.querySelector(":scope > [data-pick]");
+  return value === "" ? null : inner(variant)[Number(value)];
+}
+
+// The first shape that gives the value back as it came; else the first that is of its kind.
+function writeVariant(variant, value) {
+  const shapes = inner(variant);
+  const pick = variant.querySelector(":scope > [data-pick]");
+  const isNone = value === undefined || (value === null && variant.dataset.blank === "null");
+  let found = isNone ? -1 : shapes.findIndex((shape) => gives(shape, value));
+  if (found < 0 && !isNone) found = Math.max(0, shapes.findIndex((shape) => isOfKind(shape, value)));
+  shapes.forEach((shape, index) => write(shape, index === found ? value : undefined));
+  pick.value = found < 0 ? "" : String(found);
+}
+
+function gives(shape, value) {
+  write(shape, value);
+  return same(read(shape), value);
+}
+
+function isOfKind(shape, value) {
+  const { kind } = shape.dataset;
+  if (Array.isArray(value)) return ["list", "tuple", "numbers", "lines", "checks"].includes(kind);
+  if (value instanceof Digits) return kind === "number";
+  if (isObject(value)) return ["group", "map"].includes(kind) && hasTags(shape, value);
+  return kind === "text";
+}
+
+function hasTags(shape, value) {
+  const fixed = inner(shape).filter((field) => field.dataset.kind === "fixed");
+  return fixed.every((field) => same(read(field), value[field.dataset.key]));
 }
 
 function readChecks(field) {
@@ -86,15 +255,27 @@ function readChecks(field) {
   return ticked.length ? ticked.map((control) => parse(control.value)) : blank(field, []);
 }
 
-function fillChecks(field, value) {
+function writeChecks(field, value) {
   const items = Array.isArray(value) ? value : [];
   for (const control of controls(field)) {
     control.checked = items.some((item) => same(item, parse(control.value)));
   }
 }
 
-function children(group) {
-  return [...group.querySelectorAll(":scope > [data-members] > [data-field]")];
+function content(field) {
+  return field.querySelector("[data-content]");
+}
+
+function writeFile(field, value) {
+  content(field).value = typeof value === "string" ? value : "";
+  showFile(field);
+}
+
+function write(field, value) {
+  const { kind } = field.dataset;
+  if (kind in WRITERS) return WRITERS[kind](field, value);
+  const isBlank = value === undefined || (value === null && field.dataset.blank === "null");
+  return type(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
 }
 
 function blank(field, empty) {
@@ -105,70 +286,22 @@ function blank(field, empty) {
 // it from the start says nothing.
 function isSaid(group) {
   const inside = controls(group);
-  if (inside.some(isChanged)) return true;
+  if (inside.some(isChanged) || [...group.querySelectorAll("[data-items]")].some(isLonger)) return true;
   return "given" in group.dataset && inside.some((control) => control.value !== "");
 }
 
+function isLonger(items) {
+  return items.childElementCount !== Number(items.dataset.items);
+}
+
 function isChanged(control) {
+  if ("begun" in control.dataset) return control.value !== control.dataset.begun;
+  if ("content" in control.dataset) return control.value !== control.dataset.content;
   if (["radio", "checkbox"].includes(control.type)) return control.checked !== control.defaultChecked;
   if (control.options) return [...control.options].some((one) => one.selected !== one.defaultSelected);
   return control.value !== control.defaultValue;
 }
 
-function typed(field) {
-  const [first, ...rest] = controls(field);
-  if (first.type !== "radio") return first.value;
-  return [first, ...rest].find((control) => control.checked)?.value ?? "";
-}
-
-function type(field, text) {
-  const [first, ...rest] = controls(field);
-  if (first.type !== "radio") first.value = text;
-  else for (const control of [first, ...rest]) control.checked = control.value === text;
-}
-
-// The text of the choice that is this value, however its JSON is written.
-function writeChoice(value, field) {
-  const [first, ...rest] = controls(field);
-  const texts = [...(first.options ?? [first, ...rest])].map((one) => one.value).filter(Boolean);
-  return texts.find((text) => same(parse(text), value)) ?? "";
-}
-
-function plain(value) {
-  return typeof value === "string" ? value : stringify(value);
-}
-
-// Text that is not JSON is sent as text: the server says what is wrong with it.
-function readJson(text) {
-  try {
-    return parse(text);
-  } catch {
-    return text;
-  }
-}
-
-// RFC 3339 in the reader's own time; a moment that nobody touched goes back as it came.
-function readMoment(text, field) {
-  const [shown, moment] = JSON.parse(field.dataset.moment ?? "[]");
-  if (text === shown) return moment;
-  const minutes = -new Date(text).getTimezoneOffset();
-  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
-  const seconds = text.length === "2000-01-01T00:00".length ? ":00" : "";
-  return `${text}${seconds}${minutes < 0 ? "-" : "+"}${twoDigits(hours)}:${twoDigits(rest)}`;
-}
-
-function writeMoment(value, field) {
-  const moment = new Date(value);
-  if (typeof value !== "string" || Number.isNaN(moment.getTime())) return "";
-  const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map(twoDigits).join("-");
-  const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(twoDigits).join(":");
-  const shown = `${day}T${time}`;
-  const [control] = controls(field);
-  control.value = shown; // a browser may drop the seconds
-  field.dataset.moment = JSON.stringify([control.value, value]);
-  return control.value;
-}
-
-function twoDigits(value) {
-  return String(value).padStart(2, "0");
+function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Digits);
 }

@@ -1,23 +1,32 @@
 """What tests in a real browser share: the browser, a portal to look at, and what one does there."""
 
 import json
+import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
 from app.serving.manager import ModelManager
 
 CHROMIUM = shutil.which("chromium")
+#: Where pictures of the pages go on which a test failed.
+PICTURES = Path(__file__).parent / "pictures"
 #: The mark of a file of such tests.
 NEEDS_CHROMIUM = pytest.mark.skipif(
     CHROMIUM is None,
     reason="chromium is not installed; with it the pages are tried: apt-get install chromium",
 )
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+#: What axe-core finds, one line for each rule that is broken.
+FOUND = """async () => (await axe.run()).violations.map(
+  ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""
 
 #: A quiet browser: no sandbox, as tests may run as root, and no talk with its maker.
 ARGUMENTS = [
@@ -41,11 +50,18 @@ def browsing():
 
 
 @contextmanager
-def serving(models, folder):
-    """Serve these models by the real application, and give the address."""
+def serving(models, folder, amend=lambda app: None, **settings):
+    """Serve these models by the real application, and give the address.
+
+    ``amend`` may add to the application before it serves.
+    """
     file = folder / "models.yaml"
     file.write_text(json.dumps(models), encoding="utf-8")
-    app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)})
+    environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
+    environ |= {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)}
+    app = create_app(environ)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600  # a page has many small files
+    amend(app)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -58,6 +74,15 @@ def serving(models, folder):
         ModelManager().close()
 
 
+def page_paths(names):
+    """Return the addresses of all pages that there are, a model's own for each of these names."""
+    app = create_app({"APP_SETTINGS": "testing"}, with_models=False)
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("pages.")]
+    paths = [rule.rule for rule in rules if "GET" in rule.methods]
+    wanted = {path.replace("<name>", name): None for path in paths for name in names}
+    return list(wanted)
+
+
 @contextmanager
 def watched(window):
     """Fail for what the window's console complains of, and for requests to elsewhere."""
@@ -67,6 +92,13 @@ def watched(window):
     window.on("request", lambda request: complaints.append(request.url))
     yield
     assert [each for each in complaints if not is_expected(each)] == []
+
+
+def keep_picture(window, name):
+    """Take a picture of a window on which the test of that name failed, if it lets us."""
+    file = PICTURES / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.png"
+    with suppress(Error):
+        window.screenshot(path=file, timeout=5_000)
 
 
 def is_expected(complaint):

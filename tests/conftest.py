@@ -6,7 +6,7 @@ import pytest
 
 from app import create_app
 from app.serving.manager import ModelManager
-from tests.browser import browsing, watched
+from tests.browser import browsing, keep_picture, watched
 
 MODELS = Path(__file__).parent / "data" / "models.yaml"
 #: The example models, whatever stands in the models.yaml that is served.
@@ -64,6 +64,16 @@ def context():
     """A real browser."""
     with browsing() as context:
         yield context
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Take a picture of the page on which a test fails, while it is open."""
+    report = yield
+    window = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and window and not window.is_closed():
+        keep_picture(window, item.nodeid)
+    return report
 
 
 @pytest.fixture

@@ -161,8 +161,8 @@ def words_of(table):
 
 CASES = {}
 
-#: Models that do not tell which columns they take.
-MUTE = {"columns of ones own"}
+#: Models of columns whose type they do not tell without a sample.
+MUTE = {"booleans passed through", "catboost of whole categories", "columns of ones own"}
 
 
 def case(build):
@@ -339,6 +339,26 @@ def neighbours_fill_in():
 def search():
     model = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [0.1, 1]}, cv=2)
     return Case(model.fit(POINTS, THREE), POINTS, X0)
+
+
+@case
+def search_over_dropped_columns():
+    pipeline = make_pipeline(mixed(), LogisticRegression())
+    model = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1]}, cv=2)
+    return Case(model.fit(PEOPLE, PAYS), PEOPLE, {"age": "old"})
+
+
+@case
+def booleans_passed_through():
+    table = columns("owner", "age")
+    encode = make_column_transformer((StandardScaler(), ["age"]), remainder="passthrough")
+    model = make_pipeline(encode, RandomForestClassifier(5)).fit(table, PAYS)
+    return Case(model, table, {"owner": "maybe"})
+
+
+@case
+def scores_of_pairs():
+    return Case(SVC(decision_function_shape="ovo").fit(POINTS, THREE), POINTS, X0)
 
 
 @case
@@ -528,6 +548,15 @@ def catboost():
     table = columns("age", "income", "city")
     quiet = {"verbose": 0, "allow_writing_files": False}
     model = package.CatBoostClassifier(5, cat_features=["city"], **quiet).fit(table, PAYS)
+    return Case(model, table, {"age": "old"})
+
+
+@case
+def catboost_of_whole_categories():
+    package = pytest.importorskip("catboost")
+    table = columns("age", "rooms")
+    quiet = {"verbose": 0, "allow_writing_files": False}
+    model = package.CatBoostClassifier(5, cat_features=["rooms"], **quiet).fit(table, PAYS)
     return Case(model, table, {"age": "old"})
 
 

@@ -1,6 +1,8 @@
 import json
+import platform
 import threading
 from http.client import HTTPConnection
+from importlib.metadata import version
 
 import pytest
 from werkzeug.serving import make_server
@@ -14,6 +16,35 @@ def predict(client, name, body, **options):
     return client.post(f"/api/models/{name}/predict", json=body, **options)
 
 
+def test_an_answer_tells_its_time_version_and_runtime(client):
+    headers = predict(client, "echo", {}).headers
+
+    assert headers["Server-Timing"].startswith("predict;dur=")
+    assert headers["X-Model-Version"] == "2.1"
+    assert headers["X-Model-Runtime"] == f"Python {platform.python_version()}"
+
+
+def test_the_runtime_of_a_packaged_file_is_its_framework_as_it_runs(example_app):
+    client = example_app.test_client()
+    [row, *_] = client.get("/api/models/loan/metadata").json["examples"]
+
+    runtime = predict(client, "loan", row).headers["X-Model-Runtime"]
+
+    said = runtime.split(", ")
+    assert said[0] == f"scikit-learn {version('scikit-learn')}"
+    assert said[-1] == f"Python {platform.python_version()}"
+
+
+def test_a_version_of_any_text_is_told_on_one_line(make_app):
+    app = make_app(
+        'models: [{class: tests.models.simple.Versioned, settings: {version: "1\\r\\nX: ü"}}]'
+    )
+
+    headers = predict(app.test_client(), "versioned", {}).headers
+
+    assert headers["X-Model-Version"] == "1??X: ?"
+
+
 def test_models_are_listed(client):
     models = client.get("/api/models").json["models"]
 
@@ -22,6 +53,7 @@ def test_models_are_listed(client):
         "display_name": "Echo",
         "description": "Answers what it was given.",
         "version": "2.1",
+        "tags": [],
         "status": "ready",
         "reason": None,
     }
@@ -290,3 +322,57 @@ def test_model_control_may_be_off(make_app):
     for action in ("load", "unload"):
         assert client.post(f"/api/models/echo/{action}").status_code == 403
     assert predict(client, "echo", {}).status_code == 200
+
+
+def rows(client, text, name="doubler", **options):
+    options = {"content_type": "text/csv", "data": text} | options
+    return client.post(f"/api/models/{name}/rows", **options)
+
+
+def test_a_csv_file_is_read_as_rows(client):
+    read = rows(client, "\ufeffid;x\n7;1.5\n\n8\n").json
+
+    assert read == {
+        "columns": ["id", "x"],
+        "known": ["x"],
+        "unknown": ["id"],
+        "missing": {},
+        "lines": [
+            {"line": 2, "row": {"x": 1.5}, "others": {"id": "7"}, "problem": ""},
+            {"line": 4, "row": None, "others": {}, "problem": "has 1 cells, the header has 2"},
+        ],
+    }
+
+
+def test_what_predict_refuses_is_read_all_the_same(client):
+    [line] = rows(client, "x\nmany\n").json["lines"]
+
+    assert line["row"] == {"x": "many"}
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "detail"),
+    [
+        pytest.param({"data": b"x\n\xff"}, 400, "the file is not UTF-8: see line 2", id="bytes"),
+        pytest.param({"data": "x\n" * 1002}, 413, "got 1,001", id="many"),
+        pytest.param(
+            {"content_type": "application/json"},
+            415,
+            "Content-Type must be text/csv, got application/json",
+            id="type",
+        ),
+        pytest.param({"data": ""}, 422, "line 1 must name the columns", id="empty"),
+    ],
+)
+def test_what_is_no_csv_is_refused_in_words(client, options, status, detail):
+    answer = rows(client, "x\n1\n", **options)
+
+    assert answer.status_code == status
+    assert detail in answer.json["detail"]
+
+
+def test_the_header_of_a_csv_file_is_given_to_fill_in(client):
+    header = client.get("/api/models/household/rows")
+
+    assert (header.mimetype, header.text) == ("text/csv", "head,others,home\r\n")
+    assert header.headers["Content-Disposition"] == "attachment; filename=household.csv"

@@ -82,15 +82,6 @@ MODELS = {
     ]
 }
 HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
-PATHS = [
-    "/",
-    "/docs",
-    "/models/loan/metadata",
-    "/models/loan/predict",
-    "/models/optional/predict",
-    "/models/broken/predict",
-    "/models/none/predict",
-]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +147,7 @@ def test_an_optional_object_is_sent_once_something_is_said_in_it(page, site):
 def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
     page.goto(f"{site}/models/moment/predict")
 
-    expect(page.get_by_label("At")).to_have_value("2024-01-01T15:30")
+    expect(page.locator('[name="/at"]')).to_have_value("2024-01-01T15:30")
     assert sent(page) == '{"at":"2024-01-01T10:00:00Z"}'
 
 
@@ -298,14 +289,15 @@ def test_a_proxy_that_answers_html_is_said_in_words(page, site):
 
 def test_a_busy_server_says_when_to_try_again(page, site):
     page.goto(f"{site}/models/iris/predict")
-    problem = json.dumps({"title": "Too much to do", "status": 503, "request_id": "r-1"})
+    said = {"title": "Too much to do", "detail": "iris is unloaded", "request_id": "r-1"}
+    problem = json.dumps({**said, "status": 503})
     answer = {"status": 503, "headers": {"Retry-After": "5"}, "body": problem}
     page.route("**/api/**", lambda route: route.fulfill(**answer))
 
     page.get_by_role("button", name="Predict").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Too much to do")
-    expect(page.get_by_role("alert")).to_contain_text("Try again in 5 s.")
+    expect(page.get_by_role("alert")).to_contain_text("iris is unloaded. Try again in 5 s.")
 
 
 def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
@@ -369,17 +361,6 @@ def test_every_answer_is_drawn_as_text(page, site, answer, shown):
 
     text = page.locator(".drawn > :first-child").text_content()
     assert text == shown
-
-
-@pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("path", PATHS)
-def test_no_page_scrolls_sideways_runs_markup_or_asks_elsewhere(page, site, path, width):
-    page.set_viewport_size({"width": width, "height": 800})
-
-    page.goto(site + path, wait_until="networkidle")
-
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.title().endswith("Modelhost")
 
 
 def test_pages_follow_the_system_into_the_dark(page, site):

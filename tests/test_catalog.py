@@ -266,3 +266,10 @@ def test_a_class_that_its_module_lacks_is_refused(read):
 
     with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no 'Nobody'"):
         spec.create()
+
+
+def test_tags_are_words(read, mistakes_in):
+    [model] = read("models: [{class: a.B, tags: [credit, team-a]}]")
+
+    assert model.tags == ("credit", "team-a")
+    assert "models/0/tags/0" in mistakes_in("models: [{class: a.B, tags: [two words]}]")[-1]

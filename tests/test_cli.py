@@ -11,6 +11,8 @@ import joblib
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.serving import catalog
 from mlmodel import dump, load
@@ -127,6 +129,25 @@ def test_flask_finds_the_models_for_its_own_commands(tmp_path):
     )
 
     assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_mistake_in_the_catalog_stops_the_server(tmp_path, workers):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{clas: x}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "wsgi:app"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path), "WORKERS": workers, "PORT": "8899"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.returncode != 0
+    assert ran.stderr.count("Modelhost cannot start.\nmodels.yaml, line 1: ") == 1
 
 
 def test_list_tells_the_state_of_each_model(run):
@@ -425,6 +446,54 @@ def test_an_estimator_becomes_a_model_file(run, tmp_path, estimator_file):
     assert list(packaged.input_schema["properties"]) == ["x", "y"]
 
 
+def years(table):
+    return pd.DataFrame({"year": table["day"].dt.year})
+
+
+def lengths(table):
+    return pd.DataFrame({"length": table["day"].str.len()})
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "form"),
+    [
+        (FunctionTransformer(years), "datetime64[ns]", "date"),
+        (FunctionTransformer(lengths), object, None),
+        (OneHotEncoder(handle_unknown="ignore"), object, None),
+    ],
+    ids=["dates", "texts", "categories"],
+)
+def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, step, days, form):
+    texts = pd.DataFrame({"day": ["2024-01-31", "2025-02-28", "2026-03-31", "2026-04-30"]})
+    texts.to_csv(tmp_path / "rows.csv", index=False)
+    model = make_pipeline(step, LinearRegression()).fit(texts.astype(days), [1, 2, 3, 4])
+    joblib.dump(model, tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm",
+        "--sample", tmp_path / "rows.csv",
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm")
+    assert packaged.input_schema["properties"]["day"].get("format") == form
+    assert packaged.examples[0] == {"day": "2024-01-31"}
+
+
+def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
+    joblib.dump(LinearRegression().fit([[1.0], [2.0]], [[1, 2], [3, 4]]), tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm", "--display-name", "Two",
+        "--output", "low", "--output", "high",
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm")
+    assert packaged.display_name == "Two"
+    assert list(packaged.predict({"x0": 1.0})["prediction"]) == ["low", "high"]
+
+
 def test_a_bare_model_can_be_checked(run, estimator_file):
     assert run("check", estimator_file).exit_code == 0
 
@@ -469,7 +538,7 @@ def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
 
     made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
 
-    assert "Error: far.pkl needs the module 'nowhere', which is not installed here" in made.stderr
+    assert "the model needs the module 'nowhere', which is not installed" in made.stderr
 
 
 BEGINNINGS = {

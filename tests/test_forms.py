@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from app.web.forms import MAX_FIELDS, build
+from app.web.forms.conditions import is_met
 from app.web.wording import readable
 
 
@@ -46,6 +47,31 @@ def test_fields_come_in_the_order_of_the_schema():
             id="ticks",
         ),
         pytest.param({"properties": {"y": {}}}, "group", "group", id="object"),
+        pytest.param({"items": {"properties": {"y": {}}}}, "list", "list", id="objects"),
+        pytest.param({"items": {"enum": ["a", "b"]}}, "list", "list", id="choices"),
+        pytest.param({"items": {"format": "date"}}, "list", "list", id="dates"),
+        pytest.param({"prefixItems": [{"type": "number"}]}, "tuple", "group", id="tuple"),
+        pytest.param(
+            {"items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+            "tuple",
+            "group",
+            id="fixed length",
+        ),
+        pytest.param(
+            {"items": {"type": "number"}, "minItems": 3.0, "maxItems": 3.0},
+            "tuple",
+            "group",
+            id="fixed length as a float",
+        ),
+        pytest.param({"additionalProperties": {"type": "number"}}, "map", "list", id="map"),
+        pytest.param({"type": ["number", "string"]}, "variant", "variant", id="two types"),
+        pytest.param(
+            {"anyOf": [{"type": "number"}, {"type": "string"}]}, "variant", "variant", id="shapes"
+        ),
+        pytest.param({"type": "string", "contentEncoding": "base64"}, "file", "file", id="file"),
+        pytest.param(
+            {"type": ["string", "number"], "enum": ["a", 1]}, "choice", "select", id="mix"
+        ),
     ],
 )
 def test_a_schema_gets_the_field_that_holds_it(schema, kind, control):
@@ -59,12 +85,10 @@ def test_a_schema_gets_the_field_that_holds_it(schema, kind, control):
     [
         pytest.param({}, id="anything"),
         pytest.param(True, id="true"),
-        pytest.param({"type": ["number", "string"]}, id="two types"),
-        pytest.param({"anyOf": [{"type": "number"}, {"type": "string"}]}, id="two shapes"),
         pytest.param({"type": "object"}, id="object of any names"),
         pytest.param({"type": "array"}, id="list of anything"),
-        pytest.param({"items": {"properties": {"y": {}}}}, id="list of objects"),
-        pytest.param({"prefixItems": [{"type": "number"}], "type": "array"}, id="tuple"),
+        pytest.param({"anyOf": [{"type": "object"}, {"type": "array"}]}, id="shapes of anything"),
+        pytest.param({"additionalProperties": True, "type": "object"}, id="map of anything"),
         pytest.param({"$ref": "https://example.org/schema"}, id="reference to elsewhere"),
         pytest.param({"$ref": "#/$defs/missing"}, id="reference to nothing"),
         pytest.param({"$ref": "#/properties/x"}, id="reference to itself"),
@@ -139,12 +163,72 @@ def test_all_parts_of_all_of_are_drawn():
     assert [(inner.key, inner.required) for inner in field.fields] == [("a", True), ("b", False)]
 
 
-def test_a_recursive_schema_ends_in_a_json_field():
+def test_a_recursive_schema_is_drawn_as_far_as_a_person_asks():
     tree = {"properties": {"value": {"type": "number"}, "child": {"$ref": "#/$defs/Tree"}}}
 
-    field = field_for({"$ref": "#/$defs/Tree"}, **{"$defs": {"Tree": tree}})
+    form = build({"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
 
-    assert [inner.kind for inner in field.fields] == ["number", "json"]
+    assert [inner.kind for inner in form.fields] == ["number", "later"]
+    assert [[inner.kind for inner in shape.fields] for shape in form.shapes] == [
+        ["number", "later"]
+    ]
+
+
+def test_a_list_of_itself_has_one_shape_for_all_its_items():
+    tree = {"properties": {"more": {"items": {"$ref": "#/$defs/Tree"}}}}
+
+    form = build({"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
+
+    assert form.fields[0].shape == form.shapes[0].fields[0].shape == "0"
+
+
+def test_shapes_are_named_by_title_by_what_tells_them_apart_or_by_type():
+    cat, dog = ({"properties": {"kind": {"const": name}}} for name in ("cat", "dog"))
+
+    tagged = field_for({"oneOf": [cat, {**dog, "title": "A dog"}]})
+    typed = field_for({"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]})
+
+    assert [choice.label for choice in tagged.choices] == ["cat", "A dog"]
+    assert [choice.label for choice in typed.choices] == ["Whole number", "Text"]
+
+
+def test_a_default_chooses_its_shape_and_stands_in_it():
+    shapes = [{"properties": {"kind": {"const": name}, "x": {}}} for name in ("a", "b")]
+
+    field = field_for({"oneOf": shapes, "default": {"kind": "b", "x": 1}})
+
+    assert field.value == "1"
+    assert [shape.fields[1].value for shape in field.fields] == ["", "1"]
+
+
+def test_a_default_list_has_a_field_for_each_item():
+    field = field_for({"items": {"properties": {"y": {"default": 0}}}, "default": [{"y": 1}, {}]})
+
+    assert [item.fields[0].value for item in field.fields] == ["1", "0"]
+
+
+def test_members_on_a_condition_are_drawn_with_it():
+    schema = {
+        "properties": {"a": {"enum": [1, 2]}},
+        "allOf": [
+            {
+                "if": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+                "then": {"properties": {"b": {"type": "string"}}, "required": ["b"]},
+            }
+        ],
+    }
+
+    _, field = build(schema).fields
+
+    assert (field.key, field.required) == ("b", True)
+    assert is_met(field.when, {"a": 1})
+    assert not is_met(field.when, {"a": 2})
+
+
+def test_alternatives_that_only_require_are_left_to_the_server():
+    schema = {"properties": {"a": {}, "b": {}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
+
+    assert [field.key for field in build(schema).fields] == ["a", "b"]
 
 
 def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
@@ -191,7 +275,9 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
             id="open choice",
         ),
         pytest.param(
-            {"items": {"enum": ["a", "b"]}}, "One on each line, each one of a, b", id="list"
+            {"items": {"type": "number", "minimum": 0}, "minItems": 1},
+            "With commas or spaces between them, at least 1 item, each at least 0",
+            id="list",
         ),
     ],
 )

@@ -1,9 +1,14 @@
 import sys
 
+import pandas as pd
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from mlmodel.errors import MissingFramework, UnsupportedFramework
-from mlmodel.frameworks import FRAMEWORKS, Adapter, adapter, detect
+from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
+from mlmodel.frameworks import FRAMEWORKS, Adapter, adapter, detect, distributions
 from tests.flm_files import iris_classifier
 
 FUNCTIONS = [name for name in vars(Adapter) if not name.startswith("_")]
@@ -27,6 +32,37 @@ def test_a_model_is_of_its_nearest_ancestor_s_framework():
 
     assert detect(iris_classifier()) == "sklearn"
     assert detect(Net()) == "torch"
+
+
+def oversampled():
+    return pytest.importorskip("imblearn.over_sampling").RandomOverSampler()
+
+
+def boosted():
+    return pytest.importorskip("xgboost").XGBClassifier(n_estimators=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "distribution"),
+    [
+        (lambda: [("over", oversampled()), ("last", GaussianNB())], "imbalanced-learn"),
+        (lambda: [("inner", Pipeline([("x", boosted())]))], "xgboost"),
+        (lambda: [("search", GridSearchCV(boosted(), {"max_depth": [1]}))], "xgboost"),
+        (lambda: [("function", FunctionTransformer(pd.DataFrame))], "pandas"),
+    ],
+    ids=["another name", "within", "in a search", "a function"],
+)
+def test_each_distribution_that_has_a_part_of_a_model_is_known(model, distribution):
+    found = distributions("sklearn", Pipeline(model()))
+
+    assert found[:2] == ["scikit-learn", "numpy"]
+    assert [name for name in found if name.startswith(distribution)]
+
+
+def test_catboost_is_known_though_its_models_count_as_scikit_learn_s():
+    catboost = pytest.importorskip("catboost")
+
+    assert "catboost" in distributions("sklearn", catboost.CatBoostClassifier())
 
 
 def test_an_object_of_no_framework_is_refused():
@@ -63,3 +99,17 @@ def test_a_missing_framework_comes_with_the_command_that_installs_it(
 
     with pytest.raises(MissingFramework, match=message):
         adapter(lib)
+
+
+def test_a_framework_that_is_too_old_is_told_in_words(monkeypatch):
+    monkeypatch.delattr("sklearn.utils.get_tags")
+    for name in [name for name in sys.modules if name.startswith("mlmodel.")]:
+        if name.startswith(("mlmodel.inference", "mlmodel.frameworks.sklearn")):
+            monkeypatch.delitem(sys.modules, name)
+
+    with pytest.raises(
+        UnusableFramework,
+        match=r"^scikit-learn is installed, but sklearn.utils cannot be imported as it is here: .*"
+        r"renew it with --upgrade: pip install scikit-learn pandas$",
+    ):
+        adapter("sklearn")

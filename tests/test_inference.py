@@ -1,17 +1,29 @@
 """What is found out of a fitted object, and of a sample."""
 
 import datetime
+import decimal
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_transformer,
+)
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
 from sklearn.feature_selection import SelectKBest, r_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -27,7 +39,10 @@ from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
-from mlmodel.inference import infer
+from mlmodel.frameworks import sklearn as adapter
+from mlmodel.inference import infer, predictor
+from mlmodel.inference.column import Column
+from mlmodel.inference.sampling import sampled
 from mlmodel.schema import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -165,6 +180,44 @@ def test_choices_have_the_type_of_the_categories(values, schema):
     assert column(OneHotEncoder(), values) == schema
 
 
+def test_numbers_that_an_encoder_takes_though_it_does_not_know_them_need_not_be_whole():
+    ignoring = OneHotEncoder(handle_unknown="ignore")
+
+    assert column(ignoring, [3, 1, 1, 3]) == {"type": ["number", "null"], "examples": [1, 3]}
+
+
+def test_a_sample_shows_that_an_open_choice_is_of_whole_numbers():
+    table = frame(x=[3, 1, 1, 3])
+    found = inferred(OneHotEncoder(handle_unknown="ignore"), table, table)
+
+    assert found.input["properties"]["x"]["type"] == ["integer", "null"]
+
+
+def test_of_many_columns_each_is_told_apart():
+    """Half of them take new categories, in turns: no call for many of them is answered."""
+    count = 30
+    table = pd.DataFrame(np.array([["a"] * count, ["b"] * count]), columns=map(str, range(count)))
+    ignoring = OneHotEncoder(handle_unknown="ignore")
+    places = range(count)
+    encode = ColumnTransformer(
+        [(str(at), (ignoring, OneHotEncoder())[at % 2], [str(at)]) for at in places]
+    )
+
+    properties = infer(encode.fit(table)).input["properties"]
+
+    assert [at for at in places if "enum" in properties[str(at)]] == list(places)[1::2]
+
+
+def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(monkeypatch):
+    monkeypatch.setattr("mlmodel.inference.MOST_CALLS", 1)
+    table = frame(a=list("abab"), b=list("abab"), c=list("abab"))
+
+    found = infer(OneHotEncoder().fit(table))
+
+    assert Schema(found.input).violations({"a": "z", "b": "z", "c": "z"}) == []
+    assert "'a', 'b', 'c' is not known" in found.notes[0]
+
+
 def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
     table = frame(x=np.array(["a", None, "b", "a"], dtype=object)).astype(object)
     table["x"] = table["x"].where(table["x"].notna(), None)
@@ -215,6 +268,34 @@ def test_a_column_that_the_model_does_not_read_is_not_asked_and_does_no_harm(tra
 
     assert list(found["properties"]) == ["width"]
     assert Schema(found).violations({"width": 1, "height": "any"}) == []
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda model: GridSearchCV(model, {"ridge__alpha": [1.0]}, cv=2),
+        lambda model: VotingRegressor([("one", model)]),
+        lambda model: StackingRegressor([("one", model)], cv=2),
+        lambda model: TransformedTargetRegressor(model, func=np.log, inverse_func=np.exp),
+    ],
+    ids=["search", "votes", "stack", "transformed target"],
+)
+def test_a_column_that_no_model_within_a_model_reads_is_not_asked(wrapped):
+    table = frame(age=TARGET, remark=["late", "paid", "lost", "paid"])
+    pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["age"])), Ridge())
+    model = wrapped(pipeline).fit(table, TARGET)
+
+    found = infer(model)
+
+    assert list(found.input["properties"]) == ["age"]
+    assert predictor(model, found.input["properties"])([{"age": 2.5}])
+
+
+def test_what_is_passed_through_a_stack_is_asked():
+    pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["width"])), Ridge())
+    stack = StackingRegressor([("one", pipeline)], cv=2, passthrough=True).fit(NAMED, TARGET)
+
+    assert list(infer(stack).input["properties"]) == ["width", "height"]
 
 
 class Doubled(TransformerMixin, BaseEstimator):
@@ -287,6 +368,25 @@ def test_the_model_gets_columns_of_the_type_of_the_sample(dtype, kind):
     assert found.input["properties"]["x"]["x-dtype"].startswith(dtype[:6])
     assert str(Anything.seen["x"].dtype) == str(table["x"].dtype)
     assert kind in str(found.input["properties"]["x"])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32"])
+def test_a_small_type_of_the_sample_is_no_limit(dtype):
+    table = frame(x=pd.Series([0, 1, 0, 1]).astype(dtype))
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(table, TARGET)
+
+    properties = infer(model, table).input["properties"]
+    predict = predictor(model, properties)
+
+    assert properties["x"]["type"] == ["integer", "null"]
+    assert len(predict([{"x": 2**40}, {"x": -1}, {"x": None}])) == 3
+
+
+def test_examples_of_a_column_are_of_the_type_of_the_sample():
+    table = frame(member=[True, False, False, True])
+    model = DecisionTreeRegressor().fit(table, TARGET)
+
+    assert infer(model, table).input["properties"]["member"] == {"type": ["boolean", "null"]}
 
 
 def test_a_category_that_a_sample_does_not_have_is_a_choice_still():
@@ -450,3 +550,98 @@ def test_several_outputs_are_called_as_asked():
     assert named["required"] == ["price", "days"]
     with pytest.raises(InvalidModel, match="has 2 outputs, but 1 names for them"):
         infer(model, outputs=["price"])
+
+
+def test_a_wide_sparse_sample_is_made_dense_only_in_part():
+    wide = sparse.eye(2000, 20_000, format="csr")
+
+    tracemalloc.start()
+    found = sampled(wide)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.table.shape == (250, 20_000)
+    assert peak_bytes < 100e6
+
+
+@pytest.mark.parametrize(
+    ("sample", "count"),
+    [
+        (np.zeros((300, 20_000)), 150),
+        (pd.DataFrame(np.zeros((300, 20_000))), 150),
+        ([[0.0] * 20_000] * 300, 150),
+        (np.zeros(150_000), 75_000),
+    ],
+    ids=["array", "frame", "lists", "one column"],
+)
+def test_of_a_large_sample_rows_are_taken_at_even_steps(sample, count):
+    assert len(sampled(sample).table) == count
+
+
+def test_of_a_wide_sample_a_few_rows_are_shown():
+    found = sampled(np.zeros((40, 20_000)))
+    columns = [Column(name) for name in found.table]
+
+    assert len(list(found.rows(columns))) == 6
+
+
+def test_an_example_has_the_values_of_its_row_to_the_last_digit():
+    table = pd.DataFrame({"x": [2**53 + 1, 3], "y": [0.5, 1.5]})
+
+    assert next(iter(sampled(table).rows([Column("x", "integer"), Column("y")]))) == {
+        "x": 9007199254740993,
+        "y": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "example", "dtype"),
+    [
+        ([pd.Timedelta("1D")] * 4, "P1DT0H0M0S", "timedelta64[us]"),
+        (pd.period_range("2024-01", periods=4, freq="M"), "2024-01", "period[M]"),
+        ([decimal.Decimal("1.5")] * 4, 1.5, "float64"),
+        ([datetime.time(10, 30)] * 4, "10:30:00", "str"),
+    ],
+    ids=["durations", "periods", "decimals", "times"],
+)
+def test_values_beyond_json_are_shown_as_json_and_read_again(values, example, dtype):
+    table = frame(x=values)
+
+    found = inferred(Anything(), table, table)
+
+    assert found.examples[0] == {"x": example}
+    assert str(Anything.seen["x"].dtype).replace("[ns]", "[us]") == dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([1, 2], "list"), ({"a": 1}, "dict"), (b"a", "bytes"), (float("inf"), "infinity")],
+    ids=["list", "object", "bytes", "infinity"],
+)
+def test_rows_that_json_cannot_say_are_no_examples_and_noted(value, kind):
+    table = pd.DataFrame({"x": pd.Series([0.5, value, 1.5]), "y": [1.0, 2.0, 3.0]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    found = adapter.schemas(model, table)
+
+    assert [row["y"] for row in found.examples] == [1.0, 3.0]
+    assert f"x has values that cannot be shown as JSON, of type {kind}: rows" in found.notes[-1]
+
+
+def test_a_sample_that_json_cannot_say_at_all_has_no_examples():
+    table = pd.DataFrame({"x": [[1], [2], [3]]})
+    model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
+
+    assert adapter.schemas(model, table).examples == ()
+
+
+def test_a_guess_is_told_with_the_model_s_own_error():
+    class Picky(Anything):
+        def transform(self, table):
+            raise KeyError("no column 'age'")
+
+    model = make_pipeline(Anything(), LinearRegression()).fit(NAMED, TARGET)
+    model.steps[0] = ("picky", Picky().fit(NAMED))
+
+    for found in (infer(model), infer(model, NAMED)):
+        assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]

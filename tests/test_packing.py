@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction import FeatureHasher
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -182,3 +185,55 @@ def test_a_schema_that_is_not_the_model_s_is_refused(tmp_path, schema, error, me
         dump(iris_classifier(), tmp_path / "m.flm", extra={"input_schema": schema})
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "dtype"),
+    [
+        ({"type": "number"}, "float33"),
+        ({"type": "string", "format": "date"}, "datetime64[fortnights]"),
+        ({"type": "string"}, "period[never]"),
+    ],
+    ids=["number", "date", "period"],
+)
+def test_a_type_that_pandas_does_not_know_is_refused_at_both_ends(tmp_path, member, dtype):
+    model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
+    schema = {"type": "object", "properties": {"x": {**member, "x-dtype": dtype}}}
+    dump(model, tmp_path / "m.flm")
+
+    with pytest.raises(InvalidModel, match=f"member 'x' has x-dtype '{re.escape(dtype)}', which"):
+        dump(model, tmp_path / "never.flm", extra={"input_schema": schema})
+    with pytest.raises(InvalidModel, match=f"member 'x' has x-dtype '{re.escape(dtype)}', which"):
+        load(tmp_path / "m.flm", input_schema=schema).load()
+
+
+def test_a_type_that_pandas_knows_is_taken(tmp_path):
+    model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
+    schema = {"type": "object", "properties": {"x": {"type": "number", "x-dtype": "float32"}}}
+    dump(model, tmp_path / "m.flm", extra={"input_schema": schema})
+
+    assert load(tmp_path / "m.flm").predict({"x": 3.0})["prediction"] == pytest.approx(3)
+
+
+def test_a_hasher_of_objects_is_refused_in_words(tmp_path):
+    objects = [{"dog": 1}, {"cat": 2}]
+    model = make_pipeline(FeatureHasher(8), LinearRegression()).fit(objects, [1.0, 2.0])
+
+    with pytest.raises(InvalidModel, match=r"keeps no names of them: .* use a DictVectorizer"):
+        dump(model, tmp_path / "m.flm")
+
+
+def test_a_hasher_behind_what_makes_its_lists_is_packaged(tmp_path):
+    model = make_pipeline(
+        make_column_transformer(
+            (make_pipeline(FunctionTransformer(listed), FeatureHasher(8, input_type="string")), "x")
+        ),
+        LinearRegression(),
+    ).fit(pd.DataFrame({"x": ["dog", "cat"]}), [1.0, 2.0])
+    dump(model, tmp_path / "m.flm", sample=pd.DataFrame({"x": ["dog", "cat"]}))
+
+    assert load(tmp_path / "m.flm").predict({"x": "dog"})["prediction"] == pytest.approx(1)
+
+
+def listed(column):
+    return [[value] for value in column]

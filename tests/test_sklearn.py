@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, SparsePCA
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     RandomForestClassifier,
@@ -76,6 +76,13 @@ def test_a_classifier_without_shares_scores_each_of_several_labels():
     assert list(answer(SVC().fit(POINTS, list("abca")))["scores"]) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline])
+def test_scores_of_pairs_of_labels_are_not_told(wrap):
+    model = wrap(SVC(decision_function_shape="ovo"))
+
+    assert answer(model.fit(POINTS, list("abca"))).keys() == {"prediction"}
+
+
 def test_a_classifier_that_tells_nothing_more_answers_its_label():
     votes = VotingClassifier([("one", LogisticRegression()), ("two", SVC())])
 
@@ -111,6 +118,12 @@ def test_a_detector_answers_whether_a_row_is_an_outlier():
 def test_a_transformer_answers_what_it_makes_of_a_row_by_name():
     assert answer(StandardScaler().fit(POINTS)) == {"prediction": {"x0": -1, "x1": -1}}
     assert answer(PCA(1).fit(POINTS), [{"x0": 0.5, "x1": 0.5}]) == {"prediction": pytest.approx(0)}
+
+
+def test_a_transformer_that_gives_a_single_row_without_its_row_is_understood():
+    model = SparsePCA(2, random_state=0).fit(POINTS)
+
+    assert answer(model)["prediction"].keys() == {"sparsepca0", "sparsepca1"}
 
 
 def test_a_transformer_of_very_many_columns_answers_those_that_are_not_zero():
@@ -165,7 +178,7 @@ def test_labels_are_plain_values():
     answered = answer(model)
 
     assert answered["prediction"] is False
-    assert list(answered["probabilities"]) == ["False", "True"]
+    assert list(answered["probabilities"]) == ["false", "true"]
 
 
 def test_no_rows_have_no_answers():
@@ -241,6 +254,19 @@ def test_a_category_that_only_the_model_refuses_is_blamed():
         predict([{"age": 22.0, "sex": "x"}])
 
 
+def test_only_what_was_asked_is_blamed():
+    """More columns are wrong than there are calls to find them."""
+    count = 600
+    table = np.zeros((4, count))
+    predict = adapter.predictor(GradientBoostingRegressor(n_estimators=1).fit(table, range(4)), {})
+    row = {f"x{at}": 0.5 if at % 4 else 1e39 for at in range(count)}
+
+    with pytest.raises(InvalidInput) as raised:
+        predict([row])
+
+    assert {row[each.pointer[1:]] for each in raised.value.violations} == {1e39}
+
+
 def test_values_that_only_together_give_no_answer_are_blamed_together():
     predict = adapter.predictor(LinearRegression().fit(POINTS, [0, 1, 1, 2]), {})
 
@@ -314,10 +340,9 @@ def test_a_model_that_cannot_be_pickled_is_refused():
     [
         (b"\x80\x04N", r"\((UnpicklingError|EOFError)\): "),
         (b"<model>", r"\(UnpicklingError\): "),
-        (b"cmath\nsqroot\n.", r"\(AttributeError\): .*sqroot"),
         (b"cmath\nsqrt\n(I-1\ntR.", r"\(ValueError\): "),
     ],
-    ids=["cut", "no pickle", "a name that is gone", "an error of its own"],
+    ids=["cut", "no pickle", "an error of its own"],
 )
 def test_bytes_that_build_no_model_are_refused(content, message):
     with pytest.raises(BrokenModel, match=f"scikit-learn 1.* cannot build the model {message}"):

@@ -39,3 +39,18 @@ def test_what_has_drifted_is_named():
 
 def test_what_has_not_drifted_passes():
     versions.check(versions.running(["jsonschema"]))
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("sklearn.pipeline", {"scikit-learn"}),
+        ("imblearn.pipeline", {"imbalanced-learn"}),
+        ("builtins", set()),
+        ("tests.models", set()),
+    ],
+)
+def test_a_module_is_of_the_distribution_that_brought_it(module, distribution):
+    pytest.importorskip(module.partition(".")[0])
+
+    assert versions.distributions([module]) == distribution

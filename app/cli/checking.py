@@ -160,6 +160,12 @@ def _slowness(trial: Trial) -> Iterator[str]:
         yield f"its first answer took {trial.first_ms / 1000:.1f} s; the server waits {limit:g} s"
 
 
+def _in_words(trial: Trial) -> str:
+    if trial.failure is not None:
+        return "cannot be served"
+    return "can be served" if trial.first_ms is not None else "is loaded, but was not asked"
+
+
 def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
     trial = verdict.trial
     return {
@@ -180,7 +186,7 @@ def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
 
 def _write(model: HostedModel, verdict: Verdict) -> None:
     trial = verdict.trial
-    click.echo(f"{model.name}: {'can' if trial.failure is None else 'cannot'} be served")
+    click.echo(f"{model.name}: {_in_words(trial)}")
     facts = {
         "failure": trial.failure,
         "version": model.version,

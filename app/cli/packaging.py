@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import click
 
 import mlmodel
+from app.cli import sampling
 from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
+from mlmodel import pickling
 from mlmodel.frameworks import title
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -47,7 +49,15 @@ class Named(click.ParamType[tuple[str, Any]]):
     type=READABLE,
     help="Rows such as it was fitted on, .csv, .json or .ndjson: types, choices and examples.",
 )
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="NAME",
+    help="The name of one of several outputs, in their order; repeatable.",
+)
 @name_option
+@click.option("--display-name", help="What people call the model.")
 @click.option("--description", help="What the model is for.")
 @click.option("--version", help="The model's own version.")
 @click.option(
@@ -80,7 +90,9 @@ def package(
     estimator: Path,
     out: Path,
     sample: Path | None,
+    outputs: Sequence[str],
     name: str | None,
+    display_name: str | None,
     description: str | None,
     version: str | None,
     metrics: Sequence[tuple[str, Any]],
@@ -95,10 +107,15 @@ def package(
     ESTIMATOR is a pickle, and reading it runs the code that it brings: give only files of your own.
     """
     _check(out, artifacts)
-    described = {"qualified_name": name, "description": description, "version": version}
+    described = {
+        "qualified_name": name,
+        "display_name": display_name,
+        "description": description,
+        "version": version,
+    }
     say(f"Reading {estimator.name} ...")
     model = _unpickled(estimator)
-    frame = _sample(sample, model) if sample else None
+    frame = sampling.read(sample, model) if sample else None
     say(f"Writing {out} ...")
     mlmodel.dump(
         model,
@@ -110,6 +127,7 @@ def package(
         artifacts={path.name: path for path in artifacts},
         protocol=int(protocol),
         sample=frame,
+        outputs=outputs,
     )
     _report(out, as_json)
 
@@ -135,46 +153,13 @@ def _unpickled(path: Path) -> Any:
 
     try:
         return joblib.load(path)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{path.name} needs the module {error.name!r}, which is not installed here"
-        ) from error
     # What is no pickle, or one of another version, fails in any way.
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
+        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        detail = known or f"{type(error).__name__}: {error}"
         raise click.ClickException(
             printable(f"{path.name} cannot be read by joblib or pickle: {detail}")
         ) from error
-
-
-def _sample(path: Path, model: Any) -> Any:
-    """Return a file's rows as a frame, without columns that the model was not fitted on."""
-    say(f"Reading {path.name} ...")
-    frame = _frame(path)
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
-    others = [name for name in frame.columns if name not in wanted]
-    if not wanted or not others:
-        return frame
-    say(f"Left out, because the model was not fitted on them: {', '.join(map(str, others))}")
-    return frame.drop(columns=others)
-
-
-def _frame(path: Path) -> Any:
-    import pandas  # noqa: PLC0415
-
-    readers = {
-        ".csv": pandas.read_csv,
-        ".json": pandas.read_json,
-        ".ndjson": lambda path: pandas.read_json(path, lines=True),
-    }
-    if path.suffix.lower() not in readers:
-        raise click.UsageError(
-            f"--sample must end with one of {', '.join(readers)}, got {path.name!r}"
-        )
-    try:
-        return readers[path.suffix.lower()](path)
-    except (ValueError, pandas.errors.ParserError) as error:
-        raise click.ClickException(printable(f"{path.name} is no table: {error}")) from error
 
 
 def _report(out: Path, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlmodel
 from app.serving.document import Document, key_of
@@ -22,6 +22,8 @@ from mlmodel.schema import Schema
 from mlmodel.trust import Trust
 
 CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+#: A word, so that a list of them can be told from a sentence.
+TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
     "type": "object",
     "properties": {"class": CLASS_PATH, "settings": {"type": "object"}},
@@ -44,6 +46,8 @@ ENTRY = {
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
+        "tags": {"type": "array", "items": TAG, "uniqueItems": True},
+        "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
     },
     "additionalProperties": False,
 }
@@ -60,6 +64,7 @@ CATALOG = Schema(
 ONLY_WITH = {
     "settings": "class",
     "decorators": "class",
+    "artifacts": "file",
     "sha256": "file",
     "trust": "file",
     "version_mismatch": "file",
@@ -92,6 +97,8 @@ class ModelSpec:
     lazy: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
+    tags: tuple[str, ...] = ()
+    artifacts: Literal["all"] | tuple[str, ...] = ()
 
     @property
     def provisional_name(self) -> str:
@@ -209,9 +216,9 @@ def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[s
     if ending not in ENDINGS:
         yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
         return
-    trust = entry.get("trust", [])
-    if isinstance(trust, str) and trust != "all":
-        yield "/trust", f'must be "all" or a list of names, got {trust!r}'
+    for key in ("trust", "artifacts"):
+        if isinstance(entry.get(key), str) and entry[key] != "all":
+            yield f"/{key}", f'must be "all" or a list of names, got {entry[key]!r}'
     if "trust" in entry and ending not in bare.TRUSTED_ENDINGS:
         endings = ", ".join(bare.TRUSTED_ENDINGS)
         yield "/trust", f"goes only with a file that ends in one of {endings}"
@@ -231,6 +238,8 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         lazy=entry.get("load") == "lazy",
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),
+        tags=tuple(entry.get("tags", ())),
+        artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
     )
 
 

@@ -4,6 +4,7 @@
     ├── InvalidCatalog        models.yaml has mistakes
     ├── ModelNotFound         no model of that name
     ├── EndpointNotFound      the model offers nothing of that name
+    ├── ArtifactNotFound      the model comes with no such file, or does not offer it
     ├── ModelUnavailable      the model is not loaded, and is not loaded now
     ├── QueueFull             as many calls wait for the model as may
     ├── TooManyRows           more rows at once than the limit
@@ -59,6 +60,15 @@ class EndpointNotFound(ServingError):
         super().__init__(f"the model {name!r} has no endpoint {endpoint!r}")
         self.name = name
         self.endpoint = endpoint
+
+
+class ArtifactNotFound(ServingError):
+    """The model comes with no file of that name, or ``models.yaml`` does not offer it."""
+
+    def __init__(self, name: str, artifact: str) -> None:
+        super().__init__(f"the model {name!r} offers no file {artifact!r}")
+        self.name = name
+        self.artifact = artifact
 
 
 class ModelUnavailable(ServingError):

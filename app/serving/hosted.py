@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import (
+    ArtifactNotFound,
     EndpointNotFound,
     ModelUnavailable,
     PredictionTimeout,
@@ -109,9 +111,24 @@ class HostedModel:
         return self.endpoints[PREDICT].output_schema if self.endpoints else None
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Words to find the model by."""
+        return self.spec.tags
+
+    @property
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
+
+    @property
+    def runtime(self) -> str:
+        """What answers: the packages that run the model, as they are installed, and Python."""
+        packages = [
+            f"{package} {running}"
+            for package, running in self._running_versions.items()
+            if package != "python"
+        ]
+        return ", ".join([*packages, f"Python {platform.python_version()}"])
 
     def prepare(self) -> None:
         """Load the model, or only read its names if it is lazy. A failure becomes its state."""
@@ -161,6 +178,21 @@ class HostedModel:
             if endpoint not in self.endpoints:
                 raise EndpointNotFound(self.name, endpoint)
             yield self.endpoints[endpoint]
+
+    def artifact(self, name: str) -> BinaryIO:
+        """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
+
+        :raises ModelUnavailable: if the model is not ready and does not become so.
+        :raises ArtifactNotFound: if there is none, or it is not offered.
+        """
+        self.open()
+        with self._in_use():
+            files = self._model.artifacts if self._model else {}
+            is_offered = self.spec.artifacts == "all" or name in self.spec.artifacts
+            if not is_offered or name not in files:
+                raise ArtifactNotFound(self.name, name)
+            # Who reads it goes on reading, even if the model is unloaded meanwhile.
+            return files[name].open("rb")
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -233,6 +265,19 @@ class HostedModel:
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 
+    @property
+    def _running_versions(self) -> dict[str, str]:
+        # What a class tells of itself may be anything.
+        match self.metadata.get("versions"):
+            case [*versions]:
+                pairs = [each for each in versions if isinstance(each, Mapping)]
+                return {
+                    str(each["package"]): str(each["running"])
+                    for each in pairs
+                    if each.get("package") and each.get("running")
+                }
+        return {}
+
     def _describe(self, model: MLModel) -> None:
         own_name = checked_name(self.spec.name or model.qualified_name)
         # By its first name it is known everywhere, even one that was provisional.
@@ -254,6 +299,8 @@ class HostedModel:
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
+        for note in self.notes:
+            log.warning("model %r: %s", self.name, note)
         own_example = predict.input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])

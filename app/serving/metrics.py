@@ -6,10 +6,13 @@ Source of the naming: Prometheus, "Metric and label naming".
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -39,3 +42,43 @@ def measured(model: str, endpoint: str, rows: int) -> Iterator[None]:
         PREDICTIONS.labels(model, endpoint, outcome).inc()
         ROWS.labels(model, endpoint).inc(rows)
         SECONDS.labels(model, endpoint).observe(time.perf_counter() - started)
+
+
+@dataclass
+class Usage:
+    """How often a model was called since the start, by all its endpoints, and how it went.
+
+    ``seconds`` is the time of all calls together.
+    """
+
+    calls: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+
+    @property
+    def mean_seconds(self) -> float:
+        """The seconds that one call took, on average."""
+        return self.seconds / self.calls if self.calls else 0.0
+
+
+def registry(*, many_processes: bool) -> CollectorRegistry:
+    """Return what was counted, by this process or by all of them."""
+    if not many_processes:
+        return REGISTRY
+    everything = CollectorRegistry()
+    MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+    return everything
+
+
+def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
+    """Return how each model was used; one that never was is not used at all."""
+    models: dict[str, Usage] = defaultdict(Usage)
+    for family in counted.collect():
+        for sample in family.samples:
+            if sample.name == "modelhost_predictions_total":
+                models[sample.labels["model"]].calls += int(sample.value)
+                if sample.labels["outcome"] == "ok":
+                    models[sample.labels["model"]].answered += int(sample.value)
+            if sample.name == "modelhost_prediction_seconds_sum":
+                models[sample.labels["model"]].seconds += sample.value
+    return models

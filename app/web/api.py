@@ -5,17 +5,21 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
+import time
+from itertools import islice
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.serving import sheets
+from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import access
-from app.web.body import read_json, row_of
-from app.web.schemas import ModelInspection, ModelList, ModelMetadata
+from app.web.body import read_csv, read_json, row_of
+from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
 from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -83,6 +87,10 @@ def predict(name: str) -> ResponseReturnValue:
       responses:
         200:
           description: The answer, or the answers.
+          headers:
+            Server-Timing: PredictTime
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {}}}
         400: InvalidBody
         404: ModelNotFound
@@ -96,6 +104,78 @@ def predict(name: str) -> ResponseReturnValue:
     """
     ModelManager().get(name)
     return _answer(name, PREDICT, read_json())
+
+
+@blueprint.post("/models/<name>/rows")
+def rows(name: str) -> ResponseReturnValue:
+    """Read a CSV file as rows.
+    ---
+    post:
+      summary: Read a CSV file as rows
+      description: >-
+        Nothing is predicted: what comes back are the rows of the file's lines, their cells typed by
+        the model's input schema, for predict to judge. Columns that the schema does not name are
+        left out of the rows. The first line names the columns; commas, semicolons or tabs are
+        between them.
+      operationId: readRows
+      tags: [Models]
+      parameters: [ModelName]
+      requestBody:
+        required: true
+        content: {text/csv: {schema: {type: string}}}
+      responses:
+        200:
+          description: The columns, and the lines with their rows.
+          content: {application/json: {schema: SheetRows}}
+        400: InvalidBody
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: InternalError
+    """
+    model = ModelManager().opened(name)
+    sheet = sheets.Sheet(read_csv(), model.input_schema or True)
+    most = current_app.config["MAX_ROWS"]
+    lines = list(islice(sheet.lines(), most + 1))
+    if len(lines) > most:
+        raise TooManyRows(most, len(lines))
+    return jsonify(
+        SheetRows().dump(
+            {
+                "columns": sheet.names,
+                "known": sheet.known,
+                "unknown": sheet.unknown,
+                "missing": sheet.missing,
+                "lines": lines,
+            }
+        )
+    )
+
+
+@blueprint.get("/models/<name>/rows")
+def header(name: str) -> ResponseReturnValue:
+    """Give the header of a CSV file.
+    ---
+    get:
+      summary: The header of a CSV file of rows
+      description: The first line of such a file, to fill in.
+      operationId: headerOfRows
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The names of the row's members; nothing, where the schema names none.
+          content: {text/csv: {schema: {type: string}}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    model = ModelManager().opened(name)
+    response = Response(sheets.header(model.input_schema or True), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
+    return response
 
 
 @blueprint.get("/models/<name>/inspect")
@@ -206,8 +286,20 @@ def description(model: HostedModel) -> dict[str, Any]:
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     g.many_rows = isinstance(body, list)
     rows = body if g.many_rows else [body]
+    started = time.perf_counter()
     answers = current_app.extensions["predictor"].predict(name, rows, endpoint)
-    return jsonify(answers if g.many_rows else answers[0])
+    milliseconds = 1000 * (time.perf_counter() - started)
+    response = jsonify(answers if g.many_rows else answers[0])
+    model = ModelManager().get(name)
+    response.headers["Server-Timing"] = f"predict;dur={milliseconds:.3f}"
+    response.headers["X-Model-Version"] = _in_header(model.version)
+    response.headers["X-Model-Runtime"] = _in_header(model.runtime)
+    return response
+
+
+def _in_header(text: str) -> str:
+    """Return a text as a header may have it: in ASCII, on one line."""
+    return "".join(each if " " <= each <= "~" else "?" for each in text).strip()
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:
@@ -216,6 +308,7 @@ def _summary(model: HostedModel) -> dict[str, Any]:
         "display_name": model.display_name,
         "description": model.description,
         "version": model.version,
+        "tags": model.tags,
         "status": model.status,
         "reason": model.reason,
     }

@@ -1,11 +1,12 @@
-"""The body of a request as JSON, by the letter of RFC 8259."""
+"""The body of a request: JSON by the letter of RFC 8259, or CSV."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
@@ -27,11 +28,22 @@ def read_json() -> Any:
     :raises BadRequest: if it is not, or is nested too deep.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
-    _check_media_type()
-    body = request.get_data(cache=False)
-    # A body without Content-Length is only cut at the limit; reading on raises the error.
-    request.stream.read(1)
-    return parse(body, current_app.config["MAX_DEPTH"])
+    return parse(_read("application/json"), current_app.config["MAX_DEPTH"])
+
+
+def read_csv() -> TextIO:
+    """Return the body of the current request as the text of a CSV file.
+
+    :raises UnsupportedMediaType: if it does not say that it is CSV in UTF-8.
+    :raises BadRequest: if it is not UTF-8.
+    :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
+    """
+    body = _read("text/csv")
+    try:
+        return io.StringIO(body.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise BadRequest(f"the file is not UTF-8: see line {line}") from error
 
 
 def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
@@ -81,10 +93,18 @@ def _from_json(text: str) -> Any:
         return text
 
 
-def _check_media_type() -> None:
-    if request.mimetype != "application/json":
+def _read(media_type: str) -> bytes:
+    _check_media_type(media_type)
+    body = request.get_data(cache=False)
+    # A body without Content-Length is only cut at the limit; reading on raises the error.
+    request.stream.read(1)
+    return body
+
+
+def _check_media_type(media_type: str) -> None:
+    if request.mimetype != media_type:
         got = request.mimetype or "none"
-        raise UnsupportedMediaType(f"Content-Type must be application/json, got {got}")
+        raise UnsupportedMediaType(f"Content-Type must be {media_type}, got {got}")
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")

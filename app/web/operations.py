@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.hosted import Status
 from app.serving.manager import ModelManager
+from app.serving.metrics import registry
 from app.web.schemas import Health, Readiness
 from app.web.spec import build_spec
 
@@ -78,11 +78,8 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
-    registry = REGISTRY
-    if current_app.config["WORKERS"] > 1:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    counted = registry(many_processes=current_app.config["WORKERS"] > 1)
+    return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
 
 
 @blueprint.get("/openapi.json")

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry
 
-from app.serving.hosted import PREDICT, Status
+from app.serving import metrics, sheets
+from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import forms, wording
+from app.web import artifacts, forms, listing, prose, wording
+from app.web.axes import axes
+from app.web.forms import posted
+from app.web.legend import legend
 from app.web.problems import all_problems
+from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("pages", __name__)
 
-#: What a page may load and run: this server's own files, and nothing that stands in the page.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-
 
 def init_app(app: Flask) -> None:
-    """Serve the pages, and guard them and the pages of errors."""
+    """Serve the pages."""
     app.register_blueprint(blueprint)
-    app.after_request(_guard)
+    prose.init_app(app)
+    app.add_template_global(listing.STATUSES, "statuses")
 
 
 @blueprint.get("/")
 def index() -> str:
-    """Show all models."""
-    return render_template("index.html", models=ModelManager().models())
+    """Show all models, or those that the search in the address finds."""
+    models = listing.listed(ModelManager().models(), metrics.usage(_counted()))
+    search = request.args.get("q", "").strip()
+    return render_template(
+        "index.html",
+        models=models,
+        search=search,
+        found=[listed.model.name for listed in models if listed.is_found(search)],
+        has_many=len(models) > listing.MANY,
+    )
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -49,7 +62,10 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
+        usage=listing.said(metrics.usage(_counted())[name]),
         params=_facts(model.metadata.get("params")),
+        settings=_facts(_told(model.metadata.get("info"))),
+        artifacts=list(artifacts.described(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
         call=_call(name, examples[0] if examples else {}),
@@ -66,9 +82,35 @@ def predict(name: str) -> str:
         "predict.html",
         model=model,
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        labels=json.dumps(_labels(model.output_schema)),
+        legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
+        others=_alike(model),
+        has_header=bool(sheets.header(model.input_schema or True)),
+        max_bytes=current_app.config["MAX_BODY_BYTES"],
+        max_rows=current_app.config["MAX_ROWS"],
     )
+
+
+@blueprint.post("/models/<name>/predict")
+def answer(name: str) -> ResponseReturnValue:
+    """Answer a form that was sent without JavaScript: the same form, and the answer above it."""
+    model = ModelManager().opened(name)
+    change = request.form.get("change")
+    typed = posted.changed(_typed(), change or "")
+    form = forms.build(model.input_schema, *wording.short(model.examples[:1]), typed=typed)
+    if change is not None:
+        return render_template("answered.html", model=model, form=form)
+    row = posted.read(form)
+    try:
+        rows = [None if row is posted.MISSING else row]
+        (said,) = current_app.extensions["predictor"].predict(name, rows)
+    except InvalidInput as error:
+        # Not for `problems` to answer: the form comes back, with all that was typed.
+        form = posted.refused(form, error.violations)
+        shown = {"model": model, "form": form, "violations": error.violations}
+        return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
+    return render_template("answered.html", model=model, form=form, said=_as_json(said))
 
 
 @blueprint.get("/docs")
@@ -83,10 +125,34 @@ def problems() -> str:
     return render_template("problems.html", problems=all_problems())
 
 
-def _guard(response: Response) -> Response:
-    if response.mimetype == "text/html":
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    return response
+def _counted() -> CollectorRegistry:
+    return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
+
+
+def _typed() -> dict[str, list[str]]:
+    """Return what was typed into the posted form, files as base64."""
+    typed = request.form.to_dict(flat=False)
+    for name, file in request.files.items():
+        if file.filename:
+            typed[name.removesuffix("~f")] = [base64.b64encode(file.read()).decode()]
+    return typed
+
+
+def _alike(model: HostedModel) -> list[HostedModel]:
+    """Return the other models that take this one's rows: its versions, and those like it."""
+    names = _members(model.input_schema)
+    return [
+        each
+        for each in ModelManager().models()
+        if each.name != model.name
+        and each.status is Status.READY
+        and names & _members(each.input_schema)
+        and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
+    ]
+
+
+def _members(schema: Mapping[str, Any] | None) -> set[str]:
+    return {axis.pointer for axis in axes(schema)}
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
@@ -97,14 +163,14 @@ def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None)
     return list(row.within()) or [row]
 
 
-def _labels(schema: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
-    """Return the words of an answer's schema by JSON Pointer."""
-    fields = _fields(schema)
-    return {field.pointer: {"label": field.label, "unit": field.unit} for field in fields}
-
-
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [(name, _shown(value)) for name, value in (facts or {}).items()]
+
+
+def _told(info: Any) -> Mapping[str, Any]:
+    """Return what a framework tells of a model, without what it could not tell as JSON."""
+    told = info if isinstance(info, Mapping) else {}
+    return {name: value for name, value in told.items() if value not in (None, [], {})}
 
 
 def _shown(value: Any) -> str:

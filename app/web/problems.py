@@ -70,6 +70,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The model has no such endpoint",
         "The model offers nothing of this name. Its metadata lists what it offers.",
     ),
+    serving.ArtifactNotFound: Problem(
+        404,
+        "artifact-not-found",
+        "The model offers no such file",
+        "The model comes with no file of this name, or `artifacts` in its entry does not offer it.",
+    ),
     serving.TooManyRows: Problem(
         413,
         "too-many-rows",
@@ -112,9 +118,9 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         400,
         "invalid-body",
         "The body cannot be read",
-        "The body is not JSON, not UTF-8, has `NaN` or `Infinity`, a number beyond a double, the "
-        "same key twice in an object, half of a surrogate pair, or is nested deeper than "
-        "`MAX_DEPTH`.",
+        "The body is not JSON or CSV, not UTF-8, has `NaN` or `Infinity`, a number beyond a "
+        "double, the same key twice in an object, half of a surrogate pair, or is nested deeper "
+        "than `MAX_DEPTH`.",
     ),
     403: Problem(
         403,
@@ -140,8 +146,9 @@ HTTP_PROBLEMS: dict[int, Problem] = {
     415: Problem(
         415,
         "unsupported-media-type",
-        "The body must be JSON",
-        "`Content-Type` must be `application/json`, in UTF-8 and not compressed.",
+        "The body is of the wrong kind",
+        "`Content-Type` must be `application/json`, of a CSV file `text/csv`, in UTF-8 and not "
+        "compressed.",
     ),
     429: Problem(
         429,

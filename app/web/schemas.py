@@ -25,6 +25,7 @@ class ModelSummary(Body):
     display_name = _text("The name for people.", example="Iris species")
     description = _text("What the model is for.")
     version = _text("The model's own version.", example="1.0.0")
+    tags = fields.List(fields.String(), metadata={"description": "Words to find the model by."})
     status = _text(
         "`ready`, `loading`, `lazy` (is loaded on first use), `unloaded` (was taken out) or "
         "`failed` (see `reason`).",
@@ -110,6 +111,31 @@ class ModelInspection(_Packaged):
         allow_none=True,
         metadata={"description": "What its framework tells of it: scikit-learn's parameters."},
     )
+
+
+class SheetLine(Body):
+    """A line of a CSV file."""
+
+    line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
+    row = fields.Raw(
+        allow_none=True, metadata={"description": "Its row; null if the line has a problem."}
+    )
+    others = fields.Raw(metadata={"description": "The cells of unknown columns, as they stand."})
+    problem = _text("Why it has no row; empty if it has.")
+
+
+class SheetRows(Body):
+    """A CSV file beside a model's input schema."""
+
+    columns = fields.List(fields.String(), metadata={"description": "All columns, in order."})
+    known = fields.List(fields.String(), metadata={"description": "Those that are in the rows."})
+    unknown = fields.List(fields.String(), metadata={"description": "Those that are not."})
+    missing = fields.Dict(
+        keys=fields.String(),
+        values=fields.Boolean(),
+        metadata={"description": "Members without a column, and whether a row must have them."},
+    )
+    lines = fields.List(fields.Nested(SheetLine))
 
 
 class FieldError(Body):

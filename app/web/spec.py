@@ -38,6 +38,13 @@ PROBLEMS = {
     "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
 }
 
+#: Headers of a model's answer: name, and what it means.
+HEADERS = {
+    "ModelRuntime": "What answered: the packages that run the model, and Python.",
+    "ModelVersion": "The version of the model that answered.",
+    "PredictTime": "Milliseconds that the prediction took, its checks included: `predict;dur=1.2`.",
+}
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -53,7 +60,7 @@ class Asked:
 def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application and its models."""
     spec = APISpec(
-        title="Modelhost",
+        title=app.config["PORTAL_NAME"],
         version=VERSION,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
@@ -73,6 +80,9 @@ def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
 def _add_components(spec: APISpec) -> None:
     name = {"description": "The model's name.", "schema": {"type": "string"}}
     spec.components.parameter("ModelName", "path", {"name": "name", **name})
+    for header, description in HEADERS.items():
+        schema = {"type": "string"}
+        spec.components.header(header, {"description": description, "schema": schema})
     for response, description in PROBLEMS.items():
         content = {"application/problem+json": {"schema": "Problem"}}
         spec.components.response(response, {"description": description, "content": content})

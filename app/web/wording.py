@@ -77,6 +77,9 @@ def bounds(schema: Schema) -> str:
         _bound("at least {} characters", schema.get("minLength") or None),
         _bound("at most {} characters", schema.get("maxLength")),
         f"like {schema['pattern']}" if "pattern" in schema else "",
+        _items("at least", schema.get("minItems")),
+        _items("at most", schema.get("maxItems")),
+        "no item twice" if schema.get("uniqueItems") is True else "",
     ]
     return ", ".join(filter(None, parts))
 
@@ -96,6 +99,23 @@ def short(value: Any) -> Any:
     return int(value) if is_round else value
 
 
+def is_of_type(value: Any, name: str) -> bool:
+    """Tell whether a JSON value is of a type of JSON Schema; any is of no type at all."""
+    match name:
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer" | "number":
+            whole = name == "number" or (is_number(value) and value == int(value))
+            return is_number(value) and whole
+        case "array":
+            return isinstance(value, list)
+        case "object":
+            return isinstance(value, Mapping)
+    return name == ""
+
+
 def is_number(value: Any) -> bool:
     """Tell whether a JSON value is a number; ``true`` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -111,6 +131,10 @@ def _usual(span: Any) -> str:
 
 def _bound(words: str, number: Any) -> str:
     return words.format(digits(number)) if is_number(number) else ""
+
+
+def _items(words: str, count: Any) -> str:
+    return f"{words} {count} item{'' if count == 1 else 's'}" if count else ""
 
 
 def _plural(schema: Any) -> str:

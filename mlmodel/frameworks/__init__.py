@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from mlmodel.errors import MissingFramework, UnsupportedFramework
+from mlmodel import pickling, versions
+from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.model import Row
 
 #: Answers rows that fit the input schema.
@@ -150,6 +151,7 @@ def adapter(lib: str) -> Adapter:
 
     :raises UnsupportedFramework: if there is none.
     :raises MissingFramework: if the framework is not installed.
+    :raises UnusableFramework: if what is installed cannot be imported.
     """
     framework = FRAMEWORKS.get(lib, Framework(lib, ()))
     if not framework.module:
@@ -158,19 +160,18 @@ def adapter(lib: str) -> Adapter:
         return cast(Adapter, import_module(framework.module))
     except ModuleNotFoundError as error:
         raise MissingFramework(framework.title, framework.install) from error
+    except ImportError as error:
+        raise UnusableFramework(framework.title, framework.install, error.name or "") from error
 
 
 def distributions(lib: str, model: object) -> list[str]:
-    """Return the distributions that a model depends on: its framework's, and its class's own."""
-    packages = {type(step).__module__.partition(".")[0] for step in _steps(model)}
-    own = packages - set(FRAMEWORKS[lib].packages) - {"builtins", "__main__"}
-    return [*FRAMEWORKS[lib].distributions, *sorted(own)]
+    """Return the distributions that a model depends on: its framework's, and its parts' own.
 
-
-def _steps(model: Any) -> list[Any]:
-    """Return a model, and the steps that a pipeline is made of."""
-    steps = getattr(model, "steps", None)
-    return [model, *(step for _, step in steps)] if isinstance(steps, list) else [model]
+    Parts are looked into where they are pickled; another framework's file has none of them.
+    """
+    names = pickling.modules(model) if lib == "sklearn" else {type(model).__module__}
+    known = FRAMEWORKS[lib].distributions
+    return [*known, *sorted(versions.distributions(names) - set(known))]
 
 
 def title(lib: str) -> str:

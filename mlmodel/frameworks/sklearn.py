@@ -14,17 +14,17 @@ from typing import Any
 
 import sklearn
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction import FeatureHasher
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import inference
+from mlmodel import inference, pickling
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
+from mlmodel.inference import tables
+from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
-
-#: The protocol that every release of Flama wrote, so that equal models give equal files.
-PICKLE_PROTOCOL = 4
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +37,11 @@ def version() -> str:
 def dumps(model: Any, sample: Any = None) -> bytes:
     """Pickle a fitted model.
 
-    :raises InvalidModel: if it cannot be pickled, or is not fitted.
+    :raises InvalidModel: if it cannot be pickled, is not fitted, or has parts of a notebook.
     """
     _check_fitted(model)
-    try:
-        return pickle.dumps(model, protocol=PICKLE_PROTOCOL)
-    except Exception as error:
-        raise InvalidModel(f"{type(model).__name__} cannot be pickled: {error}") from error
+    _check_hasher(model)
+    return pickling.dumps(model)
 
 
 def loads(content: bytes) -> Any:
@@ -72,6 +70,7 @@ def describe(model: Any) -> Any:
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
+    _check_hasher(model)
     return inference.infer(model, sample, outputs)
 
 
@@ -79,7 +78,11 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     """Return the function that asks the model once for all rows.
 
     It raises :class:`~mlmodel.errors.InvalidInput` for a value that scikit-learn itself refuses.
+
+    :raises InvalidModel: if the columns are not the model's, or of a type that nobody knows.
     """
+    _check_hasher(model)
+    _check_dtypes(columns)
     return inference.predictor(model, columns, outputs)
 
 
@@ -94,13 +97,40 @@ def _check_fitted(model: Any) -> None:
         raise InvalidModel(f"{type(last).__name__} is not fitted: call fit first") from error
 
 
+def _check_dtypes(columns: Mapping[str, Any]) -> None:
+    """Refuse a column whose ``x-dtype`` pandas does not know, or cannot make of such values."""
+    for name, schema in columns.items():
+        dtype = schema.get("x-dtype") if isinstance(schema, Mapping) else None
+        if dtype is None:
+            continue
+        try:
+            tables.converter(schema)([])
+        except (TypeError, ValueError) as error:
+            raise InvalidModel(
+                f"the input schema's member {name!r} has x-dtype {dtype!r}, which is no type of a "
+                "column of such values in pandas; it may be left out, or be 'category', 'object', "
+                "'Int64', 'float32', 'datetime64[ns]' or another that pandas has"
+            ) from error
+
+
+def _check_hasher(model: Any) -> None:
+    """Refuse a model of whatever objects or lists there are: no schema can be made of that."""
+    steps = steps_of(model)
+    if steps:
+        _check_hasher(steps[0])
+    elif isinstance(model, FeatureHasher):
+        raise InvalidModel(
+            "FeatureHasher takes objects or lists of any members, and keeps no names of them: "
+            "there is no form and no schema for that; use a DictVectorizer instead"
+        )
+
+
 def _built(build: Callable[[], Any]) -> Any:
     try:
         return build()
-    except ModuleNotFoundError as error:
-        raise BrokenModel(
-            f"the model needs the module {error.name!r}, which is not installed"
-        ) from error
     except Exception as error:
+        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        if known:
+            raise BrokenModel(known) from error
         summary = f"scikit-learn {version()} cannot build the model ({type(error).__name__})"
         raise BrokenModel(summary, str(error)) from error

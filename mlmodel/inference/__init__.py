@@ -6,6 +6,8 @@
     merging    both made one, and where they disagree
     trial      what it takes that nobody can know without asking it
     answering  what it answers
+    promising  the schema of that
+    traits     what kind of model it is
     plan       how it is asked: rows to tables, answers to JSON
 
 It is for scikit-learn's estimators, and those that behave like them.
@@ -13,16 +15,16 @@ It is for scikit-learn's estimators, and those that behave like them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import plan
-from mlmodel.inference.answering import answer_schema
 from mlmodel.inference.column import Column, row_schema
-from mlmodel.inference.merging import aligned, disagreements, merged, strangers
+from mlmodel.inference.merging import aligned, disagreements, listed, merged, strangers
+from mlmodel.inference.promising import answer_schema
 from mlmodel.inference.reading import Reading, read
 from mlmodel.inference.sampling import Sample, sampled
 from mlmodel.inference.trial import Trial
@@ -32,6 +34,11 @@ from mlmodel.schema import Schema
 #: Rows of a sample that go into the file, and those among which they are looked for.
 EXAMPLES = 3
 LOOKED_AT = 50
+#: Calls of the model by which one question about all of its columns is answered.
+MOST_CALLS = 2000
+
+#: Characters of a model's own error that a note tells.
+MOST_TOLD = 200
 
 #: A text that no encoder has been fitted on.
 STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
@@ -52,10 +59,11 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
         note = "the model does not tell which columns it takes: package it with a sample"
         return Schemas(output=answer_schema(model, outputs), notes=(note,))
     columns, trial = _tried(model, reading, _guesses(reading.columns))
-    columns = _probed(columns, reading, trial)
-    notes = () if trial.answer else (_unanswered(),)
+    columns, notes = _probed(columns, reading, trial)
+    if trial.answer is None:
+        notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
-    return Schemas(schema, answer_schema(model, outputs, trial.answer), (), notes)
+    return Schemas(schema, answer_schema(model, outputs, trial.answer), (), tuple(notes))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -73,12 +81,15 @@ def _with_sample(
     rows = list(islice(sample.rows(columns), LOOKED_AT))
     attempts = [(columns, row) for row in (rows[0], _row_of(columns))]
     columns, trial = _tried(model, reading, attempts)
-    columns = _probed(columns, reading, trial)
-    notes += disagreements(columns, reading, sample, seen)
+    columns, doubts = _probed(columns, reading, trial, is_shown=True)
+    notes += doubts + disagreements(columns, reading, sample, seen)
     if trial.answer is None:
-        notes.append(_unanswered())
+        notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
-    examples = tuple(islice(_good(rows, schema, trial), EXAMPLES))
+    notes += sample.doubts()
+    # A row without what JSON cannot say is tried, but it is none of the sample's.
+    whole = [row for row in rows if row.keys() >= schema["properties"].keys()]
+    examples = tuple(islice(_good(whole, schema, trial), EXAMPLES))
     return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
 
 
@@ -109,34 +120,58 @@ def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
     return {column.name: column.plain for column in columns if column.is_asked}
 
 
-def _probed(columns: list[Column], reading: Reading | None, trial: Trial) -> list[Column]:
-    """Return the columns with what the model says to a missing value and to a new category."""
+def _probed(
+    columns: list[Column], reading: Reading | None, trial: Trial, *, is_shown: bool = False
+) -> tuple[list[Column], list[str]]:
+    """Return the columns with what the model says to a missing value and to a new category.
+
+    Whether whole numbers must be such is asked as well, unless a sample shows them. With the
+    columns come sentences on what it was not asked: there the schema is not strict.
+    """
     if reading is not None and reading.takes == "records":
-        return columns
+        return columns, []
     if trial.answer is None:
-        return [replace(column, is_open=bool(column.choices)) for column in columns]
+        return [replace(column, is_open=bool(column.choices)) for column in columns], []
     strict = reading.strict if reading is not None else set()
     asked = [at for at, column in enumerate(columns) if column.is_asked]
-    loose = [at for at in asked if at not in strict]
-    nullable = dict(
-        zip(loose, trial.takes([{columns[at].name: None} for at in loose]), strict=True)
-    )
     closed = [at for at in asked if columns[at].choices and columns[at].kind != "boolean"]
-    changes = [{columns[at].name: _stranger(columns[at])} for at in closed]
-    takes_others = dict(zip(closed, trial.takes(changes), strict=True))
-    return [
+    whole = [at for at in closed if columns[at].kind == "integer" and not is_shown]
+    nullable = _said(trial, columns, [at for at in asked if at not in strict], _nothing)
+    is_open = _said(trial, columns, closed, _stranger)
+    takes_any = _said(trial, columns, whole, _fraction)
+    unknown = sorted({at for said in (nullable, is_open) for at in said if said[at] is None})
+    probed = [
         replace(
             column,
-            is_nullable=nullable.get(at, False),
-            is_open=takes_others.get(at, False) or column.is_open,
+            is_nullable=nullable.get(at, False) is not False,
+            is_open=is_open.get(at, False) is not False or column.is_open,
+            kind="number" if takes_any.get(at) else column.kind,
         )
         for at, column in enumerate(columns)
     ]
+    return probed, [_unasked([columns[at].name for at in unknown])] if unknown else []
+
+
+def _said(
+    trial: Trial, columns: list[Column], places: list[int], other: Callable[[Column], Any]
+) -> dict[int, bool | None]:
+    """Return for some columns whether the model takes another value there."""
+    changes = [{columns[at].name: other(columns[at])} for at in places]
+    return dict(zip(places, trial.takes(changes, MOST_CALLS), strict=True))
+
+
+def _nothing(_column: Column) -> None:
+    return None
 
 
 def _stranger(column: Column) -> Any:
     """Return a value of a column's kind that is none of its choices."""
     return max(column.choices) + 1 if column.is_numeric else STRANGE
+
+
+def _fraction(column: Column) -> float:
+    """Return a number between whole ones that is none of a column's choices."""
+    return float(max(column.choices) + 1.5)
 
 
 def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dict[str, Any]:
@@ -145,7 +180,7 @@ def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dic
         # Whatever such a model does not know, it leaves out.
         del schema["additionalProperties"]
     row = _row_of(columns)
-    if trial.takes([row]) == [True]:
+    if trial.takes([row], MOST_CALLS) == [True]:
         schema["examples"] = [row]
     return schema
 
@@ -154,12 +189,21 @@ def _good(rows: list[dict[str, Any]], schema: dict[str, Any], trial: Trial) -> I
     """Yield the rows that fit the schema and that the model answers."""
     judge = Schema(schema)
     fitting = [row for row in rows if not judge.violations(row)]
-    refused = trial.refused(fitting)
+    refused = trial.refused(fitting, len(fitting), MOST_CALLS)
     yield from (row for at, row in enumerate(fitting) if at not in refused)
 
 
-def _unanswered() -> str:
+def _unasked(names: list[str]) -> str:
     return (
-        "the model does not answer a row that was made of what is known of it: "
-        "its schemas are a guess"
+        f"the model has too many columns to be asked about all: whether it takes missing or new "
+        f"values in {listed(names)} is not known, so the schema takes them"
+    )
+
+
+def _unanswered(trial: Trial) -> str:
+    lines = str(trial.error or "").strip().splitlines() or [""]
+    words = f" ({type(trial.error).__name__}: {lines[0][:MOST_TOLD]})" if trial.error else ""
+    return (
+        "the model does not answer a row that was made of what is known of it"
+        f"{words}: its schemas are a guess"
     )

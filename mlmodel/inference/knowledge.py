@@ -290,12 +290,16 @@ def _boosted_by_catboost(estimator: Any, columns: Columns) -> list[Known] | None
     if not hasattr(estimator, "get_cat_feature_indices"):
         return None
     borders = estimator.get_borders()
-    # A category may have been a whole number, but CatBoost reads that as its digits.
     kinds = dict.fromkeys(estimator.get_cat_feature_indices(), "string")
     kinds |= dict.fromkeys(estimator.get_text_feature_indices(), "text")
+    # A category may have been a whole number, and CatBoost reads that as its digits.
+    dtypes = dict.fromkeys(estimator.get_cat_feature_indices(), "str")
     told = _with_examples(columns, [_median(borders.get(at, ())) for at in range(len(columns))])
     return [
-        column and replace(column, kind=kinds.get(at, "number"), is_sure=True)
+        column
+        and replace(
+            column, kind=kinds.get(at, "number"), dtype=dtypes.get(at, column.dtype), is_sure=True
+        )
         for at, column in enumerate(told)
     ]
 

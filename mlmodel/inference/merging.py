@@ -119,10 +119,11 @@ def _merged(known: Column, seen: Column) -> Column:
         return replace(known, is_nullable=seen.is_nullable, dtype=dtype)
     if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
         return replace(known, is_nullable=seen.is_nullable)
+    fitting = (_fitting(value, seen.kind) for value in known.examples)
     return replace(
         seen,
         default=_fitting(known.default, seen.kind),
-        examples=seen.examples or known.examples,
+        examples=seen.examples or tuple(value for value in fitting if value is not None),
         is_open=bool(seen.choices),
         dtype=seen.dtype or known.dtype,
     )
@@ -133,6 +134,8 @@ def _conflict(known: Column, seen: Column) -> bool:
     numbers = {"integer", "number", "boolean"}
     if not known.is_sure or known.kind == seen.kind:
         return False
+    if known.dtype == "str":  # which whole numbers become
+        return seen.kind not in {"integer", "string"}
     return (known.kind in numbers) != (seen.kind in numbers)
 
 

@@ -29,6 +29,8 @@ LIBRARIES = frozenset(
 LARGEST_FLOAT32 = 3.4e38
 #: Rows that one error tells of.
 MOST_BLAMED = 5
+#: Calls of the model by which one question is answered of a request that it refuses.
+MOST_CALLS = 200
 
 Rows = Sequence[Row]
 
@@ -82,7 +84,7 @@ def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
         return
     rest = {name: value for name, value in row.items() if name in columns}
     trial = Trial(ask, row)
-    needed = [name for name in absent if not trial.takes([{name: None}])[0]]
+    needed = [name for name in absent if trial.takes([{name: None}], MOST_CALLS) == [False]]
     if needed or Trial(ask, rest).answer is None:
         raise InvalidModel(
             f"the input schema has no member for {listed(needed or absent)}, "
@@ -118,12 +120,12 @@ class _Predictor:
         trial = Trial(self._ask, self._row)
         if trial.answer is None:
             return
-        for at in trial.refused(rows, MOST_BLAMED):
+        for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
                 Violation(pointer_to(member), _sentence(*member.values()), at)
-                for member, is_taken in zip(members, trial.takes(members), strict=True)
-                if not is_taken
+                for member, is_taken in zip(members, trial.takes(members, MOST_CALLS), strict=True)
+                if is_taken is False
             ]
             yield from wrong or [Violation("", "this model cannot use these values together", at)]
 

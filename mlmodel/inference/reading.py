@@ -155,9 +155,9 @@ class _Reader:
         if hasattr(estimator, "transformer_list"):
             return self._side_by_side([(one, None) for _, one in estimator.transformer_list], flows)
         self._learn(estimator, flows)
-        for inner, subset in inner_parts(estimator):
-            self.through(inner, _picked(flows, subset))
-        return _given(estimator, flows)
+        parts = inner_parts(estimator)
+        read = self._side_by_side(parts, flows)
+        return _mixed(read, 1) if _only_asks(estimator, parts) else _given(estimator, flows)
 
     def _side_by_side(self, parts: Iterable[Part], flows: list[Flow]) -> list[Flow]:
         return [
@@ -266,6 +266,17 @@ def _refuses_missing(estimator: Any) -> bool:
         return False
     tags = get_tags(estimator)
     return not (tags.input_tags.allow_nan or tags.no_validation)
+
+
+def _only_asks(estimator: Any, parts: Sequence[Part]) -> bool:
+    """Tell whether an estimator reads nothing but what the ones within it do, all of them known."""
+    return (
+        _is_own(estimator)
+        and hasattr(estimator, "predict")
+        and 0 < len(parts) < MOST_MEMBERS
+        and not getattr(estimator, "passthrough", False)
+        and getattr(estimator, "_preprocessor", None) is None
+    )
 
 
 def _is_own(estimator: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,9 @@ import pandas as pd
 
 from mlmodel.errors import InvalidInput
 from mlmodel.model import Row
+
+#: numpy's types of whole numbers, which have no missing one.
+WHOLE = re.compile(r"u?int(8|16|32|64)")
 
 #: From rows to what the model's own methods take.
 Builder = Callable[[Sequence[Row]], Any]
@@ -98,6 +102,8 @@ def converter(schema: Mapping[str, Any]) -> Callable[[list[Any]], Any]:
         return _categories(_word(schema, "enum") or schema.get("examples"))
     if form in ("date", "date-time"):
         return _days if dtype == "object" else _moments(dtype)
+    if WHOLE.fullmatch(dtype):
+        return _whole(dtype)
     if dtype and dtype != "object":
         return lambda values: pd.array(values, dtype=pd.api.types.pandas_dtype(dtype))
     if dtype == "object":
@@ -120,6 +126,18 @@ def integers(values: list[Any]) -> Any:
         return np.array(values, dtype=np.int64)
     except OverflowError:
         return numbers(values)
+
+
+def _whole(dtype: str) -> Callable[[list[Any]], Any]:
+    """Return what makes a column of whole numbers of a type, or of more bytes where it must."""
+
+    def convert(values: list[Any]) -> Any:
+        try:
+            return integers(values) if None in values else np.array(values, dtype=dtype)
+        except OverflowError:
+            return integers(values)
+
+    return convert
 
 
 def booleans(values: list[Any]) -> Any:

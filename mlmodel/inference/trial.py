@@ -18,9 +18,6 @@ from threadpoolctl import ThreadpoolController
 
 from mlmodel.frameworks import Predict
 
-#: Calls of the model that one question may cost. Whatever is not answered then counts as refused.
-MOST_CALLS = 200
-
 # Catching warnings changes a global: two threads at once would leave it changed.
 _catching_warnings = threading.RLock()
 
@@ -40,43 +37,58 @@ class Trial:
     keeps would not survive the fork, and the workers would wait for it for good.
 
     ``answer`` is what it says to that row; ``None`` if it does not answer, and then nothing can be
-    found out.
+    found out. ``error`` is what it raised last.
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
         self._predict = predict
         self._pools = ThreadpoolController()
         self.row = dict(row)
+        self.error: Exception | None = None
         answers = self._answers([self.row])
         self.answer: Any = answers[0] if answers else None
 
-    def takes(self, changes: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Say for each change of the row whether the model takes the row with it."""
+    def takes(self, changes: Sequence[Mapping[str, Any]], most_calls: int) -> list[bool | None]:
+        """Say for each change of the row whether the model takes the row with it.
+
+        :param most_calls: of the model. ``None`` where more would have been needed.
+        """
         if self.answer is None:
             return [False] * len(changes)
-        refused = set(self.refused([{**self.row, **change} for change in changes]))
-        return [at not in refused for at in range(len(changes))]
+        refused, unknown = self._refused(
+            [{**self.row, **change} for change in changes], len(changes), most_calls
+        )
+        says: list[bool | None] = [True] * len(changes)
+        for places, word in ((refused, False), (unknown, None)):
+            for at in places:
+                says[at] = word
+        return says
 
-    def refused(self, rows: Sequence[Mapping[str, Any]], most: int | None = None) -> list[int]:
-        """Return the places of the rows that the model does not answer.
+    def refused(self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int) -> list[int]:
+        """Return the places of the first rows that the model does not answer.
 
-        :param most: how many are enough. Without it, those that could not be asked about in
-            :data:`MOST_CALLS` calls are among them too.
+        :param most: how many are enough.
         """
+        return self._refused(rows, most, most_calls)[0]
+
+    def _refused(
+        self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int
+    ) -> tuple[list[int], list[int]]:
+        """Return the places of the rows that are refused, and of those that were not asked."""
         found: list[int] = []
         parts = [(0, len(rows))] if rows else []
-        calls = 0
-        while parts and (most is None or (len(found) < most and calls < MOST_CALLS)):
+        for _ in range(most_calls):
+            if not parts or len(found) >= most:
+                break
             start, end = parts.pop()
-            calls += 1
-            if calls <= MOST_CALLS and self._answers(rows[start:end]) is not None:
+            if self._answers(rows[start:end]) is not None:
                 continue
-            if end - start == 1 or calls > MOST_CALLS:
-                found += range(start, end)
+            if end - start == 1:
+                found.append(start)
             else:
                 middle = (start + end) // 2
                 parts += [(middle, end), (start, middle)]
-        return found
+        return found, [at for start, end in parts for at in range(start, end)]
 
     def _answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
         # The model's code may raise anything at a row that it does not take.
@@ -84,6 +96,7 @@ class Trial:
             with caught_warnings(), self._pools.limit(limits=1):
                 answers = self._predict(rows)
             json.dumps(answers, allow_nan=False)
-        except Exception:
+        except Exception as error:
+            self.error = error
             return None
         return answers

@@ -115,6 +115,18 @@ class Greeter(MLModel):
         return " ".join([self.greeting] * self.times)
 
 
+class Versioned(MLModel):
+    """Has the version that it is told."""
+
+    qualified_name = "versioned"
+
+    def __init__(self, version):
+        self.version = version
+
+    def predict(self, row):
+        return self.version
+
+
 class Explained(MLModel):
     """Offers more than predict."""
 

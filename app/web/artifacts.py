@@ -1,0 +1,82 @@
+"""The files that come with a model: what its page shows of them, and their download."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from flask import Blueprint, Flask, Response, send_file
+
+from app.serving.errors import ArtifactNotFound, ModelUnavailable
+from app.serving.hosted import HostedModel
+from app.serving.manager import ModelManager
+
+blueprint = Blueprint("artifacts", __name__)
+
+#: Pictures that a page shows. Not SVG, which may hold script.
+PICTURES = {
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+#: Files whose beginning a page shows.
+TEXTS = frozenset({".csv", ".json", ".log", ".md", ".tsv", ".txt", ".yaml", ".yml"})
+#: Bytes of a text that a page shows.
+SHOWN_BYTES = 4_000
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file for a model's page; ``beginning`` is that of a text, empty for any other file."""
+
+    name: str
+    size: str
+    is_offered: bool
+    is_picture: bool = False
+    beginning: str = ""
+
+
+def init_app(app: Flask) -> None:
+    """Serve the files that models come with."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/models/<name>/artifacts/<path:artifact>")
+def download(name: str, artifact: str) -> Response:
+    """Give a file that came with a model to keep, never to open in the browser."""
+    stream = ModelManager().get(name).artifact(artifact)
+    path = PurePosixPath(artifact)
+    kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
+    if path.suffix.lower() in TEXTS:
+        kind = "text/plain"
+    response = send_file(stream, mimetype=kind, as_attachment=True, download_name=path.name)
+    response.content_length = os.fstat(stream.fileno()).st_size
+    return response
+
+
+def described(model: HostedModel) -> Iterator[Artifact]:
+    """Yield the files that come with a model, those that it does not offer by name alone."""
+    for each in model.metadata.get("artifacts") or ():
+        name, suffix = each["name"], PurePosixPath(each["name"]).suffix.lower()
+        try:
+            with model.artifact(name) as stream:
+                text = stream.read(SHOWN_BYTES) if suffix in TEXTS else b""
+        except (ArtifactNotFound, ModelUnavailable):
+            yield Artifact(name, size(each["size_bytes"]), is_offered=False)
+            continue
+        beginning = text.decode(errors="replace")
+        if len(text) == SHOWN_BYTES:
+            beginning += " ..."
+        yield Artifact(name, size(each["size_bytes"]), True, suffix in PICTURES, beginning)
+
+
+def size(size_bytes: int) -> str:
+    """Return a number of bytes as people say it: ``1.5 kB``."""
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if size_bytes >= 1000**power:
+            return f"{size_bytes / 1000**power:.1f} {unit}"
+    return f"{size_bytes} bytes"

@@ -1,0 +1,131 @@
+"""The fields of a row that can be moved, to see how a model's answer moves with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.web import wording
+from app.web.folding import ManyShapesError, Schema, constants, escaped, fold
+
+#: Objects within objects whose fields can be moved.
+MAX_DEPTH = 4
+#: Fields that are offered at most.
+MAX_AXES = 300
+#: Numbers of a closed range.
+BOTH = 2
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One field of a row and where it can be moved: from ``low`` to ``high``, or over choices.
+
+    ``choices`` are pairs of label and JSON; a number has none. What the schema does not say is
+    ``None``. ``open_low`` and ``open_high`` tell that the ends themselves are not allowed.
+    """
+
+    pointer: str
+    label: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    step: float | None = None
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+def axes(schema: Schema | None) -> list[Axis]:
+    """Return the fields of a row that hold a number or one of some choices, in their order."""
+    root = schema if isinstance(schema, Mapping) else {}
+    found: list[Axis] = []
+    for axis in _within(root, root, "", (), frozenset()):
+        if len(found) == MAX_AXES:
+            break
+        found.append(axis)
+    return found
+
+
+def _within(
+    schema: Any, root: Schema, pointer: str, labels: tuple[str, ...], refs: frozenset[str]
+) -> Iterator[Axis]:
+    try:
+        folded = fold(schema, root, refs)
+    except ManyShapesError:
+        return
+    plain = folded.schema
+    axis = _axis(plain, pointer, " / ".join(labels))
+    if axis:
+        yield axis
+    elif plain.get("type") == "object" and len(labels) < MAX_DEPTH:
+        for key, member in plain.get("properties", {}).items():
+            title = member.get("title") if isinstance(member, Mapping) else None
+            label = title.strip() if isinstance(title, str) else ""
+            inner = f"{pointer}/{escaped(key)}"
+            words = (*labels, label or wording.readable(key))
+            yield from _within(member, root, inner, words, folded.refs)
+
+
+def _axis(schema: Schema, pointer: str, label: str) -> Axis | None:
+    """Return a schema as an axis; ``None`` where its values are no numbers and no choices."""
+    unit = schema.get("x-unit")
+    words = {
+        "pointer": pointer,
+        "label": label or "The row",
+        "unit": unit if isinstance(unit, str) else "",
+    }
+    choices = _choices(schema)
+    if len(choices) > 1:
+        return Axis(**words, choices=choices)
+    if choices or schema.get("type") not in {"integer", "number"}:
+        return None
+    return Axis(**words, **_range(schema))
+
+
+def _choices(schema: Schema) -> tuple[tuple[str, str], ...]:
+    parts = constants(schema)
+    if parts:
+        titles = [part.get("title") for part in parts]
+        values = [part["const"] for part in parts]
+    else:
+        values = [True, False] if schema.get("type") == "boolean" else schema.get("enum", [])
+        values = [schema["const"]] if "const" in schema else values
+        titles = [None] * len(values)
+    return tuple(
+        (
+            title if isinstance(title, str) and title.strip() else wording.label(value),
+            json.dumps(value, ensure_ascii=False),
+        )
+        for title, value in zip(titles, values, strict=True)
+    )
+
+
+def _range(schema: Schema) -> dict[str, Any]:
+    """Return from where to where a number goes: where it usually does, else where it may."""
+    low, open_low = _end(schema, "minimum", "exclusiveMinimum", max)
+    high, open_high = _end(schema, "maximum", "exclusiveMaximum", min)
+    usual = schema.get("x-range")
+    if isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual)):
+        low, high, open_low, open_high = *usual, open_low and usual[0] == low, False
+    step = schema.get("multipleOf") if wording.is_number(schema.get("multipleOf")) else None
+    is_whole = schema.get("type") == "integer"
+    return {
+        "low": low,
+        "high": high,
+        "open_low": open_low,
+        "open_high": open_high,
+        "step": max(step or 1, 1) if is_whole else step,
+    }
+
+
+def _end(schema: Schema, closed: str, opened: str, tighter: Any) -> tuple[Any, bool]:
+    """Return one end of the range, and whether it is outside itself."""
+    at, beyond = (
+        value if wording.is_number(value) else None
+        for value in (schema.get(closed), schema.get(opened))
+    )
+    if at is None or beyond is None:
+        return (beyond, beyond is not None) if at is None else (at, False)
+    return tighter(at, beyond), tighter(at, beyond) == beyond

@@ -1,0 +1,92 @@
+"""The portal's colour as a palette for light and dark pages, each readable where it is used.
+
+Source of the contrast: WCAG 2.2, "relative luminance" and "contrast ratio".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+Colour = tuple[float, float, float]
+
+BLACK: Colour = (0, 0, 0)
+WHITE: Colour = (255, 255, 255)
+#: What text lies on; static/site.css has the same as ``--paper`` and ``--ground``.
+LIGHT_PAPERS = ("#ffffff", "#f6f7fa")
+DARK_PAPERS = ("#1b1e29", "#12141c")
+#: The least contrast of a button's words: that of WCAG AA, and a little more for rounding.
+BUTTON_CONTRAST = 4.6
+#: The least contrast of links and other small words.
+TEXT_CONTRAST = 6.0
+#: The least contrast of what is no text, such as a bar.
+SHAPE_CONTRAST = 3.0
+#: How far one step goes on the way to a colour that is readable.
+STEP = 0.02
+
+
+def palettes(colour: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the palettes, by theme, of a colour such as ``#4a4fc4``."""
+    chosen = _parsed(colour)
+    button = _readable(chosen, BLACK, [WHITE], BUTTON_CONTRAST)
+    light = [_parsed(paper) for paper in LIGHT_PAPERS]
+    dark = [_parsed(paper) for paper in DARK_PAPERS]
+    light_soft, dark_soft = _mixed(chosen, WHITE, 0.89), _mixed(chosen, dark[0], 0.78)
+    return {
+        "light": {
+            "--button": _written(button),
+            "--button-strong": _written(_mixed(button, BLACK, 0.2)),
+            "--accent": _written(button),
+            "--accent-soft": _written(light_soft),
+            "--accent-ink": _written(_readable(chosen, BLACK, [*light, light_soft], TEXT_CONTRAST)),
+        },
+        "dark": {
+            "--button": _written(button),
+            "--button-strong": _written(_mixed(button, BLACK, 0.2)),
+            "--accent": _written(_readable(chosen, WHITE, [*dark, dark_soft], SHAPE_CONTRAST)),
+            "--accent-soft": _written(dark_soft),
+            "--accent-ink": _written(_readable(chosen, WHITE, [*dark, dark_soft], TEXT_CONTRAST)),
+        },
+    }
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21."""
+    return _contrast(_parsed(one), _parsed(other))
+
+
+def _readable(colour: Colour, towards: Colour, on: Iterable[Colour], least: float) -> Colour:
+    """Return the colour, moved towards another until it stands out from all that it lies on."""
+    grounds = list(on)
+    share, moved = 0.0, colour
+    while share < 1 and min(_contrast(moved, ground) for ground in grounds) < least:
+        share += STEP
+        moved = _mixed(colour, towards, share)
+    return moved
+
+
+def _contrast(one: Colour, other: Colour) -> float:
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Colour) -> float:
+    red, green, blue = (_linear(part / 255) for part in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
+
+
+def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (a + (b - a) * min(share, 1) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
+
+
+def _parsed(text: str) -> Colour:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+def _written(colour: Colour) -> str:
+    return "#" + bytes(round(part) for part in colour).hex()

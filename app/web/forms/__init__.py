@@ -1,0 +1,11 @@
+"""A form for a JSON Schema: the tree of fields that a page draws and a script reads.
+
+Whatever follows from the schema is settled here, so that the template only shows, and the script
+only reads and writes values. What no field can hold becomes a text area for its JSON. A form never
+refuses what was typed: whether a row is right is for the server's own check to say.
+"""
+
+from app.web.forms.drawing import MAX_FIELDS, build
+from app.web.forms.fields import Choice, Field
+
+__all__ = ["MAX_FIELDS", "Choice", "Field", "build"]

@@ -1,0 +1,91 @@
+"""Several shapes of a value: which one it has, what tells them apart, what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.web import wording
+from app.web.folding import Folded, ManyShapesError, Schema, fold
+from app.web.forms.fields import Field, as_json
+
+
+def folded(schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> list[Folded | None]:
+    """Return each of several schemas as one shape, or nothing where it has none."""
+    found: list[Folded | None] = []
+    for schema in schemas:
+        try:
+            found.append(fold(schema, root, refs))
+        except ManyShapesError:
+            found.append(None)
+    return found
+
+
+def fitting(shapes: Sequence[Folded | None], value: Any) -> int | None:
+    """Return which of several shapes a value has, as far as types and constants tell."""
+    if value is None:
+        return None
+    fits = (index for index, shape in enumerate(shapes) if shape and _fits(shape.schema, value))
+    return next(fits, None)
+
+
+def tag(shapes: Sequence[Folded | None]) -> str:
+    """Return the member that is another constant in each of several objects, or no name."""
+    constants = [_constants(shape.schema) if shape else {} for shape in shapes]
+    for key in constants[0]:
+        values = {as_json(each[key]) for each in constants if key in each}
+        if len(values) == len(shapes):
+            return key
+    return ""
+
+
+def tagged(field: Field, tag: str) -> Field:
+    """Return an object's field without the member that choosing the shape has settled."""
+    return replace(
+        field,
+        fields=tuple(
+            _settled(inner) if tag and inner.key == tag else inner for inner in field.fields
+        ),
+    )
+
+
+def names(schemas: Sequence[Any], fields: Sequence[Field], tag: str) -> list[str]:
+    """Return by what name each of several shapes is chosen."""
+    found = [_name(schema, field, tag) for schema, field in zip(schemas, fields, strict=True)]
+    return [
+        name if found.count(name) == 1 else f"{name} ({found[:place].count(name) + 1})"
+        for place, name in enumerate(found)
+    ]
+
+
+def _fits(schema: Schema, value: Any) -> bool:
+    if not wording.is_of_type(value, schema.get("type", "")):
+        return False
+    if not isinstance(value, Mapping):
+        return True
+    fixed = _constants(schema)
+    return set(schema.get("required", ())) <= set(value) and all(
+        value.get(key, constant) == constant for key, constant in fixed.items()
+    )
+
+
+def _constants(schema: Schema) -> dict[str, Any]:
+    return {
+        key: part["const"]
+        for key, part in schema.get("properties", {}).items()
+        if isinstance(part, Mapping) and "const" in part
+    }
+
+
+def _settled(field: Field) -> Field:
+    value = field.choices[0].value
+    return replace(field, kind="fixed", control="hidden", required=True, value=value, first=value)
+
+
+def _name(schema: Any, field: Field, tag: str) -> str:
+    said = schema if isinstance(schema, Mapping) else {}
+    ref = said.get("$ref", "").rpartition("/")[2]
+    constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")
+    title = said.get("title") or (ref and field.label)
+    return str(title or (tag and constant) or wording.readable(ref or field.type))

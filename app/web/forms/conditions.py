@@ -1,0 +1,77 @@
+"""The members of an object, with those that are asked for on a condition (`if` and `then`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.web.folding import Folded, ManyShapesError, Schema, fold
+
+#: A condition: by the name of a member the JSON of the values that it may have, or none for any,
+#: and whether it may be missing.
+Condition = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of an object; ``when`` is the JSON of the condition on which there is one."""
+
+    key: str
+    schema: Any
+    is_required: bool
+    when: str = ""
+
+
+def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
+    """Return the members of an object that are known, in the order of the schema."""
+    properties = folded.schema.get("properties", {})
+    required = folded.schema.get("required", ())
+    found = {
+        key: Member(key, part, key in required)
+        for key, part in properties.items()
+        if part is not False
+    }
+    for condition in folded.conditions:
+        for word in ("then", "else"):
+            for member in _inner(condition.get(word), root, refs):
+                when = _when(condition["if"], is_met=word == "then")
+                if member.key not in properties:
+                    found.setdefault(member.key, replace(member, when=when))
+    return list(found.values())
+
+
+def is_met(when: str, row: Mapping[str, Any]) -> bool:
+    """Tell whether a row meets a condition; an empty one is met by all."""
+    if not when:
+        return True
+    condition = json.loads(when)
+    return condition["met"] is all(
+        (one["values"] is None or row[key] in one["values"]) if key in row else one["missing"]
+        for key, one in condition["members"].items()
+    )
+
+
+def _inner(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
+    """Return the members that the consequence of a condition names."""
+    try:
+        folded = fold(schema, root, refs)
+    except ManyShapesError:
+        return []
+    return members(replace(folded, conditions=()), root, refs)
+
+
+def _when(condition: Schema, is_met: bool) -> str:
+    """Return a condition for scripts; empty where it is of no simple kind, to ask in any case."""
+    required = condition.get("required", [])
+    properties = condition.get("properties", {})
+    if not set(condition) <= {"properties", "required", "type"}:
+        return ""
+    found = {key: {"values": None, "missing": key not in required} for key in required}
+    for key, part in properties.items():
+        if not isinstance(part, Mapping) or not ("const" in part or "enum" in part):
+            return ""
+        values = [part["const"]] if "const" in part else part["enum"]
+        found[key] = {"values": values, "missing": key not in required}
+    return json.dumps({"met": is_met, "members": found}) if found else ""

@@ -1,0 +1,262 @@
+"""The fields of one value each: a line to type, a choice, a text area, a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.web import wording
+from app.web.folding import Schema, constants
+from app.web.forms.fields import Choice, Field, Place, as_json
+
+#: Characters above which a text gets several lines, and is no example to show.
+LONG_TEXT = 60
+#: Examples from which on they are offered while one types.
+SEVERAL = 2
+#: Characters that a text may have at most and still gets one line.
+LONG_LIMIT = 250
+
+#: The keyboard that a phone shows for a text's ``format``. Not the inputs of that type: a browser
+#: would trim what was typed into them.
+KEYBOARDS = {"email": "email", "uri": "url"}
+
+#: What the items of a list are called that have no title.
+UNNAMED_ITEM = "Item"
+
+#: Kinds of which the value is in the fields within.
+NESTED = frozenset({"group", "tuple", "list", "map", "later", "variant"})
+#: Kinds of lists, which may be empty.
+LISTS = frozenset({"lines", "numbers", "checks"})
+
+
+def made(schema: Schema, place: Place, kind: str, control: str, **shape: Any) -> Field:
+    """Return a field of that shape, with the schema's words and the place's."""
+    blank = _blank(kind, schema, place)
+    field = Field(
+        pointer=place.pointer,
+        spot=place.spot,
+        key=place.key,
+        label=_text(schema.get("title")) or _label(place),
+        kind=kind,
+        control=control,
+        type=shape.pop("type", wording.kind(schema)),
+        description=_text(schema.get("description")),
+        example=_example(kind, schema, place),
+        unit=_text(schema.get("x-unit")),
+        required=place.is_required,
+        nullable=place.is_nullable,
+        blank=blank,
+        unset=shape.pop("unset", _unset(place) if kind == "variant" else ""),
+        number=place.number,
+        when=place.when,
+        **shape,
+    )
+    if place.is_nullable and blank == "null" and not field.unset and kind not in NESTED:
+        field = replace(field, typing=f"{field.typing}, blank for none".removeprefix(", "))
+    default = known(place.default, schema.get("default")) if kind not in NESTED else None
+    value = field.value if field.value or default is None else _typed(kind, default)
+    return replace(field, value=value, first=value)
+
+
+def json_text(schema: Schema, place: Place) -> Field:
+    """Return the field of any value: a text area for its JSON."""
+    attributes = {"rows": "4", "spellcheck": "false"}
+    return made(schema, place, "json", "textarea", typing="as JSON", attributes=attributes)
+
+
+def choice(schema: Schema, place: Place) -> Field:
+    """Return the field of a value that is one of those that the schema names."""
+    choices = _choices(schema)
+    if any(each.value == "null" for each in choices):
+        # None is a choice like the others then, and not what is sent where none was made.
+        place = replace(place, is_nullable=False)
+    if "const" in schema and place.is_required and not place.is_nullable:
+        return made(
+            schema,
+            place,
+            "fixed",
+            "fixed",
+            type="always the same",
+            value=choices[0].value,
+            choices=choices,
+        )
+    unset = _unset(place)
+    return made(schema, place, "choice", "select", type="choice", choices=choices, unset=unset)
+
+
+def _boolean(schema: Schema, place: Place) -> Field:
+    choices = (Choice("Yes", "true"), Choice("No", "false"))
+    unset = "" if place.is_required and not place.is_nullable else _unset(place)
+    return made(schema, place, "choice", "radios", choices=choices, unset=unset)
+
+
+def _number(schema: Schema, place: Place) -> Field:
+    lowest = known(schema.get("minimum"), schema.get("exclusiveMinimum"))
+    keyboard = "numeric" if schema["type"] == "integer" else "decimal"
+    if not wording.is_number(lowest) or lowest < 0:
+        # Some phones show no minus sign on their keyboards for numbers.
+        keyboard = "text"
+    return _line(schema, place, "number", type="text", inputmode=keyboard, autocomplete="off")
+
+
+def _string(schema: Schema, place: Place) -> Field:
+    form = schema.get("format", "")
+    if schema.get("contentEncoding") == "base64":
+        return _file(schema, place)
+    if form == "date-time":
+        return _line(schema, place, "moment", type="text", autocomplete="off")
+    if form == "date":
+        return _line(schema, place, "text", type="date")
+    if _is_long(schema, place):
+        rows = {"rows": "4"}
+        bounds = wording.bounds(schema)
+        return made(schema, place, "text", "textarea", bounds=bounds, attributes=rows)
+    keyboard = KEYBOARDS.get(form, "text")
+    return _line(schema, place, "text", type="text", inputmode=keyboard, autocomplete="off")
+
+
+#: JSON Schema's scalar types, and who draws them.
+SCALARS: dict[str, Callable[[Schema, Place], Field]] = {
+    "boolean": _boolean,
+    "integer": _number,
+    "number": _number,
+    "string": _string,
+    "null": lambda schema, place: choice({**schema, "const": None}, place),
+}
+
+
+def scalar(schema: Schema, place: Place) -> Field:
+    """Return the field of a text, a number or a boolean; the JSON field for what is none."""
+    return SCALARS.get(schema.get("type", ""), json_text)(schema, place)
+
+
+def _file(schema: Schema, place: Place) -> Field:
+    accept = _text(schema.get("contentMediaType"))
+    return made(
+        schema,
+        place,
+        "file",
+        "file",
+        type="file",
+        bounds=f"of the type {accept}" if accept else "",
+        attributes={"accept": accept} if accept else {},
+    )
+
+
+def _line(schema: Schema, place: Place, kind: str, **attributes: str) -> Field:
+    typing = ""
+    choices = _suggestions(kind, schema)
+    if choices and kind == "text":
+        typing = "choose from the list or type another"
+    return made(
+        schema,
+        place,
+        kind,
+        "input",
+        typing=typing,
+        bounds=wording.bounds(schema),
+        choices=choices,
+        attributes=attributes,
+    )
+
+
+def _suggestions(kind: str, schema: Schema) -> tuple[Choice, ...]:
+    """Return the schema's examples, to choose from while typing, where there are several."""
+    examples = schema.get("examples", ())
+    if kind not in ("text", "number") or len(examples) < SEVERAL:
+        return ()
+    return tuple(Choice(wording.label(value), _typed(kind, value)) for value in examples)
+
+
+def list_text(schema: Schema, place: Place, kind: str, typing: str, each: str) -> Field:
+    """Return the field of a list that is typed as one text; ``each`` says what an item may be."""
+    bounds = ", ".join(filter(None, [wording.bounds(schema), each and f"each {each}"]))
+    attributes = {"rows": "2", "spellcheck": "false"}
+    return made(
+        schema, place, kind, "textarea", typing=typing, bounds=bounds, attributes=attributes
+    )
+
+
+def _choices(schema: Schema) -> tuple[Choice, ...]:
+    """Return what may be chosen; values that read alike, as 1 and "1", are shown as JSON."""
+    parts = constants(schema)
+    values = [part["const"] for part in parts] or schema.get("enum", [schema.get("const")])
+    titles = [_text(part.get("title")) for part in parts] or [""] * len(values)
+    labels = [title or wording.label(value) for title, value in zip(titles, values, strict=True)]
+    texts = [as_json(value) for value in values]
+    return tuple(
+        Choice(label if labels.count(label) == 1 else text, text)
+        for label, text in zip(labels, texts, strict=True)
+    )
+
+
+def _unset(place: Place) -> str:
+    if not place.is_required:
+        return "Not given"
+    return "None" if place.is_nullable else "Choose …"
+
+
+def _blank(kind: str, schema: Schema, place: Place) -> str:
+    if place.is_item and not (place.is_nullable and kind in NESTED):
+        # An item that was added is there, whether or not something was typed into it.
+        return "empty" if kind in (NESTED | LISTS | {"text"}) - {"variant", "later"} else "null"
+    if not place.is_required or not place.pointer:
+        return "empty" if kind in NESTED and not place.pointer else "omit"
+    if place.is_nullable:
+        return "null"
+    if kind == "text":
+        # An empty text is an answer only where the schema says so; else it was forgotten.
+        return "empty" if schema.get("minLength") == 0 or schema.get("default") == "" else "omit"
+    return "empty" if kind in (NESTED | LISTS) - {"variant", "later"} else "omit"
+
+
+def _label(place: Place) -> str:
+    if place.number:
+        return UNNAMED_ITEM
+    if not place.pointer:
+        return "Row"
+    return wording.readable(place.key) if place.key or not place.is_item else "Value"
+
+
+def _example(kind: str, schema: Schema, place: Place) -> str:
+    """Return a value to show beside the field: the schema's first, else the example row's."""
+    value = known(*schema.get("examples", ()), place.example)
+    if value is None or kind not in ("number", "text", "numbers"):
+        return ""
+    text = _typed(kind, value)
+    return text if len(text) <= LONG_TEXT and "\n" not in text else ""
+
+
+def _typed(kind: str, value: Any) -> str:
+    """Return a value as a person would type it into a field of that kind."""
+    if kind in ("text", "moment", "file") and isinstance(value, str):
+        return value
+    if kind == "lines" and isinstance(value, list):
+        return "\n".join(map(str, value))
+    if kind == "numbers" and isinstance(value, list):
+        return ", ".join(map(as_json, wording.short(value)))
+    if kind == "number":
+        return as_json(wording.short(value))
+    return json.dumps(value, ensure_ascii=False, indent=2) if kind == "json" else as_json(value)
+
+
+def _is_long(schema: Schema, place: Place) -> bool:
+    """Tell whether a text may need several lines."""
+    known: Sequence[Any] = [place.example, schema.get("default"), *schema.get("examples", ())]
+    texts = [text for text in known if isinstance(text, str)]
+    return (
+        "contentMediaType" in schema
+        or schema.get("maxLength", 0) > LONG_LIMIT
+        or any(len(text) > LONG_TEXT or "\n" in text for text in texts)
+    )
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def known(*values: Any) -> Any:
+    """Return the first of some values that is not null."""
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,293 @@
+"""From a JSON Schema to its form: objects, lists, and values of several shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.web import wording
+from app.web.folding import Folded, ManyShapesError, Schema, constants, fold
+from app.web.forms import alternatives, conditions
+from app.web.forms.controls import UNNAMED_ITEM, choice, json_text, known, list_text, made, scalar
+from app.web.forms.fields import Choice, Field, Place
+
+#: Groups within groups that are drawn; what lies deeper is asked for as JSON.
+MAX_DEPTH = 6
+#: Fields of one form; what comes after them is asked for as JSON.
+MAX_FIELDS = 500
+#: Items up to which a list of a fixed length gets a field for each.
+MAX_FIXED = 16
+
+#: What was typed, by the names of the controls.
+Typed = Mapping[str, Sequence[str]]
+
+
+def build(schema: Schema | None, example: Any = None, typed: Typed | None = None) -> Field:
+    """Return the form for one row.
+
+    :param example: a row to take hints from.
+    :param typed: what stands in the form, as a browser posts it; without it the form is new.
+    """
+    root = schema if isinstance(schema, Mapping) else {}
+    drawing = _Drawing(root, typed)
+    form = drawing.field(root, Place(example=example))
+    return replace(form, shapes=drawing.shapes())
+
+
+class _Drawing:
+    """One form while it is drawn: the document to refer into, and how many fields are left."""
+
+    def __init__(self, root: Schema, typed: Typed | None) -> None:
+        self.root = root
+        self.typed = typed
+        self.left = MAX_FIELDS
+        self._shapes: dict[str, Field | None] = {}
+
+    def shapes(self) -> tuple[Field, ...]:
+        """Return the fields that a person may add, by their number in ``Field.shape``."""
+        return tuple(field for field in self._shapes.values() if field)
+
+    def field(self, schema: Any, place: Place) -> Field:
+        """Return the field for a schema; the JSON field where no other fits."""
+        plain = schema if isinstance(schema, Mapping) else {}
+        try:
+            folded = fold(schema, self.root, place.refs)
+            plain = folded.schema
+            place = replace(place, is_nullable=folded.is_nullable, refs=folded.refs)
+            drawn = self.folded(folded, place)
+        except ManyShapesError:
+            drawn = json_text(plain, place)
+        return self.as_typed(drawn)
+
+    def folded(self, folded: Folded, place: Place) -> Field:
+        """Return the field for a folded schema.
+
+        :raises ManyShapesError: for what no field but the JSON field can hold.
+        """
+        schema = folded.schema
+        if folded.recursion:
+            return self.later(folded, place)
+        if folded.alternatives:
+            return self.variant(folded, place)
+        if "const" in schema or "enum" in schema or constants(schema):
+            return choice(schema, place)
+        kind = schema.get("type", "")
+        if kind == "object":
+            return self.group(folded, place)
+        if kind == "array":
+            return self.items(schema, place)
+        return scalar(schema, place)
+
+    def as_typed(self, field: Field) -> Field:
+        """Return a field with what was typed into it."""
+        if self.typed is None or field.control in ("group", "list", "variant"):
+            return field
+        texts = self.typed.get(field.name, ())
+        if field.kind == "checks":
+            there = [each.value for each in field.choices if each.value in texts]
+            return replace(field, value=f"[{', '.join(there)}]" if there else "")
+        # A browser ends the lines of what it posts as e-mail does.
+        return replace(field, value=texts[0].replace("\r\n", "\n") if texts else "")
+
+    def count(self, place: Place, from_the_start: int) -> int:
+        """Return how many fields a person has added, or added and removed again."""
+        if self.typed is None:
+            return min(from_the_start, MAX_FIELDS)
+        said = [text for text in self.typed.get(place.spot or "row", ()) if text.isdecimal()]
+        return min(int(said[0][:4]), MAX_FIELDS) if said else 0
+
+    def reserve(self, count: int, place: Place) -> None:
+        """Make sure that so many more fields may be drawn there.
+
+        :raises ManyShapesError: if not.
+        """
+        if place.depth >= MAX_DEPTH or count > self.left:
+            raise ManyShapesError
+        self.left -= count
+
+    def group(self, folded: Folded, place: Place) -> Field:
+        """Return the fields of an object: its known members, and those that may be added."""
+        schema, more = folded.schema, _more(folded.schema)
+        members = conditions.members(folded, self.root, place.refs)
+        if not members:
+            return self.map(schema, more, place)
+        self.reserve(len(members), place)
+        place = replace(place, default=known(place.default, schema.get("default")))
+        fields = [
+            self.field(each.schema, place.member(each.key, each.is_required, each.when))
+            for each in members
+        ]
+        if more:
+            inner = replace(
+                place.member("", False),
+                pointer=place.pointer,
+                spot=f"{place.spot}/~m",
+                default=_others(place.default, [each.key for each in members]),
+            )
+            fields.append(self.map({"title": "More members"}, more, inner))
+        return made(schema, place, "group", "group", fields=tuple(fields))
+
+    def map(self, schema: Schema, more: Any, place: Place) -> Field:
+        """Return the field of an object whose members a person names."""
+        if schema.get("additionalProperties") is False:
+            return made(schema, place, "group", "group")
+        shape = self.shape(more)
+        default = known(place.default, schema.get("default"))
+        place = replace(place, default=default if isinstance(default, Mapping) else {})
+        count = self.count(place, len(place.default))
+        self.reserve(count, place)
+        names = [*place.default, *[""] * count]
+        if self.typed is not None:
+            names = [
+                next(iter(self.typed.get(f"{place.spot}/~k{index}~n", ())), "")
+                for index in range(count)
+            ]
+        fields = tuple(
+            replace(self.field(more, place.added(index, names[index])), key=names[index])
+            for index in range(count)
+        )
+        return made(schema, place, "map", "list", fields=fields, shape=shape)
+
+    def items(self, schema: Schema, place: Place) -> Field:
+        """Return the field of a list: a text, a box to tick for each choice, or a field an item."""
+        item = schema.get("items", True)
+        first = schema.get("prefixItems", item if isinstance(item, list) else [])
+        if first:
+            return self.tuple(schema, first, place)
+        length = int(schema.get("maxItems", 0))
+        if length == schema.get("minItems") and 0 < length <= MAX_FIXED:
+            return self.tuple(schema, [item] * length, place)
+        single = self.single(item, place)
+        if single and single.kind == "choice" and schema.get("uniqueItems"):
+            type_words = "any of these choices"
+            return made(schema, place, "checks", "checks", type=type_words, choices=single.choices)
+        if single and single.kind == "number" and not single.nullable:
+            typing = "with commas or spaces between them"
+            return list_text(schema, place, "numbers", typing, single.bounds)
+        if single and single.kind == "text" and single.attributes.get("type") == "text":
+            return list_text(schema, place, "lines", "one on each line", single.bounds)
+        return self.list(schema, item, place)
+
+    def single(self, schema: Any, place: Place) -> Field | None:
+        """Return the field of a list's item, if it is a field of one value."""
+        try:
+            folded = fold(schema, self.root, place.refs)
+        except ManyShapesError:
+            return None
+        plain = folded.schema
+        if folded.alternatives or folded.recursion or plain.get("type") in ("object", "array"):
+            return None
+        inner = Place(is_nullable=folded.is_nullable)
+        is_choice = "const" in plain or "enum" in plain or constants(plain)
+        return choice(plain, inner) if is_choice else scalar(plain, inner)
+
+    def list(self, schema: Schema, item: Any, place: Place) -> Field:
+        """Return the field of a list of as many items as a person wants."""
+        shape = self.shape(item, is_numbered=True)
+        default = known(place.default, schema.get("default"))
+        place = replace(place, default=default)
+        needed = int(schema.get("minItems", 0)) if place.is_required else 0
+        count = self.count(place, len(default) if isinstance(default, list) else needed)
+        self.reserve(count, place)
+        fields = tuple(self.field(item, place.item(index)) for index in range(count))
+        bounds = wording.bounds(schema)
+        return made(schema, place, "list", "list", fields=fields, shape=shape, bounds=bounds)
+
+    def tuple(self, schema: Schema, items: Sequence[Any], place: Place) -> Field:
+        """Return the field of a list with a place for each item."""
+        self.reserve(len(items), place)
+        place = replace(place, default=known(place.default, schema.get("default")))
+        needed = schema.get("minItems", len(items))
+        fields = tuple(
+            _unnumbered(self.field(item, place.item(index, index < needed)))
+            for index, item in enumerate(items)
+        )
+        return made(schema, place, "tuple", "group", fields=fields)
+
+    def later(self, folded: Folded, place: Place) -> Field:
+        """Return the field of a value that is like one that it lies in: drawn when asked for."""
+        schema = {"$ref": folded.recursion}
+        shape = self.shape(schema)
+        place = replace(place, refs=place.refs - {folded.recursion})
+        there = self.count(place, 0 if place.default is None else 1)
+        if there and place.depth >= MAX_DEPTH:
+            raise ManyShapesError
+        inner = self.field(schema, replace(place.shape(0, True), is_item=True)) if there else None
+        fields = (inner,) if inner else ()
+        return made(folded.schema, place, "later", "list", fields=fields, shape=shape)
+
+    def variant(self, folded: Folded, place: Place) -> Field:
+        """Return the field of a value of several shapes: which of them, and the fields of each."""
+        self.reserve(len(folded.alternatives), place)
+        default = known(place.default, folded.schema.get("default"))
+        place = replace(place, default=default)
+        shapes = alternatives.folded(folded.alternatives, self.root, place.refs)
+        chosen = alternatives.fitting(shapes, default)
+        exemplary = alternatives.fitting(shapes, place.example)
+        tag = alternatives.tag(shapes)
+        fields = []
+        for index, schema in enumerate(folded.alternatives):
+            inner = place.shape(index, is_given=False)
+            if index == chosen:
+                inner = replace(inner, default=default)
+            if index == exemplary:
+                inner = replace(inner, example=place.example)
+            fields.append(alternatives.tagged(self.field(schema, inner), tag))
+        if all(field.kind == "json" for field in fields):
+            raise ManyShapesError
+        names = alternatives.names(folded.alternatives, fields, tag)
+        value = "" if chosen is None else str(chosen)
+        if self.typed is not None:
+            value = next(iter(self.typed.get(place.spot or "row", ())), "")
+        return made(
+            folded.schema,
+            place,
+            "variant",
+            "variant",
+            type=" or ".join(dict.fromkeys(field.type for field in fields)),
+            fields=tuple(
+                replace(field, label=name) for field, name in zip(fields, names, strict=True)
+            ),
+            choices=tuple(Choice(name, str(index)) for index, name in enumerate(names)),
+            value=value,
+        )
+
+    def shape(self, schema: Any, is_numbered: bool = False) -> str:
+        """Return the name of the field that a person may add as often as wanted.
+
+        :raises ManyShapesError: if it would be asked for as JSON; then all may be one JSON.
+        """
+        key = json.dumps([schema, is_numbered], sort_keys=True)
+        number = str(list(self._shapes).index(key) if key in self._shapes else len(self._shapes))
+        if key not in self._shapes:
+            self._shapes[key] = None
+            place = Place(spot=f"@{number}", pointer=f"@{number}", is_item=True)
+            place = replace(place, number=int(is_numbered))
+            typed, self.typed = self.typed, None
+            self._shapes[key] = replace(self.field(schema, place), shape=number)
+            self.typed = typed
+        field = self._shapes[key]
+        if field and field.kind == "json":
+            raise ManyShapesError
+        return number
+
+
+def _more(schema: Schema) -> Any:
+    """Return the schema of the members that a person may add to an object, if it says one."""
+    patterns = list(schema.get("patternProperties", {}).values())
+    for more in [schema.get("additionalProperties"), *(patterns if len(patterns) == 1 else [])]:
+        if isinstance(more, Mapping) and more:
+            return more
+    return None
+
+
+def _others(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    there = value if isinstance(value, Mapping) else {}
+    return {key: inner for key, inner in there.items() if key not in names}
+
+
+def _unnumbered(field: Field) -> Field:
+    """Return the field of an item without its number, if it has a name of its own."""
+    return field if field.label == UNNAMED_ITEM else replace(field, number=0)

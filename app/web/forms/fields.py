@@ -1,0 +1,203 @@
+"""One field of a form, and what is known about the place where it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+from app.web.folding import escaped, unescaped
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the values that a field may have; ``value`` is its JSON."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of a row: what to ask, how to draw it and how to read it.
+
+    ``pointer`` is the value's JSON Pointer within the row, ``key`` its name in its object, and
+    ``spot`` where it stands in the form: the pointer, with a step that begins with ``~`` for what
+    a pointer does not tell apart (see :class:`Place`).
+
+    ``kind`` says how text becomes JSON: ``text`` as it is, ``number`` as typed, ``moment`` a date
+    and time; ``choice``, ``fixed`` and ``json`` are JSON already; ``lines``, ``numbers`` and
+    ``checks`` are lists; ``file`` is base64. ``group`` is an object of ``fields`` and ``tuple`` a
+    list of them. ``list`` is a list and ``map`` an object of as many ``fields`` as a person wants,
+    ``later`` one of them or none: each new one has the form's ``shape`` of that name. ``variant``
+    is the one of its ``fields`` whose place among them is ``value``.
+
+    ``blank`` is what no text at all becomes: ``omit``, ``null``, or ``empty`` for the empty value
+    of the kind. ``unset`` is how a choice names that.
+
+    ``value`` is the text that stands in the field, and ``first`` what stands in it from the start.
+
+    ``choices`` are all the values that it may have, or some of them to choose from while typing.
+
+    ``bounds`` is what the value may be and ``typing`` how to type it, both in words.
+
+    ``number`` is its place in a list, from 1. ``when`` is the JSON of the condition on which it is
+    asked. ``errors`` are what the server said of the value. ``shapes`` are those of a whole form.
+    """
+
+    pointer: str
+    key: str
+    label: str
+    kind: str
+    control: str
+    type: str
+    spot: str = ""
+    description: str = ""
+    bounds: str = ""
+    example: str = ""
+    typing: str = ""
+    unit: str = ""
+    required: bool = False
+    nullable: bool = False
+    blank: str = "omit"
+    unset: str = ""
+    value: str = ""
+    first: str = ""
+    choices: tuple[Choice, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[Field, ...] = ()
+    shape: str = ""
+    number: int = 0
+    when: str = ""
+    errors: tuple[str, ...] = ()
+    shapes: tuple[Field, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return the field's ``id`` in a page: of safe characters, and no other field's."""
+        return "field" + quote(self.spot, safe="").replace(".", "%2E").replace("%", ".")
+
+    @property
+    def name(self) -> str:
+        """Return the spot, or ``row`` for the row itself: a nameless control is not posted."""
+        return self.spot or "row"
+
+    @property
+    def path(self) -> str:
+        """Return where the value is, to read: ``address.city``."""
+        return ".".join(map(unescaped, self.pointer.split("/")[1:]))
+
+    @property
+    def range(self) -> str:
+        """Return what a value may be, in words: ``from 0.1 to 8, e.g. 5.1``."""
+        return ", ".join(filter(None, [self.bounds, self.example and f"e.g. {self.example}"]))
+
+    @property
+    def hint(self) -> str:
+        """Return what to type, in words."""
+        hint = ", ".join(filter(None, [self.typing, self.range]))
+        return hint[:1].upper() + hint[1:]
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether the field takes a line of its own."""
+        return self.control in ("textarea", "checks", "group", "list", "variant")
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Return what is ticked, each as JSON."""
+        return tuple(map(as_json, json.loads(self.value))) if self.value else ()
+
+    def within(self) -> Iterator[Field]:
+        """Yield the fields within this one, each before those within it."""
+        for inner in self.fields:
+            if self.kind != "variant":
+                yield inner
+            yield from inner.within()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the row a schema is drawn, and what is known about the value there.
+
+    In ``spot``, ``~v1`` is the second of several shapes of a value, ``~k0`` the first member that
+    a person adds to an object, and ``~m`` all such members of an object that has others.
+    """
+
+    pointer: str = ""
+    spot: str = ""
+    key: str = ""
+    is_required: bool = True
+    is_nullable: bool = False
+    is_item: bool = False
+    number: int = 0
+    when: str = ""
+    example: Any = None
+    default: Any = None
+    depth: int = 0
+    refs: frozenset[str] = frozenset()
+
+    def member(self, key: str, is_required: bool, when: str = "") -> Place:
+        """Return the place of an object's member."""
+        return replace(
+            self._inner(key, escaped(key), key),
+            is_required=is_required,
+            when=when,
+            example=_member(self.example, key),
+            default=_member(self.default, key),
+        )
+
+    def added(self, index: int, key: str) -> Place:
+        """Return the place of a member of an object that was given its name by a person."""
+        default = _member(self.default, key)
+        return replace(self._inner("", f"~k{index}", key), is_item=True, default=default)
+
+    def item(self, index: int, is_needed: bool = True) -> Place:
+        """Return the place of a list's item."""
+        step = str(index)
+        return replace(
+            self._inner(step, step, step),
+            is_required=is_needed,
+            is_item=is_needed,
+            number=index + 1,
+            example=_item(self.example, index),
+            default=_item(self.default, index),
+        )
+
+    def shape(self, index: int, is_given: bool) -> Place:
+        """Return the place of one of the value's shapes, which is the value's own."""
+        return replace(
+            self,
+            spot=f"{self.spot}/~v{index}",
+            is_required=True,
+            is_nullable=False,
+            number=0,
+            when="",
+            example=self.example if is_given else None,
+            default=self.default if is_given else None,
+            depth=self.depth + 1,
+        )
+
+    def _inner(self, key: str, spot: str, step: str) -> Place:
+        return Place(
+            pointer=f"{self.pointer}/{escaped(step)}",
+            spot=f"{self.spot}/{spot}",
+            key=key,
+            depth=self.depth + 1,
+            refs=self.refs,
+        )
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON, as it stands in a form."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _member(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def _item(value: Any, index: int) -> Any:
+    return value[index] if isinstance(value, list) and index < len(value) else None

@@ -1,0 +1,217 @@
+"""A form that a browser posts without JavaScript: from what was typed to a row, and to the form
+with what was wrong. What static/row.js and static/rows.js do where there is a script.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import current_app
+from werkzeug.exceptions import BadRequest
+
+from app.web.body import parse
+from app.web.folding import escaped, unescaped
+from app.web.forms import conditions
+from app.web.forms.controls import NESTED
+from app.web.forms.drawing import Typed
+from app.web.forms.fields import Field
+from mlmodel.errors import Violation
+
+JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+#: JSON wants a digit before the point and no plus sign; people do not.
+TYPED_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+#: What stands between the numbers of a list.
+GAPS = re.compile(r"[\s,;]+")
+
+#: What is read from a field that says nothing.
+MISSING = object()
+
+
+def read(field: Field) -> Any:
+    """Return the value that was typed; ``MISSING`` where there is none to send."""
+    if field.kind in NESTED:
+        return _NESTED[field.kind](field)
+    if field.value == "":
+        return _blank(field, "" if field.kind == "text" else [])
+    return _TEXTS[field.kind](field.value)
+
+
+def refused(form: Field, violations: Iterable[Violation]) -> Field:
+    """Return a form with each violation beside the field that it points to."""
+    for violation in violations:
+        steps = [unescaped(step) for step in violation.pointer.split("/")[1:]]
+        form = _marked(form, steps, violation.detail)
+    return form
+
+
+def changed(typed: Typed, change: str) -> dict[str, list[str]]:
+    """Return what was typed with a row more, a row less, or two rows in each other's place.
+
+    :param change: what to do and the spot where, as a form's button says it: ``add /items``,
+        ``remove /items/1``, ``up /items/1``. One that is none of these changes nothing.
+    """
+    texts = {name: list(values) for name, values in typed.items()}
+    what, _, spot = change.partition(" ")
+    list_spot, _, step = spot.rpartition("/")
+    if what == "add":
+        texts[spot or "row"] = [str(_count(texts, spot) + 1)]
+        return texts
+    place = int(re.sub(r"\D", "", step)[:4] or 0)
+    order = list(range(_count(texts, list_spot)))
+    if what not in ("remove", "up", "down") or place not in order:
+        return texts
+    order.remove(place)
+    if what != "remove":
+        order.insert(max(0, place + (-1 if what == "up" else 1)), place)
+    return _in_order(texts, list_spot, order, step.rstrip("0123456789"))
+
+
+def _count(texts: Typed, spot: str) -> int:
+    said = next(iter(texts.get(spot or "row", ())), "")
+    return int(said[:4]) if said.isdecimal() else 0
+
+
+def _in_order(
+    texts: dict[str, list[str]], spot: str, order: Sequence[int], sign: str
+) -> dict[str, list[str]]:
+    """Return what was typed with a list's items in another order."""
+    item = re.compile(re.escape(f"{spot}/{sign}") + r"(\d{1,4})(?=$|[/~])")
+    made = {name: values for name, values in texts.items() if not item.match(name)}
+    for name, values in texts.items():
+        found = item.match(name)
+        if found and int(found[1]) in order:
+            place = order.index(int(found[1]))
+            made[f"{spot}/{sign}{place}{name[found.end() :]}"] = values
+    return made | {spot or "row": [str(len(order))]}
+
+
+def _blank(field: Field, empty: Any) -> Any:
+    return {"omit": MISSING, "null": None, "empty": empty}[field.blank]
+
+
+def _group(field: Field) -> Any:
+    if field.blank != "empty" and not _is_said(field):
+        return _blank(field, {})
+    row: dict[str, Any] = {}
+    # Conditions speak of other members, and are looked at when these are known.
+    for inner in sorted(field.fields, key=lambda each: bool(each.when)):
+        value = read(inner)
+        if value is MISSING or not conditions.is_met(inner.when, row):
+            continue
+        row |= {inner.key: value} if not inner.spot.endswith("/~m") else value
+    return row
+
+
+def _tuple(field: Field) -> Any:
+    if field.blank != "empty" and not _is_said(field):
+        return _blank(field, [])
+    items = [read(inner) for inner in field.fields]
+    while items and items[-1] is MISSING:
+        items.pop()
+    return [None if item is MISSING else item for item in items]
+
+
+def _list(field: Field) -> Any:
+    return [_item(inner) for inner in field.fields] or _blank(field, [])
+
+
+def _map(field: Field) -> Any:
+    return {inner.key: _item(inner) for inner in field.fields} or _blank(field, {})
+
+
+def _later(field: Field) -> Any:
+    return _item(field.fields[0]) if field.fields else _blank(field, None)
+
+
+def _variant(field: Field) -> Any:
+    shape = _shape(field)
+    return read(shape) if shape else _blank(field, None)
+
+
+def _shape(field: Field) -> Field | None:
+    is_known = field.value.isdecimal() and int(field.value[:4]) < len(field.fields)
+    return field.fields[int(field.value[:4])] if is_known else None
+
+
+def _item(field: Field) -> Any:
+    value = read(field)
+    return None if value is MISSING else value
+
+
+_NESTED: Mapping[str, Callable[[Field], Any]] = {
+    "group": _group,
+    "tuple": _tuple,
+    "list": _list,
+    "map": _map,
+    "later": _later,
+    "variant": _variant,
+}
+
+
+def _is_said(field: Field) -> bool:
+    """Tell whether something in an object was said by a person: what stood there says nothing."""
+    return any(
+        inner.value != inner.first or (inner.control == "list" and bool(inner.fields))
+        for inner in field.within()
+    )
+
+
+def _number(text: str) -> Any:
+    """Return what was typed as a number if it is one, else as the text that it is."""
+    stripped = text.strip()
+    try:
+        if JSON_NUMBER.fullmatch(stripped):
+            return json.loads(stripped)
+        return float(stripped) if TYPED_NUMBER.fullmatch(stripped) else text
+    except ValueError:  # thousands of digits
+        return text
+
+
+def _any(text: str) -> Any:
+    """Return what a JSON says; of what is none the text, for the judge to refuse."""
+    try:
+        return parse(text.encode(), current_app.config["MAX_DEPTH"])
+    except (ValueError, BadRequest):
+        return text
+
+
+_TEXTS: Mapping[str, Callable[[str], Any]] = {
+    "text": str,
+    "file": str,
+    "moment": str,
+    "number": _number,
+    "choice": _any,
+    "fixed": _any,
+    "json": _any,
+    "checks": _any,
+    "lines": lambda text: text.removesuffix("\n").split("\n"),
+    "numbers": lambda text: [_number(part) for part in GAPS.split(text) if part],
+}
+
+
+def _marked(field: Field, steps: list[str], detail: str) -> Field:
+    """Return a field with an error, or with that of the field within that it is about."""
+    for place, inner in enumerate(field.fields):
+        rest = _steps_within(field, place, steps)
+        if rest is not None:
+            fields = list(field.fields)
+            fields[place] = _marked(inner, rest, detail)
+            return replace(field, fields=tuple(fields))
+    where = "/".join(map(escaped, steps))
+    return replace(field, errors=(*field.errors, f"{where}: {detail}" if where else detail))
+
+
+def _steps_within(field: Field, place: int, steps: list[str]) -> list[str] | None:
+    """Return the steps that lead on from one of a field's fields, if they lead through it."""
+    inner = field.fields[place]
+    if field.kind == "variant":
+        return steps if inner is _shape(field) else None
+    if field.kind == "later":
+        return steps
+    if inner.spot.endswith("/~m"):
+        return steps if steps and any(each.key == steps[0] for each in inner.fields) else None
+    return steps[1:] if steps and inner.key == steps[0] else None

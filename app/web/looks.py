@@ -1,0 +1,35 @@
+"""The portal's own name, logo and colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app, render_template, send_file
+
+from app.web.colours import palettes
+
+blueprint = Blueprint("looks", __name__)
+
+#: Seconds that a browser keeps them without asking.
+KEPT_SECONDS = 3600
+
+
+def init_app(app: Flask) -> None:
+    """Serve the portal's logo and colours."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/portal/logo")
+def logo() -> Response:
+    """Give the portal's logo."""
+    path = Path(current_app.root_path) / current_app.config["PORTAL_LOGO"]
+    return send_file(path, max_age=KEPT_SECONDS)
+
+
+@blueprint.get("/portal/colours.css")
+def colours() -> Response:
+    """Give the portal's colours, by the names that static/site.css draws with."""
+    style = render_template("colours.css", palettes=palettes(current_app.config["PORTAL_COLOUR"]))
+    return Response(
+        style, mimetype="text/css", headers={"Cache-Control": f"max-age={KEPT_SECONDS}"}
+    )

@@ -1,0 +1,153 @@
+"""The JSON Schema that a model's answers keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sklearn.base import is_clusterer, is_outlier_detector
+
+from mlmodel.errors import InvalidModel
+from mlmodel.inference.traits import MOST_NAMED, feature_names, has_several, labels_of, says
+
+NUMBER: Mapping[str, Any] = {"type": "number"}
+#: What a detector of outliers says.
+VERDICTS: Mapping[str, Any] = {
+    "oneOf": [{"const": 1, "title": "inlier"}, {"const": -1, "title": "outlier"}]
+}
+
+
+def answer_schema(model: Any, outputs: Sequence[str] = (), answer: Any = None) -> dict[str, Any]:
+    """Return the JSON Schema of a model's answers.
+
+    :param answer: one of them, which shows what the model itself does not tell, with outputs that
+        are called by their place. Without one, the schema promises less.
+    :raises InvalidModel: if ``outputs`` are not as many as the model has.
+    """
+    members = _renamed(answer, outputs) if answer else {"prediction": None}
+    if not hasattr(model, "predict"):
+        return _members({"prediction": _transformed_schema(model, members["prediction"])})
+    schemas = {"prediction": _prediction_schema(model, members["prediction"])}
+    for name, value in members.items():
+        if name not in schemas:
+            schemas[name] = MEMBERS[name](model, value)
+    if answer is None and labels_of(model) and hasattr(model, "predict_proba"):
+        schemas["probabilities"] = {"type": "object"}
+        return {**_members(schemas), "required": ["prediction"]}
+    return _members(schemas)
+
+
+def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
+    labels = labels_of(model)
+    if says(is_outlier_detector, model):
+        return dict(VERDICTS)
+    if isinstance(prediction, dict):
+        return _members(
+            {
+                name: _enum(_labels_of_output(labels, at)) if labels else _of_type(value)
+                for at, (name, value) in enumerate(prediction.items())
+            }
+        )
+    if labels and (prediction is not None or not has_several(model)):
+        return _enum(labels)
+    if says(is_clusterer, model):
+        return {"type": "integer", "title": "Cluster"}
+    return {} if labels else _of_type(prediction)
+
+
+def _labels_of_output(labels: list[Any], at: int) -> list[Any]:
+    """Return one output's labels; an output that is only on or off has none of its own."""
+    return labels[at] if isinstance(labels[at], list) else [0, 1]
+
+
+def _enum(labels: list[Any]) -> dict[str, Any]:
+    types = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    kinds = {types.get(type(label)) for label in labels}
+    return {"type": kinds.pop(), "enum": labels} if len(kinds) == 1 else {"enum": labels}
+
+
+def _of_type(value: Any) -> dict[str, Any]:
+    """Return the schema of values of the type of one of them."""
+    if isinstance(value, str):
+        return {"type": "string"}
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    if value is None:
+        return {"type": ["number", "string", "boolean", "object"]}
+    return dict(NUMBER)
+
+
+def _transformed_schema(model: Any, prediction: Any) -> dict[str, Any]:
+    if prediction is None:
+        return {}
+    if isinstance(prediction, list):
+        return {"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}}
+    if not isinstance(prediction, dict):
+        return _or_null(_of_type(prediction))
+    if _gives_sparse(model, prediction):
+        return {"type": "object", "additionalProperties": NUMBER}
+    return _members({name: _or_null(_of_type(value)) for name, value in prediction.items()})
+
+
+def _gives_sparse(model: Any, prediction: dict[str, Any]) -> bool:
+    """Say whether an object leaves out what is zero, because it would have too many members."""
+    names = feature_names(model)
+    counted = [f"y{at}" for at in range(len(prediction))]
+    return len(names) > MOST_NAMED or (not names and list(prediction) != counted)
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    types = schema["type"]
+    return {"type": [*(types if isinstance(types, list) else [types]), "null"]}
+
+
+def _numbers_like(_model: Any, value: Any) -> dict[str, Any]:
+    """Return the schema of numbers by name, in objects as deep as an answer's."""
+    if isinstance(value, dict):
+        return _members({name: _numbers_like(_model, inner) for name, inner in value.items()})
+    return dict(NUMBER)
+
+
+def _scores_schema(model: Any, value: Any) -> dict[str, Any]:
+    schema = _numbers_like(model, value)
+    labels = labels_of(model)
+    if len(value) == 1 and not isinstance(labels[0], list):
+        words = f"Above 0 it is {labels[1]}, below it is {labels[0]}."
+        schema["description"] = words
+    return schema
+
+
+#: What may stand beside a prediction, and the schema of it.
+MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
+    "probabilities": _numbers_like,
+    "scores": _scores_schema,
+    "distances": lambda model, value: {
+        **_numbers_like(model, value),
+        "description": "How far it is to the centre of each cluster.",
+    },
+    "is_outlier": lambda _model, _value: {"type": "boolean", "title": "Outlier"},
+    "score": lambda _model, _value: {
+        **NUMBER,
+        "description": "Below 0 it is an outlier: the lower, the stranger.",
+    },
+}
+
+
+def _members(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _renamed(answer: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+    """Return an answer with the names of its outputs, which were called by their place."""
+    prediction = answer["prediction"]
+    own = list(prediction) if isinstance(prediction, dict) else [""]
+    if not outputs:
+        return answer
+    if len(outputs) != len(own):
+        raise InvalidModel(f"the model has {len(own)} outputs, but {len(outputs)} names for them")
+    return {
+        name: dict(zip(outputs, value.values(), strict=True))
+        if isinstance(value, dict) and list(value) == own
+        else value
+        for name, value in answer.items()
+    }

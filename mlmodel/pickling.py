@@ -1,0 +1,95 @@
+"""Pickles: which modules they need, and what is wrong where one is not there."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from mlmodel.errors import InvalidModel
+
+#: The protocol that every release of Flama wrote, so that equal models give equal files.
+PROTOCOL = 4
+
+#: The module of what was written in a notebook, or in the script that runs.
+NOTEBOOK = "__main__"
+
+_NO_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
+
+
+def dumps(model: Any) -> bytes:
+    """Pickle a model.
+
+    :raises InvalidModel: if it cannot be pickled, or has parts that only this process knows.
+    """
+    stream = io.BytesIO()
+    own = _pickle(model, _Recorder(stream, PROTOCOL))
+    strangers = sorted(name for module, name in own if module == NOTEBOOK)
+    if strangers:
+        raise InvalidModel(
+            f"{type(model).__name__} has parts that were written in a notebook or script, and "
+            f"that no other process finds: {', '.join(strangers)}; put them into a module of a "
+            "package that is installed where the model is served, and import them from there"
+        )
+    return stream.getvalue()
+
+
+def modules(model: Any) -> set[str]:
+    """Return the modules of all classes and functions that a model is made of.
+
+    :raises InvalidModel: if it cannot be pickled.
+    """
+    # What is large goes out of band, and nowhere.
+    recorder = _Recorder(_Nowhere(), 5, buffer_callback=lambda _: None)
+    return {module for module, _ in _pickle(model, recorder)}
+
+
+def missing(error: ImportError | AttributeError) -> str | None:
+    """Return what a pickle needs and did not find, as a sentence; ``None`` if it is not that."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"the model needs the module {error.name!r}, which is not installed"
+    if isinstance(error, ImportError):
+        return f"the model needs the module {error.name!r}, which cannot be imported as it is here"
+    found = _NO_NAME.search(str(error))
+    own = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
+    name, module = found.groups() if found else (error.name, own)
+    if not module:
+        return None
+    # Of a module that runs by `python -m`, the specification has the name.
+    if module.rpartition(".")[2] == NOTEBOOK:
+        return (
+            f"the model needs {name!r}, which was written in a notebook or script "
+            f"(module {NOTEBOOK!r}); package it again with {name!r} in a module that is "
+            "installed here"
+        )
+    return f"the model needs {name!r} of the module {module!r}, which has no such name"
+
+
+class _Recorder(pickle.Pickler):
+    """Writes down the module and name of each class and function that it meets."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.met: set[tuple[str, str]] = set()
+
+    def reducer_override(self, each: Any) -> Any:
+        known = isinstance(each, type | FunctionType | BuiltinFunctionType)
+        kind = each if known else type(each)
+        self.met.add((str(kind.__module__), kind.__qualname__))
+        return NotImplemented
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, content: Any) -> int:
+        return len(content)
+
+
+def _pickle(model: Any, recorder: _Recorder) -> set[tuple[str, str]]:
+    # The model's own code says what of it is kept, and may raise anything.
+    try:
+        recorder.dump(model)
+    except Exception as error:
+        raise InvalidModel(f"{type(model).__name__} cannot be pickled: {error}") from error
+    return recorder.met

@@ -1,0 +1,54 @@
+// Calls of a model: rows in, answers out, and what answered.
+
+import { parsed } from "./input.js";
+
+// Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
+export async function ask(address, body, options = {}) {
+  const started = performance.now();
+  let response, text;
+  try {
+    response = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": options.type ?? "application/json", Accept: "application/json" },
+      body,
+      signal: options.signal,
+    });
+    text = await response.text();
+  } catch (error) {
+    return { problem: error.name === "AbortError" ? { isStopped: true } : UNREACHED };
+  }
+  const said = parsed(text);
+  if (said === undefined) return { problem: notJson(response) };
+  if (!response.ok) return { problem: withWait(said, response) };
+  return { answer: said, text, ...source(response), milliseconds: performance.now() - started };
+}
+
+const UNREACHED = {
+  title: "The server could not be reached",
+  detail: "Nothing you typed is lost. Check the connection, then try again.",
+};
+
+function notJson(response) {
+  return {
+    title: `The server answered ${response.status}, and not in JSON`,
+    detail: "Perhaps something stands between this page and the server. Nothing you typed is lost.",
+  };
+}
+
+function withWait(problem, response) {
+  const status = response.status;
+  const seconds = Number(response.headers.get("Retry-After"));
+  if (!seconds) return { ...problem, status };
+  const begun = problem.detail ? `${problem.detail.replace(/[.\s]*$/, ".")} ` : "";
+  const detail = `${begun}Try again in ${seconds} s.`;
+  return { ...problem, status, detail, seconds };
+}
+
+function source(response) {
+  const timing = /\bpredict;dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "");
+  return {
+    inModel: timing ? Number(timing[1]) : null,
+    version: response.headers.get("X-Model-Version") ?? "",
+    runtime: response.headers.get("X-Model-Runtime") ?? "",
+  };
+}

@@ -1,0 +1,26 @@
+// The panel that shows how to ask the same from a program.
+
+import { copyBy } from "./clipboard.js";
+import { onChange, parsed } from "./input.js";
+import { body } from "./jsontab.js";
+import { LANGUAGES } from "./snippets.js";
+
+const panel = document.getElementById("code");
+const code = document.getElementById("code-text");
+const status = document.getElementById("code-status");
+const copy = document.getElementById("code-copy");
+const choices = [...panel.querySelectorAll('[name="language"]')];
+
+for (const choice of choices) choice.addEventListener("change", show);
+copy.addEventListener("click", () => copyBy(copy, code.textContent));
+onChange(show);
+
+function show() {
+  const asked = parsed(body());
+  const language = choices.find((choice) => choice.checked).value;
+  const isJson = asked !== undefined;
+  status.textContent = isJson ? "" : "The input is not JSON yet.";
+  code.parentElement.hidden = !isJson;
+  copy.hidden = !isJson;
+  if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, asked);
+}

@@ -1,0 +1,61 @@
+// Tables as CSV (RFC 4180) that a spreadsheet reads as data, and never as a formula.
+
+import { Digits, stringify } from "./json.js";
+import { isNested } from "./values.js";
+
+// With these a spreadsheet begins a formula; also those of full width.
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+// Spreadsheets take a file for UTF-8 only if it says so.
+const MARK = "\ufeff";
+
+// `rows` are objects; the columns are all their names, in the order in which they first come.
+export function csv(rows) {
+  const names = columns(rows);
+  const lines = rows.map((row) => names.map((name) => cell(row[name])).join(","));
+  return `${MARK}${[names.map(cell).join(","), ...lines].join("\r\n")}\r\n`;
+}
+
+export function columns(rows) {
+  return [...new Set(rows.flatMap(Object.keys))];
+}
+
+// A value as columns without objects in them: {"a": {"b": 1}} is {"a.b": 1}; no object is {answer: 1}.
+export function flat(value) {
+  const isObject = isNested(value) && !Array.isArray(value);
+  return isObject ? Object.fromEntries(flatEntries(value, "")) : { answer: value };
+}
+
+// A row's columns and those of its answer, of which none hides another.
+export function joined(row, answer) {
+  const inputs = isNested(row) && !Array.isArray(row) ? row : { row };
+  const added = Object.entries(flat(answer)).map(([name, value]) => [
+    Object.hasOwn(inputs, name) ? `answer.${name}` : name,
+    value,
+  ]);
+  return { ...inputs, ...Object.fromEntries(added) };
+}
+
+export function save(text, name) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+function flatEntries(members, prefix) {
+  return Object.entries(members).flatMap(([key, value]) => {
+    const isObject = isNested(value) && !Array.isArray(value) && Object.keys(value).length > 0;
+    return isObject ? flatEntries(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value]];
+  });
+}
+
+function cell(value) {
+  if (value === undefined || value === null) return "";
+  if (value instanceof Digits) return value.text;
+  const text = typeof value === "string" ? value : stringify(value);
+  const safe = FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text;
+  return /[",;\t\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

@@ -1,0 +1,231 @@
+// The panel that takes a CSV file, shows what is in it, and asks the model for its lines.
+
+import { ask } from "./asking.js";
+import { askAll, isOpen } from "./batches.js";
+import { columns, csv, joined, save } from "./csv.js";
+import { form } from "./input.js";
+import { Digits } from "./json.js";
+import { table } from "./table.js";
+import { bytes, element, short } from "./values.js";
+
+const MOST_SHOWN = 50;
+const FIRST = 5;
+const MOST_PROBLEMS = 200;
+
+const part = (name) => document.getElementById(`file-${name}`);
+const [panel, drop, input, status] = ["panel", "drop", "input", "status"].map(part);
+const [found, preview, problems, result] = ["found", "preview", "problems", "result"].map(part);
+const [start, stop, keep, progress] = ["start", "stop", "save", "progress"].map(part);
+const limits = {
+  bytes: Number(panel.dataset.bytes),
+  rows: Number(panel.dataset.rows),
+  // At most four bytes for a character, and some for what is around it.
+  characters: Number(panel.dataset.bytes) / 5,
+};
+
+let sheet = null;
+let stopper = null;
+
+input.addEventListener("change", () => input.files.length && take(input.files[0]));
+for (const event of ["dragenter", "dragover"]) {
+  drop.addEventListener(event, (dragged) => {
+    dragged.preventDefault();
+    drop.classList.add("dropping");
+  });
+}
+for (const event of ["dragleave", "drop"]) {
+  drop.addEventListener(event, () => drop.classList.remove("dropping"));
+}
+drop.addEventListener("drop", (dropped) => {
+  dropped.preventDefault();
+  const [file] = dropped.dataTransfer.files;
+  if (file) take(file);
+});
+start.addEventListener("click", run);
+stop.addEventListener("click", () => stopper?.abort());
+keep.addEventListener("click", () => {
+  save(csv(sheet.entries.map(line)), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
+});
+
+// Reads a file and shows what it has; the server types its cells by the model's schema.
+async function take(file) {
+  stopper?.abort();
+  stopper = null;
+  clear();
+  if (file.size > limits.bytes) {
+    return say(`${file.name} has ${bytes(file.size)}; at most ${bytes(limits.bytes)} are read here.`);
+  }
+  say(`Reading ${file.name} …`);
+  const content = await file.arrayBuffer().catch(() => null);
+  if (content === null) return say(`${file.name} cannot be read.`);
+  const said = await ask(panel.dataset.address, content, { type: "text/csv" });
+  input.value = "";
+  if (said.problem) return say(`${file.name}: ${said.problem.title}. ${said.problem.detail ?? ""}`);
+  const entries = said.answer.lines.map((each) => ({ ...each, line: Number(each.line.text) }));
+  sheet = { ...said.answer, name: file.name, entries };
+  return showSheet();
+}
+
+function showSheet() {
+  const { name, entries, known } = sheet;
+  const good = entries.filter(isOpen);
+  say(`${name}: ${count(entries.length, "line")}.`);
+  found.replaceChildren(...columnsFound());
+  const first = good.slice(0, FIRST);
+  const title = element("h3", "", `The first ${count(first.length, "row")}`);
+  preview.replaceChildren(...(first.length ? [title, scrolling(first.map(cells))] : []));
+  start.textContent = `Predict ${count(good.length, "row")}`;
+  start.hidden = good.length === 0 || known.length === 0;
+  showProblems();
+}
+
+function columnsFound() {
+  const missing = Object.entries(sheet.missing);
+  const needed = missing.filter(([, isRequired]) => isRequired).map(([name]) => name);
+  const others = missing.filter(([, isRequired]) => !isRequired).map(([name]) => name);
+  return [
+    facts("Match", sheet.known, "columns-match"),
+    facts("Missing, and needed", needed, "columns-needed"),
+    facts("Missing, and optional", others, ""),
+    facts("Unknown to the model, kept in the result", sheet.unknown, ""),
+  ].filter(Boolean);
+}
+
+function facts(title, names, classes) {
+  if (!names.length) return null;
+  const box = element("div", `columns-found ${classes}`);
+  const list = element("ul");
+  for (const name of names) list.append(element("li", "", name));
+  box.append(element("h3", "", `${title} (${names.length})`), list);
+  return box;
+}
+
+async function run() {
+  stopper = new AbortController();
+  const { signal } = stopper;
+  const mine = sheet;
+  const total = mine.entries.filter(({ row }) => row !== null).length;
+  setRunning(true);
+  const ended = await askAll(form.dataset.action, mine.entries, limits, {
+    signal,
+    told(words) {
+      if (mine !== sheet) return;
+      const done = mine.entries.filter((entry) => entry.row !== null && !isOpen(entry)).length;
+      progress.max = total;
+      progress.value = done;
+      progress.textContent = `${done} of ${total}`;
+      part("done").textContent = words || `${done} of ${total} rows`;
+    },
+  });
+  if (mine !== sheet) return; // another file was taken meanwhile
+  const hadFocus = document.activeElement === stop;
+  setRunning(false);
+  showResult(ended, hadFocus);
+}
+
+function showResult(ended, hadFocus) {
+  const answered = sheet.entries.filter(({ answer }) => answer !== undefined);
+  const bad = sheet.entries.filter(({ problem }) => problem);
+  const open = sheet.entries.filter(isOpen);
+  const parts = [
+    `${count(answered.length, "row")} answered`,
+    bad.length ? `${count(bad.length, "line")} refused` : "",
+    open.length ? `${count(open.length, "row")} not asked` : "",
+  ];
+  const why = ended && !ended.isStopped ? ` ${ended.title}. ${ended.detail ?? ""}` : "";
+  say(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
+  start.hidden = open.length === 0;
+  start.textContent = `Go on with ${count(open.length, "row")}`;
+  keep.hidden = answered.length === 0;
+  preview.replaceChildren();
+  const shown = answered.slice(0, MOST_SHOWN);
+  const isCut = answered.length > shown.length;
+  const words = isCut ? `The first ${shown.length} of ${answered.length} answers` : "Answers";
+  const title = element("h3", "", words);
+  result.replaceChildren(...(shown.length ? [title, scrolling(shown.map(answerFirst))] : []));
+  if (hadFocus) (keep.hidden ? start : keep).focus();
+  showProblems();
+}
+
+function showProblems() {
+  const bad = sheet.entries.filter(({ problem }) => problem);
+  if (!bad.length) return problems.replaceChildren();
+  const rows = bad.slice(0, MOST_PROBLEMS).map((each) => ({
+    Line: element("span", "number", String(each.line)),
+    Reason: element("span", "as-typed", each.problem),
+  }));
+  const title = `${count(bad.length, "line")} that cannot be answered`;
+  const more = bad.length - rows.length;
+  const rest = more ? [element("p", "quiet", `${more} more are in the saved file.`)] : [];
+  return problems.replaceChildren(element("h3", "", title), scrolling(rows), ...rest);
+}
+
+// A line of the saved file: where it was, what it said, and what came of it.
+function line(entry) {
+  const inputs = cells(entry);
+  const answers = entry.answer === undefined ? inputs : joined(inputs, entry.answer);
+  return { ...numbered(entry), ...answers, [free("problem")]: entry.problem || undefined };
+}
+
+function numbered(entry) {
+  return { [free("line")]: new Digits(String(entry.line)) };
+}
+
+// A name of ours that no column of the file has.
+function free(name) {
+  return sheet.columns.includes(name) ? free(`file ${name}`) : name;
+}
+
+function answerFirst(entry) {
+  const inputs = cells(entry);
+  const names = Object.keys(inputs);
+  const all = Object.entries(joined(inputs, entry.answer));
+  const isInput = ([name]) => names.includes(name);
+  const ordered = [...all.filter((each) => !isInput(each)), ...all.filter(isInput)];
+  return { ...numbered(entry), ...Object.fromEntries(ordered) };
+}
+
+// What a line said, in the order of the file's columns.
+function cells({ row, others }) {
+  const all = { ...others, ...row };
+  const names = sheet.columns.filter((name) => Object.hasOwn(all, name));
+  return Object.fromEntries(names.map((name) => [name, all[name]]));
+}
+
+function scrolling(rows) {
+  const names = columns(rows);
+  const box = element("div", "table-scroll file-table");
+  box.tabIndex = 0;
+  box.append(table(names, rows.map((row) => names.map((name) => cellOf(row, name)))));
+  return box;
+}
+
+function cellOf(row, name) {
+  const value = Object.hasOwn(row, name) ? row[name] : undefined;
+  return value instanceof Node ? value : short(value);
+}
+
+function setRunning(isRunning) {
+  start.hidden = isRunning;
+  stop.hidden = !isRunning;
+  part("running").hidden = !isRunning;
+  if (isRunning) {
+    keep.hidden = true;
+    stop.focus();
+  }
+}
+
+function clear() {
+  sheet = null;
+  for (const box of [found, preview, problems, result]) box.replaceChildren();
+  for (const button of [start, stop, keep]) button.hidden = true;
+  part("running").hidden = true;
+}
+
+function say(words) {
+  status.textContent = words;
+}
+
+function count(number, name) {
+  return `${number} ${name}${number === 1 ? "" : "s"}`;
+}

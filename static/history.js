@@ -1,0 +1,108 @@
+// The last predictions of this browser, kept in it alone.
+
+import { columns, csv, joined, save } from "./csv.js";
+import { parsed, showWhole } from "./input.js";
+import { table } from "./table.js";
+import { element, short } from "./values.js";
+
+const MOST = 50;
+// Bytes of one prediction beyond which it is not kept: a picture would take the room of all others.
+const LARGEST = 20000;
+const MOST_COLUMNS = 16;
+const TIME = { dateStyle: "short", timeStyle: "medium" };
+
+const panel = document.getElementById("history");
+const box = document.getElementById("history-table");
+const status = document.getElementById("history-status");
+const buttons = document.getElementById("history-buttons");
+const key = `modelhost:predictions:${panel.dataset.name}`;
+
+document.getElementById("history-save").addEventListener("click", () => {
+  save(csv(kept().map(line)), `${panel.dataset.name}-predictions.csv`);
+});
+document.getElementById("history-clear").addEventListener("click", () => {
+  store([]);
+  show();
+  status.tabIndex = -1;
+  status.focus();
+});
+addEventListener("storage", (event) => event.key === key && show());
+show();
+
+// Keeps what was asked and answered, the newest first.
+export function remember(row, { text, milliseconds, version }) {
+  const at = new Date().toISOString();
+  const made = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
+  if (row.length + text.length <= LARGEST) store([made, ...kept()].slice(0, MOST));
+  show();
+}
+
+function kept() {
+  let all = null;
+  try {
+    all = JSON.parse(localStorage.getItem(key));
+  } catch {
+    // A browser that keeps nothing, or something else's value under our key.
+  }
+  return Array.isArray(all) ? all.filter(isPrediction) : [];
+}
+
+function isPrediction(each) {
+  const [row, answer] = [parsed(each?.row), parsed(each?.answer)];
+  return row !== undefined && answer !== undefined && !Number.isNaN(Date.parse(each.at));
+}
+
+// When there is no room, the oldest go.
+function store(predictions) {
+  try {
+    if (predictions.length) localStorage.setItem(key, JSON.stringify(predictions));
+    else localStorage.removeItem(key);
+  } catch {
+    if (predictions.length > 1) store(predictions.slice(0, Math.floor(predictions.length / 2)));
+  }
+}
+
+function line({ at, row, answer, milliseconds, version }) {
+  return { at, version, milliseconds, ...joined(parsed(row), parsed(answer)) };
+}
+
+function show() {
+  const predictions = kept();
+  buttons.hidden = predictions.length === 0;
+  const count = predictions.length === 1 ? "prediction" : `${predictions.length} predictions`;
+  status.textContent = predictions.length
+    ? `The last ${count} of this browser, of at most ${MOST} that it keeps. They never leave it.`
+    : "What you ask appears here. It stays in this browser.";
+  box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
+}
+
+function drawn(predictions) {
+  const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
+  const names = shownColumns(rows, predictions);
+  const lines = predictions.map((prediction, index) => {
+    const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
+    time.dateTime = prediction.at;
+    const cells = names.map((name) => short(rows[index][name]));
+    return [time, ...cells, again(prediction, time.textContent)];
+  });
+  return table(["When", ...names, element("span", "visually-hidden", "Use again")], lines);
+}
+
+// The answer's columns first: they are what one looks for.
+function shownColumns(rows, predictions) {
+  const inputs = new Set(predictions.flatMap(({ row }) => Object.keys(joined(parsed(row), {}))));
+  const names = columns(rows);
+  const answers = names.filter((name) => !inputs.has(name));
+  return [...answers, ...names.filter((name) => inputs.has(name))].slice(0, MOST_COLUMNS);
+}
+
+function again({ row }, when) {
+  const button = element("button", "btn btn-quiet btn-sm", "Use again");
+  button.type = "button";
+  button.append(element("span", "visually-hidden", ` the input of ${when}`));
+  button.addEventListener("click", () => {
+    showWhole(parsed(row));
+    document.getElementById("send").focus();
+  });
+  return button;
+}

@@ -1,0 +1,53 @@
+// Which field lies in which, and where in the row each is.
+
+const INNER = {
+  group: ":scope > [data-members] > [data-field]",
+  tuple: ":scope > [data-members] > [data-field]",
+  list: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
+  map: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
+  later: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
+  variant: ":scope > [data-pane] > [data-field]",
+};
+
+// The fields that lie directly in one.
+export function inner(field) {
+  const selector = INNER[field.dataset.kind];
+  return selector ? [...field.querySelectorAll(selector)] : [];
+}
+
+// Whether a field of an object is one of its members, and not those that a person adds to it.
+export function isMember(field) {
+  return !field.dataset.spot.endsWith("/~m");
+}
+
+// The innermost field of a JSON Pointer, and what of the pointer lies within it.
+export function fieldAt(root, pointer) {
+  const steps = pointer.split("/").slice(1);
+  let field = root;
+  let depth = 0;
+  for (;;) {
+    const own = inner(field);
+    // These are at the place of what they hold.
+    if (field.dataset.kind === "variant" || field.dataset.kind === "later") {
+      const there = own.find((one) => !one.parentElement.hidden);
+      if (!there) break;
+      field = there;
+      continue;
+    }
+    if (depth === steps.length) break;
+    const step = steps[depth].replaceAll("~1", "/").replaceAll("~0", "~");
+    const next = own.find((one, index) => isAt(one, index, field.dataset.kind, step));
+    const more = own.find((one) => !isMember(one));
+    if (next) depth += 1;
+    if (!next && !more) break;
+    field = next ?? more;
+  }
+  return { field, inside: steps.slice(depth).map((step) => `/${step}`).join("") };
+}
+
+function isAt(field, index, kind, step) {
+  if (kind === "list" || kind === "tuple") return String(index) === step;
+  if (kind !== "map") return isMember(field) && field.dataset.key === step;
+  const name = field.closest("[data-item]").querySelector(":scope > .field > [data-name]");
+  return name.value === step;
+}

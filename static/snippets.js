@@ -1,0 +1,93 @@
+// The call of the model that the form stands for, in other languages; nothing in it is cut or guessed.
+
+import { Digits, stringify } from "./json.js";
+import { isNested } from "./values.js";
+
+const INDENT = "    ";
+
+// By the language's name, a function from the address and the row to the code.
+export const LANGUAGES = { curl, Python: python, JavaScript: javascript, R: r };
+
+// In a POSIX shell nothing ends single quotes but a single quote.
+function curl(address, row) {
+  return `curl ${shell(address)} \\
+  -H 'Content-Type: application/json' \\
+  --data-raw ${shell(stringify(row))}
+`;
+}
+
+function python(address, row) {
+  return `import requests
+
+response = requests.post(
+    ${JSON.stringify(address)},
+    json=${pythonValue(row, INDENT)},
+    timeout=30,
+)
+response.raise_for_status()
+print(response.json())
+`;
+}
+
+function javascript(address, row) {
+  return `const response = await fetch(${JSON.stringify(address)}, {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: ${javascriptBody(row)},
+});
+if (!response.ok) throw new Error(await response.text());
+console.log(await response.json());
+`;
+}
+
+// As text: R's own lists would make a list of one a scalar, or the other way round.
+function r(address, row) {
+  return `library(httr2)
+
+response <- request(${rawText(address)}) |>
+  req_body_raw(${rawText(stringify(row, "  "))}, type = "application/json") |>
+  req_perform()
+resp_body_json(response)
+`;
+}
+
+function shell(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+// JSON's texts and numbers are Python's as well; the words and the margin are not.
+function pythonValue(value, margin) {
+  if (!isNested(value)) return pythonScalar(value);
+  const deeper = `${margin}${INDENT}`;
+  const parts = Array.isArray(value)
+    ? value.map((item) => pythonValue(item, deeper))
+    : Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${pythonValue(item, deeper)}`);
+  const [open, close] = Array.isArray(value) ? "[]" : "{}";
+  if (parts.length === 0) return open + close;
+  return `${open}\n${parts.map((part) => `${deeper}${part},\n`).join("")}${margin}${close}`;
+}
+
+function pythonScalar(value) {
+  if (value instanceof Digits) return value.text;
+  return { null: "None", true: "True", false: "False" }[value] ?? JSON.stringify(value);
+}
+
+// An object literal, unless JavaScript would read another value from it: then the JSON as a text.
+function javascriptBody(row) {
+  if (!isExact(row)) return JSON.stringify(stringify(row));
+  return `JSON.stringify(${stringify(row, "  ").replaceAll("\n", "\n  ")})`;
+}
+
+function isExact(value) {
+  if (value instanceof Digits) return Number.isSafeInteger(Number(value.text)) || !/^-?\d+$/.test(value.text);
+  if (!isNested(value)) return true;
+  return !Object.hasOwn(value, "__proto__") && Object.values(value).every(isExact);
+}
+
+// R's raw text ends with as many dashes as it began with.
+function rawText(text) {
+  if (!/["\\\n]/.test(text)) return `"${text}"`;
+  let dashes = "";
+  while (text.includes(`)${dashes}"`)) dashes += "-";
+  return `r"${dashes}(${text})${dashes}"`;
+}

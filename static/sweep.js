@@ -1,0 +1,103 @@
+// Rows that differ in one field, and the numbers in their answers.
+
+import { isShares } from "./answer.js";
+import { Digits, parse } from "./json.js";
+import { isNested, step as stepOf } from "./values.js";
+
+const STEPS = 40;
+// A range so many times as large as the value in the form shows nothing of what is near to it.
+const FAR = 100;
+
+// What a field takes, as [{value, label}], from its axis (app/web/axes.py), two numbers, and the
+// number in the form, which is among them where it lies between.
+export function stops(axis, low, high, now) {
+  if (axis.choices.length) return axis.choices.map(([label, json]) => ({ label, value: parse(json) }));
+  const numbers = [low, ...between(low, high, axis.step), high];
+  if (now !== null && now > low && now < high) numbers.push(now);
+  const clean = new Set(numbers.map((number) => Number(number.toPrecision(10))));
+  const sorted = [...clean].filter((number) => isAllowed(number, axis)).sort((one, two) => one - two);
+  return sorted.map((number) => ({ label: String(number), value: new Digits(String(number)) }));
+}
+
+// From where to where a number is moved, as far as the schema, or the number in the form, tells.
+export function ends(axis, now) {
+  const size = Math.abs(now ?? 0);
+  const isFar = size > 0 && axis.low !== null && axis.high !== null && axis.high - axis.low > FAR * size;
+  if (axis.low !== null && axis.high !== null && !isFar) return [axis.low, axis.high];
+  if (now === null) return [axis.low, axis.high];
+  const far = Number((3 * now || 1).toPrecision(2));
+  const [low, high] = [Math.min(far, 0), Math.max(far, 0)];
+  return [Math.max(low, axis.low ?? low), Math.min(high, axis.high ?? high)];
+}
+
+// The row with another value at a place; `pointer` is a JSON Pointer, "" the row itself.
+export function moved(row, pointer, value) {
+  if (pointer === "") return value;
+  const [first, ...rest] = pointer.slice(1).split("/");
+  const key = first.replaceAll("~1", "/").replaceAll("~0", "~");
+  const members = isNested(row) && !Array.isArray(row) ? row : {};
+  const deeper = rest.length ? `/${rest.join("/")}` : "";
+  return Object.fromEntries([
+    ...Object.entries(members).filter(([each]) => each !== key),
+    [key, moved(Object.hasOwn(members, key) ? members[key] : undefined, deeper, value)],
+  ]);
+}
+
+// The value at a place of the row, or undefined.
+export function at(row, pointer) {
+  return pointer.split("/").slice(1).reduce((value, part) => {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    return isNested(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  }, row);
+}
+
+// What of the answers can be drawn: [{place, areShares, names: [[name, place]]}], shares first.
+export function outputs(answers) {
+  const found = new Map();
+  for (const answer of answers) collect(answer, "", found);
+  return [...found.values()].sort((one, other) => Number(other.areShares) - Number(one.areShares));
+}
+
+// The number at a place of an answer; null where there is none.
+export function numberAt(answer, place) {
+  const value = at(answer, place);
+  return value instanceof Digits ? Number(value.text) : null;
+}
+
+// The words that an answer has beside its numbers, by place.
+export function textsOf(answer, place = "") {
+  if (typeof answer === "string" || typeof answer === "boolean") return [[place, answer]];
+  if (!isNested(answer) || Array.isArray(answer)) return [];
+  return Object.entries(answer).flatMap(([key, value]) => textsOf(value, `${place}/${stepOf(key)}`));
+}
+
+function collect(value, place, found) {
+  if (value instanceof Digits) return add(found, place, false, [[place, place]]);
+  if (!isNested(value) || Array.isArray(value)) return undefined;
+  const places = Object.keys(value).map((key) => [key, `${place}/${stepOf(key)}`]);
+  if (isShares(value)) return add(found, place, true, places);
+  return places.forEach(([key, inner]) => collect(value[key], inner, found));
+}
+
+function add(found, place, areShares, names) {
+  const group = found.get(place) ?? { place, areShares, names: [] };
+  const known = new Set(group.names.map(([, each]) => each));
+  group.names.push(...names.filter(([, each]) => !known.has(each)));
+  found.set(place, group);
+}
+
+// Round numbers between two, or multiples of `step`.
+function between(low, high, step) {
+  const rough = (high - low) / STEPS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const nice = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
+  const each = step ? Math.max(1, Math.ceil((rough / step) * 0.999)) * step : nice;
+  const first = Math.ceil(low / each);
+  const count = Math.max(0, Math.floor(high / each) - first + 1);
+  return Array.from({ length: Math.min(count, 2 * STEPS) }, (_, index) => (first + index) * each);
+}
+
+function isAllowed(number, { low, high, step, open_low: openLow, open_high: openHigh }) {
+  if (step && Math.abs(number / step - Math.round(number / step)) > 1e-6) return false;
+  return !(openLow && number <= low) && !(openHigh && number >= high);
+}

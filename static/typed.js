@@ -1,0 +1,97 @@
+// How the text of a field of one value becomes that value, and the value the text. `empty` is the
+// value of no text at all where that is an answer.
+
+import { number, parse, same, stringify } from "./json.js";
+
+export const KINDS = {
+  text: { read: (text) => text, write: plain, empty: "" },
+  number: { read: number, write: plain },
+  moment: { read: readMoment, write: writeMoment },
+  choice: { read: parse, write: writeChoice },
+  fixed: { read: parse, write: (value, field) => controls(field)[0].value },
+  json: { read: readJson, write: (value) => stringify(value, "  ") },
+  lines: {
+    read: (text) => text.replace(/\n$/, "").split("\n"),
+    write: (value) => (Array.isArray(value) ? value.map(plain).join("\n") : plain(value)),
+    empty: [],
+  },
+  numbers: {
+    read: (text) => text.split(/[\s,;]+/).filter(Boolean).map(number),
+    write: (value) => (Array.isArray(value) ? value.map(plain).join(", ") : plain(value)),
+    empty: [],
+  },
+};
+
+export function controls(field) {
+  return [...field.querySelectorAll("input, select, textarea")];
+}
+
+export function typed(field) {
+  const [first, ...rest] = controls(field);
+  if (first.type !== "radio") return first.value;
+  return [first, ...rest].find((control) => control.checked)?.value ?? "";
+}
+
+export function type(field, text) {
+  const [first, ...rest] = controls(field);
+  if (first.type !== "radio") first.value = text;
+  else for (const control of [first, ...rest]) control.checked = control.value === text;
+}
+
+// Moments stand in the page as RFC 3339; with a script they are picked in the reader's own time.
+export function startMoments(part) {
+  for (const field of part.querySelectorAll('[data-kind="moment"]')) {
+    const [control] = controls(field);
+    control.removeAttribute("value"); // no text of this type
+    control.value = "";
+    control.type = "datetime-local";
+    control.step = "1";
+    if (field.dataset.first) control.value = writeMoment(field.dataset.first, field);
+    control.dataset.begun = control.value;
+  }
+}
+
+// The text of the choice that is this value, however its JSON is written.
+function writeChoice(value, field) {
+  const [first, ...rest] = controls(field);
+  const texts = [...(first.options ?? [first, ...rest])].map((one) => one.value).filter(Boolean);
+  return texts.find((text) => same(parse(text), value)) ?? "";
+}
+
+function plain(value) {
+  return typeof value === "string" ? value : stringify(value);
+}
+
+// Text that is not JSON is sent as text: the server says what is wrong with it.
+function readJson(text) {
+  try {
+    return parse(text);
+  } catch {
+    return text;
+  }
+}
+
+// RFC 3339 in the reader's own time; a moment that nobody touched goes back as it came.
+function readMoment(text, field) {
+  const [shown, moment] = JSON.parse(field.dataset.moment ?? "[]");
+  if (text === shown) return moment;
+  const minutes = -new Date(text).getTimezoneOffset();
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  const seconds = text.length === "2000-01-01T00:00".length ? ":00" : "";
+  return `${text}${seconds}${minutes < 0 ? "-" : "+"}${twoDigits(hours)}:${twoDigits(rest)}`;
+}
+
+function writeMoment(value, field) {
+  const moment = new Date(value);
+  if (typeof value !== "string" || Number.isNaN(moment.getTime())) return "";
+  const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map(twoDigits).join("-");
+  const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(twoDigits).join(":");
+  const [control] = controls(field);
+  control.value = `${day}T${time}`; // a browser may drop the seconds
+  field.dataset.moment = JSON.stringify([control.value, value]);
+  return control.value;
+}
+
+function twoDigits(value) {
+  return String(value).padStart(2, "0");
+}

@@ -1,0 +1,97 @@
+// Single values of an answer as text for a person, and pictures that it has as base64.
+
+import { Digits, stringify } from "./json.js";
+
+const SIGNIFICANT = 6;
+const LONGEST = 2000;
+const SHORT = 80;
+const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
+
+export function element(name, classes = "", text = "") {
+  const made = document.createElement(name);
+  if (classes) made.className = classes;
+  if (text) made.textContent = text;
+  return made;
+}
+
+export function isNested(value) {
+  return value !== null && typeof value === "object" && !(value instanceof Digits);
+}
+
+// `known` are the words of the output schema for the value: label, unit, media.
+export function scalar(value, known) {
+  if (known?.media && typeof value === "string" && BASE64.test(value)) return media(value, known);
+  if (typeof value === "string" && value.length > LONGEST) return long(value);
+  const made = element("span", value instanceof Digits ? "number" : "as-typed", words(value));
+  if (value === null || value === "") made.classList.add("nothing");
+  if (value instanceof Digits) made.title = value.text;
+  if (known?.unit) made.append(element("span", "unit-after", ` ${known.unit}`));
+  return made;
+}
+
+// A value for the cell of a table: on one line, and cut.
+export function short(value) {
+  if (value === undefined) return "";
+  if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value);
+  const text = isNested(value) ? stringify(value) : value;
+  const made = element("span", "", text.length > SHORT ? `${text.slice(0, SHORT)}…` : text);
+  if (text.length > SHORT) made.title = text.slice(0, 10 * SHORT);
+  return made;
+}
+
+export function words(value) {
+  if (value === null) return "none";
+  if (value === true) return "Yes";
+  if (value === false) return "No";
+  if (value === "") return "(empty text)";
+  return value instanceof Digits ? rounded(value) : value;
+}
+
+// Sensible digits: whole numbers as they are, of others six that count, and all before the point.
+export function rounded(digits) {
+  if (/^-?\d+$/.test(digits.text)) return digits.text;
+  const number = Number(digits.text);
+  const before = Math.floor(Math.log10(Math.abs(number) || 1)) + 1;
+  return String(Number(number.toPrecision(Math.max(SIGNIFICANT, Math.min(before, 16)))));
+}
+
+export function readable(name) {
+  const text = name.replaceAll(/[_\s]+/g, " ").trim() || name || "(no name)";
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+export function step(key) {
+  return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+// What a schema calls a picture is shown as one; any other file is there to be saved.
+function media(base64, { media: type, label }) {
+  const data = base64.replaceAll(/\s/g, "");
+  if (PICTURES.includes(type)) {
+    const picture = element("img", "picture");
+    picture.src = `data:${type};base64,${data}`;
+    picture.alt = label ? `${label}, drawn by the model` : "A picture drawn by the model";
+    return picture;
+  }
+  const link = element("a", "btn btn-quiet btn-sm", `Save the file (${size(data)})`);
+  link.href = `data:application/octet-stream;base64,${data}`;
+  link.download = label || "answer";
+  return link;
+}
+
+export function size(base64) {
+  return bytes(Math.floor((base64.length * 3) / 4));
+}
+
+export function bytes(count) {
+  if (count < 1000) return `${count} bytes`;
+  return count < 1e6 ? `${(count / 1000).toFixed(0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
+}
+
+function long(text) {
+  const box = element("details");
+  box.append(element("summary", "", `A text of ${text.length} characters`));
+  box.append(element("span", "as-typed", text));
+  return box;
+}

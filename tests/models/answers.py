@@ -1,0 +1,121 @@
+"""Models whose answers are drawn: pictures, tables, and what depends on one field."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from base64 import b64encode
+from typing import Any
+
+from mlmodel.errors import InvalidInput
+from mlmodel.model import MLModel, Row
+
+
+def picture(width: int = 8, height: int = 4) -> bytes:
+    """Return a grey PNG."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + b"\x80" * width) * height)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+class Painter(MLModel):
+    """Answers pictures, one of them not what it says it is, and a file."""
+
+    qualified_name = "painter"
+    version = "3.0"
+    input_schema = {"type": "object", "properties": {"shade": {"type": "integer"}}}
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "heat": {"$ref": "#/$defs/Picture", "title": "Heat map"},
+            "steps": {"type": "array", "items": {"$ref": "#/$defs/Picture"}},
+            "false": {"$ref": "#/$defs/Picture"},
+            "report": {"type": "string", "contentEncoding": "base64"},
+            "area": {"type": "number", "x-unit": "m²"},
+        },
+        "$defs": {
+            "Picture": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "contentMediaType": "image/png",
+            }
+        },
+    }
+
+    def predict(self, row: Row) -> dict[str, Any]:
+        drawn = b64encode(picture()).decode()
+        return {
+            "heat": drawn,
+            "steps": [drawn, drawn],
+            "false": "<script>no base64</script>",
+            "report": b64encode(b"a" * 3000).decode(),
+            "area": 1234567.891,
+        }
+
+
+class Risk(MLModel):
+    """A number and a choice decide; some combinations it refuses by itself."""
+
+    qualified_name = "risk"
+    display_name = "Risk"
+    version = "1.0"
+    #: What an amount costs, for a second model beside this one.
+    weight = 0.001
+    input_schema = {
+        "type": "object",
+        "properties": {
+            "amount": {"type": "number", "minimum": 0, "maximum": 1000, "x-unit": "EUR"},
+            "age": {"type": "integer", "x-range": [18, 22], "minimum": 0},
+            "kind": {"enum": ["car", "home", None]},
+            "member": {"type": "boolean"},
+            "note": {"type": "string"},
+            "home": {
+                "type": "object",
+                "properties": {"rooms": {"type": "integer", "minimum": 1, "maximum": 5}},
+            },
+        },
+        "required": ["amount", "kind"],
+        "additionalProperties": False,
+    }
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "prediction": {"enum": ["low", "high"]},
+            "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+    }
+    examples = ({"amount": 250.0, "age": 20, "kind": "car"},)
+
+    def predict(self, row: Row) -> dict[str, Any]:
+        if row["kind"] == "home" and row["amount"] == 666:
+            raise InvalidInput("must not be 666 for a home", pointer="/amount")
+        high = min(1.0, row["amount"] * self.weight * (0.5 if row["kind"] == "home" else 1))
+        return {
+            "prediction": "high" if high > 0.5 else "low",
+            "probabilities": {"low": 1 - high, "high": high},
+        }
+
+
+class SecondRisk(Risk):
+    """The next version of the same."""
+
+    qualified_name = "risk-2"
+    display_name = "Risk, next"
+    version = "2.0"
+    weight = 0.0005
+
+
+class Fragile(MLModel):
+    """Fails at a row that its schema allows."""
+
+    qualified_name = "fragile"
+    input_schema = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+
+    def predict(self, row: Row) -> float:
+        return 1 / row["x"]

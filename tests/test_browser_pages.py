@@ -1,0 +1,125 @@
+"""What holds for every page, in a real browser: nobody is shut out, and nothing leaves the house."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import AXE, FOUND, NEEDS_CHROMIUM, page_paths, serving
+
+pytestmark = NEEDS_CHROMIUM
+
+GROUND = "getComputedStyle(document.body).backgroundColor"
+#: How an element shows that it has the focus: by an outline, or by a shadow around it.
+OUTLINE = """(() => { const style = getComputedStyle(document.activeElement);
+  return style.outlineStyle !== "none" ? style.outlineStyle : style.boxShadow; })()"""
+
+NAMES = ["loan", "hostile", "broken", "anything"]
+MODELS = {
+    "models": [{"class": f"tests.models.forms.{name}"} for name in ("Loan", "Hostile", "Broken")]
+    + [{"class": "tests.models.forms.Anything", "load": "lazy"}]
+    + [{"class": "tests.models.forms.Iris", "name": "iris_two"}]
+}
+ERRORS = ["/nothing", "/models/none/predict", "/fails"]
+OPENED = ["/docs#/loan/predict.post.loan"]
+PATHS = [*page_paths(NAMES), *ERRORS, *OPENED]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above, and a page that fails."""
+    folder = tmp_path_factory.mktemp("site")
+    with serving(
+        MODELS, folder, lambda app: app.add_url_rule("/fails", view_func=_fail)
+    ) as address:
+        yield address
+
+
+def _fail():
+    raise RuntimeError("this page fails")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_axe_finds_nothing_and_no_page_scrolls_sideways(page, site, path):
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    see(page, site + path)
+    page.evaluate(AXE)
+
+    in_light = page.evaluate(FOUND)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.set_viewport_size({"width": 360, "height": 800})
+    in_dark = page.evaluate(FOUND)
+
+    assert in_light == in_dark == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def see(page, address):
+    """Open a page, and wait for what its scripts draw."""
+    page.goto(address)
+    if "/docs" in address and "/problems" not in address:
+        page.locator(".opblock").last.wait_for()
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/metadata", "/docs"])
+def test_the_first_key_leads_past_the_header(page, site, path):
+    see(page, site + path)
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(page, site):
+    page.goto(f"{site}/models/iris_two/metadata")
+    page.get_by_role("link", name="API", exact=True).click()
+    expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
+
+    page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role(
+        "button"
+    ).first.click()
+    page.get_by_role("button", name="Execute").click()
+
+    expect(page.locator(".live-responses-table")).to_contain_text('"prediction": "setosa"')
+
+
+def test_light_or_dark_is_chosen_and_kept_and_the_page_never_flashes(page, site):
+    page.emulate_media(color_scheme="light")
+    page.goto(site)
+    page.get_by_label("Light or dark").select_option("Dark")
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => { window.first ??= document.documentElement.dataset.bsTheme; })"
+    )
+    page.goto(f"{site}/docs")
+
+    assert page.evaluate("window.first") == "dark"
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+    page.get_by_label("Light or dark").select_option("Auto")
+    assert page.evaluate(GROUND) == "rgb(246, 247, 250)"
+
+
+def test_a_page_does_not_jump_while_it_is_drawn(page, site):
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach("
+        "(entry) => { window.shift += entry.value; })).observe({type: 'layout-shift', buffered: true});"
+    )
+    for path in ("/", "/models/loan/metadata", "/models/loan/predict"):
+        page.goto(site + path, wait_until="networkidle")
+
+        assert page.evaluate("window.shift") == 0, path
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/metadata"])
+def test_whatever_has_the_focus_shows_it(page, site, path):
+    page.goto(site + path)
+    page.keyboard.press("Tab")
+
+    bare = []
+    while page.evaluate("document.activeElement !== document.body"):
+        if page.evaluate(OUTLINE) == "none":
+            bare.append(page.evaluate("document.activeElement.outerHTML"))
+        page.keyboard.press("Tab")
+
+    assert bare == []

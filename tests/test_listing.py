@@ -1,0 +1,75 @@
+"""What the list of models says, and what a search finds."""
+
+import pytest
+
+from app.serving.metrics import Usage
+from app.web import listing
+
+MODELS = """
+models:
+  - class: tests.models.forms.Loan
+    tags: [credit, retail]
+  - class: tests.models.forms.Iris
+    load: lazy
+  - class: tests.models.forms.Broken
+"""
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [
+        (Usage(), "Not asked yet"),
+        (Usage(1, 1, 0.0034), "Answered 1 call, 3.4 ms on average"),
+        (Usage(1200, 1200, 144), "Answered 1,200 calls, 120 ms on average"),
+        (Usage(4, 3, 8), "Answered 3 of 4 calls, 2.0 s on average"),
+        (Usage(1, 0, 0.1), "Answered 0 of 1 call, 100 ms on average"),
+    ],
+)
+def test_use_is_said_in_words(usage, words):
+    assert listing.said(usage) == words
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ("", ["loan", "iris", "broken"]),
+        ("  LOAN ", ["loan"]),
+        ("flower", ["iris"]),
+        ("scikit-learn 1.9", ["loan"]),
+        ("#credit", ["loan"]),
+        ("failed", ["broken"]),
+        ("first use", ["iris"]),
+        ("loan flower", []),
+    ],
+)
+def test_a_search_finds_by_name_words_framework_tag_and_status(make_app, search, names):
+    client = make_app(MODELS).test_client()
+
+    text = client.get("/", query_string={"q": search}).text
+
+    cards = text.split("<li class=")
+    found = [name for name in ("loan", "iris", "broken") if _is_shown(cards, name)]
+    assert found == names
+    assert ('id="nothing" hidden' in text) is bool(names)
+
+
+def _is_shown(cards, name):
+    [card] = [card for card in cards if f'<h2><a href="/models/{name}/metadata">' in card]
+    return "hidden>" not in card.partition("<h2>")[0]
+
+
+def test_the_list_tells_how_often_a_model_answered(make_app):
+    client = make_app("models: [{class: tests.models.forms.Anything, name: asked}]").test_client()
+    client.post("/api/models/asked/predict", json={})
+    client.post("/api/models/asked/predict", data="{")
+
+    assert "Answered 1 call, " in client.get("/").text
+    assert "Answered 1 call, " in client.get("/models/asked/metadata").text
+
+
+def test_tags_are_in_the_list_of_models(make_app):
+    client = make_app(MODELS).test_client()
+
+    tags = [model["tags"] for model in client.get("/api/models").json["models"]]
+
+    assert tags == [["credit", "retail"], [], []]

@@ -1,0 +1,103 @@
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from mlmodel import bare, dump, pickling
+from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.frameworks import sklearn as adapter
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A class and a function as a notebook has them."""
+    main = sys.modules["__main__"]
+    ages = type("Ages", (StandardScaler,), {"__module__": "__main__"})
+
+    def halved(table):
+        return table
+
+    halved.__module__, halved.__qualname__ = "__main__", "halved"
+    monkeypatch.setattr(main, "Ages", ages, raising=False)
+    monkeypatch.setattr(main, "halved", halved, raising=False)
+    return main
+
+
+def fitted(*steps):
+    return make_pipeline(*steps, LinearRegression()).fit([[1.0, 2.0], [2.0, 3.0]], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("where", ["class", "function", "within"])
+def test_parts_of_a_notebook_are_refused_by_name(tmp_path, notebook, where):
+    parts = {
+        "class": (notebook.Ages(), "Ages"),
+        "function": (FunctionTransformer(notebook.halved), "halved"),
+        "within": (make_column_transformer((notebook.Ages(), [0])), "Ages"),
+    }
+    part, name = parts[where]
+
+    with pytest.raises(InvalidModel, match=f"notebook or script, and .* finds: {name}; put"):
+        dump(fitted(part), tmp_path / "m.flm")
+
+    assert not (tmp_path / "m.flm").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".joblib"])
+def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, monkeypatch, ending):
+    content = pickle.dumps(fitted(notebook.Ages()))
+    monkeypatch.delattr(notebook, "Ages")
+    path = tmp_path / "m.joblib"
+    path.write_bytes(content)
+    build = {
+        ".flm": lambda: adapter.loads(content),
+        ".joblib": bare.load(path, trust="all").load,
+    }
+
+    with pytest.raises(BrokenModel) as caught:
+        build[ending]()
+
+    assert "needs 'Ages', which was written in a notebook" in caught.value.summary
+
+
+def test_a_name_that_is_gone_is_told_with_its_module():
+    with pytest.raises(BrokenModel) as caught:
+        adapter.loads(b"cmath\nsqroot\n.")
+
+    assert caught.value.summary == (
+        "the model needs 'sqroot' of the module 'math', which has no such name"
+    )
+
+
+def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    (tmp_path / "stale_part.py").write_text("from math import sqroot\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(BrokenModel) as caught:
+        adapter.loads(b"cstale_part\nModel\n.")
+
+    assert caught.value.summary == (
+        "the model needs the module 'math', which cannot be imported as it is here"
+    )
+
+
+def test_an_error_of_the_model_s_own_code_is_not_taken_for_a_missing_name():
+    assert pickling.missing(AttributeError("no such thing")) is None
+
+
+def test_the_modules_of_all_parts_are_found():
+    model = fitted(FunctionTransformer(np.linalg.norm, validate=False).set_params(func=np.log1p))
+
+    found = pickling.modules([model, FunctionTransformer(pytest.importorskip)])
+
+    assert {"sklearn.pipeline", "sklearn.linear_model._base", "numpy", "_pytest.outcomes"} <= found
+
+
+def test_a_pickle_is_that_of_python():
+    model = fitted(StandardScaler())
+
+    assert pickling.dumps(model) == pickle.dumps(model, protocol=4)

@@ -1,0 +1,61 @@
+"""Descriptions in Markdown, whoever wrote them."""
+
+import pytest
+
+from app.web import prose
+from tests.models.forms import HOSTILE
+
+
+def test_markdown_becomes_html():
+    html = prose.markdown("For **loans**, see [the report](https://example.org/a).\n\n* one\n* two")
+
+    assert "<strong>loans</strong>" in html
+    assert '<a href="https://example.org/a">the report</a>' in html
+    assert html.count("<li>") == 2
+
+
+def test_lines_stay_lines_and_indented_text_is_no_code():
+    html = prose.markdown("One line.\nAnother.\n\n    An indented paragraph.")
+
+    assert "One line.<br />\nAnother." in html
+    assert "<p>An indented paragraph.</p>" in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOSTILE,
+        "[x](javascript:alert(1))",
+        "[x](JaVaScRiPt:alert(1))",
+        "[x](&#106;avascript:alert(1))",
+        "[x](data:text/html,<script>)",
+        "[x](//elsewhere.example)",
+        "[x][1]\n\n[1]: vbscript:alert(1)",
+        "<javascript:alert(1)>",
+        "![x](x.png)",
+        '<a href="https://elsewhere.example">x</a>',
+        "```<img src=x>\n<img src=x>\n```",
+    ],
+)
+def test_nothing_in_a_description_is_markup_or_leads_astray(text):
+    html = prose.markdown(text)
+
+    assert not any(mark in html.lower() for mark in ("<img", "<script", 'href="', "href='java"))
+
+
+def test_a_picture_from_elsewhere_is_a_link_to_it():
+    html = prose.markdown("![x](https://elsewhere.example/x.png)")
+
+    assert html == '<p>!<a href="https://elsewhere.example/x.png">x</a></p>\n'
+
+
+def test_headings_lie_below_the_pages_own_without_a_gap():
+    html = prose.markdown("# A\n\n### B\n\n###### C\n\n## D")
+
+    assert [html.count(f"<h{level}>") for level in range(1, 6)] == [0, 1, 2, 1, 0]
+
+
+def test_a_description_can_be_read_without_its_marks():
+    text = "# Loans\n\nFor **loan officers**\nand [others](https://example.org). `x < 1`"
+
+    assert prose.plain(text) == "Loans For loan officers and others. x < 1"

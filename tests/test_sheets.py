@@ -1,0 +1,64 @@
+import io
+
+from app.serving.sheets import Line, Sheet, header
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"age": {"type": "integer"}, "note": {"type": "string"}, "a,b": {}},
+    "allOf": [{"properties": {"more": {"type": "number"}}, "required": ["more"]}],
+    "required": ["age"],
+}
+
+
+def sheet(text, schema=SCHEMA):
+    return Sheet(io.StringIO(text, newline=""), schema)
+
+
+def test_columns_stand_beside_the_members_of_the_schema():
+    read = sheet(",id,age,note\n")
+
+    assert (read.known, read.unknown) == (["age", "note"], ["id"])
+    assert read.missing == {"a,b": False, "more": True}
+
+
+def test_a_schema_that_names_no_members_takes_all_columns():
+    assert sheet("a,b\n", True).known == ["a", "b"]
+
+
+def test_a_schema_that_asks_for_other_members_takes_all_columns():
+    schema = {"properties": {"a": {}}, "additionalProperties": {"type": "number"}}
+
+    [line] = sheet("a,b\nx,1\n", schema).lines()
+
+    assert line == Line(2, {"a": "x", "b": 1})
+
+
+def test_a_bad_line_does_not_end_the_sheet():
+    lines = list(sheet('age,note\n1,a\n2\n3,"x" y\n4,"two\nlines"\n5,e\n').lines())
+
+    assert [(each.line, each.problem) for each in lines] == [
+        (2, ""),
+        (3, "has 1 cells, the header has 2"),
+        (4, "is not CSV: ',' expected after '\"'"),
+        (5, ""),
+        (7, ""),
+    ]
+
+
+def test_a_quote_that_nothing_ends_is_one_bad_line():
+    lines = list(sheet('age,note\n1,"a\n2,b\n').lines())
+
+    assert [(each.line, each.problem) for each in lines] == [
+        (2, "is not CSV: unexpected end of data")
+    ]
+
+
+def test_columns_that_are_no_part_of_the_row_stay_as_they_stand():
+    [line] = sheet("id,age\n007,7\n").lines()
+
+    assert line == Line(2, {"age": 7}, {"id": "007"})
+
+
+def test_the_header_names_all_members():
+    assert header(SCHEMA) == 'age,note,"a,b",more\r\n'
+    assert header(True) == ""
