@@ -48,7 +48,7 @@ class Production:
     #: Calls of one model that run at the same time in one process.
     MODEL_THREADS = 4
     #: Calls of one model that may wait for those that run. 0 lets none wait.
-    MODEL_WAITING = 16
+    MODEL_WAITING = 48
     #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).

@@ -5,7 +5,7 @@ import pytest
 
 from app.serving.batching import WORTH_JOINING, Batcher
 from app.serving.errors import PredictionTimeout, QueueFull
-from app.serving.lane import Lane, Limits
+from app.serving.lane import Limits
 
 
 class Doubler:
@@ -34,7 +34,7 @@ def doubler():
 
 @pytest.fixture
 def batcher():
-    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=8, seconds=10)), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), max_rows=4)
     # Calls must take longer than this before they are joined: one that does is behind us.
     slow = threading.Event()
     batcher.run(lambda rows: slow.wait(10 * WORTH_JOINING) or rows, [0])
@@ -77,6 +77,17 @@ def test_a_call_has_no_more_rows_than_it_may(batcher, doubler):
     assert doubler.asked == [1, 3, 2]
 
 
+def test_many_rows_are_asked_alone_and_hold_up_nobody(batcher, doubler):
+    with ThreadPoolExecutor(1) as pool:
+        many = pool.submit(batcher.run, doubler.ask, [1, 2, 3, 4])
+        assert doubler.has_begun.wait(10)
+
+        assert batcher.run(lambda rows: rows, [5]) == [5]
+        doubler.may_end.set()
+
+        assert many.result() == [2, 4, 6, 8]
+
+
 def test_bad_rows_harm_nobody_else(batcher, doubler):
     first, second, third = answers(batcher, doubler, [1], ["bad"], [3])
 
@@ -100,7 +111,7 @@ def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
 
 
 def test_who_gives_up_is_not_asked(doubler):
-    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=8, seconds=0.05)), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=1, waiting=8, seconds=0.05), max_rows=4)
 
     with pytest.raises(PredictionTimeout):
         batcher.run(doubler.ask, [1])
@@ -109,7 +120,7 @@ def test_who_gives_up_is_not_asked(doubler):
 
 
 def test_more_callers_than_may_wait_are_refused(doubler):
-    batcher = Batcher(Lane(Limits(rows=9, threads=1, waiting=0, seconds=10)), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=1, waiting=0, seconds=10), max_rows=4)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(batcher.run, doubler.ask, [1])
         assert doubler.has_begun.wait(10)

@@ -53,6 +53,22 @@ models:
 
 
 @pytest.mark.parametrize(
+    ("entry", "rows"),
+    [
+        ("file: m.flm", 64),
+        ("file: m.flm, batch: {max_rows: 8}", 8),
+        ("file: m.flm, batch: false", 0),
+        ("class: a.B", 0),
+        ("class: a.B, batch: {max_rows: 8}", 8),
+    ],
+)
+def test_callers_of_a_file_are_joined_and_those_of_a_class_where_it_says_so(read, entry, rows):
+    [spec] = read(f"models: [{{{entry}}}]")
+
+    assert spec.batch_rows == rows
+
+
+@pytest.mark.parametrize(
     ("text", "trust"), [("all", "all"), ("[a.B, c.D]", ("a.B", "c.D"))], ids=["all", "names"]
 )
 def test_trust_is_for_all_or_for_names(read, text, trust):

@@ -1,5 +1,6 @@
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,7 +15,7 @@ from app.serving.errors import (
 from app.serving.hosted import Status
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput
-from tests.models.simple import Counting, Hanging, Waiting
+from tests.models.simple import Counting, Hanging, Together, Waiting
 
 
 @pytest.fixture
@@ -111,6 +112,35 @@ def test_a_model_that_hangs_hurts_no_other(make_app):
     Waiting.go.set()
 
     assert answers == [{"still": "here"}]
+
+
+@pytest.mark.parametrize(
+    ("batch", "answers"), [("{max_rows: 9}", [1, 2, 2]), ("false", [1, 1, 1])], ids=["on", "off"]
+)
+def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, batch, answers):
+    text = f"models: [{{class: tests.models.simple.Together, batch: {batch}}}]"
+    app = make_app(text, MODEL_THREADS=1, MODEL_WAITING=2)
+    predict = app.extensions["predictor"].predict
+    Together.go.clear()
+    with ThreadPoolExecutor(3) as pool:
+        calls = [pool.submit(predict, "together", [{}])]
+        Together.asked.acquire()
+        line = ModelManager().get("together").calls._joint._calls
+        for count in (1, 2):
+            calls.append(pool.submit(predict, "together", [{}]))
+            wait_until(lambda count=count: line.qsize() == count)
+        Together.go.set()
+
+    assert [answer for call in calls for answer in call.result()] == answers
+
+
+def wait_until(holds):
+    tick = threading.Event()
+    for _ in range(1000):
+        if holds():
+            return
+        tick.wait(0.01)
+    raise AssertionError("waited too long")
 
 
 @pytest.fixture

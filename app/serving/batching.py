@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from app.serving.lane import Lane
+from app.serving.lane import Lane, Limits
 
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
@@ -23,14 +24,18 @@ WEIGHT = 0.2
 
 
 class Batcher:
-    """Asks a model in a lane of one thread, with the rows of as many callers as wait.
+    """Asks a model, with the rows of as many callers as wait: those in a lane of one thread.
 
-    :param lane: where the calls run, one at a time.
-    :param max_rows: rows of one call. A caller with more than these is asked alone.
+    :param max_rows: rows of a call for several callers. Who brings as many or more is asked
+        alone, in a lane of as many threads as the limits say; with 0, all are.
     """
 
-    def __init__(self, lane: Lane, max_rows: int) -> None:
-        self._lane = lane
+    def __init__(self, limits: Limits, max_rows: int) -> None:
+        # All their threads together are as many as the limits say.
+        joint = replace(limits, threads=1)
+        others = replace(limits, threads=max(limits.threads - 1, 1))
+        self._alone = Lane(others if max_rows else limits)
+        self._joint = self._alone if limits.threads == 1 else Lane(joint)
         self._max_rows = max_rows
         self._lock = threading.Lock()
         self._waiting: dict[int, _Call] = {}
@@ -41,14 +46,21 @@ class Batcher:
 
         If a call for several callers fails, each is asked apart, and hears only of its own rows.
         """
+        if len(rows) >= self._max_rows:
+            return self._alone.run(ask, rows)
         call = _Call(ask, rows)
         with self._lock:
             self._waiting[id(call)] = call
         try:
-            return self._lane.run(self._answer, call)
+            return self._joint.run(self._answer, call)
         finally:
             with self._lock:
                 self._waiting.pop(id(call), None)
+
+    def close(self) -> None:
+        """Let the threads end when the calls that wait are done."""
+        self._alone.close()
+        self._joint.close()
 
     def _answer(self, call: _Call) -> Any:
         """Answer a caller whose turn has come, in the lane's thread."""
@@ -57,7 +69,8 @@ class Batcher:
             started = time.perf_counter()
             _ask_all(calls)
             taken = time.perf_counter() - started
-            self._seconds += WEIGHT * (taken - self._seconds)
+            weight = WEIGHT if self._seconds else 1
+            self._seconds += weight * (taken - self._seconds)
         return call.answer()
 
     def _joined(self, first: _Call) -> list[_Call]:

@@ -31,6 +31,13 @@ DECORATOR = {
     "additionalProperties": False,
 }
 
+BATCH = {
+    "type": "object",
+    "properties": {"max_rows": {"type": "integer", "minimum": 2}},
+    "required": ["max_rows"],
+    "additionalProperties": False,
+}
+
 #: What an entry may hold. The descriptions are those of docs/models-yaml.md.
 ENTRY = {
     "type": "object",
@@ -43,6 +50,7 @@ ENTRY = {
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy"]},
+        "batch": {"anyOf": [{"const": False}, BATCH]},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
@@ -59,6 +67,9 @@ CATALOG = Schema(
         "additionalProperties": False,
     }
 )
+
+#: Rows of several callers in one call of a packaged model: many take as long for one as for these.
+BATCH_ROWS = 64
 
 #: Keys that only one kind of entry has.
 ONLY_WITH = {
@@ -97,6 +108,7 @@ class ModelSpec:
     lazy: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
+    batch_rows: int = 0
     tags: tuple[str, ...] = ()
     artifacts: Literal["all"] | tuple[str, ...] = ()
 
@@ -236,11 +248,21 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
         version_mismatch=entry.get("version_mismatch", "warn"),
         lazy=entry.get("load") == "lazy",
+        batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
     )
+
+
+def _batch_rows(entry: Mapping[str, Any]) -> int:
+    """Return how many rows one call may have for several callers; 0 if each is asked alone.
+
+    What a class makes of rows that others have sent, only its author knows.
+    """
+    batch = entry.get("batch", {"max_rows": BATCH_ROWS if "file" in entry else 0})
+    return int(batch["max_rows"]) if batch else 0
 
 
 def _decorator(entry: str | Mapping[str, Any]) -> DecoratorSpec:

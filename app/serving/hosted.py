@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from app.serving.answers import to_json
+from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
 from app.serving.errors import (
     ArtifactNotFound,
@@ -90,7 +91,7 @@ class HostedModel:
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
         self.notes: tuple[str, ...] = ()
-        self.lane = Lane(limits)
+        self.calls = Batcher(limits, spec.batch_rows)
         self._limits = limits
         self._is_named = False
         self._model: MLModel | None = None
@@ -208,7 +209,7 @@ class HostedModel:
                 self._changed.notify_all()
 
     def _ask(self, method: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
-        """Call the model in a thread of its lane, which uses it until it is done.
+        """Call the model in a thread of its own, which uses it until it is done.
 
         Whoever waits may have given up long before, and a generator runs only here.
         """
@@ -231,7 +232,7 @@ class HostedModel:
             is_idle = self._changed.wait_for(
                 lambda: self._running == 0, self._limits.seconds or None
             )
-        self.lane.close()
+        self.calls.close()
         model, self._model = self._model, None
         self.endpoints = {}
         if model is not None and is_idle:
@@ -260,8 +261,8 @@ class HostedModel:
         model.load()
         self._read_schemas(model)
         self._model = model
-        # Calls that hang keep the threads of the lane that was before.
-        self.lane = Lane(self._limits)
+        # Calls that hang keep the threads that were before.
+        self.calls = Batcher(self._limits, self.spec.batch_rows)
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 

@@ -66,7 +66,7 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
     if not rows:
         return []
     try:
-        return hosted.lane.run(asked.ask, rows)
+        return hosted.calls.run(asked.ask, rows)
     except (InvalidInput, ServingError):
         raise
     # The author's code may raise anything; whatever it is, it ends here.
