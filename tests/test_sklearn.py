@@ -89,6 +89,30 @@ def test_a_classifier_that_tells_nothing_more_answers_its_label():
     assert answer(votes.fit(POINTS, list("aabb"))) == {"prediction": "a"}
 
 
+def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
+    inputs = np.random.default_rng(1).normal(size=(200, 2))
+    rows = [{"x0": x, "x1": y} for x, y in inputs]
+    model = RandomForestClassifier(2, max_depth=2).fit(POINTS, list("abca"))
+    labels = model.predict(inputs).tolist()  # of two trees, many rows are a draw
+    predict, asked = adapter.predictor(model, {}), []
+    monkeypatch.setattr(
+        RandomForestClassifier,
+        "predict_proba",
+        counted(RandomForestClassifier.predict_proba, asked),
+    )
+
+    assert [each["prediction"] for each in predict(rows)] == labels
+    assert asked == [len(rows)]
+
+
+def counted(method, asked):
+    def count(self, inputs):
+        asked.append(len(inputs))
+        return method(self, inputs)
+
+    return count
+
+
 def test_a_regressor_answers_a_number():
     answered = answer(LinearRegression().fit(POINTS, [1, 2, 3, 4]))
 

@@ -15,6 +15,7 @@ from mlmodel.inference.traits import (
     centres_of,
     compares_pairs,
     feature_names,
+    is_forest,
     labels_of,
     says,
 )
@@ -36,6 +37,8 @@ def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
     :param outputs: names of the outputs, where there are several.
     :raises InvalidModel: if the model can say nothing about rows that it was not fitted on.
     """
+    if is_forest(model):
+        return _Forest(model)
     if hasattr(model, "predict"):
         return _Teller(model, outputs)
     if hasattr(model, "transform"):
@@ -138,6 +141,23 @@ class _Teller:
 
     def _outlier_scores(self, inputs: Any, _predictions: list[Any]) -> list[Any]:
         return list(_finite(self._model.decision_function(inputs)).ravel().tolist())
+
+
+class _Forest:
+    """Asks a forest once: it would ask all of its trees again to choose the likeliest label."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._labels = labels_of(model)
+
+    def __call__(self, inputs: Any) -> list[dict[str, Any]]:
+        shares = _finite(self._model.predict_proba(inputs))
+        return [
+            {"prediction": self._labels[likeliest], "probabilities": by_label}
+            for likeliest, by_label in zip(
+                shares.argmax(axis=1), _by_label(shares, self._labels), strict=True
+            )
+        ]
 
 
 class _Transformer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 
 from mlmodel.inference.reading import steps_of
 
@@ -31,6 +32,14 @@ def has_several(model: Any) -> bool:
         or getattr(last, "out_activation_", "") == "logistic"
         or isinstance(model.classes_, list)
     )
+
+
+def is_forest(model: Any) -> bool:
+    """Say whether a model is a forest that chooses the first of its likeliest labels."""
+    last = last_of(model)
+    # All kinds of forests inherit this one method, unless somebody has written another.
+    choose = getattr(type(last), "predict", None)
+    return choose is RandomForestClassifier.predict and last.n_outputs_ == 1
 
 
 def compares_pairs(model: Any) -> bool:
