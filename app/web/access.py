@@ -20,14 +20,8 @@ def init_app(app: Flask) -> None:
     """Give each request an id, and count those to ``/api``."""
     app.before_request(_identify)
     app.after_request(_tell_identity)
-    limiter = Limiter(
-        get_remote_address,
-        storage_uri="memory://",
-        application_limits=[app.config["RATE_LIMIT"]] if app.config["RATE_LIMIT"] else [],
-    )
-    limiter.request_filter(lambda: not request.path.startswith("/api/"))
-    limiter.init_app(app)
-    app.after_request(lambda response: _tell_reset(response, limiter))
+    if app.config["RATE_LIMIT"]:
+        _limit(app)
 
 
 def require_model_control() -> None:
@@ -37,6 +31,17 @@ def require_model_control() -> None:
     """
     if not current_app.config["MODEL_CONTROL"]:
         raise Forbidden("models are not loaded or unloaded over HTTP here (MODEL_CONTROL is off)")
+
+
+def _limit(app: Flask) -> None:
+    limiter = Limiter(
+        get_remote_address,
+        storage_uri="memory://",
+        application_limits=[app.config["RATE_LIMIT"]],
+    )
+    limiter.request_filter(lambda: not request.path.startswith("/api/"))
+    limiter.init_app(app)
+    app.after_request(lambda response: _tell_reset(response, limiter))
 
 
 def _identify() -> None:

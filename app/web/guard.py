@@ -31,7 +31,10 @@ def init_app(app: Flask) -> None:
 
 def _guard(response: Response) -> Response:
     policy = PAGES if response.mimetype == "text/html" else NO_PAGES
-    response.headers.setdefault("Content-Security-Policy", policy)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    headers = {"Content-Security-Policy": policy, **HEADERS}
+    # Each look into the headers goes through all of them.
+    given = {name.lower() for name, _ in response.headers}
+    response.headers.extend(
+        {name: value for name, value in headers.items() if name.lower() not in given}
+    )
     return response

@@ -9,6 +9,7 @@
     promising  the schema of that
     traits     what kind of model it is
     plan       how it is asked: rows to tables, answers to JSON
+    nameless   what asks it with an array instead of a frame
 
 It is for scikit-learn's estimators, and those that behave like them.
 """

@@ -15,6 +15,7 @@ from mlmodel.inference import tables
 from mlmodel.inference.answering import Answering, NotFiniteError, answering
 from mlmodel.inference.column import Column
 from mlmodel.inference.merging import are_alike, listed
+from mlmodel.inference.nameless import nameless
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.tables import Builder, Cells, converter
 from mlmodel.inference.trial import Trial
@@ -64,6 +65,10 @@ def asker(
     :param row: a row to find out in which shape the model wants them, where it does not tell.
     """
     cells = list(_cells(reading, columns))
+    if reading is not None and reading.is_named and tables.are_numbers(cells):
+        bare = nameless(model)
+        if bare is not None:
+            return _asking(tables.arrays(cells), answering(bare, outputs))
     tell = answering(model, outputs)
     candidates = [_asking(build(cells), tell) for build in _shapes(reading, cells)]
     if len(candidates) == 1:

@@ -63,10 +63,15 @@ class Cells:
         return InvalidInput(f"{self.name} {detail}", f"/{self.name}")
 
 
+def are_numbers(cells: Sequence[Cells]) -> bool:
+    """Tell whether all columns are of floats."""
+    return all(cell.convert is numbers for cell in cells)
+
+
 def frames(cells: Sequence[Cells]) -> Builder:
     """Return the way from rows to a data frame."""
     labels = [cell.label for cell in cells]
-    if all(cell.convert is numbers for cell in cells):
+    if are_numbers(cells):
         flat = _matrix(cells, float)
         return lambda rows: pd.DataFrame(flat(rows), columns=labels)
     return lambda rows: pd.DataFrame({cell.label: cell.of(rows) for cell in cells}, columns=labels)
