@@ -92,13 +92,17 @@ def _sentence(error: ValidationError) -> str:
 
 def _type(error: ValidationError) -> str:
     types = error.validator_value
-    names = [TYPES.get(name, name) for name in ([types] if isinstance(types, str) else types)]
-    hint = "; write decimals with a dot" if _has_comma(error.instance) else ""
-    return f"must be {' or '.join(names)}, got {shown(error.instance)}{hint}"
+    named = _listed([types] if isinstance(types, str) else types)
+    return f"must be {named}, got {shown(error.instance)}{_comma(error.instance)}"
 
 
-def _has_comma(value: Any) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(r"\s*[-+]?\d+,\d+\s*", value))
+def _listed(types: Iterable[str]) -> str:
+    return " or ".join(TYPES.get(name, name) for name in types)
+
+
+def _comma(value: Any) -> str:
+    has_comma = isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", value)
+    return "; write decimals with a dot" if has_comma else ""
 
 
 def _enum(error: ValidationError) -> str:
@@ -125,7 +129,21 @@ def _unknown_member(error: ValidationError) -> str:
 
 
 def _alternatives(error: ValidationError) -> str:
+    types = _types_of_alternatives(error)
+    if types:
+        return f"must be {_listed(types)}, got {shown(error.instance)}{_comma(error.instance)}"
     return f"must fit one of {len(error.validator_value)} alternatives, got {shown(error.instance)}"
+
+
+def _types_of_alternatives(error: ValidationError) -> list[str]:
+    """Return the types that alternatives want, if that is all for which they refuse the value."""
+    wanted: dict[str, None] = {}
+    for cause in error.context or ():
+        if cause.validator != "type" or cause.relative_path:
+            return []
+        types = cause.validator_value
+        wanted |= dict.fromkeys([types] if isinstance(types, str) else types)
+    return list(wanted)
 
 
 def _one_alternative(error: ValidationError) -> str:
@@ -137,9 +155,12 @@ def _one_alternative(error: ValidationError) -> str:
 def _limit(
     words: str, unit: str = "", measure: Callable[[Any], Any] = shown
 ) -> Callable[[ValidationError], str]:
+    """Return a keyword's sentence. A unit has an ``s`` where there are several: ``item(s)``."""
+
     def sentence(error: ValidationError) -> str:
-        got = measure(error.instance)
-        return f"must {words} {shown(error.validator_value)}{unit}, got {got}"
+        limit, got = error.validator_value, measure(error.instance)
+        counted = unit.replace("(s)", "" if limit == 1 else "s")
+        return f"must {words} {shown(limit)}{counted}, got {got}"
 
     return sentence
 
@@ -153,13 +174,13 @@ _SENTENCES: Mapping[str, Callable[[ValidationError], str]] = {
     "exclusiveMinimum": _limit("be more than"),
     "format": _format,
     "maximum": _limit("be at most"),
-    "maxItems": _limit("have at most", " items", len),
-    "maxLength": _limit("be at most", " characters long", len),
-    "maxProperties": _limit("have at most", " members", len),
+    "maxItems": _limit("have at most", " item(s)", len),
+    "maxLength": _limit("be at most", " character(s) long", len),
+    "maxProperties": _limit("have at most", " member(s)", len),
     "minimum": _limit("be at least"),
-    "minItems": _limit("have at least", " items", len),
-    "minLength": _limit("be at least", " characters long", len),
-    "minProperties": _limit("have at least", " members", len),
+    "minItems": _limit("have at least", " item(s)", len),
+    "minLength": _limit("be at least", " character(s) long", len),
+    "minProperties": _limit("have at least", " member(s)", len),
     "multipleOf": _limit("be a multiple of"),
     "not": lambda error: f"must not be {shown(error.instance)}",
     "oneOf": _one_alternative,

@@ -116,7 +116,7 @@ def test_violations_point_into_the_row_that_was_sent(client):
 
     assert (answer.status_code, answer.content_type) == (422, PROBLEM)
     assert answer.json["errors"] == [
-        {"pointer": "/head/name", "detail": "must be at least 1 characters long, got 0"},
+        {"pointer": "/head/name", "detail": "must be at least 1 character long, got 0"},
         {"pointer": "/head/age", "detail": "must be at least 0, got -4"},
         {"pointer": "/home", "detail": 'must be one of "flat", "house", got "tent"'},
     ]

@@ -77,14 +77,15 @@ def test_trust_is_for_all_or_for_names(read, text, trust):
     assert spec.trust == trust
 
 
-def test_a_portal_may_be_empty(read):
-    assert read("models: []") == []
+@pytest.mark.parametrize("text", ["models: []", "models:", "", "# none yet"])
+def test_a_portal_may_be_empty(read, text):
+    assert read(text) == []
 
 
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("", "models.yaml, line 1: the file must be an object, got null"),
+        ("[]", "models.yaml, line 1: the file must be an object, got []"),
         ("model: []", "models.yaml, line 1: model is not known here; did you mean 'models'?"),
         ("models: {a: 1}", 'models.yaml, line 1: models must be a list, got {"a": 1}'),
         (

@@ -172,3 +172,30 @@ def test_all_that_pages_refer_to_is_there(client):
             statuses[link] = response.status_code
 
     assert {link for link, status in statuses.items() if status != 200} == set()
+
+
+def test_shapes_of_a_value_are_told_by_name_with_the_members_of_each(make_app):
+    cat = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}}
+    dog = {"type": "object", "properties": {"kind": {"const": "dog"}, "bark": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {"pet": {"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}},
+        "$defs": {"Cat": cat, "Dog": dog},
+    }
+    entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
+    client = make_app(json.dumps({"models": [entry]})).test_client()
+
+    text = re.sub(r"<[^>]+>|\s+", " ", page(client, "/models/echo/metadata"))
+
+    assert "cat, dog" in re.sub(r"\s+", " ", text)
+    assert "pet.lives of cat" in re.sub(r"\s+", " ", text)
+    assert "pet.bark of dog" in re.sub(r"\s+", " ", text)
+
+
+def test_members_that_a_pattern_names_may_be_added(make_app):
+    pattern = {"^x_": {"type": "string"}}
+    schema = {"type": "object", "patternProperties": pattern, "additionalProperties": False}
+    entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
+    client = make_app(json.dumps({"models": [entry]})).test_client()
+
+    assert "data-add" in page(client, "/models/echo/predict")

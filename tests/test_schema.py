@@ -80,6 +80,12 @@ def test_alternatives_are_told_apart_by_their_constant():
         ({"const": 1}, 2, "must be 1, got 2"),
         ({"pattern": "^a"}, "b", 'must match the pattern ^a, got "b"'),
         ({"minLength": 2}, "b", "must be at least 2 characters long, got 1"),
+        ({"minItems": 1}, [], "must have at least 1 item, got 0"),
+        (
+            {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "x",
+            'must be a number or null, got "x"',
+        ),
         ({"multipleOf": 0.1}, 0.35, "must be a multiple of 0.1, got 0.35"),
         ({"format": "date", "type": "string"}, "x", 'must be a date such as 2026-01-31, got "x"'),
         ({"uniqueItems": True}, [1, 1], "must have no item twice, got [1, 1]"),

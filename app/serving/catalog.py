@@ -184,18 +184,24 @@ def read(path: Path, environ: Mapping[str, str]) -> list[ModelSpec]:
         raise InvalidCatalog(path, mistakes)
     return [
         _spec(entry, document.line(f"/models/{index}"), path.parent)
-        for index, entry in enumerate(document.value["models"])
+        for index, entry in enumerate(_catalog(document)["models"])
     ]
 
 
+def _catalog(document: Document) -> Any:
+    """Return what a file says. One that is empty, or has nothing below ``models:``, lists none."""
+    is_empty = document.value is None or document.value == {"models": None}
+    return {"models": []} if is_empty else document.value
+
+
 def _mistakes(document: Document) -> Iterator[Mistake]:
-    violations = CATALOG.violations(document.value)
+    violations = CATALOG.violations(_catalog(document))
     for violation in violations:
         yield Mistake(document.line(violation.pointer), key_of(violation.pointer), violation.detail)
     if violations:
         return
     names: dict[str, int] = {}
-    for index, entry in enumerate(document.value["models"]):
+    for index, entry in enumerate(_catalog(document)["models"]):
         place = f"/models/{index}"
         yield from (
             Mistake(document.line(place + at), key_of(place + at), detail)

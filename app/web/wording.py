@@ -74,11 +74,11 @@ def bounds(schema: Schema) -> str:
         _usual(schema.get("x-range")),
         _bound("a multiple of {}", schema.get("multipleOf")),
         FORMATS.get(schema.get("format", ""), ""),
-        _bound("at least {} characters", schema.get("minLength") or None),
-        _bound("at most {} characters", schema.get("maxLength")),
+        _counted("at least", schema.get("minLength") or None, "character"),
+        _counted("at most", schema.get("maxLength"), "character"),
         f"like {schema['pattern']}" if "pattern" in schema else "",
-        _items("at least", schema.get("minItems")),
-        _items("at most", schema.get("maxItems")),
+        _counted("at least", schema.get("minItems"), "item"),
+        _counted("at most", schema.get("maxItems"), "item"),
         "no item twice" if schema.get("uniqueItems") is True else "",
     ]
     return ", ".join(filter(None, parts))
@@ -133,8 +133,8 @@ def _bound(words: str, number: Any) -> str:
     return words.format(digits(number)) if is_number(number) else ""
 
 
-def _items(words: str, count: Any) -> str:
-    return f"{words} {count} item{'' if count == 1 else 's'}" if count else ""
+def _counted(words: str, count: Any, unit: str) -> str:
+    return f"{words} {count} {unit}{'' if count == 1 else 's'}" if count else ""
 
 
 def _plural(schema: Any) -> str:

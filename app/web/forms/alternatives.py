@@ -50,9 +50,14 @@ def tagged(field: Field, tag: str) -> Field:
     )
 
 
-def names(schemas: Sequence[Any], fields: Sequence[Field], tag: str) -> list[str]:
+def names(
+    schemas: Sequence[Any], shapes: Sequence[Folded | None], fields: Sequence[Field], tag: str
+) -> list[str]:
     """Return by what name each of several shapes is chosen."""
-    found = [_name(schema, field, tag) for schema, field in zip(schemas, fields, strict=True)]
+    found = [
+        _name(schema, shape, field, tag)
+        for schema, shape, field in zip(schemas, shapes, fields, strict=True)
+    ]
     return [
         name if found.count(name) == 1 else f"{name} ({found[:place].count(name) + 1})"
         for place, name in enumerate(found)
@@ -83,9 +88,10 @@ def _settled(field: Field) -> Field:
     return replace(field, kind="fixed", control="hidden", required=True, value=value, first=value)
 
 
-def _name(schema: Any, field: Field, tag: str) -> str:
+def _name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
+    """Return a shape's title, the constant that tells it apart, its name in ``$ref``, or type."""
     said = schema if isinstance(schema, Mapping) else {}
     ref = said.get("$ref", "").rpartition("/")[2]
     constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")
-    title = said.get("title") or (ref and field.label)
+    title = said.get("title") or (ref and shape and shape.schema.get("title"))
     return str(title or (tag and constant) or wording.readable(ref or field.type))

@@ -131,7 +131,7 @@ class _Drawing:
 
     def map(self, schema: Schema, more: Any, place: Place) -> Field:
         """Return the field of an object whose members a person names."""
-        if schema.get("additionalProperties") is False:
+        if more is None and schema.get("additionalProperties") is False:
             return made(schema, place, "group", "group")
         shape = self.shape(more)
         default = known(place.default, schema.get("default"))
@@ -237,7 +237,7 @@ class _Drawing:
             fields.append(alternatives.tagged(self.field(schema, inner), tag))
         if all(field.kind == "json" for field in fields):
             raise ManyShapesError
-        names = alternatives.names(folded.alternatives, fields, tag)
+        names = alternatives.names(folded.alternatives, shapes, fields, tag)
         value = "" if chosen is None else str(chosen)
         if self.typed is not None:
             value = next(iter(self.typed.get(place.spot or "row", ())), "")
@@ -275,7 +275,10 @@ class _Drawing:
 
 
 def _more(schema: Schema) -> Any:
-    """Return the schema of the members that a person may add to an object, if it says one."""
+    """Return the schema of the members that a person may add to an object, if it says one.
+
+    A pattern with a schema that allows anything is not one to be asked for.
+    """
     patterns = list(schema.get("patternProperties", {}).values())
     for more in [schema.get("additionalProperties"), *(patterns if len(patterns) == 1 else [])]:
         if isinstance(more, Mapping) and more:

@@ -43,8 +43,9 @@ class Field:
 
     ``bounds`` is what the value may be and ``typing`` how to type it, both in words.
 
-    ``number`` is its place in a list, from 1. ``when`` is the JSON of the condition on which it is
-    asked. ``errors`` are what the server said of the value. ``shapes`` are those of a whole form.
+    ``of`` is the name of the shape that has it, where its object may have several. ``number`` is
+    its place in a list, from 1. ``when`` is the JSON of the condition on which it is asked.
+    ``errors`` are what the server said of the value. ``shapes`` are those of a whole form.
     """
 
     pointer: str
@@ -69,6 +70,7 @@ class Field:
     attributes: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[Field, ...] = ()
     shape: str = ""
+    of: str = ""
     number: int = 0
     when: str = ""
     errors: tuple[str, ...] = ()
@@ -113,9 +115,11 @@ class Field:
     def within(self) -> Iterator[Field]:
         """Yield the fields within this one, each before those within it."""
         for inner in self.fields:
-            if self.kind != "variant":
+            if self.kind == "variant":
+                yield from (replace(each, of=each.of or inner.label) for each in inner.within())
+            else:
                 yield inner
-            yield from inner.within()
+                yield from inner.within()
 
 
 @dataclass(frozen=True)
