@@ -69,7 +69,8 @@ class Members:
 
     def __init__(self, schema: JsonSchema) -> None:
         rows = list(_together(schema, schema))
-        self.names = list(dict.fromkeys(name for row in rows for name in row.get("properties", ())))
+        #: In their order, each once.
+        self.names = dict.fromkeys(name for row in rows for name in row.get("properties", ()))
         self.required = {name for row in rows for name in row.get("required", ())}
         #: Whether a row may have members that the schema does not name, and wants them.
         self.is_open = not self.names or any(row.get("additionalProperties") for row in rows)

@@ -113,10 +113,11 @@ def _ndjson(stream: TextIO) -> Iterator[tuple[Any, int]]:
 
 
 def _csv(stream: TextIO, schema: JsonSchema) -> Iterator[tuple[Any, int]]:
-    for each in Sheet(stream, schema).lines(with_others=True):
+    sheet = Sheet(stream, schema, with_others=True)
+    for each in sheet.lines():
         if each.problem:
             raise InvalidInput(f"line {each.line} {each.problem}")
-        yield each.row, each.line
+        yield sheet.row(each), each.line
 
 
 def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
