@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,13 +19,17 @@ from app.serving import metrics, sheets
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import artifacts, forms, listing, prose, wording
-from app.web.axes import axes
+from app.web.axes import Axis, axes
 from app.web.forms import posted
 from app.web.legend import legend
 from app.web.problems import all_problems
 from mlmodel.errors import InvalidInput
+from mlmodel.schema import Schema
 
 blueprint = Blueprint("pages", __name__)
+
+#: What can be moved in the rows of a schema, as long as a model has it.
+_AXES: WeakKeyDictionary[Schema, list[Axis]] = WeakKeyDictionary()
 
 
 def init_app(app: Flask) -> None:
@@ -84,7 +89,7 @@ def predict(name: str) -> str:
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
-        axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
         others=_alike(model),
         has_header=bool(sheets.header(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
@@ -140,19 +145,29 @@ def _typed() -> dict[str, list[str]]:
 
 def _alike(model: HostedModel) -> list[HostedModel]:
     """Return the other models that take this one's rows: its versions, and those like it."""
-    names = _members(model.input_schema)
+    names = _members(model)
     return [
         each
         for each in ModelManager().models()
         if each.name != model.name
         and each.status is Status.READY
-        and names & _members(each.input_schema)
+        and names & _members(each)
         and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
     ]
 
 
-def _members(schema: Mapping[str, Any] | None) -> set[str]:
-    return {axis.pointer for axis in axes(schema)}
+def _members(model: HostedModel) -> set[str]:
+    return {axis.pointer for axis in _axes(model)}
+
+
+def _axes(model: HostedModel) -> list[Axis]:
+    """Return what can be moved in a model's rows, found once as long as it stays loaded."""
+    endpoint = model.endpoints.get(PREDICT)
+    if endpoint is None:
+        return axes(model.input_schema)
+    if endpoint.input not in _AXES:
+        _AXES[endpoint.input] = axes(endpoint.input_schema)
+    return _AXES[endpoint.input]
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
