@@ -93,6 +93,7 @@ def predict(name: str) -> ResponseReturnValue:
             X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {}}}
         400: InvalidBody
+        403: Forbidden
         404: ModelNotFound
         413: TooLarge
         415: UnsupportedMediaType
@@ -128,6 +129,7 @@ def rows(name: str) -> ResponseReturnValue:
           description: The columns, and the lines with their cells.
           content: {application/json: {schema: SheetRows}}
         400: InvalidBody
+        403: Forbidden
         404: ModelNotFound
         413: TooLarge
         415: UnsupportedMediaType

@@ -126,7 +126,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         403,
         "forbidden",
         "This is not allowed here",
-        "The settings do not allow it: see `MODEL_CONTROL`.",
+        "The settings do not allow it: see `MODEL_CONTROL`. Or a page of another site sent it, as "
+        "`Origin` or `Sec-Fetch-Site` says; programs that send neither may ask.",
     ),
     404: Problem(
         404, "not-found", "There is nothing at this path", "There is nothing at this path."
