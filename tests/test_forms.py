@@ -379,3 +379,10 @@ def test_pointers_are_escaped_and_ids_are_safe_and_unique():
 )
 def test_names_become_readable(name, words):
     assert readable(name) == words
+
+
+@pytest.mark.parametrize("default", ["a", 1, {"a": 1}])
+def test_a_default_that_is_no_list_ticks_nothing(default):
+    field = field_for({"uniqueItems": True, "items": {"enum": ["a", "b"]}, "default": default})
+
+    assert (field.kind, field.chosen) == ("checks", ())
