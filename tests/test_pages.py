@@ -172,3 +172,15 @@ def test_all_that_pages_refer_to_is_there(client):
             statuses[link] = response.status_code
 
     assert {link for link, status in statuses.items() if status != 200} == set()
+
+
+def test_a_row_that_is_a_list_is_sent_within_one(make_app):
+    model = {
+        "class": "tests.models.forms.Anything",
+        "name": "pair",
+        "input_schema": {"type": "array", "items": {"type": "number"}},
+        "examples": [[1, 2]],
+    }
+    client = make_app(json.dumps({"models": [model]})).test_client()
+
+    assert "-d '[[1, 2]]'" in html.unescape(page(client, "/models/pair/metadata"))

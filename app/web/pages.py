@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from prometheus_client import CollectorRegistry
 
 from app.serving import metrics, sheets
 from app.serving.hosted import PREDICT, HostedModel, Status
@@ -42,7 +41,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
-    models = listing.listed(ModelManager().models(), metrics.usage(_counted()))
+    models = listing.listed(ModelManager().models(), metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -67,7 +66,7 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
-        usage=listing.said(metrics.usage(_counted())[name]),
+        usage=listing.said(metrics.usage(metrics.registry())[name]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -128,10 +127,6 @@ def docs() -> str:
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
-
-
-def _counted() -> CollectorRegistry:
-    return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
 
 
 def _typed() -> dict[str, list[str]]:
@@ -201,5 +196,7 @@ def _as_json(value: Any) -> str:
 def _call(name: str, row: Any) -> str:
     """Return the command that asks the model from a shell."""
     address = url_for("api.predict", name=name, _external=True)
-    body = shlex.quote(json.dumps(row, ensure_ascii=False))
+    # A list alone would be taken for many rows.
+    sent = [row] if isinstance(row, list) else row
+    body = shlex.quote(json.dumps(sent, ensure_ascii=False))
     return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"
