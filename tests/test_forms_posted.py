@@ -102,6 +102,7 @@ def controls(text):
         pytest.param({}, {}, id="nothing"),
         pytest.param({"/number": "1e-3"}, {"number": 0.001}, id="number"),
         pytest.param({"/number": "+.5"}, {"number": 0.5}, id="number as people write it"),
+        pytest.param({"/number": "١٢"}, {"number": "١٢"}, id="digits that JSON lacks"),
         pytest.param({"/text": "  007 "}, {"text": "  007 "}, id="text"),
         pytest.param({"/boolean": "false"}, {"boolean": False}, id="boolean"),
         pytest.param({"/choice": "null"}, {"choice": None}, id="choice"),

@@ -95,3 +95,12 @@ def test_a_header_with_too_much_in_it_is_refused(text, message):
 def test_the_header_names_all_members():
     assert header(SCHEMA) == 'age,note,"a,b",more\r\n'
     assert header(True) == ""
+
+
+def test_a_member_that_reads_as_a_formula_is_guarded_and_known_again():
+    schema = {"properties": {"=1+1|cmd": {}, "-1": {}}}
+
+    first = header(schema)
+
+    assert first == "'=1+1|cmd,-1\r\n"
+    assert sheet(first, schema).known == ["=1+1|cmd", "-1"]

@@ -17,6 +17,10 @@ NOTHING = frozenset({"na", "nan", "null", "none"})
 TRUTH = {"true": True, "false": False}
 DIGITS = {"1": True, "0": False}
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+#: JSON wants a digit before the point and no plus sign; people do not.
+TYPED_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: With these a spreadsheet begins a formula; also those of full width. As in static/csv.js.
+FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class Column:
@@ -123,6 +127,18 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """Return a value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def guarded(text: str) -> str:
+    """Return a text for a cell that no spreadsheet takes for a formula."""
+    is_formula = FORMULA.match(text) and not TYPED_NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
+
+
+def unguarded(text: str) -> str:
+    """Return the text that :func:`guarded` was given."""
+    rest = text.removeprefix("'")
+    return rest if guarded(rest) == text else text
 
 
 def _number(text: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from app.serving.cells import NOT_GIVEN, Column, Members
+from app.serving.cells import NOT_GIVEN, Column, Members, guarded, unguarded
 from mlmodel.errors import InvalidInput
 from mlmodel.references import JsonSchema
 
@@ -126,7 +126,7 @@ class Sheet:
 def header(schema: JsonSchema) -> str:
     """Return the first line of a CSV file for a schema's rows; empty where it names no members."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(Members(schema).names)
+    csv.writer(text, lineterminator="\r\n").writerow(map(guarded, Members(schema).names))
     return text.getvalue().lstrip()
 
 
@@ -142,7 +142,7 @@ def _delimiter(first: str) -> str:
 def _names(cells: Sequence[str], most: int) -> list[str]:
     if len(cells) > most:
         raise InvalidInput(f"line 1 must name at most {most:,} columns, got {len(cells):,}")
-    names = [name.strip() for name in cells]
+    names = [unguarded(name.strip()) for name in cells]
     if not any(names):
         raise InvalidInput("line 1 must name the columns")
     counted = Counter(filter(None, names))
