@@ -15,14 +15,15 @@ from flask import Blueprint, Flask, current_app, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from app.serving import metrics, sheets
+from app.serving.errors import ServingError
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.forms import posted
 from app.web.legend import legend
-from app.web.problems import all_problems
-from mlmodel.errors import InvalidInput
+from app.web.problems import all_problems, told
+from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.schema import Schema
 
 blueprint = Blueprint("pages", __name__)
@@ -110,10 +111,14 @@ def answer(name: str) -> ResponseReturnValue:
         rows = [None if row is posted.MISSING else row]
         (said,) = current_app.extensions["predictor"].predict(name, rows)
     except InvalidInput as error:
-        # Not for `problems` to answer: the form comes back, with all that was typed.
+        # Not for `problems` alone: the form comes back with all that was typed, here and below.
         form = posted.refused(form, error.violations)
         shown = {"model": model, "form": form, "violations": error.violations}
         return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
+    except (FlmError, ServingError) as error:
+        problem, headers = told(error)
+        shown = {"model": model, "form": form, "problem": problem}
+        return render_template("answered.html", **shown), problem["status"], headers
     return render_template("answered.html", model=model, form=form, said=_as_json(said))
 
 

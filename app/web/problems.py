@@ -186,7 +186,8 @@ def problem_of(error: Exception) -> Problem:
     return HTTP_PROBLEMS[500]
 
 
-def _answer(error: Exception) -> Response:
+def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what is told of an error, as RFC 9457 has it, and its headers; log it, if need be."""
     problem = problem_of(error)
     _log(error, problem)
     body: dict[str, Any] = {
@@ -200,8 +201,13 @@ def _answer(error: Exception) -> Response:
         body["errors"] = [
             {"pointer": _pointer(each), "detail": each.detail} for each in error.violations
         ]
+    return body, _headers(error, problem)
+
+
+def _answer(error: Exception) -> Response:
+    body, headers = told(error)
     response = _json(body) if _wants_json() else _page(body)
-    response.headers.extend(_headers(error, problem))
+    response.headers.extend(headers)
     return response
 
 
