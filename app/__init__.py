@@ -15,9 +15,8 @@ from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
 from app.web import access, api, artifacts, guard, looks, operations, pages, problems
+from app.web.forms import MAX_POSTED
 
-#: Controls that a posted form may have.
-MAX_FORM_PARTS = 5_000
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -40,7 +39,7 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
     # A form without JavaScript brings its files back as text, and each added row in parts.
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
-    app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
+    app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep their author's order
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON

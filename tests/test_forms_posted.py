@@ -72,7 +72,8 @@ def client(tmp_path_factory):
         {"class": "tests.models.broken.RaisesAtPredict", "name": "failing", "input_schema": POINT},
     ]
     file.write_text(json.dumps({"models": models}), encoding="utf-8")
-    app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)})
+    settings = {"APP_SETTINGS": "testing", "MODELHOST_MAX_BODY_BYTES": "3000000"}
+    app = create_app(settings | {"MODELHOST_MODELS_FILE": str(file)})
     yield app.test_client()
     ModelManager().close()
 
@@ -256,14 +257,21 @@ def test_digits_that_json_lacks_are_no_number(client, digits):
     assert response.status_code == 422
 
 
-def test_a_file_that_was_answered_can_be_sent_again(make_app):
-    schema = {"properties": {"file": SCHEMAS["file"]}}
-    model = {"class": "tests.models.forms.Anything", "name": "big", "input_schema": schema}
-    client = make_app(json.dumps({"models": [model]}), MAX_BODY_BYTES=3_000_000).test_client()
+def test_a_file_that_was_answered_can_be_sent_again(client):
     content = base64.b64encode(b"a" * 378_000).decode()
 
     response = client.post(
-        "/models/big/predict", data={"/file": content}, content_type="multipart/form-data"
+        "/models/all/predict", data={"/file": content}, content_type="multipart/form-data"
     )
 
     assert said(response) == {"file": content}
+
+
+def test_a_form_of_too_many_fields_is_refused_in_words(client, monkeypatch):
+    monkeypatch.setitem(client.application.config, "MAX_FORM_PARTS", 2)
+    typed = {"/number": "1", "/text": "a", "/any": "1"}
+
+    response = client.post("/models/all/predict", data=typed, content_type="multipart/form-data")
+
+    assert response.status_code == 413
+    assert ", and 2 fields of a form" in response.text

@@ -257,11 +257,18 @@ def _wrong_method(error: HTTPException) -> str:
     return f"{request.method} is no method of this path; it has {allowed or 'none'}"
 
 
+def _too_large(error: HTTPException) -> str:
+    most = f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
+    if request.mimetype == "multipart/form-data":
+        most += f", and {current_app.config['MAX_FORM_PARTS']:,} fields of a form"
+    return most
+
+
 #: What is said of Werkzeug's own errors, which say less.
 _HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
     404: lambda error: f"there is nothing at {request.path}",
     405: _wrong_method,
-    413: lambda error: f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes",
+    413: _too_large,
     429: lambda error: f"at most {error.description}",
 }
 

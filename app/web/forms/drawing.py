@@ -17,9 +17,11 @@ from app.web.forms.fields import Choice, Field, Place
 MAX_DEPTH = 6
 #: Fields of one form; what comes after them is asked for as JSON.
 MAX_FIELDS = 500
-#: How many more may be drawn for each control that was posted: it lies in groups and lists, each of
-#: which counts, and has neighbours of which a browser posts nothing.
-FIELDS_FOR_POSTED = MAX_DEPTH + 2
+#: Controls that a posted form may have.
+MAX_POSTED = 5_000
+#: How many more fields may be drawn for each of them: groups and rows count, too, and a choice
+#: posts nothing where none was made.
+FIELDS_FOR_POSTED = 4
 #: Items up to which a list of a fixed length gets a field for each.
 MAX_FIXED = 16
 
@@ -46,7 +48,7 @@ class _Drawing:
         self.root = root
         self.typed = typed
         # What was posted stood on the page in fields, however many rows a person had added.
-        self.left = MAX_FIELDS + FIELDS_FOR_POSTED * len(typed or ())
+        self.left = MAX_FIELDS + FIELDS_FOR_POSTED * min(len(typed or ()), MAX_POSTED)
         self._shapes: dict[str, Field | None] = {}
 
     def shapes(self) -> tuple[Field, ...]:
