@@ -15,6 +15,7 @@ from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
 from app.web import access, api, artifacts, guard, looks, operations, pages, problems
+from app.web.forms import MAX_POSTED
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -36,6 +37,9 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
+    # A form without JavaScript brings its files back as text, and each added row in parts.
+    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
+    app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep their author's order
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON

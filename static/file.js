@@ -61,9 +61,22 @@ async function take(file) {
   const said = await ask(panel.dataset.address, content, { type: "text/csv" });
   input.value = "";
   if (said.problem) return say(`${file.name}: ${said.problem.title}. ${said.problem.detail ?? ""}`);
-  const entries = said.answer.lines.map((each) => ({ ...each, line: Number(each.line.text) }));
-  sheet = { ...said.answer, name: file.name, entries };
+  sheet = { ...said.answer, name: file.name, entries: entriesOf(said.answer) };
   return showSheet();
+}
+
+// The lines with their cells by the names of the columns: those of the row, and the others.
+function entriesOf({ columns: names, known, lines }) {
+  const inRow = new Set(known);
+  return lines.map(({ line: at, cells: values, blank, problem }) => {
+    const absent = new Set(blank.map(({ text }) => Number(text)));
+    const named = (values ?? [])
+      .map((value, place) => [names[place], value])
+      .filter(([name], place) => name && !absent.has(place));
+    const row = Object.fromEntries(named.filter(([name]) => inRow.has(name)));
+    const others = Object.fromEntries(named.filter(([name]) => !inRow.has(name)));
+    return { line: Number(at.text), row: values && row, others, problem };
+  });
 }
 
 function showSheet() {

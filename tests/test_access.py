@@ -30,3 +30,49 @@ def test_pages_and_health_are_not_counted(make_app):
     client = make_app(RATE_LIMIT="1 per minute").test_client()
 
     assert {client.get("/healthz").status_code for _ in range(5)} == {200}
+
+
+@pytest.mark.parametrize("path", ["/api/models/echo/unload", "/models/echo/predict"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+    ],
+)
+def test_a_page_of_another_site_sends_nothing(client, path, headers):
+    answer = client.post(path, headers=headers)
+
+    assert answer.status_code == 403
+    assert "may not send POST requests here" in answer.text
+
+
+def test_a_refused_page_is_told_as_a_problem(client):
+    headers = {"Origin": "https://evil.example"}
+
+    answer = client.post("/api/models/echo/predict", json={}, headers=headers).json
+
+    assert answer["type"] == "/docs/problems#forbidden"
+    assert "a page of the origin 'https://evil.example' may not" in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+def test_its_own_pages_and_programs_may_send(client, headers):
+    assert client.post("/api/models/echo/predict", json={}, headers=headers).status_code == 200
+
+
+def test_another_site_may_read(client):
+    headers = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+
+    assert client.get("/models/echo/predict", headers=headers).status_code == 200

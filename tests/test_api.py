@@ -338,8 +338,8 @@ def test_a_csv_file_is_read_as_rows(client):
         "unknown": ["id"],
         "missing": {},
         "lines": [
-            {"line": 2, "row": {"x": 1.5}, "others": {"id": "7"}, "problem": ""},
-            {"line": 4, "row": None, "others": {}, "problem": "has 1 cells, the header has 2"},
+            {"line": 2, "cells": ["7", 1.5], "blank": [], "problem": ""},
+            {"line": 4, "cells": None, "blank": [], "problem": "has 1 cells, the header has 2"},
         ],
     }
 
@@ -347,7 +347,22 @@ def test_a_csv_file_is_read_as_rows(client):
 def test_what_predict_refuses_is_read_all_the_same(client):
     [line] = rows(client, "x\nmany\n").json["lines"]
 
-    assert line["row"] == {"x": "many"}
+    assert line["cells"] == ["many"]
+
+
+def test_a_cell_that_gives_nothing_is_told_from_null(client):
+    [line] = rows(client, "id,x\n7,\n").json["lines"]
+
+    assert (line["cells"], line["blank"]) == (["7", None], [1])
+
+
+def test_a_long_header_makes_no_long_answer(client):
+    text = f"x,{'n' * 20_000}\n" + "1,2\n" * 900
+
+    answer = rows(client, text)
+
+    assert answer.status_code == 200
+    assert len(answer.data) < 5 * len(text)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +377,9 @@ def test_what_predict_refuses_is_read_all_the_same(client):
             id="type",
         ),
         pytest.param({"data": ""}, 422, "line 1 must name the columns", id="empty"),
+        pytest.param(
+            {"data": "," * 40_000}, 422, "at most 1,001 columns, got 40,001", id="columns"
+        ),
     ],
 )
 def test_what_is_no_csv_is_refused_in_words(client, options, status, detail):

@@ -1,6 +1,6 @@
 import pytest
 
-from app.web.axes import MAX_AXES, axes
+from app.web.axes import MAX_AXES, MAX_SCHEMAS, axes
 
 
 def axis(schema):
@@ -68,3 +68,9 @@ def test_a_large_schema_has_some_of_its_axes():
     many = {f"m{number}": {"type": "number"} for number in range(2 * MAX_AXES)}
 
     assert len(axes({"properties": many})) == MAX_AXES
+
+
+def test_a_large_schema_is_not_looked_through_to_its_end():
+    texts = {f"m{number}": {"type": "string"} for number in range(MAX_SCHEMAS)}
+
+    assert axes({"properties": {**texts, "last": {"type": "number"}}}) == []

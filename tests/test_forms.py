@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from app.web.forms import MAX_FIELDS, build
+from app.web.forms import build
 from app.web.forms.conditions import is_met
+from app.web.forms.drawing import FIELDS_FOR_POSTED, MAX_FIELDS, MAX_POSTED
 from app.web.wording import readable
 
 
@@ -379,3 +380,19 @@ def test_pointers_are_escaped_and_ids_are_safe_and_unique():
 )
 def test_names_become_readable(name, words):
     assert readable(name) == words
+
+
+@pytest.mark.parametrize("default", ["a", 1, {"a": 1}])
+def test_a_default_that_is_no_list_ticks_nothing(default):
+    field = field_for({"uniqueItems": True, "items": {"enum": ["a", "b"]}, "default": default})
+
+    assert (field.kind, field.chosen) == ("checks", ())
+
+
+def test_a_form_that_posts_too_much_has_no_more_fields_than_one_that_may():
+    typed = {f"/{number}": "a" for number in range(10 * MAX_POSTED)} | {"row": ["9999"]}
+    row = {"properties": {f"m{number}": {"type": "number"} for number in range(400)}}
+
+    form = build({"type": "array", "items": row}, typed=typed)
+
+    assert len(list(form.within())) <= MAX_FIELDS + FIELDS_FOR_POSTED * MAX_POSTED + MAX_FIELDS

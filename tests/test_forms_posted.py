@@ -51,6 +51,11 @@ ALL = {
 }
 
 
+#: Of two groups only the first fits into a form.
+HALF = {"properties": {f"m{number}": {"type": "number"} for number in range(300)}}
+WIDE = {"properties": {"first": HALF, "second": HALF}}
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     from app import create_app
@@ -62,10 +67,13 @@ def client(tmp_path_factory):
         {"class": "tests.models.forms.Anything", "name": "all", "input_schema": ALL},
         {"class": "tests.models.forms.Anything", "name": "needy", "input_schema": needy},
         {"class": "tests.models.forms.Anything", "name": "root", "input_schema": SCHEMAS["list"]},
+        {"class": "tests.models.forms.Anything", "name": "wide", "input_schema": WIDE},
         {"class": "tests.models.forms.Loan"},
+        {"class": "tests.models.broken.RaisesAtPredict", "name": "failing", "input_schema": POINT},
     ]
     file.write_text(json.dumps({"models": models}), encoding="utf-8")
-    app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)})
+    settings = {"APP_SETTINGS": "testing", "MODELHOST_MAX_BODY_BYTES": "3000000"}
+    app = create_app(settings | {"MODELHOST_MODELS_FILE": str(file)})
     yield app.test_client()
     ModelManager().close()
 
@@ -205,3 +213,65 @@ def test_hostile_input_is_refused_or_answered(client, name, text):
 
     assert response.status_code in (200, 422)
     assert HOSTILE not in response.text
+
+
+def test_many_rows_that_were_typed_stay_rows(client):
+    cells = {f"/y/{row}/{key}": "1" for row in range(400) for key in "a"}
+
+    response = client.post("/models/needy/predict", data={**cells, "/y": "400", "/x/a": "wrong"})
+
+    posted = controls(response.text)
+    assert response.status_code == 422
+    assert {name: posted.get(name) for name in cells} == cells
+
+
+def test_many_rows_take_one_more(client):
+    cells = {f"/y/{row}/a": "1" for row in range(400)}
+
+    response = client.post("/models/needy/predict", data={**cells, "/y": "400", "change": "add /y"})
+
+    assert controls(response.text)["/y/400/a"] == ""
+
+
+def test_what_was_asked_for_as_json_stays_json(client):
+    shown = controls(client.get("/models/wide/predict").text)
+
+    response = client.post("/models/wide/predict", data={**shown, "/second": '{"m1": 1}'})
+
+    assert "/first/m1" in shown
+    assert said(response) == {"second": {"m1": 1}}
+
+
+def test_an_error_of_the_model_leaves_what_was_typed(client):
+    response = client.post("/models/failing/predict", data={"/a": "1"})
+
+    assert response.status_code == 500
+    assert 'role="alert"' in response.text
+    assert controls(response.text)["/a"] == "1"
+
+
+@pytest.mark.parametrize("digits", ["١٢", "+١٢"])
+def test_digits_that_json_lacks_are_no_number(client, digits):
+    response = client.post("/models/all/predict", data={"/number": digits})
+
+    assert response.status_code == 422
+
+
+def test_a_file_that_was_answered_can_be_sent_again(client):
+    content = base64.b64encode(b"a" * 378_000).decode()
+
+    response = client.post(
+        "/models/all/predict", data={"/file": content}, content_type="multipart/form-data"
+    )
+
+    assert said(response) == {"file": content}
+
+
+def test_a_form_of_too_many_fields_is_refused_in_words(client, monkeypatch):
+    monkeypatch.setitem(client.application.config, "MAX_FORM_PARTS", 2)
+    typed = {"/number": "1", "/text": "a", "/any": "1"}
+
+    response = client.post("/models/all/predict", data=typed, content_type="multipart/form-data")
+
+    assert response.status_code == 413
+    assert ", and 2 fields of a form" in response.text

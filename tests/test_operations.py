@@ -38,3 +38,11 @@ def test_metrics_count_calls_by_model_and_outcome(client):
     assert (
         'modelhost_prediction_seconds_bucket{endpoint="predict",le="0.005",model="doubler"}' in text
     )
+
+
+def test_several_workers_without_gunicorn_count_for_themselves(make_app):
+    client = make_app(WORKERS=2).test_client()
+
+    answers = [client.get(path) for path in ("/", "/models/echo/metadata", "/metrics")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]

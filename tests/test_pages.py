@@ -199,3 +199,15 @@ def test_members_that_a_pattern_names_may_be_added(make_app):
     client = make_app(json.dumps({"models": [entry]})).test_client()
 
     assert "data-add" in page(client, "/models/echo/predict")
+
+
+def test_a_row_that_is_a_list_is_sent_within_one(make_app):
+    model = {
+        "class": "tests.models.forms.Anything",
+        "name": "pair",
+        "input_schema": {"type": "array", "items": {"type": "number"}},
+        "examples": [[1, 2]],
+    }
+    client = make_app(json.dumps({"models": [model]})).test_client()
+
+    assert "-d '[[1, 2]]'" in html.unescape(page(client, "/models/pair/metadata"))

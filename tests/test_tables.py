@@ -168,3 +168,11 @@ def test_answers_are_written(form, text):
 
 def test_an_answer_that_is_no_object_is_one_column():
     assert tables.flat(3) == {"answer": 3}
+
+
+def test_no_cell_of_a_written_file_is_a_formula():
+    stream = io.StringIO(newline="")
+
+    tables.write([{"=a": "@b", "c": -1.5, "d": "+cmd"}], stream, "csv")
+
+    assert stream.getvalue() == "'=a,c,d\n'@b,-1.5,'+cmd\n"

@@ -17,6 +17,10 @@ NOTHING = frozenset({"na", "nan", "null", "none"})
 TRUTH = {"true": True, "false": False}
 DIGITS = {"1": True, "0": False}
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+#: JSON wants a digit before the point and no plus sign; people do not.
+TYPED_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+#: With these a spreadsheet begins a formula; also those of full width. As in static/csv.js.
+FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class Column:
@@ -69,7 +73,8 @@ class Members:
 
     def __init__(self, schema: JsonSchema) -> None:
         rows = list(_together(schema, schema))
-        self.names = list(dict.fromkeys(name for row in rows for name in row.get("properties", ())))
+        #: In their order, each once.
+        self.names = dict.fromkeys(name for row in rows for name in row.get("properties", ()))
         self.required = {name for row in rows for name in row.get("required", ())}
         #: Whether a row may have members that the schema does not name, and wants them.
         self.is_open = not self.names or any(row.get("additionalProperties") for row in rows)
@@ -122,6 +127,18 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """Return a value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def guarded(text: str) -> str:
+    """Return a text for a cell that no spreadsheet takes for a formula."""
+    is_formula = FORMULA.match(text) and not TYPED_NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
+
+
+def unguarded(text: str) -> str:
+    """Return the text that :func:`guarded` was given."""
+    rest = text.removeprefix("'")
+    return rest if guarded(rest) == text else text
 
 
 def _number(text: str) -> Any:

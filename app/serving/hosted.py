@@ -23,6 +23,7 @@ from app.serving.errors import (
     QueueFull,
     ServingError,
 )
+from app.serving.facts import facts
 from app.serving.lane import Lane, Limits
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
@@ -268,16 +269,8 @@ class HostedModel:
 
     @property
     def _running_versions(self) -> dict[str, str]:
-        # What a class tells of itself may be anything.
-        match self.metadata.get("versions"):
-            case [*versions]:
-                pairs = [each for each in versions if isinstance(each, Mapping)]
-                return {
-                    str(each["package"]): str(each["running"])
-                    for each in pairs
-                    if each.get("package") and each.get("running")
-                }
-        return {}
+        versions = self.metadata.get("versions") or ()
+        return {each["package"]: each["running"] for each in versions if each.get("running")}
 
     def _describe(self, model: MLModel) -> None:
         own_name = checked_name(self.spec.name or model.qualified_name)
@@ -286,7 +279,7 @@ class HostedModel:
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = str(model.version)
-        self.metadata = {"class": type(model).__qualname__, **to_json(model.metadata)}
+        self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
 
     def _read_schemas(self, model: MLModel) -> None:
         asked = self.spec.input_schema

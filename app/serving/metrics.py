@@ -5,6 +5,7 @@ Source of the naming: Prometheus, "Metric and label naming".
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
+
+#: The variable by which prometheus_client counts for several processes together.
+MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -61,9 +65,9 @@ class Usage:
         return self.seconds / self.calls if self.calls else 0.0
 
 
-def registry(*, many_processes: bool) -> CollectorRegistry:
-    """Return what was counted, by this process or by all of them."""
-    if not many_processes:
+def registry() -> CollectorRegistry:
+    """Return what was counted, by this process or by all that gunicorn.conf.py has started."""
+    if MANY_PROCESSES not in os.environ:
         return REGISTRY
     everything = CollectorRegistry()
     MultiProcessCollector(everything)  # type: ignore[no-untyped-call]

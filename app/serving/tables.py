@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from app.serving.cells import as_json, as_text, refuse
+from app.serving.cells import as_json, as_text, guarded, refuse
 from app.serving.sheets import Sheet
 from mlmodel.errors import InvalidInput
 from mlmodel.references import JsonSchema
@@ -113,10 +113,11 @@ def _ndjson(stream: TextIO) -> Iterator[tuple[Any, int]]:
 
 
 def _csv(stream: TextIO, schema: JsonSchema) -> Iterator[tuple[Any, int]]:
-    for each in Sheet(stream, schema).lines(with_others=True):
+    sheet = Sheet(stream, schema, with_others=True)
+    for each in sheet.lines():
         if each.problem:
             raise InvalidInput(f"line {each.line} {each.problem}")
-        yield each.row, each.line
+        yield sheet.row(each), each.line
 
 
 def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -128,10 +129,11 @@ def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _write_csv(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
-    writer = csv.DictWriter(stream, columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    names = columns(rows)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(guarded, names))
+    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else as_text(value)
+    return "" if value is None else guarded(as_text(value))

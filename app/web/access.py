@@ -1,4 +1,4 @@
-"""Who may ask, and how much: request id, rate, and the door to model control."""
+"""Who may ask, and how much: request id, origin, rate, and the door to model control."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from werkzeug.exceptions import Forbidden
 
 #: A request id that a client may choose: it goes into logs and headers.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Methods that any page may send from any site, since they change nothing.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+#: What a browser says of a request (Sec-Fetch-Site) that this site's own page sent, or a person.
+OWN = frozenset({"same-origin", "none"})
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id, and count those to ``/api``."""
+    """Give each request an id, refuse those of other sites, and count those to ``/api``."""
     app.before_request(_identify)
+    app.before_request(_refuse_other_sites)
     app.after_request(_tell_identity)
     if app.config["RATE_LIMIT"]:
         _limit(app)
@@ -47,6 +52,23 @@ def _limit(app: Flask) -> None:
 def _identify() -> None:
     wanted = request.headers.get("X-Request-ID", "")
     g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
+
+
+def _refuse_other_sites() -> None:
+    """Refuse what a page of another site makes a browser send; who is no browser says no site.
+
+    Source: Fetch Metadata (W3C), and OWASP, "Cross-Site Request Forgery Prevention".
+    """
+    if request.method in SAFE:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    is_own = site is None or site in OWN
+    if site is None and origin is not None:
+        # Browsers say the site over HTTPS alone; behind a proxy that speaks it, hosts may differ.
+        is_own = origin.partition("://")[2].lower() == request.host.lower()
+    if not is_own:
+        who = f"the origin {origin!r:.100}" if origin else "another site"
+        raise Forbidden(f"a page of {who} may not send {request.method} requests here")
 
 
 def _tell_identity(response: Response) -> Response:

@@ -93,6 +93,7 @@ def predict(name: str) -> ResponseReturnValue:
             X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {}}}
         400: InvalidBody
+        403: Forbidden
         404: ModelNotFound
         413: TooLarge
         415: UnsupportedMediaType
@@ -113,10 +114,10 @@ def rows(name: str) -> ResponseReturnValue:
     post:
       summary: Read a CSV file as rows
       description: >-
-        Nothing is predicted: what comes back are the rows of the file's lines, their cells typed by
-        the model's input schema, for predict to judge. Columns that the schema does not name are
-        left out of the rows. The first line names the columns; commas, semicolons or tabs are
-        between them.
+        Nothing is predicted: what comes back are the cells of the file's lines, typed by the
+        model's input schema, to be sent to predict as rows of the known columns, without the cells
+        that are blank. The first line names the columns; commas, semicolons or tabs are between
+        them.
       operationId: readRows
       tags: [Models]
       parameters: [ModelName]
@@ -125,9 +126,10 @@ def rows(name: str) -> ResponseReturnValue:
         content: {text/csv: {schema: {type: string}}}
       responses:
         200:
-          description: The columns, and the lines with their rows.
+          description: The columns, and the lines with their cells.
           content: {application/json: {schema: SheetRows}}
         400: InvalidBody
+        403: Forbidden
         404: ModelNotFound
         413: TooLarge
         415: UnsupportedMediaType

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from app.web import wording
@@ -14,6 +15,8 @@ from app.web.folding import ManyShapesError, Schema, constants, escaped, fold
 MAX_DEPTH = 4
 #: Fields that are offered at most.
 MAX_AXES = 300
+#: Schemas that are looked at for them.
+MAX_SCHEMAS = 1_000
 #: Numbers of a closed range.
 BOTH = 2
 
@@ -40,26 +43,23 @@ class Axis:
 def axes(schema: Schema | None) -> list[Axis]:
     """Return the fields of a row that hold a number or one of some choices, in their order."""
     root = schema if isinstance(schema, Mapping) else {}
-    found: list[Axis] = []
-    for axis in _within(root, root, "", (), frozenset()):
-        if len(found) == MAX_AXES:
-            break
-        found.append(axis)
-    return found
+    looked_at = islice(_within(root, root, "", (), frozenset()), MAX_SCHEMAS)
+    return list(islice((axis for axis in looked_at if axis), MAX_AXES))
 
 
 def _within(
     schema: Any, root: Schema, pointer: str, labels: tuple[str, ...], refs: frozenset[str]
-) -> Iterator[Axis]:
+) -> Iterator[Axis | None]:
+    """Yield a schema and those of its members as axes; ``None`` for each that is none."""
     try:
         folded = fold(schema, root, refs)
     except ManyShapesError:
+        yield None
         return
     plain = folded.schema
     axis = _axis(plain, pointer, " / ".join(labels))
-    if axis:
-        yield axis
-    elif plain.get("type") == "object" and len(labels) < MAX_DEPTH:
+    yield axis
+    if not axis and plain.get("type") == "object" and len(labels) < MAX_DEPTH:
         for key, member in plain.get("properties", {}).items():
             title = member.get("title") if isinstance(member, Mapping) else None
             label = title.strip() if isinstance(title, str) else ""

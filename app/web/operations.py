@@ -78,7 +78,7 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
-    counted = registry(many_processes=current_app.config["WORKERS"] > 1)
+    counted = registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -9,22 +9,27 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from prometheus_client import CollectorRegistry
 
 from app.serving import metrics, sheets
+from app.serving.errors import ServingError
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import artifacts, forms, listing, prose, wording
-from app.web.axes import axes
+from app.web.axes import Axis, axes
 from app.web.forms import posted
 from app.web.legend import legend
-from app.web.problems import all_problems
-from mlmodel.errors import InvalidInput
+from app.web.problems import all_problems, told
+from mlmodel.errors import FlmError, InvalidInput
+from mlmodel.schema import Schema
 
 blueprint = Blueprint("pages", __name__)
+
+#: What can be moved in the rows of a schema, as long as a model has it.
+_AXES: WeakKeyDictionary[Schema, list[Axis]] = WeakKeyDictionary()
 
 
 def init_app(app: Flask) -> None:
@@ -37,7 +42,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
-    models = listing.listed(ModelManager().models(), metrics.usage(_counted()))
+    models = listing.listed(ModelManager().models(), metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -62,7 +67,7 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
-        usage=listing.said(metrics.usage(_counted())[name]),
+        usage=listing.said(metrics.usage(metrics.registry())[name]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -84,7 +89,7 @@ def predict(name: str) -> str:
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
-        axes=[(axis.label, json.dumps(asdict(axis))) for axis in axes(model.input_schema)],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
         others=_alike(model),
         has_header=bool(sheets.header(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
@@ -106,10 +111,14 @@ def answer(name: str) -> ResponseReturnValue:
         rows = [None if row is posted.MISSING else row]
         (said,) = current_app.extensions["predictor"].predict(name, rows)
     except InvalidInput as error:
-        # Not for `problems` to answer: the form comes back, with all that was typed.
+        # Not for `problems` alone: the form comes back with all that was typed, here and below.
         form = posted.refused(form, error.violations)
         shown = {"model": model, "form": form, "violations": error.violations}
         return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
+    except (FlmError, ServingError) as error:
+        problem, headers = told(error)
+        shown = {"model": model, "form": form, "problem": problem}
+        return render_template("answered.html", **shown), problem["status"], headers
     return render_template("answered.html", model=model, form=form, said=_as_json(said))
 
 
@@ -125,10 +134,6 @@ def problems() -> str:
     return render_template("problems.html", problems=all_problems())
 
 
-def _counted() -> CollectorRegistry:
-    return metrics.registry(many_processes=current_app.config["WORKERS"] > 1)
-
-
 def _typed() -> dict[str, list[str]]:
     """Return what was typed into the posted form, files as base64."""
     typed = request.form.to_dict(flat=False)
@@ -140,19 +145,29 @@ def _typed() -> dict[str, list[str]]:
 
 def _alike(model: HostedModel) -> list[HostedModel]:
     """Return the other models that take this one's rows: its versions, and those like it."""
-    names = _members(model.input_schema)
+    names = _members(model)
     return [
         each
         for each in ModelManager().models()
         if each.name != model.name
         and each.status is Status.READY
-        and names & _members(each.input_schema)
+        and names & _members(each)
         and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
     ]
 
 
-def _members(schema: Mapping[str, Any] | None) -> set[str]:
-    return {axis.pointer for axis in axes(schema)}
+def _members(model: HostedModel) -> set[str]:
+    return {axis.pointer for axis in _axes(model)}
+
+
+def _axes(model: HostedModel) -> list[Axis]:
+    """Return what can be moved in a model's rows, found once as long as it stays loaded."""
+    endpoint = model.endpoints.get(PREDICT)
+    if endpoint is None:
+        return axes(model.input_schema)
+    if endpoint.input not in _AXES:
+        _AXES[endpoint.input] = axes(endpoint.input_schema)
+    return _AXES[endpoint.input]
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
@@ -186,5 +201,7 @@ def _as_json(value: Any) -> str:
 def _call(name: str, row: Any) -> str:
     """Return the command that asks the model from a shell."""
     address = url_for("api.predict", name=name, _external=True)
-    body = shlex.quote(json.dumps(row, ensure_ascii=False))
+    # A list alone would be taken for many rows.
+    sent = [row] if isinstance(row, list) else row
+    body = shlex.quote(json.dumps(sent, ensure_ascii=False))
     return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"

@@ -126,7 +126,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         403,
         "forbidden",
         "This is not allowed here",
-        "The settings do not allow it: see `MODEL_CONTROL`.",
+        "The settings do not allow it: see `MODEL_CONTROL`. Or a page of another site sent it, as "
+        "`Origin` or `Sec-Fetch-Site` says; programs that send neither may ask.",
     ),
     404: Problem(
         404, "not-found", "There is nothing at this path", "There is nothing at this path."
@@ -185,7 +186,8 @@ def problem_of(error: Exception) -> Problem:
     return HTTP_PROBLEMS[500]
 
 
-def _answer(error: Exception) -> Response:
+def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what is told of an error, as RFC 9457 has it, and its headers; log it, if need be."""
     problem = problem_of(error)
     _log(error, problem)
     body: dict[str, Any] = {
@@ -199,8 +201,13 @@ def _answer(error: Exception) -> Response:
         body["errors"] = [
             {"pointer": _pointer(each), "detail": each.detail} for each in error.violations
         ]
+    return body, _headers(error, problem)
+
+
+def _answer(error: Exception) -> Response:
+    body, headers = told(error)
     response = _json(body) if _wants_json() else _page(body)
-    response.headers.extend(_headers(error, problem))
+    response.headers.extend(headers)
     return response
 
 
@@ -250,11 +257,18 @@ def _wrong_method(error: HTTPException) -> str:
     return f"{request.method} is no method of this path; it has {allowed or 'none'}"
 
 
+def _too_large(error: HTTPException) -> str:
+    most = f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
+    if request.mimetype == "multipart/form-data":
+        most += f", and {current_app.config['MAX_FORM_PARTS']:,} fields of a form"
+    return most
+
+
 #: What is said of Werkzeug's own errors, which say less.
 _HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
     404: lambda error: f"there is nothing at {request.path}",
     405: _wrong_method,
-    413: lambda error: f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes",
+    413: _too_large,
     429: lambda error: f"at most {error.description}",
 }
 

@@ -117,11 +117,19 @@ class SheetLine(Body):
     """A line of a CSV file."""
 
     line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
-    row = fields.Raw(
-        allow_none=True, metadata={"description": "Its row; null if the line has a problem."}
+    cells = fields.Raw(
+        allow_none=True,
+        attribute="values",
+        metadata={
+            "description": "A cell for each of `columns`: values, where the column is one of "
+            "`known`, else texts as they stand; null if the line has a problem."
+        },
     )
-    others = fields.Raw(metadata={"description": "The cells of unknown columns, as they stand."})
-    problem = _text("Why it has no row; empty if it has.")
+    blank = fields.List(
+        fields.Integer(),
+        metadata={"description": "Places in `cells`, from 0, of those that are left out of a row."},
+    )
+    problem = _text("Why it has no cells; empty if it has.")
 
 
 class SheetRows(Body):

@@ -25,7 +25,7 @@ DESCRIPTION = (
 
 #: Responses that several operations share: name, and what it means.
 PROBLEMS = {
-    "Forbidden": "The settings do not allow it.",
+    "Forbidden": "The settings do not allow it, or a page of another site sent it.",
     "InternalError": "The server failed; its log tells more under the request id.",
     "InvalidBody": "Not JSON, not UTF-8, NaN or Infinity, a key twice, or nested too deep.",
     "InvalidInput": "The JSON breaks the model's input schema; `errors` has all violations.",
@@ -123,7 +123,7 @@ def _operation(
         answer = _one_or_many(answer)
     else:
         operation["parameters"] = _query(document, f"{name}.Row")
-        for status in ("400", "413", "415"):
+        for status in ("400", "403", "413", "415"):
             del operation["responses"][status]
     operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
     return operation

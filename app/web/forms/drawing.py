@@ -17,6 +17,11 @@ from app.web.forms.fields import Choice, Field, Place
 MAX_DEPTH = 6
 #: Fields of one form; what comes after them is asked for as JSON.
 MAX_FIELDS = 500
+#: Controls that a posted form may have.
+MAX_POSTED = 5_000
+#: How many more fields may be drawn for each of them: groups and rows count, too, and a choice
+#: posts nothing where none was made.
+FIELDS_FOR_POSTED = 4
 #: Items up to which a list of a fixed length gets a field for each.
 MAX_FIXED = 16
 
@@ -42,7 +47,8 @@ class _Drawing:
     def __init__(self, root: Schema, typed: Typed | None) -> None:
         self.root = root
         self.typed = typed
-        self.left = MAX_FIELDS
+        # What was posted stood on the page in fields, however many rows a person had added.
+        self.left = MAX_FIELDS + FIELDS_FOR_POSTED * min(len(typed or ()), MAX_POSTED)
         self._shapes: dict[str, Field | None] = {}
 
     def shapes(self) -> tuple[Field, ...]:
@@ -101,8 +107,12 @@ class _Drawing:
     def reserve(self, count: int, place: Place) -> None:
         """Make sure that so many more fields may be drawn there.
 
-        :raises ManyShapesError: if not.
+        :raises ManyShapesError: if not, or if there was a JSON field on the page that was posted.
         """
+        texts = (self.typed or {}).get(place.spot or "row", ())
+        # Groups post nothing under their own names; lists and shapes a number, or nothing chosen.
+        if any(text and not text.isdecimal() for text in texts):
+            raise ManyShapesError
         if place.depth >= MAX_DEPTH or count > self.left:
             raise ManyShapesError
         self.left -= count

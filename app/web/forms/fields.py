@@ -110,7 +110,9 @@ class Field:
     @property
     def chosen(self) -> tuple[str, ...]:
         """Return what is ticked, each as JSON."""
-        return tuple(map(as_json, json.loads(self.value))) if self.value else ()
+        ticked = json.loads(self.value) if self.value else []
+        # A default may be of any kind.
+        return tuple(map(as_json, ticked)) if isinstance(ticked, list) else ()
 
     def within(self) -> Iterator[Field]:
         """Yield the fields within this one, each before those within it."""

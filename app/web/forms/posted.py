@@ -13,6 +13,7 @@ from typing import Any
 from flask import current_app
 from werkzeug.exceptions import BadRequest
 
+from app.serving.cells import NUMBER, TYPED_NUMBER
 from app.web.body import parse
 from app.web.folding import escaped, unescaped
 from app.web.forms import conditions
@@ -21,9 +22,6 @@ from app.web.forms.drawing import Typed
 from app.web.forms.fields import Field
 from mlmodel.errors import Violation
 
-JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-#: JSON wants a digit before the point and no plus sign; people do not.
-TYPED_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 #: What stands between the numbers of a list.
 GAPS = re.compile(r"[\s,;]+")
 
@@ -164,7 +162,7 @@ def _number(text: str) -> Any:
     """Return what was typed as a number if it is one, else as the text that it is."""
     stripped = text.strip()
     try:
-        if JSON_NUMBER.fullmatch(stripped):
+        if NUMBER.fullmatch(stripped):
             return json.loads(stripped)
         return float(stripped) if TYPED_NUMBER.fullmatch(stripped) else text
     except ValueError:  # thousands of digits

@@ -1,0 +1,60 @@
+"""What a model tells of itself beside its schemas, as far as others can rely on its shape."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from app.serving.answers import to_json
+from mlmodel.schema import Schema
+
+log = logging.getLogger(__name__)
+
+#: The members of metadata that pages and tools read, and what each of them is.
+SHAPES = {
+    "artifacts": {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "size_bytes": {"type": "integer", "minimum": 0},
+            },
+            "required": ["name", "size_bytes"],
+        },
+    },
+    "metrics": {"type": ["object", "null"]},
+    "params": {"type": ["object", "null"]},
+    "size_bytes": {"type": "integer", "minimum": 0},
+    "versions": {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "package": {"type": "string"},
+                "packaged": {"type": "string"},
+                "running": {"type": ["string", "null"]},
+                "drifted": {"type": "boolean"},
+            },
+            "required": ["package", "packaged", "running"],
+        },
+    },
+}
+
+
+def facts(metadata: Any, model: str) -> dict[str, Any]:
+    """Return a model's metadata as JSON, without the members that are not what they should be.
+
+    :param metadata: whatever its author made it.
+    :param model: the model's name, for the log, which names what is left out.
+    """
+    told = to_json(metadata)
+    if not isinstance(told, Mapping):
+        log.warning("model %r: its metadata is left out: must be an object", model)
+        return {}
+    wrong = Schema({"properties": SHAPES}).violations(told)
+    names = {each.pointer.split("/")[1]: each for each in reversed(wrong)}
+    for each in names.values():
+        log.warning("model %r: in its metadata, %s %s", model, each.pointer, each.detail)
+    return {name: value for name, value in told.items() if name not in names}

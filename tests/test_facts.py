@@ -1,0 +1,40 @@
+import logging
+
+import pytest
+
+from app.serving.facts import facts
+
+MODELS = """
+models:
+  - class: tests.models.odd.Odd
+"""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"metrics": [1]}, "in its metadata, /metrics must be"),
+        ({"params": "x"}, "in its metadata, /params must be"),
+        ({"versions": 3}, "in its metadata, /versions must be"),
+        ({"versions": [{"package": "numpy"}]}, "in its metadata, /versions/0/packaged"),
+        ({"artifacts": ["a"]}, "in its metadata, /artifacts/0 must be an object"),
+        ({"artifacts": [{"name": 1, "size_bytes": 2}]}, "/artifacts/0/name must be text"),
+        ({"size_bytes": "many"}, "in its metadata, /size_bytes must be"),
+    ],
+)
+def test_what_has_another_shape_is_left_out_and_logged(metadata, message, caplog):
+    with caplog.at_level(logging.WARNING):
+        told = facts({**metadata, "author": ["anybody"]}, "odd")
+
+    assert told == {"author": ["anybody"]}
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize("metadata", [None, [1], "words"])
+def test_metadata_that_is_no_object_is_left_out(metadata):
+    assert facts(metadata, "odd") == {}
+
+
+@pytest.mark.parametrize("path", ["/models/odd/metadata", "/api/models/odd/inspect"])
+def test_a_model_of_odd_metadata_has_its_page(make_app, path):
+    assert make_app(MODELS).test_client().get(path).status_code == 200
