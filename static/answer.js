@@ -1,7 +1,7 @@
 // Draws whatever a model answered, as text and never as markup.
 
 import { Digits, stringify } from "./json.js";
-import { element, isNested, readable, scalar, step } from "./values.js";
+import { element, isNested, isObject, readable, scalar, step } from "./values.js";
 
 export { element };
 
@@ -18,7 +18,7 @@ export function draw(answer, legend) {
 
 // Numbers from 0 to 1 that make 1 together: a share for each name.
 export function isShares(value) {
-  if (!isNested(value) || Array.isArray(value)) return false;
+  if (!isObject(value)) return false;
   const numbers = Object.values(value);
   if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits)) return false;
   const shares = numbers.map((item) => Number(item.text));
@@ -134,7 +134,7 @@ function columns(items) {
   if (items.every((item) => Array.isArray(item) && item.length > 0 && item.length === items[0].length)) {
     return items[0].map((_, index) => String(index));
   }
-  const areObjects = items.every((item) => isNested(item) && !Array.isArray(item));
+  const areObjects = items.every(isObject);
   const names = areObjects ? [...new Set(items.flatMap(Object.keys))] : [];
   return names.length ? names : null;
 }

@@ -1,7 +1,8 @@
 // The last predictions of this browser, kept in it alone.
 
 import { columns, csv, joined, save } from "./csv.js";
-import { parsed, showWhole } from "./input.js";
+import { showWhole } from "./input.js";
+import { parsed } from "./json.js";
 import { table } from "./table.js";
 import { element, short } from "./values.js";
 

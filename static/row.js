@@ -6,6 +6,7 @@ import { Digits, parse, same, stringify } from "./json.js";
 import { inner, isMember } from "./places.js";
 import { setCount, startRows } from "./rows.js";
 import { controls, KINDS, startMoments, type, typed } from "./typed.js";
+import { isObject } from "./values.js";
 
 export { controls };
 
@@ -300,8 +301,4 @@ function isChanged(control) {
   if (["radio", "checkbox"].includes(control.type)) return control.checked !== control.defaultChecked;
   if (control.options) return [...control.options].some((one) => one.selected !== one.defaultSelected);
   return control.value !== control.defaultValue;
-}
-
-function isObject(value) {
-  return value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Digits);
 }

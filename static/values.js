@@ -19,6 +19,10 @@ export function isNested(value) {
   return value !== null && typeof value === "object" && !(value instanceof Digits);
 }
 
+export function isObject(value) {
+  return isNested(value) && !Array.isArray(value);
+}
+
 // `known` are the words of the output schema for the value: label, unit, media.
 export function scalar(value, known) {
   if (known?.media && typeof value === "string" && BASE64.test(value)) return media(value, known);
@@ -61,8 +65,13 @@ export function readable(name) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
+// A name as a step of a JSON Pointer, and back.
 export function step(key) {
   return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+export function unstep(text) {
+  return text.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
 // What a schema calls a picture is shown as one; any other file is there to be saved.

@@ -7,7 +7,7 @@ import { form, labelOf, onChange, row } from "./input.js";
 import { Digits, number as typedNumber, same, stringify } from "./json.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
-import { element, readable, short } from "./values.js";
+import { element, readable, short, unstep } from "./values.js";
 
 const MOST_LINES = 8;
 
@@ -224,6 +224,6 @@ function movingTexts(answers) {
 }
 
 function nameOf(place) {
-  const key = place.split("/").at(-1).replaceAll("~1", "/").replaceAll("~0", "~");
+  const key = unstep(place.split("/").at(-1));
   return legend[place]?.label || (place ? readable(key) : "Answer");
 }
