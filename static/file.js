@@ -47,18 +47,22 @@ keep.addEventListener("click", () => {
   save(csv(sheet.entries.map(line)), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
 });
 
-// Reads a file and shows what it has; the server types its cells by the model's schema.
+// Reads a file and shows what it has; the server types its cells by the model's schema. The last file
+// that was given is the one that is shown, however long it takes.
 async function take(file) {
   stopper?.abort();
-  stopper = null;
+  stopper = new AbortController();
+  const { signal } = stopper;
   clear();
   if (file.size > limits.bytes) {
     return say(`${file.name} has ${bytes(file.size)}; at most ${bytes(limits.bytes)} are read here.`);
   }
   say(`Reading ${file.name} …`);
   const content = await file.arrayBuffer().catch(() => null);
+  if (signal.aborted) return undefined;
   if (content === null) return say(`${file.name} cannot be read.`);
-  const said = await ask(panel.dataset.address, content, { type: "text/csv" });
+  const said = await ask(panel.dataset.address, content, { type: "text/csv", signal });
+  if (signal.aborted) return undefined;
   input.value = "";
   if (said.problem) return say(`${file.name}: ${said.problem.title}. ${said.problem.detail ?? ""}`);
   const entries = said.answer.lines.map((each) => ({ ...each, line: Number(each.line.text) }));

@@ -1,7 +1,7 @@
 // A form's fields to a row and back. What each field is, its `data-` attributes say; they come from
 // app/web/forms. Nothing here knows of schemas.
 
-import { startFiles, showFile, waitForFiles } from "./files.js";
+import { refusedFiles, setFile, startFiles, waitForFiles } from "./files.js";
 import { Digits, parse, same, stringify } from "./json.js";
 import { inner, isMember } from "./places.js";
 import { setCount, startRows } from "./rows.js";
@@ -28,7 +28,7 @@ const WRITERS = {
   later: writeLater,
   variant: writeVariant,
   checks: writeChecks,
-  file: writeFile,
+  file: (field, value) => setFile(field, typeof value === "string" ? value : ""),
 };
 
 // The field's value; undefined where there is none to send.
@@ -75,18 +75,20 @@ export function restore(form) {
   settle(form);
 }
 
-// Dates that were begun and not finished: a browser shows them, and tells no script what they say.
+// What is wrong before anything is sent, as violations: files that were not taken, and dates that were
+// begun and not finished; a browser shows these, and tells no script what they say.
 export function unfinished(form) {
-  return [...form.querySelectorAll("[data-field] input")]
+  const begun = [...form.querySelectorAll("[data-field] input")]
     .filter((control) => control.validity.badInput)
-    .map((control) => control.closest("[data-field]"));
+    .map((control) => control.closest("[data-field]").dataset.field);
+  const dates = begun.map((pointer) => ({ pointer, detail: "is not complete yet" }));
+  return [...dates, ...refusedFiles(form)];
 }
 
 function startParts(form) {
   startMoments(form);
   for (const field of form.querySelectorAll('[data-kind="file"]')) {
-    content(field).value = content(field).dataset.content;
-    showFile(field);
+    setFile(field, content(field).dataset.content);
   }
 }
 
@@ -267,10 +269,6 @@ function content(field) {
   return field.querySelector("[data-content]");
 }
 
-function writeFile(field, value) {
-  content(field).value = typeof value === "string" ? value : "";
-  showFile(field);
-}
 
 function write(field, value) {
   const { kind } = field.dataset;

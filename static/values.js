@@ -90,11 +90,12 @@ function media(base64, { media: type, label }) {
 }
 
 export function size(base64) {
-  return bytes(Math.floor((base64.length * 3) / 4));
+  const padding = base64.endsWith("==") ? 2 : Number(base64.endsWith("="));
+  return bytes(Math.floor((base64.length * 3) / 4) - padding);
 }
 
 export function bytes(count) {
-  if (count < 1000) return `${count} bytes`;
+  if (count < 1000) return count === 1 ? "1 byte" : `${count} bytes`;
   return count < 1e6 ? `${(count / 1000).toFixed(0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
 }
 

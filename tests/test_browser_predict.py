@@ -25,6 +25,7 @@ MODELS = {
             {"class": f"tests.models.answers.{name}"}
             for name in ("Painter", "Risk", "SecondRisk", "Fragile")
         ),
+        {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
     ]
 }
@@ -123,6 +124,50 @@ def test_a_broken_link_is_said_in_words(page, site):
     page.goto(f"{site}/models/echo/predict#row=%7B%22te%", wait_until="networkidle")
 
     expect(page.get_by_text("cut or broken")).to_be_visible()
+
+
+#: The next call is answered once `go()` is called, whatever becomes of it meanwhile.
+SLOW = """() => {
+    const asked = window.fetch;
+    window.fetch = (address, options) => new Promise((done) => {
+        window.fetch = asked;
+        window.go = async () => {
+            const response = await asked(address, { ...options, signal: null });
+            const copy = response.clone();
+            done(response);
+            await copy.text();
+            await new Promise(requestAnimationFrame);
+        };
+    });
+}"""
+
+
+@pytest.mark.parametrize("button", ["Reset", "an example"])
+def test_an_answer_that_comes_late_changes_nothing(on, button):
+    sizes = dict.fromkeys(["sepal_length", "sepal_width", "petal_length", "petal_width"], 2)
+    page = on("iris", sizes)
+    page.evaluate(SLOW)
+    page.get_by_role("button", name="Predict").click()
+
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#form")).to_have_attribute("aria-busy", "false")
+    address = page.url
+    page.evaluate("go()")
+
+    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+    assert page.url == address
+
+
+def test_another_way_to_write_the_same_row_is_no_change(on):
+    page = on("echo", {"text": "a", "number": 1})
+    answered(page)
+
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"number": 1.0, "text": "a"}')
+    expect(page.locator("#answer-note")).not_to_contain_text("has changed")
+
+    page.get_by_label("The row as JSON").fill('{"number": 2, "text": "a"}')
+    expect(page.locator("#answer-note")).to_contain_text("The input has changed since.")
 
 
 def test_reset_takes_the_row_out_of_the_address(on):
@@ -498,6 +543,18 @@ def test_a_file_that_cannot_be_read_says_why(on, text, words):
 
     expect(panel.locator("#file-status")).to_contain_text(words)
     expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
+
+
+def test_the_file_that_was_given_last_is_shown(on):
+    page = on("risk")
+    page.evaluate(SLOW)
+    given(page, "amount,kind\n1,car\n", "old.csv")
+
+    panel = given(page, "amount,kind\n1,car\n2,car\n", "new.csv")
+    expect(panel).to_contain_text("new.csv: 2 lines.")
+    page.evaluate("go()")
+
+    expect(panel).to_contain_text("new.csv: 2 lines.")
 
 
 def test_a_file_can_be_dropped(on):
