@@ -28,11 +28,14 @@ export function flat(value) {
 // A row's columns and those of its answer, of which none hides another.
 export function joined(row, answer) {
   const inputs = isObject(row) ? row : { row };
-  const added = Object.entries(flat(answer)).map(([name, value]) => [
-    Object.hasOwn(inputs, name) ? `answer.${name}` : name,
-    value,
-  ]);
+  const names = Object.keys(inputs);
+  const added = Object.entries(flat(answer)).map(([name, value]) => [free(name, names, "answer."), value]);
   return { ...inputs, ...Object.fromEntries(added) };
+}
+
+// A name that none of these has, with words before it where it must.
+export function free(name, names, words) {
+  return names.includes(name) ? free(`${words}${name}`, names, words) : name;
 }
 
 export function save(text, name) {

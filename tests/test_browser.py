@@ -363,6 +363,34 @@ def test_every_answer_is_drawn_as_text(page, site, answer, shown):
     assert text == shown
 
 
+@pytest.mark.parametrize(
+    ("answer", "cells", "words"),
+    [
+        pytest.param([[0.5] * 3000] * 101, 5000, ["2,950 more columns are", "1 more row is"], id="table"),
+        pytest.param({f"x{x}": 0 for x in range(200)}, 100, ["100 more members are"], id="members"),
+    ],
+)
+def test_a_large_answer_is_drawn_in_part_and_says_so(page, site, answer, cells, words):
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    expect(page.locator(".drawn :is(td, dd)")).to_have_count(cells)
+    for each in words:
+        expect(page.get_by_text(f"{each} in the JSON below.")).to_be_visible()
+
+
+def test_a_table_that_scrolls_by_keyboard_says_what_it_is(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    answer = json.dumps({"near_by": [{"a": 1}, {"a": 2}]})
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    expect(page.get_by_role("group", name="Near by")).to_have_attribute("tabindex", "0")
+
+
 def test_pages_follow_the_system_into_the_dark(page, site):
     page.emulate_media(color_scheme="dark")
 

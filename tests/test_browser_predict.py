@@ -207,6 +207,18 @@ def test_the_last_predictions_are_saved_without_formulas(on):
     assert lines[0]["answer.number"] == "-1.5"
 
 
+def test_a_field_of_the_model_takes_the_place_of_nothing_that_is_saved(on):
+    page = on("echo", {"at": "home", "version": "mine"})
+    answered(page)
+    panel = opened(page, "History")
+
+    [line] = csv.DictReader(saved(panel.page, "Save as CSV").splitlines())
+
+    assert line["asked at"].startswith("20")
+    assert [line["at"], line["answer.at"], line["version"]] == ["home", "home", "mine"]
+    assert line["milliseconds"].isdigit()
+
+
 def test_the_last_predictions_are_cleared(on):
     page = on("echo", {"text": HOSTILE})
     answered(page)
@@ -491,6 +503,25 @@ def test_the_result_is_saved_line_by_line_without_formulas(on):
     assert [each["more"] for each in lines] == ["'=1+1", "b", "", "a;b"]
     assert [each["prediction"] for each in lines] == ["low", "", "", "low"]
     assert lines[2]["problem"] == "has 2 cells, the header has 4"
+
+
+def test_an_answer_takes_the_place_of_no_line_number(on):
+    page = on("echo")
+    panel = given(page, "text,line\na,b\n")
+    answer = json.dumps([{"problem": "none", "line": "c"}])
+    page.route("**/predict", lambda route: route.fulfill(status=200, body=answer))
+    panel.get_by_role("button", name="Predict 1 row").click()
+
+    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert line == {
+        "file line": "2",
+        "text": "a",
+        "line": "b",
+        "problem": "none",
+        "answer.line": "c",
+        "file problem": "",
+    }
 
 
 def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
