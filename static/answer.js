@@ -167,7 +167,7 @@ function grid(items, place, legend, title, names) {
 }
 
 function plainList(items, place, legend, title) {
-  const box = element("ol", items.some(isNested) ? "items" : "items items-short");
+  const box = element("ol", items.some(isNested) ? "answer-list" : "answer-list answer-list-short");
   for (const item of items) {
     const line = element("li");
     line.append(within(item, place, legend, title));
