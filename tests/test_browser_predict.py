@@ -409,6 +409,7 @@ def test_two_models_stand_side_by_side_on_the_same_input(on):
     expect(page.locator("#whatif-legend li")).to_have_count(4)
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_rows_that_the_model_refuses_are_left_out(on):
     page = on("risk", {"amount": 1, "kind": "home"})
     panel = opened(page, "What if")
@@ -422,6 +423,7 @@ def test_rows_that_the_model_refuses_are_left_out(on):
     assert line[1:] == ["", "", ""]
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_an_input_that_is_not_complete_is_said_in_words(on):
     page = on("risk", {"amount": 250})
 
@@ -480,6 +482,7 @@ def test_a_column_that_must_be_there_is_named(on):
     expect(listed(panel, "Missing, and needed")).to_have_text(["kind"])
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
     panel = given(on("risk"), SHEET)
 
@@ -492,6 +495,7 @@ def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
     expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_the_result_is_saved_line_by_line_without_formulas(on):
     page = on("risk")
     panel = given(page, SHEET)
@@ -524,6 +528,7 @@ def test_an_answer_takes_the_place_of_no_line_number(on):
     }
 
 
+@pytest.mark.fails("503 /api/models/risk/predict")
 def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
     page = on("risk")
     panel = given(page, "amount,kind\n" + "1,car\n" * 900)
@@ -538,6 +543,7 @@ def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
     expect(panel.locator("#file-result tbody tr")).to_have_count(50)
 
 
+@pytest.mark.fails("500 /api/models/fragile/predict")
 def test_a_row_that_makes_the_model_fail_is_found(on):
     panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
 
@@ -560,6 +566,7 @@ def test_a_stopped_file_can_be_gone_on_with(on):
     expect(panel).to_contain_text("rows.csv: 2 rows answered.")
 
 
+@pytest.mark.fails("422 /api/models/risk/rows")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -615,6 +622,7 @@ def test_the_header_to_fill_in_is_saved(on):
     assert download.value.path().read_text() == "amount,age,kind,member,note,home\n"
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 @pytest.mark.parametrize("width", [360, 1400])
 def test_no_panel_widens_the_page(on, width):
     page = on("risk", {"amount": 100, "kind": "car"})
