@@ -50,13 +50,13 @@ function take(input) {
   reading.delete(field);
   refusals.delete(field);
   if (file.size > most) {
-    refusals.set(field, `${file.name} has ${bytes(file.size)}, and at most ${bytes(most)} are taken`);
+    refusals.set(field, `must have at most ${bytes(most)}, and ${file.name} has ${bytes(file.size)}`);
     return keep(field, "");
   }
   const mine = base64Of(file).then((base64) => {
     if (reading.get(field) !== mine) return;
     reading.delete(field);
-    if (base64 === null) refusals.set(field, `${file.name} cannot be read`);
+    if (base64 === null) refusals.set(field, `cannot be read: ${file.name}`);
     keep(field, base64 ?? "");
     tell(field);
   });
@@ -71,7 +71,7 @@ function keep(field, base64) {
 
 function show(field) {
   const { value } = content(field);
-  const words = refusals.has(field) ? `${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
+  const words = refusals.has(field) ? `Not taken, ${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
   field.querySelector("[data-file]").hidden = value === "" && !words;
   field.querySelector("[data-size]").textContent = words || size(value);
   const preview = field.querySelector("[data-preview]");

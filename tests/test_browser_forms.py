@@ -685,8 +685,8 @@ def test_a_file_that_is_read_late_comes_back_for_nothing(two_files, step, row):
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        pytest.param("broken", 1, "A: broken cannot be read", id="unreadable"),
-        pytest.param("b", 80_000, "A: b has 80 kB, and at most 75 kB are taken", id="large"),
+        pytest.param("broken", 1, "A: cannot be read: broken", id="unreadable"),
+        pytest.param("b", 80_000, "A: must have at most 75 kB, and b has 80 kB", id="large"),
     ],
 )
 def test_a_file_that_is_not_taken_is_said_before_anything_is_sent(two_files, name, size, words):
