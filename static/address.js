@@ -1,7 +1,8 @@
 // The row in the page's address, behind the #: a link carries it, and no server's log sees it.
 
 import { copyBy } from "./clipboard.js";
-import { parsed, showWhole, text } from "./input.js";
+import { showWhole, text } from "./input.js";
+import { parsed } from "./json.js";
 
 const KEY = "#row=";
 // Beyond this, mail programs and chats cut a link.

@@ -1,24 +1,27 @@
 // Draws whatever a model answered, as text and never as markup.
 
 import { Digits, stringify } from "./json.js";
-import { element, isNested, readable, scalar, step } from "./values.js";
+import { region, table } from "./table.js";
+import { element, isNested, isObject, readable, scalar, step } from "./values.js";
 
 export { element };
 
 const MOST_BARS = 12;
 const MOST_ROWS = 100;
+const MOST_COLUMNS = 50;
+const MOST_MEMBERS = 100;
 
 // `legend` has the words of the output schema by JSON Pointer: {"/y": {"label": "Price", "unit": "EUR"}};
 // "*" in a pointer is each item of a list.
 export function draw(answer, legend) {
   const box = element("div", "drawn");
-  box.append(shown(answer, "", legend), asJson(answer));
+  box.append(shown(answer, "", legend, "Answer"), asJson(answer));
   return box;
 }
 
 // Numbers from 0 to 1 that make 1 together: a share for each name.
 export function isShares(value) {
-  if (!isNested(value) || Array.isArray(value)) return false;
+  if (!isObject(value)) return false;
   const numbers = Object.values(value);
   if (numbers.length < 2 || !numbers.every((item) => item instanceof Digits)) return false;
   const shares = numbers.map((item) => Number(item.text));
@@ -42,9 +45,10 @@ function asJson(answer) {
   return raw;
 }
 
-function shown(value, pointer, legend) {
+// `title` is what it is called where it stands.
+function shown(value, pointer, legend, title) {
   if (!isNested(value)) return headline(value, legend[pointer]);
-  if (Array.isArray(value)) return list(value, `${pointer}/*`, legend);
+  if (Array.isArray(value)) return list(value, `${pointer}/*`, legend, title);
   if (isShares(value)) return bars(value);
   return members(value, pointer, legend);
 }
@@ -54,16 +58,18 @@ function members(value, pointer, legend) {
   const entries = Object.entries(value);
   const main = pointer === "" ? mainName(value) : null;
   const box = element("dl", pointer === "" ? "members" : "members members-inner");
-  for (const [key, item] of entries) {
+  const shownEntries = entries.filter(([key], index) => index < MOST_MEMBERS || key === main);
+  for (const [key, item] of shownEntries) {
     const place = placeOf(pointer, key, legend);
     const known = legend[place];
-    const name = element("dt", "", known?.label || readable(key));
+    const title = known?.label || readable(key);
     const body = element("dd");
-    if (isNested(item)) body.append(shown(item, place, legend));
+    if (isNested(item)) body.append(shown(item, place, legend, title));
     else body.append(key === main ? headline(item, known) : scalar(item, known));
-    box.append(name, body);
+    box.append(element("dt", "", title), body);
   }
-  return entries.length ? box : element("p", "nothing", "An empty object");
+  if (!entries.length) return element("p", "nothing", "An empty object");
+  return withRest(box, entries.length - shownEntries.length, "member");
 }
 
 // Where the legend tells of a member: by its name, or as one of those without.
@@ -117,15 +123,21 @@ function barList(shares) {
   return box;
 }
 
-function list(items, place, legend) {
+function list(items, place, legend, title) {
   if (items.length === 0) return element("p", "nothing", "An empty list");
   const shownItems = items.slice(0, MOST_ROWS);
   const names = columns(shownItems);
+  const draws = names ? grid : plainList;
+  const drawn = draws(shownItems, place, legend, title, names);
+  return withRest(drawn, items.length - shownItems.length, names ? "row" : "item");
+}
+
+// What is drawn, and how many more there are.
+function withRest(drawn, rest, word) {
+  if (rest <= 0) return drawn;
   const box = element("div");
-  box.append(names ? table(shownItems, names, place, legend) : plainList(shownItems, place, legend));
-  if (items.length > MOST_ROWS) {
-    box.append(element("p", "nothing", `${items.length - MOST_ROWS} more are in the JSON below.`));
-  }
+  const words = rest === 1 ? `1 more ${word} is` : `${rest.toLocaleString("en")} more ${word}s are`;
+  box.append(drawn, element("p", "nothing", `${words} in the JSON below.`));
   return box;
 }
 
@@ -134,46 +146,36 @@ function columns(items) {
   if (items.every((item) => Array.isArray(item) && item.length > 0 && item.length === items[0].length)) {
     return items[0].map((_, index) => String(index));
   }
-  const areObjects = items.every((item) => isNested(item) && !Array.isArray(item));
+  const areObjects = items.every(isObject);
   const names = areObjects ? [...new Set(items.flatMap(Object.keys))] : [];
   return names.length ? names : null;
 }
 
-function table(items, names, place, legend) {
-  const places = names.map((name) => (Array.isArray(items[0]) ? `${place}/*` : placeOf(place, name, legend)));
-  const box = element("div", "table-scroll");
-  box.tabIndex = 0;
-  const made = element("table", "table table-sm");
-  if (!Array.isArray(items[0])) {
-    const head = made.createTHead().insertRow();
-    names.forEach((name, index) => {
-      const cell = element("th", "", legend[places[index]]?.label || readable(name));
-      cell.scope = "col";
-      head.append(cell);
-    });
-  }
-  const body = made.createTBody();
-  for (const item of items) {
-    const row = body.insertRow();
-    names.forEach((name, index) => {
-      const cell = row.insertCell();
-      if (Object.hasOwn(item, name)) cell.append(within(item[name], places[index], legend));
-    });
-  }
-  box.append(made);
-  return box;
+// A list as a table. Objects have their columns by name, lists by their places.
+function grid(items, place, legend, title, names) {
+  const isList = Array.isArray(items[0]);
+  const shownNames = names.slice(0, MOST_COLUMNS);
+  const places = shownNames.map((name) => (isList ? `${place}/*` : placeOf(place, name, legend)));
+  const headings = shownNames.map((name, index) => legend[places[index]]?.label || readable(name));
+  const rows = items.map((item) =>
+    shownNames.map((name, index) =>
+      Object.hasOwn(item, name) ? within(item[name], places[index], legend, isList ? title : headings[index]) : "",
+    ),
+  );
+  const made = region(table(isList ? null : headings, rows), title);
+  return withRest(made, names.length - shownNames.length, "column");
 }
 
-function plainList(items, place, legend) {
-  const box = element("ol", items.some(isNested) ? "items" : "items items-short");
+function plainList(items, place, legend, title) {
+  const box = element("ol", items.some(isNested) ? "answer-list" : "answer-list answer-list-short");
   for (const item of items) {
     const line = element("li");
-    line.append(within(item, place, legend));
+    line.append(within(item, place, legend, title));
     box.append(line);
   }
   return box;
 }
 
-function within(value, place, legend) {
-  return isNested(value) ? shown(value, place, legend) : scalar(value, legend[place]);
+function within(value, place, legend, title) {
+  return isNested(value) ? shown(value, place, legend, title) : scalar(value, legend[place]);
 }

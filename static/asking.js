@@ -1,6 +1,6 @@
 // Calls of a model: rows in, answers out, and what answered.
 
-import { parsed } from "./input.js";
+import { parsed } from "./json.js";
 
 // Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
 export async function ask(address, body, options = {}) {

@@ -1,7 +1,8 @@
 // The panel that shows how to ask the same from a program.
 
 import { copyBy } from "./clipboard.js";
-import { onChange, parsed } from "./input.js";
+import { onChange } from "./input.js";
+import { parsed } from "./json.js";
 import { body } from "./jsontab.js";
 import { LANGUAGES } from "./snippets.js";
 

@@ -1,7 +1,7 @@
 // Tables as CSV (RFC 4180) that a spreadsheet reads as data, and never as a formula.
 
 import { Digits, stringify } from "./json.js";
-import { isNested } from "./values.js";
+import { isObject } from "./values.js";
 
 // With these a spreadsheet begins a formula; also those of full width.
 const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
@@ -22,18 +22,20 @@ export function columns(rows) {
 
 // A value as columns without objects in them: {"a": {"b": 1}} is {"a.b": 1}; no object is {answer: 1}.
 export function flat(value) {
-  const isObject = isNested(value) && !Array.isArray(value);
-  return isObject ? Object.fromEntries(flatEntries(value, "")) : { answer: value };
+  return isObject(value) ? Object.fromEntries(flatEntries(value, "")) : { answer: value };
 }
 
 // A row's columns and those of its answer, of which none hides another.
 export function joined(row, answer) {
-  const inputs = isNested(row) && !Array.isArray(row) ? row : { row };
-  const added = Object.entries(flat(answer)).map(([name, value]) => [
-    Object.hasOwn(inputs, name) ? `answer.${name}` : name,
-    value,
-  ]);
+  const inputs = isObject(row) ? row : { row };
+  const names = Object.keys(inputs);
+  const added = Object.entries(flat(answer)).map(([name, value]) => [free(name, names, "answer."), value]);
   return { ...inputs, ...Object.fromEntries(added) };
+}
+
+// A name that none of these has, with words before it where it must.
+export function free(name, names, words) {
+  return names.includes(name) ? free(`${words}${name}`, names, words) : name;
 }
 
 export function save(text, name) {
@@ -47,8 +49,8 @@ export function save(text, name) {
 
 function flatEntries(members, prefix) {
   return Object.entries(members).flatMap(([key, value]) => {
-    const isObject = isNested(value) && !Array.isArray(value) && Object.keys(value).length > 0;
-    return isObject ? flatEntries(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value]];
+    const isDeep = isObject(value) && Object.keys(value).length > 0;
+    return isDeep ? flatEntries(value, `${prefix}${key}.`) : [[`${prefix}${key}`, value]];
   });
 }
 

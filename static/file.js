@@ -2,10 +2,10 @@
 
 import { ask } from "./asking.js";
 import { askAll, isOpen } from "./batches.js";
-import { columns, csv, joined, save } from "./csv.js";
+import { columns, csv, free, joined, save } from "./csv.js";
 import { form } from "./input.js";
 import { Digits } from "./json.js";
-import { table } from "./table.js";
+import { region, table } from "./table.js";
 import { bytes, element, short } from "./values.js";
 
 const MOST_SHOWN = 50;
@@ -44,21 +44,25 @@ drop.addEventListener("drop", (dropped) => {
 start.addEventListener("click", run);
 stop.addEventListener("click", () => stopper?.abort());
 keep.addEventListener("click", () => {
-  save(csv(sheet.entries.map(line)), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
+  save(csv(lines()), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
 });
 
-// Reads a file and shows what it has; the server types its cells by the model's schema.
+// Reads a file and shows what it has; the server types its cells by the model's schema. The last file
+// that was given is the one that is shown, however long it takes.
 async function take(file) {
   stopper?.abort();
-  stopper = null;
+  stopper = new AbortController();
+  const { signal } = stopper;
   clear();
   if (file.size > limits.bytes) {
     return say(`${file.name} has ${bytes(file.size)}; at most ${bytes(limits.bytes)} are read here.`);
   }
   say(`Reading ${file.name} …`);
   const content = await file.arrayBuffer().catch(() => null);
+  if (signal.aborted) return undefined;
   if (content === null) return say(`${file.name} cannot be read.`);
-  const said = await ask(panel.dataset.address, content, { type: "text/csv" });
+  const said = await ask(panel.dataset.address, content, { type: "text/csv", signal });
+  if (signal.aborted) return undefined;
   input.value = "";
   if (said.problem) return say(`${file.name}: ${said.problem.title}. ${said.problem.detail ?? ""}`);
   sheet = { ...said.answer, name: file.name, entries: entriesOf(said.answer) };
@@ -86,7 +90,7 @@ function showSheet() {
   found.replaceChildren(...columnsFound());
   const first = good.slice(0, FIRST);
   const title = element("h3", "", `The first ${count(first.length, "row")}`);
-  preview.replaceChildren(...(first.length ? [title, scrolling(first.map(cells))] : []));
+  preview.replaceChildren(...(first.length ? [title, scrolling(first.map(cells), "The first rows")] : []));
   start.textContent = `Predict ${count(good.length, "row")}`;
   start.hidden = good.length === 0 || known.length === 0;
   showProblems();
@@ -137,11 +141,11 @@ async function run() {
 }
 
 function showResult(ended, hadFocus) {
-  const answered = sheet.entries.filter(({ answer }) => answer !== undefined);
+  const good = sheet.entries.filter(({ answer }) => answer !== undefined);
   const bad = sheet.entries.filter(({ problem }) => problem);
   const open = sheet.entries.filter(isOpen);
   const parts = [
-    `${count(answered.length, "row")} answered`,
+    `${count(good.length, "row")} answered`,
     bad.length ? `${count(bad.length, "line")} refused` : "",
     open.length ? `${count(open.length, "row")} not asked` : "",
   ];
@@ -149,13 +153,13 @@ function showResult(ended, hadFocus) {
   say(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
   start.hidden = open.length === 0;
   start.textContent = `Go on with ${count(open.length, "row")}`;
-  keep.hidden = answered.length === 0;
+  keep.hidden = good.length === 0;
   preview.replaceChildren();
-  const shown = answered.slice(0, MOST_SHOWN);
-  const isCut = answered.length > shown.length;
-  const words = isCut ? `The first ${shown.length} of ${answered.length} answers` : "Answers";
+  const shown = good.slice(0, MOST_SHOWN);
+  const isCut = good.length > shown.length;
+  const words = isCut ? `The first ${shown.length} of ${good.length} answers` : "Answers";
   const title = element("h3", "", words);
-  result.replaceChildren(...(shown.length ? [title, scrolling(shown.map(answerFirst))] : []));
+  result.replaceChildren(...(shown.length ? [title, scrolling(answersFirst(shown), "Answers")] : []));
   if (hadFocus) (keep.hidden ? start : keep).focus();
   showProblems();
 }
@@ -170,32 +174,36 @@ function showProblems() {
   const title = `${count(bad.length, "line")} that cannot be answered`;
   const more = bad.length - rows.length;
   const rest = more ? [element("p", "quiet", `${more} more are in the saved file.`)] : [];
-  return problems.replaceChildren(element("h3", "", title), scrolling(rows), ...rest);
+  return problems.replaceChildren(element("h3", "", title), scrolling(rows, title), ...rest);
 }
 
-// A line of the saved file: where it was, what it said, and what came of it.
-function line(entry) {
-  const inputs = cells(entry);
-  const answers = entry.answer === undefined ? inputs : joined(inputs, entry.answer);
-  return { ...numbered(entry), ...answers, [free("problem")]: entry.problem || undefined };
+// The lines of the saved file: where each was, what it said, and what came of it.
+function lines() {
+  const rows = sheet.entries.map(answered);
+  const known = [...sheet.columns, ...columns(rows)];
+  const [line, problem] = ["line", "problem"].map((name) => free(name, known, "file "));
+  return sheet.entries.map((entry, index) => ({
+    [line]: new Digits(String(entry.line)),
+    ...rows[index],
+    [problem]: entry.problem || undefined,
+  }));
 }
 
-function numbered(entry) {
-  return { [free("line")]: new Digits(String(entry.line)) };
+function answered(entry) {
+  return entry.answer === undefined ? cells(entry) : joined(cells(entry), entry.answer);
 }
 
-// A name of ours that no column of the file has.
-function free(name) {
-  return sheet.columns.includes(name) ? free(`file ${name}`) : name;
-}
-
-function answerFirst(entry) {
-  const inputs = cells(entry);
-  const names = Object.keys(inputs);
-  const all = Object.entries(joined(inputs, entry.answer));
-  const isInput = ([name]) => names.includes(name);
-  const ordered = [...all.filter((each) => !isInput(each)), ...all.filter(isInput)];
-  return { ...numbered(entry), ...Object.fromEntries(ordered) };
+// As rows of a table, each with its line and its answer first.
+function answersFirst(entries) {
+  const rows = entries.map(answered);
+  const line = free("line", columns(rows), "file ");
+  return entries.map((entry, index) => {
+    const inputs = Object.keys(cells(entry));
+    const isInput = ([name]) => inputs.includes(name);
+    const all = Object.entries(rows[index]);
+    const ordered = [...all.filter((each) => !isInput(each)), ...all.filter(isInput)];
+    return { [line]: new Digits(String(entry.line)), ...Object.fromEntries(ordered) };
+  });
 }
 
 // What a line said, in the order of the file's columns.
@@ -205,12 +213,10 @@ function cells({ row, others }) {
   return Object.fromEntries(names.map((name) => [name, all[name]]));
 }
 
-function scrolling(rows) {
+function scrolling(rows, label) {
   const names = columns(rows);
-  const box = element("div", "table-scroll file-table");
-  box.tabIndex = 0;
-  box.append(table(names, rows.map((row) => names.map((name) => cellOf(row, name)))));
-  return box;
+  const made = table(names, rows.map((row) => names.map((name) => cellOf(row, name))));
+  return region(made, label, "file-table");
 }
 
 function cellOf(row, name) {

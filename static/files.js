@@ -1,14 +1,17 @@
 // Files that are sent as base64: the form holds their content, and shows how large it is.
 
+import { bytes, size } from "./values.js";
+
 // How the base64 of a picture begins.
 const PICTURES = { iVBOR: "image/png", "/9j/": "image/jpeg", R0lGOD: "image/gif", UklGR: "image/webp" };
 
-// Files that are being read.
-let reading = null;
+// By field: the file that is being read for it, and why one was not taken.
+const reading = new Map();
+const refusals = new Map();
 
 export function startFiles(form) {
   form.addEventListener("change", (event) => {
-    if (event.target.type === "file") reading = keep(event.target).finally(() => (reading = null));
+    if (event.target.type === "file" && event.target.files.length) take(event.target);
   });
   form.addEventListener("click", (event) => {
     const button = event.target.closest("[data-forget]");
@@ -16,21 +19,61 @@ export function startFiles(form) {
   });
 }
 
-// Sends the form a moment later if a file is not read yet.
+// Sends the form a moment later if files are not read yet.
 export function waitForFiles(event) {
-  if (!reading) return;
+  if (!reading.size) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   const form = event.target;
-  reading.then(() => form.requestSubmit());
+  Promise.all(reading.values()).then(() => form.requestSubmit());
 }
 
-export function showFile(field) {
+// Puts base64 into a field, in place of whatever file is in it or is being read for it.
+export function setFile(field, base64) {
+  reading.delete(field);
+  refusals.delete(field);
+  chooser(field).value = "";
+  keep(field, base64);
+}
+
+// The files that were chosen and not taken, as violations: the form without them were another row.
+export function refusedFiles(form) {
+  const seen = [...refusals].filter(([field]) => form.contains(field) && !field.closest("[hidden]"));
+  return seen.map(([field, detail]) => ({ pointer: field.dataset.field, detail }));
+}
+
+// The last file that was chosen for a field is the one that counts, however long it takes to read.
+function take(input) {
+  const field = input.closest("[data-field]");
+  const [file] = input.files;
+  const most = Number(input.dataset.bytes);
+  reading.delete(field);
+  refusals.delete(field);
+  if (file.size > most) {
+    refusals.set(field, `must have at most ${bytes(most)}, and ${file.name} has ${bytes(file.size)}`);
+    return keep(field, "");
+  }
+  const mine = base64Of(file).then((base64) => {
+    if (reading.get(field) !== mine) return;
+    reading.delete(field);
+    if (base64 === null) refusals.set(field, `cannot be read: ${file.name}`);
+    keep(field, base64 ?? "");
+    tell(field);
+  });
+  reading.set(field, mine);
+  return keep(field, "");
+}
+
+function keep(field, base64) {
+  content(field).value = base64;
+  show(field);
+}
+
+function show(field) {
   const { value } = content(field);
-  const padding = value.endsWith("==") ? 2 : Number(value.endsWith("="));
-  const size = Math.max(0, Math.floor((value.length * 3) / 4) - padding);
-  field.querySelector("[data-file]").hidden = value === "";
-  field.querySelector("[data-size]").textContent = `${size.toLocaleString("en")} bytes`;
+  const words = refusals.has(field) ? `Not taken, ${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
+  field.querySelector("[data-file]").hidden = value === "" && !words;
+  field.querySelector("[data-size]").textContent = words || size(value);
   const preview = field.querySelector("[data-preview]");
   const begin = Object.keys(PICTURES).find((one) => value.startsWith(one));
   preview.hidden = !begin;
@@ -38,28 +81,29 @@ export function showFile(field) {
   else preview.removeAttribute("src");
 }
 
-async function keep(input) {
-  const [file] = input.files;
-  if (!file) return;
-  const field = input.closest("[data-field]");
-  content(field).value = await base64(file);
-  showFile(field);
-}
-
-function base64(file) {
-  return new Promise((resolve, reject) => {
+// null where it cannot be read.
+function base64Of(file) {
+  return new Promise((resolve) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(reader.error);
+    reader.onerror = () => resolve(null);
     reader.readAsDataURL(file);
   });
 }
 
 function forget(field) {
-  content(field).value = "";
-  field.querySelector("[type=file]").value = "";
-  showFile(field);
-  field.querySelector("[type=file]").focus();
+  setFile(field, "");
+  tell(field);
+  chooser(field).focus();
+}
+
+// No event of the browser's own tells that a file is read or forgotten.
+function tell(field) {
+  chooser(field).dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function chooser(field) {
+  return field.querySelector("[type=file]");
 }
 
 function content(field) {

@@ -1,7 +1,8 @@
 // The last predictions of this browser, kept in it alone.
 
-import { columns, csv, joined, save } from "./csv.js";
-import { parsed, showWhole } from "./input.js";
+import { columns, csv, free, joined, save } from "./csv.js";
+import { showWhole } from "./input.js";
+import { parsed } from "./json.js";
 import { table } from "./table.js";
 import { element, short } from "./values.js";
 
@@ -18,7 +19,7 @@ const buttons = document.getElementById("history-buttons");
 const key = `modelhost:predictions:${panel.dataset.name}`;
 
 document.getElementById("history-save").addEventListener("click", () => {
-  save(csv(kept().map(line)), `${panel.dataset.name}-predictions.csv`);
+  save(csv(lines(kept())), `${panel.dataset.name}-predictions.csv`);
 });
 document.getElementById("history-clear").addEventListener("click", () => {
   store([]);
@@ -62,8 +63,17 @@ function store(predictions) {
   }
 }
 
-function line({ at, row, answer, milliseconds, version }) {
-  return { at, version, milliseconds, ...joined(parsed(row), parsed(answer)) };
+// What is saved: when and by what it was answered, the row and its answer.
+function lines(predictions) {
+  const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
+  const known = columns(rows);
+  const [at, version, milliseconds] = ["at", "version", "milliseconds"].map((name) => free(name, known, "asked "));
+  return predictions.map((each, index) => ({
+    [at]: each.at,
+    [version]: each.version,
+    [milliseconds]: each.milliseconds,
+    ...rows[index],
+  }));
 }
 
 function show() {

@@ -1,9 +1,9 @@
 // The row that is to be asked: what stands in the form, or in the JSON tab while that is shown.
 
-import { parse, same, stringify } from "./json.js";
+import { parsed, same, stringify } from "./json.js";
 import { isJsonShown, json, written } from "./jsontab.js";
 import { fill, read } from "./row.js";
-import { isNested } from "./values.js";
+import { isObject } from "./values.js";
 
 export const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
@@ -51,14 +51,6 @@ export function told() {
   for (const listener of listeners) listener(now);
 }
 
-export function parsed(given) {
-  try {
-    return parse(given);
-  } catch {
-    return undefined;
-  }
-}
-
 // The label that the form has for a place in the row.
 export function labelOf(pointer) {
   const field = form.querySelector(`[data-field="${CSS.escape(pointer)}"]`);
@@ -67,7 +59,7 @@ export function labelOf(pointer) {
 
 // Empty members say nothing that a form does not say by leaving them out.
 function withoutNulls(value) {
-  if (!isNested(value) || Array.isArray(value)) return value;
+  if (!isObject(value)) return value;
   const entries = Object.entries(value).map(([key, item]) => [key, withoutNulls(item)]);
   return Object.fromEntries(entries.filter(([, item]) => item !== null && !isEmptyList(item)));
 }

@@ -27,6 +27,15 @@ export function parse(text) {
   );
 }
 
+// The value; undefined where the text is no JSON.
+export function parsed(text) {
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 export function stringify(value, indent = "", margin = "\n") {
   if (value instanceof Digits) return value.text;
   if (value === null || typeof value !== "object") return JSON.stringify(value);

@@ -1,7 +1,8 @@
 // The tab beside the form that holds the same row as JSON: the way out where no field fits.
 
-import { parse, same, stringify } from "./json.js";
+import { parsed, same, stringify } from "./json.js";
 import { fill, read } from "./row.js";
+import { isObject } from "./values.js";
 
 export const json = document.getElementById("json");
 
@@ -63,7 +64,7 @@ function fillForm() {
   error.textContent = "";
   unshown.hidden = true;
   if (json.value.trim() === "") return true;
-  const row = parsed();
+  const row = parsed(json.value);
   if (row === undefined) {
     error.textContent = "This is not JSON yet, so the form cannot show it.";
     json.focus();
@@ -80,15 +81,6 @@ function fillForm() {
 function unshownNames(row) {
   const shown = read(root);
   if (same(shown, row)) return [];
-  const isObject = row !== null && typeof row === "object" && !Array.isArray(row);
-  if (!isObject || root.dataset.kind !== "group") return ["the whole row"];
+  if (!isObject(row) || root.dataset.kind !== "group") return ["the whole row"];
   return Object.keys(row).filter((key) => !same(shown[key], row[key]));
-}
-
-function parsed() {
-  try {
-    return parse(json.value);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,7 @@
 // Which field lies in which, and where in the row each is.
 
+import { unstep } from "./values.js";
+
 const INNER = {
   group: ":scope > [data-members] > [data-field]",
   tuple: ":scope > [data-members] > [data-field]",
@@ -35,7 +37,7 @@ export function fieldAt(root, pointer) {
       continue;
     }
     if (depth === steps.length) break;
-    const step = steps[depth].replaceAll("~1", "/").replaceAll("~0", "~");
+    const step = unstep(steps[depth]);
     const next = own.find((one, index) => isAt(one, index, field.dataset.kind, step));
     const more = own.find((one) => !isMember(one));
     if (next) depth += 1;

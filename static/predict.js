@@ -4,25 +4,31 @@ import { clearAddress, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
 import { ask } from "./asking.js";
 import { remember } from "./history.js";
-import { form, onChange, show, text, told } from "./input.js";
-import { parse, stringify } from "./json.js";
+import { form, onChange, row, show, text, told } from "./input.js";
+import { parse, parsed, same, stringify } from "./json.js";
 import { body, isJsonShown, unwrapped, writeJson } from "./jsontab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
 import { restore, start, unfinished } from "./row.js";
-import { element } from "./values.js";
+import { bytes, element } from "./values.js";
 
 const answer = document.getElementById("answer");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
 const legend = JSON.parse(answer.dataset.legend);
 const nothingYet = answer.textContent;
+const mostBytes = Number(form.dataset.bytes);
+
+let waiting = null; // ends the call that is under way
+let shown = null; // {row, words}: what was asked, and what answered
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   predict();
 });
 form.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) predict();
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  form.requestSubmit();
 });
 // The browser puts the first values back only after this event.
 form.addEventListener("reset", () => setTimeout(startAgain));
@@ -32,27 +38,48 @@ for (const button of form.querySelectorAll("[data-example]")) {
 start(form);
 readAddress();
 told();
-onChange(markOutdated);
+onChange(showWhetherOutdated);
+addEventListener("hashchange", giveUp);
 
 async function predict() {
-  if (form.ariaBusy === "true") return;
+  if (waiting) return;
   clearProblems();
   const begun = isJsonShown() ? [] : unfinished(form);
-  if (begun.length) return refuse(begun.map(unfinishedViolation));
-  const asked = text();
+  if (begun.length) return refuse(begun);
+  const [asked, sent] = [text(), body()];
+  const { size } = new Blob([sent]);
+  if (size > mostBytes) return refuse([], tooLarge(size));
+  waiting = new AbortController();
+  const { signal } = waiting;
   setBusy(true);
-  const said = await ask(form.dataset.action, body());
+  const said = await ask(form.dataset.action, sent, { signal });
+  if (signal.aborted) return;
+  waiting = null;
   setBusy(false);
   const problem = unwrapped(said.problem);
   if (problem) return refuse(problem.errors, problem);
   const answered = unwrapped(said.answer);
   answer.replaceChildren(draw(answered, legend));
-  note.textContent = sourceWords(said);
-  if (text() !== asked) markOutdated();
+  shown = { row: parsed(asked), words: sourceWords(said) };
+  showWhetherOutdated();
   writeAddress(asked);
   remember(asked, answered === said.answer ? said : { ...said, text: stringify(answered) });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
+}
+
+// Forgets the call that is under way: its answer belongs to an input that is gone.
+function giveUp() {
+  waiting?.abort();
+  waiting = null;
+  setBusy(false);
+}
+
+function tooLarge(size) {
+  return {
+    title: `The input has ${bytes(size)}`,
+    detail: `The server takes at most ${bytes(mostBytes)}. Nothing was sent, and nothing is lost.`,
+  };
 }
 
 function sourceWords({ milliseconds, inModel, version, runtime }) {
@@ -76,30 +103,27 @@ function refuse(violations, problem) {
   return showProblem(problem);
 }
 
-function unfinishedViolation(field) {
-  return { pointer: field.dataset.field, detail: "is not complete yet" };
-}
-
 function clearAnswer(words) {
   answer.replaceChildren(element("p", "answer-empty", words));
-  note.textContent = "";
-  answer.classList.remove("outdated");
+  shown = null;
+  showWhetherOutdated();
 }
 
-function markOutdated() {
-  if (!note.textContent || answer.classList.contains("outdated")) return;
-  answer.classList.add("outdated");
-  note.textContent += " The input has changed since.";
+// Another way to write the same row is no change.
+function showWhetherOutdated() {
+  const isOutdated = shown !== null && !same(shown.row, row());
+  answer.classList.toggle("outdated", isOutdated);
+  note.textContent = shown ? `${shown.words}${isOutdated ? " The input has changed since." : ""}` : "";
 }
 
 function setBusy(isBusy) {
   form.ariaBusy = String(isBusy);
   send.ariaDisabled = String(isBusy);
   answer.classList.toggle("waiting", isBusy);
-  if (isBusy) answer.classList.remove("outdated");
 }
 
 function startAgain() {
+  giveUp();
   restore(form);
   clearProblems();
   clearAnswer(nothingYet);
@@ -109,6 +133,7 @@ function startAgain() {
 }
 
 function showExample(example) {
+  giveUp();
   clearProblems();
   show(parse(example));
   writeAddress(text());

@@ -1,11 +1,12 @@
 // A form's fields to a row and back. What each field is, its `data-` attributes say; they come from
 // app/web/forms. Nothing here knows of schemas.
 
-import { startFiles, showFile, waitForFiles } from "./files.js";
+import { refusedFiles, setFile, startFiles, waitForFiles } from "./files.js";
 import { Digits, parse, same, stringify } from "./json.js";
 import { inner, isMember } from "./places.js";
 import { setCount, startRows } from "./rows.js";
 import { controls, KINDS, startMoments, type, typed } from "./typed.js";
+import { isObject } from "./values.js";
 
 export { controls };
 
@@ -27,7 +28,7 @@ const WRITERS = {
   later: writeLater,
   variant: writeVariant,
   checks: writeChecks,
-  file: writeFile,
+  file: (field, value) => setFile(field, typeof value === "string" ? value : ""),
 };
 
 // The field's value; undefined where there is none to send.
@@ -74,18 +75,20 @@ export function restore(form) {
   settle(form);
 }
 
-// Dates that were begun and not finished: a browser shows them, and tells no script what they say.
+// What is wrong before anything is sent, as violations: files that were not taken, and dates that were
+// begun and not finished; a browser shows these, and tells no script what they say.
 export function unfinished(form) {
-  return [...form.querySelectorAll("[data-field] input")]
+  const begun = [...form.querySelectorAll("[data-field] input")]
     .filter((control) => control.validity.badInput)
-    .map((control) => control.closest("[data-field]"));
+    .map((control) => control.closest("[data-field]").dataset.field);
+  const dates = begun.map((pointer) => ({ pointer, detail: "is not complete yet" }));
+  return [...dates, ...refusedFiles(form)];
 }
 
 function startParts(form) {
   startMoments(form);
   for (const field of form.querySelectorAll('[data-kind="file"]')) {
-    content(field).value = content(field).dataset.content;
-    showFile(field);
+    setFile(field, content(field).dataset.content);
   }
 }
 
@@ -266,10 +269,6 @@ function content(field) {
   return field.querySelector("[data-content]");
 }
 
-function writeFile(field, value) {
-  content(field).value = typeof value === "string" ? value : "";
-  showFile(field);
-}
 
 function write(field, value) {
   const { kind } = field.dataset;
@@ -300,8 +299,4 @@ function isChanged(control) {
   if (["radio", "checkbox"].includes(control.type)) return control.checked !== control.defaultChecked;
   if (control.options) return [...control.options].some((one) => one.selected !== one.defaultSelected);
   return control.value !== control.defaultValue;
-}
-
-function isObject(value) {
-  return value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Digits);
 }

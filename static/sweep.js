@@ -2,7 +2,7 @@
 
 import { isShares } from "./answer.js";
 import { Digits, parse } from "./json.js";
-import { isNested, step as stepOf } from "./values.js";
+import { isNested, isObject, step as stepOf, unstep } from "./values.js";
 
 const STEPS = 40;
 // A range so many times as large as the value in the form shows nothing of what is near to it.
@@ -34,8 +34,8 @@ export function ends(axis, now) {
 export function moved(row, pointer, value) {
   if (pointer === "") return value;
   const [first, ...rest] = pointer.slice(1).split("/");
-  const key = first.replaceAll("~1", "/").replaceAll("~0", "~");
-  const members = isNested(row) && !Array.isArray(row) ? row : {};
+  const key = unstep(first);
+  const members = isObject(row) ? row : {};
   const deeper = rest.length ? `/${rest.join("/")}` : "";
   return Object.fromEntries([
     ...Object.entries(members).filter(([each]) => each !== key),
@@ -46,7 +46,7 @@ export function moved(row, pointer, value) {
 // The value at a place of the row, or undefined.
 export function at(row, pointer) {
   return pointer.split("/").slice(1).reduce((value, part) => {
-    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    const key = unstep(part);
     return isNested(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   }, row);
 }
@@ -67,13 +67,13 @@ export function numberAt(answer, place) {
 // The words that an answer has beside its numbers, by place.
 export function textsOf(answer, place = "") {
   if (typeof answer === "string" || typeof answer === "boolean") return [[place, answer]];
-  if (!isNested(answer) || Array.isArray(answer)) return [];
+  if (!isObject(answer)) return [];
   return Object.entries(answer).flatMap(([key, value]) => textsOf(value, `${place}/${stepOf(key)}`));
 }
 
 function collect(value, place, found) {
   if (value instanceof Digits) return add(found, place, false, [[place, place]]);
-  if (!isNested(value) || Array.isArray(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const places = Object.keys(value).map((key) => [key, `${place}/${stepOf(key)}`]);
   if (isShares(value)) return add(found, place, true, places);
   return places.forEach(([key, inner]) => collect(value[key], inner, found));

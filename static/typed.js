@@ -1,7 +1,7 @@
 // How the text of a field of one value becomes that value, and the value the text. `empty` is the
 // value of no text at all where that is an answer.
 
-import { number, parse, same, stringify } from "./json.js";
+import { number, parse, parsed, same, stringify } from "./json.js";
 
 export const KINDS = {
   text: { read: (text) => text, write: plain, empty: "" },
@@ -64,11 +64,8 @@ function plain(value) {
 
 // Text that is not JSON is sent as text: the server says what is wrong with it.
 function readJson(text) {
-  try {
-    return parse(text);
-  } catch {
-    return text;
-  }
+  const value = parsed(text);
+  return value === undefined ? text : value;
 }
 
 // RFC 3339 in the reader's own time; a moment that nobody touched goes back as it came.

@@ -19,6 +19,10 @@ export function isNested(value) {
   return value !== null && typeof value === "object" && !(value instanceof Digits);
 }
 
+export function isObject(value) {
+  return isNested(value) && !Array.isArray(value);
+}
+
 // `known` are the words of the output schema for the value: label, unit, media.
 export function scalar(value, known) {
   if (known?.media && typeof value === "string" && BASE64.test(value)) return media(value, known);
@@ -61,8 +65,13 @@ export function readable(name) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
+// A name as a step of a JSON Pointer, and back.
 export function step(key) {
   return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+export function unstep(text) {
+  return text.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
 // What a schema calls a picture is shown as one; any other file is there to be saved.
@@ -81,11 +90,12 @@ function media(base64, { media: type, label }) {
 }
 
 export function size(base64) {
-  return bytes(Math.floor((base64.length * 3) / 4));
+  const padding = base64.endsWith("==") ? 2 : Number(base64.endsWith("="));
+  return bytes(Math.floor((base64.length * 3) / 4) - padding);
 }
 
 export function bytes(count) {
-  if (count < 1000) return `${count} bytes`;
+  if (count < 1000) return count === 1 ? "1 byte" : `${count} bytes`;
   return count < 1e6 ? `${(count / 1000).toFixed(0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
 }
 

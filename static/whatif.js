@@ -7,7 +7,7 @@ import { form, labelOf, onChange, row } from "./input.js";
 import { Digits, number as typedNumber, same, stringify } from "./json.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
-import { element, readable, short } from "./values.js";
+import { element, readable, short, unstep } from "./values.js";
 
 const MOST_LINES = 8;
 
@@ -39,7 +39,7 @@ function start() {
   part("tab").addEventListener("shown.bs.tab", drawOutput);
   onChange(() => {
     if (!isTyped) suggest();
-    if (shown) outdated();
+    if (shown) showWhetherOutdated();
   });
   addEventListener("resize", () => shown && drawOutput());
   new MutationObserver(() => shown && drawOutput()).observe(document.documentElement, {
@@ -82,9 +82,10 @@ async function show() {
   if (mine !== turn) return undefined;
   const failed = answers.findIndex((each) => each.problem);
   if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
-  shown = { moving, places, asked, models, answers: answers.map(({ found }) => found) };
   const refused = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined)).length;
-  say(refused ? `${refused} of ${rows.length} inputs were refused, and are left out.` : "");
+  const words = refused ? `${refused} of ${rows.length} inputs were refused, and are left out.` : "";
+  shown = { moving, places, asked, models, words, answers: answers.map(({ found }) => found) };
+  showWhetherOutdated();
   return showResult();
 }
 
@@ -123,9 +124,11 @@ function say(words, at = null) {
   at?.focus();
 }
 
-function outdated() {
-  status.textContent = "The input has changed since; press Show for the new one.";
-  result.classList.add("outdated");
+// Another way to write the same row is no change.
+function showWhetherOutdated() {
+  const isOutdated = !same(shown.asked, row());
+  status.textContent = isOutdated ? "The input has changed since; press Show for the new one." : shown.words;
+  result.classList.toggle("outdated", isOutdated);
 }
 
 function showResult() {
@@ -224,6 +227,6 @@ function movingTexts(answers) {
 }
 
 function nameOf(place) {
-  const key = place.split("/").at(-1).replaceAll("~1", "/").replaceAll("~0", "~");
+  const key = unstep(place.split("/").at(-1));
   return legend[place]?.label || (place ? readable(key) : "Answer");
 }

@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Error, sync_playwright
@@ -84,14 +86,21 @@ def page_paths(names):
 
 
 @contextmanager
-def watched(window):
-    """Fail for what the window's console complains of, and for requests to elsewhere."""
+def watched(window, node):
+    """Fail for what the window's console complains of, and for requests to elsewhere.
+
+    A test, or a file of tests, names the answers that may fail by ``pytest.mark.fails``, each as
+    ``"422 /api/*"``: the status, or Chromium's name for an error, and the path.
+    """
+    expected = [each for mark in node.iter_markers("fails") for each in mark.args]
     complaints = []
+    origins = []
     window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("request", lambda request: complaints.append(request.url))
+    window.on("console", lambda message: complaints.append(complaint(message)))
+    window.on("request", lambda request: origins.append(origin(request.url)))
     yield
-    assert [each for each in complaints if not is_expected(each)] == []
+    assert [each for each in complaints if not any(fnmatch(each, one) for one in expected)] == []
+    assert set(origins) - {"data://"} <= set(origins[:1])
 
 
 def keep_picture(window, name):
@@ -101,9 +110,16 @@ def keep_picture(window, name):
         window.screenshot(path=file, timeout=5_000)
 
 
-def is_expected(complaint):
-    # Chromium reports each answer of status 400 and above, which is what many tests ask for.
-    return complaint.startswith(("http://127.0.0.1:", "Failed to load resource", "data:"))
+def complaint(message):
+    """Return what a console says; of an answer that failed, why, and the path that was asked for."""
+    failed = re.match(r"Failed to load resource: .*?(\d{3}|net::\w+)", message.text)
+    return f"{failed[1]} {urlsplit(message.location['url']).path}" if failed else message.text
+
+
+def origin(address):
+    """Return the scheme and the host of an address."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def sent(page):

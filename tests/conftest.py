@@ -77,9 +77,9 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def page(context):
+def page(context, request):
     """A new window, see :func:`tests.browser.watched`."""
     window = context.new_page()
-    with watched(window):
+    with watched(window, request.node):
         yield window
         window.close()

@@ -220,6 +220,7 @@ def test_reset_empties_the_form_and_the_answer(page, site):
     expect(page.locator("#answer")).to_have_text("The answer appears here.")
 
 
+@pytest.mark.fails("422 /api/models/loan/predict")
 def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
@@ -236,6 +237,7 @@ def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site
     expect(page.get_by_label("Income")).to_have_value("42500.5")
 
 
+@pytest.mark.fails("422 /api/models/iris/predict")
 def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
     page.goto(f"{site}/models/iris/predict")
     sent(page)
@@ -245,6 +247,7 @@ def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
     expect(page.get_by_label("Petal width")).to_be_focused()
 
 
+@pytest.mark.fails("422 /api/models/iris/predict")
 def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
@@ -256,6 +259,7 @@ def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
     expect(error).to_have_text("must not be more than petal_length")
 
 
+@pytest.mark.fails("422 /api/models/iris/predict")
 def test_errors_are_gone_when_the_next_answer_comes(page, site):
     page.goto(f"{site}/models/iris/predict")
     sent(page)
@@ -267,6 +271,7 @@ def test_errors_are_gone_when_the_next_answer_comes(page, site):
     expect(page.locator("[aria-invalid]")).to_have_count(0)
 
 
+@pytest.mark.fails("net::ERR_FAILED /api/models/iris/predict")
 def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_label("Sepal length").fill("5.1")
@@ -278,6 +283,7 @@ def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
     expect(page.get_by_label("Sepal length")).to_have_value("5.1")
 
 
+@pytest.mark.fails("502 /api/models/iris/predict")
 def test_a_proxy_that_answers_html_is_said_in_words(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.route("**/api/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
@@ -287,6 +293,7 @@ def test_a_proxy_that_answers_html_is_said_in_words(page, site):
     expect(page.get_by_role("alert")).to_contain_text("502")
 
 
+@pytest.mark.fails("503 /api/models/iris/predict")
 def test_a_busy_server_says_when_to_try_again(page, site):
     page.goto(f"{site}/models/iris/predict")
     said = {"title": "Too much to do", "detail": "iris is unloaded", "request_id": "r-1"}
@@ -315,6 +322,7 @@ def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
     expect(page.get_by_text("Only in the JSON")).to_contain_text("colour")
 
 
+@pytest.mark.fails("4* /api/models/iris/predict")
 def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("tab", name="JSON").click()
@@ -361,6 +369,36 @@ def test_every_answer_is_drawn_as_text(page, site, answer, shown):
 
     text = page.locator(".drawn > :first-child").text_content()
     assert text == shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "cells", "words"),
+    [
+        pytest.param(
+            [[0.5] * 3000] * 101, 5000, ["2,950 more columns are", "1 more row is"], id="table"
+        ),
+        pytest.param({f"x{x}": 0 for x in range(200)}, 100, ["100 more members are"], id="members"),
+    ],
+)
+def test_a_large_answer_is_drawn_in_part_and_says_so(page, site, answer, cells, words):
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    expect(page.locator(".drawn :is(td, dd)")).to_have_count(cells)
+    for each in words:
+        expect(page.get_by_text(f"{each} in the JSON below.")).to_be_visible()
+
+
+def test_a_table_that_scrolls_by_keyboard_says_what_it_is(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    answer = json.dumps({"near_by": [{"a": 1}, {"a": 2}]})
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    expect(page.get_by_role("group", name="Near by")).to_have_attribute("tabindex", "0")
 
 
 def test_pages_follow_the_system_into_the_dark(page, site):

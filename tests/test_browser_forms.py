@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser import NEEDS_CHROMIUM, sent, serving, watched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.fails("422 /api/models/*/predict")]
 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -60,6 +60,7 @@ def upload(label, name, content):
 
 NUMBER = {"type": "number"}
 TEXT = {"type": "string"}
+FILE = {"type": "string", "contentEncoding": "base64"}
 POINT = {"type": "object", "properties": {"a": NUMBER, "b": TEXT}, "required": ["a"]}
 CIRCLE = {
     "title": "Circle",
@@ -418,6 +419,11 @@ FORMS = {
         [upload("X", "dot.png", PICTURE)],
         json.dumps({"x": base64.b64encode(PICTURE).decode()}),
     ),
+    "two files": (
+        {"type": "object", "properties": {"a": FILE, "b": FILE}},
+        [upload("A", "a", b"a"), upload("B", "b", b"b")],
+        '{"a": "YQ==", "b": "Yg=="}',
+    ),
     "root that is a list": (
         {"type": "array", "items": NUMBER},
         [fill("Row", "1, 2")],
@@ -475,11 +481,11 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(context):
+def page(context, request):
     """One window for all."""
     window = context.new_page()
     window.set_default_timeout(2_000)
-    with watched(window):
+    with watched(window, request.node):
         yield window
         window.close()
 
@@ -613,6 +619,98 @@ def test_what_another_shape_asks_for_is_kept(open_form):
     choose("X: which kind", "Square")(page)
 
     expect(labelled(page, "Side")).to_have_value("2")
+
+
+#: Files are read at once, but "slow" once `go()` is called, and "broken" never.
+READING = """() => {
+    const read = FileReader.prototype.readAsDataURL;
+    FileReader.prototype.readAsDataURL = function (file) {
+        if (file.name === "broken") return this.onerror();
+        if (file.name !== "slow") return read.call(this, file);
+        window.go = () => new Promise((done) => {
+            this.addEventListener("loadend", done);
+            read.call(this, file);
+        });
+    };
+}"""
+
+
+@pytest.fixture
+def two_files(open_form):
+    """A form of two files, and the rows that it sends."""
+    page = open_form("two files")
+    page.evaluate(READING)
+    rows = []
+    note = lambda request: request.method == "POST" and rows.append(request.post_data_json)  # noqa: E731
+    page.on("request", note)
+    yield page, rows
+    page.remove_listener("request", note)
+
+
+@pytest.mark.parametrize(
+    "send", [press("Predict"), lambda page: page.keyboard.press("Control+Enter")]
+)
+def test_all_files_are_waited_for(two_files, send):
+    page, rows = two_files
+    upload("A", "slow", b"a")(page)
+    upload("B", "b", b"b")(page)
+    expect(page.locator("[data-size]").last).to_have_text("1 byte")
+    labelled(page, "B").focus()
+
+    send(page)
+    with page.expect_response("**/api/**"):
+        page.evaluate("go()")
+
+    assert rows == [{"a": "YQ==", "b": "Yg=="}]
+
+
+@pytest.mark.parametrize(
+    ("step", "row"),
+    [
+        pytest.param(upload("A", "b", b"b"), {"a": "Yg=="}, id="replaced"),
+        pytest.param(press("Remove"), {}, id="removed"),
+        pytest.param(press("Reset"), {}, id="reset"),
+    ],
+)
+def test_a_file_that_is_read_late_comes_back_for_nothing(two_files, step, row):
+    page, _ = two_files
+    upload("A", "slow", b"a")(page)
+
+    step(page)
+    page.evaluate("go()")
+
+    assert json.loads(sent(page)) == row
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        pytest.param("broken", 1, "A: cannot be read: broken", id="unreadable"),
+        pytest.param("b", 80_000, "A: must have at most 75 kB, and b has 80 kB", id="large"),
+    ],
+)
+def test_a_file_that_is_not_taken_is_said_before_anything_is_sent(two_files, name, size, words):
+    page, rows = two_files
+    upload("A", name, b"b" * size)(page)
+    press("Predict")(page)
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    assert rows == []
+
+    press("Remove")(page)
+
+    assert json.loads(sent(page)) == {}
+
+
+def test_an_input_that_is_too_large_is_said_before_it_is_sent(two_files):
+    page, rows = two_files
+    for label in "AB":
+        upload(label, "b", b"b" * 50_000)(page)
+        expect(page.locator("[data-size]").nth("AB".index(label))).to_have_text("50 kB")
+
+    press("Predict")(page)
+
+    expect(page.get_by_role("alert")).to_contain_text("The server takes at most 100 kB.")
+    assert rows == []
 
 
 @pytest.mark.parametrize("name", ["list of objects", "oneOf with a discriminator", "tuple"])

@@ -1,5 +1,7 @@
 """What holds for every page, in a real browser: nobody is shut out, and nothing leaves the house."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -17,8 +19,12 @@ MODELS = {
     "models": [{"class": f"tests.models.forms.{name}"} for name in ("Loan", "Hostile", "Broken")]
     + [{"class": "tests.models.forms.Anything", "load": "lazy"}]
     + [{"class": "tests.models.forms.Iris", "name": "iris_two"}]
+    + [{"class": "tests.models.answers.Risk"}]
 }
-ERRORS = ["/nothing", "/models/none/predict", "/fails"]
+ERRORS = [
+    pytest.param(path, marks=pytest.mark.fails(f"{status} {path}"))
+    for path, status in (("/nothing", 404), ("/models/none/predict", 404), ("/fails", 500))
+]
 OPENED = ["/docs#/loan/predict.post.loan"]
 PATHS = [*page_paths(NAMES), *ERRORS, *OPENED]
 
@@ -50,6 +56,121 @@ def test_axe_finds_nothing_and_no_page_scrolls_sideways(page, site, path):
 
     assert in_light == in_dark == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.fixture
+def faults(page):
+    """A function to what axe finds on the page as it is, in light and dark."""
+
+    def find():
+        found = []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found += page.evaluate(FOUND)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def risk(page, site):
+    """The predict page of a model, with an input that it answers."""
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(f"{site}/models/risk/predict#row=%7B%22amount%22:100,%22kind%22:%22car%22%7D")
+    page.evaluate(AXE)
+    return page
+
+
+def answered(page):
+    page.get_by_role("button", name="Predict").click()
+    page.locator(".headline").wait_for()
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_axe_finds_nothing_in_an_answer_that_is_outdated_or_refused(risk, faults):
+    answered(risk)
+    found = faults()
+
+    risk.get_by_label("Amount").fill("-1")
+    expect(risk.locator("#answer.outdated")).to_be_visible()
+    found += faults()
+
+    risk.get_by_role("button", name="Predict").click()
+    expect(risk.get_by_role("alert")).to_be_visible()
+
+    assert found + faults() == []
+
+
+def drawn(page):
+    page.get_by_role("button", name="Show").click()
+    page.locator("#whatif-chart canvas").wait_for()
+
+
+def read(page):
+    file = {
+        "name": "a.csv",
+        "mimeType": "text/csv",
+        "buffer": b"amount,kind,x\n1,car,1\nmany,car,2\n",
+    }
+    page.get_by_label("Drop a CSV file here").set_input_files(file)
+    page.locator("#file-preview table").wait_for()
+
+
+def asked(page):
+    read(page)
+    page.get_by_role("button", name="Predict 2 rows").click()
+    page.locator("#file-result table").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("title", "step"),
+    [
+        ("What if", drawn),
+        ("CSV file", read),
+        pytest.param("CSV file", asked, marks=pytest.mark.fails("422 /api/models/risk/*")),
+        ("Code", lambda page: page.locator("#code-text").wait_for()),
+        ("History", answered),
+    ],
+    ids=["what if", "file", "file answered", "code", "history"],
+)
+def test_axe_finds_nothing_in_an_open_panel(risk, faults, title, step):
+    risk.get_by_role("tab", name=title).click()
+
+    step(risk)
+
+    assert faults() == []
+
+
+def test_axe_finds_nothing_in_an_outdated_drawing(risk, faults):
+    drawn(risk)
+    risk.get_by_role("textbox", name="Amount").fill("200")
+    expect(risk.locator("#whatif-result.outdated")).to_be_visible()
+
+    assert faults() == []
+
+
+@pytest.mark.fails("422 /models/risk/predict")
+@pytest.mark.parametrize("amount", ["1", "-1"], ids=["answered", "refused"])
+def test_axe_finds_nothing_on_a_page_that_was_posted_without_javascript(page, site, faults, amount):
+    page.goto(f"{site}/models/risk/metadata")
+    page.evaluate(
+        """([address, amount]) => {
+            const form = document.createElement("form");
+            [form.method, form.action, form.enctype] = ["post", address, "multipart/form-data"];
+            for (const [name, value] of [["/amount", amount], ["/kind", '"car"']]) {
+                const input = document.createElement("input");
+                [input.name, input.value] = [name, value];
+                form.append(input);
+            }
+            document.body.append(form);
+            form.submit();
+        }""",
+        [f"{site}/models/risk/predict", amount],
+    )
+    expect(page).to_have_title(re.compile("^(Answer|Try) · Risk"))
+    page.evaluate(AXE)
+
+    assert faults() == []
 
 
 def see(page, address):

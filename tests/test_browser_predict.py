@@ -25,6 +25,7 @@ MODELS = {
             {"class": f"tests.models.answers.{name}"}
             for name in ("Painter", "Risk", "SecondRisk", "Fragile")
         ),
+        {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
     ]
 }
@@ -125,6 +126,50 @@ def test_a_broken_link_is_said_in_words(page, site):
     expect(page.get_by_text("cut or broken")).to_be_visible()
 
 
+#: The next call is answered once `go()` is called, whatever becomes of it meanwhile.
+SLOW = """() => {
+    const asked = window.fetch;
+    window.fetch = (address, options) => new Promise((done) => {
+        window.fetch = asked;
+        window.go = async () => {
+            const response = await asked(address, { ...options, signal: null });
+            const copy = response.clone();
+            done(response);
+            await copy.text();
+            await new Promise(requestAnimationFrame);
+        };
+    });
+}"""
+
+
+@pytest.mark.parametrize("button", ["Reset", "an example"])
+def test_an_answer_that_comes_late_changes_nothing(on, button):
+    sizes = dict.fromkeys(["sepal_length", "sepal_width", "petal_length", "petal_width"], 2)
+    page = on("iris", sizes)
+    page.evaluate(SLOW)
+    page.get_by_role("button", name="Predict").click()
+
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#form")).to_have_attribute("aria-busy", "false")
+    address = page.url
+    page.evaluate("go()")
+
+    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+    assert page.url == address
+
+
+def test_another_way_to_write_the_same_row_is_no_change(on):
+    page = on("echo", {"text": "a", "number": 1})
+    answered(page)
+
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"number": 1.0, "text": "a"}')
+    expect(page.locator("#answer-note")).not_to_contain_text("has changed")
+
+    page.get_by_label("The row as JSON").fill('{"number": 2, "text": "a"}')
+    expect(page.locator("#answer-note")).to_contain_text("The input has changed since.")
+
+
 def test_reset_takes_the_row_out_of_the_address(on):
     page = on("echo", {"text": "a"})
     expect(page.get_by_label("Text")).to_have_value("a")
@@ -160,6 +205,18 @@ def test_the_last_predictions_are_saved_without_formulas(on):
     assert [each["text"] for each in lines] == ['\'=HYPERLINK("http://a")']
     assert lines[0]["number"] == "-1.5"
     assert lines[0]["answer.number"] == "-1.5"
+
+
+def test_a_field_of_the_model_takes_the_place_of_nothing_that_is_saved(on):
+    page = on("echo", {"at": "home", "version": "mine"})
+    answered(page)
+    panel = opened(page, "History")
+
+    [line] = csv.DictReader(saved(panel.page, "Save as CSV").splitlines())
+
+    assert line["asked at"].startswith("20")
+    assert [line["at"], line["answer.at"], line["version"]] == ["home", "home", "mine"]
+    assert line["milliseconds"].isdigit()
 
 
 def test_the_last_predictions_are_cleared(on):
@@ -352,6 +409,7 @@ def test_two_models_stand_side_by_side_on_the_same_input(on):
     expect(page.locator("#whatif-legend li")).to_have_count(4)
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_rows_that_the_model_refuses_are_left_out(on):
     page = on("risk", {"amount": 1, "kind": "home"})
     panel = opened(page, "What if")
@@ -365,6 +423,7 @@ def test_rows_that_the_model_refuses_are_left_out(on):
     assert line[1:] == ["", "", ""]
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_an_input_that_is_not_complete_is_said_in_words(on):
     page = on("risk", {"amount": 250})
 
@@ -423,6 +482,7 @@ def test_a_column_that_must_be_there_is_named(on):
     expect(listed(panel, "Missing, and needed")).to_have_text(["kind"])
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
     panel = given(on("risk"), SHEET)
 
@@ -435,6 +495,7 @@ def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
     expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 def test_the_result_is_saved_line_by_line_without_formulas(on):
     page = on("risk")
     panel = given(page, SHEET)
@@ -448,6 +509,26 @@ def test_the_result_is_saved_line_by_line_without_formulas(on):
     assert lines[2]["problem"] == "has 2 cells, the header has 4"
 
 
+def test_an_answer_takes_the_place_of_no_line_number(on):
+    page = on("echo")
+    panel = given(page, "text,line\na,b\n")
+    answer = json.dumps([{"problem": "none", "line": "c"}])
+    page.route("**/predict", lambda route: route.fulfill(status=200, body=answer))
+    panel.get_by_role("button", name="Predict 1 row").click()
+
+    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert line == {
+        "file line": "2",
+        "text": "a",
+        "line": "b",
+        "problem": "none",
+        "answer.line": "c",
+        "file problem": "",
+    }
+
+
+@pytest.mark.fails("503 /api/models/risk/predict")
 def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
     page = on("risk")
     panel = given(page, "amount,kind\n" + "1,car\n" * 900)
@@ -462,6 +543,7 @@ def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
     expect(panel.locator("#file-result tbody tr")).to_have_count(50)
 
 
+@pytest.mark.fails("500 /api/models/fragile/predict")
 def test_a_row_that_makes_the_model_fail_is_found(on):
     panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
 
@@ -484,6 +566,7 @@ def test_a_stopped_file_can_be_gone_on_with(on):
     expect(panel).to_contain_text("rows.csv: 2 rows answered.")
 
 
+@pytest.mark.fails("422 /api/models/risk/rows")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -498,6 +581,18 @@ def test_a_file_that_cannot_be_read_says_why(on, text, words):
 
     expect(panel.locator("#file-status")).to_contain_text(words)
     expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
+
+
+def test_the_file_that_was_given_last_is_shown(on):
+    page = on("risk")
+    page.evaluate(SLOW)
+    given(page, "amount,kind\n1,car\n", "old.csv")
+
+    panel = given(page, "amount,kind\n1,car\n2,car\n", "new.csv")
+    expect(panel).to_contain_text("new.csv: 2 lines.")
+    page.evaluate("go()")
+
+    expect(panel).to_contain_text("new.csv: 2 lines.")
 
 
 def test_a_file_can_be_dropped(on):
@@ -527,6 +622,7 @@ def test_the_header_to_fill_in_is_saved(on):
     assert download.value.path().read_text() == "amount,age,kind,member,note,home\n"
 
 
+@pytest.mark.fails("422 /api/models/risk/predict")
 @pytest.mark.parametrize("width", [360, 1400])
 def test_no_panel_widens_the_page(on, width):
     page = on("risk", {"amount": 100, "kind": "car"})
