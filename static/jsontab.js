@@ -39,9 +39,10 @@ export function writeJson() {
 }
 
 // What is sent: from this tab as typed, for the server to say what is wrong with it. A row that is
-// itself a list goes as the one of a list of rows, or it would be taken for many.
+// itself a list goes as the one of a list of rows, or it would be taken for many. A form that says
+// nothing at all sends null, for the server to say what is missing.
 export function body() {
-  const text = isJsonShown() ? json.value : written(root);
+  const text = isJsonShown() ? json.value : written(root) || "null";
   return isList && text ? `[${text}]` : text;
 }
 

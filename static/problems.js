@@ -7,6 +7,9 @@ import { controls } from "./row.js";
 
 const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
+// What an item is called that has no title, see UNNAMED_ITEM in app/web/forms/controls.py.
+const UNNAMED = "Item";
+
 const alert = document.getElementById("alert");
 
 // `violations` are {pointer, detail}, as the API's problem documents have them in `errors`.
@@ -70,6 +73,13 @@ function where(field, inside) {
 
 // Its label; of an item, that of the list as well.
 function nameOf(field) {
+  const tuple = field.parentElement.closest("[data-field]");
+  if (tuple?.dataset.kind === "tuple" && field.dataset.label === UNNAMED) {
+    const places = [...tuple.querySelectorAll("[data-field]")].filter(
+      (inner) => inner.parentElement.closest("[data-field]") === tuple,
+    );
+    return `${nameOf(tuple)} ${places.indexOf(field) + 1}`;
+  }
   const item = field.closest("[data-item]");
   const list = item?.parentElement.closest("[data-field]");
   if (!list || list.dataset.kind !== "list") return field.dataset.label;

@@ -589,6 +589,34 @@ def test_an_error_in_an_item_stands_beside_it_and_has_the_focus(open_form):
     expect(page.locator('[data-field="/x/1/a"] [data-error]')).to_contain_text("1,5")
 
 
+def test_an_error_in_one_place_of_several_says_which(open_form):
+    page = open_form("tuple")
+    fill("Item 1", "one")(page)
+
+    sent(page)
+
+    expect(page.get_by_role("alert")).to_contain_text("X 1: must be a number")
+
+
+def test_what_is_missing_is_said_where_the_row_is_one_value(open_form):
+    page = open_form("root that is a number")
+
+    assert sent(page) == "null"
+
+    expect(page.locator("[data-error]").first).to_contain_text("must be a number, got null")
+
+
+def test_reset_forgets_the_row_in_the_address(open_form):
+    page = open_form("root that is a number")
+    fill("Row", "7")(page)
+    sent(page)
+    expect(page).to_have_url(re.compile("#row=7$"))
+
+    page.get_by_role("button", name="Reset").click()
+
+    expect(page).not_to_have_url(re.compile("#"))
+
+
 def test_a_name_that_is_there_twice_is_said(open_form):
     page = open_form("map")
     for place, name in enumerate(["a", "a"]):
