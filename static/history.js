@@ -81,7 +81,7 @@ function show() {
   buttons.hidden = predictions.length === 0;
   const count = predictions.length === 1 ? "prediction" : `${predictions.length} predictions`;
   status.textContent = predictions.length
-    ? `The last ${count} of this browser, of at most ${MOST} that it keeps. They never leave it.`
+    ? `The last ${count} of this browser, which keeps at most ${MOST} and sends them nowhere.`
     : "What you ask appears here. It stays in this browser.";
   box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
 }
@@ -93,9 +93,9 @@ function drawn(predictions) {
     const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
     time.dateTime = prediction.at;
     const cells = names.map((name) => short(rows[index][name]));
-    return [time, ...cells, again(prediction, time.textContent)];
+    return [time, again(prediction, time.textContent), ...cells];
   });
-  return table(["When", ...names, element("span", "visually-hidden", "Use again")], lines);
+  return table(["When", element("span", "visually-hidden", "Use again"), ...names], lines);
 }
 
 // The answer's columns first: they are what one looks for.
