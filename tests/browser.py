@@ -99,8 +99,10 @@ def watched(window, node):
     window.on("console", lambda message: complaints.append(complaint(message)))
     window.on("request", lambda request: origins.append(origin(request.url)))
     yield
-    assert [each for each in complaints if not any(fnmatch(each, one) for one in expected)] == []
-    assert set(origins) - {"data://"} <= set(origins[:1])
+    unexpected = [each for each in complaints if not any(fnmatch(each, one) for one in expected)]
+    elsewhere = set(origins) - {"data://", *origins[:1]}
+    assert not unexpected, unexpected
+    assert not elsewhere, elsewhere
 
 
 def keep_picture(window, name):

@@ -322,7 +322,7 @@ def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
     expect(page.get_by_text("Only in the JSON")).to_contain_text("colour")
 
 
-@pytest.mark.fails("4* /api/models/iris/predict")
+@pytest.mark.fails("400 /api/models/iris/predict")
 def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("tab", name="JSON").click()

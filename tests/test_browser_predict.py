@@ -566,7 +566,7 @@ def test_a_stopped_file_can_be_gone_on_with(on):
     expect(panel).to_contain_text("rows.csv: 2 rows answered.")
 
 
-@pytest.mark.fails("422 /api/models/risk/rows")
+@pytest.mark.fails("422 /api/models/risk/rows", "413 /api/models/risk/rows")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
