@@ -229,7 +229,8 @@ def test_a_page_does_not_jump_while_it_is_drawn(page, site):
     for path in ("/", "/models/loan/metadata", "/models/loan/predict"):
         page.goto(site + path, wait_until="networkidle")
 
-        assert page.evaluate("window.shift") == 0, path
+        # Of 0.1 it is said that people notice it: https://web.dev/articles/cls
+        assert page.evaluate("window.shift") < 0.01, path
 
 
 @pytest.mark.parametrize("path", ["/", "/models/loan/metadata"])
