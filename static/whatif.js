@@ -2,12 +2,16 @@
 
 import { draw } from "./answer.js";
 import { ask } from "./asking.js";
+import { askAll } from "./batches.js";
 import { plot, shownNumber, unplot } from "./chart.js";
 import { form, labelOf, onChange, row } from "./input.js";
 import { Digits, number as typedNumber, same, stringify } from "./json.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
 import { element, readable, short, unstep } from "./values.js";
+
+// What the server says where a model itself failed, or took too long.
+const FAILED = [500, 504];
 
 const MOST_LINES = 8;
 
@@ -83,13 +87,14 @@ async function show() {
   const failed = answers.findIndex((each) => each.problem);
   if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
   const refused = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined)).length;
-  const words = refused ? `${refused} of ${rows.length} inputs were refused, and are left out.` : "";
+  const words = refused ? `${refused} of ${rows.length} inputs have no answer, and are left out.` : "";
   shown = { moving, places, asked, models, words, answers: answers.map(({ found }) => found) };
   showWhetherOutdated();
   return showResult();
 }
 
 // All answers from one request; rows that the model refuses are left out, and the rest asked again.
+// Where some make it fail, they are found by asking in parts.
 async function answersTo(address, rows) {
   let open = rows.map((_, index) => index);
   for (;;) {
@@ -100,11 +105,22 @@ async function answersTo(address, rows) {
       return { found };
     }
     const { errors = [] } = said.problem;
+    if (FAILED.includes(said.problem.status) && open.length > 1) return inParts(address, rows, open, said);
     const refused = new Set(errors.map(({ pointer }) => Number(/^\/(\d+)/.exec(pointer)?.[1])));
     const left = open.filter((_, place) => !refused.has(place));
     if (left.length === open.length || left.length === 0) return said;
     open = left;
   }
+}
+
+async function inParts(address, rows, open, said) {
+  const entries = open.map((index) => ({ index, row: rows[index] }));
+  const { signal } = new AbortController();
+  await askAll(address, entries, { rows: rows.length, characters: Infinity }, { told() {}, signal });
+  if (entries.every(({ answer }) => answer === undefined)) return said;
+  const found = rows.map(() => undefined);
+  for (const { index, answer } of entries) found[index] = answer;
+  return { found };
 }
 
 function refuse({ title, detail, errors = [] }, model) {

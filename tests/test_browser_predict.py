@@ -409,6 +409,18 @@ def test_two_models_stand_side_by_side_on_the_same_input(on):
     expect(page.locator("#whatif-legend li")).to_have_count(4)
 
 
+@pytest.mark.fails("500 /api/models/fragile/predict")
+def test_a_row_that_makes_the_model_fail_is_left_out(on):
+    page = on("fragile", {"x": 1})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("-1")
+    panel.get_by_label("To", exact=True).fill("1")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out.")
+
+
 @pytest.mark.fails("422 /api/models/risk/predict")
 def test_rows_that_the_model_refuses_are_left_out(on):
     page = on("risk", {"amount": 1, "kind": "home"})
@@ -418,7 +430,7 @@ def test_rows_that_the_model_refuses_are_left_out(on):
 
     panel.get_by_role("button", name="Show").click()
 
-    expect(panel).to_contain_text("1 of 42 inputs were refused, and are left out.")
+    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out.")
     line = next(each for each in cells(page) if each[0] == "666")
     assert line[1:] == ["", "", ""]
 
