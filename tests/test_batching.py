@@ -6,6 +6,7 @@ import pytest
 from app.serving.batching import WORTH_JOINING, Batcher
 from app.serving.errors import PredictionTimeout, QueueFull
 from app.serving.lane import Limits
+from tests.waiting import wait_until
 
 
 class Doubler:
@@ -51,15 +52,6 @@ def answers(batcher, doubler, *callers):
             wait_until(lambda count=count: len(batcher._waiting) == count)
         doubler.may_end.set()
         return [future.exception() or future.result() for future in futures]
-
-
-def wait_until(holds):
-    tick = threading.Event()
-    for _ in range(1000):
-        if holds():
-            return
-        tick.wait(0.01)
-    raise AssertionError("waited too long")
 
 
 def test_who_comes_alone_is_asked_at_once(batcher, doubler):

@@ -16,6 +16,7 @@ from app.serving.hosted import Status
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput
 from tests.models.simple import Counting, Hanging, Together, Waiting
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -132,15 +133,6 @@ def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, b
         Together.go.set()
 
     assert [answer for call in calls for answer in call.result()] == answers
-
-
-def wait_until(holds):
-    tick = threading.Event()
-    for _ in range(1000):
-        if holds():
-            return
-        tick.wait(0.01)
-    raise AssertionError("waited too long")
 
 
 @pytest.fixture

@@ -43,6 +43,9 @@ SHAPES = {
 }
 
 
+_SCHEMA = Schema({"properties": SHAPES})
+
+
 def facts(metadata: Any, model: str) -> dict[str, Any]:
     """Return a model's metadata as JSON, without the members that are not what they should be.
 
@@ -53,7 +56,7 @@ def facts(metadata: Any, model: str) -> dict[str, Any]:
     if not isinstance(told, Mapping):
         log.warning("model %r: its metadata is left out: must be an object", model)
         return {}
-    wrong = Schema({"properties": SHAPES}).violations(told)
+    wrong = _SCHEMA.violations(told)
     names = {each.pointer.split("/")[1]: each for each in reversed(wrong)}
     for each in names.values():
         log.warning("model %r: in its metadata, %s %s", model, each.pointer, each.detail)

@@ -87,6 +87,8 @@ class HostedModel:
         self.description = ""
         self.version = ""
         self.metadata: Mapping[str, Any] = {}
+        #: What answers: the packages that run the model, as they are installed, and Python.
+        self.runtime = _runtime(self.metadata)
         self.status = Status.LAZY
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
@@ -121,16 +123,6 @@ class HostedModel:
     def framework(self) -> str:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
-
-    @property
-    def runtime(self) -> str:
-        """What answers: the packages that run the model, as they are installed, and Python."""
-        packages = [
-            f"{package} {running}"
-            for package, running in self._running_versions.items()
-            if package != "python"
-        ]
-        return ", ".join([*packages, f"Python {platform.python_version()}"])
 
     def prepare(self) -> None:
         """Load the model, or only read its names if it is lazy. A failure becomes its state."""
@@ -267,11 +259,6 @@ class HostedModel:
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 
-    @property
-    def _running_versions(self) -> dict[str, str]:
-        versions = self.metadata.get("versions") or ()
-        return {each["package"]: each["running"] for each in versions if each.get("running")}
-
     def _describe(self, model: MLModel) -> None:
         own_name = checked_name(self.spec.name or model.qualified_name)
         # By its first name it is known everywhere, even one that was provisional.
@@ -280,6 +267,7 @@ class HostedModel:
         self.description = str(model.description)
         self.version = str(model.version)
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
+        self.runtime = _runtime(self.metadata)
 
     def _read_schemas(self, model: MLModel) -> None:
         asked = self.spec.input_schema
@@ -314,6 +302,15 @@ class HostedModel:
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
+
+
+def _runtime(metadata: Mapping[str, Any]) -> str:
+    packages = [
+        f"{each['package']} {each['running']}"
+        for each in metadata.get("versions") or ()
+        if each.get("running") and each["package"] != "python"
+    ]
+    return ", ".join([*packages, f"Python {platform.python_version()}"])
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:
