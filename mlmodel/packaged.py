@@ -19,6 +19,7 @@ from mlmodel import frameworks, versions
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
+from mlmodel.trust import Trust, pickles
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ VersionMismatches = Literal["warn", "error"]
 
 #: Members of ``model.info`` of a network that Flama packaged.
 WEIGHTS = frozenset({"parameters", "state"})
+
+#: The framework whose models are pickles.
+PICKLED = "sklearn"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -68,6 +72,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
 def load(
     path: str | os.PathLike[str],
     *,
+    trust: Trust = (),
     sha256: str | None = None,
     limit_bytes: int | None = None,
     input_schema: Mapping[str, Any] | None = None,
@@ -76,9 +81,11 @@ def load(
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
-    Building the model runs code that the file brings: load what you trust, or give ``sha256``.
+    A pickle may name what a fitted model is known to need, and nothing else unless it is trusted.
 
-    :param sha256: what the file must have, in hexadecimal digits.
+    :param trust: what the file may contain beside that: names of classes and functions, or
+        ``"all"``.
+    :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
     :param limit_bytes: what the whole file may expand to; by default
         :data:`~mlmodel.format.EXPANSION` times its size.
     :param input_schema: instead of the file's own, or of what the model tells.
@@ -87,10 +94,12 @@ def load(
         the log, or are an error.
     :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
+    :raises Untrusted: if building the model could run code that is not trusted.
     :raises InvalidModel: if there is no valid name to be had.
     """
     return PackagedModel(
         path,
+        trust=trust,
         sha256=sha256,
         limit_bytes=limit_bytes,
         input_schema=input_schema,
@@ -113,6 +122,7 @@ class PackagedModel(MLModel):
         self,
         path: str | os.PathLike[str],
         *,
+        trust: Trust,
         sha256: str | None,
         limit_bytes: int | None,
         input_schema: Mapping[str, Any] | None,
@@ -120,6 +130,9 @@ class PackagedModel(MLModel):
         version_mismatch: VersionMismatches = "warn",
     ) -> None:
         self._path = Path(path)
+        self._asked_trust = trust
+        # Whoever knows the file by its bytes has looked into it already.
+        self._trust: Trust = trust if sha256 is None else "all"
         self._sha256 = sha256
         self._limit_bytes = limit_bytes
         self._asked_schema = input_schema
@@ -239,6 +252,8 @@ class PackagedModel(MLModel):
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta
         self._check_versions()
+        if found.meta.framework.lib == PICKLED:
+            pickles.check(self._content, self._trust)
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         # A bound method would keep this object, and the folder with it, until the process ends.
@@ -262,7 +277,7 @@ class PackagedModel(MLModel):
         return content
 
     def _build(self, content: bytes) -> Any:
-        model = self._adapter.loads(content)
+        model = self._adapter.loads(content, self._trust)
         frameworks.detect(model)
         return model
 

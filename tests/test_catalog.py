@@ -137,7 +137,7 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - file: model.onnx\n    trust: all",
-            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .joblib, .pkl, .skops",
+            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .flm, .joblib, .pkl, .skops",
         ),
         (
             "models:\n  - class: a.B\n    trust: all",

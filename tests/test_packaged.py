@@ -40,6 +40,7 @@ from tests.flm_files import (
     SAMPLES,
     WHEN,
     content_of,
+    holding,
     iris_classifier,
     rows_of,
 )
@@ -74,13 +75,6 @@ def described(path, **extra):
     """A model whose file says ``extra`` of itself."""
     dump(iris_classifier(), path, extra=extra)
     return load(path)
-
-
-def holding(path, content, lib="sklearn"):
-    """A file whose model section holds ``content``."""
-    meta = Meta("m", "", Framework("ml", lib, "1"), Described("Ridge"))
-    path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
-    return path
 
 
 def but_info(meta):
@@ -253,7 +247,7 @@ def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
     path = holding(tmp_path / "hostile.flm", pickle.dumps(Hostile()))
 
     assert inspect(path).meta.id == "m"
-    model = load(path)
+    model = load(path, trust="all")
 
     with pytest.raises(BrokenModel, match=r"AssertionError.*the file ran its code"):
         model.load()

@@ -82,6 +82,8 @@ ONLY_WITH = {
 }
 #: What the name of a file ends in.
 ENDINGS = (".flm", *bare.LIBS)
+#: What that of a file ends in whose building can run code that it brings.
+TRUSTED_ENDINGS = (".flm", *bare.TRUSTED_ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class ModelSpec:
             )
         return mlmodel.load(
             file,
+            trust=self.trust,
             sha256=self.sha256,
             input_schema=self.input_schema,
             qualified_name=self.name,
@@ -237,8 +240,8 @@ def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[s
     for key in ("trust", "artifacts"):
         if isinstance(entry.get(key), str) and entry[key] != "all":
             yield f"/{key}", f'must be "all" or a list of names, got {entry[key]!r}'
-    if "trust" in entry and ending not in bare.TRUSTED_ENDINGS:
-        endings = ", ".join(bare.TRUSTED_ENDINGS)
+    if "trust" in entry and ending not in TRUSTED_ENDINGS:
+        endings = ", ".join(TRUSTED_ENDINGS)
         yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 

@@ -1,14 +1,13 @@
 """scikit-learn: estimators, pipelines, and whatever derives from its classes.
 
-An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, so building one runs code
-that the file brings.
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, and built as far as
+:mod:`mlmodel.trust` lets it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,12 +18,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mlmodel import inference, pickling
-from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import tables
 from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
+from mlmodel.trust import Trust, pickles
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     return pickling.dumps(model)
 
 
-def loads(content: bytes) -> Any:
-    """Build a model from its pickle. Its warnings go to the log."""
-    return built(lambda: pickle.loads(content))  # noqa: S301
+def loads(content: bytes, trust: Trust = ()) -> Any:
+    """Build a model from its pickle, plain or by joblib. Its warnings go to the log."""
+    return built(lambda: pickles.build(content, trust))
 
 
 def built(build: Callable[[], Any]) -> Any:
     """Return the model that a function builds. Its warnings go to the log.
 
-    :raises BrokenModel: whatever the function raises.
+    :raises FlmError: that which the function raises; :class:`BrokenModel` for any other.
     """
     with caught_warnings() as caught:
         model = _built(build)
@@ -128,6 +128,8 @@ def _check_hasher(model: Any) -> None:
 def _built(build: Callable[[], Any]) -> Any:
     try:
         return build()
+    except FlmError:
+        raise
     except Exception as error:
         known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
         if known:

@@ -23,6 +23,7 @@ from torch.fx import GraphModule
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
+from mlmodel.trust import Trust
 
 
 def version() -> str:
@@ -48,7 +49,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     return content.getvalue()
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build the module of a program or of TorchScript, on the CPU and ready to answer."""
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()

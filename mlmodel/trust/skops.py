@@ -1,31 +1,12 @@
-"""What a model file may contain, judged before anything in it is built."""
+"""``.skops`` files, which name the types that they need; skops builds no other."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from mlmodel.errors import BrokenModel, MissingFramework, Untrusted
-
-#: Which classes and functions a file may have beside those that are known to do no harm.
-Trust = Literal["all"] | tuple[str, ...]
+from mlmodel.trust import Trust
 
 
-def check_pickle(name: str, trust: Trust, *, pinned: bool) -> None:
-    """Refuse a pickle that nobody has vouched for: building one can run any code.
-
-    :param name: the file's name, for the error.
-    :param pinned: whether the file is known by its hash.
-    :raises Untrusted: unless it is pinned, or all is trusted.
-    """
-    if pinned or trust == "all":
-        return
-    raise Untrusted(
-        f"{name} is a pickle, and building one can run any code; "
-        "if you trust it, say 'trust: all', or pin it with 'sha256'"
-    )
-
-
-def check_skops(name: str, content: bytes, trust: Trust) -> tuple[str, ...]:
+def check(name: str, content: bytes, trust: Trust) -> tuple[str, ...]:
     """Return the types that skops may build, and refuse a file that has any other.
 
     :raises Untrusted: with the types that are neither skops' own nor named in ``trust``.

@@ -1,0 +1,233 @@
+import io
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from mlmodel import bare, dump, load
+from mlmodel.errors import BrokenModel, FlmError, Untrusted
+from mlmodel.trust import allowed, building, pickles
+from mlmodel.trust.calls import CALLS
+from tests import hostile
+from tests.estimators import CASES, OWN, built
+from tests.flm_files import IRIS_ROW, holding, iris_classifier
+
+ROOT = Path(__file__).parents[1]
+
+each_hostile = pytest.mark.parametrize("case", hostile.CASES)
+each_ordinary = pytest.mark.parametrize("case", [name for name in CASES if name not in OWN])
+each_ending = pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
+
+
+class Doubled(BaseEstimator):
+    """An estimator of a team's own module."""
+
+    def fit(self, inputs, target=None):
+        self.n_features_in_ = np.shape(inputs)[1]
+        return self
+
+    def predict(self, inputs):
+        return 2 * np.asarray(inputs)[:, 0]
+
+
+def halved(table):
+    return np.asarray(table) / 2
+
+
+def written(path, content):
+    """A model file that holds these bytes."""
+    if path.suffix == ".flm":
+        return holding(path, content)
+    path.write_bytes(content)
+    return path
+
+
+def loaded(path, **trusted):
+    return (load if path.suffix == ".flm" else bare.load)(path, **trusted)
+
+
+def test_the_hostile_pickles_run_where_they_are_trusted(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.hostile", str(tmp_path)]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout == ""
+    assert len(hostile.CASES) - len(hostile.SILENT) >= 40
+
+
+@each_hostile
+@each_ending
+def test_no_hostile_pickle_runs(tmp_path, case, ending):
+    content = hostile.CASES[case](tmp_path / "marker")
+    path = written(tmp_path / f"hostile{ending}", content)
+
+    with pytest.raises(FlmError):
+        loaded(path).load()
+
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@each_hostile
+def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
+    content = pickles.expanded(hostile.CASES[case](tmp_path / "marker"))
+
+    with pytest.raises(Untrusted):
+        building.build(content)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_ordinary
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_an_ordinary_model_is_built(case, protocol):
+    model = built(case).model
+
+    found = pickles.build(pickle.dumps(model, protocol), ())
+
+    assert type(found) is type(model)
+
+
+@each_ordinary
+def test_an_ordinary_model_by_joblib_is_built(case):
+    stream = io.BytesIO()
+    joblib.dump(built(case).model, stream, compress=("zlib", 3))
+
+    found = pickles.build(stream.getvalue(), ())
+
+    assert type(found) is type(built(case).model)
+
+
+def test_thirty_ordinary_models_are_tried():
+    assert len(set(CASES) - set(OWN)) >= 30
+
+
+@pytest.mark.parametrize("compress", [0, "zlib", "gzip", "bz2", "lzma", "xz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_by_joblib_are_what_they_were(tmp_path, compress, order):
+    model = LogisticRegression()
+    model.coef_ = np.arange(6.0).reshape((2, 3), order=order)
+    model.classes_ = np.array(["a", None, 1.5], dtype=object)
+    model.table_ = np.array([(1, 2.5)], dtype=[("a", ">i4"), ("b", "f8")])
+    joblib.dump(model, tmp_path / "m.joblib", compress=compress and (compress, 3))
+
+    found = pickles.build((tmp_path / "m.joblib").read_bytes(), ())
+
+    assert found.coef_.tolist() == model.coef_.tolist()
+    assert found.coef_.flags.writeable
+    assert found.classes_.tolist() == ["a", None, 1.5]
+    assert found.table_.tolist() == [(1, 2.5)]
+
+
+@each_ending
+def test_what_is_refused_is_told_by_name(tmp_path, ending):
+    content = hostile.CASES["popped again"](tmp_path / "marker")
+    path = written(tmp_path / f"m{ending}", content)
+
+    with pytest.raises(Untrusted) as caught:
+        loaded(path)
+
+    assert caught.value.types == ("os.mkdir",)
+    assert str(caught.value) == (
+        "it names what no model is known to need, and could do harm: os.mkdir; if you trust "
+        "them, name them in 'trust', say 'trust: all', or pin the file with 'sha256'"
+    )
+
+
+def test_of_very_many_names_some_are_told():
+    content = hostile.whole(*(hostile.name("os", f"x{at}" * 200) for at in range(2000)))
+
+    with pytest.raises(Untrusted) as caught:
+        pickles.check(content, ())
+
+    assert len(caught.value.types) == 2000
+    assert "and 1,988 more; if" in str(caught.value)
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_name_that_would_forge_a_line_is_told_escaped():
+    with pytest.raises(Untrusted, match=r"os\.a\\nERROR \\x1b\[2J; if"):
+        pickles.check(hostile.whole(hostile.name("os", "a\nERROR \x1b[2J")), ())
+
+
+@each_ending
+def test_names_of_a_team_are_allowed_one_by_one(tmp_path, ending):
+    model = make_pipeline(FunctionTransformer(halved), Doubled()).fit([[1.0], [2.0]], [1, 2])
+    path = written(tmp_path / f"m{ending}", pickle.dumps(model))
+    names = ("tests.test_trust.Doubled", "tests.test_trust.halved")
+
+    with pytest.raises(Untrusted) as caught:
+        loaded(path, trust=names[:1])
+
+    assert caught.value.types == names[1:]
+    assert loaded(path, trust=names).predict({"x0": 3.0}) == {"prediction": 3.0}
+
+
+def test_a_file_is_not_asked_what_it_trusts(tmp_path):
+    path = tmp_path / "m.flm"
+    model = Doubled().fit([[1.0], [2.0]])
+    dump(model, path, extra={"trust": "all", "sha256": "0" * 64}, params={"trust": "all"})
+
+    with pytest.raises(Untrusted, match=r"tests.test_trust.Doubled; if"):
+        load(path)
+
+
+def test_trust_of_one_name_is_of_no_other(tmp_path):
+    for case in ("os system", "builtins eval", "member of an estimator"):
+        with pytest.raises(Untrusted):
+            pickles.build(hostile.CASES[case](tmp_path / "m"), ("os.path.join", "builtins"))
+
+
+def test_no_allowed_name_can_be_changed(tmp_path):
+    before = dict(vars(LogisticRegression))
+
+    with pytest.raises(Untrusted, match="which is no new object"):
+        building.build(hostile.CASES["class that is changed by allowed names"](tmp_path))
+
+    assert dict(vars(LogisticRegression)) == before
+
+
+def test_every_allowed_name_is_there_in_some_release():
+    """A name that is nowhere is a mistake, and those that are here open nothing by themselves."""
+    names = {*allowed.MADE, *allowed.FUNCTIONS, *allowed.UFUNCS, *allowed.TYPES, *CALLS}
+    doors = ("os.", "sys.", "subprocess.", "importlib.", "operator.", "builtins.eval", "pickle.")
+
+    assert [name for name in names if name.startswith(doors)] == []
+    assert "functools.partial" in names
+    assert not [name for name in names if name.startswith("scipy.stats")]
+
+
+def test_a_model_of_a_notebook_says_so(tmp_path):
+    with pytest.raises(BrokenModel, match="needs 'Ages', which was written in a notebook"):
+        pickles.check(hostile.whole(hostile.name("__main__", "Ages")), ())
+
+
+def test_a_refused_model_is_failed_and_the_others_serve(make_app, tmp_path):
+    written(tmp_path / "bad.flm", hostile.CASES["os system"](tmp_path / "marker"))
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    client = make_app("models: [{file: bad.flm}, {file: iris.flm}]").test_client()
+
+    bad, iris = client.get("/api/models").json["models"]
+
+    assert (bad["status"], iris["status"]) == ("failed", "ready")
+    assert "could do harm: os.system; if you trust" in bad["reason"]
+    assert client.post("/api/models/iris/predict", json=IRIS_ROW).status_code == 200
+    assert not (tmp_path / "marker").exists()
+
+
+def test_the_operator_s_word_counts(make_app, tmp_path):
+    model = Doubled().fit([[1.0], [2.0]])
+    dump(model, tmp_path / "own.flm")
+    names = "trust: [tests.test_trust.Doubled]"
+    text = f"models: [{{file: own.flm, {names}}}, {{file: own.flm, trust: all, name: all}}]"
+
+    models = make_app(text).test_client().get("/api/models").json["models"]
+
+    assert [model["status"] for model in models] == ["ready", "ready"]
