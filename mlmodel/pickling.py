@@ -59,7 +59,7 @@ def missing(error: ImportError | AttributeError) -> str | None:
         return None
     # Of a module that runs by `python -m`, the specification has the name.
     if module.rpartition(".")[2] == NOTEBOOK:
-        return of_notebook(name)
+        return of_notebook(str(name))
     return f"the model needs {name!r} of the module {module!r}, which has no such name"
 
 

@@ -6,7 +6,6 @@ whoever has a class call it and change it.
 
 from __future__ import annotations
 
-import copyreg
 import io
 import math
 import pickle
@@ -16,7 +15,7 @@ from typing import Any
 
 from mlmodel.errors import Untrusted
 from mlmodel.trust import Trust, allowed, naming, states
-from mlmodel.trust.calls import CALLS, WHOLE
+from mlmodel.trust.calls import CALLS, WHOLE, named
 from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
 
 #: How deep tuples are looked through for what has no state yet.
@@ -37,8 +36,12 @@ class _Array:
     """Stands where joblib has written an array, as its own class does."""
 
 
-class _Builder(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+#: Without types anywhere: it is no public name, and joblib's unpickler is built on it all the same.
+_Unpickler: Any = pickle._Unpickler
+
+
+class _Builder(_Unpickler):  # type: ignore[misc]
+    dispatch = dict(_Unpickler.dispatch)
 
     def __init__(self, stream: io.BytesIO, gate: Gate) -> None:
         super().__init__(stream)
@@ -232,7 +235,7 @@ class _Builder(pickle._Unpickler):  # type: ignore[name-defined,misc]
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
-_RECONSTRUCTOR = copyreg._reconstructor  # type: ignore[attr-defined]
+_RECONSTRUCTOR = named("copyreg._reconstructor")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 #: Members of a structured type that are looked at: of others nobody made a model.
 _FIELDS = 1000

@@ -10,6 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta, timezone
+from importlib import import_module
 from types import NoneType
 from typing import Any
 
@@ -40,14 +41,13 @@ def _class_of(*bases: str) -> Callable[..., bool]:
     """
 
     def judge(kind: Any) -> bool:
-        return isinstance(kind, type) and issubclass(kind, tuple(map(_named, bases)))
+        return isinstance(kind, type) and issubclass(kind, tuple(map(named, bases)))
 
     return judge
 
 
-def _named(full: str) -> Any:
-    from importlib import import_module  # noqa: PLC0415
-
+def named(full: str) -> Any:
+    """Return what a module and a name stand for."""
     module, _, name = full.rpartition(".")
     return getattr(import_module(module), name)
 
@@ -134,7 +134,7 @@ def _buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) 
 
 
 def _text(storage: Any = None, missing: Any = None) -> bool:
-    return _plain(storage) and (_plain(missing) or missing is _named("pandas.NA"))
+    return _plain(storage) and (_plain(missing) or missing is named("pandas.NA"))
 
 
 def _bits(kind: Any = "MT19937") -> bool:
@@ -142,19 +142,19 @@ def _bits(kind: Any = "MT19937") -> bool:
 
 
 def _random(bits: Any = "MT19937", constructor: Any = None) -> bool:
-    is_bits = type(bits) is str or isinstance(bits, _named("numpy.random.BitGenerator"))
-    known = _named("numpy.random._pickle.__bit_generator_ctor")
+    is_bits = type(bits) is str or isinstance(bits, named("numpy.random.BitGenerator"))
+    known = named("numpy.random._pickle.__bit_generator_ctor")
     return is_bits and (constructor is None or constructor is known)
 
 
 def _seed(kind: Any, checksum: Any, state: Any) -> bool:
-    is_seed = kind is _named("numpy.random.bit_generator.SeedSequence")
+    is_seed = kind is named("numpy.random.bit_generator.SeedSequence")
     return is_seed and type(checksum) is int and state is None
 
 
 def _partial(function: Any) -> bool:
     # Which functions there are, the gate has judged; what else the call gets, its state says.
-    return function is _named("sklearn.utils.validation.check_array")
+    return function is named("sklearn.utils.validation.check_array")
 
 
 def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
@@ -179,7 +179,7 @@ def _tree(features: Any, classes: Any, outputs: Any) -> bool:
 
 
 def _index(kind: Any, members: Any) -> bool:
-    is_index = isinstance(kind, type) and issubclass(kind, _named("pandas.Index"))
+    is_index = isinstance(kind, type) and issubclass(kind, named("pandas.Index"))
     return is_index and _is_members(members)
 
 
@@ -188,7 +188,7 @@ def _is_members(members: Any) -> bool:
 
 
 def _backed(kind: Any, checksum: Any, state: Any) -> bool:
-    arrays = _named("pandas._libs.arrays.NDArrayBacked")
+    arrays = named("pandas._libs.arrays.NDArrayBacked")
     is_array = isinstance(kind, type) and issubclass(kind, arrays)
     return is_array and type(checksum) is int and state is None
 
@@ -197,14 +197,14 @@ def _block(values: Any, placement: Any, dimensions: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     return (
-        isinstance(values, np.ndarray | _named("pandas.api.extensions.ExtensionArray"))
+        isinstance(values, np.ndarray | named("pandas.api.extensions.ExtensionArray"))
         and isinstance(placement, slice | np.ndarray)
         and dimensions in (1, 2)
     )
 
 
 def _blocks(blocks: Any, axes: Any) -> bool:
-    index, block = _named("pandas.Index"), _named("pandas._libs.internals.Block")
+    index, block = named("pandas.Index"), named("pandas._libs.internals.Block")
     return _all_are(blocks, block) and _all_are(axes, index)
 
 

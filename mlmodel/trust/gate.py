@@ -8,7 +8,7 @@ from typing import Any
 
 from mlmodel.errors import Untrusted
 from mlmodel.trust import Trust, allowed
-from mlmodel.trust.calls import CALLS
+from mlmodel.trust.calls import CALLS, named
 
 #: Names that an error tells, and letters of each: a file may have millions.
 TOLD_NAMES = 12
@@ -120,10 +120,5 @@ def is_estimator(found: Any) -> bool:
         return False
     library = found.__module__.partition(".")[0]
     return library in allowed.ESTIMATORS and issubclass(
-        found, _imported(allowed.ESTIMATORS[library][0])
+        found, named(allowed.ESTIMATORS[library][0])
     )
-
-
-def _imported(full: str) -> Any:
-    module, _, name = full.rpartition(".")
-    return getattr(import_module(module), name)

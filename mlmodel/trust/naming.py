@@ -86,35 +86,46 @@ class _Walk:
     def to_end(self) -> bool:
         """Go through the pickle, and say whether it has an end."""
         try:
-            while (opcode := pickletools.code2op.get(self._stream.read(1).decode("latin-1"))) and (
-                opcode.name != "STOP" or self._outer
-            ):
-                argument = opcode.arg.reader(self._stream) if opcode.arg else None
-                step = _STEPS.get(opcode.name)
-                if step:
-                    step(self, argument)
-                else:
-                    self._shift(opcode, argument)
+            while not self._step():
+                pass
         # What is no pickle goes wrong anywhere.
         except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError):
             return False
-        return opcode is not None
+        return True
 
-    def _shift(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Take from the stack, and put on it, what an opcode says of itself."""
-        if opcode.name in _OTHERS:
-            self.others[opcode.name] = None
-        taken = opcode.stack_before
-        if pickletools.markobject in taken:
-            self._to_mark()
-            taken = taken[: taken.index(pickletools.markobject)]
-        for _ in taken:
-            self._stack.pop()
-        is_plain = type(argument) in (str, int) and len(opcode.stack_after) == 1
-        if is_plain and not (type(argument) is int and argument.bit_length() > _LONGEST_NUMBER):
-            self._stack.append(argument)
+    def _step(self) -> bool:
+        """Take one opcode, and say whether it is the last."""
+        opcode, is_to_mark, taken, made, read = _BY_CODE[self._stream.read(1)]
+        argument = read(self._stream) if read else None
+        step = _STEPS.get(opcode)
+        if step:
+            step(self, argument)
+        elif opcode == "STOP":
+            return self._ends()
         else:
-            self._stack.extend(_UNKNOWN for _ in opcode.stack_after)
+            if is_to_mark:
+                self._to_mark()
+            self._shift(taken, made, argument)
+            if opcode in _OTHERS:
+                self.others[opcode] = None
+        return False
+
+    def _shift(self, taken: int, made: int, argument: Any) -> None:
+        """Take from the stack, and put on it, what an opcode says of itself."""
+        if taken:
+            del self._stack[-taken:]
+        if made == 1 and type(argument) in (str, int):
+            is_long = type(argument) is int and argument.bit_length() > _LONGEST_NUMBER
+            self._stack.append(_UNKNOWN if is_long else argument)
+        elif made:
+            self._stack.extend((_UNKNOWN,) * made)
+
+    def _ends(self) -> bool:
+        """Go on behind a pickle within the pickle; say whether it was the whole."""
+        if not self._outer:
+            return True
+        self._stack, self._memo = self._outer.pop()
+        return False
 
     def _to_mark(self) -> list[Any]:
         at = len(self._stack) - 1
@@ -229,9 +240,6 @@ class _Walk:
             raise ValueError("an array ends behind the file")
         self._stream.seek(size, io.SEEK_CUR)
 
-    def _stop(self, _: Any) -> None:
-        self._stack, self._memo = self._outer.pop()
-
 
 def as_of_python_3(module: str, name: str) -> tuple[str, str]:
     """Return what pickle finds for a name in a pickle that Python 2 could read."""
@@ -244,9 +252,27 @@ def _of(length: int) -> Callable[[_Walk, Any], None]:
     return lambda walk, _: walk._tuple_of(length)
 
 
+def _taken(opcode: pickletools.OpcodeInfo) -> tuple[bool, int]:
+    """Say whether an opcode takes all down to the mark, and how much below that, or at all."""
+    before = opcode.stack_before
+    if pickletools.markobject not in before:
+        return False, len(before)
+    return True, before.index(pickletools.markobject)
+
+
+#: By its code, an opcode's name, what it takes from the stack, puts there, and reads behind it.
+_BY_CODE = {
+    opcode.code.encode("latin-1"): (
+        opcode.name,
+        *_taken(opcode),
+        len(opcode.stack_after),
+        opcode.arg.reader if opcode.arg else None,
+    )
+    for opcode in pickletools.opcodes
+}
+
 _STEPS: Mapping[str, Callable[[_Walk, Any], None]] = {
     "PROTO": _Walk._proto,
-    "STOP": _Walk._stop,
     "GLOBAL": _Walk._global,
     "STACK_GLOBAL": _Walk._stack_global,
     "INST": _Walk._inst,

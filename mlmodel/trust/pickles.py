@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel import pickling
 from mlmodel.compression import Budget, Codec, decompress
 from mlmodel.errors import BrokenModel, UnknownCompression
-from mlmodel.trust import Trust, building, naming
+from mlmodel.trust import Trust, building, child, naming
 from mlmodel.trust.gate import Gate, misuse, refusal
 
 #: How many times its own size a compressed pickle may expand to, and what any may.
@@ -95,15 +95,18 @@ def check(content: bytes, trust: Trust) -> None:
 
 
 def build(content: bytes, trust: Trust) -> Any:
-    """Return what a pickle holds.
+    """Return what a pickle holds, after a first look in another process.
 
     :raises Untrusted: if it needs what is neither known to do no harm nor trusted.
+    :raises BrokenModel: if building it crashes, or takes too long or too much.
     :raises Exception: whatever pickle, joblib or the classes raise.
     """
     if trust == "all":
         return _built_as_it_is(content)
-    check(content, trust)
-    return building.build(expanded(content), trust)
+    plain = expanded(content)
+    check(plain, trust)
+    child.look(plain, trust)
+    return building.build(plain, trust)
 
 
 def _built_as_it_is(content: bytes) -> Any:

@@ -6,9 +6,11 @@ would write, a tree's nodes must lead down: native code believes them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
+
+from mlmodel.trust.calls import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
 _ALIGNED = 0x80
@@ -36,8 +38,6 @@ def is_sound(built: Any) -> bool:
 
 def _loaded(full: str) -> type | None:
     """Return a class if its module is there, as it must be for an object of it."""
-    import sys  # noqa: PLC0415
-
     module, _, name = full.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
 
@@ -84,15 +84,20 @@ def _dtype(built: Any, state: Any) -> bool:
         return False
     if more:
         [(_metadata, (unit, *counts))] = more
-        expected = np.dtype(f"{built.kind}8[{counts[0]}{unit.decode()}]").newbyteorder(order)
+        expected = np.dtype(f"{built.kind}8[{counts[0]}{unit.decode()}]")
+        expected = _in_order(expected, order)
         return _same(expected.__reduce__()[2][:8], state[:8]) and counts[1:] == [1, 1]
     if names is not None:
         expected = _structure(names, fields, size, bool(flags & _ALIGNED))
     elif within is not None:
         expected = np.dtype(within)
     else:
-        expected = built.newbyteorder(order)
+        expected = _in_order(built, order)
     return expected.itemsize == built.itemsize and _same(expected.__reduce__()[2], state)
+
+
+def _in_order(dtype: Any, order: Any) -> Any:
+    return dtype.newbyteorder(order)
 
 
 def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
@@ -109,8 +114,8 @@ def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
     )
 
 
-def _same(expected: tuple[Any, ...], state: tuple[Any, ...]) -> bool:
-    return expected[1:] == tuple(state[1:])
+def _same(expected: Any, state: tuple[Any, ...]) -> bool:
+    return bool(expected[1:] == tuple(state[1:]))
 
 
 def _tree(built: Any, state: Any) -> bool:
@@ -177,7 +182,7 @@ def _texts(_built: Any, state: Any) -> bool:
 
 def _partial(_built: Any, state: Any) -> bool:
     function, arguments, keywords, members = state
-    known = import_module("sklearn.utils.validation").check_array
+    known = named("sklearn.utils.validation.check_array")
     return (
         function is known
         and arguments == ()
