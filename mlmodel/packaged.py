@@ -19,7 +19,7 @@ from mlmodel import frameworks, versions
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
-from mlmodel.trust import Trust, pickles
+from mlmodel.trust import Trust, pickles, programs
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,6 @@ VersionMismatches = Literal["warn", "error"]
 
 #: Members of ``model.info`` of a network that Flama packaged.
 WEIGHTS = frozenset({"parameters", "state"})
-
-#: The framework whose models are pickles.
-PICKLED = "sklearn"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -252,14 +249,20 @@ class PackagedModel(MLModel):
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta
         self._check_versions()
-        if found.meta.framework.lib == PICKLED:
-            pickles.check(self._content, self._trust)
+        self._check_trust(self._content)
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         # A bound method would keep this object, and the folder with it, until the process ends.
         self._remove_artifacts: Callable[[], Any] = weakref.finalize(
             self, files.remove, folder, os.getpid()
         )
+
+    def _check_trust(self, content: bytes) -> None:
+        match self.meta.framework.lib:
+            case "sklearn":
+                pickles.check(content, self._trust)
+            case "torch":
+                programs.check(self._trust)
 
     def _check_versions(self) -> None:
         self._versions = _packaged_with(self.meta)

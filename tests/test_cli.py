@@ -16,10 +16,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.serving import catalog
 from mlmodel import dump, load
-from tests.flm_files import content_of
+from tests import hostile
+from tests.flm_files import content_of, holding
 from tests.models import simple
 
 ROOT = Path(__file__).parents[1]
+GRAPH = ROOT / "tests" / "data" / "onnx" / "credit.onnx"
 DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})
 SIMPLE = "models:\n  - class: tests.models.simple.Doubler\n  - class: tests.models.simple.Echo\n"
@@ -607,18 +609,54 @@ def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file):
     )
 
 
-@pytest.mark.parametrize("words", [["--pin"], ["--trust", "all"]], ids=["pinned", "trusted"])
-def test_a_pickle_is_added_only_if_it_is_vouched_for(run, models_file, estimator_file, words):
-    refused = run("add", estimator_file)
-    added = run("add", estimator_file, *words)
+@pytest.mark.parametrize(
+    "words", [["--pin"], ["--trust", "all"], ["--trust", "os.mkdir"]], ids=" ".join
+)
+def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
+    run, models_file, tmp_path, words
+):
+    path = tmp_path / "hostile.pkl"
+    path.write_bytes(hostile.CASES["popped again"](tmp_path / "marker"))
 
-    assert "Error: fitted.joblib cannot be served: " in refused.stderr
+    refused = run("add", path)
+    added = run("add", path, *words)
+
+    assert "Error: hostile.pkl cannot be served: it names what no model is known " in refused.stderr
     assert added.exit_code == 0, added.stderr
-    assert catalog.read(models_file, {})[-1].file == estimator_file
+    assert catalog.read(models_file, {})[-1].file == path
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
+def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
+    content = hostile.CASES["popped again"](tmp_path / "marker")
+    path = tmp_path / f"m{ending}"
+    path.write_bytes(content)
+    if ending == ".flm":
+        holding(path, content)
+
+    found = json.loads(run("inspect", path, "--json").stdout)
+
+    assert found["names"] == ["os.mkdir", "sklearn.linear_model._logistic.LogisticRegression"]
+    assert found["untrusted"] == ["os.mkdir"]
+    assert "could do harm: os.mkdir; if" in found["refusal"]
+    assert "not allowed  os.mkdir" in run("inspect", path).stdout
+    assert not (tmp_path / "marker").exists()
+
+
+def test_check_judges_a_file_as_the_server_would(run, tmp_path):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(hostile.CASES["popped again"](tmp_path / "marker"))
+
+    refused = run("check", path)
+    run("check", path, "--trust", "os.mkdir")
+
+    assert "could do harm: os.mkdir; if" in refused.stdout
+    assert (refused.exit_code, (tmp_path / "marker").exists()) == (1, True)
 
 
 def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
-    added = run("add", linear_file, "--trust", "numpy.ndarray")
+    added = run("add", GRAPH, "--trust", "numpy.ndarray")
 
     assert "Error: models.yaml, line 5: models/2/trust goes only with a file " in added.stderr
     assert models_file.read_text() == SIMPLE

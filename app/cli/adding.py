@@ -18,7 +18,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from app.cli.hosting import Hosting, hosting
-from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
+from app.cli.terminal import (
+    as_json_option,
+    name_option,
+    printable,
+    say,
+    trust_option,
+    write_facts,
+    write_json,
+)
 from app.serving import catalog
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
@@ -32,11 +40,7 @@ from app.serving.hosted import HostedModel, Status
 @click.option(
     "--pin", is_flag=True, help="Refuse the file should it ever change: adds its SHA-256."
 )
-@click.option(
-    "--trust",
-    multiple=True,
-    help="What a .joblib, .pkl or .skops file may hold: all, or the name of a type; repeatable.",
-)
+@trust_option
 @as_json_option
 @with_appcontext
 def add(

@@ -15,12 +15,13 @@ from flask.cli import with_appcontext
 
 from app.cli.hosting import hosting
 from app.cli.listing import write_fields
-from app.cli.terminal import as_json_option, say, told, write_facts, write_json
+from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
 from app.serving.catalog import ENDINGS, ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from mlmodel.errors import FlmError, Violation
 from mlmodel.schema import Schema
+from mlmodel.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,23 @@ class Verdict:
 
 @click.command("check")
 @click.argument("targets", metavar="[FILE|NAME]...", nargs=-1)
+@trust_option
 @as_json_option
 @click.pass_context
 @with_appcontext
-def check(ctx: click.Context, targets: Sequence[str], as_json: bool) -> None:
+def check(
+    ctx: click.Context, targets: Sequence[str], trust: tuple[str, ...], as_json: bool
+) -> None:
     """Load and try models, and say what is doubtful.
 
     Their fields are shown, and they are asked their own example. A FILE is an .flm file or a bare
-    model, a NAME a model of models.yaml; without either, all of models.yaml are checked. Checking
-    a file runs the code that it brings: to name it is to trust it.
+    model, a NAME a model of models.yaml; without either, all of models.yaml are checked. A file is
+    judged as the server would: what it may name beside, --trust says.
 
     The exit status is 1 if a model cannot be served.
     """
     documents = []
-    for model in _models(targets):
+    for model in _models(targets, "all" if "all" in trust else trust):
         verdict = _verdict(model)
         documents.append(_document(model, verdict))
         if not as_json:
@@ -75,7 +79,7 @@ def check(ctx: click.Context, targets: Sequence[str], as_json: bool) -> None:
 COMMANDS = (check,)
 
 
-def _models(targets: Sequence[str]) -> Iterator[HostedModel]:
+def _models(targets: Sequence[str], trust: Trust) -> Iterator[HostedModel]:
     """Yield the models one after the other, not yet loaded or just loaded."""
     if not targets:
         specs = [replace(spec, lazy=True) for spec in hosting().specs()]
@@ -85,8 +89,7 @@ def _models(targets: Sequence[str]) -> Iterator[HostedModel]:
     for target in targets:
         say(f"Checking {target} ...")
         if _is_path(target):
-            # Whoever names a file vouches for it, as --help says.
-            spec = ModelSpec(line=0, file=Path(target), trust="all", lazy=True)
+            spec = ModelSpec(line=0, file=Path(target), trust=trust, lazy=True)
             yield from hosting().hold([spec])
         else:
             yield hosting().named(target)

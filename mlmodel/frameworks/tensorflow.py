@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
-from mlmodel.trust import Trust
+from mlmodel.trust import Trust, archives
 
 if not find_spec("tensorflow") and find_spec("torch"):
     # Keras reads it when it is imported, and would ask for TensorFlow.
@@ -53,6 +53,7 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build a model from its ``.keras`` archive, in Keras' safe mode."""
     if content[TAR_OFFSET:].startswith(TAR_WORD):
         raise BrokenModel("the file has a SavedModel, as Flama wrote before 1.8; save it as .keras")
+    archives.check(content, "a .keras archive")
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")

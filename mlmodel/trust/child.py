@@ -10,6 +10,7 @@ it for a while. It is no sandbox: what may be built, the gate says, there as her
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -83,7 +84,7 @@ class _Process:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._owner = 0
+        self._is_watched = False
         self._running: subprocess.Popen[bytes] | None = None
 
     def ask(self, content: bytes, trust: Trust) -> str:
@@ -94,15 +95,33 @@ class _Process:
                     outcome = self._asked(self._started(), content, trust)
                     if outcome:
                         return outcome
-                self._end()
+                self.end()
         raise BrokenModel("the process in which files are tried first could not be used")
 
+    def end(self) -> None:
+        """End the process, if there is one."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        running.kill()
+        running.wait()
+        _close(running)
+
+    def forget(self) -> None:
+        """Leave the process to the one that has been forked for this one."""
+        self._lock = threading.Lock()
+        running, self._running = self._running, None
+        if running is not None:
+            running.returncode = 0
+            _close(running)
+
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._owner != os.getpid():
-            # It is that of the process that was forked for this one.
-            self._running, self._owner = None, os.getpid()
+        if not self._is_watched:
+            atexit.register(self.end)
+            os.register_at_fork(after_in_child=self.forget)
+            self._is_watched = True
         if self._running is None or self._running.poll() is not None:
-            self._end()
+            self.end()
             self._running = subprocess.Popen(  # noqa: S603  Python itself
                 [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
@@ -124,15 +143,12 @@ class _Process:
         ready, _, _ = select.select([answers], [], [], START_SECONDS + _wall_seconds(content))
         return answers.readline().decode().strip() if ready else ""
 
-    def _end(self) -> None:
-        running, self._running = self._running, None
-        if running is None:
-            return
-        running.kill()
-        running.wait()
-        for stream in (running.stdin, running.stdout):
-            with contextlib.suppress(OSError):
-                stream and stream.close()
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if stream:
+                stream.close()
 
 
 _PROCESS = _Process()
