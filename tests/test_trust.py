@@ -14,9 +14,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
-from mlmodel.trust import allowed, building, pickles
+from mlmodel.trust import allowed, building, child, pickles
 from mlmodel.trust.calls import CALLS
-from tests import hostile
+from tests import hostile, mutations
 from tests.estimators import CASES, OWN, built
 from tests.flm_files import IRIS_ROW, holding, iris_classifier
 
@@ -231,3 +231,95 @@ def test_the_operator_s_word_counts(make_app, tmp_path):
     models = make_app(text).test_client().get("/api/models").json["models"]
 
     assert [model["status"] for model in models] == ["ready", "ready"]
+
+
+def test_a_damaged_file_is_loaded_or_refused_by_an_error_of_ours():
+    """Any other error comes out of here; `python -m tests.mutations 2000` is the long way."""
+    found = mutations.run(150)
+
+    assert sum(found["outcomes"].values()) == 150
+    assert found["left"] == []
+    assert found["grown_kb"] < 300_000
+
+
+BOMBS = {
+    "a dict's key of 2^40 parts": hostile.whole(b"}", hostile.value(1) + b"2\x86" * 40, b"Ns"),
+    "lists within lists": b"\x80\x04" + b"]" * 3 + b"]\x94h\x00a" * 100_000 + b".",
+    "tuples within tuples": b"\x80\x04)" + b"\x85" * 300_000 + b".",
+    "a length of 2^40": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"a.",
+    "a text of 2^62": b"\x80\x04\x8d" + (1 << 62).to_bytes(8, "little") + b"a.",
+    "a number of a million digits": b"I" + b"9" * 1_000_000 + b"\n.",
+    "a fraction": hostile.whole(hostile.call("fractions", "Fraction", "1e999999999")),
+    "a range in a set": hostile.whole(
+        hostile.called(
+            hostile.name("builtins", "set"), hostile.call("builtins", "range", 0, 1 << 40, 1)
+        )
+    ),
+    "an array of 2^40": hostile.whole(
+        hostile.joblib_array(
+            hostile.call("numpy", "dtype", "f8", False, True)
+            + b"("
+            + b"".join(map(hostile.value, (3, "<", None, None, None, -1, -1, 0)))
+            + b"tb",
+            b"",
+        ).replace(hostile.value((1,)), hostile.value((1 << 40,)), 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_refused(tmp_path, bomb):
+    (tmp_path / "bomb.joblib").write_bytes(BOMBS[bomb])
+
+    with pytest.raises(FlmError):
+        bare.load(tmp_path / "bomb.joblib").load()
+
+
+def test_what_takes_for_ever_is_stopped_in_another_process():
+    with pytest.raises(BrokenModel, match="takes more time than a model of its size should"):
+        child.look(BOMBS["a dict's key of 2^40 parts"], ())
+
+
+def test_what_crashes_the_interpreter_crashes_another_one():
+    crash = hostile.whole(hostile.call("ctypes", "string_at", 0))
+
+    with pytest.raises(BrokenModel, match="building it crashes the interpreter"):
+        child.look(crash, ("ctypes.string_at",))
+
+
+def test_what_takes_too_much_memory_takes_that_of_another_process():
+    large = hostile.whole(hostile.call("builtins", "bytearray", 1 << 30))
+
+    with pytest.raises(BrokenModel, match="takes more memory than a model of its size should"):
+        child.look(large, ("builtins.bytearray",))
+
+
+def test_the_process_of_first_looks_is_started_again(tmp_path):
+    content = pickle.dumps(iris_classifier())
+    child.look(content, ())
+    child._PROCESS._running.kill()
+
+    child.look(content, ())
+
+
+def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    program = (
+        "import threading, mlmodel\n"
+        "from mlmodel.trust import child\n"
+        f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
+        "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
+        "[each.start() for each in threads]; [each.join() for each in threads]\n"
+        "print(child._PROCESS._running.pid)\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stderr == ""
+    assert not Path("/proc", ran.stdout.strip()).exists()
