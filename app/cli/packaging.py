@@ -14,6 +14,7 @@ from app.cli import sampling
 from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
 from mlmodel import pickling
 from mlmodel.frameworks import title
+from mlmodel.trust.report import report
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -179,4 +180,11 @@ def _report(out: Path, as_json: bool) -> None:
         write_json({**document, "doubts": doubts})
         return
     write_facts([*document.items(), *(("doubtful", doubt) for doubt in doubts)])
-    say(f"Try it with: flask models check {out}")
+    trusted = report(out).untrusted
+    if trusted:
+        say(f"Whoever serves it must write into its entry: trust: [{', '.join(trusted)}]")
+    say(
+        " ".join(
+            [f"Try it with: flask models check {out}", *(f"--trust {name}" for name in trusted)]
+        )
+    )
