@@ -162,6 +162,34 @@ def _leads_down(left: Any, right: Any, feature: Any, is_leaf: Any, features: int
     ) and bool(((feature[~is_leaf] >= 0) & (feature[~is_leaf] < features)).all())
 
 
+def _neighbours(_built: Any, state: Any) -> bool:
+    """Say whether a tree of neighbours has as many parts as it says, and leads to points it has."""
+    points, indices, nodes, bounds, leaf_size, levels, count, *_, metric, weights = state
+    inner = nodes["is_leaf"] == 0
+    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    return (
+        points.ndim == 2  # noqa: PLR2004
+        and indices.shape == (len(points),)
+        and bool(((indices >= 0) & (indices < len(points))).all())
+        and nodes.shape == (count,) == (2**levels - 1,)
+        and bounds.ndim == 3  # noqa: PLR2004
+        and bounds.shape[1:] == (count, points.shape[1])
+        and leaf_size > 0
+        and bool(((starts >= 0) & (starts <= ends) & (ends <= len(points))).all())
+        and not inner[count // 2 :].any()
+        and (weights is None or weights.shape == (len(points),))
+        and isinstance(metric, named("sklearn.metrics._dist_metrics.DistanceMetric"))
+    )
+
+
+def _backed(_built: Any, state: Any) -> bool:
+    """Say whether an array of pandas' is given what it has, and no other class."""
+    parts = (state,) if type(state) is dict else state
+    return type(parts) is tuple and all(
+        _members(each) for each in parts if isinstance(each, Mapping)
+    )
+
+
 def _xgboost(_built: Any, state: Any) -> bool:
     return _members(state) and type(state["handle"]) is bytearray
 
@@ -216,15 +244,15 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.random.Generator": _anything,
     "numpy.random.BitGenerator": _anything,
     "numpy.random.SeedSequence": _anything,
-    "pandas._libs.arrays.NDArrayBacked": _anything,
+    "pandas._libs.arrays.NDArrayBacked": _backed,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _boosted,
     "sklearn.metrics._dist_metrics.DistanceMetric": _anything,
-    "sklearn.neighbors._ball_tree.BinaryTree64": _anything,
-    "sklearn.neighbors._ball_tree.BinaryTree32": _anything,
-    "sklearn.neighbors._kd_tree.BinaryTree64": _anything,
-    "sklearn.neighbors._kd_tree.BinaryTree32": _anything,
+    "sklearn.neighbors._ball_tree.BinaryTree64": _neighbours,
+    "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
+    "sklearn.neighbors._kd_tree.BinaryTree64": _neighbours,
+    "sklearn.neighbors._kd_tree.BinaryTree32": _neighbours,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
     "xgboost.core.Booster": _xgboost,
