@@ -409,6 +409,17 @@ def object_of_another_class(marker):
 
 
 @silent
+def constant_that_is_changed(marker):
+    nat = called(name("pandas._libs.tslibs.nattype", "_nat_unpickle"), value(None))
+    return whole(nat, b"}", text("year"), value(1), b"sb")
+
+
+@silent
+def module_that_is_a_path(marker):
+    return whole(name("sklearn.svm./../../tmp/evil", "Evil"))
+
+
+@silent
 def function_that_is_changed(marker):
     return whole(
         name("sklearn.utils.validation", "check_array"), b"}", text("__wrapped__"), value(1), b"sb"

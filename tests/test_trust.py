@@ -90,7 +90,7 @@ def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
 def test_an_ordinary_model_is_built(case, protocol):
     model = built(case).model
 
-    found = pickles.build(pickle.dumps(model, protocol), ())
+    found = building.build(pickle.dumps(model, protocol))
 
     assert type(found) is type(model)
 
@@ -295,11 +295,20 @@ def test_what_takes_too_much_memory_takes_that_of_another_process():
 
 
 def test_the_process_of_first_looks_is_started_again(tmp_path):
-    content = pickle.dumps(iris_classifier())
-    child.look(content, ())
+    child.look(pickle.dumps(iris_classifier(), 2), ())
     child._PROCESS._running.kill()
 
+    child.look(pickle.dumps(iris_classifier(), 3), ())
+
+
+def test_a_file_that_was_fine_is_not_tried_again():
+    content = pickle.dumps(LogisticRegression(C=0.123))
     child.look(content, ())
+    child._PROCESS.end()
+
+    child.look(content, ())
+
+    assert child._PROCESS._running is None
 
 
 def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):

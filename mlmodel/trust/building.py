@@ -15,7 +15,7 @@ from typing import Any
 
 from mlmodel.errors import Untrusted
 from mlmodel.trust import Trust, allowed, naming, states
-from mlmodel.trust.calls import CALLS, WHOLE, named
+from mlmodel.trust.calls import CALLS, STATEFUL, named
 from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
 
 #: How deep tuples are looked through for what has no state yet.
@@ -52,8 +52,7 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         self._kinds: dict[int, Any] = {}
         self._trusted: dict[int, Any] = {}
         self._stateless: dict[int, Any] = {}
-        #: Calls whose results have all that they need: no state follows.
-        self._whole: set[int] = set()
+        self._stateful: set[int] = set()
         self._sparse: list[Any] = []
 
     def load(self) -> Any:
@@ -77,8 +76,8 @@ class _Builder(_Unpickler):  # type: ignore[misc]
             self._trusted[id(found)] = found
         elif full in CALLS:
             self._judges[id(found)] = (found, CALLS[full])
-            if full in WHOLE:
-                self._whole.add(id(found))
+            if full in STATEFUL:
+                self._stateful.add(id(found))
         elif full in allowed.MADE or is_estimator(found):
             self._kinds[id(found)] = found
         return found
@@ -88,7 +87,7 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         if type(arguments) is not tuple or not self._may_call(called, arguments):
             raise misuse(f"it calls {_title(called)} with what no model calls it with")
         made = called(*arguments)
-        if id(called) not in self._whole:
+        if id(called) in self._stateful or id(called) in self._trusted:
             self._stateless[id(made)] = made
         self.append(made)
 

@@ -305,5 +305,23 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     ),
 }
 
-#: Calls whose results are given no state.
-WHOLE = frozenset({"numpy._core.multiarray.scalar", "numpy._core.numeric._frombuffer"})
+#: Calls whose results are new, and are given a state. To those of others nothing may be given:
+#: there may be one of them for all, as there is of ``pandas.NaT``.
+STATEFUL = frozenset(
+    {
+        "copyreg._reconstructor",
+        "functools.partial",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.dtype",
+        "numpy.ma.core._mareconstruct",
+        "numpy.random._pickle.__bit_generator_ctor",
+        "numpy.random._pickle.__generator_ctor",
+        "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+        "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked",
+        "sklearn.metrics._dist_metrics.newObj",
+        "sklearn.neighbors._ball_tree.newObj",
+        "sklearn.neighbors._kd_tree.newObj",
+        "sklearn.tree._tree.Tree",
+    }
+)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -40,6 +41,9 @@ TIMES_SIZE = 12
 
 #: Seconds after which a process that nobody asks ends.
 IDLE_SECONDS = 20
+
+#: Pickles that were fine and are not tried again, as long as the process that asks lives.
+REMEMBERED = 1000
 
 #: Seconds in which it must have started and imported what a file needs.
 START_SECONDS = 120
@@ -85,18 +89,21 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_watched = False
+        self._fine: set[bytes] = set()
         self._running: subprocess.Popen[bytes] | None = None
 
     def ask(self, content: bytes, trust: Trust) -> str:
+        """Return what became of a pickle, or what became of the same one before."""
+        question = hashlib.sha256(json.dumps(trust).encode() + b"\n" + content).digest()
         with self._lock:
-            for _ in range(2):
-                # One that was idle may end at the very moment.
-                with contextlib.suppress(OSError):
-                    outcome = self._asked(self._started(), content, trust)
-                    if outcome:
-                        return outcome
-                self.end()
-        raise BrokenModel("the process in which files are tried first could not be used")
+            if question not in self._fine:
+                outcome = self._tried(content, trust)
+                if outcome != _FINE:
+                    return outcome
+                if len(self._fine) >= REMEMBERED:
+                    self._fine.clear()
+                self._fine.add(question)
+        return _FINE
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -114,6 +121,16 @@ class _Process:
         if running is not None:
             running.returncode = 0
             _close(running)
+
+    def _tried(self, content: bytes, trust: Trust) -> str:
+        for _ in range(2):
+            # One that was idle may end at the very moment.
+            with contextlib.suppress(OSError):
+                outcome = self._asked(self._started(), content, trust)
+                if outcome:
+                    return outcome
+            self.end()
+        raise BrokenModel("the process in which files are tried first could not be used")
 
     def _started(self) -> subprocess.Popen[bytes]:
         if not self._is_watched:

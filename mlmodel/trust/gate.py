@@ -35,8 +35,8 @@ class Gate:
         full = f"{module}.{name}"
         if self.is_trusted(full):
             return True
-        if not module.isascii() or not name.isascii() or not name.isidentifier():
-            # A name with dots leads from any module to all that it has imported: sklearn, os.system
+        # A name with dots leads from any module to all that it has imported: sklearn, os.system.
+        if not all(each.isascii() and each.isidentifier() for each in (*module.split("."), name)):
             return False
         return _is_listed(full) or _is_estimators(module, name)
 
