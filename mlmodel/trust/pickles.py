@@ -110,8 +110,9 @@ def build(content: bytes, trust: Trust) -> Any:
 
 
 def _built_as_it_is(content: bytes) -> Any:
-    try:
-        import joblib  # noqa: PLC0415  large, and not everywhere
-    except ModuleNotFoundError:
+    is_compressed = content.startswith((_LZ4, *_CODECS))
+    if not is_compressed and b"joblib.numpy_pickle" not in content:
         return pickle.loads(content)  # noqa: S301  it is trusted
+    import joblib  # noqa: PLC0415  large, and not everywhere
+
     return joblib.load(io.BytesIO(content))
