@@ -50,6 +50,10 @@ class MLModel(ABC):
     examples: Sequence[Any] = ()
     #: The files that came with the model, by name.
     artifacts: Mapping[str, Path] = {}
+    #: Whether answers hold nothing but JSON's own types, without NaN: then nobody converts them.
+    answers_json: bool = False
+    #: Whether a call surely ends soon: then it needs neither a thread of its own nor a time limit.
+    ends_soon: bool = False
     #: What is doubtful about the schemas, for whoever checks the model.
     notes: Sequence[str] = ()
 

@@ -106,6 +106,8 @@ class PackagedModel(MLModel):
     model: they are removed with this object, by :meth:`unload`, and when the process ends.
     """
 
+    answers_json = True
+
     meta: Meta
     artifacts: dict[str, Path]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
@@ -42,8 +42,12 @@ class Schema:
     def __init__(self, document: JsonSchema) -> None:
         self.document = copy.deepcopy(document)
         self._judge = judge(self.document)
-        self._fits = compiled(self.document)
+        self._fit = compiled(self.document)
         self._conversion = Conversion(self.document)
+
+    def accepts(self, values: Iterable[Any]) -> bool:
+        """Tell, fast, that all values fit. Some that it does not accept may fit as well."""
+        return self._fit is not None and self._fit(values)
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
         """Return all that is wrong with a value; nothing, if it fits.
@@ -51,7 +55,7 @@ class Schema:
         :param row: the value's place among others, handed on to each violation.
         :param most: how many to look for: a value can be wrong in a million ways.
         """
-        if self._fits is not None and self._fits(value):
+        if self.accepts((value,)):
             return []
         found = (
             Violation(pointer, detail, row)
@@ -60,13 +64,13 @@ class Schema:
         )
         return list(islice(found, most))
 
-    def converted(self, value: Any) -> Any:
-        """Return a value that fits with each number in the type that the schema names.
+    def converted(self, values: Iterable[Any]) -> list[Any]:
+        """Return values that fit with each number in the type that the schema names.
 
         ``5`` becomes ``5.0`` where the schema says ``number``, and ``5.0`` becomes ``5`` where it
-        says ``integer``; the rest is unchanged. The given value is left as it is.
+        says ``integer``; the rest is unchanged. The given values are left as they are.
         """
-        return self._conversion(value)
+        return list(map(self._conversion, values))
 
     def example(self) -> Any:
         """Return a value that fits, the schema's own example where there is one.

@@ -75,13 +75,13 @@ SCHEMAS = st.recursive(st.booleans() | documents(st.booleans()), documents, max_
     document={"type": "object", "properties": {"a": {"pattern": r"^\D$"}}}, values=[{"a": "\u0661"}]
 )
 def test_what_is_accepted_fits(document, values):
-    fits = compiled(document)
+    fit = compiled(document)
     try:
         decides = judge(document)
     except InvalidSchema:
         return
 
-    assert [value for value in values if fits and fits(value) and not decides.is_valid(value)] == []
+    assert [value for value in values if fit and fit([value]) and not decides.is_valid(value)] == []
 
 
 @pytest.mark.parametrize("name", ["diabetes", "loan", "tickets", "wine"])
@@ -89,9 +89,9 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
     model = load(EXAMPLES.parent / f"../../examples/models/{name}.flm")
     row, answer = model.examples[0], model.predict(model.examples[0])
 
-    assert compiled(plain(model.input_schema))(plain(row))
-    assert compiled(plain(model.output_schema))(plain(answer))
-    assert not compiled(plain(model.input_schema))({})
+    assert compiled(plain(model.input_schema))([plain(row)])
+    assert compiled(plain(model.output_schema))([plain(answer)])
+    assert not compiled(plain(model.input_schema))([{}])
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def test_an_unloaded_model_is_not_used(hold):
     echo = hold(f"models:\n{model('simple.Echo')}").get("echo")
     echo.unload()
 
-    with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"), echo.use():
-        pass
+    with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"):
+        echo.begin()
 
 
 def test_loading_a_broken_model_says_why_it_cannot_be(hold):
@@ -157,8 +157,8 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     done = []
 
     def ask():
-        with waiting.use() as asked:
-            done.extend(asked.ask([{}]))
+        done.extend(waiting.begin().ask([{}]))
+        waiting.end()
 
     asking = threading.Thread(target=ask)
     asking.start()

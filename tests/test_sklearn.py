@@ -105,6 +105,27 @@ def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
     assert asked == [len(rows)]
 
 
+def test_a_classifier_is_asked_once_unless_two_labels_are_as_likely(monkeypatch):
+    model = LogisticRegression().fit([[-1.0], [1.0]], ["a", "b"])
+    predict, asked = adapter.predictor(model, {}), []
+    monkeypatch.setattr(LogisticRegression, "predict", counted(LogisticRegression.predict, asked))
+
+    answers = predict([{"x0": 1.0}]) + predict([{"x0": 1e-12}, {"x0": 1.0}])
+
+    assert [each["prediction"] for each in answers] == ["b", "b", "b"]
+    assert asked == [2]
+
+
+def test_labels_that_are_texts_of_numpy_are_plain_texts():
+    labels = np.array([np.str_("a"), np.str_("b")], dtype=object)
+    model = LogisticRegression().fit([[-1.0], [1.0]], labels)
+
+    answer = adapter.predictor(model, {})([{"x0": 1.0}])[0]
+
+    assert type(answer["prediction"]) is str
+    assert adapter.schemas(model).output["properties"]["prediction"]["type"] == "string"
+
+
 def counted(method, asked):
     def count(self, inputs):
         asked.append(len(inputs))

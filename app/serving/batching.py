@@ -18,7 +18,9 @@ from app.serving.lane import Lane, Limits
 Ask = Callable[[Sequence[Any]], Any]
 
 #: Seconds of a call below which joining costs more than it saves.
-WORTH_JOINING = 0.0002
+WORTH_JOINING = 0.00005
+#: Seconds of a call that surely ends below which a thread of its own costs more than the call.
+BRIEF = 0.0002
 #: How much the latest call weighs in what calls take.
 WEIGHT = 0.2
 
@@ -28,15 +30,18 @@ class Batcher:
 
     :param max_rows: rows of a call for several callers. Who brings as many or more is asked
         alone, in a lane of as many threads as the limits say; with 0, all are.
+    :param ends_soon: whether a call surely does. As long as calls are brief, they run in the
+        thread of whoever asks.
     """
 
-    def __init__(self, limits: Limits, max_rows: int) -> None:
+    def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
         # All their threads together are as many as the limits say.
         joint = replace(limits, threads=1)
         others = replace(limits, threads=max(limits.threads - 1, 1))
         self._alone = Lane(others if max_rows else limits)
         self._joint = self._alone if limits.threads == 1 else Lane(joint)
         self._max_rows = max_rows
+        self._ends_soon = ends_soon
         self._lock = threading.Lock()
         self._waiting: dict[int, _Call] = {}
         self._seconds = 0.0
@@ -48,6 +53,8 @@ class Batcher:
         """
         if len(rows) >= self._max_rows:
             return self._alone.run(ask, rows)
+        if self._ends_soon and 0 < self._seconds < BRIEF:
+            return self._at_once(ask, rows)
         call = _Call(ask, rows)
         with self._lock:
             self._waiting[id(call)] = call
@@ -68,10 +75,19 @@ class Batcher:
             calls = self._joined(call)
             started = time.perf_counter()
             _ask_all(calls)
-            taken = time.perf_counter() - started
-            weight = WEIGHT if self._seconds else 1
-            self._seconds += weight * (taken - self._seconds)
+            self._took(time.perf_counter() - started)
         return call.answer()
+
+    def _at_once(self, ask: Ask, rows: Sequence[Any]) -> Any:
+        started = time.perf_counter()
+        try:
+            return ask(rows)
+        finally:
+            self._took(time.perf_counter() - started)
+
+    def _took(self, seconds: float) -> None:
+        weight = WEIGHT if self._seconds else 1
+        self._seconds += weight * (seconds - self._seconds)
 
     def _joined(self, first: _Call) -> list[_Call]:
         """Return who is asked together with a caller, itself first."""

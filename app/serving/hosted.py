@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -25,6 +25,7 @@ from app.serving.errors import (
 )
 from app.serving.facts import facts
 from app.serving.lane import Lane, Limits
+from app.serving.metrics import Meter
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
 from mlmodel.model import MLModel, answer_each, checked_name, display_name
@@ -52,7 +53,7 @@ class Status(StrEnum):
 class HostedEndpoint:
     """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
 
-    ``ask`` takes the rows of one call and gives as many answers.
+    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
     """
 
     name: str
@@ -61,6 +62,7 @@ class HostedEndpoint:
     input: Schema
     output: Schema
     ask: Callable[[Sequence[Any]], Any]
+    meter: Meter
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -102,7 +104,7 @@ class HostedModel:
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the condition only for a moment.
         self._loading = threading.Lock()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -160,18 +162,26 @@ class HostedModel:
         finally:
             self._loading.release()
 
-    @contextmanager
-    def use(self, endpoint: str = PREDICT) -> Iterator[HostedEndpoint]:
-        """Give a way to ask the ready model, which stays loaded as long as it is used.
+    def begin(self, endpoint: str = PREDICT) -> HostedEndpoint:
+        """Return a way to ask the ready model, which stays loaded until :meth:`end` is called.
 
         :raises ModelUnavailable: if it is not ready and does not become so by its first use.
         :raises EndpointNotFound: if it offers no such way.
         """
-        self.open()
-        with self._in_use():
-            if endpoint not in self.endpoints:
-                raise EndpointNotFound(self.name, endpoint)
-            yield self.endpoints[endpoint]
+        if self.status is not Status.READY:
+            self.open()
+        self._begin()
+        if endpoint not in self.endpoints:
+            self.end()
+            raise EndpointNotFound(self.name, endpoint)
+        return self.endpoints[endpoint]
+
+    def end(self) -> None:
+        """Say that a use of the model, see :meth:`begin`, has ended."""
+        with self._changed:
+            self._running -= 1
+            if not self._running and self.status is not Status.READY:
+                self._changed.notify_all()
 
     def artifact(self, name: str) -> BinaryIO:
         """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
@@ -180,34 +190,33 @@ class HostedModel:
         :raises ArtifactNotFound: if there is none, or it is not offered.
         """
         self.open()
-        with self._in_use():
+        self._begin()
+        try:
             files = self._model.artifacts if self._model else {}
             is_offered = self.spec.artifacts == "all" or name in self.spec.artifacts
             if not is_offered or name not in files:
                 raise ArtifactNotFound(self.name, name)
             # Who reads it goes on reading, even if the model is unloaded meanwhile.
             return files[name].open("rb")
+        finally:
+            self.end()
 
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
+    def _begin(self) -> None:
         with self._changed:
             if self.status is not Status.READY:
                 raise self._unavailable()
             self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
 
     def _ask(self, method: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
         """Call the model in a thread of its own, which uses it until it is done.
 
-        Whoever waits may have given up long before, and a generator runs only here.
+        Whoever waits may have given up long before.
         """
-        with self._in_use():
-            return to_json(method(rows))
+        self._begin()
+        try:
+            return method(rows)
+        finally:
+            self.end()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
         # In a thread of its own: a model that hangs while it is loaded must not keep a request.
@@ -255,7 +264,7 @@ class HostedModel:
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
-        self.calls = Batcher(self._limits, self.spec.batch_rows)
+        self.calls = Batcher(self._limits, self.spec.batch_rows, ends_soon=model.ends_soon)
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 
@@ -271,13 +280,15 @@ class HostedModel:
 
     def _read_schemas(self, model: MLModel) -> None:
         asked = self.spec.input_schema
+        answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
         predict = HostedEndpoint(
             name=PREDICT,
             methods=("POST",),
             description=self.description,
             input=_schema(model.input_schema if asked is None else asked),
             output=_schema(model.output_schema),
-            ask=partial(self._ask, model.predict_rows),
+            ask=partial(self._ask, answers),
+            meter=Meter(self.name, PREDICT),
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
@@ -295,7 +306,10 @@ class HostedModel:
                 description=each.description,
                 input=_schema(each.input_schema),
                 output=_schema(each.output_schema),
-                ask=partial(self._ask, partial(answer_each, getattr(model, each.attribute))),
+                ask=partial(
+                    self._ask, _plainly(partial(answer_each, getattr(model, each.attribute)))
+                ),
+                meter=Meter(self.name, name),
             )
             for name, each in endpoints_of(model).items()
         }
@@ -311,6 +325,11 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
         if each.get("running") and each["package"] != "python"
     ]
     return ", ".join([*packages, f"Python {platform.python_version()}"])
+
+
+def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return a method with its answers in plain JSON: a generator runs where it is called."""
+    return lambda rows: to_json(method(rows))
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:

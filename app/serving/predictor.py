@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.serving import metrics
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
@@ -46,12 +46,23 @@ class Predictor:
         hosted = self._manager.get(name)
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
-        with hosted.use(endpoint) as asked, metrics.measured(name, endpoint, len(rows)):
+        asked = hosted.begin(endpoint)
+        started = time.perf_counter()
+        try:
             accepted = _accepted(rows, asked.input)
-            return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+            answers = _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+        except Exception as error:
+            asked.meter.failed(error, len(rows), time.perf_counter() - started)
+            raise
+        finally:
+            hosted.end()
+        asked.meter.answered(len(rows), time.perf_counter() - started)
+        return answers
 
 
-def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
+def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
+    if schema.accepts(rows):
+        return schema.converted(rows)
     violations: list[Violation] = []
     for index, row in enumerate(rows):
         violations += schema.violations(row, index, TOLD_VIOLATIONS + 1)
@@ -59,10 +70,10 @@ def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
             break
     if violations:
         raise InvalidInput(_summary(violations), violations=violations[:TOLD_VIOLATIONS])
-    return [schema.converted(row) for row in rows]
+    return schema.converted(rows)
 
 
-def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
+def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any:
     if not rows:
         return []
     try:
@@ -77,6 +88,8 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
 def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
     if not isinstance(answers, list) or len(answers) != count:
         raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
+    if schema.accepts(answers):
+        return answers
     for answer in answers:
         violations = schema.violations(answer, most=TOLD_VIOLATIONS + 1)
         if violations:
