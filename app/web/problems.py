@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, render_template, request
+from flask import Flask, Response, current_app, g, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.serving import errors as serving
+from app.web.writing import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation
 
@@ -212,9 +213,7 @@ def _answer(error: Exception) -> Response:
 
 
 def _json(body: dict[str, Any]) -> Response:
-    return Response(
-        json.dumps(body), status=body["status"], content_type="application/problem+json"
-    )
+    return Response(dumps(body), status=body["status"], content_type="application/problem+json")
 
 
 def _page(body: dict[str, Any]) -> Response:
