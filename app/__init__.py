@@ -14,7 +14,7 @@ from app.cli.hosting import Hosting
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
-from app.web import access, api, artifacts, guard, looks, operations, pages, problems
+from app.web import access, api, artifacts, guard, looks, operations, pages, problems, writing
 from app.web.forms import MAX_POSTED
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -41,9 +41,8 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep their author's order
+    app.json = writing.Writer(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
     Bootstrap5(app)
     hosting = _hosting(app, environ)

@@ -17,7 +17,7 @@ from app.serving import sheets
 from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import access
+from app.web import access, columns
 from app.web.body import read_csv, read_json, row_of
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
 from mlmodel.endpoint import RESERVED
@@ -77,7 +77,8 @@ def predict(name: str) -> ResponseReturnValue:
       summary: Ask a model
       description: >-
         One row gives the model's answer, bare. An array of rows gives an array of answers in
-        the same order, from one call of the model.
+        the same order, from one call of the model. So do rows written by columns, as pandas'
+        `to_json(orient="split")` writes them.
       operationId: predict
       tags: [Models]
       parameters: [ModelName]
@@ -286,6 +287,7 @@ def description(model: HostedModel) -> dict[str, Any]:
 
 
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
+    body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
     rows = body if g.many_rows else [body]
     started = time.perf_counter()
@@ -297,6 +299,18 @@ def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     response.headers["X-Model-Version"] = _in_header(model.version)
     response.headers["X-Model-Runtime"] = _in_header(model.runtime)
     return response
+
+
+def _by_rows(name: str, endpoint: str, body: Any) -> Any:
+    """Return the rows that a body writes by columns; any other body as it is."""
+    if not columns.is_likely(body):
+        return body
+    asked = ModelManager().opened(name).endpoints.get(endpoint)
+    if asked is None or not columns.are_possible(asked.input_schema):
+        return body
+    rows = columns.rows_of(body, current_app.config["MAX_ROWS"])
+    g.columns = body[columns.NAMES]
+    return rows
 
 
 def _in_header(text: str) -> str:

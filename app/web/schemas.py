@@ -146,6 +146,25 @@ class SheetRows(Body):
     lines = fields.List(fields.Nested(SheetLine))
 
 
+class Columns(Schema):
+    """Rows written by columns, as pandas' ``to_json(orient="split")`` writes a frame."""
+
+    columns = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The names of the rows' members.", "uniqueItems": True},
+    )
+    index = fields.List(
+        fields.Raw(allow_none=True),
+        metadata={"description": "The lines' names, one for each; they say nothing to the model."},
+    )
+    data = fields.List(
+        fields.List(fields.Raw(allow_none=True)),
+        required=True,
+        metadata={"description": "The rows: each a list of its values, one for each column."},
+    )
+
+
 class FieldError(Body):
     """One thing that is wrong with the body."""
 
