@@ -14,7 +14,7 @@ from app.cli.hosting import Hosting
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
-from app.web import access, api, artifacts, guard, looks, operations, pages, problems, writing
+from app.web import access, api, artifacts, door, guard, looks, operations, pages, problems, writing
 from app.web.forms import MAX_POSTED
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -50,7 +50,7 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
         hosting.hold(hosting.specs())
     app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
     cli.init_app(app, hosting)
-    for part in (problems, access, guard, looks, api, operations, pages, artifacts):
+    for part in (problems, access, guard, looks, api, operations, pages, artifacts, door):
         part.init_app(app)
     return app
 

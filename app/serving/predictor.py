@@ -23,10 +23,10 @@ TOLD_VIOLATIONS = 200
 
 
 class Predictor:
-    """Answers rows with the models of a manager. Any thread may ask."""
+    """Answers rows with the models of ``manager``. Any thread may ask."""
 
     def __init__(self, manager: ModelManager, limits: Limits) -> None:
-        self._manager = manager
+        self.manager = manager
         self._limits = limits
 
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
@@ -43,7 +43,7 @@ class Predictor:
         :raises PredictionFailed: if the model raises an error.
         :raises InvalidAnswer: if an answer breaks the model's output schema.
         """
-        hosted = self._manager.get(name)
+        hosted = self.manager.get(name)
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
         asked = hosted.begin(endpoint)

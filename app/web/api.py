@@ -5,7 +5,6 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.serving import sheets
 from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import access, columns
+from app.web import access, asking, columns, door
 from app.web.body import read_csv, read_json, row_of
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
 from mlmodel.endpoint import RESERVED
@@ -289,16 +288,9 @@ def description(model: HostedModel) -> dict[str, Any]:
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
-    rows = body if g.many_rows else [body]
-    started = time.perf_counter()
-    answers = current_app.extensions["predictor"].predict(name, rows, endpoint)
-    milliseconds = 1000 * (time.perf_counter() - started)
-    response = jsonify(answers if g.many_rows else answers[0])
-    model = ModelManager().get(name)
-    response.headers["Server-Timing"] = f"predict;dur={milliseconds:.3f}"
-    response.headers["X-Model-Version"] = _in_header(model.version)
-    response.headers["X-Model-Runtime"] = _in_header(model.runtime)
-    return response
+    door.raise_known(request.environ)
+    said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
+    return Response(said, content_type="application/json", headers=headers)
 
 
 def _by_rows(name: str, endpoint: str, body: Any) -> Any:
@@ -311,11 +303,6 @@ def _by_rows(name: str, endpoint: str, body: Any) -> Any:
     rows = columns.rows_of(body, current_app.config["MAX_ROWS"])
     g.columns = body[columns.NAMES]
     return rows
-
-
-def _in_header(text: str) -> str:
-    """Return a text as a header may have it: in ASCII, on one line."""
-    return "".join(each if " " <= each <= "~" else "?" for each in text).strip()
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:
