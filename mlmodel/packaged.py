@@ -188,6 +188,11 @@ class PackagedModel(MLModel):
         """What is doubtful about the schemas: the file's notes, or those on the model's own."""
         return self._notes if self._notes is not None else self._inferred().notes
 
+    @property
+    def ends_soon(self) -> bool:  # type: ignore[override]
+        """Whether a compiled graph answers."""
+        return bool(getattr(self._predict, "ends_soon", False))
+
     def predict(self, row: Row) -> Any:
         """Answer one row, see :meth:`predict_rows`."""
         return self.predict_rows([row])[0]

@@ -121,3 +121,25 @@ def test_more_callers_than_may_wait_are_refused(doubler):
         doubler.may_end.set()
 
     assert doubler.asked == [1]
+
+
+def test_brief_calls_that_surely_end_run_where_they_are_asked():
+    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), 8, ends_soon=True)
+
+    def thread(rows):
+        return [threading.get_ident()]
+
+    threads = {batcher.run(thread, [{}])[0] for _ in range(200)}
+
+    assert threading.get_ident() in threads
+
+
+def test_calls_that_may_hang_never_run_where_they_are_asked():
+    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), 8)
+
+    def thread(rows):
+        return [threading.get_ident()]
+
+    threads = {batcher.run(thread, [{}])[0] for _ in range(200)}
+
+    assert threading.get_ident() not in threads

@@ -17,12 +17,11 @@ from app.serving.lane import Lane, Limits
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
 
-#: Seconds of a call below which joining costs more than it saves.
+#: Seconds of a call below which joining, or a thread of its own, costs more than it saves.
 WORTH_JOINING = 0.00005
-#: Seconds of a call that surely ends below which a thread of its own costs more than the call.
-BRIEF = 0.0002
-#: How much the latest call weighs in what calls take.
-WEIGHT = 0.2
+#: By how much what calls take is corrected after each: so it follows the median, and a call that
+#: the machine has held up once changes little.
+STEP = 0.1
 
 
 class Batcher:
@@ -30,8 +29,8 @@ class Batcher:
 
     :param max_rows: rows of a call for several callers. Who brings as many or more is asked
         alone, in a lane of as many threads as the limits say; with 0, all are.
-    :param ends_soon: whether a call surely does. As long as calls are brief, they run in the
-        thread of whoever asks.
+    :param ends_soon: whether a call surely does. Brief calls then run in the thread of whoever
+        asks.
     """
 
     def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
@@ -53,7 +52,7 @@ class Batcher:
         """
         if len(rows) >= self._max_rows:
             return self._alone.run(ask, rows)
-        if self._ends_soon and 0 < self._seconds < BRIEF:
+        if self._ends_soon and 0 < self._seconds < WORTH_JOINING:
             return self._at_once(ask, rows)
         call = _Call(ask, rows)
         with self._lock:
@@ -86,8 +85,8 @@ class Batcher:
             self._took(time.perf_counter() - started)
 
     def _took(self, seconds: float) -> None:
-        weight = WEIGHT if self._seconds else 1
-        self._seconds += weight * (seconds - self._seconds)
+        known = self._seconds or seconds
+        self._seconds = known * (1 + STEP if seconds > known else 1 - STEP)
 
     def _joined(self, first: _Call) -> list[_Call]:
         """Return who is asked together with a caller, itself first."""
