@@ -55,11 +55,6 @@ def post_worker_init(worker):
         forked.say_ready(settings)
 
 
-def on_exit(server):
-    """Leave nothing in the temporary folder."""
-    forked.clear()
-
-
 def child_exit(server, worker):
     """Take a worker that has ended out of the counters."""
     forked.ended(worker.pid)

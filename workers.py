@@ -10,6 +10,7 @@ first imported.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -58,6 +59,7 @@ def expect(count: int) -> None:
     if _master.forks and not _master.metrics_folder:
         _master.metrics_folder = tempfile.mkdtemp(prefix="modelhost-metrics-")
         os.environ[MANY_PROCESSES] = _master.metrics_folder
+        atexit.register(_remove, _master.metrics_folder, os.getpid())
 
 
 def are_forked() -> bool:
@@ -85,7 +87,7 @@ def ended(pid: int) -> None:
         mark_process_dead(pid)
 
 
-def clear() -> None:
-    """Leave nothing in the temporary folder."""
-    if _master.metrics_folder:
-        shutil.rmtree(_master.metrics_folder, ignore_errors=True)
+def _remove(folder: str, owner: int) -> None:
+    # The end of a worker, which inherits what is to be done at the end, is not the server's.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)

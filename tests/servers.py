@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"gunicorn": ["-m", "gunicorn"]}
+COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "serve"]}
 #: Seconds for which any answer is waited for.
 PATIENCE = 60
 
