@@ -47,6 +47,15 @@ class Running:
             status, body = error.code, error.read()
         return status, json.loads(body) if body[:1] in b"[{" else body.decode()
 
+    def send(self, content):
+        """Send bytes, nothing more, and return all that is answered until the end."""
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            connection.sendall(content)
+            while more := connection.recv(65536):
+                answer += more
+        return answer.decode()
+
     def stop(self, how=signal.SIGTERM):
         """End the server, and return its exit status."""
         self.process.send_signal(how)

@@ -1,14 +1,20 @@
 """Each server for real, in processes of its own."""
 
+import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlmodel import dump
-from tests.servers import COMMANDS, serving
+from tests.servers import COMMANDS, PATIENCE, serving, start
+from tests.waiting import wait_until
 
 PROCESSES = "  - class: tests.models.processes."
 MANY = """models:
@@ -40,6 +46,7 @@ def two(server, tmp_path_factory):
     dump(boosted, folder / "boosted.flm")
     stuck = MANY.replace("models.yaml", str(folder / "models.yaml"))
     settings = {"WORKERS": 2, "OMP_NUM_THREADS": 4, "MODELHOST_WARM_UP_SECONDS": 1}
+    settings["MODELHOST_MAX_BODY_BYTES"] = 5000
     with serving(server, folder, stuck, **settings) as running:
         yield running
 
@@ -91,3 +98,97 @@ def test_one_worker_loads_its_models_itself(server, tmp_path):
         [answer] = asked(running, "threaded", 1)
 
     assert answer["loaded_in"] == answer["asked_in"] != running.process.pid
+
+
+def test_a_dead_worker_is_replaced(two):
+    [before] = asked(two, "whereabouts", 1)
+
+    os.kill(before["asked_in"], signal.SIGKILL)
+    wait_until(lambda: two.log.count("Spawning") + two.log.count("Booting") == 3, PATIENCE)
+
+    assert len(asked(two, "in-worker")) == 16
+
+
+HOST = b"Host: x\r\nConnection: close\r\n"
+JSON = b"POST /api/models/whereabouts/predict HTTP/1.1\r\nContent-Type: application/json\r\n"
+POST = JSON + HOST
+CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+KEPT = JSON + b"Host: x\r\nContent-Length: 2\r\n\r\n{}"
+LARGE = b"1" * 6000
+#: What is sent, the status that comes first, and what else is told.
+RAW = {
+    "kept-alive": (KEPT + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200, '{"status":"ok"}'),
+    "chunked": (CHUNKS + b"2\r\n{}\r\n0\r\n\r\n", 200, '"loaded_in":'),
+    "continue": (POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", 100, "loaded_in"),
+    "large": (POST + b"Content-Length: 6000\r\n\r\n" + LARGE, 413, "#body-too-large"),
+    "large-chunk": (CHUNKS + b"1770\r\n" + LARGE + b"\r\n0\r\n\r\n", 413, "#body-too-large"),
+    "said-large": (POST + b"Content-Length: 99999999999\r\n\r\n{}", 413, "#body-too-large"),
+    "no-length": (POST + b"\r\n", 400, "#invalid-body"),
+    "negative-length": (POST + b"Content-Length: -1\r\n\r\n{}", 400, ""),
+    "two-lengths": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, ""),
+    "not-json": (POST + b"Content-Length: 1\r\n\r\n{", 400, "#invalid-body"),
+    "wrong-method": (b"BREW /api/models HTTP/1.1\r\n" + HOST + b"\r\n", 405, "#method-not-allowed"),
+    "no-path": (b"GET /api/a%2Fb HTTP/1.1\r\n" + HOST + b"\r\n", 404, "#not-found"),
+    "no-text": (b"GET /api/models/%ff/metadata HTTP/1.1\r\n" + HOST + b"\r\n", 404, "model-not"),
+    "no-http": (b"hello\r\n\r\n", 400, ""),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "told"), RAW.values(), ids=RAW)
+def test_bytes_are_answered_alike_by_each_server(two, sent, status, told):
+    answer = two.send(sent)
+
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert told in answer
+
+
+def test_the_head_of_an_answer_has_no_body(two):
+    answer = two.send(b"HEAD /api/nothing HTTP/1.1\r\n" + HOST + b"\r\n")
+
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert answer.endswith("\r\n\r\n")
+
+
+def test_idle_connections_keep_nobody_from_answering(two):
+    with ExitStack() as idle:
+        for _ in range(200):
+            connection = HTTPConnection("127.0.0.1", two.port, timeout=PATIENCE)
+            idle.callback(connection.close)
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+
+        assert two.ask("/healthz")[0] == 200
+
+
+def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path):
+    file, temporary = tmp_path / "stuck", tmp_path / "temporary"
+    temporary.mkdir()
+    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
+    settings = {"WORKERS": 2, "TMPDIR": temporary, "MODELHOST_WARM_UP_SECONDS": 0}
+
+    with serving(server, tmp_path, models, **settings) as running, ThreadPoolExecutor() as pool:
+        file.touch()
+        answer = pool.submit(running.ask, "/api/models/stuck/predict", {})
+        wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "top" in running.log or "Worker exiting" in running.log, PATIENCE)
+        file.unlink()
+
+        assert answer.result() == (200, {})
+        assert running.process.wait(PATIENCE) == 0
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_mistake_in_the_catalog_stops_the_server(server, tmp_path, workers):
+    running = start(server, tmp_path, "models: [{clas: x}]", WORKERS=workers)
+
+    assert running.process.wait(PATIENCE) != 0
+    assert running.log.count("Modelhost cannot start.\nmodels.yaml, line 1: ") == 1
+
+
+def test_a_wrong_setting_stops_the_server(server, tmp_path):
+    running = start(server, tmp_path, "models: []", WORKERS="many")
+
+    assert running.process.wait(PATIENCE) != 0
+    assert "Modelhost cannot start.\nWORKERS must be a whole number" in running.log

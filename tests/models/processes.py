@@ -4,6 +4,7 @@ import os
 import queue
 import socket
 import threading
+from pathlib import Path
 
 from mlmodel import MLModel
 
@@ -78,7 +79,7 @@ class Refusing(MLModel):
 
 
 class Stuck(MLModel):
-    """Does not answer its example before the test says so, by removing a file."""
+    """Does not answer as long as there is a file. Beside it, it leaves another when it is asked."""
 
     qualified_name = "stuck"
     examples = ({},)
@@ -88,6 +89,7 @@ class Stuck(MLModel):
 
     def predict(self, row):
         tick = threading.Event()
+        Path(f"{self._file}.asked").touch()
         while os.path.exists(self._file):
             tick.wait(0.01)
         return {}
