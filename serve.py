@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
@@ -29,7 +30,7 @@ KEEP_ALIVE_MS = 75_000
 GRACE_SECONDS = 30
 #: Seconds between two looks at whether a worker listens.
 LOOK_SECONDS = 0.02
-#: Where log lines go: to the application's handlers, when there is one.
+#: granian's own log lines go where the application's do.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 
 
@@ -69,6 +70,9 @@ class Master(MPServer):
 
     def load(self, target: str) -> Any:
         """Return the application, warm. Called in each worker, before it listens."""
+        # Those of the master, until granian sets the worker's own. Nothing is lost so early.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         app = _application()
         from app.serving.warming import warm_up  # noqa: PLC0415
 

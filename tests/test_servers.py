@@ -179,6 +179,19 @@ def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path
     assert list(temporary.iterdir()) == []
 
 
+def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
+    file = tmp_path / "stuck"
+    file.touch()
+    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
+    running = start(server, tmp_path, models, WORKERS=2, MODELHOST_WARM_UP_SECONDS=3600)
+    wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
+
+    running.process.send_signal(signal.SIGTERM)
+
+    # Half of the time after which a worker that does not end is killed.
+    assert running.process.wait(15) in (0, 1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_mistake_in_the_catalog_stops_the_server(server, tmp_path, workers):
     running = start(server, tmp_path, "models: [{clas: x}]", WORKERS=workers)
