@@ -2,6 +2,7 @@
 # Both set up what they need in .venv first; PYTHON chooses the Python to do it with.
 
 PYTHON ?= python3
+SERVER ?= gunicorn
 VENV ?= .venv
 BIN := $(VENV)/bin
 
@@ -10,9 +11,14 @@ BIN := $(VENV)/bin
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS say where and how.
+# The servers that there are, and how each is started.
+gunicorn := $(BIN)/gunicorn
+granian := $(BIN)/python -m serve
+
+run: $(VENV)/.serve examples ## Serve the models; HOST, PORT, WORKERS and SERVER=granian say where and how.
+	@test -n "$($(SERVER))" || { echo "SERVER must be gunicorn or granian, got $(SERVER)"; exit 1; }
 	@echo "Starting the server. Ctrl-C stops it."
-	@exec $(BIN)/gunicorn
+	@exec $($(SERVER))
 
 test: $(VENV)/.dev examples chromium ## Pass the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."

@@ -20,12 +20,15 @@ from app.web.forms import MAX_POSTED
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask:
+def create_app(
+    environ: Mapping[str, str], *, with_models: bool = True, before_fork: bool = False
+) -> Flask:
     """Return the application, its models loaded.
 
     :param environ: settings, as :mod:`config` reads them, and what ``${NAME}`` in
         ``models.yaml`` stands for.
     :param with_models: false for its commands alone, which open the models that they need.
+    :param before_fork: leave the models that a fork would break to each forked process.
     :raises InvalidSetting: if a setting is unknown or has a wrong value.
     :raises InvalidCatalog: if ``models.yaml`` has mistakes.
     """
@@ -47,7 +50,7 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
     Bootstrap5(app)
     hosting = _hosting(app, environ)
     if with_models:
-        hosting.hold(hosting.specs())
+        hosting.hold(hosting.specs(), before_fork=before_fork)
     app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
     cli.init_app(app, hosting)
     for part in (problems, access, guard, looks, api, operations, pages, artifacts, door):

@@ -56,6 +56,9 @@ class MLModel(ABC):
     ends_soon: bool = False
     #: What is doubtful about the schemas, for whoever checks the model.
     notes: Sequence[str] = ()
+    #: Whether processes that are forked after :meth:`load` can answer. Threads and connections
+    #: are lost in a fork; without them, the processes share the model's memory.
+    survives_fork: bool = True
 
     @property
     def metadata(self) -> Mapping[str, Any]:

@@ -173,6 +173,12 @@ class PackagedModel(MLModel):
         }
 
     @property
+    def survives_fork(self) -> bool:  # type: ignore[override]
+        """Whether models of its framework do."""
+        framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
+        return framework is None or framework.survives_fork
+
+    @property
     def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
         """The schema asked for, the file's, or the model's own: that one builds the model."""
         return self._schema if self._schema is not None else self._inferred().input

@@ -99,7 +99,7 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    load: late",
-            'models.yaml, line 3: models/0/load must be one of "start", "lazy", got "late"',
+            'models.yaml, line 3: models/0/load must be one of "start", "lazy", "worker", got "late"',
         ),
         (
             "models:\n  - class: a.B\n    name: 5",

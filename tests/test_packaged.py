@@ -459,3 +459,15 @@ def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file
 
     with pytest.raises(InvalidModel, match="has 1 members, 'a', but the model was fitted on 4"):
         load(iris_file, input_schema=schema).load()
+
+
+@pytest.mark.parametrize(
+    ("file", "survives"),
+    [
+        ("2.2.2-iris-lzma-p2.flm", True),
+        ("2.2.2-torchxor-zstd-p2.flm", False),
+        ("2.2.2-kerasxor-zstd-p2.flm", False),
+    ],
+)
+def test_networks_do_not_survive_a_fork(file, survives):
+    assert load(Path(__file__).parent / "data" / "flm" / file).survives_fork is survives

@@ -36,12 +36,13 @@ class Hosting:
         """
         return catalog.read(self.path, self.environ)
 
-    def hold(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
+    def hold(self, specs: Sequence[ModelSpec], *, before_fork: bool = False) -> list[HostedModel]:
         """Hold these models and no others, loaded unless they are lazy.
 
+        :param before_fork: see :meth:`HostedModel.prepare`.
         :raises InvalidCatalog: if two of them say the same name.
         """
-        ModelManager().open(specs, self.limits, self.path)
+        ModelManager().open(specs, self.limits, self.path, before_fork=before_fork)
         return ModelManager().models()
 
     def named(self, name: str) -> HostedModel:

@@ -49,7 +49,7 @@ ENTRY = {
         "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
-        "load": {"enum": ["start", "lazy"]},
+        "load": {"enum": ["start", "lazy", "worker"]},
         "batch": {"anyOf": [{"const": False}, BATCH]},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
@@ -106,6 +106,8 @@ class ModelSpec:
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
     lazy: bool = False
+    #: Whether each forked process loads it: a fork would break it.
+    in_worker: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     batch_rows: int = 0
@@ -254,6 +256,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
         version_mismatch=entry.get("version_mismatch", "warn"),
         lazy=entry.get("load") == "lazy",
+        in_worker=entry.get("load") == "worker",
         batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),

@@ -24,6 +24,7 @@ from app.serving.errors import (
     ServingError,
 )
 from app.serving.facts import facts
+from app.serving.forking import ties
 from app.serving.lane import Lane, Limits
 from app.serving.metrics import Meter
 from mlmodel.endpoint import endpoints_of
@@ -47,6 +48,10 @@ class Status(StrEnum):
     READY = "ready"
     UNLOADED = "unloaded"  # was taken out, and stays out until it is loaded again
     FAILED = "failed"  # could not be loaded; `reason` says why
+
+
+#: States in which whoever asks for a model makes it load, or waits until it is loaded.
+WAITING = frozenset({Status.LAZY, Status.LOADING})
 
 
 @dataclass(frozen=True)
@@ -126,11 +131,21 @@ class HostedModel:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
 
-    def prepare(self) -> None:
-        """Load the model, or only read its names if it is lazy. A failure becomes its state."""
+    def prepare(self, *, before_fork: bool = False) -> None:
+        """Load the model, or only read its names if it is lazy. A failure becomes its state.
+
+        :param before_fork: leave a model that a fork would break in the state of loading.
+            :meth:`finish_loading` loads it in each process, or whoever asks it first.
+        """
+        load = self._load_before_fork if before_fork else self._load
         with self._loading:
-            self._attempt(self._introduce if self.spec.lazy else self._load)
+            self._attempt(self._introduce if self.spec.lazy else load)
         self._is_named = True
+
+    def finish_loading(self) -> None:
+        """Load the model if a fork was to come first. One that takes long goes on loading."""
+        if self.status is Status.LOADING:
+            self.open()
 
     def load(self) -> None:
         """Load the model unless it is ready, whatever became of it before.
@@ -145,8 +160,8 @@ class HostedModel:
 
     def open(self) -> None:
         """Load the model if it waits for its first use. Only one of many callers loads it."""
-        if self.status in {Status.LAZY, Status.LOADING}:
-            self._within_limits(self._load_unless, set(Status) - {Status.LAZY})
+        if self.status in WAITING:
+            self._within_limits(self._load_unless, set(Status) - WAITING)
 
     def unload(self) -> None:
         """Take the model out. New calls are refused, those that run are waited for.
@@ -257,14 +272,36 @@ class HostedModel:
         self._describe(self.spec.create())
         self.status = Status.LAZY
 
+    def _load_before_fork(self) -> None:
+        before = ties()
+        model = self.spec.create()
+        self._describe(model)
+        if self.spec.in_worker or not model.survives_fork:
+            return
+        self._build(model)
+        if ties() - before:
+            log.info(
+                "model %r starts threads or opens connections: each worker loads it", self.name
+            )
+            self._unload()
+            self.status = Status.LOADING
+        else:
+            self._be_ready()
+
     def _load(self) -> None:
         model = self.spec.create()
         self._describe(model)
+        self._build(model)
+        self._be_ready()
+
+    def _build(self, model: MLModel) -> None:
         model.load()
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
         self.calls = Batcher(self._limits, self.spec.batch_rows, ends_soon=model.ends_soon)
+
+    def _be_ready(self) -> None:
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 

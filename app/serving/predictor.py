@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,13 @@ from app.serving.errors import (
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
+from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema import Schema
+
+log = logging.getLogger(__name__)
 
 #: Violations that one error tells. A thousand wrong rows have as many.
 TOLD_VIOLATIONS = 200
@@ -58,6 +61,24 @@ class Predictor:
             hosted.end()
         asked.meter.answered(len(rows), time.perf_counter() - started)
         return answers
+
+    def try_out(self, hosted: HostedModel) -> None:
+        """Let a model answer its first example, if it is ready and has one.
+
+        That is not counted as a prediction, and whatever goes wrong is only logged.
+        """
+        if hosted.status is not Status.READY or not hosted.examples:
+            return
+        try:
+            asked = hosted.begin()
+            try:
+                accepted = _accepted(hosted.examples[:1], asked.input)
+                _checked(_run(hosted, asked, accepted), 1, asked.output)
+            finally:
+                hosted.end()
+        except (InvalidInput, ServingError) as error:
+            cause = f": {error.__cause__!r}" if error.__cause__ else ""
+            log.warning("model %r does not answer its example: %s%s", hosted.name, error, cause)
 
 
 def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
