@@ -26,6 +26,8 @@ from mlmodel import dump
 Row = dict[str, Any]
 
 SEED = 7
+#: Rows that show Modelhost what a model takes.
+SAMPLE = 100
 IRIS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 #: A field's kind, in the words of models.json: a number, a number or null, a text.
 NUMBER, MAYBE, TEXT = "number", "number or null", "text"
@@ -91,7 +93,12 @@ def large(count: int) -> list[Model]:
 def write(model: Model, folder: Path) -> None:
     """Write what the servers load: NAME.joblib, NAME.flm with its schemas, NAME.fields.json."""
     joblib.dump(model.estimator, folder / f"{model.name}.joblib")
-    dump(model.estimator, folder / f"{model.name}.flm", model_id=model.name, sample=model.table)
+    dump(
+        model.estimator,
+        folder / f"{model.name}.flm",
+        model_id=model.name,
+        sample=model.table.head(SAMPLE),
+    )
     (folder / f"{model.name}.fields.json").write_text(json.dumps(model.fields))
 
 
@@ -132,8 +139,8 @@ def _pipeline() -> Model:
         for column in table
     }
     asked = table.head(300).copy()
-    # One in a hundred has a word that nobody has seen.
-    asked.loc[[50, 150, 250], "region"] = "region Z"
+    # Words that nobody has seen, after those of the sample.
+    asked.loc[[SAMPLE + 10, SAMPLE + 60, SAMPLE + 90], "region"] = "region Z"
     return Model(
         "pipeline",
         "imputer, scaler and one-hot encoder of 8 mixed columns, gradient boosting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.entries import fastapi, flask, modelhost
+from benchmarks.entries import fastapi, flama, flask, litserve, mlserver, modelhost
 from benchmarks.entry import Entry
 
 #: What all others are compared with.
@@ -13,6 +13,9 @@ ENTRIES: dict[str, Entry] = {
     for entry in (
         flask.ENTRY,
         fastapi.ENTRY,
+        flama.ENTRY,
+        litserve.ENTRY,
+        mlserver.ENTRY,
         *modelhost.ENTRIES,
     )
 }

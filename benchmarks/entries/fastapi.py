@@ -8,21 +8,21 @@ from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
 
 
 def start(stage: Stage) -> Command:
+    """Run the application with what apps/scoring.py needs."""
+    return Command(uvicorn(stage, "fastapi_app:app"), APPS, manifest(stage))
+
+
+def uvicorn(stage: Stage, app: str) -> list[str]:
     """Run uvicorn with its own worker processes, without a line of log for each request."""
-    uvicorn = str(stage.programs / "uvicorn")
-    return Command(
-        [
-            uvicorn,
-            "fastapi_app:app",
-            f"--workers={stage.workers}",
-            f"--port={stage.port}",
-            "--loop=uvloop",
-            "--http=httptools",
-            "--no-access-log",
-        ],
-        APPS,
-        manifest(stage),
-    )
+    return [
+        str(stage.programs / "uvicorn"),
+        app,
+        f"--workers={stage.workers}",
+        f"--port={stage.port}",
+        "--loop=uvloop",
+        "--http=httptools",
+        "--no-access-log",
+    ]
 
 
 ENTRY = Entry(
