@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import httpx
-
 from benchmarks.entry import Entry
 from benchmarks.models import Answer, Model
 
@@ -14,22 +12,18 @@ TOLERANCE = 1e-6
 
 
 class Wrong(Exception):
-    """An answer is missing, of another status, or not the estimator's."""
+    """An answer is missing, cannot be read, or is not the estimator's."""
 
 
-def compare(
-    entry: Entry, model: Model, form: str, response: httpx.Response, expected: Sequence[Answer]
-) -> None:
-    """Compare what a server answered with what the estimator says.
+def compare(entry: Entry, model: Model, form: str, body: bytes, expected: Sequence[Answer]) -> None:
+    """Compare the body that a server answered with what the estimator says.
 
     :raises Wrong: naming the first difference.
     """
-    if not response.is_success:
-        raise Wrong(f"answered {response.status_code}: {response.text[:500]}")
     try:
-        told = entry.answers(model, response.content, form)
+        told = entry.answers(model, body, form)
     except (LookupError, TypeError, ValueError) as error:
-        raise Wrong(f"answered what cannot be read ({error!r}): {response.text[:500]}") from error
+        raise Wrong(f"answered what cannot be read ({error!r}): {body[:500]!r}") from error
     if len(told) != len(expected):
         raise Wrong(f"{len(expected)} rows were asked, {len(told)} answered")
     for at, (one, other) in enumerate(zip(told, expected, strict=True)):

@@ -67,7 +67,7 @@ class Server:
                 for some_rows, their_answers in asked[share::CHECKERS]:
                     body = self.entry.body(model, some_rows, form)
                     response = client.post(self.url(model, form), content=body)
-                    compare(self.entry, model, form, response, their_answers)
+                    compare(self.entry, model, form, _content(response), their_answers)
 
         with ThreadPoolExecutor(CHECKERS) as pool:
             list(pool.map(ask, range(CHECKERS)))
@@ -149,8 +149,14 @@ def _wait(server: Server, model: Model, process: subprocess.Popen[bytes], began:
                 raise ServerFailed(f"no answer within {START_SECONDS} seconds: {error}") from error
         else:
             if response.is_success or late:
-                return compare(server.entry, model, ROW, response, model.answers(1))
+                return compare(server.entry, model, ROW, _content(response), model.answers(1))
         time.sleep(0.02)
+
+
+def _content(response: httpx.Response) -> bytes:
+    if not response.is_success:
+        raise Wrong(f"answered {response.status_code}: {response.text[:500]}")
+    return response.content
 
 
 def _tail(log: Path) -> str:
