@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import sys
@@ -114,6 +115,7 @@ def main(
     models = models or (list(TRAINERS) if full else SHORT_MODELS)
     if rows:
         loads += many(rows)
+    logging.getLogger("mlmodel").setLevel(logging.ERROR)  # notes on samples, for authors
     stop_on_sigterm()
     try:
         wrk.require()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mlmodel import dump
 
@@ -69,20 +71,26 @@ class Model:
 
     def answers(self, count: int) -> list[Answer]:
         """Return what the estimator itself says of those rows."""
+        told = self._answers
+        return [told[at % len(told)] for at in range(count)]
+
+    @cached_property
+    def _answers(self) -> list[Answer]:
         inputs = self.table if self.is_mixed else self.table.to_numpy()
-        labels = [str(label) for label in self.estimator.predict(inputs)]
+        with threadpool_limits(1):
+            labels = [str(label) for label in self.estimator.predict(inputs)]
+            odds = self.estimator.predict_proba(inputs).tolist()
         classes = [str(label) for label in self.estimator.classes_]
-        odds = self.estimator.predict_proba(inputs).tolist()
-        told = [
+        return [
             Answer(label, dict(zip(classes, each, strict=True)))
             for label, each in zip(labels, odds, strict=True)
         ]
-        return [told[at % len(told)] for at in range(count)]
 
 
 def train(name: str) -> Model:
     """Fit one of :data:`TRAINERS`; a second or two, the same every time."""
-    return TRAINERS[name]()
+    with threadpool_limits(1):  # on a busy machine several threads take minutes
+        return TRAINERS[name]()
 
 
 def large(count: int) -> list[Model]:

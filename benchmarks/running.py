@@ -26,7 +26,7 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 #: Seconds in which a server must answer rightly, and in which it must end.
-START_SECONDS, STOP_SECONDS = 90, 10
+START_SECONDS, STOP_SECONDS = 90, 5
 #: Connections over which answers are checked, so that every worker is asked.
 CHECKERS = 8
 JSON = {"Content-Type": "application/json"}

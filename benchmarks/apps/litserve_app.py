@@ -11,8 +11,8 @@ from scoring import Scorer, described
 class ScorerAPI(litserve.LitAPI):
     """One model at a path of its own; an array of rows is answered by an array."""
 
-    def __init__(self, name, description):
-        super().__init__(api_path=f"/{name}/predict")
+    def __init__(self, name, description, **settings):
+        super().__init__(api_path=f"/{name}/predict", **settings)
         self.description = description
 
     def setup(self, device):
@@ -26,8 +26,12 @@ class ScorerAPI(litserve.LitAPI):
         return self.scorer.answers([asked])[0]
 
 
-if __name__ == "__main__":
-    port, workers = int(sys.argv[1]), int(sys.argv[2])
-    served = [ScorerAPI(name, description) for name, description in described().items()]
+def serve(api, port, workers, **settings):
+    """Run a server of all models, with so many workers for each."""
+    served = [api(name, description, **settings) for name, description in described().items()]
     server = litserve.LitServer(served, accelerator="cpu", workers_per_device=workers)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, access_log=False)
+
+
+if __name__ == "__main__":
+    serve(ScorerAPI, int(sys.argv[1]), int(sys.argv[2]))

@@ -12,10 +12,10 @@ ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         flask.ENTRY,
-        fastapi.ENTRY,
+        *fastapi.ENTRIES,
         flama.ENTRY,
-        litserve.ENTRY,
-        mlserver.ENTRY,
+        *litserve.ENTRIES,
+        *mlserver.ENTRIES,
         *modelhost.ENTRIES,
     )
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 from benchmarks.entries import flask
 from benchmarks.entries.apps import APPS, manifest
 from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
 
 
-def start(stage: Stage) -> Command:
+def start(stage: Stage, views: str) -> Command:
     """Run the application with what apps/scoring.py needs."""
-    return Command(uvicorn(stage, "fastapi_app:app"), APPS, manifest(stage))
+    environ = {**manifest(stage), "BENCHMARK_VIEWS": views}
+    return Command(uvicorn(stage, "fastapi_app:app"), APPS, environ)
 
 
 def uvicorn(stage: Stage, app: str) -> list[str]:
@@ -25,12 +28,16 @@ def uvicorn(stage: Stage, app: str) -> list[str]:
     ]
 
 
-ENTRY = Entry(
-    name="fastapi",
-    about="FastAPI, pydantic, uvicorn with uvloop and httptools; label and probabilities",
-    start=start,
-    path=flask.path,
-    body=row_or_rows,
-    answers=labelled,
-    requirements="fastapi",
-)
+ENTRIES = [
+    Entry(
+        name=name,
+        about=f"FastAPI ({views} def), pydantic, uvicorn with uvloop and httptools; label and "
+        "probabilities",
+        start=functools.partial(start, views=views),
+        path=flask.path,
+        body=row_or_rows,
+        answers=labelled,
+        requirements="fastapi",
+    )
+    for name, views in (("fastapi", "async"), ("fastapi-def", "plain"))
+]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 from benchmarks.entries.apps import APPS, manifest
 from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
 
 
-def start(stage: Stage) -> Command:
+def start(stage: Stage, script: str) -> Command:
     """Run the script, as LitServe's documentation does."""
     python = str(stage.programs / "python")
-    return Command(
-        [python, "litserve_app.py", str(stage.port), str(stage.workers)], APPS, manifest(stage)
-    )
+    return Command([python, script, str(stage.port), str(stage.workers)], APPS, manifest(stage))
 
 
 def path(model: str, _: str) -> str:
@@ -19,12 +19,18 @@ def path(model: str, _: str) -> str:
     return f"/{model}/predict"
 
 
-ENTRY = Entry(
-    name="litserve",
-    about="LitServe, its defaults; label and probabilities",
-    start=start,
-    path=path,
-    body=row_or_rows,
-    answers=labelled,
-    requirements="litserve",
-)
+ENTRIES = [
+    Entry(
+        name=name,
+        about=f"LitServe, {about}; label and probabilities",
+        start=functools.partial(start, script=script),
+        path=path,
+        body=row_or_rows,
+        answers=labelled,
+        requirements="litserve",
+    )
+    for name, about, script in (
+        ("litserve", "its defaults", "litserve_app.py"),
+        ("litserve-batch", "batches of up to 16 within 5 ms", "litserve_batch_app.py"),
+    )
+]

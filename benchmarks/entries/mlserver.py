@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from benchmarks.models import TEXT, Answer, Model, Row
 RUNTIME = "mlserver_sklearn.SKLearnModel"
 
 
-def start(stage: Stage) -> Command:
+def start(stage: Stage, more: dict[str, Any]) -> Command:
     """Run ``mlserver start`` on a folder with settings and a folder for each model."""
     settings = {
         "debug": False,
@@ -29,6 +30,7 @@ def start(stage: Stage) -> Command:
             "name": name,
             "implementation": RUNTIME,
             "parameters": {"uri": str(stage.folder / f"{name}.joblib")},
+            **more,
         }
         (folder / "model-settings.json").write_text(json.dumps(model))
     mlserver = str(stage.programs / "mlserver")
@@ -73,12 +75,18 @@ def _column(rows: list[Row], name: str, kind: str) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [len(rows), 1], "data": data, **more}
 
 
-ENTRY = Entry(
-    name="mlserver",
-    about="MLServer, scikit-learn runtime, V2 tensors; probabilities alone",
-    start=start,
-    path=path,
-    body=body,
-    answers=answers,
-    requirements="mlserver",
-)
+ENTRIES = [
+    Entry(
+        name=name,
+        about=f"MLServer, scikit-learn runtime, V2 tensors, {about}; probabilities alone",
+        start=functools.partial(start, more=more),
+        path=path,
+        body=body,
+        answers=answers,
+        requirements="mlserver",
+    )
+    for name, about, more in (
+        ("mlserver", "its defaults", {}),
+        ("mlserver-batch", "adaptive batching", {"max_batch_size": 16, "max_batch_time": 0.005}),
+    )
+]
