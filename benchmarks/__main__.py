@@ -54,13 +54,13 @@ class Listed(click.ParamType):
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.option("--full", is_flag=True, help="Everything: about an hour and a half.")
+@click.option("--full", is_flag=True, help="Everything: about two hours.")
 @click.option("--servers", type=Listed(list(ENTRIES)), help=f"Of {', '.join(ENTRIES)}.")
 @click.option("--models", type=Listed(list(TRAINERS)), help=f"Of {', '.join(TRAINERS)}.")
 @click.option("--connections", type=Listed(), help="For one row a request: 1,16,64.")
 @click.option("--rows", type=click.IntRange(1), help="Also so many rows a request.")
 @click.option("--large", type=click.IntRange(1), help="Also memory with so many models of 20 MB.")
-@click.option("--rounds", type=click.IntRange(1), help="Turns of each server.")
+@click.option("--rounds", type=click.IntRange(0), help="Turns of each server; 0 for memory alone.")
 @click.option("--seconds", type=click.IntRange(1), help="Load in each turn.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--minutes", type=click.IntRange(1), help="No turn begins after so many.")
@@ -100,39 +100,45 @@ def main(
 ) -> None:
     """Measure Modelhost beside other servers of scikit-learn models.
 
-    Without options: two models, four servers, 16 connections; some minutes. Every server
+    Without options: two models, Flask, FastAPI and Modelhost, 16 connections. Every server
     runs with two workers and one thread of OpenMP and BLAS in each, one server at a time, in
     shuffled order. All answers are compared with the estimator's before and after the load.
 
     The figure to trust on a busy machine is the server's CPU time per request.
     """
     names = servers or (list(ENTRIES) if full else [*SHORT_PEERS, *OURS])
+    models = models or (list(TRAINERS) if full else SHORT_MODELS)
     loads = single(connections or ([1, 16, 64] if full else [16]))
     rows = rows or (1_000 if full else None)
     large = large or (20 if full else None)
-    rounds = rounds or (5 if full else 2)
     seconds = seconds or (5 if full else 4)
-    models = models or (list(TRAINERS) if full else SHORT_MODELS)
+    minutes = minutes or (180 if full else 20)
+    if rounds is None:
+        rounds = 3 if full else 2
     if rows:
         loads += many(rows)
     logging.getLogger("mlmodel").setLevel(logging.ERROR)  # notes on samples, for authors
+    status = 0
     stop_on_sigterm()
     try:
         wrk.require()
     except wrk.WrkFailed as error:
         raise click.ClickException(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="modelhost-benchmarks-") as folder:
-        benchmark = Benchmark(Path(folder), _tell, minutes or (150 if full else 20), workers, port)
+        benchmark = Benchmark(Path(folder), _tell, minutes, workers, port)
         benchmark.results.about = _about(rounds, seconds, workers)
         try:
             entries = benchmark.install([ENTRIES[name] for name in names])
             benchmark.load(entries, models, loads, rounds, seconds)
             if large:
                 benchmark.fill(entries, large, [2, 4])
-        except (KeyboardInterrupt, OutOfTime) as error:
-            _tell(f"Stopped early: {type(error).__name__}. This is what was measured:")
+        except KeyboardInterrupt:
+            _tell("Stopped. This is what was measured until now:")
+            status = 130
+        except OutOfTime:
+            _tell(f"The {minutes} minutes are over. This is what was measured in them:")
     _write(benchmark.results, json_file, markdown_file)
-    sys.exit(1 if benchmark.results.failed else 0)
+    sys.exit(status or int(bool(benchmark.results.failed)))
 
 
 def _about(rounds: int, seconds: int, workers: int) -> dict[str, object]:

@@ -66,7 +66,7 @@ class Results:
     failed: list[Failed] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it, every run and the summary."""
+        """Return all of it, each run by itself."""
         return asdict(self)
 
 

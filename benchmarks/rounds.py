@@ -126,7 +126,7 @@ class Benchmark:
             raise OutOfTime
         try:
             measure(*arguments)
-        except (ServerFailed, wrk.WrkFailed) as error:
+        except ServerFailed as error:
             self._fail(entry, model, str(error))
 
     def _turn(self, entry: Entry, model: Model, loads: Sequence[Load], seconds: float) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from benchmarks import tree
 from benchmarks.answers import Wrong, compare
 from benchmarks.entry import ROW, Entry, Stage
 from benchmarks.models import Model
+from benchmarks.wrk import WrkFailed
 
 #: One thread each for everybody, or the workers fight for the cores.
 ONE_THREAD = dict.fromkeys(
@@ -104,7 +105,7 @@ def running(entry: Entry, stage: Stage, models: Sequence[Model]) -> Iterator[Ser
             time.perf_counter() - began,
             tree.cpu_seconds(process.pid),
         )
-    except (Wrong, httpx.HTTPError, ServerFailed) as error:
+    except (Wrong, WrkFailed, httpx.HTTPError, ServerFailed) as error:
         raise ServerFailed(f"{error}\n{_tail(log)}") from error
     finally:
         stop(process)
@@ -113,12 +114,15 @@ def running(entry: Entry, stage: Stage, models: Sequence[Model]) -> Iterator[Ser
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a server and whatever it started, kindly at first."""
     members = tree.members(process.pid)
-    if process.poll() is None:
-        process.terminate()
-    _, alive = psutil.wait_procs(members, timeout=STOP_SECONDS)
-    for member in {*alive, *tree.members(process.pid)}:
-        member.kill()
-    process.wait()
+    try:
+        if process.poll() is None:
+            process.terminate()
+        psutil.wait_procs(members, timeout=STOP_SECONDS)
+    finally:
+        for member in {*members, *tree.members(process.pid)}:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait()
 
 
 def _environ(more: dict[str, str], programs: Path) -> dict[str, str]:
