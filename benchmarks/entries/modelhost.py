@@ -28,19 +28,9 @@ def gunicorn(stage: Stage, runtime: str | None) -> Command:
 
 
 def granian(stage: Stage, runtime: str | None) -> Command:
-    """Run the same application under granian."""
-    return Command(
-        [
-            str(stage.programs / "granian"),
-            "--interface=wsgi",
-            f"--workers={stage.workers}",
-            f"--port={stage.port}",
-            "--no-ws",
-            "wsgi:app",
-        ],
-        ROOT,
-        _environ(stage, runtime),
-    )
+    """Run what ``make run SERVER=granian`` runs."""
+    python = str(stage.programs / "python")
+    return Command([python, "-m", "serve"], ROOT, _environ(stage, runtime))
 
 
 def path(model: str, _: str) -> str:
