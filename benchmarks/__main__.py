@@ -149,6 +149,7 @@ def _about(rounds: int, seconds: int, workers: int) -> dict[str, object]:
         "Python": platform.python_version(),
         "scikit-learn": version("scikit-learn"),
         "workers": workers,
+        "busy before": f"{os.getloadavg()[0]:.1f} processes",
         "rounds": f"{rounds} of {seconds} s, medians",
     }
 
