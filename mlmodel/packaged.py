@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 from mlmodel import artifacts as files
 from mlmodel import format as flm
-from mlmodel import frameworks, versions
+from mlmodel import compiling, frameworks, versions
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
@@ -73,6 +73,7 @@ def load(
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
     version_mismatch: VersionMismatches = "warn",
+    runtime: compiling.Choice | None = None,
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
@@ -85,6 +86,8 @@ def load(
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
         the log, or are an error.
+    :param runtime: what answers, see :data:`mlmodel.compiling.Choice`; by default what the file
+        was packaged for.
     :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
     :raises InvalidModel: if there is no valid name to be had.
@@ -96,6 +99,7 @@ def load(
         input_schema=input_schema,
         qualified_name=qualified_name,
         version_mismatch=version_mismatch,
+        runtime=runtime,
     )
 
 
@@ -118,6 +122,7 @@ class PackagedModel(MLModel):
         input_schema: Mapping[str, Any] | None,
         qualified_name: str | None,
         version_mismatch: VersionMismatches = "warn",
+        runtime: compiling.Choice | None = None,
     ) -> None:
         self._path = Path(path)
         self._sha256 = sha256
@@ -125,6 +130,8 @@ class PackagedModel(MLModel):
         self._asked_schema = input_schema
         self._asked_name = qualified_name
         self._version_mismatch = version_mismatch
+        self._asked_runtime = runtime
+        self._runtime: compiling.Runtime | None = None
         self._lock = threading.RLock()
         self._model: Any = None
         self._found: frameworks.Schemas | None = None
@@ -168,6 +175,7 @@ class PackagedModel(MLModel):
                 {"name": name, "size_bytes": path.stat().st_size}
                 for name, path in self.artifacts.items()
             ],
+            **self._runtime_told(),
         }
 
     @property
@@ -210,16 +218,42 @@ class PackagedModel(MLModel):
         """
         with self._lock:
             if self._predict is None:
-                self._predict = self._adapter.predictor(
+                native = self._adapter.predictor(
                     self.model, members(self.input_schema), self._outputs
                 )
+                self._predict, self._runtime = self._chosen(native)
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
         with self._lock:
-            self._model = self._content = self._found = self._predict = None
+            self._model = self._content = self._found = self._predict = self._runtime = None
             self.artifacts = {}
             self._remove_artifacts()
+
+    def _chosen(
+        self, native: frameworks.Predict
+    ) -> tuple[frameworks.Predict, compiling.Runtime | None]:
+        """Return what answers, and what there is to tell of it if a graph was asked for."""
+        graph = _graph(self.meta, self.artifacts)
+        asked = self._asked_runtime or ("onnx" if graph else "native")
+        if asked == "native":
+            return native, None
+        lib = self.meta.framework.lib
+        if lib != "sklearn":
+            title = frameworks.title(lib)
+            reason = f"only models of scikit-learn are compiled, this one is of {title}"
+            runtime = compiling.Runtime(asked, f"{title} {self._adapter.version()}", reason=reason)
+            chosen = native, runtime
+        else:
+            from mlmodel.frameworks.sklearn import compiled  # noqa: PLC0415
+
+            chosen = compiled(self.model, native, asked, self.examples, graph)
+        if chosen[1].reason:
+            logger.warning("%s answers by itself: %s", self._path.name, chosen[1].reason)
+        return chosen
+
+    def _runtime_told(self) -> dict[str, Any]:
+        return {} if self._runtime is None else {"runtime": self._runtime.document()}
 
     @property
     def _adapter(self) -> frameworks.Adapter:
@@ -286,6 +320,13 @@ def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the members of a row and their schemas, as far as its schema names them."""
     properties = (schema or {}).get("properties")
     return properties if isinstance(properties, Mapping) else {}
+
+
+def _graph(meta: Meta, artifacts: Mapping[str, Path]) -> bytes | None:
+    """Return the graph that a file brings of its own model, if it brings one."""
+    told = (meta.extra or {}).get(compiling.KEY)
+    path = artifacts.get(compiling.ARTIFACT)
+    return path.read_bytes() if isinstance(told, Mapping) and path is not None else None
 
 
 def _packaged_with(meta: Meta) -> dict[str, str]:

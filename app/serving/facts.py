@@ -26,6 +26,15 @@ SHAPES = {
     },
     "metrics": {"type": ["object", "null"]},
     "params": {"type": ["object", "null"]},
+    "runtime": {
+        "type": ["object", "null"],
+        "properties": {
+            "name": {"type": "string"},
+            "compiled": {"type": "boolean"},
+            "reason": {"type": "string"},
+        },
+        "required": ["name"],
+    },
     "size_bytes": {"type": "integer", "minimum": 0},
     "versions": {
         "type": ["array", "null"],

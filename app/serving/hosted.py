@@ -252,6 +252,8 @@ class HostedModel:
         model = self.spec.create()
         self._describe(model)
         model.load()
+        # Which runtime answers is only known now.
+        self._describe(model)
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
@@ -310,6 +312,9 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
         for each in metadata.get("versions") or ()
         if each.get("running") and each["package"] != "python"
     ]
+    chosen = metadata.get("runtime") or {}
+    if chosen.get("compiled"):
+        packages.insert(0, str(chosen["name"]))
     return ", ".join([*packages, f"Python {platform.python_version()}"])
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sklearn
 from sklearn.exceptions import NotFittedError
@@ -18,13 +18,15 @@ from sklearn.feature_extraction import FeatureHasher
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import inference, pickling
+from mlmodel import compiling, inference, pickling
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import tables
+from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
+from mlmodel.model import Row
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,25 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     _check_hasher(model)
     _check_dtypes(columns)
     return inference.predictor(model, columns, outputs)
+
+
+def compiled(
+    model: Any,
+    native: Predict,
+    asked: compiling.Choice,
+    rows: Sequence[Row],
+    stored: bytes | None = None,
+) -> tuple[Predict, compiling.Runtime]:
+    """Return what answers rows faster, if it answers the same, see :mod:`mlmodel.compiling`.
+
+    :param native: what :func:`predictor` gave.
+    :param rows: examples.
+    :param stored: the model's graph, if it was made before.
+    """
+    # Its parts are only needed where a model is compiled.
+    from mlmodel.compiling.choosing import chosen  # noqa: PLC0415
+
+    return chosen(model, cast(Predictor, native), asked, rows, f"scikit-learn {version()}", stored)
 
 
 def _check_fitted(model: Any) -> None:
