@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
 from mlmodel import format as flm
@@ -19,6 +19,9 @@ from mlmodel import compiling, frameworks, versions
 from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
+
+if TYPE_CHECKING:
+    from mlmodel.compiling.choosing import Compiled
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +128,7 @@ class PackagedModel(MLModel):
         runtime: compiling.Choice | None = None,
     ) -> None:
         self._path = Path(path)
+        self._graph: bytes | None = None
         self._sha256 = sha256
         self._limit_bytes = limit_bytes
         self._asked_schema = input_schema
@@ -132,6 +136,7 @@ class PackagedModel(MLModel):
         self._version_mismatch = version_mismatch
         self._asked_runtime = runtime
         self._runtime: compiling.Runtime | None = None
+        self._compiled: Compiled | None = None
         self._lock = threading.RLock()
         self._model: Any = None
         self._found: frameworks.Schemas | None = None
@@ -221,36 +226,41 @@ class PackagedModel(MLModel):
                 native = self._adapter.predictor(
                     self.model, members(self.input_schema), self._outputs
                 )
-                self._predict, self._runtime = self._chosen(native)
+                self._predict = self._chosen(native)
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
         with self._lock:
-            self._model = self._content = self._found = self._predict = self._runtime = None
+            self._model = self._content = self._found = self._predict = None
+            self._runtime = self._compiled = None
             self.artifacts = {}
             self._remove_artifacts()
 
-    def _chosen(
-        self, native: frameworks.Predict
-    ) -> tuple[frameworks.Predict, compiling.Runtime | None]:
-        """Return what answers, and what there is to tell of it if a graph was asked for."""
-        graph = _graph(self.meta, self.artifacts)
-        asked = self._asked_runtime or ("onnx" if graph else "native")
-        if asked == "native":
-            return native, None
-        lib = self.meta.framework.lib
-        if lib != "sklearn":
-            title = frameworks.title(lib)
-            reason = f"only models of scikit-learn are compiled, this one is of {title}"
-            runtime = compiling.Runtime(asked, f"{title} {self._adapter.version()}", reason=reason)
-            chosen = native, runtime
-        else:
-            from mlmodel.frameworks.sklearn import compiled  # noqa: PLC0415
+    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """Return how fast the model and its graph answer some numbers of rows, if it has one."""
+        compiled = self._compiled
+        return [] if compiled is None else [each.told() for each in compiled.speeds(counts)]
 
-            chosen = compiled(self.model, native, asked, self.examples, graph)
-        if chosen[1].reason:
-            logger.warning("%s answers by itself: %s", self._path.name, chosen[1].reason)
-        return chosen
+    def _chosen(self, native: frameworks.Predict) -> frameworks.Predict:
+        """Return what answers, and keep what there is to tell of it if a graph was asked for."""
+        asked = self._asked_runtime or ("onnx" if self._graph is not None else "native")
+        if asked == "native":
+            return native
+        if self.meta.framework.lib != "sklearn":
+            self._runtime = self._uncompiled(asked)
+            return native
+        from mlmodel.frameworks import sklearn  # noqa: PLC0415  the adapter that is in use
+
+        chosen = sklearn.chosen(self.model, native, asked, self.examples, self._graph)
+        self._runtime, self._compiled = chosen.runtime, chosen.compiled
+        if chosen.runtime.reason:
+            logger.warning("%s is not compiled: %s", self._path.name, chosen.runtime.reason)
+        return chosen.predict
+
+    def _uncompiled(self, asked: compiling.Choice) -> compiling.Runtime:
+        title = frameworks.title(self.meta.framework.lib)
+        reason = f"only models of scikit-learn are compiled, this one is of {title}"
+        return compiling.Runtime(asked, f"{title} {self._adapter.version()}", reason=reason)
 
     def _runtime_told(self) -> dict[str, Any]:
         return {} if self._runtime is None else {"runtime": self._runtime.document()}
@@ -275,6 +285,7 @@ class PackagedModel(MLModel):
         self._check_versions()
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
+        self._graph = _graph(self.meta, self._content, self.artifacts)
         # A bound method would keep this object, and the folder with it, until the process ends.
         self._remove_artifacts: Callable[[], Any] = weakref.finalize(
             self, files.remove, folder, os.getpid()
@@ -322,11 +333,17 @@ def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return properties if isinstance(properties, Mapping) else {}
 
 
-def _graph(meta: Meta, artifacts: Mapping[str, Path]) -> bytes | None:
-    """Return the graph that a file brings of its own model, if it brings one."""
+def _graph(meta: Meta, model: bytes, artifacts: Mapping[str, Path]) -> bytes | None:
+    """Return the graph that a file brings of its own model; ``None`` if it is of another."""
     told = (meta.extra or {}).get(compiling.KEY)
     path = artifacts.get(compiling.ARTIFACT)
-    return path.read_bytes() if isinstance(told, Mapping) and path is not None else None
+    if not isinstance(told, Mapping) or path is None:
+        return None
+    graph = path.read_bytes()
+    if compiling.origin(model, graph).items() <= told.items():
+        return graph
+    logger.warning("%s in the file was not made of its model, and is not used", path.name)
+    return None
 
 
 def _packaged_with(meta: Meta) -> dict[str, str]:

@@ -32,8 +32,16 @@ SHAPES = {
             "name": {"type": "string"},
             "compiled": {"type": "boolean"},
             "reason": {"type": "string"},
+            "parity": {
+                "type": "object",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "largest_difference": {"type": "number"},
+                },
+                "required": ["rows", "largest_difference"],
+            },
         },
-        "required": ["name"],
+        "required": ["name", "compiled"],
     },
     "size_bytes": {"type": "integer", "minimum": 0},
     "versions": {

@@ -28,6 +28,7 @@ from app.serving.lane import Lane, Limits
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
 from mlmodel.model import MLModel, answer_each, checked_name, display_name
+from mlmodel.packaged import PackagedModel
 from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -172,6 +173,15 @@ class HostedModel:
             if endpoint not in self.endpoints:
                 raise EndpointNotFound(self.name, endpoint)
             yield self.endpoints[endpoint]
+
+    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """Return how fast the model and its graph answer some numbers of rows, if it has one.
+
+        :raises ModelUnavailable: if the model is not ready.
+        """
+        with self._in_use():
+            model = self._model
+            return model.speeds(counts) if isinstance(model, PackagedModel) else []
 
     def artifact(self, name: str) -> BinaryIO:
         """Open a file that came with the model, if its entry in ``models.yaml`` offers it.

@@ -14,7 +14,8 @@ Nothing of these is imported before a model is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +33,14 @@ ARTIFACT = "compiled.onnx"
 KEY = "compiled"
 
 
+def origin(model: bytes, graph: bytes) -> dict[str, str]:
+    """Return by what a file's graph is known to be that of its model, as the file says it."""
+    return {
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+        "graph_sha256": hashlib.sha256(graph).hexdigest(),
+    }
+
+
 @dataclass(frozen=True)
 class Runtime:
     """What answers, and why. ``title`` has the version, as in ``"ONNX Runtime 1.31.1"``.
@@ -45,7 +54,7 @@ class Runtime:
     is_compiled: bool = False
     reason: str = ""
     parity: Mapping[str, Any] = field(default_factory=dict)
-    speed: Mapping[str, Any] = field(default_factory=dict)
+    speed: Sequence[Mapping[str, Any]] = ()
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, without what there is none of."""
@@ -55,6 +64,6 @@ class Runtime:
             "compiled": self.is_compiled,
             "reason": self.reason,
             "parity": dict(self.parity),
-            "speed": dict(self.speed),
+            "speed": list(self.speed),
         }
-        return {name: value for name, value in told.items() if value not in ("", {})}
+        return {name: value for name, value in told.items() if value not in ("", {}, [])}

@@ -15,6 +15,8 @@ from mlmodel.inference.tables import Cells
 from mlmodel.wording import shown
 
 NUMBERS, TEXTS = "numbers", "texts"
+#: Numbers beyond are the model's own: not all estimators take them, and sums of them differ.
+LARGEST = 1e15
 #: What stands for a missing text, which ONNX has none of: ``None`` and NaN. Nobody types them.
 NO_TEXT = "\ue000None"
 NAN_TEXT = "\ue000NaN"

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.compiling.graph import Input, Inputs
-from mlmodel.compiling.session import LARGEST
+from mlmodel.compiling.graph import LARGEST, Input, Inputs
 from mlmodel.inference.reading import inner_parts, steps_of
 from mlmodel.model import Row
 

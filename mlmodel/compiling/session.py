@@ -11,14 +11,20 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mlmodel.compiling.graph import NAN_TEXT, NO_TEXT, NUMBERS, TEXTS, Input, Inputs, Uncompilable
+from mlmodel.compiling.graph import (
+    LARGEST,
+    NAN_TEXT,
+    NO_TEXT,
+    NUMBERS,
+    TEXTS,
+    Input,
+    Inputs,
+    Uncompilable,
+)
 from mlmodel.frameworks import Predict
 from mlmodel.inference.answering import answering
 from mlmodel.inference.traits import labels_of
 from mlmodel.model import Row
-
-#: Numbers beyond are scikit-learn's: not all of its estimators take them, and sums of them differ.
-LARGEST = 1e15
 
 #: Arrays of one run: those of the graph's outputs, in their order.
 Arrays = Sequence[NDArray[Any]]
@@ -45,13 +51,18 @@ def opened(graph: bytes) -> onnxruntime.InferenceSession:
         raise Uncompilable(f"ONNX Runtime cannot compute its graph ({words[0]:.160})") from error
 
 
-def asking(session: Any, inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any) -> Predict:
-    """Return the function that answers rows by a session.
+def asking(
+    graph: bytes, inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any
+) -> Predict:
+    """Return the function that answers rows by a graph.
 
     It raises :class:`NotTaken`, or anything else, at rows that are for the model itself.
 
     :param answer: one of the model's own, which shows their shape.
+    :raises Uncompilable: if ONNX Runtime cannot compute the graph, or it is of other columns.
     """
+    session = opened(graph)
+    _check_inputs(session, inputs)
     tell = _telling(model, outputs, answer)
     names = [each.name for each in session.get_outputs()]
     feed_one, feed_many = _feeding(inputs)
@@ -63,6 +74,13 @@ def asking(session: Any, inputs: Inputs, model: Any, outputs: Sequence[str], ans
         return tell(run(names, feed, None))
 
     return ask
+
+
+def _check_inputs(session: Any, inputs: Inputs) -> None:
+    wanted = {NUMBERS: len(inputs.numbers), TEXTS: len(inputs.texts)}
+    found = {each.name: each.shape[-1] for each in session.get_inputs()}
+    if found != {name: count for name, count in wanted.items() if count}:
+        raise Uncompilable("its graph is of other columns than the model")
 
 
 def _feeding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlmodel.frameworks import Predict
 from mlmodel.model import Row
@@ -26,6 +27,15 @@ class Speed:
     def gain(self) -> float:
         """How many times faster the graph is."""
         return self.native_us / self.graph_us
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "rows": self.rows,
+            "native_us": round(self.native_us, 1),
+            "compiled_us": round(self.graph_us, 1),
+            "gain": round(self.gain, 1),
+        }
 
 
 def measured(native: Predict, graph: Predict, rows: Sequence[Row], count: int) -> Speed:

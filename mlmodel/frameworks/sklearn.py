@@ -19,6 +19,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mlmodel import compiling, inference, pickling
+from mlmodel.compiling import choosing
+from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import tables
@@ -88,23 +90,21 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     return inference.predictor(model, columns, outputs)
 
 
-def compiled(
+def chosen(
     model: Any,
     native: Predict,
     asked: compiling.Choice,
     rows: Sequence[Row],
     stored: bytes | None = None,
-) -> tuple[Predict, compiling.Runtime]:
-    """Return what answers rows faster, if it answers the same, see :mod:`mlmodel.compiling`.
+) -> Chosen:
+    """Return what answers rows: the model itself, or its graph, see :mod:`mlmodel.compiling`.
 
     :param native: what :func:`predictor` gave.
     :param rows: examples.
     :param stored: the model's graph, if it was made before.
     """
-    # Its parts are only needed where a model is compiled.
-    from mlmodel.compiling.choosing import chosen  # noqa: PLC0415
-
-    return chosen(model, cast(Predictor, native), asked, rows, f"scikit-learn {version()}", stored)
+    title = f"scikit-learn {version()}"
+    return choosing.chosen(model, cast(Predictor, native), asked, rows, title, stored)
 
 
 def _check_fitted(model: Any) -> None:
