@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 from mlmodel.compiling import AUTO_SECONDS, Choice, Runtime
 from mlmodel.compiling.deadline import Deadline
-from mlmodel.compiling.graph import Uncompilable, arranged, converted
+from mlmodel.compiling.graph import Inputs, Uncompilable, arranged, converted
 from mlmodel.compiling.parity import Parity, compared
 from mlmodel.compiling.probes import Space
 from mlmodel.compiling.speed import Speed, measured
@@ -103,15 +104,32 @@ def _made(
     own = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
     if not own:
         raise Uncompilable("it answers none of its examples, on which it would be compared")
-    with caught_warnings():
-        arrangement, inputs = arranged(model, native.reading, native.cells, native.members)
-        deadline.check()
-        graph = converted(arrangement, inputs) if stored is None else stored
-    deadline.check()
-    ask = _opener()(graph, inputs, model, native.outputs, limited(own[:1])[0])
+    arrangement, inputs = arranged(model, native.reading, native.cells, native.members)
+    open_graph = partial(_opener(), inputs, model, native.outputs, limited(own[:1])[0])
+    if stored is None:
+        graph, ask = _written(arrangement, inputs, open_graph, deadline)
+    else:
+        graph, ask = stored, open_graph(stored)
     space = Space(inputs, native.members, own, model, is_short=stored is not None)
     made = Compiled(graph, ask, native, compared(limited, ask, space, deadline), own)
     return made, made.speeds(COUNTS) if asked == "auto" else []
+
+
+def _written(
+    arrangement: Any, inputs: Inputs, open_graph: Callable[[bytes], Predict], deadline: Deadline
+) -> tuple[bytes, Predict]:
+    """Return a graph and what asks it: in double precision, or else in single."""
+    failure: Uncompilable | None = None
+    for is_double in (True, False):
+        deadline.check()
+        try:
+            with caught_warnings():
+                graph = converted(arrangement, inputs, is_double=is_double)
+            deadline.check()
+            return graph, open_graph(graph)
+        except Uncompilable as error:
+            failure = failure or error
+    raise failure or Uncompilable("")
 
 
 def _opener() -> Callable[..., Predict]:

@@ -31,12 +31,15 @@ class Input:
     """One column of a tensor, and what of its values the graph takes.
 
     ``absent`` is what stands for ``None``, which is only taken if that is not ``None`` itself.
-    ``known`` are all values of a column of choices.
+    ``known`` are all values of a column of choices. A ``filler`` stands for whatever a row has in
+    a column that the model does not read. A column of whole numbers takes no others.
     """
 
     name: str
     absent: Any = None
     known: frozenset[str] | None = None
+    filler: Any = None
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,30 @@ def arranged(
     """
     if reading is None or reading.takes != "columns":
         raise Uncompilable("it does not take a table of columns")
-    kinds = {at: _kind(cell) for at, cell in enumerate(cells) if cell.filler is None}
-    if not any(kind is TEXTS for kind in kinds.values()) and not _has_parts(model):
-        order = list(kinds)
-    else:
-        order = list(dict.fromkeys(at for _, places in _parts(model) for at in places))
+    model = _shortened(model)
+    first = _first(model)
+    parts = [places for _, places in column_parts(first)] if first is not None else []
+    order = list(dict.fromkeys(at for places in parts for at in places or ()))
+    if first is None:
+        order = list(range(len(cells)))
+    kinds = {at: _kind(cells[at]) for at in order}
+    if first is None and TEXTS in kinds.values():
+        raise Uncompilable("it takes texts, and not first by a ColumnTransformer")
     by_kind = {kind: [at for at in order if kinds[at] is kind] for kind in (NUMBERS, TEXTS)}
     inputs = {
         kind: tuple(_input(cells[at], members.get(cells[at].name)) for at in places)
         for kind, places in by_kind.items()
     }
-    if _has_parts(model):
+    if first is not None:
         places = {at: place for place, at in enumerate([*by_kind[NUMBERS], *by_kind[TEXTS]])}
         model = _moved(model, places, len(by_kind[NUMBERS]))
     return model, Inputs(inputs[NUMBERS], inputs[TEXTS])
 
 
-def converted(model: Any, inputs: Inputs) -> bytes:
+def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
     """Return the graph of an arranged model.
 
+    :param is_double: whether it computes in eight bytes instead of four.
     :raises Uncompilable: if skl2onnx, or a converter of ours, cannot write it.
     """
     # skl2onnx is large, and needed by nobody else.
@@ -85,6 +93,7 @@ def converted(model: Any, inputs: Inputs) -> bytes:
         from skl2onnx import convert_sklearn  # noqa: PLC0415
         from skl2onnx.common.data_types import (  # noqa: PLC0415
             DoubleTensorType,
+            FloatTensorType,
             StringTensorType,
         )
 
@@ -96,7 +105,7 @@ def converted(model: Any, inputs: Inputs) -> bytes:
     types = [
         (name, kind([None, len(columns)]))
         for name, kind, columns in (
-            (NUMBERS, DoubleTensorType, inputs.numbers),
+            (NUMBERS, DoubleTensorType if is_double else FloatTensorType, inputs.numbers),
             (TEXTS, StringTensorType, inputs.texts),
         )
         if columns
@@ -113,6 +122,8 @@ def converted(model: Any, inputs: Inputs) -> bytes:
                 custom_conversion_functions=dict(operators.CONVERTERS),
                 custom_shape_calculators=dict(operators.SHAPES),
             )
+        except NameError:
+            continue  # an option that an estimator of this kind has not
         except Exception as error:
             failure = failure or error
         else:
@@ -123,8 +134,9 @@ def converted(model: Any, inputs: Inputs) -> bytes:
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
     """Yield the options with which a conversion is tried."""
     if hasattr(model, "classes_") or hasattr(model, "predict_proba"):
-        if not hasattr(model, "predict_proba"):
-            yield {id(model): {"zipmap": False, "raw_scores": True}}
+        for raw in [] if hasattr(model, "predict_proba") else [{"raw_scores": True}]:
+            yield {id(model): {"zipmap": False, **raw}}
+            yield {id(model): raw}
         yield {id(model): {"zipmap": False}}
     yield None
 
@@ -146,9 +158,7 @@ def _kind(cell: Cells) -> str:
     if dtype is not None and dtype.kind == "O" and isinstance(cell.plain, str):
         if isinstance(column[0], str):
             return TEXTS
-    raise Uncompilable(
-        f"its column {shown(cell.name)} is neither of plain numbers nor of texts"
-    )
+    raise Uncompilable(f"its column {shown(cell.name)} is neither of plain numbers nor of texts")
 
 
 def _input(cell: Cells, schema: Any) -> Input:
@@ -157,23 +167,12 @@ def _input(cell: Cells, schema: Any) -> Input:
     takes_null = any(part.get("type") == "null" or "null" in part.get("type", ()) for part in parts)
     values = next((part["enum"] for part in parts if "enum" in part), None)
     if _kind(cell) is NUMBERS:
-        is_flag = cell.convert([cell.plain]).dtype.kind == "b"
-        return Input(cell.name, np.nan if takes_null and not is_flag else None)
+        kind = cell.convert([cell.plain]).dtype.kind
+        absent = np.nan if takes_null and kind != "b" else None
+        return Input(cell.name, absent, filler=cell.filler, is_whole=kind in "iu")
     absent = NO_TEXT if cell.convert([None])[0] is None else NAN_TEXT
     known = frozenset(each for each in values if isinstance(each, str)) if values else None
-    return Input(cell.name, absent if takes_null else None, known)
-
-
-def _has_parts(model: Any) -> bool:
-    """Tell whether a model first hands its columns to several transformers."""
-    return _first(model) is not None
-
-
-def _parts(model: Any) -> list[tuple[Any, list[int]]]:
-    first = _first(model)
-    if first is None:
-        raise Uncompilable("it takes texts, and no ColumnTransformer that says what becomes of them")
-    return [(part, list(places or ())) for part, places in column_parts(first)]
+    return Input(cell.name, absent if takes_null else None, known, cell.filler)
 
 
 def _first(model: Any) -> Any:
@@ -184,9 +183,21 @@ def _first(model: Any) -> Any:
         if hasattr(model, "best_estimator_"):
             model = model.best_estimator_
         else:
-            steps = [step for step in steps_of(model) or () if not _is_nothing(step)]
+            steps = steps_of(model)
             model = steps[0] if steps else None
     return None
+
+
+def _shortened(model: Any) -> Any:
+    """Return a pipeline without the steps that do nothing, which skl2onnx does not know."""
+    if steps_of(model) is None:
+        return model
+    steps = [(name, _shortened(step)) for name, step in model.steps if not _is_nothing(step)]
+    if not steps:
+        return model
+    made = copy.copy(model)
+    made.steps = steps
+    return made
 
 
 def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
@@ -202,9 +213,8 @@ def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
     elif hasattr(model, "best_estimator_"):
         made.best_estimator_ = _moved(model.best_estimator_, places, numbers)
     else:
-        at = next(at for at, (_, step) in enumerate(model.steps) if not _is_nothing(step))
-        name, step = model.steps[at]
-        made.steps = [*model.steps[:at], (name, _moved(step, places, numbers)), *model.steps[at + 1 :]]
+        (name, step), *more = model.steps
+        made.steps = [(name, _moved(step, places, numbers)), *more]
     return made
 
 

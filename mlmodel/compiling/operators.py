@@ -333,7 +333,12 @@ def _width(model: Any) -> int:
     return int(getattr(model, "n_outputs_", 1))
 
 
-_FORESTS = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
+_FORESTS = (
+    RandomForestClassifier,
+    ExtraTreesClassifier,
+    DecisionTreeClassifier,
+    ExtraTreeClassifier,
+)
 _FORESTS_OF_NUMBERS = (
     RandomForestRegressor,
     ExtraTreesRegressor,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from mlmodel.compiling.deadline import Deadline
 from mlmodel.compiling.graph import Uncompilable
@@ -16,17 +14,22 @@ from mlmodel.frameworks import Predict
 from mlmodel.model import Row
 from mlmodel.wording import shown
 
-#: Two numbers agree if they differ by at most this, plus this share of the model's own.
+#: Two numbers agree if they differ by at most this, and this share of the model's own.
 TOLERANCE = 1e-6
 #: Rows of one call of the model.
 BATCH_ROWS = 256
-#: Halvings by which two rows become neighbours: a double has 64 bits.
-HALVINGS = 70
+#: Kinds of rows of which a graph must take most.
+PLAIN = ("examples", "random")
+#: Rows that are asked at once between two that are brought together.
+BETWEEN = 7
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How well a graph answers: rows compared of each kind, and the largest difference."""
+    """How well a graph answers: rows compared of each kind, and the largest difference.
+
+    A difference is a share of one more than the model's own number.
+    """
 
     probes: Mapping[str, int]
     largest_difference: float
@@ -48,6 +51,7 @@ def compared(native: Predict, graph: Predict, space: Space, deadline: Deadline) 
     judge = _Judge(native, graph, deadline)
     for kind, rows in space.probes().items():
         judge.compare(kind, rows)
+        judge.check_taken(kind, len(rows))
     if not space.is_short:
         judge.compare("jumps", _jumps(native, space, deadline))
     return judge.verdict()
@@ -65,9 +69,14 @@ class _Judge:
             self._deadline.check()
             self._batch(kind, rows[start : start + BATCH_ROWS])
 
+    def check_taken(self, kind: str, count: int) -> None:
+        """Refuse a graph that does not take most of the plain rows, for it would be of no use."""
+        if kind in PLAIN and self._counts.get(kind, 0) < count / 2:
+            taken = self._counts.get(kind, 0)
+            raise Uncompilable(f"the graph answers only {taken} of {count} rows ({kind})")
+
     def verdict(self) -> Parity:
-        if not any(self._counts.values()):
-            raise Uncompilable("no row could be made on which to compare it")
+        """Return what was found."""
         return Parity(self._counts, self._largest, self._left)
 
     def _batch(self, kind: str, rows: Sequence[Row]) -> None:
@@ -141,9 +150,10 @@ def _apart(theirs: Any, ours: Any) -> float:
     if math.isnan(theirs) and math.isnan(ours):
         return 0.0
     apart = abs(theirs - ours)
-    if not apart <= TOLERANCE + TOLERANCE * abs(theirs):
+    # As numpy's isclose has it, with one tolerance for both of its own.
+    if not apart <= TOLERANCE * (1 + abs(theirs)):
         raise _Differ(theirs, ours)
-    return apart
+    return apart / (1 + abs(theirs))
 
 
 def _row(row: Row) -> str:
@@ -154,47 +164,72 @@ def _row(row: Row) -> str:
 def _jumps(native: Predict, space: Space, deadline: Deadline) -> list[dict[str, Any]]:
     """Return neighbouring rows between which the model's numbers jump.
 
-    There lie the thresholds of its trees, whatever becomes of a number before it reaches them. Two
-    rows that differ in one number are brought together, by halves, as long as their answers differ.
+    There lie the thresholds of its trees, whatever becomes of a number before it reaches them.
+    Where two rows that differ in one number are answered otherwise, they are brought together.
     """
-    pairs = _pairs(space)
-    if not pairs:
-        return []
-    names, lows, highs = zip(*pairs, strict=True)
-    below = _answered(native, lows)
-    above = _answered(native, highs)
-    if below is None or above is None:
-        return []
-    for _ in range(HALVINGS):
+    gaps = list(_gaps(native, space))
+    while gaps and not all(gap.is_closed for gap in gaps):
         deadline.check()
-        middles = [_middle(*each) for each in zip(names, lows, highs, strict=True)]
-        answers = _answered(native, middles)
+        answers = _answered(native, [row for gap in gaps for row in gap.between()])
         if answers is None:
             return []
-        sides = [_far(one, answer) for one, answer in zip(below, answers, strict=True)]
-        lows = [low if far else mid for low, mid, far in zip(lows, middles, sides, strict=True)]
-        highs = [mid if far else high for high, mid, far in zip(highs, middles, sides, strict=True)]
-        below = [b if far else a for b, a, far in zip(below, answers, sides, strict=True)]
-        above = [a if far else b for b, a, far in zip(above, answers, sides, strict=True)]
-    ends = zip(lows, highs, below, above, strict=True)
-    return [row for low, high, one, two in ends if _far(one, two) for row in (low, high)]
+        for at, gap in enumerate(gaps):
+            gap.narrow(answers[at * BETWEEN : (at + 1) * BETWEEN])
+    return [row for gap in gaps if gap.is_jump for row in (gap.low, gap.high)]
 
 
-def _pairs(space: Space) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Return pairs of random rows that differ in one number."""
-    open_names = space.open_numbers()
-    found = []
-    for at in range(JUMPS if open_names else 0):
-        name = open_names[at % len(open_names)]
-        row, other = space.random(), space.random()[name]
-        if isinstance(row[name], float) and isinstance(other, float) and row[name] != other:
-            low, high = sorted((row[name], other))
-            found.append((name, row | {name: low}, row | {name: high}))
-    return found
+def _gaps(native: Predict, space: Space) -> Iterator[_Gap]:
+    """Yield pairs of random rows that differ in one number and in their answers."""
+    names = space.open_numbers()
+    pairs = [
+        (names[at % len(names)], space.random(), space.random()) for at in range(JUMPS) if names
+    ]
+    pairs = [each for each in pairs if all(isinstance(row[each[0]], float) for row in each[1:])]
+    if not pairs:
+        return
+    ends = [sorted((row[name], other[name])) for name, row, other in pairs]
+    lows = [row | {name: low} for (name, row, _), (low, _) in zip(pairs, ends, strict=True)]
+    highs = [row | {name: high} for (name, row, _), (_, high) in zip(pairs, ends, strict=True)]
+    answers = _answered(native, [*lows, *highs])
+    for at, (name, _, _) in enumerate(pairs if answers else ()):
+        gap = _Gap(name, lows[at], highs[at], answers[at], answers[at + len(pairs)])
+        if gap.is_jump:
+            yield gap
 
 
-def _middle(name: str, low: Row, high: Row) -> dict[str, Any]:
-    return {**low, name: low[name] / 2 + high[name] / 2}
+@dataclass
+class _Gap:
+    """Two rows that differ in one number, and what the model answers to both."""
+
+    name: str
+    low: dict[str, Any]
+    high: dict[str, Any]
+    below: Any
+    above: Any
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is no number between the two."""
+        return math.nextafter(self.low[self.name], math.inf) >= self.high[self.name]
+
+    @property
+    def is_jump(self) -> bool:
+        """Whether the answers differ by more than two that agree may."""
+        return _far(self.below, self.above)
+
+    def between(self) -> list[dict[str, Any]]:
+        """Return rows between the two, at even steps."""
+        low, high = self.low[self.name], self.high[self.name]
+        shares = [at / (BETWEEN + 1) for at in range(1, BETWEEN + 1)]
+        return [self.low | {self.name: low + (high - low) * share} for share in shares]
+
+    def narrow(self, answers: Sequence[Any]) -> None:
+        """Bring the two together, to where the first other answer to the rows between comes."""
+        for row, answer in zip(self.between(), answers, strict=True):
+            if _far(self.below, answer):
+                self.high, self.above = row, answer
+                return
+            self.low, self.below = row, answer
 
 
 def _far(one: Any, other: Any) -> bool:

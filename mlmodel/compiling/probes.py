@@ -16,13 +16,28 @@ from mlmodel.model import Row
 RANDOM = 1500
 FEW = 64
 THRESHOLDS = 1500
+#: Numbers around one threshold.
+NEIGHBOURS = 6
 JUMPS = 60
 SEED = 5
 
 #: Texts that no encoder has been fitted on, some of them nearly one that it has.
 STRANGE = ("", " ", "\N{WHITE QUESTION MARK ORNAMENT} none of them", "nan", "None", "0", "a" * 300)
 #: Numbers at which arithmetic ends, goes wrong or starts.
-EXTREMES = (0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e-300, 2.0**24 + 1, 2.0**31, 2.0**53, -LARGEST, LARGEST)
+EXTREMES = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    5e-324,
+    1e-300,
+    2.0**24 + 1,
+    2.0**31,
+    2.0**53,
+    -LARGEST,
+    LARGEST,
+)
 
 Probes = dict[str, list[dict[str, Any]]]
 
@@ -41,10 +56,13 @@ class Space:
     ) -> None:
         self.is_short = is_short
         self.rows = [dict(row) for row in rows]
-        self.numbers, self.texts = inputs.numbers, inputs.texts
+        self.numbers = [each for each in inputs.numbers if each.filler is None]
+        self.texts = [each for each in inputs.texts if each.filler is None]
+        self._columns = [each.name for each in inputs.numbers]
         self._members = members
         self._random = np.random.default_rng(SEED)
-        self._splits = splits(model)
+        # A model that hands its columns on in another order has none that see them as they come.
+        self._splits = [each for each in splits(model) if each[0] < len(self._columns)]
         self._spans = {each.name: self._span(each.name) for each in self.numbers}
 
     def probes(self) -> Probes:
@@ -90,13 +108,16 @@ class Space:
 
     def _around_splits(self) -> Iterator[dict[str, Any]]:
         """Yield rows with a number at a tree's threshold, and the next ones on both sides."""
-        columns = [each.name for each in self.numbers]
-        pairs = sorted({(at, value) for at, value in self._splits if at < len(columns)})
-        steps = max(1, len(pairs) * 5 // THRESHOLDS)
-        for at, split in pairs[::steps]:
-            name = columns[at]
-            if self._type(name) == "integer" or self._is_closed(name) or abs(split) > LARGEST:
-                continue
+        takes = set(self.open_numbers())
+        pairs = sorted(
+            {
+                (self._columns[at], split)
+                for at, split in self._splits
+                if self._columns[at] in takes and abs(split) <= LARGEST
+            }
+        )
+        step = math.ceil(len(pairs) * NEIGHBOURS / THRESHOLDS) or 1
+        for name, split in pairs[::step]:
             narrow = np.float32(split)
             near = {
                 split,
@@ -133,7 +154,9 @@ class Space:
         for each in self.texts:
             if each.known is not None:
                 continue
-            near = [f"{value}{more}" for value in self._values(each.name)[:3] for more in (" ", "x")]
+            near = [
+                f"{value}{more}" for value in self._values(each.name)[:3] for more in (" ", "x")
+            ]
             upper = [str(value).swapcase() for value in self._values(each.name)[:3]]
             for value in (*STRANGE, *near, *upper):
                 yield self.random() | {each.name: value}
@@ -145,8 +168,7 @@ class Space:
 
     def _span(self, name: str) -> tuple[float, float]:
         """Return from where to where numbers of a column are drawn."""
-        columns = [each.name for each in self.numbers]
-        known = [value for at, value in self._splits if at < len(columns) and columns[at] == name]
+        known = [split for at, split in self._splits if self._columns[at] == name]
         known += [value for value in self._values(name) if not isinstance(value, bool)]
         known += [row[name] for row in self.rows if type(row.get(name)) in (int, float)]
         known += list(self._said(name, "x-range") or ())
@@ -155,6 +177,8 @@ class Space:
         return max(low - room, -LARGEST), min(high + room, LARGEST)
 
     def _values(self, name: str) -> list[Any]:
+        if self._type(name) == "boolean":
+            return [False, True]
         values = self._said(name, "enum") or self._said(name, "examples") or ()
         return [value for value in values if value is not None]
 
@@ -163,7 +187,9 @@ class Space:
 
     def _type(self, name: str) -> str:
         types = self._said(name, "type") or ()
-        return next((one for one in ([types] if isinstance(types, str) else types) if one != "null"), "")
+        return next(
+            (one for one in ([types] if isinstance(types, str) else types) if one != "null"), ""
+        )
 
     def _said(self, name: str, word: str) -> Any:
         schema = self._members.get(name)

@@ -43,7 +43,8 @@ def opened(graph: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
+    # What it says of a row that it does not take, the model itself says better.
+    options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -52,7 +53,7 @@ def opened(graph: bytes) -> onnxruntime.InferenceSession:
 
 
 def asking(
-    graph: bytes, inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any
+    inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any, graph: bytes
 ) -> Predict:
     """Return the function that answers rows by a graph.
 
@@ -65,7 +66,9 @@ def asking(
     _check_inputs(session, inputs)
     tell = _telling(model, outputs, answer)
     names = [each.name for each in session.get_outputs()]
-    feed_one, feed_many = _feeding(inputs)
+    types = {each.name: each.type for each in session.get_inputs()}
+    narrow = types.get(NUMBERS) == "tensor(float)"
+    feed_one, feed_many = _feeding(inputs, np.float32 if narrow else np.float64)
     # Its own method would look at each call whether the names are there.
     run = session._sess.run
 
@@ -84,48 +87,54 @@ def _check_inputs(session: Any, inputs: Inputs) -> None:
 
 
 def _feeding(
-    inputs: Inputs,
+    inputs: Inputs, dtype: type[np.floating[Any]]
 ) -> tuple[Callable[[Row], dict[str, Any]], Callable[[Sequence[Row]], dict[str, Any]]]:
-    """Return what makes the tensors of one row, and of many."""
+    """Return what makes the tensors of one row, and of many.
+
+    One row is looked at in Python: each call of numpy takes longer than a few comparisons.
+    """
     numbers, texts = [each.name for each in inputs.numbers], [each.name for each in inputs.texts]
     pick_numbers, pick_texts = _picking(numbers), _picking(texts)
-    takes_nan = [each.absent is not None for each in inputs.numbers]
+    whole = [at for at, each in enumerate(inputs.numbers) if each.is_whole]
     known = [each.known for each in inputs.texts]
-    array, least = np.array, -LARGEST
+    array, empty, least = np.array, np.empty, -LARGEST
 
     def many(rows: Sequence[Row]) -> dict[str, Any]:
         feed: dict[str, Any] = {}
         if numbers:
-            table = array([[row.get(name) for name in numbers] for row in rows], dtype=float)
-            feed[NUMBERS] = _checked(table, takes_nan)
+            feed[NUMBERS] = _checked(_table(rows, inputs.numbers), inputs.numbers).astype(dtype)
         if texts:
-            table = np.empty((len(rows), len(texts)), dtype=object)
+            table = empty((len(rows), len(texts)), dtype=object)
             for at, column in enumerate(inputs.texts):
-                table[:, at] = [_text(row.get(column.name), column) for row in rows]
+                table[:, at] = [_text(row, column) for row in rows]
             feed[TEXTS] = table
         return feed
 
     def one(row: Row) -> dict[str, Any]:
+        feed: dict[str, Any] = {}
         try:
-            feed: dict[str, Any] = {}
             if numbers:
                 values = pick_numbers(row)
                 if not (least <= min(values) and max(values) <= LARGEST):
                     return many([row])
-                feed[NUMBERS] = array([values], dtype=float)
+                for at in whole:
+                    if type(values[at]) is not int:
+                        return many([row])
+                feed[NUMBERS] = array([values], dtype=dtype)
             if texts:
                 words = pick_texts(row)
                 for word, choices in zip(words, known, strict=True):
-                    if word not in choices if choices is not None else not _is_plain(word):
+                    if not _is_plain(word) if choices is None else word not in choices:
                         return many([row])
-                table = np.empty((1, len(words)), dtype=object)
+                table = empty((1, len(words)), dtype=object)
                 table[0] = words
                 feed[TEXTS] = table
         except (KeyError, TypeError):  # something is missing
             return many([row])
         return feed
 
-    return one, many
+    has_fillers = any(each.filler is not None for each in (*inputs.numbers, *inputs.texts))
+    return (lambda row: many([row])) if has_fillers else one, many
 
 
 def _picking(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
@@ -135,23 +144,41 @@ def _picking(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
     return itemgetter(*names) if names else lambda row: ()
 
 
-def _checked(table: NDArray[Any], takes_nan: Sequence[bool]) -> NDArray[Any]:
+def _table(rows: Sequence[Row], columns: Sequence[Input]) -> NDArray[Any]:
+    names = [each.name for each in columns]
+    table = [[row.get(name) for name in names] for row in rows]
+    for at, filler in [
+        (at, each.filler) for at, each in enumerate(columns) if each.filler is not None
+    ]:
+        for values in table:
+            values[at] = filler
+    # numpy reads None as NaN where it makes floats.
+    return np.array(table, dtype=float).reshape(len(rows), len(names))
+
+
+def _checked(table: NDArray[Any], columns: Sequence[Input]) -> NDArray[Any]:
     """Return a table of numbers that the graph takes.
 
     :raises NotTaken: if there are others.
     """
     missing = np.isnan(table)
-    if missing.any() and missing[:, np.logical_not(takes_nan)].any():
+    if missing.any() and missing[:, [each.absent is None for each in columns]].any():
         raise NotTaken("a number is missing")
     if not (missing | (np.abs(table) <= LARGEST)).all():
         raise NotTaken("a number is too large")
+    whole = [at for at, each in enumerate(columns) if each.is_whole]
+    if whole and not (missing | (table == np.rint(table)))[:, whole].all():
+        raise NotTaken("a number is not whole")
     return table
 
 
-def _text(value: Any, column: Input) -> str:
+def _text(row: Row, column: Input) -> str:
+    if column.filler is not None:
+        return str(column.filler)
+    value = row.get(column.name)
     if value is None and column.absent is not None:
         return str(column.absent)
-    if value in column.known if column.known is not None else _is_plain(value):
+    if _is_plain(value) if column.known is None else value in column.known:
         return str(value)
     raise NotTaken("a text is missing, or none that is taken")
 
