@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlmodel import format as flm
 from mlmodel import compiling, frameworks, versions
+from mlmodel import format as flm
 from mlmodel.compression import named
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.metadata import Described, Framework, Meta, to_json

@@ -168,9 +168,14 @@ def _doubts(model: HostedModel) -> Iterator[str]:
             place = violation.pointer or "the whole"
             yield f"its example {number} breaks its input schema: {place} {violation.detail}"
     yield from model.notes
-    runtime = model.metadata.get("runtime") or {}
-    if runtime.get("reason"):
-        yield f"it is not compiled: {runtime['reason']}"
+    yield from _drifts(model)
+
+
+def _drifts(model: HostedModel) -> Iterator[str]:
+    """Yield how the model runs otherwise than it was packaged, or was asked for."""
+    reason = (model.metadata.get("runtime") or {}).get("reason")
+    if reason:
+        yield f"it is not compiled: {reason}"
     for each in model.metadata.get("versions") or ():
         if each.get("drifted"):
             now = each["running"] or "not installed"

@@ -66,6 +66,7 @@ def chosen(
     native: Predictor,
     asked: Choice,
     rows: Sequence[Row],
+    *,
     title: str,
     stored: bytes | None = None,
 ) -> Chosen:
@@ -80,14 +81,14 @@ def chosen(
         made, speeds = _made(model, native, asked, rows, stored)
     except (Uncompilable, TimeoutError) as error:
         return Chosen(native, Runtime(asked, title, reason=str(error)))
-    told = {"parity": _parity_told(made.parity), "speed": [each.told() for each in speeds]}
+    parity, speed = _parity_told(made.parity), [each.told() for each in speeds]
     if not all(each.gain > 1 for each in speeds):
         reason = "it is at least as fast as its graph"
-        return Chosen(native, Runtime(asked, title, reason=reason, **told))
+        return Chosen(native, Runtime(asked, title, False, reason, parity, speed))
     import onnxruntime  # noqa: PLC0415  imported when the graph was opened
 
     title = f"ONNX Runtime {onnxruntime.__version__}"
-    return Chosen(made, Runtime(asked, title, is_compiled=True, **told), made)
+    return Chosen(made, Runtime(asked, title, True, "", parity, speed), made)
 
 
 def _made(

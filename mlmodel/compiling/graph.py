@@ -1,15 +1,15 @@
-"""A fitted estimator as an ONNX graph of two tensors: its columns of numbers, and those of texts."""
+"""A fitted estimator as an ONNX graph of two tensors: one of numbers, one of texts."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mlmodel.errors import InvalidModel
 from mlmodel.inference.reading import Reading, column_parts, steps_of
 from mlmodel.inference.tables import Cells
 from mlmodel.wording import shown
@@ -22,7 +22,7 @@ NO_TEXT = "\ue000None"
 NAN_TEXT = "\ue000NaN"
 
 
-class Uncompilable(InvalidModel):
+class Uncompilable(Exception):
     """A model, or a column, that no graph can stand for; its words say which."""
 
 
@@ -155,9 +155,8 @@ def _kind(cell: Cells) -> str:
     dtype = column.dtype if isinstance(column, np.ndarray) else None
     if dtype is not None and (dtype.kind in "iub" or dtype == np.float64):
         return NUMBERS
-    if dtype is not None and dtype.kind == "O" and isinstance(cell.plain, str):
-        if isinstance(column[0], str):
-            return TEXTS
+    if dtype is not None and dtype.kind == "O" and isinstance(column[0], str):
+        return TEXTS
     raise Uncompilable(f"its column {shown(cell.name)} is neither of plain numbers nor of texts")
 
 
@@ -168,8 +167,8 @@ def _input(cell: Cells, schema: Any) -> Input:
     values = next((part["enum"] for part in parts if "enum" in part), None)
     if _kind(cell) is NUMBERS:
         kind = cell.convert([cell.plain]).dtype.kind
-        absent = np.nan if takes_null and kind != "b" else None
-        return Input(cell.name, absent, filler=cell.filler, is_whole=kind in "iu")
+        missing = np.nan if takes_null and kind != "b" else None
+        return Input(cell.name, missing, filler=cell.filler, is_whole=kind in "iu")
     absent = NO_TEXT if cell.convert([None])[0] is None else NAN_TEXT
     known = frozenset(each for each in values if isinstance(each, str)) if values else None
     return Input(cell.name, absent if takes_null else None, known, cell.filler)
@@ -224,7 +223,7 @@ def _grouped(places: list[int], numbers: int, count: int) -> list[int]:
     It takes those of a tensor together, and a whole tensor as it is.
     """
     is_number = [at < numbers for at in places]
-    changes = sum(one is not other for one, other in zip(is_number, is_number[1:], strict=False))
+    changes = sum(one is not other for one, other in pairwise(is_number))
     of_numbers = [at for at in places if at < numbers]
     of_texts = [at for at in places if at >= numbers]
     for part, whole in ((of_numbers, range(numbers)), (of_texts, range(numbers, count))):

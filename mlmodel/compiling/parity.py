@@ -9,7 +9,7 @@ from typing import Any
 
 from mlmodel.compiling.deadline import Deadline
 from mlmodel.compiling.graph import Uncompilable
-from mlmodel.compiling.probes import JUMPS, Probes, Space
+from mlmodel.compiling.probes import JUMPS, Space
 from mlmodel.frameworks import Predict
 from mlmodel.model import Row
 from mlmodel.wording import shown
@@ -121,38 +121,39 @@ def _difference(kind: str, row: Row, theirs: Any, ours: Any) -> float:
     """
     try:
         return _apart(theirs, ours)
-    except _Differ as error:
+    except _DifferError as error:
         raise Uncompilable(
             f"the graph answers {error.ours}, the model {error.theirs} ({kind}: {_row(row)})"
         ) from error
 
 
-class _Differ(Exception):
+class _DifferError(Exception):
     def __init__(self, theirs: Any, ours: Any) -> None:
         self.theirs, self.ours = shown(theirs), shown(ours)
 
 
 def _apart(theirs: Any, ours: Any) -> float:
+    """Return how far two values differ, in the largest of their numbers."""
     if type(theirs) is not type(ours):
-        raise _Differ(theirs, ours)
-    if isinstance(theirs, dict):
-        if list(theirs) != list(ours):
-            raise _Differ(theirs, ours)
+        raise _DifferError(theirs, ours)
+    if isinstance(theirs, float):
+        return _numbers_apart(theirs, ours)
+    if isinstance(theirs, dict) and list(theirs) == list(ours):
         return max((_apart(theirs[name], ours[name]) for name in theirs), default=0.0)
-    if isinstance(theirs, list):
-        if len(theirs) != len(ours):
-            raise _Differ(theirs, ours)
+    if isinstance(theirs, list) and len(theirs) == len(ours):
         return max(map(_apart, theirs, ours), default=0.0)
-    if not isinstance(theirs, float):
-        if theirs != ours:
-            raise _Differ(theirs, ours)
-        return 0.0
+    if theirs != ours:
+        raise _DifferError(theirs, ours)
+    return 0.0
+
+
+def _numbers_apart(theirs: float, ours: float) -> float:
     if math.isnan(theirs) and math.isnan(ours):
         return 0.0
     apart = abs(theirs - ours)
     # As numpy's isclose has it, with one tolerance for both of its own.
     if not apart <= TOLERANCE * (1 + abs(theirs)):
-        raise _Differ(theirs, ours)
+        raise _DifferError(theirs, ours)
     return apart / (1 + abs(theirs))
 
 
@@ -191,8 +192,12 @@ def _gaps(native: Predict, space: Space) -> Iterator[_Gap]:
     lows = [row | {name: low} for (name, row, _), (low, _) in zip(pairs, ends, strict=True)]
     highs = [row | {name: high} for (name, row, _), (_, high) in zip(pairs, ends, strict=True)]
     answers = _answered(native, [*lows, *highs])
-    for at, (name, _, _) in enumerate(pairs if answers else ()):
-        gap = _Gap(name, lows[at], highs[at], answers[at], answers[at + len(pairs)])
+    if answers is None:
+        return
+    names = [name for name, _, _ in pairs]
+    halves = answers[: len(pairs)], answers[len(pairs) :]
+    for name, low, high, below, above in zip(names, lows, highs, *halves, strict=True):
+        gap = _Gap(name, low, high, below, above)
         if gap.is_jump:
             yield gap
 
@@ -210,7 +215,7 @@ class _Gap:
     @property
     def is_closed(self) -> bool:
         """Whether there is no number between the two."""
-        return math.nextafter(self.low[self.name], math.inf) >= self.high[self.name]
+        return bool(math.nextafter(self.low[self.name], math.inf) >= self.high[self.name])
 
     @property
     def is_jump(self) -> bool:
@@ -236,8 +241,8 @@ def _far(one: Any, other: Any) -> bool:
     """Tell whether two answers differ in a number by more than two graphs may."""
     try:
         _apart({**one, "prediction": None}, {**other, "prediction": None})
-        if isinstance(one["prediction"], float):
+        if not isinstance(one["prediction"], str | int):  # no label
             _apart(one["prediction"], other["prediction"])
-    except _Differ:
+    except _DifferError:
         return True
     return False

@@ -1,37 +1,23 @@
-"""A graph that answers rows: rows to its two tensors, one run, and its arrays to JSON."""
+"""A graph that answers rows: one run of their tensors, and its arrays as JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mlmodel.compiling.graph import (
-    LARGEST,
-    NAN_TEXT,
-    NO_TEXT,
-    NUMBERS,
-    TEXTS,
-    Input,
-    Inputs,
-    Uncompilable,
-)
+from mlmodel.compiling.feeding import NotTaken, feeding
+from mlmodel.compiling.graph import NUMBERS, TEXTS, Inputs, Uncompilable
 from mlmodel.frameworks import Predict
 from mlmodel.inference.answering import answering
 from mlmodel.inference.traits import labels_of
-from mlmodel.model import Row
 
 #: Arrays of one run: those of the graph's outputs, in their order.
 Arrays = Sequence[NDArray[Any]]
-
-
-class NotTaken(ValueError):
-    """Rows have a value that the graph does not take, or that it answers with no number."""
 
 
 def opened(graph: bytes) -> onnxruntime.InferenceSession:
@@ -68,15 +54,11 @@ def asking(
     names = [each.name for each in session.get_outputs()]
     types = {each.name: each.type for each in session.get_inputs()}
     narrow = types.get(NUMBERS) == "tensor(float)"
-    feed_one, feed_many = _feeding(inputs, np.float32 if narrow else np.float64)
+    feed = feeding(inputs, np.float32 if narrow else np.float64)
     # Its own method would look at each call whether the names are there.
     run = session._sess.run
 
-    def ask(rows: Sequence[Row]) -> list[Any]:
-        feed = feed_one(rows[0]) if len(rows) == 1 else feed_many(rows)
-        return tell(run(names, feed, None))
-
-    return ask
+    return lambda rows: tell(run(names, feed(rows), None))
 
 
 def _check_inputs(session: Any, inputs: Inputs) -> None:
@@ -84,108 +66,6 @@ def _check_inputs(session: Any, inputs: Inputs) -> None:
     found = {each.name: each.shape[-1] for each in session.get_inputs()}
     if found != {name: count for name, count in wanted.items() if count}:
         raise Uncompilable("its graph is of other columns than the model")
-
-
-def _feeding(
-    inputs: Inputs, dtype: type[np.floating[Any]]
-) -> tuple[Callable[[Row], dict[str, Any]], Callable[[Sequence[Row]], dict[str, Any]]]:
-    """Return what makes the tensors of one row, and of many.
-
-    One row is looked at in Python: each call of numpy takes longer than a few comparisons.
-    """
-    numbers, texts = [each.name for each in inputs.numbers], [each.name for each in inputs.texts]
-    pick_numbers, pick_texts = _picking(numbers), _picking(texts)
-    whole = [at for at, each in enumerate(inputs.numbers) if each.is_whole]
-    known = [each.known for each in inputs.texts]
-    array, empty, least = np.array, np.empty, -LARGEST
-
-    def many(rows: Sequence[Row]) -> dict[str, Any]:
-        feed: dict[str, Any] = {}
-        if numbers:
-            feed[NUMBERS] = _checked(_table(rows, inputs.numbers), inputs.numbers).astype(dtype)
-        if texts:
-            table = empty((len(rows), len(texts)), dtype=object)
-            for at, column in enumerate(inputs.texts):
-                table[:, at] = [_text(row, column) for row in rows]
-            feed[TEXTS] = table
-        return feed
-
-    def one(row: Row) -> dict[str, Any]:
-        feed: dict[str, Any] = {}
-        try:
-            if numbers:
-                values = pick_numbers(row)
-                if not (least <= min(values) and max(values) <= LARGEST):
-                    return many([row])
-                for at in whole:
-                    if type(values[at]) is not int:
-                        return many([row])
-                feed[NUMBERS] = array([values], dtype=dtype)
-            if texts:
-                words = pick_texts(row)
-                for word, choices in zip(words, known, strict=True):
-                    if not _is_plain(word) if choices is None else word not in choices:
-                        return many([row])
-                table = empty((1, len(words)), dtype=object)
-                table[0] = words
-                feed[TEXTS] = table
-        except (KeyError, TypeError):  # something is missing
-            return many([row])
-        return feed
-
-    has_fillers = any(each.filler is not None for each in (*inputs.numbers, *inputs.texts))
-    return (lambda row: many([row])) if has_fillers else one, many
-
-
-def _picking(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
-    if len(names) == 1:
-        (name,) = names
-        return lambda row: (row[name],)
-    return itemgetter(*names) if names else lambda row: ()
-
-
-def _table(rows: Sequence[Row], columns: Sequence[Input]) -> NDArray[Any]:
-    names = [each.name for each in columns]
-    table = [[row.get(name) for name in names] for row in rows]
-    for at, filler in [
-        (at, each.filler) for at, each in enumerate(columns) if each.filler is not None
-    ]:
-        for values in table:
-            values[at] = filler
-    # numpy reads None as NaN where it makes floats.
-    return np.array(table, dtype=float).reshape(len(rows), len(names))
-
-
-def _checked(table: NDArray[Any], columns: Sequence[Input]) -> NDArray[Any]:
-    """Return a table of numbers that the graph takes.
-
-    :raises NotTaken: if there are others.
-    """
-    missing = np.isnan(table)
-    if missing.any() and missing[:, [each.absent is None for each in columns]].any():
-        raise NotTaken("a number is missing")
-    if not (missing | (np.abs(table) <= LARGEST)).all():
-        raise NotTaken("a number is too large")
-    whole = [at for at, each in enumerate(columns) if each.is_whole]
-    if whole and not (missing | (table == np.rint(table)))[:, whole].all():
-        raise NotTaken("a number is not whole")
-    return table
-
-
-def _text(row: Row, column: Input) -> str:
-    if column.filler is not None:
-        return str(column.filler)
-    value = row.get(column.name)
-    if value is None and column.absent is not None:
-        return str(column.absent)
-    if _is_plain(value) if column.known is None else value in column.known:
-        return str(value)
-    raise NotTaken("a text is missing, or none that is taken")
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether a value is a text that is read to its end, and means itself."""
-    return type(value) is str and "\0" not in value and value not in (NO_TEXT, NAN_TEXT)
 
 
 def _telling(model: Any, outputs: Sequence[str], answer: Any) -> Callable[[Arrays], list[Any]]:
@@ -245,7 +125,7 @@ class _Results:
 
 
 class _Computed:
-    """A model that reads its answers from the arrays of a run, and is else the one it stands for."""
+    """A model that reads its answers from the arrays of a run; it stands for another."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -259,7 +139,7 @@ class _Computed:
 
     def _predict(self, results: _Results) -> NDArray[Any]:
         found = results.arrays[0]
-        if self._known is None or found.ndim > 1 and found.shape[1] > 1:
+        if self._known is None or (found.ndim > 1 and found.shape[1] > 1):
             return found
         values = [self._known[each] for each in found.ravel().tolist()]
         return np.array(values, dtype=np.asarray(self._model.classes_).dtype)

@@ -48,7 +48,8 @@ def measured(native: Predict, graph: Predict, rows: Sequence[Row], count: int) -
 
 
 def _best(predict: Predict, rows: Sequence[Row]) -> float:
-    end, times = time.perf_counter() + SECONDS, []
+    times: list[float] = []
+    end = time.perf_counter() + SECONDS
     while len(times) < LEAST_CALLS or (len(times) < MOST_CALLS and time.perf_counter() < end):
         started = time.perf_counter()
         predict(rows)

@@ -28,7 +28,7 @@ class Trees:
         self._count = self._leaf_count = 0
 
     def add(self, tree: Any, values: NDArray[Any], target: int) -> None:
-        """Add a tree of scikit-learn's. ``values`` are those of its nodes, of which leaves count."""
+        """Add a tree of scikit-learn's. ``values`` are its nodes'; those of leaves count."""
         self._append(
             features=tree.feature,
             splits=tree.threshold,

@@ -103,8 +103,9 @@ def chosen(
     :param rows: examples.
     :param stored: the model's graph, if it was made before.
     """
+    own = cast(Predictor, native)
     title = f"scikit-learn {version()}"
-    return choosing.chosen(model, cast(Predictor, native), asked, rows, title, stored)
+    return choosing.chosen(model, own, asked, rows, title=title, stored=stored)
 
 
 def _check_fitted(model: Any) -> None:

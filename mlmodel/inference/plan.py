@@ -114,6 +114,7 @@ class Predictor:
     outputs: Sequence[str]
 
     def __call__(self, rows: Rows) -> list[Any]:
+        """Answer rows, or say what is wrong with which of them."""
         if not rows:
             return []
         try:
