@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from markupsafe import escape
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesRegressor,
@@ -74,6 +77,7 @@ NATIVE = {
 
 MIXED = PEOPLE[["age", "income", "city", "job"]]
 ROOT = Path(__file__).parents[1]
+PORT = 8351
 
 
 @pytest.fixture(scope="module")
@@ -515,6 +519,60 @@ def test_a_graph_answers_in_a_fork_of_the_process_that_made_it(tmp_path):
     assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")
 
 
+def test_workers_answer_that_were_forked_after_the_model_was_compiled(tmp_path):
+    """OpenMP's pools do not survive a fork: had the comparison filled one, the workers would hang."""
+    estimator = HistGradientBoostingClassifier(max_iter=20).fit(POINTS, SIDE)
+    dump(estimator, tmp_path / "model.flm", sample=POINTS)
+    entries = [{"file": "model.flm", "name": word, "runtime": word} for word in ("onnx", "native")]
+    (tmp_path / "models.yaml").write_text(json.dumps({"models": entries}))
+    settings = {
+        "MODELHOST_MODELS_FILE": str(tmp_path / "models.yaml"),
+        "WORKERS": "2",
+        "PORT": str(PORT),
+        "OMP_NUM_THREADS": "2",
+    }
+    rows = [{f"x{at}": value for at, value in enumerate(row)} for row in POINTS.tolist()]
+
+    with serving(settings):
+        answers = [asked(name, rows) for _ in range(8) for name in ("onnx", "native")]
+
+    runtimes = {each[0].split(" ")[0] for each in answers}
+    labels = [[answer["prediction"] for answer in said] for _, said in answers]
+    assert runtimes == {"ONNX", "scikit-learn"}
+    assert labels == [estimator.predict(POINTS).tolist()] * 16
+
+
+@contextmanager
+def serving(settings):
+    """Serve by gunicorn until the block ends."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "wsgi:app"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in server.stderr:
+            if line.startswith("Modelhost is ready"):
+                break
+        yield
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def asked(name, rows):
+    """Return which runtime answered rows, and what."""
+    request = Request(
+        f"http://127.0.0.1:{PORT}/api/models/{name}/predict",
+        json.dumps(rows).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=30) as response:
+        return response.headers["X-Model-Runtime"], json.load(response)
+
+
 def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
@@ -594,7 +652,7 @@ def test_packaging_leaves_the_graph_away_where_it_is_free_to(tmp_path, caplog):
 def test_an_artifact_may_not_have_the_name_of_the_graph(tmp_path):
     (tmp_path / "card.md").write_text("mine")
 
-    with pytest.raises(BadArtifact, match="compiled.onnx is the name of the model's graph"):
+    with pytest.raises(BadArtifact, match=r"compiled\.onnx is the name of the model's graph"):
         dump(
             forest(),
             tmp_path / "model.flm",
@@ -602,3 +660,62 @@ def test_an_artifact_may_not_have_the_name_of_the_graph(tmp_path):
             artifacts={"compiled.onnx": tmp_path / "card.md"},
             runtime="onnx",
         )
+
+
+@pytest.fixture
+def served(tmp_path, make_app):
+    """A function from an estimator to a client of a service that was asked to compile it."""
+
+    def make(estimator, sample):
+        dump(estimator, tmp_path / "model.flm", sample=sample)
+        models = json.dumps({"models": [{"file": "model.flm", "name": "m", "runtime": "onnx"}]})
+        return make_app(models).test_client()
+
+    return make
+
+
+def test_metadata_and_the_page_say_which_graph_answers(served):
+    client = served(forest(), POINTS)
+
+    told = client.get("/api/models/m/metadata").get_json()["runtime"]
+    page = client.get("/models/m/metadata").text
+
+    assert told.items() >= {"asked": "onnx", "compiled": True}.items()
+    assert f"<strong>{told['name']}</strong>, by a graph made of the model" in page
+    assert f"were asked {told['parity']['rows']:,} rows" in page
+
+
+def test_metadata_and_the_page_say_why_a_model_answers_itself(served):
+    case = built("own categories")
+    client = served(case.model, case.data)
+
+    told = client.get("/api/models/m/inspect").get_json()["runtime"]
+    page = client.get("/models/m/metadata").text
+
+    reason = 'its column "grade" is neither of plain numbers nor of texts'
+    assert told == {"asked": "onnx", "name": told["name"], "compiled": False, "reason": reason}
+    assert f"<strong>{told['name']}</strong>: the model is not compiled." in page
+    assert escape(reason) in page
+
+
+def test_the_header_names_the_runtime(served):
+    client = served(forest(), POINTS)
+
+    answer = client.post("/api/models/m/predict", json=[{f"x{at}": 0.5 for at in range(4)}])
+
+    assert answer.headers["X-Model-Runtime"].startswith(
+        f"ONNX Runtime {onnxruntime.__version__}, scikit-learn "
+    )
+
+
+def test_a_model_of_another_framework_serves_and_says_so(tmp_path, make_app):
+    onnx_file = next((ROOT / "tests" / "data" / "onnx").glob("*.onnx"))
+    models = json.dumps({"models": [{"file": str(onnx_file), "name": "m", "runtime": "onnx"}]})
+    client = make_app(models).test_client()
+
+    told = client.get("/api/models/m/inspect").get_json()
+
+    assert told["status"] == "ready"
+    assert told["runtime"]["reason"] == (
+        "only models of scikit-learn are compiled, this one is of ONNX Runtime"
+    )

@@ -13,7 +13,7 @@ from mlmodel.inference.reading import inner_parts, steps_of
 from mlmodel.model import Row
 
 #: Rows of each kind.
-RANDOM = 1500
+RANDOM = 2000
 FEW = 64
 THRESHOLDS = 1500
 #: Numbers around one threshold.
