@@ -176,6 +176,14 @@ def test_a_portal_may_be_empty(read, text):
             "models.yaml, line 3: models/0/version_mismatch goes only with file",
         ),
         (
+            "models:\n  - class: a.B\n    runtime: onnx",
+            "models.yaml, line 3: models/0/runtime goes only with file",
+        ),
+        (
+            "models:\n  - file: a.flm\n    runtime: sklearn",
+            'models.yaml, line 3: models/0/runtime must be one of "native", "onnx", "auto", got "sklearn"',
+        ),
+        (
             "models: [",
             "models.yaml, line 1: the file is not YAML: expected the node content, but found '<stream end>'",
         ),

@@ -15,6 +15,7 @@ import mlmodel
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from mlmodel import bare, compat
+from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import InvalidModel, InvalidSchema
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
@@ -51,6 +52,7 @@ ENTRY = {
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy", "worker"]},
         "batch": {"anyOf": [{"const": False}, BATCH]},
+        "runtime": {"enum": list(CHOICES)},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
@@ -76,6 +78,7 @@ ONLY_WITH = {
     "settings": "class",
     "decorators": "class",
     "artifacts": "file",
+    "runtime": "file",
     "sha256": "file",
     "trust": "file",
     "version_mismatch": "file",
@@ -105,6 +108,7 @@ class ModelSpec:
     sha256: str | None = None
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
+    runtime: Choice | None = None
     lazy: bool = False
     #: Whether each forked process loads it: a fork would break it.
     in_worker: bool = False
@@ -142,6 +146,7 @@ class ModelSpec:
                 sha256=self.sha256,
                 input_schema=self.input_schema,
                 qualified_name=self.name,
+                runtime=self.runtime,
             )
         return mlmodel.load(
             file,
@@ -149,6 +154,7 @@ class ModelSpec:
             input_schema=self.input_schema,
             qualified_name=self.name,
             version_mismatch=self.version_mismatch,
+            runtime=self.runtime,
         )
 
     def _create_from_class(self) -> MLModel:
@@ -255,6 +261,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         sha256=entry.get("sha256", "").lower() or None,
         trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
         version_mismatch=entry.get("version_mismatch", "warn"),
+        runtime=entry.get("runtime"),
         lazy=entry.get("load") == "lazy",
         in_worker=entry.get("load") == "worker",
         batch_rows=_batch_rows(entry),

@@ -30,6 +30,7 @@ from app.serving.metrics import Meter
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
 from mlmodel.model import MLModel, answer_each, checked_name, display_name
+from mlmodel.packaged import PackagedModel
 from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -198,6 +199,15 @@ class HostedModel:
             if not self._running and self.status is not Status.READY:
                 self._changed.notify_all()
 
+    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """Return how fast the model and its graph answer some numbers of rows, if it has one.
+
+        :raises ModelUnavailable: if the model is not ready.
+        """
+        with self._in_use():
+            model = self._model
+            return model.speeds(counts) if isinstance(model, PackagedModel) else []
+
     def artifact(self, name: str) -> BinaryIO:
         """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
 
@@ -296,6 +306,8 @@ class HostedModel:
 
     def _build(self, model: MLModel) -> None:
         model.load()
+        # Which runtime answers is only known now.
+        self._describe(model)
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
@@ -361,6 +373,9 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
         for each in metadata.get("versions") or ()
         if each.get("running") and each["package"] != "python"
     ]
+    chosen = metadata.get("runtime") or {}
+    if chosen.get("compiled"):
+        packages.insert(0, str(chosen["name"]))
     return ", ".join([*packages, f"Python {platform.python_version()}"])
 
 
