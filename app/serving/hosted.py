@@ -108,9 +108,10 @@ class HostedModel:
         self._model: MLModel | None = None
         self._running = 0
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
-        # Held as long as a model loads or unloads; the condition only for a moment.
+        # Held as long as a model loads or unloads; the other lock only for a moment.
         self._loading = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -194,7 +195,7 @@ class HostedModel:
 
     def end(self) -> None:
         """Say that a use of the model, see :meth:`begin`, has ended."""
-        with self._changed:
+        with self._lock:
             self._running -= 1
             if not self._running and self.status is not Status.READY:
                 self._changed.notify_all()
@@ -204,9 +205,12 @@ class HostedModel:
 
         :raises ModelUnavailable: if the model is not ready.
         """
-        with self._in_use():
+        self._begin()
+        try:
             model = self._model
             return model.speeds(counts) if isinstance(model, PackagedModel) else []
+        finally:
+            self.end()
 
     def artifact(self, name: str) -> BinaryIO:
         """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
@@ -227,7 +231,7 @@ class HostedModel:
             self.end()
 
     def _begin(self) -> None:
-        with self._changed:
+        with self._lock:
             if self.status is not Status.READY:
                 raise self._unavailable()
             self._running += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from flask import Flask
@@ -64,6 +64,7 @@ class _Door:
         self._max_bytes: int = app.config["MAX_BODY_BYTES"]
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._headers = guard.headers("application/json")
+        self._known: Set[str] = USUAL
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answered = self._answer(environ) if self._is_usual(environ) else None
@@ -81,8 +82,17 @@ class _Door:
             return False
         if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(BEFORE):
             return False
-        others = environ.keys() - USUAL
-        return not any(key.startswith("HTTP_") for key in others)
+        return self._knows(environ.keys() - self._known)
+
+    def _knows(self, others: Set[str]) -> bool:
+        """Tell whether what else an environment has is no header, and know it from now on."""
+        if not others:
+            return True
+        if any(key.startswith("HTTP_") for key in others):
+            return False
+        # What is no header only the server names: they are the same with every request.
+        self._known |= others
+        return True
 
     def _answer(self, environ: Environ) -> tuple[bytes, list[asking.Header]] | None:
         """Return the body and headers; ``None`` where the normal way must say what is wrong."""

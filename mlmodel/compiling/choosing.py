@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -30,6 +30,9 @@ class Compiled:
 
     ``rows`` are some that both answer.
     """
+
+    #: A graph has no code of anybody's own, and a model with such code has no graph.
+    ends_soon: ClassVar[bool] = True
 
     graph: bytes
     ask: Predict
