@@ -25,6 +25,7 @@ from mlmodel.compiled import compiled
 from mlmodel.conversion import Conversion
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.examples import example_of
+from mlmodel.formats import checker
 from mlmodel.references import JsonSchema, dialect_of, references_in, resolve
 from mlmodel.wording import explain, pointer_to
 
@@ -87,8 +88,9 @@ def judge(document: JsonSchema) -> Validator:
     :raises InvalidSchema: if the document is no schema, or has a ``$ref`` out of itself.
     """
     dialect = dialect_of(document)
+    formats = checker(dialect)
     try:
-        dialect.check_schema(document, format_checker=dialect.FORMAT_CHECKER)
+        dialect.check_schema(document, format_checker=formats)
     except SchemaError as error:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
@@ -106,7 +108,7 @@ def judge(document: JsonSchema) -> Validator:
         ),
     )
     # The empty registry fetches nothing, whatever a reference says.
-    made = taught(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+    made = taught(document, registry=Registry(), format_checker=formats)
     _try(made)
     return made
 
