@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import is_outlier_detector
 
 from mlmodel.errors import InvalidModel
+from mlmodel.inference.arithmetic import unchecked
 from mlmodel.inference.knowledge import plain
 from mlmodel.inference.traits import (
     MOST_NAMED,
@@ -60,11 +61,12 @@ class _Teller:
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
         self._outputs = outputs
+        self._predict = unchecked(model, "predict")
         self._labels = labels_of(model)
         self._more = self._members()
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        predictions = self._by_output(_finite(self._model.predict(inputs)))
+        predictions = self._by_output(_finite(self._predict(inputs)))
         members = {"prediction": predictions}
         for name, told in self._more.items():
             values = told(inputs, predictions)
@@ -155,10 +157,11 @@ class _Chooser:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._labels = labels_of(model)
+        self._shares = unchecked(model, "predict_proba")
         self._tie = 0.0 if is_forest(model) else TIE
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        shares = _finite(self._model.predict_proba(inputs))
+        shares = _finite(self._shares(inputs))
         return [
             {"prediction": prediction, "probabilities": by_label}
             for prediction, by_label in zip(

@@ -14,6 +14,7 @@ from mlmodel.examples import example_of
 from mlmodel.frameworks import Predict
 from mlmodel.inference import tables
 from mlmodel.inference.answering import Answering, NotFiniteError, answering
+from mlmodel.inference.arithmetic import is_simple
 from mlmodel.inference.column import Column
 from mlmodel.inference.merging import are_alike, listed
 from mlmodel.inference.nameless import nameless
@@ -51,7 +52,8 @@ def predictor(
     row = {cell.name: cell.plain for cell in cells if cell.filler is None}
     ask = asker(model, reading, columns, row, outputs)
     _check_members(ask, row, columns)
-    return Predictor(ask, row, reading, cells, _known(reading, columns), tuple(outputs))
+    known = _known(reading, columns)
+    return Predictor(ask, row, reading, cells, known, tuple(outputs), is_simple(model))
 
 
 def asker(
@@ -112,6 +114,8 @@ class Predictor:
     cells: Sequence[Cells]
     members: Mapping[str, Any]
     outputs: Sequence[str]
+    #: Whether there is nothing but arithmetic in a call.
+    ends_soon: bool
 
     def __call__(self, rows: Rows) -> list[Any]:
         """Answer rows, or say what is wrong with which of them."""
