@@ -116,6 +116,7 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
         try:
             made = convert_sklearn(
                 model,
+                "model",  # without a name, it would have another each time
                 initial_types=types,
                 target_opset=dict(operators.VERSIONS),
                 options=options,

@@ -10,6 +10,7 @@
     traits     what kind of model it is
     plan       how it is asked: rows to tables, answers to JSON
     nameless   what asks it with an array instead of a frame
+    arithmetic what asks simple ones without scikit-learn's checks
 
 It is for scikit-learn's estimators, and those that behave like them.
 """

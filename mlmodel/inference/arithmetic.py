@@ -88,7 +88,7 @@ def _part(model: Any, method: str) -> Any:
     make = _FORMULAS.get((name, method))
     try:
         return make(model) if make else None
-    except AttributeError:  # of a release that keeps it elsewhere
+    except (AttributeError, KeyError):  # of a release that keeps it elsewhere, or has more
         return None
 
 
@@ -160,6 +160,7 @@ def _softmax(values: Any) -> Any:
 
 _ACTIVATIONS: Mapping[str, Formula] = {
     "identity": lambda values: values,
+    "exp": np.exp,
     "logistic": expit,
     "relu": lambda values: np.maximum(values, 0),
     "softmax": _softmax,
