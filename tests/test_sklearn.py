@@ -94,12 +94,14 @@ def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
     rows = [{"x0": x, "x1": y} for x, y in inputs]
     model = RandomForestClassifier(2, max_depth=2).fit(POINTS, list("abca"))
     labels = model.predict(inputs).tolist()  # of two trees, many rows are a draw
-    predict, asked = adapter.predictor(model, {}), []
+    asked = []
     monkeypatch.setattr(
         RandomForestClassifier,
         "predict_proba",
         counted(RandomForestClassifier.predict_proba, asked),
     )
+    predict = adapter.predictor(model, {})
+    asked.clear()
 
     assert [each["prediction"] for each in predict(rows)] == labels
     assert asked == [len(rows)]
