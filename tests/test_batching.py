@@ -123,23 +123,21 @@ def test_more_callers_than_may_wait_are_refused(doubler):
     assert doubler.asked == [1]
 
 
-def test_brief_calls_that_surely_end_run_where_they_are_asked():
-    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), 8, ends_soon=True)
-
-    def thread(rows):
-        return [threading.get_ident()]
-
-    threads = {batcher.run(thread, [{}])[0] for _ in range(200)}
-
-    assert threading.get_ident() in threads
+def thread(rows):
+    return [threading.get_ident()]
 
 
-def test_calls_that_may_hang_never_run_where_they_are_asked():
-    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), 8)
+@pytest.mark.parametrize(("count", "is_here"), [(1, True), (7, True), (8, False)])
+def test_few_rows_of_a_model_that_surely_ends_are_answered_where_they_are_asked(count, is_here):
+    limits = Limits(rows=9, threads=2, waiting=8, seconds=10)
+    batcher = Batcher(limits, 8, ends_soon=True)
 
-    def thread(rows):
-        return [threading.get_ident()]
+    [answered] = batcher.run(thread, [{}] * count)
 
-    threads = {batcher.run(thread, [{}])[0] for _ in range(200)}
+    assert (answered == threading.get_ident()) == is_here
 
-    assert threading.get_ident() not in threads
+
+def test_a_model_that_may_hang_is_never_asked_in_the_thread_of_who_asks(batcher):
+    [answered] = batcher.run(thread, [{}])
+
+    assert answered != threading.get_ident()

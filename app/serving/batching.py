@@ -17,7 +17,7 @@ from app.serving.lane import Lane, Limits
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
 
-#: Seconds of a call below which joining, or a thread of its own, costs more than it saves.
+#: Seconds of a call below which joining costs more than it saves.
 WORTH_JOINING = 0.00005
 #: By how much what calls take is corrected after each: so it follows the median, and a call that
 #: the machine has held up once changes little.
@@ -29,8 +29,8 @@ class Batcher:
 
     :param max_rows: rows of a call for several callers. Who brings as many or more is asked
         alone, in a lane of as many threads as the limits say; with 0, all are.
-    :param ends_soon: whether a call surely does. Brief calls then run in the thread of whoever
-        asks.
+    :param ends_soon: whether a call of few rows surely does. It runs in the thread of whoever
+        asks: another thread would cost more than most such calls.
     """
 
     def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
@@ -52,8 +52,8 @@ class Batcher:
         """
         if len(rows) >= self._max_rows:
             return self._alone.run(ask, rows)
-        if self._ends_soon and 0 < self._seconds < WORTH_JOINING:
-            return self._at_once(ask, rows)
+        if self._ends_soon:
+            return ask(rows)
         call = _Call(ask, rows)
         with self._lock:
             self._waiting[id(call)] = call
@@ -76,13 +76,6 @@ class Batcher:
             _ask_all(calls)
             self._took(time.perf_counter() - started)
         return call.answer()
-
-    def _at_once(self, ask: Ask, rows: Sequence[Any]) -> Any:
-        started = time.perf_counter()
-        try:
-            return ask(rows)
-        finally:
-            self._took(time.perf_counter() - started)
 
     def _took(self, seconds: float) -> None:
         known = self._seconds or seconds

@@ -340,7 +340,7 @@ class HostedModel:
             description=self.description,
             input=_schema(model.input_schema if asked is None else asked),
             output=_schema(model.output_schema),
-            ask=partial(self._ask, answers),
+            ask=answers if model.ends_soon else partial(self._ask, answers),
             meter=Meter(self.name, PREDICT),
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}

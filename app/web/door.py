@@ -82,12 +82,10 @@ class _Door:
             return False
         if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(BEFORE):
             return False
-        return self._knows(environ.keys() - self._known)
+        return environ.keys() <= self._known or self._knows(environ.keys() - self._known)
 
     def _knows(self, others: Set[str]) -> bool:
         """Tell whether what else an environment has is no header, and know it from now on."""
-        if not others:
-            return True
         if any(key.startswith("HTTP_") for key in others):
             return False
         # What is no header only the server names: they are the same with every request.
