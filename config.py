@@ -47,7 +47,7 @@ class Production:
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
     #: Bytes that the body of a request may have.
-    MAX_BODY_BYTES = 10_000_000
+    MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
     MAX_DEPTH = 64
     #: Rows that one request may have.
