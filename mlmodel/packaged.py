@@ -187,9 +187,9 @@ class PackagedModel(MLModel):
 
     @property
     def survives_fork(self) -> bool:  # type: ignore[override]
-        """Whether models of its framework do."""
+        """Whether models of its framework do. ONNX Runtime starts a thread when it is imported."""
         framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
-        return framework is None or framework.survives_fork
+        return framework is None or (framework.survives_fork and self._wanted_runtime == "native")
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
@@ -254,9 +254,13 @@ class PackagedModel(MLModel):
         compiled = self._compiled
         return [] if compiled is None else [each.told() for each in compiled.speeds(counts)]
 
+    @property
+    def _wanted_runtime(self) -> compiling.Choice:
+        return self._asked_runtime or ("native" if self._graph is None else "onnx")
+
     def _chosen(self, native: frameworks.Predict) -> frameworks.Predict:
         """Return what answers, and keep what there is to tell of it if a graph was asked for."""
-        asked = self._asked_runtime or ("onnx" if self._graph is not None else "native")
+        asked = self._wanted_runtime
         if asked == "native":
             return native
         if self.meta.framework.lib != "sklearn":

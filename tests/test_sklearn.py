@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA, SparsePCA
@@ -25,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.neighbors import KNeighborsRegressor, LocalOutlierFactor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
@@ -126,6 +127,58 @@ def test_labels_that_are_texts_of_numpy_are_plain_texts():
 
     assert type(answer["prediction"]) is str
     assert adapter.schemas(model).output["properties"]["prediction"]["type"] == "string"
+
+
+class CautiousPipeline(Pipeline):
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+class CautiousSearch(GridSearchCV):
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+class Cautious(BaseEstimator):
+    def fit(self, inputs, labels):
+        self.best_estimator_ = LogisticRegression().fit(inputs, labels)
+        self.classes_ = self.best_estimator_.classes_
+        return self
+
+    def predict_proba(self, inputs):
+        return self.best_estimator_.predict_proba(inputs)
+
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+def patched(model):
+    own = model.predict_proba
+    model.predict = lambda inputs: np.where(own(inputs)[:, 1] > 0.9, "b", "a")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (CautiousPipeline([("one", LogisticRegression())]), None),
+        (CautiousSearch(LogisticRegression(), {"C": [1]}, cv=2), None),
+        (Cautious(), None),
+        (LogisticRegression(), patched),
+        (make_pipeline(LogisticRegression()), patched),
+    ],
+    ids=["a pipeline", "a search", "another's", "an object", "an object that is a pipeline"],
+)
+def test_labels_that_somebody_chooses_otherwise_are_theirs(model, change):
+    chance = np.random.default_rng(2)
+    inputs = chance.normal(size=(200, 1))
+    model.fit(inputs, np.where(inputs[:, 0] + chance.normal(size=200) > 0, "b", "a"))
+    model = change(model) if change else model
+
+    predict = adapter.predictor(model, {})
+
+    answers = predict([{"x0": value} for value in inputs[:, 0].tolist()])
+    assert [each["prediction"] for each in answers] == list(model.predict(inputs))
 
 
 def counted(method, asked):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ class _Call:
         self.done.acquire()
         self.is_done = False
         self.is_dropped = False
+        self.has_place = True
         self.result: Any = None
         self.error: BaseException | None = None
         self.worker: _Worker | None = None
@@ -104,7 +106,18 @@ class Lane:
             self._calls.put(call)
             is_short_of_threads = len(self._workers) < self._limits.threads
         if is_short_of_threads:
+            self._start_thread_for(call)
+
+    def _start_thread_for(self, call: _Call) -> None:
+        try:
             self._start_thread()
+        except RuntimeError as error:
+            with self._lock:
+                if self._workers:
+                    return  # another thread will come to it
+                call.is_dropped, call.has_place = True, False
+                self._places += 1
+            raise QueueFull(self._limits.waiting) from error
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -113,7 +126,13 @@ class Lane:
             worker = _Worker()
             self._workers.add(worker)
         # Daemons, so that a model that hangs does not keep the process from ending.
-        threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            with self._lock:
+                self._workers.discard(worker)
+            raise
 
     def _gives_up(self, call: _Call) -> bool:
         """Drop a call that is late, or put a new thread in the place of the one in which it hangs.
@@ -131,7 +150,8 @@ class Lane:
             call.worker.is_given_up = True
             self._workers.discard(call.worker)
         if not self._calls.empty():
-            self._start_thread()
+            with suppress(RuntimeError):  # the next caller tries again
+                self._start_thread()
         return True
 
     def _work(self, worker: _Worker) -> None:
@@ -154,6 +174,6 @@ class Lane:
 
     def _end(self, call: _Call) -> None:
         with self._lock:
-            self._places += 1
+            self._places += call.has_place
             call.is_done = True
         call.done.release()

@@ -61,9 +61,14 @@ def _from_json(text: str) -> Any:
 
 def _read(media_type: str) -> bytes:
     _check_media_type(media_type)
-    body = request.get_data(cache=False)
-    # A body without Content-Length is only cut at the limit; reading on raises the error.
-    request.stream.read(1)
+    try:
+        body = request.get_data(cache=False)
+        # A body without Content-Length is only cut at the limit; reading on raises the error.
+        request.stream.read(1)
+    except OSError as error:  # gunicorn's, at a chunk that is none
+        raise BadRequest("the body cannot be read to its end") from error
+    if len(body) < (request.content_length or 0):
+        raise BadRequest("the body ends before its Content-Length")
     return body
 
 

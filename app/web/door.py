@@ -32,9 +32,20 @@ USUAL = frozenset(
         "HTTP_ACCEPT",
         "HTTP_ACCEPT_ENCODING",
         "HTTP_ACCEPT_LANGUAGE",
+        "HTTP_CACHE_CONTROL",
         "HTTP_CONNECTION",
+        "HTTP_FORWARDED",
         "HTTP_HOST",
+        "HTTP_PRAGMA",
+        "HTTP_TRACEPARENT",
+        "HTTP_TRACESTATE",
         "HTTP_USER_AGENT",
+        "HTTP_VIA",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_HOST",
+        "HTTP_X_FORWARDED_PORT",
+        "HTTP_X_FORWARDED_PROTO",
+        "HTTP_X_REAL_IP",
         "HTTP_X_REQUEST_ID",
     }
 )
@@ -118,4 +129,4 @@ class _Door:
             return None
         content: bytes = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(content)
-        return content
+        return content if len(content) == int(length) else None

@@ -17,6 +17,7 @@ from mlmodel.compiling.probes import Space
 from mlmodel.compiling.speed import Speed, measured
 from mlmodel.frameworks import Predict
 from mlmodel.inference.plan import Predictor
+from mlmodel.inference.traits import labels_of
 from mlmodel.inference.trial import Trial, caught_warnings
 from mlmodel.model import Row
 
@@ -124,7 +125,8 @@ def _written(
 ) -> tuple[bytes, Predict]:
     """Return a graph and what asks it: in double precision, or else in single."""
     failure: Uncompilable | None = None
-    for is_double in (True, False):
+    # Where four bytes round a number, a label may be another.
+    for is_double in (True,) if labels_of(arrangement) else (True, False):
         deadline.check()
         try:
             with caught_warnings():

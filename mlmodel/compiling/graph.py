@@ -21,6 +21,9 @@ LARGEST = 1e15
 NO_TEXT = "\ue000None"
 NAN_TEXT = "\ue000NaN"
 
+#: Operators that compute in four bytes whatever they are given: a label beside a boundary may flip.
+SINGLE = frozenset({"SVMClassifier"})
+
 
 class Uncompilable(Exception):
     """A model, or a column, that no graph can stand for; its words say which."""
@@ -128,8 +131,14 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
         except Exception as error:
             failure = failure or error
         else:
+            _check_precision(made)
             return bytes(operators.finished(made).SerializeToString(deterministic=True))
     raise Uncompilable(f"skl2onnx cannot convert it ({_brief(failure)})") from failure
+
+
+def _check_precision(made: Any) -> None:
+    if any(node.op_type in SINGLE for node in made.graph.node):
+        raise Uncompilable("ONNX Runtime computes support vectors in single precision")
 
 
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:

@@ -125,6 +125,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "mlmodel.frameworks.onnx",
         "pip install onnxruntime",
         ("onnxruntime", "numpy"),
+        survives_fork=False,
     ),
     "transformers": Framework("Transformers", ("transformers",)),
 }

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from mlmodel.inference.reading import steps_of
+from mlmodel.inference.traits import is_own
 from mlmodel.inference.trial import caught_warnings
 
 #: From an array of rows to an array.
@@ -71,6 +72,8 @@ def _is_right(formula: Formula, own: Formula, columns: int) -> bool:
 
 
 def _formula(model: Any, method: str) -> Formula | None:
+    if not is_own(model):
+        return None
     steps = steps_of(model) or [model]
     *before, last = [step for step in steps if step is not None and step != "passthrough"]
     makers = [*(("transform", step) for step in before), (method, last)]
@@ -82,7 +85,7 @@ def _formula(model: Any, method: str) -> Formula | None:
 
 
 def _part(model: Any, method: str) -> Any:
-    if not type(model).__module__.startswith("sklearn."):
+    if not is_own(model):
         return None
     name = "Linear" if type(model).__name__ in LINEAR else type(model).__name__
     make = _FORMULAS.get((name, method))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ CHOOSERS = frozenset(
         "RandomForestClassifier",
     }
 )
+
+#: Packages whose searches and pipelines answer as the last estimator in them does.
+OWN = frozenset({"imblearn", "sklearn"})
 
 #: Members of a transformed row above which they are a list instead of an object with names.
 MOST_NAMED = 1000
@@ -66,8 +69,30 @@ def has_several(model: Any) -> bool:
 def chooses_likeliest(model: Any) -> bool:
     """Say whether a model is a classifier of scikit-learn that chooses the likeliest label."""
     last = last_of(model)
-    is_one = type(last).__module__.startswith("sklearn.") and type(last).__name__ in CHOOSERS
-    return is_one and len(labels_of(model)) > 1 and not has_several(model)
+    if type(last).__name__ not in CHOOSERS or not all(map(is_own, _around(model))):
+        return False
+    return len(labels_of(model)) > 1 and not has_several(model)
+
+
+def is_own(estimator: Any) -> bool:
+    """Tell whether an estimator answers by the code of its library alone.
+
+    Somebody may have derived a class from one of the library's, or set a method on an object.
+    """
+    root = type(estimator).__module__.partition(".")[0]
+    return root in OWN and not any(
+        callable(getattr(type(estimator), name, None)) for name in vars(estimator)
+    )
+
+
+def _around(model: Any) -> Iterator[Any]:
+    """Yield a model, and what answers within it, down to what :func:`last_of` gives."""
+    yield model
+    steps = steps_of(model)
+    if hasattr(model, "best_estimator_"):
+        yield from _around(model.best_estimator_)
+    elif steps:
+        yield from _around(steps[-1])
 
 
 def is_forest(model: Any) -> bool:
