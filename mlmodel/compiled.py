@@ -1,8 +1,9 @@
 """A JSON Schema compiled: it says yes to most values that fit, some hundred times faster.
 
 It never says yes to what the judge in :mod:`mlmodel.schema` refuses. So only schemas are compiled
-of which both surely think alike: formats, alternatives that exclude each other, and fractions as
-divisors are the judge's alone. Whatever is not accepted goes to the judge as well.
+of which both surely think alike: alternatives that exclude each other, fractions as divisors, and
+formats but those of a row's own members are the judge's alone. Whatever is not accepted goes to
+the judge as well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
 from jsonschema_rs import RegexOptions
 
@@ -68,15 +69,18 @@ class _OnlyTheJudgeError(Exception):
     """A schema has something of which the two may think otherwise."""
 
 
-def compiled(document: JsonSchema) -> Fits | None:
+def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     """Return the compiled schema; ``None`` if only the judge can tell.
 
     :param document: a valid schema of draft 2020-12.
+    :param formats: the judge's, for the members of a row that name a format.
     """
+    named = _formats(document)
     try:
         if dialect_of(document) is not Draft202012Validator:
             return None
-        made = Compiled(_alike(document), pattern_options=RegexOptions(), offline=True)
+        rest = _without_formats(document) if named else document
+        made = Compiled(_alike(rest), pattern_options=RegexOptions(), offline=True)
     except (_OnlyTheJudgeError, ValueError):  # ValueError: it cannot be compiled
         return None
 
@@ -88,7 +92,36 @@ def compiled(document: JsonSchema) -> Fits | None:
         except ValueError:  # no plain JSON, half a surrogate pair, or nested too deep
             return False
 
-    return fit
+    def fit_in_form(values: Iterable[Any]) -> bool:
+        rows = list(values)
+        return fit(rows) and all(
+            formats.conforms(row[name], form)
+            for row in rows
+            for name, form in named.items()
+            if isinstance(row, dict) and name in row
+        )
+
+    return fit_in_form if named else fit
+
+
+def _formats(document: JsonSchema) -> dict[str, str]:
+    """Return the formats of a row's own members."""
+    members = document.get("properties", {}) if isinstance(document, Mapping) else {}
+    return {
+        name: schema["format"]
+        for name, schema in members.items()
+        if isinstance(schema, Mapping) and "format" in schema
+    }
+
+
+def _without_formats(document: Mapping[str, Any]) -> JsonSchema:
+    members = {
+        name: {key: value for key, value in schema.items() if key != "format"}
+        if isinstance(schema, Mapping)
+        else schema
+        for name, schema in document["properties"].items()
+    }
+    return {**document, "properties": members}
 
 
 def _alike(schema: Any) -> Any:

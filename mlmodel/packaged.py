@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from mlmodel import artifacts as files
 from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
-from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
+from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 #: What is done about versions that differ.
 VersionMismatches = Literal["warn", "error"]
+
+#: Rows of one call of a model. More would only take more memory at a time.
+SLICE_ROWS = 8192
 
 #: Members of ``model.info`` of a network that Flama packaged.
 WEIGHTS = frozenset({"parameters", "state"})
@@ -217,14 +220,14 @@ class PackagedModel(MLModel):
         return self.predict_rows([row])[0]
 
     def predict_rows(self, rows: Sequence[Row]) -> list[Any]:
-        """Answer rows in one call of the model.
+        """Answer rows in one call of the model, or in several where there are very many.
 
         An answer has a ``prediction`` and, from a classifier that can tell, ``probabilities``.
         """
         if self._predict is None:
             self.load()
         predict = cast(frameworks.Predict, self._predict)
-        return predict(rows)
+        return predict(rows) if len(rows) <= SLICE_ROWS else _in_slices(predict, rows)
 
     def load(self) -> None:
         """Build the model and make it ready to answer, once.
@@ -342,6 +345,16 @@ class PackagedModel(MLModel):
         )
         self._notes: Sequence[str] | None = _member(extra, "schema_notes", list, "a list")
         self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
+
+
+def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:
+    answers: list[Any] = []
+    for start in range(0, len(rows), SLICE_ROWS):
+        try:
+            answers += predict(rows[start : start + SLICE_ROWS])
+        except InvalidInput as error:
+            raise error.moved(start) from error
+    return answers
 
 
 def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -4,14 +4,10 @@ import functools
 import gc
 import json
 import math
-import os
-import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import numpy as np
 import onnxruntime
@@ -77,7 +73,6 @@ NATIVE = {
 
 MIXED = PEOPLE[["age", "income", "city", "job"]]
 ROOT = Path(__file__).parents[1]
-PORT = 8351
 
 
 @pytest.fixture(scope="module")
@@ -484,93 +479,6 @@ def test_many_threads_ask_one_graph(compiled):
     for each in threads:
         each.join()
     assert [found[at] == [whole[at]] * 50 for at in range(8)] == [True] * 8
-
-
-FORKING = """
-import os, sys
-from mlmodel import load
-model = load(sys.argv[1], runtime="onnx")
-model.load()
-row = model.examples[0]
-said = model.predict(row)
-assert model.metadata["runtime"]["compiled"], model.metadata["runtime"]
-child = os.fork()
-if child == 0:
-    os._exit(0 if [model.predict_rows([row] * n)[0] for n in (1, 64)] == [said] * 2 else 1)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), model.predict(row) == said)
-"""
-
-
-def test_a_graph_answers_in_a_fork_of_the_process_that_made_it(tmp_path):
-    estimator = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=20))
-    dump(estimator.fit(POINTS, SIDE), tmp_path / "model.flm", sample=POINTS)
-
-    # Without limits from outside: OpenMP would have pools of as many threads as there are cores.
-    ran = subprocess.run(
-        [sys.executable, "-c", FORKING, tmp_path / "model.flm"],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if "THREADS" not in name},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")
-
-
-def test_workers_answer_that_were_forked_after_the_model_was_compiled(tmp_path):
-    """OpenMP's pools do not survive a fork: had the comparison filled one, the workers would hang."""
-    estimator = HistGradientBoostingClassifier(max_iter=20).fit(POINTS, SIDE)
-    dump(estimator, tmp_path / "model.flm", sample=POINTS)
-    entries = [{"file": "model.flm", "name": word, "runtime": word} for word in ("onnx", "native")]
-    (tmp_path / "models.yaml").write_text(json.dumps({"models": entries}))
-    settings = {
-        "MODELHOST_MODELS_FILE": str(tmp_path / "models.yaml"),
-        "WORKERS": "2",
-        "PORT": str(PORT),
-        "OMP_NUM_THREADS": "2",
-    }
-    rows = [{f"x{at}": value for at, value in enumerate(row)} for row in POINTS.tolist()]
-
-    with serving(settings):
-        answers = [asked(name, rows) for _ in range(8) for name in ("onnx", "native")]
-
-    runtimes = {each[0].split(" ")[0] for each in answers}
-    labels = [[answer["prediction"] for answer in said] for _, said in answers]
-    assert runtimes == {"ONNX", "scikit-learn"}
-    assert labels == [estimator.predict(POINTS).tolist()] * 16
-
-
-@contextmanager
-def serving(settings):
-    """Serve by gunicorn until the block ends."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "wsgi:app"],
-        cwd=ROOT,
-        env=os.environ | settings,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        for line in server.stderr:
-            if line.startswith("Modelhost is ready"):
-                break
-        yield
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
-
-
-def asked(name, rows):
-    """Return which runtime answered rows, and what."""
-    request = Request(
-        f"http://127.0.0.1:{PORT}/api/models/{name}/predict",
-        json.dumps(rows).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=30) as response:
-        return response.headers["X-Model-Runtime"], json.load(response)
 
 
 def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):

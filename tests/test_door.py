@@ -56,6 +56,9 @@ REQUESTS = {
     "a model that failed": {"path": "/api/models/failed/predict", "json": {}},
     "a lazy model": {"path": "/api/models/lazy/predict", "json": {}},
     "another method": {"method": "GET"},
+    "cut short": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "500"}},
+    "longer than it says": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "5"}},
+    "through a proxy": {"json": ROW, "headers": {"X-Forwarded-For": "192.0.2.1", "Via": "1.1 x"}},
     "a query": {"json": ROW, "query_string": "a=1"},
 }
 

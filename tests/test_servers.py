@@ -93,6 +93,25 @@ def test_a_server_is_ready_once_and_does_not_wait_for_a_model_that_hangs(two):
     assert len(re.findall("Modelhost is ready", two.log)) == 1
 
 
+def test_compiled_models_are_loaded_in_each_worker_which_ends_in_peace(server, tmp_path):
+    rows = np.random.default_rng(0).random((200, 3))
+    boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
+    dump(boosted, tmp_path / "boosted.flm", sample=rows)
+    models = "models:\n  - file: boosted.flm\n    runtime: onnx\n"
+    asked = [{f"x{at}": value for at, value in enumerate(row)} for row in rows.tolist()]
+
+    with serving(server, tmp_path, models, WORKERS=2, OMP_NUM_THREADS=2) as running:
+        about = running.ask("/api/models/boosted/metadata")[1]
+        answers = [running.ask("/api/models/boosted/predict", asked) for _ in range(8)]
+        # The first SIGTERM after a fork of ONNX Runtime's thread was an abort.
+        running.stop()
+
+    assert about["runtime"]["compiled"]
+    labels = [[each["prediction"] for each in body] for _, body in answers]
+    assert labels == [boosted.predict(rows).tolist()] * 8
+    assert not re.search("SIGABRT|terminate called|Traceback", running.log)
+
+
 def test_one_worker_loads_its_models_itself(server, tmp_path):
     with serving(server, tmp_path, f"models:\n{PROCESSES}Threaded", WORKERS=1) as running:
         [answer] = asked(running, "threaded", 1)
@@ -123,6 +142,7 @@ RAW = {
     "large": (POST + b"Content-Length: 6000\r\n\r\n" + LARGE, 413, "#body-too-large"),
     "large-chunk": (CHUNKS + b"1770\r\n" + LARGE + b"\r\n0\r\n\r\n", 413, "#body-too-large"),
     "said-large": (POST + b"Content-Length: 99999999999\r\n\r\n{}", 413, "#body-too-large"),
+    "broken-chunk": (CHUNKS + b"zz\r\n{}\r\n0\r\n\r\n", 400, ""),
     "no-length": (POST + b"\r\n", 400, "#invalid-body"),
     "negative-length": (POST + b"Content-Length: -1\r\n\r\n{}", 400, ""),
     "two-lengths": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, ""),

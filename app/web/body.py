@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from flask import current_app, request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from app.web.folding import unescaped
 from app.web.reading import parse
@@ -65,7 +65,10 @@ def _read(media_type: str) -> bytes:
         body = request.get_data(cache=False)
         # A body without Content-Length is only cut at the limit; reading on raises the error.
         request.stream.read(1)
-    except OSError as error:  # gunicorn's, at a chunk that is none
+    except HTTPException:
+        raise
+    # At a chunk that is none each server raises an error of its own.
+    except Exception as error:
         raise BadRequest("the body cannot be read to its end") from error
     if len(body) < (request.content_length or 0):
         raise BadRequest("the body ends before its Content-Length")
