@@ -79,8 +79,9 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     try:
         if dialect_of(document) is not Draft202012Validator:
             return None
-        rest = _without_formats(document) if named else document
-        made = Compiled(_alike(rest), pattern_options=RegexOptions(), offline=True)
+        made = Compiled(
+            _alike(_without_formats(document)), pattern_options=RegexOptions(), offline=True
+        )
     except (_OnlyTheJudgeError, ValueError):  # ValueError: it cannot be compiled
         return None
 
@@ -114,7 +115,9 @@ def _formats(document: JsonSchema) -> dict[str, str]:
     }
 
 
-def _without_formats(document: Mapping[str, Any]) -> JsonSchema:
+def _without_formats(document: JsonSchema) -> JsonSchema:
+    if not isinstance(document, Mapping) or "properties" not in document:
+        return document
     members = {
         name: {key: value for key, value in schema.items() if key != "format"}
         if isinstance(schema, Mapping)
