@@ -36,6 +36,7 @@ _is_started = threading.Event()
 
 def post_fork(server, worker):
     """Keep a worker that loads models for long from being taken for one that hangs."""
+    forked.leave_terminal()
 
     def live():
         while not _is_started.wait(SIGN_OF_LIFE_SECONDS):

@@ -70,6 +70,7 @@ class Master(MPServer):
 
     def load(self, target: str) -> Any:
         """Return the application, warm. Called in each worker, before it listens."""
+        workers.leave_terminal()
         # Those of the master, until granian sets the worker's own. Nothing is lost so early.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -67,6 +67,14 @@ def are_forked() -> bool:
     return _master.forks
 
 
+def leave_terminal() -> None:
+    """Let the master alone hear of Ctrl-C, and end its workers. To be called in each of them.
+
+    A terminal sends it to a whole group of processes, and a worker that is ended twice may hang.
+    """
+    os.setpgrp()
+
+
 def address(settings: Mapping[str, Any]) -> str:
     """Return host and port as they stand in an address."""
     # The colons of an IPv6 address are not that of the port.

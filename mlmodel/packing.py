@@ -65,6 +65,8 @@ def dump(
     :raises InvalidSchema: if a schema in extra is none.
     :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
     """
+    if runtime not in compiling.CHOICES:
+        raise InvalidModel(f"runtime must be one of {compiling.CHOICES}, got {runtime!r}")
     codec = named(compression)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)

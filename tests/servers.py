@@ -79,6 +79,7 @@ def start(server, folder, models, **environ):
             env=inherited | {name: str(value) for name, value in (settings | environ).items()},
             stdout=stream,
             stderr=stream,
+            process_group=0,
         )
     return Running(process, port, log)
 

@@ -485,6 +485,12 @@ def test_many_threads_ask_one_graph(compiled):
     assert [found[at] == [whole[at]] * 50 for at in range(8)] == [True] * 8
 
 
+@pytest.mark.parametrize("runtime", ["fast", "", None])
+def test_a_runtime_that_there_is_not_is_refused(tmp_path, runtime):
+    with pytest.raises(InvalidModel, match="runtime must be one of"):
+        dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime=runtime)
+
+
 def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
     monkeypatch.setitem(sys.modules, "skl2onnx", None)

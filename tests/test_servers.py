@@ -199,6 +199,20 @@ def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path
     assert list(temporary.iterdir()) == []
 
 
+def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
+    models = f"models:\n{PROCESSES}Whereabouts"
+
+    with serving(server, tmp_path, models, WORKERS=2) as running:
+        wait_until(
+            lambda: len({each["asked_in"] for each in asked(running, "whereabouts")}) == 2, PATIENCE
+        )
+        # As Ctrl-C does: to whoever is in the server's process group.
+        os.killpg(running.process.pid, signal.SIGINT)
+
+        # Half of the time after which a worker that does not end is killed.
+        assert running.process.wait(15) in (0, 1)
+
+
 def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
     file = tmp_path / "stuck"
     file.touch()

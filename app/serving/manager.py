@@ -12,6 +12,7 @@ from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog, Mistake, ModelNotFound
 from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
+from app.serving.memory import return_memory
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class ModelManager:
         for model in models:
             model.prepare(before_fork=before_fork)
         self._models = _by_name(models, path)
+        # What was only needed to read the files would else be in the memory of each process.
+        return_memory()
 
     def close(self) -> None:
         """Unload all models and hold none."""
