@@ -43,7 +43,7 @@ class Schema:
     def __init__(self, document: JsonSchema) -> None:
         self.document = copy.deepcopy(document)
         self._judge = judge(self.document)
-        self._fit = compiled(self.document, checker(dialect_of(self.document)))
+        self._fit = compiled(self.document, self._judge.format_checker)
         self._conversion = Conversion(self.document)
 
     def accepts(self, values: Iterable[Any]) -> bool:

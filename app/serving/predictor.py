@@ -52,8 +52,7 @@ class Predictor:
         asked = hosted.begin(endpoint)
         started = time.perf_counter()
         try:
-            accepted = _accepted(rows, asked.input)
-            answers = _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+            answers = _answers(hosted, asked, rows)
         except Exception as error:
             asked.meter.failed(error, len(rows), time.perf_counter() - started)
             raise
@@ -72,13 +71,17 @@ class Predictor:
         try:
             asked = hosted.begin()
             try:
-                accepted = _accepted(hosted.examples[:1], asked.input)
-                _checked(_run(hosted, asked, accepted), 1, asked.output)
+                _answers(hosted, asked, hosted.examples[:1])
             finally:
                 hosted.end()
         except (InvalidInput, ServingError) as error:
             cause = f": {error.__cause__!r}" if error.__cause__ else ""
             log.warning("model %r does not answer its example: %s%s", hosted.name, error, cause)
+
+
+def _answers(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
+    accepted = _accepted(rows, asked.input)
+    return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
 
 
 def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:

@@ -21,7 +21,7 @@ Arrays = Sequence[NDArray[Any]]
 
 
 def opened(graph: bytes) -> onnxruntime.InferenceSession:
-    """Return a session on the CPU that keeps no threads, so that it survives a fork.
+    """Return a session on the CPU that computes in the thread of whoever asks.
 
     :raises Uncompilable: if ONNX Runtime cannot compute the graph.
     """

@@ -7,7 +7,6 @@ An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is a session; it is
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,7 +146,7 @@ def _classified(labels: Sequence[Any], shares: Sequence[Any]) -> list[Any]:
 def _by_label(shares: Any) -> Any:
     if not isinstance(shares, Mapping):
         return shares
-    return {str(label): share if math.isfinite(share) else None for label, share in shares.items()}
+    return {str(label): tensors.finite(share) for label, share in shares.items()}
 
 
 def _answer_schema(session: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:

@@ -217,12 +217,13 @@ def values_of(tensor: Any) -> list[Any]:
     values = tensor[:, 0] if tuple(tensor.shape[1:]) == (1,) else tensor
     rows = list(values.tolist())
     is_finite = "float" not in str(values.dtype) or bool((values - values == 0).all())
-    return rows if is_finite else _finite(rows)
+    return rows if is_finite else finite(rows)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a number, or numbers in lists, with ``None`` for those that JSON lacks."""
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value if math.isfinite(value) else None
 
 
