@@ -2,17 +2,23 @@
 # Both set up what they need in .venv first; PYTHON chooses the Python to do it with.
 
 PYTHON ?= python3
+SERVER ?= gunicorn
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint examples chromium openapi pictures lock flama clean help
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clean help
 
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS say where and how.
+# The servers that there are, and how each is started.
+gunicorn := $(BIN)/gunicorn
+granian := $(BIN)/python -m serve
+
+run: $(VENV)/.serve examples ## Serve the models; HOST, PORT, WORKERS and SERVER=granian say where and how.
+	@test -n "$($(SERVER))" || { echo "SERVER must be gunicorn or granian, got $(SERVER)"; exit 1; }
 	@echo "Starting the server. Ctrl-C stops it."
-	@exec $(BIN)/gunicorn
+	@exec $($(SERVER))
 
 test: $(VENV)/.dev examples chromium ## Pass the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
@@ -23,6 +29,10 @@ lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python openapi.py --check
+
+bench: $(VENV)/.bench wrk ## Measure speed beside other servers, in minutes; ARGS="--full" measures all.
+	@echo "Measuring; other work on this machine spoils the figures. Ctrl-C stops and tells what there is ..."
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 examples: | $(VENV)/.serve
 	@$(BIN)/python -m examples.train
@@ -39,17 +49,31 @@ chromium:
 	fi; \
 	command -v chromium >/dev/null || echo "*** No chromium: ALL TESTS IN A BROWSER WILL BE SKIPPED. As root: apt-get install chromium"
 
+wrk:
+	@command -v wrk >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then as_root=env; else as_root="sudo -n"; fi; \
+	echo "Installing wrk ..."; \
+	$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq wrk >/dev/null; \
+	command -v wrk >/dev/null || { echo "*** No wrk. As root: apt-get install wrk"; exit 1; }
+
 openapi: $(VENV)/.serve examples ## Write openapi.yaml.
 	@$(BIN)/python openapi.py
 
 pictures: $(VENV)/.dev examples chromium ## Take the pictures of the docs anew; wants chromium.
 	@$(BIN)/python -m docs.take_pictures
 
-lock: $(VENV)/.dev ## Pin the newest dependencies in requirements.txt and requirements-dev.txt.
+lock: $(VENV)/.dev ## Pin the newest dependencies, those of the tests and benchmarks too.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
 		--custom-compile-command "make lock" --group serve -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
 		--custom-compile-command "make lock" --group dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
+		--custom-compile-command "make lock" --group bench -c requirements.txt -o requirements-bench.txt
+	@for peer in benchmarks/requirements/*.in; do \
+		echo "Pinning $$peer ..."; \
+		$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --python-version 3.11 \
+			--custom-compile-command "make lock" -c requirements.txt "$$peer" -o "$${peer%.in}.txt" || exit 1; \
+	done
 
 flama: $(VENV)/.dev ## Install the real Flama beside, for the tests that it reads our files.
 	@test -x $(VENV)-flama/bin/python || $(BIN)/python -m venv $(VENV)-flama
@@ -57,7 +81,7 @@ flama: $(VENV)/.dev ## Install the real Flama beside, for the tests that it read
 		"flama[pydantic]==2.2.2" $$(grep -E "^(scikit-learn|pandas)==" requirements.txt)
 
 clean: ## Remove what was set up and trained.
-	rm -rf $(VENV) $(VENV)-flama examples/models build *.egg-info
+	rm -rf $(VENV) $(VENV)-flama benchmarks/.envs examples/models build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhost needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
@@ -72,4 +96,9 @@ $(VENV)/.serve: requirements.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.serve
 	@echo "Installing what the tests need (about half a minute the first time) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.serve
+	@echo "Installing what the benchmarks need ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements-bench.txt
 	@touch $@

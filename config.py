@@ -8,8 +8,11 @@ and ``THREADS`` do without the prefix as well. Nothing else reads the environmen
 from __future__ import annotations
 
 import inspect
+import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +35,19 @@ class Production:
     HOST = "127.0.0.1"
     #: TCP port on which the server listens, from 1 to 65535.
     PORT = 8000
-    #: Server processes. Loading and unloading at run time reach one process only.
-    WORKERS = 1
+    #: Server processes. 0 for one for each core that the server may use, at most 8. Loading and
+    #: unloading at run time reach one process only.
+    WORKERS = 0
     #: Requests that one process answers at the same time. More than MODEL_THREADS +
     #: MODEL_WAITING, or one slow model keeps all of them.
     THREADS = 64
+    #: Seconds for which a new process lets its models answer an example each before it takes
+    #: requests. Models that are slower do so beside the requests. 0 asks none.
+    WARM_UP_SECONDS = 5.0
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
     #: Bytes that the body of a request may have.
-    MAX_BODY_BYTES = 10_000_000
+    MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
     MAX_DEPTH = 64
     #: Rows that one request may have.
@@ -98,7 +105,21 @@ CLASSES: Mapping[str, type[Production]] = {
 }
 
 #: Settings whose numbers have other bounds than "at least 1".
-BOUNDS = {"PORT": (1, 65535), "MODEL_WAITING": (0, None), "PREDICT_SECONDS": (0, 86_400)}
+BOUNDS = {
+    "MODEL_WAITING": (0, None),
+    "PORT": (1, 65535),
+    "PREDICT_SECONDS": (0, 86_400),
+    "WARM_UP_SECONDS": (0, 3600),
+    "WORKERS": (0, None),
+}
+#: Server processes, if nobody says how many. Each takes memory.
+MOST_WORKERS = 8
+#: What a control group may use of the processors' time, and of how much: in version 2 of Linux'
+#: control groups, and in version 1.
+QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
 NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -121,12 +142,30 @@ def settings(environ: Mapping[str, str]) -> dict[str, Any]:
         if name not in values:
             raise InvalidSetting(f"{variable} is no setting; the settings are {_listed(values)}")
         values[name] = _value(variable, name, text, type(values[name]))
+    values["WORKERS"] = values["WORKERS"] or min(usable_cores(), MOST_WORKERS)
     return values
 
 
 def defaults(chosen: type[Production] = Production) -> dict[str, Any]:
     """Return the settings of a class, as it is written."""
     return {name: value for name, value in inspect.getmembers(chosen) if name.isupper()}
+
+
+def usable_cores(quotas: Sequence[Sequence[str]] = QUOTAS) -> int:
+    """Return how many cores this process may keep busy, by its affinity and its control group.
+
+    :param quotas: files that say how much of the processors' time, in how much time.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    for files in quotas:
+        with suppress(OSError, ValueError):  # no such file, or no limit
+            quota, period = " ".join(Path(file).read_text() for file in files).split()
+            if int(quota) > 0:
+                cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(cores, 1)
 
 
 def _value(variable: str, name: str, text: str, kind: type) -> Any:

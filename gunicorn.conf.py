@@ -1,15 +1,10 @@
 """How gunicorn serves Modelhost. The settings are those of config.py."""
 
 import os
-import shutil
 import sys
-import tempfile
+import threading
 
-# Before numpy is imported: thread pools of OpenMP and BLAS in every worker only fight each other
-# for the cores.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
+import workers as forked
 from config import InvalidSetting
 from config import settings as read_settings
 
@@ -19,39 +14,48 @@ except InvalidSetting as error:
     sys.exit(f"Modelhost cannot start.\n{error}")
 
 wsgi_app = "wsgi:app"
-# The colons of an IPv6 address are not that of the port.
-host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
-bind = f"{host}:{settings['PORT']}"
+bind = forked.address(settings)
 workers = settings["WORKERS"]
 threads = settings["THREADS"]
+# A thread for each request, and connections that stay open between requests, without a thread.
 worker_class = "gthread"
-# With several workers the models are loaded once, in the master, and their memory is shared. No
-# model may predict there: an OpenMP pool does not survive the fork. One worker has nothing to
-# share, and a model may start threads and open connections while it is loaded.
+# Longer than a proxy keeps a connection that nobody uses (nginx, Amazon's and Google's balancers:
+# 60 seconds): if the server is the first to close it, a request that is on its way is lost.
+keepalive = 75
+# With several workers the models are loaded once, in the master, and their memory is shared. One
+# worker has nothing to share, and loads all of them itself.
 preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
+forked.expect(workers)
 
-if workers > 1:
-    # prometheus_client adds the workers' counters up through files in this folder.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelhost-metrics-")
+#: Seconds between two signs of life of a worker that loads its models.
+SIGN_OF_LIFE_SECONDS = 5
+_is_started = threading.Event()
+
+
+def post_fork(server, worker):
+    """Keep a worker that loads models for long from being taken for one that hangs."""
+    forked.leave_terminal()
+
+    def live():
+        while not _is_started.wait(SIGN_OF_LIFE_SECONDS):
+            worker.notify()
+
+    threading.Thread(target=live, name="signs-of-life", daemon=True).start()
 
 
 def post_worker_init(worker):
-    """Say where to look, once the models are loaded, however little is logged."""
+    """Warm up before the first request, then say where to look."""
+    from app.serving.warming import warm_up
+
+    predictor = worker.wsgi.extensions["predictor"]
+    warm_up(predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive)
+    _is_started.set()
     if worker.age == 1:
-        sys.stderr.write(f"Modelhost is ready: http://{bind}/\n")
-
-
-def on_exit(server):
-    """Leave nothing in the temporary folder."""
-    if workers > 1:
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+        forked.say_ready(settings)
 
 
 def child_exit(server, worker):
     """Take a worker that has ended out of the counters."""
-    if workers > 1:
-        from prometheus_client.multiprocess import mark_process_dead
-
-        mark_process_dead(worker.pid)
+    forked.ended(worker.pid)

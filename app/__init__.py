@@ -14,18 +14,21 @@ from app.cli.hosting import Hosting
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
-from app.web import access, api, artifacts, guard, looks, operations, pages, problems
+from app.web import access, api, artifacts, door, guard, looks, operations, pages, problems, writing
 from app.web.forms import MAX_POSTED
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask:
+def create_app(
+    environ: Mapping[str, str], *, with_models: bool = True, before_fork: bool = False
+) -> Flask:
     """Return the application, its models loaded.
 
     :param environ: settings, as :mod:`config` reads them, and what ``${NAME}`` in
         ``models.yaml`` stands for.
     :param with_models: false for its commands alone, which open the models that they need.
+    :param before_fork: leave the models that a fork would break to each forked process.
     :raises InvalidSetting: if a setting is unknown or has a wrong value.
     :raises InvalidCatalog: if ``models.yaml`` has mistakes.
     """
@@ -41,17 +44,16 @@ def create_app(environ: Mapping[str, str], *, with_models: bool = True) -> Flask
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members keep their author's order
+    app.json = writing.Writer(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
     Bootstrap5(app)
     hosting = _hosting(app, environ)
     if with_models:
-        hosting.hold(hosting.specs())
+        hosting.hold(hosting.specs(), before_fork=before_fork)
     app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
     cli.init_app(app, hosting)
-    for part in (problems, access, guard, looks, api, operations, pages, artifacts):
+    for part in (problems, access, guard, looks, api, operations, pages, artifacts, door):
         part.init_app(app)
     return app
 

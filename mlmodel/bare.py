@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import frameworks
+from mlmodel import compiling, frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel
@@ -38,6 +38,7 @@ def load(
     sha256: str | None = None,
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
+    runtime: compiling.Choice | None = None,
 ) -> BareModel:
     """Read a file of a framework, and build nothing yet.
 
@@ -46,6 +47,7 @@ def load(
     :param sha256: what the file must have, in hexadecimal digits. A pickle is then trusted.
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.
+    :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
     :raises InvalidModel: if the ending is of no such file, or there is no valid name to be had.
     :raises Untrusted: if building the model could run code that is not trusted.
     :raises WrongHash: if the file is not the one asked for.
@@ -59,6 +61,7 @@ def load(
         sha256=sha256,
         input_schema=input_schema,
         qualified_name=qualified_name,
+        runtime=runtime,
     )
 
 
@@ -76,6 +79,7 @@ class BareModel(PackagedModel):
             "framework": f"{frameworks.title(framework.lib)} {framework.version}",
             "sha256": self._found_sha256,
             "size_bytes": self._size_bytes,
+            **self._runtime_told(),
         }
 
     def _open(self) -> None:

@@ -1,25 +1,25 @@
 """A JSON Schema compiled: it says yes to most values that fit, some hundred times faster.
 
 It never says yes to what the judge in :mod:`mlmodel.schema` refuses. So only schemas are compiled
-of which both surely think alike: formats, alternatives that exclude each other, and fractions as
-divisors are the judge's alone. Whatever is not accepted goes to the judge as well.
+of which both surely think alike: alternatives that exclude each other, fractions as divisors, and
+formats but those of a row's own members are the judge's alone. Whatever is not accepted goes to
+the judge as well.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
 from jsonschema_rs import RegexOptions
 
 from mlmodel.references import JsonSchema, dialect_of
 
-#: Tells whether a JSON value fits; where it does not, nothing is certain.
-Fits = Callable[[Any], bool]
+#: Tells whether all of some JSON values fit; where they do not, nothing is certain.
+Fits = Callable[[Iterable[Any]], bool]
 
 #: Keywords that say nothing of validity.
 ANNOTATIONS = frozenset(
@@ -58,35 +58,73 @@ NAMED_SCHEMAS = frozenset({"$defs", "properties"})
 #: Patterns that mean the same to Python and to ECMA 262.
 PATTERN = re.compile(r"(?:[^\\()?*+{}\[\]]|\(\?:|\)|\\[^\w\s])*", re.ASCII)
 LOCAL = re.compile(r"#(?:/\$defs/[A-Za-z0-9_.-]+)?")
-#: A number's limits, see :func:`mlmodel.schema.judge`.
-A_DOUBLE = {"maximum": sys.float_info.max, "minimum": -sys.float_info.max}
 #: Whole numbers up to here are doubles.
 EXACT = 2**53
+#: Limits of all numbers: those beyond are the judge's, which knows which of them fit a double.
+#: Bounds that are whole are compared ten times faster than others.
+NEAR = {"maximum": EXACT, "minimum": -EXACT}
 
 
 class _OnlyTheJudgeError(Exception):
     """A schema has something of which the two may think otherwise."""
 
 
-def compiled(document: JsonSchema) -> Fits | None:
+def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     """Return the compiled schema; ``None`` if only the judge can tell.
 
     :param document: a valid schema of draft 2020-12.
+    :param formats: the judge's, for the members of a row that name a format.
     """
+    named = _formats(document)
     try:
         if dialect_of(document) is not Draft202012Validator:
             return None
-        made = Compiled(_alike(document), pattern_options=RegexOptions(), offline=True)
+        made = Compiled(
+            _alike(_without_formats(document)), pattern_options=RegexOptions(), offline=True
+        )
     except (_OnlyTheJudgeError, ValueError):  # ValueError: it cannot be compiled
         return None
 
-    def fits(value: Any) -> bool:
+    is_valid = made.is_valid
+
+    def fit(values: Iterable[Any]) -> bool:
         try:
-            return made.is_valid(value)
+            return all(map(is_valid, values))
         except ValueError:  # no plain JSON, half a surrogate pair, or nested too deep
             return False
 
-    return fits
+    def fit_in_form(values: Iterable[Any]) -> bool:
+        rows = list(values)
+        return fit(rows) and all(
+            formats.conforms(row[name], form)
+            for row in rows
+            for name, form in named.items()
+            if isinstance(row, dict) and name in row
+        )
+
+    return fit_in_form if named else fit
+
+
+def _formats(document: JsonSchema) -> dict[str, str]:
+    """Return the formats of a row's own members."""
+    members = document.get("properties", {}) if isinstance(document, Mapping) else {}
+    return {
+        name: schema["format"]
+        for name, schema in members.items()
+        if isinstance(schema, Mapping) and "format" in schema
+    }
+
+
+def _without_formats(document: JsonSchema) -> JsonSchema:
+    if not isinstance(document, Mapping) or "properties" not in document:
+        return document
+    members = {
+        name: {key: value for key, value in schema.items() if key != "format"}
+        if isinstance(schema, Mapping)
+        else schema
+        for name, schema in document["properties"].items()
+    }
+    return {**document, "properties": members}
 
 
 def _alike(schema: Any) -> Any:
@@ -104,7 +142,7 @@ def _alike(schema: Any) -> Any:
     if "patternProperties" in made and made.get("additionalProperties") is not False:
         raise _OnlyTheJudgeError  # to Python "$" also stands before a last line break
     if _may_be_number(made.get("type", ())):
-        return {**made, "allOf": [*made.get("allOf", ()), A_DOUBLE]}
+        return {**NEAR, **made}
     if BOUNDS & made.keys():
         raise _OnlyTheJudgeError
     return made
@@ -129,7 +167,7 @@ def _value(keyword: str, value: Any) -> Any:
     is_alike = _ALIKE.get(keyword)
     if is_alike is None or not is_alike(value):
         raise _OnlyTheJudgeError
-    return value
+    return int(value) if keyword in BOUNDS and value == int(value) else value
 
 
 def _is_exact(value: Any) -> bool:

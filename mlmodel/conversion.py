@@ -13,6 +13,7 @@ from mlmodel.references import JsonSchema, resolve
 SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
 SAME_VALUE = ("if", "then", "else")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+NO_NUMBERS = frozenset({bool, str, type(None)})
 #: Keywords whose schema is that of the members that no other keyword names.
 OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 
@@ -27,9 +28,13 @@ class Conversion:
         self._document = document
         self._places: dict[frozenset[int], _Place] = {}
         self._root = self.place([document])
+        #: Types of which a value is already what the schema names, wherever it stands.
+        self._settled = NO_NUMBERS if _names_integers(document) else NO_NUMBERS | {float}
 
     def __call__(self, value: Any) -> Any:
         """Return the value converted; the given one is left as it is."""
+        if type(value) is dict and self._settled.issuperset(map(type, value.values())):
+            return value
         return _converted(value, self._root)
 
     def place(self, schemas: Iterable[Any]) -> _Place:
@@ -69,6 +74,8 @@ class _Place:
         self.to_int = "integer" in types and "number" not in types
 
     def member(self, name: str) -> _Place:
+        if name in self._named and name in self._members:
+            return self._members[name]
         # Members that match the same patterns share a place: their names are the client's choice.
         patterns = tuple(sorted(text for text in self._patterns if re.search(text, name)))
         key = name if name in self._named else patterns
@@ -101,9 +108,21 @@ class _Place:
                 yield first[index]
 
 
+def _names_integers(document: Any) -> bool:
+    """Tell whether a schema, or anything else in it, is called an integer."""
+    if isinstance(document, Mapping):
+        return any(map(_names_integers, document.values()))
+    if isinstance(document, list):
+        return any(map(_names_integers, document))
+    return bool(document == "integer")
+
+
 def _converted(value: Any, place: _Place) -> Any:
     if isinstance(value, dict):
-        return {name: _converted(member, place.member(name)) for name, member in value.items()}
+        return {
+            name: member if type(member) in NO_NUMBERS else _converted(member, place.member(name))
+            for name, member in value.items()
+        }
     if isinstance(value, list):
         return [_converted(item, place.item(index)) for index, item in enumerate(value)]
     if place.to_float and type(value) is int and abs(value) <= sys.float_info.max:

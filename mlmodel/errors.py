@@ -77,6 +77,11 @@ class InvalidInput(FlmError):
             str(self), violations=[replace(each, row=row) for each in self.violations]
         )
 
+    def moved(self, rows: int) -> InvalidInput:
+        """Return the same error of rows that have so many others before them."""
+        moved = [replace(each, row=each.row + rows) for each in self.violations]
+        return InvalidInput(str(self), violations=moved)
+
 
 class InvalidFile(FlmError):
     """A file is not a readable ``.flm`` file."""

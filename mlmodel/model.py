@@ -50,8 +50,15 @@ class MLModel(ABC):
     examples: Sequence[Any] = ()
     #: The files that came with the model, by name.
     artifacts: Mapping[str, Path] = {}
+    #: Whether answers hold nothing but JSON's own types, without NaN: then nobody converts them.
+    answers_json: bool = False
+    #: Whether a call surely ends soon: then it needs neither a thread of its own nor a time limit.
+    ends_soon: bool = False
     #: What is doubtful about the schemas, for whoever checks the model.
     notes: Sequence[str] = ()
+    #: Whether processes that are forked after :meth:`load` can answer. Threads and connections
+    #: are lost in a fork; without them, the processes share the model's memory.
+    survives_fork: bool = True
 
     @property
     def metadata(self) -> Mapping[str, Any]:

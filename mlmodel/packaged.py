@@ -11,20 +11,26 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
+from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
-from mlmodel import frameworks, versions
-from mlmodel.errors import BadMetadata, InvalidModel, WrongHash
+from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.trust import Trust, pickles, programs
+
+if TYPE_CHECKING:
+    from mlmodel.compiling.choosing import Compiled
 
 logger = logging.getLogger(__name__)
 
 #: What is done about versions that differ.
 VersionMismatches = Literal["warn", "error"]
+
+#: Rows of one call of a model. More would only take more memory at a time.
+SLICE_ROWS = 8192
 
 #: Members of ``model.info`` of a network that Flama packaged.
 WEIGHTS = frozenset({"parameters", "state"})
@@ -75,6 +81,7 @@ def load(
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
     version_mismatch: VersionMismatches = "warn",
+    runtime: compiling.Choice | None = None,
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
@@ -89,6 +96,8 @@ def load(
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
         the log, or are an error.
+    :param runtime: what answers, see :data:`mlmodel.compiling.Choice`; by default what the file
+        was packaged for.
     :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
     :raises Untrusted: if building the model could run code that is not trusted.
@@ -102,6 +111,7 @@ def load(
         input_schema=input_schema,
         qualified_name=qualified_name,
         version_mismatch=version_mismatch,
+        runtime=runtime,
     )
 
 
@@ -111,6 +121,8 @@ class PackagedModel(MLModel):
     ``meta`` is the file's metadata. ``artifacts`` has the paths of the files that came with the
     model: they are removed with this object, by :meth:`unload`, and when the process ends.
     """
+
+    answers_json = True
 
     meta: Meta
     artifacts: dict[str, Path]
@@ -125,16 +137,21 @@ class PackagedModel(MLModel):
         input_schema: Mapping[str, Any] | None,
         qualified_name: str | None,
         version_mismatch: VersionMismatches = "warn",
+        runtime: compiling.Choice | None = None,
     ) -> None:
         self._path = Path(path)
         self._asked_trust = trust
         # Whoever knows the file by its bytes has looked into it already.
         self._trust: Trust = trust if sha256 is None else "all"
+        self._graph: bytes | None = None
         self._sha256 = sha256
         self._limit_bytes = limit_bytes
         self._asked_schema = input_schema
         self._asked_name = qualified_name
         self._version_mismatch = version_mismatch
+        self._asked_runtime = runtime
+        self._runtime: compiling.Runtime | None = None
+        self._compiled: Compiled | None = None
         self._lock = threading.RLock()
         self._model: Any = None
         self._found: frameworks.Schemas | None = None
@@ -178,7 +195,14 @@ class PackagedModel(MLModel):
                 {"name": name, "size_bytes": path.stat().st_size}
                 for name, path in self.artifacts.items()
             ],
+            **self._runtime_told(),
         }
+
+    @property
+    def survives_fork(self) -> bool:  # type: ignore[override]
+        """Whether models of its framework do. ONNX Runtime starts a thread when it is imported."""
+        framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
+        return framework is None or (framework.survives_fork and self._wanted_runtime == "native")
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
@@ -196,19 +220,24 @@ class PackagedModel(MLModel):
         """What is doubtful about the schemas: the file's notes, or those on the model's own."""
         return self._notes if self._notes is not None else self._inferred().notes
 
+    @property
+    def ends_soon(self) -> bool:  # type: ignore[override]
+        """Whether a compiled graph answers."""
+        return bool(getattr(self._predict, "ends_soon", False))
+
     def predict(self, row: Row) -> Any:
         """Answer one row, see :meth:`predict_rows`."""
         return self.predict_rows([row])[0]
 
     def predict_rows(self, rows: Sequence[Row]) -> list[Any]:
-        """Answer rows in one call of the model.
+        """Answer rows in one call of the model, or in several where there are very many.
 
         An answer has a ``prediction`` and, from a classifier that can tell, ``probabilities``.
         """
         if self._predict is None:
             self.load()
         predict = cast(frameworks.Predict, self._predict)
-        return predict(rows)
+        return predict(rows) if len(rows) <= SLICE_ROWS else _in_slices(predict, rows)
 
     def load(self) -> None:
         """Build the model and make it ready to answer, once.
@@ -220,16 +249,51 @@ class PackagedModel(MLModel):
         """
         with self._lock:
             if self._predict is None:
-                self._predict = self._adapter.predictor(
+                native = self._adapter.predictor(
                     self.model, members(self.input_schema), self._outputs
                 )
+                self._predict = self._chosen(native)
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
         with self._lock:
             self._model = self._content = self._found = self._predict = None
+            self._runtime = self._compiled = None
             self.artifacts = {}
             self._remove_artifacts()
+
+    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """Return how fast the model and its graph answer some numbers of rows, if it has one."""
+        compiled = self._compiled
+        return [] if compiled is None else [each.told() for each in compiled.speeds(counts)]
+
+    @property
+    def _wanted_runtime(self) -> compiling.Choice:
+        return self._asked_runtime or ("native" if self._graph is None else "onnx")
+
+    def _chosen(self, native: frameworks.Predict) -> frameworks.Predict:
+        """Return what answers, and keep what there is to tell of it if a graph was asked for."""
+        asked = self._wanted_runtime
+        if asked == "native":
+            return native
+        if self.meta.framework.lib != "sklearn":
+            self._runtime = self._uncompiled(asked)
+            return native
+        from mlmodel.frameworks import sklearn  # noqa: PLC0415  the adapter that is in use
+
+        chosen = sklearn.chosen(self.model, native, asked, self.examples, self._graph)
+        self._runtime, self._compiled = chosen.runtime, chosen.compiled
+        if chosen.runtime.reason:
+            logger.warning("%s is not compiled: %s", self._path.name, chosen.runtime.reason)
+        return chosen.predict
+
+    def _uncompiled(self, asked: compiling.Choice) -> compiling.Runtime:
+        title = frameworks.title(self.meta.framework.lib)
+        reason = f"only models of scikit-learn are compiled, this one is of {title}"
+        return compiling.Runtime(asked, f"{title} {self._adapter.version()}", reason=reason)
+
+    def _runtime_told(self) -> dict[str, Any]:
+        return {} if self._runtime is None else {"runtime": self._runtime.document()}
 
     @property
     def _adapter(self) -> frameworks.Adapter:
@@ -252,6 +316,7 @@ class PackagedModel(MLModel):
         self._check_trust(self._content)
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
+        self._graph = _graph(self.meta, self._content, self.artifacts)
         # A bound method would keep this object, and the folder with it, until the process ends.
         self._remove_artifacts: Callable[[], Any] = weakref.finalize(
             self, files.remove, folder, os.getpid()
@@ -300,10 +365,33 @@ class PackagedModel(MLModel):
         self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
 
 
+def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:
+    answers: list[Any] = []
+    for start in range(0, len(rows), SLICE_ROWS):
+        try:
+            answers += predict(rows[start : start + SLICE_ROWS])
+        except InvalidInput as error:
+            raise error.moved(start) from error
+    return answers
+
+
 def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the members of a row and their schemas, as far as its schema names them."""
     properties = (schema or {}).get("properties")
     return properties if isinstance(properties, Mapping) else {}
+
+
+def _graph(meta: Meta, model: bytes, artifacts: Mapping[str, Path]) -> bytes | None:
+    """Return the graph that a file brings of its own model; ``None`` if it is of another."""
+    told = (meta.extra or {}).get(compiling.KEY)
+    path = artifacts.get(compiling.ARTIFACT)
+    if not isinstance(told, Mapping) or path is None:
+        return None
+    graph = path.read_bytes()
+    if compiling.origin(model, graph).items() <= told.items():
+        return graph
+    logger.warning("%s in the file was not made of its model, and is not used", path.name)
+    return None
 
 
 def _packaged_with(meta: Meta) -> dict[str, str]:

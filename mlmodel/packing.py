@@ -6,14 +6,15 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
-from mlmodel import frameworks, versions
 from mlmodel.compression import named
-from mlmodel.errors import BadMetadata
+from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.metadata import Described, Framework, Meta, to_json
 from mlmodel.packaged import members
 from mlmodel.schema import Schema
@@ -35,6 +36,7 @@ def dump(
     protocol: int = 2,
     sample: Any = None,
     outputs: Iterable[str] = (),
+    runtime: compiling.Choice = "native",
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
 
@@ -54,13 +56,17 @@ def dump(
         three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
         Without one, the schemas are what the model knows itself, whenever the file is loaded.
     :param outputs: names of the model's outputs, where there are several: ``y.columns``.
+    :param runtime: ``"onnx"`` puts an ONNX graph of a scikit-learn model beside it, which answers
+        faster, and was compared with it here; ``"auto"`` only if that is possible and faster.
     :raises UnsupportedFramework: if no adapter writes such a model.
     :raises InvalidModel: if the framework cannot write it, it is not fitted, or it does not take
-        the sample or rows of the input schema in extra.
+        the sample or rows of the input schema in extra, or there is no graph of it.
     :raises BadMetadata: if params, metrics or extra are not JSON.
     :raises InvalidSchema: if a schema in extra is none.
     :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
     """
+    if runtime not in compiling.CHOICES:
+        raise InvalidModel(f"runtime must be one of {compiling.CHOICES}, got {runtime!r}")
     codec = named(compression)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
@@ -84,6 +90,12 @@ def dump(
     )
     _check_schemas(adapter, model, extra or {}, found.get("outputs", ()))
     contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
+    if runtime != "native":
+        told, graph = _compiled(model, lib, runtime, meta.extra or {}, packed)
+        if compiling.ARTIFACT in contents:
+            raise BadArtifact(f"{compiling.ARTIFACT} is the name of the model's graph")
+        meta = replace(meta, extra={**(meta.extra or {}), **told})
+        contents |= graph
     _replace(Path(path), flm.write(meta, packed, contents, codec, protocol))
 
 
@@ -104,6 +116,33 @@ def _found(
         "schema_notes": found.notes,
         **named,
     }
+
+
+def _compiled(
+    model: Any, lib: str, runtime: compiling.Choice, extra: Mapping[str, Any], packed: bytes
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return a model's graph as an artifact, and what ``extra`` tells of it.
+
+    :raises InvalidModel: if there is none, unless it is left to us whether there is one.
+    """
+    if lib != "sklearn":
+        raise InvalidModel(f"only models of scikit-learn are compiled, got {type(model).__name__}")
+    from mlmodel.frameworks import sklearn  # noqa: PLC0415  the adapter that is in use
+
+    outputs = extra.get("outputs", ())
+    schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input
+    native = sklearn.predictor(model, members(schema), outputs)
+    made = sklearn.chosen(model, native, runtime, extra.get("examples") or ())
+    if made.compiled is None:
+        words = f"{type(model).__name__} is not compiled: {made.runtime.reason}"
+        if runtime == "onnx":
+            raise InvalidModel(words)
+        logger.warning("%s", words)
+        return {}, {}
+    graph = made.compiled.graph
+    origin = compiling.origin(packed, graph)
+    told = {"runtime": made.runtime.title, **origin, "parity": dict(made.runtime.parity)}
+    return {compiling.KEY: told}, {compiling.ARTIFACT: graph}
 
 
 def _check_schemas(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
@@ -25,6 +25,7 @@ from mlmodel.compiled import compiled
 from mlmodel.conversion import Conversion
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.examples import example_of
+from mlmodel.formats import checker
 from mlmodel.references import JsonSchema, dialect_of, references_in, resolve
 from mlmodel.wording import explain, pointer_to
 
@@ -42,8 +43,12 @@ class Schema:
     def __init__(self, document: JsonSchema) -> None:
         self.document = copy.deepcopy(document)
         self._judge = judge(self.document)
-        self._fits = compiled(self.document)
+        self._fit = compiled(self.document, self._judge.format_checker)
         self._conversion = Conversion(self.document)
+
+    def accepts(self, values: Iterable[Any]) -> bool:
+        """Tell, fast, that all values fit. Some that it does not accept may fit as well."""
+        return self._fit is not None and self._fit(values)
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
         """Return all that is wrong with a value; nothing, if it fits.
@@ -51,7 +56,7 @@ class Schema:
         :param row: the value's place among others, handed on to each violation.
         :param most: how many to look for: a value can be wrong in a million ways.
         """
-        if self._fits is not None and self._fits(value):
+        if self.accepts((value,)):
             return []
         found = (
             Violation(pointer, detail, row)
@@ -60,13 +65,13 @@ class Schema:
         )
         return list(islice(found, most))
 
-    def converted(self, value: Any) -> Any:
-        """Return a value that fits with each number in the type that the schema names.
+    def converted(self, values: Iterable[Any]) -> list[Any]:
+        """Return values that fit with each number in the type that the schema names.
 
         ``5`` becomes ``5.0`` where the schema says ``number``, and ``5.0`` becomes ``5`` where it
-        says ``integer``; the rest is unchanged. The given value is left as it is.
+        says ``integer``; the rest is unchanged. The given values are left as they are.
         """
-        return self._conversion(value)
+        return list(map(self._conversion, values))
 
     def example(self) -> Any:
         """Return a value that fits, the schema's own example where there is one.
@@ -83,8 +88,9 @@ def judge(document: JsonSchema) -> Validator:
     :raises InvalidSchema: if the document is no schema, or has a ``$ref`` out of itself.
     """
     dialect = dialect_of(document)
+    formats = checker(dialect)
     try:
-        dialect.check_schema(document, format_checker=dialect.FORMAT_CHECKER)
+        dialect.check_schema(document, format_checker=formats)
     except SchemaError as error:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
@@ -102,7 +108,7 @@ def judge(document: JsonSchema) -> Validator:
         ),
     )
     # The empty registry fetches nothing, whatever a reference says.
-    made = taught(document, registry=Registry(), format_checker=dialect.FORMAT_CHECKER)
+    made = taught(document, registry=Registry(), format_checker=formats)
     _try(made)
     return made
 

@@ -51,6 +51,8 @@ function partOfAPage({ React }) {
     wrapComponents: {
       Markdown: (Original) => (props) =>
         draw(Original, { ...props, source: withoutMarkup(props.source) }),
+      // Its choice has words beside it, and no name.
+      ExamplesSelect: (Original) => (props) => draw("label", null, draw(Original, props)),
       TextArea: (Original) => (props) => draw(Original, { ...props, "aria-label": "Request body" }),
     },
   };

@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[1]
 def make_app(tmp_path):
     """A function from the text of a models.yaml, and settings, to an application."""
 
-    def make(text=None, with_models=True, **settings):
+    def make(text=None, with_models=True, before_fork=False, **settings):
         path = MODELS
         if text is not None:
             path = tmp_path / "models.yaml"
             path.write_text(text, encoding="utf-8")
         environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
         environ = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ
-        return create_app(environ, with_models=with_models)
+        return create_app(environ, with_models=with_models, before_fork=before_fork)
 
     yield make
     ModelManager().close()

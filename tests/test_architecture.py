@@ -9,9 +9,18 @@ ROOT = Path(__file__).parents[1]
 
 #: Folder: packages that nothing in it may import.
 FORBIDDEN = {
-    "mlmodel": {"app", "config", "examples", "flask", "tests"},
-    "app/serving": {"app.web", "config", "examples", "flask", "tests", "werkzeug"},
-    "app/web": {"app.cli", "config", "examples", "openapi", "tests", "wsgi"},
+    "mlmodel": {"app", "config", "examples", "flask", "serve", "tests", "workers"},
+    "app/serving": {
+        "app.web",
+        "config",
+        "examples",
+        "flask",
+        "serve",
+        "tests",
+        "werkzeug",
+        "workers",
+    },
+    "app/web": {"app.cli", "config", "examples", "openapi", "serve", "tests", "workers", "wsgi"},
     "examples": {"app", "config", "flask", "tests"},
 }
 

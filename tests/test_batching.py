@@ -121,3 +121,23 @@ def test_more_callers_than_may_wait_are_refused(doubler):
         doubler.may_end.set()
 
     assert doubler.asked == [1]
+
+
+def thread(rows):
+    return [threading.get_ident()]
+
+
+@pytest.mark.parametrize(("count", "is_here"), [(1, True), (7, True), (8, False)])
+def test_few_rows_of_a_model_that_surely_ends_are_answered_where_they_are_asked(count, is_here):
+    limits = Limits(rows=9, threads=2, waiting=8, seconds=10)
+    batcher = Batcher(limits, 8, ends_soon=True)
+
+    [answered] = batcher.run(thread, [{}] * count)
+
+    assert (answered == threading.get_ident()) == is_here
+
+
+def test_a_model_that_may_hang_is_never_asked_in_the_thread_of_who_asks(batcher):
+    [answered] = batcher.run(thread, [{}])
+
+    assert answered != threading.get_ident()

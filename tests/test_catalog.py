@@ -99,7 +99,7 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    load: late",
-            'models.yaml, line 3: models/0/load must be one of "start", "lazy", got "late"',
+            'models.yaml, line 3: models/0/load must be one of "start", "lazy", "worker", got "late"',
         ),
         (
             "models:\n  - class: a.B\n    name: 5",
@@ -174,6 +174,14 @@ def test_a_portal_may_be_empty(read, text):
         (
             "models:\n  - class: a.B\n    version_mismatch: warn",
             "models.yaml, line 3: models/0/version_mismatch goes only with file",
+        ),
+        (
+            "models:\n  - class: a.B\n    runtime: onnx",
+            "models.yaml, line 3: models/0/runtime goes only with file",
+        ),
+        (
+            "models:\n  - file: a.flm\n    runtime: sklearn",
+            'models.yaml, line 3: models/0/runtime must be one of "native", "onnx", "auto", got "sklearn"',
         ),
         (
             "models: [",

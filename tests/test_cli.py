@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from app.serving import catalog
 from mlmodel import dump, load
 from tests import hostile
+from tests.estimators import PEOPLE, Ages
 from tests.flm_files import content_of, holding
 from tests.models import simple
 
@@ -133,25 +134,6 @@ def test_flask_finds_the_models_for_its_own_commands(tmp_path):
     assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_mistake_in_the_catalog_stops_the_server(tmp_path, workers):
-    path = tmp_path / "models.yaml"
-    path.write_text("models: [{clas: x}]")
-
-    ran = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "wsgi:app"],
-        cwd=ROOT,
-        env=os.environ | {"MODELHOST_MODELS_FILE": str(path), "WORKERS": workers, "PORT": "8899"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-    assert ran.returncode != 0
-    assert ran.stderr.count("Modelhost cannot start.\nmodels.yaml, line 1: ") == 1
-
-
 def test_list_tells_the_state_of_each_model(run):
     models = (
         f"{SIMPLE}  - file: nowhere.flm\n  - class: tests.models.simple.Counting\n    load: lazy\n"
@@ -226,6 +208,46 @@ def test_check_tries_a_file_on_its_own_example(run, linear_file):
     assert checked.exit_code == 0
     assert checked.stdout.startswith("linear: can be served\n")
     assert re.search(r"^  answered +\{\"prediction\": ", checked.stdout, re.MULTILINE)
+
+
+@pytest.fixture
+def numbers_file(tmp_path):
+    path = tmp_path / "numbers.flm"
+    model = LogisticRegression().fit(NUMBERS, ["no", "yes", "yes"])
+    dump(model, path, sample=NUMBERS)
+    return path
+
+
+def test_check_compares_a_graph_with_its_model(run, numbers_file):
+    checked = run("check", numbers_file, "--runtime", "onnx")
+
+    assert checked.exit_code == 0
+    assert re.search(r"^  answered by +ONNX Runtime [0-9.]+$", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  compared on +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  for 1,000 rows +[0-9.]+ times faster: ", checked.stdout, re.MULTILINE)
+
+
+def test_check_tells_the_comparison_as_json(run, numbers_file):
+    models = json.dumps({"models": [{"file": str(numbers_file)}]})
+
+    [found] = json.loads(
+        run("check", "numbers", "--runtime", "onnx", "--json", models=models).stdout
+    )["models"]
+
+    assert found["runtime"]["compiled"]
+    assert [each["rows"] for each in found["speeds"]] == [1, 64, 1000]
+    assert all(each["gain"] > 1 for each in found["speeds"][:1])
+
+
+def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
+    dump(Ages().fit(PEOPLE), tmp_path / "ages.flm", sample=PEOPLE[["age", "since"]])
+
+    checked = run("check", tmp_path / "ages.flm", "--runtime", "onnx")
+
+    assert checked.exit_code == 0
+    assert re.search(
+        r"^  doubtful +it is not compiled: it does not take a table", checked.stdout, re.MULTILINE
+    )
 
 
 def test_check_is_exact_json(run):

@@ -3,13 +3,16 @@ import json
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.compiled import compiled
 from mlmodel.errors import InvalidSchema
+from mlmodel.formats import checker
 from mlmodel.schema import Schema, judge
 from tests.conftest import EXAMPLES
 
+FORMATS = checker(Draft202012Validator)
 NUMBERS = (
     st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
@@ -75,13 +78,13 @@ SCHEMAS = st.recursive(st.booleans() | documents(st.booleans()), documents, max_
     document={"type": "object", "properties": {"a": {"pattern": r"^\D$"}}}, values=[{"a": "\u0661"}]
 )
 def test_what_is_accepted_fits(document, values):
-    fits = compiled(document)
+    fit = compiled(document, FORMATS)
     try:
         decides = judge(document)
     except InvalidSchema:
         return
 
-    assert [value for value in values if fits and fits(value) and not decides.is_valid(value)] == []
+    assert [value for value in values if fit and fit([value]) and not decides.is_valid(value)] == []
 
 
 @pytest.mark.parametrize("name", ["diabetes", "loan", "tickets", "wine"])
@@ -89,9 +92,9 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
     model = load(EXAMPLES.parent / f"../../examples/models/{name}.flm")
     row, answer = model.examples[0], model.predict(model.examples[0])
 
-    assert compiled(plain(model.input_schema))(plain(row))
-    assert compiled(plain(model.output_schema))(plain(answer))
-    assert not compiled(plain(model.input_schema))({})
+    assert compiled(plain(model.input_schema), FORMATS)([plain(row)])
+    assert compiled(plain(model.output_schema), FORMATS)([plain(answer)])
+    assert not compiled(plain(model.input_schema), FORMATS)([{}])
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,7 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
     [
         {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"},
         {"type": "string", "format": "date"},
+        {"properties": {"day": {"items": {"type": "string", "format": "date"}}}},
         {"not": {"type": "string"}},
         {"maximum": 3},
         {"type": "number", "maximum": 2**53 + 1},
@@ -106,7 +110,7 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
     ],
 )
 def test_what_the_two_may_think_otherwise_of_is_the_judge_s(document):
-    assert compiled(document) is None
+    assert compiled(document, FORMATS) is None
 
 
 def test_what_is_accepted_never_sees_the_judge(monkeypatch):
@@ -120,3 +124,13 @@ def test_what_is_accepted_never_sees_the_judge(monkeypatch):
 
 def plain(value):
     return json.loads(json.dumps(value))
+
+
+def test_formats_of_a_row_s_own_members_are_checked_beside():
+    schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
+
+    fit = compiled(schema, FORMATS)
+
+    assert fit([{"day": "2026-01-31"}, {}])
+    assert not fit([{"day": "2026-02-31"}])
+    assert not fit([{"day": 1}])

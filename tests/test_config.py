@@ -33,7 +33,7 @@ def test_the_environment_overrides_a_setting():
         ({"PORT": "abc"}, "PORT must be a whole number from 1 to 65535, got 'abc'"),
         ({"PORT": "0"}, "PORT must be a whole number from 1 to 65535, got '0'"),
         ({"HOST": ""}, "HOST must not be empty"),
-        ({"WORKERS": "0"}, "WORKERS must be a whole number of at least 1, got '0'"),
+        ({"WORKERS": "-1"}, "WORKERS must be a whole number of at least 0, got '-1'"),
         ({"MODELHOST_PREDICT_SECONDS": "nan"}, "must be a number from 0 to 86400, got 'nan'"),
         (
             {"MODELHOST_MODEL_CONTROL": "maybe"},
@@ -53,6 +53,35 @@ def test_the_environment_overrides_a_setting():
 def test_a_wrong_setting_is_named_with_what_it_may_be(environ, message):
     with pytest.raises(config.InvalidSetting, match=re.escape(message)):
         config.settings(environ)
+
+
+def test_there_is_a_worker_for_each_core_unless_somebody_says_how_many():
+    cores = config.usable_cores()
+
+    assert config.settings({})["WORKERS"] == min(cores, config.MOST_WORKERS)
+    assert config.settings({"WORKERS": "3"})["WORKERS"] == 3
+
+
+@pytest.mark.parametrize(
+    ("texts", "cores"),
+    [
+        (["max 100000"], None),
+        (["50000 100000"], 1),
+        (["100000", "100000"], 1),
+        (["-1", "100000"], None),
+        (["nonsense"], None),
+        ([], None),
+    ],
+    ids=["no-limit", "half-a-core", "version-1", "version-1-no-limit", "nonsense", "none"],
+)
+def test_a_control_group_limits_the_cores(tmp_path, texts, cores):
+    files = [tmp_path / str(index) for index, _ in enumerate(texts)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(f"{text}\n")
+
+    unlimited = config.usable_cores(quotas=[])
+
+    assert config.usable_cores(quotas=[map(str, files)]) == (cores or unlimited)
 
 
 def test_other_variables_are_none_of_our_business():

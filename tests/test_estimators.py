@@ -188,7 +188,7 @@ def extreme_rows(schema):
         {name: value if fits(value, schema, name, plain) else plain[name] for name in plain}
         for value in EXTREMES
     ]
-    return [whole.converted(row) for row in rows]
+    return whole.converted(rows)
 
 
 def fits(value, schema, name, plain):

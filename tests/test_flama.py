@@ -100,3 +100,14 @@ def test_flama_finds_the_artifacts_that_we_wrote(written, read, protocol, codec)
     found = read[str(written[protocol, codec])]
 
     assert found["artifacts"] == {"labels.csv": "label\nsetosa\n", "empty.txt": ""}
+
+
+def test_flama_reads_a_file_that_brings_a_graph(tmp_path):
+    path = tmp_path / "model.flm"
+    dump(iris_classifier(), path, sample=[list(IRIS_ROW.values())], runtime="onnx")
+    program = "import flama, sys; print(flama.load(path=sys.argv[1]).model.predict([[5, 3, 1, 0]]))"
+
+    said = subprocess.check_output([PYTHON, "-c", program, path], text=True)
+
+    assert said.strip("[]\n'") in iris_classifier().classes_
+    assert load(path).artifacts.keys() == {"compiled.onnx"}

@@ -77,6 +77,20 @@ def test_more_calls_than_may_wait_are_refused(go):
     call.join()
 
 
+def test_a_lane_without_a_thread_refuses_and_tries_again(lane, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_to_start)
+        for _ in range(5):
+            with pytest.raises(QueueFull):
+                lane.run(int)
+
+    assert lane.run(max, 1, 3) == 3
+
+
+def refuse_to_start(thread):
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_closed_lane_starts_again(lane):
     lane.run(int)
     lane.close()

@@ -19,10 +19,10 @@ LIMITS = Limits(rows=10, threads=2, waiting=2, seconds=10)
 def hold(tmp_path):
     """A function that makes the manager hold the models of a text."""
 
-    def hold(text):
+    def hold(text, **how):
         path = tmp_path / "models.yaml"
         path.write_text(text, encoding="utf-8")
-        ModelManager().open(catalog.read(path, {}), LIMITS, path)
+        ModelManager().open(catalog.read(path, {}), LIMITS, path, **how)
         return ModelManager()
 
     yield hold
@@ -67,6 +67,37 @@ def test_a_lazy_model_is_loaded_once_however_many_ask(hold, loads):
         opened = list(pool.map(manager.opened, ["counting"] * 50))
 
     assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
+
+
+@pytest.mark.parametrize("before_fork", [False, True])
+def test_only_before_a_fork_is_a_model_left_to_the_worker(hold, loads, before_fork):
+    manager = hold(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=before_fork)
+
+    assert loads() == (0 if before_fork else 1)
+    assert manager.get("counting").status is (Status.LOADING if before_fork else Status.READY)
+
+
+@pytest.mark.parametrize("name", ["Unforked", "Threaded", "Connected"])
+def test_what_a_fork_would_break_is_left_to_the_worker(hold, name):
+    manager = hold(f"models:\n{model('processes.' + name)}", before_fork=True)
+
+    assert manager.get(name.lower()).status is Status.LOADING
+
+
+def test_a_model_left_to_the_worker_is_loaded_once_however_many_ask(hold, loads):
+    manager = hold(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(manager.opened, ["counting"] * 50))
+
+    assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
+
+
+def test_two_models_of_one_name_are_a_mistake_before_a_fork_too(hold):
+    twice = model("processes.Unforked", "load: worker")
+
+    with pytest.raises(InvalidCatalog, match="line 4: name 'unforked' is the name of the model"):
+        hold(f"models:\n{twice}\n{twice}", before_fork=True)
 
 
 def test_an_unknown_name_is_not_found(hold):
@@ -140,8 +171,8 @@ def test_an_unloaded_model_is_not_used(hold):
     echo = hold(f"models:\n{model('simple.Echo')}").get("echo")
     echo.unload()
 
-    with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"), echo.use():
-        pass
+    with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"):
+        echo.begin()
 
 
 def test_loading_a_broken_model_says_why_it_cannot_be(hold):
@@ -157,8 +188,8 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     done = []
 
     def ask():
-        with waiting.use() as asked:
-            done.extend(asked.ask([{}]))
+        done.extend(waiting.begin().ask([{}]))
+        waiting.end()
 
     asking = threading.Thread(target=ask)
     asking.start()

@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from mlmodel import dump, inspect, load
+from mlmodel import dump, inspect, load, packaged
 from mlmodel.compression import Codec
 from mlmodel.errors import (
     BadMetadata,
     BrokenModel,
     CorruptSection,
+    InvalidInput,
     InvalidModel,
     TooLarge,
     UnsupportedFramework,
@@ -456,3 +457,36 @@ def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file
 
     with pytest.raises(InvalidModel, match="has 1 members, 'a', but the model was fitted on 4"):
         load(iris_file, input_schema=schema).load()
+
+
+@pytest.mark.parametrize(
+    ("file", "survives"),
+    [
+        ("2.2.2-iris-lzma-p2.flm", True),
+        ("2.2.2-torchxor-zstd-p2.flm", False),
+        ("2.2.2-kerasxor-zstd-p2.flm", False),
+    ],
+)
+def test_networks_do_not_survive_a_fork(file, survives):
+    assert load(Path(__file__).parent / "data" / "flm" / file).survives_fork is survives
+
+
+def test_many_rows_are_answered_in_slices(iris_file, monkeypatch):
+    monkeypatch.setattr(packaged, "SLICE_ROWS", 3)
+    dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
+    model = load(iris_file)
+
+    answers = model.predict_rows([{"x0": value} for value in range(8)])
+
+    assert [each["prediction"] for each in answers] == pytest.approx(range(8))
+
+
+def test_a_wrong_row_is_told_by_its_place_among_all(iris_file, monkeypatch):
+    monkeypatch.setattr(packaged, "SLICE_ROWS", 3)
+    dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
+    model = load(iris_file)
+
+    with pytest.raises(InvalidInput) as caught:
+        model.predict_rows([{"x0": None if value == 5 else value} for value in range(8)])
+
+    assert [each.row for each in caught.value.violations] == [5]

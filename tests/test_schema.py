@@ -142,7 +142,7 @@ def test_a_reference_in_data_or_in_the_name_of_a_member_is_none():
 def test_numbers_become_those_of_the_schema():
     row = {"age": 4.0, "height": 2}
 
-    converted = Schema(PERSON).converted(row)
+    [converted] = Schema(PERSON).converted([row])
 
     assert [type(converted["age"]), type(converted["height"])] == [int, float]
     assert row == {"age": 4.0, "height": 2}
@@ -158,7 +158,7 @@ def test_numbers_are_converted_in_lists_references_and_alternatives():
         "$defs": {"Size": {"type": "number"}},
     }
 
-    converted = Schema(document).converted({"pair": [1.0, 2], "maybe": 3, "other": 4})
+    [converted] = Schema(document).converted([{"pair": [1.0, 2], "maybe": 3, "other": 4}])
 
     assert repr(converted) == "{'pair': [1, 2.0], 'maybe': 3.0, 'other': 4.0}"
 
@@ -166,13 +166,15 @@ def test_numbers_are_converted_in_lists_references_and_alternatives():
 def test_numbers_are_converted_in_a_schema_that_refers_to_itself():
     tree = {"properties": {"size": {"type": "number"}, "parts": {"items": {"$ref": "#"}}}}
 
-    converted = Schema(tree).converted({"size": 1, "parts": [{"size": 2, "parts": [{"size": 3}]}]})
+    row = {"size": 1, "parts": [{"size": 2, "parts": [{"size": 3}]}]}
+
+    [converted] = Schema(tree).converted([row])
 
     assert repr(converted) == "{'size': 1.0, 'parts': [{'size': 2.0, 'parts': [{'size': 3.0}]}]}"
 
 
 def test_a_number_that_may_be_whole_or_not_is_left_alone():
-    assert repr(Schema({"type": ["integer", "number"]}).converted(1)) == "1"
+    assert repr(Schema({"type": ["integer", "number"]}).converted([1])) == "[1]"
 
 
 @given(
@@ -183,7 +185,7 @@ def test_a_number_that_may_be_whole_or_not_is_left_alone():
 def test_conversion_keeps_every_value_equal(value):
     schema = Schema({"type": "number", "items": {"type": "integer", "items": {"$ref": "#"}}})
 
-    assert schema.converted(value) == value
+    assert schema.converted([value]) == [value]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_conversion_keeps_every_value_equal(value):
     ids=lambda value: str(value)[:30],
 )
 def test_numbers_are_converted_wherever_a_schema_speaks_of_them(document, value, converted):
-    assert repr(Schema(document).converted(value)) == converted
+    assert repr(Schema(document).converted([value])[0]) == converted
 
 
 @pytest.mark.parametrize("document", [{"type": "integer", "maximum": 5}, {"type": "integer"}])

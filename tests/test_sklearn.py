@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA, SparsePCA
@@ -25,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.neighbors import KNeighborsRegressor, LocalOutlierFactor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
@@ -94,15 +95,90 @@ def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
     rows = [{"x0": x, "x1": y} for x, y in inputs]
     model = RandomForestClassifier(2, max_depth=2).fit(POINTS, list("abca"))
     labels = model.predict(inputs).tolist()  # of two trees, many rows are a draw
-    predict, asked = adapter.predictor(model, {}), []
+    asked = []
     monkeypatch.setattr(
         RandomForestClassifier,
         "predict_proba",
         counted(RandomForestClassifier.predict_proba, asked),
     )
+    predict = adapter.predictor(model, {})
+    asked.clear()
 
     assert [each["prediction"] for each in predict(rows)] == labels
     assert asked == [len(rows)]
+
+
+def test_a_classifier_is_asked_once_unless_two_labels_are_as_likely(monkeypatch):
+    model = LogisticRegression().fit([[-1.0], [1.0]], ["a", "b"])
+    predict, asked = adapter.predictor(model, {}), []
+    monkeypatch.setattr(LogisticRegression, "predict", counted(LogisticRegression.predict, asked))
+
+    answers = predict([{"x0": 1.0}]) + predict([{"x0": 1e-12}, {"x0": 1.0}])
+
+    assert [each["prediction"] for each in answers] == ["b", "b", "b"]
+    assert asked == [2]
+
+
+def test_labels_that_are_texts_of_numpy_are_plain_texts():
+    labels = np.array([np.str_("a"), np.str_("b")], dtype=object)
+    model = LogisticRegression().fit([[-1.0], [1.0]], labels)
+
+    answer = adapter.predictor(model, {})([{"x0": 1.0}])[0]
+
+    assert type(answer["prediction"]) is str
+    assert adapter.schemas(model).output["properties"]["prediction"]["type"] == "string"
+
+
+class CautiousPipeline(Pipeline):
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+class CautiousSearch(GridSearchCV):
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+class Cautious(BaseEstimator):
+    def fit(self, inputs, labels):
+        self.best_estimator_ = LogisticRegression().fit(inputs, labels)
+        self.classes_ = self.best_estimator_.classes_
+        return self
+
+    def predict_proba(self, inputs):
+        return self.best_estimator_.predict_proba(inputs)
+
+    def predict(self, inputs):
+        return np.where(self.predict_proba(inputs)[:, 1] > 0.9, "b", "a")
+
+
+def patched(model):
+    own = model.predict_proba
+    model.predict = lambda inputs: np.where(own(inputs)[:, 1] > 0.9, "b", "a")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (CautiousPipeline([("one", LogisticRegression())]), None),
+        (CautiousSearch(LogisticRegression(), {"C": [1]}, cv=2), None),
+        (Cautious(), None),
+        (LogisticRegression(), patched),
+        (make_pipeline(LogisticRegression()), patched),
+    ],
+    ids=["a pipeline", "a search", "another's", "an object", "an object that is a pipeline"],
+)
+def test_labels_that_somebody_chooses_otherwise_are_theirs(model, change):
+    chance = np.random.default_rng(2)
+    inputs = chance.normal(size=(200, 1))
+    model.fit(inputs, np.where(inputs[:, 0] + chance.normal(size=200) > 0, "b", "a"))
+    model = change(model) if change else model
+
+    predict = adapter.predictor(model, {})
+
+    answers = predict([{"x0": value} for value in inputs[:, 0].tolist()])
+    assert [each["prediction"] for each in answers] == list(model.predict(inputs))
 
 
 def counted(method, asked):

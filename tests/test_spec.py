@@ -54,6 +54,28 @@ def test_each_model_has_a_typed_path(document):
     assert "/api/models/raises-at-load/predict" in document["paths"]
 
 
+def test_columns_are_an_alternative_with_an_example(example_app):
+    document = build_spec(example_app, ModelManager())
+
+    body = document["paths"]["/api/models/iris/predict"]["post"]["requestBody"]
+    content = body["content"]["application/json"]
+
+    assert content["schema"]["anyOf"][2] == {"$ref": "#/components/schemas/Columns"}
+    shown = content["examples"]["columns"]["value"]
+    assert example_app.test_client().post("/api/models/iris/predict", json=shown).status_code == 200
+    assert len(shown["data"]) == 3
+
+
+def test_columns_are_no_alternative_for_rows_that_have_such_members(make_app):
+    schema = "{properties: {columns: {}}}"
+    app = make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
+
+    document = app.test_client().get("/openapi.json").json
+
+    body = document["paths"]["/api/models/echo/predict"]["post"]["requestBody"]
+    assert len(body["content"]["application/json"]["schema"]["anyOf"]) == 2
+
+
 def test_references_of_a_models_schema_lead_into_the_document(document):
     row = document["components"]["schemas"]["household.Row"]
 

@@ -3,10 +3,10 @@
 import threading
 
 
-def wait_until(holds):
-    """Return as soon as something holds; fail if that takes ten seconds."""
+def wait_until(holds, seconds=10):
+    """Return as soon as something holds; fail if that takes longer."""
     tick = threading.Event()
-    for _ in range(1000):
+    for _ in range(seconds * 100):
         if holds():
             return
         tick.wait(0.01)

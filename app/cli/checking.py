@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.cli.terminal import as_json_option, say, told, trust_option, write_fact
 from app.serving.catalog import ENDINGS, ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
+from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
 from mlmodel.schema import Schema
 from mlmodel.trust import Trust
@@ -45,16 +47,31 @@ class Verdict:
 
     trial: Trial
     doubts: Sequence[str] = field(default_factory=tuple)
+    #: How fast the model and its graph are, for some numbers of rows.
+    speeds: Sequence[Mapping[str, Any]] = ()
+
+
+#: Rows of one call for which a model and its graph are timed.
+COUNTS = (1, 64, 1000)
 
 
 @click.command("check")
 @click.argument("targets", metavar="[FILE|NAME]...", nargs=-1)
 @trust_option
+@click.option(
+    "--runtime",
+    type=click.Choice(CHOICES),
+    help="Check files as if their entry had this; onnx tells how a graph compares.",
+)
 @as_json_option
 @click.pass_context
 @with_appcontext
 def check(
-    ctx: click.Context, targets: Sequence[str], trust: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    targets: Sequence[str],
+    trust: tuple[str, ...],
+    runtime: Choice | None,
+    as_json: bool,
 ) -> None:
     """Load and try models, and say what is doubtful.
 
@@ -65,7 +82,7 @@ def check(
     The exit status is 1 if a model cannot be served.
     """
     documents = []
-    for model in _models(targets, "all" if "all" in trust else trust):
+    for model in _models(targets, "all" if "all" in trust else trust, runtime):
         verdict = _verdict(model)
         documents.append(_document(model, verdict))
         if not as_json:
@@ -79,10 +96,10 @@ def check(
 COMMANDS = (check,)
 
 
-def _models(targets: Sequence[str], trust: Trust) -> Iterator[HostedModel]:
+def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Iterator[HostedModel]:
     """Yield the models one after the other, not yet loaded or just loaded."""
     if not targets:
-        specs = [replace(spec, lazy=True) for spec in hosting().specs()]
+        specs = [replace(_with(runtime, spec), lazy=True) for spec in hosting().specs()]
         for model in hosting().hold(specs):
             say(f"Checking {model.name} ...")
             yield model
@@ -90,9 +107,14 @@ def _models(targets: Sequence[str], trust: Trust) -> Iterator[HostedModel]:
         say(f"Checking {target} ...")
         if _is_path(target):
             spec = ModelSpec(line=0, file=Path(target), trust=trust, lazy=True)
-            yield from hosting().hold([spec])
+            yield from hosting().hold([_with(runtime, spec)])
         else:
-            yield hosting().named(target)
+            yield hosting().named(target, partial(_with, runtime))
+
+
+def _with(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
+    """Return an entry with another runtime, if it is one of a file."""
+    return replace(spec, runtime=runtime) if runtime and spec.file else spec
 
 
 def _is_path(target: str) -> bool:
@@ -111,7 +133,7 @@ def _verdict(model: HostedModel) -> Verdict:
     if model.status is not Status.READY:
         return Verdict(trial)
     said = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in warned)
-    return Verdict(trial, [*_doubts(model), *_slowness(trial), *said])
+    return Verdict(trial, [*_doubts(model), *_slowness(trial), *said], model.speeds(COUNTS))
 
 
 def _trial(model: HostedModel) -> Trial:
@@ -151,6 +173,14 @@ def _doubts(model: HostedModel) -> Iterator[str]:
             place = violation.pointer or "the whole"
             yield f"its example {number} breaks its input schema: {place} {violation.detail}"
     yield from model.notes
+    yield from _drifts(model)
+
+
+def _drifts(model: HostedModel) -> Iterator[str]:
+    """Yield how the model runs otherwise than it was packaged, or was asked for."""
+    reason = (model.metadata.get("runtime") or {}).get("reason")
+    if reason:
+        yield f"it is not compiled: {reason}"
     for each in model.metadata.get("versions") or ():
         if each.get("drifted"):
             now = each["running"] or "not installed"
@@ -183,6 +213,8 @@ def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
         "answer": trial.answer,
         "first_ms": trial.first_ms,
         "ms": trial.ms,
+        "runtime": model.metadata.get("runtime"),
+        "speeds": [dict(each) for each in verdict.speeds],
         "doubts": list(verdict.doubts),
     }
 
@@ -199,8 +231,23 @@ def _write(model: HostedModel, verdict: Verdict) -> None:
         "in": trial.ms and f"{trial.ms:.1f} ms (the first time {trial.first_ms:.1f} ms)",
     }
     doubts = [("doubtful", doubt) for doubt in verdict.doubts]
-    write_facts([*facts.items(), *doubts], indent="  ")
+    write_facts([*facts.items(), *_compared(model, verdict), *doubts], indent="  ")
     if model.status is Status.READY:
         write_fields("row", model.input_schema, model)
         write_fields("answer", model.output_schema)
     click.echo()
+
+
+def _compared(model: HostedModel, verdict: Verdict) -> Iterator[tuple[str, Any]]:
+    """Yield how a graph compares with its model."""
+    runtime = model.metadata.get("runtime") or {}
+    yield "answered by", runtime.get("name")
+    parity = runtime.get("parity")
+    if parity:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity["probes"].items())
+        yield "compared on", f"{parity['rows']:,} rows: {kinds}"
+        yield "differs by", f"{parity['largest_difference']:.2g} at most"
+    for each in verdict.speeds:
+        times = f"{each['compiled_us']:,.0f} µs instead of {each['native_us']:,.0f}"
+        rows = "1 row" if each["rows"] == 1 else f"{each['rows']:,} rows"
+        yield f"for {rows}", f"{each['gain']:g} times faster: {times}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -36,24 +36,28 @@ class Hosting:
         """
         return catalog.read(self.path, self.environ)
 
-    def hold(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
+    def hold(self, specs: Sequence[ModelSpec], *, before_fork: bool = False) -> list[HostedModel]:
         """Hold these models and no others, loaded unless they are lazy.
 
+        :param before_fork: see :meth:`HostedModel.prepare`.
         :raises InvalidCatalog: if two of them say the same name.
         """
-        ModelManager().open(specs, self.limits, self.path)
+        ModelManager().open(specs, self.limits, self.path, before_fork=before_fork)
         return ModelManager().models()
 
-    def named(self, name: str) -> HostedModel:
+    def named(
+        self, name: str, changed: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
+    ) -> HostedModel:
         """Hold only the model of that name. It is loaded, or failed.
 
+        :param changed: makes another entry of the one in ``models.yaml``.
         :raises ClickException: if there is none.
         """
         others = []
         # The likely one first: no other is then even looked at.
         for spec in sorted(self.specs(), key=lambda spec: spec.provisional_name != name):
             is_lazy = spec.provisional_name != name
-            [model] = self.hold([replace(spec, lazy=is_lazy)])
+            [model] = self.hold([replace(changed(spec), lazy=is_lazy)])
             if model.name == name:
                 model.open()
                 return model

@@ -17,10 +17,12 @@ from app.serving.lane import Lane, Limits
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
 
-#: Seconds of a call below which joining costs more than it saves.
-WORTH_JOINING = 0.0002
-#: How much the latest call weighs in what calls take.
-WEIGHT = 0.2
+#: Seconds of a call below which joining costs more than it saves. All calls pass the same lane,
+#: joined or not; what joining itself takes is some microseconds a caller.
+WORTH_JOINING = 0.00005
+#: By how much what calls take is corrected after each: so it follows the median, and a call that
+#: the machine has held up once changes little.
+STEP = 0.1
 
 
 class Batcher:
@@ -28,15 +30,18 @@ class Batcher:
 
     :param max_rows: rows of a call for several callers. Who brings as many or more is asked
         alone, in a lane of as many threads as the limits say; with 0, all are.
+    :param ends_soon: whether a call of few rows surely does. It runs in the thread of whoever
+        asks: another thread would cost more than most such calls.
     """
 
-    def __init__(self, limits: Limits, max_rows: int) -> None:
+    def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
         # All their threads together are as many as the limits say.
         joint = replace(limits, threads=1)
         others = replace(limits, threads=max(limits.threads - 1, 1))
         self._alone = Lane(others if max_rows else limits)
         self._joint = self._alone if limits.threads == 1 else Lane(joint)
         self._max_rows = max_rows
+        self._ends_soon = ends_soon
         self._lock = threading.Lock()
         self._waiting: dict[int, _Call] = {}
         self._seconds = 0.0
@@ -48,6 +53,8 @@ class Batcher:
         """
         if len(rows) >= self._max_rows:
             return self._alone.run(ask, rows)
+        if self._ends_soon:
+            return ask(rows)
         call = _Call(ask, rows)
         with self._lock:
             self._waiting[id(call)] = call
@@ -68,10 +75,12 @@ class Batcher:
             calls = self._joined(call)
             started = time.perf_counter()
             _ask_all(calls)
-            taken = time.perf_counter() - started
-            weight = WEIGHT if self._seconds else 1
-            self._seconds += weight * (taken - self._seconds)
+            self._took(time.perf_counter() - started)
         return call.answer()
+
+    def _took(self, seconds: float) -> None:
+        known = self._seconds or seconds
+        self._seconds = known * (1 + STEP if seconds > known else 1 - STEP)
 
     def _joined(self, first: _Call) -> list[_Call]:
         """Return who is asked together with a caller, itself first."""

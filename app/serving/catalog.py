@@ -15,6 +15,7 @@ import mlmodel
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from mlmodel import bare, compat
+from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import InvalidModel, InvalidSchema
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
@@ -49,8 +50,9 @@ ENTRY = {
         "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
-        "load": {"enum": ["start", "lazy"]},
+        "load": {"enum": ["start", "lazy", "worker"]},
         "batch": {"anyOf": [{"const": False}, BATCH]},
+        "runtime": {"enum": list(CHOICES)},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
@@ -76,6 +78,7 @@ ONLY_WITH = {
     "settings": "class",
     "decorators": "class",
     "artifacts": "file",
+    "runtime": "file",
     "sha256": "file",
     "trust": "file",
     "version_mismatch": "file",
@@ -107,7 +110,10 @@ class ModelSpec:
     sha256: str | None = None
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
+    runtime: Choice | None = None
     lazy: bool = False
+    #: Whether each forked process loads it: a fork would break it.
+    in_worker: bool = False
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     batch_rows: int = 0
@@ -142,6 +148,7 @@ class ModelSpec:
                 sha256=self.sha256,
                 input_schema=self.input_schema,
                 qualified_name=self.name,
+                runtime=self.runtime,
             )
         return mlmodel.load(
             file,
@@ -150,6 +157,7 @@ class ModelSpec:
             input_schema=self.input_schema,
             qualified_name=self.name,
             version_mismatch=self.version_mismatch,
+            runtime=self.runtime,
         )
 
     def _create_from_class(self) -> MLModel:
@@ -256,7 +264,9 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         sha256=entry.get("sha256", "").lower() or None,
         trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
         version_mismatch=entry.get("version_mismatch", "warn"),
+        runtime=entry.get("runtime"),
         lazy=entry.get("load") == "lazy",
+        in_worker=entry.get("load") == "worker",
         batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),

@@ -26,6 +26,23 @@ SHAPES = {
     },
     "metrics": {"type": ["object", "null"]},
     "params": {"type": ["object", "null"]},
+    "runtime": {
+        "type": ["object", "null"],
+        "properties": {
+            "name": {"type": "string"},
+            "compiled": {"type": "boolean"},
+            "reason": {"type": "string"},
+            "parity": {
+                "type": "object",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "largest_difference": {"type": "number"},
+                },
+                "required": ["rows", "largest_difference"],
+            },
+        },
+        "required": ["name", "compiled"],
+    },
     "size_bytes": {"type": "integer", "minimum": 0},
     "versions": {
         "type": ["array", "null"],

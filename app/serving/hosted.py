@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -24,10 +24,13 @@ from app.serving.errors import (
     ServingError,
 )
 from app.serving.facts import facts
+from app.serving.forking import ties
 from app.serving.lane import Lane, Limits
+from app.serving.metrics import Meter
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import BrokenModel, FlmError
 from mlmodel.model import MLModel, answer_each, checked_name, display_name
+from mlmodel.packaged import PackagedModel
 from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -48,11 +51,15 @@ class Status(StrEnum):
     FAILED = "failed"  # could not be loaded; `reason` says why
 
 
+#: States in which whoever asks for a model makes it load, or waits until it is loaded.
+WAITING = frozenset({Status.LAZY, Status.LOADING})
+
+
 @dataclass(frozen=True)
 class HostedEndpoint:
     """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
 
-    ``ask`` takes the rows of one call and gives as many answers.
+    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
     """
 
     name: str
@@ -61,6 +68,7 @@ class HostedEndpoint:
     input: Schema
     output: Schema
     ask: Callable[[Sequence[Any]], Any]
+    meter: Meter
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -100,9 +108,10 @@ class HostedModel:
         self._model: MLModel | None = None
         self._running = 0
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
-        # Held as long as a model loads or unloads; the condition only for a moment.
+        # Held as long as a model loads or unloads; the other lock only for a moment.
         self._loading = threading.Lock()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -124,11 +133,21 @@ class HostedModel:
         """Name and version of what the model was made with; empty for a class of its own."""
         return str(self.metadata.get("framework") or "")
 
-    def prepare(self) -> None:
-        """Load the model, or only read its names if it is lazy. A failure becomes its state."""
+    def prepare(self, *, before_fork: bool = False) -> None:
+        """Load the model, or only read its names if it is lazy. A failure becomes its state.
+
+        :param before_fork: leave a model that a fork would break in the state of loading.
+            :meth:`finish_loading` loads it in each process, or whoever asks it first.
+        """
+        load = self._load_before_fork if before_fork else self._load
         with self._loading:
-            self._attempt(self._introduce if self.spec.lazy else self._load)
+            self._attempt(self._introduce if self.spec.lazy else load)
         self._is_named = True
+
+    def finish_loading(self) -> None:
+        """Load the model if a fork was to come first. One that takes long goes on loading."""
+        if self.status is Status.LOADING:
+            self.open()
 
     def load(self) -> None:
         """Load the model unless it is ready, whatever became of it before.
@@ -143,8 +162,8 @@ class HostedModel:
 
     def open(self) -> None:
         """Load the model if it waits for its first use. Only one of many callers loads it."""
-        if self.status in {Status.LAZY, Status.LOADING}:
-            self._within_limits(self._load_unless, set(Status) - {Status.LAZY})
+        if self.status in WAITING:
+            self._within_limits(self._load_unless, set(Status) - WAITING)
 
     def unload(self) -> None:
         """Take the model out. New calls are refused, those that run are waited for.
@@ -160,18 +179,38 @@ class HostedModel:
         finally:
             self._loading.release()
 
-    @contextmanager
-    def use(self, endpoint: str = PREDICT) -> Iterator[HostedEndpoint]:
-        """Give a way to ask the ready model, which stays loaded as long as it is used.
+    def begin(self, endpoint: str = PREDICT) -> HostedEndpoint:
+        """Return a way to ask the ready model, which stays loaded until :meth:`end` is called.
 
         :raises ModelUnavailable: if it is not ready and does not become so by its first use.
         :raises EndpointNotFound: if it offers no such way.
         """
-        self.open()
-        with self._in_use():
-            if endpoint not in self.endpoints:
-                raise EndpointNotFound(self.name, endpoint)
-            yield self.endpoints[endpoint]
+        if self.status is not Status.READY:
+            self.open()
+        self._begin()
+        if endpoint not in self.endpoints:
+            self.end()
+            raise EndpointNotFound(self.name, endpoint)
+        return self.endpoints[endpoint]
+
+    def end(self) -> None:
+        """Say that a use of the model, see :meth:`begin`, has ended."""
+        with self._lock:
+            self._running -= 1
+            if not self._running and self.status is not Status.READY:
+                self._changed.notify_all()
+
+    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
+        """Return how fast the model and its graph answer some numbers of rows, if it has one.
+
+        :raises ModelUnavailable: if the model is not ready.
+        """
+        self._begin()
+        try:
+            model = self._model
+            return model.speeds(counts) if isinstance(model, PackagedModel) else []
+        finally:
+            self.end()
 
     def artifact(self, name: str) -> BinaryIO:
         """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
@@ -180,34 +219,33 @@ class HostedModel:
         :raises ArtifactNotFound: if there is none, or it is not offered.
         """
         self.open()
-        with self._in_use():
+        self._begin()
+        try:
             files = self._model.artifacts if self._model else {}
             is_offered = self.spec.artifacts == "all" or name in self.spec.artifacts
             if not is_offered or name not in files:
                 raise ArtifactNotFound(self.name, name)
             # Who reads it goes on reading, even if the model is unloaded meanwhile.
             return files[name].open("rb")
+        finally:
+            self.end()
 
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        with self._changed:
+    def _begin(self) -> None:
+        with self._lock:
             if self.status is not Status.READY:
                 raise self._unavailable()
             self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
 
     def _ask(self, method: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
         """Call the model in a thread of its own, which uses it until it is done.
 
-        Whoever waits may have given up long before, and a generator runs only here.
+        Whoever waits may have given up long before.
         """
-        with self._in_use():
-            return to_json(method(rows))
+        self._begin()
+        try:
+            return method(rows)
+        finally:
+            self.end()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
         # In a thread of its own: a model that hangs while it is loaded must not keep a request.
@@ -248,14 +286,38 @@ class HostedModel:
         self._describe(self.spec.create())
         self.status = Status.LAZY
 
+    def _load_before_fork(self) -> None:
+        before = ties()
+        model = self.spec.create()
+        self._describe(model)
+        if self.spec.in_worker or not model.survives_fork:
+            return
+        self._build(model)
+        if ties() - before:
+            log.info(
+                "model %r starts threads or opens connections: each worker loads it", self.name
+            )
+            self._unload()
+            self.status = Status.LOADING
+        else:
+            self._be_ready()
+
     def _load(self) -> None:
         model = self.spec.create()
         self._describe(model)
+        self._build(model)
+        self._be_ready()
+
+    def _build(self, model: MLModel) -> None:
         model.load()
+        # Which runtime answers is only known now.
+        self._describe(model)
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
-        self.calls = Batcher(self._limits, self.spec.batch_rows)
+        self.calls = Batcher(self._limits, self.spec.batch_rows, ends_soon=model.ends_soon)
+
+    def _be_ready(self) -> None:
         self.status = Status.READY
         log.info("model %r is ready", self.name)
 
@@ -271,13 +333,15 @@ class HostedModel:
 
     def _read_schemas(self, model: MLModel) -> None:
         asked = self.spec.input_schema
+        answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
         predict = HostedEndpoint(
             name=PREDICT,
             methods=("POST",),
             description=self.description,
             input=_schema(model.input_schema if asked is None else asked),
             output=_schema(model.output_schema),
-            ask=partial(self._ask, model.predict_rows),
+            ask=answers if model.ends_soon else partial(self._ask, answers),
+            meter=Meter(self.name, PREDICT),
         )
         self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
@@ -295,7 +359,10 @@ class HostedModel:
                 description=each.description,
                 input=_schema(each.input_schema),
                 output=_schema(each.output_schema),
-                ask=partial(self._ask, partial(answer_each, getattr(model, each.attribute))),
+                ask=partial(
+                    self._ask, _plainly(partial(answer_each, getattr(model, each.attribute)))
+                ),
+                meter=Meter(self.name, name),
             )
             for name, each in endpoints_of(model).items()
         }
@@ -310,7 +377,15 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
         for each in metadata.get("versions") or ()
         if each.get("running") and each["package"] != "python"
     ]
+    chosen = metadata.get("runtime") or {}
+    if chosen.get("compiled"):
+        packages.insert(0, str(chosen["name"]))
     return ", ".join([*packages, f"Python {platform.python_version()}"])
+
+
+def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return a method with its answers in plain JSON: a generator runs where it is called."""
+    return lambda rows: to_json(method(rows))
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +31,31 @@ class Limits:
     seconds: float
 
 
-@dataclass
 class _Call:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    future: Future[Any]
-    worker: _Worker | None = None
+    """A function that is called once, and what came of it.
+
+    ``done`` is a lock that is let go when it is: whoever waits for that waits for the lock.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.is_done = False
+        self.is_dropped = False
+        self.has_place = True
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.worker: _Worker | None = None
+
+    def answer(self) -> None:
+        """Call the function, in a thread of the lane."""
+        try:
+            self.result = self.function(*self.arguments)
+        # A model may raise anything, SystemExit too; whoever waits for the result must hear of it.
+        except BaseException as error:
+            self.error = error
 
 
 @dataclass(eq=False)
@@ -52,8 +70,9 @@ class Lane:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._wait = limits.seconds or -1
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._places = threading.BoundedSemaphore(limits.threads + limits.waiting)
+        self._places = limits.threads + limits.waiting
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
 
@@ -64,19 +83,13 @@ class Lane:
         :raises PredictionTimeout: if the time is up. A call that has begun runs on unheard.
         :raises Exception: whatever the function raises.
         """
-        if not self._places.acquire(blocking=False):
-            raise QueueFull(self._limits.waiting)
-        call = _Call(function, arguments, Future())
-        self._calls.put(call)
-        self._start_thread()
-        try:
-            return call.future.result(self._limits.seconds or None)
-        except FutureTimeout as error:
-            if call.future.done() and not call.future.cancelled():
-                raise  # the function's own TimeoutError
-            if not call.future.cancel():
-                self._give_up(call)
-            raise PredictionTimeout(self._limits.seconds) from error
+        call = _Call(function, arguments)
+        self._line_up(call)
+        if not call.done.acquire(timeout=self._wait) and self._gives_up(call):
+            raise PredictionTimeout(self._limits.seconds)
+        if call.error is not None:
+            raise call.error
+        return call.result
 
     def close(self) -> None:
         """Let the threads end when the calls that wait are done."""
@@ -85,6 +98,27 @@ class Lane:
                 self._calls.put(None)
             self._workers.clear()
 
+    def _line_up(self, call: _Call) -> None:
+        with self._lock:
+            if not self._places:
+                raise QueueFull(self._limits.waiting)
+            self._places -= 1
+            self._calls.put(call)
+            is_short_of_threads = len(self._workers) < self._limits.threads
+        if is_short_of_threads:
+            self._start_thread_for(call)
+
+    def _start_thread_for(self, call: _Call) -> None:
+        try:
+            self._start_thread()
+        except RuntimeError as error:
+            with self._lock:
+                if self._workers:
+                    return  # another thread will come to it
+                call.is_dropped, call.has_place = True, False
+                self._places += 1
+            raise QueueFull(self._limits.waiting) from error
+
     def _start_thread(self) -> None:
         with self._lock:
             if len(self._workers) == self._limits.threads:
@@ -92,21 +126,33 @@ class Lane:
             worker = _Worker()
             self._workers.add(worker)
         # Daemons, so that a model that hangs does not keep the process from ending.
-        threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads
+            with self._lock:
+                self._workers.discard(worker)
+            raise
 
-    def _give_up(self, call: _Call) -> None:
-        """Put a new thread in the place of the one in which a call runs on.
+    def _gives_up(self, call: _Call) -> bool:
+        """Drop a call that is late, or put a new thread in the place of the one in which it hangs.
 
-        The call keeps its place among those that run or wait: so many may hang, no more.
+        It keeps its place among those that run or wait: so many may hang, no more.
+
+        :returns: false if it was done at the last moment.
         """
-        worker = call.worker
-        if worker is None or call.future.done():
-            return
         with self._lock:
-            worker.is_given_up = True
-            self._workers.discard(worker)
+            if call.is_done:
+                return False
+            call.is_dropped = True
+            if call.worker is None:
+                return True
+            call.worker.is_given_up = True
+            self._workers.discard(call.worker)
         if not self._calls.empty():
-            self._start_thread()
+            with suppress(RuntimeError):  # the next caller tries again
+                self._start_thread()
+        return True
 
     def _work(self, worker: _Worker) -> None:
         while not worker.is_given_up:
@@ -115,19 +161,19 @@ class Lane:
                 if worker in self._workers:
                     continue  # it was meant for one that hangs
                 return
-            call.worker = worker
-            try:
-                _answer(call)
-            finally:
-                self._places.release()
+            if self._is_begun(call, worker):
+                call.answer()
+            self._end(call)
             del call  # or a thread that waits would hold the rows of its last call
 
+    def _is_begun(self, call: _Call, worker: _Worker) -> bool:
+        """Give a call its thread, unless nobody waits for it any more."""
+        with self._lock:
+            call.worker = worker
+            return not call.is_dropped
 
-def _answer(call: _Call) -> None:
-    if not call.future.set_running_or_notify_cancel():
-        return
-    try:
-        call.future.set_result(call.function(*call.arguments))
-    # A model may raise anything, SystemExit too; whoever waits for the result must hear of it.
-    except BaseException as error:
-        call.future.set_exception(error)
+    def _end(self, call: _Call) -> None:
+        with self._lock:
+            self._places += call.has_place
+            call.is_done = True
+        call.done.release()

@@ -12,6 +12,7 @@ from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog, Mistake, ModelNotFound
 from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
+from app.serving.memory import return_memory
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +35,29 @@ class ModelManager:
                 cls._instance._models = {}
             return cls._instance
 
-    def open(self, specs: Sequence[ModelSpec], limits: Limits, path: Path) -> None:
+    def open(
+        self,
+        specs: Sequence[ModelSpec],
+        limits: Limits,
+        path: Path,
+        *,
+        before_fork: bool = False,
+    ) -> None:
         """Hold these models instead of any others, loaded unless they are lazy.
 
         A model that cannot be loaded is held as failed, and the others serve.
 
         :param path: the file that the specs come from, for its name in errors.
+        :param before_fork: see :meth:`HostedModel.prepare`.
         :raises InvalidCatalog: if two models say the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
         for model in models:
-            model.prepare()
+            model.prepare(before_fork=before_fork)
         self._models = _by_name(models, path)
+        # What was only needed to read the files would else be in the memory of each process.
+        return_memory()
 
     def close(self) -> None:
         """Unload all models and hold none."""

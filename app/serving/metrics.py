@@ -6,10 +6,8 @@ Source of the naming: Prometheus, "Metric and label naming".
 from __future__ import annotations
 
 import os
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
@@ -17,6 +15,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
+
+#: How a call ends that is answered.
+OK = "ok"
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -32,20 +33,28 @@ SECONDS = Histogram(
 )
 
 
-@contextmanager
-def measured(model: str, endpoint: str, rows: int) -> Iterator[None]:
-    """Count one call of a model: its rows, its time, and the kind of error where there is one."""
-    started = time.perf_counter()
-    outcome = "ok"
-    try:
-        yield
-    except Exception as error:
-        outcome = type(error).__name__
-        raise
-    finally:
-        PREDICTIONS.labels(model, endpoint, outcome).inc()
-        ROWS.labels(model, endpoint).inc(rows)
-        SECONDS.labels(model, endpoint).observe(time.perf_counter() - started)
+class Meter:
+    """Counts the calls of one endpoint of a model: their rows, their time, and how they ended."""
+
+    def __init__(self, model: str, endpoint: str) -> None:
+        self._labels = (model, endpoint)
+        self._rows = ROWS.labels(model, endpoint)
+        self._seconds = SECONDS.labels(model, endpoint)
+        self._answered = PREDICTIONS.labels(model, endpoint, OK)
+
+    def answered(self, rows: int, seconds: float) -> None:
+        """Count a call that was answered."""
+        self._answered.inc()
+        self._took(rows, seconds)
+
+    def failed(self, error: Exception, rows: int, seconds: float) -> None:
+        """Count a call that ended with an error, under the name of the error's class."""
+        PREDICTIONS.labels(*self._labels, type(error).__name__).inc()
+        self._took(rows, seconds)
+
+    def _took(self, rows: int, seconds: float) -> None:
+        self._rows.inc(rows)
+        self._seconds.observe(seconds)
 
 
 @dataclass
@@ -81,7 +90,7 @@ def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
         for sample in family.samples:
             if sample.name == "modelhost_predictions_total":
                 models[sample.labels["model"]].calls += int(sample.value)
-                if sample.labels["outcome"] == "ok":
+                if sample.labels["outcome"] == OK:
                     models[sample.labels["model"]].answered += int(sample.value)
             if sample.name == "modelhost_prediction_seconds_sum":
                 models[sample.labels["model"]].seconds += sample.value

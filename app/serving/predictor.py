@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.serving import metrics
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
+from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema import Schema
+
+log = logging.getLogger(__name__)
 
 #: Violations that one error tells. A thousand wrong rows have as many.
 TOLD_VIOLATIONS = 200
 
 
 class Predictor:
-    """Answers rows with the models of a manager. Any thread may ask."""
+    """Answers rows with the models of ``manager``. Any thread may ask."""
 
     def __init__(self, manager: ModelManager, limits: Limits) -> None:
-        self._manager = manager
+        self.manager = manager
         self._limits = limits
 
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
@@ -43,15 +46,47 @@ class Predictor:
         :raises PredictionFailed: if the model raises an error.
         :raises InvalidAnswer: if an answer breaks the model's output schema.
         """
-        hosted = self._manager.get(name)
+        hosted = self.manager.get(name)
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
-        with hosted.use(endpoint) as asked, metrics.measured(name, endpoint, len(rows)):
-            accepted = _accepted(rows, asked.input)
-            return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+        asked = hosted.begin(endpoint)
+        started = time.perf_counter()
+        try:
+            answers = _answers(hosted, asked, rows)
+        except Exception as error:
+            asked.meter.failed(error, len(rows), time.perf_counter() - started)
+            raise
+        finally:
+            hosted.end()
+        asked.meter.answered(len(rows), time.perf_counter() - started)
+        return answers
+
+    def try_out(self, hosted: HostedModel) -> None:
+        """Let a model answer its first example, if it is ready and has one.
+
+        That is not counted as a prediction, and whatever goes wrong is only logged.
+        """
+        if hosted.status is not Status.READY or not hosted.examples:
+            return
+        try:
+            asked = hosted.begin()
+            try:
+                _answers(hosted, asked, hosted.examples[:1])
+            finally:
+                hosted.end()
+        except (InvalidInput, ServingError) as error:
+            cause = f": {error.__cause__!r}" if error.__cause__ else ""
+            log.warning("model %r does not answer its example: %s%s", hosted.name, error, cause)
 
 
-def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
+def _answers(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
+    accepted = _accepted(rows, asked.input)
+    return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+
+
+def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
+    if schema.accepts(rows):
+        return schema.converted(rows)
     violations: list[Violation] = []
     for index, row in enumerate(rows):
         violations += schema.violations(row, index, TOLD_VIOLATIONS + 1)
@@ -59,10 +94,10 @@ def _accepted(rows: Sequence[Any], schema: Schema) -> list[Any]:
             break
     if violations:
         raise InvalidInput(_summary(violations), violations=violations[:TOLD_VIOLATIONS])
-    return [schema.converted(row) for row in rows]
+    return schema.converted(rows)
 
 
-def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
+def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any:
     if not rows:
         return []
     try:
@@ -77,6 +112,8 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: list[Any]) -> Any:
 def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
     if not isinstance(answers, list) or len(answers) != count:
         raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
+    if schema.accepts(answers):
+        return answers
     for answer in answers:
         violations = schema.violations(answer, most=TOLD_VIOLATIONS + 1)
         if violations:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
-import uuid
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, g, request
@@ -29,6 +29,11 @@ def init_app(app: Flask) -> None:
         _limit(app)
 
 
+def request_id(wanted: str) -> str:
+    """Return the id that a client wants for its request, if it is well formed, or one made up."""
+    return wanted if wanted and REQUEST_ID.fullmatch(wanted) else f"{random.getrandbits(128):032x}"
+
+
 def require_model_control() -> None:
     """Let models be loaded and unloaded over HTTP only where the settings allow it.
 
@@ -50,8 +55,7 @@ def _limit(app: Flask) -> None:
 
 
 def _identify() -> None:
-    wanted = request.headers.get("X-Request-ID", "")
-    g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
+    g.request_id = request_id(request.headers.get("X-Request-ID", ""))
 
 
 def _refuse_other_sites() -> None:

@@ -5,7 +5,6 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.serving import sheets
 from app.serving.errors import TooManyRows
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import access
+from app.web import access, asking, columns, door
 from app.web.body import read_csv, read_json, row_of
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
 from mlmodel.endpoint import RESERVED
@@ -77,7 +76,8 @@ def predict(name: str) -> ResponseReturnValue:
       summary: Ask a model
       description: >-
         One row gives the model's answer, bare. An array of rows gives an array of answers in
-        the same order, from one call of the model.
+        the same order, from one call of the model. So do rows written by columns, as pandas'
+        `to_json(orient="split")` writes them.
       operationId: predict
       tags: [Models]
       parameters: [ModelName]
@@ -286,22 +286,23 @@ def description(model: HostedModel) -> dict[str, Any]:
 
 
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
+    body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
-    rows = body if g.many_rows else [body]
-    started = time.perf_counter()
-    answers = current_app.extensions["predictor"].predict(name, rows, endpoint)
-    milliseconds = 1000 * (time.perf_counter() - started)
-    response = jsonify(answers if g.many_rows else answers[0])
-    model = ModelManager().get(name)
-    response.headers["Server-Timing"] = f"predict;dur={milliseconds:.3f}"
-    response.headers["X-Model-Version"] = _in_header(model.version)
-    response.headers["X-Model-Runtime"] = _in_header(model.runtime)
-    return response
+    door.raise_known(request.environ)
+    said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
+    return Response(said, content_type="application/json", headers=headers)
 
 
-def _in_header(text: str) -> str:
-    """Return a text as a header may have it: in ASCII, on one line."""
-    return "".join(each if " " <= each <= "~" else "?" for each in text).strip()
+def _by_rows(name: str, endpoint: str, body: Any) -> Any:
+    """Return the rows that a body writes by columns; any other body as it is."""
+    if not columns.is_likely(body):
+        return body
+    asked = ModelManager().opened(name).endpoints.get(endpoint)
+    if asked is None or not columns.are_possible(asked.input_schema):
+        return body
+    rows = columns.rows_of(body, current_app.config["MAX_ROWS"])
+    g.columns = body[columns.NAMES]
+    return rows
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:

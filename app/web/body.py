@@ -1,24 +1,17 @@
-"""The body of a request: JSON by the letter of RFC 8259, or CSV."""
+"""What a request says: in a body of JSON or CSV, or in its query."""
 
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Mapping
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from flask import current_app, request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 from app.web.folding import unescaped
+from app.web.reading import parse
 from mlmodel.schema import Schema
-
-#: An escape that may be half of a surrogate pair.
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-#: Digits of which there are more than in the largest double.
-LONG_NUMBER = re.compile(r"\d{309}")
 
 
 def read_json() -> Any:
@@ -59,45 +52,26 @@ def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
     return row
 
 
-def parse(body: bytes, max_depth: int) -> Any:
-    """Return the value of a JSON text.
-
-    :raises BadRequest: if it is not UTF-8 or not JSON, has the same key twice in an object, a
-        number beyond a double, half a surrogate pair, or is nested deeper than ``max_depth``.
-    """
-    try:
-        text = body.decode("utf-8")
-        value = _DECODER.decode(_without_mark(text))
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the body is not UTF-8: see byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(f"the body is not JSON: {error.msg} ({place})") from error
-    except ValueError as error:  # an integer with thousands of digits
-        raise BadRequest("the body has a number with too many digits") from error
-    except RecursionError as error:
-        raise _too_deep(max_depth) from error
-    if text.count("[") + text.count("{") > max_depth and _depth(value) > max_depth:
-        raise _too_deep(max_depth)
-    if SURROGATE.search(text):
-        _check_surrogates(value)
-    if LONG_NUMBER.search(text):
-        _STRICT_DECODER.decode(text)
-    return value
-
-
 def _from_json(text: str) -> Any:
     try:
-        return _DECODER.decode(text)
-    except (ValueError, RecursionError, BadRequest):
+        return parse(text.encode(), current_app.config["MAX_DEPTH"])
+    except (BadRequest, UnicodeEncodeError):
         return text
 
 
 def _read(media_type: str) -> bytes:
     _check_media_type(media_type)
-    body = request.get_data(cache=False)
-    # A body without Content-Length is only cut at the limit; reading on raises the error.
-    request.stream.read(1)
+    try:
+        body = request.get_data(cache=False)
+        # A body without Content-Length is only cut at the limit; reading on raises the error.
+        request.stream.read(1)
+    except HTTPException:
+        raise
+    # At a chunk that is none each server raises an error of its own.
+    except Exception as error:
+        raise BadRequest("the body cannot be read to its end") from error
+    if len(body) < (request.content_length or 0):
+        raise BadRequest("the body ends before its Content-Length")
     return body
 
 
@@ -111,65 +85,3 @@ def _check_media_type(media_type: str) -> None:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise UnsupportedMediaType(f"Content-Encoding must be identity, got {encoding}")
-
-
-def _without_mark(text: str) -> str:
-    if text.startswith("\ufeff"):
-        raise BadRequest("the body is not JSON: it starts with a byte order mark")
-    return text
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise BadRequest(f"the body has the key {twice!r:.80} twice in one object")
-    return members
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in {float("inf"), float("-inf")}:
-        raise BadRequest(f"the body has a number beyond the range of a double: {text:.40}")
-    return number
-
-
-def _finite_integer(text: str) -> int:
-    _finite(text)
-    return int(text)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequest(f"the body is not JSON: it has no {name}")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_float=_finite, parse_constant=_refuse_constant
-)
-
-#: Slower: it looks at whole numbers, too.
-_STRICT_DECODER = json.JSONDecoder(parse_int=_finite_integer)
-
-
-def _too_deep(max_depth: int) -> BadRequest:
-    return BadRequest(f"the body is nested deeper than {max_depth} levels")
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
-        depth += 1
-        level = [
-            member
-            for item in level
-            for member in (item.values() if isinstance(item, dict) else item)
-        ]
-    return depth
-
-
-def _check_surrogates(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadRequest("the body has half of a surrogate pair, which is no character") from error

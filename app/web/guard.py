@@ -14,13 +14,16 @@ NO_PAGES = "default-src 'none'; frame-ancestors 'none'"
 
 #: Headers of all answers. What keeps to HTTPS is for the proxy that speaks it to say.
 HEADERS = {
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+#: Headers of pages, which say nothing to what reads anything else.
+PAGE_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     # An address may carry what was typed: it is told to nobody else.
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 
@@ -29,12 +32,17 @@ def init_app(app: Flask) -> None:
     app.after_request(_guard)
 
 
+def headers(media_type: str) -> list[tuple[str, str]]:
+    """Return the headers that guard an answer of a media type."""
+    if media_type == "text/html":
+        return [("Content-Security-Policy", PAGES), *HEADERS.items(), *PAGE_HEADERS.items()]
+    return [("Content-Security-Policy", NO_PAGES), *HEADERS.items()]
+
+
 def _guard(response: Response) -> Response:
-    policy = PAGES if response.mimetype == "text/html" else NO_PAGES
-    headers = {"Content-Security-Policy": policy, **HEADERS}
     # Each look into the headers goes through all of them.
     given = {name.lower() for name, _ in response.headers}
-    response.headers.extend(
-        {name: value for name, value in headers.items() if name.lower() not in given}
-    )
+    for name, value in headers(response.mimetype):
+        if name.lower() not in given:
+            response.headers.add(name, value)
     return response

@@ -73,6 +73,7 @@ def metadata(name: str) -> str:
         artifacts=list(artifacts.described(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
+        runtime=model.metadata.get("runtime"),
         call=_call(name, examples[0] if examples else {}),
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, json, render_template, request
+from flask import Flask, Response, current_app, g, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.serving import errors as serving
+from app.web import columns
+from app.web.writing import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation
 
@@ -199,7 +201,7 @@ def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     }
     if isinstance(error, models.InvalidInput):
         body["errors"] = [
-            {"pointer": _pointer(each), "detail": each.detail} for each in error.violations
+            {"pointer": each.pointer, "detail": each.detail} for each in _placed(error.violations)
         ]
     return body, _headers(error, problem)
 
@@ -212,9 +214,7 @@ def _answer(error: Exception) -> Response:
 
 
 def _json(body: dict[str, Any]) -> Response:
-    return Response(
-        json.dumps(body), status=body["status"], content_type="application/problem+json"
-    )
+    return Response(dumps(body), status=body["status"], content_type="application/problem+json")
 
 
 def _page(body: dict[str, Any]) -> Response:
@@ -225,14 +225,18 @@ def _wants_json() -> bool:
     return any(request.path == path or request.path.startswith(f"{path}/") for path in JSON_PATHS)
 
 
-def _pointer(violation: Violation) -> str:
-    """Return where a violation is in the body: in one row, or in an array of rows."""
-    return f"/{violation.row}{violation.pointer}" if g.get("many_rows") else violation.pointer
+def _placed(violations: Sequence[Violation]) -> Sequence[Violation]:
+    """Return violations with pointers into the body: a row, an array of rows, or columns."""
+    if "columns" in g:
+        return columns.placed(violations, g.columns)
+    if g.get("many_rows"):
+        return [replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations]
+    return violations
 
 
 def _detail(error: Exception, problem: Problem) -> str:
     if isinstance(error, models.InvalidInput):
-        return _first(error.violations)
+        return _first(_placed(error.violations))
     if isinstance(error, HTTPException) and problem.status in _HTTP_DETAILS:
         return _HTTP_DETAILS[problem.status](error)
     if isinstance(error, InternalServerError) or not isinstance(
@@ -247,7 +251,7 @@ def _detail(error: Exception, problem: Problem) -> str:
 
 
 def _first(violations: Sequence[Violation]) -> str:
-    where = _pointer(violations[0]) or "the body"
+    where = violations[0].pointer or "the body"
     more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
     return f"{where}: {violations[0].detail}{more}"
 

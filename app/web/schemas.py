@@ -72,6 +72,41 @@ class Version(Body):
     drifted = fields.Boolean(metadata={"description": "Whether answers may differ for it."})
 
 
+class Parity(Body):
+    """How a compiled graph was compared with its model."""
+
+    rows = fields.Integer(metadata={"description": "Rows on which both were asked."})
+    probes = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "How many of these were of which kind."},
+    )
+    largest_difference = fields.Float(metadata={"description": "Between two numbers of answers."})
+    left = fields.Integer(
+        metadata={"description": "Rows that the graph does not take: the model answers such."}
+    )
+
+
+class Speed(Body):
+    """How long a model and its graph take for so many rows."""
+
+    rows = fields.Integer(metadata={"description": "Rows of one call."})
+    native_us = fields.Float(metadata={"description": "Microseconds of the model itself."})
+    compiled_us = fields.Float(metadata={"description": "Microseconds of its graph."})
+    gain = fields.Float(metadata={"description": "How many times faster the graph is."})
+
+
+class Runtime(Body):
+    """What answers, where a compiled graph was asked for."""
+
+    asked = _text("What the entry or the file asks for.", enum=["onnx", "auto"])
+    name = _text("What answers, with its version.", example="ONNX Runtime 1.31.1")
+    compiled = fields.Boolean(metadata={"description": "Whether that is the model's graph."})
+    reason = _text("Why it is not.")
+    parity = fields.Nested(Parity)
+    speed = fields.List(fields.Nested(Speed))
+
+
 class _Packaged(ModelSummary):
     """What a description and an inspection have in common. Most of it is a packaged file's."""
 
@@ -81,6 +116,7 @@ class _Packaged(ModelSummary):
     sha256 = _text("The file's SHA-256, of a file without a package.")
     size_bytes = fields.Integer(metadata={"description": "Its size."})
     versions = fields.List(fields.Nested(Version))
+    runtime = fields.Nested(Runtime)
     params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
     metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})
     extra = fields.Raw(allow_none=True, metadata={"description": "What its author added."})
@@ -144,6 +180,25 @@ class SheetRows(Body):
         metadata={"description": "Members without a column, and whether a row must have them."},
     )
     lines = fields.List(fields.Nested(SheetLine))
+
+
+class Columns(Schema):
+    """Rows written by columns, as pandas' ``to_json(orient="split")`` writes a frame."""
+
+    columns = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The names of the rows' members.", "uniqueItems": True},
+    )
+    index = fields.List(
+        fields.Raw(allow_none=True),
+        metadata={"description": "The lines' names, one for each; they say nothing to the model."},
+    )
+    data = fields.List(
+        fields.List(fields.Raw(allow_none=True)),
+        required=True,
+        metadata={"description": "The rows: each a list of its values, one for each column."},
+    )
 
 
 class FieldError(Body):

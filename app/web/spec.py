@@ -15,7 +15,9 @@ from flask import Flask
 
 from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
 from app.serving.manager import ModelManager
+from app.web import columns
 from app.web.embedding import components_of
+from app.web.schemas import Columns
 
 VERSION = "1"
 DESCRIPTION = (
@@ -83,6 +85,7 @@ def _add_components(spec: APISpec) -> None:
     for header, description in HEADERS.items():
         schema = {"type": "string"}
         spec.components.header(header, {"description": description, "schema": schema})
+    spec.components.schema("Columns", schema=Columns)
     for response, description in PROBLEMS.items():
         content = {"application/problem+json": {"schema": "Problem"}}
         spec.components.response(response, {"description": description, "content": content})
@@ -119,7 +122,8 @@ def _operation(
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
     answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
-        operation["requestBody"] = _body(row, model.examples if is_predict else [])
+        by_columns = columns.are_possible(endpoint.input_schema)
+        operation["requestBody"] = _body(row, model.examples if is_predict else [], by_columns)
         answer = _one_or_many(answer)
     else:
         operation["parameters"] = _query(document, f"{name}.Row")
@@ -129,11 +133,22 @@ def _operation(
     return operation
 
 
-def _body(row: dict[str, Any], examples: Sequence[Any]) -> dict[str, Any]:
+def _body(row: dict[str, Any], examples: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     content = {"schema": _one_or_many(row)}
+    if by_columns:
+        content["schema"]["anyOf"].append({"$ref": "#/components/schemas/Columns"})
     if examples:
-        content["example"] = examples[0]
+        content["examples"] = _examples(examples, by_columns)
     return {"required": True, "content": {"application/json": content}}
+
+
+def _examples(rows: Sequence[Any], by_columns: bool) -> dict[str, Any]:
+    first = rows[0]
+    said = {"row": {"summary": "One row", "value": first}}
+    if by_columns and isinstance(first, Mapping):
+        alike = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
+        said["columns"] = {"summary": "Rows by columns", "value": columns.written(alike)}
+    return said
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:

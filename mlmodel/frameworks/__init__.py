@@ -94,6 +94,8 @@ class Framework:
     install: str = ""
     #: The distributions whose versions may change what a model answers.
     distributions: tuple[str, ...] = ()
+    #: Whether its models answer in a process that was forked after they were built.
+    survives_fork: bool = True
 
 
 FRAMEWORKS: Mapping[str, Framework] = {
@@ -110,6 +112,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "mlmodel.frameworks.torch",
         "pip install torch numpy",
         ("torch", "numpy"),
+        survives_fork=False,
     ),
     "tensorflow": Framework(
         "TensorFlow or Keras",
@@ -117,6 +120,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "mlmodel.frameworks.tensorflow",
         "pip install tensorflow (or: pip install keras torch)",
         ("keras", "tensorflow", "numpy"),
+        survives_fork=False,
     ),
     "onnx": Framework(
         "ONNX Runtime",
@@ -124,6 +128,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         "mlmodel.frameworks.onnx",
         "pip install onnxruntime",
         ("onnxruntime", "numpy"),
+        survives_fork=False,
     ),
     "transformers": Framework("Transformers", ("transformers",)),
 }

@@ -147,7 +147,7 @@ def _classified(labels: Sequence[Any], shares: Sequence[Any]) -> list[Any]:
 def _by_label(shares: Any) -> Any:
     if not isinstance(shares, Mapping):
         return shares
-    return {str(label): share for label, share in shares.items()}
+    return {str(label): tensors.finite(share) for label, share in shares.items()}
 
 
 def _answer_schema(session: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:

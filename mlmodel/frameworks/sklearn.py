@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sklearn
 from sklearn.exceptions import NotFittedError
@@ -17,13 +17,17 @@ from sklearn.feature_extraction import FeatureHasher
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import inference, pickling
+from mlmodel import compiling, inference, pickling
+from mlmodel.compiling import choosing
+from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import tables
+from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
+from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
 
 logger = logging.getLogger(__name__)
@@ -84,6 +88,24 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     _check_hasher(model)
     _check_dtypes(columns)
     return inference.predictor(model, columns, outputs)
+
+
+def chosen(
+    model: Any,
+    native: Predict,
+    asked: compiling.Choice,
+    rows: Sequence[Row],
+    stored: bytes | None = None,
+) -> Chosen:
+    """Return what answers rows: the model itself, or its graph, see :mod:`mlmodel.compiling`.
+
+    :param native: what :func:`predictor` gave.
+    :param rows: examples.
+    :param stored: the model's graph, if it was made before.
+    """
+    own = cast(Predictor, native)
+    title = f"scikit-learn {version()}"
+    return choosing.chosen(model, own, asked, rows, title=title, stored=stored)
 
 
 def _check_fitted(model: Any) -> None:

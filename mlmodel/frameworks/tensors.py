@@ -210,9 +210,21 @@ def named(outputs: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]
 
 
 def values_of(tensor: Any) -> list[Any]:
-    """Return what a tensor of any framework has for each row, a vector of one as its value."""
+    """Return what a tensor of any framework has for each row, a vector of one as its value.
+
+    NaN and the infinities, which JSON lacks, become ``None``.
+    """
     values = tensor[:, 0] if tuple(tensor.shape[1:]) == (1,) else tensor
-    return list(values.tolist())
+    rows = list(values.tolist())
+    is_finite = "float" not in str(values.dtype) or bool((values - values == 0).all())
+    return rows if is_finite else finite(rows)
+
+
+def finite(value: Any) -> Any:
+    """Return a number, or numbers in lists, with ``None`` for those that JSON lacks."""
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return value if math.isfinite(value) else None
 
 
 def answers_of(outputs: Mapping[str, Sequence[Any]]) -> list[Any]:

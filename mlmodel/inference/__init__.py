@@ -10,6 +10,7 @@
     traits     what kind of model it is
     plan       how it is asked: rows to tables, answers to JSON
     nameless   what asks it with an array instead of a frame
+    arithmetic what asks simple ones without scikit-learn's checks
 
 It is for scikit-learn's estimators, and those that behave like them.
 """
@@ -21,7 +22,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks import Schemas
 from mlmodel.inference import plan
 from mlmodel.inference.column import Column, row_schema
 from mlmodel.inference.merging import aligned, disagreements, listed, merged, strangers
@@ -67,7 +68,9 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     return Schemas(schema, answer_schema(model, outputs, trial.answer), (), tuple(notes))
 
 
-def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
+def predictor(
+    model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
+) -> plan.Predictor:
     """Return the function that answers rows with a fitted estimator, see the adapter's."""
     return plan.predictor(model, read(model), columns, outputs)
 

@@ -9,19 +9,26 @@ import numpy as np
 from sklearn.base import is_outlier_detector
 
 from mlmodel.errors import InvalidModel
+from mlmodel.inference.arithmetic import unchecked
 from mlmodel.inference.knowledge import plain
 from mlmodel.inference.traits import (
     MOST_NAMED,
     centres_of,
+    chooses_likeliest,
     compares_pairs,
     feature_names,
     is_forest,
     labels_of,
+    plain_list,
     says,
 )
 
 #: From what a model takes to one object for each row.
 Answering = Callable[[Any], list[dict[str, Any]]]
+
+
+#: Difference of two shares below which rounding may decide which is the larger.
+TIE = 1e-6
 
 
 class NotFiniteError(ValueError):
@@ -37,8 +44,8 @@ def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
     :param outputs: names of the outputs, where there are several.
     :raises InvalidModel: if the model can say nothing about rows that it was not fitted on.
     """
-    if is_forest(model):
-        return _Forest(model)
+    if chooses_likeliest(model):
+        return _Chooser(model)
     if hasattr(model, "predict"):
         return _Teller(model, outputs)
     if hasattr(model, "transform"):
@@ -54,11 +61,12 @@ class _Teller:
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
         self._outputs = outputs
+        self._predict = unchecked(model, "predict")
         self._labels = labels_of(model)
         self._more = self._members()
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        predictions = self._by_output(_finite(self._model.predict(inputs)))
+        predictions = self._by_output(_finite(self._predict(inputs)))
         members = {"prediction": predictions}
         for name, told in self._more.items():
             values = told(inputs, predictions)
@@ -91,10 +99,10 @@ class _Teller:
         """Return plain values; of several outputs an object with their names."""
         values = _dense(predicted)
         if values.ndim == 1:
-            return list(values.tolist())
+            return plain_list(values)
         if values.shape[1] == 1:
-            return list(values[:, 0].tolist())
-        return [self._named(row) for row in values.tolist()]
+            return plain_list(values[:, 0])
+        return [self._named(plain_list(row)) for row in values]
 
     def _named(self, values: Sequence[Any]) -> dict[str, Any]:
         names = self._outputs or [f"y{at}" for at in range(len(values))]
@@ -143,21 +151,30 @@ class _Teller:
         return list(_finite(self._model.decision_function(inputs)).ravel().tolist())
 
 
-class _Forest:
-    """Asks a forest once: it would ask all of its trees again to choose the likeliest label."""
+class _Chooser:
+    """Asks a classifier once: it would compute the shares again to choose the likeliest label."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._labels = labels_of(model)
+        self._shares = unchecked(model, "predict_proba")
+        self._tie = 0.0 if is_forest(model) else TIE
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        shares = _finite(self._model.predict_proba(inputs))
+        shares = _finite(self._shares(inputs))
         return [
-            {"prediction": self._labels[likeliest], "probabilities": by_label}
-            for likeliest, by_label in zip(
-                shares.argmax(axis=1), _by_label(shares, self._labels), strict=True
+            {"prediction": prediction, "probabilities": by_label}
+            for prediction, by_label in zip(
+                self._chosen(inputs, shares), _by_label(shares, self._labels), strict=True
             )
         ]
+
+    def _chosen(self, inputs: Any, shares: Any) -> list[Any]:
+        lowest, highest = np.sort(shares, axis=1)[:, -2:].T
+        if (highest - lowest < self._tie).any():
+            # Which label it is then may hang on a last digit, and only the model itself knows.
+            return plain_list(self._model.predict(inputs))
+        return [self._labels[at] for at in shares.argmax(axis=1)]
 
 
 class _Transformer:

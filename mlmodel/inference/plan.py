@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from mlmodel.examples import example_of
 from mlmodel.frameworks import Predict
 from mlmodel.inference import tables
 from mlmodel.inference.answering import Answering, NotFiniteError, answering
+from mlmodel.inference.arithmetic import is_simple
 from mlmodel.inference.column import Column
 from mlmodel.inference.merging import are_alike, listed
 from mlmodel.inference.nameless import nameless
@@ -38,7 +40,7 @@ Rows = Sequence[Row]
 
 def predictor(
     model: Any, reading: Reading | None, columns: Mapping[str, Any], outputs: Sequence[str] = ()
-) -> Predict:
+) -> Predictor:
     """Return the function that answers rows with a model.
 
     It raises :class:`InvalidInput` for a value that fits the schema, and that the model refuses.
@@ -50,7 +52,8 @@ def predictor(
     row = {cell.name: cell.plain for cell in cells if cell.filler is None}
     ask = asker(model, reading, columns, row, outputs)
     _check_members(ask, row, columns)
-    return _Predictor(ask, row)
+    known = _known(reading, columns)
+    return Predictor(ask, row, reading, cells, known, tuple(outputs), is_simple(model))
 
 
 def asker(
@@ -97,18 +100,29 @@ def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
         )
 
 
-class _Predictor:
-    """Answers rows; ``row`` is one that the model takes, to find out what it does not."""
+@dataclass(frozen=True)
+class Predictor:
+    """Answers rows; ``row`` is one that the model takes, to find out what it does not.
 
-    def __init__(self, ask: Predict, row: Row) -> None:
-        self._ask = ask
-        self._row = row
+    ``ask`` raises what the model raises. The rest is how a table is made of rows: ``cells`` from
+    ``members``, which have the schemas of a row's values.
+    """
+
+    ask: Predict
+    row: Row
+    reading: Reading | None
+    cells: Sequence[Cells]
+    members: Mapping[str, Any]
+    outputs: Sequence[str]
+    #: Whether there is nothing but arithmetic in a call.
+    ends_soon: bool
 
     def __call__(self, rows: Rows) -> list[Any]:
+        """Answer rows, or say what is wrong with which of them."""
         if not rows:
             return []
         try:
-            return self._ask(rows)
+            return self.ask(rows)
         except InvalidInput:
             raise
         # A model may raise anything. What comes of the rows is told from what comes of the model.
@@ -122,7 +136,7 @@ class _Predictor:
 
     def _violations(self, rows: Rows) -> Iterator[Violation]:
         """Yield what the model refuses: each value that it refuses in a row that it else takes."""
-        trial = Trial(self._ask, self._row)
+        trial = Trial(self.ask, self.row)
         if trial.answer is None:
             return
         for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
@@ -152,6 +166,11 @@ def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cell
         filler = None if column.is_asked else column.plain
         plain = column.plain if column.is_sure else _plain(columns.get(member, column.schema()))
         yield Cells(member, column.name, converter(schema), filler, plain)
+
+
+def _known(reading: Reading | None, columns: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the members of a row and their schemas: those given, or the model's own."""
+    return columns or own_columns(reading.columns if reading else ())
 
 
 def _members(reading: Reading, names: list[str]) -> list[str]:

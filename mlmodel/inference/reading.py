@@ -151,7 +151,7 @@ class _Reader:
                 flows = self.through(step, flows)
             return flows
         if hasattr(estimator, "transformers_"):
-            return self._side_by_side(_column_parts(estimator), flows)
+            return self._side_by_side(column_parts(estimator), flows)
         if hasattr(estimator, "transformer_list"):
             return self._side_by_side([(one, None) for _, one in estimator.transformer_list], flows)
         self._learn(estimator, flows)
@@ -184,7 +184,7 @@ class _Reader:
             self.takes = kind
 
 
-def _column_parts(transformer: Any) -> Iterator[Part]:
+def column_parts(transformer: Any) -> Iterator[Part]:
     """Yield the fitted parts of a column transformer, with the places of their columns."""
     names = list(getattr(transformer, "feature_names_in_", ()))
     resolved = getattr(transformer, "_transformer_to_input_indices", {})

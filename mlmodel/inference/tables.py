@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -200,14 +202,22 @@ def _moments(dtype: str) -> Callable[[list[Any]], Any]:
 def _matrix(cells: Sequence[Cells], dtype: Any) -> Builder:
     names = [cell.name for cell in cells]
     fillers = {at: cell.filler for at, cell in enumerate(cells) if cell.filler is not None}
+    # One name alone would give a value instead of a list of one.
+    whole = itemgetter(*names) if len(names) > 1 and not fillers else None
 
     def build(rows: Sequence[Row]) -> Any:
-        table = [[row.get(name) for name in names] for row in rows]
-        for values in table if fillers else ():
+        # numpy reads None as NaN where it makes floats.
+        return np.array(_lines(rows), dtype=dtype).reshape(len(rows), len(names))
+
+    def _lines(rows: Sequence[Row]) -> list[Any]:
+        if whole is not None:
+            with suppress(KeyError):
+                return list(map(whole, rows))
+        lines = [[row.get(name) for name in names] for row in rows]
+        for values in lines if fillers else ():
             for at, filler in fillers.items():
                 values[at] = filler
-        # numpy reads None as NaN where it makes floats.
-        return np.array(table, dtype=dtype).reshape(len(rows), len(names))
+        return lines
 
     return build
 

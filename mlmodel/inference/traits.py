@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from mlmodel.inference.reading import steps_of
+
+#: Classifiers whose ``predict`` gives the label with the largest of ``predict_proba``.
+CHOOSERS = frozenset(
+    {
+        "BernoulliNB",
+        "CategoricalNB",
+        "ComplementNB",
+        "DecisionTreeClassifier",
+        "ExtraTreeClassifier",
+        "ExtraTreesClassifier",
+        "GaussianNB",
+        "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier",
+        "LinearDiscriminantAnalysis",
+        "LogisticRegression",
+        "MLPClassifier",
+        "MultinomialNB",
+        "QuadraticDiscriminantAnalysis",
+        "RandomForestClassifier",
+    }
+)
+
+#: Packages whose searches and pipelines answer as the last estimator in them does.
+OWN = frozenset({"imblearn", "sklearn"})
 
 #: Members of a transformed row above which they are a list instead of an object with names.
 MOST_NAMED = 1000
@@ -20,8 +43,17 @@ def labels_of(model: Any) -> list[Any]:
     if classes is None or len(classes) == 0:
         return []
     if isinstance(classes, list):
-        return [np.asarray(labels).tolist() for labels in classes]
-    return list(np.asarray(classes).tolist())
+        return [plain_list(labels) for labels in classes]
+    return plain_list(classes)
+
+
+def plain_list(values: Any) -> list[Any]:
+    """Return what an array holds in Python's own types; one of objects may hold numpy's."""
+    array = np.asarray(values)
+    items: list[Any] = array.tolist()
+    if array.dtype.kind != "O":
+        return items
+    return [item.item() if isinstance(item, np.generic) else item for item in items]
 
 
 def has_several(model: Any) -> bool:
@@ -34,12 +66,38 @@ def has_several(model: Any) -> bool:
     )
 
 
-def is_forest(model: Any) -> bool:
-    """Say whether a model is a forest that chooses the first of its likeliest labels."""
+def chooses_likeliest(model: Any) -> bool:
+    """Say whether a model is a classifier of scikit-learn that chooses the likeliest label."""
     last = last_of(model)
-    # All kinds of forests inherit this one method, unless somebody has written another.
-    choose = getattr(type(last), "predict", None)
-    return choose is RandomForestClassifier.predict and last.n_outputs_ == 1
+    if type(last).__name__ not in CHOOSERS or not all(map(is_own, _around(model))):
+        return False
+    return len(labels_of(model)) > 1 and not has_several(model)
+
+
+def is_own(estimator: Any) -> bool:
+    """Tell whether an estimator answers by the code of its library alone.
+
+    Somebody may have derived a class from one of the library's, or set a method on an object.
+    """
+    root = type(estimator).__module__.partition(".")[0]
+    return root in OWN and not any(
+        callable(getattr(type(estimator), name, None)) for name in vars(estimator)
+    )
+
+
+def _around(model: Any) -> Iterator[Any]:
+    """Yield a model, and what answers within it, down to what :func:`last_of` gives."""
+    yield model
+    steps = steps_of(model)
+    if hasattr(model, "best_estimator_"):
+        yield from _around(model.best_estimator_)
+    elif steps:
+        yield from _around(steps[-1])
+
+
+def is_forest(model: Any) -> bool:
+    """Say whether a model is a forest, which of likeliest labels chooses the first."""
+    return type(last_of(model)).__name__ in {"ExtraTreesClassifier", "RandomForestClassifier"}
 
 
 def compares_pairs(model: Any) -> bool:

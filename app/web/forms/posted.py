@@ -14,12 +14,12 @@ from flask import current_app
 from werkzeug.exceptions import BadRequest
 
 from app.serving.cells import NUMBER, TYPED_NUMBER
-from app.web.body import parse
 from app.web.folding import escaped, unescaped
 from app.web.forms import conditions
 from app.web.forms.controls import NESTED
 from app.web.forms.drawing import Typed
 from app.web.forms.fields import Field
+from app.web.reading import parse
 from mlmodel.errors import Violation
 
 #: What stands between the numbers of a list.

@@ -1,0 +1,40 @@
+"""A model's answer over HTTP: its body, and the headers that tell what answered, and how fast."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+
+from app.serving.predictor import Predictor
+from app.web.writing import dumps
+
+#: Of such a body, and how each header is called and what it says.
+Header = tuple[str, str]
+
+
+def answer(predictor: Predictor, name: str, body: Any, endpoint: str) -> tuple[bytes, list[Header]]:
+    """Ask a model, and return the answer's body and headers.
+
+    :param body: a row, for its bare answer, or a list of rows for a list of answers.
+    :raises FlmError: as :meth:`Predictor.predict` does.
+    :raises ServingError: as :meth:`Predictor.predict` does.
+    """
+    is_many = isinstance(body, list)
+    model = predictor.manager.get(name)
+    started = time.perf_counter()
+    answers = predictor.predict(name, body if is_many else [body], endpoint)
+    milliseconds = 1000 * (time.perf_counter() - started)
+    timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
+    said = dumps(answers if is_many else answers[0])
+    return said, [timing, *_identity(model.version, model.runtime)]
+
+
+@lru_cache
+def _identity(version: str, runtime: str) -> tuple[Header, ...]:
+    return ("X-Model-Version", _in_header(version)), ("X-Model-Runtime", _in_header(runtime))
+
+
+def _in_header(text: str) -> str:
+    """Return a text as a header may have it: in ASCII, on one line."""
+    return "".join(each if " " <= each <= "~" else "?" for each in text).strip()

@@ -1,0 +1,1 @@
+"""How fast Modelhost answers beside others: ``python -m benchmarks --help``."""

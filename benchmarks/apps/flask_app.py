@@ -1,0 +1,21 @@
+"""A plain Flask application around scikit-learn models."""
+
+from __future__ import annotations
+
+from flask import Flask, jsonify, request
+from scoring import scorers
+
+app = Flask(__name__)
+models = scorers()
+
+
+@app.post("/<name>/predict")
+def predict(name):
+    """Answer one row."""
+    return jsonify(models[name].answers([request.get_json()])[0])
+
+
+@app.post("/<name>/predict_many")
+def predict_many(name):
+    """Answer an array of rows."""
+    return jsonify(models[name].answers(request.get_json()))

@@ -1,0 +1,36 @@
+"""LitServe: an API process and a worker process for each of the workers."""
+
+from __future__ import annotations
+
+import functools
+
+from benchmarks.entries.apps import APPS, manifest
+from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
+
+
+def start(stage: Stage, script: str) -> Command:
+    """Run the script, as LitServe's documentation does."""
+    python = str(stage.programs / "python")
+    return Command([python, script, str(stage.port), str(stage.workers)], APPS, manifest(stage))
+
+
+def path(model: str, _: str) -> str:
+    """Return the one path of a model."""
+    return f"/{model}/predict"
+
+
+ENTRIES = [
+    Entry(
+        name=name,
+        about=f"LitServe, {about}; label and probabilities",
+        start=functools.partial(start, script=script),
+        path=path,
+        body=row_or_rows,
+        answers=labelled,
+        requirements="litserve",
+    )
+    for name, about, script in (
+        ("litserve", "its defaults", "litserve_app.py"),
+        ("litserve-batch", "batches of up to 16 within 5 ms", "litserve_batch_app.py"),
+    )
+]

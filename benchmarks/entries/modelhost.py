@@ -1,0 +1,77 @@
+"""Modelhost, under gunicorn as ``make run`` starts it and under granian, by runtime."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+from benchmarks.entry import (
+    COLUMNS,
+    ROW,
+    ROWS,
+    Command,
+    Entry,
+    Stage,
+    labelled,
+    row_or_rows,
+    to_json,
+)
+from benchmarks.models import Model, Row
+
+ROOT = Path(__file__).parents[2]
+
+
+def gunicorn(stage: Stage, runtime: str | None) -> Command:
+    """Run what ``make run`` runs; gunicorn.conf.py says the rest."""
+    return Command([str(stage.programs / "gunicorn")], ROOT, _environ(stage, runtime))
+
+
+def granian(stage: Stage, runtime: str | None) -> Command:
+    """Run what ``make run SERVER=granian`` runs."""
+    python = str(stage.programs / "python")
+    return Command([python, "-m", "serve"], ROOT, _environ(stage, runtime))
+
+
+def path(model: str, _: str) -> str:
+    """Return the one path that takes every form."""
+    return f"/api/models/{model}/predict"
+
+
+def body(model: Model, rows: list[Row], form: str) -> bytes:
+    """Write rows as objects, or columns as pandas' ``orient="split"`` does."""
+    if form != COLUMNS:
+        return row_or_rows(model, rows, form)
+    return to_json({"columns": list(rows[0]), "data": [list(row.values()) for row in rows]})
+
+
+def _environ(stage: Stage, runtime: str | None) -> dict[str, str]:
+    more = {} if runtime is None else {"runtime": runtime}
+    models = [{"file": str(stage.folder / f"{name}.flm"), **more} for name in stage.models]
+    catalog = stage.scratch / "models.yaml"
+    # JSON is YAML.
+    catalog.write_text(json.dumps({"models": models}))
+    return {
+        "MODELHOST_MODELS_FILE": str(catalog),
+        "PORT": str(stage.port),
+        "WORKERS": str(stage.workers),
+    }
+
+
+ENTRIES = [
+    Entry(
+        name=name,
+        about=f"Modelhost on {about}; label and probabilities",
+        start=functools.partial(start, runtime=runtime),
+        path=path,
+        body=body,
+        answers=labelled,
+        forms=(ROW, ROWS, COLUMNS),
+    )
+    for name, about, start, runtime in (
+        ("gunicorn", "gunicorn (gthread)", gunicorn, None),
+        ("gunicorn-onnx", "gunicorn (gthread), runtime: onnx", gunicorn, "onnx"),
+        ("granian", "granian", granian, None),
+        ("granian-onnx", "granian, runtime: onnx", granian, "onnx"),
+    )
+]

@@ -1,0 +1,133 @@
+"""What was measured, and its medians and ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One run of load on one server."""
+
+    server: str
+    model: str
+    #: What was asked: ``1 row``, ``1000 rows``.
+    body: str
+    connections: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    #: Of the server's whole process tree, for each request.
+    cpu_microseconds: float
+    #: Of the tree after the load.
+    pss_mb: float
+
+
+@dataclass(frozen=True)
+class Started:
+    """One start of one server: from nothing to the first right answer."""
+
+    server: str
+    model: str
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A server with many large models, each of which has answered."""
+
+    server: str
+    models: int
+    workers: int
+    pss_mb: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A server that did not start, or did not answer as it should."""
+
+    server: str
+    model: str
+    reason: str
+
+
+@dataclass
+class Results:
+    """Everything that a run of the driver measured."""
+
+    about: dict[str, Any] = field(default_factory=dict)
+    loaded: list[Loaded] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
+    filled: list[Filled] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, each run by itself."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The medians of one server under one load, and how many times better it is than others."""
+
+    server: str
+    rounds: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_microseconds: float
+    pss_mb: float
+    #: Requests a second over the baseline's; None without a baseline.
+    faster_than_baseline: float | None
+    #: The baseline's processor time over this one's.
+    cheaper_than_baseline: float | None
+    #: The best peer's processor time over this one's.
+    cheaper_than_best: float | None
+
+
+def groups(runs: Iterable[Any], *keys: str) -> dict[tuple[Any, ...], list[Any]]:
+    """Return runs by the values of some of their members, in the order of their first."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for run in runs:
+        found.setdefault(tuple(getattr(run, key) for key in keys), []).append(run)
+    return found
+
+
+def middle(runs: Sequence[Any], member: str) -> float:
+    """Return the median of a member over runs."""
+    return median(getattr(run, member) for run in runs)
+
+
+def lines(runs: Sequence[Loaded], baseline: str, is_ours: Callable[[str], bool]) -> list[Line]:
+    """Return the medians of each server, for runs under the same load.
+
+    The best peer is the server that is not ours and takes the least processor time.
+    """
+    by_server = {key[0]: own for key, own in groups(runs, "server").items()}
+    cpu = {server: middle(own, "cpu_microseconds") for server, own in by_server.items()}
+    best = min((cost for server, cost in cpu.items() if not is_ours(server)), default=None)
+    base_cpu = cpu.get(baseline)
+    base_rate = middle(by_server[baseline], "per_second") if baseline in by_server else None
+    return [
+        Line(
+            server=server,
+            rounds=len(own),
+            per_second=(rate := middle(own, "per_second")),
+            p50_ms=middle(own, "p50_ms"),
+            p99_ms=middle(own, "p99_ms"),
+            cpu_microseconds=cpu[server],
+            pss_mb=middle(own, "pss_mb"),
+            faster_than_baseline=_ratio(rate, base_rate),
+            cheaper_than_baseline=_ratio(base_cpu, cpu[server]),
+            cheaper_than_best=_ratio(best, cpu[server]),
+        )
+        for server, own in by_server.items()
+    ]
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None

@@ -1,0 +1,252 @@
+"""A fitted estimator as an ONNX graph of two tensors: one of numbers, one of texts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mlmodel.inference.reading import Reading, column_parts, steps_of
+from mlmodel.inference.tables import Cells
+from mlmodel.wording import shown
+
+NUMBERS, TEXTS = "numbers", "texts"
+#: Numbers beyond are the model's own: not all estimators take them, and sums of them differ.
+LARGEST = 1e15
+#: What stands for a missing text, which ONNX has none of: ``None`` and NaN. Nobody types them.
+NO_TEXT = "\ue000None"
+NAN_TEXT = "\ue000NaN"
+
+#: Operators that compute in four bytes whatever they are given: a label beside a boundary may flip.
+SINGLE = frozenset({"SVMClassifier"})
+
+
+class Uncompilable(Exception):
+    """A model, or a column, that no graph can stand for; its words say which."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One column of a tensor, and what of its values the graph takes.
+
+    ``absent`` is what stands for ``None``, which is only taken if that is not ``None`` itself.
+    ``known`` are all values of a column of choices. A ``filler`` stands for whatever a row has in
+    a column that the model does not read. A column of whole numbers takes no others.
+    """
+
+    name: str
+    absent: Any = None
+    known: frozenset[str] | None = None
+    filler: Any = None
+    is_whole: bool = False
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The columns of both tensors, in their order."""
+
+    numbers: tuple[Input, ...]
+    texts: tuple[Input, ...]
+
+
+def arranged(
+    model: Any, reading: Reading | None, cells: Sequence[Cells], members: Mapping[str, Any]
+) -> tuple[Any, Inputs]:
+    """Return a model that takes its columns as the tensors have them, and these columns.
+
+    What was learned is shared with the given one.
+
+    :param members: the schemas of a row's members.
+    :raises Uncompilable: if a column is neither of numbers nor of texts, or both are mixed up.
+    """
+    if reading is None or reading.takes != "columns":
+        raise Uncompilable("it does not take a table of columns")
+    model = _shortened(model)
+    first = _first(model)
+    parts = [places for _, places in column_parts(first)] if first is not None else []
+    order = list(dict.fromkeys(at for places in parts for at in places or ()))
+    if first is None:
+        order = list(range(len(cells)))
+    kinds = {at: _kind(cells[at]) for at in order}
+    if first is None and TEXTS in kinds.values():
+        raise Uncompilable("it takes texts, and not first by a ColumnTransformer")
+    by_kind = {kind: [at for at in order if kinds[at] is kind] for kind in (NUMBERS, TEXTS)}
+    inputs = {
+        kind: tuple(_input(cells[at], members.get(cells[at].name)) for at in places)
+        for kind, places in by_kind.items()
+    }
+    if first is not None:
+        places = {at: place for place, at in enumerate([*by_kind[NUMBERS], *by_kind[TEXTS]])}
+        model = _moved(model, places, len(by_kind[NUMBERS]))
+    return model, Inputs(inputs[NUMBERS], inputs[TEXTS])
+
+
+def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
+    """Return the graph of an arranged model.
+
+    :param is_double: whether it computes in eight bytes instead of four.
+    :raises Uncompilable: if skl2onnx, or a converter of ours, cannot write it.
+    """
+    # skl2onnx is large, and needed by nobody else.
+    try:
+        from skl2onnx import convert_sklearn  # noqa: PLC0415
+        from skl2onnx.common.data_types import (  # noqa: PLC0415
+            DoubleTensorType,
+            FloatTensorType,
+            StringTensorType,
+        )
+
+        from mlmodel.compiling import operators  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Uncompilable(
+            f"{error.name} is not installed: pip install skl2onnx onnxruntime"
+        ) from error
+    types = [
+        (name, kind([None, len(columns)]))
+        for name, kind, columns in (
+            (NUMBERS, DoubleTensorType if is_double else FloatTensorType, inputs.numbers),
+            (TEXTS, StringTensorType, inputs.texts),
+        )
+        if columns
+    ]
+    failure: Exception | None = None
+    for options in _options(model):
+        # It raises whatever its parts do: at options that an estimator has none of, too.
+        try:
+            made = convert_sklearn(
+                model,
+                "model",  # without a name, it would have another each time
+                initial_types=types,
+                target_opset=dict(operators.VERSIONS),
+                options=options,
+                custom_conversion_functions=dict(operators.CONVERTERS),
+                custom_shape_calculators=dict(operators.SHAPES),
+            )
+        except NameError:
+            continue  # an option that an estimator of this kind has not
+        except Exception as error:
+            failure = failure or error
+        else:
+            _check_precision(made)
+            return bytes(operators.finished(made).SerializeToString(deterministic=True))
+    raise Uncompilable(f"skl2onnx cannot convert it ({_brief(failure)})") from failure
+
+
+def _check_precision(made: Any) -> None:
+    if any(node.op_type in SINGLE for node in made.graph.node):
+        raise Uncompilable("ONNX Runtime computes support vectors in single precision")
+
+
+def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
+    """Yield the options with which a conversion is tried."""
+    if hasattr(model, "classes_") or hasattr(model, "predict_proba"):
+        for raw in [] if hasattr(model, "predict_proba") else [{"raw_scores": True}]:
+            yield {id(model): {"zipmap": False, **raw}}
+            yield {id(model): raw}
+        yield {id(model): {"zipmap": False}}
+    yield None
+
+
+def _brief(error: Exception | None) -> str:
+    lines = str(error or "").strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]:.160}"
+
+
+def _kind(cell: Cells) -> str:
+    """Return which tensor a column belongs to."""
+    try:
+        column = cell.convert([cell.plain])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Uncompilable(f"its column {shown(cell.name)} has values of no one type") from error
+    dtype = column.dtype if isinstance(column, np.ndarray) else None
+    if dtype is not None and (dtype.kind in "iub" or dtype == np.float64):
+        return NUMBERS
+    if dtype is not None and dtype.kind == "O" and isinstance(column[0], str):
+        return TEXTS
+    raise Uncompilable(f"its column {shown(cell.name)} is neither of plain numbers nor of texts")
+
+
+def _input(cell: Cells, schema: Any) -> Input:
+    said = schema if isinstance(schema, Mapping) else {}
+    parts = [said, *said.get("anyOf", ())]
+    takes_null = any(part.get("type") == "null" or "null" in part.get("type", ()) for part in parts)
+    values = next((part["enum"] for part in parts if "enum" in part), None)
+    if _kind(cell) is NUMBERS:
+        kind = cell.convert([cell.plain]).dtype.kind
+        missing = np.nan if takes_null and kind != "b" else None
+        return Input(cell.name, missing, filler=cell.filler, is_whole=kind in "iu")
+    absent = NO_TEXT if cell.convert([None])[0] is None else NAN_TEXT
+    known = frozenset(each for each in values if isinstance(each, str)) if values else None
+    return Input(cell.name, absent if takes_null else None, known, cell.filler)
+
+
+def _first(model: Any) -> Any:
+    """Return the column transformer that a model's columns go to, if that comes first."""
+    while model is not None:
+        if hasattr(model, "transformers_"):
+            return model
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        else:
+            steps = steps_of(model)
+            model = steps[0] if steps else None
+    return None
+
+
+def _shortened(model: Any) -> Any:
+    """Return a pipeline without the steps that do nothing, which skl2onnx does not know."""
+    if steps_of(model) is None:
+        return model
+    steps = [(name, _shortened(step)) for name, step in model.steps if not _is_nothing(step)]
+    if not steps:
+        return model
+    made = copy.copy(model)
+    made.steps = steps
+    return made
+
+
+def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
+    """Return a model whose first column transformer finds its columns by their new places."""
+    made = copy.copy(model)
+    if hasattr(model, "transformers_"):
+        names = [name for name, part, _ in model.transformers_ if not _is_dropped(part)]
+        made.transformers_ = [
+            (name, part, _grouped([places[at] for at in of_part], numbers, len(places)))
+            for name, (part, of_part) in zip(names, column_parts(model), strict=True)
+            if of_part
+        ]
+    elif hasattr(model, "best_estimator_"):
+        made.best_estimator_ = _moved(model.best_estimator_, places, numbers)
+    else:
+        (name, step), *more = model.steps
+        made.steps = [(name, _moved(step, places, numbers)), *more]
+    return made
+
+
+def _grouped(places: list[int], numbers: int, count: int) -> list[int]:
+    """Return the places of one transformer's columns, if skl2onnx gives them to it in this order.
+
+    It takes those of a tensor together, and a whole tensor as it is.
+    """
+    is_number = [at < numbers for at in places]
+    changes = sum(one is not other for one, other in pairwise(is_number))
+    of_numbers = [at for at in places if at < numbers]
+    of_texts = [at for at in places if at >= numbers]
+    for part, whole in ((of_numbers, range(numbers)), (of_texts, range(numbers, count))):
+        if len(part) == len(whole) and part != list(whole):
+            raise Uncompilable("two of its transformers take all columns, in different orders")
+    if changes > 1:
+        raise Uncompilable("one of its transformers takes columns of numbers and texts in turns")
+    return places
+
+
+def _is_dropped(part: Any) -> bool:
+    return isinstance(part, str) and part == "drop"
+
+
+def _is_nothing(step: Any) -> bool:
+    return step is None or isinstance(step, str)

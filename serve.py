@@ -1,0 +1,137 @@
+"""Serves Modelhost with granian: ``python -m serve``. The settings are those of config.py."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import MPServer
+
+import workers
+from config import InvalidSetting
+from config import settings as read_settings
+
+#: Connections that one worker keeps, whether or not a request comes on them; gunicorn's default.
+CONNECTIONS = 1000
+#: Milliseconds for which a connection stays open between requests, see gunicorn.conf.py.
+KEEP_ALIVE_MS = 75_000
+#: Seconds that a worker has for the requests it has accepted when it is to end; gunicorn's default.
+GRACE_SECONDS = 30
+#: Seconds between two looks at whether a worker listens.
+LOOK_SECONDS = 0.02
+#: granian's own log lines go where the application's do.
+LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
+
+
+class Master(MPServer):
+    """Starts the workers, and a new one for each that ends."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        #: Whether some worker has been ready. Shared with the workers.
+        self._was_ready = multiprocessing.Value("b", False)
+        super().__init__(
+            "wsgi:app",
+            address=settings["HOST"],
+            port=settings["PORT"],
+            interface=Interfaces.WSGI,
+            workers=settings["WORKERS"],
+            blocking_threads=settings["THREADS"],
+            # One thread of Rust's reads and writes for all connections of a worker.
+            runtime_mode=RuntimeModes.st,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_MS),
+            backpressure=CONNECTIONS,
+            workers_kill_timeout=GRACE_SECONDS,
+            log_level=LogLevels(settings["LOG_LEVEL"].lower()),
+            log_dictconfig=LOGGERS,
+            websockets=False,
+        )
+
+    @property
+    def respawn_failed_workers(self) -> bool:
+        """Whether a worker that ended is replaced: not before one could be started at all."""
+        return bool(self._was_ready.value)
+
+    @respawn_failed_workers.setter
+    def respawn_failed_workers(self, _: bool) -> None:
+        """Take no notice of what granian sets itself."""
+
+    def load(self, target: str) -> Any:
+        """Return the application, warm. Called in each worker, before it listens."""
+        workers.leave_terminal()
+        # Those of the master, until granian sets the worker's own. Nothing is lost so early.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        app = _application()
+        from app.serving.warming import warm_up  # noqa: PLC0415
+
+        warm_up(app.extensions["predictor"], self._settings["WARM_UP_SECONDS"])
+        threading.Thread(target=self._be_ready, name="ready", daemon=True).start()
+        return app
+
+    def _be_ready(self) -> None:
+        """Wait until somebody listens, and say so, unless it was said before."""
+        place = (self._settings["HOST"], self._settings["PORT"])
+        while not _is_taken(*place):
+            time.sleep(LOOK_SECONDS)
+        with self._was_ready.get_lock():
+            is_first, self._was_ready.value = not self._was_ready.value, True
+        if is_first:
+            workers.say_ready(self._settings)
+
+
+def main() -> None:
+    """Serve until a signal ends it."""
+    try:
+        settings = read_settings(os.environ)
+    except InvalidSetting as error:
+        sys.exit(f"Modelhost cannot start.\n{error}")
+    if _is_taken(settings["HOST"], settings["PORT"]):
+        # Linux would share it between the two.
+        place = workers.address(settings)
+        sys.exit(f"Modelhost cannot start.\nThere is a server at {place} already")
+    # Workers are forked, so that they share what is loaded before.
+    multiprocessing.set_start_method("fork")
+    workers.expect(settings["WORKERS"])
+    if workers.are_forked():
+        _application()
+    logging.getLogger("_granian").addFilter(_is_news)
+    master = Master(settings)
+    master.serve(target_loader=master.load)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    """Tell whether somebody listens at an address."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _application() -> Any:
+    # Imported as late as this, for it counts and calculates: see workers.py.
+    from wsgi import app  # noqa: PLC0415
+
+    return app
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # granian thinks that there should be about as many threads as cores. Ours wait for models.
+    return not record.getMessage().startswith("Configuration allows spawning up to")
+
+
+if __name__ == "__main__":
+    main()

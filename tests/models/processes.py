@@ -1,0 +1,95 @@
+"""Models that know in which process they were loaded, and what a fork does to them."""
+
+import os
+import queue
+import socket
+import threading
+from pathlib import Path
+
+from mlmodel import MLModel
+
+
+class Whereabouts(MLModel):
+    """Tells where it was loaded, where it is asked, and how often it was."""
+
+    qualified_name = "whereabouts"
+    examples = ({},)
+
+    def load(self):
+        self.loaded_in = os.getpid()
+        self.calls = 0
+
+    def predict(self, row):
+        self.calls += 1
+        return {"loaded_in": self.loaded_in, "asked_in": os.getpid(), "calls": self.calls}
+
+
+class Unforked(Whereabouts):
+    """Says itself that a fork would break it."""
+
+    qualified_name = "unforked"
+    survives_fork = False
+
+
+class Threaded(Whereabouts):
+    """Answers in a thread that it starts when it is loaded."""
+
+    qualified_name = "threaded"
+
+    def load(self):
+        super().load()
+        self._questions = queue.SimpleQueue()
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def predict(self, row):
+        answers = queue.SimpleQueue()
+        self._questions.put((row, answers))
+        return answers.get()
+
+    def _answer(self):
+        while True:
+            row, answers = self._questions.get()
+            answers.put(super().predict(row))
+
+
+class Connected(Whereabouts):
+    """Keeps a connection."""
+
+    qualified_name = "connected"
+
+    def load(self):
+        super().load()
+        self._ends = socket.socketpair()
+
+    def unload(self):
+        for end in self._ends:
+            end.close()
+
+
+class Refusing(MLModel):
+    """Fails at its own example, and at no other row."""
+
+    qualified_name = "refusing"
+    examples = ({"first": True},)
+
+    def predict(self, row):
+        if row.get("first"):
+            raise RuntimeError("not this one")
+        return {"answered": True}
+
+
+class Stuck(MLModel):
+    """Does not answer as long as there is a file. Beside it, it leaves another when it is asked."""
+
+    qualified_name = "stuck"
+    examples = ({},)
+
+    def __init__(self, file):
+        self._file = file
+
+    def predict(self, row):
+        tick = threading.Event()
+        Path(f"{self._file}.asked").touch()
+        while os.path.exists(self._file):
+            tick.wait(0.01)
+        return {}

@@ -1,0 +1,101 @@
+"""Real servers, each in processes of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "serve"]}
+#: Seconds for which any answer is waited for.
+PATIENCE = 60
+
+
+@dataclass
+class Running:
+    """A server that has said that it is ready."""
+
+    process: subprocess.Popen
+    port: int
+    log_file: Path
+
+    @property
+    def log(self):
+        return self.log_file.read_text(encoding="utf-8")
+
+    def ask(self, path, rows=None):
+        """Return status and JSON of an answer: of a POST with these rows, if there are any."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            data=None if rows is None else json.dumps(rows).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                status, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, body = error.code, error.read()
+        return status, json.loads(body) if body[:1] in b"[{" else body.decode()
+
+    def send(self, content):
+        """Send bytes, nothing more, and return all that is answered until the end."""
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            connection.sendall(content)
+            while more := connection.recv(65536):
+                answer += more
+        return answer.decode()
+
+    def stop(self, how=signal.SIGTERM):
+        """End the server, and return its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+
+def start(server, folder, models, **environ):
+    """Start a server with the models of a text, and return its process, port and log file."""
+    catalog = folder / "models.yaml"
+    catalog.write_text(models, encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "server.log"
+    settings = {"PORT": port, "MODELHOST_MODELS_FILE": catalog, "MODELHOST_LOG_LEVEL": "INFO"}
+    inherited = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS[server]],
+            cwd=ROOT,
+            env=inherited | {name: str(value) for name, value in (settings | environ).items()},
+            stdout=stream,
+            stderr=stream,
+            process_group=0,
+        )
+    return Running(process, port, log)
+
+
+@contextmanager
+def serving(server, folder, models, **environ):
+    """Serve the models of a text as long as the block lasts."""
+    running = start(server, folder, models, **environ)
+    try:
+        wait_until(lambda: is_ready(running), PATIENCE)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def is_ready(running):
+    assert running.process.poll() is None, running.log
+    return re.search("Modelhost is ready: http://127.0.0.1:", running.log)

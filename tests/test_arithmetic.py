@@ -1,0 +1,121 @@
+"""Simple models, asked without scikit-learn's checks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from mlmodel.inference.arithmetic import is_simple, unchecked
+
+CHANCE = np.random.default_rng(3)
+ROWS = CHANCE.normal(size=(60, 4))
+TWO = (ROWS[:, 0] > 0).astype(int)
+THREE = np.array(["a", "b", "c"])[np.digitize(ROWS[:, 1], [-0.5, 0.5])]
+VALUES = ROWS @ [1.0, 2.0, -1.0, 0.5] + 3
+BOTH = np.column_stack([VALUES, -VALUES])
+SEVERAL = np.column_stack([TWO, 1 - TWO, TWO])
+
+CLASSIFIERS = {
+    "two labels": (LogisticRegression(), TWO),
+    "three labels": (LogisticRegression(), THREE),
+    "no intercept": (LogisticRegression(fit_intercept=False), THREE),
+    "one label at a time": (LogisticRegression(solver="liblinear"), TWO),
+    "a network of two labels": (MLPClassifier((5, 3), max_iter=20), TWO),
+    "a network of three labels": (MLPClassifier((5,), activation="tanh", max_iter=20), THREE),
+    "a network of several outputs": (MLPClassifier((5,), max_iter=20), SEVERAL),
+    "scaled": (make_pipeline(StandardScaler(), LogisticRegression()), THREE),
+    "scaled without the mean": (
+        make_pipeline(StandardScaler(with_mean=False), "passthrough", LogisticRegression()),
+        THREE,
+    ),
+}
+REGRESSORS = {
+    "linear": (LinearRegression(), VALUES),
+    "linear with two outputs": (LinearRegression(), BOTH),
+    "ridge": (Ridge(), VALUES),
+    "lasso": (Lasso(), VALUES),
+    "elastic net": (ElasticNet(), BOTH),
+    "network": (MLPRegressor(hidden_layer_sizes=(5,), activation="logistic", max_iter=20), VALUES),
+    "network with two outputs": (
+        MLPRegressor(hidden_layer_sizes=(5, 4), activation="identity", max_iter=20),
+        BOTH,
+    ),
+    "scaled": (make_pipeline(StandardScaler(with_std=False), Ridge()), VALUES),
+}
+OTHERS = {
+    "a forest": RandomForestClassifier(2),
+    "another scaler": make_pipeline(MinMaxScaler(), LogisticRegression()),
+    "somebody's own": type("Own", (LogisticRegression,), {})(),
+}
+NEW = CHANCE.normal(scale=20, size=(500, 4))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_tells_the_same_shares_to_the_last_digit(name):
+    model, labels = CLASSIFIERS[name]
+    model.fit(ROWS, labels)
+
+    shares = unchecked(model, "predict_proba")
+
+    assert is_simple(model)
+    assert shares != model.predict_proba
+    assert np.array_equal(shares(NEW), model.predict_proba(NEW))
+    assert np.array_equal(shares(NEW[:1]), model.predict_proba(NEW[:1]))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_a_regressor_predicts_the_same_to_the_last_digit(name):
+    model, values = REGRESSORS[name]
+    model.fit(ROWS, values)
+
+    predict = unchecked(model, "predict")
+
+    assert is_simple(model)
+    assert predict != model.predict
+    assert np.array_equal(predict(NEW), model.predict(NEW))
+    assert np.array_equal(predict(NEW[:1]), model.predict(NEW[:1]))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_models_are_asked_as_they_are(name):
+    model = OTHERS[name].fit(ROWS, THREE)
+
+    assert not is_simple(model)
+    assert unchecked(model, "predict_proba") == model.predict_proba
+
+
+def test_a_formula_that_differs_is_not_used(monkeypatch):
+    model = LogisticRegression().fit(ROWS, THREE)
+    own = type(model).predict_proba
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, rows: own(self, rows) / 2)
+
+    assert unchecked(model, "predict_proba") == model.predict_proba
+
+
+def test_what_is_no_array_of_doubles_is_checked():
+    model = LinearRegression().fit(ROWS, VALUES)
+
+    predict = unchecked(model, "predict")
+
+    with pytest.raises(ValueError, match="could not convert string"):
+        predict(np.array([["a", "b", "c", "d"]], dtype=object))
+    with pytest.warns(UserWarning, match="feature names"):
+        predict(pd.DataFrame(NEW, columns=list("abcd")))
+
+
+def test_what_is_missing_makes_no_answer():
+    model = LogisticRegression().fit(ROWS, THREE)
+
+    assert np.isnan(unchecked(model, "predict_proba")(np.full((1, 4), np.nan))).all()

@@ -1,0 +1,135 @@
+"""The short way and the normal way: one behaviour."""
+
+import json
+
+import pytest
+
+from app.web.door import RAISED
+
+MODELS = """
+models:
+  - class: tests.models.simple.Echo
+    name: echo
+  - class: examples.iris.IrisModel
+  - class: tests.models.broken.RaisesAtPredict
+    name: raises
+  - class: tests.models.broken.RaisesAtLoad
+    name: failed
+  - class: tests.models.simple.Versioned
+    name: lazy
+    load: lazy
+"""
+ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
+
+#: A header of which the door knows nothing.
+ASIDE = {"X-Aside": "1"}
+
+REQUESTS = {
+    "a row": {"json": ROW},
+    "whole numbers": {"json": dict.fromkeys(ROW, 5)},
+    "rows": {"json": [ROW, ROW]},
+    "no rows": {"json": []},
+    "columns": {"json": SPLIT},
+    "a wrong row": {"json": ROW | {"sepal_length": "long"}},
+    "a wrong row of two": {"json": [ROW, {}]},
+    "too many rows": {"json": [ROW] * 1001},
+    "other letters": {"path": "/api/models/echo/predict", "json": {"é": "ß\u2028"}},
+    "a surrogate": {"path": "/api/models/echo/predict", "data": b'{"a": "\\ud800"}'},
+    "a long number": {"path": "/api/models/echo/predict", "data": b'{"a": 123456789012345678901}'},
+    "the same key twice": {"data": b'{"a": 1, "a": 2}'},
+    "no JSON": {"data": b"{"},
+    "no text": {"data": b"\xff"},
+    "nothing": {"data": b""},
+    "nested too deep": {"data": b"[" * 100_000},
+    "too large": {"data": b" " * 100_001},
+    "of another type": {"data": b"{}", "content_type": "text/plain"},
+    "in UTF-8": {"json": ROW, "content_type": "application/json; charset=utf-8"},
+    "in capitals": {"json": ROW, "content_type": "Application/JSON"},
+    "compressed": {"json": ROW, "headers": {"Content-Encoding": "gzip"}},
+    "of another site": {"json": ROW, "headers": {"Origin": "http://elsewhere.example"}},
+    "of this site": {"json": ROW, "headers": {"Sec-Fetch-Site": "same-origin"}},
+    "no such model": {"path": "/api/models/nothing/predict", "json": {}},
+    "no such path": {"path": "/api/models/a/b/predict", "json": {}},
+    "no name": {"path": "/api/models//predict", "json": {}},
+    "a model that raises": {"path": "/api/models/raises/predict", "json": {}},
+    "a model that failed": {"path": "/api/models/failed/predict", "json": {}},
+    "a lazy model": {"path": "/api/models/lazy/predict", "json": {}},
+    "another method": {"method": "GET"},
+    "cut short": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "500"}},
+    "longer than it says": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "5"}},
+    "through a proxy": {"json": ROW, "headers": {"X-Forwarded-For": "192.0.2.1", "Via": "1.1 x"}},
+    "a query": {"json": ROW, "query_string": "a=1"},
+}
+
+
+@pytest.fixture
+def ask(make_app):
+    """A function from a request to its answer."""
+    client = make_app(MODELS).test_client()
+
+    def ask(path="/api/models/iris/predict", method="POST", data=None, headers=(), **about):
+        if "json" in about:
+            data = json.dumps(about.pop("json")).encode()
+        about = {"content_type": "application/json"} | about
+        named = {"X-Request-ID": "one-of-two", **dict(headers)}
+        answer = client.open(path, method=method, data=data, headers=named, **about)
+        told = {name: value for name, value in answer.headers if name != "Server-Timing"}
+        return answer.status, told, answer.data
+
+    return ask
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_both_ways_give_the_same_answer(ask, request_):
+    other = request_ | {"headers": {**request_.get("headers", {}), **ASIDE}}
+
+    assert ask(**request_) == ask(**other)
+
+
+@pytest.mark.parametrize("wanted", ["", "mine-1.2", "two\nlines", "a" * 65])
+def test_both_ways_name_a_request_alike(make_app, wanted):
+    client = make_app(MODELS).test_client()
+
+    def name(**more):
+        headers = {"X-Request-ID": wanted.replace("\n", " "), **more}
+        return client.post("/api/models/iris/predict", json=ROW, headers=headers).headers[
+            "X-Request-ID"
+        ]
+
+    short, normal = name(), name(**ASIDE)
+
+    assert len(short) == len(normal)
+    assert (short == wanted) == (normal == wanted)
+
+
+def test_a_usual_request_takes_the_short_way(make_app, monkeypatch):
+    app = make_app(MODELS)
+    monkeypatch.setattr(app, "full_dispatch_request", None)
+
+    answer = app.test_client().post("/api/models/iris/predict", json=ROW)
+
+    assert answer.json["species"] == "setosa"
+
+
+def test_a_model_that_fails_is_asked_once(make_app):
+    text = "models: [{class: tests.models.broken.RaisesAtPredict, name: raises-once}]"
+    client = make_app(text).test_client()
+
+    client.post("/api/models/raises-once/predict", json={})
+
+    assert 'model="raises-once",outcome="PredictionFailed"} 1.0' in client.get("/metrics").text
+
+
+def test_a_client_cannot_bring_an_error_of_its_own(ask):
+    status, _, _ = ask(json=ROW, headers={RAISED: "yes"})
+
+    assert status == "200 OK"
+
+
+def test_requests_are_counted_on_the_normal_way(make_app):
+    client = make_app(MODELS, RATE_LIMIT="1 per hour").test_client()
+
+    statuses = [client.post("/api/models/iris/predict", json=ROW).status_code for _ in range(2)]
+
+    assert statuses == [200, 429]

@@ -1,0 +1,188 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from werkzeug.exceptions import BadRequest
+
+from app.web import reading
+from app.web.reading import judged, parse
+
+SUITE = sorted((Path(__file__).parent / "data" / "json").glob("*.json"))
+
+#: Of the texts that RFC 8259 leaves to the parser ("i_"), those that are taken as they are.
+TAKEN = {
+    "i_number_double_huge_neg_exp.json",
+    "i_number_real_underflow.json",
+    "i_number_too_big_neg_int.json",
+    "i_number_too_big_pos_int.json",
+    "i_number_very_big_negative_int.json",
+}
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
+def test_json_is_read_by_the_letter(path):
+    is_json = path.name.startswith("y_") or path.name in TAKEN
+    # The one valid text that is refused: its object has a key twice.
+    is_json = is_json and "duplicated_key" not in path.name
+
+    try:
+        parse(path.read_bytes(), max_depth=64)
+        was_read = True
+    except BadRequest:
+        was_read = False
+
+    assert was_read == is_json
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body is not JSON: Expecting value (line 1, column 1)"),
+        (b'{"a" 1}', "the body is not JSON: Expecting ':' delimiter (line 1, column 6)"),
+        (b"\xff", "the body is not UTF-8: see byte 0"),
+        (b"\xef\xbb\xbf{}", "the body is not JSON: it starts with a byte order mark"),
+        (b"[NaN]", "the body is not JSON: it has no NaN"),
+        (b"[-Infinity]", "the body is not JSON: it has no -Infinity"),
+        (b"[1e400]", "the body has a number beyond the range of a double: 1e400"),
+        (b"[" + b"9" * 10_000 + b"]", "the body has a number with too many digits"),
+        (b"[" + b"9" * 400 + b"]", "the body has a number beyond the range of a double: 999"),
+        (b'{"a": 1, "b": 2, "a": 3}', "the body has the key 'a' twice in one object"),
+        (b'["\\ud800"]', "the body has half of a surrogate pair"),
+        (b"[" * 65 + b"]" * 65, "the body is nested deeper than 64 levels"),
+        (b"[" * 100_000, "the body is nested deeper than 64 levels"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "the body is nested deeper than 64 levels"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_what_is_wrong_is_said(body, message):
+    with pytest.raises(BadRequest) as caught:
+        parse(body, max_depth=64)
+
+    assert caught.value.description.startswith(message)
+
+
+def test_many_digits_in_a_text_are_no_number():
+    assert parse(b'"' + b"9" * 400 + b'"', max_depth=2) == "9" * 400
+
+
+def test_many_shallow_brackets_are_not_deep():
+    assert parse(b"[" + b"[]," * 100 + b"[]]", max_depth=2) == [[]] * 101
+
+
+#: Texts of numbers: of any length, at the ends of 64 bits and of a double.
+NUMBERS = st.one_of(
+    st.integers().map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.from_regex(r"-?(0|[1-9][0-9]{305,330})(\.[0-9]{300,330})?", fullmatch=True),
+    st.sampled_from(
+        [
+            "-0",
+            "-0.0",
+            "1e400",
+            "-1e-400",
+            "NaN",
+            "-Infinity",
+            "01",
+            "1.",
+            ".5",
+            "9223372036854775808",
+        ]
+    ),
+    st.sampled_from(["18446744073709551615", "18446744073709551616", "-9223372036854775809"]),
+)
+SPACES = st.sampled_from(["", "", "", " ", "\n", "\t", "\r ", "\u00a0"])
+WORDS = st.one_of(
+    st.text(max_size=6).map(json.dumps),
+    st.text(max_size=6).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from(['"a"', '"b"', '"\\u0061"', '"12:30"', '":"', '" :a"', '"{["', '"\\"":"']),
+    st.sampled_from(['"\\ud800"', '"\\ud83d\\ude00"', '"\\ude00\\ud83d"', '"\\u0000"', '"\x01"']),
+)
+
+
+def lists(items):
+    return st.lists(items, max_size=4).map(lambda texts: "[" + ",".join(texts) + "]")
+
+
+def objects(values):
+    members = st.tuples(SPACES, WORDS, SPACES, SPACES, values)
+    written = members.map(lambda each: "{}{}{}:{}{}".format(*each))
+    return st.lists(written, max_size=4).map(lambda texts: "{" + ",".join(texts) + "}")
+
+
+TEXTS = st.recursive(
+    st.one_of(NUMBERS, WORDS, st.sampled_from(["true", "false", "null"])),
+    lambda values: st.one_of(lists(values), objects(values), lists(objects(values))),
+    max_leaves=12,
+)
+BODIES = st.one_of(
+    TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.sampled_from([path.read_bytes() for path in SUITE]),
+)
+
+
+MARKS = [b":", b'"', b"{", b"[", b"\\", b"9" * 19]
+
+
+def said(read, body, max_depth):
+    """Return what comes of a body, in words that tell 5 from 5.0 and 0.0 from -0.0."""
+    try:
+        return repr(read(body, max_depth))
+    except BadRequest as error:
+        return f"refused: {error.description}"
+
+
+@given(BODIES, st.integers(1, 6))
+@settings(max_examples=1_500, deadline=None)
+@example(b'{"a": 1, "a": 2}', 6)
+@example(b'{"a": 1, "a" : ":"}', 6)
+@example(b'[{"a":1,"a":2}, [":"]]', 6)
+@example(b'[{"a": 99999999999999999999}]', 6)
+def test_the_fast_way_says_what_the_judge_says(body, max_depth):
+    assert said(parse, body, max_depth) == said(judged, body, max_depth)
+
+
+@given(BODIES, st.data())
+@settings(max_examples=1_500, deadline=None)
+def test_the_fast_way_says_what_the_judge_says_of_spoilt_bodies(body, data):
+    at = data.draw(st.integers(0, len(body)))
+    cut = data.draw(st.integers(0, 3))
+    put = data.draw(st.one_of(st.binary(max_size=2), st.sampled_from(MARKS)))
+
+    spoilt = body[:at] + put + body[at + cut :]
+
+    assert said(parse, spoilt, 6) == said(judged, spoilt, 6)
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
+def test_the_fast_way_says_what_the_judge_says_of_the_suite(path):
+    body = path.read_bytes()
+
+    for each in (body, b"[" + body + b"]", b'{"a":' + body + b"}"):
+        assert said(parse, each, 64) == said(judged, each, 64)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"sepal_length": 5.1, "sepal_width": 3, "name": "setosa"},
+        {"x": [0.1] * 784},
+        [{"at": "2026-11-21T10:00:00", "x": 0.00012345678901234567}] * 300,
+        {"columns": ["a", "b"], "data": [[1.5, "12:30"], [None, True]] * 300},
+        {"head": {"name": "Ann"}, "others": [{"name": "Bo"}]},
+    ],
+    ids=["row", "array", "rows", "columns", "nested"],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "spaced"])
+def test_ordinary_bodies_do_not_wait_for_the_judge(value, separators, monkeypatch):
+    monkeypatch.setattr(reading, "judged", None)
+
+    assert parse(json.dumps(value, separators=separators).encode(), max_depth=64) == value
+
+
+def test_texts_nested_deeper_than_the_judge_may_go_are_his():
+    deep = b"[" * 900 + b"]" * 900
+
+    assert said(parse, deep, 5_000) == said(judged, deep, 5_000)

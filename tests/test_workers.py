@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import workers
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_pools_of_threads_get_one_thread_unless_somebody_said_otherwise():
+    environ = {"OMP_NUM_THREADS": "4"}
+
+    workers.limit_threads(environ)
+
+    assert (environ["OMP_NUM_THREADS"], environ["OPENBLAS_NUM_THREADS"]) == ("4", "1")
+
+
+def test_nothing_calculates_before_the_pools_are_limited():
+    libraries = "{'joblib', 'numpy', 'onnxruntime', 'pandas', 'scipy', 'sklearn', 'torch'}"
+    program = f"import sys, app, workers, config; print({libraries} & set(sys.modules))"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == "set()"
+
+
+def test_commands_limit_the_pools_too():
+    program = "import os, wsgi; print(os.environ['OMP_NUM_THREADS'])"
+    environ = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environ | {"MODELHOST_MODELS_FILE": os.devnull},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout.strip() == "1"
+
+
+def test_the_colons_of_an_address_are_not_that_of_its_port():
+    assert workers.address({"HOST": "::1", "PORT": 80}) == "[::1]:80"
+    assert workers.address({"HOST": "127.0.0.1", "PORT": 80}) == "127.0.0.1:80"
+
+
+@pytest.fixture
+def expecting():
+    """A program that expects two workers, and where its temporary files are."""
+    program = (
+        "import os, workers; workers.expect(2); workers.expect(2); "
+        "print(os.path.isdir(os.environ['PROMETHEUS_MULTIPROC_DIR']), flush=True); {end}"
+    )
+
+    def run(folder, end):
+        return subprocess.run(
+            [sys.executable, "-c", program.format(end=end)],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "end", ["pass", "os.fork() and os.wait() or exit()"], ids=["at-the-end", "not-at-a-worker's"]
+)
+def test_processes_count_in_one_folder_as_long_as_the_master_lives(expecting, tmp_path, end):
+    assert (
+        expecting(tmp_path, f"{end}; assert len(os.listdir(os.environ['TMPDIR'])) == 1") == "True"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,65 @@
+import json
+import math
+
+import pytest
+from flask import render_template_string
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.web.writing import dumps
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+)
+
+
+@given(PLAIN.filter(lambda value: "inf" not in repr(value)))
+def test_what_is_written_is_read_again_to_the_last_digit(value):
+    assert repr(json.loads(dumps(value))) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        ({"b": 1, "a": [2.5, None, True]}, '{"b":1,"a":[2.5,null,true]}\n'),
+        ({"name": "Zoë 😀 </script>"}, '{"name":"Zoë 😀 </script>"}\n'),
+        ({"n": 2**64, "name": "Zoë"}, '{"n":18446744073709551616,"name":"Zoë"}\n'),
+        ({1: {"b": -(2**70), "a": 0.1}}, '{"1":{"b":-1180591620717411303424,"a":0.1}}\n'),
+    ],
+    ids=["compact", "characters", "long number", "number as key"],
+)
+def test_a_body_is_compact_in_order_and_in_utf_8(value, body):
+    assert dumps(value) == body.encode()
+
+
+def test_a_deep_value_is_written():
+    deep = []
+    for _ in range(300):
+        deep = [deep]
+
+    assert dumps(deep) == b"[" * 301 + b"]" * 301 + b"\n"
+
+
+def test_what_json_cannot_say_is_no_body():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        dumps({"x": object()})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dumps([2**64, math.nan])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/models", 200), ("/api/models/nobody/metadata", 404)]
+)
+def test_answers_and_problems_are_written_alike(client, path, status):
+    answer = client.get(path)
+
+    assert answer.status_code == status
+    assert answer.data == dumps(answer.json)
+
+
+def test_json_within_a_template_cannot_leave_its_element(app):
+    with app.test_request_context():
+        shown = render_template_string("{{ value | tojson }}", value={"x": "</script>'é"})
+
+    assert shown == '{"x": "\\u003c/script\\u003e\\u0027é"}'

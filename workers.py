@@ -1,0 +1,101 @@
+"""What any server does for its workers before they are forked, and after they have ended.
+
+A server that has several workers loads the models once, in its master, and the workers that are
+forked from it share their memory. Nobody may ask a model there: a pool of threads, as OpenMP
+keeps one, does not survive the fork, and a worker would wait for it for good.
+
+Nothing is imported here that counts or calculates: both look at the environment when they are
+first imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+#: How OpenMP and the libraries of linear algebra are told how many threads to have.
+THREAD_POOLS = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+#: The variable by which prometheus_client counts for several processes together.
+MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@dataclass
+class _Master:
+    """What this process knows of the workers that it will fork."""
+
+    forks: bool = False
+    #: The folder in which they count together.
+    metrics_folder: str | None = None
+
+
+_master = _Master()
+
+
+def limit_threads(environ: MutableMapping[str, str]) -> None:
+    """Let each pool of threads have one thread, unless the environment says otherwise.
+
+    In a server, pools of several threads only fight each other for the cores. To be called
+    before numpy is imported.
+    """
+    for variable in THREAD_POOLS:
+        environ.setdefault(variable, "1")
+
+
+def expect(count: int) -> None:
+    """Prepare this process for as many workers. To be called before the application is imported."""
+    _master.forks = count > 1
+    if _master.forks and not _master.metrics_folder:
+        _master.metrics_folder = tempfile.mkdtemp(prefix="modelhost-metrics-")
+        os.environ[MANY_PROCESSES] = _master.metrics_folder
+        atexit.register(_remove, _master.metrics_folder, os.getpid())
+
+
+def are_forked() -> bool:
+    """Tell whether the models that this process loads are for workers that it will fork."""
+    return _master.forks
+
+
+def leave_terminal() -> None:
+    """Let the master alone hear of Ctrl-C, and end its workers. To be called in each of them.
+
+    A terminal sends it to a whole group of processes, and a worker that is ended twice may hang.
+    """
+    os.setpgrp()
+
+
+def address(settings: Mapping[str, Any]) -> str:
+    """Return host and port as they stand in an address."""
+    # The colons of an IPv6 address are not that of the port.
+    host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
+    return f"{host}:{settings['PORT']}"
+
+
+def say_ready(settings: Mapping[str, Any]) -> None:
+    """Say where to look, however little is logged."""
+    sys.stderr.write(f"Modelhost is ready: http://{address(settings)}/\n")
+
+
+def ended(pid: int) -> None:
+    """Take a worker that has ended out of what is counted."""
+    if MANY_PROCESSES in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+        mark_process_dead(pid)
+
+
+def _remove(folder: str, owner: int) -> None:
+    # The end of a worker, which inherits what is to be done at the end, is not the server's.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
