@@ -22,8 +22,8 @@ LIBS: Mapping[str, str] = {
     ".pkl": "sklearn",
     ".skops": "sklearn",
 }
-#: Files whose building can run code that they bring.
-TRUSTED_ENDINGS = (".joblib", ".pkl", ".skops")
+#: Files that joblib or pickle has written.
+PICKLES = (".joblib", ".pkl")
 
 
 def is_bare(path: str | os.PathLike[str]) -> bool:
@@ -95,12 +95,15 @@ class BareModel(PackagedModel):
         self.artifacts = {}
         self._remove_artifacts = lambda: None
 
+    @property
+    def _is_pickle(self) -> bool:
+        return _ending(self._path) in PICKLES
+
     def _trusted_types(self, content: bytes) -> tuple[str, ...]:
-        match _ending(self._path):
-            case ".joblib" | ".pkl":
-                pickles.check(content, self._trust)
-            case ".skops":
-                return skops.check(self._path.name, content, self._asked_trust)
+        if self._is_pickle:
+            pickles.check(content, self._trust)
+        elif _ending(self._path) == ".skops":
+            return skops.check(self._path.name, content, self._asked_trust)
         return ()
 
     def _build(self, content: bytes) -> Any:
@@ -112,12 +115,9 @@ class BareModel(PackagedModel):
         raise InvalidModel(f"{self._path.name} has a model of {title}; package it with `dump`")
 
     def _read_model(self, content: bytes) -> Any:
-        match _ending(self._path):
-            case ".joblib" | ".pkl":
-                return self._adapter.loads(content, self._trust)
-            case ".skops":
-                return _built_by_skops(content, self._types)
-        return self._adapter.loads(content)
+        if _ending(self._path) == ".skops":
+            return _built_by_skops(content, self._types)
+        return self._adapter.loads(content, self._trust)
 
 
 def _built_by_skops(content: bytes, types: tuple[str, ...]) -> Any:

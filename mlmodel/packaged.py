@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, frameworks, versions
+from mlmodel import compiling, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
@@ -60,7 +60,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
     :param limit_bytes: as for :func:`load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
-    content = Path(path).read_bytes()
+    content = reading.content(path)
     found = flm.read(content, flm.budget(len(content), limit_bytes))
     return Inspection(
         container=found.container,
@@ -239,6 +239,15 @@ class PackagedModel(MLModel):
         predict = cast(frameworks.Predict, self._predict)
         return predict(rows) if len(rows) <= SLICE_ROWS else _in_slices(predict, rows)
 
+    def before_fork(self) -> None:
+        """Try a pickle in another process, as :meth:`load` would.
+
+        Raises what :attr:`model` raises.
+        """
+        with self._lock:
+            if self._is_pickle and self._trust != "all" and self._content is not None:
+                pickles.try_first(self._content, self._trust)
+
     def load(self) -> None:
         """Build the model and make it ready to answer, once.
 
@@ -322,12 +331,15 @@ class PackagedModel(MLModel):
             self, files.remove, folder, os.getpid()
         )
 
+    @property
+    def _is_pickle(self) -> bool:
+        return self.meta.framework.lib == "sklearn"
+
     def _check_trust(self, content: bytes) -> None:
-        match self.meta.framework.lib:
-            case "sklearn":
-                pickles.check(content, self._trust)
-            case "torch":
-                programs.check(self._trust)
+        if self._is_pickle:
+            pickles.check(content, self._trust)
+        elif self.meta.framework.lib == "torch":
+            programs.check(self._trust)
 
     def _check_versions(self) -> None:
         self._versions = _packaged_with(self.meta)
@@ -340,7 +352,7 @@ class PackagedModel(MLModel):
 
     def _read(self) -> bytes:
         """Return the file's bytes, known to be those that were asked for."""
-        content = self._path.read_bytes()
+        content = reading.content(self._path)
         _check_hash(content, self._sha256)
         return content
 

@@ -242,7 +242,9 @@ def test_check_tells_the_comparison_as_json(run, numbers_file):
 def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
     dump(Ages().fit(PEOPLE), tmp_path / "ages.flm", sample=PEOPLE[["age", "since"]])
 
-    checked = run("check", tmp_path / "ages.flm", "--runtime", "onnx")
+    checked = run(
+        *("check", tmp_path / "ages.flm", "--trust", "tests.estimators.Ages", "--runtime", "onnx")
+    )
 
     assert checked.exit_code == 0
     assert re.search(
@@ -496,6 +498,7 @@ def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, s
     made = run(
         "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm",
         "--sample", tmp_path / "rows.csv",
+        *(word for own in (years, lengths) for word in ("--trust", f"tests.test_cli.{own.__name__}")),
     )  # fmt: skip
 
     assert made.exit_code == 0, made.stderr
@@ -508,8 +511,13 @@ def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
     model = make_pipeline(FunctionTransformer(lengths), LinearRegression())
     joblib.dump(model.fit(pd.DataFrame({"day": ["x", "yy"]}), [1, 2]), tmp_path / "m.joblib")
 
-    made = run("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm")
+    refused = run("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm")
+    made = run(
+        *("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm"),
+        *("--trust", "tests.test_cli.lengths"),
+    )
 
+    assert "m.joblib is refused: it names what no model is known to need" in refused.stderr
     assert "trust: [tests.test_cli.lengths]" in made.stderr
     assert f"flask models check {tmp_path / 'm.flm'} --trust tests.test_cli.lengths" in made.stderr
 
@@ -570,7 +578,10 @@ def test_what_is_no_estimator_is_told(run, tmp_path):
 def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
     (tmp_path / "far.pkl").write_bytes(b"cnowhere.team\nModel\n.")
 
-    made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
+    made = run(
+        *("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm"),
+        *("--trust", "nowhere.team.Model"),
+    )
 
     assert "the model needs the module 'nowhere', which is not installed" in made.stderr
 
@@ -674,6 +685,60 @@ def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
     assert "could do harm: os.mkdir; if" in found["refusal"]
     assert re.search("not allowed +os.mkdir\n", run("inspect", path).stdout)
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib", ".skops", ".onnx", ".keras", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"\0" * 5000,
+        b"\xff" * 5000,
+        b"PK\3\4",
+        b"\0\0\0\2" + b"\xff" * 60,
+        b"\x80\4" + b"(" * 9999,
+    ],
+    ids=["nothing", "null", "nulls", "ones", "zip", "lengths", "marks"],
+)
+def test_inspect_tells_or_refuses_whatever_a_file_holds(run, tmp_path, ending, content):
+    (tmp_path / f"m{ending}").write_bytes(content)
+
+    found = run("inspect", tmp_path / f"m{ending}")
+
+    assert found.exit_code in (0, 1)
+    assert "Traceback" not in found.stderr
+    assert found.exit_code == 0 or found.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".skops"])
+def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"zero{ending}").symlink_to("/dev/zero")
+    (tmp_path / f"loop{ending}").symlink_to(tmp_path / f"loop{ending}")
+    (tmp_path / f"folder{ending}").mkdir()
+
+    pipe, zero, loop, folder = (
+        run("inspect", tmp_path / f"{name}{ending}").stderr
+        for name in ("pipe", "zero", "loop", "folder")
+    )
+
+    assert pipe.endswith(
+        f"pipe{ending} is no readable {ending} file: it is no regular file, but a device or a pipe\n"
+    )
+    assert "it is no regular file" in zero
+    assert "does not exist" in loop
+    assert "is a directory" in folder
+
+
+def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
+    with (tmp_path / "huge.pkl").open("wb") as stream:
+        stream.truncate(1 << 42)
+
+    assert (
+        "4,398,046,511,104 bytes, more than there is memory"
+        in run("inspect", tmp_path / "huge.pkl").stderr
+    )
 
 
 def test_check_judges_a_file_as_the_server_would(run, tmp_path):

@@ -31,6 +31,7 @@ from app.serving import catalog
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.hosted import HostedModel, Status
+from mlmodel import reading
 
 
 @click.command("add")
@@ -62,7 +63,7 @@ def add(
         line=0,
         file=file,
         name=name,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest() if pin else None,
+        sha256=hashlib.sha256(reading.content(file)).hexdigest() if pin else None,
         trust="all" if "all" in trust else trust,
         lazy=lazy,
     )

@@ -13,6 +13,7 @@ import mlmodel
 from app.cli.listing import spread
 from app.cli.terminal import as_json_option, write_facts, write_json
 from app.serving.catalog import ENDINGS
+from mlmodel import reading
 from mlmodel.errors import FlmError, InvalidFile
 from mlmodel.trust.report import Report, report
 
@@ -56,7 +57,7 @@ def _kind(file: Path) -> str:
 
 
 def _bare(file: Path) -> dict[str, Any]:
-    content = file.read_bytes()
+    content = reading.content(file)
     return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 

@@ -86,7 +86,7 @@ ONLY_WITH = {
 #: What the name of a file ends in.
 ENDINGS = (".flm", *bare.LIBS)
 #: What that of a file ends in whose building can run code that it brings.
-TRUSTED_ENDINGS = (".flm", *bare.TRUSTED_ENDINGS)
+TRUSTED_ENDINGS = (".flm", *bare.PICKLES, ".skops")
 
 
 @dataclass(frozen=True)

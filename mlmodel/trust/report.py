@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlmodel import format as flm
+from mlmodel import reading
 from mlmodel.errors import BrokenModel, Untrusted
 from mlmodel.trust import Trust, pickles, programs, skops
 
@@ -29,7 +30,7 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
 
     :raises FlmError: if it is no readable file of its ending.
     """
-    content = Path(path).read_bytes()
+    content = reading.content(path)
     match Path(path).suffix.lower():
         case ".flm":
             return _of_package(content, trust)
