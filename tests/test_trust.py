@@ -8,11 +8,16 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import StackingRegressor
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import Bunch
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
@@ -185,6 +190,66 @@ def test_trust_of_one_name_is_of_no_other(tmp_path):
     for case in ("os system", "builtins eval", "member of an estimator"):
         with pytest.raises(Untrusted):
             pickles.build(hostile.CASES[case](tmp_path / "m"), ("os.path.join", "builtins"))
+
+
+def stacked(part, method):
+    stack = StackingRegressor([("a", LinearRegression())]).fit(POINTS, POINTS[:, 0])
+    stack.estimators_, stack.stack_method_ = [part], method
+    return stack
+
+
+def thresholded():
+    model = FixedThresholdClassifier(LogisticRegression()).fit(POINTS, POINTS[:, 0] > 0)
+    model.response_method = "save_model"
+    return model
+
+
+def shadowed():
+    model = LinearRegression().fit(POINTS, POINTS[:, 0])
+    model.predict = np.sum
+    return model
+
+
+def borrowed():
+    kernel = RBF()
+    kernel.transform = np.sum
+    return kernel
+
+
+POINTS = np.array([[-1.0, 2.0], [1.0, 2.0], [2.0, -3.0], [-2.0, 1.0], [3.0, 1.0], [-3.0, 1.0]])
+#: Models that call, once they are asked, what nobody should: by the name of a method, or by another.
+ASTRAY = {
+    "a method by its name": lambda: stacked(LinearRegression(), ["save_model"]),
+    "one of two methods": lambda: stacked(LinearRegression(), ["predict", "set_params"]),
+    "a name that is none": lambda: stacked(LinearRegression(), [np.sum]),
+    "a method for answers": thresholded,
+    "a function for a method": shadowed,
+    "a function for a method that is missing": borrowed,
+    "a function in a dict with members": lambda: Bunch(transform=np.sum),
+    "a frame": lambda: stacked(pd.DataFrame({"a": [1]}), ["predict"]),
+    "one text of many": lambda: FunctionTransformer(
+        np.sum, kw_args={"initial": "file", "where": False, "dtype": object}
+    ),
+    "a text of anything": lambda: FunctionTransformer(str),
+}
+
+
+@pytest.mark.parametrize("model", ASTRAY)
+def test_a_model_that_would_call_others_than_its_class_does_is_refused(model):
+    with pytest.raises(Untrusted):
+        building.build(pickle.dumps(ASTRAY[model]()))
+
+
+def test_a_list_that_grows_after_it_was_given_is_judged_whole():
+    grown = (
+        hostile.estimator(hostile.text("stack_method_") + b"]\x94")
+        + b"0h\x00"
+        + hostile.text("fit")
+        + b"a"
+    )
+
+    with pytest.raises(Untrusted, match="what leads astray"):
+        building.build(hostile.whole(grown))
 
 
 def test_no_allowed_name_can_be_changed(tmp_path):

@@ -79,7 +79,7 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 MADE = _names(
     {
         "lightgbm.basic": "Booster",
-        "pandas": "CategoricalDtype DataFrame DatetimeTZDtype Series Int8Dtype Int16Dtype "
+        "pandas": "CategoricalDtype DatetimeTZDtype Int8Dtype Int16Dtype "
         "Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype Float32Dtype "
         "Float64Dtype BooleanDtype",
         "pandas.arrays": "BooleanArray FloatingArray IntegerArray",
@@ -87,9 +87,6 @@ MADE = _names(
         "pandas.core.arrays.floating": "FloatingArray",
         "pandas.core.arrays.integer": "IntegerArray",
         "pandas.core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype",
-        "pandas.core.frame": "DataFrame",
-        "pandas.core.internals.managers": "SingleBlockManager",
-        "pandas.core.series": "Series",
         "scipy.interpolate._bsplines": "BSpline",
         "scipy.sparse._bsr": "bsr_array bsr_matrix",
         "scipy.sparse._coo": "coo_array coo_matrix",
@@ -122,15 +119,25 @@ MADE = _names(
     }
 )
 
-#: Functions that a model may keep and call later: with rows of strangers, and with any keywords.
-FUNCTIONS = _names(
+#: Functions that a model may keep and call later, as a step of a pipeline too: with rows of
+#: strangers, and with any keywords. They make arrays of arrays.
+STEPS = _names(
     {
-        "numpy": "abs around array asarray ascontiguousarray average clip column_stack concatenate "
-        "cumprod cumsum diff expand_dims fix gradient hstack max mean median min nan_to_num "
-        "nanmax nanmean nanmedian nanmin nanstd nansum nanvar prod ptp ravel real reshape round "
-        "squeeze std sum transpose var vstack where zeros_like",
-        "numpy.linalg": "norm",
+        "numpy": "abs around array asarray ascontiguousarray clip cumprod cumsum diff expand_dims "
+        "fix gradient nan_to_num ravel real reshape round transpose zeros_like",
         "scipy._lib.array_api_compat.numpy._aliases": "asarray",
+        "sklearn.preprocessing._data": "binarize maxabs_scale minmax_scale normalize "
+        "robust_scale scale",
+        "sklearn.utils.validation": "check_array",
+    }
+)
+
+#: Functions that a model may call for other things. They may make one thing of many.
+FUNCTIONS = STEPS | _names(
+    {
+        "numpy": "average column_stack concatenate hstack max mean median min nanmax nanmean "
+        "nanmedian nanmin nanstd nansum nanvar prod ptp squeeze std sum var vstack where",
+        "numpy.linalg": "norm",
         "sklearn.cluster._kmeans": "_kmeans_single_elkan _kmeans_single_lloyd",
         "sklearn.feature_selection._mutual_info": "mutual_info_classif mutual_info_regression",
         "sklearn.feature_selection._univariate_selection": "chi2 f_classif f_oneway f_regression "
@@ -155,9 +162,6 @@ FUNCTIONS = _names(
         "cosine_similarity euclidean_distances haversine_distances laplacian_kernel "
         "linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel "
         "sigmoid_kernel",
-        "sklearn.preprocessing._data": "binarize maxabs_scale minmax_scale normalize "
-        "robust_scale scale",
-        "sklearn.utils.validation": "check_array",
         "xgboost.collective": "communicator_print",
     }
 )

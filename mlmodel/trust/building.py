@@ -53,12 +53,13 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         self._trusted: dict[int, Any] = {}
         self._stateless: dict[int, Any] = {}
         self._stateful: set[int] = set()
-        self._sparse: list[Any] = []
+        self._made: list[Any] = []
 
     def load(self) -> Any:
         found = super().load()
-        if not all(map(states.is_sound, self._sparse)):
-            raise misuse("it has a sparse matrix whose indices lead out of it")
+        for built in self._made:
+            if not states.is_sound(built):
+                raise misuse(f"it puts into {_title(built)} what leads astray")
         return found
 
     def find_class(self, module: str, name: str) -> Any:
@@ -88,7 +89,7 @@ class _Builder(_Unpickler):  # type: ignore[misc]
             raise misuse(f"it calls {_title(called)} with what no model calls it with")
         made = called(*arguments)
         if id(called) in self._stateful or id(called) in self._trusted:
-            self._stateless[id(made)] = made
+            self._await_state(made)
         self.append(made)
 
     def load_newobj(self) -> None:
@@ -169,8 +170,12 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         if not is_trusted and (id(kind) not in self._kinds or arguments != () or keywords != {}):
             raise misuse(f"it makes {_title(kind)} of what no model makes it of")
         made = kind.__new__(kind, *arguments, **keywords)
-        self._stateless[id(made)] = made
+        self._await_state(made)
         self.append(made)
+
+    def _await_state(self, made: Any) -> None:
+        self._stateless[id(made)] = made
+        self._made.append(made)
 
     def _may_have(self, built: Any, state: Any) -> bool:
         if self._has_stateless(state):
@@ -194,8 +199,6 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         return False
 
     def _give(self, built: Any, state: Any) -> None:
-        if type(built).__module__.startswith("scipy.sparse."):
-            self._sparse.append(built)
         # That of the class: an object's own would be a member that the pickle brought.
         setstate = getattr(type(built), "__setstate__", None)
         if setstate is not None:

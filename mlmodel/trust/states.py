@@ -10,10 +10,41 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlmodel.trust.allowed import FUNCTIONS, STEPS
 from mlmodel.trust.calls import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
 _ALIGNED = 0x80
+
+#: Members by which an estimator keeps the names of methods of others, which it calls, and what
+#: those may be.
+METHODS = frozenset(
+    {
+        "_response_method",
+        "chain_method",
+        "chain_method_",
+        "response_method",
+        "stack_method",
+        "stack_method_",
+    }
+)
+RESPONSES = frozenset(
+    {"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"}
+)
+
+#: Methods of estimators, which other estimators call. They are those of its class.
+CALLED = RESPONSES | {
+    "apply",
+    "fit",
+    "fit_predict",
+    "fit_transform",
+    "get_feature_names_out",
+    "inverse_transform",
+    "kneighbors",
+    "partial_fit",
+    "score",
+    "score_samples",
+}
 
 
 def judge(built: Any, state: Any) -> bool:
@@ -22,11 +53,19 @@ def judge(built: Any, state: Any) -> bool:
         kind = _loaded(full)
         if kind is not None and isinstance(built, kind):
             return judged(built, state)
-    return _members(state)
+    return _members(built, state)
 
 
 def is_sound(built: Any) -> bool:
-    """Say whether an object that got its state is one that native code may be given."""
+    """Say whether an object that has all of its parts is one that may be asked.
+
+    To be called at the end: until then lists and dicts in it may still grow.
+    """
+    members = getattr(built, "__dict__", {})
+    if any(not _may_be_called_so(members[name]) for name in METHODS & members.keys()):
+        return False
+    if isinstance(built, dict) and not all(_is_no_method(*item) for item in built.items()):
+        return False
     if not type(built).__module__.startswith("scipy.sparse."):
         return True
     try:
@@ -36,21 +75,36 @@ def is_sound(built: Any) -> bool:
     return True
 
 
+def _may_be_called_so(word: Any) -> bool:
+    if type(word) in (list, tuple):
+        return all(map(_may_be_called_so, word))
+    return word is None or (type(word) is str and word in RESPONSES)
+
+
 def _loaded(full: str) -> type | None:
     """Return a class if its module is there, as it must be for an object of it."""
     module, _, name = full.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
 
 
-def _members(state: Any) -> bool:
+def _members(built: Any, state: Any) -> bool:
     """Say whether a state is that of a plain object: members by name.
 
-    One with two underscores would stand in for what Python itself looks up, and a class is
-    something to call.
+    One with two underscores would stand in for what Python itself looks up, and one with the name
+    of a method for that.
     """
     return type(state) is dict and all(
-        type(name) is str and not (name.startswith("__") and name.endswith("__")) for name in state
+        type(name) is str
+        and not (name.startswith("__") and name.endswith("__"))
+        and not callable(getattr(type(built), name, None))
+        and _is_no_method(name, value)
+        for name, value in state.items()
     )
+
+
+def _is_no_method(name: Any, value: Any) -> bool:
+    """Say whether a member does not stand in for a method of estimators."""
+    return name not in CALLED or not callable(value)
 
 
 def _array(_built: Any, state: Any) -> bool:
@@ -134,14 +188,14 @@ def _tree(built: Any, state: Any) -> bool:
     )
 
 
-def _boosted(_built: Any, state: Any) -> bool:
+def _boosted(built: Any, state: Any) -> bool:
     """Say whether a tree of HistGradientBoosting leads down, to bitsets that it has."""
     nodes = state["nodes"]
     branches = nodes[nodes["is_leaf"] == 0]
     sets = branches["bitset_idx"][branches["is_categorical"] != 0]
     known = [state[name] for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets")]
     return (
-        _members(state)
+        _members(built, state)
         and nodes.ndim == 1
         and len(nodes) > 0
         and _leads_down(
@@ -182,30 +236,44 @@ def _neighbours(_built: Any, state: Any) -> bool:
     )
 
 
-def _backed(_built: Any, state: Any) -> bool:
+def _backed(built: Any, state: Any) -> bool:
     """Say whether an array of pandas' is given what it has, and no other class."""
     parts = (state,) if type(state) is dict else state
     return type(parts) is tuple and all(
-        _members(each) for each in parts if isinstance(each, Mapping)
+        _members(built, each) for each in parts if isinstance(each, Mapping)
     )
 
 
-def _xgboost(_built: Any, state: Any) -> bool:
-    return _members(state) and type(state["handle"]) is bytearray
+def _xgboost(built: Any, state: Any) -> bool:
+    return _members(built, state) and type(state["handle"]) is bytearray
 
 
-def _lightgbm(_built: Any, state: Any) -> bool:
-    return _members(state) and type(state["_handle"]) is str
+def _lightgbm(built: Any, state: Any) -> bool:
+    return _members(built, state) and type(state["_handle"]) is str
 
 
-def _catboost(_built: Any, state: Any) -> bool:
+def _catboost(built: Any, state: Any) -> bool:
     # Its own state has a name with two underscores, at one end.
-    return _members(state) and type(state.get("__model", b"")) is bytes
+    return _members(built, state) and type(state.get("__model", b"")) is bytes
 
 
-def _texts(_built: Any, state: Any) -> bool:
+def _function(built: Any, state: Any) -> bool:
+    # Of a function that makes one thing of many rows, a file could have any text as a row, and some
+    # models take a text for the name of a file.
+    return _members(built, state) and all(
+        not isinstance(state.get(name), type)
+        and _full_name(state.get(name)) not in FUNCTIONS - STEPS
+        for name in ("func", "inverse_func")
+    )
+
+
+def _full_name(function: Any) -> str:
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__name__', '')}"
+
+
+def _texts(built: Any, state: Any) -> bool:
     # It would open the file, or read from the object, that a row names.
-    return _members(state) and state.get("input", "content") == "content"
+    return _members(built, state) and state.get("input", "content") == "content"
 
 
 def _partial(_built: Any, state: Any) -> bool:
@@ -214,7 +282,7 @@ def _partial(_built: Any, state: Any) -> bool:
     return (
         function is known
         and arguments == ()
-        and _members(keywords)
+        and _members(known, keywords)
         and (members is None or members == {})
     )
 
@@ -253,10 +321,10 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
     "sklearn.neighbors._kd_tree.BinaryTree64": _neighbours,
     "sklearn.neighbors._kd_tree.BinaryTree32": _neighbours,
+    "sklearn.preprocessing._function_transformer.FunctionTransformer": _function,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
     "xgboost.core.Booster": _xgboost,
     "lightgbm.basic.Booster": _lightgbm,
     "catboost.core.CatBoost": _catboost,
-    "pandas.core.internals.managers.SingleBlockManager": _anything,
 }
