@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import StackingRegressor
 from sklearn.gaussian_process.kernels import RBF
@@ -241,15 +242,12 @@ def test_a_model_that_would_call_others_than_its_class_does_is_refused(model):
 
 
 def test_a_list_that_grows_after_it_was_given_is_judged_whole():
-    grown = (
-        hostile.estimator(hostile.text("stack_method_") + b"]\x94")
-        + b"0h\x00"
-        + hostile.text("fit")
-        + b"a"
-    )
+    members = hostile.text("stack_method_") + b"]\x94" + hostile.text("_sklearn_version")
+    made = hostile.estimator(members + hostile.text(sklearn.__version__))
+    grown = b"h\x00" + hostile.text("fit") + b"a0"
 
     with pytest.raises(Untrusted, match="what leads astray"):
-        building.build(hostile.whole(grown))
+        building.build(hostile.whole(made, grown))
 
 
 def test_no_allowed_name_can_be_changed(tmp_path):
