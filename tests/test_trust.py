@@ -12,7 +12,11 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import StackingRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    StackingRegressor,
+)
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
@@ -111,6 +115,15 @@ def test_an_ordinary_model_by_joblib_is_built(case):
     found = pickles.build(stream.getvalue(), ())
 
     assert type(found) is type(built(case).model)
+
+
+@pytest.mark.parametrize("kind", [GradientBoostingClassifier, HistGradientBoostingClassifier])
+def test_boosting_of_three_labels_is_built(kind):
+    model = kind(max_depth=1).fit(POINTS, [0, 1, 2, 0, 1, 2])
+
+    found = building.build(pickle.dumps(model))
+
+    assert found.predict(POINTS).tolist() == model.predict(POINTS).tolist()
 
 
 def test_thirty_ordinary_models_are_tried():

@@ -223,6 +223,7 @@ TYPES = _names(
         "pandas.core.indexes.multi": "MultiIndex",
         "pandas.core.indexes.range": "RangeIndex",
         "pandas.core.indexes.timedeltas": "TimedeltaIndex",
+        "sklearn._loss._loss": "CyHalfMultinomialLoss",
         "sklearn.metrics._dist_metrics": " ".join(
             f"{kind}Distance{bits}"
             for kind in [

@@ -152,6 +152,11 @@ def _seed(kind: Any, checksum: Any, state: Any) -> bool:
     return is_seed and type(checksum) is int and state is None
 
 
+def _loss(kind: Any, checksum: Any, state: Any) -> bool:
+    is_loss = kind is named("sklearn._loss._loss.CyHalfMultinomialLoss")
+    return is_loss and type(checksum) is int and state in (None, ())
+
+
 def _partial(function: Any) -> bool:
     # Which functions there are, the gate has judged; what else the call gets, its state says.
     return function is named("sklearn.utils.validation.check_array")
@@ -262,6 +267,7 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "pandas.core.indexes.datetimes._new_DatetimeIndex": _index,
     "pandas.core.indexes.interval._new_IntervalIndex": _index,
     "pandas.core.internals.managers.BlockManager": _blocks,
+    "sklearn._loss._loss.__pyx_unpickle_CyHalfMultinomialLoss": _loss,
     "sklearn.metrics._dist_metrics.newObj": _class_of(
         "sklearn.metrics._dist_metrics.DistanceMetric"
     ),
