@@ -149,6 +149,11 @@ class ModelSpec:
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
 
     @property
+    def reference(self) -> str:
+        """The provisional name, with the version unless it is the default."""
+        return self.provisional_name + ("" if self.default else f"@{self.version}")
+
+    @property
     def source(self) -> Path | str:
         """What the model is made of: a file, or a class."""
         return self.file or str(self.class_path)

@@ -14,6 +14,10 @@ class Lived(MLModel):
     qualified_name = "lived"
     examples = ({"id": 0},)
 
+    @property
+    def version(self):
+        return str(self._number)
+
     def __init__(self, number=1, broken=None, said=None, seconds=0.0):
         if broken == "made":
             raise RuntimeError("it cannot be made")
