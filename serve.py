@@ -68,6 +68,15 @@ class Master(MPServer):
     def respawn_failed_workers(self, _: bool) -> None:
         """Take no notice of what granian sets itself."""
 
+    @property
+    def respawned_wrks(self) -> dict[int, float]:
+        """When workers were replaced: granian would end if one dies twice within some seconds."""
+        return {}
+
+    @respawned_wrks.setter
+    def respawned_wrks(self, _: dict[int, float]) -> None:
+        """Take no notice of it."""
+
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Let the workers do what SIGHUP asks for, rather than replace them."""
         workers.hang_up()

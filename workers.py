@@ -95,7 +95,8 @@ def hang_up() -> None:
 
 
 def ended(pid: int) -> None:
-    """Take a worker that has ended out of what is counted."""
+    """Take a worker that has ended out of what is counted, and out of those that follow."""
+    Path(_master.folders[WANTED_MODELS], f"{pid}.at").unlink(missing_ok=True)
     if MANY_PROCESSES in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.load import CONNECTIONS, loading
@@ -118,6 +119,26 @@ def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_
     assert len(load.lost) <= CONNECTIONS
     assert load.last() < start + 1
     assert (load.wrong, load.numbers()) == ({}, {5})
+
+
+@pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
+def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
+    two.ask(f"/api/models/lived/{order}", {})
+    workers = {child.pid for child in psutil.Process(two.process.pid).children()}
+
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_asked(two) in statuses, PATIENCE)
+
+    assert {is_asked(two) for _ in range(20)} == statuses
+
+
+def is_asked(running):
+    """The status of an answer, or that there was none."""
+    try:
+        return running.ask("/api/models/lived/predict", {"id": 1})[0]
+    except OSError:
+        return 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

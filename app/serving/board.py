@@ -76,7 +76,11 @@ class Board:
         """Return what is wanted; nobody else changes it as long as the block lasts."""
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield self.read()
+            try:
+                yield self.read()
+            finally:
+                # Closing would not do, if a process was forked meanwhile.
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     def read(self) -> Wanted:
         """Return what is wanted."""

@@ -97,10 +97,9 @@ class Generations:
         for label, (_, order) in wanted.orders.items():
             self._obey(label, order)
         self._now = replace(wanted, text=text)
-        if self._board.is_shared and wanted.text is None:
-            # A process that takes the place of this one finds what stands in the file now.
-            with self._board.changing() as wanted:
-                self._board.write(replace(wanted, text=text, seen=self._seen()))
+        if self._board.is_shared:
+            self._show(text)
+            return_memory()
 
     def start(self) -> None:
         """Follow what is wanted from now on, in a thread of its own."""
@@ -154,6 +153,7 @@ class Generations:
                 model.load()
             except ModelUnavailable as error:
                 failure = error
+        return_memory()
         followed = self._followed()
         if failure is not None:
             raise failure
@@ -170,6 +170,12 @@ class Generations:
             model.unload()
         return_memory()
         return self._followed()
+
+    def _show(self, text: str | None) -> None:
+        """Let a process that takes the place of this one find what stands in the file now."""
+        with self._board.changing() as wanted:
+            if wanted.text is None:
+                self._board.write(replace(wanted, text=text, seen=self._seen()))
 
     @contextmanager
     def _changed(self, label: str, order: Order) -> Iterator[Wanted]:
@@ -256,9 +262,11 @@ class Generations:
         try:
             if order == "unload":
                 model.unload()
-                return_memory()
-            elif not self._before_fork:
+            elif self._before_fork:
+                model.prepare(before_fork=True)
+            else:
                 model.load()
+            return_memory()
         except ModelUnavailable as error:
             log.error("cannot %s: %s", order, error)
 
