@@ -6,6 +6,7 @@ If that goes well it shows the change on the board, and the other processes foll
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -100,6 +101,9 @@ class Generations:
         if self._board.is_shared:
             self._show(text)
             return_memory()
+        if before_fork:
+            # Looking for cycles writes to every object, and what is written to is shared no more.
+            gc.freeze()
 
     def start(self) -> None:
         """Follow what is wanted from now on, in a thread of its own."""
