@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from tests.load import Load, loading
 from tests.servers import COMMANDS, Running, serving
 
@@ -35,7 +37,7 @@ def main(server: str, seconds: float) -> None:
                     time.sleep(seconds / EVENTS)
                     found = f"{event:<44} answered {len(load.answers):>6}, lost"
                     found += f" {len(load.lost) - before}, wrong {len(load.wrong)}, by models"
-                    print(f"{found} {sorted(load.numbers(start))}", flush=True)
+                    click.echo(f"{found} {sorted(load.numbers(start))}")
                 known = set(load.lost)
                 running.stop()
             _tell_end(folder, load, known)
@@ -77,8 +79,10 @@ def _tell_end(folder: Path, load: Load, known: set[int]) -> None:
     files = folder.glob("said.*")
     begun = {int(line) for file in files for line in file.read_text().split()}
     late = load.lost.keys() - known
-    print(f"of the killed process: {len(known)} lost, {len(known & begun)} of them answered in it")
-    print(f"SIGTERM: begun and lost {len(late & begun)}, wrong {len(load.wrong)}")
+    click.echo(
+        f"of the killed process: {len(known)} lost, {len(known & begun)} of them answered in it"
+    )
+    click.echo(f"SIGTERM: begun and lost {len(late & begun)}, wrong {len(load.wrong)}")
 
 
 if __name__ == "__main__":

@@ -121,6 +121,22 @@ def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_
     assert (load.wrong, load.numbers()) == ({}, {5})
 
 
+def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
+    write(two, lived(5))
+    two.ask("/api/models/reload", {})
+
+    with loading(two.port) as load:
+        wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+        before = load.processes()
+        write(two, lived(6, broken="deadly"))
+        reload_by_signal(two)
+        wait_until(lambda: load.processes() - before, PATIENCE)
+        pause()
+
+    assert len(load.processes()) == 3
+    assert (load.wrong, load.numbers()) == ({}, {5})
+
+
 @pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
 def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
     two.ask(f"/api/models/lived/{order}", {})

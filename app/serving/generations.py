@@ -101,8 +101,8 @@ class Generations:
         if self._board.is_shared:
             self._show(text)
             return_memory()
-        if before_fork:
-            # Looking for cycles writes to every object, and what is written to is shared no more.
+            # All there is by now stays. To look for what could go would take time, and memory too:
+            # it writes to every object, and what is written to is shared with no other process.
             gc.freeze()
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 """Models that are replaced while they serve."""
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -27,6 +28,8 @@ class Lived(MLModel):
         self._said = said
 
     def load(self):
+        if self._broken == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
         if self._broken == "loaded":
             raise RuntimeError("it cannot be loaded")
         self.ballast = bytearray(1_000_000)
