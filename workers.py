@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +90,10 @@ def say_ready(settings: Mapping[str, Any]) -> None:
 
 def hang_up() -> None:
     """Let a worker read ``models.yaml`` again. If all is well, the others follow."""
-    Path(_master.folders[WANTED_MODELS], HANG_UP).write_text(str(time.time_ns()))
+    try:
+        Path(_master.folders[WANTED_MODELS], HANG_UP).touch()
+    except OSError as error:
+        sys.stderr.write(f"Modelhost cannot tell its processes to reload: {error}\n")
 
 
 def ended(pid: int) -> None:

@@ -66,6 +66,28 @@ def test_followers_are_those_that_live(folder, tmp_path):
     assert (board.followers(1), board.followers(2)) == ((2, 2), (1, 2))
 
 
+def test_what_was_read_goes_on_if_somebody_sweeps_it_away(folder, tmp_path):
+    board = Board(folder)
+    with board.changing():
+        board.write(Wanted(1))
+    board.read()
+
+    (tmp_path / "wanted.json").unlink()
+
+    assert board.read() == Wanted(1)
+
+
+def test_what_is_in_use_is_no_old_file_and_has_not_changed(folder, tmp_path):
+    board, file = Board(folder), tmp_path / "wanted.json"
+    with board.changing():
+        board.write(Wanted(1))
+    os.utime(file, (1, 1))
+
+    board.keep()
+
+    assert (file.stat().st_atime > 1, file.stat().st_mtime) == (True, 1)
+
+
 def test_nobody_waits_longer_than_he_wants_for_others(folder, tmp_path):
     board = Board(folder)
     (tmp_path / f"{os.getppid()}.at").write_text("1")

@@ -88,13 +88,21 @@ class Board:
             return Wanted()
         file = self._folder / "wanted.json"
         now = stamp(file)
-        if now != self._read[0]:
+        # If somebody has swept it away, what was read last goes on.
+        if now and now != self._read[0]:
             self._read = now, _wanted(json.loads(file.read_text(encoding="utf-8")))
         return self._read[1]
 
     def write(self, wanted: Wanted) -> None:
         """Show what is wanted, to be called while it is changed."""
         _write(self._folder / "wanted.json", json.dumps(asdict(wanted)))
+
+    def keep(self) -> None:
+        """Keep those from sweeping it away who look for temporary files that nobody uses."""
+        for file in (self._folder, *self._folder.iterdir()) if self.is_shared else ():
+            with suppress(OSError):
+                # The time of its last change tells others whether they know it already.
+                os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
 
     def report(self, generation: int) -> None:
         """Say how far this process is, if others want to know."""

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the board.
 LOOK_SECONDS = 0.1
+#: Seconds after which the board is marked as in use again.
+KEEP_SECONDS = 3600
 #: Seconds for which whoever has made a change waits until all processes have followed.
 FOLLOW_SECONDS = 10
 
@@ -276,10 +278,14 @@ class Generations:
 
     def _follow(self) -> None:
         look, watched = threading.Event(), time.monotonic()
+        kept = watched
         while not look.wait(LOOK_SECONDS):
             is_due = 0 < self._source.watch_seconds <= time.monotonic() - watched
             watched = time.monotonic() if is_due else watched
             try:
+                if time.monotonic() - kept > KEEP_SECONDS:
+                    kept = time.monotonic()
+                    self._board.keep()
                 self.catch_up()
                 if not self._before_fork:
                     self._heed(is_due)
