@@ -10,7 +10,6 @@ from typing import ClassVar, Self, TypeVar
 
 from app.serving.catalog import ModelSpec
 from app.serving.errors import (
-    EndpointNotFound,
     InvalidCatalog,
     Mistake,
     ModelNotFound,
@@ -116,7 +115,14 @@ class ModelManager:
 
     def begin(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
         """Return a model, see :meth:`get`, and a way to ask it, see :meth:`HostedModel.begin`."""
-        return self.using(name, lambda model: (model, model.begin(endpoint)))
+        model = self.get(name)
+        try:
+            return model, model.begin(endpoint)
+        except ModelUnavailable:
+            if not model.is_retired:
+                raise
+        # Its successor was held before it was retired.
+        return self.begin(name, endpoint)
 
     def using(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
         """Return what a use of a model gives, of its successor if that takes its place meanwhile.
@@ -124,14 +130,13 @@ class ModelManager:
         :raises ModelNotFound: if there is none.
         :raises ServingError: whatever the use raises.
         """
-        while True:
-            model = self.get(name)
-            try:
-                return use(model)
-            except (ModelUnavailable, EndpointNotFound):
-                if not model.is_retired:
-                    raise
-                # Its successor was held before it was retired.
+        model = self.get(name)
+        try:
+            return use(model)
+        except ModelUnavailable:
+            if not model.is_retired:
+                raise
+        return self.using(name, use)
 
     def _by_own_version(self, name: str) -> HostedModel:
         plain, _, version = name.partition("@")
