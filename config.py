@@ -35,8 +35,7 @@ class Production:
     HOST = "127.0.0.1"
     #: TCP port on which the server listens, from 1 to 65535.
     PORT = 8000
-    #: Server processes. 0 for one for each core that the server may use, at most 8. Loading and
-    #: unloading at run time reach one process only.
+    #: Server processes. 0 for one for each core that the server may use, at most 8.
     WORKERS = 0
     #: Requests that one process answers at the same time. More than MODEL_THREADS +
     #: MODEL_WAITING, or one slow model keeps all of them.
@@ -46,6 +45,10 @@ class Production:
     WARM_UP_SECONDS = 5.0
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
+    #: Seconds between two looks at MODELS_FILE: if it was written since, it is read again, and its
+    #: models take the place of those before. 0 looks never: SIGHUP and POST /api/models/reload do
+    #: the same.
+    WATCH_SECONDS = 0.0
     #: Bytes that the body of a request may have.
     MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
@@ -110,6 +113,7 @@ BOUNDS = {
     "PORT": (1, 65535),
     "PREDICT_SECONDS": (0, 86_400),
     "WARM_UP_SECONDS": (0, 3600),
+    "WATCH_SECONDS": (0, 3600),
     "WORKERS": (0, None),
 }
 #: Server processes, if nobody says how many. Each takes memory.

@@ -68,6 +68,19 @@ class Master(MPServer):
     def respawn_failed_workers(self, _: bool) -> None:
         """Take no notice of what granian sets itself."""
 
+    @property
+    def respawned_wrks(self) -> dict[int, float]:
+        """When workers were replaced: granian would end if one dies twice within some seconds."""
+        return {}
+
+    @respawned_wrks.setter
+    def respawned_wrks(self, _: dict[int, float]) -> None:
+        """Take no notice of it."""
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """Let the workers do what SIGHUP asks for, rather than replace them."""
+        workers.hang_up()
+
     def load(self, target: str) -> Any:
         """Return the application, warm. Called in each worker, before it listens."""
         workers.leave_terminal()
@@ -77,7 +90,9 @@ class Master(MPServer):
         app = _application()
         from app.serving.warming import warm_up  # noqa: PLC0415
 
-        warm_up(app.extensions["predictor"], self._settings["WARM_UP_SECONDS"])
+        begin = app.extensions["generations"].start_in_worker
+        seconds = self._settings["WARM_UP_SECONDS"]
+        warm_up(app.extensions["predictor"], seconds, begin=begin)
         threading.Thread(target=self._be_ready, name="ready", daemon=True).start()
         return app
 
@@ -106,7 +121,7 @@ def main() -> None:
     multiprocessing.set_start_method("fork")
     workers.expect(settings["WORKERS"])
     if workers.are_forked():
-        _application()
+        _application().extensions["generations"].start()
     logging.getLogger("_granian").addFilter(_is_news)
     master = Master(settings)
     master.serve(target_loader=master.load)

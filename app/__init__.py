@@ -11,6 +11,9 @@ from flask_bootstrap import Bootstrap5
 import config
 from app import cli
 from app.cli.hosting import Hosting
+from app.serving import board
+from app.serving.board import Board
+from app.serving.generations import Generations, Source
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
@@ -49,9 +52,13 @@ def create_app(
     logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
     Bootstrap5(app)
     hosting = _hosting(app, environ)
+    predictor = Predictor(ModelManager(), hosting.limits)
+    app.extensions["predictor"] = predictor
+    source = Source(hosting.path, environ, hosting.limits, app.config["WATCH_SECONDS"])
+    generations = Generations(source, Board(environ.get(board.FOLDER)), predictor)
+    app.extensions["generations"] = generations
     if with_models:
-        hosting.hold(hosting.specs(), before_fork=before_fork)
-    app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
+        generations.open(before_fork=before_fork)
     cli.init_app(app, hosting)
     for part in (problems, access, guard, looks, api, operations, pages, artifacts, door):
         part.init_app(app)

@@ -5,6 +5,7 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -14,11 +15,19 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from app.serving import sheets
 from app.serving.errors import TooManyRows
+from app.serving.generations import Followed, Generations
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import access, asking, columns, door
 from app.web.body import read_csv, read_json, row_of
-from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
+from app.web.schemas import (
+    ModelInspection,
+    ModelList,
+    ModelMetadata,
+    ModelVersions,
+    Reloaded,
+    SheetRows,
+)
 from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -44,7 +53,7 @@ def index() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().models())}))
+    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().defaults())}))
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -105,6 +114,83 @@ def predict(name: str) -> ResponseReturnValue:
     """
     ModelManager().get(name)
     return _answer(name, PREDICT, read_json())
+
+
+@blueprint.get("/models/<name>/versions")
+def versions(name: str) -> ResponseReturnValue:
+    """List a model's versions.
+    ---
+    get:
+      summary: List a model's versions
+      operationId: listVersions
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: All versions, in the order of `models.yaml`.
+          content: {application/json: {schema: ModelVersions}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    models = ModelManager().versions(name)
+    return jsonify(ModelVersions().dump({"versions": map(_version, models)}))
+
+
+@blueprint.get("/models/<name>/versions/<version>/metadata")
+def metadata_of_version(name: str, version: str) -> ResponseReturnValue:
+    """Describe one version of a model.
+    ---
+    get:
+      summary: Describe a version of a model
+      description: As without a version.
+      operationId: describeVersion
+      tags: [Models]
+      parameters: [ModelName, ModelVersion]
+      responses:
+        200:
+          description: The model, with the whole JSON Schemas of its rows and answers.
+          content: {application/json: {schema: ModelMetadata}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return metadata(f"{name}@{version}")
+
+
+@blueprint.post("/models/<name>/versions/<version>/predict")
+def predict_by_version(name: str, version: str) -> ResponseReturnValue:
+    """Ask one version of a model.
+    ---
+    post:
+      summary: Ask a version of a model
+      description: As without a version.
+      operationId: predictByVersion
+      tags: [Models]
+      parameters: [ModelName, ModelVersion]
+      requestBody:
+        required: true
+        content: {application/json: {schema: {}}}
+      responses:
+        200:
+          description: The answer, or the answers.
+          headers:
+            Server-Timing: PredictTime
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
+          content: {application/json: {schema: {}}}
+        400: InvalidBody
+        403: Forbidden
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: ModelFailed
+        503: ModelUnavailable
+        504: ModelTimeout
+    """
+    return predict(f"{name}@{version}")
 
 
 @blueprint.post("/models/<name>/rows")
@@ -209,7 +295,9 @@ def load(name: str) -> ResponseReturnValue:
     ---
     post:
       summary: Load a model
-      description: Nothing changes if it is loaded. A failed or unloaded model is tried again.
+      description: >-
+        Nothing changes if it is loaded. A failed or unloaded model is tried again. All processes
+        of the server do so.
       operationId: loadModel
       tags: [Operations]
       parameters: [ModelName]
@@ -224,9 +312,7 @@ def load(name: str) -> ResponseReturnValue:
         503: ModelUnavailable
     """
     access.require_model_control()
-    model = ModelManager().get(name)
-    model.load()
-    return jsonify(ModelMetadata().dump(description(model)))
+    return _changed(name, _generations().load(name))
 
 
 @blueprint.post("/models/<name>/unload")
@@ -236,7 +322,8 @@ def unload(name: str) -> ResponseReturnValue:
     post:
       summary: Unload a model
       description: >-
-        Calls that run are finished, new ones are refused until the model is loaded again.
+        Calls that run are finished, new ones are refused until the model is loaded again. All
+        processes of the server do so.
       operationId: unloadModel
       tags: [Operations]
       parameters: [ModelName]
@@ -250,9 +337,63 @@ def unload(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     access.require_model_control()
-    model = ModelManager().get(name)
-    model.unload()
-    return jsonify(ModelMetadata().dump(description(model)))
+    return _changed(name, _generations().unload(name))
+
+
+@blueprint.post("/models/<name>/reload")
+def reload_model(name: str) -> ResponseReturnValue:
+    """Make a model again.
+    ---
+    post:
+      summary: Make a model again
+      description: >-
+        It is loaded and tried beside the old one, which answers until the new one takes its place,
+        and goes on if that cannot. All processes of the server do so.
+      operationId: reloadModel
+      tags: [Operations]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: What became of it.
+          content: {application/json: {schema: Reloaded}}
+        202:
+          description: It takes long, and goes on.
+          content: {application/json: {schema: Reloaded}}
+        403: Forbidden
+        404: ModelNotFound
+        409: InvalidCatalog
+        429: TooManyRequests
+        500: InternalError
+    """
+    access.require_model_control()
+    return _reloaded(_generations().reload_model(name))
+
+
+@blueprint.post("/models/reload")
+def reload() -> ResponseReturnValue:
+    """Read models.yaml again.
+    ---
+    post:
+      summary: Read `models.yaml` again
+      description: >-
+        What is new or has changed is loaded and tried beside what was, which answers until then.
+        If the file has mistakes, nothing changes. All processes of the server do so.
+      operationId: reload
+      tags: [Operations]
+      responses:
+        200:
+          description: What became of the models.
+          content: {application/json: {schema: Reloaded}}
+        202:
+          description: It takes long, and goes on.
+          content: {application/json: {schema: Reloaded}}
+        403: Forbidden
+        409: InvalidCatalog
+        429: TooManyRequests
+        500: InternalError
+    """
+    access.require_model_control()
+    return _reloaded(_generations().reload())
 
 
 @blueprint.route("/models/<name>/<endpoint>", methods=["GET", "POST"])
@@ -283,6 +424,35 @@ def description(model: HostedModel) -> dict[str, Any]:
         "examples": model.examples,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }
+
+
+def _generations() -> Generations:
+    generations: Generations = current_app.extensions["generations"]
+    return generations
+
+
+def _changed(name: str, followed: Followed) -> ResponseReturnValue:
+    about = {**description(ModelManager().get(name)), "processes": _processes(followed)}
+    return jsonify(ModelMetadata().dump(about))
+
+
+def _reloaded(followed: Followed) -> ResponseReturnValue:
+    about = {
+        **asdict(followed.changes),
+        "done": followed.is_done,
+        "generation": followed.generation,
+        "processes": _processes(followed),
+    }
+    return jsonify(Reloaded().dump(about)), 200 if followed.is_done else 202
+
+
+def _processes(followed: Followed) -> dict[str, int]:
+    return {"following": followed.following, "all": followed.processes}
+
+
+def _version(model: HostedModel) -> dict[str, Any]:
+    spec = model.spec
+    return {**_summary(model), "default": spec.default, "aliases": spec.aliases}
 
 
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:

@@ -105,7 +105,8 @@ class _Door:
 
     def _answer(self, environ: Environ) -> tuple[bytes, list[asking.Header]] | None:
         """Return the body and headers; ``None`` where the normal way must say what is wrong."""
-        content = self._content(environ)
+        name = environ["PATH_INFO"][len(BEFORE) : -len(AFTER)]
+        content = None if "/" in name else self._content(environ)
         if content is None:
             return None
         try:
@@ -114,7 +115,6 @@ class _Door:
             return None
         if columns.is_likely(body):
             return None
-        name = environ["PATH_INFO"][len(BEFORE) : -len(AFTER)]
         try:
             return asking.answer(self._predictor, name, body, PREDICT)
         # The normal way tells it, whatever it is.

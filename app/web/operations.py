@@ -60,7 +60,8 @@ def readyz() -> ResponseReturnValue:
     ready = not models or any(model.status not in NOT_ANSWERING for model in models)
     body = {
         "status": "ready" if ready else "not ready",
-        "models": {model.name: model for model in models},
+        "models": {model.label: model for model in models},
+        "mistakes": current_app.extensions["generations"].mistakes,
     }
     return jsonify(Readiness().dump(body)), 200 if ready else 503
 

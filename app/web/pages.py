@@ -42,7 +42,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
-    models = listing.listed(ModelManager().models(), metrics.usage(metrics.registry()))
+    models = listing.listed(ModelManager().defaults(), metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -61,13 +61,14 @@ def metadata(name: str) -> str:
     return render_template(
         "model.html",
         model=model,
+        family=ModelManager().versions(name),
         inputs=_fields(model.input_schema, examples),
         outputs=_fields(model.output_schema),
         input_schema=_as_json(model.input_schema),
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
-        usage=listing.said(metrics.usage(metrics.registry())[name]),
+        usage=listing.said(metrics.usage(metrics.registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -87,6 +88,7 @@ def predict(name: str) -> str:
     return render_template(
         "predict.html",
         model=model,
+        family=ModelManager().versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
@@ -150,7 +152,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
     return [
         each
         for each in ModelManager().models()
-        if each.name != model.name
+        if each.label != model.label
         and each.status is Status.READY
         and names & _members(each)
         and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])

@@ -66,6 +66,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "There is no such model",
         "There is no model of this name. `GET /api/models` lists those that there are.",
     ),
+    serving.InvalidCatalog: Problem(
+        409,
+        "invalid-catalog",
+        "models.yaml has mistakes",
+        "The file has mistakes, so nothing was changed. `detail` says where and what would be "
+        "right.",
+    ),
     serving.EndpointNotFound: Problem(
         404,
         "endpoint-not-found",

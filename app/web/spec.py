@@ -27,6 +27,7 @@ DESCRIPTION = (
 
 #: Responses that several operations share: name, and what it means.
 PROBLEMS = {
+    "InvalidCatalog": "`models.yaml` has mistakes: nothing was changed.",
     "Forbidden": "The settings do not allow it, or a page of another site sent it.",
     "InternalError": "The server failed; its log tells more under the request id.",
     "InvalidBody": "Not JSON, not UTF-8, NaN or Infinity, a key twice, or nested too deep.",
@@ -74,6 +75,9 @@ def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
             if load_operations_from_docstring(view.__doc__ or ""):
                 spec.path(view=view, app=app)
     document = spec.to_dict()
+    for model in manager.defaults():
+        tag = {"name": model.name, "description": model.description or model.display_name}
+        document.setdefault("tags", []).append(tag)
     for model in manager.models():
         _add_model(document, model)
     return document
@@ -82,6 +86,8 @@ def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
 def _add_components(spec: APISpec) -> None:
     name = {"description": "The model's name.", "schema": {"type": "string"}}
     spec.components.parameter("ModelName", "path", {"name": "name", **name})
+    version = {"description": "A version or an alias of it.", "schema": {"type": "string"}}
+    spec.components.parameter("ModelVersion", "path", {"name": "version", **version})
     for header, description in HEADERS.items():
         schema = {"type": "string"}
         spec.components.header(header, {"description": description, "schema": schema})
@@ -92,11 +98,14 @@ def _add_components(spec: APISpec) -> None:
 
 
 def _add_model(document: dict[str, Any], model: HostedModel) -> None:
-    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict."""
-    description = model.description or model.display_name
-    document.setdefault("tags", []).append({"name": model.name, "description": description})
-    for endpoint in model.endpoints.values() or [_not_loaded(model)]:
-        path = f"/api/models/{model.name}/{endpoint.name}"
+    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict.
+
+    Of a version that is not the default, for predict alone.
+    """
+    offered = list(model.endpoints.values()) or [_not_loaded(model)]
+    for endpoint in offered if model.spec.default else offered[:1]:
+        version = "" if model.spec.default else f"versions/{model.spec.version}/"
+        path = f"/api/models/{model.name}/{version}{endpoint.name}"
         document["paths"][path] = {
             method.lower(): _operation(document, model, endpoint, method)
             for method in endpoint.methods
@@ -114,11 +123,14 @@ def _operation(
     operation = copy.deepcopy(document["paths"]["/api/models/{name}/predict"]["post"])
     del operation["parameters"], operation["requestBody"]
     operation["summary"] = f"{'Ask' if is_predict else endpoint.name} {model.display_name}"
-    operation["operationId"] = f"{endpoint.name}.{method.lower()}.{model.name}"
+    if not model.spec.default:
+        operation["summary"] += f", version {model.spec.version}"
+    unique = model.reference.replace("@", ".versions.")
+    operation["operationId"] = f"{endpoint.name}.{method.lower()}.{unique}"
     operation["tags"] = [model.name]
     if not is_predict:
         operation["description"] = endpoint.description
-    name = model.name if is_predict else f"{model.name}.{endpoint.name}"
+    name = unique if is_predict else f"{unique}.{endpoint.name}"
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
     answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
