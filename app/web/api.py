@@ -44,7 +44,9 @@ def index() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().models())}))
+    return jsonify(
+        ModelList().dump({"models": map(_summary, access.visible(ModelManager().models()))})
+    )
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -204,6 +206,7 @@ def inspect(name: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/models/<name>/load")
+@access.needs(access.Scope.ADMIN)
 def load(name: str) -> ResponseReturnValue:
     """Load a model.
     ---
@@ -223,13 +226,13 @@ def load(name: str) -> ResponseReturnValue:
         500: InternalError
         503: ModelUnavailable
     """
-    access.require_model_control()
     model = ModelManager().get(name)
     model.load()
     return jsonify(ModelMetadata().dump(description(model)))
 
 
 @blueprint.post("/models/<name>/unload")
+@access.needs(access.Scope.ADMIN)
 def unload(name: str) -> ResponseReturnValue:
     """Unload a model.
     ---
@@ -249,7 +252,6 @@ def unload(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    access.require_model_control()
     model = ModelManager().get(name)
     model.unload()
     return jsonify(ModelMetadata().dump(description(model)))

@@ -33,11 +33,20 @@ USUAL = frozenset(
         "HTTP_ACCEPT_ENCODING",
         "HTTP_ACCEPT_LANGUAGE",
         "HTTP_CONNECTION",
+        "HTTP_FORWARDED",
         "HTTP_HOST",
         "HTTP_USER_AGENT",
+        "HTTP_VIA",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_HOST",
+        "HTTP_X_FORWARDED_PORT",
+        "HTTP_X_FORWARDED_PROTO",
+        "HTTP_X_REAL_IP",
         "HTTP_X_REQUEST_ID",
     }
 )
+#: Headers that bring a key. Where there are none, they say nothing to us either.
+KEYS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
 #: A length that is surely a number.
 DIGITS = re.compile(r"[0-9]{1,15}")
 #: Where the normal way finds what a model has raised already.
@@ -64,7 +73,10 @@ class _Door:
         self._max_bytes: int = app.config["MAX_BODY_BYTES"]
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._headers = guard.headers("application/json")
-        self._known: Set[str] = USUAL
+        self._gate: access.Gate = app.extensions["gate"]
+        # Where keys are only for administration, a wrong one is told the normal way.
+        is_key_known = self._gate.is_shut or not self._gate.keys.are_set
+        self._known: Set[str] = USUAL | KEYS if is_key_known else USUAL
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answered = self._answer(environ) if self._is_usual(environ) else None
@@ -96,6 +108,9 @@ class _Door:
 
     def _answer(self, environ: Environ) -> tuple[bytes, list[asking.Header]] | None:
         """Return the body and headers; ``None`` where the normal way must say what is wrong."""
+        name = environ["PATH_INFO"][len(BEFORE) : -len(AFTER)]
+        if self._gate.is_shut and not self._gate.admits(environ, name):
+            return None
         content = self._content(environ)
         if content is None:
             return None
@@ -105,7 +120,6 @@ class _Door:
             return None
         if columns.is_likely(body):
             return None
-        name = environ["PATH_INFO"][len(BEFORE) : -len(AFTER)]
         try:
             return asking.answer(self._predictor, name, body, PREDICT)
         # The normal way tells it, whatever it is.

@@ -18,7 +18,7 @@ from app.serving import metrics, sheets
 from app.serving.errors import ServingError
 from app.serving.hosted import PREDICT, HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import artifacts, forms, listing, prose, wording
+from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.forms import posted
 from app.web.legend import legend
@@ -42,7 +42,8 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
-    models = listing.listed(ModelManager().models(), metrics.usage(metrics.registry()))
+    shown = access.visible(ModelManager().models())
+    models = listing.listed(shown, metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -130,6 +131,7 @@ def docs() -> str:
 
 
 @blueprint.get("/docs/problems")
+@access.needs(None)
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
@@ -149,7 +151,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
     names = _members(model)
     return [
         each
-        for each in ModelManager().models()
+        for each in access.visible(ModelManager().models())
         if each.name != model.name
         and each.status is Status.READY
         and names & _members(each)

@@ -238,5 +238,8 @@ class ModelState(Body):
 class Readiness(Body):
     """Whether the models answer."""
 
-    status = _text("`ready`, or `not ready` if no model can answer.", enum=["ready", "not ready"])
+    status = _text("`ready`, or `not ready`, see `READY_WHEN`.", enum=["ready", "not ready"])
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
+    waits_for = fields.List(
+        fields.String(), metadata={"description": "The models that must answer, and cannot."}
+    )
