@@ -207,4 +207,6 @@ def _call(name: str, row: Any) -> str:
     # A list alone would be taken for many rows.
     sent = [row] if isinstance(row, list) else row
     body = shlex.quote(json.dumps(sent, ensure_ascii=False))
-    return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"
+    is_shut = current_app.extensions["gate"].is_shut
+    key = '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' if is_shut else ""
+    return f"curl {address} \\\n{key}  -H 'Content-Type: application/json' \\\n  -d {body}"

@@ -15,7 +15,16 @@ from app.web.access import gate, login, origins, rates
 from app.web.access.gate import Gate, may_know, needs, visible
 from app.web.access.keys import Keys, Scope
 
-__all__ = ["Gate", "Scope", "init_app", "may_know", "needs", "request_id", "trust_proxies", "visible"]
+__all__ = [
+    "Gate",
+    "Scope",
+    "init_app",
+    "may_know",
+    "needs",
+    "request_id",
+    "trust_proxies",
+    "visible",
+]
 
 #: A request id that a client may choose: it goes into logs and headers.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -55,7 +55,7 @@ def init_app(app: Flask, gate: Gate) -> None:
     """Find out who asks, before it is counted. :func:`admit` is to follow."""
     app.extensions["gate"] = gate
     app.before_request(_recognise)
-    app.context_processor(lambda: {"login": g.get("login")})
+    app.context_processor(lambda: {"login": g.get("login"), "is_shut": gate.is_shut})
 
 
 def needs(scope: Scope | None) -> Callable[[View], View]:
