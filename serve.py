@@ -18,6 +18,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
+import logs
 import workers
 from config import InvalidSetting
 from config import settings as read_settings
@@ -97,6 +98,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except InvalidSetting as error:
         sys.exit(f"Modelhost cannot start.\n{error}")
+    logs.configure(settings)
     if _is_taken(settings["HOST"], settings["PORT"]):
         # Linux would share it between the two.
         place = workers.address(settings)

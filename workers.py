@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+
+import logs
 
 #: How OpenMP and the libraries of linear algebra are told how many threads to have.
 THREAD_POOLS = (
@@ -56,6 +59,8 @@ def limit_threads(environ: MutableMapping[str, str]) -> None:
 def expect(count: int) -> None:
     """Prepare this process for as many workers. To be called before the application is imported."""
     _master.forks = count > 1
+    # One for all workers, and for those that come after them: logins outlive a worker.
+    os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
     if _master.forks and not _master.metrics_folder:
         _master.metrics_folder = tempfile.mkdtemp(prefix="modelhost-metrics-")
         os.environ[MANY_PROCESSES] = _master.metrics_folder
@@ -76,7 +81,7 @@ def address(settings: Mapping[str, Any]) -> str:
 
 def say_ready(settings: Mapping[str, Any]) -> None:
     """Say where to look, however little is logged."""
-    sys.stderr.write(f"Modelhost is ready: http://{address(settings)}/\n")
+    sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
 
 
 def ended(pid: int) -> None:

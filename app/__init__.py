@@ -11,16 +11,27 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 import config
+import logs
 from app import cli
 from app.cli.hosting import Hosting
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
-from app.web import access, api, artifacts, door, guard, looks, operations, pages, problems, writing
+from app.web import (
+    access,
+    api,
+    artifacts,
+    door,
+    guard,
+    journal,
+    looks,
+    operations,
+    pages,
+    problems,
+    writing,
+)
 from app.web.access.keys import InvalidKeys, Keys, opened
 from app.web.forms import MAX_POSTED
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +63,7 @@ def create_app(
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
     app.json = writing.Writer(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
-    logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
+    logs.configure(app.config)
     Bootstrap5(app)
     keys = _keys(app, environ) if with_models else Keys(None, "", environ)
     hosting = _hosting(app, environ)
@@ -61,6 +72,7 @@ def create_app(
     app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
     cli.init_app(app, hosting)
     problems.init_app(app)
+    journal.init_app(app, logs.access(app.config))
     access.init_app(app, keys)
     for part in (guard, looks, api, operations, pages, artifacts, door):
         part.init_app(app)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -30,6 +31,18 @@ SECONDS = Histogram(
     "Seconds from a model's rows to its checked answers.",
     ["model", "endpoint"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+REQUESTS = Counter(
+    "modelhost_http_requests",
+    "Requests, by the template of their path and the class of their status.",
+    ["method", "route", "status"],
+)
+REQUEST_SECONDS = Histogram(
+    "modelhost_http_request_seconds",
+    "Seconds from a request to its answer.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 
 
@@ -55,6 +68,19 @@ class Meter:
     def _took(self, rows: int, seconds: float) -> None:
         self._rows.inc(rows)
         self._seconds.observe(seconds)
+
+
+@lru_cache(maxsize=1024)
+def traffic(method: str, route: str, status_class: int) -> Callable[[float], None]:
+    """Return what counts a request of a kind, from the seconds that it took."""
+    requests = REQUESTS.labels(method, route, f"{status_class}xx")
+    times = REQUEST_SECONDS.labels(route)
+
+    def count(seconds: float) -> None:
+        requests.inc()
+        times.observe(seconds)
+
+    return count
 
 
 @dataclass

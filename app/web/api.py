@@ -290,6 +290,7 @@ def description(model: HostedModel) -> dict[str, Any]:
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
+    g.rows = len(body) if g.many_rows else 1
     door.raise_known(request.environ)
     said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
     return Response(said, content_type="application/json", headers=headers)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.serving import metrics, sheets
@@ -111,6 +111,7 @@ def answer(name: str) -> ResponseReturnValue:
     row = posted.read(form)
     try:
         rows = [None if row is posted.MISSING else row]
+        g.rows = len(rows)
         (said,) = current_app.extensions["predictor"].predict(name, rows)
     except InvalidInput as error:
         # Not for `problems` alone: the form comes back with all that was typed, here and below.

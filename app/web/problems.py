@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from app.serving import errors as serving
 from app.web import columns
 from app.web.access import login
+from app.web.journal import plain
 from app.web.writing import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation
@@ -311,7 +312,7 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
 
 
 def _log(error: Exception, problem: Problem) -> None:
-    told = (request.method, request.path, problem.status, g.request_id)
+    told = (plain(request.method), plain(request.path), problem.status, g.request_id)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         current_app.logger.error("%s %s: %s, request %s", *told, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:

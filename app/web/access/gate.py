@@ -43,12 +43,10 @@ class Gate:
         scope: Scope | None = getattr(view, NEED, Scope.PREDICT)
         return scope is not None and self.needs_key(scope)
 
-    def admits(self, environ: Mapping[str, Any], model: str) -> bool:
-        """Tell whether a request may ask a model, by the key that it brings, if it needs one."""
-        if not self.is_shut:
-            return True
+    def admitted(self, environ: Mapping[str, Any], model: str) -> Key | None:
+        """Return the key that a request brings, if it is enough to ask a model."""
         key = self.keys.find(sent(environ))
-        return key is not None and key.is_for(Scope.PREDICT) and key.opens(model)
+        return key if key and key.is_for(Scope.PREDICT) and key.opens(model) else None
 
 
 def init_app(app: Flask, gate: Gate) -> None:
