@@ -10,7 +10,8 @@ import json
 import logging
 import logging.config
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ MOST_OF_A_TRACE = 20_000
 #: What an event has first, in this order.
 FIRST = ("time", "level", "logger", "event")
 
-Event = dict[str, Any]
+Event = MutableMapping[str, Any]
 
 
 def configure(settings: Mapping[str, Any]) -> None:
@@ -55,7 +56,9 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
     lines = structlog.BytesLogger(sys.stderr.buffer)
 
     def log(event: Event) -> None:
-        lines.msg(renderer({"time": _now(), "level": "info", "logger": "access", **event}))
+        # Whoever reads the log may have gone; that is no reason to answer nobody.
+        with suppress(OSError, ValueError):
+            lines.msg(renderer({"time": _now(), "level": "info", "logger": "access", **event}))
 
     return log
 
@@ -101,7 +104,8 @@ def _of_request(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _in_order(_logger: Any, _method: str, event: Event) -> Event:
-    ordered = {"time": _now()} | {key: event[key] for key in FIRST if key in event} | event
+    first = {key: event[key] for key in FIRST if key in event}
+    ordered = {"time": _now(), **first, **event}
     return {key: _cut(key, value) for key, value in ordered.items()}
 
 

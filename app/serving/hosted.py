@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, BinaryIO
 
+from app.serving import metrics
 from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
@@ -127,6 +129,20 @@ class HostedModel:
     def tags(self) -> tuple[str, ...]:
         """Words to find the model by."""
         return self.spec.tags
+
+    @property
+    def status(self) -> Status:
+        """Where the model stands."""
+        return self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        if status is Status.LOADING:
+            self._since = time.perf_counter()
+        elif status is Status.READY:
+            metrics.LOAD_SECONDS.labels(self.name).set(time.perf_counter() - self._since)
+        self._status = status
+        metrics.states.change(self.name, status)
 
     @property
     def framework(self) -> str:

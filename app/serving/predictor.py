@@ -50,6 +50,7 @@ class Predictor:
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
         asked = hosted.begin(endpoint)
+        asked.meter.begun()
         started = time.perf_counter()
         try:
             accepted = _accepted(rows, asked.input)

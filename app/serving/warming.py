@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from app.serving.manager import ModelManager
+from app.serving.metrics import states
 from app.serving.predictor import Predictor
 
 #: Seconds between two beats.
@@ -26,6 +27,7 @@ def warm_up(predictor: Predictor, seconds: float, beat: Callable[[], bool] = lam
     :param seconds: 0 to ask no model, and wait for none.
     :param beat: is called while it waits; false ends the waiting.
     """
+    states.tell({model.name: model.status for model in ModelManager().models()})
     warming = threading.Thread(
         target=_warm_up, args=(predictor, seconds > 0), name="warm-up", daemon=True
     )

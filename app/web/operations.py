@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
-from app.serving.metrics import registry
+from app.serving.metrics import registry, states
 from app.web import access
 from app.web.schemas import Health, Readiness
 from app.web.spec import build_spec
@@ -99,6 +99,7 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
+    states.tell({model.name: model.status for model in ModelManager().models()})
     counted = registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
 
