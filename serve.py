@@ -34,6 +34,8 @@ LOOK_SECONDS = 0.02
 #: granian's own log lines go where the application's do.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 
+log = logging.getLogger("modelhost")
+
 
 class Master(MPServer):
     """Starts the workers, and a new one for each that ends."""
@@ -109,6 +111,8 @@ def main() -> None:
     if workers.are_forked():
         _application()
     logging.getLogger("_granian").addFilter(_is_news)
+    if settings["TRUSTED_PROXIES"]:
+        log.warning("granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop it")
     master = Master(settings)
     master.serve(target_loader=master.load)
 

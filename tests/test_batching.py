@@ -143,3 +143,18 @@ def test_calls_that_may_hang_never_run_where_they_are_asked():
     threads = {batcher.run(thread, [{}])[0] for _ in range(200)}
 
     assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("rows", [[1], [1, 2, 3, 4]], ids=["few", "many"])
+def test_few_and_many_rows_wait_in_one_line(doubler, rows):
+    batcher = Batcher(Limits(rows=9, threads=2, waiting=2, seconds=10), max_rows=4)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(batcher.run, doubler.ask, each) for each in ([1], [1, 2, 3, 4]) * 2]
+        wait_until(lambda: len(doubler.asked) == 2)
+        wait_until(lambda: batcher._alone._calls.qsize() == batcher._joint._calls.qsize() == 1)
+
+        with pytest.raises(QueueFull):
+            batcher.run(doubler.ask, rows)
+        doubler.may_end.set()
+
+    assert [call.result()[0] for call in calls] == [2] * 4
