@@ -54,6 +54,7 @@ def test_who_has_no_key_is_told_how_to_send_one(client):
         f"Basic {OWN.text}",
         OWN.text,
     ],
+    ids=["none", "nonsense", "new", "one off", "own id", "hash", "as password", "alone"],
 )
 def test_a_wrong_key_opens_nothing(client, sent):
     answer = client.post("/api/models/echo/predict", json={}, headers={"Authorization": sent})
@@ -251,6 +252,7 @@ ENTRY = OWN.entry
         ([ENTRY, ENTRY], f"KEYS, line 1: id '{OWN.id}' is there twice"),
         ({}, "KEYS, line 1: the file must be a list, got {}"),
     ],
+    ids=["scope", "no scope", "no model", "hash", "unknown", "missing", "twice", "no list"],
 )
 def test_a_mistake_in_the_keys_stops_the_start(make_app, keys, message):
     with pytest.raises(config.InvalidSetting, match=re.escape(message)):
