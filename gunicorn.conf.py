@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 
+import logs
 import workers as forked
 from config import InvalidSetting
 from config import settings as read_settings
@@ -28,6 +29,9 @@ keepalive = 75
 preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
+logconfig_dict = logs.as_dict(settings)
+# Whom to believe where a request came from, TRUSTED_PROXIES says.
+forwarded_allow_ips = ""
 forked.expect(workers)
 
 #: Seconds between two signs of life of a worker that loads its models.

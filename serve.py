@@ -18,6 +18,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
+import logs
 import workers
 from config import InvalidSetting
 from config import settings as read_settings
@@ -32,6 +33,8 @@ GRACE_SECONDS = 30
 LOOK_SECONDS = 0.02
 #: granian's own log lines go where the application's do.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
+
+log = logging.getLogger("modelhost")
 
 
 class Master(MPServer):
@@ -113,6 +116,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except InvalidSetting as error:
         sys.exit(f"Modelhost cannot start.\n{error}")
+    logs.configure(settings)
     if _is_taken(settings["HOST"], settings["PORT"]):
         # Linux would share it between the two.
         place = workers.address(settings)
@@ -123,6 +127,8 @@ def main() -> None:
     if workers.are_forked():
         _application().extensions["generations"].start()
     logging.getLogger("_granian").addFilter(_is_news)
+    if settings["TRUSTED_PROXIES"]:
+        log.warning("granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop it")
     master = Master(settings)
     master.serve(target_loader=master.load)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import logs
 
 #: How OpenMP and the libraries of linear algebra are told how many threads to have.
 THREAD_POOLS = (
@@ -66,6 +69,8 @@ def limit_threads(environ: MutableMapping[str, str]) -> None:
 def expect(count: int) -> None:
     """Prepare this process for as many workers. To be called before the application is imported."""
     _master.forks = count > 1
+    # One for all workers, and for those that come after them: logins outlive a worker.
+    os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
     _master.share(WANTED_MODELS, "modelhost-wanted-")
     if _master.forks:
         _master.share(MANY_PROCESSES, "modelhost-metrics-")
@@ -93,7 +98,7 @@ def address(settings: Mapping[str, Any]) -> str:
 
 def say_ready(settings: Mapping[str, Any]) -> None:
     """Say where to look, however little is logged."""
-    sys.stderr.write(f"Modelhost is ready: http://{address(settings)}/\n")
+    sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
 
 
 def hang_up() -> None:

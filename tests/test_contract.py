@@ -19,8 +19,8 @@ CHECKS = [
 
 @pytest.fixture
 def document(make_app):
-    # Not unloaded under the eyes of the other operations.
-    app = make_app(MODELS_FILE=EXAMPLES, MODEL_CONTROL=False)
+    # Without keys, nothing is unloaded under the eyes of the other operations.
+    app = make_app(MODELS_FILE=EXAMPLES)
     return schemathesis.openapi.from_wsgi("/openapi.json", app)
 
 

@@ -225,7 +225,7 @@ def read(path: Path, environ: Mapping[str, str], text: str | None = None) -> lis
     :param text: what stands in the file, if not what it has now.
     :raises InvalidCatalog: with every mistake that was found.
     """
-    document = Document(path, environ, text)
+    document = Document(path if text is None else text, environ)
     mistakes = document.mistakes or list(_mistakes(document))
     if mistakes:
         raise InvalidCatalog(path, mistakes)

@@ -288,6 +288,7 @@ class Generations:
                     self._board.keep()
                 self.catch_up()
                 if not self._before_fork:
+                    ModelManager().tell_states()
                     self._heed(is_due)
             except InvalidCatalog:
                 continue  # that is logged, and shown on the board

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, BinaryIO
 
+from app.serving import metrics
 from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
@@ -109,6 +111,7 @@ class HostedModel:
         self.calls = Batcher(limits, spec.batch_rows)
         self._limits = limits
         self._is_named = False
+        self._since = 0.0
         self._model: MLModel | None = None
         #: What answers, by the endpoint's name, as long as the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
@@ -331,6 +334,7 @@ class HostedModel:
 
     def _attempt(self, step: Callable[[], None]) -> None:
         self.status, self.reason = Status.LOADING, None
+        self._since = time.perf_counter()
         try:
             step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
@@ -379,6 +383,7 @@ class HostedModel:
 
     def _be_ready(self) -> None:
         self.status = Status.READY
+        metrics.LOAD_SECONDS.labels(self.label).set(time.perf_counter() - self._since)
         log.info("model %r is ready", self.name)
 
     def _describe(self, model: MLModel) -> None:

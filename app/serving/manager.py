@@ -18,6 +18,7 @@ from app.serving.errors import (
 from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
+from app.serving.metrics import states
 
 log = logging.getLogger(__name__)
 Used = TypeVar("Used")
@@ -140,6 +141,10 @@ class ModelManager:
             if not model.is_retired:
                 raise
         return self.using(name, use)
+
+    def tell_states(self) -> None:
+        """Tell the metrics in which states the models of this process are."""
+        states.tell({model.label: model.status for model in self._models})
 
     def _by_own_version(self, name: str) -> HostedModel:
         plain, _, version = name.partition("@")

@@ -57,6 +57,7 @@ class Predictor:
             self.manager.get(name)
             raise TooManyRows(self._limits.rows, len(rows))
         hosted, asked = self.manager.begin(name, endpoint)
+        asked.meter.begun()
         started = time.perf_counter()
         try:
             answers = _answers(hosted, asked, rows)

@@ -53,7 +53,8 @@ def index() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().defaults())}))
+    shown = access.visible(ModelManager().defaults())
+    return jsonify(ModelList().dump({"models": map(_summary, shown)}))
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -290,6 +291,7 @@ def inspect(name: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/models/<name>/load")
+@access.needs(access.Scope.ADMIN)
 def load(name: str) -> ResponseReturnValue:
     """Load a model.
     ---
@@ -311,11 +313,11 @@ def load(name: str) -> ResponseReturnValue:
         500: InternalError
         503: ModelUnavailable
     """
-    access.require_model_control()
     return _changed(name, _generations().load(name))
 
 
 @blueprint.post("/models/<name>/unload")
+@access.needs(access.Scope.ADMIN)
 def unload(name: str) -> ResponseReturnValue:
     """Unload a model.
     ---
@@ -336,11 +338,11 @@ def unload(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    access.require_model_control()
     return _changed(name, _generations().unload(name))
 
 
 @blueprint.post("/models/<name>/reload")
+@access.needs(access.Scope.ADMIN)
 def reload_model(name: str) -> ResponseReturnValue:
     """Make a model again.
     ---
@@ -365,11 +367,11 @@ def reload_model(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    access.require_model_control()
     return _reloaded(_generations().reload_model(name))
 
 
 @blueprint.post("/models/reload")
+@access.needs(access.Scope.ADMIN)
 def reload() -> ResponseReturnValue:
     """Read models.yaml again.
     ---
@@ -392,7 +394,6 @@ def reload() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    access.require_model_control()
     return _reloaded(_generations().reload())
 
 
@@ -458,6 +459,7 @@ def _version(model: HostedModel) -> dict[str, Any]:
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
+    g.rows = len(body) if g.many_rows else 1
     door.raise_known(request.environ)
     said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
     return Response(said, content_type="application/json", headers=headers)

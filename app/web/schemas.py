@@ -279,9 +279,12 @@ class ModelState(Body):
 class Readiness(Body):
     """Whether the models answer."""
 
-    status = _text("`ready`, or `not ready` if no model can answer.", enum=["ready", "not ready"])
+    status = _text("`ready`, or `not ready`, see `READY_WHEN`.", enum=["ready", "not ready"])
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
     mistakes = fields.List(
         fields.String(),
         metadata={"description": "Places of mistakes in models.yaml: the models before it go on."},
+    )
+    waits_for = fields.List(
+        fields.String(), metadata={"description": "The models that must answer, and cannot."}
     )
