@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
 from app.serving.catalog import ModelSpec
+from app.serving.endpoints import PREDICT, HostedEndpoint
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
     ModelNotFound,
     ModelUnavailable,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
 from app.serving.metrics import states

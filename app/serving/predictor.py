@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.serving.endpoints import PREDICT, HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput, Violation
