@@ -140,7 +140,7 @@ def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
 
 @pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
 def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
-    two.ask(f"/api/models/lived/{order}", {})
+    two.change(f"/api/models/lived/{order}")
     workers = {child.pid for child in psutil.Process(two.process.pid).children()}
 
     for pid in workers:
