@@ -19,8 +19,8 @@ CHECKS = [
 
 @pytest.fixture
 def document(make_app):
-    # Not unloaded under the eyes of the other operations.
-    app = make_app(MODELS_FILE=EXAMPLES, MODEL_CONTROL=False)
+    # Without keys, nothing is unloaded under the eyes of the other operations.
+    app = make_app(MODELS_FILE=EXAMPLES)
     return schemathesis.openapi.from_wsgi("/openapi.json", app)
 
 
@@ -38,7 +38,9 @@ def test_what_the_document_forbids_is_refused_as_it_says(document):
 def accepts(context, response, case):
     """Demand that the row is taken. An inferred schema has no limits: only the model itself knows
     from which number on a sum of it is none any more. And whether columns are those of a row, no
-    schema of the columns says."""
+    schema of the columns says. Nor does a path for all models say what the rows of one are."""
+    if "{name}" in case.operation.path:
+        return None
     if isinstance(case.body, dict) and case.body.keys() >= {"columns", "data"}:
         return None
     refused = response.json()["errors"] if response.status_code == 422 else []
