@@ -86,9 +86,8 @@ class _Looks:
 
 
 def _has_one_thread() -> bool:
-    if not _TASKS.is_dir():
-        return threading.active_count() == 1
-    return len(list(_TASKS.iterdir())) == 1
+    """Say whether this process surely has one thread alone; those of native code count too."""
+    return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
 
 
 _LOOKS = _Looks()
