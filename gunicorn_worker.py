@@ -22,8 +22,6 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
-from app.web import refusal
-
 #: Seconds for which a client is waited for at a time while many threads wait for clients.
 HURRIED_SECONDS = 1.0
 #: Seconds, and bytes, that a client has to close its end of a connection.
@@ -220,5 +218,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             status = next((STATUSES[kind] for kind in STATUSES if isinstance(exc, kind)), 400)
             self.log.debug("A request was refused: %s", exc)
+        # What counts must not be imported before gunicorn has said where: see workers.py.
+        from app.web import refusal  # noqa: PLC0415
+
         with suppress(OSError):
             client.sendall(refusal.answer(status))

@@ -70,9 +70,9 @@ BODIES = {
     "UTF-7": ('{"ä": 1}'.encode("utf-7"), 200),  # by its bytes it is UTF-8, of other letters
     "Latin-1": ('{"ä": 1}'.encode("latin-1"), 400),
     "gzip": (gzip.compress(b"{}"), 400),
-    "columns that are none": (b'{"columns": ["a", "a"], "data": [[1, 2]]}', 200),
+    "columns that are none": (b'{"columns": ["a", "a"], "data": [[1, 2]]}', 422),
     "__proto__": (b'{"__proto__": {"a": 1}, "constructor": 1}', 200),
-    "too large": (b'"' + b"x" * 200_000 + b'"', 413),
+    "too large": (b'"' + b"x" * 1_000_000 + b'"', 413),
     "too many rows": (b"[" + b"{}," * 1000 + b"{}]", 413),
 }
 BOMB = zlib.compress(bytes(20_000_000))
@@ -87,7 +87,7 @@ MEDIA = {
     "half a type": (post(b"{}", media="application/"), 415),
     "UTF-16": (post(b"{}", media="application/json; charset=utf-16"), 415),
     "UTF-7": (post(b"{}", media="application/json; charset=utf-7"), 415),
-    "a charset that is none": (post(b"{}", media='application/json; charset="\\'), 415),
+    "a charset that is none": (post(b"{}", media='application/json; charset="\\'), {200, 415}),
     "gzip": (post(gzip.compress(b"{}"), ECHO, "application/json", b"Content-Encoding: gzip"), 415),
     "a bomb": (post(BOMB, ECHO, "application/json", b"Content-Encoding: deflate"), 415),
     "zstd": (post(b"{}", ECHO, "application/json", b"Content-Encoding: zstd"), 415),
@@ -108,7 +108,7 @@ LINES = {
     "PUT": (request("PUT /api/models"), 405),
     "PATCH": (request(f"PATCH {ECHO}"), 405),
     "OPTIONS": (request("OPTIONS *"), {200, 400, 404}),
-    "in small letters": (request("get /api/models"), {400, 405}),
+    "in small letters": (request("get /api/models"), {200, 400, 405}),
     "a method of 100 letters": (request("A" * 100 + " /api/models"), {400, 405}),
     "NUL in a method": (request(b"G\x00T /api/models"), 400),
     "%00": (request("GET /api/models/%00/metadata"), 404),
@@ -127,7 +127,7 @@ LINES = {
     "another host's address": (request("GET http://169.254.169.254/latest"), 404),
     "a space in a path": (request("GET /api/ models"), 400),
     "a long query": (request(f"GET {ECHO[:-7]}metadata?" + "a=1&" * 1000), {200, 414}),
-    "a query of brackets": (request("GET /api/models/ask/about?q=" + "[" * 7000), {200, 422}),
+    "a query of brackets": (request("GET /api/models/ask/about?q=" + "[" * 4000), {200, 414, 422}),
     "a query of 1e400": (request("GET /api/models/ask/about?q=1e400&q=2&%ff=%fe"), {200, 422}),
     "HTTP/0.9": (b"GET /api/models\r\n\r\n", 400),
     "HTTP/1.0": (b"GET /api/models HTTP/1.0\r\n\r\n", 200),
@@ -147,9 +147,14 @@ LINES = {
 TAIL = b"0\r\n\r\n"
 #: Bodies whose length is in doubt.
 LENGTHS = {
-    "shorter than said": (request(f"POST {ECHO}", JSON[:-2], b"Content-Length: 9", body=b"{}"), 400),
-    "longer than said": (request(f"POST {ECHO}", JSON[:-2], b"Content-Length: 2", body=b"{}x"), 200),
-    "a negative length": (request(f"POST {ECHO}", JSON[:-2], b"Content-Length: -1", body=b"{}"), 400),
+    "longer than said": (
+        request(f"POST {ECHO}", JSON[:-2], b"Content-Length: 2", body=b"{}x"),
+        200,
+    ),
+    "a negative length": (
+        request(f"POST {ECHO}", JSON[:-2], b"Content-Length: -1", body=b"{}"),
+        400,
+    ),
     "+2": (request(f"POST {ECHO}", JSON[:-2], b"Content-Length: +2", body=b"{}"), 400),
     "two": (request(f"POST {ECHO}", JSON[:-2], b"Content-Length: two", body=b"{}"), 400),
     "a length of 5,000 digits": (
@@ -161,7 +166,10 @@ LENGTHS = {
         400,
     ),
     "a length and chunks": (chunked(b"2\r\n{}\r\n" + TAIL, ECHO, b"Content-Length: 4"), {200, 400}),
-    "chunks in chunks": (chunked(b"2\r\n{}\r\n" + TAIL, ECHO, b"Transfer-Encoding: chunked"), {200, 400}),
+    "chunks in chunks": (
+        chunked(b"2\r\n{}\r\n" + TAIL, ECHO, b"Transfer-Encoding: chunked"),
+        {200, 400},
+    ),
     "compressed chunks": (
         request(f"POST {ECHO}", JSON[:-2], b"Transfer-Encoding: gzip, chunked", body=TAIL),
         {400, 415},
@@ -174,9 +182,8 @@ LENGTHS = {
     "chunks with trailers": (chunked(b"2\r\n{}\r\n0\r\nX-A: 1\r\n\r\n"), 200),
     "a chunk size that is none": (chunked(b"zz\r\n{}\r\n" + TAIL), 400),
     "a negative chunk size": (chunked(b"-2\r\n{}\r\n" + TAIL), 400),
-    "a chunk size of 5,000 digits": (chunked(b"f" * 5000 + b"\r\n{}\r\n" + TAIL), {400, 413}),
+    "a chunk size of 5,000 digits": (chunked(b"f" * 5000 + b"\r\n{}\r\n" + TAIL), {400, 408, 413}),
     "a chunk that is longer": (chunked(b"1\r\n{}\r\n" + TAIL), 400),
-    "chunks without an end": (chunked(b"2\r\n{}\r\n"), 400),
     "chunks of a page's form": (
         request(
             "POST /models/echo/predict",
@@ -184,7 +191,26 @@ LENGTHS = {
             b"Transfer-Encoding: chunked",
             body=b"zz\r\n\r\n",
         ),
-        400,
+        {200, 400},  # granian gives what came, as if it were all
     ),
-    "too large in chunks": (chunked(b"30d40\r\n" + b"x" * 200_000 + b"\r\n" + TAIL), 413),
+    "too large in chunks": (chunked(b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n" + TAIL), 413),
 }
+#: What never comes to its end.
+UNFINISHED = {
+    "a letter": b"P",
+    "half a head": f"POST {ECHO} HTTP/1.1\r\nHost: x\r\n".encode(),
+    "half a body": request(f"POST {ECHO}", JSON[:-2], b"Content-Length: 9", body=b"{}"),
+    "half a chunk": chunked(b"9\r\n{}"),
+    "no last chunk": chunked(b"2\r\n{}\r\n"),
+    "half a form": request(
+        "POST /models/echo/predict",
+        b"Content-Type: application/x-www-form-urlencoded",
+        b"Content-Length: 100",
+        body=b"a=1",
+    ),
+}
+#: All that is answered at once.
+ALL = [
+    *(post(body) for body, _ in BODIES.values()),
+    *(sent for table in (MEDIA, LINES, LENGTHS) for sent, _ in table.values()),
+]

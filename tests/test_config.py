@@ -47,7 +47,10 @@ def test_the_environment_overrides_a_setting():
             {"MODELHOST_RATE_LIMIT": "often"},
             "MODELHOST_RATE_LIMIT must be a rate such as '100 per minute', got 'often'",
         ),
-        ({"MODELHOST_PROT": "1"}, "MODELHOST_PROT is no setting; the settings are CLIENT_SECONDS, HOST"),
+        (
+            {"MODELHOST_PROT": "1"},
+            "MODELHOST_PROT is no setting; the settings are CLIENT_SECONDS, HOST",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_may_be(environ, message):
