@@ -31,7 +31,6 @@ SETTINGS = {
 @pytest.fixture(scope="module", params=COMMANDS)
 def running(request, tmp_path_factory):
     with serving(request.param, tmp_path_factory.mktemp("evil"), MODELS, **SETTINGS) as running:
-        running.name = request.param
         yield running
     assert "Traceback" not in running.log
 

@@ -37,7 +37,7 @@ def test_what_does_not_come_to_its_end_is_refused_in_time(running, sent):
     answer = running.send(sent)
 
     assert answer.startswith("HTTP/1.1 408 ")
-    assert "#request-timeout" in answer
+    assert "The request took too long" in answer
     assert answer.count("HTTP/1.1") == 1
     assert 1 < time.monotonic() - started < 10
 
@@ -59,10 +59,10 @@ def test_a_client_cannot_buy_time_byte_by_byte(running):
     assert time.monotonic() - started < 10
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", *evil.UNFINISHED.values()], ids=["nothing", *evil.UNFINISHED]
-)
-def test_more_stalled_clients_than_threads_do_not_take_the_server(running, sent):
+@pytest.mark.parametrize("what", ["nothing", "half a head", "half a body"])
+def test_more_stalled_clients_than_threads_do_not_take_the_server(running, what):
+    sent = evil.UNFINISHED.get(what, b"")
+
     with ExitStack() as stalled, ThreadPoolExecutor(24) as pool:
         for connection in pool.map(lambda _: connected(running, sent), range(24)):
             stalled.enter_context(connection)

@@ -83,6 +83,8 @@ ONLY_WITH = {
     "trust": "file",
     "version_mismatch": "file",
 }
+#: What begins the address of something elsewhere. A letter alone is a drive of Windows.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 #: What the name of a file ends in.
 ENDINGS = (".flm", *bare.LIBS)
 
@@ -239,6 +241,10 @@ def _mistakes_of_entry(
 
 
 def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[str, str]]:
+    if ADDRESS.match(entry["file"]):
+        detail = f"must be the path of a file here, not an address; got {entry['file']!r}"
+        yield "/file", f"{detail}: download it, and name its sha256"
+        return
     if ending not in ENDINGS:
         yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
         return
