@@ -109,7 +109,7 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {
-    "CLIENT_SECONDS": (0.1, 86_400),
+    "CLIENT_SECONDS": (1, 86_400),
     "MODEL_WAITING": (0, None),
     "PORT": (1, 65535),
     "PREDICT_SECONDS": (0, 86_400),

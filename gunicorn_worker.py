@@ -24,6 +24,8 @@ from werkzeug.exceptions import RequestTimeout
 
 #: Seconds for which a client is waited for at a time while many threads wait for clients.
 HURRIED_SECONDS = 1.0
+#: What is there, now. A bare number: the enumeration's own takes longer than the call.
+AT_ONCE = int(socket.MSG_DONTWAIT)
 #: Seconds, and bytes, that a client has to close its end of a connection.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 65_536
@@ -47,7 +49,7 @@ class Patience:
 
     def __init__(self, seconds: float, threads: int) -> None:
         self.seconds = seconds
-        self._most = threads // 2
+        self._most = max(1, threads // 2)
         self._waiting = 0
         self._lock = threading.Lock()
 
@@ -77,13 +79,13 @@ class Connection(socket.socket):
         """Let the time of a request begin."""
         self._deadline = time.monotonic() + self._patience.seconds
 
-    def recv(self, size: int, flags: int = 0) -> bytes:  # type: ignore[override]
+    def recv(self, size: int, flags: int = 0) -> bytes:
         """Return what has come; wait for it within the limits.
 
         :raises RequestTimeout: if nothing comes. After that the connection is at its end.
         """
         try:
-            return super().recv(size, flags | socket.MSG_DONTWAIT)
+            return super().recv(size, flags | AT_ONCE)
         except BlockingIOError:
             if self.gettimeout() is not None:  # whoever set it knows what to do
                 raise
@@ -103,22 +105,24 @@ class Connection(socket.socket):
         finally:
             self.setblocking(True)
 
-    def sendall(self, content: Any, flags: int = 0) -> None:  # type: ignore[override]
+    def sendall(self, content: Any, flags: int = 0) -> None:
         """Send all of it, unless the client takes nothing for too long."""
-        rest = memoryview(content)
         try:
-            rest = rest[super().send(rest, flags | socket.MSG_DONTWAIT) :]
+            sent = self.send(content, flags | AT_ONCE)
         except BlockingIOError:
             if self.gettimeout() is not None:
                 raise
-        while rest:
-            rest = rest[self._taken(rest, flags) :]
+            sent = 0
+        if sent < len(content):
+            rest = memoryview(content)[sent:]
+            while rest:
+                rest = rest[self._taken(rest, flags) :]
 
     def _taken(self, content: memoryview, flags: int) -> int:
         try:
             with self._patience.waiting() as seconds:
                 self.settimeout(seconds)
-                return super().send(content, flags)
+                return self.send(content, flags)
         except TimeoutError:
             raise BrokenPipeError(errno.EPIPE, "the client does not take its answer") from None
         finally:
@@ -135,7 +139,7 @@ class Connection(socket.socket):
             self.setblocking(True)
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(ThreadWorker):
     """Answers each request in a thread, and waits for none without an end."""
 
     #: Seconds that a client may take to send a request, or for nothing of an answer to be taken.
@@ -145,6 +149,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Serve until the end."""
         self._patience = Patience(self.client_seconds, self.cfg.threads)
         self._lingering: deque[TConn] = deque()
+        #: When connections on which nothing came are closed, of a worker that is to end.
+        self._last_moment = float("inf")
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -176,6 +182,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().murder_keepalived(force)
         while self._lingering and (force or self._lingering[0].timeout <= time.monotonic()):
             self._leave(self._lingering[0])
+
+    def murder_pending(self) -> None:
+        """Close new connections on which nothing came for too long; soon, if this is the end."""
+        if not self.alive:
+            self._last_moment = min(self._last_moment, time.monotonic() + LINGER_SECONDS)
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, self._last_moment)
+        super().murder_pending()
 
     def _linger(self, conn: TConn) -> None:
         """Say that all was said, and read what still comes: else the answer may be lost.

@@ -89,6 +89,14 @@ def test_an_answer_reaches_a_client_that_still_sends(running):
     assert running.send(refused).startswith("HTTP/1.1 404 ")
 
 
+def test_a_client_that_says_nothing_does_not_delay_the_end(tmp_path):
+    with serving("gunicorn", tmp_path, MODELS, **SETTINGS) as running, connected(running):
+        started = time.monotonic()
+
+        assert running.stop() == 0
+        assert time.monotonic() - started < 10
+
+
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
