@@ -22,7 +22,8 @@ from mlmodel.packaged import VersionMismatches
 from mlmodel.schema import Schema
 from mlmodel.trust import Trust
 
-CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+WORD = r"[\p{L}_][\p{L}\p{N}_]*"
+CLASS_PATH = {"type": "string", "pattern": rf"^{WORD}(\.{WORD})+$"}
 #: A word, so that a list of them can be told from a sentence.
 TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
