@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.serving.manager import ModelManager
+
 MODELS = """
 models:
   - class: examples.iris.IrisModel
@@ -127,3 +129,19 @@ def test_no_file_makes_the_server_fail(app, name, cells):
 
     assert answer.status_code in {200, 400, 413, 422}
     assert answer.content_type in {"application/json", "application/problem+json"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/models/iris/predict", "/api/models", "/api/models/iris/metadata", "/readyz"]
+)
+def test_a_bug_of_the_server_tells_nothing_of_itself(app, monkeypatch, path):
+    def fail(*_):
+        raise RuntimeError("/srv/secret/place.py")
+
+    for method in ("models", "get", "opened"):
+        monkeypatch.setattr(ModelManager, method, fail)
+
+    answer = app.test_client().get(path)
+
+    assert answer.status_code == 500
+    assert not re.search("secret|RuntimeError|Traceback|place.py", answer.text)
