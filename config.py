@@ -55,6 +55,9 @@ class Production:
     MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
     MAX_DEPTH = 64
+    #: Seconds within which a request must have come, and for which an answer may wait for a client
+    #: that takes nothing of it. gunicorn keeps to it.
+    CLIENT_SECONDS = 60.0
     #: Rows that one request may have.
     MAX_ROWS = 100_000
     #: Calls of one model that run at the same time in one process.
@@ -138,6 +141,7 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {
+    "CLIENT_SECONDS": (1, 86_400),
     "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
     "PORT": (1, 65535),

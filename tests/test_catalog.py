@@ -52,6 +52,12 @@ models:
     assert packaged.sha256.startswith("9f86d081")
 
 
+def test_a_class_may_have_a_name_in_any_letters(read):
+    [model] = read("models: [{class: pakét.Größe}]")
+
+    assert model.class_path == "pakét.Größe"
+
+
 @pytest.mark.parametrize(
     ("entry", "rows"),
     [
@@ -124,7 +130,7 @@ def test_a_portal_may_be_empty(read, text):
         (
             "models:\n  - class: a.B\n    decorators: [c]",
             "models.yaml, line 3: models/0/decorators/0 must match the pattern "
-            r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$, "
+            r"^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)+$, "
             'got "c"',
         ),
         (

@@ -24,7 +24,8 @@ from mlmodel.packaged import VersionMismatches
 from mlmodel.schema import Schema
 from mlmodel.trust import Trust
 
-CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+WORD = r"[\p{L}_][\p{L}\p{N}_]*"
+CLASS_PATH = {"type": "string", "pattern": rf"^{WORD}(\.{WORD})+$"}
 #: A word, so that a list of them can be told from a sentence.
 TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
@@ -95,6 +96,8 @@ ONLY_WITH = {
     "default": "version",
     "aliases": "version",
 }
+#: What begins the address of something elsewhere. A letter alone is a drive of Windows.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 #: What the name of a file ends in.
 ENDINGS = (".flm", *bare.LIBS)
 #: What that of a file ends in whose building can run code that it brings.
@@ -287,6 +290,10 @@ def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[str, str]]:
+    if ADDRESS.match(entry["file"]):
+        detail = f"must be the path of a file here, not an address; got {entry['file']!r}"
+        yield "/file", f"{detail}: download it, and name its sha256"
+        return
     if ending not in ENDINGS:
         yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
         return

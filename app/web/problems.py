@@ -162,6 +162,12 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "This path has no such method",
         "The path has no such method. `Allow` names those that it has.",
     ),
+    408: Problem(
+        408,
+        "request-timeout",
+        "The request took too long",
+        "The request did not come to its end within `CLIENT_SECONDS`.",
+    ),
     413: Problem(
         413,
         "body-too-large",
