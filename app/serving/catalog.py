@@ -41,6 +41,16 @@ BATCH = {
     "additionalProperties": False,
 }
 
+#: Bytes, or a number of them with a unit: 2GB.
+SIZE = {"type": ["integer", "string"], "minimum": 1, "pattern": r"^[1-9][0-9]*(\.[0-9]+)? ?[KMG]B$"}
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
+ISOLATION = {
+    "type": "object",
+    "properties": {"memory": SIZE, "load_seconds": SECONDS},
+    "additionalProperties": False,
+}
+
 #: What an entry may hold. The descriptions are those of docs/models-yaml.md.
 ENTRY = {
     "type": "object",
@@ -60,6 +70,8 @@ ENTRY = {
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy", "worker"]},
+        "isolate": {"anyOf": [{"type": "boolean"}, ISOLATION]},
+        "time_limit": SECONDS,
         "batch": {"anyOf": [{"const": False}, BATCH]},
         "runtime": {"enum": list(CHOICES)},
         "version_mismatch": {"enum": ["warn", "error"]},
@@ -81,6 +93,9 @@ CATALOG = Schema(
 
 #: Rows of several callers in one call of a packaged model: many take as long for one as for these.
 BATCH_ROWS = 64
+
+#: Seconds that an isolated model may take to load.
+LOAD_SECONDS = 120.0
 
 #: Keys that only one kind of entry has.
 ONLY_WITH = {
@@ -130,6 +145,14 @@ class ModelSpec:
     lazy: bool = False
     #: Whether each forked process loads it: a fork would break it.
     in_worker: bool = False
+    #: Whether it has a process of its own.
+    is_isolated: bool = False
+    #: Bytes of memory that this process may take; 0 for as many as there are.
+    memory_bytes: int = 0
+    #: Seconds in which it must have loaded the model.
+    load_seconds: float = LOAD_SECONDS
+    #: Seconds of a call, if not as many as of other models.
+    time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     batch_rows: int = 0
@@ -295,6 +318,23 @@ def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[s
         yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 
+def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
+    asked = entry.get("isolate", False)
+    limits = asked if isinstance(asked, Mapping) else {}
+    return {
+        "is_isolated": asked is not False,
+        "memory_bytes": _bytes(limits.get("memory", 0)),
+        "load_seconds": limits.get("load_seconds", LOAD_SECONDS),
+        "time_limit": entry.get("time_limit"),
+    }
+
+
+def _bytes(size: int | str) -> int:
+    if isinstance(size, int):
+        return size
+    return int(float(size[:-2]) * UNITS[size[-2:]])
+
+
 def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
     return ModelSpec(
         line=line,
@@ -312,6 +352,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         runtime=entry.get("runtime"),
         lazy=entry.get("load") == "lazy",
         in_worker=entry.get("load") == "worker",
+        **_isolation(entry),
         batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),

@@ -28,11 +28,13 @@ from app.serving.errors import (
 )
 from app.serving.facts import facts
 from app.serving.forking import ties
+from app.serving.isolated import IsolatedModel
 from app.serving.lane import Lane, Limits
 from app.serving.memory import return_memory
 from app.serving.metrics import Meter
-from mlmodel.endpoint import endpoints_of
-from mlmodel.errors import BrokenModel, FlmError
+from app.serving.reasons import reason
+from mlmodel.endpoint import Endpoint, endpoints_of
+from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, answer_each, checked_name, display_name
 from mlmodel.packaged import PackagedModel
 from mlmodel.schema import Schema
@@ -102,14 +104,16 @@ class HostedModel:
         self.version = ""
         self.metadata: Mapping[str, Any] = {}
         #: What answers: the packages that run the model, as they are installed, and Python.
-        self.runtime = _runtime(self.metadata)
+        self.runtime = _runtime(self.metadata, spec)
         self.status = Status.LAZY
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
         self.notes: tuple[str, ...] = ()
-        self.calls = Batcher(limits, spec.batch_rows)
-        self._limits = limits
+        self._limits = (
+            limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
+        )
+        self.calls = Batcher(self._limits, spec.batch_rows)
         self._is_named = False
         self._since = 0.0
         self._model: MLModel | None = None
@@ -248,6 +252,13 @@ class HostedModel:
         if self.status is Status.READY:
             self.reason = reason
 
+    def set_aside(self, reason: str) -> None:
+        """Refuse all uses, for the model has ended its process too often, until it is loaded."""
+        with self._lock:
+            self.status, self.reason = Status.FAILED, reason
+        log.error("model %r is set aside: %s", self.name, reason)
+        threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
+
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
         """Return how fast the model and its graph answer some numbers of rows, if it has one.
 
@@ -320,6 +331,11 @@ class HostedModel:
             self._drop()
         return_memory()
 
+    def _leave_if_failed(self) -> None:
+        with self._loading:
+            if self.status is Status.FAILED:
+                self._drop()
+
     def _drop(self) -> None:
         """Wait until nobody uses the model, or for as long as a call may take, and let it go."""
         with self._changed:
@@ -338,21 +354,29 @@ class HostedModel:
         try:
             step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
-        except (Exception, SystemExit) as error:
-            self.name = self.name if self._is_named else self.spec.provisional_name
-            self.status, self.reason = Status.FAILED, _reason(error)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise  # it may be the operator's
+            if not (self._is_named or self.spec.is_isolated):
+                self.name = self.spec.provisional_name
+            self.status, self.reason = Status.FAILED, reason(error)
             # An error of ours without a cause tells all that its traceback would.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
             log.error("model %r failed: %s", self.name, self.reason, exc_info=trace)
 
+    def _create(self) -> MLModel:
+        if self.spec.is_isolated:
+            return IsolatedModel(self.spec, self._limits, self.set_aside)
+        return self.spec.create()
+
     def _introduce(self) -> None:
         # The model itself is dropped again: a lazy one takes no memory before its first use.
-        self._describe(self.spec.create())
+        self._describe(self._create())
         self.status = Status.LAZY
 
     def _load_before_fork(self) -> None:
         before = ties()
-        model = self.spec.create()
+        model = self._create()
         self._describe(model)
         if self.spec.in_worker or not model.survives_fork:
             return
@@ -367,7 +391,7 @@ class HostedModel:
             self._be_ready()
 
     def _load(self) -> None:
-        model = self.spec.create()
+        model = self._create()
         self._describe(model)
         self._build(model)
         self._be_ready()
@@ -379,7 +403,8 @@ class HostedModel:
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
-        self.calls = Batcher(self._limits, self.spec.batch_rows, ends_soon=model.ends_soon)
+        limits = replace(self._limits, threads=1) if self.spec.is_isolated else self._limits
+        self.calls = Batcher(limits, self.spec.batch_rows, ends_soon=model.ends_soon)
 
     def _be_ready(self) -> None:
         self.status = Status.READY
@@ -394,7 +419,7 @@ class HostedModel:
         self.description = str(model.description)
         self.version = self.spec.version or str(model.version)
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
-        self.runtime = _runtime(self.metadata)
+        self.runtime = _runtime(self.metadata, self.spec)
 
     def _read_schemas(self, model: MLModel) -> None:
         asked = self.spec.input_schema
@@ -427,14 +452,14 @@ class HostedModel:
                 ask=partial(self._ask, name),
                 meter=Meter(self.label, name),
             )
-            for name, each in endpoints_of(model).items()
+            for name, each in _offered(model).items()
         }
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
 
 
-def _runtime(metadata: Mapping[str, Any]) -> str:
+def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
     packages = [
         f"{each['package']} {each['running']}"
         for each in metadata.get("versions") or ()
@@ -443,14 +468,21 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
     chosen = metadata.get("runtime") or {}
     if chosen.get("compiled"):
         packages.insert(0, str(chosen["name"]))
-    return ", ".join([*packages, f"Python {platform.python_version()}"])
+    packages.append(f"Python {platform.python_version()}")
+    return ", ".join([*packages, "a process of its own"] if spec.is_isolated else packages)
+
+
+def _offered(model: MLModel) -> dict[str, Endpoint]:
+    return model.endpoints if isinstance(model, IsolatedModel) else endpoints_of(model)
 
 
 def _methods(model: MLModel) -> dict[str, Callable[[Sequence[Any]], Any]]:
+    if isinstance(model, IsolatedModel):
+        return {name: partial(model.ask, name) for name in (PREDICT, *_offered(model))}
     answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
     marked = {
         name: _plainly(partial(answer_each, getattr(model, each.attribute)))
-        for name, each in endpoints_of(model).items()
+        for name, each in _offered(model).items()
     }
     return {PREDICT: answers, **marked}
 
@@ -458,6 +490,10 @@ def _methods(model: MLModel) -> dict[str, Callable[[Sequence[Any]], Any]]:
 def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
     """Return a method with its answers in plain JSON: a generator runs where it is called."""
     return lambda rows: to_json(method(rows))
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:
@@ -469,16 +505,3 @@ def _call_unload(model: MLModel) -> None:
         model.unload()
     except Exception:  # it is gone for us all the same
         log.exception("model %r failed while it was unloaded", model.qualified_name)
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a model could not be loaded, in words of ours: its own may tell too much."""
-    if isinstance(error, BrokenModel):
-        return f"{error.summary}; the log says more"
-    if isinstance(error, FlmError | ServingError):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name!r} is not installed"
-    if isinstance(error, OSError) and error.strerror:
-        return f"a file that it needs cannot be read: {error.strerror}"
-    return f"it raised {type(error).__name__} while it was loaded; the log says more"
