@@ -181,6 +181,11 @@ class ModelSpec:
         """What the model is made of: a file, or a class."""
         return self.file or str(self.class_path)
 
+    @property
+    def identity(self) -> str:
+        """What tells the entry from others before anything is known of its model."""
+        return f"{self.name or self.source}@{self.version or ''}"
+
     def makes_the_same_as(self, other: ModelSpec) -> bool:
         """Tell whether both entries make the same model of the same bytes."""
         return replace(self, line=0, default=True, aliases=()) == replace(

@@ -6,6 +6,7 @@ import logging
 import platform
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,12 +25,12 @@ from app.serving.errors import (
     ModelUnavailable,
     PredictionTimeout,
     QueueFull,
-    ServingError,
 )
 from app.serving.facts import facts
 from app.serving.forking import ties
 from app.serving.isolated import IsolatedModel
 from app.serving.lane import Lane, Limits
+from app.serving.ledger import Suspect, ledger
 from app.serving.memory import return_memory
 from app.serving.metrics import Meter
 from app.serving.reasons import reason
@@ -116,10 +117,16 @@ class HostedModel:
         self.calls = Batcher(self._limits, spec.batch_rows)
         self._is_named = False
         self._since = 0.0
+        #: Whether it may not be loaded by itself, see :meth:`set_aside`.
+        self.is_aside = False
         self._model: MLModel | None = None
         #: What answers, by the endpoint's name, as long as the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
+        #: Calls of the model itself, which run its code.
+        self._calling = 0
+        self._place = ledger.enter(self._suspect)
+        weakref.finalize(self, ledger.leave, self._place)
         self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the other lock only for a moment.
@@ -141,6 +148,10 @@ class HostedModel:
     def label(self) -> str:
         """The name, and the version where the entry says one: no other model has it."""
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
+
+    @property
+    def _suspect(self) -> Suspect:
+        return Suspect(self.spec.identity, self.name)
 
     @property
     def reference(self) -> str:
@@ -252,10 +263,15 @@ class HostedModel:
         if self.status is Status.READY:
             self.reason = reason
 
-    def set_aside(self, reason: str) -> None:
-        """Refuse all uses, for the model has ended its process too often, until it is loaded."""
+    def set_aside(self, reason: str, name: str | None = None) -> None:
+        """Refuse all uses, for the model has ended its process too often, until it is loaded.
+
+        :param name: what it is called, if nobody has asked it for its name.
+        """
         with self._lock:
             self.status, self.reason = Status.FAILED, reason
+            self.name = name or self.name
+            self.is_aside = True
         log.error("model %r is set aside: %s", self.name, reason)
         threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
 
@@ -306,9 +322,12 @@ class HostedModel:
             if method is None:
                 raise self._unavailable()
             self._running += 1
+            self._calling = ledger.counts[self._place] = self._calling + 1
         try:
             return method(rows)
         finally:
+            with self._lock:
+                self._calling = ledger.counts[self._place] = self._calling - 1
             self.end()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
@@ -349,10 +368,11 @@ class HostedModel:
             _call_unload(model)
 
     def _attempt(self, step: Callable[[], None]) -> None:
-        self.status, self.reason = Status.LOADING, None
+        self.status, self.reason, self.is_aside = Status.LOADING, None, False
         self._since = time.perf_counter()
         try:
-            step()
+            with ledger.running(self._place):
+                step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
@@ -415,6 +435,7 @@ class HostedModel:
         own_name = checked_name(self.spec.name or model.qualified_name)
         # By its first name it is known everywhere, even one that was provisional.
         self.name = self.name if self._is_named else own_name
+        ledger.rename(self._place, self._suspect)
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = self.spec.version or str(model.version)

@@ -139,7 +139,7 @@ def main() -> None:
     faulthandler.enable()
     connection = Connection(orders)
     # From the process that has started this one; what goes back to it is JSON.
-    spec, memory_bytes, level = pickle.loads(connection.recv_bytes())
+    spec, memory_bytes, level = pickle.loads(connection.recv_bytes())  # noqa: S301
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))

@@ -31,7 +31,7 @@ from typing import IO, Any, NoReturn
 
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
-from app.serving.lane import Limits
+from app.serving.lane import Limits, times
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.model import MLModel
@@ -53,6 +53,8 @@ main()
 PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
 #: Seconds that a process has to end by itself when its model is unloaded.
 LEAVE_SECONDS = 5
+#: Seconds after which it is tried again to bring a model back.
+RETRY_SECONDS = 1
 #: Bytes of a line that a model writes; a longer one is cut in several.
 LINE_BYTES = 2000
 
@@ -91,7 +93,8 @@ class IsolatedModel(MLModel):
         self._fail = fail
         self._told: Mapping[str, Any] = {}
         self._is_loaded = False
-        self._crashes: deque[float] = deque(maxlen=max(limits.deaths, 1))
+        #: When its process has ended by itself, or could not be started again.
+        self._failures: deque[float] = deque(maxlen=limits.deaths or None)
         # Held as long as somebody uses the process, or puts another in its place.
         self._lock = threading.Lock()
         self._process: _Process | None = None
@@ -171,7 +174,13 @@ class IsolatedModel(MLModel):
     def _create(self) -> None:
         """Start a process with the model in it, not yet loaded."""
         ended = weakref.WeakMethod(self._is_gone)
-        process = _Process(self._spec, lambda gone: (ended() or _nobody)(gone))
+
+        def tell(gone: _Process) -> None:
+            hear = ended()
+            if hear is not None:
+                hear(gone)
+
+        process = _Process(self._spec, tell)
         # However this model is let go: with its last reference, and at the end of the server.
         weakref.finalize(self, process.end)
         self._process = process
@@ -199,8 +208,8 @@ class IsolatedModel(MLModel):
             raise NotMade(f"its process was ended while it was loaded: {error}") from None
         if "raised" in said:
             self._process.end()
-            error = NotMade(said["raised"]["reason"])
-            raise error from (Raised(said["raised"]) if said["raised"]["trace"] else None)
+            told = said["raised"]
+            raise NotMade(told["reason"]) from (Raised(told) if told["trace"] else None)
         return _done(said)  # type: ignore[no-any-return]
 
     def _hear(self, told: Mapping[str, Any]) -> None:
@@ -219,17 +228,22 @@ class IsolatedModel(MLModel):
 
     def _crashed(self, process: _Process) -> None:
         """Bring a model back whose process has ended by itself, unless it does so too often."""
-        self._crashes.append(time.monotonic())
         how = process.ending
         log.error("the process of model %r was ended: %s", self.qualified_name, how)
-        most, seconds = self._limits.deaths, self._limits.deaths_seconds
-        is_often = len(self._crashes) == most and self._crashes[-1] - self._crashes[0] < seconds
-        if most and is_often:
+        if self._is_too_often(f"its process has ended {{}}: {how}"):
             process.end()
             self._process = None
-            self._fail(f"its process was ended {most} times within {seconds:g} seconds: {how}")
         else:
             self._replace(process)
+
+    def _is_too_often(self, reason: str) -> bool:
+        """Tell whether the model has just failed once more than it may, and is set aside."""
+        most, seconds = self._limits.deaths, self._limits.deaths_seconds
+        self._failures.append(time.monotonic())
+        if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
+            return False
+        self._fail(reason.format(times(most, seconds)))
+        return True
 
     def _replace(self, process: _Process) -> None:
         process.end()
@@ -238,18 +252,20 @@ class IsolatedModel(MLModel):
 
     def _return(self) -> None:
         """Bring the model back, in a thread of its own. Whoever asks meanwhile waits."""
+        while not self._has_returned():
+            time.sleep(RETRY_SECONDS)
+
+    def _has_returned(self) -> bool:
+        """Load the model again, and tell whether that is all that can be done."""
         with self._lock:
             if not self._is_loaded or self._process is not None:
-                return
+                return True
             try:
                 self._load()
             except ServingError as error:
                 self._process = None
-                self._fail(f"it could not be brought back: {error}")
-
-
-def _nobody(process: _Process) -> None:
-    """Take no notice: the model was let go."""
+                return self._is_too_often(f"it could not be brought back {{}}: {error}")
+            return True
 
 
 def _done(said: Mapping[str, Any]) -> Any:
@@ -275,7 +291,7 @@ class _Process:
         ours, theirs = socket.socketpair()
         held, self._lifeline = os.pipe()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
                 [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
                 env=_environment(self._folder),
                 pass_fds=(theirs.fileno(), held),

@@ -35,6 +35,11 @@ class Limits:
     deaths_seconds: float = 600
 
 
+def times(most: float, seconds: float) -> str:
+    """Return how often something may not happen, in words."""
+    return f"{most:g} times within {seconds:g} seconds"
+
+
 class Places:
     """How many calls of one model may run or wait at the same time, in all of its lanes."""
 

@@ -6,8 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self, TypeVar
 
+from app.serving.board import Aside
 from app.serving.catalog import ModelSpec
 from app.serving.errors import (
     InvalidCatalog,
@@ -51,6 +53,7 @@ class ModelManager:
         path: Path,
         *,
         before_fork: bool = False,
+        aside: Mapping[str, Aside] = MappingProxyType({}),
     ) -> None:
         """Hold these models instead of any others, loaded unless they are lazy.
 
@@ -58,12 +61,17 @@ class ModelManager:
 
         :param path: the file that the specs come from, for its name in errors.
         :param before_fork: see :meth:`HostedModel.prepare`.
+        :param aside: the models that are set aside, by the identities of their entries.
         :raises InvalidCatalog: if two models say the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
         for model in models:
-            model.prepare(before_fork=before_fork)
+            known = aside.get(model.spec.identity)
+            if known is None:
+                model.prepare(before_fork=before_fork)
+            else:
+                model.set_aside(known.reason, known.name)
         check_names(models, path)
         self.hold(models)
         # What was only needed to read the files would else be in the memory of each process.
