@@ -52,15 +52,15 @@ class Wanted:
     read: int = 0
     #: By the models' labels, what was last ordered for one, and in which generation.
     orders: Mapping[str, tuple[int, Order]] = field(default_factory=dict)
+    #: The mistakes for which a later ``models.yaml`` was refused.
+    mistakes: tuple[str, ...] = ()
+    #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
+    seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     #: By the identities of entries, when their models have ended a process lately. One of several
     #: models whose code ran in it has a part of that.
     deaths: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     #: The models for which these were too many, by the same.
     aside: Mapping[str, Aside] = field(default_factory=dict)
-    #: The mistakes for which a later ``models.yaml`` was refused.
-    mistakes: tuple[str, ...] = ()
-    #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
-    seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
 class Board:

@@ -340,8 +340,9 @@ class Generations:
         ]
         if not new or not self._board.is_shared:
             return
-        with self._board.changing() as wanted, self._lock:
+        with self._board.changing() as before, self._lock:
             self.catch_up()
+            wanted = before
             for model in new:
                 # It may have been loaded again meanwhile.
                 if model.is_aside:

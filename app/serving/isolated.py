@@ -97,6 +97,7 @@ class IsolatedModel(MLModel):
         self._failures: deque[float] = deque(maxlen=limits.deaths or None)
         # Held as long as somebody uses the process, or puts another in its place.
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._process: _Process | None = None
         self._create()
 
@@ -124,6 +125,7 @@ class IsolatedModel(MLModel):
         """Let the model unload, and end its process."""
         with self._lock:
             process, self._process, self._is_loaded = self._process, None, False
+            self._changed.notify_all()
         if process is not None:
             process.wait_for(LEAVE_SECONDS)
             with suppress(Exception):
@@ -154,9 +156,7 @@ class IsolatedModel(MLModel):
             self._lock.release()
 
     def _ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        process = self._process
-        if process is None:
-            raise ModelUnavailable(self.qualified_name, "ended", None)
+        process = self._living()
         try:
             said = process.obey("ask", endpoint, rows)
         except TimeoutError:
@@ -170,6 +170,15 @@ class IsolatedModel(MLModel):
             log.error("model %r has no more memory: its process is ended", self.qualified_name)
             self._replace(process)
         return _done(said)
+
+    def _living(self) -> _Process:
+        """Return the process, when it is back if it is about to be."""
+        seconds = self._limits.seconds or None
+        if not self._changed.wait_for(lambda: self._process or not self._is_loaded, seconds):
+            raise PredictionTimeout(self._limits.seconds)
+        if self._process is None:
+            raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
+        return self._process
 
     def _create(self) -> None:
         """Start a process with the model in it, not yet loaded."""
@@ -243,6 +252,8 @@ class IsolatedModel(MLModel):
         if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
             return False
         self._fail(reason.format(times(most, seconds)))
+        self._is_loaded = False
+        self._changed.notify_all()
         return True
 
     def _replace(self, process: _Process) -> None:
@@ -262,6 +273,7 @@ class IsolatedModel(MLModel):
                 return True
             try:
                 self._load()
+                self._changed.notify_all()
             except ServingError as error:
                 self._process = None
                 return self._is_too_often(f"it could not be brought back {{}}: {error}")
