@@ -13,7 +13,7 @@ import os
 import threading
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -121,21 +121,32 @@ def deaths(folder: Path) -> list[list[Suspect]]:
     To be called by one process at a time.
     """
     found = []
-    for file in folder.glob(f"*{RUNNING}"):
-        pid = int(file.stem)
-        # One that had the number of this process is another, as long as this one has no files.
-        if ledger.is_open if pid == os.getpid() else is_alive(pid):
-            continue
-        with suppress(OSError, ValueError):
-            found.append(_suspects(file))
-        _remove(folder, pid)
+    for file in _of_the_dead(folder):
+        found.append(_suspects(file))
+        _remove(folder, int(file.stem))
     return [suspects for suspects in found if suspects]
 
 
+def was_ended_by_models(folder: Path) -> bool:
+    """Tell whether models' code ran in a process that has died and is not counted yet."""
+    return any(map(_suspects, _of_the_dead(folder)))
+
+
+def _of_the_dead(folder: Path) -> Iterator[Path]:
+    for file in folder.glob(f"*{RUNNING}"):
+        pid = int(file.stem)
+        # One that had the number of this process is another, as long as this one has no files.
+        if not (ledger.is_open if pid == os.getpid() else is_alive(pid)):
+            yield file
+
+
 def _suspects(file: Path) -> list[Suspect]:
-    names = json.loads(file.with_suffix(NAMES).read_text(encoding="utf-8"))
-    counts = memoryview(file.read_bytes()).cast("Q")
-    return [Suspect(*name) for place, name in names.items() if counts[int(place)]]
+    try:
+        names = json.loads(file.with_suffix(NAMES).read_text(encoding="utf-8"))
+        counts = memoryview(file.read_bytes()).cast("Q")
+        return [Suspect(*name) for place, name in names.items() if counts[int(place)]]
+    except (OSError, ValueError, IndexError):  # it has died before it could write them
+        return []
 
 
 def _remove(folder: Path, pid: int) -> None:
