@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import urllib.error
 from http import HTTPStatus
 
 import pytest
@@ -88,15 +87,20 @@ def server(request):
 
 def is_answered(running, name, row):
     """Tell whether a model answers; a server that has just lost a process may refuse."""
-    try:
-        return running.ask(f"/api/models/{name}/predict", row)[0] == HTTPStatus.OK
-    except (urllib.error.URLError, http.client.HTTPException, OSError):
-        return False
+    return asked(running, f"/api/models/{name}/predict", row)[0] == HTTPStatus.OK
 
 
 def states(running, name):
     """Return the states of a model in all processes, as far as many requests find them."""
-    return {tuple(running.ask("/readyz")[1]["models"][name].values()) for _ in range(20)}
+    answers = [asked(running, "/readyz")[1] for _ in range(20)]
+    return {tuple(each["models"][name].values()) if each else ("gone", "") for each in answers}
+
+
+def asked(running, *request):
+    try:
+        return running.ask(*request)
+    except (http.client.HTTPException, OSError):
+        return None, None
 
 
 def end_all(running, hows):
