@@ -237,9 +237,7 @@ class HostedModel:
     def end(self) -> None:
         """Say that a use of the model, see :meth:`begin`, has ended."""
         with self._lock:
-            self._running -= 1
-            if not self._running and (self._is_retired or self.status is not Status.READY):
-                self._changed.notify_all()
+            self._end()
 
     def retire(self) -> None:
         """Refuse new uses, for another model has taken this one's place, and go with the last.
@@ -328,7 +326,12 @@ class HostedModel:
         finally:
             with self._lock:
                 self._calling = ledger.counts[self._place] = self._calling - 1
-            self.end()
+                self._end()
+
+    def _end(self) -> None:
+        self._running -= 1
+        if not self._running and (self._is_retired or self.status is not Status.READY):
+            self._changed.notify_all()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
         # In a thread of its own: a model that hangs while it is loaded must not keep a request.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
-import json
 import logging
 import os
 import pickle
@@ -27,6 +26,7 @@ from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
 from app.serving.reasons import reason
+from app.serving.wire import read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, answer_each, display_name
@@ -146,19 +146,19 @@ def main() -> None:
     inmate = Inmate(spec)
     while True:
         try:
-            order = json.loads(connection.recv_bytes())
+            order = read(connection.recv_bytes())
         except EOFError:
             return
-        connection.send_bytes(_written(inmate.obey(order)))
+        connection.send_bytes(_in_words(inmate.obey(order)))
 
 
-def _written(said: dict[str, Any]) -> bytes:
+def _in_words(said: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(said, allow_nan=False).encode()
+        return written(said)
     except (TypeError, ValueError) as error:
-        return json.dumps({"answer": f"JSON cannot say the answer: {error}"}).encode()
+        return written({"answer": f"JSON cannot say the answer: {error}"})
     except MemoryError as error:
-        return json.dumps({"raised": _told(error)}).encode()
+        return written({"raised": _told(error)})
 
 
 def _end_with(lifeline: int) -> None:

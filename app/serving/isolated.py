@@ -8,7 +8,6 @@ Why not gunicorn's dirty workers, or a pool of processes: docs/operations.md, "I
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
@@ -32,6 +31,7 @@ from typing import IO, Any, NoReturn
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
 from app.serving.lane import Limits, times
+from app.serving.wire import read, written
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.model import MLModel
@@ -351,8 +351,8 @@ class _Process:
         :raises Ended: if the process has ended.
         """
         try:
-            self._orders.send_bytes(json.dumps(order).encode())
-            return json.loads(self._orders.recv_bytes())  # type: ignore[no-any-return]
+            self._orders.send_bytes(written(order))
+            return read(self._orders.recv_bytes())  # type: ignore[no-any-return]
         except BlockingIOError:
             raise TimeoutError from None
         except (EOFError, OSError):
