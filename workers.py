@@ -11,6 +11,7 @@ first imported.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import secrets
 import shutil
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import logs
+
+log = logging.getLogger("modelhost")
 
 #: How OpenMP and the libraries of linear algebra are told how many threads to have.
 THREAD_POOLS = (
@@ -115,7 +118,7 @@ def hang_up() -> None:
     try:
         (wanted_folder() / HANG_UP).touch()
     except OSError as error:
-        sys.stderr.write(f"Modelhost cannot tell its processes to reload: {error}\n")
+        log.error("the processes cannot be told to reload: %s", error)
 
 
 def ended(pid: int) -> None:

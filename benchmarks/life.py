@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from tests.load import Load, loading
-from tests.servers import COMMANDS, Running, serving
+from tests.servers import COMMANDS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 EVENTS = 10
@@ -30,7 +30,8 @@ def main(server: str, seconds: float) -> None:
     """Print a line for each event."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with serving(server, folder, _models(folder, 0), WORKERS=WORKERS) as running:
+        settings = {"WORKERS": WORKERS, **WITH_ADMIN}
+        with serving(server, folder, _models(folder, 0), **settings) as running:
             with loading(running.port) as load:
                 for event in _events(running, load):
                     before, start = len(load.lost), time.monotonic()
@@ -57,13 +58,13 @@ def _events(running: Running, load: Load) -> Iterator[str]:
         if number % 2:
             running.process.send_signal(signal.SIGHUP)
         else:
-            running.ask("/api/models/reload", {})
+            running.change("/api/models/reload")
         while load.numbers(time.monotonic() - 0.2) != {number}:
             time.sleep(STEP)
         how = "SIGHUP" if number % 2 else "POST /api/models/reload"
         yield f"{how}: only new after {time.monotonic() - start - 0.2:.2f} s"
     (folder / "models.yaml").write_text("models: [")
-    yield f"a mistake: answered {running.ask('/api/models/reload', {})[0]}"
+    yield f"a mistake: answered {running.change('/api/models/reload')[0]}"
     yield f"a killed process: all are back after {_kill(load):.2f} s"
 
 

@@ -171,7 +171,12 @@ def test_every_route_wants_a_key_but_those_that_are_for_all(client):
 
 
 def test_readiness_tells_strangers_no_names(client):
-    assert client.get("/readyz").json == {"status": "ready", "models": {}, "waits_for": []}
+    assert client.get("/readyz").json == {
+        "status": "ready",
+        "models": {},
+        "waits_for": [],
+        "mistakes": [],
+    }
     assert set(client.get("/readyz", headers=OWN.headers).json["models"]) == {"echo", "doubler"}
 
 

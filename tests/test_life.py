@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.load import CONNECTIONS, loading
-from tests.servers import COMMANDS, PATIENCE, serving
+from tests.servers import COMMANDS, PATIENCE, WITH_ADMIN, serving
 from tests.waiting import wait_until
 
 #: Seconds of load without an event.
@@ -40,7 +40,8 @@ def server(request):
 def two(server, tmp_path_factory):
     """A server with two processes."""
     folder = tmp_path_factory.mktemp(server)
-    with serving(server, folder, lived(1), WORKERS=2, MODELHOST_WARM_UP_SECONDS=1) as running:
+    settings = {"WORKERS": 2, "MODELHOST_WARM_UP_SECONDS": 1}
+    with serving(server, folder, lived(1), **settings, **WITH_ADMIN) as running:
         yield running
 
 
@@ -57,7 +58,7 @@ def reload_by_signal(running):
 
 
 def reload_by_request(running):
-    status, body = running.ask("/api/models/reload", {})
+    status, body = running.change("/api/models/reload")
     assert (status, body["loaded"], body["processes"]) == (
         200,
         ["lived"],
@@ -79,11 +80,11 @@ def test_all_processes_have_other_models_and_no_request_notices(two, how):
 
 def test_a_mistake_leaves_all_processes_as_they_were(two):
     write(two, lived(4))
-    two.ask("/api/models/reload", {})
+    two.change("/api/models/reload")
     write(two, "models: [{clas: x}]")
 
     with loading(two.port) as load:
-        status, problem = two.ask("/api/models/reload", {})
+        status, problem = two.change("/api/models/reload")
         reload_by_signal(two)
         pause()
 
@@ -93,11 +94,11 @@ def test_a_mistake_leaves_all_processes_as_they_were(two):
 
 
 def test_loading_and_unloading_reach_all_processes(two):
-    status, body = two.ask("/api/models/lived/unload", {})
+    status, body = two.change("/api/models/lived/unload")
     states = {two.ask("/api/models/lived/metadata")[1]["status"] for _ in range(20)}
     assert (status, body["processes"], states) == (200, {"following": 2, "all": 2}, {"unloaded"})
 
-    two.ask("/api/models/lived/load", {})
+    two.change("/api/models/lived/load")
     with loading(two.port) as load:
         wait_until(lambda: len(load.processes()) == 2, PATIENCE)
 
@@ -106,7 +107,7 @@ def test_loading_and_unloading_reach_all_processes(two):
 
 def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_of_now(two):
     write(two, lived(5))
-    two.ask("/api/models/reload", {})
+    two.change("/api/models/reload")
     write(two, "models: [")
 
     with loading(two.port) as load:
@@ -123,7 +124,7 @@ def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_
 
 def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
     write(two, lived(5))
-    two.ask("/api/models/reload", {})
+    two.change("/api/models/reload")
 
     with loading(two.port) as load:
         wait_until(lambda: len(load.processes()) == 2, PATIENCE)
@@ -139,7 +140,7 @@ def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
 
 @pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
 def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
-    two.ask(f"/api/models/lived/{order}", {})
+    two.change(f"/api/models/lived/{order}")
     workers = {child.pid for child in psutil.Process(two.process.pid).children()}
 
     for pid in workers:

@@ -41,13 +41,15 @@ BATCH = {
     "additionalProperties": False,
 }
 
-#: Bytes, or a number of them with a unit: 2GB.
-SIZE = {"type": ["integer", "string"], "minimum": 1, "pattern": r"^[1-9][0-9]*(\.[0-9]+)? ?[KMG]B$"}
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+#: A number and its unit.
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([MG]B)")
+UNITS = {"MB": 10**6, "GB": 10**9}
+#: Memory with which a process without a model gets along.
+LEAST_BYTES = 64 * 10**6
 SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
 ISOLATION = {
     "type": "object",
-    "properties": {"memory": SIZE, "load_seconds": SECONDS},
+    "properties": {"memory": {"type": "string"}, "load_seconds": SECONDS},
     "additionalProperties": False,
 }
 
@@ -303,6 +305,10 @@ def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, other in ONLY_WITH.items():
         if key in entry and other not in entry:
             yield f"/{key}", f"goes only with {other}"
+    asked = entry.get("isolate")
+    memory = asked.get("memory") if isinstance(asked, Mapping) else None
+    if memory is not None and _bytes(memory) < LEAST_BYTES:
+        yield "/isolate/memory", f"must be at least 64MB, such as 2GB or 500MB, got {memory!r}"
     if "file" in entry:
         yield from _mistakes_of_file(entry, Path(entry["file"]).suffix.lower())
     try:
@@ -328,16 +334,15 @@ def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
     limits = asked if isinstance(asked, Mapping) else {}
     return {
         "is_isolated": asked is not False,
-        "memory_bytes": _bytes(limits.get("memory", 0)),
+        "memory_bytes": _bytes(limits["memory"]) if "memory" in limits else 0,
         "load_seconds": limits.get("load_seconds", LOAD_SECONDS),
         "time_limit": entry.get("time_limit"),
     }
 
 
-def _bytes(size: int | str) -> int:
-    if isinstance(size, int):
-        return size
-    return int(float(size[:-2]) * UNITS[size[-2:]])
+def _bytes(size: str) -> int:
+    found = SIZE.fullmatch(size)
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
 def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:

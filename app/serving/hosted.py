@@ -9,9 +9,8 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from functools import partial
 from typing import Any, BinaryIO
 
 from app.serving import metrics
@@ -19,6 +18,7 @@ from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
 from app.serving.contents import Contents
+from app.serving.endpoints import HostedEndpoint, asking, endpoints
 from app.serving.errors import (
     ArtifactNotFound,
     EndpointNotFound,
@@ -32,18 +32,14 @@ from app.serving.isolated import IsolatedModel
 from app.serving.lane import Lane, Limits
 from app.serving.ledger import Suspect, ledger
 from app.serving.memory import return_memory
-from app.serving.metrics import Meter
+from app.serving.methods import PREDICT
 from app.serving.reasons import reason
-from mlmodel.endpoint import Endpoint, endpoints_of
 from mlmodel.errors import FlmError
-from mlmodel.model import MLModel, answer_each, checked_name, display_name
+from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.packaged import PackagedModel
-from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
 
-#: The endpoint that every model has.
-PREDICT = "predict"
 #: Callers that may wait for a model while it is loaded.
 LOADERS = 1000
 
@@ -60,32 +56,6 @@ class Status(StrEnum):
 
 #: States in which whoever asks for a model makes it load, or waits until it is loaded.
 WAITING = frozenset({Status.LAZY, Status.LOADING})
-
-
-@dataclass(frozen=True)
-class HostedEndpoint:
-    """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
-
-    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
-    """
-
-    name: str
-    methods: tuple[str, ...]
-    description: str
-    input: Schema
-    output: Schema
-    ask: Callable[[Sequence[Any]], Any]
-    meter: Meter
-
-    @property
-    def input_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of a row; ``None`` where anything goes."""
-        return self.input.document if isinstance(self.input.document, Mapping) else None
-
-    @property
-    def output_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of an answer; ``None`` where it promises nothing."""
-        return self.output.document if isinstance(self.output.document, Mapping) else None
 
 
 class HostedModel:
@@ -446,38 +416,16 @@ class HostedModel:
         self.runtime = _runtime(self.metadata, self.spec)
 
     def _read_schemas(self, model: MLModel) -> None:
-        asked = self.spec.input_schema
-        self._methods = methods = _methods(model)
-        predict = HostedEndpoint(
-            name=PREDICT,
-            methods=("POST",),
-            description=self.description,
-            input=_schema(model.input_schema if asked is None else asked),
-            output=_schema(model.output_schema),
-            ask=methods[PREDICT] if model.ends_soon else partial(self._ask, PREDICT),
-            meter=Meter(self.label, PREDICT),
+        self._methods = asking(model)
+        self.endpoints = endpoints(
+            model, self.spec, label=self.label, methods=self._methods, ask=self._ask
         )
-        self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
         for note in self.notes:
             log.warning("model %r: %s", self.name, note)
-        own_example = predict.input.example()
+        own_example = self.endpoints[PREDICT].input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
-
-    def _marked(self, model: MLModel) -> dict[str, HostedEndpoint]:
-        return {
-            name: HostedEndpoint(
-                name=name,
-                methods=each.methods,
-                description=each.description,
-                input=_schema(each.input_schema),
-                output=_schema(each.output_schema),
-                ask=partial(self._ask, name),
-                meter=Meter(self.label, name),
-            )
-            for name, each in _offered(model).items()
-        }
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
@@ -496,32 +444,8 @@ def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
     return ", ".join([*packages, "a process of its own"] if spec.is_isolated else packages)
 
 
-def _offered(model: MLModel) -> dict[str, Endpoint]:
-    return model.endpoints if isinstance(model, IsolatedModel) else endpoints_of(model)
-
-
-def _methods(model: MLModel) -> dict[str, Callable[[Sequence[Any]], Any]]:
-    if isinstance(model, IsolatedModel):
-        return {name: partial(model.ask, name) for name in (PREDICT, *_offered(model))}
-    answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
-    marked = {
-        name: _plainly(partial(answer_each, getattr(model, each.attribute)))
-        for name, each in _offered(model).items()
-    }
-    return {PREDICT: answers, **marked}
-
-
-def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
-    """Return a method with its answers in plain JSON: a generator runs where it is called."""
-    return lambda rows: to_json(method(rows))
-
-
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _schema(document: Mapping[str, Any] | None) -> Schema:
-    return Schema(True if document is None else to_json(document))
 
 
 def _call_unload(model: MLModel) -> None:

@@ -18,21 +18,18 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
+from app.serving.methods import Method, methods_of
 from app.serving.reasons import reason
 from app.serving.wire import read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
-from mlmodel.model import MLModel, answer_each, display_name
-
-#: The endpoint that every model has.
-PREDICT = "predict"
+from mlmodel.model import MLModel, display_name
 
 
 class Inmate:
@@ -41,7 +38,7 @@ class Inmate:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self._model: MLModel
-        self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
+        self._methods: Mapping[str, Method] = {}
 
     def obey(self, order: Sequence[Any]) -> dict[str, Any]:
         """Return what came of an order: a name of a method below, and what it takes."""
@@ -65,19 +62,14 @@ class Inmate:
         """Load the model, and return all that it says of itself."""
         model = self._model
         model.load()
-        marked = endpoints_of(model)
-        predict = model.predict_rows
-        self._methods = {PREDICT: predict if model.answers_json else _plainly(predict)} | {
-            name: _plainly(partial(answer_each, getattr(model, each.attribute)))
-            for name, each in marked.items()
-        }
+        self._methods = methods_of(model)
         return self._described() | {
             "input_schema": to_json(model.input_schema),
             "output_schema": to_json(model.output_schema),
             "examples": to_json([*model.examples]),
             "notes": [str(note) for note in model.notes],
             "artifacts": {str(name): str(path) for name, path in model.artifacts.items()},
-            "endpoints": [to_json(asdict(each)) for each in marked.values()],
+            "endpoints": [to_json(asdict(each)) for each in endpoints_of(model).values()],
         }
 
     def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
@@ -110,10 +102,6 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
 def _metadata(model: MLModel) -> Mapping[str, Any]:
     told = to_json(model.metadata)
     return told if isinstance(told, Mapping) else {}
-
-
-def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
-    return lambda rows: to_json(method(rows))
 
 
 def _told(error: BaseException) -> dict[str, Any]:

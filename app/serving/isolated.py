@@ -31,6 +31,7 @@ from typing import IO, Any, NoReturn
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
 from app.serving.lane import Limits, times
+from app.serving.methods import PREDICT
 from app.serving.wire import read, written
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import InvalidInput, Violation
@@ -138,7 +139,7 @@ class IsolatedModel(MLModel):
 
     def predict_rows(self, rows: Sequence[Any]) -> Any:
         """Return the model's answers to rows."""
-        return self.ask("predict", rows)
+        return self.ask(PREDICT, rows)
 
     def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
         """Return what the model answers rows at an endpoint.
@@ -232,7 +233,7 @@ class IsolatedModel(MLModel):
     def _is_gone(self, process: _Process) -> None:
         """Hear from a process that it has ended, whether or not somebody asked it."""
         with self._lock:
-            if process is self._process and self._is_loaded and process.has_ended:
+            if process is self._process and self._is_loaded and process.has_fallen:
                 self._crashed(process)
 
     def _crashed(self, process: _Process) -> None:
@@ -325,9 +326,9 @@ class _Process:
         threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
 
     @property
-    def has_ended(self) -> bool:
-        """Whether there is no such process any more."""
-        return self._is_ended or self._process.poll() is not None
+    def has_fallen(self) -> bool:
+        """Whether the process has ended, and nobody here has ended it."""
+        return not self._is_ended and self._process.poll() is not None
 
     @property
     def ending(self) -> str:

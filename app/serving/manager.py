@@ -11,15 +11,17 @@ from typing import ClassVar, Self, TypeVar
 
 from app.serving.board import Aside
 from app.serving.catalog import ModelSpec
+from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
     ModelNotFound,
     ModelUnavailable,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
+from app.serving.methods import PREDICT
 from app.serving.metrics import states
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
+from app.serving.methods import PREDICT
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema import Schema
 

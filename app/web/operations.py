@@ -70,7 +70,7 @@ def readyz() -> ResponseReturnValue:
         "status": "not ready" if missing else "ready",
         "models": shown,
         "waits_for": list(filter(access.may_know, missing)),
-        "mistakes": current_app.extensions["generations"].mistakes,
+        "mistakes": current_app.extensions["generations"].mistakes if access.may_know() else (),
     }
     return jsonify(Readiness().dump(body)), 503 if missing else 200
 

@@ -16,8 +16,9 @@ from flask.typing import ResponseReturnValue
 
 from app.serving import metrics, sheets
 from app.serving.errors import ServingError
-from app.serving.hosted import PREDICT, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
+from app.serving.methods import PREDICT
 from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.forms import posted

@@ -98,8 +98,8 @@ def visible(models: Iterable[HostedModel]) -> list[HostedModel]:
     return [model for model in models if may_know(model.name)]
 
 
-def may_know(model: str) -> bool:
-    """Tell whether whoever asks may know of a model."""
+def may_know(model: str | None = None) -> bool:
+    """Tell whether whoever asks may know of a model; without one, of all of them."""
     return not current_app.extensions["gate"].is_shut or (g.key is not None and g.key.opens(model))
 
 
