@@ -85,6 +85,12 @@ class Master(MPServer):
     def respawned_wrks(self, _: dict[int, float]) -> None:
         """Take no notice of it."""
 
+    def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        super()._respawn_workers(*args, **kwargs)
+        # granian forgets a signal to end that comes just as it begins with this.
+        if self.interrupt_signal:
+            self.main_loop_interrupt.set()
+
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Let the workers do what SIGHUP asks for, rather than replace them."""
         workers.hang_up()

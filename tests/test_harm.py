@@ -103,7 +103,6 @@ def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(serve
         worker.kill()
 
         assert (len(models), psutil.wait_procs(models, 5)[1]) == (2, [])
-        wait_until(lambda: is_answered(running, "hung", {}), 20)
 
 
 @pytest.mark.parametrize(
