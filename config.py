@@ -66,6 +66,11 @@ class Production:
     MODEL_WAITING = 48
     #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
+    #: Times that a model may end a process within DEATHS_SECONDS: it is set aside then, as failed,
+    #: until somebody loads it. 0 for as often as it does.
+    DEATHS = 3
+    #: Seconds for which it is remembered that a model has ended a process.
+    DEATHS_SECONDS = 600.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).
     RETRY_SECONDS = 5
     #: The file that names the API keys by their hashes; `flask keys new` makes one. A relative path
@@ -142,6 +147,8 @@ CLASSES: Mapping[str, type[Production]] = {
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {
     "CLIENT_SECONDS": (1, 86_400),
+    "DEATHS": (0, None),
+    "DEATHS_SECONDS": (1, 604_800),
     "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
     "PORT": (1, 65535),

@@ -76,8 +76,7 @@ def post_worker_init(worker):
     begin = parts["generations"].start_in_worker
     warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, begin)
     _is_started.set()
-    if worker.age == 1:
-        forked.say_ready(settings)
+    forked.say_ready(settings)
 
 
 def child_exit(server, worker):

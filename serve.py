@@ -64,8 +64,13 @@ class Master(MPServer):
 
     @property
     def respawn_failed_workers(self) -> bool:
-        """Whether a worker that ended is replaced: not before one could be started at all."""
-        return bool(self._was_ready.value)
+        """Whether a worker that ended is replaced: not before one could be started at all.
+
+        Unless a model has ended it: one that does so again and again is set aside.
+        """
+        from app.serving.ledger import was_ended_by_models  # noqa: PLC0415
+
+        return bool(self._was_ready.value) or was_ended_by_models(workers.wanted_folder())
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:
@@ -79,6 +84,12 @@ class Master(MPServer):
     @respawned_wrks.setter
     def respawned_wrks(self, _: dict[int, float]) -> None:
         """Take no notice of it."""
+
+    def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        super()._respawn_workers(*args, **kwargs)
+        # granian forgets a signal to end that comes just as it begins with this.
+        if self.interrupt_signal:
+            self.main_loop_interrupt.set()
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Let the workers do what SIGHUP asks for, rather than replace them."""
@@ -104,10 +115,8 @@ class Master(MPServer):
         place = (self._settings["HOST"], self._settings["PORT"])
         while not _is_taken(*place):
             time.sleep(LOOK_SECONDS)
-        with self._was_ready.get_lock():
-            is_first, self._was_ready.value = not self._was_ready.value, True
-        if is_first:
-            workers.say_ready(self._settings)
+        self._was_ready.value = True
+        workers.say_ready(self._settings)
 
 
 def main() -> None:

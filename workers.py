@@ -100,21 +100,30 @@ def address(settings: Mapping[str, Any]) -> str:
 
 
 def say_ready(settings: Mapping[str, Any]) -> None:
-    """Say where to look, however little is logged."""
+    """Say where to look, however little is logged, if no other worker has said it."""
+    try:
+        (wanted_folder() / "ready").touch(exist_ok=False)
+    except OSError:
+        return
     sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
+
+
+def wanted_folder() -> Path:
+    """Return the folder in which all processes see which models are wanted."""
+    return Path(_master.folders[WANTED_MODELS])
 
 
 def hang_up() -> None:
     """Let a worker read ``models.yaml`` again. If all is well, the others follow."""
     try:
-        Path(_master.folders[WANTED_MODELS], HANG_UP).touch()
+        (wanted_folder() / HANG_UP).touch()
     except OSError as error:
         log.error("the processes cannot be told to reload: %s", error)
 
 
 def ended(pid: int) -> None:
     """Take a worker that has ended out of what is counted, and out of those that follow."""
-    Path(_master.folders[WANTED_MODELS], f"{pid}.at").unlink(missing_ok=True)
+    (wanted_folder() / f"{pid}.at").unlink(missing_ok=True)
     if MANY_PROCESSES in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 

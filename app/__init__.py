@@ -115,5 +115,7 @@ def _hosting(app: Flask, environ: Mapping[str, str]) -> Hosting:
         threads=app.config["MODEL_THREADS"],
         waiting=app.config["MODEL_WAITING"],
         seconds=app.config["PREDICT_SECONDS"],
+        deaths=app.config["DEATHS"],
+        deaths_seconds=app.config["DEATHS_SECONDS"],
     )
     return Hosting(config.ROOT / app.config["MODELS_FILE"], environ, limits)

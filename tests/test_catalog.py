@@ -108,6 +108,15 @@ def test_a_portal_may_be_empty(read, text):
             'models.yaml, line 3: models/0/load must be one of "start", "lazy", "worker", got "late"',
         ),
         (
+            "models:\n  - class: a.B\n    isolate: {memory: 5MB}",
+            "models.yaml, line 3: models/0/isolate/memory must be at least 64MB, such as 2GB or "
+            "500MB, got '5MB'",
+        ),
+        (
+            "models:\n  - class: a.B\n    time_limit: 0",
+            "models.yaml, line 3: models/0/time_limit must be more than 0, got 0",
+        ),
+        (
             "models:\n  - class: a.B\n    name: 5",
             "models.yaml, line 3: models/0/name must be text, got 5",
         ),
@@ -305,3 +314,19 @@ def test_tags_are_words(read, mistakes_in):
 
     assert model.tags == ("credit", "team-a")
     assert "models/0/tags/0" in mistakes_in("models: [{class: a.B, tags: [two words]}]")[-1]
+
+
+@pytest.mark.parametrize(
+    ("isolate", "found"),
+    [
+        ("true", (True, 0, 120)),
+        ("false", (False, 0, 120)),
+        ("{}", (True, 0, 120)),
+        ("{memory: 1.5GB, load_seconds: 5}", (True, 1_500_000_000, 5)),
+    ],
+)
+def test_a_model_may_have_a_process_of_its_own_and_limits(read, isolate, found):
+    [spec] = read(f"models: [{{class: a.B, isolate: {isolate}, time_limit: 2.5}}]")
+
+    assert (spec.is_isolated, spec.memory_bytes, spec.load_seconds) == found
+    assert spec.time_limit == 2.5

@@ -20,6 +20,7 @@ from tempfile import mkdtemp
 from typing import Any, Literal
 
 from app.serving.contents import stamp
+from app.serving.processes import is_alive
 
 #: The variable that names the folder, which the server makes before it starts its processes.
 FOLDER = "WANTED_MODELS_DIR"
@@ -29,6 +30,15 @@ HANG_UP = "hang-up"
 LOOK_SECONDS = 0.02
 
 Order = Literal["load", "unload", "reload"]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A model that is set aside: what it is called, why, and since which generation."""
+
+    name: str
+    reason: str
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class Wanted:
     mistakes: tuple[str, ...] = ()
     #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
     seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    #: By the identities of entries, when their models have ended a process lately. One of several
+    #: models whose code ran in it has a part of that.
+    deaths: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    #: The models for which these were too many, by the same.
+    aside: Mapping[str, Aside] = field(default_factory=dict)
 
 
 class Board:
@@ -70,6 +85,11 @@ class Board:
     def hang_up(self) -> tuple[int, ...]:
         """The stamp of the file that asks for a reload; empty, if nobody ever has."""
         return stamp(self._folder / HANG_UP) if self._given else ()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is, if other processes look at it."""
+        return Path(self._given) if self._given else None
 
     @contextmanager
     def changing(self) -> Iterator[Wanted]:
@@ -117,7 +137,7 @@ class Board:
         """Return how many processes are as far, and how many there are."""
         reached = []
         for file in self._folder.glob("*.at"):
-            if _is_alive(int(file.stem)):
+            if is_alive(int(file.stem)):
                 with suppress(OSError):
                     reached.append(int(file.read_text()))
         return sum(each >= generation for each in reached), len(reached)
@@ -144,7 +164,9 @@ class Board:
 def _wanted(said: Mapping[str, Any]) -> Wanted:
     orders = {label: tuple(order) for label, order in said["orders"].items()}
     seen = tuple(map(tuple, said["seen"]))
-    return Wanted(**{**said, "orders": orders, "mistakes": tuple(said["mistakes"]), "seen": seen})
+    aside = {identity: Aside(**each) for identity, each in said["aside"].items()}
+    known = {"orders": orders, "aside": aside, "mistakes": tuple(said["mistakes"]), "seen": seen}
+    return Wanted(**{**said, **known})
 
 
 def _write(file: Path, text: str) -> None:
@@ -152,13 +174,3 @@ def _write(file: Path, text: str) -> None:
     new = file.with_suffix(f".{os.getpid()}.new")
     new.write_text(text, encoding="utf-8")
     new.replace(file)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

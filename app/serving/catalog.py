@@ -42,6 +42,18 @@ BATCH = {
     "additionalProperties": False,
 }
 
+#: A number and its unit.
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([MG]B)")
+UNITS = {"MB": 10**6, "GB": 10**9}
+#: Memory with which a process without a model gets along.
+LEAST_BYTES = 64 * 10**6
+SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
+ISOLATION = {
+    "type": "object",
+    "properties": {"memory": {"type": "string"}, "load_seconds": SECONDS},
+    "additionalProperties": False,
+}
+
 #: What an entry may hold. The descriptions are those of docs/models-yaml.md.
 ENTRY = {
     "type": "object",
@@ -61,6 +73,8 @@ ENTRY = {
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy", "worker"]},
+        "isolate": {"anyOf": [{"type": "boolean"}, ISOLATION]},
+        "time_limit": SECONDS,
         "batch": {"anyOf": [{"const": False}, BATCH]},
         "runtime": {"enum": list(CHOICES)},
         "version_mismatch": {"enum": ["warn", "error"]},
@@ -82,6 +96,9 @@ CATALOG = Schema(
 
 #: Rows of several callers in one call of a packaged model: many take as long for one as for these.
 BATCH_ROWS = 64
+
+#: Seconds that an isolated model may take to load.
+LOAD_SECONDS = 120.0
 
 #: Keys that only one kind of entry has.
 ONLY_WITH = {
@@ -135,6 +152,14 @@ class ModelSpec:
     lazy: bool = False
     #: Whether each forked process loads it: a fork would break it.
     in_worker: bool = False
+    #: Whether it has a process of its own.
+    is_isolated: bool = False
+    #: Bytes of memory that this process may take; 0 for as many as there are.
+    memory_bytes: int = 0
+    #: Seconds in which it must have loaded the model.
+    load_seconds: float = LOAD_SECONDS
+    #: Seconds of a call, if not as many as of other models.
+    time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     batch_rows: int = 0
@@ -162,6 +187,11 @@ class ModelSpec:
     def source(self) -> Path | str:
         """What the model is made of: a file, or a class."""
         return self.file or str(self.class_path)
+
+    @property
+    def identity(self) -> str:
+        """What tells the entry from others before anything is known of its model."""
+        return f"{self.name or self.source}@{self.version or ''}"
 
     def makes_the_same_as(self, other: ModelSpec) -> bool:
         """Tell whether both entries make the same model of the same bytes."""
@@ -281,6 +311,10 @@ def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, other in ONLY_WITH.items():
         if key in entry and other not in entry:
             yield f"/{key}", f"goes only with {other}"
+    asked = entry.get("isolate")
+    memory = asked.get("memory") if isinstance(asked, Mapping) else None
+    if memory is not None and _bytes(memory) < LEAST_BYTES:
+        yield "/isolate/memory", f"must be at least 64MB, such as 2GB or 500MB, got {memory!r}"
     if "file" in entry:
         yield from _mistakes_of_file(entry, Path(entry["file"]).suffix.lower())
     try:
@@ -305,6 +339,22 @@ def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[s
         yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 
+def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
+    asked = entry.get("isolate", False)
+    limits = asked if isinstance(asked, Mapping) else {}
+    return {
+        "is_isolated": asked is not False,
+        "memory_bytes": _bytes(limits["memory"]) if "memory" in limits else 0,
+        "load_seconds": limits.get("load_seconds", LOAD_SECONDS),
+        "time_limit": entry.get("time_limit"),
+    }
+
+
+def _bytes(size: str) -> int:
+    found = SIZE.fullmatch(size)
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
+
+
 def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
     return ModelSpec(
         line=line,
@@ -322,6 +372,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         runtime=entry.get("runtime"),
         lazy=entry.get("load") == "lazy",
         in_worker=entry.get("load") == "worker",
+        **_isolation(entry),
         batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),

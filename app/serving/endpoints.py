@@ -9,15 +9,12 @@ from typing import Any
 
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
+from app.serving.isolated import IsolatedModel
+from app.serving.methods import PREDICT, Method, methods_of
 from app.serving.metrics import Meter
-from mlmodel.endpoint import endpoints_of
-from mlmodel.model import MLModel, answer_each
+from mlmodel.endpoint import Endpoint, endpoints_of
+from mlmodel.model import MLModel
 from mlmodel.schema import Schema
-
-#: The endpoint that every model has.
-PREDICT = "predict"
-#: Answers rows.
-Method = Callable[[Sequence[Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def endpoints(
     """Return the ways to ask a loaded model, by their names.
 
     :param spec: its entry, whose input schema counts more than the model's own.
-    :param methods: what answers, see :func:`methods_of`.
+    :param methods: what answers, see :func:`asking`.
     :param ask: calls one of them as long as the model is there, by its name.
     """
     asked = spec.input_schema
@@ -80,24 +77,20 @@ def endpoints(
             ask=partial(ask, name),
             meter=Meter(label, name),
         )
-        for name, each in endpoints_of(model).items()
+        for name, each in _marked(model).items()
     }
     return {PREDICT: predict, **marked}
 
 
-def methods_of(model: MLModel) -> dict[str, Method]:
+def asking(model: MLModel) -> dict[str, Method]:
     """Return what answers rows, in plain JSON, by the names of the endpoints."""
-    answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
-    marked = {
-        name: _plainly(partial(answer_each, getattr(model, each.attribute)))
-        for name, each in endpoints_of(model).items()
-    }
-    return {PREDICT: answers, **marked}
+    if isinstance(model, IsolatedModel):
+        return {name: partial(model.ask, name) for name in (PREDICT, *model.endpoints)}
+    return methods_of(model)
 
 
-def _plainly(method: Method) -> Method:
-    """Return a method with its answers in plain JSON: a generator runs where it is called."""
-    return lambda rows: to_json(method(rows))
+def _marked(model: MLModel) -> dict[str, Endpoint]:
+    return model.endpoints if isinstance(model, IsolatedModel) else endpoints_of(model)
 
 
 def _schema(document: Mapping[str, Any] | None) -> Schema:

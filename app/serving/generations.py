@@ -19,9 +19,11 @@ from pathlib import Path
 from app.serving import catalog
 from app.serving.board import Board, Order, Wanted
 from app.serving.contents import stamp
+from app.serving.deaths import counted, forgiven, put_aside
 from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
-from app.serving.hosted import LOADERS
+from app.serving.hosted import LOADERS, HostedModel
 from app.serving.lane import Lane, Limits
+from app.serving.ledger import deaths, ledger
 from app.serving.manager import ModelManager
 from app.serving.memory import return_memory
 from app.serving.predictor import Predictor
@@ -93,10 +95,13 @@ class Generations:
         :raises InvalidCatalog: if it has mistakes.
         """
         self._before_fork = before_fork
-        wanted, source = self._board.read(), self._source
+        source = self._source
+        wanted = self._board.read() if before_fork else self._entered()
         text = source.text() if wanted.text is None else wanted.text
         specs = catalog.read(source.path, source.environ, text)
-        ModelManager().open(specs, source.limits, source.path, before_fork=before_fork)
+        ModelManager().open(
+            specs, source.limits, source.path, before_fork=before_fork, aside=wanted.aside
+        )
         for label, (_, order) in wanted.orders.items():
             self._obey(label, order)
         self._now = replace(wanted, text=text)
@@ -116,6 +121,7 @@ class Generations:
     def start_in_worker(self) -> None:
         """Catch up with what is wanted, in a process that is to take requests, and follow it."""
         self._before_fork = False
+        self._entered()
         self.catch_up()
         self.start()
 
@@ -177,6 +183,18 @@ class Generations:
         return_memory()
         return self._followed()
 
+    def _entered(self) -> Wanted:
+        """Return what is wanted, when the processes that have died are counted, and this one is."""
+        folder = self._board.folder
+        if folder is None:
+            return self._board.read()
+        with self._board.changing() as before:
+            wanted = counted(before, deaths(folder), self._source.limits, time.time())
+            if wanted is not before:
+                self._board.write(wanted)
+            ledger.open(folder)
+        return wanted
+
     def _show(self, text: str | None) -> None:
         """Let a process that takes the place of this one find what stands in the file now."""
         with self._board.changing() as wanted:
@@ -191,6 +209,7 @@ class Generations:
             generation = before.generation + 1
             orders = {**before.orders, label: (generation, order)}
             wanted = replace(before, generation=generation, orders=orders, text=self._now.text)
+            wanted = forgiven(wanted, [_labelled(label)])
             yield wanted
             self._now = wanted
             self._board.write(wanted)
@@ -228,6 +247,7 @@ class Generations:
             generation = before.generation + 1
             text = source.text()
             new = replace(before, generation=generation, read=generation, text=text, mistakes=())
+            new = replace(new, deaths={}, aside={})
             try:
                 changes = self._become(new)
             except InvalidCatalog as error:
@@ -255,6 +275,10 @@ class Generations:
             trial = self._predictor.try_out
             succession = Succession(source.path, source.limits, trial, self._before_fork)
             changes = succession.to(specs, anew, with_failed=wanted.read > since)
+        for model in ModelManager().models():
+            known = wanted.aside.get(model.spec.identity)
+            if known and known.generation > since and not model.is_aside:
+                model.set_aside(known.reason)
         made = {label: "unload" for label in changes.loaded if _is_out(wanted, label)}
         for label, order in (made | new).items():
             self._obey(label, order)
@@ -262,7 +286,7 @@ class Generations:
         return changes
 
     def _obey(self, label: str, order: str) -> None:
-        model = next((each for each in ModelManager().models() if each.label == label), None)
+        model = _labelled(label)
         if model is None or order == "reload":
             return
         try:
@@ -289,6 +313,7 @@ class Generations:
                 self.catch_up()
                 if not self._before_fork:
                     ModelManager().tell_states()
+                    self._tell_aside()
                     self._heed(is_due)
             except InvalidCatalog:
                 continue  # that is logged, and shown on the board
@@ -304,6 +329,27 @@ class Generations:
             # Another process may have done it meanwhile.
             if self._is_asked(wanted, is_due):
                 self._reread(wanted)
+
+    def _tell_aside(self) -> None:
+        """Let the others set aside what was set aside in this process alone."""
+        known = self._board.read().aside
+        new = [
+            model
+            for model in ModelManager().models()
+            if model.is_aside and model.spec.identity not in known
+        ]
+        if not new or not self._board.is_shared:
+            return
+        with self._board.changing() as before, self._lock:
+            self.catch_up()
+            wanted = before
+            for model in new:
+                # It may have been loaded again meanwhile.
+                if model.is_aside:
+                    wanted = put_aside(wanted, model.spec.identity, model.name, model.reason or "")
+            self._now = wanted
+            self._board.write(wanted)
+            self._board.report(wanted.generation)
 
     def _is_asked(self, wanted: Wanted, is_due: bool) -> bool:
         file, hang_up = wanted.seen
@@ -328,6 +374,10 @@ class Generations:
                 self._lock.release()
 
         os.register_at_fork(before=hold, after_in_parent=release, after_in_child=free)
+
+
+def _labelled(label: str) -> HostedModel | None:
+    return next((each for each in ModelManager().models() if each.label == label), None)
 
 
 def _is_out(wanted: Wanted, label: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 import platform
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,20 +18,23 @@ from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
 from app.serving.contents import Contents
-from app.serving.endpoints import PREDICT, HostedEndpoint, endpoints, methods_of
+from app.serving.endpoints import HostedEndpoint, asking, endpoints
 from app.serving.errors import (
     ArtifactNotFound,
     EndpointNotFound,
     ModelUnavailable,
     PredictionTimeout,
     QueueFull,
-    ServingError,
 )
 from app.serving.facts import facts
 from app.serving.forking import ties
+from app.serving.isolated import IsolatedModel
 from app.serving.lane import Lane, Limits
+from app.serving.ledger import Suspect, ledger
 from app.serving.memory import return_memory
-from mlmodel.errors import BrokenModel, FlmError
+from app.serving.methods import PREDICT
+from app.serving.reasons import reason
+from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.packaged import PackagedModel
 
@@ -71,20 +75,28 @@ class HostedModel:
         self.version = ""
         self.metadata: Mapping[str, Any] = {}
         #: What answers: the packages that run the model, as they are installed, and Python.
-        self.runtime = _runtime(self.metadata)
+        self.runtime = _runtime(self.metadata, spec)
         self.status = Status.LAZY
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
         self.notes: tuple[str, ...] = ()
-        self.calls = Batcher(limits, spec.batch_rows)
-        self._limits = limits
+        self._limits = (
+            limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
+        )
+        self.calls = Batcher(self._limits, spec.batch_rows)
         self._is_named = False
         self._since = 0.0
+        #: Whether it may not be loaded by itself, see :meth:`set_aside`.
+        self.is_aside = False
         self._model: MLModel | None = None
         #: What answers, by the endpoint's name, as long as the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
+        #: Calls of the model itself, which run its code.
+        self._calling = 0
+        self._place = ledger.enter(self._suspect)
+        weakref.finalize(self, ledger.leave, self._place)
         self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the other lock only for a moment.
@@ -106,6 +118,10 @@ class HostedModel:
     def label(self) -> str:
         """The name, and the version where the entry says one: no other model has it."""
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
+
+    @property
+    def _suspect(self) -> Suspect:
+        return Suspect(self.spec.identity, self.name)
 
     @property
     def reference(self) -> str:
@@ -191,9 +207,7 @@ class HostedModel:
     def end(self) -> None:
         """Say that a use of the model, see :meth:`begin`, has ended."""
         with self._lock:
-            self._running -= 1
-            if not self._running and (self._is_retired or self.status is not Status.READY):
-                self._changed.notify_all()
+            self._end()
 
     def retire(self) -> None:
         """Refuse new uses, for another model has taken this one's place, and go with the last.
@@ -216,6 +230,18 @@ class HostedModel:
         self.spec = replace(self.spec, default=spec.default, aliases=spec.aliases, line=spec.line)
         if self.status is Status.READY:
             self.reason = reason
+
+    def set_aside(self, reason: str, name: str | None = None) -> None:
+        """Refuse all uses, for the model has ended its process too often, until it is loaded.
+
+        :param name: what it is called, if nobody has asked it for its name.
+        """
+        with self._lock:
+            self.status, self.reason = Status.FAILED, reason
+            self.name = name or self.name
+            self.is_aside = True
+        log.error("model %r is set aside: %s", self.name, reason)
+        threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
         """Return how fast the model and its graph answer some numbers of rows, if it has one.
@@ -264,10 +290,18 @@ class HostedModel:
             if method is None:
                 raise self._unavailable()
             self._running += 1
+            self._calling = ledger.counts[self._place] = self._calling + 1
         try:
             return method(rows)
         finally:
-            self.end()
+            with self._lock:
+                self._calling = ledger.counts[self._place] = self._calling - 1
+                self._end()
+
+    def _end(self) -> None:
+        self._running -= 1
+        if not self._running and (self._is_retired or self.status is not Status.READY):
+            self._changed.notify_all()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
         # In a thread of its own: a model that hangs while it is loaded must not keep a request.
@@ -289,6 +323,11 @@ class HostedModel:
             self._drop()
         return_memory()
 
+    def _leave_if_failed(self) -> None:
+        with self._loading:
+            if self.status is Status.FAILED:
+                self._drop()
+
     def _drop(self) -> None:
         """Wait until nobody uses the model, or for as long as a call may take, and let it go."""
         with self._changed:
@@ -302,26 +341,35 @@ class HostedModel:
             _call_unload(model)
 
     def _attempt(self, step: Callable[[], None]) -> None:
-        self.status, self.reason = Status.LOADING, None
+        self.status, self.reason, self.is_aside = Status.LOADING, None, False
         self._since = time.perf_counter()
         try:
-            step()
+            with ledger.running(self._place):
+                step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
-        except (Exception, SystemExit) as error:
-            self.name = self.name if self._is_named else self.spec.provisional_name
-            self.status, self.reason = Status.FAILED, _reason(error)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise  # it may be the operator's
+            if not (self._is_named or self.spec.is_isolated):
+                self.name = self.spec.provisional_name
+            self.status, self.reason = Status.FAILED, reason(error)
             # An error of ours without a cause tells all that its traceback would.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
             log.error("model %r failed: %s", self.name, self.reason, exc_info=trace)
 
+    def _create(self) -> MLModel:
+        if self.spec.is_isolated:
+            return IsolatedModel(self.spec, self._limits, self.set_aside)
+        return self.spec.create()
+
     def _introduce(self) -> None:
         # The model itself is dropped again: a lazy one takes no memory before its first use.
-        self._describe(self.spec.create())
+        self._describe(self._create())
         self.status = Status.LAZY
 
     def _load_before_fork(self) -> None:
         before = ties()
-        model = self.spec.create()
+        model = self._create()
         self._describe(model)
         if self.spec.in_worker or not model.survives_fork:
             model.before_fork()
@@ -337,7 +385,7 @@ class HostedModel:
             self._be_ready()
 
     def _load(self) -> None:
-        model = self.spec.create()
+        model = self._create()
         self._describe(model)
         self._build(model)
         self._be_ready()
@@ -349,7 +397,8 @@ class HostedModel:
         self._read_schemas(model)
         self._model = model
         # Calls that hang keep the threads that were before.
-        self.calls = Batcher(self._limits, self.spec.batch_rows, ends_soon=model.ends_soon)
+        limits = replace(self._limits, threads=1) if self.spec.is_isolated else self._limits
+        self.calls = Batcher(limits, self.spec.batch_rows, ends_soon=model.ends_soon)
 
     def _be_ready(self) -> None:
         self.status = Status.READY
@@ -360,14 +409,15 @@ class HostedModel:
         own_name = checked_name(self.spec.name or model.qualified_name)
         # By its first name it is known everywhere, even one that was provisional.
         self.name = self.name if self._is_named else own_name
+        ledger.rename(self._place, self._suspect)
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = self.spec.version or str(model.version)
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
-        self.runtime = _runtime(self.metadata)
+        self.runtime = _runtime(self.metadata, self.spec)
 
     def _read_schemas(self, model: MLModel) -> None:
-        self._methods = methods_of(model)
+        self._methods = asking(model)
         self.endpoints = endpoints(
             model, self.spec, label=self.label, methods=self._methods, ask=self._ask
         )
@@ -382,7 +432,7 @@ class HostedModel:
         return ModelUnavailable(self.name, self.status, self.reason)
 
 
-def _runtime(metadata: Mapping[str, Any]) -> str:
+def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
     packages = [
         f"{each['package']} {each['running']}"
         for each in metadata.get("versions") or ()
@@ -391,7 +441,12 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
     chosen = metadata.get("runtime") or {}
     if chosen.get("compiled"):
         packages.insert(0, str(chosen["name"]))
-    return ", ".join([*packages, f"Python {platform.python_version()}"])
+    packages.append(f"Python {platform.python_version()}")
+    return ", ".join([*packages, "a process of its own"] if spec.is_isolated else packages)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _call_unload(model: MLModel) -> None:
@@ -399,16 +454,3 @@ def _call_unload(model: MLModel) -> None:
         model.unload()
     except Exception:  # it is gone for us all the same
         log.exception("model %r failed while it was unloaded", model.qualified_name)
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a model could not be loaded, in words of ours: its own may tell too much."""
-    if isinstance(error, BrokenModel):
-        return f"{error.summary}; the log says more"
-    if isinstance(error, FlmError | ServingError):
-        return str(error)
-    if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name!r} is not installed"
-    if isinstance(error, OSError) and error.strerror:
-        return f"a file that it needs cannot be read: {error.strerror}"
-    return f"it raised {type(error).__name__} while it was loaded; the log says more"

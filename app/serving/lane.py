@@ -29,6 +29,15 @@ class Limits:
     waiting: int
     #: Seconds for which a call waits and runs; 0 for as long as it takes.
     seconds: float
+    #: Times that a model may end a process, within so many seconds; then it is set aside. 0 for as
+    #: often as it does.
+    deaths: int = 3
+    deaths_seconds: float = 600
+
+
+def times(most: float, seconds: float) -> str:
+    """Return how often something may not happen, in words."""
+    return f"{most:g} times within {seconds:g} seconds"
 
 
 class Places:

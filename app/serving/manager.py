@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self, TypeVar
 
+from app.serving.board import Aside
 from app.serving.catalog import ModelSpec
-from app.serving.endpoints import PREDICT, HostedEndpoint
+from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
@@ -19,6 +21,7 @@ from app.serving.errors import (
 from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
+from app.serving.methods import PREDICT
 from app.serving.metrics import states
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class ModelManager:
         path: Path,
         *,
         before_fork: bool = False,
+        aside: Mapping[str, Aside] = MappingProxyType({}),
     ) -> None:
         """Hold these models instead of any others, loaded unless they are lazy.
 
@@ -59,12 +63,17 @@ class ModelManager:
 
         :param path: the file that the specs come from, for its name in errors.
         :param before_fork: see :meth:`HostedModel.prepare`.
+        :param aside: the models that are set aside, by the identities of their entries.
         :raises InvalidCatalog: if two models say the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
         for model in models:
-            model.prepare(before_fork=before_fork)
+            known = aside.get(model.spec.identity)
+            if known is None:
+                model.prepare(before_fork=before_fork)
+            else:
+                model.set_aside(known.reason, known.name)
         check_names(models, path)
         self.hold(models)
         # What was only needed to read the files would else be in the memory of each process.

@@ -19,6 +19,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.serving.processes import is_alive
+
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -192,23 +194,13 @@ def registry() -> CollectorRegistry:
         everything.register(_Memory({os.getpid()}))
         return everything
     pids = {int(file.stem.rpartition("_")[2]) for file in Path(folder).glob("*.db")}
-    ended = {pid for pid in pids if not _is_alive(pid)}
+    ended = {pid for pid in pids if not is_alive(pid)}
     for pid in ended:
         # Whatever has ended it: it does nothing any more.
         mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
     MultiProcessCollector(everything, folder)  # type: ignore[no-untyped-call]
     everything.register(_Memory(pids - ended | {os.getpid()}))
     return everything
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, so it is alive
-        return True
-    return True
 
 
 def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.serving.endpoints import PREDICT, HostedEndpoint
+from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
@@ -17,6 +17,7 @@ from app.serving.errors import (
 from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
+from app.serving.methods import PREDICT
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema import Schema
 

@@ -13,10 +13,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.serving import sheets
-from app.serving.endpoints import PREDICT
 from app.serving.errors import TooManyRows
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
+from app.serving.methods import PREDICT
 from app.web import access, asking, columns, door
 from app.web.body import read_csv, read_json, row_of
 from app.web.schemas import (

@@ -1,0 +1,163 @@
+"""The process of one isolated model, which isolated.py starts.
+
+It makes the model, loads it, and answers one call after the other, in JSON. Whatever the model
+does to its process ends here, and the process ends with the one that has started it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import logging
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from typing import Any
+
+from app.serving.answers import to_json
+from app.serving.catalog import ModelSpec
+from app.serving.errors import InvalidAnswer
+from app.serving.methods import Method, methods_of
+from app.serving.reasons import reason
+from app.serving.wire import read, written
+from mlmodel.endpoint import endpoints_of
+from mlmodel.errors import FlmError, InvalidInput
+from mlmodel.model import MLModel, display_name
+
+
+class Inmate:
+    """The model, and what it is told to do."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._model: MLModel
+        self._methods: Mapping[str, Method] = {}
+
+    def obey(self, order: Sequence[Any]) -> dict[str, Any]:
+        """Return what came of an order: a name of a method below, and what it takes."""
+        name, *arguments = order
+        try:
+            return {"done": _METHODS[name](self, *arguments)}
+        except InvalidInput as error:
+            return {"input": [str(error), [asdict(each) for each in error.violations]]}
+        except InvalidAnswer as error:
+            return {"answer": str(error)}
+        # The author's code may raise anything, SystemExit and KeyboardInterrupt too.
+        except BaseException as error:
+            return {"raised": _told(error)}
+
+    def create(self) -> dict[str, Any]:
+        """Make the model, and return what it says of itself before it is loaded."""
+        self._model = self._spec.create()
+        return self._described()
+
+    def load(self) -> dict[str, Any]:
+        """Load the model, and return all that it says of itself."""
+        model = self._model
+        model.load()
+        self._methods = methods_of(model)
+        return self._described() | {
+            "input_schema": to_json(model.input_schema),
+            "output_schema": to_json(model.output_schema),
+            "examples": to_json([*model.examples]),
+            "notes": [str(note) for note in model.notes],
+            "artifacts": {str(name): str(path) for name, path in model.artifacts.items()},
+            "endpoints": [to_json(asdict(each)) for each in endpoints_of(model).values()],
+        }
+
+    def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
+        """Return the model's answers to rows, as plain JSON."""
+        return self._methods[endpoint](rows)
+
+    def unload(self) -> None:
+        """Let the model give back what it has taken."""
+        self._model.unload()
+
+    def _described(self) -> dict[str, Any]:
+        model = self._model
+        return {
+            "qualified_name": model.qualified_name,
+            "display_name": display_name(model),
+            "description": str(model.description),
+            "version": str(model.version),
+            "metadata": {"class": type(model).__qualname__, **_metadata(model)},
+        }
+
+
+_METHODS: Mapping[str, Callable[..., Any]] = {
+    "create": Inmate.create,
+    "load": Inmate.load,
+    "ask": Inmate.ask,
+    "unload": Inmate.unload,
+}
+
+
+def _metadata(model: MLModel) -> Mapping[str, Any]:
+    told = to_json(model.metadata)
+    return told if isinstance(told, Mapping) else {}
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    return {
+        "reason": reason(error),
+        "kind": type(error).__name__,
+        "text": str(error),
+        # An error of ours without a cause tells all that its trace would.
+        "trace": None
+        if isinstance(error, FlmError) and not error.__cause__
+        else "".join(traceback.format_exception(error)),
+        "is_short_of_memory": isinstance(error, MemoryError),
+    }
+
+
+def main() -> None:
+    """Obey until the process that has started this one is gone, or wants no more."""
+    orders, lifeline = (int(argument) for argument in sys.argv[1:])
+    _end_with(lifeline)
+    # A server that is told to end still waits for the answers; it ends this process itself.
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    faulthandler.enable()
+    connection = Connection(orders)
+    # From the process that has started this one; what goes back to it is JSON.
+    spec, memory_bytes, level = pickle.loads(connection.recv_bytes())  # noqa: S301
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    inmate = Inmate(spec)
+    while True:
+        try:
+            order = read(connection.recv_bytes())
+        except EOFError:
+            return
+        connection.send_bytes(_in_words(inmate.obey(order)))
+
+
+def _in_words(said: dict[str, Any]) -> bytes:
+    try:
+        return written(said)
+    except (TypeError, ValueError) as error:
+        return written({"answer": f"JSON cannot say the answer: {error}"})
+    except MemoryError as error:
+        return written({"raised": _told(error)})
+
+
+def _end_with(lifeline: int) -> None:
+    """Let the kernel end this process, and those it starts, when the other end is closed.
+
+    It does so whatever the model is about: it needs no thread, and no lock of the interpreter.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # it was closed before
+        sys.exit()

@@ -1,0 +1,31 @@
+"""What of a model answers rows: predict, and what its author offers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from app.serving.answers import to_json
+from mlmodel.endpoint import endpoints_of
+from mlmodel.model import MLModel, answer_each
+
+#: The endpoint that every model has.
+PREDICT = "predict"
+#: Answers rows.
+Method = Callable[[Sequence[Any]], Any]
+
+
+def methods_of(model: MLModel) -> dict[str, Method]:
+    """Return what answers rows, in plain JSON, by the names of the endpoints."""
+    answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
+    marked = {
+        name: _plainly(partial(answer_each, getattr(model, each.attribute)))
+        for name, each in endpoints_of(model).items()
+    }
+    return {PREDICT: answers, **marked}
+
+
+def _plainly(method: Method) -> Method:
+    """Return a method with its answers in plain JSON: a generator runs where it is called."""
+    return lambda rows: to_json(method(rows))

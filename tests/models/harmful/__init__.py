@@ -1,0 +1,1 @@
+"""Models that misbehave, each kind in a file of its own."""

@@ -1,0 +1,44 @@
+"""Ends its process, in as many ways as there are, where and when it is told."""
+
+import ctypes
+import os
+import signal
+import sys
+
+from mlmodel import MLModel
+
+
+def overflow(depth=0):
+    return overflow(depth + 1)
+
+
+WAYS = {
+    "segfault": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "_exit": lambda: os._exit(3),
+    "exit": lambda: sys.exit(3),
+    "interrupt": lambda: (_ for _ in ()).throw(KeyboardInterrupt()),
+    "overflow": overflow,
+}
+
+
+class Dying(MLModel):
+    """Answers with its process, or ends it: at import of what it is, at load, or when asked."""
+
+    qualified_name = "dying"
+    input_schema = {"type": "object", "properties": {"how": {"type": "string"}}}
+    examples = ({},)
+
+    def __init__(self, how=None, at="predict"):
+        self.how, self.at = how, at
+
+    def load(self):
+        if self.at == "load":
+            WAYS[self.how]()
+
+    def predict(self, row):
+        how = row.get("how") or (self.at == "predict" and self.how)
+        if how:
+            WAYS[how]()
+        return os.getpid()
