@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import sklearn
 from sklearn.exceptions import NotFittedError
@@ -31,6 +31,8 @@ from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
 
 logger = logging.getLogger(__name__)
+
+_Made = TypeVar("_Made")
 
 
 def version() -> str:
@@ -75,7 +77,7 @@ def describe(model: Any) -> Any:
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
     _check_hasher(model)
-    return inference.infer(model, sample, outputs)
+    return _built(lambda: inference.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -87,7 +89,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     """
     _check_hasher(model)
     _check_dtypes(columns)
-    return inference.predictor(model, columns, outputs)
+    return _built(lambda: inference.predictor(model, columns, outputs))
 
 
 def chosen(
@@ -147,7 +149,8 @@ def _check_hasher(model: Any) -> None:
         )
 
 
-def _built(build: Callable[[], Any]) -> Any:
+def _built(build: Callable[[], _Made]) -> _Made:
+    """Return what a function makes of a model, which may lack any of its parts."""
     try:
         return build()
     except FlmError:
