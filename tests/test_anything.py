@@ -131,6 +131,16 @@ def test_no_file_makes_the_server_fail(app, name, cells):
     assert answer.content_type in {"application/json", "application/problem+json"}
 
 
+def test_a_form_of_too_many_fields_is_refused(make_app):
+    app = make_app(MODELS, MAX_BODY_BYTES=10_000_000)
+    fields = {f"f{number}": "1" for number in range(app.config["MAX_FORM_PARTS"] + 1)}
+
+    answer = app.test_client().post("/models/iris/predict", data=fields)
+
+    assert answer.status_code == 413
+    assert f"{app.config['MAX_FORM_PARTS']:,} fields of a form" in answer.text
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/models/iris/predict", "/api/models", "/api/models/iris/metadata", "/readyz"]
 )
