@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,22 @@ def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypa
     wait_until(lambda: threading.active_count() <= threads)
     assert (descriptors(), children()) == (before, set())
     assert not list(tmp_path.glob("modelhost-isolated-*"))
+
+
+def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
+    monkeypatch.setattr("app.serving.isolated.LEAVE_SECONDS", 0.1)
+    predict = predict(harmful("hanging.Hung", time_limit=60))
+    model = ModelManager().get("hung")
+    model._limits = replace(model._limits, seconds=0.1)
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(predict, "hung", [{"hang": True}])
+        wait_until(lambda: model._calling)
+
+        model.unload()
+
+        with pytest.raises(PredictionFailed):
+            hung.result()
+    assert children() == set()
 
 
 def test_a_lazy_model_has_no_process_before_it_is_used_and_a_herd_loads_it_once(predict):
