@@ -66,6 +66,17 @@ def test_a_model_is_the_same_in_a_process_of_its_own(predict):
     assert refused.value.violations[0].row == 1
 
 
+def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
+    entry = "class: tests.models.simple.Doubler, isolate: {memory: 1.5GB}"
+    client = make_app(f"models: [{{{entry}}}]").test_client()
+
+    page = client.get("/models/doubler/metadata").text
+    answer = client.post("/api/models/doubler/predict", json={"x": 1})
+
+    assert "In a process of its own, with 1.5 GB of memory at most." in page
+    assert answer.headers["X-Model-Runtime"].endswith(", a process of its own")
+
+
 @pytest.mark.parametrize("how", ["segfault", "abort", "kill", "_exit"])
 def test_a_call_that_ends_the_process_fails_alone_and_the_model_is_back(predict, how):
     predict = predict(harmful("dying.Dying"))
