@@ -68,9 +68,9 @@ class Master(MPServer):
 
         Unless a model has ended it: one that does so again and again is set aside.
         """
-        from app.serving.ledger import was_ended_by_models  # noqa: PLC0415
+        from app.serving.deaths import any_in  # noqa: PLC0415
 
-        return bool(self._was_ready.value) or was_ended_by_models(workers.wanted_folder())
+        return bool(self._was_ready.value) or any_in(workers.wanted_folder())
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_a_model_is_the_same_in_a_process_of_its_own(predict):
     with pytest.raises(InvalidInput, match="must not be before start") as refused:
         predict("ordered", [{"start": 1, "end": 2}, {"start": 2, "end": 1}])
     assert refused.value.violations[0].row == 1
+
+
+def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
+    entry = "class: tests.models.simple.Doubler, isolate: {memory: 1.5GB}"
+    client = make_app(f"models: [{{{entry}}}]").test_client()
+
+    page = client.get("/models/doubler/metadata").text
+    answer = client.post("/api/models/doubler/predict", json={"x": 1})
+
+    assert "In a process of its own, with 1.5 GB of memory at most." in page
+    assert answer.headers["X-Model-Runtime"].endswith(", a process of its own")
 
 
 @pytest.mark.parametrize("how", ["segfault", "abort", "kill", "_exit"])
@@ -218,6 +230,22 @@ def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypa
     wait_until(lambda: threading.active_count() <= threads)
     assert (descriptors(), children()) == (before, set())
     assert not list(tmp_path.glob("modelhost-isolated-*"))
+
+
+def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
+    monkeypatch.setattr("app.serving.isolated.LEAVE_SECONDS", 0.1)
+    predict = predict(harmful("hanging.Hung", time_limit=60))
+    model = ModelManager().get("hung")
+    model._limits = replace(model._limits, seconds=0.1)
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(predict, "hung", [{"hang": True}])
+        wait_until(lambda: model._calling)
+
+        model.unload()
+
+        with pytest.raises(PredictionFailed):
+            hung.result()
+    assert children() == set()
 
 
 def test_a_lazy_model_has_no_process_before_it_is_used_and_a_herd_loads_it_once(predict):

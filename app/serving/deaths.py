@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from app.serving.board import Aside, Wanted
+from app.serving.board import Aside, Board, Wanted
 from app.serving.hosted import HostedModel
 from app.serving.lane import Limits, times
-from app.serving.ledger import Suspect
+from app.serving.ledger import Suspect, are_untold
 
 
 def counted(
@@ -27,6 +28,15 @@ def counted(
         for suspect in suspects:
             wanted = _charged(wanted, suspect, 1 / len(suspects), limits, now)
     return wanted
+
+
+def any_in(folder: Path) -> bool:
+    """Tell whether a process of a server has died lately with models' code in it.
+
+    :param folder: that of the server's board.
+    """
+    with Board(str(folder)).changing() as wanted:
+        return bool(wanted.deaths) or are_untold(folder)
 
 
 def put_aside(wanted: Wanted, identity: str, name: str, reason: str) -> Wanted:

@@ -337,7 +337,7 @@ class HostedModel:
             model, self._model, self._methods = self._model, None, {}
         self.calls.close()
         self._loader.close()
-        if model is not None and is_idle:
+        if model is not None and (is_idle or self.spec.is_isolated):
             _call_unload(model)
 
     def _attempt(self, step: Callable[[], None]) -> None:

@@ -124,13 +124,17 @@ class IsolatedModel(MLModel):
 
     def unload(self) -> None:
         """Let the model unload, and end its process."""
-        with self._lock:
-            process, self._process, self._is_loaded = self._process, None, False
+        self._is_loaded = False
+        is_idle = self._lock.acquire(timeout=LEAVE_SECONDS)
+        process, self._process = self._process, None
+        if is_idle:
             self._changed.notify_all()
-        if process is not None:
+            self._lock.release()
+        if process is not None and is_idle:
             process.wait_for(LEAVE_SECONDS)
-            with suppress(Exception):
+            with suppress(TimeoutError, Ended):
                 process.obey("unload")
+        if process is not None:
             process.end()
 
     def predict(self, row: Any) -> Any:
@@ -238,6 +242,8 @@ class IsolatedModel(MLModel):
 
     def _crashed(self, process: _Process) -> None:
         """Bring a model back whose process has ended by itself, unless it does so too often."""
+        if process.is_ended:
+            return
         how = process.ending
         log.error("the process of model %r was ended: %s", self.qualified_name, how)
         if self._is_too_often(f"its process has ended {{}}: {how}"):
@@ -324,6 +330,11 @@ class _Process:
             self._orders.send_bytes(setup)
         arguments = self._process.stdout, spec.provisional_name, ended
         threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether somebody here has ended the process."""
+        return self._is_ended
 
     @property
     def has_fallen(self) -> bool:

@@ -127,8 +127,8 @@ def deaths(folder: Path) -> list[list[Suspect]]:
     return [suspects for suspects in found if suspects]
 
 
-def was_ended_by_models(folder: Path) -> bool:
-    """Tell whether models' code ran in a process that has died and is not counted yet."""
+def are_untold(folder: Path) -> bool:
+    """Tell whether models' code ran in a process that has died, and nobody was told yet."""
     return any(map(_suspects, _of_the_dead(folder)))
 
 

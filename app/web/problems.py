@@ -104,7 +104,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         503,
         "model-unavailable",
         "The model is not loaded",
-        "The model failed to load, or was unloaded. `Retry-After` is a guess.",
+        "The model failed to load, was unloaded, or has ended its process too often. "
+        "`Retry-After` is a guess.",
         passes=True,
     ),
     serving.QueueFull: Problem(
@@ -118,7 +119,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
         504,
         "model-timeout",
         "The model took too long",
-        "The model took longer than `PREDICT_SECONDS`.",
+        "The model took longer than its `time_limit`, or `PREDICT_SECONDS`.",
     ),
     serving.PredictionFailed: MODEL_FAILED,
     serving.InvalidAnswer: Problem(
