@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import limits
+import limits.errors
+import limits.storage
 
 ROOT = Path(__file__).parent
 PREFIX = "MODELHOST_"
@@ -35,8 +37,7 @@ class Production:
     HOST = "127.0.0.1"
     #: TCP port on which the server listens, from 1 to 65535.
     PORT = 8000
-    #: Server processes. 0 for one for each core that the server may use, at most 8. Loading and
-    #: unloading at run time reach one process only.
+    #: Server processes. 0 for one for each core that the server may use, at most 8.
     WORKERS = 0
     #: Requests that one process answers at the same time. More than MODEL_THREADS +
     #: MODEL_WAITING, or one slow model keeps all of them.
@@ -46,6 +47,10 @@ class Production:
     WARM_UP_SECONDS = 5.0
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
+    #: Seconds between two looks at MODELS_FILE: if it was written since, it is read again, and its
+    #: models take the place of those before. 0 looks never: SIGHUP and POST /api/models/reload do
+    #: the same.
+    WATCH_SECONDS = 0.0
     #: Bytes that the body of a request may have.
     MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
@@ -63,12 +68,33 @@ class Production:
     PREDICT_SECONDS = 30.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).
     RETRY_SECONDS = 5
-    #: Requests that one address may send to /api, such as "100 per minute". Empty for no limit.
-    #: Each process counts for itself.
+    #: The file that names the API keys by their hashes; `flask keys new` makes one. A relative path
+    #: starts at the project's folder. Empty for no keys: whoever reaches the server may ask.
+    KEYS_FILE = ""
+    #: The same as a list in the variable itself: "[{id: ..., name: ..., ...}]". Empty for none.
+    KEYS = ""
+    #: What needs a key where there are any: all, or only admin (loading and unloading models).
+    KEYS_FOR = "all"
+    #: Hours for which somebody who has typed a key into the login page stays logged in.
+    LOGIN_HOURS = 12.0
+    #: What logins are signed with, of at least 32 characters. Empty for one that each start makes.
+    SECRET_KEY = ""
+    #: Requests to /api, and forms sent, that one key, or one address without one, may send, such
+    #: as "100 per minute". Empty for no limit.
     RATE_LIMIT = ""
-    #: Whether models may be loaded and unloaded over HTTP. Anybody who reaches the server may
-    #: then do so; false answers 403.
-    MODEL_CONTROL = True
+    #: Where they are counted: empty for each process by itself, or "redis://..." for all together.
+    RATE_STORAGE = ""
+    #: Origins whose pages may ask here, such as "https://a.example https://b.example:8443", or "*".
+    #: Empty for none.
+    CORS_ORIGINS = ""
+    #: Names by which the server may be asked (Host), such as "models.example .team.example". Empty
+    #: for any.
+    HOST_NAMES = ""
+    #: Proxies in front of the server, each of which adds to X-Forwarded-For and -Proto. 0 believes
+    #: none of these headers.
+    TRUSTED_PROXIES = 0
+    #: When /readyz says ready: if any model answers, if all do, or if those of a list of names do.
+    READY_WHEN = "any"
     #: Whether an answer of status 500 tells the model's own error. It is always in the log.
     TELL_MODEL_ERRORS = False
     #: What the portal is called: in its header, in titles, in the OpenAPI document.
@@ -81,6 +107,11 @@ class Production:
     PORTAL_COLOUR = "#4a4fc4"
     #: What is logged: DEBUG, INFO, WARNING or ERROR.
     LOG_LEVEL = "INFO"
+    #: How it is logged: json, a line for each event; text, for people; or auto, text in a terminal
+    #: and json anywhere else.
+    LOG_FORMAT = "auto"
+    #: Whether each request is logged, whatever LOG_LEVEL says.
+    ACCESS_LOG = True
 
 
 class Development(Production):
@@ -99,6 +130,7 @@ class Testing(Production):
     MODEL_WAITING = 2
     TELL_MODEL_ERRORS = False
     LOG_LEVEL = "WARNING"
+    ACCESS_LOG = False
 
 
 CLASSES: Mapping[str, type[Production]] = {
@@ -110,10 +142,13 @@ CLASSES: Mapping[str, type[Production]] = {
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {
     "CLIENT_SECONDS": (1, 86_400),
+    "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
     "PORT": (1, 65535),
     "PREDICT_SECONDS": (0, 86_400),
+    "TRUSTED_PROXIES": (0, 10),
     "WARM_UP_SECONDS": (0, 3600),
+    "WATCH_SECONDS": (0, 3600),
     "WORKERS": (0, None),
 }
 #: Server processes, if nobody says how many. Each takes memory.
@@ -127,7 +162,16 @@ QUOTAS = (
 NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
-CHOICES = {"LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR")}
+CHOICES = {
+    "KEYS_FOR": ("all", "admin"),
+    "LOG_FORMAT": ("auto", "json", "text"),
+    "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
+}
+#: Characters of a secret that nobody guesses.
+SECRET_CHARACTERS = 32
+ORIGIN = r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?"
+#: A host as Flask's TRUSTED_HOSTS takes it: a name, an address, or all names below one.
+HOST_NAME = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:]+\]"
 
 
 def settings(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -176,7 +220,7 @@ def _value(variable: str, name: str, text: str, kind: type) -> Any:
     if kind is bool:
         return _chosen(variable, text.lower(), TRUTH)
     if name in CHOICES:
-        return _chosen(variable, text.upper(), {choice: choice for choice in CHOICES[name]})
+        return _choice(variable, text, CHOICES[name])
     if name in FORMATS:
         return FORMATS[name](variable, text)
     if name in NOT_EMPTY and not text:
@@ -211,8 +255,66 @@ def _logo(variable: str, text: str) -> str:
     return text
 
 
+def _storage(variable: str, text: str) -> str:
+    try:
+        if text:
+            limits.storage.storage_from_string(text)
+    except (limits.errors.ConfigurationError, ValueError) as error:
+        raise InvalidSetting(
+            f"{variable} must be empty or an address such as 'redis://localhost:6379', for which "
+            f"its package is installed, got {text!r}: {error}"
+        ) from None
+    return text
+
+
+def _origins(variable: str, text: str) -> str:
+    if text != "*" and not all(re.fullmatch(ORIGIN, each) for each in text.split()):
+        raise InvalidSetting(
+            f"{variable} must be '*' or origins such as 'https://a.example', with spaces between "
+            f"them and no path, got {text!r}"
+        )
+    return text
+
+
+def _host_names(variable: str, text: str) -> str:
+    if not all(re.fullmatch(HOST_NAME, each) for each in text.split()):
+        raise InvalidSetting(
+            f"{variable} must be names such as 'models.example', or '.example' for all below it, "
+            f"with spaces between them and without ports, got {text!r}"
+        )
+    return text
+
+
+def _secret(variable: str, text: str) -> str:
+    if text and len(text) < SECRET_CHARACTERS:
+        raise InvalidSetting(f"{variable} must have at least {SECRET_CHARACTERS} characters")
+    return text
+
+
+def _readiness(variable: str, text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+([ ,]+[A-Za-z0-9_.-]+)*", text):
+        raise InvalidSetting(f"{variable} must be any, all, or names of models, got {text!r}")
+    return text
+
+
 #: Settings whose text has a form of its own.
-FORMATS = {"PORTAL_COLOUR": _colour, "PORTAL_LOGO": _logo, "RATE_LIMIT": _rate}
+FORMATS = {
+    "CORS_ORIGINS": _origins,
+    "HOST_NAMES": _host_names,
+    "PORTAL_COLOUR": _colour,
+    "PORTAL_LOGO": _logo,
+    "RATE_LIMIT": _rate,
+    "RATE_STORAGE": _storage,
+    "READY_WHEN": _readiness,
+    "SECRET_KEY": _secret,
+}
+
+
+def _choice(variable: str, text: str, choices: Sequence[str]) -> str:
+    for choice in choices:
+        if text.lower() == choice.lower():
+            return choice
+    raise InvalidSetting(f"{variable} must be one of {_listed(choices)}, got {text!r}")
 
 
 def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:
@@ -221,7 +323,7 @@ def _chosen(variable: str, text: str, choices: Mapping[str, Any]) -> Any:
     return choices[text]
 
 
-def _number(variable: str, text: str, kind: type, low: int, high: int | None) -> Any:
+def _number(variable: str, text: str, kind: type, low: float, high: float | None) -> Any:
     what = "a whole number" if kind is int else "a number"
     allowed = f"{what} of at least {low}" if high is None else f"{what} from {low} to {high}"
     try:

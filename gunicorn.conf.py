@@ -1,10 +1,12 @@
 """How gunicorn serves Modelhost. The settings are those of config.py."""
 
 import os
+import signal
 import sys
 import threading
 
 import gunicorn_worker
+import logs
 import workers as forked
 from config import InvalidSetting
 from config import settings as read_settings
@@ -35,6 +37,9 @@ keepalive = 75
 preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
+logconfig_dict = logs.as_dict(settings)
+# Whom to believe where a request came from, TRUSTED_PROXIES says.
+forwarded_allow_ips = ""
 forked.expect(workers)
 
 #: Seconds between two signs of life of a worker that loads its models.
@@ -42,9 +47,19 @@ SIGN_OF_LIFE_SECONDS = 5
 _is_started = threading.Event()
 
 
+def when_ready(server):
+    """Follow what the workers do, and let them do what SIGHUP asks for."""
+    if preload_app:
+        server.app.wsgi().extensions["generations"].start()
+    # gunicorn's own would replace the workers, by others with the models that were first loaded.
+    server.handle_hup = forked.hang_up
+
+
 def post_fork(server, worker):
     """Keep a worker that loads models for long from being taken for one that hangs."""
     forked.leave_terminal()
+    # Until it has handlers of its own it has the master's, which would only take note.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def live():
         while not _is_started.wait(SIGN_OF_LIFE_SECONDS):
@@ -57,8 +72,9 @@ def post_worker_init(worker):
     """Warm up before the first request, then say where to look."""
     from app.serving.warming import warm_up
 
-    predictor = worker.wsgi.extensions["predictor"]
-    warm_up(predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive)
+    parts = worker.wsgi.extensions
+    begin = parts["generations"].start_in_worker
+    warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, begin)
     _is_started.set()
     if worker.age == 1:
         forked.say_ready(settings)

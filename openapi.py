@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 def _document() -> str:
     app = create_app(os.environ)
     return yaml.safe_dump(
-        build_spec(app, ModelManager()), sort_keys=False, allow_unicode=True, width=100
+        build_spec(app, ModelManager().models()), sort_keys=False, allow_unicode=True, width=100
     )
 
 

@@ -18,6 +18,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
+import logs
 import workers
 from config import InvalidSetting
 from config import settings as read_settings
@@ -32,6 +33,8 @@ GRACE_SECONDS = 30
 LOOK_SECONDS = 0.02
 #: granian's own log lines go where the application's do.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
+
+log = logging.getLogger("modelhost")
 
 
 class Master(MPServer):
@@ -68,6 +71,19 @@ class Master(MPServer):
     def respawn_failed_workers(self, _: bool) -> None:
         """Take no notice of what granian sets itself."""
 
+    @property
+    def respawned_wrks(self) -> dict[int, float]:
+        """When workers were replaced: granian would end if one dies twice within some seconds."""
+        return {}
+
+    @respawned_wrks.setter
+    def respawned_wrks(self, _: dict[int, float]) -> None:
+        """Take no notice of it."""
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """Let the workers do what SIGHUP asks for, rather than replace them."""
+        workers.hang_up()
+
     def load(self, target: str) -> Any:
         """Return the application, warm. Called in each worker, before it listens."""
         workers.leave_terminal()
@@ -77,7 +93,9 @@ class Master(MPServer):
         app = _application()
         from app.serving.warming import warm_up  # noqa: PLC0415
 
-        warm_up(app.extensions["predictor"], self._settings["WARM_UP_SECONDS"])
+        begin = app.extensions["generations"].start_in_worker
+        seconds = self._settings["WARM_UP_SECONDS"]
+        warm_up(app.extensions["predictor"], seconds, begin=begin)
         threading.Thread(target=self._be_ready, name="ready", daemon=True).start()
         return app
 
@@ -98,6 +116,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except InvalidSetting as error:
         sys.exit(f"Modelhost cannot start.\n{error}")
+    logs.configure(settings)
     if _is_taken(settings["HOST"], settings["PORT"]):
         # Linux would share it between the two.
         place = workers.address(settings)
@@ -106,8 +125,10 @@ def main() -> None:
     multiprocessing.set_start_method("fork")
     workers.expect(settings["WORKERS"])
     if workers.are_forked():
-        _application()
+        _application().extensions["generations"].start()
     logging.getLogger("_granian").addFilter(_is_news)
+    if settings["TRUSTED_PROXIES"]:
+        log.warning("granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop it")
     master = Master(settings)
     master.serve(target_loader=master.load)
 

@@ -11,13 +11,20 @@ first imported.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import logs
+
+log = logging.getLogger("modelhost")
 
 #: How OpenMP and the libraries of linear algebra are told how many threads to have.
 THREAD_POOLS = (
@@ -29,6 +36,9 @@ THREAD_POOLS = (
 )
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
+#: The variable and the file by which they follow each other's changes, see app/serving/board.py.
+WANTED_MODELS = "WANTED_MODELS_DIR"
+HANG_UP = "hang-up"
 
 
 @dataclass
@@ -36,8 +46,14 @@ class _Master:
     """What this process knows of the workers that it will fork."""
 
     forks: bool = False
-    #: The folder in which they count together.
-    metrics_folder: str | None = None
+    #: The folders that all of them see, by the variables that name them.
+    folders: dict[str, str] = field(default_factory=dict)
+
+    def share(self, variable: str, prefix: str) -> None:
+        """Make a folder that all processes see, as long as this one lives."""
+        if variable not in self.folders:
+            self.folders[variable] = os.environ[variable] = tempfile.mkdtemp(prefix=prefix)
+            atexit.register(_remove, self.folders[variable], os.getpid())
 
 
 _master = _Master()
@@ -56,10 +72,11 @@ def limit_threads(environ: MutableMapping[str, str]) -> None:
 def expect(count: int) -> None:
     """Prepare this process for as many workers. To be called before the application is imported."""
     _master.forks = count > 1
-    if _master.forks and not _master.metrics_folder:
-        _master.metrics_folder = tempfile.mkdtemp(prefix="modelhost-metrics-")
-        os.environ[MANY_PROCESSES] = _master.metrics_folder
-        atexit.register(_remove, _master.metrics_folder, os.getpid())
+    # One for all workers, and for those that come after them: logins outlive a worker.
+    os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
+    _master.share(WANTED_MODELS, "modelhost-wanted-")
+    if _master.forks:
+        _master.share(MANY_PROCESSES, "modelhost-metrics-")
 
 
 def are_forked() -> bool:
@@ -84,11 +101,20 @@ def address(settings: Mapping[str, Any]) -> str:
 
 def say_ready(settings: Mapping[str, Any]) -> None:
     """Say where to look, however little is logged."""
-    sys.stderr.write(f"Modelhost is ready: http://{address(settings)}/\n")
+    sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
+
+
+def hang_up() -> None:
+    """Let a worker read ``models.yaml`` again. If all is well, the others follow."""
+    try:
+        Path(_master.folders[WANTED_MODELS], HANG_UP).touch()
+    except OSError as error:
+        log.error("the processes cannot be told to reload: %s", error)
 
 
 def ended(pid: int) -> None:
-    """Take a worker that has ended out of what is counted."""
+    """Take a worker that has ended out of what is counted, and out of those that follow."""
+    Path(_master.folders[WANTED_MODELS], f"{pid}.at").unlink(missing_ok=True)
     if MANY_PROCESSES in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 

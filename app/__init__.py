@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import secrets
 from collections.abc import Mapping
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 import config
+import logs
 from app import cli
 from app.cli.hosting import Hosting
+from app.serving import board
+from app.serving.board import Board
+from app.serving.generations import Generations, Source
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
-from app.web import access, api, artifacts, door, guard, looks, operations, pages, problems, writing
+from app.web import (
+    access,
+    api,
+    artifacts,
+    changes,
+    door,
+    guard,
+    journal,
+    looks,
+    operations,
+    pages,
+    problems,
+    writing,
+)
+from app.web.access.keys import InvalidKeys, Keys, opened
 from app.web.forms import MAX_POSTED
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -29,7 +49,7 @@ def create_app(
         ``models.yaml`` stands for.
     :param with_models: false for its commands alone, which open the models that they need.
     :param before_fork: leave the models that a fork would break to each forked process.
-    :raises InvalidSetting: if a setting is unknown or has a wrong value.
+    :raises InvalidSetting: if a setting is unknown or has a wrong value, or keys have mistakes.
     :raises InvalidCatalog: if ``models.yaml`` has mistakes.
     """
     app = Flask(
@@ -40,22 +60,53 @@ def create_app(
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
+    app.config["TRUSTED_HOSTS"] = app.config["HOST_NAMES"].split() or None
     # A form without JavaScript brings its files back as text, and each added row in parts.
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
     app.json = writing.Writer(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
-    logging.basicConfig(level=app.config["LOG_LEVEL"], format=LOG_FORMAT)
+    logs.configure(app.config)
     Bootstrap5(app)
+    keys = _keys(app, environ) if with_models else Keys(None, "", environ)
     hosting = _hosting(app, environ)
+    predictor = Predictor(ModelManager(), hosting.limits)
+    app.extensions["predictor"] = predictor
+    source = Source(hosting.path, environ, hosting.limits, app.config["WATCH_SECONDS"])
+    generations = Generations(source, Board(environ.get(board.FOLDER)), predictor)
+    app.extensions["generations"] = generations
     if with_models:
-        hosting.hold(hosting.specs(), before_fork=before_fork)
-    app.extensions["predictor"] = Predictor(ModelManager(), hosting.limits)
+        generations.open(before_fork=before_fork)
     cli.init_app(app, hosting)
-    for part in (problems, access, guard, looks, api, operations, pages, artifacts, door):
+    problems.init_app(app)
+    journal.init_app(app, logs.access(app.config))
+    access.init_app(app, keys)
+    for part in (guard, looks, api, changes, operations, pages, artifacts, door):
         part.init_app(app)
+    access.trust_proxies(app)
+    if with_models and not keys.are_set and not _is_loopback(app.config["HOST"]):
+        log.warning(
+            "other machines reach %s, and there are no keys: whoever does may ask every model; "
+            "KEYS_FILE names keys, and `flask keys new` makes one",
+            app.config["HOST"],
+        )
     return app
+
+
+def _keys(app: Flask, environ: Mapping[str, str]) -> Keys:
+    try:
+        return opened(app.config, config.ROOT, environ)
+    except InvalidKeys as error:
+        raise config.InvalidSetting(str(error)) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _hosting(app: Flask, environ: Mapping[str, str]) -> Hosting:

@@ -15,7 +15,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 #: Last parts of addresses that every model has already.
-RESERVED = frozenset({"inspect", "load", "metadata", "predict", "rows", "unload", "versions"})
+RESERVED = frozenset(
+    {"inspect", "load", "metadata", "predict", "reload", "rows", "unload", "versions"}
+)
 METHODS = frozenset({"GET", "POST"})
 
 _MARK = "__modelhost_endpoint__"

@@ -23,5 +23,5 @@ function show() {
   status.textContent = isJson ? "" : "The input is not JSON yet.";
   code.parentElement.hidden = !isJson;
   copy.hidden = !isJson;
-  if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, asked);
+  if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, asked, panel.dataset.key !== undefined);
 }

@@ -29,12 +29,23 @@ export function showViolations(violations) {
 }
 
 // `problem` is a problem document (RFC 9457).
-export function showProblem({ title, detail, request_id: requestId }) {
+export function showProblem({ title, detail, status, request_id: requestId }) {
   alert.replaceChildren(element("p", "alert-title", title));
   if (detail) alert.append(element("p", "as-typed", detail));
+  if (status === 401) alert.append(loginLink());
   if (requestId) alert.append(element("p", "request-id", `Request ${requestId}`));
   alert.hidden = false;
   alert.scrollIntoView({ block: "nearest" });
+}
+
+// In another tab, so that nothing that was typed is lost.
+function loginLink() {
+  const line = element("p", "", "Nothing that you typed is lost: ");
+  const link = element("a", "alert-link", "log in in another tab");
+  link.href = form.dataset.login;
+  link.target = "_blank";
+  line.append(link, ", then try again.");
+  return line;
 }
 
 export function clearProblems() {

@@ -5,23 +5,27 @@ import { isNested } from "./values.js";
 
 const INDENT = "    ";
 
-// By the language's name, a function from the address and the row to the code.
+// By the language's name, a function from the address, the row, and whether a key is needed, to the code.
 export const LANGUAGES = { curl, Python: python, JavaScript: javascript, R: r };
 
 // In a POSIX shell nothing ends single quotes but a single quote.
-function curl(address, row) {
+function curl(address, row, isShut) {
+  const key = isShut ? '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' : "";
   return `curl ${shell(address)} \\
-  -H 'Content-Type: application/json' \\
+${key}  -H 'Content-Type: application/json' \\
   --data-raw ${shell(stringify(row))}
 `;
 }
 
-function python(address, row) {
-  return `import requests
+function python(address, row, isShut) {
+  const [imported, key] = isShut
+    ? ["import os\n\n", `${INDENT}headers={"Authorization": f"Bearer {os.environ['MODELHOST_KEY']}"},\n`]
+    : ["", ""];
+  return `${imported}import requests
 
 response = requests.post(
     ${JSON.stringify(address)},
-    json=${pythonValue(row, INDENT)},
+${key}    json=${pythonValue(row, INDENT)},
     timeout=30,
 )
 response.raise_for_status()
@@ -29,10 +33,11 @@ print(response.json())
 `;
 }
 
-function javascript(address, row) {
+function javascript(address, row, isShut) {
+  const key = isShut ? ", Authorization: `Bearer ${process.env.MODELHOST_KEY}`" : "";
   return `const response = await fetch(${JSON.stringify(address)}, {
   method: "POST",
-  headers: { "Content-Type": "application/json" },
+  headers: { "Content-Type": "application/json"${key} },
   body: ${javascriptBody(row)},
 });
 if (!response.ok) throw new Error(await response.text());
@@ -41,11 +46,12 @@ console.log(await response.json());
 }
 
 // As text: R's own lists would make a list of one a scalar, or the other way round.
-function r(address, row) {
+function r(address, row, isShut) {
+  const key = isShut ? '  req_auth_bearer_token(Sys.getenv("MODELHOST_KEY")) |>\n' : "";
   return `library(httr2)
 
 response <- request(${rawText(address)}) |>
-  req_body_raw(${rawText(stringify(row, "  "))}, type = "application/json") |>
+${key}  req_body_raw(${rawText(stringify(row, "  "))}, type = "application/json") |>
   req_perform()
 resp_body_json(response)
 `;

@@ -13,12 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "serve"]}
 #: Seconds for which any answer is waited for.
 PATIENCE = 60
+#: Opens what changes models, where the settings below are set. Asking needs none.
+ADMIN = NewKey("admin")
+WITH_ADMIN = {"MODELHOST_KEYS": f"[{ADMIN!r}]", "MODELHOST_KEYS_FOR": "admin"}
 
 
 @dataclass
@@ -33,12 +37,12 @@ class Running:
     def log(self):
         return self.log_file.read_text(encoding="utf-8")
 
-    def ask(self, path, rows=None):
+    def ask(self, path, rows=None, headers=()):
         """Return status and JSON of an answer: of a POST with these rows, if there are any."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
             data=None if rows is None else json.dumps(rows).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **dict(headers)},
         )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -46,6 +50,10 @@ class Running:
         except urllib.error.HTTPError as error:
             status, body = error.code, error.read()
         return status, json.loads(body) if body[:1] in b"[{" else body.decode()
+
+    def change(self, path):
+        """Send a POST with the admin key, see `WITH_ADMIN`; return what :meth:`ask` does."""
+        return self.ask(path, {}, ADMIN.headers)
 
     def send(self, content):
         """Send bytes, nothing more, and return all that is answered until the end."""

@@ -8,6 +8,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from tests.models.simple import Waiting
+from tests.new_keys import NewKey
 
 PROBLEM = "application/problem+json"
 
@@ -299,29 +300,30 @@ def test_a_full_queue_says_when_to_ask_again(make_app):
     assert answer.json["type"] == "/docs/problems#queue-full"
 
 
-def test_models_are_loaded_and_unloaded_at_run_time(client):
-    unloaded = client.post("/api/models/echo/unload").json
-    refused = predict(client, "echo", {})
-    loaded = client.post("/api/models/echo/load").json
+@pytest.fixture
+def admin(make_app):
+    """A client that administers, where that alone needs a key."""
+    key = NewKey("admin")
+    client = make_app(KEYS=[key], KEYS_FOR="admin").test_client()
+    client.environ_base.update(key.environ)
+    return client
+
+
+def test_models_are_loaded_and_unloaded_at_run_time(admin):
+    unloaded = admin.post("/api/models/echo/unload").json
+    refused = predict(admin, "echo", {})
+    loaded = admin.post("/api/models/echo/load").json
 
     assert (unloaded["status"], unloaded["loaded"]) == ("unloaded", False)
     assert (refused.status_code, loaded["status"]) == (503, "ready")
-    assert predict(client, "echo", {"a": 1}).json == {"a": 1}
+    assert predict(admin, "echo", {"a": 1}).json == {"a": 1}
 
 
-def test_loading_a_broken_model_says_why_not(client):
-    answer = client.post("/api/models/raises-at-load/load")
+def test_loading_a_broken_model_says_why_not(admin):
+    answer = admin.post("/api/models/raises-at-load/load")
 
     assert answer.status_code == 503
     assert "it raised RuntimeError" in answer.json["detail"]
-
-
-def test_model_control_may_be_off(make_app):
-    client = make_app(MODEL_CONTROL=False).test_client()
-
-    for action in ("load", "unload"):
-        assert client.post(f"/api/models/echo/{action}").status_code == 403
-    assert predict(client, "echo", {}).status_code == 200
 
 
 def rows(client, text, name="doubler", **options):

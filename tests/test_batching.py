@@ -141,3 +141,18 @@ def test_a_model_that_may_hang_is_never_asked_in_the_thread_of_who_asks(batcher)
     [answered] = batcher.run(thread, [{}])
 
     assert answered != threading.get_ident()
+
+
+@pytest.mark.parametrize("rows", [[1], [1, 2, 3, 4]], ids=["few", "many"])
+def test_few_and_many_rows_wait_in_one_line(doubler, rows):
+    batcher = Batcher(Limits(rows=9, threads=2, waiting=2, seconds=10), max_rows=4)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(batcher.run, doubler.ask, each) for each in ([1], [1, 2, 3, 4]) * 2]
+        wait_until(lambda: len(doubler.asked) == 2)
+        wait_until(lambda: batcher._alone._calls.qsize() == batcher._joint._calls.qsize() == 1)
+
+        with pytest.raises(QueueFull):
+            batcher.run(doubler.ask, rows)
+        doubler.may_end.set()
+
+    assert [call.result()[0] for call in calls] == [2] * 4

@@ -155,7 +155,8 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    name: x\n  - class: a.C\n    name: x",
-            "models.yaml, line 5: models/1/name 'x' is the name in line 3 already",
+            "models.yaml, line 5: models/1/name 'x' is the name in line 3 already; "
+            "give each of them a version, or another name",
         ),
         (
             "models:\n  - class: a.B\n    class: a.C",

@@ -13,10 +13,10 @@ def test_the_class_is_chosen_by_app_settings():
 
 def test_the_environment_overrides_a_setting():
     settings = config.settings(
-        {"PORT": "9000", "MODELHOST_MODEL_CONTROL": "false", "MODELHOST_PREDICT_SECONDS": "1.5"}
+        {"PORT": "9000", "MODELHOST_ACCESS_LOG": "false", "MODELHOST_PREDICT_SECONDS": "1.5"}
     )
 
-    assert (settings["PORT"], settings["MODEL_CONTROL"], settings["PREDICT_SECONDS"]) == (
+    assert (settings["PORT"], settings["ACCESS_LOG"], settings["PREDICT_SECONDS"]) == (
         9000,
         False,
         1.5,
@@ -36,8 +36,8 @@ def test_the_environment_overrides_a_setting():
         ({"WORKERS": "-1"}, "WORKERS must be a whole number of at least 0, got '-1'"),
         ({"MODELHOST_PREDICT_SECONDS": "nan"}, "must be a number from 0 to 86400, got 'nan'"),
         (
-            {"MODELHOST_MODEL_CONTROL": "maybe"},
-            "MODELHOST_MODEL_CONTROL must be one of 0, 1, false, true, got 'maybe'",
+            {"MODELHOST_ACCESS_LOG": "maybe"},
+            "MODELHOST_ACCESS_LOG must be one of 0, 1, false, true, got 'maybe'",
         ),
         (
             {"MODELHOST_LOG_LEVEL": "LOUD"},
@@ -47,9 +47,30 @@ def test_the_environment_overrides_a_setting():
             {"MODELHOST_RATE_LIMIT": "often"},
             "MODELHOST_RATE_LIMIT must be a rate such as '100 per minute', got 'often'",
         ),
+        ({"MODELHOST_PROT": "1"}, "MODELHOST_PROT is no setting; the settings are ACCESS_LOG, "),
         (
-            {"MODELHOST_PROT": "1"},
-            "MODELHOST_PROT is no setting; the settings are CLIENT_SECONDS, HOST",
+            {"MODELHOST_KEYS_FOR": "some"},
+            "MODELHOST_KEYS_FOR must be one of admin, all, got 'some'",
+        ),
+        (
+            {"MODELHOST_RATE_STORAGE": "nowhere://"},
+            "MODELHOST_RATE_STORAGE must be empty or an address such as 'redis://localhost:6379'",
+        ),
+        (
+            {"MODELHOST_CORS_ORIGINS": "https://a.example/"},
+            "MODELHOST_CORS_ORIGINS must be '*' or origins such as 'https://a.example'",
+        ),
+        (
+            {"MODELHOST_SECRET_KEY": "short"},
+            "MODELHOST_SECRET_KEY must have at least 32 characters",
+        ),
+        (
+            {"MODELHOST_READY_WHEN": "a; b"},
+            "MODELHOST_READY_WHEN must be any, all, or names of models, got 'a; b'",
+        ),
+        (
+            {"MODELHOST_TRUSTED_PROXIES": "-1"},
+            "MODELHOST_TRUSTED_PROXIES must be a whole number from 0 to 10, got '-1'",
         ),
     ],
 )

@@ -30,8 +30,8 @@ models:
 @pytest.fixture(params=["examples", "others"])
 def document(make_app, request):
     models = {"MODELS_FILE": EXAMPLES} if request.param == "examples" else {"text": OTHERS}
-    # Not unloaded under the eyes of the other operations.
-    return schemathesis.openapi.from_wsgi("/openapi.json", make_app(MODEL_CONTROL=False, **models))
+    # Without keys, nothing is unloaded under the eyes of the other operations.
+    return schemathesis.openapi.from_wsgi("/openapi.json", make_app(**models))
 
 
 def test_what_the_document_allows_is_answered_as_it_says(document):
@@ -54,7 +54,9 @@ def test_no_operation_has_other_methods(document):
 def accepts(context, response, case):
     """Demand that the row is taken. An inferred schema has no limits: only the model itself knows
     from which number on a sum of it is none any more. And whether columns are those of a row, no
-    schema of the columns says."""
+    schema of the columns says. Nor does a path for all models say what the rows of one are."""
+    if "{name}" in case.operation.path:
+        return None
     if isinstance(case.body, dict) and case.body.keys() >= {"columns", "data"}:
         return None
     refused = response.json()["errors"] if response.status_code == 422 else []

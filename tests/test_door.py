@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.web.door import RAISED
+from tests.new_keys import NewKey
 
 MODELS = """
 models:
@@ -133,3 +134,52 @@ def test_requests_are_counted_on_the_normal_way(make_app):
     statuses = [client.post("/api/models/iris/predict", json=ROW).status_code for _ in range(2)]
 
     assert statuses == [200, 429]
+
+
+OWN, OTHER, METRICS = NewKey(models=["iris"]), NewKey(models=["echo"]), NewKey("metrics")
+SENT = {
+    "a key": OWN.headers,
+    "a key in a header of its own": {"X-API-Key": OWN.text},
+    "in small letters": {"Authorization": f"bearer {OWN.text}"},
+    "none": {},
+    "a wrong key": {"Authorization": f"Bearer {OWN.text[:-1]}"},
+    "a wrong and a right one": {"Authorization": "Bearer x", "X-API-Key": OWN.text},
+    "a password and a key": {"Authorization": "Basic eDp4", "X-API-Key": OWN.text},
+    "a key twice": {"X-API-Key": f"{OWN.text},{OWN.text}"},
+    "a key for another model": OTHER.headers,
+    "a key for something else": METRICS.headers,
+    "no ASCII": {"X-API-Key": "mh_\xe9"},
+}
+
+
+@pytest.mark.parametrize("headers", SENT.values(), ids=SENT)
+@pytest.mark.parametrize("keys_for", ["all", "admin"])
+@pytest.mark.parametrize("path", ["/api/models/iris/predict", "/api/models/nothing/predict"])
+def test_both_ways_ask_for_the_same_key(make_app, headers, keys_for, path):
+    client = make_app(MODELS, KEYS=[OWN, OTHER, METRICS], KEYS_FOR=keys_for).test_client()
+
+    def ask(more):
+        named = {"X-Request-ID": "one-of-two", **headers, **more}
+        answer = client.post(path, json=ROW, headers=named)
+        told = {name: value for name, value in answer.headers if name != "Server-Timing"}
+        return answer.status, told, answer.data
+
+    assert ask({}) == ask(ASIDE)
+
+
+def test_a_request_with_its_key_takes_the_short_way(make_app, monkeypatch):
+    app = make_app(MODELS, KEYS=[OWN])
+    monkeypatch.setattr(app, "full_dispatch_request", None)
+
+    answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)
+
+    assert answer.json["species"] == "setosa"
+
+
+def test_a_key_that_nobody_asks_for_changes_nothing(make_app, monkeypatch):
+    app = make_app(MODELS)
+    monkeypatch.setattr(app, "full_dispatch_request", None)
+
+    answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)
+
+    assert answer.status_code == 200

@@ -12,7 +12,7 @@ from app.web.spec import build_spec
 
 @pytest.fixture
 def document(app):
-    return build_spec(app, ModelManager())
+    return build_spec(app, ModelManager().models())
 
 
 def test_the_document_is_valid_openapi(document):
@@ -55,7 +55,7 @@ def test_each_model_has_a_typed_path(document):
 
 
 def test_columns_are_an_alternative_with_an_example(example_app):
-    document = build_spec(example_app, ModelManager())
+    document = build_spec(example_app, ModelManager().models())
 
     body = document["paths"]["/api/models/iris/predict"]["post"]["requestBody"]
     content = body["content"]["application/json"]

@@ -76,6 +76,6 @@ def expecting():
 )
 def test_processes_count_in_one_folder_as_long_as_the_master_lives(expecting, tmp_path, end):
     assert (
-        expecting(tmp_path, f"{end}; assert len(os.listdir(os.environ['TMPDIR'])) == 1") == "True"
+        expecting(tmp_path, f"{end}; assert len(os.listdir(os.environ['TMPDIR'])) == 2") == "True"
     )
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""``flask models ...``: look at models, try them, package them and add them, without a server.
+"""``flask models ...`` and ``flask keys ...``: models and API keys, without a server.
 
 Each module has one or a few commands, and hands them to the group here.
 """
@@ -9,7 +9,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from app.cli import adding, checking, listing, packaging, predicting
+from app.cli import adding, checking, keys, listing, packaging, predicting
 from app.cli.hosting import KEY, Hosting
 from app.cli.terminal import Commands
 
@@ -22,6 +22,7 @@ def init_app(app: Flask, hosting: Hosting) -> None:
         for command in module.COMMANDS:
             group.add_command(command)
     app.cli.add_command(group)
+    keys.init_app(app)
 
 
 def is_looking_for_commands() -> bool:

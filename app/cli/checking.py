@@ -95,7 +95,7 @@ def _models(targets: Sequence[str], runtime: Choice | None) -> Iterator[HostedMo
     if not targets:
         specs = [replace(_with(runtime, spec), lazy=True) for spec in hosting().specs()]
         for model in hosting().hold(specs):
-            say(f"Checking {model.name} ...")
+            say(f"Checking {model.reference} ...")
             yield model
     for target in targets:
         say(f"Checking {target} ...")
@@ -147,7 +147,7 @@ def _trial(model: HostedModel) -> Trial:
 
 def _asked(model: HostedModel, row: Any) -> tuple[Any, float]:
     started = time.perf_counter()
-    [answer] = current_app.extensions["predictor"].predict(model.name, [row])
+    [answer] = current_app.extensions["predictor"].predict(model.reference, [row])
     return answer, round((time.perf_counter() - started) * 1000, 3)
 
 
@@ -197,7 +197,7 @@ def _in_words(trial: Trial) -> str:
 def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
     trial = verdict.trial
     return {
-        "name": model.name,
+        "name": model.reference,
         "served": trial.failure is None,
         "failure": trial.failure,
         "version": model.version,
@@ -216,7 +216,7 @@ def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
 
 def _write(model: HostedModel, verdict: Verdict) -> None:
     trial = verdict.trial
-    click.echo(f"{model.name}: {_in_words(trial)}")
+    click.echo(f"{model.reference}: {_in_words(trial)}")
     facts = {
         "failure": trial.failure,
         "version": model.version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ from flask import current_app
 
 from app.serving import catalog
 from app.serving.catalog import ModelSpec
+from app.serving.errors import ModelNotFound
 from app.serving.hosted import HostedModel
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
@@ -48,20 +50,18 @@ class Hosting:
     def named(
         self, name: str, changed: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
     ) -> HostedModel:
-        """Hold only the model of that name. It is loaded, or failed.
+        """Hold only the model of that name, or name and version. It is loaded, or failed.
 
         :param changed: makes another entry of the one in ``models.yaml``.
         :raises ClickException: if there is none.
         """
         others = []
         # The likely one first: no other is then even looked at.
-        for spec in sorted(self.specs(), key=lambda spec: spec.provisional_name != name):
-            is_lazy = spec.provisional_name != name
-            [model] = self.hold([replace(changed(spec), lazy=is_lazy)])
-            if model.name == name:
-                model.open()
-                return model
-            others.append(model.name)
+        for spec in sorted(self.specs(), key=lambda spec: spec.reference != name):
+            [model] = self.hold([replace(changed(spec), lazy=spec.reference != name)])
+            with suppress(ModelNotFound):
+                return ModelManager().opened(name)
+            others.append(model.reference)
         raise click.ClickException(_unknown(name, others, self.path.name))
 
 

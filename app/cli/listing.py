@@ -51,7 +51,7 @@ def list_models(as_json: bool) -> None:
         return
     write_table(
         {
-            "name": model.name,
+            "name": model.reference,
             "status": model.status.value,
             "version": model.version,
             "framework": model.framework,

@@ -151,7 +151,7 @@ def _answers(model: HostedModel, table: Table, source: Path) -> Iterator[Any]:
 def _asked(model: HostedModel, chunk: Sequence[Placed], source: Path) -> list[Any]:
     predictor = current_app.extensions["predictor"]
     try:
-        answers: list[Any] = predictor.predict(model.name, [each.row for each in chunk])
+        answers: list[Any] = predictor.predict(model.reference, [each.row for each in chunk])
     except InvalidInput as error:
         raise Refused(_title(source), chunk, error) from error
     except ServingError as error:

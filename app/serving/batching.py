@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.serving.lane import Lane, Limits
+from app.serving.lane import Lane, Limits, Places
 
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
@@ -38,8 +38,9 @@ class Batcher:
         # All their threads together are as many as the limits say.
         joint = replace(limits, threads=1)
         others = replace(limits, threads=max(limits.threads - 1, 1))
-        self._alone = Lane(others if max_rows else limits)
-        self._joint = self._alone if limits.threads == 1 else Lane(joint)
+        places = Places(limits)
+        self._alone = Lane(others if max_rows else limits, places)
+        self._joint = self._alone if limits.threads == 1 else Lane(joint, places)
         self._max_rows = max_rows
         self._ends_soon = ends_soon
         self._lock = threading.Lock()

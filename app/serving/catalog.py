@@ -7,13 +7,15 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import mlmodel
+from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
+from app.serving.names import Names
 from mlmodel import bare, compat
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import InvalidModel, InvalidSchema
@@ -47,6 +49,13 @@ ENTRY = {
         "class": CLASS_PATH,
         "file": {"type": "string", "minLength": 1},
         "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+        "version": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+        "default": {"type": "boolean"},
+        "aliases": {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+            "uniqueItems": True,
+        },
         "settings": {"type": "object"},
         "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
@@ -83,6 +92,9 @@ ONLY_WITH = {
     "sha256": "file",
     "trust": "file",
     "version_mismatch": "file",
+    "version": "name",
+    "default": "version",
+    "aliases": "version",
 }
 #: What begins the address of something elsewhere. A letter alone is a drive of Windows.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
@@ -106,6 +118,12 @@ class ModelSpec:
     class_path: str | None = None
     file: Path | None = None
     name: str | None = None
+    #: Its version in addresses; without one, no other entry has the name.
+    version: str | None = None
+    #: Whether it answers for the name alone.
+    default: bool = True
+    #: Other words for the version.
+    aliases: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     decorators: tuple[DecoratorSpec, ...] = ()
     sha256: str | None = None
@@ -132,6 +150,26 @@ class ModelSpec:
             return own
         source = self.file.stem if self.file else class_name
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
+
+    @property
+    def reference(self) -> str:
+        """The provisional name, with the version unless it is the default."""
+        return self.provisional_name + ("" if self.default else f"@{self.version}")
+
+    @property
+    def source(self) -> Path | str:
+        """What the model is made of: a file, or a class."""
+        return self.file or str(self.class_path)
+
+    def makes_the_same_as(self, other: ModelSpec) -> bool:
+        """Tell whether both entries make the same model of the same bytes."""
+        return replace(self, line=0, default=True, aliases=()) == replace(
+            other, line=0, default=True, aliases=()
+        )
+
+    def contents(self, known: Contents | None = None) -> Contents | None:
+        """Return the bytes of the file, see :func:`contents`; of a class, nothing."""
+        return contents(self.file, known) if self.file else None
 
     def create(self) -> MLModel:
         """Make the model, not yet loaded.
@@ -183,20 +221,34 @@ def _imported(class_path: str) -> Any:
     return found
 
 
-def read(path: Path, environ: Mapping[str, str]) -> list[ModelSpec]:
+def read(path: Path, environ: Mapping[str, str], text: str | None = None) -> list[ModelSpec]:
     """Return the entries of a ``models.yaml``.
 
     :param environ: what ``${NAME}`` in a value stands for.
+    :param text: what stands in the file, if not what it has now.
     :raises InvalidCatalog: with every mistake that was found.
     """
-    document = Document(path, environ)
+    document = Document(path if text is None else text, environ)
     mistakes = document.mistakes or list(_mistakes(document))
     if mistakes:
         raise InvalidCatalog(path, mistakes)
-    return [
-        _spec(entry, document.line(f"/models/{index}"), path.parent)
-        for index, entry in enumerate(_catalog(document)["models"])
-    ]
+    return _with_defaults(
+        [
+            _spec(entry, document.line(f"/models/{index}"), path.parent)
+            for index, entry in enumerate(_catalog(document)["models"])
+        ]
+    )
+
+
+def _with_defaults(specs: list[ModelSpec]) -> list[ModelSpec]:
+    """Let the first version of each name be its default where no entry says that it is."""
+    chosen = {spec.name for spec in specs if spec.version and spec.default}
+    found = []
+    for spec in specs:
+        is_first = bool(spec.version) and spec.name not in chosen
+        chosen.add(spec.name if is_first else None)
+        found.append(replace(spec, default=True) if is_first else spec)
+    return found
 
 
 def _catalog(document: Document) -> Any:
@@ -211,20 +263,15 @@ def _mistakes(document: Document) -> Iterator[Mistake]:
         yield Mistake(document.line(violation.pointer), key_of(violation.pointer), violation.detail)
     if violations:
         return
-    names: dict[str, int] = {}
+    names = Names()
     for index, entry in enumerate(_catalog(document)["models"]):
         place = f"/models/{index}"
-        yield from (
-            Mistake(document.line(place + at), key_of(place + at), detail)
-            for at, detail in _mistakes_of_entry(entry, names)
-        )
-        if "name" in entry:
-            names.setdefault(entry["name"], document.line(f"{place}/name"))
+        found = [*_mistakes_of_entry(entry), *names.mistakes(entry, document.line(f"{place}/name"))]
+        for at, detail in found:
+            yield Mistake(document.line(place + at), key_of(place + at), detail)
 
 
-def _mistakes_of_entry(
-    entry: Mapping[str, Any], names: Mapping[str, int]
-) -> Iterator[tuple[str, str]]:
+def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if ("class" in entry) == ("file" in entry):
         yield "", "must have either class or file"
         return
@@ -233,8 +280,6 @@ def _mistakes_of_entry(
             yield f"/{key}", f"goes only with {other}"
     if "file" in entry:
         yield from _mistakes_of_file(entry, Path(entry["file"]).suffix.lower())
-    if entry.get("name") in names:
-        yield "/name", f"{entry['name']!r} is the name in line {names[entry['name']]} already"
     try:
         Schema(entry.get("input_schema", True))
     except InvalidSchema as error:
@@ -263,6 +308,9 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         class_path=entry.get("class"),
         file=folder / entry["file"] if "file" in entry else None,
         name=entry.get("name"),
+        version=entry.get("version"),
+        default=entry.get("default", "version" not in entry),
+        aliases=tuple(entry.get("aliases", ())),
         settings=entry.get("settings", {}),
         decorators=tuple(map(_decorator, entry.get("decorators", ()))),
         sha256=entry.get("sha256", "").lower() or None,

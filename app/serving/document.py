@@ -22,17 +22,18 @@ class Document:
 
     ``mistakes`` has what kept it from being one.
 
+    :param source: the file, or its text.
     :param environ: what ``${NAME}`` in a value stands for.
     """
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Path | str, environ: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
         self._environ = environ
         self._lines: dict[str, int] = {}
         # Pure Python, because only that tells duplicate keys and lines; and YAML 1.2, in which
         # "no" is a word and 1e3 a number.
         self._yaml = YAML(typ="safe", pure=True)
-        self.value = self._read(path)
+        self.value = self._read(source)
 
     def line(self, pointer: str) -> int:
         """Return the line of what a pointer means, or of the nearest thing that holds it."""
@@ -40,9 +41,10 @@ class Document:
             pointer = pointer.rpartition("/")[0]
         return self._lines.get(pointer, 1)
 
-    def _read(self, path: Path) -> Any:
+    def _read(self, source: Path | str) -> Any:
         try:
-            root = self._yaml.compose(path.read_text(encoding="utf-8"))
+            text = source if isinstance(source, str) else source.read_text(encoding="utf-8")
+            root = self._yaml.compose(text)
             return self._value(root, "") if root is not None else None
         except FileNotFoundError:
             return self._refuse(1, "does not exist")

@@ -44,13 +44,20 @@ class InvalidCatalog(ServingError):
         self.path = path
         self.mistakes = tuple(mistakes)
 
+    @property
+    def places(self) -> list[str]:
+        """Where the mistakes are, without what stands there."""
+        return [f"{self.path.name}, line {each.line}: {each.key}" for each in self.mistakes]
+
 
 class ModelNotFound(ServingError):
-    """No model of that name is hosted."""
+    """No model of that name, or no such version of it, is hosted."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no model {name!r}")
+    def __init__(self, name: str, version: str = "") -> None:
+        what = f"no version or alias {version!r} of the model" if version else "no model"
+        super().__init__(f"there is {what} {name!r}")
         self.name = name
+        self.version = version
 
 
 class EndpointNotFound(ServingError):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import platform
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from functools import partial
 from typing import Any, BinaryIO
 
+from app.serving import metrics
 from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import ModelSpec
+from app.serving.contents import Contents
+from app.serving.endpoints import PREDICT, HostedEndpoint, endpoints, methods_of
 from app.serving.errors import (
     ArtifactNotFound,
     EndpointNotFound,
@@ -26,17 +29,13 @@ from app.serving.errors import (
 from app.serving.facts import facts
 from app.serving.forking import ties
 from app.serving.lane import Lane, Limits
-from app.serving.metrics import Meter
-from mlmodel.endpoint import endpoints_of
+from app.serving.memory import return_memory
 from mlmodel.errors import BrokenModel, FlmError
-from mlmodel.model import MLModel, answer_each, checked_name, display_name
+from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.packaged import PackagedModel
-from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
 
-#: The endpoint that every model has.
-PREDICT = "predict"
 #: Callers that may wait for a model while it is loaded.
 LOADERS = 1000
 
@@ -55,32 +54,6 @@ class Status(StrEnum):
 WAITING = frozenset({Status.LAZY, Status.LOADING})
 
 
-@dataclass(frozen=True)
-class HostedEndpoint:
-    """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
-
-    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
-    """
-
-    name: str
-    methods: tuple[str, ...]
-    description: str
-    input: Schema
-    output: Schema
-    ask: Callable[[Sequence[Any]], Any]
-    meter: Meter
-
-    @property
-    def input_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of a row; ``None`` where anything goes."""
-        return self.input.document if isinstance(self.input.document, Mapping) else None
-
-    @property
-    def output_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of an answer; ``None`` where it promises nothing."""
-        return self.output.document if isinstance(self.output.document, Mapping) else None
-
-
 class HostedModel:
     """A model, its schemas and its state. Any thread may call any method.
 
@@ -90,6 +63,8 @@ class HostedModel:
 
     def __init__(self, spec: ModelSpec, limits: Limits) -> None:
         self.spec = spec
+        #: The file's bytes that the model is made of, as they were just before it was loaded.
+        self.contents: Contents | None = None
         self.name = spec.provisional_name
         self.display_name = self.name
         self.description = ""
@@ -105,8 +80,12 @@ class HostedModel:
         self.calls = Batcher(limits, spec.batch_rows)
         self._limits = limits
         self._is_named = False
+        self._since = 0.0
         self._model: MLModel | None = None
+        #: What answers, by the endpoint's name, as long as the model is loaded.
+        self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
+        self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the other lock only for a moment.
         self._loading = threading.Lock()
@@ -122,6 +101,21 @@ class HostedModel:
     def output_schema(self) -> Mapping[str, Any] | None:
         """The JSON Schema of an answer; ``None`` where it promises nothing, or is not known yet."""
         return self.endpoints[PREDICT].output_schema if self.endpoints else None
+
+    @property
+    def label(self) -> str:
+        """The name, and the version where the entry says one: no other model has it."""
+        return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
+
+    @property
+    def reference(self) -> str:
+        """What stands for the name in the model's own addresses."""
+        return self.name if self.spec.default else self.label
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether another has taken the model's place."""
+        return self._is_retired
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -141,6 +135,7 @@ class HostedModel:
         """
         load = self._load_before_fork if before_fork else self._load
         with self._loading:
+            self.contents = self.spec.contents()
             self._attempt(self._introduce if self.spec.lazy else load)
         self._is_named = True
 
@@ -185,7 +180,7 @@ class HostedModel:
         :raises ModelUnavailable: if it is not ready and does not become so by its first use.
         :raises EndpointNotFound: if it offers no such way.
         """
-        if self.status is not Status.READY:
+        if self.status is not Status.READY and not self._is_retired:
             self.open()
         self._begin()
         if endpoint not in self.endpoints:
@@ -197,8 +192,30 @@ class HostedModel:
         """Say that a use of the model, see :meth:`begin`, has ended."""
         with self._lock:
             self._running -= 1
-            if not self._running and self.status is not Status.READY:
+            if not self._running and (self._is_retired or self.status is not Status.READY):
                 self._changed.notify_all()
+
+    def retire(self) -> None:
+        """Refuse new uses, for another model has taken this one's place, and go with the last.
+
+        Those that have begun are answered. It still says what it said of itself.
+        """
+        with self._lock:
+            self._is_retired = True
+            is_used = self._running > 0 or self.status is Status.LOADING
+        if is_used:
+            threading.Thread(target=self._leave, name="retire", daemon=True).start()
+        else:
+            self._leave()
+
+    def keep(self, spec: ModelSpec, reason: str | None = None) -> None:
+        """Go on as before with an entry that says the same of the model, or has failed.
+
+        :param reason: why what the entry says cannot take the model's place.
+        """
+        self.spec = replace(self.spec, default=spec.default, aliases=spec.aliases, line=spec.line)
+        if self.status is Status.READY:
+            self.reason = reason
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
         """Return how fast the model and its graph answer some numbers of rows, if it has one.
@@ -232,16 +249,21 @@ class HostedModel:
 
     def _begin(self) -> None:
         with self._lock:
-            if self.status is not Status.READY:
+            if self.status is not Status.READY or self._is_retired:
                 raise self._unavailable()
             self._running += 1
 
-    def _ask(self, method: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
+    def _ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
         """Call the model in a thread of its own, which uses it until it is done.
 
-        Whoever waits may have given up long before.
+        Whoever waits may have given up long before, and the model be gone. As long as they wait,
+        it is there, even if it refuses new uses by now.
         """
-        self._begin()
+        with self._lock:
+            method = self._methods.get(endpoint)
+            if method is None:
+                raise self._unavailable()
+            self._running += 1
         try:
             return method(rows)
         finally:
@@ -258,19 +280,30 @@ class HostedModel:
                 self._attempt(self._load)
 
     def _unload(self) -> None:
+        self.status, self.reason = Status.UNLOADED, None
+        self._drop()
+        self.endpoints = {}
+
+    def _leave(self) -> None:
+        with self._loading:
+            self._drop()
+        return_memory()
+
+    def _drop(self) -> None:
+        """Wait until nobody uses the model, or for as long as a call may take, and let it go."""
         with self._changed:
-            self.status, self.reason = Status.UNLOADED, None
             is_idle = self._changed.wait_for(
                 lambda: self._running == 0, self._limits.seconds or None
             )
+            model, self._model, self._methods = self._model, None, {}
         self.calls.close()
-        model, self._model = self._model, None
-        self.endpoints = {}
+        self._loader.close()
         if model is not None and is_idle:
             _call_unload(model)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         self.status, self.reason = Status.LOADING, None
+        self._since = time.perf_counter()
         try:
             step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
@@ -319,6 +352,7 @@ class HostedModel:
 
     def _be_ready(self) -> None:
         self.status = Status.READY
+        metrics.LOAD_SECONDS.labels(self.label).set(time.perf_counter() - self._since)
         log.info("model %r is ready", self.name)
 
     def _describe(self, model: MLModel) -> None:
@@ -327,45 +361,21 @@ class HostedModel:
         self.name = self.name if self._is_named else own_name
         self.display_name = display_name(model)
         self.description = str(model.description)
-        self.version = str(model.version)
+        self.version = self.spec.version or str(model.version)
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
         self.runtime = _runtime(self.metadata)
 
     def _read_schemas(self, model: MLModel) -> None:
-        asked = self.spec.input_schema
-        answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
-        predict = HostedEndpoint(
-            name=PREDICT,
-            methods=("POST",),
-            description=self.description,
-            input=_schema(model.input_schema if asked is None else asked),
-            output=_schema(model.output_schema),
-            ask=answers if model.ends_soon else partial(self._ask, answers),
-            meter=Meter(self.name, PREDICT),
+        self._methods = methods_of(model)
+        self.endpoints = endpoints(
+            model, self.spec, label=self.label, methods=self._methods, ask=self._ask
         )
-        self.endpoints = {PREDICT: predict, **self._marked(model)}
         self.notes = tuple(model.notes)
         for note in self.notes:
             log.warning("model %r: %s", self.name, note)
-        own_example = predict.input.example()
+        own_example = self.endpoints[PREDICT].input.example()
         made_up = [] if own_example is None else [own_example]
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
-
-    def _marked(self, model: MLModel) -> dict[str, HostedEndpoint]:
-        return {
-            name: HostedEndpoint(
-                name=name,
-                methods=each.methods,
-                description=each.description,
-                input=_schema(each.input_schema),
-                output=_schema(each.output_schema),
-                ask=partial(
-                    self._ask, _plainly(partial(answer_each, getattr(model, each.attribute)))
-                ),
-                meter=Meter(self.name, name),
-            )
-            for name, each in endpoints_of(model).items()
-        }
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)
@@ -381,15 +391,6 @@ def _runtime(metadata: Mapping[str, Any]) -> str:
     if chosen.get("compiled"):
         packages.insert(0, str(chosen["name"]))
     return ", ".join([*packages, f"Python {platform.python_version()}"])
-
-
-def _plainly(method: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
-    """Return a method with its answers in plain JSON: a generator runs where it is called."""
-    return lambda rows: to_json(method(rows))
-
-
-def _schema(document: Mapping[str, Any] | None) -> Schema:
-    return Schema(True if document is None else to_json(document))
 
 
 def _call_unload(model: MLModel) -> None:

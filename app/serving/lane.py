@@ -31,6 +31,30 @@ class Limits:
     seconds: float
 
 
+class Places:
+    """How many calls of one model may run or wait at the same time, in all of its lanes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._waiting = limits.waiting
+        self._free = limits.threads + limits.waiting
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Take a place.
+
+        :raises QueueFull: if there is none.
+        """
+        with self._lock:
+            if not self._free:
+                raise QueueFull(self._waiting)
+            self._free -= 1
+
+    def leave(self) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._free += 1
+
+
 class _Call:
     """A function that is called once, and what came of it.
 
@@ -66,13 +90,16 @@ class _Worker:
 
 
 class Lane:
-    """Calls functions in threads of its own. They start with the first call."""
+    """Calls functions in threads of its own. They start with the first call.
 
-    def __init__(self, limits: Limits) -> None:
+    :param places: those of several lanes together; of this one alone, if nobody says.
+    """
+
+    def __init__(self, limits: Limits, places: Places | None = None) -> None:
         self._limits = limits
         self._wait = limits.seconds or -1
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._places = limits.threads + limits.waiting
+        self._places = places or Places(limits)
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
 
@@ -99,10 +126,8 @@ class Lane:
             self._workers.clear()
 
     def _line_up(self, call: _Call) -> None:
+        self._places.take()
         with self._lock:
-            if not self._places:
-                raise QueueFull(self._limits.waiting)
-            self._places -= 1
             self._calls.put(call)
             is_short_of_threads = len(self._workers) < self._limits.threads
         if is_short_of_threads:
@@ -116,7 +141,7 @@ class Lane:
                 if self._workers:
                     return  # another thread will come to it
                 call.is_dropped, call.has_place = True, False
-                self._places += 1
+            self._places.leave()
             raise QueueFull(self._limits.waiting) from error
 
     def _start_thread(self) -> None:
@@ -173,7 +198,8 @@ class Lane:
             return not call.is_dropped
 
     def _end(self, call: _Call) -> None:
+        if call.has_place:
+            self._places.leave()
         with self._lock:
-            self._places += call.has_place
             call.is_done = True
         call.done.release()

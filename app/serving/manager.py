@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from app.serving.catalog import ModelSpec
-from app.serving.errors import InvalidCatalog, Mistake, ModelNotFound
+from app.serving.endpoints import PREDICT, HostedEndpoint
+from app.serving.errors import (
+    InvalidCatalog,
+    Mistake,
+    ModelNotFound,
+    ModelUnavailable,
+)
 from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
+from app.serving.metrics import states
 
 log = logging.getLogger(__name__)
+Used = TypeVar("Used")
 
 
 class ModelManager:
@@ -25,14 +33,16 @@ class ModelManager:
 
     _instance: ClassVar[Self | None] = None
     _making: ClassVar[threading.Lock] = threading.Lock()
-    _models: dict[str, HostedModel]
+    _models: tuple[HostedModel, ...]
+    #: By name, and by name and version or alias.
+    _found: Mapping[str, HostedModel]
 
     def __new__(cls) -> Self:
         """Return the object, made by the first caller under a lock."""
         with cls._making:
             if cls._instance is None:
                 cls._instance = super().__new__(cls)
-                cls._instance._models = {}
+                cls._instance._models, cls._instance._found = (), {}
             return cls._instance
 
     def open(
@@ -55,31 +65,52 @@ class ModelManager:
         models = [HostedModel(spec, limits) for spec in specs]
         for model in models:
             model.prepare(before_fork=before_fork)
-        self._models = _by_name(models, path)
+        check_names(models, path)
+        self.hold(models)
         # What was only needed to read the files would else be in the memory of each process.
         return_memory()
 
     def close(self) -> None:
         """Unload all models and hold none."""
-        models, self._models = self._models, {}
-        for model in models.values():
+        models = self._models
+        self.hold(())
+        for model in models:
             model.unload()
 
-    def models(self) -> list[HostedModel]:
-        """Return all models in the order of ``models.yaml``, whatever their state."""
-        return list(self._models.values())
+    def hold(self, models: Sequence[HostedModel]) -> None:
+        """Hold these models from now on, as they are. No two have the same label."""
+        found = {model.name: model for model in models if model.spec.default}
+        for model in models:
+            found |= dict.fromkeys(_references(model), model)
+        self._models, self._found = tuple(models), found
 
-    def get(self, name: str) -> HostedModel:
-        """Return the model of that name, whatever its state.
+    def models(self) -> list[HostedModel]:
+        """Return all models, each version too, in the order of ``models.yaml``."""
+        return list(self._models)
+
+    def defaults(self) -> list[HostedModel]:
+        """Return the models that answer for their names alone, in the order of ``models.yaml``."""
+        return [model for model in self._models if model.spec.default]
+
+    def versions(self, name: str) -> list[HostedModel]:
+        """Return the versions of a model, in the order of ``models.yaml``.
 
         :raises ModelNotFound: if there is none.
         """
-        if name not in self._models:
-            raise ModelNotFound(name)
-        return self._models[name]
+        name = self.get(name).name
+        return [model for model in self._models if model.name == name]
+
+    def get(self, name: str) -> HostedModel:
+        """Return a model, whatever its state.
+
+        :param name: its name, for the default version, or its name, ``@`` and a version or alias.
+        :raises ModelNotFound: if there is none.
+        """
+        found = self._found.get(name)
+        return self._by_own_version(name) if found is None else found
 
     def opened(self, name: str) -> HostedModel:
-        """Return the model of that name, loaded if it waited for its first use.
+        """Return a model, see :meth:`get`, loaded if it waited for its first use.
 
         :raises ModelNotFound: if there is none.
         """
@@ -87,19 +118,83 @@ class ModelManager:
         model.open()
         return model
 
+    def begin(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
+        """Return a model, see :meth:`get`, and a way to ask it, see :meth:`HostedModel.begin`."""
+        model = self.get(name)
+        try:
+            return model, model.begin(endpoint)
+        except ModelUnavailable:
+            if not model.is_retired:
+                raise
+        # Its successor was held before it was retired.
+        return self.begin(name, endpoint)
 
-def _by_name(models: Sequence[HostedModel], path: Path) -> dict[str, HostedModel]:
-    by_name: dict[str, HostedModel] = {}
+    def using(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
+        """Return what a use of a model gives, of its successor if that takes its place meanwhile.
+
+        :raises ModelNotFound: if there is none.
+        :raises ServingError: whatever the use raises.
+        """
+        model = self.get(name)
+        try:
+            return use(model)
+        except ModelUnavailable:
+            if not model.is_retired:
+                raise
+        return self.using(name, use)
+
+    def tell_states(self) -> None:
+        """Tell the metrics in which states the models of this process are."""
+        states.tell({model.label: model.status for model in self._models})
+
+    def _by_own_version(self, name: str) -> HostedModel:
+        plain, _, version = name.partition("@")
+        model = self._found.get(plain)
+        if model is None:
+            raise ModelNotFound(plain)
+        # Where no entry says a version, the model's own is one.
+        if model.version != version or model.spec.version:
+            raise ModelNotFound(plain, version)
+        return model
+
+
+def check_names(models: Sequence[HostedModel], path: Path) -> None:
+    """Give way with the provisional names of failed models to those of others.
+
+    :raises InvalidCatalog: if two of the others say the same name.
+    """
+    by_label: dict[str, HostedModel] = {}
     mistakes = []
     # A model that failed before it could say its name has a provisional one, and gives way.
     for model in sorted(models, key=lambda model: model.status is Status.FAILED):
-        if model.name in by_name and model.status is Status.FAILED and not model.spec.name:
+        known = by_label.get(model.label)
+        if known and model.status is Status.FAILED and not model.spec.name:
             model.name = f"{model.name}-{model.spec.line}"
-        if model.name in by_name:
+            known = by_label.get(model.label)
+        if known:
             detail = f"{model.name!r} is the name of the model in line "
-            detail += f"{by_name[model.name].spec.line} too; give one of them another name"
+            detail += f"{known.spec.line} too; give one of them another name"
             mistakes.append(Mistake(model.spec.line, "name", detail))
-        by_name[model.name] = model
+        by_label[model.label] = model
+    mistakes += _clashes(by_label)
     if mistakes:
         raise InvalidCatalog(path, mistakes)
-    return {model.name: model for model in models}
+
+
+def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
+    """Return the versions whose name another model has that says no version."""
+    return [
+        Mistake(
+            model.spec.line,
+            "name",
+            f"{model.name!r} is the name of the model in line {by_label[model.name].spec.line} "
+            "too; give one of them another name, or each a version",
+        )
+        for label, model in by_label.items()
+        if label != model.name and model.name in by_label
+    ]
+
+
+def _references(model: HostedModel) -> list[str]:
+    words = (model.spec.version, *model.spec.aliases) if model.spec.version else ()
+    return [f"{model.name}@{word}" for word in words]

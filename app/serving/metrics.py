@@ -6,12 +6,18 @@ Source of the naming: Prometheus, "Metric and label naming".
 from __future__ import annotations
 
 import os
+import resource
+import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
@@ -32,6 +38,36 @@ SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 
+CALLS = Gauge(
+    "modelhost_calls",
+    "Calls of a model that run or wait, in all processes.",
+    ["model"],
+    multiprocess_mode="livesum",
+)
+STATES = Gauge(
+    "modelhost_models",
+    "Processes in which a model is in a state.",
+    ["model", "state"],
+    multiprocess_mode="livesum",
+)
+LOAD_SECONDS = Gauge(
+    "modelhost_load_seconds",
+    "Seconds that it took to load a model, in the slowest process.",
+    ["model"],
+    multiprocess_mode="livemax",
+)
+REQUESTS = Counter(
+    "modelhost_http_requests",
+    "Requests, by the template of their path and the class of their status.",
+    ["method", "route", "status"],
+)
+REQUEST_SECONDS = Histogram(
+    "modelhost_http_request_seconds",
+    "Seconds from a request to its answer.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
 
 class Meter:
     """Counts the calls of one endpoint of a model: their rows, their time, and how they ended."""
@@ -41,6 +77,11 @@ class Meter:
         self._rows = ROWS.labels(model, endpoint)
         self._seconds = SECONDS.labels(model, endpoint)
         self._answered = PREDICTIONS.labels(model, endpoint, OK)
+        self._calls = CALLS.labels(model)
+
+    def begun(self) -> None:
+        """Count a call that is to run, until it has ended."""
+        self._calls.inc()
 
     def answered(self, rows: int, seconds: float) -> None:
         """Count a call that was answered."""
@@ -53,8 +94,22 @@ class Meter:
         self._took(rows, seconds)
 
     def _took(self, rows: int, seconds: float) -> None:
+        self._calls.dec()
         self._rows.inc(rows)
         self._seconds.observe(seconds)
+
+
+@lru_cache(maxsize=1024)
+def traffic(method: str, route: str, status_class: int) -> Callable[[float], None]:
+    """Return what counts a request of a kind, from the seconds that it took."""
+    requests = REQUESTS.labels(method, route, f"{status_class}xx")
+    times = REQUEST_SECONDS.labels(route)
+
+    def count(seconds: float) -> None:
+        requests.inc()
+        times.observe(seconds)
+
+    return count
 
 
 @dataclass
@@ -74,13 +129,86 @@ class Usage:
         return self.seconds / self.calls if self.calls else 0.0
 
 
+class States:
+    """Tells in which states the models of this process are: see :data:`STATES`.
+
+    A process that only loads models for others, which it forks, tells nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._told: dict[str, str] = {}
+
+    def tell(self, models: Mapping[str, str]) -> None:
+        """Tell all states, by the models' labels. Those of other models are gone."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid, self._told = os.getpid(), {}
+            for gone in self._told.keys() - models.keys():
+                STATES.labels(gone, self._told.pop(gone)).set(0)
+            for model, state in models.items():
+                self._tell(model, state)
+
+    def _tell(self, model: str, state: str) -> None:
+        before = self._told.get(model)
+        if before == state:
+            return
+        if before is not None:
+            STATES.labels(model, before).set(0)
+        STATES.labels(model, state).set(1)
+        self._told[model] = state
+
+
+#: Those of this process.
+states = States()
+
+
+class _Memory:
+    """The memory of each process, as Linux tells it."""
+
+    def __init__(self, pids: Collection[int]) -> None:
+        self._pids = pids
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "modelhost_memory_bytes",
+            "Memory of a process that is in use (RSS). Processes may share a part of it.",
+            labels=["pid"],
+        )
+        for pid in sorted(self._pids):
+            with suppress(OSError):  # it has just ended, or this is no Linux
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                family.add_metric([str(pid)], pages * resource.getpagesize())
+        yield family
+
+
 def registry() -> CollectorRegistry:
-    """Return what was counted, by this process or by all that gunicorn.conf.py has started."""
-    if MANY_PROCESSES not in os.environ:
-        return REGISTRY
+    """Return what was counted, by this process or by all that a server has started."""
     everything = CollectorRegistry()
-    MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+    folder = os.environ.get(MANY_PROCESSES)
+    if folder is None:
+        everything.register(REGISTRY)
+        everything.register(_Memory({os.getpid()}))
+        return everything
+    pids = {int(file.stem.rpartition("_")[2]) for file in Path(folder).glob("*.db")}
+    ended = {pid for pid in pids if not _is_alive(pid)}
+    for pid in ended:
+        # Whatever has ended it: it does nothing any more.
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(everything, folder)  # type: ignore[no-untyped-call]
+    everything.register(_Memory(pids - ended | {os.getpid()}))
     return everything
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, so it is alive
+        return True
+    return True
 
 
 def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:

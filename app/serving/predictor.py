@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.serving.endpoints import PREDICT, HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
     PredictionFailed,
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput, Violation
@@ -35,6 +36,7 @@ class Predictor:
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
         """Return a model's answers to rows, in their order, as plain JSON.
 
+        :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
         :param endpoint: what the model is asked: predict, or what its author offers beside it.
         :raises ModelNotFound: if there is no such model.
         :raises EndpointNotFound: if it has no such endpoint.
@@ -46,10 +48,17 @@ class Predictor:
         :raises PredictionFailed: if the model raises an error.
         :raises InvalidAnswer: if an answer breaks the model's output schema.
         """
-        hosted = self.manager.get(name)
+        return self.asked(name, rows, endpoint)[1]
+
+    def asked(
+        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+    ) -> tuple[HostedModel, list[Any]]:
+        """Return which model has answered, and its answers. Raises what :meth:`predict` raises."""
         if len(rows) > self._limits.rows:
+            self.manager.get(name)
             raise TooManyRows(self._limits.rows, len(rows))
-        asked = hosted.begin(endpoint)
+        hosted, asked = self.manager.begin(name, endpoint)
+        asked.meter.begun()
         started = time.perf_counter()
         try:
             answers = _answers(hosted, asked, rows)
@@ -59,15 +68,15 @@ class Predictor:
         finally:
             hosted.end()
         asked.meter.answered(len(rows), time.perf_counter() - started)
-        return answers
+        return hosted, answers
 
-    def try_out(self, hosted: HostedModel) -> None:
+    def try_out(self, hosted: HostedModel) -> str:
         """Let a model answer its first example, if it is ready and has one.
 
-        That is not counted as a prediction, and whatever goes wrong is only logged.
+        That is not counted as a prediction. What goes wrong is logged, and returned.
         """
         if hosted.status is not Status.READY or not hosted.examples:
-            return
+            return ""
         try:
             asked = hosted.begin()
             try:
@@ -76,7 +85,9 @@ class Predictor:
                 hosted.end()
         except (InvalidInput, ServingError) as error:
             cause = f": {error.__cause__!r}" if error.__cause__ else ""
-            log.warning("model %r does not answer its example: %s%s", hosted.name, error, cause)
+            log.warning("model %r does not answer its example: %s%s", hosted.label, error, cause)
+            return f"it does not answer its example: {error}"
+        return ""
 
 
 def _answers(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:

@@ -17,7 +17,12 @@ from app.serving.predictor import Predictor
 BEAT_SECONDS = 0.1
 
 
-def warm_up(predictor: Predictor, seconds: float, beat: Callable[[], bool] = lambda: True) -> None:
+def warm_up(
+    predictor: Predictor,
+    seconds: float,
+    beat: Callable[[], bool] = lambda: True,
+    begin: Callable[[], None] = lambda: None,
+) -> None:
     """Load the models that were not to be forked, and let each ready one answer its example.
 
     Returns when all have, or after some seconds: the rest then goes on beside the requests, so
@@ -25,11 +30,21 @@ def warm_up(predictor: Predictor, seconds: float, beat: Callable[[], bool] = lam
 
     :param seconds: 0 to ask no model, and wait for none.
     :param beat: is called while it waits; false ends the waiting.
+    :param begin: comes before all that, and is waited for however long it takes.
     """
-    warming = threading.Thread(
-        target=_warm_up, args=(predictor, seconds > 0), name="warm-up", daemon=True
-    )
+    has_begun = threading.Event()
+
+    def work() -> None:
+        try:
+            begin()
+        finally:
+            has_begun.set()
+        _warm_up(predictor, seconds > 0)
+
+    warming = threading.Thread(target=work, name="warm-up", daemon=True)
     warming.start()
+    while not has_begun.wait(BEAT_SECONDS) and beat():
+        pass
     end = time.monotonic() + seconds
     while warming.is_alive() and time.monotonic() < end and beat():
         warming.join(BEAT_SECONDS)

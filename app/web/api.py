@@ -1,4 +1,4 @@
-"""The REST interface: list, describe, ask, load and unload models.
+"""The REST interface: list, describe and ask models.
 
 Each docstring below its ``---`` is the operation in the OpenAPI document.
 """
@@ -13,12 +13,19 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.serving import sheets
+from app.serving.endpoints import PREDICT
 from app.serving.errors import TooManyRows
-from app.serving.hosted import PREDICT, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
 from app.web import access, asking, columns, door
 from app.web.body import read_csv, read_json, row_of
-from app.web.schemas import ModelInspection, ModelList, ModelMetadata, SheetRows
+from app.web.schemas import (
+    ModelInspection,
+    ModelList,
+    ModelMetadata,
+    ModelVersions,
+    SheetRows,
+)
 from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -44,7 +51,8 @@ def index() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelList().dump({"models": map(_summary, ModelManager().models())}))
+    shown = access.visible(ModelManager().defaults())
+    return jsonify(ModelList().dump({"models": map(_summary, shown)}))
 
 
 @blueprint.get("/models/<name>/metadata")
@@ -105,6 +113,83 @@ def predict(name: str) -> ResponseReturnValue:
     """
     ModelManager().get(name)
     return _answer(name, PREDICT, read_json())
+
+
+@blueprint.get("/models/<name>/versions")
+def versions(name: str) -> ResponseReturnValue:
+    """List a model's versions.
+    ---
+    get:
+      summary: List a model's versions
+      operationId: listVersions
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: All versions, in the order of `models.yaml`.
+          content: {application/json: {schema: ModelVersions}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    models = ModelManager().versions(name)
+    return jsonify(ModelVersions().dump({"versions": map(_version, models)}))
+
+
+@blueprint.get("/models/<name>/versions/<version>/metadata")
+def metadata_of_version(name: str, version: str) -> ResponseReturnValue:
+    """Describe one version of a model.
+    ---
+    get:
+      summary: Describe a version of a model
+      description: As without a version.
+      operationId: describeVersion
+      tags: [Models]
+      parameters: [ModelName, ModelVersion]
+      responses:
+        200:
+          description: The model, with the whole JSON Schemas of its rows and answers.
+          content: {application/json: {schema: ModelMetadata}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return metadata(f"{name}@{version}")
+
+
+@blueprint.post("/models/<name>/versions/<version>/predict")
+def predict_by_version(name: str, version: str) -> ResponseReturnValue:
+    """Ask one version of a model.
+    ---
+    post:
+      summary: Ask a version of a model
+      description: As without a version.
+      operationId: predictByVersion
+      tags: [Models]
+      parameters: [ModelName, ModelVersion]
+      requestBody:
+        required: true
+        content: {application/json: {schema: {}}}
+      responses:
+        200:
+          description: The answer, or the answers.
+          headers:
+            Server-Timing: PredictTime
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
+          content: {application/json: {schema: {}}}
+        400: InvalidBody
+        403: Forbidden
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: ModelFailed
+        503: ModelUnavailable
+        504: ModelTimeout
+    """
+    return predict(f"{name}@{version}")
 
 
 @blueprint.post("/models/<name>/rows")
@@ -203,58 +288,6 @@ def inspect(name: str) -> ResponseReturnValue:
     return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
 
 
-@blueprint.post("/models/<name>/load")
-def load(name: str) -> ResponseReturnValue:
-    """Load a model.
-    ---
-    post:
-      summary: Load a model
-      description: Nothing changes if it is loaded. A failed or unloaded model is tried again.
-      operationId: loadModel
-      tags: [Operations]
-      parameters: [ModelName]
-      responses:
-        200:
-          description: The loaded model.
-          content: {application/json: {schema: ModelMetadata}}
-        403: Forbidden
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
-        503: ModelUnavailable
-    """
-    access.require_model_control()
-    model = ModelManager().get(name)
-    model.load()
-    return jsonify(ModelMetadata().dump(description(model)))
-
-
-@blueprint.post("/models/<name>/unload")
-def unload(name: str) -> ResponseReturnValue:
-    """Unload a model.
-    ---
-    post:
-      summary: Unload a model
-      description: >-
-        Calls that run are finished, new ones are refused until the model is loaded again.
-      operationId: unloadModel
-      tags: [Operations]
-      parameters: [ModelName]
-      responses:
-        200:
-          description: The unloaded model.
-          content: {application/json: {schema: ModelMetadata}}
-        403: Forbidden
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
-    """
-    access.require_model_control()
-    model = ModelManager().get(name)
-    model.unload()
-    return jsonify(ModelMetadata().dump(description(model)))
-
-
 @blueprint.route("/models/<name>/<endpoint>", methods=["GET", "POST"])
 def ask(name: str, endpoint: str) -> ResponseReturnValue:
     """Ask a model what its author offers beside predict.
@@ -285,9 +318,15 @@ def description(model: HostedModel) -> dict[str, Any]:
     }
 
 
+def _version(model: HostedModel) -> dict[str, Any]:
+    spec = model.spec
+    return {**_summary(model), "default": spec.default, "aliases": spec.aliases}
+
+
 def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
+    g.rows = len(body) if g.many_rows else 1
     door.raise_known(request.environ)
     said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
     return Response(said, content_type="application/json", headers=headers)

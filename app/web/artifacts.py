@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")
 def download(name: str, artifact: str) -> Response:
     """Give a file that came with a model to keep, never to open in the browser."""
-    stream = ModelManager().get(name).artifact(artifact)
+    stream = ModelManager().using(name, lambda model: model.artifact(artifact))
     path = PurePosixPath(artifact)
     kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
     if path.suffix.lower() in TEXTS:

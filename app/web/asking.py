@@ -21,9 +21,8 @@ def answer(predictor: Predictor, name: str, body: Any, endpoint: str) -> tuple[b
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
     is_many = isinstance(body, list)
-    model = predictor.manager.get(name)
     started = time.perf_counter()
-    answers = predictor.predict(name, body if is_many else [body], endpoint)
+    model, answers = predictor.asked(name, body if is_many else [body], endpoint)
     milliseconds = 1000 * (time.perf_counter() - started)
     timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
     said = dumps(answers if is_many else answers[0])

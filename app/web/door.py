@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Callable, Iterable, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask
 from werkzeug.exceptions import BadRequest
 
-from app.serving.hosted import PREDICT
+from app.serving.endpoints import PREDICT
 from app.serving.predictor import Predictor
 from app.web import access, asking, columns, guard
+from app.web.journal import Journal
 from app.web.reading import parse
 
 Environ = dict[str, Any]
@@ -25,6 +27,8 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 BEFORE, AFTER = "/api/models/", f"/{PREDICT}"
+#: How Flask knows the view.
+ROUTE = f"{BEFORE}<name>{AFTER}"
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 #: Headers of a request that are known here, or say nothing to us. All others go the normal way.
 USUAL = frozenset(
@@ -49,6 +53,8 @@ USUAL = frozenset(
         "HTTP_X_REQUEST_ID",
     }
 )
+#: Headers that bring a key. Where there are none, they say nothing to us either.
+KEYS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
 #: A length that is surely a number.
 DIGITS = re.compile(r"[0-9]{1,15}")
 #: Where the normal way finds what a model has raised already.
@@ -68,23 +74,53 @@ def raise_known(environ: Environ) -> None:
         raise error
 
 
+class _Answered(NamedTuple):
+    """A body, its headers, and what the journal tells of them."""
+
+    said: bytes
+    headers: list[asking.Header]
+    model: str
+    rows: int
+    key: str | None
+
+
 class _Door:
     def __init__(self, app: Flask) -> None:
         self._normally: Application = app.wsgi_app
         self._predictor: Predictor = app.extensions["predictor"]
         self._max_bytes: int = app.config["MAX_BODY_BYTES"]
         self._max_depth: int = app.config["MAX_DEPTH"]
+        self._journal: Journal = app.extensions["journal"]
         self._headers = guard.headers("application/json")
-        self._known: Set[str] = USUAL
+        self._gate: access.Gate = app.extensions["gate"]
+        # Where keys are only for administration, a wrong one is told the normal way.
+        is_key_known = self._gate.is_shut or not self._gate.keys.are_set
+        self._known: Set[str] = USUAL | KEYS if is_key_known else USUAL
+        #: The hosts that surely may be asked for; empty, if all may.
+        self._hosts = frozenset(app.config["TRUSTED_HOSTS"] or ())
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        started = time.perf_counter()
         answered = self._answer(environ) if self._is_usual(environ) else None
         if answered is None:
             return self._normally(environ, start_response)
-        said, headers = answered
+        said = answered.said
         about = [("Content-Type", "application/json"), ("Content-Length", str(len(said)))]
         name = access.request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        start_response("200 OK", [*about, *headers, *self._headers, ("X-Request-ID", name)])
+        headers = [*about, *answered.headers, *self._headers, ("X-Request-ID", name)]
+        start_response("200 OK", headers)
+        self._journal.ended(
+            "POST",
+            environ["PATH_INFO"],
+            ROUTE,
+            200,
+            started,
+            request_id=name,
+            address=environ.get("REMOTE_ADDR"),
+            key=answered.key,
+            model=answered.model,
+            rows=answered.rows,
+        )
         return [said]
 
     def _is_usual(self, environ: Environ) -> bool:
@@ -92,6 +128,10 @@ class _Door:
         if environ["REQUEST_METHOD"] != "POST" or not path.endswith(AFTER):
             return False
         if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(BEFORE):
+            return False
+        if "/" in _name(path):  # a version
+            return False
+        if self._hosts and environ.get("HTTP_HOST") not in self._hosts:
             return False
         return environ.keys() <= self._known or self._knows(environ.keys() - self._known)
 
@@ -103,8 +143,12 @@ class _Door:
         self._known |= others
         return True
 
-    def _answer(self, environ: Environ) -> tuple[bytes, list[asking.Header]] | None:
+    def _answer(self, environ: Environ) -> _Answered | None:
         """Return the body and headers; ``None`` where the normal way must say what is wrong."""
+        name = _name(environ["PATH_INFO"])
+        key = self._gate.admitted(environ, name) if self._gate.is_shut else None
+        if self._gate.is_shut and key is None:
+            return None
         content = self._content(environ)
         if content is None:
             return None
@@ -114,13 +158,14 @@ class _Door:
             return None
         if columns.is_likely(body):
             return None
-        name = environ["PATH_INFO"][len(BEFORE) : -len(AFTER)]
         try:
-            return asking.answer(self._predictor, name, body, PREDICT)
+            said, headers = asking.answer(self._predictor, name, body, PREDICT)
         # The normal way tells it, whatever it is.
         except Exception as error:
             environ[RAISED] = error
             return None
+        rows = len(body) if isinstance(body, list) else 1
+        return _Answered(said, headers, name, rows, key.id if key else None)
 
     def _content(self, environ: Environ) -> bytes | None:
         """Return the body, which can be read once more; ``None`` if its length is in doubt."""
@@ -130,3 +175,7 @@ class _Door:
         content: bytes = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(content)
         return content if len(content) == int(length) else None
+
+
+def _name(path: str) -> str:
+    return path[len(BEFORE) : -len(AFTER)]

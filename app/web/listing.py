@@ -42,7 +42,7 @@ class Listed:
 
 def listed(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequence[Listed]:
     """Return the list of these models, in their order."""
-    return [_listed(model, usage[model.name]) for model in models]
+    return [_listed(model, usage[model.label]) for model in models]
 
 
 def _listed(model: HostedModel, usage: Usage) -> Listed:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, render_template, send_file
 
+from app.web import access
 from app.web.colours import palettes
 
 blueprint = Blueprint("looks", __name__)
@@ -20,6 +21,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/portal/logo")
+@access.needs(None)
 def logo() -> Response:
     """Give the portal's logo."""
     path = Path(current_app.root_path) / current_app.config["PORTAL_LOGO"]
@@ -27,6 +29,7 @@ def logo() -> Response:
 
 
 @blueprint.get("/portal/colours.css")
+@access.needs(None)
 def colours() -> Response:
     """Give the portal's colours, by the names that static/site.css draws with."""
     style = render_template("colours.css", palettes=palettes(current_app.config["PORTAL_COLOUR"]))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.serving.hosted import Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
 from app.serving.metrics import registry
+from app.web import access
 from app.web.schemas import Health, Readiness
 from app.web.spec import build_spec
 
@@ -24,6 +27,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/healthz")
+@access.needs(None)
 def healthz() -> ResponseReturnValue:
     """Say that the process answers.
     ---
@@ -40,32 +44,55 @@ def healthz() -> ResponseReturnValue:
 
 
 @blueprint.get("/readyz")
+@access.needs(None)
 def readyz() -> ResponseReturnValue:
     """Say where each model stands.
     ---
     get:
       summary: Do the models answer?
-      description: A failed model is named with its reason. The others make the process ready.
+      description: >-
+        A failed model is named with its reason, if whoever asks may know of it. `READY_WHEN` says
+        which models must answer.
       operationId: isReady
       tags: [Operations]
       responses:
         200:
-          description: Some model answers, or there is none at all.
+          description: As many models answer as must.
           content: {application/json: {schema: Readiness}}
         503:
-          description: There are models, and none of them can answer.
+          description: They do not; `waits_for` names those that must, and cannot.
           content: {application/json: {schema: Readiness}}
     """
     models = ModelManager().models()
-    ready = not models or any(model.status not in NOT_ANSWERING for model in models)
+    missing = _missing(current_app.config["READY_WHEN"], models)
+    shown = {model.label: model for model in access.visible(models)}
     body = {
-        "status": "ready" if ready else "not ready",
-        "models": {model.name: model for model in models},
+        "status": "not ready" if missing else "ready",
+        "models": shown,
+        "waits_for": list(filter(access.may_know, missing)),
+        "mistakes": current_app.extensions["generations"].mistakes if access.may_know() else (),
     }
-    return jsonify(Readiness().dump(body)), 200 if ready else 503
+    return jsonify(Readiness().dump(body)), 503 if missing else 200
+
+
+def _missing(wanted: str, models: Sequence[HostedModel]) -> list[str]:
+    """Return the names of the models for which the process is not ready yet, as READY_WHEN says."""
+    unable = [model.label for model in models if model.status in NOT_ANSWERING]
+    if wanted == "any":
+        return unable if len(unable) == len(models) else []
+    if wanted == "all":
+        return unable
+    able = {
+        name
+        for model in models
+        if model.label not in unable
+        for name in (model.label, model.reference)
+    }
+    return [name for name in wanted.replace(",", " ").split() if name not in able]
 
 
 @blueprint.get("/metrics")
+@access.needs(access.Scope.METRICS)
 def metrics() -> ResponseReturnValue:
     """Give the counters in Prometheus' text format.
     ---
@@ -78,6 +105,7 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
+    ModelManager().tell_states()
     counted = registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
 
@@ -95,4 +123,4 @@ def document() -> ResponseReturnValue:
           description: OpenAPI 3.1.
           content: {application/json: {schema: {type: object}}}
     """
-    return jsonify(build_spec(current_app, ModelManager()))
+    return jsonify(build_spec(current_app, access.visible(ModelManager().models())))

@@ -11,14 +11,15 @@ from http import HTTPStatus
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.serving import metrics, sheets
+from app.serving.endpoints import PREDICT
 from app.serving.errors import ServingError
-from app.serving.hosted import PREDICT, HostedModel, Status
+from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
-from app.web import artifacts, forms, listing, prose, wording
+from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.body import read_form
 from app.web.forms import posted
@@ -43,7 +44,8 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
-    models = listing.listed(ModelManager().models(), metrics.usage(metrics.registry()))
+    shown = access.visible(ModelManager().defaults())
+    models = listing.listed(shown, metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -62,13 +64,14 @@ def metadata(name: str) -> str:
     return render_template(
         "model.html",
         model=model,
+        family=ModelManager().versions(name),
         inputs=_fields(model.input_schema, examples),
         outputs=_fields(model.output_schema),
         input_schema=_as_json(model.input_schema),
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_facts(model.metadata.get("metrics")),
-        usage=listing.said(metrics.usage(metrics.registry())[name]),
+        usage=listing.said(metrics.usage(metrics.registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -88,6 +91,7 @@ def predict(name: str) -> str:
     return render_template(
         "predict.html",
         model=model,
+        family=ModelManager().versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
@@ -111,6 +115,7 @@ def answer(name: str) -> ResponseReturnValue:
     row = posted.read(form)
     try:
         rows = [None if row is posted.MISSING else row]
+        g.rows = len(rows)
         (said,) = current_app.extensions["predictor"].predict(name, rows)
     except InvalidInput as error:
         # Not for `problems` alone: the form comes back with all that was typed, here and below.
@@ -131,6 +136,7 @@ def docs() -> str:
 
 
 @blueprint.get("/docs/problems")
+@access.needs(None)
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
@@ -150,8 +156,8 @@ def _alike(model: HostedModel) -> list[HostedModel]:
     names = _members(model)
     return [
         each
-        for each in ModelManager().models()
-        if each.name != model.name
+        for each in access.visible(ModelManager().models())
+        if each.label != model.label
         and each.status is Status.READY
         and names & _members(each)
         and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
@@ -206,4 +212,6 @@ def _call(name: str, row: Any) -> str:
     # A list alone would be taken for many rows.
     sent = [row] if isinstance(row, list) else row
     body = shlex.quote(json.dumps(sent, ensure_ascii=False))
-    return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"
+    is_shut = current_app.extensions["gate"].is_shut
+    key = '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' if is_shut else ""
+    return f"curl {address} \\\n{key}  -H 'Content-Type: application/json' \\\n  -d {body}"

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, g, render_template, request
+from flask import Flask, Response, current_app, g, redirect, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as BaseResponse
 
 from app.serving import errors as serving
 from app.web import columns
+from app.web.access import login
+from app.web.journal import plain
 from app.web.writing import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation
@@ -20,6 +23,10 @@ from mlmodel.errors import Violation
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
 #: How a browser sends a form.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+#: Methods of which nothing is lost if they are asked once more.
+READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "model-not-found",
         "There is no such model",
         "There is no model of this name. `GET /api/models` lists those that there are.",
+    ),
+    serving.InvalidCatalog: Problem(
+        409,
+        "invalid-catalog",
+        "models.yaml has mistakes",
+        "The file has mistakes, so nothing was changed. `detail` says where and what would be "
+        "right.",
     ),
     serving.EndpointNotFound: Problem(
         404,
@@ -126,12 +140,20 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "double, the same key twice in an object, half of a surrogate pair, or is nested deeper "
         "than `MAX_DEPTH`.",
     ),
+    401: Problem(
+        401,
+        "unauthorized",
+        "This needs a key",
+        "It needs a key, and none was sent, or one that is not known. Send it as `Authorization: "
+        "Bearer <key>` or `X-API-Key: <key>`, or log in to the pages.",
+    ),
     403: Problem(
         403,
         "forbidden",
         "This is not allowed here",
-        "The settings do not allow it: see `MODEL_CONTROL`. Or a page of another site sent it, as "
-        "`Origin` or `Sec-Fetch-Site` says; programs that send neither may ask.",
+        "The key is not for this or for this model; or models are to be loaded or unloaded, and "
+        "there are no keys: see `KEYS_FILE`. Or a page of another site sent it, as `Origin` or "
+        "`Sec-Fetch-Site` says; programs that send neither may ask.",
     ),
     404: Problem(
         404, "not-found", "There is nothing at this path", "There is nothing at this path."
@@ -165,7 +187,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         429,
         "too-many-requests",
         "Too many requests",
-        "More requests than `RATE_LIMIT`. `Retry-After` says in how many seconds to come back.",
+        "More requests than `RATE_LIMIT` of this key or address. `Retry-After` says in how many "
+        "seconds to come back.",
         passes=True,
     ),
     500: INTERNAL_ERROR,
@@ -214,9 +237,14 @@ def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     return body, _headers(error, problem)
 
 
-def _answer(error: Exception) -> Response:
+def _answer(error: Exception) -> BaseResponse:
     body, headers = told(error)
-    response = _json(body) if _wants_json() else _page(body)
+    if _wants_json():
+        response: BaseResponse = _json(body)
+    elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:
+        return redirect(login.address(request), HTTPStatus.SEE_OTHER)
+    else:
+        response = _page(body)
     response.headers.extend(headers)
     return response
 
@@ -287,7 +315,9 @@ _HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
 
 def _headers(error: Exception, problem: Problem) -> dict[str, str]:
     headers = {}
-    if isinstance(error, HTTPException):
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, HTTPException):
         headers = {
             name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}
         }
@@ -297,7 +327,7 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
 
 
 def _log(error: Exception, problem: Problem) -> None:
-    told = (request.method, request.path, problem.status, g.request_id)
+    told = (plain(request.method), plain(request.path), problem.status, g.request_id)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         current_app.logger.error("%s %s: %s, request %s", *told, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:

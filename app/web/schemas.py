@@ -32,7 +32,11 @@ class ModelSummary(Body):
         enum=["ready", "loading", "lazy", "unloaded", "failed"],
     )
     reason = fields.String(
-        allow_none=True, metadata={"description": "Why the model failed; null if it did not."}
+        allow_none=True,
+        metadata={
+            "description": "Why the model failed, or, if it answers, why the one that was to take "
+            "its place did; null if none did."
+        },
     )
 
 
@@ -40,6 +44,42 @@ class ModelList(Body):
     """All models, in the order of ``models.yaml``."""
 
     models = fields.List(fields.Nested(ModelSummary))
+
+
+class ModelVersion(ModelSummary):
+    """What a list says of a version of a model."""
+
+    default = fields.Boolean(metadata={"description": "Whether it answers for the name alone."})
+    aliases = fields.List(fields.String(), metadata={"description": "Other words for it."})
+
+
+class ModelVersions(Body):
+    """The versions of a model, in the order of ``models.yaml``."""
+
+    versions = fields.List(fields.Nested(ModelVersion))
+
+
+class Processes(Body):
+    """How far the processes of the server are with a change."""
+
+    following = fields.Integer(metadata={"description": "How many have made it."})
+    all = fields.Integer(metadata={"description": "How many there are; 0: only the one asked."})
+
+
+class Reloaded(Body):
+    """What became of the models. One with a version is named with it: ``iris@2``."""
+
+    done = fields.Boolean(metadata={"description": "Whether it is done; if not, it goes on."})
+    generation = fields.Integer(metadata={"description": "How often the models have changed."})
+    processes = fields.Nested(Processes)
+    loaded = fields.List(fields.String(), metadata={"description": "New, or in the old's place."})
+    unchanged = fields.List(fields.String(), metadata={"description": "Not loaded again."})
+    removed = fields.List(fields.String(), metadata={"description": "Are no more."})
+    failed = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "Could not be loaded, and why. An old one answers, if it did."},
+    )
 
 
 class Artifact(Body):
@@ -133,6 +173,7 @@ class ModelMetadata(_Packaged):
         allow_none=True, metadata={"description": "JSON Schema of an answer; null: no promise."}
     )
     loaded = fields.Boolean(metadata={"description": "Whether it answers now."})
+    processes = fields.Nested(Processes, metadata={"description": "After load and unload."})
     examples = fields.List(fields.Raw(), metadata={"description": "Rows to try the model with."})
     endpoints = fields.List(fields.Nested(Endpoint))
 
@@ -238,5 +279,12 @@ class ModelState(Body):
 class Readiness(Body):
     """Whether the models answer."""
 
-    status = _text("`ready`, or `not ready` if no model can answer.", enum=["ready", "not ready"])
+    status = _text("`ready`, or `not ready`, see `READY_WHEN`.", enum=["ready", "not ready"])
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
+    mistakes = fields.List(
+        fields.String(),
+        metadata={"description": "Places of mistakes in models.yaml: the models before it go on."},
+    )
+    waits_for = fields.List(
+        fields.String(), metadata={"description": "The models that must answer, and cannot."}
+    )

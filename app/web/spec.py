@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from apispec.yaml_utils import load_operations_from_docstring
 from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 
-from app.serving.hosted import PREDICT, HostedEndpoint, HostedModel
-from app.serving.manager import ModelManager
+from app.serving.endpoints import PREDICT, HostedEndpoint
+from app.serving.hosted import HostedModel
 from app.web import columns
+from app.web.access import Gate
 from app.web.embedding import components_of
 from app.web.schemas import Columns
 
@@ -27,7 +28,8 @@ DESCRIPTION = (
 
 #: Responses that several operations share: name, and what it means.
 PROBLEMS = {
-    "Forbidden": "The settings do not allow it, or a page of another site sent it.",
+    "InvalidCatalog": "`models.yaml` has mistakes: nothing was changed.",
+    "Forbidden": "The key is not for this, there are none, or a page of another site sent it.",
     "InternalError": "The server failed; its log tells more under the request id.",
     "InvalidBody": "Not JSON, not UTF-8, NaN or Infinity, a key twice, or nested too deep.",
     "InvalidInput": "The JSON breaks the model's input schema; `errors` has all violations.",
@@ -37,6 +39,7 @@ PROBLEMS = {
     "ModelUnavailable": "The model is not loaded, or has too much to do. See Retry-After.",
     "TooLarge": "The body is too large, or has too many rows.",
     "TooManyRequests": "Too many requests. See Retry-After.",
+    "Unauthorized": "It needs a key, and there is none, or one that is not known.",
     "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
 }
 
@@ -45,6 +48,16 @@ HEADERS = {
     "ModelRuntime": "What answered: the packages that run the model, and Python.",
     "ModelVersion": "The version of the model that answered.",
     "PredictTime": "Milliseconds that the prediction took, its checks included: `predict;dur=1.2`.",
+}
+
+
+#: What only a request with a body is answered.
+NOT_OF_GET = ("400", "413", "415")
+
+#: How a key is sent: either will do.
+SECURITY = {
+    "Key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer mh_...`"},
+    "KeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 
@@ -59,8 +72,8 @@ class Asked:
     output_schema: Mapping[str, Any] | None
 
 
-def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of an application and its models."""
+def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of an application and of some of its models."""
     spec = APISpec(
         title=app.config["PORTAL_NAME"],
         version=VERSION,
@@ -69,22 +82,47 @@ def build_spec(app: Flask, manager: ModelManager) -> dict[str, Any]:
         plugins=[FlaskPlugin(), MarshmallowPlugin()],
     )
     _add_components(spec)
+    gate: Gate = app.extensions["gate"]
+    shut = set()
     with app.test_request_context():
         for view in app.view_functions.values():
-            if load_operations_from_docstring(view.__doc__ or ""):
+            operations = load_operations_from_docstring(view.__doc__ or "")
+            if operations:
                 spec.path(view=view, app=app)
+            if gate.is_shut_to(view):
+                shut |= {operation["operationId"] for operation in operations.values()}
     document = spec.to_dict()
-    for model in manager.models():
+    _tell_keys(document, shut)
+    for model in models:
+        if model.spec.default:
+            tag = {"name": model.name, "description": model.description or model.display_name}
+            document.setdefault("tags", []).append(tag)
         _add_model(document, model)
     return document
+
+
+def _tell_keys(document: dict[str, Any], operation_ids: Set[str]) -> None:
+    """Say of some operations that they want a key."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if operation["operationId"] in operation_ids:
+                operation["security"] = [{name: []} for name in SECURITY]
+                operation["responses"] |= {
+                    "401": {"$ref": "#/components/responses/Unauthorized"},
+                    "403": {"$ref": "#/components/responses/Forbidden"},
+                }
 
 
 def _add_components(spec: APISpec) -> None:
     name = {"description": "The model's name.", "schema": {"type": "string"}}
     spec.components.parameter("ModelName", "path", {"name": "name", **name})
+    version = {"description": "A version or an alias of it.", "schema": {"type": "string"}}
+    spec.components.parameter("ModelVersion", "path", {"name": "version", **version})
     for header, description in HEADERS.items():
         schema = {"type": "string"}
         spec.components.header(header, {"description": description, "schema": schema})
+    for security, scheme in SECURITY.items():
+        spec.components.security_scheme(security, scheme)
     spec.components.schema("Columns", schema=Columns)
     for response, description in PROBLEMS.items():
         content = {"application/problem+json": {"schema": "Problem"}}
@@ -92,11 +130,14 @@ def _add_components(spec: APISpec) -> None:
 
 
 def _add_model(document: dict[str, Any], model: HostedModel) -> None:
-    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict."""
-    description = model.description or model.display_name
-    document.setdefault("tags", []).append({"name": model.name, "description": description})
-    for endpoint in model.endpoints.values() or [_not_loaded(model)]:
-        path = f"/api/models/{model.name}/{endpoint.name}"
+    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict.
+
+    Of a version that is not the default, for predict alone.
+    """
+    offered = list(model.endpoints.values()) or [_not_loaded(model)]
+    for endpoint in offered if model.spec.default else offered[:1]:
+        version = "" if model.spec.default else f"versions/{model.spec.version}/"
+        path = f"/api/models/{model.name}/{version}{endpoint.name}"
         document["paths"][path] = {
             method.lower(): _operation(document, model, endpoint, method)
             for method in endpoint.methods
@@ -114,11 +155,14 @@ def _operation(
     operation = copy.deepcopy(document["paths"]["/api/models/{name}/predict"]["post"])
     del operation["parameters"], operation["requestBody"]
     operation["summary"] = f"{'Ask' if is_predict else endpoint.name} {model.display_name}"
-    operation["operationId"] = f"{endpoint.name}.{method.lower()}.{model.name}"
+    if not model.spec.default:
+        operation["summary"] += f", version {model.spec.version}"
+    unique = model.reference.replace("@", ".versions.")
+    operation["operationId"] = f"{endpoint.name}.{method.lower()}.{unique}"
     operation["tags"] = [model.name]
     if not is_predict:
         operation["description"] = endpoint.description
-    name = model.name if is_predict else f"{model.name}.{endpoint.name}"
+    name = unique if is_predict else f"{unique}.{endpoint.name}"
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
     answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
@@ -127,7 +171,7 @@ def _operation(
         answer = _one_or_many(answer)
     else:
         operation["parameters"] = _query(document, f"{name}.Row")
-        for status in ("400", "403", "413", "415"):
+        for status in NOT_OF_GET if "security" in operation else ("403", *NOT_OF_GET):
             del operation["responses"][status]
     operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
     return operation

@@ -53,6 +53,8 @@ def _environ(stage: Stage, runtime: str | None) -> dict[str, str]:
     catalog.write_text(json.dumps({"models": models}))
     return {
         "MODELHOST_MODELS_FILE": str(catalog),
+        # The others log no requests either.
+        "MODELHOST_ACCESS_LOG": "false",
         "PORT": str(stage.port),
         "WORKERS": str(stage.workers),
     }

@@ -1,0 +1,164 @@
+"""What all processes of a server see: which models are wanted, and how far each process is.
+
+It is a folder. Whoever changes what is wanted holds its lock, which goes with a process that dies;
+whoever reads finds all of it or none of a change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Literal
+
+from app.serving.contents import stamp
+
+#: The variable that names the folder, which the server makes before it starts its processes.
+FOLDER = "WANTED_MODELS_DIR"
+#: The file that the server touches when it is told to reload (SIGHUP).
+HANG_UP = "hang-up"
+#: Seconds between two looks at how far the others are.
+LOOK_SECONDS = 0.02
+
+Order = Literal["load", "unload", "reload"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which models are wanted. Whatever changes that makes another generation of it."""
+
+    generation: int = 0
+    #: What stood in ``models.yaml`` when it was last read without a mistake.
+    text: str | None = None
+    #: The generation in which that was.
+    read: int = 0
+    #: By the models' labels, what was last ordered for one, and in which generation.
+    orders: Mapping[str, tuple[int, Order]] = field(default_factory=dict)
+    #: The mistakes for which a later ``models.yaml`` was refused.
+    mistakes: tuple[str, ...] = ()
+    #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
+    seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+
+class Board:
+    """Shows what is wanted.
+
+    :param folder: where; without it, to this process alone.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._given = folder
+        self._own: str | None = None
+        self._read: tuple[tuple[int, ...], Wanted] = (), Wanted()
+        #: By the process that has said so: a forked one has not.
+        self._reported: dict[int, int] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes look at it."""
+        return self._given is not None
+
+    @property
+    def hang_up(self) -> tuple[int, ...]:
+        """The stamp of the file that asks for a reload; empty, if nobody ever has."""
+        return stamp(self._folder / HANG_UP) if self._given else ()
+
+    @contextmanager
+    def changing(self) -> Iterator[Wanted]:
+        """Return what is wanted; nobody else changes it as long as the block lasts."""
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield self.read()
+            finally:
+                # Closing would not do, if a process was forked meanwhile.
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+    def read(self) -> Wanted:
+        """Return what is wanted."""
+        if self._given is None and self._own is None:
+            return Wanted()
+        file = self._folder / "wanted.json"
+        now = stamp(file)
+        # If somebody has swept it away, what was read last goes on.
+        if now and now != self._read[0]:
+            self._read = now, _wanted(json.loads(file.read_text(encoding="utf-8")))
+        return self._read[1]
+
+    def write(self, wanted: Wanted) -> None:
+        """Show what is wanted, to be called while it is changed."""
+        _write(self._folder / "wanted.json", json.dumps(asdict(wanted)))
+
+    def keep(self) -> None:
+        """Keep those from sweeping it away who look for temporary files that nobody uses."""
+        for file in (self._folder, *self._folder.iterdir()) if self.is_shared else ():
+            with suppress(OSError):
+                # The time of its last change tells others whether they know it already.
+                os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
+
+    def report(self, generation: int) -> None:
+        """Say how far this process is, if others want to know."""
+        if self.is_shared and generation != self._reported.get(os.getpid()):
+            self._reported = {os.getpid(): generation}
+            self._say(generation)
+
+    def _say(self, generation: int) -> None:
+        _write(self._folder / f"{os.getpid()}.at", str(generation))
+
+    def followers(self, generation: int) -> tuple[int, int]:
+        """Return how many processes are as far, and how many there are."""
+        reached = []
+        for file in self._folder.glob("*.at"):
+            if _is_alive(int(file.stem)):
+                with suppress(OSError):
+                    reached.append(int(file.read_text()))
+        return sum(each >= generation for each in reached), len(reached)
+
+    def await_followers(self, generation: int, seconds: float) -> tuple[int, int]:
+        """Return the same, when all are as far or some seconds are over."""
+        end = time.monotonic() + seconds
+        following, count = self.followers(generation)
+        while following < count and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+            following, count = self.followers(generation)
+        return following, count
+
+    @property
+    def _folder(self) -> Path:
+        if self._given is not None:
+            return Path(self._given)
+        if self._own is None:
+            self._own = mkdtemp(prefix="modelhost-wanted-")
+            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+        return Path(self._own)
+
+
+def _wanted(said: Mapping[str, Any]) -> Wanted:
+    orders = {label: tuple(order) for label, order in said["orders"].items()}
+    seen = tuple(map(tuple, said["seen"]))
+    return Wanted(**{**said, "orders": orders, "mistakes": tuple(said["mistakes"]), "seen": seen})
+
+
+def _write(file: Path, text: str) -> None:
+    # Put in place at once: whoever reads it, or dies while he writes it, leaves it whole.
+    new = file.with_suffix(f".{os.getpid()}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,104 @@
+"""The ways to ask a hosted model: predict, and what its author offers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.serving.answers import to_json
+from app.serving.catalog import ModelSpec
+from app.serving.metrics import Meter
+from mlmodel.endpoint import endpoints_of
+from mlmodel.model import MLModel, answer_each
+from mlmodel.schema import Schema
+
+#: The endpoint that every model has.
+PREDICT = "predict"
+#: Answers rows.
+Method = Callable[[Sequence[Any]], Any]
+
+
+@dataclass(frozen=True)
+class HostedEndpoint:
+    """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
+
+    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    description: str
+    input: Schema
+    output: Schema
+    ask: Callable[[Sequence[Any]], Any]
+    meter: Meter
+
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of a row; ``None`` where anything goes."""
+        return self.input.document if isinstance(self.input.document, Mapping) else None
+
+    @property
+    def output_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of an answer; ``None`` where it promises nothing."""
+        return self.output.document if isinstance(self.output.document, Mapping) else None
+
+
+def endpoints(
+    model: MLModel,
+    spec: ModelSpec,
+    *,
+    label: str,
+    methods: Mapping[str, Method],
+    ask: Callable[[str, Sequence[Any]], Any],
+) -> dict[str, HostedEndpoint]:
+    """Return the ways to ask a loaded model, by their names.
+
+    :param spec: its entry, whose input schema counts more than the model's own.
+    :param methods: what answers, see :func:`methods_of`.
+    :param ask: calls one of them as long as the model is there, by its name.
+    """
+    asked = spec.input_schema
+    predict = HostedEndpoint(
+        name=PREDICT,
+        methods=("POST",),
+        description=str(model.description),
+        input=_schema(model.input_schema if asked is None else asked),
+        output=_schema(model.output_schema),
+        ask=methods[PREDICT] if model.ends_soon else partial(ask, PREDICT),
+        meter=Meter(label, PREDICT),
+    )
+    marked = {
+        name: HostedEndpoint(
+            name=name,
+            methods=each.methods,
+            description=each.description,
+            input=_schema(each.input_schema),
+            output=_schema(each.output_schema),
+            ask=partial(ask, name),
+            meter=Meter(label, name),
+        )
+        for name, each in endpoints_of(model).items()
+    }
+    return {PREDICT: predict, **marked}
+
+
+def methods_of(model: MLModel) -> dict[str, Method]:
+    """Return what answers rows, in plain JSON, by the names of the endpoints."""
+    answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
+    marked = {
+        name: _plainly(partial(answer_each, getattr(model, each.attribute)))
+        for name, each in endpoints_of(model).items()
+    }
+    return {PREDICT: answers, **marked}
+
+
+def _plainly(method: Method) -> Method:
+    """Return a method with its answers in plain JSON: a generator runs where it is called."""
+    return lambda rows: to_json(method(rows))
+
+
+def _schema(document: Mapping[str, Any] | None) -> Schema:
+    return Schema(True if document is None else to_json(document))

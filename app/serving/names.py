@@ -1,0 +1,51 @@
+"""The names in ``models.yaml``, and the versions that share one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class _Name:
+    """The lines of the entries that have a name: by version and alias, and that of the default."""
+
+    lines: dict[str | None, int] = field(default_factory=dict)
+    default: int = 0
+
+
+class Names:
+    """The names of the entries so far."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, _Name] = {}
+
+    def mistakes(self, entry: Mapping[str, Any], line: int) -> Iterator[tuple[str, str]]:
+        """Add an entry, and tell where its name, version and aliases are another's, and why.
+
+        :param line: where it says its name.
+        """
+        if "name" not in entry:
+            return
+        name = self._names.setdefault(entry["name"], _Name())
+        version = entry.get("version")
+        first = next(iter(name.lines.items()), None)
+        if first and (version is None or first[0] is None):
+            detail = f"{entry['name']!r} is the name in line {first[1]} already"
+            yield "/name", f"{detail}; give each of them a version, or another name"
+            return
+        for place, word in _words(entry):
+            if word in name.lines:
+                whose = f"a version or alias of {entry['name']!r}"
+                yield place, f"{word!r} is {whose} in line {name.lines[word]} already"
+            name.lines.setdefault(word, line)
+        if entry.get("default") and name.default:
+            yield "/default", f"is true in line {name.default} already, of the same name"
+        name.default = name.default or (line if entry.get("default") else 0)
+
+
+def _words(entry: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    yield ("/version" if "version" in entry else "/name"), entry.get("version")
+    for index, alias in enumerate(entry.get("aliases", ())):
+        yield f"/aliases/{index}", alias

@@ -1,0 +1,49 @@
+"""How much may be asked: so many requests of each key, and of each address that brings none."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from flask import Flask, Response, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from app.web.access.origins import SAFE
+
+#: What is counted whatever its method.
+COUNTED = "/api/"
+#: Where a process counts that counts for itself.
+OWN_MEMORY = "memory://"
+
+
+def init_app(app: Flask) -> None:
+    """Count requests, if the settings limit them."""
+    if not app.config["RATE_LIMIT"]:
+        return
+    storage = app.config["RATE_STORAGE"] or OWN_MEMORY
+    limiter = Limiter(
+        _who,
+        storage_uri=storage,
+        application_limits=[app.config["RATE_LIMIT"]],
+        # A store that cannot be reached must not shut the portal: each process counts on.
+        in_memory_fallback_enabled=storage != OWN_MEMORY,
+    )
+    limiter.request_filter(_is_free)
+    limiter.init_app(app)
+    app.after_request(lambda response: _tell_reset(response, limiter))
+
+
+def _who() -> str:
+    return f"key {g.key.id}" if g.key else f"address {get_remote_address()}"
+
+
+def _is_free() -> bool:
+    return not request.path.startswith(COUNTED) and request.method in SAFE
+
+
+def _tell_reset(response: Response, limiter: Limiter) -> Response:
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and limiter.current_limit:
+        seconds = max(1, int(limiter.current_limit.reset_at - time.time()))
+        response.headers["Retry-After"] = str(seconds)
+    return response

@@ -1,0 +1,107 @@
+"""What is told of each request when it has ended: a line of the log, and the counters."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+from app.serving import metrics
+
+#: Methods that are counted by their names; a client may make up others.
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+#: How a path is counted that leads nowhere.
+NOWHERE = "(none)"
+#: Characters of a path that are logged.
+MOST_CHARACTERS = 200
+PLAIN = re.compile(r"[!-~]*")
+
+#: From the facts of a request to a line of the log.
+Log = Callable[[dict[str, Any]], None]
+
+
+class Journal:
+    """Counts requests, and logs them if ``log`` is there. Any thread may call it."""
+
+    def __init__(self, log: Log | None) -> None:
+        self._log = log
+
+    def ended(
+        self,
+        method: str,
+        path: str,
+        route: str,
+        status: int,
+        started: float,
+        *,
+        request_id: str,
+        address: str | None,
+        key: str | None = None,
+        model: str | None = None,
+        rows: int | None = None,
+    ) -> None:
+        """Tell of a request that is answered.
+
+        :param path: as it came, without its query, which may say what is nobody's business.
+        :param started: what :func:`time.perf_counter` said then.
+        :param key: the id of its key.
+        """
+        seconds = time.perf_counter() - started
+        metrics.traffic(method if method in METHODS else "OTHER", route, status // 100)(seconds)
+        if self._log is None:
+            return
+        event: dict[str, Any] = {
+            "event": "request",
+            "request_id": request_id,
+            "method": plain(method),
+            "path": plain(path),
+            "status": status,
+            "milliseconds": round(1000 * seconds, 3),
+            "address": address,
+        }
+        for name, value in (("model", model), ("rows", rows), ("key", key)):
+            if value is not None:
+                event[name] = plain(value) if isinstance(value, str) else value
+        self._log(event)
+
+
+def init_app(app: Flask, log: Log | None) -> None:
+    """Tell of all requests of an application. To be called before all that changes answers."""
+    journal = Journal(log)
+    app.extensions["journal"] = journal
+    app.before_request(_begin)
+    app.after_request(lambda response: _end(journal, response))
+
+
+def plain(text: str) -> str:
+    """Return what a client has sent as it can stand in a log: in ASCII, on one line, not long."""
+    short = text[:MOST_CHARACTERS]
+    shown = (
+        short if PLAIN.fullmatch(short) else quote(short, safe="/:@!$&'()*+,;=", errors="replace")
+    )
+    return shown if len(text) <= MOST_CHARACTERS else f"{shown}..."
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+
+
+def _end(journal: Journal, response: Response) -> Response:
+    key = g.get("key")
+    journal.ended(
+        request.method,
+        request.path,
+        request.url_rule.rule if request.url_rule else NOWHERE,
+        response.status_code,
+        g.started,
+        request_id=g.request_id,
+        address=request.remote_addr,
+        key=key.id if key else None,
+        model=(request.view_args or {}).get("name"),
+        rows=g.get("rows"),
+    )
+    return response

@@ -1,0 +1,170 @@
+import pytest
+
+from app.serving import catalog
+from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
+from app.serving.manager import ModelManager
+
+LIVED = "  - class: tests.models.lives.Lived\n    settings: "
+TWO = f"""models:
+{LIVED}{{number: 1}}
+    name: iris
+    version: old
+{LIVED}{{number: 2}}
+    name: iris
+    version: new
+    default: true
+    aliases: [champion]
+"""
+ROW = {"id": 1}
+
+
+def entry(*lines):
+    return "\n".join(["  - class: a.B", *(f"    {line}" for line in lines)])
+
+
+IRIS = ("name: iris", 'version: "1"')
+
+
+@pytest.mark.parametrize(
+    ("entries", "mistake"),
+    [
+        ([IRIS, IRIS], "line 7: models/1/version '1' is a version or alias of 'iris' in line 3"),
+        (
+            [IRIS, ("name: iris",)],
+            "line 6: models/1/name 'iris' is the name in line 3 already; give",
+        ),
+        (
+            [("name: iris",), IRIS],
+            "line 5: models/1/name 'iris' is the name in line 3 already; give",
+        ),
+        (
+            [(*IRIS, "aliases: [best]"), ("name: iris", "version: best")],
+            "line 8: models/1/version 'best' is a version or alias of 'iris' in line 3 already",
+        ),
+        (
+            [(*IRIS, "aliases: ['1']")],
+            "line 5: models/0/aliases/0 '1' is a version or alias of 'iris' in line 3 already",
+        ),
+        (
+            [(*IRIS, "default: true"), ("name: iris", "version: b", "default: true")],
+            "line 9: models/1/default is true in line 3 already, of the same name",
+        ),
+        ([("version: a",)], "line 3: models/0/version goes only with name"),
+        ([("name: iris", "default: true")], "line 4: models/0/default goes only with version"),
+        ([("name: iris", "aliases: [a]")], "line 4: models/0/aliases goes only with version"),
+        ([("name: iris", "version: 1.0")], "line 4: models/0/version must be text, got 1.0"),
+    ],
+)
+def test_a_mistake_in_versions_is_named_with_its_line_and_key(tmp_path, entries, mistake):
+    path = tmp_path / "models.yaml"
+    path.write_text("\n".join(["models:", *(entry(*lines) for lines in entries)]))
+
+    with pytest.raises(InvalidCatalog) as raised:
+        catalog.read(path, {})
+
+    assert mistake in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "number"), [("iris", 2), ("iris@old", 1), ("iris@new", 2), ("iris@champion", 2)]
+)
+def test_a_version_answers_by_its_name_and_its_aliases(make_app, reference, number):
+    predictor = make_app(TWO).extensions["predictor"]
+
+    assert predictor.predict(reference, [ROW])[0]["number"] == number
+
+
+def test_the_first_version_is_the_default_if_no_entry_says_so(make_app):
+    predictor = make_app(TWO.replace("    default: true\n", "")).extensions["predictor"]
+
+    assert predictor.predict("iris", [ROW])[0]["number"] == 1
+
+
+def test_the_only_version_of_a_model_is_its_own(make_app):
+    predictor = make_app(f"models:\n{LIVED}{{number: 7}}").extensions["predictor"]
+
+    assert predictor.predict("lived@7", [ROW])[0]["number"] == 7
+    with pytest.raises(ModelNotFound, match="no version or alias '8' of the model 'lived'"):
+        predictor.predict("lived@8", [ROW])
+
+
+def test_the_routes_of_versions_answer_as_those_of_the_model(make_app):
+    client = make_app(TWO).test_client()
+
+    listed = client.get("/api/models/iris/versions").json["versions"]
+    answer = client.post("/api/models/iris/versions/old/predict", json=ROW)
+    about = client.get("/api/models/iris/versions/champion/metadata").json
+
+    said = [(each["version"], each["default"], each["aliases"]) for each in listed]
+    assert said == [("old", False, []), ("new", True, ["champion"])]
+    assert (answer.json["number"], answer.headers["X-Model-Version"]) == (1, "old")
+    assert (about["qualified_name"], about["version"]) == ("iris", "new")
+
+
+def test_a_version_that_is_not_there_is_not_found(make_app):
+    answer = make_app(TWO).test_client().post("/api/models/iris/versions/3/predict", json=ROW)
+
+    assert answer.status_code == 404
+    assert answer.json["detail"] == "there is no version or alias '3' of the model 'iris'"
+
+
+def test_a_name_is_listed_once_and_each_version_has_a_state_and_a_path(make_app):
+    client = make_app(TWO).test_client()
+
+    models = client.get("/api/models").json["models"]
+    paths = client.get("/openapi.json").json["paths"]
+
+    assert [(each["qualified_name"], each["version"]) for each in models] == [("iris", "new")]
+    assert client.get("/readyz").json["models"].keys() == {"iris@old", "iris@new"}
+    assert {"/api/models/iris/predict", "/api/models/iris/versions/old/predict"} <= paths.keys()
+
+
+def test_each_version_is_counted_for_itself(make_app):
+    client = make_app(TWO).test_client()
+
+    client.post("/api/models/iris/versions/old/predict", json=ROW)
+
+    counted = client.get("/metrics").text
+    assert 'modelhost_rows_total{endpoint="predict",model="iris@old"}' in counted
+
+
+def test_one_version_is_taken_out_and_the_others_answer(make_app):
+    app = make_app(TWO)
+
+    app.extensions["generations"].unload("iris@old")
+
+    with pytest.raises(ModelUnavailable):
+        app.extensions["predictor"].predict("iris@old", [ROW])
+    assert app.extensions["predictor"].predict("iris", [ROW])[0]["number"] == 2
+
+
+def test_another_default_is_no_other_model(make_app, tmp_path):
+    app = make_app(TWO)
+    before = ModelManager().models()
+    text = TWO.replace("    default: true\n    aliases: [champion]\n", "")
+    (tmp_path / "models.yaml").write_text(
+        text.replace("version: old", "version: old\n    default: true")
+    )
+
+    app.extensions["generations"].reload()
+
+    assert ModelManager().models() == before
+    assert app.extensions["predictor"].predict("iris", [ROW])[0]["number"] == 1
+
+
+def test_pages_name_the_versions_and_stay_with_the_one_that_was_chosen(make_app):
+    client = make_app(TWO).test_client()
+
+    page = client.get("/models/iris@old/predict").text
+
+    assert 'href="/models/iris/predict"' in page
+    assert "(default, champion)" in page
+    assert 'data-action="/api/models/iris@old/predict"' in page
+
+
+def test_commands_take_a_version(make_app):
+    runner = make_app(TWO, with_models=False).test_cli_runner()
+
+    shown = runner.invoke(args=["models", "show", "iris@old"])
+
+    assert "old" in shown.output
