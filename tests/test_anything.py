@@ -42,14 +42,15 @@ TYPES = st.one_of(
     ),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30),
 )
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["head", "home", "x", "columns", "data", "index"]), inner)
-    ),
-    max_leaves=8,
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+MEMBERS = st.sampled_from(["head", "home", "x", "columns", "data", "index"])
+
+
+def nested(inner):
+    return st.lists(inner, max_size=3) | st.dictionaries(MEMBERS, inner, max_size=3)
+
+
+VALUES = SCALARS | nested(SCALARS | nested(SCALARS))
 FIELDS = st.sampled_from(["change", "/head/name", "/others", "/home", "x", "/others/+0", "/~2"])
 FORMS = st.lists(st.tuples(FIELDS, st.text(max_size=8)), max_size=4)
 BODIES = st.one_of(
