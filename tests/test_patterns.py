@@ -48,13 +48,13 @@ def wherever(pattern):
 @pytest.mark.parametrize("place", wherever(""))
 def test_a_pattern_that_explodes_hangs_nobody(pattern, place):
     schema = Schema(wherever(pattern)[place])
-    started = time.perf_counter()
+    started = time.process_time()
 
     for row in (ROW, {"down": ROW}):
         schema.violations(row)
         schema.converted([row])
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -155,10 +155,10 @@ def test_many_objects_are_told_apart_at_once():
     schema = Schema({"type": "array", "uniqueItems": True})
     items = [{"a": [number, None]} for number in range(50_000)]
 
-    started = time.perf_counter()
+    started = time.process_time()
     assert schema.violations(items) == []
     assert len(schema.violations([*items, {"a": [7.0, None]}])) == 1
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("items", [[1, True], [0, False], ["1", 1], [[1], [True]], [{}, []]])
@@ -170,8 +170,8 @@ def test_items_that_only_python_takes_for_the_same_differ(items):
 @pytest.mark.parametrize("text", ["{a", "P1", "(", "a@", "[", "%"])
 def test_a_long_text_is_told_to_be_of_no_format_at_once(name, text):
     schema = Schema({"type": "string", "format": name})
-    started = time.perf_counter()
+    started = time.process_time()
 
     schema.violations(text * 200_000)
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

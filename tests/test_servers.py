@@ -209,8 +209,8 @@ def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
         # As Ctrl-C does: to whoever is in the server's process group.
         os.killpg(running.process.pid, signal.SIGINT)
 
-        # Half of the time after which a worker that does not end is killed.
-        assert running.process.wait(15) in (0, 1)
+        # Less than the 30 seconds after which a worker that does not end is killed.
+        assert running.process.wait(25) in (0, 1)
 
 
 def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
@@ -222,8 +222,8 @@ def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
 
     running.process.send_signal(signal.SIGTERM)
 
-    # Half of the time after which a worker that does not end is killed.
-    assert running.process.wait(15) in (0, 1)
+    # Less than the 30 seconds after which a worker that does not end is killed.
+    assert running.process.wait(25) in (0, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
