@@ -155,7 +155,8 @@ def test_a_problem_says_which_kind_and_which_request(client):
         (b"\xff", "application/json", 400),
         (b"NaN", "application/json", 400),
         (b'{"x": 1, "x": 2}', "application/json", 400),
-        (b"[" * 100_000, "application/json", 400),
+        (b"[" * 10_000, "application/json", 400),
+        (b"[" + b"[]," * 10_000 + b"[]]", "application/json", 413),
         (b"{}", "text/plain", 415),
         (b"{}", None, 415),
         (b"{}", "application/json; charset=latin-1", 415),
@@ -173,6 +174,15 @@ def test_what_cannot_be_asked_is_refused(client, body, content_type, status):
 
     assert (answer.status_code, answer.content_type) == (status, PROBLEM)
     assert answer.json["status"] == status
+
+
+def test_a_body_of_too_many_parts_says_how_many_there_may_be(client):
+    body = b"[" + b"[]," * 10_000 + b"[]]"
+
+    answer = client.post("/api/models/doubler/predict", data=body, content_type="application/json")
+
+    wanted = "at most 10,000 arrays and objects, 10 for each row that is allowed; got 10,002"
+    assert answer.json["detail"] == wanted
 
 
 def test_a_compressed_body_is_refused(client):

@@ -20,6 +20,8 @@ from app.web.folding import unescaped
 from app.web.reading import parse
 from mlmodel.schema import Schema
 
+#: Arrays and objects that a body may have for each row that is allowed.
+NESTED_OF_ROW = 10
 #: How a browser sends a form without files.
 URL_ENCODED = "application/x-www-form-urlencoded"
 
@@ -29,9 +31,24 @@ def read_json() -> Any:
 
     :raises UnsupportedMediaType: if it does not say that it is JSON in UTF-8.
     :raises BadRequest: if it is not, or is nested too deep.
-    :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
+    :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
+        objects than :func:`most_nested`.
     """
-    return parse(_read("application/json"), current_app.config["MAX_DEPTH"])
+    content, most = _read("application/json"), most_nested(current_app.config)
+    # Before they are made: one takes thirty times the memory of its two brackets.
+    if len(content) > most:
+        count = content.count(b"{") + content.count(b"[")
+        if count > most:
+            raise RequestEntityTooLarge(
+                f"at most {most:,} arrays and objects, {NESTED_OF_ROW} for each row that is "
+                f"allowed; got {count:,}"
+            )
+    return parse(content, current_app.config["MAX_DEPTH"])
+
+
+def most_nested(config: Mapping[str, Any]) -> int:
+    """Return how many arrays and objects a body may have: a body of fewer bytes has no more."""
+    return NESTED_OF_ROW * int(config["MAX_ROWS"])
 
 
 def read_csv() -> TextIO:

@@ -19,6 +19,7 @@ from werkzeug.exceptions import BadRequest
 from app.serving.methods import PREDICT
 from app.serving.predictor import Predictor
 from app.web import access, asking, columns, guard
+from app.web.body import most_nested
 from app.web.journal import Journal
 from app.web.reading import parse
 
@@ -88,7 +89,8 @@ class _Door:
     def __init__(self, app: Flask) -> None:
         self._normally: Application = app.wsgi_app
         self._predictor: Predictor = app.extensions["predictor"]
-        self._max_bytes: int = app.config["MAX_BODY_BYTES"]
+        # A longer one may have more in it than is allowed.
+        self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._journal: Journal = app.extensions["journal"]
         self._headers = guard.headers("application/json")

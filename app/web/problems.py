@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, redirect, render_template, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.serving import errors as serving
@@ -299,6 +299,8 @@ def _wrong_method(error: HTTPException) -> str:
 
 
 def _too_large(error: HTTPException) -> str:
+    if error.description and error.description != RequestEntityTooLarge.description:
+        return error.description
     most = f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
     if request.mimetype in FORMS:
         most += f", and {current_app.config['MAX_FORM_PARTS']:,} fields of a form"

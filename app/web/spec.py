@@ -38,7 +38,7 @@ PROBLEMS = {
     "ModelNotFound": "There is no such model.",
     "ModelTimeout": "The model took longer than its limit.",
     "ModelUnavailable": "The model is not loaded, or has too much to do. See Retry-After.",
-    "TooLarge": "The body is too large, or has too many rows.",
+    "TooLarge": "The body is too large, or has too many rows, arrays or objects.",
     "TooManyRequests": "Too many requests. See Retry-After.",
     "Unauthorized": "It needs a key, and there is none, or one that is not known.",
     "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
