@@ -55,6 +55,9 @@ class Production:
     MAX_BODY_BYTES = 32_000_000
     #: Levels to which arrays and objects in the body of a request may be nested.
     MAX_DEPTH = 64
+    #: Seconds within which a request must have come, and for which an answer may wait for a client
+    #: that takes nothing of it. gunicorn keeps to it.
+    CLIENT_SECONDS = 60.0
     #: Rows that one request may have.
     MAX_ROWS = 100_000
     #: Calls of one model that run at the same time in one process.
@@ -89,6 +92,9 @@ class Production:
     #: Origins whose pages may ask here, such as "https://a.example https://b.example:8443", or "*".
     #: Empty for none.
     CORS_ORIGINS = ""
+    #: Names by which the server may be asked (Host), such as "models.example .team.example". Empty
+    #: for any.
+    HOST_NAMES = ""
     #: Proxies in front of the server, each of which adds to X-Forwarded-For and -Proto. 0 believes
     #: none of these headers.
     TRUSTED_PROXIES = 0
@@ -140,6 +146,7 @@ CLASSES: Mapping[str, type[Production]] = {
 
 #: Settings whose numbers have other bounds than "at least 1".
 BOUNDS = {
+    "CLIENT_SECONDS": (1, 86_400),
     "DEATHS": (0, None),
     "DEATHS_SECONDS": (1, 604_800),
     "LOGIN_HOURS": (0.01, 8760),
@@ -170,6 +177,8 @@ CHOICES = {
 #: Characters of a secret that nobody guesses.
 SECRET_CHARACTERS = 32
 ORIGIN = r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?"
+#: A host as Flask's TRUSTED_HOSTS takes it: a name, an address, or all names below one.
+HOST_NAME = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:]+\]"
 
 
 def settings(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -274,6 +283,15 @@ def _origins(variable: str, text: str) -> str:
     return text
 
 
+def _host_names(variable: str, text: str) -> str:
+    if not all(re.fullmatch(HOST_NAME, each) for each in text.split()):
+        raise InvalidSetting(
+            f"{variable} must be names such as 'models.example', or '.example' for all below it, "
+            f"with spaces between them and without ports, got {text!r}"
+        )
+    return text
+
+
 def _secret(variable: str, text: str) -> str:
     if text and len(text) < SECRET_CHARACTERS:
         raise InvalidSetting(f"{variable} must have at least {SECRET_CHARACTERS} characters")
@@ -289,6 +307,7 @@ def _readiness(variable: str, text: str) -> str:
 #: Settings whose text has a form of its own.
 FORMATS = {
     "CORS_ORIGINS": _origins,
+    "HOST_NAMES": _host_names,
     "PORTAL_COLOUR": _colour,
     "PORTAL_LOGO": _logo,
     "RATE_LIMIT": _rate,

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 
+import gunicorn_worker
 import logs
 import workers as forked
 from config import InvalidSetting
@@ -19,8 +20,15 @@ wsgi_app = "wsgi:app"
 bind = forked.address(settings)
 workers = settings["WORKERS"]
 threads = settings["THREADS"]
-# A thread for each request, and connections that stay open between requests, without a thread.
-worker_class = "gthread"
+
+
+class Worker(gunicorn_worker.Worker):
+    """A thread for each request; connections that stay open between requests have none."""
+
+    client_seconds = settings["CLIENT_SECONDS"]
+
+
+worker_class = Worker
 # Longer than a proxy keeps a connection that nobody uses (nginx, Amazon's and Google's balancers:
 # 60 seconds): if the server is the first to close it, a request that is on its way is lost.
 keepalive = 75

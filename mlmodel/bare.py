@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, frameworks, trust
+from mlmodel import compiling, frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel
-from mlmodel.trust import Trust
+from mlmodel.trust import Trust, pickles, skops
 
 #: The framework of a file, by its ending.
 LIBS: Mapping[str, str] = {
@@ -23,8 +22,8 @@ LIBS: Mapping[str, str] = {
     ".pkl": "sklearn",
     ".skops": "sklearn",
 }
-#: Files whose building can run code that they bring.
-TRUSTED_ENDINGS = (".joblib", ".pkl", ".skops")
+#: Files that joblib or pickle has written.
+PICKLES = (".joblib", ".pkl")
 
 
 def is_bare(path: str | os.PathLike[str]) -> bool:
@@ -43,9 +42,9 @@ def load(
 ) -> BareModel:
     """Read a file of a framework, and build nothing yet.
 
-    :param trust: what the file may contain beside what is known to do no harm: names of types in
-        a ``.skops`` file, or ``"all"``. A pickle needs that, or ``sha256``.
-    :param sha256: what the file must have, in hexadecimal digits.
+    :param trust: what the file may contain beside what is known to do no harm: names of classes
+        and functions, or ``"all"``.
+    :param sha256: what the file must have, in hexadecimal digits. A pickle is then trusted.
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.
     :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
@@ -69,8 +68,7 @@ def load(
 class BareModel(PackagedModel):
     """A model in a file that says nothing of it. :func:`load` makes it."""
 
-    def __init__(self, path: str | os.PathLike[str], *, trust: Trust, **asked: Any) -> None:
-        self._trust = trust
+    def __init__(self, path: str | os.PathLike[str], **asked: Any) -> None:
         super().__init__(path, limit_bytes=None, **asked)
 
     @property
@@ -97,12 +95,15 @@ class BareModel(PackagedModel):
         self.artifacts = {}
         self._remove_artifacts = lambda: None
 
+    @property
+    def _is_pickle(self) -> bool:
+        return _ending(self._path) in PICKLES
+
     def _trusted_types(self, content: bytes) -> tuple[str, ...]:
-        match _ending(self._path):
-            case ".joblib" | ".pkl":
-                trust.check_pickle(self._path.name, self._trust, pinned=self._sha256 is not None)
-            case ".skops":
-                return trust.check_skops(self._path.name, content, self._trust)
+        if self._is_pickle:
+            pickles.check(content, self._trust)
+        elif _ending(self._path) == ".skops":
+            return skops.check(self._path.name, content, self._asked_trust)
         return ()
 
     def _build(self, content: bytes) -> Any:
@@ -114,32 +115,18 @@ class BareModel(PackagedModel):
         raise InvalidModel(f"{self._path.name} has a model of {title}; package it with `dump`")
 
     def _read_model(self, content: bytes) -> Any:
-        match _ending(self._path):
-            case ".joblib" | ".pkl":
-                return _unpickled(content)
-            case ".skops":
-                return _built_by_skops(content, self._types)
-        return self._adapter.loads(content)
-
-
-# scikit-learn is imported here as late as its adapter would be.
-
-
-def _unpickled(content: bytes) -> Any:
-    import joblib  # noqa: PLC0415
-
-    from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
-
-    # It reads plain pickles, too; and what joblib wrote may be named .pkl.
-    return built(lambda: joblib.load(io.BytesIO(content)))
+        if _ending(self._path) == ".skops":
+            return _built_by_skops(content, self._types)
+        return self._adapter.loads(content, self._trust)
 
 
 def _built_by_skops(content: bytes, types: tuple[str, ...]) -> Any:
-    from skops import io as skops  # noqa: PLC0415
+    # scikit-learn is imported here as late as its adapter would be.
+    from skops import io  # noqa: PLC0415
 
     from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
 
-    return built(lambda: skops.loads(content, trusted=list(types)))
+    return built(lambda: io.loads(content, trusted=list(types)))
 
 
 def _ending(path: str | os.PathLike[str]) -> str:

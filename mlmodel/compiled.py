@@ -14,8 +14,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
-from jsonschema_rs import RegexOptions
 
+from mlmodel.patterns import OPTIONS
 from mlmodel.references import JsonSchema, dialect_of
 
 #: Tells whether all of some JSON values fit; where they do not, nothing is certain.
@@ -45,6 +45,7 @@ PLAIN = frozenset(
         "minItems",
         "minLength",
         "minProperties",
+        "pattern",
         "required",
         "type",
     }
@@ -53,10 +54,8 @@ PLAIN = frozenset(
 BOUNDS = frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"})
 ONE_SCHEMA = frozenset({"additionalProperties", "items"})
 LIST_OF_SCHEMAS = frozenset({"allOf", "anyOf", "prefixItems"})
-NAMED_SCHEMAS = frozenset({"$defs", "properties"})
+NAMED_SCHEMAS = frozenset({"$defs", "patternProperties", "properties"})
 
-#: Patterns that mean the same to Python and to ECMA 262.
-PATTERN = re.compile(r"(?:[^\\()?*+{}\[\]]|\(\?:|\)|\\[^\w\s])*", re.ASCII)
 LOCAL = re.compile(r"#(?:/\$defs/[A-Za-z0-9_.-]+)?")
 #: Whole numbers up to here are doubles.
 EXACT = 2**53
@@ -79,9 +78,7 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     try:
         if dialect_of(document) is not Draft202012Validator:
             return None
-        made = Compiled(
-            _alike(_without_formats(document)), pattern_options=RegexOptions(), offline=True
-        )
+        made = Compiled(_alike(_without_formats(document)), pattern_options=OPTIONS, offline=True)
     except (_OnlyTheJudgeError, ValueError):  # ValueError: it cannot be compiled
         return None
 
@@ -139,8 +136,6 @@ def _alike(schema: Any) -> Any:
         for keyword, value in schema.items()
         if keyword not in ANNOTATIONS and not keyword.startswith("x-")
     }
-    if "patternProperties" in made and made.get("additionalProperties") is not False:
-        raise _OnlyTheJudgeError  # to Python "$" also stands before a last line break
     if _may_be_number(made.get("type", ())):
         return {**NEAR, **made}
     if BOUNDS & made.keys():
@@ -162,8 +157,6 @@ def _value(keyword: str, value: Any) -> Any:
         return [_alike(each) for each in value]
     if keyword in NAMED_SCHEMAS:
         return {name: _alike(each) for name, each in value.items()}
-    if keyword == "patternProperties" and all(map(PATTERN.fullmatch, value)):
-        return {pattern: _alike(each) for pattern, each in value.items()}
     is_alike = _ALIKE.get(keyword)
     if is_alike is None or not is_alike(value):
         raise _OnlyTheJudgeError
@@ -185,5 +178,4 @@ _ALIKE: Mapping[str, Callable[[Any], Any]] = {
     "const": _is_exact,
     "enum": _is_exact,
     "multipleOf": lambda value: value == 1,
-    "pattern": PATTERN.fullmatch,
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mlmodel.patterns import matches
 from mlmodel.references import JsonSchema, resolve
 
 #: Keywords whose schemas speak of the same value as the schema that holds them.
@@ -77,7 +77,7 @@ class _Place:
         if name in self._named and name in self._members:
             return self._members[name]
         # Members that match the same patterns share a place: their names are the client's choice.
-        patterns = tuple(sorted(text for text in self._patterns if re.search(text, name)))
+        patterns = tuple(sorted(text for text in self._patterns if matches(text, name)))
         key = name if name in self._named else patterns
         if key not in self._members:
             self._members[key] = self._conversion.place(self._schemas_of_member(name))
@@ -92,7 +92,7 @@ class _Place:
     def _schemas_of_member(self, name: str) -> Iterator[Any]:
         for node in self._nodes:
             properties, patterns = node.get("properties", {}), node.get("patternProperties", {})
-            matching = [patterns[text] for text in patterns if re.search(text, name)]
+            matching = [patterns[text] for text in patterns if matches(text, name)]
             yield from matching
             if name in properties:
                 yield properties[name]

@@ -79,6 +79,9 @@ class MLModel(ABC):
         """Answer many rows, in their order. Override it where one call is faster than a loop."""
         return answer_each(self.predict, rows)
 
+    def before_fork(self) -> None:
+        """Do once what several processes need that will be forked, each to call :meth:`load`."""
+
     def load(self) -> None:
         """Make ready for :meth:`predict`: read weights, open connections. Called once."""
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, frameworks, versions
+from mlmodel import compiling, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
+from mlmodel.trust import Trust, pickles, programs
 
 if TYPE_CHECKING:
     from mlmodel.compiling.choosing import Compiled
@@ -59,7 +60,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
     :param limit_bytes: as for :func:`load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
-    content = Path(path).read_bytes()
+    content = reading.content(path)
     found = flm.read(content, flm.budget(len(content), limit_bytes))
     return Inspection(
         container=found.container,
@@ -74,6 +75,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
 def load(
     path: str | os.PathLike[str],
     *,
+    trust: Trust = (),
     sha256: str | None = None,
     limit_bytes: int | None = None,
     input_schema: Mapping[str, Any] | None = None,
@@ -83,9 +85,11 @@ def load(
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
-    Building the model runs code that the file brings: load what you trust, or give ``sha256``.
+    A pickle may name what a fitted model is known to need, and nothing else unless it is trusted.
 
-    :param sha256: what the file must have, in hexadecimal digits.
+    :param trust: what the file may contain beside that: names of classes and functions, or
+        ``"all"``.
+    :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
     :param limit_bytes: what the whole file may expand to; by default
         :data:`~mlmodel.format.EXPANSION` times its size.
     :param input_schema: instead of the file's own, or of what the model tells.
@@ -96,10 +100,12 @@ def load(
         was packaged for.
     :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
+    :raises Untrusted: if building the model could run code that is not trusted.
     :raises InvalidModel: if there is no valid name to be had.
     """
     return PackagedModel(
         path,
+        trust=trust,
         sha256=sha256,
         limit_bytes=limit_bytes,
         input_schema=input_schema,
@@ -125,6 +131,7 @@ class PackagedModel(MLModel):
         self,
         path: str | os.PathLike[str],
         *,
+        trust: Trust,
         sha256: str | None,
         limit_bytes: int | None,
         input_schema: Mapping[str, Any] | None,
@@ -133,6 +140,9 @@ class PackagedModel(MLModel):
         runtime: compiling.Choice | None = None,
     ) -> None:
         self._path = Path(path)
+        self._asked_trust = trust
+        # Whoever knows the file by its bytes has looked into it already.
+        self._trust: Trust = trust if sha256 is None else "all"
         self._graph: bytes | None = None
         self._sha256 = sha256
         self._limit_bytes = limit_bytes
@@ -229,6 +239,15 @@ class PackagedModel(MLModel):
         predict = cast(frameworks.Predict, self._predict)
         return predict(rows) if len(rows) <= SLICE_ROWS else _in_slices(predict, rows)
 
+    def before_fork(self) -> None:
+        """Try a pickle in another process, as :meth:`load` would.
+
+        Raises what :attr:`model` raises.
+        """
+        with self._lock:
+            if self._is_pickle and self._trust != "all" and self._content is not None:
+                pickles.try_first(self._content, self._trust)
+
     def load(self) -> None:
         """Build the model and make it ready to answer, once.
 
@@ -303,6 +322,7 @@ class PackagedModel(MLModel):
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta
         self._check_versions()
+        self._check_trust(self._content)
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         self._graph = _graph(self.meta, self._content, self.artifacts)
@@ -310,6 +330,16 @@ class PackagedModel(MLModel):
         self._remove_artifacts: Callable[[], Any] = weakref.finalize(
             self, files.remove, folder, os.getpid()
         )
+
+    @property
+    def _is_pickle(self) -> bool:
+        return self.meta.framework.lib == "sklearn"
+
+    def _check_trust(self, content: bytes) -> None:
+        if self._is_pickle:
+            pickles.check(content, self._trust)
+        elif self.meta.framework.lib == "torch":
+            programs.check(self._trust)
 
     def _check_versions(self) -> None:
         self._versions = _packaged_with(self.meta)
@@ -322,12 +352,12 @@ class PackagedModel(MLModel):
 
     def _read(self) -> bytes:
         """Return the file's bytes, known to be those that were asked for."""
-        content = self._path.read_bytes()
+        content = reading.content(self._path)
         _check_hash(content, self._sha256)
         return content
 
     def _build(self, content: bytes) -> Any:
-        model = self._adapter.loads(content)
+        model = self._adapter.loads(content, self._trust)
         frameworks.detect(model)
         return model
 

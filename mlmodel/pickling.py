@@ -59,12 +59,17 @@ def missing(error: ImportError | AttributeError) -> str | None:
         return None
     # Of a module that runs by `python -m`, the specification has the name.
     if module.rpartition(".")[2] == NOTEBOOK:
-        return (
-            f"the model needs {name!r}, which was written in a notebook or script "
-            f"(module {NOTEBOOK!r}); package it again with {name!r} in a module that is "
-            "installed here"
-        )
+        return of_notebook(str(name))
     return f"the model needs {name!r} of the module {module!r}, which has no such name"
+
+
+def of_notebook(name: str) -> str:
+    """Return what is wrong with a pickle that names what only its author's process knows."""
+    return (
+        f"the model needs {name!r}, which was written in a notebook or script "
+        f"(module {NOTEBOOK!r}); package it again with {name!r} in a module that is "
+        "installed here"
+    )
 
 
 class _Recorder(pickle.Pickler):

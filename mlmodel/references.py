@@ -1,4 +1,4 @@
-"""`$ref` in a JSON Schema: only inside its own document."""
+"""What a JSON Schema refers to: only what stands in its own document."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ NAMED_SCHEMAS = frozenset(
         "properties",
     }
 )
+#: Keywords that refer to another schema.
+REFERENCES = frozenset({"$dynamicRef", "$recursiveRef", "$ref"})
 
 
 def dialect_of(document: JsonSchema) -> Any:
@@ -40,9 +42,10 @@ def dialect_of(document: JsonSchema) -> Any:
         raise InvalidSchema(f"a JSON Schema is an object or a boolean, got {document!r:.80}")
     if isinstance(document, bool) or "$schema" not in document:
         return Draft202012Validator
-    dialect = validator_for(document, default=None)
+    named = document["$schema"]
+    dialect = validator_for(document, default=None) if isinstance(named, str) else None
     if dialect is None:
-        raise InvalidSchema(f"$schema names no known draft: {document['$schema']!r:.80}")
+        raise InvalidSchema(f"$schema names no known draft: {named!r:.80}")
     return dialect
 
 
@@ -62,17 +65,37 @@ def resolve(reference: str, document: JsonSchema) -> Any:
         raise InvalidSchema(f"$ref {reference!r:.80} leads nowhere") from error
 
 
-def references_in(node: Any) -> Iterator[str]:
-    """Yield each ``$ref`` in a schema and in the schemas inside it."""
+def schemas_of(document: JsonSchema) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each schema in a document with its place; what only a ``$ref`` makes one, too.
+
+    :raises InvalidSchema: if a reference leads outside the document, or nowhere.
+    """
+    pending: list[tuple[str, Any]] = [("", document)]
+    known: set[str] = set()
+    while pending:
+        for place, schema in _within(*pending.pop()):
+            yield place, schema
+            for reference in _references_in(schema):
+                if reference not in known:
+                    known.add(reference)
+                    pending.append((reference, resolve(reference, document)))
+
+
+def _within(place: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(node, list):
-        for item in node:
-            yield from references_in(item)
+        for index, item in enumerate(node):
+            yield from _within(f"{place}/{index}", item)
     if not isinstance(node, Mapping):
         return
+    yield place, node
     for keyword, value in node.items():
-        if keyword in {"$ref", "$dynamicRef"} and isinstance(value, str):
-            yield value
-        elif keyword in NAMED_SCHEMAS and isinstance(value, Mapping):
-            yield from references_in(list(value.values()))
+        if keyword in NAMED_SCHEMAS and isinstance(value, Mapping):
+            for name, schema in value.items():
+                yield from _within(f"{place}/{keyword}/{name}", schema)
         elif keyword not in DATA_KEYWORDS:
-            yield from references_in(value)
+            yield from _within(f"{place}/{keyword}", value)
+
+
+def _references_in(schema: Mapping[str, Any]) -> Iterator[str]:
+    found = (schema.get(keyword) for keyword in sorted(REFERENCES))
+    return (reference for reference in found if isinstance(reference, str))

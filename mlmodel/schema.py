@@ -1,15 +1,16 @@
 """A JSON Schema, checked once and compiled once: the judge of rows and answers.
 
 What the compiled schema does not accept goes to the judge, who decides and words the errors. The
-judge is ``jsonschema``, taught four things: fractions are decimal (0.3 is a multiple of
-0.1), a number fits a double, and a missing or an unknown member is itself what an error points to.
+judge is ``jsonschema``, taught some things: fractions are decimal (0.3 is a multiple of 0.1), a
+number fits a double, a missing or an unknown member is itself what an error points to, and no
+pattern and no list of many items takes it long.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
@@ -26,8 +27,13 @@ from mlmodel.conversion import Conversion
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.examples import example_of
 from mlmodel.formats import checker
-from mlmodel.references import JsonSchema, dialect_of, references_in, resolve
+from mlmodel.patterns import check as check_pattern
+from mlmodel.patterns import matches
+from mlmodel.references import JsonSchema, dialect_of, schemas_of
 from mlmodel.wording import explain, pointer_to
+
+#: Keywords of which one is judged by jsonschema in a way that the patterns of the other may hang.
+NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")
 
 
 class Schema:
@@ -35,16 +41,20 @@ class Schema:
 
     :param document: a JSON Schema of any draft that ``jsonschema`` knows, 2020-12 without
         ``$schema``. It is copied.
-    :raises InvalidSchema: if it is none, or has a ``$ref`` that leads outside itself.
+    :raises InvalidSchema: if it is none, has a ``$ref`` that leads outside itself, or a pattern
+        that cannot be matched.
     """
 
     document: JsonSchema
 
     def __init__(self, document: JsonSchema) -> None:
-        self.document = copy.deepcopy(document)
-        self._judge = judge(self.document)
-        self._fit = compiled(self.document, self._judge.format_checker)
-        self._conversion = Conversion(self.document)
+        try:
+            self.document = copy.deepcopy(document)
+            self._judge = judge(self.document)
+            self._fit = compiled(self.document, self._judge.format_checker)
+            self._conversion = Conversion(self.document)
+        except RecursionError as error:
+            raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
 
     def accepts(self, values: Iterable[Any]) -> bool:
         """Tell, fast, that all values fit. Some that it does not accept may fit as well."""
@@ -85,32 +95,74 @@ class Schema:
 def judge(document: JsonSchema) -> Validator:
     """Return what decides whether a value fits.
 
-    :raises InvalidSchema: if the document is no schema, or has a ``$ref`` out of itself.
+    :raises InvalidSchema: if the document is no schema, has a ``$ref`` out of itself, or a pattern
+        that cannot be matched.
     """
     dialect = dialect_of(document)
     formats = checker(dialect)
+    schemas = dict(schemas_of(document))
+    for place, schema in schemas.items():
+        _check_patterns(place, schema)
+        if schema is not document:
+            _check_inner(place, schema, dialect)
+    if all(any(keyword in schema for schema in schemas.values()) for keyword in NOT_TOGETHER):
+        raise InvalidSchema(f"{' and '.join(NOT_TOGETHER)} do not go together here")
     try:
         dialect.check_schema(document, format_checker=formats)
     except SchemaError as error:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
-    for reference in references_in(document):
-        resolve(reference, document)
     taught: type[Validator] = extend(
         dialect,
         validators={
-            "additionalProperties": _additional_properties(dialect),
+            "additionalProperties": _additional_properties,
             "multipleOf": _multiple_of,
+            "pattern": _pattern,
+            "patternProperties": _pattern_properties,
             "required": _required,
+            "uniqueItems": _unique_items,
         },
         type_checker=dialect.TYPE_CHECKER.redefine_many(
             {"number": _is_number, "integer": _is_integer}
         ),
     )
     # The empty registry fetches nothing, whatever a reference says.
-    made = taught(document, registry=Registry(), format_checker=formats)
+    made = taught(_without_dialect(document), registry=Registry(), format_checker=formats)
     _try(made)
     return made
+
+
+def _check_inner(place: str, schema: Mapping[str, Any], dialect: type[Validator]) -> None:
+    """Check that a schema within a document is of its draft, and has its address.
+
+    :raises InvalidSchema: if it names a draft or an address of its own.
+    """
+    # To jsonschema, what names a draft is judged by that draft, which was taught nothing.
+    if "$schema" in schema:
+        raise InvalidSchema(f"at {place}/$schema: only the root may name a draft")
+    address = dialect.ID_OF(schema)
+    if isinstance(address, str) and address.partition("#")[0]:
+        raise InvalidSchema(f"at {place}: only the root may have an address, got {address!r:.80}")
+
+
+def _check_patterns(place: str, schema: Mapping[str, Any]) -> None:
+    named = schema.get("patternProperties")
+    named = named if isinstance(named, Mapping) else ()
+    patterns = [("patternProperties", each) for each in named if isinstance(each, str)]
+    if isinstance(schema.get("pattern"), str):
+        patterns.append(("pattern", schema["pattern"]))
+    for keyword, pattern in patterns:
+        try:
+            check_pattern(pattern)
+        except InvalidSchema as error:
+            raise InvalidSchema(f"not a JSON Schema: at {place}/{keyword}, {error}") from error
+
+
+def _without_dialect(document: JsonSchema) -> JsonSchema:
+    """Return a document without its ``$schema``: it would be judged by its draft, untaught."""
+    if isinstance(document, bool):
+        return document
+    return {keyword: value for keyword, value in document.items() if keyword != "$schema"}
 
 
 def _try(judge: Validator) -> None:
@@ -145,26 +197,57 @@ def _required(
             yield ValidationError("is required", path=[name])
 
 
-def _additional_properties(dialect: type[Validator]) -> Callable[..., Iterator[ValidationError]]:
-    """Return the keyword's check with one error for each unknown member, pointing to it."""
-    inherited = dialect.VALIDATORS["additionalProperties"]
-
-    def check(
-        validator: Validator, allowed: Any, value: Any, schema: Mapping[str, Any]
-    ) -> Iterator[ValidationError]:
-        if allowed is not False or not validator.is_type(value, "object"):
-            yield from inherited(validator, allowed, value, schema)
-            return
-        alone = {**_only(schema, "properties", "patternProperties"), "additionalProperties": False}
-        for name in value:
-            if next(inherited(validator, False, {name: None}, alone), None):
-                yield ValidationError("is not a known member", path=[name])
-
-    return check
+def _additional_properties(
+    validator: Validator, allowed: Any, value: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Judge the members that a schema does not name: each has an error of its own."""
+    if not validator.is_type(value, "object"):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, member in value.items():
+        if name in named or any(matches(pattern, name) for pattern in patterns):
+            continue
+        if allowed is False:
+            yield ValidationError("is not a known member", path=[name])
+        else:
+            yield from validator.descend(member, allowed, path=name)
 
 
-def _only(schema: Mapping[str, Any], *keywords: str) -> dict[str, Any]:
-    return {keyword: schema[keyword] for keyword in keywords if keyword in schema}
+def _pattern(
+    validator: Validator, pattern: str, value: Any, _schema: object
+) -> Iterator[ValidationError]:
+    if validator.is_type(value, "string") and not matches(pattern, value):
+        yield ValidationError("does not match the pattern")
+
+
+def _pattern_properties(
+    validator: Validator, patterns: Mapping[str, Any], value: Any, _schema: object
+) -> Iterator[ValidationError]:
+    if not validator.is_type(value, "object"):
+        return
+    for pattern, schema in patterns.items():
+        for name, member in value.items():
+            if matches(pattern, name):
+                yield from validator.descend(member, schema, path=name, schema_path=pattern)
+
+
+def _unique_items(
+    validator: Validator, unique: bool, value: Any, _schema: object
+) -> Iterator[ValidationError]:
+    # Each once by its hash: jsonschema compares each with each where they are objects.
+    if not unique or not validator.is_type(value, "array"):
+        return
+    if len(set(map(_hashable, value))) < len(value):
+        yield ValidationError("has an item twice")
+
+
+def _hashable(value: Any) -> Any:
+    """Return what is equal for values that JSON Schema takes for the same, and only for those."""
+    if isinstance(value, Mapping):
+        return "object", frozenset((name, _hashable(each)) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "array", tuple(map(_hashable, value))
+    return isinstance(value, bool), value
 
 
 def _multiple_of(

@@ -5,6 +5,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlmodel.compression import Codec
+from mlmodel.format import write
+from mlmodel.metadata import Described, Framework, Meta
+
 FOLDER = Path(__file__).parent / "data" / "flm"
 SAMPLES = json.loads((FOLDER / "manifest.json").read_text())["files"]
 BY_NAME = {sample["file"]: sample for sample in SAMPLES}
@@ -15,6 +19,13 @@ WHEN = datetime(2026, 1, 31, 14, 30, tzinfo=UTC)
 
 def content_of(name):
     return (FOLDER / name).read_bytes()
+
+
+def holding(path, content, lib="sklearn"):
+    """A file whose model section holds ``content``."""
+    meta = Meta("m", "", Framework("ml", lib, "1"), Described("Ridge"))
+    path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
+    return path
 
 
 def rows_of(sample):

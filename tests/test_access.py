@@ -330,3 +330,29 @@ def test_no_path_leaves_its_folder(client, folder, path):
         assert answer.status_code == 404
         assert b"root:" not in answer.data
         assert b"class Production" not in answer.data
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("models.example", 200),
+        ("models.example:8000", 200),
+        ("a.team.example", 200),
+        ("evil.example", 400),
+        ("models.example.evil.example", 400),
+        ("", 400),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/api/models/echo/predict", "/api/models/echo/versions/1/predict"]
+)
+def test_only_the_named_hosts_are_answered(make_app, host, status, path):
+    app = make_app(HOST_NAMES="models.example .team.example")
+
+    answer = app.test_client().post(path, json={}, headers={"Host": host})
+
+    known = status if status == 400 or path.endswith("echo/predict") else 404
+    assert answer.status_code == known
+    assert answer.content_type == (
+        "application/json" if known == 200 else "application/problem+json"
+    )

@@ -185,6 +185,7 @@ def test_the_last_predictions_are_kept_in_this_browser(on):
     answered(page)
     page.get_by_label("Amount").fill("900")
     answered(page)
+    expect(page.locator("#answer")).to_contain_text("high")
     page.reload()
 
     panel = opened(page, "History")

@@ -52,6 +52,12 @@ models:
     assert packaged.sha256.startswith("9f86d081")
 
 
+def test_a_class_may_have_a_name_in_any_letters(read):
+    [model] = read("models: [{class: pakét.Größe}]")
+
+    assert model.class_path == "pakét.Größe"
+
+
 @pytest.mark.parametrize(
     ("entry", "rows"),
     [
@@ -133,7 +139,7 @@ def test_a_portal_may_be_empty(read, text):
         (
             "models:\n  - class: a.B\n    decorators: [c]",
             "models.yaml, line 3: models/0/decorators/0 must match the pattern "
-            r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$, "
+            r"^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)+$, "
             'got "c"',
         ),
         (
@@ -146,7 +152,7 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - file: model.onnx\n    trust: all",
-            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .joblib, .pkl, .skops",
+            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .flm, .joblib, .pkl, .skops",
         ),
         (
             "models:\n  - class: a.B\n    trust: all",

@@ -16,11 +16,13 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.serving import catalog
 from mlmodel import dump, load
+from tests import hostile
 from tests.estimators import PEOPLE, Ages
-from tests.flm_files import content_of
+from tests.flm_files import content_of, holding
 from tests.models import simple
 
 ROOT = Path(__file__).parents[1]
+GRAPH = ROOT / "tests" / "data" / "onnx" / "credit.onnx"
 DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})
 SIMPLE = "models:\n  - class: tests.models.simple.Doubler\n  - class: tests.models.simple.Echo\n"
@@ -240,7 +242,9 @@ def test_check_tells_the_comparison_as_json(run, numbers_file):
 def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
     dump(Ages().fit(PEOPLE), tmp_path / "ages.flm", sample=PEOPLE[["age", "since"]])
 
-    checked = run("check", tmp_path / "ages.flm", "--runtime", "onnx")
+    checked = run(
+        *("check", tmp_path / "ages.flm", "--trust", "tests.estimators.Ages", "--runtime", "onnx")
+    )
 
     assert checked.exit_code == 0
     assert re.search(
@@ -494,12 +498,28 @@ def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, s
     made = run(
         "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm",
         "--sample", tmp_path / "rows.csv",
+        *(word for own in (years, lengths) for word in ("--trust", f"tests.test_cli.{own.__name__}")),
     )  # fmt: skip
 
     assert made.exit_code == 0, made.stderr
-    packaged = load(tmp_path / "m.flm")
+    packaged = load(tmp_path / "m.flm", trust="all")
     assert packaged.input_schema["properties"]["day"].get("format") == form
     assert packaged.examples[0] == {"day": "2024-01-31"}
+
+
+def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
+    model = make_pipeline(FunctionTransformer(lengths), LinearRegression())
+    joblib.dump(model.fit(pd.DataFrame({"day": ["x", "yy"]}), [1, 2]), tmp_path / "m.joblib")
+
+    refused = run("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm")
+    made = run(
+        *("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm"),
+        *("--trust", "tests.test_cli.lengths"),
+    )
+
+    assert "m.joblib is refused: it names what no model is known to need" in refused.stderr
+    assert "trust: [tests.test_cli.lengths]" in made.stderr
+    assert f"flask models check {tmp_path / 'm.flm'} --trust tests.test_cli.lengths" in made.stderr
 
 
 def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
@@ -558,7 +578,10 @@ def test_what_is_no_estimator_is_told(run, tmp_path):
 def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
     (tmp_path / "far.pkl").write_bytes(b"cnowhere.team\nModel\n.")
 
-    made = run("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm")
+    made = run(
+        *("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm"),
+        *("--trust", "nowhere.team.Model"),
+    )
 
     assert "the model needs the module 'nowhere', which is not installed" in made.stderr
 
@@ -629,18 +652,108 @@ def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file):
     )
 
 
-@pytest.mark.parametrize("words", [["--pin"], ["--trust", "all"]], ids=["pinned", "trusted"])
-def test_a_pickle_is_added_only_if_it_is_vouched_for(run, models_file, estimator_file, words):
-    refused = run("add", estimator_file)
-    added = run("add", estimator_file, *words)
+@pytest.mark.parametrize(
+    "words", [["--pin"], ["--trust", "all"], ["--trust", "os.mkdir"]], ids=" ".join
+)
+def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
+    run, models_file, tmp_path, words
+):
+    path = tmp_path / "hostile.pkl"
+    path.write_bytes(hostile.CASES["popped again"](tmp_path / "marker"))
 
-    assert "Error: fitted.joblib cannot be served: " in refused.stderr
+    refused = run("add", path)
+    added = run("add", path, *words)
+
+    assert "Error: hostile.pkl cannot be served: it names what no model is known " in refused.stderr
     assert added.exit_code == 0, added.stderr
-    assert catalog.read(models_file, {})[-1].file == estimator_file
+    assert catalog.read(models_file, {})[-1].file == path
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
+def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
+    content = hostile.CASES["popped again"](tmp_path / "marker")
+    path = tmp_path / f"m{ending}"
+    path.write_bytes(content)
+    if ending == ".flm":
+        holding(path, content)
+
+    found = json.loads(run("inspect", path, "--json").stdout)
+
+    assert found["names"] == ["os.mkdir", "sklearn.linear_model._logistic.LogisticRegression"]
+    assert found["untrusted"] == ["os.mkdir"]
+    assert "could do harm: os.mkdir; if" in found["refusal"]
+    assert re.search("not allowed +os.mkdir\n", run("inspect", path).stdout)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib", ".skops", ".onnx", ".keras", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"\0" * 5000,
+        b"\xff" * 5000,
+        b"PK\3\4",
+        b"\0\0\0\2" + b"\xff" * 60,
+        b"\x80\4" + b"(" * 9999,
+    ],
+    ids=["nothing", "null", "nulls", "ones", "zip", "lengths", "marks"],
+)
+def test_inspect_tells_or_refuses_whatever_a_file_holds(run, tmp_path, ending, content):
+    (tmp_path / f"m{ending}").write_bytes(content)
+
+    found = run("inspect", tmp_path / f"m{ending}")
+
+    assert found.exit_code in (0, 1)
+    assert "Traceback" not in found.stderr
+    assert found.exit_code == 0 or found.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".skops"])
+def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"zero{ending}").symlink_to("/dev/zero")
+    (tmp_path / f"loop{ending}").symlink_to(tmp_path / f"loop{ending}")
+    (tmp_path / f"folder{ending}").mkdir()
+
+    pipe, zero, loop, folder = (
+        run("inspect", tmp_path / f"{name}{ending}").stderr
+        for name in ("pipe", "zero", "loop", "folder")
+    )
+
+    assert pipe.endswith(
+        f"pipe{ending} is no readable {ending} file: it is no regular file, but a device or a pipe\n"
+    )
+    assert "it is no regular file" in zero
+    assert "does not exist" in loop
+    assert "is a directory" in folder
+
+
+def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
+    with (tmp_path / "huge.pkl").open("wb") as stream:
+        stream.truncate(1 << 42)
+
+    assert (
+        "4,398,046,511,104 bytes, more than there is memory"
+        in run("inspect", tmp_path / "huge.pkl").stderr
+    )
+
+
+def test_check_judges_a_file_as_the_server_would(run, tmp_path):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(hostile.CASES["popped again"](tmp_path / "marker"))
+
+    refused = run("check", path)
+    run("check", path, "--trust", "os.mkdir")
+
+    assert "could do harm: os.mkdir; if" in refused.stdout
+    assert (refused.exit_code, (tmp_path / "marker").exists()) == (1, True)
 
 
 def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
-    added = run("add", linear_file, "--trust", "numpy.ndarray")
+    added = run("add", GRAPH, "--trust", "numpy.ndarray")
 
     assert "Error: models.yaml, line 5: models/2/trust goes only with a file " in added.stderr
     assert models_file.read_text() == SIMPLE

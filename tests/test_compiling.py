@@ -99,7 +99,7 @@ def loaded(files):
 
     @functools.cache
     def made(name, runtime):
-        model = load(files(name), runtime=runtime)
+        model = load(files(name), trust="all", runtime=runtime)
         model.load()
         return model
 

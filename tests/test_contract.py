@@ -16,12 +16,22 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 
+#: Models of our own: nested rows, and more to ask than predictions.
+OTHERS = """
+models:
+  - class: tests.models.simple.Doubler
+  - class: tests.models.simple.Household
+  - class: tests.models.hostile.Asked
+  - class: tests.models.hostile.Told
+    settings: {input_schema: {type: object, patternProperties: {"(a+)+$": {type: integer}}}}
+"""
 
-@pytest.fixture
-def document(make_app):
+
+@pytest.fixture(params=["examples", "others"])
+def document(make_app, request):
+    models = {"MODELS_FILE": EXAMPLES} if request.param == "examples" else {"text": OTHERS}
     # Without keys, nothing is unloaded under the eyes of the other operations.
-    app = make_app(MODELS_FILE=EXAMPLES)
-    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+    return schemathesis.openapi.from_wsgi("/openapi.json", make_app(**models))
 
 
 def test_what_the_document_allows_is_answered_as_it_says(document):
@@ -31,8 +41,14 @@ def test_what_the_document_allows_is_answered_as_it_says(document):
 
 def test_what_the_document_forbids_is_refused_as_it_says(document):
     for operation in operations(document):
-        if operation.body and "{name}" not in operation.path:  # whose body may be anything
+        # A body for any model may be anything, and so may a name.
+        if "{name}" not in operation.path and (operation.body or list(operation.query)):
             hold(operation, GenerationMode.NEGATIVE, [*CHECKS, checks.negative_data_rejection])
+
+
+def test_no_operation_has_other_methods(document):
+    for operation in operations(document):
+        hold(operation, GenerationMode.POSITIVE, [checks.unsupported_method], examples=1)
 
 
 def accepts(context, response, case):
@@ -55,10 +71,10 @@ def operations(document):
     return found
 
 
-def hold(operation, mode, expectations):
+def hold(operation, mode, expectations, examples=25):
     @seed(1)
     @settings(
-        max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(operation.as_strategy(generation_mode=mode))
     def validate(case):

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from app.web.forms import build
-from mlmodel import InvalidInput, dump, load
+from mlmodel import InvalidInput, dump
+from mlmodel import load as load_file
 from mlmodel.schema import Schema
 from tests.asked import answers_of
-from tests.estimators import CASES, MUTE, built
+from tests.estimators import CASES, MUTE, OWN, built
 
 WAYS = [(name, way) for name in CASES for way in ("object", "sample")]
 
@@ -62,6 +63,15 @@ def files(tmp_path_factory):
 def packaged(name, way, files):
     """A case, and the path of its file."""
     return built(name), files(name, way)
+
+
+def trust_of(path):
+    """Return the names that are trusted in the file of a case: ``<case>-<way>.flm``."""
+    return OWN.get(path.stem.rpartition("-")[0], ())
+
+
+def load(path):
+    return load_file(path, trust=trust_of(path))
 
 
 def rows_of(case, path):
@@ -136,7 +146,8 @@ def test_every_column_that_a_model_reads_has_a_field(packaged):
 @each_case
 def test_the_service_answers_what_the_estimator_answers(packaged, make_app):
     case, path = packaged
-    client = make_app(f"models: [{{file: {json.dumps(str(path))}, name: m}}]").test_client()
+    entry = {"file": str(path), "name": "m", "trust": trust_of(path)}
+    client = make_app(json.dumps({"models": [entry]})).test_client()
 
     answers = client.post("/api/models/m/predict", json=rows_of(case, path)).get_json()
 

@@ -41,6 +41,7 @@ from tests.flm_files import (
     SAMPLES,
     WHEN,
     content_of,
+    holding,
     iris_classifier,
     rows_of,
 )
@@ -77,13 +78,6 @@ def described(path, **extra):
     return load(path)
 
 
-def holding(path, content, lib="sklearn"):
-    """A file whose model section holds ``content``."""
-    meta = Meta("m", "", Framework("ml", lib, "1"), Described("Ridge"))
-    path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
-    return path
-
-
 def but_info(meta):
     """Metadata without ``model.info``, which the manifest leaves out where it is large."""
     return replace(meta, model=replace(meta.model, info=None))
@@ -99,12 +93,15 @@ def test_a_sample_has_its_metadata(sample):
 
 @each_answering_sample
 def test_a_sample_has_its_parameters(sample):
-    assert load(FOLDER / sample["file"]).meta.model.info == sample["meta"]["model"]["info"]
+    assert (
+        load(FOLDER / sample["file"], trust="all").meta.model.info
+        == sample["meta"]["model"]["info"]
+    )
 
 
 @each_sample
 def test_a_sample_has_its_artifacts(sample):
-    model = load(FOLDER / sample["file"])
+    model = load(FOLDER / sample["file"], trust="all")
 
     hashes = {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -117,7 +114,7 @@ def test_a_sample_has_its_artifacts(sample):
 def test_a_sample_gives_its_answers(sample):
     expected = sample["expected"]
 
-    answers = load(FOLDER / sample["file"]).predict_rows(rows_of(sample))
+    answers = load(FOLDER / sample["file"], trust="all").predict_rows(rows_of(sample))
 
     assert [answer["prediction"] for answer in answers] == expected["predict"]
     shares = [list(answer["probabilities"].values()) for answer in answers]
@@ -126,7 +123,7 @@ def test_a_sample_gives_its_answers(sample):
 
 @each_answering_sample
 def test_a_sample_gives_each_row_its_answer_alone(sample):
-    model = load(FOLDER / sample["file"])
+    model = load(FOLDER / sample["file"], trust="all")
 
     answers = [model.predict(row)["prediction"] for row in rows_of(sample)]
 
@@ -173,7 +170,7 @@ def test_other_versions_are_told_to_the_log_or_are_an_error(caplog):
 
 
 def test_the_weights_of_a_network_are_not_told():
-    info = load(FOLDER / "2.2.2-torchxor-zstd-p2.flm").metadata["info"]
+    info = load(FOLDER / "2.2.2-torchxor-zstd-p2.flm", trust="all").metadata["info"]
 
     assert set(info) == {"modules"}
 
@@ -254,7 +251,7 @@ def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
     path = holding(tmp_path / "hostile.flm", pickle.dumps(Hostile()))
 
     assert inspect(path).meta.id == "m"
-    model = load(path)
+    model = load(path, trust="all")
 
     with pytest.raises(BrokenModel, match=r"AssertionError.*the file ran its code"):
         model.load()
@@ -471,7 +468,9 @@ def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file
     ],
 )
 def test_networks_do_not_survive_a_fork(file, survives):
-    assert load(Path(__file__).parent / "data" / "flm" / file).survives_fork is survives
+    path = Path(__file__).parent / "data" / "flm" / file
+
+    assert load(path, trust="all").survives_fork is survives
 
 
 def test_many_rows_are_answered_in_slices(iris_file, monkeypatch):

@@ -54,7 +54,7 @@ def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, m
     path = tmp_path / "m.joblib"
     path.write_bytes(content)
     build = {
-        ".flm": lambda: adapter.loads(content),
+        ".flm": lambda: adapter.loads(content, "all"),
         ".joblib": bare.load(path, trust="all").load,
     }
 
@@ -66,7 +66,7 @@ def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, m
 
 def test_a_name_that_is_gone_is_told_with_its_module():
     with pytest.raises(BrokenModel) as caught:
-        adapter.loads(b"cmath\nsqroot\n.")
+        adapter.loads(b"cmath\nsqroot\n.", "all")
 
     assert caught.value.summary == (
         "the model needs 'sqroot' of the module 'math', which has no such name"
@@ -78,7 +78,7 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(BrokenModel) as caught:
-        adapter.loads(b"cstale_part\nModel\n.")
+        adapter.loads(b"cstale_part\nModel\n.", ("stale_part.Model",))
 
     assert caught.value.summary == (
         "the model needs the module 'math', which cannot be imported as it is here"

@@ -1,3 +1,5 @@
+from functools import reduce
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,6 +128,8 @@ def test_a_number_fits_a_double():
         ({"pattern": "("}, "not a JSON Schema: at /pattern"),
         ({"$schema": "https://example.org/draft"}, "names no known draft"),
         ("object", "is an object or a boolean"),
+        (reduce(lambda inner, _: {"not": inner}, range(5_000), {}), "nested as deep as this"),
+        ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "only the root may"),
     ],
 )
 def test_a_wrong_schema_is_refused(document, message):

@@ -446,7 +446,7 @@ def test_a_model_that_cannot_be_pickled_is_refused():
 )
 def test_bytes_that_build_no_model_are_refused(content, message):
     with pytest.raises(BrokenModel, match=f"scikit-learn 1.* cannot build the model {message}"):
-        adapter.loads(content)
+        adapter.loads(content, "all")
 
 
 def test_a_module_that_is_missing_is_named(monkeypatch):
@@ -457,7 +457,7 @@ def test_a_module_that_is_missing_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "credit_features")
 
     with pytest.raises(BrokenModel, match="needs the module 'credit_features', which is not"):
-        adapter.loads(content)
+        adapter.loads(content, ("credit_features.Ages",))
 
 
 def test_a_warning_of_another_version_goes_to_the_log(caplog):

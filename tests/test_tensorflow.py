@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlmodel import dump, load
-from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.errors import BadArtifact, BrokenModel, InvalidModel, TooLarge
 from mlmodel.schema import Schema
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 
@@ -141,8 +142,31 @@ def test_an_old_saved_model_is_named():
 
 
 def test_what_is_no_archive_is_broken():
-    with pytest.raises(BrokenModel, match=r"Keras [\d.]+ cannot build the model"):
+    with pytest.raises(BrokenModel, match=r"it is not a .keras archive \(BadZipFile\)"):
         adapter.loads(b"no archive")
+
+
+def archive(name, content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_an_archive_without_a_model_is_broken():
+    with pytest.raises(BrokenModel, match=r"Keras [\d.]+ cannot build the model"):
+        adapter.loads(archive("metadata.json", "{}"))
+
+
+@pytest.mark.parametrize("name", ["../../out", "/out", "a\\..\\..\\out"])
+def test_an_archive_that_leads_out_of_its_folder_is_refused(name):
+    with pytest.raises(BadArtifact, match="leads out of its folder"):
+        adapter.loads(archive(name, "x"))
+
+
+def test_an_archive_that_expands_too_far_is_refused():
+    with pytest.raises(TooLarge, match="the limit of 67,108,864 bytes"):
+        adapter.loads(archive("model.weights.h5", bytes(65 << 20)))
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")

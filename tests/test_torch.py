@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlmodel import dump, load
-from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.errors import BrokenModel, InvalidModel, Untrusted
 from mlmodel.schema import Schema
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 
@@ -46,7 +46,7 @@ def scripted(module):
 
 
 def exported(module, sample=None):
-    return adapter.loads(adapter.dumps(module, sample))
+    return adapter.loads(adapter.dumps(module, sample), "all")
 
 
 def fields(module, sample=None):
@@ -54,14 +54,14 @@ def fields(module, sample=None):
 
 
 def test_the_sample_gives_its_answers():
-    answers = load(FOLDER / SAMPLE["file"]).predict_rows(rows_of(SAMPLE))
+    answers = load(FOLDER / SAMPLE["file"], trust="all").predict_rows(rows_of(SAMPLE))
 
     expected = np.ravel(SAMPLE["expected"]["predict"])
     assert [answer["prediction"] for answer in answers] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_sample_tells_its_schemas():
-    model = load(FOLDER / SAMPLE["file"])
+    model = load(FOLDER / SAMPLE["file"], trust="all")
 
     assert model.input_schema["properties"] == {"x0": NUMBER, "x1": NUMBER}
     assert model.output_schema["properties"] == {"prediction": NUMBER}
@@ -70,7 +70,7 @@ def test_the_sample_tells_its_schemas():
 def test_a_module_comes_back_from_its_file(net, tmp_path):
     dump(net, tmp_path / "net.flm")
 
-    answer = load(tmp_path / "net.flm").predict({"x0": 1.0, "x1": 2.0, "x2": 3.0})
+    answer = load(tmp_path / "net.flm", trust="all").predict({"x0": 1.0, "x1": 2.0, "x2": 3.0})
 
     expected = net.eval()(torch.tensor([[1.0, 2.0, 3.0]]))[0].tolist()
     assert answer["prediction"] == pytest.approx(expected, rel=1e-5)
@@ -105,7 +105,7 @@ def test_a_file_does_not_tell_where_it_was_written():
 def test_a_program_is_written_as_it_is(net):
     program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
 
-    model = adapter.loads(adapter.dumps(program))
+    model = adapter.loads(adapter.dumps(program), "all")
 
     assert adapter.schemas(model).input["required"] == ["x0", "x1", "x2"]
 
@@ -129,7 +129,7 @@ def test_a_model_that_was_read_can_be_written_again(net):
 @of_scripts
 def test_torchscript_is_read_and_ready_to_answer(net):
     row = {"x0": 1.0, "x1": 2.0, "x2": 3.0}
-    model = adapter.loads(scripted(net))
+    model = adapter.loads(scripted(net), "all")
 
     assert list(fields(model)) == list(row)
     [answer] = adapter.predictor(model, fields(model))([row])
@@ -139,14 +139,14 @@ def test_torchscript_is_read_and_ready_to_answer(net):
 
 @of_scripts
 def test_torchscript_is_written_as_it_is(net):
-    model = adapter.loads(adapter.dumps(torch.jit.script(net)))
+    model = adapter.loads(adapter.dumps(torch.jit.script(net)), "all")
 
     assert adapter.describe(model)["parameters"]["0.weight"] == "float32[4, 3]"
 
 
 @of_scripts
 def test_a_given_schema_says_what_torchscript_does_not():
-    model = adapter.loads(scripted(nn.Flatten()))
+    model = adapter.loads(scripted(nn.Flatten()), "all")
 
     assert fields(model) == {
         "input": {"type": "array", "description": "float32, of a shape that is not known"}
@@ -174,7 +174,7 @@ def test_a_sample_tells_what_the_layers_do_not(pictures, tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten())
     dump(net, tmp_path / "net.flm", sample=pictures)
 
-    model = load(tmp_path / "net.flm")
+    model = load(tmp_path / "net.flm", trust="all")
 
     assert model.input_schema["properties"]["input"]["description"] == "float32, 1 x 2 x 2"
     assert len(model.predict(model.examples[0])["prediction"]) == 2
@@ -192,7 +192,7 @@ def test_a_frame_names_the_fields(net, tmp_path):
     sample = pandas.DataFrame({"age": [1.0], "income": [2.0], "debt": [3.0]})
     dump(net, tmp_path / "net.flm", sample=sample, outputs=["no"])
 
-    model = load(tmp_path / "net.flm")
+    model = load(tmp_path / "net.flm", trust="all")
 
     assert model.input_schema["required"] == ["age", "income", "debt"]
     assert model.examples == [{"age": 1.0, "income": 2.0, "debt": 3.0}]
@@ -235,4 +235,13 @@ def test_what_is_no_module_is_broken():
     with pytest.raises(
         BrokenModel, match=r"PyTorch 2[\w.+]+ cannot build the model \(BadZipFile\)"
     ):
-        adapter.loads(b"no archive")
+        adapter.loads(b"no archive", "all")
+
+
+def test_a_program_is_refused_unless_it_is_trusted():
+    path = FOLDER / SAMPLE["file"]
+
+    with pytest.raises(Untrusted, match="is a program of PyTorch, and building one can run any"):
+        load(path)
+
+    assert load(path, sha256=SAMPLE["sha256"]).meta.framework.lib == "torch"

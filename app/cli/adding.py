@@ -18,11 +18,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from app.cli.hosting import Hosting, hosting
-from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
+from app.cli.terminal import (
+    as_json_option,
+    name_option,
+    printable,
+    say,
+    trust_option,
+    write_facts,
+    write_json,
+)
 from app.serving import catalog
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.hosted import HostedModel, Status
+from mlmodel import reading
 
 
 @click.command("add")
@@ -32,11 +41,7 @@ from app.serving.hosted import HostedModel, Status
 @click.option(
     "--pin", is_flag=True, help="Refuse the file should it ever change: adds its SHA-256."
 )
-@click.option(
-    "--trust",
-    multiple=True,
-    help="What a .joblib, .pkl or .skops file may hold: all, or the name of a type; repeatable.",
-)
+@trust_option
 @as_json_option
 @with_appcontext
 def add(
@@ -58,7 +63,7 @@ def add(
         line=0,
         file=file,
         name=name,
-        sha256=hashlib.sha256(file.read_bytes()).hexdigest() if pin else None,
+        sha256=hashlib.sha256(reading.content(file)).hexdigest() if pin else None,
         trust="all" if "all" in trust else trust,
         lazy=lazy,
     )

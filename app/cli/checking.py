@@ -16,13 +16,14 @@ from flask.cli import with_appcontext
 
 from app.cli.hosting import hosting
 from app.cli.listing import write_fields
-from app.cli.terminal import as_json_option, say, told, write_facts, write_json
+from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
 from app.serving.catalog import ENDINGS, ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
 from mlmodel.schema import Schema
+from mlmodel.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ COUNTS = (1, 64, 1000)
 
 @click.command("check")
 @click.argument("targets", metavar="[FILE|NAME]...", nargs=-1)
+@trust_option
 @click.option(
     "--runtime",
     type=click.Choice(CHOICES),
@@ -65,18 +67,22 @@ COUNTS = (1, 64, 1000)
 @click.pass_context
 @with_appcontext
 def check(
-    ctx: click.Context, targets: Sequence[str], runtime: Choice | None, as_json: bool
+    ctx: click.Context,
+    targets: Sequence[str],
+    trust: tuple[str, ...],
+    runtime: Choice | None,
+    as_json: bool,
 ) -> None:
     """Load and try models, and say what is doubtful.
 
     Their fields are shown, and they are asked their own example. A FILE is an .flm file or a bare
-    model, a NAME a model of models.yaml; without either, all of models.yaml are checked. Checking
-    a file runs the code that it brings: to name it is to trust it.
+    model, a NAME a model of models.yaml; without either, all of models.yaml are checked. A file is
+    judged as the server would: what it may name beside, --trust says.
 
     The exit status is 1 if a model cannot be served.
     """
     documents = []
-    for model in _models(targets, runtime):
+    for model in _models(targets, "all" if "all" in trust else trust, runtime):
         verdict = _verdict(model)
         documents.append(_document(model, verdict))
         if not as_json:
@@ -90,7 +96,7 @@ def check(
 COMMANDS = (check,)
 
 
-def _models(targets: Sequence[str], runtime: Choice | None) -> Iterator[HostedModel]:
+def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Iterator[HostedModel]:
     """Yield the models one after the other, not yet loaded or just loaded."""
     if not targets:
         specs = [replace(_with(runtime, spec), lazy=True) for spec in hosting().specs()]
@@ -100,8 +106,7 @@ def _models(targets: Sequence[str], runtime: Choice | None) -> Iterator[HostedMo
     for target in targets:
         say(f"Checking {target} ...")
         if _is_path(target):
-            # Whoever names a file vouches for it, as --help says.
-            spec = ModelSpec(line=0, file=Path(target), trust="all", lazy=True)
+            spec = ModelSpec(line=0, file=Path(target), trust=trust, lazy=True)
             yield from hosting().hold([_with(runtime, spec)])
         else:
             yield hosting().named(target, partial(_with, runtime))

@@ -1,23 +1,19 @@
-"""``list``, ``show`` and ``inspect``: what is hosted, one model, and any file."""
+"""``list`` and ``show``: what is hosted, and one model."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
-import mlmodel
 from app.cli.hosting import hosting
 from app.cli.terminal import as_json_option, say, write_facts, write_json, write_table
 from app.serving.hosted import HostedModel, Status
 from app.web import forms
 from app.web.api import description
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata
-from mlmodel.errors import FlmError, InvalidFile
 
 #: Choices of a field that a table shows; ``--json`` has all of them.
 SHOWN_CHOICES = 12
@@ -79,26 +75,7 @@ def show(name: str, as_json: bool) -> None:
         write_fields("answer", model.output_schema)
 
 
-@click.command("inspect")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@as_json_option
-def inspect(file: Path, as_json: bool) -> None:
-    """Look into FILE and build nothing: safe on any file."""
-    try:
-        found = mlmodel.inspect(file)
-    except InvalidFile as error:
-        raise FlmError(f"{file.name} is no readable .flm file: {error}") from error
-    document = {"file": file.name, **dataclasses.asdict(found)}
-    if as_json:
-        write_json(document)
-        return
-    meta = document.pop("meta")
-    model = meta.pop("model")
-    model.pop("info")  # hundreds of parameters, which --json has
-    write_facts(_spread({**document, **meta, **model}).items())
-
-
-COMMANDS = (list_models, show, inspect)
+COMMANDS = (list_models, show)
 
 
 def write_fields(
@@ -139,10 +116,10 @@ def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
     facts["versions"] = dict(_versions(facts.get("versions") or []))
     extra = facts.get("extra") or {}
     facts["extra"] = {key: value for key, value in extra.items() if key not in TOLD_ELSEWHERE}
-    return _spread(facts)
+    return spread(facts)
 
 
-def _spread(facts: Mapping[str, Any]) -> dict[str, Any]:
+def spread(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts with a line for each member of an object: ``metrics.accuracy``."""
     spread: dict[str, Any] = {}
     for name, value in facts.items():

@@ -11,9 +11,20 @@ import click
 
 import mlmodel
 from app.cli import sampling
-from app.cli.terminal import as_json_option, name_option, printable, say, write_facts, write_json
-from mlmodel import pickling
+from app.cli.terminal import (
+    as_json_option,
+    name_option,
+    printable,
+    say,
+    trust_option,
+    write_facts,
+    write_json,
+)
+from mlmodel import pickling, reading
+from mlmodel.errors import FlmError, Untrusted
 from mlmodel.frameworks import title
+from mlmodel.trust import Trust, pickles
+from mlmodel.trust.report import report
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -84,6 +95,7 @@ class Named(click.ParamType[tuple[str, Any]]):
     show_default=True,
     help="1 for Flama 1.12.",
 )
+@trust_option
 @as_json_option
 def package(
     *,
@@ -100,11 +112,13 @@ def package(
     artifacts: Sequence[Path],
     compression: str,
     protocol: str,
+    trust: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Package the fitted ESTIMATOR, a .joblib or .pkl file, as a model file.
 
-    ESTIMATOR is a pickle, and reading it runs the code that it brings: give only files of your own.
+    ESTIMATOR is a pickle, and read as the server reads one: classes and functions of your own in
+    it want --trust, and the entry of the file that is written wants the same.
     """
     _check(out, artifacts)
     described = {
@@ -114,7 +128,7 @@ def package(
         "version": version,
     }
     say(f"Reading {estimator.name} ...")
-    model = _unpickled(estimator)
+    model = _unpickled(estimator, "all" if "all" in trust else trust)
     frame = sampling.read(sample, model) if sample else None
     say(f"Writing {out} ...")
     mlmodel.dump(
@@ -148,17 +162,17 @@ def _check(out: Path, artifacts: Sequence[Path]) -> None:
         raise click.UsageError(f"two artifacts have the name {min(twice)!r}")
 
 
-def _unpickled(path: Path) -> Any:
-    import joblib  # noqa: PLC0415  no other command needs it
-
+def _unpickled(path: Path, trust: Trust) -> Any:
     try:
-        return joblib.load(path)
+        return pickles.build(reading.content(path), trust)
+    except Untrusted as error:
+        raise click.ClickException(printable(f"{path.name} is refused: {error}")) from error
     # What is no pickle, or one of another version, fails in any way.
     except Exception as error:
         known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
-        detail = known or f"{type(error).__name__}: {error}"
+        own = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
         raise click.ClickException(
-            printable(f"{path.name} cannot be read by joblib or pickle: {detail}")
+            printable(f"{path.name} cannot be read by joblib or pickle: {known or own}")
         ) from error
 
 
@@ -179,4 +193,11 @@ def _report(out: Path, as_json: bool) -> None:
         write_json({**document, "doubts": doubts})
         return
     write_facts([*document.items(), *(("doubtful", doubt) for doubt in doubts)])
-    say(f"Try it with: flask models check {out}")
+    trusted = report(out).untrusted
+    if trusted:
+        say(f"Whoever serves it must write into its entry: trust: [{', '.join(trusted)}]")
+    say(
+        " ".join(
+            [f"Try it with: flask models check {out}", *(f"--trust {name}" for name in trusted)]
+        )
+    )

@@ -40,6 +40,14 @@ name_option = click.option(
 )
 
 
+trust_option = click.option(
+    "--trust",
+    multiple=True,
+    help="What the file may name beside what is known to do no harm: all, or the name of a class "
+    "or function; repeatable.",
+)
+
+
 class Commands(AppGroup):
     """A group whose commands tell what the user did wrong in a sentence, with exit status 1."""
 

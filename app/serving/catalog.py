@@ -24,7 +24,8 @@ from mlmodel.packaged import VersionMismatches
 from mlmodel.schema import Schema
 from mlmodel.trust import Trust
 
-CLASS_PATH = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"}
+WORD = r"[\p{L}_][\p{L}\p{N}_]*"
+CLASS_PATH = {"type": "string", "pattern": rf"^{WORD}(\.{WORD})+$"}
 #: A word, so that a list of them can be told from a sentence.
 TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
@@ -112,8 +113,12 @@ ONLY_WITH = {
     "default": "version",
     "aliases": "version",
 }
+#: What begins the address of something elsewhere. A letter alone is a drive of Windows.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 #: What the name of a file ends in.
 ENDINGS = (".flm", *bare.LIBS)
+#: What that of a file ends in whose building can run code that it brings.
+TRUSTED_ENDINGS = (".flm", *bare.PICKLES, ".skops")
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,7 @@ class ModelSpec:
             )
         return mlmodel.load(
             file,
+            trust=self.trust,
             sha256=self.sha256,
             input_schema=self.input_schema,
             qualified_name=self.name,
@@ -318,14 +324,18 @@ def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[str, str]]:
+    if ADDRESS.match(entry["file"]):
+        detail = f"must be the path of a file here, not an address; got {entry['file']!r}"
+        yield "/file", f"{detail}: download it, and name its sha256"
+        return
     if ending not in ENDINGS:
         yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
         return
     for key in ("trust", "artifacts"):
         if isinstance(entry.get(key), str) and entry[key] != "all":
             yield f"/{key}", f'must be "all" or a list of names, got {entry[key]!r}'
-    if "trust" in entry and ending not in bare.TRUSTED_ENDINGS:
-        endings = ", ".join(bare.TRUSTED_ENDINGS)
+    if "trust" in entry and ending not in TRUSTED_ENDINGS:
+        endings = ", ".join(TRUSTED_ENDINGS)
         yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 

@@ -154,19 +154,40 @@ def _boolean(text: str) -> Any:
     return TRUTH.get(text.lower(), NOT_GIVEN)
 
 
-def refuse(constant: str) -> NoReturn:
-    """Refuse NaN and the infinities, which Python reads and JSON lacks.
+def from_json(text: str) -> Any:
+    """Return the value of a JSON text, by the letter.
 
-    :raises ValueError: always.
+    :raises ValueError: if it is none, has NaN or a number beyond a double, or a key twice.
     """
+    return _STRICT.decode(text)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is beyond the range of a double")
+    return number
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return members
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_members)
 
 
 def _structure(text: str) -> Any:
     if text[0] not in "[{":
         return NOT_GIVEN
     try:
-        return json.loads(text, parse_constant=refuse)
+        return from_json(text)
     except (ValueError, RecursionError):
         return NOT_GIVEN
 

@@ -372,6 +372,7 @@ class HostedModel:
         model = self._create()
         self._describe(model)
         if self.spec.in_worker or not model.survives_fork:
+            model.before_fork()
             return
         self._build(model)
         if ties() - before:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from app.serving.cells import as_json, as_text, guarded, refuse
+from app.serving.cells import as_json, as_text, from_json, guarded
 from app.serving.sheets import Sheet
 from mlmodel.errors import InvalidInput
 from mlmodel.references import JsonSchema
@@ -96,7 +96,7 @@ def _placed(rows: Iterable[tuple[Any, int | None]]) -> Iterator[Placed]:
 def _parsed(text: str, line: int | None = None) -> Any:
     place = f"line {line}" if line else "the file"
     try:
-        return json.loads(text, parse_constant=refuse)
+        return from_json(text)
     except json.JSONDecodeError as error:
         at = f"column {error.colno}" if line else f"line {error.lineno}, column {error.colno}"
         raise InvalidInput(f"{place} is not JSON: {error.msg} ({at})") from error

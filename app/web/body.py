@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from flask import current_app, request
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from app.web.folding import unescaped
 from app.web.reading import parse
 from mlmodel.schema import Schema
+
+#: How a browser sends a form without files.
+URL_ENCODED = "application/x-www-form-urlencoded"
 
 
 def read_json() -> Any:
@@ -39,6 +49,24 @@ def read_csv() -> TextIO:
         raise BadRequest(f"the file is not UTF-8: see line {line}") from error
 
 
+def read_form() -> MultiDict[str, str]:
+    """Return the fields of the form that the current request sends.
+
+    :raises BadRequest: if it cannot be read.
+    :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has too many fields.
+    """
+    with _to_its_end():
+        # Of this kind of form Werkzeug counts no fields, and takes long for a million.
+        if request.mimetype == URL_ENCODED and request.get_data().count(b"&") >= _most_fields():
+            raise RequestEntityTooLarge
+        return request.form
+
+
+def _most_fields() -> int:
+    most: int = current_app.config["MAX_FORM_PARTS"]
+    return most
+
+
 def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
     """Return the row that a query says: each value a text, or what its JSON says if only that fits.
 
@@ -61,18 +89,24 @@ def _from_json(text: str) -> Any:
 
 def _read(media_type: str) -> bytes:
     _check_media_type(media_type)
-    try:
+    with _to_its_end():
         body = request.get_data(cache=False)
         # A body without Content-Length is only cut at the limit; reading on raises the error.
         request.stream.read(1)
+    if len(body) < (request.content_length or 0):
+        raise BadRequest("the body ends before its Content-Length")
+    return body
+
+
+@contextmanager
+def _to_its_end() -> Iterator[None]:
+    try:
+        yield
     except HTTPException:
         raise
     # At a chunk that is none each server raises an error of its own.
     except Exception as error:
         raise BadRequest("the body cannot be read to its end") from error
-    if len(body) < (request.content_length or 0):
-        raise BadRequest("the body ends before its Content-Length")
-    return body
 
 
 def _check_media_type(media_type: str) -> None:

@@ -96,6 +96,8 @@ class _Door:
         # Where keys are only for administration, a wrong one is told the normal way.
         is_key_known = self._gate.is_shut or not self._gate.keys.are_set
         self._known: Set[str] = USUAL | KEYS if is_key_known else USUAL
+        #: The hosts that surely may be asked for; empty, if all may.
+        self._hosts = frozenset(app.config["TRUSTED_HOSTS"] or ())
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -128,6 +130,8 @@ class _Door:
         if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(BEFORE):
             return False
         if "/" in _name(path):  # a version
+            return False
+        if self._hosts and environ.get("HTTP_HOST") not in self._hosts:
             return False
         return environ.keys() <= self._known or self._knows(environ.keys() - self._known)
 

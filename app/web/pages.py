@@ -21,6 +21,7 @@ from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
 from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
+from app.web.body import read_form
 from app.web.forms import posted
 from app.web.legend import legend
 from app.web.problems import all_problems, told
@@ -106,7 +107,7 @@ def predict(name: str) -> str:
 def answer(name: str) -> ResponseReturnValue:
     """Answer a form that was sent without JavaScript: the same form, and the answer above it."""
     model = ModelManager().opened(name)
-    change = request.form.get("change")
+    change = read_form().get("change")
     typed = posted.changed(_typed(), change or "")
     form = forms.build(model.input_schema, *wording.short(model.examples[:1]), typed=typed)
     if change is not None:

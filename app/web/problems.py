@@ -21,6 +21,8 @@ from mlmodel.errors import Violation
 
 #: Paths under which every answer is JSON, whatever went wrong.
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
+#: How a browser sends a form.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 #: Methods of which nothing is lost if they are asked once more.
@@ -163,6 +165,12 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "This path has no such method",
         "The path has no such method. `Allow` names those that it has.",
     ),
+    408: Problem(
+        408,
+        "request-timeout",
+        "The request took too long",
+        "The request did not come to its end within `CLIENT_SECONDS`.",
+    ),
     413: Problem(
         413,
         "body-too-large",
@@ -292,7 +300,7 @@ def _wrong_method(error: HTTPException) -> str:
 
 def _too_large(error: HTTPException) -> str:
     most = f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
-    if request.mimetype == "multipart/form-data":
+    if request.mimetype in FORMS:
         most += f", and {current_app.config['MAX_FORM_PARTS']:,} fields of a form"
     return most
 

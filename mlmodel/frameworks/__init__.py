@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from mlmodel import pickling, versions
 from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.model import Row
+from mlmodel.trust import Trust
 
 #: Answers rows that fit the input schema.
 Predict = Callable[[Sequence[Row]], list[Any]]
@@ -46,9 +47,11 @@ class Adapter(Protocol):
         :raises InvalidModel: if the framework cannot write it.
         """
 
-    def loads(self, content: bytes) -> Any:
-        """Build a model from such bytes. This may run code that the file brings.
+    def loads(self, content: bytes, trust: Trust = ()) -> Any:
+        """Build a model from such bytes.
 
+        :param trust: what they may contain beside what is known to do no harm.
+        :raises Untrusted: if building it could run code that is not trusted.
         :raises BrokenModel: if the framework cannot build it.
         """
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
+from mlmodel.trust import Trust
 
 #: The key of a graph's own metadata under which a JSON list of its columns' names is looked for.
 NAMES_KEY = "feature_names"
@@ -39,7 +40,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build a session on the CPU. It uses one thread: predictions run side by side as it is."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,16 +1,15 @@
 """scikit-learn: estimators, pipelines, and whatever derives from its classes.
 
-An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, so building one runs code
-that the file brings.
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, and built as far as
+:mod:`mlmodel.trust` lets it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import sklearn
 from sklearn.exceptions import NotFittedError
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from mlmodel import compiling, inference, pickling
 from mlmodel.compiling import choosing
 from mlmodel.compiling.choosing import Chosen
-from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.inference import tables
 from mlmodel.inference.plan import Predictor
@@ -29,8 +28,11 @@ from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
 from mlmodel.model import Row
+from mlmodel.trust import Trust, pickles
 
 logger = logging.getLogger(__name__)
+
+_Made = TypeVar("_Made")
 
 
 def version() -> str:
@@ -48,15 +50,15 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     return pickling.dumps(model)
 
 
-def loads(content: bytes) -> Any:
-    """Build a model from its pickle. Its warnings go to the log."""
-    return built(lambda: pickle.loads(content))  # noqa: S301
+def loads(content: bytes, trust: Trust = ()) -> Any:
+    """Build a model from its pickle, plain or by joblib. Its warnings go to the log."""
+    return built(lambda: pickles.build(content, trust))
 
 
 def built(build: Callable[[], Any]) -> Any:
     """Return the model that a function builds. Its warnings go to the log.
 
-    :raises BrokenModel: whatever the function raises.
+    :raises FlmError: that which the function raises; :class:`BrokenModel` for any other.
     """
     with caught_warnings() as caught:
         model = _built(build)
@@ -75,7 +77,7 @@ def describe(model: Any) -> Any:
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
     _check_hasher(model)
-    return inference.infer(model, sample, outputs)
+    return _built(lambda: inference.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -87,7 +89,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     """
     _check_hasher(model)
     _check_dtypes(columns)
-    return inference.predictor(model, columns, outputs)
+    return _built(lambda: inference.predictor(model, columns, outputs))
 
 
 def chosen(
@@ -147,9 +149,12 @@ def _check_hasher(model: Any) -> None:
         )
 
 
-def _built(build: Callable[[], Any]) -> Any:
+def _built(build: Callable[[], _Made]) -> _Made:
+    """Return what a function makes of a model, which may lack any of its parts."""
     try:
         return build()
+    except FlmError:
+        raise
     except Exception as error:
         known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
         if known:

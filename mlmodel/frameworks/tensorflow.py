@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
+from mlmodel.trust import Trust, archives
 
 if not find_spec("tensorflow") and find_spec("torch"):
     # Keras reads it when it is imported, and would ask for TensorFlow.
@@ -48,10 +49,11 @@ def dumps(model: Any, sample: Any = None) -> bytes:
         raise InvalidModel(f"{type(model).__name__} cannot be saved: {error}") from error
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build a model from its ``.keras`` archive, in Keras' safe mode."""
     if content[TAR_OFFSET:].startswith(TAR_WORD):
         raise BrokenModel("the file has a SavedModel, as Flama wrote before 1.8; save it as .keras")
+    archives.check(content, "a .keras archive")
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")

@@ -2,7 +2,7 @@
 
 An adapter, see :class:`mlmodel.frameworks.Adapter`. A module is written as a program that takes
 any number of rows, as Flama 2 writes it; TorchScript, as Flama 1 wrote it, is read as well.
-Building either can run code that the file brings.
+Building either can run code that the file brings, and so is for files that are trusted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.fx import GraphModule
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
+from mlmodel.trust import Trust, programs
 
 
 def version() -> str:
@@ -48,8 +49,9 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     return content.getvalue()
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build the module of a program or of TorchScript, on the CPU and ready to answer."""
+    programs.check(trust)
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()
         if any(name.endswith("/constants.pkl") for name in names):

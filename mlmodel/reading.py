@@ -1,0 +1,33 @@
+"""Whole files, read without waiting for what is none."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from mlmodel.errors import InvalidFile
+
+
+def content(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a regular file.
+
+    :raises InvalidFile: if it is a folder, a device or a pipe, or larger than the memory here is.
+    :raises OSError: if it cannot be opened.
+    """
+    # Opening a pipe waits for somebody to write.
+    with open(path, "rb", opener=_without_waiting) as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidFile("it is no regular file, but a device or a pipe")
+        if found.st_size > _memory_bytes():
+            raise InvalidFile(f"it has {found.st_size:,} bytes, more than there is memory")
+        # Not to its end: some files of the system have none.
+        return stream.read(found.st_size)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

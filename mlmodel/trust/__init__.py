@@ -1,0 +1,16 @@
+"""What a model file may contain, judged before anything in it is built.
+
+A pickle is a program: it names classes and functions, and calls them. :mod:`~mlmodel.trust.allowed`
+lists what a fitted model needs, :mod:`~mlmodel.trust.gate` decides on each name and each call,
+:mod:`~mlmodel.trust.building` builds by it, :mod:`~mlmodel.trust.naming` tells the names and builds
+nothing, and :mod:`~mlmodel.trust.child` tries a file in a process that may die of it.
+
+Trust comes from whoever loads a file, and never from the file.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: Which classes and functions a file may have beside those that are known to do no harm.
+Trust = Literal["all"] | tuple[str, ...]

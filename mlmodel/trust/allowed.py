@@ -1,0 +1,254 @@
+"""What the pickle of a fitted model may name, as data.
+
+Whatever is not here is refused. A name is here because honest models need it, and because it
+opens no door: it imports, reads, writes, evaluates and calls nothing on a file's behalf, neither
+when it is built nor when rows of strangers reach it. ``scipy.stats`` is not: its distributions
+``exec`` a text of their state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def _names(lists: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(f"{module}.{name}" for module in lists for name in lists[module].split())
+
+
+#: Packages whose classes may be made if they are estimators: the bases of those, as "module.name",
+#: and the modules that may be imported for it. What is below a module, is meant too.
+ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "sklearn": (
+        "sklearn.base.BaseEstimator",
+        tuple(
+            f"sklearn.{name}"
+            for name in [
+                "calibration",
+                "cluster",
+                "compose",
+                "covariance",
+                "cross_decomposition",
+                "decomposition",
+                "discriminant_analysis",
+                "dummy",
+                "ensemble",
+                "feature_extraction",
+                "feature_selection",
+                "frozen",
+                "gaussian_process",
+                "impute",
+                "isotonic",
+                "kernel_approximation",
+                "kernel_ridge",
+                "linear_model",
+                "manifold",
+                "mixture",
+                "model_selection",
+                "multiclass",
+                "multioutput",
+                "naive_bayes",
+                "neighbors",
+                "neural_network",
+                "pipeline",
+                "preprocessing",
+                "random_projection",
+                "semi_supervised",
+                "svm",
+                "tree",
+            ]
+        ),
+    ),
+    "imblearn": (
+        "sklearn.base.BaseEstimator",
+        (
+            "imblearn.base",
+            "imblearn.combine",
+            "imblearn.ensemble",
+            "imblearn.metrics",
+            "imblearn.over_sampling",
+            "imblearn.pipeline",
+            "imblearn.under_sampling",
+        ),
+    ),
+    "xgboost": ("xgboost.sklearn.XGBModel", ("xgboost.sklearn",)),
+    "lightgbm": ("lightgbm.sklearn.LGBMModel", ("lightgbm.sklearn",)),
+    "catboost": ("catboost.core.CatBoost", ("catboost.core",)),
+}
+
+#: Classes that are made without arguments and given a state, and are no estimators.
+MADE = _names(
+    {
+        "lightgbm.basic": "Booster",
+        "pandas": "CategoricalDtype DatetimeTZDtype Int8Dtype Int16Dtype "
+        "Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype Float32Dtype "
+        "Float64Dtype BooleanDtype",
+        "pandas.arrays": "BooleanArray FloatingArray IntegerArray",
+        "pandas.core.arrays.boolean": "BooleanArray",
+        "pandas.core.arrays.floating": "FloatingArray",
+        "pandas.core.arrays.integer": "IntegerArray",
+        "pandas.core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype",
+        "scipy.interpolate._bsplines": "BSpline",
+        "scipy.sparse._bsr": "bsr_array bsr_matrix",
+        "scipy.sparse._coo": "coo_array coo_matrix",
+        "scipy.sparse._csc": "csc_array csc_matrix",
+        "scipy.sparse._csr": "csr_array csr_matrix",
+        "sklearn._loss.link": "HalfLogitLink IdentityLink Interval LogLink LogitLink "
+        "MultinomialLogit",
+        "sklearn._loss.loss": "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss "
+        "HalfMultinomialLoss HalfPoissonLoss HalfSquaredError HalfTweedieLoss "
+        "HalfTweedieLossIdentity HuberLoss PinballLoss",
+        "sklearn.calibration": "_CalibratedClassifier",
+        "sklearn.cluster._birch": "_CFNode _CFSubcluster",
+        "sklearn.cluster._bisect_k_means": "_BisectingTree",
+        "sklearn.compose._column_transformer": "make_column_selector",
+        "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
+        "sklearn.gaussian_process.kernels": "CompoundKernel ConstantKernel DotProduct "
+        "ExpSineSquared Exponentiation Hyperparameter Matern PairwiseKernel Product RBF "
+        "RationalQuadratic Sum WhiteKernel",
+        "sklearn.linear_model._linear_loss": "LinearModelLoss",
+        "sklearn.metrics._scorer": "_CurveScorer _MultimetricScorer _PassthroughScorer _Scorer",
+        "sklearn.model_selection._split": "GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut "
+        "LeaveOneOut LeavePGroupsOut LeavePOut PredefinedSplit RepeatedKFold "
+        "RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold StratifiedKFold "
+        "StratifiedShuffleSplit TimeSeriesSplit _CVIterableWrapper",
+        "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
+        "sklearn.utils._bunch": "Bunch",
+        "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
+        "xgboost.callback": "EarlyStopping EvaluationMonitor",
+        "xgboost.core": "Booster",
+    }
+)
+
+#: Functions that a model may keep and call later, as a step of a pipeline too: with rows of
+#: strangers, and with any keywords. They make arrays of arrays.
+STEPS = _names(
+    {
+        "numpy": "abs around array asarray ascontiguousarray clip cumprod cumsum diff expand_dims "
+        "fix gradient nan_to_num ravel real reshape round transpose zeros_like",
+        "scipy._lib.array_api_compat.numpy._aliases": "asarray",
+        "sklearn.preprocessing._data": "binarize maxabs_scale minmax_scale normalize "
+        "robust_scale scale",
+        "sklearn.utils.validation": "check_array",
+    }
+)
+
+#: Functions that a model may call for other things. They may make one thing of many.
+FUNCTIONS = STEPS | _names(
+    {
+        "numpy": "average column_stack concatenate hstack max mean median min nanmax nanmean "
+        "nanmedian nanmin nanstd nansum nanvar prod ptp squeeze std sum var vstack where",
+        "numpy.linalg": "norm",
+        "sklearn.cluster._kmeans": "_kmeans_single_elkan _kmeans_single_lloyd",
+        "sklearn.feature_selection._mutual_info": "mutual_info_classif mutual_info_regression",
+        "sklearn.feature_selection._univariate_selection": "chi2 f_classif f_oneway f_regression "
+        "r_regression",
+        "sklearn.metrics._classification": "accuracy_score balanced_accuracy_score "
+        "brier_score_loss cohen_kappa_score f1_score fbeta_score hamming_loss hinge_loss "
+        "jaccard_score log_loss matthews_corrcoef precision_score recall_score zero_one_loss",
+        "sklearn.metrics._ranking": "average_precision_score coverage_error dcg_score "
+        "label_ranking_average_precision_score label_ranking_loss ndcg_score roc_auc_score "
+        "top_k_accuracy_score",
+        "sklearn.metrics._regression": "d2_absolute_error_score d2_pinball_score "
+        "d2_tweedie_score explained_variance_score max_error mean_absolute_error "
+        "mean_absolute_percentage_error mean_gamma_deviance mean_pinball_loss "
+        "mean_poisson_deviance mean_squared_error mean_squared_log_error mean_tweedie_deviance "
+        "median_absolute_error r2_score root_mean_squared_error root_mean_squared_log_error",
+        "sklearn.metrics.cluster._supervised": "adjusted_mutual_info_score adjusted_rand_score "
+        "completeness_score fowlkes_mallows_score homogeneity_score mutual_info_score "
+        "normalized_mutual_info_score rand_score v_measure_score",
+        "sklearn.metrics.cluster._unsupervised": "calinski_harabasz_score davies_bouldin_score "
+        "silhouette_score",
+        "sklearn.metrics.pairwise": "additive_chi2_kernel chi2_kernel cosine_distances "
+        "cosine_similarity euclidean_distances haversine_distances laplacian_kernel "
+        "linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel "
+        "sigmoid_kernel",
+        "xgboost.collective": "communicator_print",
+    }
+)
+
+#: numpy's and scipy's functions of numbers, which compute whatever they are given.
+_COMPUTING = (
+    "abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 "
+    "arctanh asin asinh atan atan2 atanh bitwise_and bitwise_count "
+    "bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
+    "bitwise_right_shift bitwise_xor cbrt ceil conj conjugate copysign cos cosh "
+    "deg2rad degrees divide divmod equal exp exp2 expm1 fabs float_power floor "
+    "floor_divide fmax fmin fmod frexp gcd greater greater_equal heaviside "
+    "hypot invert isfinite isinf isnan isnat lcm ldexp left_shift less "
+    "less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and "
+    "logical_not logical_or logical_xor matmul matvec maximum minimum mod modf "
+    "multiply negative nextafter not_equal positive pow power rad2deg radians "
+    "reciprocal remainder right_shift rint sign signbit sin sinh spacing sqrt "
+    "square subtract tan tanh true_divide trunc vecdot vecmat"
+)
+_SPECIAL = (
+    "boxcox boxcox1p cbrt erf erfc erfinv exp10 exp2 expit expm1 gamma gammaln inv_boxcox "
+    "inv_boxcox1p log1p log_expit logit ndtr ndtri psi xlog1py xlogy"
+)
+UFUNCS = _names(
+    {
+        "numpy": _COMPUTING,
+        "numpy._core._multiarray_umath": _COMPUTING,
+        "scipy.special._special_ufuncs": _SPECIAL,
+        "scipy.special._ufuncs": _SPECIAL,
+    }
+)
+
+#: Types and constants that are parts of a state, or of a call below, and are not called by it.
+TYPES = _names(
+    {
+        "builtins": "Ellipsis NotImplemented bool dict float int list object str tuple",
+        "numpy": "bool bool_ bytes_ complex128 complex64 datetime64 float16 float32 float64 "
+        "floating generic inexact int16 int32 int64 int8 integer ndarray number object_ "
+        "signedinteger str_ timedelta64 uint16 uint32 uint64 uint8 unsignedinteger void",
+        "numpy.ma": "MaskedArray",
+        "numpy.ma.core": "MaskedArray",
+        "numpy.random._mt19937": "MT19937",
+        "numpy.random._pcg64": "PCG64 PCG64DXSM",
+        "numpy.random._philox": "Philox",
+        "numpy.random._sfc64": "SFC64",
+        "numpy.random.bit_generator": "SeedSequence",
+        "pandas": "Categorical DatetimeIndex CategoricalIndex Index IntervalIndex MultiIndex NA "
+        "RangeIndex TimedeltaIndex",
+        "pandas._libs.missing": "NA",
+        "pandas.arrays": "DatetimeArray StringArray TimedeltaArray",
+        "pandas.core.arrays.categorical": "Categorical",
+        "pandas.core.arrays.datetimes": "DatetimeArray",
+        "pandas.core.arrays.string_": "StringArray",
+        "pandas.core.arrays.timedeltas": "TimedeltaArray",
+        "pandas.core.indexes.base": "Index",
+        "pandas.core.indexes.category": "CategoricalIndex",
+        "pandas.core.indexes.datetimes": "DatetimeIndex",
+        "pandas.core.indexes.interval": "IntervalIndex",
+        "pandas.core.indexes.multi": "MultiIndex",
+        "pandas.core.indexes.range": "RangeIndex",
+        "pandas.core.indexes.timedeltas": "TimedeltaIndex",
+        "sklearn._loss._loss": "CyHalfMultinomialLoss",
+        "sklearn.metrics._dist_metrics": " ".join(
+            f"{kind}Distance{bits}"
+            for kind in [
+                "BrayCurtis",
+                "Canberra",
+                "Chebyshev",
+                "Dice",
+                "Euclidean",
+                "Hamming",
+                "Haversine",
+                "Jaccard",
+                "Kulsinski",
+                "Mahalanobis",
+                "Manhattan",
+                "Matching",
+                "Minkowski",
+                "RogersTanimoto",
+                "RussellRao",
+                "SEuclidean",
+                "SokalMichener",
+                "SokalSneath",
+            ]
+            for bits in ("", "32", "64")
+        ),
+        "sklearn.neighbors._ball_tree": "BallTree BallTree32 BallTree64",
+        "sklearn.neighbors._kd_tree": "KDTree KDTree32 KDTree64",
+    }
+)

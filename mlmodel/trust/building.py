@@ -1,0 +1,302 @@
+"""Builds a pickle by the gate: nothing is found, made, called or changed that it does not allow.
+
+Python's own unpickler in Python, opcode by opcode: the one in C asks for names alone, and lets
+whoever has a class call it and change it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+from mlmodel.errors import Untrusted
+from mlmodel.trust import Trust, allowed, naming, states
+from mlmodel.trust.calls import CALLS, STATEFUL, named
+from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
+
+#: How deep tuples are looked through for what has no state yet.
+_DEPTH = 4
+
+
+def build(content: bytes, trust: Trust = ()) -> Any:
+    """Build what a pickle holds, plain or by joblib, that is not compressed.
+
+    :param trust: names that may be used in any way beside those that do no harm.
+    :raises Untrusted: if it needs any other, or what is allowed in a way that no model does.
+    :raises Exception: whatever the classes raise, and pickle for what is none.
+    """
+    return _Builder(io.BytesIO(content), Gate(trust)).load()
+
+
+class _Array:
+    """Stands where joblib has written an array, as its own class does."""
+
+
+#: Without types anywhere: it is no public name, and joblib's unpickler is built on it all the same.
+_Unpickler: Any = pickle._Unpickler
+
+
+class _Builder(_Unpickler):  # type: ignore[misc]
+    dispatch = dict(_Unpickler.dispatch)
+
+    def __init__(self, stream: io.BytesIO, gate: Gate) -> None:
+        super().__init__(stream)
+        self._stream = stream
+        self._gate = gate
+        # By identity, with the objects themselves, so that none of them gives its own to another.
+        self._judges: dict[int, tuple[Any, Callable[..., bool]]] = {}
+        self._kinds: dict[int, Any] = {}
+        self._trusted: dict[int, Any] = {}
+        self._stateless: dict[int, Any] = {}
+        self._stateful: set[int] = set()
+        self._made: list[Any] = []
+
+    def load(self) -> Any:
+        found = super().load()
+        for built in self._made:
+            if not states.is_sound(built):
+                raise misuse(f"it puts into {_title(built)} what leads astray")
+        return found
+
+    def find_class(self, module: str, name: str) -> Any:
+        if self.proto < 3:  # noqa: PLR2004  from Python 2's names
+            module, name = naming.as_of_python_3(module, name)
+        full = canonical(f"{module}.{name}")
+        if full == naming.ARRAY:
+            self._kinds[id(_Array)] = _Array
+            return _Array
+        if full == "numpy.memmap":
+            # joblib names it for an array that its author had left in a file.
+            module, name = "numpy", "ndarray"
+        found = self._gate.find(module, name)
+        if self._gate.is_trusted(f"{module}.{name}"):
+            self._trusted[id(found)] = found
+        elif full in CALLS:
+            self._judges[id(found)] = (found, CALLS[full])
+            if full in STATEFUL:
+                self._stateful.add(id(found))
+        elif full in allowed.MADE or is_estimator(found):
+            self._kinds[id(found)] = found
+        return found
+
+    def load_reduce(self) -> None:
+        arguments, called = self.stack.pop(), self.stack.pop()
+        if type(arguments) is not tuple or not self._may_call(called, arguments):
+            raise misuse(f"it calls {_title(called)} with what no model calls it with")
+        made = called(*arguments)
+        if id(called) in self._stateful or id(called) in self._trusted:
+            self._await_state(made)
+        self.append(made)
+
+    def load_newobj(self) -> None:
+        arguments, kind = self.stack.pop(), self.stack.pop()
+        self._make(kind, arguments, {})
+
+    def load_newobj_ex(self) -> None:
+        keywords, arguments, kind = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self._make(kind, arguments, keywords)
+
+    def load_build(self) -> None:
+        state, built = self.stack.pop(), self.stack[-1]
+        if id(built) not in self._stateless:
+            raise misuse(f"it changes {_title(built)}, which is no new object")
+        if isinstance(built, _Array):
+            del self._stateless[id(built)]
+            self.stack[-1] = self._read_array(state)
+            return
+        if id(type(built)) in self._trusted:
+            del self._stateless[id(built)]
+            self.stack.append(state)
+            super().load_build()
+            return
+        if not self._may_have(built, state):
+            raise misuse(f"it gives {_title(built)} a state that no model gives it")
+        del self._stateless[id(built)]
+        self._give(built, state)
+
+    def load_setitem(self) -> None:
+        self._check_kind(self.stack[-3], *_MAPPINGS)
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        self._check_kind(self.metastack[-1][-1], *_MAPPINGS)
+        super().load_setitems()
+
+    def load_append(self) -> None:
+        self._check_kind(self.stack[-2], list, deque)
+        super().load_append()
+
+    def load_appends(self) -> None:
+        self._check_kind(self.metastack[-1][-1], list, deque)
+        super().load_appends()
+
+    def load_additems(self) -> None:
+        self._check_kind(self.metastack[-1][-1], set)
+        super().load_additems()
+
+    def load_bytearray8(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        # It is read before there is room for it: what the file says of its length may be a lie.
+        content = self.read(min(size, len(self._stream.getbuffer())))
+        if len(content) != size:
+            raise EOFError("the pickle ends within its bytes")
+        self.append(bytearray(content))
+
+    def refuse_opcode(self) -> None:
+        """Refuse an opcode by which a pickle reaches what it does not name."""
+        raise misuse("it has an opcode of extensions, buffers, persistent objects or old classes")
+
+    def _may_call(self, called: Any, arguments: tuple[Any, ...]) -> bool:
+        if id(called) in self._trusted:
+            return True
+        if id(called) not in self._judges:
+            return False
+        if self._has_stateless(arguments):
+            return False
+        if called is _RECONSTRUCTOR:
+            kind = arguments[0] if arguments else None
+            if id(kind) in self._trusted:
+                return True
+            if id(kind) not in self._kinds:
+                return False
+        return _answer(self._judges[id(called)][1], *arguments)
+
+    def _make(self, kind: Any, arguments: Any, keywords: Any) -> None:
+        is_trusted = id(kind) in self._trusted
+        if not is_trusted and (id(kind) not in self._kinds or arguments != () or keywords != {}):
+            raise misuse(f"it makes {_title(kind)} of what no model makes it of")
+        made = kind.__new__(kind, *arguments, **keywords)
+        self._await_state(made)
+        self.append(made)
+
+    def _await_state(self, made: Any) -> None:
+        self._stateless[id(made)] = made
+        self._made.append(made)
+
+    def _may_have(self, built: Any, state: Any) -> bool:
+        if self._has_stateless(state):
+            return False
+        members = state.values() if type(state) is dict else ()
+        # A model may call a member that it is given: a class or function to build by is none.
+        if any(id(each) in self._kinds or id(each) in self._judges for each in members):
+            return False
+        return _answer(states.judge, built, state)
+
+    def _has_stateless(self, value: Any, depth: int = 0) -> bool:
+        """Say whether there are arrays, or types of arrays, that could be changed under others."""
+        if id(value) in self._stateless:
+            return _is_shell(value)
+        if type(value) is dict and depth == 0:
+            return any(self._has_stateless(each, 1) for each in value.values())
+        if type(value) is dict and depth < _DEPTH and len(value) <= _FIELDS:
+            return any(self._has_stateless(each, depth + 1) for each in value.values())
+        if type(value) is tuple and depth < _DEPTH:
+            return any(self._has_stateless(each, depth + 1) for each in value)
+        return False
+
+    def _give(self, built: Any, state: Any) -> None:
+        # That of the class: an object's own would be a member that the pickle brought.
+        setstate = getattr(type(built), "__setstate__", None)
+        if setstate is not None:
+            setstate(built, state)
+            return
+        for name, value in state.items():
+            built.__dict__[name] = value
+
+    def _check_kind(self, target: Any, *kinds: type) -> None:
+        # Bunch and its like keep to the methods of dict.
+        is_dict = dict in kinds and getattr(type(target), "__setitem__", None) is dict.__setitem__
+        if type(target) not in kinds and not is_dict and id(type(target)) not in self._trusted:
+            raise misuse(f"it puts members into {_title(target)}")
+
+    def _read_array(self, state: Any) -> Any:
+        """Read an array that joblib wrote behind its opcodes."""
+        import numpy as np  # noqa: PLC0415
+
+        shape, dtype = state["shape"], state["dtype"]
+        if not isinstance(dtype, np.dtype) or not _is_shape(shape) or self._has_stateless(dtype):
+            raise misuse("it has an array of no type or shape")
+        if dtype.hasobject:
+            # A pickle within the pickle, by the same gate.
+            return _Builder(self._stream, self._gate).load()
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
+        count = math.prod(shape)
+        content, at = self._stream.getbuffer(), self._stream.tell()
+        if count * dtype.itemsize > len(content) - at:
+            raise EOFError("the file ends within an array")
+        if not dtype.itemsize:
+            return np.empty(shape, dtype)
+        array = np.frombuffer(content, dtype, count, at).copy()
+        self._stream.seek(at + array.nbytes)
+        array = array.reshape(shape[::-1]).T if state.get("order") == "F" else array.reshape(shape)
+        return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+_RECONSTRUCTOR = named("copyreg._reconstructor")
+_MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
+#: Members of a structured type that are looked at: of others nobody made a model.
+_FIELDS = 1000
+
+_Builder.dispatch.update(
+    {
+        pickle.REDUCE[0]: _Builder.load_reduce,
+        pickle.NEWOBJ[0]: _Builder.load_newobj,
+        pickle.NEWOBJ_EX[0]: _Builder.load_newobj_ex,
+        pickle.BUILD[0]: _Builder.load_build,
+        pickle.SETITEM[0]: _Builder.load_setitem,
+        pickle.SETITEMS[0]: _Builder.load_setitems,
+        pickle.APPEND[0]: _Builder.load_append,
+        pickle.APPENDS[0]: _Builder.load_appends,
+        pickle.ADDITEMS[0]: _Builder.load_additems,
+        pickle.BYTEARRAY8[0]: _Builder.load_bytearray8,
+        **dict.fromkeys(
+            (
+                code[0]
+                for code in (
+                    pickle.INST,
+                    pickle.OBJ,
+                    pickle.EXT1,
+                    pickle.EXT2,
+                    pickle.EXT4,
+                    pickle.PERSID,
+                    pickle.BINPERSID,
+                    pickle.NEXT_BUFFER,
+                    pickle.READONLY_BUFFER,
+                )
+            ),
+            _Builder.refuse_opcode,
+        ),
+    }
+)
+
+
+def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
+    try:
+        return bool(judge(*arguments))
+    except Untrusted:
+        raise
+    # A judge takes apart what it is given; what cannot be taken apart is of no honest file.
+    except Exception:
+        return False
+
+
+def _is_shell(value: Any) -> bool:
+    """Say whether something is an array or a type of arrays, which its state would change."""
+    import numpy as np  # noqa: PLC0415
+
+    return isinstance(value, np.ndarray | np.dtype)
+
+
+def _is_shape(shape: Any) -> bool:
+    return type(shape) is tuple and all(type(axis) is int and axis >= 0 for axis in shape)
+
+
+def _title(thing: Any) -> str:
+    kind = thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
+    module, name = getattr(kind, "__module__", None), getattr(kind, "__qualname__", None)
+    return f"{module}.{name}" if isinstance(name, str) else "something"

@@ -1,0 +1,333 @@
+"""What the pickle of a model may call, each with the arguments that honest files have.
+
+A judge is called with the arguments, and returns whether they are such. What it does not take
+makes a ``TypeError``, which is a no as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta, timezone
+from importlib import import_module
+from types import NoneType
+from typing import Any
+
+_PLAIN = (NoneType, bool, int, float, str)
+
+#: What a ``defaultdict`` may make.
+_FACTORIES = (None, OrderedDict, dict, float, int, list, str)
+
+
+def _nothing() -> bool:
+    return True
+
+
+def _plain(*arguments: Any) -> bool:
+    return all(isinstance(each, _PLAIN) or _is_number(each) for each in arguments)
+
+
+def _is_number(value: Any) -> bool:
+    import numpy as np  # noqa: PLC0415  only for a file that needs it
+
+    return isinstance(value, np.number | np.bool_)
+
+
+def _class_of(*bases: str) -> Callable[..., bool]:
+    """Return the judge of calls with one class, which derives from one of some, and nothing else.
+
+    :param bases: the classes with their modules.
+    """
+
+    def judge(kind: Any) -> bool:
+        return isinstance(kind, type) and issubclass(kind, tuple(map(named, bases)))
+
+    return judge
+
+
+def named(full: str) -> Any:
+    """Return what a module and a name stand for."""
+    module, _, name = full.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _is_bytes(content: Any) -> bool:
+    return type(content) is bytes
+
+
+def _bytearray(content: Any, encoding: Any = None) -> bool:
+    if type(content) is str:
+        return bool(encoding == "latin-1")
+    return type(content) is bytes and encoding is None
+
+
+def _encode(text: Any, encoding: Any) -> bool:
+    return type(text) is str and encoding in ("latin1", "latin-1")
+
+
+def _items(items: Any = ()) -> bool:
+    return type(items) in (list, tuple, dict)
+
+
+def _defaultdict(factory: Any = None) -> bool:
+    return any(factory is each for each in _FACTORIES)
+
+
+def _deque(items: Any = (), length: Any = None) -> bool:
+    return _items(items) and type(length) in (int, NoneType)
+
+
+def _type(value: Any) -> bool:
+    return value is None or value is NotImplemented or value is Ellipsis
+
+
+def _moment(content: Any, zone: Any = None) -> bool:
+    return type(content) in (bytes, str) and isinstance(zone, timezone | NoneType)
+
+
+def _timezone(offset: Any, name: Any = "") -> bool:
+    return type(offset) is timedelta and type(name) is str
+
+
+def _dtype(text: Any, align: Any, copy: Any) -> bool:
+    # Without a copy it would be numpy's own object, of which there is one for all.
+    return type(text) is str and len(text) <= 16 and align == 0 and copy == 1  # noqa: PLR2004
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return kind is np.ndarray and shape == (0,) and code in (b"b", "b")
+
+
+def _masked(kind: Any, base: Any, shape: Any, code: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return kind is np.ma.MaskedArray and _reconstruct(base, shape, code)
+
+
+def _scalar(dtype: Any, content: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    # An object's bytes would be a pickle within the pickle.
+    return (
+        isinstance(dtype, np.dtype)
+        and not dtype.hasobject
+        and type(content) is bytes
+        and len(content) == dtype.itemsize
+    )
+
+
+def _buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return (
+        type(content) in (bytes, bytearray)
+        and isinstance(dtype, np.dtype)
+        and not dtype.hasobject
+        and type(shape) is tuple
+        and all(type(axis) is int and axis >= 0 for axis in shape)
+        and order in ("C", "F", "K")
+        and (axes is None or (type(axes) is tuple and sorted(axes) == list(range(len(shape)))))
+    )
+
+
+def _text(storage: Any = None, missing: Any = None) -> bool:
+    return _plain(storage) and (_plain(missing) or missing is named("pandas.NA"))
+
+
+def _bits(kind: Any = "MT19937") -> bool:
+    return type(kind) is str or _class_of("numpy.random.BitGenerator")(kind)
+
+
+def _random(bits: Any = "MT19937", constructor: Any = None) -> bool:
+    is_bits = type(bits) is str or isinstance(bits, named("numpy.random.BitGenerator"))
+    known = named("numpy.random._pickle.__bit_generator_ctor")
+    return is_bits and (constructor is None or constructor is known)
+
+
+def _seed(kind: Any, checksum: Any, state: Any) -> bool:
+    is_seed = kind is named("numpy.random.bit_generator.SeedSequence")
+    return is_seed and type(checksum) is int and state is None
+
+
+def _loss(kind: Any, checksum: Any, state: Any) -> bool:
+    is_loss = kind is named("sklearn._loss._loss.CyHalfMultinomialLoss")
+    return is_loss and type(checksum) is int and state in (None, ())
+
+
+def _partial(function: Any) -> bool:
+    # Which functions there are, the gate has judged; what else the call gets, its state says.
+    return function is named("sklearn.utils.validation.check_array")
+
+
+def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
+    # The class must be one that may be made; the builder sees to that.
+    return (base is object and state is None) or (base is dict and type(state) is dict)
+
+
+def _tree(features: Any, classes: Any, outputs: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    # scikit-learn reads that many classes out of the array, whatever its length.
+    return (
+        type(features) is type(outputs) is int
+        and isinstance(classes, np.ndarray)
+        and classes.dtype == np.intp
+        and classes.shape == (outputs,)
+        and 0 < features < 1 << 31
+        and outputs > 0
+        and bool((classes > 0).all())
+        and math.prod((outputs, int(classes.max()))) < 1 << 31
+    )
+
+
+def _index(kind: Any, members: Any) -> bool:
+    is_index = isinstance(kind, type) and issubclass(kind, named("pandas.Index"))
+    return is_index and _is_members(members)
+
+
+def _is_members(members: Any) -> bool:
+    return type(members) is dict and all(type(name) is str for name in members)
+
+
+def _backed(kind: Any, checksum: Any, state: Any) -> bool:
+    arrays = named("pandas._libs.arrays.NDArrayBacked")
+    is_array = isinstance(kind, type) and issubclass(kind, arrays)
+    return is_array and type(checksum) is int and state is None
+
+
+def _block(values: Any, placement: Any, dimensions: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return (
+        isinstance(values, np.ndarray | named("pandas.api.extensions.ExtensionArray"))
+        and isinstance(placement, slice | np.ndarray)
+        and dimensions in (1, 2)
+    )
+
+
+def _blocks(blocks: Any, axes: Any) -> bool:
+    index, block = named("pandas.Index"), named("pandas._libs.internals.Block")
+    return _all_are(blocks, block) and _all_are(axes, index)
+
+
+def _all_are(values: Any, kind: Any) -> bool:
+    return type(values) in (list, tuple) and all(isinstance(each, kind) for each in values)
+
+
+def _listed(module: str, names: Iterable[str], judge: Callable[..., bool]) -> dict[str, Any]:
+    return {f"{module}.{name}": judge for name in names}
+
+
+#: The judge of each call, by the full name of what is called.
+CALLS: Mapping[str, Callable[..., bool]] = {
+    "_codecs.encode": _encode,
+    "builtins.bytearray": _bytearray,
+    "builtins.bytes": _nothing,
+    "builtins.complex": _plain,
+    "builtins.frozenset": _items,
+    "builtins.range": _plain,
+    "builtins.set": _items,
+    "builtins.slice": _plain,
+    "builtins.type": _type,
+    "collections.Counter": _items,
+    "collections.OrderedDict": _items,
+    "collections.defaultdict": _defaultdict,
+    "collections.deque": _deque,
+    "copyreg._reconstructor": _reconstructor,
+    "datetime.date": _is_bytes,
+    "datetime.datetime": _moment,
+    "datetime.time": _moment,
+    "datetime.timedelta": _plain,
+    "datetime.timezone": _timezone,
+    "decimal.Decimal": _plain,
+    "fractions.Fraction": _plain,
+    "functools.partial": _partial,
+    "numpy._core.multiarray._reconstruct": _reconstruct,
+    "numpy._core.multiarray.scalar": _scalar,
+    "numpy._core.numeric._frombuffer": _buffer,
+    "numpy.dtype": _dtype,
+    "numpy.ma.core._mareconstruct": _masked,
+    "numpy.random._pickle.__bit_generator_ctor": _bits,
+    "numpy.random._pickle.__generator_ctor": _random,
+    "numpy.random._pickle.__randomstate_ctor": _random,
+    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence": _seed,
+    "pandas.Interval": _plain,
+    "pandas.StringDtype": _text,
+    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _backed,
+    "pandas._libs.internals._unpickle_block": _block,
+    "pandas._libs.interval.Interval": _plain,
+    "pandas._libs.tslibs.nattype._nat_unpickle": _plain,
+    "pandas._libs.tslibs.timedeltas._timedelta_unpickle": _plain,
+    "pandas._libs.tslibs.timestamps._unpickle_timestamp": _plain,
+    "pandas.core.arrays.string_.StringDtype": _text,
+    "pandas.core.indexes.base._new_Index": _index,
+    "pandas.core.indexes.datetimes._new_DatetimeIndex": _index,
+    "pandas.core.indexes.interval._new_IntervalIndex": _index,
+    "pandas.core.internals.managers.BlockManager": _blocks,
+    "sklearn._loss._loss.__pyx_unpickle_CyHalfMultinomialLoss": _loss,
+    "sklearn.metrics._dist_metrics.newObj": _class_of(
+        "sklearn.metrics._dist_metrics.DistanceMetric"
+    ),
+    "sklearn.neighbors._ball_tree.newObj": _class_of(
+        "sklearn.neighbors._ball_tree.BinaryTree32", "sklearn.neighbors._ball_tree.BinaryTree64"
+    ),
+    "sklearn.neighbors._kd_tree.newObj": _class_of(
+        "sklearn.neighbors._kd_tree.BinaryTree32", "sklearn.neighbors._kd_tree.BinaryTree64"
+    ),
+    "sklearn.tree._tree.Tree": _tree,
+    **_listed(
+        "sklearn._loss._loss",
+        [
+            "CyAbsoluteError",
+            "CyExponentialLoss",
+            "CyHalfBinomialLoss",
+            "CyHalfGammaLoss",
+            "CyHalfMultinomialLoss",
+            "CyHalfPoissonLoss",
+            "CyHalfSquaredError",
+            "CyHalfTweedieLoss",
+            "CyHalfTweedieLossIdentity",
+            "CyHuberLoss",
+            "CyPinballLoss",
+        ],
+        _plain,
+    ),
+    **_listed(
+        "sklearn.linear_model._sgd_fast",
+        [
+            "EpsilonInsensitive",
+            "Hinge",
+            "Huber",
+            "Log",
+            "ModifiedHuber",
+            "SquaredEpsilonInsensitive",
+            "SquaredHinge",
+            "SquaredLoss",
+        ],
+        _plain,
+    ),
+}
+
+#: Calls whose results are new, and are given a state. To those of others nothing may be given:
+#: there may be one of them for all, as there is of ``pandas.NaT``.
+STATEFUL = frozenset(
+    {
+        "copyreg._reconstructor",
+        "functools.partial",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.dtype",
+        "numpy.ma.core._mareconstruct",
+        "numpy.random._pickle.__bit_generator_ctor",
+        "numpy.random._pickle.__generator_ctor",
+        "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+        "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked",
+        "sklearn.metrics._dist_metrics.newObj",
+        "sklearn.neighbors._ball_tree.newObj",
+        "sklearn.neighbors._kd_tree.newObj",
+        "sklearn.tree._tree.Tree",
+    }
+)

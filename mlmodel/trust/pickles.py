@@ -1,0 +1,126 @@
+"""Pickles, plain or by joblib, and compressed as joblib does it: looked at, and built."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mlmodel import pickling
+from mlmodel.compression import Budget, Codec, decompress
+from mlmodel.errors import BrokenModel, UnknownCompression
+from mlmodel.trust import Trust, building, child, naming
+from mlmodel.trust.gate import Gate, misuse, refusal
+
+#: How many times its own size a compressed pickle may expand to, and what any may.
+EXPANSION = 100
+EXPANSION_FLOOR_BYTES = 64 << 20
+
+#: What a compressed stream begins with. No pickle begins so, but one of Python 2 might with "BZ".
+_CODECS = {
+    b"\x78": Codec.ZLIB,
+    b"\x1f\x8b": Codec.ZLIB,
+    b"BZh": Codec.BZ2,
+    b"\xfd7zXZ": Codec.LZMA,
+    b"\x5d\x00": Codec.LZMA,
+}
+_LZ4 = b"\x04\x22\x4d\x18"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a pickle asks for: all names, those that may not be, and opcodes that no model has."""
+
+    names: tuple[str, ...]
+    untrusted: tuple[str, ...]
+    opcodes: tuple[str, ...]
+
+
+def expanded(content: bytes) -> bytes:
+    """Return a pickle as it was before joblib compressed it.
+
+    :raises InvalidFile: if it does not decompress, or not within bounds.
+    """
+    if content.startswith(_LZ4):
+        raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
+    for magic, codec in _CODECS.items():
+        if content.startswith(magic):
+            limit = max(EXPANSION_FLOOR_BYTES, EXPANSION * len(content))
+            return decompress(codec, content, Budget(limit))
+    return content
+
+
+def look(content: bytes, trust: Trust = ()) -> Look:
+    """Return what a pickle asks for. Nothing is built or imported.
+
+    What is no pickle has the names that are found up to where it goes wrong.
+
+    :raises InvalidFile: if it does not decompress.
+    """
+    found = naming.names(expanded(content))
+    gate = Gate(trust)
+    return Look(
+        names=tuple(sorted(f"{module}.{name}" for module, name in found.names)),
+        untrusted=tuple(
+            sorted(
+                f"{module}.{name}" for module, name in found.names if not gate.admits(module, name)
+            )
+        ),
+        opcodes=found.others,
+    )
+
+
+def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted(f"{module}.{name}" for module, name in names))
+
+
+def check(content: bytes, trust: Trust) -> None:
+    """Refuse a pickle that names what is neither known to do no harm nor trusted.
+
+    :raises Untrusted: with all such names.
+    :raises BrokenModel: if all that it lacks was written in a notebook.
+    """
+    if trust == "all":
+        return
+    found = look(content, trust)
+    own = f"{pickling.NOTEBOOK}."
+    if found.untrusted and all(name.startswith(own) for name in found.untrusted):
+        raise BrokenModel(pickling.of_notebook(found.untrusted[0].removeprefix(own)))
+    if found.untrusted:
+        raise refusal(found.untrusted)
+    if found.opcodes:
+        raise misuse(f"it has the opcode {', '.join(found.opcodes)}")
+
+
+def build(content: bytes, trust: Trust) -> Any:
+    """Return what a pickle holds, after a first look in another process.
+
+    :raises Untrusted: if it needs what is neither known to do no harm nor trusted.
+    :raises BrokenModel: if building it crashes, or takes too long or too much.
+    :raises Exception: whatever pickle, joblib or the classes raise.
+    """
+    if trust == "all":
+        return _built_as_it_is(content)
+    return building.build(try_first(content, trust), trust)
+
+
+def try_first(content: bytes, trust: Trust) -> bytes:
+    """Take the first look in another process, and return the pickle that is not compressed.
+
+    :raises FlmError: as :func:`build` does.
+    """
+    plain = expanded(content)
+    check(plain, trust)
+    child.look(plain, trust)
+    return plain
+
+
+def _built_as_it_is(content: bytes) -> Any:
+    is_compressed = content.startswith((_LZ4, *_CODECS))
+    if not is_compressed and b"joblib.numpy_pickle" not in content:
+        return pickle.loads(content)  # noqa: S301  it is trusted
+    import joblib  # noqa: PLC0415  large, and not everywhere
+
+    return joblib.load(io.BytesIO(content))

@@ -1,0 +1,19 @@
+"""PyTorch's programs, whose loaders unpickle parts of theirs, and evaluate texts of the file."""
+
+from __future__ import annotations
+
+from mlmodel.errors import Untrusted
+from mlmodel.trust import Trust
+
+
+def check(trust: Trust) -> None:
+    """Refuse a program that nobody has vouched for.
+
+    :raises Untrusted: unless all is trusted.
+    """
+    if trust == "all":
+        return
+    raise Untrusted(
+        "it is a program of PyTorch, and building one can run any code; if you trust the file, "
+        "say 'trust: all', or pin it with 'sha256'"
+    )

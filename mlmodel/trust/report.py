@@ -1,0 +1,71 @@
+"""What a model file asks for, told of any file without building anything of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlmodel import format as flm
+from mlmodel import reading
+from mlmodel.errors import BrokenModel, Untrusted
+from mlmodel.trust import Trust, pickles, programs, skops
+
+
+@dataclass(frozen=True)
+class Report:
+    """The names that a file asks for, and those of them that want trust.
+
+    ``refusal`` says why the file is refused for what it asks for; ``None`` if it is not.
+    """
+
+    names: tuple[str, ...] = ()
+    untrusted: tuple[str, ...] = ()
+    refusal: str | None = None
+
+
+def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
+    """Look at what a file asks for. Safe on any file: it builds nothing, within bounds.
+
+    :raises FlmError: if it is no readable file of its ending.
+    """
+    content = reading.content(path)
+    match Path(path).suffix.lower():
+        case ".flm":
+            return _of_package(content, trust)
+        case ".joblib" | ".pkl":
+            return _of_pickle(content, trust)
+        case ".skops":
+            return _of_skops(content, trust)
+    return Report()
+
+
+def _of_package(content: bytes, trust: Trust) -> Report:
+    budget = flm.budget(len(content))
+    found = flm.read(content, budget)
+    match found.meta.framework.lib:
+        case "sklearn":
+            return _of_pickle(flm.unpack_model(found, budget), trust)
+        case "torch":
+            return Report(refusal=_refusal(lambda: programs.check(trust)))
+    return Report()
+
+
+def _of_pickle(content: bytes, trust: Trust) -> Report:
+    look = pickles.look(content, trust)
+    return Report(look.names, look.untrusted, _refusal(lambda: pickles.check(content, trust)))
+
+
+def _of_skops(content: bytes, trust: Trust) -> Report:
+    names = skops.types(content)
+    untrusted = () if trust == "all" else tuple(sorted(set(names) - set(trust)))
+    return Report(names, untrusted, _refusal(lambda: skops.check("it", content, trust)))
+
+
+def _refusal(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except (Untrusted, BrokenModel) as error:
+        return str(error)
+    return None

@@ -1,0 +1,330 @@
+"""What the pickle of a model may give an object for its state.
+
+A state is judged by the class that takes it. An array's type and shape must be what numpy itself
+would write, a tree's nodes must lead down: native code believes them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlmodel.trust.allowed import FUNCTIONS, STEPS
+from mlmodel.trust.calls import named
+
+#: The flag of a structure whose members are aligned as C aligns them.
+_ALIGNED = 0x80
+
+#: Members by which an estimator keeps the names of methods of others, which it calls, and what
+#: those may be.
+METHODS = frozenset(
+    {
+        "_response_method",
+        "chain_method",
+        "chain_method_",
+        "response_method",
+        "stack_method",
+        "stack_method_",
+    }
+)
+RESPONSES = frozenset(
+    {"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"}
+)
+
+#: Methods of estimators, which other estimators call. They are those of its class.
+CALLED = RESPONSES | {
+    "apply",
+    "fit",
+    "fit_predict",
+    "fit_transform",
+    "get_feature_names_out",
+    "inverse_transform",
+    "kneighbors",
+    "partial_fit",
+    "score",
+    "score_samples",
+}
+
+
+def judge(built: Any, state: Any) -> bool:
+    """Say whether a state is one that honest files give such an object."""
+    for full, judged in _JUDGES.items():
+        kind = _loaded(full)
+        if kind is not None and isinstance(built, kind):
+            return judged(built, state)
+    return _members(built, state)
+
+
+def is_sound(built: Any) -> bool:
+    """Say whether an object that has all of its parts is one that may be asked.
+
+    To be called at the end: until then lists and dicts in it may still grow.
+    """
+    members = getattr(built, "__dict__", {})
+    if any(not _may_be_called_so(members[name]) for name in METHODS & members.keys()):
+        return False
+    if isinstance(built, dict) and not all(_is_no_method(*item) for item in built.items()):
+        return False
+    if not type(built).__module__.startswith("scipy.sparse."):
+        return True
+    try:
+        _check_sparse(built)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return False
+    return True
+
+
+def _may_be_called_so(word: Any) -> bool:
+    if type(word) in (list, tuple):
+        return all(map(_may_be_called_so, word))
+    return word is None or (type(word) is str and word in RESPONSES)
+
+
+def _loaded(full: str) -> type | None:
+    """Return a class if its module is there, as it must be for an object of it."""
+    module, _, name = full.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
+
+
+def _members(built: Any, state: Any) -> bool:
+    """Say whether a state is that of a plain object: members by name.
+
+    One with two underscores would stand in for what Python itself looks up, and one with the name
+    of a method for that.
+    """
+    return type(state) is dict and all(
+        type(name) is str
+        and not (name.startswith("__") and name.endswith("__"))
+        and not callable(getattr(type(built), name, None))
+        and _is_no_method(name, value)
+        for name, value in state.items()
+    )
+
+
+def _is_no_method(name: Any, value: Any) -> bool:
+    """Say whether a member does not stand in for a method of estimators."""
+    return name not in CALLED or not callable(value)
+
+
+def _array(_built: Any, state: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    _version, shape, dtype, _is_fortran, content = state
+    if not isinstance(dtype, np.dtype) or not _is_shape(shape):
+        return False
+    return type(content) is (list if dtype.hasobject else bytes)
+
+
+def _masked(built: Any, state: Any) -> bool:
+    version, shape, dtype, is_fortran, content, mask, _fill = state
+    return type(mask) is bytes and _array(built, (version, shape, dtype, is_fortran, content))
+
+
+def _is_shape(shape: Any) -> bool:
+    return type(shape) is tuple and all(type(axis) is int and axis >= 0 for axis in shape)
+
+
+def _dtype(built: Any, state: Any) -> bool:
+    """Say whether a type of numpy's would be written like this.
+
+    numpy takes a state as it is, and one of a lie makes it read where there is no array.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    _version, order, within, names, fields, size, _alignment, flags, *more = state
+    # It sums up what is said elsewhere: an object by its own letter, or by that of a member.
+    if type(order) is not str or order not in "<>|=" or type(flags) is not int:
+        return False
+    if more:
+        [(_metadata, (unit, *counts))] = more
+        expected = np.dtype(f"{built.kind}8[{counts[0]}{unit.decode()}]")
+        expected = _in_order(expected, order)
+        return _same(expected.__reduce__()[2][:8], state[:8]) and counts[1:] == [1, 1]
+    if names is not None:
+        expected = _structure(names, fields, size, bool(flags & _ALIGNED))
+    elif within is not None:
+        expected = np.dtype(within)
+    else:
+        expected = _in_order(built, order)
+    return expected.itemsize == built.itemsize and _same(expected.__reduce__()[2], state)
+
+
+def _in_order(dtype: Any, order: Any) -> Any:
+    return dtype.newbyteorder(order)
+
+
+def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
+    import numpy as np  # noqa: PLC0415
+
+    if type(names) is not tuple or type(fields) is not dict or set(names) != set(fields):
+        raise ValueError("its names are not those of its members")
+    types, offsets = zip(*(fields[name] for name in names), strict=True)
+    if not all(isinstance(each, np.dtype) for each in types):
+        raise ValueError("its members have no types")
+    return np.dtype(
+        {"names": list(names), "formats": list(types), "offsets": list(offsets), "itemsize": size},
+        align=is_aligned,
+    )
+
+
+def _same(expected: Any, state: tuple[Any, ...]) -> bool:
+    return bool(expected[1:] == tuple(state[1:]))
+
+
+def _tree(built: Any, state: Any) -> bool:
+    nodes, count = state["nodes"], state["node_count"]
+    return (
+        set(state) == {"max_depth", "node_count", "nodes", "values"}
+        and type(count) is type(state["max_depth"]) is int
+        and nodes.shape == (count,)
+        and _leads_down(
+            nodes["left_child"],
+            nodes["right_child"],
+            nodes["feature"],
+            nodes["left_child"] == -1,
+            built.n_features,
+        )
+    )
+
+
+def _boosted(built: Any, state: Any) -> bool:
+    """Say whether a tree of HistGradientBoosting leads down, to bitsets that it has."""
+    nodes = state["nodes"]
+    branches = nodes[nodes["is_leaf"] == 0]
+    sets = branches["bitset_idx"][branches["is_categorical"] != 0]
+    known = [state[name] for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets")]
+    return (
+        _members(built, state)
+        and nodes.ndim == 1
+        and len(nodes) > 0
+        and _leads_down(
+            nodes["left"], nodes["right"], nodes["feature_idx"], nodes["is_leaf"] != 0, 1 << 31
+        )
+        and all(not len(sets) or sets.max() < len(each) for each in known)
+    )
+
+
+def _leads_down(left: Any, right: Any, feature: Any, is_leaf: Any, features: int) -> bool:
+    """Say whether each branch leads to nodes that come after it, and asks for a column."""
+    import numpy as np  # noqa: PLC0415
+
+    at = np.arange(len(left))[~is_leaf]
+    return all(
+        bool((at < children[~is_leaf]).all() and (children[~is_leaf] < len(left)).all())
+        for children in (left.astype("int64"), right.astype("int64"))
+    ) and bool(((feature[~is_leaf] >= 0) & (feature[~is_leaf] < features)).all())
+
+
+def _neighbours(_built: Any, state: Any) -> bool:
+    """Say whether a tree of neighbours has as many parts as it says, and leads to points it has."""
+    points, indices, nodes, bounds, leaf_size, levels, count, *_, metric, weights = state
+    inner = nodes["is_leaf"] == 0
+    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    return (
+        points.ndim == 2  # noqa: PLR2004
+        and indices.shape == (len(points),)
+        and bool(((indices >= 0) & (indices < len(points))).all())
+        and nodes.shape == (count,) == (2**levels - 1,)
+        and bounds.ndim == 3  # noqa: PLR2004
+        and bounds.shape[1:] == (count, points.shape[1])
+        and leaf_size > 0
+        and bool(((starts >= 0) & (starts <= ends) & (ends <= len(points))).all())
+        and not inner[count // 2 :].any()
+        and (weights is None or weights.shape == (len(points),))
+        and isinstance(metric, named("sklearn.metrics._dist_metrics.DistanceMetric"))
+    )
+
+
+def _backed(built: Any, state: Any) -> bool:
+    """Say whether an array of pandas' is given what it has, and no other class."""
+    parts = (state,) if type(state) is dict else state
+    return type(parts) is tuple and all(
+        _members(built, each) for each in parts if isinstance(each, Mapping)
+    )
+
+
+def _xgboost(built: Any, state: Any) -> bool:
+    return _members(built, state) and type(state["handle"]) is bytearray
+
+
+def _lightgbm(built: Any, state: Any) -> bool:
+    return _members(built, state) and type(state["_handle"]) is str
+
+
+def _catboost(built: Any, state: Any) -> bool:
+    # Its own state has a name with two underscores, at one end.
+    return _members(built, state) and type(state.get("__model", b"")) is bytes
+
+
+def _function(built: Any, state: Any) -> bool:
+    # Of a function that makes one thing of many rows, a file could have any text as a row, and some
+    # models take a text for the name of a file.
+    return _members(built, state) and all(
+        not isinstance(state.get(name), type)
+        and _full_name(state.get(name)) not in FUNCTIONS - STEPS
+        for name in ("func", "inverse_func")
+    )
+
+
+def _full_name(function: Any) -> str:
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__name__', '')}"
+
+
+def _texts(built: Any, state: Any) -> bool:
+    # It would open the file, or read from the object, that a row names.
+    return _members(built, state) and state.get("input", "content") == "content"
+
+
+def _partial(_built: Any, state: Any) -> bool:
+    function, arguments, keywords, members = state
+    known = named("sklearn.utils.validation.check_array")
+    return (
+        function is known
+        and arguments == ()
+        and _members(known, keywords)
+        and (members is None or members == {})
+    )
+
+
+def _anything(_built: Any, _state: Any) -> bool:
+    """Say yes: the class judges for itself, and takes nothing that it could call."""
+    return True
+
+
+def _check_sparse(matrix: Any) -> None:
+    if hasattr(matrix, "indptr"):
+        matrix.check_format(full_check=True)
+        return
+    for indices, length in zip(matrix.coords, matrix.shape, strict=True):
+        if len(indices) != len(matrix.data):
+            raise ValueError("its indices are not as many as its values")
+        if len(indices) and not (indices.min() >= 0 and indices.max() < length):
+            raise IndexError("its indices lead out of it")
+
+
+#: The judge of a state, by the full name of the class that is given it. The first that fits.
+_JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
+    "numpy.dtype": _dtype,
+    "numpy.ma.MaskedArray": _masked,
+    "numpy.ndarray": _array,
+    "numpy.random.RandomState": _anything,
+    "numpy.random.Generator": _anything,
+    "numpy.random.BitGenerator": _anything,
+    "numpy.random.SeedSequence": _anything,
+    "pandas._libs.arrays.NDArrayBacked": _backed,
+    "functools.partial": _partial,
+    "sklearn.tree._tree.Tree": _tree,
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _boosted,
+    "sklearn.metrics._dist_metrics.DistanceMetric": _anything,
+    "sklearn.neighbors._ball_tree.BinaryTree64": _neighbours,
+    "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
+    "sklearn.neighbors._kd_tree.BinaryTree64": _neighbours,
+    "sklearn.neighbors._kd_tree.BinaryTree32": _neighbours,
+    "sklearn.preprocessing._function_transformer.FunctionTransformer": _function,
+    "sklearn.feature_extraction.text.CountVectorizer": _texts,
+    "sklearn.feature_extraction.text.HashingVectorizer": _texts,
+    "xgboost.core.Booster": _xgboost,
+    "lightgbm.basic.Booster": _lightgbm,
+    "catboost.core.CatBoost": _catboost,
+}

@@ -1,0 +1,132 @@
+"""A process that tries pickles for one that has several threads, and cannot be forked itself."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+from importlib import import_module
+from typing import IO
+
+from mlmodel.errors import BrokenModel
+from mlmodel.trust import Trust, trying
+from mlmodel.trust.trying import Outcome
+
+#: Seconds after which it ends when nobody asks.
+IDLE_SECONDS = 20
+
+#: Seconds in which it must have started and imported what a file needs.
+START_SECONDS = 120
+
+_LENGTHS = struct.Struct("<QQ")
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from mlmodel.trust import substitute; substitute.serve(sys.stdin.buffer, sys.stdout.buffer)"
+)
+
+
+class Substitute:
+    """The process, started when it is first asked. One thread at a time may ask."""
+
+    def __init__(self) -> None:
+        self._running: subprocess.Popen[bytes] | None = None
+        self._is_ended_at_exit = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number, if there is one."""
+        return self._running.pid if self._running else None
+
+    def outcome(self, content: bytes, trust: Trust) -> Outcome:
+        """Return what becomes of a pickle.
+
+        :raises BrokenModel: if the process does not start or answer.
+        """
+        for _ in range(2):
+            # One that was idle may end at the very moment.
+            with contextlib.suppress(OSError):
+                said = self._asked(self._started(), content, trust)
+                if said:
+                    return Outcome(said)
+            self.end()
+        raise BrokenModel("the process in which files are tried first could not be used")
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        running.kill()
+        running.wait()
+        _close(running)
+
+    def forget(self) -> None:
+        """Leave the process to the one that has been forked for this one."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.returncode = 0
+            _close(running)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if not self._is_ended_at_exit:
+            atexit.register(self.end)
+            self._is_ended_at_exit = True
+        if self._running is None or self._running.poll() is not None:
+            self.end()
+            self._running = subprocess.Popen(  # noqa: S603  Python itself
+                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **dict.fromkeys(_POOLS, "1")},
+                start_new_session=True,
+            )
+        return self._running
+
+    def _asked(self, process: subprocess.Popen[bytes], content: bytes, trust: Trust) -> str:
+        asked = json.dumps(trust).encode()
+        sent, answers = process.stdin, process.stdout
+        if sent is None or answers is None:
+            return ""
+        sent.write(_LENGTHS.pack(len(asked), len(content)) + asked)
+        sent.write(content)
+        sent.flush()
+        seconds = START_SECONDS + trying.wall_seconds(content)
+        ready, _, _ = select.select([answers], [], [], seconds)
+        return answers.readline().decode().strip() if ready else ""
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if stream:
+                stream.close()
+
+
+def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
+    """Try pickles as they are asked for, until nobody asks. The process's main program."""
+    _import_what_models_need()
+    while select.select([questions], [], [], IDLE_SECONDS)[0]:
+        lengths = questions.read(_LENGTHS.size)
+        if len(lengths) < _LENGTHS.size:
+            return
+        asked, size = _LENGTHS.unpack(lengths)
+        trust = json.loads(questions.read(asked))
+        content = questions.read(size)
+        trying.import_libraries(content)
+        found = trying.outcome(content, trust if trust == "all" else tuple(trust))
+        answers.write(f"{found}\n".encode())
+        answers.flush()
+
+
+def _import_what_models_need() -> None:
+    """Import what is imported when the first model of a process tells its schemas."""
+    estimators = import_module("sklearn.linear_model")
+    model = estimators.LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    import_module(trying.ADAPTER).schemas(model)

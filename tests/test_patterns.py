@@ -1,0 +1,177 @@
+"""Patterns: those that explode elsewhere, and those that cannot be matched here."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlmodel.errors import InvalidSchema
+from mlmodel.patterns import matches
+from mlmodel.schema import Schema, judge
+
+EXPLODING = ["(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "(.*a){25}$", r"^(\w+\s?)*$", "^(([a-z])+.)+$"]
+#: In Python's own engine the first of these takes longer than the universe is old.
+TEXT = "a" * 5_000 + "!"
+ROW = {TEXT: TEXT}
+
+
+def wherever(pattern):
+    """Schemas with a pattern in each place that may have one."""
+    inner = {"type": "string", "pattern": pattern}
+    return {
+        "pattern": {"properties": {TEXT: inner}},
+        "names": {"propertyNames": inner},
+        "pattern-properties": {"patternProperties": {pattern: False}},
+        "closed": {"patternProperties": {pattern: {}}, "additionalProperties": False},
+        "additional": {
+            "patternProperties": {pattern: {}},
+            "additionalProperties": {"type": "null"},
+        },
+        "referred-to": {"additionalProperties": {"$ref": "#/$defs/A"}, "$defs": {"A": inner}},
+        "not": {"additionalProperties": {"not": {"anyOf": [inner, {"type": "null"}]}}},
+        "unevaluated": {"unevaluatedProperties": inner},
+        "draft-7": {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": {"A": {"additionalProperties": inner}},
+            "allOf": [{"$ref": "#/definitions/A"}],
+        },
+        "itself": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "properties": {"down": {"$ref": "#"}},
+            "additionalProperties": inner,
+        },
+    }
+
+
+@pytest.mark.parametrize("pattern", EXPLODING)
+@pytest.mark.parametrize("place", wherever(""))
+def test_a_pattern_that_explodes_hangs_nobody(pattern, place):
+    schema = Schema(wherever(pattern)[place])
+    started = time.perf_counter()
+
+    for row in (ROW, {"down": ROW}):
+        schema.violations(row)
+        schema.converted([row])
+
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "right"),
+    [
+        ("^(?=.*[A-Z]).+$", "cannot look ahead"),
+        ("(?<!a)b", "cannot look behind"),
+        (r"(a)\1", "cannot refer back"),
+        ("(?P<a>a)(?P=a)", "cannot refer back"),
+        (r"^a\Z", r"the end is \$"),
+        ("[", "a regular expression of ECMA 262"),
+        ("(" * 100_000, "a regular expression of ECMA 262"),
+        ("(?:a{1000}){1000}", "a regular expression of ECMA 262"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_pattern_that_cannot_be_matched_is_refused_when_the_schema_is_read(pattern, right):
+    with pytest.raises(
+        InvalidSchema, match=rf"at /properties/a/pattern, .* is no pattern.*{right}"
+    ):
+        Schema({"properties": {"a": {"pattern": pattern}}})
+
+
+def test_the_names_of_pattern_properties_are_checked_as_well():
+    with pytest.raises(InvalidSchema, match=r"at /patternProperties, .*cannot look ahead"):
+        Schema({"patternProperties": {"(?=a)": {}}})
+
+
+def test_what_only_a_reference_makes_a_schema_is_checked_as_well():
+    with pytest.raises(InvalidSchema, match="at #/default/pattern"):
+        Schema({"items": {"$ref": "#/default"}, "default": {"pattern": "(?=a)"}})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("^a$", "a\n", False),
+        (r"^\d$", "\u0661", False),
+        (r"^\s$", "\ufeff", True),
+        (r"^\p{L}+$", "Zoë", True),
+        ("b", "abc", True),
+        ("^.$", "\ud800", True),
+        ("^.$", "\U0001f44d", True),
+        ("(?P<year>[0-9]{4})", "2026", True),
+    ],
+)
+def test_patterns_mean_what_ecma_262_says(pattern, text, fits):
+    schema = Schema({"type": "string", "pattern": pattern})
+
+    assert matches(pattern, text) == fits
+    assert (schema.violations(text) == []) == fits
+
+
+SIGNS = ["a", "b", ".", "^", "$", "|", "(", ")", "(?:", "*", "+", "?", "{2}", "{1,3}", "-", " "]
+CLASSES = [
+    "[ab]",
+    "[^a]",
+    r"\d",
+    r"\w",
+    r"\s",
+    r"\S",
+    r"\b",
+    r"\.",
+    r"\-",
+    "\n",
+    "é",
+    r"\u00e9",
+    "/",
+]
+PIECES = st.sampled_from([*SIGNS, *CLASSES])
+TEXTS = st.text(alphabet="ab1 -.\n\u0661é\u00a0/", max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(pattern=st.lists(PIECES, max_size=8).map("".join), text=TEXTS)
+def test_both_judges_think_alike_of_any_pattern(pattern, text):
+    named = {"type": "object", "patternProperties": {pattern: False}}
+    closed = {**named, "patternProperties": {pattern: {}}, "additionalProperties": False}
+    for document, value in (
+        ({"type": "string", "pattern": pattern}, text),
+        (named, {text: 1}),
+        (closed, {text: 1}),
+    ):
+        try:
+            schema = Schema(document)
+        except InvalidSchema:
+            return
+
+        assert schema.accepts([value]) == judge(document).is_valid(value)
+
+
+def test_patterns_of_names_and_unevaluated_members_do_not_go_together():
+    with pytest.raises(InvalidSchema, match="patternProperties and unevaluatedProperties do not"):
+        Schema({"allOf": [{"patternProperties": {"(a+)+$": {}}}], "unevaluatedProperties": False})
+
+
+def test_many_objects_are_told_apart_at_once():
+    schema = Schema({"type": "array", "uniqueItems": True})
+    items = [{"a": [number, None]} for number in range(50_000)]
+
+    started = time.perf_counter()
+    assert schema.violations(items) == []
+    assert len(schema.violations([*items, {"a": [7.0, None]}])) == 1
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("items", [[1, True], [0, False], ["1", 1], [[1], [True]], [{}, []]])
+def test_items_that_only_python_takes_for_the_same_differ(items):
+    assert Schema({"uniqueItems": True}).violations(items) == []
+
+
+@pytest.mark.parametrize("name", ["duration", "regex", "uri-template", "uri", "email", "time"])
+@pytest.mark.parametrize("text", ["{a", "P1", "(", "a@", "[", "%"])
+def test_a_long_text_is_told_to_be_of_no_format_at_once(name, text):
+    schema = Schema({"type": "string", "format": name})
+    started = time.perf_counter()
+
+    schema.violations(text * 200_000)
+
+    assert time.perf_counter() - started < 2

@@ -1,0 +1,471 @@
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    StackingRegressor,
+)
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import Bunch
+
+from mlmodel import bare, dump, load
+from mlmodel.errors import BrokenModel, FlmError, Untrusted
+from mlmodel.trust import allowed, building, child, pickles
+from mlmodel.trust.calls import CALLS
+from tests import hostile, mutations
+from tests.estimators import CASES, OWN, built
+from tests.flm_files import IRIS_ROW, holding, iris_classifier
+
+ROOT = Path(__file__).parents[1]
+
+each_hostile = pytest.mark.parametrize("case", hostile.CASES)
+each_ordinary = pytest.mark.parametrize("case", [name for name in CASES if name not in OWN])
+each_ending = pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
+
+
+class Doubled(BaseEstimator):
+    """An estimator of a team's own module."""
+
+    def fit(self, inputs, target=None):
+        self.n_features_in_ = np.shape(inputs)[1]
+        return self
+
+    def predict(self, inputs):
+        return 2 * np.asarray(inputs)[:, 0]
+
+
+def halved(table):
+    return np.asarray(table) / 2
+
+
+def written(path, content):
+    """A model file that holds these bytes."""
+    if path.suffix == ".flm":
+        return holding(path, content)
+    path.write_bytes(content)
+    return path
+
+
+def loaded(path, **trusted):
+    return (load if path.suffix == ".flm" else bare.load)(path, **trusted)
+
+
+def test_the_hostile_pickles_run_where_they_are_trusted(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.hostile", str(tmp_path)]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert ran.stdout == ""
+    assert len(hostile.CASES) - len(hostile.SILENT) >= 40
+
+
+@each_hostile
+@each_ending
+def test_no_hostile_pickle_runs(tmp_path, case, ending):
+    content = hostile.CASES[case](tmp_path / "marker")
+    path = written(tmp_path / f"hostile{ending}", content)
+
+    with pytest.raises(FlmError):
+        loaded(path).load()
+
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@each_hostile
+def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
+    content = pickles.expanded(hostile.CASES[case](tmp_path / "marker"))
+
+    with pytest.raises(Untrusted):
+        building.build(content)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_ordinary
+@pytest.mark.parametrize("protocol", [0, 5])
+def test_an_ordinary_model_is_built(case, protocol):
+    model = built(case).model
+
+    found = building.build(pickle.dumps(model, protocol))
+
+    assert type(found) is type(model)
+
+
+@each_ordinary
+def test_an_ordinary_model_by_joblib_is_built(case):
+    stream = io.BytesIO()
+    joblib.dump(built(case).model, stream, compress=("zlib", 3))
+
+    found = pickles.build(stream.getvalue(), ())
+
+    assert type(found) is type(built(case).model)
+
+
+@pytest.mark.parametrize("kind", [GradientBoostingClassifier, HistGradientBoostingClassifier])
+def test_boosting_of_three_labels_is_built(kind):
+    model = kind(max_depth=1).fit(POINTS, [0, 1, 2, 0, 1, 2])
+
+    found = building.build(pickle.dumps(model))
+
+    assert found.predict(POINTS).tolist() == model.predict(POINTS).tolist()
+
+
+def test_thirty_ordinary_models_are_tried():
+    assert len(set(CASES) - set(OWN)) >= 30
+
+
+@pytest.mark.parametrize("compress", [0, "zlib", "gzip", "bz2", "lzma", "xz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_by_joblib_are_what_they_were(tmp_path, compress, order):
+    model = LogisticRegression()
+    model.coef_ = np.arange(6.0).reshape((2, 3), order=order)
+    model.classes_ = np.array(["a", None, 1.5], dtype=object)
+    model.table_ = np.array([(1, 2.5)], dtype=[("a", ">i4"), ("b", "f8")])
+    joblib.dump(model, tmp_path / "m.joblib", compress=compress and (compress, 3))
+
+    found = pickles.build((tmp_path / "m.joblib").read_bytes(), ())
+
+    assert found.coef_.tolist() == model.coef_.tolist()
+    assert found.coef_.flags.writeable
+    assert found.classes_.tolist() == ["a", None, 1.5]
+    assert found.table_.tolist() == [(1, 2.5)]
+
+
+@each_ending
+def test_what_is_refused_is_told_by_name(tmp_path, ending):
+    content = hostile.CASES["popped again"](tmp_path / "marker")
+    path = written(tmp_path / f"m{ending}", content)
+
+    with pytest.raises(Untrusted) as caught:
+        loaded(path)
+
+    assert caught.value.types == ("os.mkdir",)
+    assert str(caught.value) == (
+        "it names what no model is known to need, and could do harm: os.mkdir; if you trust "
+        "them, name them in 'trust', say 'trust: all', or pin the file with 'sha256'"
+    )
+
+
+def test_of_very_many_names_some_are_told():
+    content = hostile.whole(*(hostile.name("os", f"x{at}" * 200) for at in range(2000)))
+
+    with pytest.raises(Untrusted) as caught:
+        pickles.check(content, ())
+
+    assert len(caught.value.types) == 2000
+    assert "and 1,988 more; if" in str(caught.value)
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_name_that_would_forge_a_line_is_told_escaped():
+    with pytest.raises(Untrusted, match=r"os\.a\\nERROR \\x1b\[2J; if"):
+        pickles.check(hostile.whole(hostile.name("os", "a\nERROR \x1b[2J")), ())
+
+
+@each_ending
+def test_names_of_a_team_are_allowed_one_by_one(tmp_path, ending):
+    model = make_pipeline(FunctionTransformer(halved), Doubled()).fit([[1.0], [2.0]], [1, 2])
+    path = written(tmp_path / f"m{ending}", pickle.dumps(model))
+    names = ("tests.test_trust.Doubled", "tests.test_trust.halved")
+
+    with pytest.raises(Untrusted) as caught:
+        loaded(path, trust=names[:1])
+
+    assert caught.value.types == names[1:]
+    assert loaded(path, trust=names).predict({"x0": 3.0}) == {"prediction": 3.0}
+
+
+def test_a_file_is_not_asked_what_it_trusts(tmp_path):
+    path = tmp_path / "m.flm"
+    model = Doubled().fit([[1.0], [2.0]])
+    dump(model, path, extra={"trust": "all", "sha256": "0" * 64}, params={"trust": "all"})
+
+    with pytest.raises(Untrusted, match=r"tests.test_trust.Doubled; if"):
+        load(path)
+
+
+def test_trust_of_one_name_is_of_no_other(tmp_path):
+    for case in ("os system", "builtins eval", "member of an estimator"):
+        with pytest.raises(Untrusted):
+            pickles.build(hostile.CASES[case](tmp_path / "m"), ("os.path.join", "builtins"))
+
+
+def stacked(part, method):
+    stack = StackingRegressor([("a", LinearRegression())]).fit(POINTS, POINTS[:, 0])
+    stack.estimators_, stack.stack_method_ = [part], method
+    return stack
+
+
+def thresholded():
+    model = FixedThresholdClassifier(LogisticRegression()).fit(POINTS, POINTS[:, 0] > 0)
+    model.response_method = "save_model"
+    return model
+
+
+def shadowed():
+    model = LinearRegression().fit(POINTS, POINTS[:, 0])
+    model.predict = np.sum
+    return model
+
+
+def borrowed():
+    kernel = RBF()
+    kernel.transform = np.sum
+    return kernel
+
+
+POINTS = np.array([[-1.0, 2.0], [1.0, 2.0], [2.0, -3.0], [-2.0, 1.0], [3.0, 1.0], [-3.0, 1.0]])
+#: Models that call, once they are asked, what nobody should: by the name of a method, or by another.
+ASTRAY = {
+    "a method by its name": lambda: stacked(LinearRegression(), ["save_model"]),
+    "one of two methods": lambda: stacked(LinearRegression(), ["predict", "set_params"]),
+    "a name that is none": lambda: stacked(LinearRegression(), [np.sum]),
+    "a method for answers": thresholded,
+    "a function for a method": shadowed,
+    "a function for a method that is missing": borrowed,
+    "a function in a dict with members": lambda: Bunch(transform=np.sum),
+    "a frame": lambda: stacked(pd.DataFrame({"a": [1]}), ["predict"]),
+    "one text of many": lambda: FunctionTransformer(
+        np.sum, kw_args={"initial": "file", "where": False, "dtype": object}
+    ),
+    "a text of anything": lambda: FunctionTransformer(str),
+}
+
+
+@pytest.mark.parametrize("model", ASTRAY)
+def test_a_model_that_would_call_others_than_its_class_does_is_refused(model):
+    with pytest.raises(Untrusted):
+        building.build(pickle.dumps(ASTRAY[model]()))
+
+
+def test_a_list_that_grows_after_it_was_given_is_judged_whole():
+    members = hostile.text("stack_method_") + b"]\x94" + hostile.text("_sklearn_version")
+    made = hostile.estimator(members + hostile.text(sklearn.__version__))
+    grown = b"h\x00" + hostile.text("fit") + b"a0"
+
+    with pytest.raises(Untrusted, match="what leads astray"):
+        building.build(hostile.whole(made, grown))
+
+
+def test_no_allowed_name_can_be_changed(tmp_path):
+    before = dict(vars(LogisticRegression))
+
+    with pytest.raises(Untrusted, match="which is no new object"):
+        building.build(hostile.CASES["class that is changed by allowed names"](tmp_path))
+
+    assert dict(vars(LogisticRegression)) == before
+
+
+def test_every_allowed_name_is_there_in_some_release():
+    """A name that is nowhere is a mistake, and those that are here open nothing by themselves."""
+    names = {*allowed.MADE, *allowed.FUNCTIONS, *allowed.UFUNCS, *allowed.TYPES, *CALLS}
+    doors = ("os.", "sys.", "subprocess.", "importlib.", "operator.", "builtins.eval", "pickle.")
+
+    assert [name for name in names if name.startswith(doors)] == []
+    assert "functools.partial" in names
+    assert not [name for name in names if name.startswith("scipy.stats")]
+
+
+def test_a_model_of_a_notebook_says_so(tmp_path):
+    with pytest.raises(BrokenModel, match="needs 'Ages', which was written in a notebook"):
+        pickles.check(hostile.whole(hostile.name("__main__", "Ages")), ())
+
+
+def test_a_refused_model_is_failed_and_the_others_serve(make_app, tmp_path):
+    written(tmp_path / "bad.flm", hostile.CASES["os system"](tmp_path / "marker"))
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    client = make_app("models: [{file: bad.flm}, {file: iris.flm}]").test_client()
+
+    bad, iris = client.get("/api/models").json["models"]
+
+    assert (bad["status"], iris["status"]) == ("failed", "ready")
+    assert "could do harm: os.system; if you trust" in bad["reason"]
+    assert client.post("/api/models/iris/predict", json=IRIS_ROW).status_code == 200
+    assert not (tmp_path / "marker").exists()
+
+
+def test_the_operator_s_word_counts(make_app, tmp_path):
+    model = Doubled().fit([[1.0], [2.0]])
+    dump(model, tmp_path / "own.flm")
+    names = "trust: [tests.test_trust.Doubled]"
+    text = f"models: [{{file: own.flm, {names}}}, {{file: own.flm, trust: all, name: all}}]"
+
+    models = make_app(text).test_client().get("/api/models").json["models"]
+
+    assert [model["status"] for model in models] == ["ready", "ready"]
+
+
+def test_a_damaged_file_is_loaded_or_refused_by_an_error_of_ours():
+    """Any other error comes out of here; `python -m tests.mutations 2000` is the long way."""
+    found = mutations.run(150)
+
+    assert sum(found["outcomes"].values()) == 150
+    assert found["left"] == []
+    assert found["grown_kb"] < 300_000
+
+
+BOMBS = {
+    "a dict's key of 2^40 parts": hostile.whole(b"}", hostile.value(1) + b"2\x86" * 40, b"Ns"),
+    "lists within lists": b"\x80\x04" + b"]" * 3 + b"]\x94h\x00a" * 100_000 + b".",
+    "tuples within tuples": b"\x80\x04)" + b"\x85" * 300_000 + b".",
+    "a length of 2^40": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"a.",
+    "a text of 2^62": b"\x80\x04\x8d" + (1 << 62).to_bytes(8, "little") + b"a.",
+    "a number of a million digits": b"I" + b"9" * 1_000_000 + b"\n.",
+    "a fraction": hostile.whole(hostile.call("fractions", "Fraction", "1e999999999")),
+    "a range in a set": hostile.whole(
+        hostile.called(
+            hostile.name("builtins", "set"), hostile.call("builtins", "range", 0, 1 << 40, 1)
+        )
+    ),
+    "an array of 2^40": hostile.whole(
+        hostile.joblib_array(
+            hostile.call("numpy", "dtype", "f8", False, True)
+            + b"("
+            + b"".join(map(hostile.value, (3, "<", None, None, None, -1, -1, 0)))
+            + b"tb",
+            b"",
+        ).replace(hostile.value((1,)), hostile.value((1 << 40,)), 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_refused(tmp_path, bomb):
+    (tmp_path / "bomb.joblib").write_bytes(BOMBS[bomb])
+
+    with pytest.raises(FlmError):
+        bare.load(tmp_path / "bomb.joblib").load()
+
+
+def test_what_crashes_the_interpreter_crashes_another_one():
+    crash = hostile.whole(hostile.call("ctypes", "string_at", 0))
+
+    with pytest.raises(BrokenModel, match="building it crashes the interpreter"):
+        child.look(crash, ("ctypes.string_at",))
+
+
+def test_the_process_of_first_looks_is_started_again(tmp_path):
+    child.look(pickle.dumps(iris_classifier(), 2), ())
+    os.kill(child._LOOKS.substitute.pid, signal.SIGKILL)
+
+    child.look(pickle.dumps(iris_classifier(), 3), ())
+
+
+def test_a_file_that_was_fine_is_not_tried_again():
+    content = pickle.dumps(LogisticRegression(C=0.123))
+    child.look(content, ())
+    child._LOOKS.substitute.end()
+
+    child.look(content, ())
+
+    assert child._LOOKS.substitute.pid is None
+
+
+def of_program(program, **environ):
+    """What a program prints that is run by itself, without a warning."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stderr == ""
+    return ran.stdout.splitlines()
+
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    program = (
+        "import threading, mlmodel\n"
+        "from mlmodel.trust import child\n"
+        f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
+        "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
+        "[each.start() for each in threads]; [each.join() for each in threads]\n"
+        "print(child._LOOKS.substitute.pid)\n"
+    )
+
+    [pid] = of_program(program)
+
+    assert not Path("/proc", pid).exists()
+
+
+def test_a_program_of_one_thread_starts_no_other_program(tmp_path):
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    program = (
+        "import mlmodel\n"
+        "from mlmodel.trust import child\n"
+        f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
+        f"print(model.predict({IRIS_ROW!r})['prediction'], child._LOOKS.substitute.pid)\n"
+    )
+
+    assert of_program(program, **ONE_THREAD) == ["setosa None"]
+
+
+DEADLY = {
+    "ctypes.string_at": (0, "crashes the interpreter"),
+    "signal.raise_signal": (signal.SIGTERM.value, "crashes the interpreter"),
+    "os._exit": (0, "crashes the interpreter"),
+    "builtins.bytearray": (1 << 30, "takes more memory than a model of its size should"),
+    "builtins.sum": (range(1 << 40), "takes more time than a model of its size should"),
+    "time.sleep": (1000, "takes more time than a model of its size should"),
+}
+
+
+def test_what_a_fork_dies_of_is_told(tmp_path):
+    for name, (argument, _) in DEADLY.items():
+        module, _, function = name.rpartition(".")
+        content = hostile.whole(hostile.call(module, function, argument))
+        (tmp_path / f"{name}.pkl").write_bytes(content)
+    program = (
+        "from mlmodel import bare, errors\n"
+        "from mlmodel.trust import trying\n"
+        "trying.PATIENCE = 1\n"
+        f"for name in {list(DEADLY)}:\n"
+        "    try:\n"
+        f"        bare.load(f'{tmp_path}/{{name}}.pkl', trust=(name,)).load()\n"
+        "    except errors.FlmError as error:\n"
+        "        print(error)\n"
+    )
+
+    told = of_program(program, **ONE_THREAD)
+
+    assert told == [f"building it {reason}" for _, reason in DEADLY.values()]
+
+
+def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_path):
+    dump(iris_classifier(), tmp_path / "iris.flm")
+    program = (
+        "import os, threading, mlmodel\n"
+        "from mlmodel.trust import child\n"
+        f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
+        "model.before_fork()\n"
+        "if os.fork():\n"
+        "    os.wait()\n"
+        "    raise SystemExit\n"
+        "thread = threading.Thread(target=model.load)\n"
+        "thread.start(); thread.join()\n"
+        "print(child._LOOKS.substitute.pid, flush=True)\n"
+    )
+
+    assert of_program(program, **ONE_THREAD) == ["None"]
