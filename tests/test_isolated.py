@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
@@ -44,8 +45,12 @@ def descriptors():
 
 
 def children():
-    """Return the processes that this one has started and that are still there, zombies too."""
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    """Return the processes of models that this one has started and that are there, or zombies."""
+    return {
+        str(each.pid)
+        for each in psutil.Process().children()
+        if each.status() == psutil.STATUS_ZOMBIE or "app.serving.inmate" in " ".join(each.cmdline())
+    }
 
 
 def test_a_model_is_the_same_in_a_process_of_its_own(predict):
