@@ -149,6 +149,9 @@ class IsolatedModel(MLModel):
 
     def _living(self) -> Child:
         """Return the process, when it is back if it is about to be."""
+        # It may have ended since the last call, and nobody has noticed yet.
+        if self._process is not None and self._process.has_fallen:
+            self._crashed(self._process)
         seconds = self._limits.seconds or None
         if not self._changed.wait_for(lambda: self._process or not self._is_loaded, seconds):
             raise PredictionTimeout(self._limits.seconds)
