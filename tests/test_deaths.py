@@ -135,3 +135,16 @@ def test_a_model_that_ends_each_process_that_loads_it_is_set_aside(server, tmp_p
         wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
 
         assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
+
+
+def test_an_isolated_model_that_one_process_sets_aside_is_set_aside_in_all(tmp_path):
+    text = DYING.replace("Dying\n", "Dying\n    isolate: true\n")
+
+    with serving("gunicorn", tmp_path, text, WORKERS=2, MODELHOST_DEATHS=2) as running:
+        # Two in one process are enough, and three are that in any case.
+        for _ in range(3):
+            asked(running, "/api/models/dying/predict", {"how": "kill"})
+        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
+
+        [(_, reason)] = states(running, "dying")
+        assert reason == "its process has ended 2 times within 600 seconds: killed by SIGKILL"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
@@ -44,8 +45,12 @@ def descriptors():
 
 
 def children():
-    """Return the processes that this one has started and that are still there, zombies too."""
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    """Return the processes of models that this one has started and that are there, or zombies."""
+    return {
+        str(each.pid)
+        for each in psutil.Process().children()
+        if each.status() == psutil.STATUS_ZOMBIE or "app.serving.inmate" in " ".join(each.cmdline())
+    }
 
 
 def test_a_model_is_the_same_in_a_process_of_its_own(predict):
@@ -106,7 +111,7 @@ def test_a_process_that_is_killed_between_calls_is_back_before_the_next(predict)
     [before] = predict("dying", [{}])
     os.kill(before, signal.SIGKILL)
 
-    wait_until(lambda: str(before) not in children())
+    wait_until(lambda: not psutil.pid_exists(before))
 
     assert predict("dying", [{}]) != [before]
 
@@ -136,7 +141,7 @@ def test_a_call_that_hangs_is_ended_at_the_models_own_limit(predict):
 
         with pytest.raises(PredictionTimeout, match=r"longer than 0\.4 seconds"):
             hung.result()
-    wait_until(lambda: str(before) not in children())
+    wait_until(lambda: not psutil.pid_exists(before))
 
     assert others < 0.4 <= time.monotonic() - started < 5
     wait_until(lambda: _answers(predict, "hung"))

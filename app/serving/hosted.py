@@ -96,7 +96,7 @@ class HostedModel:
         #: Calls of the model itself, which run its code.
         self._calling = 0
         self._place = ledger.enter(self._suspect)
-        weakref.finalize(self, ledger.leave, self._place)
+        weakref.finalize(self, ledger.leave, self._place).atexit = False
         self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
         # Held as long as a model loads or unloads; the other lock only for a moment.

@@ -9,63 +9,34 @@ Why not gunicorn's dirty workers, or a pool of processes: docs/operations.md, "I
 from __future__ import annotations
 
 import logging
-import os
-import pickle
-import shutil
-import signal
-import socket
-import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any
 
 from app.serving.catalog import ModelSpec
+from app.serving.child import Child, Ended
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
 from app.serving.lane import Limits, times
 from app.serving.methods import PREDICT
-from app.serving.wire import read, written
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.model import MLModel
 
 log = logging.getLogger(__name__)
 
-APP = Path(__file__).parents[1]
-
-#: Begins the process with the engine alone. With the web application around it, whose package it
-#: is in, that would take three times as long, and twice the memory.
-BEGIN = """
-import sys, types
-sys.modules["app"] = app = types.ModuleType("app")
-app.__path__ = [sys.argv.pop()]
-from app.serving.inmate import main
-main()
-"""
-#: What of our own environment is no business of a model: settings, keys and shared folders.
-PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
 #: Seconds that a process has to end by itself when its model is unloaded.
 LEAVE_SECONDS = 5
 #: Seconds after which it is tried again to bring a model back.
 RETRY_SECONDS = 1
-#: Bytes of a line that a model writes; a longer one is cut in several.
-LINE_BYTES = 2000
 
 
 class NotMade(ServingError):
     """The model could not be made or loaded in its process. Its text is fit for everybody."""
-
-
-class Ended(Exception):
-    """The process of the model has ended while it was asked."""
 
 
 class Raised(Exception):
@@ -99,7 +70,7 @@ class IsolatedModel(MLModel):
         # Held as long as somebody uses the process, or puts another in its place.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._process: _Process | None = None
+        self._process: Child | None = None
         self._create()
 
     @property
@@ -176,8 +147,11 @@ class IsolatedModel(MLModel):
             self._replace(process)
         return _done(said)
 
-    def _living(self) -> _Process:
+    def _living(self) -> Child:
         """Return the process, when it is back if it is about to be."""
+        # It may have ended since the last call, and nobody has noticed yet.
+        if self._process is not None and self._process.has_fallen:
+            self._crashed(self._process)
         seconds = self._limits.seconds or None
         if not self._changed.wait_for(lambda: self._process or not self._is_loaded, seconds):
             raise PredictionTimeout(self._limits.seconds)
@@ -189,12 +163,12 @@ class IsolatedModel(MLModel):
         """Start a process with the model in it, not yet loaded."""
         ended = weakref.WeakMethod(self._is_gone)
 
-        def tell(gone: _Process) -> None:
+        def tell(gone: Child) -> None:
             hear = ended()
             if hear is not None:
                 hear(gone)
 
-        process = _Process(self._spec, tell)
+        process = Child(self._spec, tell)
         # However this model is let go: with its last reference, and at the end of the server.
         weakref.finalize(self, process.end)
         self._process = process
@@ -234,13 +208,13 @@ class IsolatedModel(MLModel):
                 setattr(self, name, value)
         self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
 
-    def _is_gone(self, process: _Process) -> None:
+    def _is_gone(self, process: Child) -> None:
         """Hear from a process that it has ended, whether or not somebody asked it."""
         with self._lock:
             if process is self._process and self._is_loaded and process.has_fallen:
                 self._crashed(process)
 
-    def _crashed(self, process: _Process) -> None:
+    def _crashed(self, process: Child) -> None:
         """Bring a model back whose process has ended by itself, unless it does so too often."""
         if process.is_ended:
             return
@@ -263,7 +237,7 @@ class IsolatedModel(MLModel):
         self._changed.notify_all()
         return True
 
-    def _replace(self, process: _Process) -> None:
+    def _replace(self, process: Child) -> None:
         process.end()
         self._process = None
         threading.Thread(target=self._return, name="isolated", daemon=True).start()
@@ -297,112 +271,3 @@ def _done(said: Mapping[str, Any]) -> Any:
     if "answer" in said:
         raise InvalidAnswer(said["answer"])
     raise Raised(said["raised"])
-
-
-class _Process:
-    """A process that holds the model of an entry, see inmate.py, and obeys one caller at a time.
-
-    :param ended: is called with this object, from a thread, when what it writes has an end.
-    """
-
-    def __init__(self, spec: ModelSpec, ended: Callable[[_Process], None]) -> None:
-        self._folder = tempfile.mkdtemp(prefix="modelhost-isolated-")
-        ours, theirs = socket.socketpair()
-        held, self._lifeline = os.pipe()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
-                [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
-                env=_environment(self._folder),
-                pass_fds=(theirs.fileno(), held),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        os.close(held)
-        self._socket = ours
-        self._orders = Connection(ours.fileno())
-        self._ending = threading.Lock()
-        self._is_ended = False
-        level = logging.getLogger().getEffectiveLevel()
-        setup = pickle.dumps((spec, spec.memory_bytes, level))
-        with suppress(OSError):  # it has ended already; whoever asks hears of it
-            self._orders.send_bytes(setup)
-        arguments = self._process.stdout, spec.provisional_name, ended
-        threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether somebody here has ended the process."""
-        return self._is_ended
-
-    @property
-    def has_fallen(self) -> bool:
-        """Whether the process has ended, and nobody here has ended it."""
-        return not self._is_ended and self._process.poll() is not None
-
-    @property
-    def ending(self) -> str:
-        """How the process has ended, in words."""
-        code = self._process.returncode
-        if code is None or code >= 0:
-            return "it exited" if code is None else f"it exited with status {code}"
-        return f"killed by {signal.Signals(-code).name}"
-
-    def wait_for(self, seconds: float) -> None:
-        """Wait so long for an answer, from now on; 0 for as long as it takes."""
-        limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-        with suppress(OSError):
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
-
-    def obey(self, *order: Any) -> dict[str, Any]:
-        """Return what came of an order, see :meth:`Inmate.obey`.
-
-        :raises TimeoutError: if that takes too long.
-        :raises Ended: if the process has ended.
-        """
-        try:
-            self._orders.send_bytes(written(order))
-            return read(self._orders.recv_bytes())  # type: ignore[no-any-return]
-        except BlockingIOError:
-            raise TimeoutError from None
-        except (EOFError, OSError):
-            self._fall("")
-        except ValueError:
-            self._fall("it answered what nobody can read; ")
-
-    def end(self) -> None:
-        """End the process and all that it has started, now. Nothing is left of it."""
-        with self._ending:
-            if self._is_ended:
-                return
-            self._is_ended = True
-            with suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            os.close(self._lifeline)
-            self._socket.detach()  # the descriptor is the connection's too
-            self._orders.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _fall(self, why: str) -> NoReturn:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        raise Ended(f"{why}{self.ending}") from None
-
-    def _listen(self, output: IO[bytes], name: str, ended: Callable[[_Process], None]) -> None:
-        """Log what the model writes, line by line: it can forge no line of others."""
-        with output:
-            while line := output.readline(LINE_BYTES):
-                log.info("model %r wrote: %s", name, line.decode(errors="replace").rstrip())
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        ended(self)
-
-
-def _environment(folder: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
-    paths = [path or os.getcwd() for path in sys.path]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TMPDIR": folder}
-    return inherited | own

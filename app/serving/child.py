@@ -1,0 +1,156 @@
+"""The process of an isolated model, seen from the server: see inmate.py for its own side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from app.serving.catalog import ModelSpec
+from app.serving.wire import read, written
+
+log = logging.getLogger(__name__)
+
+APP = Path(__file__).parents[1]
+#: Begins the process with the engine alone. With the web application around it, whose package it
+#: is in, that would take three times as long, and twice the memory.
+BEGIN = """
+import sys, types
+sys.modules["app"] = app = types.ModuleType("app")
+app.__path__ = [sys.argv.pop()]
+from app.serving.inmate import main
+main()
+"""
+#: What of our own environment is no business of a model: settings, keys and shared folders.
+PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
+#: Bytes of a line that a model writes; a longer one is cut in several.
+LINE_BYTES = 2000
+
+
+class Ended(Exception):
+    """The process of the model has ended while it was asked."""
+
+
+class Child:
+    """A process that holds the model of an entry, see inmate.py, and obeys one caller at a time.
+
+    :param ended: is called with this object, from a thread, when what it writes has an end.
+    """
+
+    def __init__(self, spec: ModelSpec, ended: Callable[[Child], None]) -> None:
+        self._folder = tempfile.mkdtemp(prefix="modelhost-isolated-")
+        ours, theirs = socket.socketpair()
+        held, self._lifeline = os.pipe()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
+                [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
+                env=_environment(self._folder),
+                pass_fds=(theirs.fileno(), held),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        os.close(held)
+        self._socket = ours
+        self._orders = Connection(ours.fileno())
+        self._owner = os.getpid()
+        self._ending = threading.Lock()
+        self._is_ended = False
+        level = logging.getLogger().getEffectiveLevel()
+        setup = pickle.dumps((spec, spec.memory_bytes, level))
+        with suppress(OSError):  # it has ended already; whoever asks hears of it
+            self._orders.send_bytes(setup)
+        arguments = self._process.stdout, spec.provisional_name, ended
+        threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether somebody here has ended the process."""
+        return self._is_ended
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether the process has ended, and nobody here has ended it."""
+        return not self._is_ended and self._process.poll() is not None
+
+    @property
+    def ending(self) -> str:
+        """How the process has ended, in words."""
+        code = self._process.returncode
+        if code is None or code >= 0:
+            return "it exited" if code is None else f"it exited with status {code}"
+        return f"killed by {signal.Signals(-code).name}"
+
+    def wait_for(self, seconds: float) -> None:
+        """Wait so long for an answer, from now on; 0 for as long as it takes."""
+        limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+        with suppress(OSError):
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
+
+    def obey(self, *order: Any) -> dict[str, Any]:
+        """Return what came of an order, see :meth:`Inmate.obey`.
+
+        :raises TimeoutError: if that takes too long.
+        :raises Ended: if the process has ended.
+        """
+        try:
+            self._orders.send_bytes(written(order))
+            return read(self._orders.recv_bytes())  # type: ignore[no-any-return]
+        except BlockingIOError:
+            raise TimeoutError from None
+        except (EOFError, OSError):
+            self._fall("")
+        except ValueError:
+            self._fall("it answered what nobody can read; ")
+
+    def end(self) -> None:
+        """End the process and all that it has started, now. Nothing is left of it."""
+        if os.getpid() != self._owner:
+            return  # what is to be done at the end of a process is inherited by those it forks
+        with self._ending:
+            if self._is_ended:
+                return
+            self._is_ended = True
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            os.close(self._lifeline)
+            self._socket.detach()  # the descriptor is the connection's too
+            self._orders.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fall(self, why: str) -> NoReturn:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        raise Ended(f"{why}{self.ending}") from None
+
+    def _listen(self, output: IO[bytes], name: str, ended: Callable[[Child], None]) -> None:
+        """Log what the model writes, line by line: it can forge no line of others."""
+        with output:
+            while line := output.readline(LINE_BYTES):
+                log.info("model %r wrote: %s", name, line.decode(errors="replace").rstrip())
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        ended(self)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    paths = [path or os.getcwd() for path in sys.path]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TMPDIR": folder}
+    return inherited | own
