@@ -109,7 +109,7 @@ def test_requests_are_counted_by_route_and_class_of_status(make_app):
     client.get("/api/a-path-of-the-clients-own")
 
     assert [sample(client, name) for name in names] == [before[0] + 2, before[1] + 1]
-    assert "own" not in client.get("/metrics").text
+    assert "clients-own" not in client.get("/metrics").text
 
 
 def test_a_method_that_a_client_makes_up_has_no_label_of_its_own(client):
