@@ -38,7 +38,7 @@ PARTS = 10
 RELOAD_SECONDS = 30
 LOOK_SECONDS = 2
 JSON = {"Content-Type": "application/json"}
-MODELS = ("iris", "wine", "diabetes", "loan", "tickets")
+MODELS = ("iris", "iris-alone", "wine", "diabetes", "loan", "tickets")
 #: Bodies that are refused.
 WRONG: Sequence[bytes] = (
     b"",
@@ -142,7 +142,9 @@ def main(server: str, seconds: float) -> None:
 
 def _models() -> str:
     files = sorted((ROOT / "examples/models").glob("*.flm"))
-    lines = ["class: examples.iris.IrisModel", *(f"file: {file}" for file in files)]
+    iris = "class: examples.iris.IrisModel"
+    alone = f"{iris}\n    name: iris-alone\n    isolate: true"
+    lines = [iris, alone, *(f"file: {file}" for file in files)]
     return "models:\n" + "".join(f"  - {line}\n" for line in lines)
 
 
