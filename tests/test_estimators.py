@@ -66,8 +66,8 @@ def packaged(name, way, files):
 
 
 def trust_of(path):
-    """Return the names that are trusted in the file of a case: ``<case>-<way>.flm``."""
-    return OWN.get(path.stem.rpartition("-")[0], ())
+    """Return the names that are trusted in the file of a case: ``<case>.flm``, ``<case>-<way>.flm``."""
+    return OWN.get(path.stem.partition("-")[0], ())
 
 
 def load(path):
@@ -78,7 +78,7 @@ def rows_of(case, path):
     """Return the data of a case as JSON rows, whole ones, as a table's owner would send them."""
     data = case.data.toarray() if hasattr(case.data, "toarray") else case.data
     if isinstance(data, pd.DataFrame):
-        names = list(load(path, trust="all").input_schema["properties"])
+        names = list(load(path).input_schema["properties"])
         # LightGBM has names of its own where those of the data are not plain.
         table = data.set_axis(names, axis=1) if len(names) == data.shape[1] else data
         return [as_json(row) for row in table.astype(object).to_dict(orient="records")]
