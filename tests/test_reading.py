@@ -135,7 +135,7 @@ def said(read, body, max_depth):
 
 
 @given(BODIES, st.integers(1, 6))
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @example(b'{"a": 1, "a": 2}', 6)
 @example(b'{"a": 1, "a" : ":"}', 6)
 @example(b'[{"a":1,"a":2}, [":"]]', 6)
@@ -145,7 +145,7 @@ def test_the_fast_way_says_what_the_judge_says(body, max_depth):
 
 
 @given(BODIES, st.data())
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_the_fast_way_says_what_the_judge_says_of_spoilt_bodies(body, data):
     at = data.draw(st.integers(0, len(body)))
     cut = data.draw(st.integers(0, 3))
