@@ -66,6 +66,8 @@ class Production:
     MODEL_WAITING = 48
     #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
+    #: Seconds that a model may take to load in a reload, or in its own process. 0 for no limit.
+    LOAD_SECONDS = 120.0
     #: Times that a model may end a process within DEATHS_SECONDS: it is set aside then, as failed,
     #: until somebody loads it. 0 for as often as it does.
     DEATHS = 3
@@ -149,6 +151,7 @@ BOUNDS = {
     "CLIENT_SECONDS": (1, 86_400),
     "DEATHS": (0, None),
     "DEATHS_SECONDS": (1, 604_800),
+    "LOAD_SECONDS": (0, 86_400),
     "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
     "PORT": (1, 65535),
@@ -177,7 +180,7 @@ CHOICES = {
 #: Characters of a secret that nobody guesses.
 SECRET_CHARACTERS = 32
 ORIGIN = r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?"
-#: A host as Flask's TRUSTED_HOSTS takes it: a name, an address, or all names below one.
+#: A host as Werkzeug's host_is_trusted takes it: a name, an address, or all names below one.
 HOST_NAME = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:]+\]"
 
 

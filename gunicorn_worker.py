@@ -153,6 +153,24 @@ class Worker(ThreadWorker):
         self._last_moment = float("inf")
         super().init_process()
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Take new connections or not; at the end, first those that the system has taken for us."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            while self._has_accepted(listener):
+                pass
+            # From now on clients are refused, rather than left waiting and then cut off.
+            listener.close()
+
+    def _has_accepted(self, listener: socket.socket) -> bool:
+        before = self.nr_conns
+        with suppress(OSError):
+            listener.setblocking(False)
+            self.accept(listener)
+        return bool(self.nr_conns > before)
+
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection on which something has come a thread; let a new one wait without."""
         if isinstance(conn.sock, Connection):

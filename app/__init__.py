@@ -60,7 +60,6 @@ def create_app(
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
-    app.config["TRUSTED_HOSTS"] = app.config["HOST_NAMES"].split() or None
     # A form without JavaScript brings its files back as text, and each added row in parts.
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
@@ -117,5 +116,6 @@ def _hosting(app: Flask, environ: Mapping[str, str]) -> Hosting:
         seconds=app.config["PREDICT_SECONDS"],
         deaths=app.config["DEATHS"],
         deaths_seconds=app.config["DEATHS_SECONDS"],
+        load_seconds=app.config["LOAD_SECONDS"],
     )
     return Hosting(config.ROOT / app.config["MODELS_FILE"], environ, limits)

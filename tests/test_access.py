@@ -333,6 +333,31 @@ def test_no_path_leaves_its_folder(client, folder, path):
 
 
 @pytest.mark.parametrize(
+    "host", ["a..b", ".x", "x" * 64, "a b", "<x>", "[::1", "é", "a/b", "@", "a:b", "xn--a.xn--0"]
+)
+@pytest.mark.parametrize("path", ["/", "/nope", "/models/echo/predict", "/api/models", "/healthz"])
+def test_a_host_that_is_none_is_refused(client, path, host):
+    answer = client.get(path, headers={"Host": host})
+
+    assert answer.status_code == 400
+    assert "the Host header is neither a name nor an address" in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1]:8000", "10.0.0.1", "a.example.", "A_b-c:1", "xn--bcher-kva.example"]
+)
+def test_any_other_host_is_answered(client, host):
+    assert client.get("/", headers={"Host": host}).status_code == 200
+
+
+def test_a_page_says_that_the_server_has_other_names(make_app):
+    answer = make_app(HOST_NAMES="models.example").test_client().get("/", headers={"Host": "evil"})
+
+    assert answer.status_code == 400
+    assert "HOST_NAMES has those by which it is" in answer.text
+
+
+@pytest.mark.parametrize(
     ("host", "status"),
     [
         ("models.example", 200),

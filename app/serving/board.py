@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from app.serving.contents import stamp
 from app.serving.processes import is_alive
@@ -92,10 +92,14 @@ class Board:
         return Path(self._given) if self._given else None
 
     @contextmanager
-    def changing(self) -> Iterator[Wanted]:
-        """Return what is wanted; nobody else changes it as long as the block lasts."""
+    def changing(self, seconds: float | None = None) -> Iterator[Wanted]:
+        """Return what is wanted; nobody else changes it as long as the block lasts.
+
+        :param seconds: for how long to wait for those who change it now.
+        :raises TimeoutError: if they take longer.
+        """
         with (self._folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _take(lock, seconds)
             try:
                 yield self.read()
             finally:
@@ -167,6 +171,22 @@ def _wanted(said: Mapping[str, Any]) -> Wanted:
     aside = {identity: Aside(**each) for identity, each in said["aside"].items()}
     known = {"orders": orders, "aside": aside, "mistakes": tuple(said["mistakes"]), "seen": seen}
     return Wanted(**{**said, **known})
+
+
+def _take(lock: IO[str], seconds: float | None) -> None:
+    if seconds is None:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError from None
+            time.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 def _write(file: Path, text: str) -> None:

@@ -97,8 +97,6 @@ CATALOG = Schema(
 #: Rows of several callers in one call of a packaged model: many take as long for one as for these.
 BATCH_ROWS = 64
 
-#: Seconds that an isolated model may take to load.
-LOAD_SECONDS = 120.0
 
 #: Keys that only one kind of entry has.
 ONLY_WITH = {
@@ -157,7 +155,7 @@ class ModelSpec:
     #: Bytes of memory that this process may take; 0 for as many as there are.
     memory_bytes: int = 0
     #: Seconds in which it must have loaded the model.
-    load_seconds: float = LOAD_SECONDS
+    load_seconds: float | None = None
     #: Seconds of a call, if not as many as of other models.
     time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
@@ -345,7 +343,7 @@ def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "is_isolated": asked is not False,
         "memory_bytes": _bytes(limits["memory"]) if "memory" in limits else 0,
-        "load_seconds": limits.get("load_seconds", LOAD_SECONDS),
+        "load_seconds": limits.get("load_seconds"),
         "time_limit": entry.get("time_limit"),
     }
 

@@ -45,6 +45,8 @@ def contents(path: Path, known: Contents | None = None) -> Contents:
     if known is not None and now == known.stamp:
         return known
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return Contents(now, "")
         with path.open("rb") as stream:
             return Contents(now, hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError:

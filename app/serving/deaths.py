@@ -64,5 +64,5 @@ def _charged(wanted: Wanted, suspect: Suspect, part: float, limits: Limits, now:
     is_often = sum(each[1] for each in recent) > limits.deaths - 0.001
     if not limits.deaths or not is_often or suspect.identity in wanted.aside:
         return wanted
-    reason = f"its calls have ended a process {times(len(recent), limits.deaths_seconds)}"
+    reason = f"its code ran when a process ended, {times(len(recent), limits.deaths_seconds)}"
     return put_aside(wanted, suspect.identity, suspect.name, reason)

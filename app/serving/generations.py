@@ -20,7 +20,7 @@ from app.serving import catalog
 from app.serving.board import Board, Order, Wanted
 from app.serving.contents import stamp
 from app.serving.deaths import counted, forgiven, put_aside
-from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
+from app.serving.errors import InvalidCatalog, Mistake, ModelUnavailable, PredictionTimeout
 from app.serving.hosted import LOADERS, HostedModel
 from app.serving.lane import Lane, Limits
 from app.serving.ledger import deaths, ledger
@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
 #: Seconds after which the board is marked as in use again.
 KEEP_SECONDS = 3600
+#: Seconds for which a new process waits for those who change what is wanted.
+ENTER_SECONDS = 1
+#: Seconds since a watched file was written, after which it is taken to be whole.
+SETTLED_SECONDS = 1
 #: Seconds for which whoever has made a change waits until all processes have followed.
 FOLLOW_SECONDS = 10
 
@@ -56,6 +60,17 @@ class Source:
             return self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
+
+    def new_text(self) -> str | None:
+        """Return the same, where models answer that it may take away.
+
+        :raises InvalidCatalog: if it is empty, as a file is that somebody begins to write.
+        """
+        text = self.text()
+        if text is not None and not text.strip():
+            detail = "is missing: the file is empty, and `models: []` is how it names none"
+            raise InvalidCatalog(self.path, [Mistake(1, "models", detail)])
+        return text
 
 
 @dataclass(frozen=True)
@@ -188,11 +203,15 @@ class Generations:
         folder = self._board.folder
         if folder is None:
             return self._board.read()
-        with self._board.changing() as before:
-            wanted = counted(before, deaths(folder), self._source.limits, time.time())
-            if wanted is not before:
-                self._board.write(wanted)
-            ledger.open(folder)
+        try:
+            with self._board.changing(ENTER_SECONDS) as before:
+                wanted = counted(before, deaths(folder), self._source.limits, time.time())
+                if wanted is not before:
+                    self._board.write(wanted)
+        except TimeoutError:
+            # Somebody loads models: whoever comes next counts those that have died.
+            wanted = self._board.read()
+        ledger.open(folder)
         return wanted
 
     def _show(self, text: str | None) -> None:
@@ -245,10 +264,11 @@ class Generations:
             before = replace(before, text=self._now.text, seen=seen)
             self._board.write(before)
             generation = before.generation + 1
-            text = source.text()
-            new = replace(before, generation=generation, read=generation, text=text, mistakes=())
-            new = replace(new, deaths={}, aside={})
+            log.info("%s is read again", source.path.name)
             try:
+                text = source.new_text()
+                new = replace(before, generation=generation, read=generation, text=text)
+                new = replace(new, mistakes=(), deaths={}, aside={})
                 changes = self._become(new)
             except InvalidCatalog as error:
                 log.error("the models stay as they were:\n%s", error)
@@ -258,7 +278,8 @@ class Generations:
             orders = {label: order for label, order in new.orders.items() if label in labels}
             self._board.write(replace(new, orders=orders))
             self._board.report(generation)
-        log.info("models.yaml is read: generation %d", generation)
+        loaded, removed = (", ".join(each) or "none" for each in (changes.loaded, changes.removed))
+        log.info("generation %d: loaded %s, removed %s", generation, loaded, removed)
         return changes
 
     def _become(self, wanted: Wanted) -> Changes:
@@ -353,7 +374,14 @@ class Generations:
 
     def _is_asked(self, wanted: Wanted, is_due: bool) -> bool:
         file, hang_up = wanted.seen
-        return self._board.hang_up != hang_up or (is_due and stamp(self._source.path) != file)
+        if self._board.hang_up != hang_up:
+            return True
+        if not is_due:
+            return False
+        now = stamp(self._source.path)
+        # One that is just written may not be there to its end.
+        is_settled = not now or not 0 <= time.time() - now[0] / 1e9 < SETTLED_SECONDS
+        return now != file and is_settled
 
     def _seen(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return stamp(self._source.path), self._board.hang_up

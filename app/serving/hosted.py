@@ -40,6 +40,8 @@ from mlmodel.packaged import PackagedModel
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which a model that is let go is waited for, if its calls have no limit.
+LEAVE_SECONDS = 30
 #: Callers that may wait for a model while it is loaded.
 LOADERS = 1000
 
@@ -155,6 +157,19 @@ class HostedModel:
             self._attempt(self._introduce if self.spec.lazy else load)
         self._is_named = True
 
+    def prepare_in_time(self) -> None:
+        """Do the same in a thread of its own, and wait for that as long as a model may take.
+
+        One that takes longer goes on loading; its ``reason`` says so.
+        """
+        seconds = self.spec.load_seconds or self._limits.load_seconds
+        loading = threading.Thread(target=self.prepare, name="loading", daemon=True)
+        loading.start()
+        loading.join(seconds or None)
+        if loading.is_alive():
+            self._is_named = True
+            self.reason = f"it takes longer than {seconds:g} seconds to load"
+
     def finish_loading(self) -> None:
         """Load the model if a fork was to come first. One that takes long goes on loading."""
         if self.status is Status.LOADING:
@@ -179,7 +194,8 @@ class HostedModel:
     def unload(self) -> None:
         """Take the model out. New calls are refused, those that run are waited for.
 
-        Of a model that hangs, the wait ends with the time that a call may take.
+        Of a model that hangs, the wait ends with the time that a call may take, or half a minute
+        where that has no limit.
 
         :raises ModelUnavailable: if it is being loaded, and that takes longer.
         """
@@ -332,7 +348,7 @@ class HostedModel:
         """Wait until nobody uses the model, or for as long as a call may take, and let it go."""
         with self._changed:
             is_idle = self._changed.wait_for(
-                lambda: self._running == 0, self._limits.seconds or None
+                lambda: self._running == 0, self._limits.seconds or LEAVE_SECONDS
             )
             model, self._model, self._methods = self._model, None, {}
         self.calls.close()

@@ -62,6 +62,7 @@ class IsolatedModel(MLModel):
     def __init__(self, spec: ModelSpec, limits: Limits, fail: Callable[[str], None]) -> None:
         self._spec = spec
         self._limits = limits
+        self._load_seconds = spec.load_seconds or limits.load_seconds
         self._fail = fail
         self._told: Mapping[str, Any] = {}
         self._is_loaded = False
@@ -172,7 +173,7 @@ class IsolatedModel(MLModel):
         # However this model is let go: with its last reference, and at the end of the server.
         weakref.finalize(self, process.end)
         self._process = process
-        process.wait_for(self._spec.load_seconds)
+        process.wait_for(self._load_seconds)
         self._hear(self._made("create"))
 
     def _load(self) -> None:
@@ -189,7 +190,7 @@ class IsolatedModel(MLModel):
             said = self._process.obey(order)
         except TimeoutError:
             self._process.end()
-            most = f"{self._spec.load_seconds:g} seconds"
+            most = f"{self._load_seconds:g} seconds"
             raise NotMade(f"it took longer than {most} to load") from None
         except Ended as error:
             self._process.end()
@@ -229,6 +230,8 @@ class IsolatedModel(MLModel):
     def _is_too_often(self, reason: str) -> bool:
         """Tell whether the model has just failed once more than it may, and is set aside."""
         most, seconds = self._limits.deaths, self._limits.deaths_seconds
+        if not most:
+            return False
         self._failures.append(time.monotonic())
         if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
             return False

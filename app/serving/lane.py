@@ -33,6 +33,8 @@ class Limits:
     #: often as it does.
     deaths: int = 3
     deaths_seconds: float = 600
+    #: Seconds that a model may take to load while others answer; 0 for as long as it takes.
+    load_seconds: float = 120
 
 
 def times(most: float, seconds: float) -> str:

@@ -12,6 +12,7 @@ import mmap
 import os
 import threading
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class Ledger:
     def __init__(self) -> None:
         self.counts = memoryview(array("Q", bytes(8 * MOST)))
         self._suspects: dict[int, Suspect] = {}
+        #: Places that nobody needs any more, until somebody wants one.
+        self._left: deque[int] = deque()
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._pid = 0
@@ -59,6 +62,10 @@ class Ledger:
     def enter(self, suspect: Suspect) -> int:
         """Return a place for a model. The last is for all who come when there is none."""
         with self._lock:
+            while self._left:
+                gone = self._left.popleft()
+                self._suspects.pop(gone, None)
+                self.counts[gone] = 0
             places = (place for place in range(MOST - 1) if place not in self._suspects)
             place = next(places, MOST - 1)
             if place < MOST - 1:
@@ -73,10 +80,8 @@ class Ledger:
             self._write()
 
     def leave(self, place: int) -> None:
-        """Take back a place."""
-        with self._lock:
-            self._suspects.pop(place, None)
-            self.counts[place] = 0
+        """Take back a place. The garbage collector may call this in the middle of anything else."""
+        self._left.append(place)
 
     def open(self, folder: Path) -> None:
         """Keep this process' files in a folder, as long as it lives."""

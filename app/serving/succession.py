@@ -55,7 +55,10 @@ class Succession:
         old = ModelManager().models()
         kept, new = self._sorted_out(old, specs, anew, with_failed)
         for model in new:
-            model.prepare(before_fork=self.before_fork)
+            if self.before_fork:
+                model.prepare(before_fork=True)
+            else:
+                model.prepare_in_time()
             _take_name(model, [each for each in old if each not in kept.values()])
         models = [kept.get(id(spec)) or _made_of(spec, new) for spec in specs]
         check_names(models, self.path)
@@ -113,7 +116,7 @@ class Succession:
         """
         if is_needed and not self.before_fork:
             model.open()
-        if model.status is Status.FAILED:
+        if model.status is Status.FAILED or (model.status is Status.LOADING and model.reason):
             return model.reason or ""
         return "" if self.before_fork else self.try_out(model)
 

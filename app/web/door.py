@@ -99,7 +99,7 @@ class _Door:
         is_key_known = self._gate.is_shut or not self._gate.keys.are_set
         self._known: Set[str] = USUAL | KEYS if is_key_known else USUAL
         #: The hosts that surely may be asked for; empty, if all may.
-        self._hosts = frozenset(app.config["TRUSTED_HOSTS"] or ())
+        self._hosts = frozenset(app.config["HOST_NAMES"].split())
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()

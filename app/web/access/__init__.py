@@ -1,4 +1,4 @@
-"""Who may ask, and how much: request id, origin, key, login and rate, in this order.
+"""Who may ask, and how much: request id, host, origin, key, login and rate, in this order.
 
 Each view says by :func:`needs` which scope it needs; one that says nothing needs ``predict``.
 """
@@ -11,7 +11,7 @@ import re
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.web.access import gate, login, origins, rates
+from app.web.access import gate, hosts, login, origins, rates
 from app.web.access.gate import Gate, may_know, needs, visible
 from app.web.access.keys import Keys, Scope
 
@@ -34,6 +34,7 @@ def init_app(app: Flask, keys: Keys) -> None:
     """Give each request an id, and let in who may come in, as often as they may."""
     app.before_request(_identify)
     app.after_request(_tell_identity)
+    hosts.init_app(app)
     origins.init_app(app)
     gate.init_app(app, Gate(keys, is_for_all=app.config["KEYS_FOR"] == "all"))
     # Counted before it is let in: who tries keys is soon told to wait.
