@@ -333,7 +333,7 @@ def test_no_path_leaves_its_folder(client, folder, path):
 
 
 @pytest.mark.parametrize(
-    "host", ["a..b", ".x", "x" * 64, "a b", "<x>", "[::1", "é", "a/b", "@", "a:b", "xn--a.xn--0"]
+    "host", ["a..b", ".x", "x" * 64, "a b", "<x>", "[::1", "é", "a/b", "@", "a:b"]
 )
 @pytest.mark.parametrize("path", ["/", "/nope", "/models/echo/predict", "/api/models", "/healthz"])
 def test_a_host_that_is_none_is_refused(client, path, host):

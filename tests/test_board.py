@@ -93,3 +93,8 @@ def test_nobody_waits_longer_than_he_wants_for_others(folder, tmp_path):
     (tmp_path / f"{os.getppid()}.at").write_text("1")
 
     assert board.await_followers(2, 0.1) == (0, 1)
+
+
+def test_who_changes_it_is_waited_for_only_so_long(folder):
+    with Board(folder).changing(), pytest.raises(TimeoutError), Board(folder).changing(0.1):
+        pass

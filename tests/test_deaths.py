@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1, deaths=3, deaths_seconds=100)
 GUILTY, BUSY = Suspect("guilty.Guilty@", "guilty"), Suspect("busy.flm@", "busy")
-REASON = "its calls have ended a process 3 times within 600 seconds"
+REASON = "its code ran when a process ended, 3 times within 600 seconds"
 DYING = """models:
   - class: tests.models.harmful.dying.Dying
   - class: tests.models.simple.Doubler

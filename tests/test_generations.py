@@ -1,19 +1,24 @@
 import gc
+import os
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from app.serving import board, generations
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.hosted import Status
+from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel import dump
 from tests.models import lives
 from tests.models.simple import Counting
 from tests.waiting import wait_until
 
+LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1)
 LIVED = "  - class: tests.models.lives.Lived\n    settings: "
 
 
@@ -22,8 +27,8 @@ def portal(make_app, tmp_path):
     """A function from the text of a models.yaml to a portal, whose file can be written again."""
 
     class Portal:
-        def __init__(self, text):
-            app = make_app(text)
+        def __init__(self, text, **settings):
+            app = make_app(text, **settings)
             self.generations = app.extensions["generations"]
             self.ask = app.extensions["predictor"].predict
 
@@ -225,3 +230,60 @@ def test_what_was_taken_out_stays_out(portal):
         one.number()
     one.generations.load("lived")
     assert one.number() == 2
+
+
+def test_a_model_that_takes_too_long_to_load_keeps_no_reload_waiting(portal):
+    one = portal(f"models:\n{LIVED}{{number: 1}}", LOAD_SECONDS=0.2)
+
+    late = one.reload(f"models:\n{LIVED}{{number: 2, broken: slow}}")
+    assert late.changes.failed == {"lived": "it takes longer than 0.2 seconds to load"}
+    assert one.number() == 1
+    one.reload(f"models:\n{LIVED}{{number: 3}}")
+    lives.Lived.may_load.set()
+
+    assert one.number() == 3
+
+
+def test_a_new_model_that_takes_long_to_load_answers_when_it_is_there(portal, monkeypatch):
+    monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
+    one = portal("models: []", LOAD_SECONDS=0.2)
+
+    one.reload(f"models:\n{LIVED}{{number: 2, broken: slow}}")
+    assert ModelManager().get("lived").status is Status.LOADING
+    lives.Lived.may_load.set()
+
+    assert one.number() == 2
+
+
+def test_an_empty_file_takes_no_models_away(portal):
+    one = portal(f"models:\n{LIVED}{{number: 1}}")
+
+    with pytest.raises(InvalidCatalog, match="the file is empty, and `models: \\[\\]` is how"):
+        one.reload("\n")
+    assert one.number() == 1
+    assert one.reload("models: []").changes.removed == ["lived"]
+
+
+def test_a_new_process_does_not_wait_for_somebody_who_loads_models(portal, tmp_path, monkeypatch):
+    monkeypatch.setenv(board.FOLDER, str(tmp_path))
+    monkeypatch.setattr(generations, "ENTER_SECONDS", 0.1)
+    source = generations.Source(tmp_path / "models.yaml", {}, LIMITS)
+    new = generations.Generations(source, board.Board(str(tmp_path)), None)
+
+    with board.Board(str(tmp_path)).changing():
+        assert new._entered() == board.Wanted()
+
+
+@pytest.mark.parametrize(("age", "is_read"), [(0.2, False), (5, True)])
+def test_a_watched_file_is_read_when_nobody_has_written_to_it_for_a_second(
+    tmp_path, monkeypatch, age, is_read
+):
+    file = tmp_path / "models.yaml"
+    file.write_text("models: []")
+    written = time.time() - age
+    os.utime(file, (written, written))
+    monkeypatch.setattr(generations, "SETTLED_SECONDS", 1)
+    source = generations.Source(file, {}, LIMITS, watch_seconds=1)
+    one = generations.Generations(source, board.Board(str(tmp_path)), None)
+
+    assert one._is_asked(board.Wanted(), is_due=True) == is_read

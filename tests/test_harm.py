@@ -42,7 +42,7 @@ BROKEN = {
     ),
     "dying": (
         "class: tests.models.harmful.dying.Dying",
-        "its calls have ended a process 3 times within 600 seconds",
+        "its code ran when a process ended, 3 times within 600 seconds",
     ),
 }
 SOUND = [f"sound-{number}" for number in range(13)]

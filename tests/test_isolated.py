@@ -128,6 +128,16 @@ def test_a_model_whose_process_ends_again_and_again_is_set_aside(predict):
     assert predict("dying", [{}])
 
 
+def test_without_a_limit_a_model_may_end_its_process_as_often_as_it_does(predict):
+    predict = predict(harmful("dying.Dying"), DEATHS=0)
+
+    for _ in range(4):
+        with pytest.raises(PredictionFailed):
+            predict("dying", [{"how": "kill"}])
+
+    assert predict("dying", [{}])
+
+
 def test_a_call_that_hangs_is_ended_at_the_models_own_limit(predict):
     predict = predict(
         harmful("hanging.Hung", time_limit=0.4), {"class": "tests.models.simple.Doubler"}

@@ -150,6 +150,29 @@ def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
     assert {is_asked(two) for _ in range(20)} == statuses
 
 
+def test_a_model_that_hangs_in_a_reload_keeps_no_process_from_coming_back(server, tmp_path):
+    settings = {"WORKERS": 2, "MODELHOST_PREDICT_SECONDS": 2, "MODELHOST_LOAD_SECONDS": 8}
+    with serving(server, tmp_path, lived(1), **settings, **WITH_ADMIN) as running:
+        write(
+            running,
+            lived(1) + "\n  - class: tests.models.harmful.hanging.Hung\n    settings: {at: load}",
+        )
+        status, body = running.change("/api/models/reload")
+        assert (status, body["done"]) == (202, False)
+
+        with loading(running.port) as load:
+            wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+            killed, start = min(load.processes()), time.monotonic()
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, STRONG_AGAIN)
+        write(running, lived(2))
+        running.change("/api/models/reload")
+        with loading(running.port) as load:
+            answers_by(load, 2)
+
+    assert load.wrong == {}
+
+
 def is_asked(running):
     """The status of an answer, or that there was none."""
     try:

@@ -114,9 +114,10 @@ class Succession:
 
         :param is_needed: the one before it answers, so a lazy one is loaded now.
         """
-        if is_needed and not self.before_fork:
+        is_late = model.status is Status.LOADING and model.reason is not None
+        if is_needed and not self.before_fork and not is_late:
             model.open()
-        if model.status is Status.FAILED or (model.status is Status.LOADING and model.reason):
+        if model.status is Status.FAILED or is_late:
             return model.reason or ""
         return "" if self.before_fork else self.try_out(model)
 

@@ -14,6 +14,7 @@ class Lived(MLModel):
 
     qualified_name = "lived"
     examples = ({"id": 0},)
+    may_load = threading.Event()
 
     @property
     def version(self):
@@ -28,6 +29,8 @@ class Lived(MLModel):
         self._said = said
 
     def load(self):
+        if self._broken == "slow":
+            type(self).may_load.wait(60)
         if self._broken == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         if self._broken == "loaded":
