@@ -12,7 +12,7 @@ from mlmodel import compiling, frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel
-from mlmodel.trust import Trust, pickles, skops
+from mlmodel.trust import Trust, parts, pickles, skops
 
 #: The framework of a file, by its ending.
 LIBS: Mapping[str, str] = {
@@ -116,17 +116,20 @@ class BareModel(PackagedModel):
 
     def _read_model(self, content: bytes) -> Any:
         if _ending(self._path) == ".skops":
-            return _built_by_skops(content, self._types)
+            return _built_by_skops(content, self._types, self._trust)
         return self._adapter.loads(content, self._trust)
 
 
-def _built_by_skops(content: bytes, types: tuple[str, ...]) -> Any:
+def _built_by_skops(content: bytes, types: tuple[str, ...], trust: Trust) -> Any:
     # scikit-learn is imported here as late as its adapter would be.
     from skops import io  # noqa: PLC0415
 
     from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
 
-    return built(lambda: io.loads(content, trusted=list(types)))
+    model = built(lambda: io.loads(content, trusted=list(types)))
+    # skops looks at the types of a file, and not at what their members make them do.
+    parts.check(model, trust)
+    return model
 
 
 def _ending(path: str | os.PathLike[str]) -> str:

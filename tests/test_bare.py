@@ -6,7 +6,10 @@ from pathlib import Path
 
 import joblib
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -53,6 +56,13 @@ def model_in(name):
     content = content_of(name)
     budget = flm.budget(len(content), None)
     return flm.unpack_model(flm.read(content, budget), budget)
+
+
+def of_texts(words, asked):
+    """A model whose texts are, by ``asked``, taken for names of files."""
+    model = make_pipeline(words, LogisticRegression()).fit(["aa", "bb"] * 9, [0, 1] * 9)
+    words.input = asked
+    return model
 
 
 def of_halves():
@@ -117,6 +127,54 @@ def test_skops_builds_the_types_that_are_trusted(skops_file, trust):
     model = bare.load(skops_file(of_halves()), trust=trust)
 
     assert model.predict({"x0": 1})["prediction"] == 1
+
+
+@pytest.mark.parametrize("kind", [CountVectorizer, HashingVectorizer, TfidfVectorizer])
+@pytest.mark.parametrize("asked", ["filename", "file"])
+def test_skops_builds_nothing_that_opens_what_rows_name(skops_file, kind, asked):
+    path = skops_file(of_texts(kind(), asked))
+
+    with pytest.raises(Untrusted, match=r"has sklearn\.feature_extraction\.text\.\w+ in a state"):
+        bare.load(path).load()
+
+
+def test_skops_builds_nothing_deep_inside_that_opens_what_rows_name(skops_file):
+    model = make_pipeline(
+        ColumnTransformer([("words", of_texts(CountVectorizer(), "filename")[0], "text")])
+    )
+
+    with pytest.raises(Untrusted, match="opens files that rows name"):
+        bare.load(skops_file(model)).load()
+
+
+def test_skops_builds_nothing_that_calls_what_the_file_names(skops_file):
+    model = ClassifierChain(LogisticRegression()).fit([[0], [1]] * 9, [[0, 1], [1, 0]] * 9)
+    model.chain_method_ = "set_params"
+
+    with pytest.raises(Untrusted, match="ClassifierChain in a state that no model gives it"):
+        bare.load(skops_file(model)).load()
+
+
+@pytest.mark.parametrize("way", ["all", "name", "sha256"])
+def test_who_trusts_a_skops_file_has_it_as_it_is(skops_file, tmp_path, way):
+    (tmp_path / "row.txt").write_text("bb")
+    path = skops_file(of_texts(CountVectorizer(), "filename"))
+    asked = {
+        "all": {"trust": "all"},
+        "name": {"trust": ["sklearn.feature_extraction.text.CountVectorizer"]},
+        "sha256": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+    }
+    model = bare.load(path, **asked[way])
+    model.load()
+
+    assert model.predict({"text": str(tmp_path / "row.txt")})["prediction"] == 1
+
+
+def test_skops_builds_ordinary_models_of_texts(skops_file):
+    model = bare.load(skops_file(of_texts(TfidfVectorizer(), "content")))
+    model.load()
+
+    assert model.predict({"text": "bb"})["prediction"] == 1
 
 
 def test_what_is_no_skops_file_is_broken(tmp_path):

@@ -136,9 +136,15 @@ def test_threads_share_a_session():
     assert answers == [ask([IRIS])] * 40
 
 
-def test_what_is_no_graph_is_broken():
+@pytest.mark.parametrize("content", [b"no graph", b"\x3a\x05", b"\x08", b"\x00\x00\x00\x00ORTM"])
+def test_what_is_no_graph_is_broken(content):
+    with pytest.raises(BrokenModel, match="it is not an ONNX graph, or a damaged one"):
+        onnx.loads(content)
+
+
+def test_a_graph_that_cannot_be_computed_is_broken():
     with pytest.raises(BrokenModel, match=r"ONNX Runtime [\d.]+ cannot build the model"):
-        onnx.loads(b"no graph")
+        onnx.loads(b"\x08\x08")
 
 
 def test_a_session_cannot_be_written():

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from mlmodel.compiling.feeding import NotTaken, feeding
 from mlmodel.compiling.graph import NUMBERS, TEXTS, Inputs, Uncompilable
+from mlmodel.errors import BrokenModel
 from mlmodel.frameworks import Predict
 from mlmodel.inference.answering import answering
 from mlmodel.inference.traits import labels_of
+from mlmodel.trust import graphs
 
 #: Arrays of one run: those of the graph's outputs, in their order.
 Arrays = Sequence[NDArray[Any]]
@@ -23,9 +25,14 @@ Arrays = Sequence[NDArray[Any]]
 def opened(graph: bytes) -> onnxruntime.InferenceSession:
     """Return a session on the CPU that computes in the thread of whoever asks.
 
-    :raises Uncompilable: if ONNX Runtime cannot compute the graph.
+    :raises Uncompilable: if ONNX Runtime cannot compute the graph, or a tensor is in another file.
     """
+    try:
+        graphs.check(graph)
+    except BrokenModel as error:
+        raise Uncompilable(f"ONNX Runtime may not compute its graph ({error})") from error
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(*graphs.AS_READ)
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

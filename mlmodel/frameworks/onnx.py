@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
-from mlmodel.trust import Trust
+from mlmodel.trust import Trust, graphs
 
 #: The key of a graph's own metadata under which a JSON list of its columns' names is looked for.
 NAMES_KEY = "feature_names"
@@ -41,8 +41,13 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
-    """Build a session on the CPU. It uses one thread: predictions run side by side as it is."""
+    """Build a session on the CPU. It uses one thread: predictions run side by side as it is.
+
+    :raises BrokenModel: if ONNX Runtime cannot build it, or it has tensors in other files.
+    """
+    graphs.check(content)
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(*graphs.AS_READ)
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
