@@ -207,15 +207,9 @@ def _neighbours(built: Any) -> bool:
     points, metric = state[0], state[-2]
     # It raises if not: what it was made with, the tree does not look at again.
     metric._validate_data(points)
-    power_vector_matrix = metric.__getstate__()
-    width = points.shape[1]
-    if type(metric).__name__.startswith("Mahalanobis"):
-        return (
-            are_neighbours(state)
-            and power_vector_matrix[1].shape == (width,)
-            and power_vector_matrix[2].shape == (width, width)
-        )
-    return are_neighbours(state)
+    matrix, width = metric.__getstate__()[2], points.shape[1]
+    is_square = not type(metric).__name__.startswith("Mahalanobis") or matrix.shape == (width,) * 2
+    return is_square and are_neighbours(state)
 
 
 _PREDICTOR = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
