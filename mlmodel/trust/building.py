@@ -158,7 +158,8 @@ class _Builder(_Unpickler):  # type: ignore[misc]
             return
         # What is left of building them is no holder.
         self.memo.clear()
-        self.stack, self.metastack = [], []
+        self.stack: list[Any] = []
+        self.metastack: list[Any] = []
         holders = Counter(id(each) for built in self._made for each in self._held(built))
         # As often as this object, which a list alone holds, each is held by what looks at it.
         [unheld] = _references([object()])

@@ -40,7 +40,7 @@ def owns(built: Any) -> bool:
     return _is(built, _OWNER) and "tree_" in vars(built)
 
 
-def loaded(full: str) -> type | None:
+def loaded(full: str) -> Any:
     """Return a class if its module is there, as it must be for an object of it."""
     module, _, name = full.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
