@@ -15,13 +15,17 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
+    RandomForestClassifier,
     StackingRegressor,
 )
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.neighbors import BallTree
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
 from mlmodel import bare, dump, load
@@ -252,6 +256,142 @@ ASTRAY = {
 def test_a_model_that_would_call_others_than_its_class_does_is_refused(model):
     with pytest.raises(Untrusted):
         building.build(pickle.dumps(ASTRAY[model]()))
+
+
+#: Columns with a category in the first, and whose labels need both.
+CITIES = np.array([[at % 3, 10.0 * (at % 2)] for at in range(60)])
+BOTH = (CITIES[:, 0] == 1) & (CITIES[:, 1] > 0)
+#: A column that no row has, where no trial row ever gets.
+FAR = 1 << 20
+
+
+def planted(state, columns):
+    """A tree whose second branch, beyond what rows are tried with, asks for a column far away."""
+    nodes = state["nodes"].copy()
+    inner = np.flatnonzero(nodes["left_child"] != -1)
+    nodes["threshold"][inner[0]] = 9e8
+    nodes["feature"][inner[1:]] = FAR
+    tree = Tree(columns, np.array([state["values"].shape[2]]), 1)
+    tree.__setstate__(state | {"nodes": nodes})
+    return tree
+
+
+def spoilt(tree, columns=FAR + 1):
+    tree.tree_ = planted(tree.tree_.__reduce__()[2], columns)
+    return tree
+
+
+def fitted(kind, **params):
+    return kind(random_state=0, **params).fit(CITIES, BOTH)
+
+
+def forest():
+    model = fitted(RandomForestClassifier, n_estimators=2)
+    spoilt(model.estimators_[1])
+    return model
+
+
+def lied():
+    """Boosting whose trees say that there are so many columns."""
+    model = fitted(GradientBoostingClassifier, n_estimators=2)
+    for tree in model.estimators_[:, 0]:
+        spoilt(tree).n_features_in_ = FAR + 1
+    return model
+
+
+def without_columns(model):
+    del model.n_features_in_
+    return model
+
+
+def boosted(**members):
+    """A boosted model of which some members of its first tree's branches are others."""
+    model = HistGradientBoostingClassifier(
+        max_iter=1, min_samples_leaf=1, categorical_features=[0]
+    ).fit(CITIES, BOTH)
+    predictor = model._predictors[0][0]
+    inner = np.flatnonzero(predictor.nodes["is_leaf"] == 0)
+    for name, value in members.items():
+        predictor.nodes[name][inner[1:]] = value
+    return model
+
+
+def narrowed(model):
+    model._predictors[0][0].raw_left_cat_bitsets = np.zeros((9, 1), np.uint32)
+    return model
+
+
+def encoded(model, change):
+    change(model._preprocessor)
+    return model
+
+
+def dropped(preprocessor):
+    (name, part, _), *others = preprocessor.transformers_
+    preprocessor.transformers_ = [(name, part, np.zeros(2, bool)), *others]
+
+
+def recounted(model):
+    model._preprocessor, model.n_features_in_ = None, 1
+    return model
+
+
+def bare_of_categories(model):
+    model._bin_mapper.is_categorical_ = np.zeros(2, np.uint8)
+    return model
+
+
+def staged(model):
+    model.estimators_ = np.column_stack([model.estimators_] * 2)
+    return model
+
+
+def of_two_widths():
+    model = fitted(GradientBoostingClassifier, n_estimators=2)
+    wide = DecisionTreeRegressor().fit(np.c_[CITIES, CITIES], CITIES[:, 1])
+    model.estimators_[1, 0] = wide
+    return model
+
+
+def asked_alone():
+    tree = fitted(DecisionTreeClassifier).tree_
+    return make_pipeline(StandardScaler().fit(CITIES), tree)
+
+
+def neighbours():
+    tree = BallTree(POINTS, metric="seuclidean", V=[1.0, 2.0])
+    *parts, metric, weights = tree.__getstate__()
+    metric.__setstate__((2.0, np.ones(1), np.ones((1, 1))))
+    tree.__setstate__((*parts, metric, weights))
+    return tree
+
+
+#: Models whose trees ask for what is not there.
+HOLLOW = {
+    "a tree": lambda: spoilt(fitted(DecisionTreeClassifier)),
+    "a tree within its own bound": lambda: spoilt(fitted(DecisionTreeClassifier), 2),
+    "a tree of any columns": lambda: without_columns(fitted(DecisionTreeClassifier)),
+    "a forest": forest,
+    "gradient boosting": lied,
+    "gradient boosting of two widths": of_two_widths,
+    "more trees than answers": lambda: staged(fitted(GradientBoostingClassifier)),
+    "a tree that no estimator asks": asked_alone,
+    "boosting by histograms": lambda: boosted(feature_idx=FAR),
+    "boosting of fewer columns": lambda: recounted(boosted()),
+    "a bitset that is not there": lambda: boosted(is_categorical=1, bitset_idx=FAR),
+    "short bitsets": lambda: narrowed(boosted()),
+    "an encoder that leaves columns out": lambda: encoded(boosted(), dropped),
+    "categories of a number": lambda: bare_of_categories(
+        boosted(is_categorical=1, feature_idx=1, bitset_idx=0)
+    ),
+    "a metric of fewer columns": neighbours,
+}
+
+
+@pytest.mark.parametrize("model", HOLLOW)
+def test_a_tree_that_asks_for_what_is_not_there_is_refused(model):
+    with pytest.raises(Untrusted):
+        building.build(pickle.dumps(HOLLOW[model]()))
 
 
 def test_a_list_that_grows_after_it_was_given_is_judged_whole():

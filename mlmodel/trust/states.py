@@ -6,10 +6,10 @@ would write, a tree's nodes must lead down: native code believes them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlmodel.trust import trees
 from mlmodel.trust.allowed import FUNCTIONS, STEPS
 from mlmodel.trust.calls import named
 
@@ -50,7 +50,7 @@ CALLED = RESPONSES | {
 def judge(built: Any, state: Any) -> bool:
     """Say whether a state is one that honest files give such an object."""
     for full, judged in _JUDGES.items():
-        kind = _loaded(full)
+        kind = trees.loaded(full)
         if kind is not None and isinstance(built, kind):
             return judged(built, state)
     return _members(built, state)
@@ -66,6 +66,8 @@ def is_sound(built: Any) -> bool:
         return False
     if isinstance(built, dict) and not all(_is_no_method(*item) for item in built.items()):
         return False
+    if not trees.is_sound(built):
+        return False
     if not type(built).__module__.startswith("scipy.sparse."):
         return True
     try:
@@ -79,12 +81,6 @@ def _may_be_called_so(word: Any) -> bool:
     if type(word) in (list, tuple):
         return all(map(_may_be_called_so, word))
     return word is None or (type(word) is str and word in RESPONSES)
-
-
-def _loaded(full: str) -> type | None:
-    """Return a class if its module is there, as it must be for an object of it."""
-    module, _, name = full.rpartition(".")
-    return getattr(sys.modules.get(module), name, None)
 
 
 def _members(built: Any, state: Any) -> bool:
@@ -178,7 +174,7 @@ def _tree(built: Any, state: Any) -> bool:
         set(state) == {"max_depth", "node_count", "nodes", "values"}
         and type(count) is type(state["max_depth"]) is int
         and nodes.shape == (count,)
-        and _leads_down(
+        and trees.leads_down(
             nodes["left_child"],
             nodes["right_child"],
             nodes["feature"],
@@ -188,52 +184,8 @@ def _tree(built: Any, state: Any) -> bool:
     )
 
 
-def _boosted(built: Any, state: Any) -> bool:
-    """Say whether a tree of HistGradientBoosting leads down, to bitsets that it has."""
-    nodes = state["nodes"]
-    branches = nodes[nodes["is_leaf"] == 0]
-    sets = branches["bitset_idx"][branches["is_categorical"] != 0]
-    known = [state[name] for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets")]
-    return (
-        _members(built, state)
-        and nodes.ndim == 1
-        and len(nodes) > 0
-        and _leads_down(
-            nodes["left"], nodes["right"], nodes["feature_idx"], nodes["is_leaf"] != 0, 1 << 31
-        )
-        and all(not len(sets) or sets.max() < len(each) for each in known)
-    )
-
-
-def _leads_down(left: Any, right: Any, feature: Any, is_leaf: Any, features: int) -> bool:
-    """Say whether each branch leads to nodes that come after it, and asks for a column."""
-    import numpy as np  # noqa: PLC0415
-
-    at = np.arange(len(left))[~is_leaf]
-    return all(
-        bool((at < children[~is_leaf]).all() and (children[~is_leaf] < len(left)).all())
-        for children in (left.astype("int64"), right.astype("int64"))
-    ) and bool(((feature[~is_leaf] >= 0) & (feature[~is_leaf] < features)).all())
-
-
 def _neighbours(_built: Any, state: Any) -> bool:
-    """Say whether a tree of neighbours has as many parts as it says, and leads to points it has."""
-    points, indices, nodes, bounds, leaf_size, levels, count, *_, metric, weights = state
-    inner = nodes["is_leaf"] == 0
-    starts, ends = nodes["idx_start"], nodes["idx_end"]
-    return (
-        points.ndim == 2  # noqa: PLR2004
-        and indices.shape == (len(points),)
-        and bool(((indices >= 0) & (indices < len(points))).all())
-        and nodes.shape == (count,) == (2**levels - 1,)
-        and bounds.ndim == 3  # noqa: PLR2004
-        and bounds.shape[1:] == (count, points.shape[1])
-        and leaf_size > 0
-        and bool(((starts >= 0) & (starts <= ends) & (ends <= len(points))).all())
-        and not inner[count // 2 :].any()
-        and (weights is None or weights.shape == (len(points),))
-        and isinstance(metric, named("sklearn.metrics._dist_metrics.DistanceMetric"))
-    )
+    return trees.are_neighbours(state)
 
 
 def _backed(built: Any, state: Any) -> bool:
@@ -315,7 +267,6 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "pandas._libs.arrays.NDArrayBacked": _backed,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _boosted,
     "sklearn.metrics._dist_metrics.DistanceMetric": _anything,
     "sklearn.neighbors._ball_tree.BinaryTree64": _neighbours,
     "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
