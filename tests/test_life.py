@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
 import psutil
 import pytest
@@ -193,6 +195,31 @@ def test_the_end_answers_what_was_begun(server, tmp_path, workers):
     assert len(begun) > 20
     assert begun - load.answers.keys() == set()
     assert load.wrong == {}
+
+
+def test_the_end_answers_all_who_were_let_in(server, tmp_path):
+    text = lived(1, seconds=0.01)
+    with serving(server, tmp_path, text, WORKERS=2) as running, ThreadPoolExecutor(6) as pool:
+        clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
+        pause()
+        running.stop()
+
+    assert {status for client in clients for status in client.result()} == {200}
+
+
+def statuses_until_refused(running):
+    """Ask on a new connection each time, and return the statuses of all that were let in."""
+    statuses = []
+    while True:
+        connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            return statuses
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/models/lived/predict", b'{"id": 1}', headers)
+        statuses.append(connection.getresponse().status)
+        connection.close()
 
 
 def test_the_only_process_has_other_models_too_and_they_outlive_it(server, tmp_path):

@@ -53,6 +53,30 @@ def test_metrics_count_calls_by_model_and_outcome(client):
     )
 
 
+def test_calls_that_never_come_to_their_model_are_counted_too(make_app):
+    client = make_app(f"models: [{ABLE}, {UNABLE}]", MAX_ROWS=1).test_client()
+    name = "modelhost_predictions_total"
+    names = [
+        f'{name}{{endpoint="{endpoint}",model="{model}",outcome="{outcome}"}}'
+        for endpoint, model, outcome in [
+            ("predict", "broken", "ModelUnavailable"),
+            ("(other)", "broken", "ModelUnavailable"),
+            ("predict", "echo", "TooManyRows"),
+        ]
+    ]
+    before = [sample(client, name) or 0 for name in names]
+
+    client.post("/api/models/broken/predict", json={})
+    client.post("/api/models/broken/made-up", json={})
+    client.post("/api/models/echo/predict", json=[{}, {}])
+
+    assert [sample(client, name) - count for name, count in zip(names, before, strict=True)] == [
+        1,
+        1,
+        1,
+    ]
+
+
 def test_several_workers_without_gunicorn_count_for_themselves(make_app):
     client = make_app(WORKERS=2).test_client()
 

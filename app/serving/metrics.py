@@ -26,6 +26,8 @@ MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 
 #: How a call ends that is answered.
 OK = "ok"
+#: How an endpoint is counted that is not known, since its model is not there.
+OTHER = "(other)"
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -99,6 +101,11 @@ class Meter:
         self._calls.dec()
         self._rows.inc(rows)
         self._seconds.observe(seconds)
+
+
+def refused(model: str, endpoint: str, error: Exception) -> None:
+    """Count a call that never came to its model, under the name of the error's class."""
+    PREDICTIONS.labels(model, endpoint, type(error).__name__).inc()
 
 
 @lru_cache(maxsize=1024)

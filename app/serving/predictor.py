@@ -10,6 +10,7 @@ from typing import Any
 from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
+    ModelUnavailable,
     PredictionFailed,
     ServingError,
     TooManyRows,
@@ -18,6 +19,7 @@ from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
+from app.serving.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema import Schema
 
@@ -55,10 +57,13 @@ class Predictor:
         self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
     ) -> tuple[HostedModel, list[Any]]:
         """Return which model has answered, and its answers. Raises what :meth:`predict` raises."""
-        if len(rows) > self._limits.rows:
-            self.manager.get(name)
-            raise TooManyRows(self._limits.rows, len(rows))
-        hosted, asked = self.manager.begin(name, endpoint)
+        try:
+            hosted, asked = self._begin(name, rows, endpoint)
+        except (ModelUnavailable, TooManyRows) as error:
+            # Words that a client makes up are no labels.
+            known = endpoint if endpoint == PREDICT else OTHER
+            refused(self.manager.get(name).label, known, error)
+            raise
         asked.meter.begun()
         started = time.perf_counter()
         try:
@@ -70,6 +75,14 @@ class Predictor:
             hosted.end()
         asked.meter.answered(len(rows), time.perf_counter() - started)
         return hosted, answers
+
+    def _begin(
+        self, name: str, rows: Sequence[Any], endpoint: str
+    ) -> tuple[HostedModel, HostedEndpoint]:
+        if len(rows) > self._limits.rows:
+            self.manager.get(name)
+            raise TooManyRows(self._limits.rows, len(rows))
+        return self.manager.begin(name, endpoint)
 
     def try_out(self, hosted: HostedModel) -> str:
         """Let a model answer its first example, if it is ready and has one.
