@@ -1,5 +1,6 @@
 """How gunicorn serves Modelhost. The settings are those of config.py."""
 
+import atexit
 import os
 import signal
 import sys
@@ -77,6 +78,13 @@ def post_worker_init(worker):
     warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, begin)
     _is_started.set()
     forked.say_ready(settings)
+
+
+def worker_exit(server, worker):
+    """End at once where a model is still being loaded: native code must not end before it."""
+    if any(thread.name == "warm-up" for thread in threading.enumerate()):
+        atexit._run_exitfuncs()
+        os._exit(0)
 
 
 def child_exit(server, worker):

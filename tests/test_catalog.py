@@ -319,9 +319,9 @@ def test_tags_are_words(read, mistakes_in):
 @pytest.mark.parametrize(
     ("isolate", "found"),
     [
-        ("true", (True, 0, 120)),
-        ("false", (False, 0, 120)),
-        ("{}", (True, 0, 120)),
+        ("true", (True, 0, None)),
+        ("false", (False, 0, None)),
+        ("{}", (True, 0, None)),
         ("{memory: 1.5GB, load_seconds: 5}", (True, 1_500_000_000, 5)),
     ],
 )

@@ -4,6 +4,7 @@ import functools
 import gc
 import json
 import math
+import re
 import sys
 import threading
 import warnings
@@ -329,7 +330,8 @@ def test_what_is_no_graph_is_not_used(content, nudged, compiled):
 
     model = compiled(forest(), POINTS)
 
-    assert runtime_of(model)["reason"].startswith("ONNX Runtime cannot compute its graph (")
+    reason = runtime_of(model)["reason"]
+    assert re.match(r"ONNX Runtime (cannot|may not) compute its graph \(", reason)
 
 
 def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled, caplog):

@@ -44,13 +44,25 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
+#: Processes that were there before a test.
+OTHERS = set()
+
+
+@pytest.fixture(autouse=True)
+def others():
+    """Keep the processes of other tests apart."""
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
 def children():
     """Return the processes of models that this one has started and that are there, or zombies."""
-    return {
+    found = {
         str(each.pid)
         for each in psutil.Process().children()
         if each.status() == psutil.STATUS_ZOMBIE or "app.serving.inmate" in " ".join(each.cmdline())
     }
+    return found - OTHERS
 
 
 def test_a_model_is_the_same_in_a_process_of_its_own(predict):

@@ -20,8 +20,9 @@ from app.web.folding import unescaped
 from app.web.reading import parse
 from mlmodel.schema import Schema
 
-#: Arrays and objects that a body may have for each row that is allowed.
+#: Arrays and objects that a body may have: for each row that is allowed, and in any case.
 NESTED_OF_ROW = 10
+LEAST_NESTED = 1_000_000
 #: How a browser sends a form without files.
 URL_ENCODED = "application/x-www-form-urlencoded"
 
@@ -40,15 +41,14 @@ def read_json() -> Any:
         count = content.count(b"{") + content.count(b"[")
         if count > most:
             raise RequestEntityTooLarge(
-                f"at most {most:,} arrays and objects, {NESTED_OF_ROW} for each row that is "
-                f"allowed; got {count:,}"
+                f"at most {most:,} arrays and objects in a body, got {count:,}"
             )
     return parse(content, current_app.config["MAX_DEPTH"])
 
 
 def most_nested(config: Mapping[str, Any]) -> int:
     """Return how many arrays and objects a body may have: a body of fewer bytes has no more."""
-    return NESTED_OF_ROW * int(config["MAX_ROWS"])
+    return max(LEAST_NESTED, NESTED_OF_ROW * int(config["MAX_ROWS"]))
 
 
 def read_csv() -> TextIO:
