@@ -59,12 +59,12 @@ def _is_shown(cards, name):
 
 
 def test_the_list_tells_how_often_a_model_answered(make_app):
-    client = make_app("models: [{class: tests.models.forms.Anything, name: asked}]").test_client()
-    client.post("/api/models/asked/predict", json={})
-    client.post("/api/models/asked/predict", data="{")
+    client = make_app("models: [{class: tests.models.forms.Anything, name: counted-here}]").test_client()
+    client.post("/api/models/counted-here/predict", json={})
+    client.post("/api/models/counted-here/predict", data="{")
 
     assert "Answered 1 call, " in client.get("/").text
-    assert "Answered 1 call, " in client.get("/models/asked/metadata").text
+    assert "Answered 1 call, " in client.get("/models/counted-here/metadata").text
 
 
 def test_tags_are_in_the_list_of_models(make_app):
