@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 
+import gunicorn.glogging
+
 import gunicorn_worker
 import logs
 import workers as forked
@@ -30,6 +32,16 @@ class Worker(gunicorn_worker.Worker):
 
 
 worker_class = Worker
+
+
+class Logger(gunicorn.glogging.Logger):
+    """gunicorn's own, but for requests: the application logs them."""
+
+    def access(self, *args, **kwargs):
+        """Do nothing: else each request would be described for a log that nobody sees."""
+
+
+logger_class = Logger
 # Longer than a proxy keeps a connection that nobody uses (nginx, Amazon's and Google's balancers:
 # 60 seconds): if the server is the first to close it, a request that is on its way is lost.
 keepalive = 75

@@ -59,7 +59,9 @@ def _is_shown(cards, name):
 
 
 def test_the_list_tells_how_often_a_model_answered(make_app):
-    client = make_app("models: [{class: tests.models.forms.Anything, name: counted-here}]").test_client()
+    client = make_app(
+        "models: [{class: tests.models.forms.Anything, name: counted-here}]"
+    ).test_client()
     client.post("/api/models/counted-here/predict", json={})
     client.post("/api/models/counted-here/predict", data="{")
 
