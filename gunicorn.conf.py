@@ -94,7 +94,9 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """End at once where a model is still being loaded: native code must not end before it."""
-    if any(thread.name == "warm-up" for thread in threading.enumerate()):
+    from app.serving import warming
+
+    if any(thread.name == warming.THREAD for thread in threading.enumerate()):
         atexit._run_exitfuncs()
         os._exit(0)
 

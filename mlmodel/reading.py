@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 
 from mlmodel.errors import InvalidFile
 
@@ -14,15 +15,26 @@ def content(path: str | os.PathLike[str]) -> bytes:
     :raises InvalidFile: if it is a folder, a device or a pipe, or larger than the memory here is.
     :raises OSError: if it cannot be opened.
     """
-    # Opening a pipe waits for somebody to write.
-    with open(path, "rb", opener=_without_waiting) as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise InvalidFile("it is no regular file, but a device or a pipe")
-        if found.st_size > _memory_bytes():
-            raise InvalidFile(f"it has {found.st_size:,} bytes, more than there is memory")
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > _memory_bytes():
+            raise InvalidFile(f"it has {size:,} bytes, more than there is memory")
         # Not to its end: some files of the system have none.
-        return stream.read(found.st_size)
+        return stream.read(size)
+
+
+def opened(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file to be read.
+
+    :raises InvalidFile: if it is a device or a pipe.
+    :raises OSError: if it cannot be opened.
+    """
+    # Opening a pipe waits for somebody to write.
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  the caller's
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise InvalidFile("it is no regular file, but a device or a pipe")
+    return stream
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -61,31 +61,24 @@ NEW = CHANCE.normal(scale=20, size=(500, 4))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_a_classifier_tells_the_same_shares_to_the_last_digit(name):
-    model, labels = CLASSIFIERS[name]
-    model.fit(ROWS, labels)
+@pytest.mark.parametrize(
+    ("model", "wanted", "method"),
+    [
+        *((*case, "predict_proba") for case in CLASSIFIERS.values()),
+        *((*case, "predict") for case in REGRESSORS.values()),
+    ],
+    ids=[*CLASSIFIERS, *REGRESSORS],
+)
+def test_a_model_answers_the_same_to_the_last_digit(model, wanted, method):
+    model.fit(ROWS, wanted)
+    own = getattr(model, method)
 
-    shares = unchecked(model, "predict_proba")
-
-    assert is_simple(model)
-    assert shares != model.predict_proba
-    assert np.array_equal(shares(NEW), model.predict_proba(NEW))
-    assert np.array_equal(shares(NEW[:1]), model.predict_proba(NEW[:1]))
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", REGRESSORS)
-def test_a_regressor_predicts_the_same_to_the_last_digit(name):
-    model, values = REGRESSORS[name]
-    model.fit(ROWS, values)
-
-    predict = unchecked(model, "predict")
+    answer = unchecked(model, method)
 
     assert is_simple(model)
-    assert predict != model.predict
-    assert np.array_equal(predict(NEW), model.predict(NEW))
-    assert np.array_equal(predict(NEW[:1]), model.predict(NEW[:1]))
+    assert answer != own
+    assert np.array_equal(answer(NEW), own(NEW))
+    assert np.array_equal(answer(NEW[:1]), own(NEW[:1]))
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -137,21 +137,25 @@ def test_logging_out_forgets(client):
 
 def test_a_login_ends_with_its_key(make_app, app, client):
     log_in(client)
-    cookie = client.get_cookie("modelhost_8000")
 
-    other = make_app(MODELS, KEYS=[ONE], SECRET_KEY=SECRET).test_client()
-    other.set_cookie(cookie.key, cookie.value)
+    other = with_cookie_of(client, make_app(MODELS, KEYS=[ONE], SECRET_KEY=SECRET))
 
     assert other.get("/").status_code == 303
+
+
+def with_cookie_of(client, app):
+    """A client of another portal that has the cookie of one's login."""
+    cookie = client.get_cookie("modelhost_8000")
+    other = app.test_client()
+    other.set_cookie(cookie.key, cookie.value)
+    return other
 
 
 @pytest.mark.parametrize("secret", ["", "another secret of more than 32 characters"])
 def test_a_cookie_that_was_not_signed_here_is_none(make_app, client, secret):
     log_in(client)
-    cookie = client.get_cookie("modelhost_8000")
 
-    other = make_app(MODELS, KEYS=[OWN], SECRET_KEY=secret).test_client()
-    other.set_cookie(cookie.key, cookie.value)
+    other = with_cookie_of(client, make_app(MODELS, KEYS=[OWN], SECRET_KEY=secret))
 
     assert other.get("/").status_code == 303
 

@@ -6,6 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlmodel import reading
+from mlmodel.errors import InvalidFile
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -45,9 +48,7 @@ def contents(path: Path, known: Contents | None = None) -> Contents:
     if known is not None and now == known.stamp:
         return known
     try:
-        if not path.is_file():  # a pipe would be waited for
-            return Contents(now, "")
-        with path.open("rb") as stream:
+        with reading.opened(path) as stream:
             return Contents(now, hashlib.file_digest(stream, "sha256").hexdigest())
-    except OSError:
+    except (OSError, InvalidFile):
         return Contents(now, "")

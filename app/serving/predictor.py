@@ -80,7 +80,6 @@ class Predictor:
         self, name: str, rows: Sequence[Any], endpoint: str
     ) -> tuple[HostedModel, HostedEndpoint]:
         if len(rows) > self._limits.rows:
-            self.manager.get(name)
             raise TooManyRows(self._limits.rows, len(rows))
         return self.manager.begin(name, endpoint)
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
 
+#: The name of the thread in which that happens.
+THREAD = "warm-up"
 #: Seconds between two beats.
 BEAT_SECONDS = 0.1
 
@@ -41,7 +43,7 @@ def warm_up(
             has_begun.set()
         _warm_up(predictor, seconds > 0)
 
-    warming = threading.Thread(target=work, name="warm-up", daemon=True)
+    warming = threading.Thread(target=work, name=THREAD, daemon=True)
     warming.start()
     while not has_begun.wait(BEAT_SECONDS) and beat():
         pass
