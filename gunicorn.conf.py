@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 
+import gunicorn.arbiter
 import gunicorn.glogging
 
 import gunicorn_worker
@@ -32,6 +33,24 @@ class Worker(gunicorn_worker.Worker):
 
 
 worker_class = Worker
+
+
+class Arbiter(gunicorn.arbiter.Arbiter):
+    """gunicorn's master, which ends when a worker exits with one of these two statuses.
+
+    Any model can exit with them, so they mean that only if no worker can start. No process can
+    exit with -1.
+    """
+
+    @property
+    def WORKER_BOOT_ERROR(self):  # noqa: N802
+        """The exit status of a worker that failed to start."""
+        return -1 if forked.can_start() else super().WORKER_BOOT_ERROR
+
+    @property
+    def APP_LOAD_ERROR(self):  # noqa: N802
+        """The exit status of a worker that could not load the application."""
+        return -1 if forked.can_start() else super().APP_LOAD_ERROR
 
 
 class Logger(gunicorn.glogging.Logger):
@@ -66,6 +85,7 @@ def when_ready(server):
         server.app.wsgi().extensions["generations"].start()
     # gunicorn's own would replace the workers, by others with the models that were first loaded.
     server.handle_hup = forked.hang_up
+    server.__class__ = Arbiter
 
 
 def post_fork(server, worker):

@@ -42,8 +42,6 @@ class Master(MPServer):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        #: Whether some worker has been ready. Shared with the workers.
-        self._was_ready = multiprocessing.Value("b", False)
         super().__init__(
             "wsgi:app",
             address=settings["HOST"],
@@ -64,13 +62,8 @@ class Master(MPServer):
 
     @property
     def respawn_failed_workers(self) -> bool:
-        """Whether a worker that ended is replaced: not before one could be started at all.
-
-        Unless a model has ended it: one that does so again and again is set aside.
-        """
-        from app.serving.deaths import any_in  # noqa: PLC0415
-
-        return bool(self._was_ready.value) or any_in(workers.wanted_folder())
+        """Whether a worker that ended is replaced: not before one could be started at all."""
+        return workers.can_start()
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:
@@ -115,7 +108,6 @@ class Master(MPServer):
         place = (self._settings["HOST"], self._settings["PORT"])
         while not _is_taken(*place):
             time.sleep(LOOK_SECONDS)
-        self._was_ready.value = True
         workers.say_ready(self._settings)
 
 

@@ -14,6 +14,7 @@ import atexit
 import logging
 import os
 import secrets
+import select
 import shutil
 import sys
 import tempfile
@@ -46,6 +47,8 @@ class _Master:
     """What this process knows of the workers that it will fork."""
 
     forks: bool = False
+    #: A pipe that all processes have: the first worker that is ready takes the byte in it.
+    ready: tuple[int, int] | None = None
     #: The folders that all of them see, by the variables that name them.
     folders: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +75,10 @@ def limit_threads(environ: MutableMapping[str, str]) -> None:
 def expect(count: int) -> None:
     """Prepare this process for as many workers. To be called before the application is imported."""
     _master.forks = count > 1
+    if _master.ready is None:
+        _master.ready = os.pipe()
+        os.set_blocking(_master.ready[0], False)
+        os.write(_master.ready[1], b".")
     # One for all workers, and for those that come after them: logins outlive a worker.
     os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
     _master.share(WANTED_MODELS, "modelhost-wanted-")
@@ -101,11 +108,26 @@ def address(settings: Mapping[str, Any]) -> str:
 
 def say_ready(settings: Mapping[str, Any]) -> None:
     """Say where to look, however little is logged, if no other worker has said it."""
+    if _master.ready is None:
+        return
     try:
-        (wanted_folder() / "ready").touch(exist_ok=False)
-    except OSError:
+        os.read(_master.ready[0], 1)
+    except BlockingIOError:
         return
     sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
+
+
+def can_start() -> bool:
+    """Tell whether another worker may succeed where one has ended before it was ready.
+
+    It may if any worker has ever been ready, or if a model ended it: one that does so again and
+    again is quarantined.
+    """
+    if _master.ready is not None and not select.select([_master.ready[0]], [], [], 0)[0]:
+        return True
+    from app.serving.deaths import any_in  # noqa: PLC0415
+
+    return any_in(wanted_folder())
 
 
 def wanted_folder() -> Path:

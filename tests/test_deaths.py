@@ -137,6 +137,21 @@ def test_a_model_that_ends_each_process_that_loads_it_is_set_aside(server, tmp_p
         assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
 
 
+def test_worker_of_any_exit_status_is_replaced(tmp_path):
+    with serving("gunicorn", tmp_path, DYING, WORKERS=2) as running:
+        end_all(running, ["_exit", "_exit-4"])
+
+        wait_until(lambda: is_answered(running, "dying", {}), 20)
+
+
+def test_model_that_exits_while_loaded_is_quarantined(tmp_path):
+    entry = "    load: worker\n    settings: {how: _exit, at: load}\n"
+    text = DYING.replace("Dying\n", f"Dying\n{entry}")
+
+    with serving("gunicorn", tmp_path, text, WORKERS=2) as running:
+        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
+
+
 def test_an_isolated_model_that_one_process_sets_aside_is_set_aside_in_all(tmp_path):
     text = DYING.replace("Dying\n", "Dying\n    isolate: true\n")
 

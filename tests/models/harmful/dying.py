@@ -17,6 +17,7 @@ WAYS = {
     "abort": os.abort,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "_exit": lambda: os._exit(3),
+    "_exit-4": lambda: os._exit(4),
     "exit": lambda: sys.exit(3),
     "interrupt": lambda: (_ for _ in ()).throw(KeyboardInterrupt()),
     "overflow": overflow,
