@@ -31,6 +31,9 @@ const WRITERS = {
   file: (field, value) => setFile(field, typeof value === "string" ? value : ""),
 };
 
+// Kinds in which null can be said; in any other field it would be a text of that name.
+const SAYS_NULL = ["choice", "fixed", "json"];
+
 // The field's value; undefined where there is none to send.
 export function read(field) {
   const { kind } = field.dataset;
@@ -230,7 +233,7 @@ function writeVariant(variant, value) {
   const pick = variant.querySelector(":scope > [data-pick]");
   const isNone = value === undefined || (value === null && variant.dataset.blank === "null");
   let found = isNone ? -1 : shapes.findIndex((shape) => gives(shape, value));
-  if (found < 0 && !isNone) found = Math.max(0, shapes.findIndex((shape) => isOfKind(shape, value)));
+  if (found < 0 && !isNone && value !== null) found = Math.max(0, shapes.findIndex((shape) => isOfKind(shape, value)));
   shapes.forEach((shape, index) => write(shape, index === found ? value : undefined));
   pick.value = found < 0 ? "" : String(found);
 }
@@ -245,7 +248,7 @@ function isOfKind(shape, value) {
   if (Array.isArray(value)) return ["list", "tuple", "numbers", "lines", "checks"].includes(kind);
   if (value instanceof Digits) return kind === "number";
   if (isObject(value)) return ["group", "map"].includes(kind) && hasTags(shape, value);
-  return kind === "text";
+  return ["text", "local", "moment"].includes(kind);
 }
 
 function hasTags(shape, value) {
@@ -273,7 +276,7 @@ function content(field) {
 function write(field, value) {
   const { kind } = field.dataset;
   if (kind in WRITERS) return WRITERS[kind](field, value);
-  const isBlank = value === undefined || (value === null && field.dataset.blank === "null");
+  const isBlank = value === undefined || (value === null && !SAYS_NULL.includes(kind));
   return type(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
 }
 

@@ -3,10 +3,18 @@
 
 import { number, parse, parsed, same, stringify } from "./json.js";
 
+// The same as in app/web/forms/fields.py: a day, a time, its fraction; digits beyond the third are cut.
+const LOCAL = new RegExp(
+  /^(?:(\d{4}-\d\d-\d\d)(?:[T ](?=\d)|$))?/.source +
+    /(?:(\d\d:\d\d(?::\d\d)?)(\.\d{1,3})?\d*(?:Z|[+-]00:?00)?)?$/.source,
+  "i",
+);
+
 export const KINDS = {
   text: { read: (text) => text, write: plain, empty: "" },
   number: { read: number, write: plain },
   moment: { read: readMoment, write: writeMoment },
+  local: { read: (text, field) => untouched(text, field) ?? text, write: writeLocal },
   choice: { read: parse, write: writeChoice },
   fixed: { read: parse, write: (value, field) => controls(field)[0].value },
   json: { read: readJson, write: (value) => stringify(value, "  ") },
@@ -38,14 +46,23 @@ export function type(field, text) {
   else for (const control of [first, ...rest]) control.checked = control.value === text;
 }
 
-// Moments stand in the page as RFC 3339; with a script they are picked in the reader's own time.
+// Moments stand in the page as RFC 3339; with a script they are picked in the reader's own time. Local
+// times are picked as they are, with and without one.
 export function startMoments(part) {
+  for (const field of part.querySelectorAll('[data-kind="local"]')) {
+    const [control] = controls(field);
+    if (field.dataset.first) control.value = writeLocal(field.dataset.first, field);
+    control.dataset.begun = control.value;
+  }
   for (const field of part.querySelectorAll('[data-kind="moment"]')) {
     const [control] = controls(field);
     control.removeAttribute("value"); // no text of this type
     control.value = "";
     control.type = "datetime-local";
     control.step = "1";
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const shown = field.querySelector("[data-zone]");
+    if (zone && shown) shown.textContent = ` (${zone})`;
     if (field.dataset.first) control.value = writeMoment(field.dataset.first, field);
     control.dataset.begun = control.value;
   }
@@ -70,8 +87,8 @@ function readJson(text) {
 
 // RFC 3339 in the reader's own time; a moment that nobody touched goes back as it came.
 function readMoment(text, field) {
-  const [shown, moment] = JSON.parse(field.dataset.moment ?? "[]");
-  if (text === shown) return moment;
+  const moment = untouched(text, field);
+  if (moment !== undefined) return moment;
   const minutes = -new Date(text).getTimezoneOffset();
   const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
   const seconds = text.length === "2000-01-01T00:00".length ? ":00" : "";
@@ -83,10 +100,34 @@ function writeMoment(value, field) {
   if (typeof value !== "string" || Number.isNaN(moment.getTime())) return "";
   const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map(twoDigits).join("-");
   const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(twoDigits).join(":");
+  return keep(`${day}T${time}`, value, field);
+}
+
+// The parts of a local date and time that the field's control picks. Without a zone, or with that of
+// UTC, which many write for none, it is the same in every browser.
+function writeLocal(value, field) {
+  const [, day = "", time = "", fraction = ""] = LOCAL.exec(value) ?? [];
   const [control] = controls(field);
-  control.value = `${day}T${time}`; // a browser may drop the seconds
+  const picked = {
+    date: /[1-9]/.test(time + fraction) ? "" : day,
+    "datetime-local": day && time && `${day}T${time}${fraction}`,
+    time: day ? "" : time + fraction,
+  };
+  return keep(picked[control.type] ?? "", value, field);
+}
+
+// Shows a text for a value, and gives back what the control made of it: it may drop the seconds.
+function keep(text, value, field) {
+  const [control] = controls(field);
+  control.value = text;
   field.dataset.moment = JSON.stringify([control.value, value]);
   return control.value;
+}
+
+// The value that came in, as long as nobody has typed another.
+function untouched(text, field) {
+  const [shown, value] = JSON.parse(field.dataset.moment ?? "[]");
+  return text === shown ? value : undefined;
 }
 
 function twoDigits(value) {

@@ -50,6 +50,7 @@ GROUP = {
     },
     "required": ["always"],
 }
+LOCAL = {"type": "string", "format": "date-time-local", "x-dtype": "datetime64[us]"}
 #: Rows by the name of the model that asks for them.
 ROWS = {
     "typed": {
@@ -68,7 +69,24 @@ ROWS = {
     },
     "moment": {
         "properties": {
-            "at": {"type": "string", "format": "date-time", "default": "2024-01-01T10:00:00Z"}
+            "at": {
+                "type": "string",
+                "format": "date-time",
+                "x-dtype": "datetime64[us, Europe/Berlin]",
+                "default": "2024-01-01T10:00:00Z",
+            }
+        }
+    },
+    "local": {
+        "properties": {
+            "pickup": {
+                "properties": {
+                    "at": {**LOCAL, "default": "2024-05-06T07:08:00"},
+                    "until": LOCAL,
+                    "note": {"type": "string"},
+                }
+            },
+            "day": {"type": ["string", "null"], "format": "date"},
         }
     },
 }
@@ -149,6 +167,66 @@ def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
 
     expect(page.locator('[name="/at"]')).to_have_value("2024-01-01T15:30")
     assert sent(page) == '{"at":"2024-01-01T10:00:00Z"}'
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_a_local_time_is_sent_as_typed(context, site, zone, has_script):
+    abroad = context.browser.new_context(timezone_id=zone, java_script_enabled=has_script)
+    page = abroad.new_page()
+    page.goto(f"{site}/models/local/predict")
+    assert page.locator('[name="/pickup/at"]').input_value().startswith("2024-05-06T07:08")
+
+    page.locator('[name="/pickup/until"]').fill("2024-03-31T02:30:00")
+    page.get_by_role("button", name="Predict").click()
+
+    answer = page.locator("#answer pre" if has_script else "pre")
+    expect(answer).to_contain_text('"2024-05-06T07:08:00"')
+    expect(answer).to_contain_text('"2024-03-31T02:30')
+    page.wait_for_load_state("networkidle")
+    abroad.close()
+
+
+@pytest.mark.fails("422 /api/models/local/predict")
+def test_local_times_of_an_example_come_out_again(page, site):
+    row = {
+        "pickup": {"at": "2024-05-06 07:08:00.123456", "until": "2024-05-06T07:08:00Z"},
+        "day": "2024-05-06T00:00:00.000",
+    }
+    page.goto(f"{site}/models/local/predict#row={json.dumps(row)}")
+
+    expect(page.locator('[name="/pickup/at"]')).to_have_value("2024-05-06T07:08:00.123")
+    expect(page.locator('[name="/pickup/until"]')).to_have_value("2024-05-06T07:08")
+    expect(page.get_by_label("Day")).to_have_value("2024-05-06")
+    assert json.loads(sent(page)) == row
+
+
+def test_local_times_that_nobody_touched_say_nothing(page, site):
+    page.goto(f"{site}/models/local/predict")
+    page.get_by_role("button", name="Reset").click()
+
+    assert sent(page) == "{}"
+
+
+def test_null_in_the_json_is_no_text_of_the_form(page, site):
+    page.goto(f"{site}/models/local/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill(
+        '{"pickup": {"at": "2024-05-06T07:08:00", "note": null}}'
+    )
+
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_label("Note")).to_have_value("")
+    assert sent(page) == '{"pickup":{"at":"2024-05-06T07:08:00"}}'
+
+
+def test_a_moment_names_the_clock_it_is_typed_on(page, site):
+    page.goto(f"{site}/models/moment/predict")
+
+    hint = page.locator('[data-field="/at"] .field-hint')
+    expect(hint).to_contain_text("On your own clock (Asia/")
+    expect(hint).to_contain_text("The training data has the clock of Europe/Berlin")
 
 
 def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):

@@ -242,6 +242,21 @@ FORMS = {
         [fill("X", "2024-02-29T10:30:15")],
         '{"x": "2024-02-29T10:30:15+05:30"}',
     ),
+    "local date-time": (
+        member({"type": "string", "format": "date-time-local"}),
+        [fill("X", "2024-02-29T07:08:15")],
+        '{"x": "2024-02-29T07:08:15"}',
+    ),
+    "local time": (
+        member({"type": "string", "format": "time-local"}),
+        [fill("X", "07:08:15")],
+        '{"x": "07:08:15"}',
+    ),
+    "never seen missing": (
+        member({"type": ["number", "null"], "x-seen-missing": False}),
+        [],
+        "{}",
+    ),
     "uri": (
         member({"type": "string", "format": "uri"}),
         [fill("X", "https://example.org/a?b=c")],
@@ -517,7 +532,12 @@ def test_what_a_person_says_is_what_is_sent(open_form, name):
 
 
 #: Forms that are sent without what the model needs: the server says so.
-INCOMPLETE = {"required and blank", "boolean that nobody set", "choice that nobody made"}
+INCOMPLETE = {
+    "required and blank",
+    "boolean that nobody set",
+    "choice that nobody made",
+    "never seen missing",
+}
 
 
 #: Forms whose parts are drawn for a value, and must be found again from its JSON.
@@ -529,6 +549,7 @@ MOVING = [
     "list of choices",
     "list of objects",
     "list of lists",
+    "local date-time",
     "tuple",
     "recursion",
     "oneOf with a discriminator",

@@ -34,6 +34,9 @@ def test_fields_come_in_the_order_of_the_schema():
         pytest.param({"type": "string"}, "text", "input", id="text"),
         pytest.param({"type": "string", "maxLength": 900}, "text", "textarea", id="long text"),
         pytest.param({"type": "string", "format": "date-time"}, "moment", "input", id="moment"),
+        pytest.param({"format": "date"}, "local", "input", id="date"),
+        pytest.param({"format": "date-time-local"}, "local", "input", id="local date-time"),
+        pytest.param({"format": "time-local"}, "local", "input", id="local time"),
         pytest.param({"type": "boolean"}, "choice", "radios", id="boolean"),
         pytest.param({"enum": ["a", 1, None]}, "choice", "select", id="enum"),
         pytest.param({"oneOf": [{"const": 1}, {"const": 2}]}, "choice", "select", id="constants"),
@@ -123,6 +126,66 @@ def test_a_nullable_number_is_a_number_that_may_be_blank(schema):
 
     assert (field.kind, field.nullable, field.blank) == ("number", True, "null")
     assert field.hint == "Blank for none"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"type": ["number", "null"]}, id="number"),
+        pytest.param({"type": ["string", "null"], "minLength": 1}, id="text"),
+        pytest.param({"type": ["boolean", "null"]}, id="boolean"),
+        pytest.param({"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]}, id="choice"),
+        pytest.param({"type": ["number", "string", "null"]}, id="several types"),
+        pytest.param({"type": ["string", "null"], "format": "date-time-local"}, id="moment"),
+    ],
+)
+def test_a_column_never_seen_missing_is_required(schema):
+    schema = {**schema, "x-seen-missing": False}
+
+    field, optional = field_for(schema), field_for(schema, required=False)
+    seen = field_for({**schema, "x-seen-missing": True})
+
+    assert (field.required, field.nullable, field.blank) == (True, True, "omit")
+    assert "lank for none" not in field.hint
+    assert field.unset in ("", "Choose …")
+    assert (optional.required, optional.blank, seen.blank) == (False, "omit", "null")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "shown"),
+    [
+        ("date-time-local", "2024-05-06T07:08:00", "2024-05-06T07:08:00"),
+        ("date-time-local", "2024-05-06 07:08", "2024-05-06T07:08"),
+        ("date-time-local", "2024-05-06T07:08:00.123456", "2024-05-06T07:08:00.123"),
+        ("date-time-local", "2024-05-06T07:08:00Z", "2024-05-06T07:08:00"),
+        ("date-time-local", "2024-05-06T07:08:00+00:00", "2024-05-06T07:08:00"),
+        ("date-time-local", "2024-05-06T07:08:00+02:00", ""),
+        ("date-time-local", "2024-05-06", ""),
+        ("date-time-local", "yesterday", ""),
+        ("date", "2024-05-06", "2024-05-06"),
+        ("date", "2024-05-06T00:00:00.000Z", "2024-05-06"),
+        ("date", "2024-05-06T07:00", ""),
+        ("time-local", "07:08:09", "07:08:09"),
+        ("time-local", "2024-05-06T07:08", ""),
+    ],
+)
+def test_local_times_stand_in_the_form_as_written(form, text, shown):
+    field = field_for({"type": "string", "format": form, "default": text})
+
+    assert (field.value, field.shown) == (text, shown)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zone"),
+    [
+        ("datetime64[us, Europe/Berlin]", "Europe/Berlin"),
+        ("datetime64[ns, UTC+01:00]", "UTC+01:00"),
+        ("datetime64[us]", ""),
+        (None, ""),
+    ],
+)
+def test_a_moment_names_its_columns_time_zone(dtype, zone):
+    assert field_for({"type": "string", "format": "date-time", "x-dtype": dtype}).zone == zone
 
 
 @pytest.mark.parametrize(
@@ -270,6 +333,11 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
             id="usual",
         ),
         pytest.param({"type": "number", "x-range": "wide"}, "", id="no range"),
+        pytest.param(
+            {"type": "string", "format": "date-time-local", "examples": ["2024-05-06T07:08:00"]},
+            "Local time, as in the training data, e.g. 2024-05-06 07:08:00",
+            id="local time",
+        ),
         pytest.param(
             {"type": "string", "examples": ["Rome", "Oslo"]},
             "Choose from the list or type another, e.g. Rome",

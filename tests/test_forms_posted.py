@@ -29,6 +29,7 @@ SCHEMAS = {
     "numbers": {"type": "array", "items": {"type": "number"}},
     "texts": {"type": "array", "items": {"type": "string"}},
     "moment": {"type": "string", "format": "date-time"},
+    "local": {"type": "string", "format": "date-time-local"},
     "file": {"type": "string", "contentEncoding": "base64"},
     "any": {},
     "group": POINT,
@@ -119,6 +120,7 @@ def controls(text):
         pytest.param(
             {"/moment": "2024-01-01T10:00:00Z"}, {"moment": "2024-01-01T10:00:00Z"}, id="moment"
         ),
+        pytest.param({"/local": "2024-01-01T07:08"}, {"local": "2024-01-01T07:08"}, id="local"),
         pytest.param({"/any": '{"a": [1]}'}, {"any": {"a": [1]}}, id="any"),
         pytest.param({"/any": "NaN"}, {"any": "NaN"}, id="any that is no JSON"),
         pytest.param({"/group/a": "1"}, {"group": {"a": 1}}, id="group"),

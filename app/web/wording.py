@@ -14,7 +14,9 @@ FORMATS = {
     "email": "an e-mail address",
     "uri": "an address such as https://example.org",
     "uuid": "a UUID",
+    "date-time-local": "local time, as in the training data",
     "time": "a time such as 10:30:00Z",
+    "time-local": "local time",
 }
 #: What a schema's ``type``, or a text's ``format``, is called.
 TYPES = {
@@ -22,11 +24,13 @@ TYPES = {
     "boolean": "yes or no",
     "date": "date",
     "date-time": "date and time",
+    "date-time-local": "local date and time",
     "integer": "whole number",
     "null": "nothing",
     "number": "number",
     "object": "object",
     "string": "text",
+    "time-local": "time of day",
 }
 #: Floats above are not written out digit by digit.
 LARGEST_ROUND = 2**53

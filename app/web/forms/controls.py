@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,12 @@ KEYBOARDS = {"email": "email", "uri": "url"}
 
 #: What the items of a list are called that have no title.
 UNNAMED_ITEM = "Item"
+
+#: The input in which a text of a ``format`` is picked: a browser shows it as its reader writes it.
+PICKERS = {"date": "date", "date-time-local": "datetime-local", "time-local": "time"}
+
+#: What pandas calls a column of dates and times with a zone. Polars has quotes around it.
+ZONED = re.compile(r"datetime64\[\w+, *'?([^\]']+)'?\]")
 
 #: Kinds of which the value is in the fields within.
 NESTED = frozenset({"group", "tuple", "list", "map", "later", "variant"})
@@ -106,9 +113,11 @@ def _string(schema: Schema, place: Place) -> Field:
     if schema.get("contentEncoding") == "base64":
         return _file(schema, place)
     if form == "date-time":
-        return _line(schema, place, "moment", type="text", autocomplete="off")
-    if form == "date":
-        return _line(schema, place, "text", type="date")
+        line = _line(schema, place, "moment", type="text", autocomplete="off")
+        return replace(line, zone=_zone(schema))
+    if form in PICKERS:
+        seconds = {} if form == "date" else {"step": "1"}
+        return _line(schema, place, "local", type=PICKERS[form], **seconds)
     if _is_long(schema, place):
         rows = {"rows": "4"}
         bounds = wording.bounds(schema)
@@ -130,6 +139,12 @@ SCALARS: dict[str, Callable[[Schema, Place], Field]] = {
 def scalar(schema: Schema, place: Place) -> Field:
     """Return the field of a text, a number or a boolean; the JSON field for what is none."""
     return SCALARS.get(schema.get("type", ""), json_text)(schema, place)
+
+
+def _zone(schema: Schema) -> str:
+    """Return the time zone of the column that a model was fitted on; empty where it has none."""
+    found = ZONED.fullmatch(_text(schema.get("x-dtype")))
+    return found[1] if found else ""
 
 
 def _file(schema: Schema, place: Place) -> Field:
@@ -223,15 +238,17 @@ def _label(place: Place) -> str:
 def _example(kind: str, schema: Schema, place: Place) -> str:
     """Return a value to show beside the field: the schema's first, else the example row's."""
     value = known(*schema.get("examples", ()), place.example)
-    if value is None or kind not in ("number", "text", "numbers"):
+    if value is None or kind not in ("number", "text", "local", "numbers"):
         return ""
     text = _typed(kind, value)
+    if kind == "local":
+        return text.replace("T", " ")
     return text if len(text) <= LONG_TEXT and "\n" not in text else ""
 
 
 def _typed(kind: str, value: Any) -> str:
     """Return a value as a person would type it into a field of that kind."""
-    if kind in ("text", "moment", "file") and isinstance(value, str):
+    if kind in ("text", "local", "moment", "file") and isinstance(value, str):
         return value
     if kind == "lines" and isinstance(value, list):
         return "\n".join(map(str, value))

@@ -61,8 +61,12 @@ class _Drawing:
         try:
             folded = fold(schema, self.root, place.refs)
             plain = folded.schema
-            place = replace(place, is_nullable=folded.is_nullable, refs=folded.refs)
+            # Null is allowed, and the sample never had it: a blank field was forgotten then.
+            was_seen = not place.is_required or plain.get("x-seen-missing") is not False
+            is_nullable = folded.is_nullable
+            place = replace(place, is_nullable=is_nullable and was_seen, refs=folded.refs)
             drawn = self.folded(folded, place)
+            drawn = drawn if was_seen else replace(drawn, nullable=is_nullable)
         except ManyShapesError:
             drawn = json_text(plain, place)
         return self.as_typed(drawn)
@@ -95,7 +99,8 @@ class _Drawing:
             there = [each.value for each in field.choices if each.value in texts]
             return replace(field, value=f"[{', '.join(there)}]" if there else "")
         # A browser ends the lines of what it posts as e-mail does.
-        return replace(field, value=texts[0].replace("\r\n", "\n") if texts else "")
+        text = texts[0].replace("\r\n", "\n") if texts else ""
+        return replace(field, value=field.first if field.is_first(text) else text)
 
     def count(self, place: Place, from_the_start: int) -> int:
         """Return how many fields a person has added, or added and removed again."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 from app.web.folding import escaped, unescaped
+
+#: A date, a time, or both, without an offset or with that of UTC, which many write for none.
+LOCAL = re.compile(
+    r"(?:(?P<day>\d{4}-\d\d-\d\d)(?:[Tt ](?=\d)|$))?"
+    r"(?:(?P<time>\d\d:\d\d(?::\d\d)?)(?P<fraction>\.\d{1,3})?\d*(?:[Zz]|[+-]00:?00)?)?",
+    re.ASCII,
+)
+#: A time to the minute.
+MINUTES = re.compile(r"(?:^|T)\d\d:\d\d$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,12 @@ class Field:
     a pointer does not tell apart (see :class:`Place`).
 
     ``kind`` says how text becomes JSON: ``text`` as it is, ``number`` as typed, ``moment`` a date
-    and time; ``choice``, ``fixed`` and ``json`` are JSON already; ``lines``, ``numbers`` and
-    ``checks`` are lists; ``file`` is base64. ``group`` is an object of ``fields`` and ``tuple`` a
-    list of them. ``list`` is a list and ``map`` an object of as many ``fields`` as a person wants,
-    ``later`` one of them or none: each new one has the form's ``shape`` of that name. ``variant``
-    is the one of its ``fields`` whose place among them is ``value``.
+    and time with an offset, ``local`` a date, a time, or both without one; ``choice``, ``fixed``
+    and ``json`` are JSON already; ``lines``, ``numbers`` and ``checks`` are lists; ``file`` is
+    base64. ``group`` is an object of ``fields`` and ``tuple`` a list of them. ``list`` is a list
+    and ``map`` an object of as many ``fields`` as a person wants, ``later`` one of them or none:
+    each new one has the form's ``shape`` of that name. ``variant`` is the one of its ``fields``
+    whose place among them is ``value``.
 
     ``blank`` is what no text at all becomes: ``omit``, ``null``, or ``empty`` for the empty value
     of the kind. ``unset`` is how a choice names that.
@@ -41,7 +52,8 @@ class Field:
 
     ``choices`` are all the values that it may have, or some of them to choose from while typing.
 
-    ``bounds`` is what the value may be and ``typing`` how to type it, both in words.
+    ``bounds`` is what the value may be and ``typing`` how to type it, both in words. ``zone`` is
+    the time zone of the column that a ``moment`` belongs to.
 
     ``of`` is the name of the shape that has it, where its object may have several. ``number`` is
     its place in a list, from 1. ``when`` is the JSON of the condition on which it is asked.
@@ -60,6 +72,7 @@ class Field:
     example: str = ""
     typing: str = ""
     unit: str = ""
+    zone: str = ""
     required: bool = False
     nullable: bool = False
     blank: str = "omit"
@@ -101,6 +114,18 @@ class Field:
         """Return what to type, in words."""
         hint = ", ".join(filter(None, [self.typing, self.range]))
         return hint[:1].upper() + hint[1:]
+
+    @property
+    def shown(self) -> str:
+        """Return the text that stands in the field's control, which may show less than it is."""
+        return _picked(self.value, self.attributes["type"]) if self.kind == "local" else self.value
+
+    def is_first(self, text: str) -> bool:
+        """Tell whether what a browser posts is what it showed from the start: 7:08:00 as 7:08."""
+        if self.kind != "local" or not text:
+            return text == self.first
+        shown = _picked(self.first, self.attributes["type"])
+        return bool(shown) and _to_seconds(text) == _to_seconds(shown)
 
     @property
     def is_wide(self) -> bool:
@@ -194,6 +219,28 @@ class Place:
             depth=self.depth + 1,
             refs=self.refs,
         )
+
+
+def _picked(text: str, control: str) -> str:
+    """Return a local date, time, or both as an input of that type holds it; empty if it cannot.
+
+    static/typed.js does the same. Without zone a browser shows the same everywhere.
+    """
+    found = LOCAL.fullmatch(text)
+    if not found:
+        return ""
+    day, time, fraction = found["day"] or "", found["time"] or "", found["fraction"] or ""
+    match control:
+        case "date":
+            return "" if (time + fraction).strip("0:.") else day
+        case "datetime-local":
+            return f"{day}T{time}{fraction}" if day and time else ""
+    return "" if day else f"{time}{fraction}"
+
+
+def _to_seconds(text: str) -> str:
+    """Return the text of an input for a time with its seconds, where it has a time."""
+    return f"{text}:00" if MINUTES.search(text) else re.sub(r"\.0*$", "", text)
 
 
 def as_json(value: Any) -> str:

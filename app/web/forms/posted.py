@@ -181,6 +181,7 @@ _TEXTS: Mapping[str, Callable[[str], Any]] = {
     "text": str,
     "file": str,
     "moment": str,
+    "local": str,
     "number": _number,
     "choice": _any,
     "fixed": _any,
