@@ -19,6 +19,7 @@ try:
     settings = read_settings(os.environ)
 except InvalidSetting as error:
     sys.exit(f"Modelhost cannot start.\n{error}")
+logs.configure(settings)
 
 wsgi_app = "wsgi:app"
 bind = forked.address(settings)
@@ -61,6 +62,7 @@ class Logger(gunicorn.glogging.Logger):
 
 
 logger_class = Logger
+worker_tmp_dir = forked.heartbeat_folder()
 # Longer than a proxy keeps a connection that nobody uses (nginx, Amazon's and Google's balancers:
 # 60 seconds): if the server is the first to close it, a request that is on its way is lost.
 keepalive = 75

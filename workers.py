@@ -40,6 +40,16 @@ MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 #: The variable and the file by which they follow each other's changes, see app/serving/board.py.
 WANTED_MODELS = "WANTED_MODELS_DIR"
 HANG_UP = "hang-up"
+#: A folder in memory, for what has no room elsewhere.
+MEMORY = "/dev/shm"  # noqa: S108
+#: Bytes that the folders need at the start; that of metrics for each worker.
+WANTED_BYTES = 1 << 20
+METRICS_BYTES = 1 << 19
+#: What a process does that has no such folder.
+WITHOUT = {
+    WANTED_MODELS: "changes its models alone: restart the server instead of reloading",
+    MANY_PROCESSES: "has metrics of its own",
+}
 
 
 @dataclass
@@ -52,11 +62,20 @@ class _Master:
     #: The folders that all of them see, by the variables that name them.
     folders: dict[str, str] = field(default_factory=dict)
 
-    def share(self, variable: str, prefix: str) -> None:
-        """Make a folder that all processes see, as long as this one lives."""
-        if variable not in self.folders:
-            self.folders[variable] = os.environ[variable] = tempfile.mkdtemp(prefix=prefix)
-            atexit.register(_remove, self.folders[variable], os.getpid())
+    def share(self, variable: str, prefix: str, size_bytes: int) -> None:
+        """Make a folder that all processes see, as long as this one lives, where there is room."""
+        if variable in self.folders:
+            return
+        for place in (None, MEMORY):
+            try:
+                folder = _folder_with_room(prefix, place, size_bytes)
+            except OSError as error:
+                log.error("no room for %s in %s: %s", prefix, place or "TMPDIR", error.strerror)
+            else:
+                self.folders[variable] = os.environ[variable] = folder
+                atexit.register(_remove, folder, os.getpid())
+                return
+        log.error("without %s, each process %s", prefix, WITHOUT[variable])
 
 
 _master = _Master()
@@ -81,9 +100,9 @@ def expect(count: int) -> None:
         os.write(_master.ready[1], b".")
     # One for all workers, and for those that come after them: logins outlive a worker.
     os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
-    _master.share(WANTED_MODELS, "modelhost-wanted-")
+    _master.share(WANTED_MODELS, "modelhost-wanted-", WANTED_BYTES)
     if _master.forks:
-        _master.share(MANY_PROCESSES, "modelhost-metrics-")
+        _master.share(MANY_PROCESSES, "modelhost-metrics-", METRICS_BYTES * count)
 
 
 def are_forked() -> bool:
@@ -127,29 +146,60 @@ def can_start() -> bool:
         return True
     from app.serving.deaths import any_in  # noqa: PLC0415
 
-    return any_in(wanted_folder())
+    folder = wanted_folder()
+    return folder is not None and any_in(folder)
 
 
-def wanted_folder() -> Path:
-    """Return the folder in which all processes see which models are wanted."""
-    return Path(_master.folders[WANTED_MODELS])
+def wanted_folder() -> Path | None:
+    """Return the folder in which all processes see which models are wanted, if there is one."""
+    folder = _master.folders.get(WANTED_MODELS)
+    return Path(folder) if folder else None
+
+
+def heartbeat_folder() -> str | None:
+    """Return where workers can have files that need no disk; ``None`` for the default."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 def hang_up() -> None:
     """Let a worker read ``models.yaml`` again. If all is well, the others follow."""
+    folder = wanted_folder()
+    if folder is None:
+        log.error("cannot reload: %s", WITHOUT[WANTED_MODELS])
+        return
     try:
-        (wanted_folder() / HANG_UP).touch()
+        (folder / HANG_UP).touch()
     except OSError as error:
         log.error("the processes cannot be told to reload: %s", error)
 
 
 def ended(pid: int) -> None:
     """Take a worker that has ended out of what is counted, and out of those that follow."""
-    (wanted_folder() / f"{pid}.at").unlink(missing_ok=True)
+    folder = wanted_folder()
+    if folder is not None:
+        (folder / f"{pid}.at").unlink(missing_ok=True)
     if MANY_PROCESSES in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
         mark_process_dead(pid)
+
+
+def _folder_with_room(prefix: str, place: str | None, size_bytes: int) -> str:
+    """Return a new folder in which so many bytes can be written.
+
+    :raises OSError: if there is none.
+    """
+    folder = tempfile.mkdtemp(prefix=prefix, dir=place)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            probe = Path(folder, "probe")
+            with probe.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            probe.unlink()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
 
 
 def _remove(folder: str, owner: int) -> None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
-import shutil
+import threading
 import time
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import IO, Any, Literal
 
 from app.serving.contents import stamp
+from app.serving.errors import NoRoom
 from app.serving.processes import is_alive
 
 #: The variable that names the folder, which the server makes before it starts its processes.
@@ -28,6 +28,11 @@ FOLDER = "WANTED_MODELS_DIR"
 HANG_UP = "hang-up"
 #: Seconds between two looks at how far the others are.
 LOOK_SECONDS = 0.02
+#: The file that becomes what is wanted, and bytes by which that may grow in one change.
+NEW = "wanted.new"
+SPARE_BYTES = 1 << 18
+
+log = logging.getLogger(__name__)
 
 Order = Literal["load", "unload", "reload"]
 
@@ -71,7 +76,8 @@ class Board:
 
     def __init__(self, folder: str | None = None) -> None:
         self._given = folder
-        self._own: str | None = None
+        self._own = Wanted()
+        self._lock = threading.Lock()
         self._read: tuple[tuple[int, ...], Wanted] = (), Wanted()
         #: By the process that has said so: a forked one has not.
         self._reported: dict[int, int] = {}
@@ -98,18 +104,46 @@ class Board:
         :param seconds: for how long to wait for those who change it now.
         :raises TimeoutError: if they take longer.
         """
-        with (self._folder / "lock").open("w") as lock:
+        if self._given is None:
+            with self._lock:
+                yield self._own
+            return
+        with self._locked(seconds):
+            wanted = self.read()
+            self._reserve(wanted)
+            yield wanted
+
+    @contextmanager
+    def _locked(self, seconds: float | None) -> Iterator[None]:
+        try:
+            lock = (self._folder / "lock").open("w")
+        except OSError as error:
+            raise NoRoom(error) from error
+        with lock:
             _take(lock, seconds)
             try:
-                yield self.read()
+                yield
             finally:
                 # Closing would not do, if a process was forked meanwhile.
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
+    def _reserve(self, wanted: Wanted) -> None:
+        """Allocate what the next change will need, so that it is not made in this process alone."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        size = SPARE_BYTES + 2 * len(json.dumps(asdict(wanted)))
+        try:
+            with (self._folder / NEW).open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            with suppress(OSError):
+                (self._folder / NEW).unlink()
+            raise NoRoom(error) from error
+
     def read(self) -> Wanted:
         """Return what is wanted."""
-        if self._given is None and self._own is None:
-            return Wanted()
+        if self._given is None:
+            return self._own
         file = self._folder / "wanted.json"
         now = stamp(file)
         # If somebody has swept it away, what was read last goes on.
@@ -119,7 +153,15 @@ class Board:
 
     def write(self, wanted: Wanted) -> None:
         """Show what is wanted, to be called while it is changed."""
-        _write(self._folder / "wanted.json", json.dumps(asdict(wanted)))
+        if self._given is None:
+            self._own = wanted
+            return
+        # In place at once, and in blocks that are reserved: whoever reads it finds it whole.
+        new = self._folder / NEW
+        with new.open("r+b" if new.exists() else "wb") as file:
+            file.write(json.dumps(asdict(wanted)).encode())
+            file.truncate()
+        new.replace(self._folder / "wanted.json")
 
     def keep(self) -> None:
         """Keep those from sweeping it away who look for temporary files that nobody uses."""
@@ -135,11 +177,19 @@ class Board:
             self._say(generation)
 
     def _say(self, generation: int) -> None:
-        _write(self._folder / f"{os.getpid()}.at", str(generation))
+        file = self._folder / f"{os.getpid()}.at"
+        new = file.with_suffix(".new")
+        try:
+            new.write_text(str(generation), encoding="utf-8")
+            new.replace(file)
+        except OSError as error:
+            log.error("other processes cannot see how far this one is: %s", error)
 
     def followers(self, generation: int) -> tuple[int, int]:
         """Return how many processes are as far, and how many there are."""
         reached = []
+        if self._given is None:
+            return 0, 0
         for file in self._folder.glob("*.at"):
             if is_alive(int(file.stem)):
                 with suppress(OSError):
@@ -157,12 +207,7 @@ class Board:
 
     @property
     def _folder(self) -> Path:
-        if self._given is not None:
-            return Path(self._given)
-        if self._own is None:
-            self._own = mkdtemp(prefix="modelhost-wanted-")
-            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
-        return Path(self._own)
+        return Path(self._given or "")
 
 
 def _wanted(said: Mapping[str, Any]) -> Wanted:
@@ -187,10 +232,3 @@ def _take(lock: IO[str], seconds: float | None) -> None:
             time.sleep(LOOK_SECONDS)
         else:
             return
-
-
-def _write(file: Path, text: str) -> None:
-    # Put in place at once: whoever reads it, or dies while he writes it, leaves it whole.
-    new = file.with_suffix(f".{os.getpid()}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(file)

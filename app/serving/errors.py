@@ -9,6 +9,7 @@
     ├── QueueFull             as many calls wait for the model as may
     ├── TooManyRows           more rows at once than the limit
     ├── PredictionTimeout     the model took longer than its limit
+    ├── NoRoom                the processes have no room to show each other a change
     ├── PredictionFailed      the model raised an error
     └── InvalidAnswer         the model answered what its output schema forbids
 
@@ -111,6 +112,16 @@ class PredictionTimeout(ServingError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the model took longer than {seconds:g} seconds")
         self.seconds = seconds
+
+
+class NoRoom(ServingError):
+    """The folder in which the processes show each other changes is full or gone."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(
+            "nothing was changed: the server's temporary folder (TMPDIR) cannot be written: "
+            f"{error.strerror}"
+        )
 
 
 class PredictionFailed(ServingError):

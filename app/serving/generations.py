@@ -20,7 +20,13 @@ from app.serving import catalog
 from app.serving.board import Board, Order, Wanted
 from app.serving.contents import stamp
 from app.serving.deaths import counted, forgiven, put_aside
-from app.serving.errors import InvalidCatalog, Mistake, ModelUnavailable, PredictionTimeout
+from app.serving.errors import (
+    InvalidCatalog,
+    Mistake,
+    ModelUnavailable,
+    NoRoom,
+    PredictionTimeout,
+)
 from app.serving.hosted import LOADERS, HostedModel
 from app.serving.lane import Lane, Limits
 from app.serving.ledger import deaths, ledger
@@ -211,14 +217,23 @@ class Generations:
         except TimeoutError:
             # Somebody loads models: whoever comes next counts those that have died.
             wanted = self._board.read()
-        ledger.open(folder)
+        except NoRoom as error:
+            log.error("processes that have died are not counted: %s", error)
+            wanted = self._board.read()
+        try:
+            ledger.open(folder)
+        except OSError as error:
+            log.error("crashes of this process will not be counted: %s", error.strerror)
         return wanted
 
     def _show(self, text: str | None) -> None:
         """Let a process that takes the place of this one find what stands in the file now."""
-        with self._board.changing() as wanted:
-            if wanted.text is None:
-                self._board.write(replace(wanted, text=text, seen=self._seen()))
+        try:
+            with self._board.changing() as wanted:
+                if wanted.text is None:
+                    self._board.write(replace(wanted, text=text, seen=self._seen()))
+        except NoRoom as error:
+            log.error("later processes read %s anew: %s", self._source.path.name, error)
 
     @contextmanager
     def _changed(self, label: str, order: Order) -> Iterator[Wanted]:
@@ -323,7 +338,7 @@ class Generations:
 
     def _follow(self) -> None:
         look, watched = threading.Event(), time.monotonic()
-        kept = watched
+        kept, trouble = watched, ""
         while not look.wait(LOOK_SECONDS):
             is_due = 0 < self._source.watch_seconds <= time.monotonic() - watched
             watched = time.monotonic() if is_due else watched
@@ -338,6 +353,11 @@ class Generations:
                     self._heed(is_due)
             except InvalidCatalog:
                 continue  # that is logged, and shown on the board
+            except (NoRoom, OSError) as error:
+                # Once, not ten times a second.
+                if str(error) != trouble:
+                    trouble = str(error)
+                    log.error("cannot follow: %s", trouble)
             # It must go on: without it, the process would never follow again.
             except Exception:
                 log.exception("cannot follow")

@@ -14,7 +14,7 @@ import threading
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -87,12 +87,13 @@ class Ledger:
         """Keep this process' files in a folder, as long as it lives."""
         if self.is_open:
             return
-        self._folder, self._pid = folder, os.getpid()
         self._lock = threading.Lock()  # whoever held it before a fork is not here
-        file = folder / f"{self._pid}{RUNNING}"
+        file = folder / f"{os.getpid()}{RUNNING}"
+        # Written, not made as long: memory of a file without blocks cannot be written to.
         file.write_bytes(bytes(8 * MOST))
         with file.open("r+b") as stream:
             self.counts = memoryview(mmap.mmap(stream.fileno(), 8 * MOST)).cast("Q")
+        self._folder, self._pid = folder, os.getpid()
         self._write()
         # Unlike atexit, it is heeded by processes of multiprocessing, as granian's are, too.
         Finalize(None, _remove, (folder, self._pid), exitpriority=0)
@@ -112,8 +113,9 @@ class Ledger:
         with self._lock:
             names = {place: [each.identity, each.name] for place, each in self._suspects.items()}
             new = self._folder / f"{self._pid}{NAMES}.new"
-            new.write_text(json.dumps(names), encoding="utf-8")
-            new.replace(self._folder / f"{self._pid}{NAMES}")
+            with suppress(OSError):  # without room, its crashes are not counted
+                new.write_text(json.dumps(names), encoding="utf-8")
+                new.replace(self._folder / f"{self._pid}{NAMES}")
 
 
 #: That of this process.

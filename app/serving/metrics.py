@@ -19,7 +19,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.serving import counters
 from app.serving.processes import is_alive
+
+counters.install()
 
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
@@ -196,7 +199,7 @@ def registry() -> CollectorRegistry:
     """Return what was counted, by this process or by all that a server has started."""
     everything = CollectorRegistry()
     folder = os.environ.get(MANY_PROCESSES)
-    if folder is None:
+    if folder is None or counters.is_alone():
         everything.register(REGISTRY)
         everything.register(_Memory({os.getpid()}))
         return everything

@@ -121,6 +121,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The model took too long",
         "The model took longer than its `time_limit`, or `PREDICT_SECONDS`.",
     ),
+    serving.NoRoom: Problem(
+        507,
+        "no-room",
+        "The temporary folder is full",
+        "The server cannot write to its temporary folder (`TMPDIR`), so nothing was changed.",
+    ),
     serving.PredictionFailed: MODEL_FAILED,
     serving.InvalidAnswer: Problem(
         500,
