@@ -1,4 +1,4 @@
-"""Models in the files of their own frameworks, without a package around them."""
+"""Models in the files of their own libraries, without a package around them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, frameworks
-from mlmodel.errors import InvalidModel
+from mlmodel import compiling, filetypes, frameworks, reading
+from mlmodel.errors import InvalidFile, InvalidModel
+from mlmodel.filetypes import Kind
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel
 from mlmodel.trust import Trust, parts, pickles, skops
 
-#: The framework of a file, by its ending.
-LIBS: Mapping[str, str] = {
-    ".joblib": "sklearn",
-    ".keras": "tensorflow",
-    ".onnx": "onnx",
-    ".pkl": "sklearn",
-    ".skops": "sklearn",
+#: The framework whose adapter serves a kind of file.
+LIBS: Mapping[Kind, str] = {
+    Kind.CATBOOST: "sklearn",
+    Kind.KERAS: "tensorflow",
+    Kind.LIGHTGBM: "sklearn",
+    Kind.ONNX: "onnx",
+    Kind.PICKLE: "sklearn",
+    Kind.SKOPS: "sklearn",
+    Kind.XGBOOST: "sklearn",
 }
-#: Files that joblib or pickle has written.
-PICKLES = (".joblib", ".pkl")
+#: Files that ``save_model`` of a library of boosted trees writes.
+BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
 
 
 def is_bare(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file is one of those that :func:`load` reads, by its ending."""
-    return _ending(path) in LIBS
+    """Return whether :func:`load` reads a file: whether it is no package, by its first bytes.
+
+    A file that cannot be read is one by its name, if that does not end in ``.flm``.
+    """
+    try:
+        with reading.opened(path) as stream:
+            return not filetypes.is_package(stream.read(filetypes.PEEK_BYTES))
+    except (OSError, InvalidFile):
+        return Path(path).suffix.lower() != ".flm"
 
 
 def load(
@@ -40,7 +50,7 @@ def load(
     qualified_name: str | None = None,
     runtime: compiling.Choice | None = None,
 ) -> BareModel:
-    """Read a file of a framework, and build nothing yet.
+    """Read a model file whatever its name, and build nothing yet.
 
     :param trust: what the file may contain beside what is known to do no harm: names of classes
         and functions, or ``"all"``.
@@ -48,13 +58,13 @@ def load(
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.
     :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
-    :raises InvalidModel: if the ending is of no such file, or there is no valid name to be had.
+    :raises InvalidFile: if it is a folder or no model file, with what it is and what to do.
+    :raises InvalidModel: if there is no valid name to be had.
     :raises Untrusted: if building the model could run code that is not trusted.
     :raises WrongHash: if the file is not the one asked for.
     :raises MissingFramework: if the framework is not installed.
     """
-    if not is_bare(path):
-        raise InvalidModel(f"a bare model's file must end in {', '.join(LIBS)}, got {path!r}")
+    filetypes.check_folder(path)
     return BareModel(
         path,
         trust=trust,
@@ -74,9 +84,8 @@ class BareModel(PackagedModel):
     @property
     def metadata(self) -> dict[str, Any]:
         """The framework, as it is installed, and which file this is."""
-        framework = self.meta.framework
         return {
-            "framework": f"{frameworks.title(framework.lib)} {framework.version}",
+            "framework": self._title,
             "sha256": self._found_sha256,
             "size_bytes": self._size_bytes,
             **self._runtime_told(),
@@ -85,9 +94,13 @@ class BareModel(PackagedModel):
     def _open(self) -> None:
         """Read the file, and refuse it if it may do what nobody allowed."""
         content = self._read()
+        self._kind = filetypes.recognize(content, self._path.name)
+        if self._kind is Kind.PACKAGE:
+            raise InvalidFile("it is a package: load it with mlmodel.load")
         self._types = self._trusted_types(content)
-        lib = LIBS[_ending(self._path)]
+        lib = LIBS[self._kind]
         version = frameworks.adapter(lib).version()
+        self._title = _title(self._kind, lib, version)
         self.meta = Meta("", "", Framework("ml", lib, version), Described(""), capabilities=None)
         self._describe({})
         self._content, self._size_bytes = content, len(content)
@@ -97,12 +110,12 @@ class BareModel(PackagedModel):
 
     @property
     def _is_pickle(self) -> bool:
-        return _ending(self._path) in PICKLES
+        return self._kind is Kind.PICKLE
 
     def _trusted_types(self, content: bytes) -> tuple[str, ...]:
         if self._is_pickle:
             pickles.check(content, self._trust)
-        elif _ending(self._path) == ".skops":
+        elif self._kind is Kind.SKOPS:
             return skops.check(self._path.name, content, self._asked_trust)
         return ()
 
@@ -115,9 +128,28 @@ class BareModel(PackagedModel):
         raise InvalidModel(f"{self._path.name} has a model of {title}; package it with `dump`")
 
     def _read_model(self, content: bytes) -> Any:
-        if _ending(self._path) == ".skops":
+        if self._is_pickle:
+            return self._adapter.loads(content, self._trust)
+        content = filetypes.expanded(content)
+        if self._kind is Kind.SKOPS:
             return _built_by_skops(content, self._types, self._trust)
+        if self._kind in BOOSTED:
+            return _boosters().load(self._kind, content)
         return self._adapter.loads(content, self._trust)
+
+
+def _title(kind: Kind, lib: str, version: str) -> str:
+    """Return the name and version of the library that a kind of file is of."""
+    if kind in BOOSTED:
+        return str(_boosters().version(kind))
+    return f"{frameworks.title(lib)} {version}"
+
+
+def _boosters() -> Any:
+    # scikit-learn is imported with it, and here as late as its adapter would be.
+    from mlmodel.frameworks import boosters  # noqa: PLC0415
+
+    return boosters
 
 
 def _built_by_skops(content: bytes, types: tuple[str, ...], trust: Trust) -> Any:
@@ -130,7 +162,3 @@ def _built_by_skops(content: bytes, types: tuple[str, ...], trust: Trust) -> Any
     # skops looks at the types of a file, and not at what their members make them do.
     parts.check(model, trust)
     return model
-
-
-def _ending(path: str | os.PathLike[str]) -> str:
-    return Path(path).suffix.lower()

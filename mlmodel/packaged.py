@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, frameworks, reading, versions
+from mlmodel import compiling, filetypes, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.metadata import Meta
@@ -433,7 +433,7 @@ def _name(extra: dict[str, Any], path: Path) -> str:
     """Return the name that the file gives itself, or else one made from the file's own."""
     given = extra.get("qualified_name")
     if given is None:
-        return _UNSAFE.sub("-", path.stem)[:100].strip("_.-") or "model"
+        return _UNSAFE.sub("-", filetypes.stem(path))[:100].strip("_.-") or "model"
     try:
         return checked_name(given)
     except InvalidModel as error:

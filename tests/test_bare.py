@@ -2,6 +2,7 @@ import hashlib
 import pickle
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import joblib
@@ -179,14 +180,16 @@ def test_skops_builds_ordinary_models_of_texts(skops_file):
 
 def test_what_is_no_skops_file_is_broken(tmp_path):
     pytest.importorskip("skops")
-    (tmp_path / "m.skops").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "m.skops", "w") as archive:
+        archive.writestr("schema.json", "no schema")
 
-    with pytest.raises(BrokenModel, match=r"it is not a skops file \(BadZipFile\)"):
+    with pytest.raises(BrokenModel, match=r"it is not a skops file \(JSONDecodeError\)"):
         bare.load(tmp_path / "m.skops")
 
 
 def test_a_missing_skops_comes_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    (tmp_path / "m.skops").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "m.skops", "w") as archive:
+        archive.writestr("schema.json", "{}")
     monkeypatch.setitem(sys.modules, "skops", None)
 
     with pytest.raises(MissingFramework, match=r"skops is not installed; .*pip install skops"):
@@ -254,11 +257,54 @@ def test_a_pickle_that_needs_a_missing_module_names_it(tmp_path):
         bare.load(tmp_path / "m.joblib", trust="all").load()
 
 
-def test_another_ending_is_refused(tmp_path):
-    shutil.copy(GRAPHS / "iris.onnx", tmp_path / "iris.pb")
+@pytest.mark.parametrize("name", ["iris.pb", "iris", "iris.flm", "IRIS.PKL"])
+def test_a_graph_is_known_by_its_content(tmp_path, name):
+    pytest.importorskip("onnxruntime")
+    shutil.copy(GRAPHS / "iris.onnx", tmp_path / name)
 
-    with pytest.raises(InvalidModel, match=r"must end in .joblib, .keras, .onnx, .pkl, .skops"):
-        bare.load(tmp_path / "iris.pb")
+    assert bare.load(tmp_path / name).metadata["framework"].startswith("ONNX Runtime")
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [
+        ("iris.model", 0),
+        ("iris.pickle.gz", ("gzip", 9)),
+        ("iris.json", ("lzma", 3)),
+        ("iris.flm", ("xz", 1)),
+        ("iris.sav", ("bz2", 3)),
+        ("iris.joblib.z", 9),
+    ],
+)
+def test_a_pickle_is_known_by_its_content(tmp_path, make_app, name, compress):
+    joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
+    client = make_app(f"models: [{{file: {name}}}]").test_client()
+
+    assert client.post("/api/models/iris/predict", json=IRIS_ROW).json["prediction"] == "setosa"
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_any_protocol_answers(tmp_path, iris_answer, protocol):
+    (tmp_path / "iris").write_bytes(pickle.dumps(iris_classifier(), protocol))
+
+    assert bare.load(tmp_path / "iris").predict(IRIS_ROW) == iris_answer
+
+
+def test_a_package_is_known_by_its_content(tmp_path, make_app):
+    dump(iris_classifier(), tmp_path / "iris.bin")
+    client = make_app("models: [{file: iris.bin}]").test_client()
+
+    assert client.post("/api/models/iris/predict", json=IRIS_ROW).json["prediction"] == "setosa"
+
+
+def test_a_file_that_is_no_model_has_its_reason(tmp_path, make_app):
+    (tmp_path / "model.pkl").write_text("age,income\n1,2\n")
+    client = make_app("models: [{file: model.pkl}]").test_client()
+
+    [model] = client.get("/api/models").json["models"]
+
+    assert model["status"] == "failed"
+    assert model["reason"].startswith("it is text that begins with 'age,income', not a model;")
 
 
 def test_bare_files_are_hosted(make_app, pickled):

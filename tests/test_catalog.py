@@ -143,16 +143,8 @@ def test_a_portal_may_be_empty(read, text):
             'got "c"',
         ),
         (
-            "models:\n  - file: model.h5",
-            "models.yaml, line 2: models/0/file must end in one of .flm, .joblib, .keras, .onnx, .pkl, .skops, got 'model.h5'",
-        ),
-        (
             "models:\n  - file: model.pkl\n    trust: some",
             "models.yaml, line 3: models/0/trust must be \"all\" or a list of names, got 'some'",
-        ),
-        (
-            "models:\n  - file: model.onnx\n    trust: all",
-            "models.yaml, line 3: models/0/trust goes only with a file that ends in one of .flm, .joblib, .pkl, .skops",
         ),
         (
             "models:\n  - class: a.B\n    trust: all",

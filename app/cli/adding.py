@@ -31,11 +31,11 @@ from app.serving import catalog
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.hosted import HostedModel, Status
-from mlmodel import reading
+from mlmodel import filetypes, reading
 
 
 @click.command("add")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @name_option
 @click.option("--lazy", is_flag=True, help="Load it when it is first used.")
 @click.option(
@@ -57,6 +57,7 @@ def add(
 
     The file is verified, and no model is built. The server takes it in when it starts again.
     """
+    filetypes.check_folder(file)
     portal = hosting()
     specs = portal.specs()
     spec = ModelSpec(

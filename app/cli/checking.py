@@ -17,9 +17,10 @@ from flask.cli import with_appcontext
 from app.cli.hosting import hosting
 from app.cli.listing import write_fields
 from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
-from app.serving.catalog import ENDINGS, ModelSpec
+from app.serving.catalog import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
+from mlmodel import filetypes
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
 from mlmodel.schema import Schema
@@ -75,8 +76,8 @@ def check(
 ) -> None:
     """Load and try models, and say what is doubtful.
 
-    Their fields are shown, and they are asked their own example. A FILE is an .flm file or a bare
-    model, a NAME a model of models.yaml; without either, all of models.yaml are checked. A file is
+    Their fields are shown, and they are asked their own example. A FILE is a model file of any
+    kind, a NAME a model of models.yaml; without either, all of models.yaml are checked. A file is
     judged as the server would: what it may name beside, --trust says.
 
     The exit status is 1 if a model cannot be served.
@@ -118,9 +119,10 @@ def _with(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
 
 
 def _is_path(target: str) -> bool:
-    if Path(target).is_file():
+    if Path(target).exists() and ("/" in target or Path(target).is_file()):
+        filetypes.check_folder(target)
         return True
-    if "/" in target or target.endswith(ENDINGS):
+    if "/" in target or target.endswith(filetypes.ENDINGS):
         raise click.UsageError(f"there is no file {target!r}")
     return False
 

@@ -12,8 +12,7 @@ import click
 import mlmodel
 from app.cli.listing import spread
 from app.cli.terminal import as_json_option, write_facts, write_json
-from app.serving.catalog import ENDINGS
-from mlmodel import reading
+from mlmodel import bare, reading
 from mlmodel.errors import FlmError, InvalidFile
 from mlmodel.trust.report import Report, report
 
@@ -22,19 +21,19 @@ SHOWN_NAMES = 20
 
 
 @click.command("inspect")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @as_json_option
 def inspect(file: Path, as_json: bool) -> None:
     """Look into FILE and build nothing: safe on any file.
 
-    It tells what an .flm file says of itself, and the classes and functions that the pickle in an
-    .flm, .joblib or .pkl file, or a .skops file, asks for.
+    It tells what a package says of itself, and the classes and functions that a pickle, in a
+    package too, or a .skops file asks for.
     """
     try:
-        found = _bare(file) if _is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
         asked = report(file)
+        found = _bare(file) if bare.is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
     except InvalidFile as error:
-        raise FlmError(f"{file.name} is no readable {_kind(file)} file: {error}") from error
+        raise FlmError(f"{file.name} is no readable model file: {error}") from error
     document = {"file": file.name, **found}
     if as_json:
         write_json({**document, **dataclasses.asdict(asked)})
@@ -46,14 +45,6 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 COMMANDS = (inspect,)
-
-
-def _is_bare(file: Path) -> bool:
-    return file.suffix.lower() in set(ENDINGS) - {".flm"}
-
-
-def _kind(file: Path) -> str:
-    return file.suffix.lower() if _is_bare(file) else ".flm"
 
 
 def _bare(file: Path) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from app.cli.terminal import (
     write_facts,
     write_json,
 )
-from mlmodel import pickling, reading
+from mlmodel import bare, filetypes, pickling, reading
 from mlmodel.errors import FlmError, Untrusted
+from mlmodel.filetypes import Kind
 from mlmodel.frameworks import title
 from mlmodel.trust import Trust, pickles
 from mlmodel.trust.report import report
@@ -48,7 +49,7 @@ class Named(click.ParamType[tuple[str, Any]]):
 
 
 @click.command("package")
-@click.argument("estimator", type=READABLE)
+@click.argument("estimator", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
     required=True,
@@ -115,11 +116,13 @@ def package(
     trust: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Package the fitted ESTIMATOR, a .joblib or .pkl file, as a model file.
+    """Package the fitted ESTIMATOR, a pickle by whatever name, as a model file.
 
-    ESTIMATOR is a pickle, and read as the server reads one: classes and functions of your own in
-    it want --trust, and the entry of the file that is written wants the same.
+    ESTIMATOR may also be a .skops file, or what save_model of XGBoost, LightGBM or CatBoost wrote.
+    It is read as the server reads it: classes and functions of your own in it want --trust, and
+    the entry of the file that is written wants the same.
     """
+    filetypes.check_folder(estimator)
     _check(out, artifacts)
     described = {
         "qualified_name": name,
@@ -164,7 +167,10 @@ def _check(out: Path, artifacts: Sequence[Path]) -> None:
 
 def _unpickled(path: Path, trust: Trust) -> Any:
     try:
-        return pickles.build(reading.content(path), trust)
+        content = reading.content(path)
+        if filetypes.recognize(content, path.name) is Kind.PICKLE:
+            return pickles.build(content, trust)
+        return bare.load(path, trust=trust).model
     except Untrusted as error:
         raise click.ClickException(printable(f"{path.name} is refused: {error}")) from error
     # What is no pickle, or one of another version, fails in any way.
@@ -172,7 +178,7 @@ def _unpickled(path: Path, trust: Trust) -> Any:
         known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
         own = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
         raise click.ClickException(
-            printable(f"{path.name} cannot be read by joblib or pickle: {known or own}")
+            printable(f"{path.name} cannot be packaged: {known or own}")
         ) from error
 
 

@@ -16,7 +16,7 @@ from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.names import Names
-from mlmodel import bare, compat
+from mlmodel import bare, compat, filetypes
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import InvalidModel, InvalidSchema
 from mlmodel.model import NAME, MLModel
@@ -113,10 +113,6 @@ ONLY_WITH = {
 }
 #: What begins the address of something elsewhere. A letter alone is a drive of Windows.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
-#: What the name of a file ends in.
-ENDINGS = (".flm", *bare.LIBS)
-#: What that of a file ends in whose building can run code that it brings.
-TRUSTED_ENDINGS = (".flm", *bare.PICKLES, ".skops")
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,7 @@ class ModelSpec:
         own = getattr(getattr(sys.modules.get(module), class_name, None), "qualified_name", None)
         if isinstance(own, str) and NAME.fullmatch(own):
             return own
-        source = self.file.stem if self.file else class_name
+        source = filetypes.stem(self.file) if self.file else class_name
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
 
     @property
@@ -314,27 +310,21 @@ def _mistakes_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if memory is not None and _bytes(memory) < LEAST_BYTES:
         yield "/isolate/memory", f"must be at least 64MB, such as 2GB or 500MB, got {memory!r}"
     if "file" in entry:
-        yield from _mistakes_of_file(entry, Path(entry["file"]).suffix.lower())
+        yield from _mistakes_of_file(entry)
     try:
         Schema(entry.get("input_schema", True))
     except InvalidSchema as error:
         yield "/input_schema", f"is {error}"
 
 
-def _mistakes_of_file(entry: Mapping[str, Any], ending: str) -> Iterator[tuple[str, str]]:
+def _mistakes_of_file(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if ADDRESS.match(entry["file"]):
         detail = f"must be the path of a file here, not an address; got {entry['file']!r}"
         yield "/file", f"{detail}: download it, and name its sha256"
         return
-    if ending not in ENDINGS:
-        yield "/file", f"must end in one of {', '.join(ENDINGS)}, got {entry['file']!r}"
-        return
     for key in ("trust", "artifacts"):
         if isinstance(entry.get(key), str) and entry[key] != "all":
             yield f"/{key}", f'must be "all" or a list of names, got {entry[key]!r}'
-    if "trust" in entry and ending not in TRUSTED_ENDINGS:
-        endings = ", ".join(TRUSTED_ENDINGS)
-        yield "/trust", f"goes only with a file that ends in one of {endings}"
 
 
 def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:

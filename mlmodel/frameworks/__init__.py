@@ -133,6 +133,9 @@ FRAMEWORKS: Mapping[str, Framework] = {
     "transformers": Framework("Transformers", ("transformers",)),
 }
 
+#: Classes of models beside scikit-learn's interface that its adapter makes estimators of.
+BOOSTERS = frozenset({"lightgbm.basic.Booster", "xgboost.core.Booster"})
+
 
 def detect(model: object) -> str:
     """Return the name of a model's framework: that of the nearest ancestor of its class.
@@ -143,6 +146,8 @@ def detect(model: object) -> str:
     :raises UnsupportedFramework: if it is of none that the format knows.
     """
     libs = {package: lib for lib in FRAMEWORKS for package in FRAMEWORKS[lib].packages}
+    if f"{type(model).__module__}.{type(model).__qualname__}" in BOOSTERS:
+        return "sklearn"
     for ancestor in type(model).__mro__:
         package = ancestor.__module__.partition(".")[0]
         if package in libs:

@@ -22,6 +22,7 @@ from mlmodel.compiling import choosing
 from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks.boosters import as_estimator, raw
 from mlmodel.inference import tables
 from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
@@ -47,12 +48,12 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     """
     _check_fitted(model)
     _check_hasher(model)
-    return pickling.dumps(model)
+    return pickling.dumps(raw(model))
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build a model from its pickle, plain or by joblib. Its warnings go to the log."""
-    return built(lambda: pickles.build(content, trust))
+    return built(lambda: as_estimator(pickles.build(content, trust)))
 
 
 def built(build: Callable[[], Any]) -> Any:
@@ -76,6 +77,7 @@ def describe(model: Any) -> Any:
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
+    model = as_estimator(model)
     _check_hasher(model)
     return _built(lambda: inference.infer(model, sample, outputs))
 
@@ -87,6 +89,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
 
     :raises InvalidModel: if the columns are not the model's, or of a type that nobody knows.
     """
+    model = as_estimator(model)
     _check_hasher(model)
     _check_dtypes(columns)
     return _built(lambda: inference.predictor(model, columns, outputs))

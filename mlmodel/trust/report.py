@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlmodel import filetypes, reading
 from mlmodel import format as flm
-from mlmodel import reading
 from mlmodel.errors import BrokenModel, Untrusted
+from mlmodel.filetypes import Kind
 from mlmodel.trust import Trust, pickles, programs, skops
 
 
@@ -28,16 +29,17 @@ class Report:
 def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
     """Look at what a file asks for. Safe on any file: it builds nothing, within bounds.
 
-    :raises FlmError: if it is no readable file of its ending.
+    :raises FlmError: if it is no readable model file.
     """
+    filetypes.check_folder(path)
     content = reading.content(path)
-    match Path(path).suffix.lower():
-        case ".flm":
+    match filetypes.recognize(content, Path(path).name):
+        case Kind.PACKAGE:
             return _of_package(content, trust)
-        case ".joblib" | ".pkl":
+        case Kind.PICKLE:
             return _of_pickle(content, trust)
-        case ".skops":
-            return _of_skops(content, trust)
+        case Kind.SKOPS:
+            return _of_skops(filetypes.expanded(content), trust)
     return Report()
 
 

@@ -1,0 +1,230 @@
+"""What a file is, by its content: its name matters only where the content fits two kinds.
+
+:func:`recognize` returns the kind of a model file. What is no model file, or one that cannot be
+served, is refused with a sentence that names what it is and what to do instead. Nothing is built.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from mlmodel import nonmodels
+from mlmodel.errors import BadHeader, InvalidFile
+
+#: Bytes of a file by which a package is told from any other: bz2 expands nothing of fewer.
+PEEK_BYTES = 2 << 20
+
+
+class Kind(StrEnum):
+    """A kind of model file, named as in messages."""
+
+    PACKAGE = ".flm"
+    PICKLE = "pickle"
+    SKOPS = "skops"
+    KERAS = "keras"
+    ONNX = "onnx"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
+    CATBOOST = "catboost"
+
+
+#: Endings of compressed files: what stands before one may be another ending.
+COMPRESSED = frozenset({".bz2", ".gz", ".lzma", ".xz", ".z"})
+#: Endings that model files have; the content decides, these are only left out of names.
+ENDINGS = (
+    *(".flm", ".joblib", ".pkl", ".pickle", ".sav", ".p", ".pck", ".model", ".bin"),
+    *(".skops", ".keras", ".onnx", ".json", ".ubj", ".txt", ".cbm", ".tar"),
+)
+
+_ZIP = b"PK\x03\x04"
+#: What only one kind of file begins with.
+_FIRST = {
+    b"CBM1": Kind.CATBOOST,
+    b"tree\nversion=": Kind.LIGHTGBM,
+    b"tree\r\nversion=": Kind.LIGHTGBM,
+}
+_PACKAGES = (b"\0\0\0\x01", b"\0\0\0\x02")
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+#: A class and its module, as protocols 0 and 1 begin an object; or a mark, for the oldest classes.
+_OLD_PICKLE = re.compile(rb"\(?[ci][A-Za-z_][\w.]*\r?\n[A-Za-z_]\w*\r?\n")
+#: What the old format of ``torch.save`` begins with: a pickle of this number.
+_TORCH_MAGIC = re.compile(rb"\x80.\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)
+#: The version of a graph's format, and the next field of a ``ModelProto``.
+_ONNX = re.compile(rb"\x08[\x01-\x1e][\x12\x1a\x22\x2a\x32\x3a\x42\x72]")
+_LZ4 = b"\x04\x22\x4d\x18"
+
+
+def recognize(content: bytes, name: str = "") -> Kind:
+    """Return the kind of a model file.
+
+    :param content: the whole file.
+    :param name: the file's, for the few contents that fit two kinds.
+    :raises BadHeader: if it is no model file, with what it is and what to do.
+    """
+    if is_package(content):
+        return Kind.PACKAGE
+    kind = _plain(content, name) or _compressed(content)
+    if kind is not None:
+        return kind
+    raise BadHeader(nonmodels.file(content))
+
+
+def is_package(content: bytes) -> bool:
+    """Return whether a file is a package, by its first :data:`PEEK_BYTES`."""
+    if content.startswith(_PACKAGES):
+        return True
+    head = _head(content)
+    return head.startswith((b'{"model"', b'{"meta"')) or _is_packages_tar(head)
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder, with the file in it to name instead.
+
+    :raises InvalidFile: if the path is one of a folder.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        raise InvalidFile(nonmodels.folder(folder, (*ENDINGS, *COMPRESSED)))
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """Return a file's name without its endings: ``credit`` for ``credit.pkl.gz``."""
+    name = Path(path)
+    inner = Path(name.stem)
+    is_packed = name.suffix.lower() in COMPRESSED
+    return inner.stem if is_packed and inner.suffix.lower() in ENDINGS else inner.name
+
+
+def expanded(content: bytes) -> bytes:
+    """Return a file as it was before it was compressed, within the bounds for pickles.
+
+    :raises InvalidFile: if it does not decompress, or not within bounds.
+    """
+    from mlmodel.trust import pickles  # noqa: PLC0415  it imports this module
+
+    return pickles.expanded(content)
+
+
+def _plain(content: bytes, name: str) -> Kind | None:
+    """Return the kind of what is not compressed; ``None`` if it begins as nothing known."""
+    kind = next((kind for first, kind in _FIRST.items() if content.startswith(first)), None)
+    if kind is not None:
+        return kind
+    if _TORCH_MAGIC.match(content):
+        raise BadHeader(nonmodels.TORCH)
+    if _PICKLE.match(content) or _is_old_pickle(content):
+        return Kind.PICKLE
+    if content.startswith(_ZIP):
+        return _of_archive(content)
+    if content.lstrip()[:1] == b"{":
+        return _of_braces(content)
+    return _of_protobuf(content, name) if _ONNX.match(content) else None
+
+
+def _is_old_pickle(content: bytes) -> bool:
+    return bool(_OLD_PICKLE.match(content)) and content.rstrip(b"\r\n").endswith(b".")
+
+
+def _of_braces(content: bytes) -> Kind:
+    """Return the kind of JSON, or of XGBoost's binary form of it."""
+    if b"learner" in content[:4096] or (b'"learner"' in content and b'"gradient_b' in content):
+        return Kind.XGBOOST
+    raise BadHeader(nonmodels.braces(content))
+
+
+def _of_protobuf(content: bytes, name: str) -> Kind:
+    # A SavedModel begins like a graph of ONNX's first version, from before it had operators.
+    if name == "saved_model.pb" or (
+        content.startswith(b"\x08\x01\x12") and not name.lower().endswith(".onnx")
+    ):
+        raise BadHeader(nonmodels.SAVED_MODEL)
+    return Kind.ONNX
+
+
+def _of_archive(content: bytes) -> Kind:
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except Exception as error:  # zipfile raises what it comes across
+        raise BadHeader(f"it is a zip archive that is cut or damaged ({error})") from error
+    known = set(names)
+    if "schema.json" in known:
+        return Kind.SKOPS
+    if {"config.json", "model.weights.h5"} <= known:
+        return Kind.KERAS
+    raise BadHeader(nonmodels.archive(known))
+
+
+def _compressed(content: bytes) -> Kind | None:
+    """Return the kind of what is within a compressed stream; ``None`` if it is no such stream."""
+    if content.startswith(_LZ4):
+        raise BadHeader("lz4 is not read; write the file with joblib's compress=('zlib', 3)")
+    if content.startswith(b"\x28\xb5\x2f\xfd"):
+        raise BadHeader("it is compressed with zstd, which is not read here: decompress it first")
+    head = _head(content)
+    if not head:
+        return None
+    if head[257:262] == b"ustar":
+        first = head[:100].partition(b"\0")[0].decode("utf-8", "replace")
+        raise BadHeader(
+            f"it is a tar archive that begins with {first!r}: unpack it and name the model's file "
+            "in it"
+        )
+    if _PICKLE.match(head) and not _TORCH_MAGIC.match(head):
+        return Kind.PICKLE
+    inner = expanded(content)
+    # Not what is compressed twice: there are files that expand to themselves.
+    kind = _plain(inner, "")
+    if kind is not None:
+        return kind
+    raise BadHeader(f"it is compressed; within, {nonmodels.file(inner)}")
+
+
+def _is_packages_tar(head: bytes) -> bool:
+    if head[257:262] != b"ustar":
+        return False
+    first = head[:100].partition(b"\0")[0]
+    # Names that are long or not ASCII come after a header of their own, of type x or L.
+    return first == b"model" or first.startswith(b"artifacts/") or head[156:157] in (b"x", b"L")
+
+
+def _head(content: bytes) -> bytes:
+    """Return the first bytes of what is within a compressed stream, if it is one."""
+    decoder = next((made for first, made in _DECODERS if content.startswith(first)), None)
+    if decoder is None:
+        return b""
+    try:
+        return decoder(content[:PEEK_BYTES])
+    # What is damaged at its very beginning is no such stream.
+    except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
+        return b""
+
+
+def _zlib_head(content: bytes) -> bytes:
+    # 32 more than the window's 15 bits: takes the header of gzip too.
+    return zlib.decompressobj(wbits=32 + zlib.MAX_WBITS).decompress(content, nonmodels.HEAD_BYTES)
+
+
+def _bz2_head(content: bytes) -> bytes:
+    return bz2.BZ2Decompressor().decompress(content, nonmodels.HEAD_BYTES)
+
+
+def _lzma_head(content: bytes) -> bytes:
+    return lzma.LZMADecompressor(memlimit=128 << 20).decompress(content, nonmodels.HEAD_BYTES)
+
+
+_DECODERS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
+    (b"\x78", _zlib_head),
+    (b"\x1f\x8b", _zlib_head),
+    (b"BZh", _bz2_head),
+    (b"\xfd7zXZ", _lzma_head),
+    (b"\x5d\x00", _lzma_head),
+)

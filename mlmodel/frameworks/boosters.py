@@ -1,0 +1,216 @@
+"""Models of XGBoost, LightGBM and CatBoost outside of their scikit-learn classes.
+
+A raw ``Booster``, in a pickle or in the file that ``save_model`` writes, becomes an estimator that
+predicts what the booster itself does. Only where that is one share for each of several classes,
+the estimator is a classifier: the likeliest class is its label, the shares its probabilities.
+
+The files of ``save_model`` hold numbers and no code. Each library is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from mlmodel.errors import BrokenModel, MissingFramework
+from mlmodel.filetypes import Kind
+
+#: By the kind of file: the library's own name, its module, and the command that installs it.
+LIBRARIES: Mapping[Kind, tuple[str, str, str]] = {
+    Kind.XGBOOST: ("XGBoost", "xgboost", "pip install xgboost"),
+    Kind.LIGHTGBM: ("LightGBM", "lightgbm", "pip install lightgbm"),
+    Kind.CATBOOST: ("CatBoost", "catboost", "pip install catboost"),
+}
+#: Names that LightGBM gives columns without one.
+_NAMELESS = "Column_"
+#: CatBoost's loss functions whose models answer with a class.
+_CLASSIFYING = ("Logloss", "CrossEntropy", "MultiClass", "MultiLogloss", "MultiCrossEntropy")
+
+
+def load(kind: Kind, content: bytes) -> Any:
+    """Return the estimator that predicts as the model in a file of ``save_model`` does.
+
+    :raises MissingFramework: if its library is not installed.
+    :raises BrokenModel: if the library cannot read the file.
+    """
+    library = _library(kind)
+    title = f"{LIBRARIES[kind][0]} {library.__version__}"
+    try:
+        return _LOADERS[kind](library, content)
+    except Exception as error:
+        summary = f"{title} cannot read the model ({type(error).__name__})"
+        raise BrokenModel(summary, str(error)) from error
+
+
+def version(kind: Kind) -> str:
+    """Return a library's name and installed version.
+
+    :raises MissingFramework: if it is not installed.
+    """
+    return f"{LIBRARIES[kind][0]} {_library(kind).__version__}"
+
+
+def as_estimator(model: Any) -> Any:
+    """Return a raw booster as an estimator, and any other model unchanged."""
+    made = _RAW.get(f"{type(model).__module__}.{type(model).__qualname__}")
+    return made(model) if made else model
+
+
+def raw(model: Any) -> Any:
+    """Return the booster of an estimator of this module, and any other model unchanged."""
+    return model._booster if isinstance(model, _Boosted) else model
+
+
+class _Boosted(BaseEstimator):  # type: ignore[misc]
+    """What predicts with a booster that was trained before.
+
+    ``estimator_`` is the library's own estimator around the same booster: its columns and their
+    categories are read from there.
+    """
+
+    def __init__(
+        self, booster: Any, shell: Any, ask: Callable[[Any], Any], names: list[str] | None
+    ) -> None:
+        self._booster = booster
+        self.estimator_ = shell
+        self._ask = ask
+        self.n_features_in_ = int(shell.n_features_in_)
+        if names:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+
+    def fit(self, X: Any, y: Any = None) -> _Boosted:  # noqa: N803  scikit-learn's names
+        """Do nothing: the booster is trained."""
+        return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return no parameters: those of the training are the booster's own."""
+        return {}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class BoostedRegressor(RegressorMixin, _Boosted):  # type: ignore[misc]
+    """A booster of numbers, or of the probability of the second of two classes."""
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """Return what the booster predicts."""
+        return self._ask(X)
+
+
+class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
+    """A booster that predicts the share of each of several classes, which are numbers from 0."""
+
+    def __init__(self, *parts: Any, count: int) -> None:
+        super().__init__(*parts)
+        self.classes_ = np.arange(count)
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """Return the likeliest class of each row."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        """Return what the booster predicts: the share of each class."""
+        return self._ask(X)
+
+
+def _library(kind: Kind) -> Any:
+    title, module, install = LIBRARIES[kind]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingFramework(title, install) from error
+
+
+def _from_xgboost(library: Any, content: bytes) -> Any:
+    booster = library.Booster()
+    booster.load_model(bytearray(content))
+    told = booster.attr("scikit_learn") or ""
+    if '"_estimator_type"' not in told:
+        return _of_xgboost(booster)
+    kind = library.XGBClassifier if '"classifier"' in told else library.XGBRegressor
+    model = kind()
+    model.load_model(bytearray(content))
+    return model
+
+
+def _of_xgboost(booster: Any) -> Any:
+    library = _library(Kind.XGBOOST)
+    # A booster answers with all of its trees, its estimator with those up to the best.
+    original, booster = booster, copy.copy(booster)
+    booster.set_attr(best_iteration=None, best_score=None)
+    shell = library.XGBRegressor()
+    shell.load_model(booster.save_raw("ubj"))
+    has_categories = "c" in (booster.feature_types or ())
+
+    def ask(rows: Any) -> Any:
+        return booster.predict(library.DMatrix(rows, enable_categorical=has_categories))
+
+    parts = (original, shell, ask, booster.feature_names)
+    count = _xgboost_classes(booster)
+    return BoostedClassifier(*parts, count=count) if count else BoostedRegressor(*parts)
+
+
+def _xgboost_classes(booster: Any) -> int:
+    """Return how many classes a booster predicts shares of; 0 for one of anything else."""
+    learner = json.loads(booster.save_config())["learner"]
+    if learner["objective"]["name"] != "multi:softprob":
+        return 0
+    return int(learner["learner_model_param"]["num_class"])
+
+
+def _from_lightgbm(library: Any, content: bytes) -> Any:
+    # From Windows, it may have other line ends, and LightGBM counts the bytes of each tree.
+    text = content.decode("utf-8").replace("\r\n", "\n")
+    return _of_lightgbm(library.Booster(model_str=text))
+
+
+def _of_lightgbm(booster: Any) -> Any:
+    library = _library(Kind.LIGHTGBM)
+    shell = library.LGBMRegressor()
+    shell._Booster, shell.fitted_ = booster, True
+    shell._n_features = shell._n_features_in = booster.num_feature()
+    names = booster.feature_name()
+    named = None if all(each.startswith(_NAMELESS) for each in names) else names
+    count = booster.num_model_per_iteration()
+    objective = str((booster.params or {}).get("objective", ""))
+
+    def ask(rows: Any) -> Any:
+        return booster.predict(rows)
+
+    parts = (booster, shell, ask, named)
+    if count > 1 and objective.startswith(("multiclass", "softmax")):
+        return BoostedClassifier(*parts, count=count)
+    return BoostedRegressor(*parts)
+
+
+def _from_catboost(library: Any, content: bytes) -> Any:
+    # CatBoost reads a model from bytes, and crashes at some that are cut; from a file it raises.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.cbm"
+        path.write_bytes(content)
+        raw = library.CatBoost().load_model(str(path))
+        loss = str(raw.get_all_params().get("loss_function", "")).partition(":")[0]
+        kind = library.CatBoostClassifier if loss.startswith(_CLASSIFYING) else None
+        model = (kind or library.CatBoostRegressor)()
+        model.load_model(str(path))
+    return model
+
+
+_LOADERS: Mapping[Kind, Callable[[Any, bytes], Any]] = {
+    Kind.XGBOOST: _from_xgboost,
+    Kind.LIGHTGBM: _from_lightgbm,
+    Kind.CATBOOST: _from_catboost,
+}
+_RAW: Mapping[str, Callable[[Any], Any]] = {
+    "xgboost.core.Booster": _of_xgboost,
+    "lightgbm.basic.Booster": _of_lightgbm,
+}

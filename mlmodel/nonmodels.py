@@ -1,0 +1,159 @@
+"""What a file is that is no model file, or none that can be served, and what to do instead.
+
+Every function returns a sentence for the one who named the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from mlmodel import reading
+
+#: Bytes of a file by which it is told what it is.
+HEAD_BYTES = 1024
+
+DATA = "it holds data, not a model: name the file that the fitted model was written to"
+#: What other files begin with, and what they are.
+_OTHERS: Mapping[bytes, str] = {
+    b"\x89HDF\r\n\x1a\n": "it is an HDF5 file (.h5), as older Keras writes: load it with Keras and "
+    "save it again as .keras",
+    b"PAR1": f"it is a Parquet file; {DATA}",
+    b"ARROW1": f"it is an Arrow or Feather file; {DATA}",
+    b"\x93NUMPY": f"it is an array of numpy (.npy); {DATA}",
+    b"SQLite format 3": f"it is an SQLite database; {DATA}",
+    b"RDX": "it is a file of R: export the model from R as ONNX, or fit it again in Python",
+    b"GGUF": "it is a language model in GGUF, which Modelhost does not serve",
+    b"binf": "it is a model in XGBoost's old binary format: load it with an XGBoost before 3.1 and "
+    "save it with save_model('model.json')",
+    b"version https://git-lfs": "it is a pointer of Git LFS, not the file: run git lfs pull",
+}
+TORCH = (
+    "it is a file of PyTorch (torch.save, TorchScript or torch.export): load it with torch and "
+    "package the module with mlmodel.dump(module, 'model.flm')"
+)
+SAVED_MODEL = (
+    "it is a SavedModel of TensorFlow: load it with Keras or TensorFlow and save the model as "
+    ".keras"
+)
+#: Keys of JSON that other things have.
+_JSON: Mapping[bytes, str] = {
+    b'"oblivious_trees"': "it is a CatBoost model as JSON: save it with save_model('model.cbm') "
+    "instead",
+    b'"tree_info"': "it is JSON by LightGBM's dump_model, which LightGBM cannot read: save the "
+    "model with save_model('model.txt') instead",
+    b'"nbformat"': "it is a notebook: package the model in it with mlmodel.dump",
+}
+_PMML = (
+    "it is PMML, which Modelhost does not serve: fit the model in Python and package it with "
+    "mlmodel.dump, or export it as ONNX"
+)
+KNOWN = (
+    "model files are .flm packages, pickles (also by joblib), .skops, .onnx, .keras, and what "
+    "save_model of XGBoost, LightGBM and CatBoost writes"
+)
+
+
+def file(content: bytes) -> str:
+    """Return what a file is that begins as no model file does."""
+    if not content:
+        return "the file is empty"
+    for first, sentence in _OTHERS.items():
+        if content.startswith(first):
+            return sentence
+    head = content[:HEAD_BYTES]
+    if content[4:8] == b"TFL3":
+        return "it is a TensorFlow Lite model: save the Keras model that it was made of as .keras"
+    if content[8:10] == b'{"' and not any(content[5:8]):
+        return "it holds weights alone (safetensors): package the model that they are of"
+    if head[:2] in (b"X\n", b"A\n"):
+        return _OTHERS[b"RDX"]
+    return _unknown_text(head) if _is_text(head) else _unknown_bytes(head)
+
+
+def braces(content: bytes) -> str:
+    """Return what JSON is that is no model."""
+    for key, sentence in _JSON.items():
+        if key in content:
+            return sentence
+    return f"it is JSON, but no model of XGBoost; {KNOWN}"
+
+
+def archive(names: Collection[str]) -> str:
+    """Return what a zip archive is that is no model file, by the names in it."""
+    if {each.rpartition("/")[2] for each in names} & {"data.pkl", "constants.pkl"}:
+        return TORCH
+    if "xl/workbook.xml" in names:
+        return f"it is a spreadsheet (.xlsx); {DATA}"
+    if names and all(each.endswith(".npy") for each in names):
+        return f"it holds arrays of numpy (.npz); {DATA}"
+    shown = ", ".join(sorted(names)[:3])
+    return (
+        f"it is a zip archive, and no model file of one ({shown}): unpack it and name the model's "
+        "file in it"
+    )
+
+
+def folder(path: Path, endings: Collection[str]) -> str:
+    """Return which file of a folder to name instead.
+
+    :param endings: of the files that may be models.
+    """
+    if (path / "MLmodel").is_file():
+        named = _of_mlflow(path)
+        inner = f"{path.name}/{named}" if named else "the model's file in it"
+        return f"it is a folder that MLflow wrote: name its model file, {inner}"
+    if (path / "saved_model.pb").is_file():
+        return SAVED_MODEL
+    if (path / "schema.json").is_file() or (path / "config.json").is_file():
+        return "it is an unpacked archive: name the file that it came from"
+    names = sorted(
+        each.name for each in path.iterdir() if each.suffix.lower() in endings and each.is_file()
+    )
+    if names:
+        return f"it is a folder: name the model's file in it, such as {path.name}/{names[0]}"
+    return "it is a folder: name the model's file"
+
+
+def _unknown_text(head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if start.startswith(b"<"):
+        if b"<PMML" in head:
+            return _PMML
+        if b"<html" in head.lower():
+            return "it is a web page, not a model: download the file itself"
+        return f"it is XML, not a model; {KNOWN}"
+    line = start.partition(b"\n")[0].decode("utf-8", "replace").strip()[:40]
+    return f"it is text that begins with {line!r}, not a model; {KNOWN}"
+
+
+def _unknown_bytes(head: bytes) -> str:
+    return f"no model file begins with the bytes '{head[:4].hex(' ')}'; {KNOWN}"
+
+
+def _is_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    try:
+        # The last character may be cut.
+        head[:-4].decode("utf-8") if len(head) == HEAD_BYTES else head.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+#: Lines of MLflow's description of a model that name the file of its framework.
+_MLFLOW = re.compile(
+    r"^\s*(?:pickled_model|model_path|data|lgb_model|xgb_model|cb_model|model_data):\s*(\S+)\s*$",
+    re.MULTILINE,
+)
+
+
+def _of_mlflow(folder: Path) -> str:
+    """Return the file of a folder that MLflow wrote which holds the model, if there is one."""
+    with reading.opened(folder / "MLmodel") as stream:
+        text = stream.read(1 << 16).decode("utf-8", "replace")
+    named = [each.strip("'\"") for each in _MLFLOW.findall(text)]
+    candidates = [*named, "model.pkl", "model.xgb", "model.ubj", "model.lgb", "model.cb"]
+    return next((each for each in candidates if (folder / each).is_file()), "")
