@@ -1,18 +1,22 @@
 // Draws whatever a model answered, as text and never as markup.
 
+import { colourOf, ordered } from "./classes.js";
 import { Digits, stringify } from "./json.js";
+import { isSeries, lineChart } from "./linechart.js";
+import { count, percent } from "./numbers.js";
 import { region, table } from "./table.js";
-import { element, isNested, isObject, readable, scalar, step } from "./values.js";
-
-export { element };
+import { element, isNested, isObject, numeral, readable, scalar, step, words } from "./values.js";
 
 const MOST_BARS = 12;
+// Characters up to which the answer itself is drawn large, and as large as can be.
+const LONGEST_HEADLINE = 80;
+const LARGE = 14;
 const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const MOST_MEMBERS = 100;
 
-// `legend` has the words of the output schema by JSON Pointer: {"/y": {"label": "Price", "unit": "EUR"}};
-// "*" in a pointer is each item of a list.
+// `legend` has what the output schema says of each place, by JSON Pointer (app/web/legend.py):
+// {"/y": {"label": "Price", "unit": "EUR"}}; "*" in a pointer is each item of a list.
 export function draw(answer, legend) {
   const box = element("div", "drawn");
   box.append(shown(answer, "", legend, "Answer"), asJson(answer));
@@ -29,13 +33,6 @@ export function isShares(value) {
   return shares.every((share) => share >= 0 && share <= 1) && Math.abs(total - 1) < 0.01;
 }
 
-// Close to nothing and close to everything are not nothing and everything.
-export function percent(share) {
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  if (share < 1 && share > 0.999) return "> 99.9 %";
-  return `${(share * 100).toFixed(1)} %`;
-}
-
 function asJson(answer) {
   const raw = element("details", "raw");
   const text = element("pre");
@@ -49,14 +46,16 @@ function asJson(answer) {
 function shown(value, pointer, legend, title) {
   if (!isNested(value)) return headline(value, legend[pointer]);
   if (Array.isArray(value)) return list(value, `${pointer}/*`, legend, title);
-  if (isShares(value)) return bars(value);
+  if (isShares(value)) return bars(value, pointer, legend);
   return members(value, pointer, legend);
 }
 
-// An object: its main value large, the rest below, by name.
+// An object: its main value large and first, the rest below, by name.
 function members(value, pointer, legend) {
-  const entries = Object.entries(value);
   const main = pointer === "" ? mainName(value) : null;
+  const isMain = ([key]) => key === main;
+  const all = Object.entries(value);
+  const entries = [...all.filter(isMain), ...all.filter((entry) => !isMain(entry))];
   const box = element("dl", pointer === "" ? "members" : "members members-inner");
   const shownEntries = entries.filter(([key], index) => index < MOST_MEMBERS || key === main);
   for (const [key, item] of shownEntries) {
@@ -64,8 +63,9 @@ function members(value, pointer, legend) {
     const known = legend[place];
     const title = known?.label || readable(key);
     const body = element("dd");
-    if (isNested(item)) body.append(shown(item, place, legend, title));
-    else body.append(key === main ? headline(item, known) : scalar(item, known));
+    if (isDistances(place, item)) body.append(distances(item, legend["/prediction"]?.label));
+    else if (isNested(item)) body.append(shown(item, place, legend, title));
+    else body.append(key === main ? headline(item, known, shareOf(item, value)) : scalar(item, known));
     box.append(element("dt", "", title), body);
   }
   if (!entries.length) return element("p", "nothing", "An empty object");
@@ -75,52 +75,99 @@ function members(value, pointer, legend) {
 // Where the legend tells of a member: by its name, or as one of those without.
 function placeOf(pointer, key, legend) {
   const place = `${pointer}/${step(key)}`;
-  return Object.hasOwn(legend, place) ? place : `${pointer}/*`;
+  const isUnnamed = !Object.hasOwn(legend, place) && Object.hasOwn(legend, `${pointer}/*`);
+  return isUnnamed ? `${pointer}/*` : place;
 }
 
-// The member that is the answer itself: the prediction, a first word, or the only plain value.
+// The member that is the answer itself: whether it is an outlier, the prediction, a first word, or the
+// only plain value.
 function mainName(value) {
+  if (typeof value.is_outlier === "boolean") return "is_outlier";
   const plain = Object.keys(value).filter((key) => !isNested(value[key]));
   if (plain.includes("prediction")) return "prediction";
   return plain.length === 1 || typeof value[plain[0]] === "string" ? plain[0] : null;
 }
 
-function headline(value, known) {
-  const line = element("p", known?.media || String(value).length > 80 ? "" : "headline");
+// `share` is how likely the value is, where the answer says it.
+function headline(value, known, share) {
+  const text = value instanceof Digits ? words(value) : String(value);
+  if (known?.media || text.length > LONGEST_HEADLINE) return scalar(value, known);
+  const line = element("p", text.length > LARGE ? "headline headline-long" : "headline");
   line.append(scalar(value, known));
+  if (share) {
+    const likely = numeral(percent(Number(share.text)), share.text);
+    likely.classList.add("headline-share");
+    line.append(" ", likely);
+  }
   return line;
 }
 
-function bars(value) {
+// The share of a label, which stands beside it in an answer.
+function shareOf(label, answer) {
+  const name = label instanceof Digits ? label.text : String(label);
+  const shares = Object.values(answer).find((each) => isShares(each) && Object.hasOwn(each, name));
+  return shares?.[name];
+}
+
+// In the order of the classes; where there are too many to look through, the largest first.
+function bars(value, place, legend) {
+  const names = ordered(place, Object.keys(value), legend[place]?.order);
+  const shares = names.map((name) => [name, Number(value[name].text)]);
+  if (shares.length > MOST_BARS) shares.sort(([, one], [, other]) => other - one);
+  return folded(shares, (some) => barList(some, place, Math.max(...shares.map(([, share]) => share))));
+}
+
+// The first of many, drawn, and the others once they are asked for.
+function folded(items, draws) {
   const box = element("div");
-  const sorted = Object.entries(value)
-    .map(([name, share]) => [name, Number(share.text)])
-    .sort(([, one], [, other]) => other - one);
-  box.append(barList(sorted.slice(0, MOST_BARS)));
-  if (sorted.length > MOST_BARS) {
+  box.append(draws(items.slice(0, MOST_BARS)));
+  if (items.length > MOST_BARS) {
     const rest = element("details");
-    const summary = element("summary", "", `${sorted.length - MOST_BARS} more`);
-    rest.append(summary, barList(sorted.slice(MOST_BARS)));
+    const summary = element("summary", "", `${count(items.length - MOST_BARS)} more`);
+    rest.append(summary, draws(items.slice(MOST_BARS)));
     box.append(rest);
   }
   return box;
 }
 
-function barList(shares) {
+function barList(shares, place, largest) {
   const box = element("ul", "bars");
   for (const [name, share] of shares) {
     const bar = element("span", "bar");
     const fill = element("span", "bar-fill");
     fill.style.width = `${share * 100}%`;
+    fill.style.background = colourOf(place, name);
     bar.append(fill);
     bar.ariaHidden = "true";
-    const number = element("span", "bar-share number", percent(share));
-    number.title = String(share);
-    const line = element("li");
+    const number = numeral(percent(share), String(share));
+    number.classList.add("bar-share");
+    const line = element("li", share === largest ? "bar-largest" : "");
     line.append(element("span", "bar-name", name || "(empty text)"), number, bar);
     box.append(line);
   }
   return box;
+}
+
+// How far it is to each of several clusters; `place` ends with the member's name.
+export function isDistances(place, value) {
+  const numbers = /(^|\/)distances$/.test(place) && isNested(value) ? Object.values(value) : [];
+  return numbers.length > 1 && numbers.every((each) => each instanceof Digits);
+}
+
+// How far it is to each cluster, the nearest first.
+function distances(value, title = "Cluster") {
+  const sorted = Object.entries(value).sort(([, one], [, other]) => Number(one.text) - Number(other.text));
+  return folded(sorted, (some) => {
+    const box = element("ul", "distances");
+    for (const [name, distance] of some) {
+      const line = element("li", name === sorted[0][0] ? "nearest" : "");
+      const called = element("span", "", `${title} ${name}`);
+      if (name === sorted[0][0]) called.append(" ", element("span", "nearest-mark", "nearest"));
+      line.append(called, scalar(distance));
+      box.append(line);
+    }
+    return box;
+  });
 }
 
 function list(items, place, legend, title) {
@@ -129,14 +176,24 @@ function list(items, place, legend, title) {
   const names = columns(shownItems);
   const draws = names ? grid : plainList;
   const drawn = draws(shownItems, place, legend, title, names);
-  return withRest(drawn, items.length - shownItems.length, names ? "row" : "item");
+  const all = withRest(drawn, items.length - shownItems.length, names ? "row" : "item");
+  return isSeries(items) ? series(items, all, title) : all;
+}
+
+// A line, and the numbers themselves for whoever wants them.
+function series(items, all, title) {
+  const box = element("div");
+  const numbers = element("details");
+  numbers.append(element("summary", "", `${count(items.length)} numbers`), all);
+  box.append(lineChart(items, title), numbers);
+  return box;
 }
 
 // What is drawn, and how many more there are.
 function withRest(drawn, rest, word) {
   if (rest <= 0) return drawn;
   const box = element("div");
-  const words = rest === 1 ? `1 more ${word} is` : `${rest.toLocaleString("en")} more ${word}s are`;
+  const words = rest === 1 ? `1 more ${word} is` : `${count(rest)} more ${word}s are`;
   box.append(drawn, element("p", "nothing", `${words} in the JSON below.`));
   return box;
 }
@@ -167,7 +224,9 @@ function grid(items, place, legend, title, names) {
 }
 
 function plainList(items, place, legend, title) {
-  const box = element("ol", items.some(isNested) ? "answer-list" : "answer-list answer-list-short");
+  const areNumbers = items.every((item) => item instanceof Digits);
+  const kind = areNumbers ? "answer-list-numbers" : "answer-list-short";
+  const box = element("ol", items.some(isNested) ? "answer-list" : `answer-list ${kind}`);
   for (const item of items) {
     const line = element("li");
     line.append(within(item, place, legend, title));

@@ -12,6 +12,7 @@ import { restore, start, unfinished } from "./row.js";
 import { bytes, element } from "./values.js";
 
 const answer = document.getElementById("answer");
+const outdated = document.getElementById("answer-outdated");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
 const legend = JSON.parse(answer.dataset.legend);
@@ -113,7 +114,9 @@ function clearAnswer(words) {
 function showWhetherOutdated() {
   const isOutdated = shown !== null && !same(shown.row, row());
   answer.classList.toggle("outdated", isOutdated);
-  note.textContent = shown ? `${shown.words}${isOutdated ? " The input has changed since." : ""}` : "";
+  outdated.hidden = !isOutdated;
+  outdated.textContent = isOutdated ? "The input has changed since. Press Predict for the new one." : "";
+  note.textContent = shown ? shown.words : "";
 }
 
 function setBusy(isBusy) {

@@ -1,9 +1,9 @@
 // What is wrong with the input, or with the call: above the form in a list, and beside each field.
 
-import { element } from "./answer.js";
 import { isJsonShown, json, showForm } from "./jsontab.js";
 import { fieldAt } from "./places.js";
 import { controls } from "./row.js";
+import { element } from "./values.js";
 
 const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");

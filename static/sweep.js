@@ -1,10 +1,13 @@
 // Rows that differ in one field, and the numbers in their answers.
 
-import { isShares } from "./answer.js";
+import { isDistances, isShares } from "./answer.js";
 import { Digits, parse } from "./json.js";
+import { roundedAll } from "./numbers.js";
 import { isNested, isObject, step as stepOf, unstep } from "./values.js";
 
 const STEPS = 40;
+// Whole steps up to which each of them is taken.
+const MOST_STEPS = 50;
 // A range so many times as large as the value in the form shows nothing of what is near to it.
 const FAR = 100;
 
@@ -16,7 +19,9 @@ export function stops(axis, low, high, now) {
   if (now !== null && now > low && now < high) numbers.push(now);
   const clean = new Set(numbers.map((number) => Number(number.toPrecision(10))));
   const sorted = [...clean].filter((number) => isAllowed(number, axis)).sort((one, two) => one - two);
-  return sorted.map((number) => ({ label: String(number), value: new Digits(String(number)) }));
+  const values = sorted.map((number) => new Digits(String(number)));
+  const labels = roundedAll(values);
+  return values.map((value, index) => ({ label: labels[index], value }));
 }
 
 // From where to where a number is moved, as far as the schema, or the number in the form, tells.
@@ -51,11 +56,14 @@ export function at(row, pointer) {
   }, row);
 }
 
-// What of the answers can be drawn: [{place, areShares, names: [[name, place]]}], shares first.
-export function outputs(answers) {
+// What of the answers can be drawn: [{place, areShares, areSeveral, names: [[name, place]]}]: shares first,
+// and last the numbers that `legend` has names for.
+export function outputs(answers, legend) {
   const found = new Map();
   for (const answer of answers) collect(answer, "", found);
-  return [...found.values()].sort((one, other) => Number(other.areShares) - Number(one.areShares));
+  const rank = ({ place, areShares, areSeveral }) =>
+    areShares ? 0 : areSeveral ? 1 : legend[place]?.names ? 3 : 2;
+  return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
 // The number at a place of an answer; null where there is none.
@@ -72,15 +80,16 @@ export function textsOf(answer, place = "") {
 }
 
 function collect(value, place, found) {
-  if (value instanceof Digits) return add(found, place, false, [[place, place]]);
+  if (value instanceof Digits) return add(found, place, { areShares: false }, [[place, place]]);
   if (!isObject(value)) return undefined;
   const places = Object.keys(value).map((key) => [key, `${place}/${stepOf(key)}`]);
-  if (isShares(value)) return add(found, place, true, places);
+  const areShares = isShares(value);
+  if (areShares || isDistances(place, value)) return add(found, place, { areShares, areSeveral: true }, places);
   return places.forEach(([key, inner]) => collect(value[key], inner, found));
 }
 
-function add(found, place, areShares, names) {
-  const group = found.get(place) ?? { place, areShares, names: [] };
+function add(found, place, kind, names) {
+  const group = found.get(place) ?? { place, ...kind, names: [] };
   const known = new Set(group.names.map(([, each]) => each));
   group.names.push(...names.filter(([, each]) => !known.has(each)));
   found.set(place, group);
@@ -91,7 +100,8 @@ function between(low, high, step) {
   const rough = (high - low) / STEPS;
   const power = 10 ** Math.floor(Math.log10(rough));
   const nice = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
-  const each = step ? Math.max(1, Math.ceil((rough / step) * 0.999)) * step : nice;
+  const isFew = step && (high - low) / step <= MOST_STEPS;
+  const each = isFew ? step : step ? Math.max(1, Math.ceil((rough / step) * 0.999)) * step : nice;
   const first = Math.ceil(low / each);
   const count = Math.max(0, Math.floor(high / each) - first + 1);
   return Array.from({ length: Math.min(count, 2 * STEPS) }, (_, index) => (first + index) * each);

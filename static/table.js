@@ -14,35 +14,44 @@ export function region(made, label, classes = "") {
 }
 
 // Fills `made` with rows of cells; the first cell of a row is its heading where `isHeaded`. Without
-// headings there is no line of them.
+// headings there is no line of them. A column of nothing but numbers is aligned at their ends.
 export function table(headings, rows, { made = element("table", "table table-sm"), isHeaded } = {}) {
   made.replaceChildren();
-  if (headings) made.createTHead().append(headingLine(headings));
+  const width = Math.max(headings?.length ?? 0, ...rows.map((cells) => cells.length));
+  const areNumbers = Array.from({ length: width }, (_, index) => isOfNumbers(rows, index));
+  if (headings) made.createTHead().append(headingLine(headings, areNumbers));
   const body = made.createTBody();
   for (const cells of rows) {
     const line = body.insertRow();
     cells.forEach((cell, index) => {
-      if (isHeaded && index === 0) line.append(rowHeading(cell));
-      else line.insertCell().append(cell);
+      const box = isHeaded && index === 0 ? line.appendChild(rowHeading()) : line.insertCell();
+      box.append(cell);
+      if (areNumbers[index]) box.className = "at-end";
     });
   }
   return made;
 }
 
-function headingLine(headings) {
+// Whether a column has numbers, and beside them only cells that say nothing.
+function isOfNumbers(rows, index) {
+  const cells = rows.map((row) => row[index]);
+  const said = cells.filter((cell) => cell && !cell.classList?.contains("nothing"));
+  return said.length > 0 && said.every((cell) => cell.classList?.contains("number"));
+}
+
+function headingLine(headings, areNumbers) {
   const line = element("tr");
-  for (const heading of headings) {
-    const cell = element("th");
+  headings.forEach((heading, index) => {
+    const cell = element("th", areNumbers[index] ? "at-end" : "");
     cell.scope = "col";
     cell.append(heading);
     line.append(cell);
-  }
+  });
   return line;
 }
 
-function rowHeading(content) {
-  const cell = element("th", "number");
+function rowHeading() {
+  const cell = element("th");
   cell.scope = "row";
-  cell.append(content);
   return cell;
 }

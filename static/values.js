@@ -1,11 +1,14 @@
 // Single values of an answer as text for a person, and pictures that it has as base64.
 
 import { Digits, stringify } from "./json.js";
+import { count, percent, rounded } from "./numbers.js";
 
-const SIGNIFICANT = 6;
 const LONGEST = 2000;
 const SHORT = 80;
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+// A longer number is broken where a line ends, like a word.
+const UNBROKEN = 24;
+const MOMENT = /^\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?$|^\d\d:\d\d(:\d\d)?$/;
 const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
 
 export function element(name, classes = "", text = "") {
@@ -23,14 +26,23 @@ export function isObject(value) {
   return isNested(value) && !Array.isArray(value);
 }
 
-// `known` are the words of the output schema for the value: label, unit, media.
+// `known` are the words of the output schema for the value: label, unit, media, names of constants, and
+// whether it is a share.
 export function scalar(value, known) {
   if (known?.media && typeof value === "string" && BASE64.test(value)) return media(value, known);
   if (typeof value === "string" && value.length > LONGEST) return long(value);
-  const made = element("span", value instanceof Digits ? "number" : "as-typed", words(value));
+  const text = worded(value, known);
+  const made = isNumber(value) ? numeral(text, value.text) : element("span", "as-typed", text);
   if (value === null || value === "") made.classList.add("nothing");
-  if (value instanceof Digits) made.title = value.text;
+  if (MOMENT.test(value)) made.classList.add("unbroken");
   if (known?.unit) made.append(element("span", "unit-after", ` ${known.unit}`));
+  return made;
+}
+
+// A number as text, which no end of a line breaks; `exact` are all of its digits.
+export function numeral(text, exact) {
+  const made = element("span", text.length > UNBROKEN ? "number" : "number unbroken", text);
+  made.title = exact;
   return made;
 }
 
@@ -39,9 +51,22 @@ export function short(value) {
   if (value === undefined) return "";
   if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value);
   const text = isNested(value) ? stringify(value) : value;
-  const made = element("span", "", text.length > SHORT ? `${text.slice(0, SHORT)}…` : text);
+  const cut = text.length > SHORT ? `${text.slice(0, SHORT)}…` : text;
+  const made = element("span", MOMENT.test(text) ? "unbroken" : "", cut);
   if (text.length > SHORT) made.title = text.slice(0, 10 * SHORT);
   return made;
+}
+
+function isNumber(value) {
+  return value instanceof Digits;
+}
+
+// What the output schema calls a constant, or else the value in words.
+function worded(value, known) {
+  const name = known?.names?.[stringify(value)];
+  if (name) return name;
+  const isShare = known?.share && isNumber(value) && Number(value.text) >= 0 && Number(value.text) <= 1;
+  return isShare ? percent(Number(value.text)) : words(value);
 }
 
 export function words(value) {
@@ -50,14 +75,6 @@ export function words(value) {
   if (value === false) return "No";
   if (value === "") return "(empty text)";
   return value instanceof Digits ? rounded(value) : value;
-}
-
-// Sensible digits: whole numbers as they are, of others six that count, and all before the point.
-export function rounded(digits) {
-  if (/^-?\d+$/.test(digits.text)) return digits.text;
-  const number = Number(digits.text);
-  const before = Math.floor(Math.log10(Math.abs(number) || 1)) + 1;
-  return String(Number(number.toPrecision(Math.max(SIGNIFICANT, Math.min(before, 16)))));
 }
 
 export function readable(name) {
@@ -101,7 +118,7 @@ export function bytes(count) {
 
 function long(text) {
   const box = element("details");
-  box.append(element("summary", "", `A text of ${text.length} characters`));
+  box.append(element("summary", "", `A text of ${count(text.length)} characters`));
   box.append(element("span", "as-typed", text));
   return box;
 }

@@ -2,18 +2,24 @@
 
 import { draw } from "./answer.js";
 import { ask } from "./asking.js";
-import { askAll } from "./batches.js";
+import { colourOf, ordered } from "./classes.js";
 import { plot, shownNumber, unplot } from "./chart.js";
 import { form, labelOf, onChange, row } from "./input.js";
 import { Digits, number as typedNumber, same, stringify } from "./json.js";
+import { count } from "./numbers.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
-import { element, readable, short, unstep } from "./values.js";
+import { element, numeral, readable, short, unstep } from "./values.js";
 
 // What the server says where a model itself failed, or took too long.
 const FAILED = [500, 504];
+// Calls that may fail until no more are made: enough to find the one row of all that makes a model fail.
+const MOST_FAILURES = 10;
 
 const MOST_LINES = 8;
+
+// Where a packaged model has the class, the cluster or the number.
+const PREDICTION = "/prediction";
 
 const part = (name) => document.getElementById(`whatif-${name}`);
 const [controls, axisChoice, low, high, other] = ["form", "axis", "low", "high", "other"].map(part);
@@ -86,41 +92,60 @@ async function show() {
   if (mine !== turn) return undefined;
   const failed = answers.findIndex((each) => each.problem);
   if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
-  const refused = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined)).length;
-  const words = refused ? `${refused} of ${rows.length} inputs have no answer, and are left out.` : "";
+  const words = missing(answers, rows);
   shown = { moving, places, asked, models, words, answers: answers.map(({ found }) => found) };
   showWhetherOutdated();
   return showResult();
 }
 
 // All answers from one request; rows that the model refuses are left out, and the rest asked again.
-// Where some make it fail, they are found by asking in parts.
+// Where the model fails, it is asked for the row in the form alone, the first: it fails for any input,
+// where it does for that. Else the rows that make it fail are found by asking in halves, as long as
+// MOST_FAILURES allows, and `reason` is why they have no answer.
 async function answersTo(address, rows) {
-  let open = rows.map((_, index) => index);
-  for (;;) {
-    const said = await ask(address, stringify(open.map((index) => rows[index])));
-    if (!said.problem) {
-      const found = rows.map(() => undefined);
-      open.forEach((index, place) => (found[index] = said.answer[place]));
-      return { found };
+  const found = rows.map(() => undefined);
+  const waiting = [rows.map((_, index) => index)];
+  const failures = [];
+  while (waiting.length && failures.length < MOST_FAILURES) {
+    const part = waiting.shift();
+    const { answer, problem } = await ask(address, stringify(part.map((index) => rows[index])));
+    if (!problem) {
+      part.forEach((index, place) => (found[index] = answer[place]));
+    } else if (FAILED.includes(problem.status)) {
+      if (part.length === 1 && part[0] === 0) return { problem };
+      failures.push(problem);
+      if (failures.length === 1) waiting.unshift([0], part.filter((index) => index > 0));
+      else if (part.length > 1) waiting.unshift(...halves(part));
+    } else {
+      const refused = refusedPlaces(problem);
+      if (refused.size === 0 || refused.size === rows.length) return { problem };
+      const left = part.filter((_, place) => !refused.has(place));
+      if (left.length) waiting.unshift(left);
     }
-    const { errors = [] } = said.problem;
-    if (FAILED.includes(said.problem.status) && open.length > 1) return inParts(address, rows, open, said);
-    const refused = new Set(errors.map(({ pointer }) => Number(/^\/(\d+)/.exec(pointer)?.[1])));
-    const left = open.filter((_, place) => !refused.has(place));
-    if (left.length === open.length || left.length === 0) return said;
-    open = left;
   }
+  const [failed] = failures;
+  if (found.every((each) => each === undefined)) return { problem: failed };
+  return { found, reason: failed && (failed.detail || failed.title) };
 }
 
-async function inParts(address, rows, open, said) {
-  const entries = open.map((index) => ({ index, row: rows[index] }));
-  const { signal } = new AbortController();
-  await askAll(address, entries, { rows: rows.length, characters: Infinity }, { told() {}, signal });
-  if (entries.every(({ answer }) => answer === undefined)) return said;
-  const found = rows.map(() => undefined);
-  for (const { index, answer } of entries) found[index] = answer;
-  return { found };
+// Which rows of a request a problem is about.
+function refusedPlaces({ errors = [] }) {
+  const places = errors.map(({ pointer }) => /^\/(\d+)/.exec(pointer)?.[1]);
+  return new Set(places.filter((place) => place !== undefined).map(Number));
+}
+
+// How many rows have no answer, and why where the model failed.
+function missing(answers, rows) {
+  const open = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined));
+  if (open.length === 0) return "";
+  const reason = answers.find((each) => each.reason)?.reason;
+  const words = `${count(open.length)} of ${count(rows.length)} inputs have no answer, and are left out`;
+  return reason ? `${words}: ${reason}` : `${words}.`;
+}
+
+function halves(part) {
+  const half = Math.ceil(part.length / 2);
+  return [part.slice(0, half), part.slice(half)];
 }
 
 function refuse({ title, detail, errors = [] }, model) {
@@ -150,7 +175,7 @@ function showWhetherOutdated() {
 function showResult() {
   const { answers, models } = shown;
   const both = answers.flat().filter((answer) => answer !== undefined);
-  const found = outputs(both);
+  const found = outputs(both, legend);
   result.hidden = false;
   now.hidden = models.length === 1;
   now.replaceChildren(...(models.length > 1 ? models.map(sideBySide) : []));
@@ -193,50 +218,71 @@ function drawOutput() {
     labels: isChoice ? places.map(({ label }) => label) : null,
     xLabel: title,
     now: isChoice ? null : numberAt(asked, moving.pointer),
-    areShares: output.areShares,
+    inPercent: inPercent(output),
     series: lines.filter(({ rank }) => rank < MOST_LINES),
   });
 }
 
-// One line for each number and model; `rank` is the number's place among all, the largest first.
-function linesOf({ names, place, areShares }) {
+function inPercent({ areShares, place }) {
+  return areShares || Boolean(legend[place]?.share);
+}
+
+// One line for each number and model, in the order of the classes; `rank` is the number's place among
+// all, the largest first.
+function linesOf({ names, place, areShares, areSeveral }) {
   const { answers, models } = shown;
-  const valuesOf = (model, at) => answers[model].slice(1).map((answer) => numberAt(answer, at));
-  const numbersOf = (at) => models.flatMap((_, model) => valuesOf(model, at));
-  const largest = ([, at]) => Math.max(...numbersOf(at).map((each) => each ?? -Infinity));
-  const sorted = areShares ? [...names].sort((one, two) => largest(two) - largest(one)) : names;
-  return sorted.flatMap(([name, at], rank) =>
+  const places = new Map(names);
+  const inOrder = ordered(place, [...places.keys()], legend[place]?.order);
+  const valuesOf = (model, name) => answers[model].slice(1).map((answer) => numberAt(answer, places.get(name)));
+  const numbersOf = (name) => models.flatMap((_, model) => valuesOf(model, name));
+  const largest = (name) => Math.max(...numbersOf(name).map((each) => each ?? -Infinity));
+  const ranked = [...inOrder].sort((one, two) => largest(two) - largest(one));
+  return inOrder.flatMap((name) =>
     models.map(({ title }, model) => {
-      const words = areShares ? name : nameOf(place);
+      const words = areSeveral ? memberName(name, areShares) : nameOf(place);
       const full = models.length > 1 ? `${words} · ${title}` : words;
-      return { title: full, values: valuesOf(model, at), model, rank, colour: rank };
+      const colour = colourOf(place, name);
+      return { title: full, values: valuesOf(model, name), model, rank: ranked.indexOf(name), colour };
     }),
   );
+}
+
+// A class, or the cluster that a distance is of.
+function memberName(name, isClass) {
+  return isClass ? name || "(empty text)" : `${legend[PREDICTION]?.label ?? "Cluster"} ${name}`;
 }
 
 function fillTable(lines, output) {
   const { moving, places, answers, models, asked } = shown;
   const texts = models.flatMap(({ title }, model) =>
-    movingTexts(answers[model]).map((place) => ({
+    movingTexts(answers[model], output).map((place) => ({
       title: models.length > 1 ? `${nameOf(place)} · ${title}` : nameOf(place),
       value: (index) => at(answers[model][index + 1], place),
     })),
   );
-  const shownAt = (number) => (number === null ? undefined : shownNumber(number, output.areShares));
-  const numbers = lines.map(({ title, values }) => ({ title, value: (index) => shownAt(values[index]) }));
-  const columns = [...texts, ...numbers];
-  const rows = places.map(({ label }, index) => [label, ...columns.map((each) => short(each.value(index)))]);
-  table([moving.label, ...columns.map(({ title }) => title)], rows, { made: tableBox, isHeaded: true });
+  const rows = places.map(({ label, value }, index) => [
+    moving.choices.length ? label : numeral(label, value.text),
+    ...texts.map((each) => short(each.value(index))),
+    ...lines.map(({ values }) => numberCell(values[index], inPercent(output))),
+  ]);
+  const headings = [moving.label, ...[...texts, ...lines].map(({ title }) => title)];
+  table(headings, rows, { made: tableBox, isHeaded: true });
   const standing = at(asked, moving.pointer);
   const here = places.findIndex(({ value }) => standing !== undefined && same(standing, value));
   if (here >= 0) tableBox.tBodies[0].rows[here].className = "table-now";
 }
 
-// The places of an answer's first word, and of all that are not the same in every answer.
-function movingTexts(answers) {
+function numberCell(number, isShare) {
+  return number === null ? "" : numeral(shownNumber(number, isShare), String(number));
+}
+
+// The places of an answer's first word, and of all that are not the same in every answer; and of the
+// number that stands for a class or cluster, where what is drawn is of all of them.
+function movingTexts(answers, output) {
   const said = new Map();
   for (const answer of answers) {
     if (answer === undefined) continue;
+    if (output?.areSeveral && numberAt(answer, PREDICTION) !== null) return [PREDICTION];
     for (const [place, text] of textsOf(answer)) said.set(place, (said.get(place) ?? new Set()).add(text));
   }
   return [...said].filter(([, texts], index) => index === 0 || texts.size > 1).map(([place]) => place);

@@ -97,6 +97,7 @@ MODELS = {
             {"class": "tests.models.forms.Anything", "name": name, "input_schema": schema}
             for name, schema in ROWS.items()
         ),
+        {"class": "tests.models.answers.Detector"},
     ]
 }
 HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
@@ -242,18 +243,111 @@ def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
     assert answered.value.request.post_data == (
         '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
     )
-    expect(page.locator(".headline")).to_have_text("setosa")
+    expect(page.locator(".headline")).to_have_text("setosa 98.0%")
 
 
-def test_shares_are_bars_from_the_largest_to_the_smallest(page, site):
+def test_shares_are_bars_in_the_order_of_their_classes(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
     page.get_by_role("button", name="Predict").click()
 
     lines = page.locator(".bars li")
-    expect(lines).to_have_text(["setosa98.0 %", "versicolor2.0 %", "virginica< 0.1 %"])
-    widths = [box.bounding_box()["width"] for box in page.locator(".bar-fill").all()]
-    assert widths == sorted(widths, reverse=True)
+    expect(lines).to_have_text(["versicolor2.0%", "setosa98.0%", "virginica< 0.1%"])
+    expect(page.locator(".bar-largest")).to_have_text("setosa98.0%")
+    narrow, wide, least = [box.bounding_box()["width"] for box in page.locator(".bar-fill").all()]
+    assert least < narrow < wide
+
+
+ANSWERS = {
+    "outlier": (
+        {"prediction": -1, "is_outlier": True, "score": -0.1},
+        ["Yes"],
+        "Is outlier Yes Prediction -1 Score -0.1",
+    ),
+    "cluster": (
+        {"prediction": 2, "distances": {"0": 3.5, "1": 12000, "2": 0.25}},
+        ["2"],
+        "Prediction 2 Distances Cluster 2 nearest 0.25 Cluster 0 3.5 Cluster 1 12,000",
+    ),
+    "labels": (
+        {"prediction": 1, "probabilities": {"0": 0.25, "1": 0.75}},
+        ["1 75.0%"],
+        "Prediction 1 75.0% Probabilities 0 25.0% 1 75.0%",
+    ),
+    "long": ({"prediction": "a" * 81}, [], f"Prediction {'a' * 81}"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_headline_is_what_one_looks_for(page, site, name):
+    answer, headline, words = ANSWERS[name]
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    expect(page.locator(".drawn > dl")).to_have_text(words, use_inner_text=True)
+    expect(page.locator(".headline")).to_have_text(headline)
+
+
+def test_packaged_models_name_their_headline(page, site):
+    page.goto(f"{site}/models/detector/predict")
+    sent(page)
+
+    expect(page.locator(".drawn > dl")).to_have_text(
+        "Outlier Yes Prediction outlier Probability 98.0%", use_inner_text=True
+    )
+
+
+@pytest.mark.parametrize("language", ["en-US", "de-DE", "fr-FR"])
+def test_numbers_are_written_in_the_readers_language(context, site, language):
+    written = {
+        "en-US": ["1,234,568", "0.5", "88.1%", "2024", "1.5e-9", "-12,345.5"],
+        "de-DE": ["1.234.568", "0,5", "88,1\u00a0%", "2024", "1,5e-9", "-12.345,5"],
+        "fr-FR": ["1\u202f234\u202f568", "0,5", "88,1\u00a0%", "2024", "1,5e-9", "-12\u202f345,5"],
+    }
+    answer = {"a": 1234567.891, "b": 0.5, "c": {"x": 0.881, "y": 0.119}, "d": 2024}
+    answer |= {"e": 1.5e-9, "f": -12345.5}
+    page = context.browser.new_context(locale=language).new_page()
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    shown = page.locator(".drawn > dl .number").all_text_contents()
+    assert [shown[0], shown[1], shown[2], *shown[4:]] == written[language]
+    expect(page.locator(".drawn pre")).to_contain_text('"a": 1234567.891')
+    page.wait_for_load_state("networkidle")
+    page.context.close()
+
+
+def test_numbers_and_dates_stay_on_one_line(page, site):
+    row = {"day": "2026-01-31", "at": "2026-01-31T10:00:00", "count": 1234568, "price": 12345679.25}
+    answer = json.dumps({"prediction": 123456789012.5, "rows": [row, {**row, "count": None}]})
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    lines = "each => each.getClientRects().length"
+    assert [each.evaluate(lines) for each in page.locator(".drawn .unbroken").all()] == [1] * 8
+    ends = page.locator(".drawn td.at-end")
+    expect(ends).to_have_text(["1,234,568", "12,345,679", "none", "12,345,679"])
+    assert ends.first.evaluate("each => getComputedStyle(each).textAlign") == "right"
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_many_numbers_are_a_line(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    answer = json.dumps({"forecast": [100, 103.5, 99, 120, 140, 12000]})
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    expect(page.get_by_role("img", name="Forecast: 6 numbers from 99 to 12,000")).to_be_visible()
+    page.get_by_text("6 numbers").click()
+    expect(page.locator(".answer-list-numbers li")).to_have_count(6)
 
 
 def test_an_example_fills_the_form_and_comes_out_again(page, site):
@@ -429,7 +523,8 @@ def test_json_that_is_none_yet_is_kept(page, site):
         pytest.param(None, "none", id="null"),
         pytest.param("", "(empty text)", id="empty text"),
         pytest.param(152.13348416289591, "152.133", id="number"),
-        pytest.param(9007199254740993, "9007199254740993", id="big number"),
+        pytest.param(9007199254740993, "9,007,199,254,740,993", id="big number"),
+        pytest.param([1, 2.5], "12.5", id="numbers"),
         pytest.param([], "An empty list", id="empty list"),
         pytest.param({}, "An empty object", id="empty object"),
         pytest.param({"a": {"b": {"c": 1}}}, "ABC1", id="nested"),

@@ -86,7 +86,7 @@ def test_numbers_keep_what_stands_before_the_point(on):
     page = on("painter")
     answered(page)
 
-    expect(page.locator("#answer")).to_contain_text("1234568 m²")
+    expect(page.locator("#answer")).to_contain_text("1,234,568 m²")
 
 
 def test_the_answer_says_how_long_it_took_and_what_answered(on):
@@ -164,10 +164,10 @@ def test_another_way_to_write_the_same_row_is_no_change(on):
 
     page.get_by_role("tab", name="JSON").click()
     page.get_by_label("The row as JSON").fill('{"number": 1.0, "text": "a"}')
-    expect(page.locator("#answer-note")).not_to_contain_text("has changed")
+    expect(page.locator("#answer-outdated")).to_be_hidden()
 
     page.get_by_label("The row as JSON").fill('{"number": 2, "text": "a"}')
-    expect(page.locator("#answer-note")).to_contain_text("The input has changed since.")
+    expect(page.locator("#answer-outdated")).to_contain_text("The input has changed since.")
 
 
 def test_reset_takes_the_row_out_of_the_address(on):
@@ -348,7 +348,7 @@ def test_a_number_is_moved_over_its_range_with_one_request(on):
     assert rows[0] == {"amount": 260, "kind": "car"}
     assert [row["amount"] for row in rows[1:]] == sorted([260, *range(0, 1001, 25)])
     assert cells(page)[0] == ["Amount", "Prediction", "low", "high"]
-    assert cells(page)[-1] == ["1000", "high", "0.0 %", "100.0 %"]
+    assert cells(page)[-1] == ["1000", "high", "0.0%", "100.0%"]
     expect(page.locator("#whatif-chart canvas")).to_be_visible()
     expect(page.locator("#whatif-table .table-now th")).to_have_text("260")
 
@@ -359,11 +359,43 @@ def test_choices_are_moved_one_by_one(on):
     moved(page, "Kind")
 
     assert cells(page) == [
-        ["Kind", "Prediction", "high", "low"],
-        ["car", "high", "80.0 %", "20.0 %"],
-        ["home", "low", "40.0 %", "60.0 %"],
-        ["None", "high", "80.0 %", "20.0 %"],
+        ["Kind", "Prediction", "low", "high"],
+        ["car", "high", "20.0%", "80.0%"],
+        ["home", "low", "60.0%", "40.0%"],
+        ["None", "high", "20.0%", "80.0%"],
     ]
+
+
+def colours(page):
+    """Return the names and colours of the bars of the answer, and of the lines of the chart."""
+    fill = "all => all.map(each => getComputedStyle(each).backgroundColor)"
+    line = "all => all.map(each => getComputedStyle(each).color)"
+    bars, lines = page.locator("#answer .bars"), page.locator("#whatif-legend")
+    return [
+        (
+            bars.locator(".bar-name").all_text_contents(),
+            bars.locator(".bar-fill").evaluate_all(fill),
+        ),
+        (
+            lines.locator(".swatch + span").all_text_contents(),
+            lines.locator(".swatch").evaluate_all(line),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("amount", [100, 900])
+def test_classes_keep_their_colour_and_order(on, amount):
+    page = on("risk", {"amount": amount, "kind": "car"})
+    answered(page)
+
+    found = []
+    for label in ("Kind", "Amount"):
+        moved(page, label)
+        found += colours(page)
+
+    assert found[0][0] == ["low", "high"]
+    assert found == [found[0]] * 4
+    assert len(set(found[0][1])) == 2
 
 
 def test_whole_numbers_and_members_of_objects_are_moved_by_their_steps(on):
@@ -419,7 +451,23 @@ def test_a_row_that_makes_the_model_fail_is_left_out(on):
 
     panel.get_by_role("button", name="Show").click()
 
-    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out.")
+    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out: the model")
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(41)
+
+
+@pytest.mark.fails("500 /api/models/fragile/predict")
+def test_a_failing_model_is_not_called_again(on):
+    page = on("fragile", {"x": 0})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("-1")
+    panel.get_by_label("To", exact=True).fill("1")
+    asked = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(request))
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("the model 'fragile' failed")
+    assert len(asked) == 2
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")

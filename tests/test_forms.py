@@ -314,7 +314,26 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
             {"type": "number", "minimum": 0.1, "maximum": 8.0}, "From 0.1 to 8", id="both"
         ),
         pytest.param({"type": "number", "minimum": -2}, "At least -2", id="lowest"),
-        pytest.param({"type": "integer", "maximum": 10**20}, f"At most {10**20}", id="highest"),
+        pytest.param(
+            {"type": "integer", "maximum": 10**20},
+            "At most 100,000,000,000,000,000,000",
+            id="highest",
+        ),
+        pytest.param(
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 1e7},
+            "More than 0, at most 10,000,000",
+            id="thousands",
+        ),
+        pytest.param(
+            {"type": "integer", "minimum": 1900, "maximum": 2100, "x-range": [2000, 120_000]},
+            "From 1900 to 2100, usually 2,000 to 120,000",
+            id="years",
+        ),
+        pytest.param(
+            {"type": "string", "pattern": "^\\d{5}$", "examples": ["12345"]},
+            "E.g. 12345",
+            id="pattern with an example",
+        ),
         pytest.param(
             {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "multipleOf": 0.1},
             "More than 0, at most 1, a multiple of 0.1",

@@ -46,7 +46,21 @@ def test_nothing_in_a_description_is_markup_or_leads_astray(text):
 def test_a_picture_from_elsewhere_is_a_link_to_it():
     html = prose.markdown("![x](https://elsewhere.example/x.png)")
 
-    assert html == '<p>!<a href="https://elsewhere.example/x.png">x</a></p>\n'
+    assert html == '<p><a href="https://elsewhere.example/x.png">x</a></p>\n'
+
+
+def test_a_picture_within_a_link_is_its_words():
+    html = prose.markdown("[![built](https://a.example/b.png)](https://a.example) ![](/x)")
+
+    assert '<a href="https://a.example">built</a>' in html
+    assert '<a href="/x">/x</a>' in html
+
+
+def test_aligned_columns_have_a_class_and_no_style():
+    html = prose.markdown("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |")
+
+    assert "style" not in html
+    assert '<td>1</td>\n<td class="at-end">2</td>\n<td class="at-centre">3</td>' in html
 
 
 def test_headings_lie_below_the_pages_own_without_a_gap():

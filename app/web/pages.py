@@ -70,7 +70,7 @@ def metadata(name: str) -> str:
         input_schema=_as_json(model.input_schema),
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
-        metrics=_facts(model.metadata.get("metrics")),
+        metrics=_metrics(model.metadata.get("metrics")),
         usage=listing.said(metrics.usage(metrics.registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
@@ -188,6 +188,17 @@ def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None)
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [(name, _shown(value)) for name, value in (facts or {}).items()]
+
+
+def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return measures with their thousands set apart, which settings do not have."""
+    measures = facts or {}
+    return [
+        (name, wording.digits(float(f"{value:.6g}") if isinstance(value, float) else value))
+        if wording.is_number(value)
+        else (name, _shown(value))
+        for name, value in measures.items()
+    ]
 
 
 def _told(info: Any) -> Mapping[str, Any]:

@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 #: Where a link may lead: over the web, to a mailbox, or to a place on this server.
 SAFE_LINK = re.compile(r"(https?://|mailto:|/(?!/)|#)", re.IGNORECASE)
+#: What the parser writes for a column's alignment, and our class for it.
+ALIGNED = {"text-align:right": "at-end", "text-align:center": "at-centre"}
 #: Headings lie below that of the page.
 DEEPEST_HEADING = 6
 
@@ -28,6 +30,9 @@ def markdown(text: str) -> Markup:
     parser = _parser()
     tokens = parser.parse(text)
     _lower(tokens)
+    _align(tokens)
+    for token in tokens:
+        token.children = _without_pictures(token.children or [])
     # The parser escapes all that it does not make itself.
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
@@ -43,7 +48,7 @@ def plain(text: str) -> str:
 def _parser() -> MarkdownIt:
     # Indented text is no code: a docstring's paragraphs may be indented for other reasons.
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
-    parser.disable(["image", "html_block", "html_inline", "code"])
+    parser.disable(["html_block", "html_inline", "code"])
     parser.validateLink = lambda link: SAFE_LINK.match(link) is not None  # type: ignore[method-assign]
     return parser
 
@@ -56,6 +61,29 @@ def _lower(tokens: Sequence[Token]) -> None:
             level = min(int(token.tag[1:]) + 1, level + 1, DEEPEST_HEADING)
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{level}"
+
+
+def _align(tokens: Sequence[Token]) -> None:
+    """Give the cells of aligned columns a class: no page allows styles within itself."""
+    for token in tokens:
+        style = token.attrs.pop("style", "")
+        if style in ALIGNED:
+            token.attrSet("class", ALIGNED[style])
+
+
+def _without_pictures(tokens: Sequence[Token]) -> list[Token]:
+    """Return the parts of a line with a link in the place of each picture; its words in a link."""
+    shown: list[Token] = []
+    depth = 0
+    for token in tokens:
+        depth += token.nesting if token.type in ("link_open", "link_close") else 0
+        if token.type != "image":
+            shown.append(token)
+            continue
+        words = Token("text", "", 0, content=token.content or str(token.attrs["src"]))
+        link = Token("link_open", "a", 1, attrs={"href": token.attrs["src"]})
+        shown += [words] if depth else [link, words, Token("link_close", "a", -1)]
+    return shown
 
 
 def _words(token: Token) -> str:

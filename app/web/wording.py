@@ -32,6 +32,8 @@ TYPES = {
     "string": "text",
     "time-local": "time of day",
 }
+#: Whole numbers from which on thousands are set apart; static/numbers.js does the same.
+UNGROUPED = 10_000
 #: Floats above are not written out digit by digit.
 LARGEST_ROUND = 2**53
 CONSTANTS = {"null": "None", "true": "Yes", "false": "No"}
@@ -65,12 +67,15 @@ def kind(schema: Schema) -> str:
     return TYPES.get(schema.get("format", ""), TYPES[named])
 
 
-def bounds(schema: Schema) -> str:
-    """Return what a number or text may be: ``from 0.1 to 8``."""
+def bounds(schema: Schema, has_example: bool = False) -> str:
+    """Return what a number or text may be: ``from 0.1 to 8``.
+
+    :param has_example: whether an example shows what a text is like, instead of its pattern.
+    """
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     between = is_number(lowest) and is_number(highest)
     parts = [
-        f"from {digits(lowest)} to {digits(highest)}" if between else "",
+        f"from {_span(lowest, highest)}" if between else "",
         _bound("more than {}", schema.get("exclusiveMinimum")),
         "" if between else _bound("at least {}", lowest),
         "" if between else _bound("at most {}", highest),
@@ -80,7 +85,7 @@ def bounds(schema: Schema) -> str:
         FORMATS.get(schema.get("format", ""), ""),
         _counted("at least", schema.get("minLength") or None, "character"),
         _counted("at most", schema.get("maxLength"), "character"),
-        f"like {schema['pattern']}" if "pattern" in schema else "",
+        f"like {schema['pattern']}" if "pattern" in schema and not has_example else "",
         _counted("at least", schema.get("minItems"), "item"),
         _counted("at most", schema.get("maxItems"), "item"),
         "no item twice" if schema.get("uniqueItems") is True else "",
@@ -88,9 +93,15 @@ def bounds(schema: Schema) -> str:
     return ", ".join(filter(None, parts))
 
 
-def digits(number: float) -> str:
-    """Return a number as short as it can be said: 8.0 as 8, 0.1 as 0.1."""
-    return repr(number).removesuffix(".0")
+def digits(number: float, is_year: bool | None = None) -> str:
+    """Return a number as short as it can be said: 8.0 as 8, 0.1 as 0.1, 10000 as 10,000.
+
+    It is for the eye alone.
+
+    :param is_year: whether it gets no commas, as whole numbers of four digits, which may be years.
+    """
+    is_year = _may_be_year(number) if is_year is None else is_year
+    return format(number, "" if is_year else ",").removesuffix(".0")
 
 
 def short(value: Any) -> Any:
@@ -125,11 +136,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _span(low: float, high: float) -> str:
+    are_years = _may_be_year(low) and _may_be_year(high)
+    return f"{digits(low, are_years)} to {digits(high, are_years)}"
+
+
+def _may_be_year(number: float) -> bool:
+    return abs(number) < UNGROUPED and float(number).is_integer()
+
+
 def _usual(span: Any) -> str:
     """Return from where to where values usually go, which is no limit."""
     match span:
         case [int() | float() as low, int() | float() as high]:
-            return f"usually {digits(low)} to {digits(high)}"
+            return f"usually {_span(low, high)}"
     return ""
 
 

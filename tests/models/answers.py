@@ -119,3 +119,23 @@ class Fragile(MLModel):
 
     def predict(self, row: Row) -> float:
         return 1 / row["x"]
+
+
+class Detector(MLModel):
+    """Answers as a packaged detector of outliers does, and how sure it is."""
+
+    qualified_name = "detector"
+    input_schema = {"type": "object", "properties": {"x": {"type": "number"}}}
+    output_schema = {
+        "type": "object",
+        "properties": {
+            "prediction": {
+                "oneOf": [{"const": 1, "title": "inlier"}, {"const": -1, "title": "outlier"}]
+            },
+            "is_outlier": {"type": "boolean", "title": "Outlier"},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    }
+
+    def predict(self, row: Row) -> dict[str, Any]:
+        return {"prediction": -1, "is_outlier": True, "probability": 0.98}

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.web import wording
 from app.web.folding import Schema, constants
-from app.web.forms.fields import Choice, Field, Place, as_json
+from app.web.forms.fields import Choice, Field, Place, as_json, picked
 
 #: Characters above which a text gets several lines, and is no example to show.
 LONG_TEXT = 60
@@ -171,7 +171,7 @@ def _line(schema: Schema, place: Place, kind: str, **attributes: str) -> Field:
         kind,
         "input",
         typing=typing,
-        bounds=wording.bounds(schema),
+        bounds=wording.bounds(schema, has_example=bool(_example(kind, schema, place))),
         choices=choices,
         attributes=attributes,
     )
@@ -242,7 +242,7 @@ def _example(kind: str, schema: Schema, place: Place) -> str:
         return ""
     text = _typed(kind, value)
     if kind == "local":
-        return text.replace("T", " ")
+        return picked(text, PICKERS[schema["format"]]).replace("T", " ")
     return text if len(text) <= LONG_TEXT and "\n" not in text else ""
 
 

@@ -118,13 +118,13 @@ class Field:
     @property
     def shown(self) -> str:
         """Return the text that stands in the field's control, which may show less than it is."""
-        return _picked(self.value, self.attributes["type"]) if self.kind == "local" else self.value
+        return picked(self.value, self.attributes["type"]) if self.kind == "local" else self.value
 
     def is_first(self, text: str) -> bool:
         """Tell whether what a browser posts is what it showed from the start: 7:08:00 as 7:08."""
         if self.kind != "local" or not text:
             return text == self.first
-        shown = _picked(self.first, self.attributes["type"])
+        shown = picked(self.first, self.attributes["type"])
         return bool(shown) and _to_seconds(text) == _to_seconds(shown)
 
     @property
@@ -221,7 +221,7 @@ class Place:
         )
 
 
-def _picked(text: str, control: str) -> str:
+def picked(text: str, control: str) -> str:
     """Return a local date, time, or both as an input of that type holds it; empty if it cannot.
 
     static/typed.js does the same. Without zone a browser shows the same everywhere.

@@ -1,0 +1,62 @@
+// Numbers as the reader's language writes them: for the eye alone, never in JSON, CSV or a field.
+
+const SIGNIFICANT = 6;
+// Whole numbers of up to four digits may be years, and get no separator.
+const UNGROUPED = 10000;
+const SMALLEST = 1e-6;
+const LARGEST = 1e21;
+
+const ONE_PLACE = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
+
+// Sensible digits of a number: whole ones as they are, of others six that count, and all before the point.
+// `isYear` says of whole numbers of four digits that they have no separator.
+export function rounded({ text }, isYear = true) {
+  if (/^-?\d+$/.test(text)) return whole(BigInt(text), isYear);
+  const number = Number(text);
+  const size = Math.abs(number);
+  if (!Number.isFinite(number)) return text;
+  const before = Math.floor(Math.log10(size || 1)) + 1;
+  const significant = Math.max(SIGNIFICANT, Math.min(before, 16));
+  const value = Number(number.toPrecision(significant));
+  if (size !== 0 && (size < SMALLEST || size >= LARGEST)) return withPower(value);
+  if (Number.isInteger(value)) return whole(BigInt(value), isYear);
+  return format(value, { maximumSignificantDigits: significant });
+}
+
+// Several numbers that stand below each other: they may be years, where all of them may.
+export function roundedAll(numbers) {
+  const areYears = numbers.every(({ text }) => Math.abs(Number(text)) < UNGROUPED);
+  return numbers.map((each) => rounded(each, areYears));
+}
+
+export function count(number) {
+  return whole(BigInt(number), false);
+}
+
+// Close to nothing and close to everything are not nothing and everything.
+export function percent(share) {
+  if (share > 0 && share < 0.001) return `< ${format(0.001, ONE_PLACE)}`;
+  if (share < 1 && share > 0.999) return `> ${format(0.999, ONE_PLACE)}`;
+  return format(share, ONE_PLACE);
+}
+
+// A share on an axis whose ticks are so far apart.
+export function percentTick(share, gap) {
+  const places = Math.min(Math.max(0, Math.ceil(-Math.log10(gap * 100 || 1))), 4);
+  return format(share, { style: "percent", minimumFractionDigits: places, maximumFractionDigits: places });
+}
+
+function whole(number, isYear = true) {
+  const size = number < 0n ? -number : number;
+  return format(number, { useGrouping: !isYear || size >= UNGROUPED });
+}
+
+// Intl writes such numbers with all of their zeros, or cuts them to none.
+function withPower(value) {
+  const [digits, power] = value.toExponential().split("e");
+  return `${format(Number(digits), { maximumSignificantDigits: SIGNIFICANT })}e${power}`;
+}
+
+function format(number, options) {
+  return new Intl.NumberFormat(navigator.language, { numberingSystem: "latn", ...options }).format(number);
+}
