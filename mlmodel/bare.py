@@ -49,6 +49,7 @@ def load(
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
     runtime: compiling.Choice | None = None,
+    n_jobs: int = 1,
 ) -> BareModel:
     """Read a model file whatever its name, and build nothing yet.
 
@@ -58,6 +59,7 @@ def load(
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.
     :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
+    :param n_jobs: see :func:`mlmodel.load`.
     :raises InvalidFile: if it is a folder or no model file, with what it is and what to do.
     :raises InvalidModel: if there is no valid name to be had.
     :raises Untrusted: if building the model could run code that is not trusted.
@@ -72,6 +74,7 @@ def load(
         input_schema=input_schema,
         qualified_name=qualified_name,
         runtime=runtime,
+        n_jobs=n_jobs,
     )
 
 

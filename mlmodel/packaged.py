@@ -17,6 +17,7 @@ from mlmodel import artifacts as files
 from mlmodel import compiling, filetypes, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
+from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.trust import Trust, pickles, programs
@@ -82,6 +83,7 @@ def load(
     qualified_name: str | None = None,
     version_mismatch: VersionMismatches = "warn",
     runtime: compiling.Choice | None = None,
+    n_jobs: int = 1,
 ) -> PackagedModel:
     """Read a file of any release of Flama, verify it whole, and build nothing yet.
 
@@ -98,6 +100,8 @@ def load(
         the log, or are an error.
     :param runtime: what answers, see :data:`mlmodel.compiling.Choice`; by default what the file
         was packaged for.
+    :param n_jobs: threads or processes that one call of a scikit-learn model may use, whatever it
+        was fitted with; -1 for as many as there are cores.
     :raises VersionMismatch: if they are, and differ.
     :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
     :raises Untrusted: if building the model could run code that is not trusted.
@@ -112,6 +116,7 @@ def load(
         qualified_name=qualified_name,
         version_mismatch=version_mismatch,
         runtime=runtime,
+        n_jobs=n_jobs,
     )
 
 
@@ -138,6 +143,7 @@ class PackagedModel(MLModel):
         qualified_name: str | None,
         version_mismatch: VersionMismatches = "warn",
         runtime: compiling.Choice | None = None,
+        n_jobs: int = 1,
     ) -> None:
         self._path = Path(path)
         self._asked_trust = trust
@@ -150,6 +156,7 @@ class PackagedModel(MLModel):
         self._asked_name = qualified_name
         self._version_mismatch = version_mismatch
         self._asked_runtime = runtime
+        self._n_jobs = n_jobs
         self._runtime: compiling.Runtime | None = None
         self._compiled: Compiled | None = None
         self._lock = threading.RLock()
@@ -171,7 +178,10 @@ class PackagedModel(MLModel):
             if self._model is None:
                 if self._content is None:
                     self._open()
-                self._model, self._content = self._build(self._content or b""), None
+                model = self._build(self._content or b"")
+                if self.meta.framework.lib == "sklearn":
+                    limit_jobs(model, self._n_jobs)
+                self._model, self._content = model, None
             return self._model
 
     @property
@@ -202,6 +212,8 @@ class PackagedModel(MLModel):
     def survives_fork(self) -> bool:  # type: ignore[override]
         """Whether models of its framework do. ONNX Runtime starts a thread when it is imported."""
         framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
+        if self._n_jobs != 1:
+            return False  # a pool of processes or threads is not there in a fork
         return framework is None or (framework.survives_fork and self._wanted_runtime == "native")
 
     @property

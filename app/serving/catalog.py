@@ -77,6 +77,7 @@ ENTRY = {
         "time_limit": SECONDS,
         "batch": {"anyOf": [{"const": False}, BATCH]},
         "runtime": {"enum": list(CHOICES)},
+        "n_jobs": {"anyOf": [{"const": -1}, {"type": "integer", "minimum": 1, "maximum": 1024}]},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
         "examples": {"type": "array"},
@@ -104,6 +105,7 @@ ONLY_WITH = {
     "decorators": "class",
     "artifacts": "file",
     "runtime": "file",
+    "n_jobs": "file",
     "sha256": "file",
     "trust": "file",
     "version_mismatch": "file",
@@ -143,6 +145,8 @@ class ModelSpec:
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
     runtime: Choice | None = None
+    #: Threads or processes that one call may use; -1 for as many as there are cores.
+    n_jobs: int = 1
     lazy: bool = False
     #: Whether each forked process loads it: a fork would break it.
     in_worker: bool = False
@@ -214,6 +218,7 @@ class ModelSpec:
                 input_schema=self.input_schema,
                 qualified_name=self.name,
                 runtime=self.runtime,
+                n_jobs=self.n_jobs,
             )
         return mlmodel.load(
             file,
@@ -223,6 +228,7 @@ class ModelSpec:
             qualified_name=self.name,
             version_mismatch=self.version_mismatch,
             runtime=self.runtime,
+            n_jobs=self.n_jobs,
         )
 
     def _create_from_class(self) -> MLModel:
@@ -358,6 +364,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         trust="all" if entry.get("trust") == "all" else tuple(entry.get("trust", ())),
         version_mismatch=entry.get("version_mismatch", "warn"),
         runtime=entry.get("runtime"),
+        n_jobs=entry.get("n_jobs", 1),
         lazy=entry.get("load") == "lazy",
         in_worker=entry.get("load") == "worker",
         **_isolation(entry),

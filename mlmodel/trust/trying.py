@@ -14,6 +14,7 @@ import select
 import signal
 from importlib import import_module
 
+from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.trust import Trust, building, naming
 from mlmodel.trust.gate import Gate
 
@@ -111,7 +112,9 @@ def _try_and_end(content: bytes, trust: Trust, tell: int) -> None:
     try:
         _leave(tell)
         _bound(content)
-        import_module(ADAPTER).schemas(building.build(content, trust))
+        model = building.build(content, trust)
+        limit_jobs(model)
+        import_module(ADAPTER).schemas(model)
     except MemoryError:
         found = Outcome.TOO_LARGE
     except BaseException:  # noqa: S110  it is the process that wants the file that tells it
