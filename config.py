@@ -68,10 +68,10 @@ class Production:
     PREDICT_SECONDS = 30.0
     #: Seconds that a model may take to load in a reload, or in its own process. 0 for no limit.
     LOAD_SECONDS = 120.0
-    #: Times that a model may end a process within DEATHS_SECONDS: it is set aside then, as failed,
-    #: until somebody loads it. 0 for as often as it does.
+    #: Crashes within DEATHS_SECONDS after which a model that was running in each of them is failed,
+    #: until its entry or file changes or an operator loads it. 0 for no limit.
     DEATHS = 3
-    #: Seconds for which it is remembered that a model has ended a process.
+    #: Seconds for which a crash is remembered.
     DEATHS_SECONDS = 600.0
     #: Seconds after which a client that was told "not now" may ask again (Retry-After).
     RETRY_SECONDS = 5

@@ -3,64 +3,77 @@
 import http.client
 import os
 import signal
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 
 from app.serving.board import Wanted
-from app.serving.deaths import counted
+from app.serving.deaths import counted, forgiven
+from app.serving.errors import PredictionTimeout
 from app.serving.lane import Limits
-from app.serving.ledger import Ledger, Suspect, deaths
+from app.serving.ledger import Ledger, Suspect, crashes, ledger
+from app.serving.manager import ModelManager
 from tests.servers import COMMANDS, serving
 from tests.waiting import wait_until
 
 LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1, deaths=3, deaths_seconds=100)
-GUILTY, BUSY = Suspect("guilty.Guilty@", "guilty"), Suspect("busy.flm@", "busy")
-REASON = "its code ran when a process ended, 3 times within 600 seconds"
+GUILTY, BUSY = Suspect("a" * 64, "guilty"), Suspect("b" * 64, "busy")
+REASON = "crashed 3 times: set `isolate: true`"
 DYING = """models:
   - class: tests.models.harmful.dying.Dying
   - class: tests.models.simple.Doubler
 """
 
 
-def test_a_model_is_set_aside_when_it_was_there_alone_too_often():
-    twice = counted(Wanted(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
-    thrice = counted(twice, [[GUILTY]], LIMITS, now=1050)
+def test_model_in_each_of_three_crashes_is_quarantined():
+    twice = counted(Wanted(), [[GUILTY], [GUILTY, BUSY]], LIMITS, now=1000)
+    thrice = counted(twice, [[BUSY, GUILTY]], LIMITS, now=1050)
 
     assert twice.aside == {}
-    assert thrice.aside[GUILTY.identity].name == "guilty"
-    assert thrice.aside[GUILTY.identity].reason.endswith("3 times within 100 seconds")
-    assert thrice.generation == 1
+    assert set(thrice.aside) == {GUILTY.fingerprint}
+    assert (thrice.aside[GUILTY.fingerprint].name, thrice.generation) == ("guilty", 1)
+    assert thrice.aside[GUILTY.fingerprint].reason == REASON
 
 
-def test_several_suspects_share_a_death():
-    shared = counted(Wanted(), [[GUILTY, BUSY]] * 4, LIMITS, now=1000)
+def test_the_model_called_last_is_quarantined_first():
+    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+    more = counted(wanted, [[BUSY]], LIMITS, now=1000)
 
-    wanted = counted(shared, [[GUILTY]], LIMITS, now=1000)
+    assert set(wanted.aside) == {GUILTY.fingerprint}
+    assert set(more.aside) == {GUILTY.fingerprint, BUSY.fingerprint}
 
-    assert (shared.aside, set(wanted.aside)) == ({}, {GUILTY.identity})
 
-
-def test_deaths_are_forgotten_after_some_time_and_never_counted_with_0():
+def test_crashes_are_forgotten_after_some_time():
     twice = counted(Wanted(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
-    limits = Limits(rows=1, threads=1, waiting=1, seconds=1, deaths=0)
+    limits = replace(LIMITS, deaths=0)
 
     assert counted(twice, [[GUILTY]], LIMITS, now=1101).aside == {}
     assert counted(Wanted(), [[GUILTY]] * 9, limits, now=1000).aside == {}
 
 
+def test_forgiven_model_has_never_crashed():
+    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+
+    wanted = counted(forgiven(wanted, GUILTY.fingerprint), [[GUILTY]], LIMITS, now=1001)
+
+    assert wanted.aside == {}
+
+
 @pytest.fixture
 def dead(tmp_path):
-    """A function that lets a process die with calls of some models, and returns its number."""
+    """A function that lets a process die with calls of some models, by when they began."""
 
-    def die(*counts):
+    def die(*starts):
         pid = os.fork()
         if not pid:
             ledger = Ledger()
-            places = [ledger.enter(each) for each in (GUILTY, BUSY)]
+            places = [ledger.enter() for _ in starts]
+            ledger.identify(places[0], GUILTY)
             ledger.open(tmp_path)
-            for place, count in zip(places, counts, strict=True):
-                ledger.counts[place] = count
+            ledger.identify(places[1], BUSY)
+            for place, start in zip(places, starts, strict=True):
+                ledger.starts[place] = start
             os._exit(0)
         os.waitpid(pid, 0)
         return pid
@@ -68,15 +81,35 @@ def dead(tmp_path):
     return die
 
 
-def test_whose_code_ran_in_a_dead_process_is_told_once(dead, tmp_path):
+def test_suspects_are_told_once_the_last_call_last(dead, tmp_path):
     dead(0, 2)
-    dead(1, 1)
+    dead(3, 1)
+    dead(1, 3)
     dead(0, 0)
 
-    found = deaths(tmp_path)
+    found = crashes(tmp_path)
 
-    assert sorted(found, key=len) == [[BUSY], [GUILTY, BUSY]]
-    assert (deaths(tmp_path), list(tmp_path.iterdir())) == ([], [])
+    assert sorted(found, key=lambda each: (len(each), each[0].name)) == [
+        [BUSY],
+        [BUSY, GUILTY],
+        [GUILTY, BUSY],
+    ]
+    assert (crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
+
+
+def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
+    file = tmp_path / "stuck"
+    file.touch()
+    entry = f"class: tests.models.processes.Stuck, settings: {{file: {file}}}, time_limit: 0.05"
+    app = make_app(f"models: [{{{entry}}}]", WARM_UP_SECONDS=0)
+    [model] = ModelManager().models()
+
+    with pytest.raises(PredictionTimeout):
+        app.extensions["predictor"].predict("stuck", [{}])
+    hung = ledger.starts[model._place]
+    file.unlink()
+
+    assert hung == 0
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
@@ -111,18 +144,23 @@ def end_all(running, hows):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_model_that_ends_processes_is_set_aside_until_the_models_are_read_again(
-    server, processes, tmp_path
-):
+def test_model_that_crashes_stays_failed_until_its_entry_changes(server, processes, tmp_path):
     with serving(server, tmp_path, DYING, WORKERS=processes) as running:
         end_all(running, ["segfault", "abort", "kill"])
         wait_until(lambda: is_answered(running, "doubler", {"x": 1}), 20)
         wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
-
         refused = running.ask("/api/models/dying/predict", {})
+
+        others = DYING + "  - class: tests.models.simple.Echo\n"
+        (tmp_path / "models.yaml").write_text(others)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: is_answered(running, "echo", {}), 20)
+        after_others = states(running, "dying")
+        (tmp_path / "models.yaml").write_text(others.replace("Dying\n", "Dying\n    tags: [new]\n"))
         running.process.send_signal(signal.SIGHUP)
 
         assert (refused[0], refused[1]["detail"]) == (503, f"the model 'dying' is failed: {REASON}")
+        assert after_others == {("failed", REASON)}
         wait_until(lambda: states(running, "dying") == {("ready", None)}, 20)
         assert is_answered(running, "dying", {})
 

@@ -39,7 +39,7 @@ Order = Literal["load", "unload", "reload"]
 
 @dataclass(frozen=True)
 class Aside:
-    """A model that is set aside: what it is called, why, and since which generation."""
+    """A model in quarantine: its name, why, and since which generation."""
 
     name: str
     reason: str
@@ -61,10 +61,9 @@ class Wanted:
     mistakes: tuple[str, ...] = ()
     #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
     seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    #: By the identities of entries, when their models have ended a process lately. One of several
-    #: models whose code ran in it has a part of that.
-    deaths: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
-    #: The models for which these were too many, by the same.
+    #: When processes have crashed lately, and the fingerprints of the models that ran in them.
+    crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    #: The models in quarantine, by their fingerprints.
     aside: Mapping[str, Aside] = field(default_factory=dict)
 
 
@@ -214,7 +213,9 @@ def _wanted(said: Mapping[str, Any]) -> Wanted:
     orders = {label: tuple(order) for label, order in said["orders"].items()}
     seen = tuple(map(tuple, said["seen"]))
     aside = {identity: Aside(**each) for identity, each in said["aside"].items()}
-    known = {"orders": orders, "aside": aside, "mistakes": tuple(said["mistakes"]), "seen": seen}
+    crashes = tuple((at, tuple(crash)) for at, crash in said["crashes"])
+    known = {"orders": orders, "aside": aside, "crashes": crashes}
+    known |= {"mistakes": tuple(said["mistakes"]), "seen": seen}
     return Wanted(**{**said, **known})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import re
@@ -186,10 +187,13 @@ class ModelSpec:
         """What the model is made of: a file, or a class."""
         return self.file or str(self.class_path)
 
-    @property
-    def identity(self) -> str:
-        """What tells the entry from others before anything is known of its model."""
-        return f"{self.name or self.source}@{self.version or ''}"
+    def fingerprint(self, found: Contents | None) -> str:
+        """Return what changes with the entry, or with the bytes of its file.
+
+        :param found: what :meth:`contents` returned.
+        """
+        entry = repr(replace(self, line=0, default=True, aliases=()))
+        return hashlib.sha256(f"{entry} {found and found.digest}".encode()).hexdigest()
 
     def makes_the_same_as(self, other: ModelSpec) -> bool:
         """Tell whether both entries make the same model of the same bytes."""

@@ -1,68 +1,73 @@
-"""Models that end their processes: each time is counted, and after too many they are set aside.
+"""Quarantine: a model that ran in each of several crashes is not loaded again by itself.
 
-Who has ended a process is not known, only whose code ran in it. So each of several suspects has
-its part of that death: one that is always there when another ends a process has it too.
+It stays ``failed`` until its own entry or file changes, or an operator loads it. Which model
+crashed a process is not known, only whose code ran in it. Of several that ran in as many crashes,
+the one whose call began last is quarantined first.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from app.serving.board import Aside, Board, Wanted
-from app.serving.hosted import HostedModel
-from app.serving.lane import Limits, times
-from app.serving.ledger import Suspect, are_untold
+from app.serving.errors import NoRoom
+from app.serving.lane import Limits
+from app.serving.ledger import Suspect, has_crashes
 
 
 def counted(
-    wanted: Wanted, deaths: Sequence[Sequence[Suspect]], limits: Limits, now: float
+    wanted: Wanted, crashes: Sequence[Sequence[Suspect]], limits: Limits, now: float
 ) -> Wanted:
-    """Return what is wanted after some processes have died.
+    """Return what is wanted after some processes have crashed.
 
-    :param deaths: whose code ran in each of them.
+    :param crashes: the models that ran in each of them, the last call last.
     :param now: when that was, in seconds since the epoch.
     """
-    for suspects in deaths:
-        for suspect in suspects:
-            wanted = _charged(wanted, suspect, 1 / len(suspects), limits, now)
+    for suspects in crashes:
+        ran = tuple(each.fingerprint for each in suspects)
+        recent = [each for each in wanted.crashes if now - each[0] < limits.deaths_seconds]
+        wanted = replace(wanted, crashes=(*recent, (now, ran)))
+        often = Counter(each for _, crash in wanted.crashes for each in set(crash))
+        guilty = [
+            each
+            for each in suspects
+            if often[each.fingerprint] >= limits.deaths > 0 and each.fingerprint not in wanted.aside
+        ]
+        if guilty:
+            reason = f"crashed {often[guilty[-1].fingerprint]} times: set `isolate: true`"
+            wanted = put_aside(wanted, guilty[-1], reason)
     return wanted
 
 
 def any_in(folder: Path) -> bool:
-    """Tell whether a process of a server has died lately with models' code in it.
+    """Tell whether a model has crashed a process of a server lately.
 
     :param folder: that of the server's board.
     """
-    with Board(str(folder)).changing() as wanted:
-        return bool(wanted.deaths) or are_untold(folder)
+    try:
+        with Board(str(folder)).changing() as wanted:
+            return bool(wanted.crashes) or has_crashes(folder)
+    except NoRoom:
+        return False
 
 
-def put_aside(wanted: Wanted, identity: str, name: str, reason: str) -> Wanted:
-    """Return what is wanted without a model, until somebody loads it."""
+def put_aside(wanted: Wanted, model: Suspect, reason: str) -> Wanted:
+    """Return what is wanted with a model in quarantine."""
     generation = wanted.generation + 1
-    aside = {**wanted.aside, identity: Aside(name, reason, generation)}
+    aside = {**wanted.aside, model.fingerprint: Aside(model.name, reason, generation)}
     return replace(wanted, generation=generation, aside=aside)
 
 
-def forgiven(wanted: Wanted, models: Sequence[HostedModel | None]) -> Wanted:
-    """Return what is wanted when some models may be tried again, as if nothing had been."""
-    identities = {model.spec.identity for model in models if model is not None}
+def forgiven(wanted: Wanted, fingerprint: str) -> Wanted:
+    """Return what is wanted when a model may be tried again, as if it had never crashed."""
     return replace(
         wanted,
-        deaths={key: value for key, value in wanted.deaths.items() if key not in identities},
-        aside={key: value for key, value in wanted.aside.items() if key not in identities},
+        crashes=tuple(
+            (at, tuple(each for each in crash if each != fingerprint))
+            for at, crash in wanted.crashes
+        ),
+        aside={key: value for key, value in wanted.aside.items() if key != fingerprint},
     )
-
-
-def _charged(wanted: Wanted, suspect: Suspect, part: float, limits: Limits, now: float) -> Wanted:
-    earlier = wanted.deaths.get(suspect.identity, ())
-    recent = (*(each for each in earlier if now - each[0] < limits.deaths_seconds), (now, part))
-    wanted = replace(wanted, deaths={**wanted.deaths, suspect.identity: recent})
-    # Thirds do not add up to the last digit.
-    is_often = sum(each[1] for each in recent) > limits.deaths - 0.001
-    if not limits.deaths or not is_often or suspect.identity in wanted.aside:
-        return wanted
-    reason = f"its code ran when a process ended, {times(len(recent), limits.deaths_seconds)}"
-    return put_aside(wanted, suspect.identity, suspect.name, reason)

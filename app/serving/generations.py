@@ -29,7 +29,7 @@ from app.serving.errors import (
 )
 from app.serving.hosted import LOADERS, HostedModel
 from app.serving.lane import Lane, Limits
-from app.serving.ledger import deaths, ledger
+from app.serving.ledger import crashes, ledger
 from app.serving.manager import ModelManager
 from app.serving.memory import return_memory
 from app.serving.predictor import Predictor
@@ -211,7 +211,7 @@ class Generations:
             return self._board.read()
         try:
             with self._board.changing(ENTER_SECONDS) as before:
-                wanted = counted(before, deaths(folder), self._source.limits, time.time())
+                wanted = counted(before, crashes(folder), self._source.limits, time.time())
                 if wanted is not before:
                     self._board.write(wanted)
         except TimeoutError:
@@ -243,7 +243,8 @@ class Generations:
             generation = before.generation + 1
             orders = {**before.orders, label: (generation, order)}
             wanted = replace(before, generation=generation, orders=orders, text=self._now.text)
-            wanted = forgiven(wanted, [_labelled(label)])
+            model = _labelled(label)
+            wanted = forgiven(wanted, model.suspect.fingerprint) if model else wanted
             yield wanted
             self._now = wanted
             self._board.write(wanted)
@@ -283,15 +284,17 @@ class Generations:
             try:
                 text = source.new_text()
                 new = replace(before, generation=generation, read=generation, text=text)
-                new = replace(new, mistakes=(), deaths={}, aside={})
-                changes = self._become(new)
+                changes = self._become(replace(new, mistakes=()))
             except InvalidCatalog as error:
                 log.error("the models stay as they were:\n%s", error)
                 self._board.write(replace(before, mistakes=tuple(error.places)))
                 raise
-            labels = {model.label for model in ModelManager().models()}
+            models = ModelManager().models()
+            labels = {model.label for model in models}
             orders = {label: order for label, order in new.orders.items() if label in labels}
-            self._board.write(replace(new, orders=orders))
+            held = {model.suspect.fingerprint for model in models}
+            aside = {key: each for key, each in new.aside.items() if key in held}
+            self._board.write(replace(new, orders=orders, aside=aside, mistakes=()))
             self._board.report(generation)
         loaded, removed = (", ".join(each) or "none" for each in (changes.loaded, changes.removed))
         log.info("generation %d: loaded %s, removed %s", generation, loaded, removed)
@@ -312,7 +315,7 @@ class Generations:
             succession = Succession(source.path, source.limits, trial, self._before_fork)
             changes = succession.to(specs, anew, with_failed=wanted.read > since)
         for model in ModelManager().models():
-            known = wanted.aside.get(model.spec.identity)
+            known = wanted.aside.get(model.suspect.fingerprint)
             if known and known.generation > since and not model.is_aside:
                 model.set_aside(known.reason)
         made = {label: "unload" for label in changes.loaded if _is_out(wanted, label)}
@@ -377,7 +380,7 @@ class Generations:
         new = [
             model
             for model in ModelManager().models()
-            if model.is_aside and model.spec.identity not in known
+            if model.is_aside and model.suspect.fingerprint not in known
         ]
         if not new or not self._board.is_shared:
             return
@@ -387,7 +390,7 @@ class Generations:
             for model in new:
                 # It may have been loaded again meanwhile.
                 if model.is_aside:
-                    wanted = put_aside(wanted, model.spec.identity, model.name, model.reason or "")
+                    wanted = put_aside(wanted, model.suspect, model.reason or "")
             self._now = wanted
             self._board.write(wanted)
             self._board.report(wanted.generation)

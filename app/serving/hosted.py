@@ -95,9 +95,9 @@ class HostedModel:
         #: What answers, by the endpoint's name, as long as the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
-        #: Calls of the model itself, which run its code.
-        self._calling = 0
-        self._place = ledger.enter(self._suspect)
+        #: Calls of the model itself, which run its code, and those of them that took too long.
+        self._calling = self._late = 0
+        self._place = ledger.enter()
         weakref.finalize(self, ledger.leave, self._place).atexit = False
         self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
@@ -122,8 +122,9 @@ class HostedModel:
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
 
     @property
-    def _suspect(self) -> Suspect:
-        return Suspect(self.spec.identity, self.name)
+    def suspect(self) -> Suspect:
+        """What the model is known by when it crashes a process: the entry and the file's bytes."""
+        return Suspect(self.spec.fingerprint(self.contents), self.name)
 
     @property
     def reference(self) -> str:
@@ -154,6 +155,7 @@ class HostedModel:
         load = self._load_before_fork if before_fork else self._load
         with self._loading:
             self.contents = self.spec.contents()
+            ledger.identify(self._place, self.suspect)
             self._attempt(self._introduce if self.spec.lazy else load)
         self._is_named = True
 
@@ -248,15 +250,15 @@ class HostedModel:
             self.reason = reason
 
     def set_aside(self, reason: str, name: str | None = None) -> None:
-        """Refuse all uses, for the model has ended its process too often, until it is loaded.
+        """Quarantine the model: refuse all uses until an operator loads it.
 
-        :param name: what it is called, if nobody has asked it for its name.
+        :param name: its name, if it was never loaded.
         """
         with self._lock:
             self.status, self.reason = Status.FAILED, reason
             self.name = name or self.name
             self.is_aside = True
-        log.error("model %r is set aside: %s", self.name, reason)
+        log.error("model %r is in quarantine: %s", self.name, reason)
         threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
@@ -306,13 +308,29 @@ class HostedModel:
             if method is None:
                 raise self._unavailable()
             self._running += 1
-            self._calling = ledger.counts[self._place] = self._calling + 1
+            self._calling += 1
+            self._record(time.time_ns())
         try:
             return method(rows)
         finally:
             with self._lock:
-                self._calling = ledger.counts[self._place] = self._calling - 1
+                self._calling -= 1
+                self._late = min(self._late, self._calling)
+                self._record()
                 self._end()
+
+    def give_up(self) -> None:
+        """Count a call as one that hangs: no crash is its fault."""
+        with self._lock:
+            self._late = min(self._late + 1, self._calling)
+            self._record()
+
+    def _record(self, start: int | None = None) -> None:
+        """Record when the last call began, or that none runs that others wait for."""
+        if self._calling == self._late or self.spec.is_isolated:
+            ledger.starts[self._place] = 0
+        elif start is not None:
+            ledger.starts[self._place] = start
 
     def _end(self) -> None:
         self._running -= 1
@@ -425,7 +443,7 @@ class HostedModel:
         own_name = checked_name(self.spec.name or model.qualified_name)
         # By its first name it is known everywhere, even one that was provisional.
         self.name = self.name if self._is_named else own_name
-        ledger.rename(self._place, self._suspect)
+        ledger.identify(self._place, self.suspect)
         self.display_name = display_name(model)
         self.description = str(model.description)
         self.version = self.spec.version or str(model.version)

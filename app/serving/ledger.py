@@ -1,161 +1,147 @@
-"""Which models' code runs in a process just now, for those who find that it has died.
+"""Which models' code runs in a process, for the processes that find that it has crashed.
 
-Each process keeps two files in the folder that all processes of a server see: how many calls of
-each model run, in memory that outlives it; and the models' names. Whoever comes after it reads
-them. A process that ends as it should takes them away.
+Each process maps a file in the folder that all processes of a server share. The file outlives a
+crash, and the next process reads it. A process that ends as it should removes its file.
+
+A file has a slot for each model: when the last call that runs began (0 if none runs), the model's
+fingerprint, and its name.
 """
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
-import threading
-from array import array
+import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
 
 from app.serving.processes import is_alive
 
-#: Models of a process that are watched, the old ones of a reload too. Any others are not.
-MOST = 4096
+#: Models of a process that are watched, the old ones of a reload too. Any others share a slot.
+MOST = 1000
+WORD_BYTES = 8
+FINGERPRINT_BYTES = 64
+NAME_BYTES = 120
+SLOT_BYTES = WORD_BYTES + FINGERPRINT_BYTES + NAME_BYTES
+SIZE_BYTES = (MOST + 1) * SLOT_BYTES
 RUNNING = ".running"
-NAMES = ".names"
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A model whose code ran in a process when it died.
+    """A model whose code ran in a process that crashed."""
 
-    ``identity`` says of which entry it is, whatever else is known; ``name`` is what it is called.
-    """
-
-    identity: str
+    fingerprint: str
     name: str
 
 
 class Ledger:
-    """Counts the calls that run. Any thread may call any method.
+    """Records when the running call of each model began. Any thread may call any method.
 
-    ``counts`` has a number for each place; only the model that has :meth:`entered` there changes
-    it, under its own lock.
+    ``starts`` has that number at the place of a model, which only the model itself changes, under
+    its own lock.
     """
 
     def __init__(self) -> None:
-        self.counts = memoryview(array("Q", bytes(8 * MOST)))
-        self._suspects: dict[int, Suspect] = {}
-        #: Places that nobody needs any more, until somebody wants one.
-        self._left: deque[int] = deque()
-        self._lock = threading.Lock()
-        self._folder: Path | None = None
+        self._slots = memoryview(bytearray(SIZE_BYTES))
+        self.starts = self._slots.cast("Q")
+        self._free = deque(range(MOST))
         self._pid = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether this process has files."""
+        """Whether this process has a file."""
         return self._pid == os.getpid()
 
-    def enter(self, suspect: Suspect) -> int:
-        """Return a place for a model. The last is for all who come when there is none."""
-        with self._lock:
-            while self._left:
-                gone = self._left.popleft()
-                self._suspects.pop(gone, None)
-                self.counts[gone] = 0
-            places = (place for place in range(MOST - 1) if place not in self._suspects)
-            place = next(places, MOST - 1)
-            if place < MOST - 1:
-                self._suspects[place] = suspect
-        self._write()
-        return place
+    def enter(self) -> int:
+        """Return a place for a model. The last is for all models when there is no other."""
+        slot = self._free.popleft() if self._free else MOST
+        return slot * SLOT_BYTES // WORD_BYTES
 
-    def rename(self, place: int, suspect: Suspect) -> None:
-        """Let the model of a place be known as another from now on."""
-        if self._suspects.get(place) not in (None, suspect):
-            self._suspects[place] = suspect
-            self._write()
+    def identify(self, place: int, suspect: Suspect) -> None:
+        """Write which model has a place."""
+        at = (place + 1) * WORD_BYTES
+        name = suspect.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
+        fingerprint = suspect.fingerprint.encode()[:FINGERPRINT_BYTES].ljust(FINGERPRINT_BYTES)
+        self._slots[at : at + FINGERPRINT_BYTES + NAME_BYTES] = fingerprint + name
 
     def leave(self, place: int) -> None:
-        """Take back a place. The garbage collector may call this in the middle of anything else."""
-        self._left.append(place)
+        """Free a place. The garbage collector may call this in the middle of anything else."""
+        self.starts[place] = 0
+        slot = place * WORD_BYTES // SLOT_BYTES
+        if slot < MOST:
+            self._free.append(slot)
 
     def open(self, folder: Path) -> None:
-        """Keep this process' files in a folder, as long as it lives."""
+        """Keep this process's file in a folder until the process ends.
+
+        :raises OSError: if the folder has no room for it.
+        """
         if self.is_open:
             return
-        self._lock = threading.Lock()  # whoever held it before a fork is not here
         file = folder / f"{os.getpid()}{RUNNING}"
         # Written, not made as long: memory of a file without blocks cannot be written to.
-        file.write_bytes(bytes(8 * MOST))
+        file.write_bytes(self._slots)
         with file.open("r+b") as stream:
-            self.counts = memoryview(mmap.mmap(stream.fileno(), 8 * MOST)).cast("Q")
-        self._folder, self._pid = folder, os.getpid()
-        self._write()
-        # Unlike atexit, it is heeded by processes of multiprocessing, as granian's are, too.
-        Finalize(None, _remove, (folder, self._pid), exitpriority=0)
+            self._slots = memoryview(mmap.mmap(stream.fileno(), SIZE_BYTES))
+        self.starts = self._slots.cast("Q")
+        self._pid = os.getpid()
+        # Unlike atexit, this runs at the end of multiprocessing's processes, granian's, too.
+        Finalize(None, file.unlink, kwargs={"missing_ok": True}, exitpriority=0)
 
     @contextmanager
     def running(self, place: int) -> Iterator[None]:
-        """Say that a model's code runs as long as the block lasts. Nobody may ask it meanwhile."""
-        self.counts[place] = 1
+        """Record that a model's code runs in the block, while no other call of it does."""
+        self.starts[place] = time.time_ns()
         try:
             yield
         finally:
-            self.counts[place] = 0
-
-    def _write(self) -> None:
-        if self._folder is None or not self.is_open:
-            return
-        with self._lock:
-            names = {place: [each.identity, each.name] for place, each in self._suspects.items()}
-            new = self._folder / f"{self._pid}{NAMES}.new"
-            with suppress(OSError):  # without room, its crashes are not counted
-                new.write_text(json.dumps(names), encoding="utf-8")
-                new.replace(self._folder / f"{self._pid}{NAMES}")
+            self.starts[place] = 0
 
 
 #: That of this process.
 ledger = Ledger()
 
 
-def deaths(folder: Path) -> list[list[Suspect]]:
-    """Return, for each process that has died, whose code ran in it. They are told once.
+def crashes(folder: Path) -> list[list[Suspect]]:
+    """Return the suspects of each process that has crashed, the last call last, and forget them.
 
     To be called by one process at a time.
     """
     found = []
     for file in _of_the_dead(folder):
         found.append(_suspects(file))
-        _remove(folder, int(file.stem))
+        file.unlink(missing_ok=True)
     return [suspects for suspects in found if suspects]
 
 
-def are_untold(folder: Path) -> bool:
-    """Tell whether models' code ran in a process that has died, and nobody was told yet."""
+def has_crashes(folder: Path) -> bool:
+    """Tell whether :func:`crashes` would return any."""
     return any(map(_suspects, _of_the_dead(folder)))
 
 
 def _of_the_dead(folder: Path) -> Iterator[Path]:
     for file in folder.glob(f"*{RUNNING}"):
         pid = int(file.stem)
-        # One that had the number of this process is another, as long as this one has no files.
+        # One that had the number of this process is another, as long as this one has no file.
         if not (ledger.is_open if pid == os.getpid() else is_alive(pid)):
             yield file
 
 
 def _suspects(file: Path) -> list[Suspect]:
     try:
-        names = json.loads(file.with_suffix(NAMES).read_text(encoding="utf-8"))
-        counts = memoryview(file.read_bytes()).cast("Q")
-        return [Suspect(*name) for place, name in names.items() if counts[int(place)]]
-    except (OSError, ValueError, IndexError):  # it has died before it could write them
+        content = file.read_bytes()
+    except OSError:  # another process was faster
         return []
-
-
-def _remove(folder: Path, pid: int) -> None:
-    for ending in (RUNNING, NAMES):
-        (folder / f"{pid}{ending}").unlink(missing_ok=True)
+    slots = [content[at : at + SLOT_BYTES] for at in range(0, MOST * SLOT_BYTES, SLOT_BYTES)]
+    running = [slot for slot in slots if any(slot[:WORD_BYTES])]
+    running.sort(key=lambda slot: memoryview(slot)[:WORD_BYTES].cast("Q")[0])
+    texts = [slot[WORD_BYTES:].decode(errors="replace") for slot in running]
+    return [
+        Suspect(text[:FINGERPRINT_BYTES].strip(), text[FINGERPRINT_BYTES:].rstrip("\0"))
+        for text in texts
+    ]

@@ -63,13 +63,15 @@ class ModelManager:
 
         :param path: the file that the specs come from, for its name in errors.
         :param before_fork: see :meth:`HostedModel.prepare`.
-        :param aside: the models that are set aside, by the identities of their entries.
+        :param aside: the models in quarantine, by their fingerprints.
         :raises InvalidCatalog: if two models say the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
         for model in models:
-            known = aside.get(model.spec.identity)
+            if aside:
+                model.contents = model.spec.contents()
+            known = aside.get(model.suspect.fingerprint)
             if known is None:
                 model.prepare(before_fork=before_fork)
             else:

@@ -12,6 +12,7 @@ from app.serving.errors import (
     InvalidAnswer,
     ModelUnavailable,
     PredictionFailed,
+    PredictionTimeout,
     ServingError,
     TooManyRows,
 )
@@ -126,6 +127,9 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any
         return []
     try:
         return hosted.calls.run(asked.ask, rows)
+    except PredictionTimeout:
+        hosted.give_up()
+        raise
     except (InvalidInput, ServingError):
         raise
     # The author's code may raise anything; whatever it is, it ends here.

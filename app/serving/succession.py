@@ -49,7 +49,7 @@ class Succession:
         place of an old one that answers does not, and the old one says why.
 
         :param anew: the labels of models that are made again in any case.
-        :param with_failed: make those again that have failed.
+        :param with_failed: make those again that have failed, but for those in quarantine.
         :raises InvalidCatalog: if two models say the same name. Then nothing has changed.
         """
         old = ModelManager().models()
@@ -83,7 +83,8 @@ class Succession:
         free = [
             model
             for model in old
-            if model.label not in anew and not (with_failed and model.status is Status.FAILED)
+            if model.label not in anew
+            and (model.is_aside or not (with_failed and model.status is Status.FAILED))
         ]
         kept, new = {}, []
         for spec in specs:
