@@ -1,4 +1,4 @@
-"""Train the example models that are not there yet: ``python -m examples.train``.
+"""Train the example models that are missing or older than this: ``python -m examples.train``.
 
 Each takes a second or so. ``--all`` trains them anew.
 """
@@ -31,13 +31,13 @@ FOLDER = Path(__file__).parent / "models"
 
 
 def main(arguments: list[str]) -> None:
-    """Train what is missing, or all of it."""
+    """Train what is missing or outdated, or all of it."""
     parser = argparse.ArgumentParser(description="Train the example models.")
     parser.add_argument("--all", action="store_true", help="also those that are there already")
     options = parser.parse_args(arguments)
     FOLDER.mkdir(exist_ok=True)
     for name, train in TRAINERS.items():
-        if options.all or not (FOLDER / name).exists():
+        if options.all or _is_older(FOLDER / name):
             sys.stdout.write(f"Training {name} ... ")
             sys.stdout.flush()
             sys.stdout.write(f"{train(FOLDER / name)}\n")
@@ -176,6 +176,10 @@ def train_tickets(path: Path) -> str:
     return f"accuracy {accuracy:.3f} on requests that it has not seen"
 
 
+def _is_older(path: Path) -> bool:
+    return not path.exists() or path.stat().st_mtime < Path(__file__).stat().st_mtime
+
+
 def _split(features: Any, target: Any) -> list[Any]:
     return train_test_split(features, target, test_size=0.25, random_state=1)
 
@@ -187,16 +191,17 @@ def _examples(table: pd.DataFrame, count: int = 3) -> list[dict[str, Any]]:
 
 
 def _numbers(table: pd.DataFrame, fields: dict[str, tuple[str, str, str, float]]) -> dict[str, Any]:
-    """Return the schema of plain number columns: title, unit, description and upper limit."""
+    """Return the schema of plain number columns: title, unit, meaning, range and upper limit."""
     properties = {
         name: {
             "type": "number",
             "title": title,
-            "description": f"{meaning} In the data from {low:g} to {high:g}.".strip(),
             "minimum": 0,
             "maximum": maximum,
+            "x-range": [float(low), float(high)],
             "examples": [float(table[name].iloc[0])],
         }
+        | ({"description": meaning} if meaning else {})
         | ({"x-unit": unit} if unit else {})
         for name, (title, unit, meaning, maximum) in fields.items()
         for low, high in [(table[name].min(), table[name].max())]
@@ -252,6 +257,7 @@ LOAN = _object(
             "description": "Before tax.",
             "exclusiveMinimum": 0,
             "maximum": 10_000_000,
+            "x-range": [10_000, 100_000],
             "examples": [36_000],
             "x-unit": "€",
         },
@@ -260,6 +266,7 @@ LOAN = _object(
             "title": "Loan amount",
             "minimum": 100,
             "maximum": 1_000_000,
+            "x-range": [500, 50_000],
             "examples": [9_500],
             "x-unit": "€",
         },
@@ -276,6 +283,7 @@ LOAN = _object(
             "description": "With the employer of today.",
             "minimum": 0,
             "maximum": 80,
+            "x-range": [0, 30],
             "examples": [4.5],
         },
         "earlier_defaults": {
@@ -284,6 +292,7 @@ LOAN = _object(
             "description": "Loans on which the applicant has defaulted before.",
             "minimum": 0,
             "maximum": 100,
+            "x-range": [0, 5],
             "default": 0,
         },
         "card_use": {
@@ -292,6 +301,7 @@ LOAN = _object(
             "description": "How much of the credit cards' limit is used.",
             "minimum": 0,
             "maximum": 200,
+            "x-range": [0, 100],
             "examples": [30],
             "x-unit": "%",
         },
@@ -301,6 +311,7 @@ LOAN = _object(
             "description": "Leave it empty if it is not known.",
             "minimum": 0,
             "maximum": 100_000_000,
+            "x-range": [0, 60_000],
             "examples": [2_500],
             "x-unit": "€",
         },

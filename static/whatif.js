@@ -162,6 +162,7 @@ function refuse({ title, detail, errors = [] }, model) {
 function say(words, at = null) {
   status.textContent = words;
   result.classList.remove("outdated");
+  status.classList.remove("outdated-note");
   at?.focus();
 }
 
@@ -170,6 +171,7 @@ function showWhetherOutdated() {
   const isOutdated = !same(shown.asked, row());
   status.textContent = isOutdated ? "The input has changed since; press Show for the new one." : shown.words;
   result.classList.toggle("outdated", isOutdated);
+  status.classList.toggle("outdated-note", isOutdated);
 }
 
 function showResult() {

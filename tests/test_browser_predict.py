@@ -383,6 +383,17 @@ def colours(page):
     ]
 
 
+def test_whole_numbers_are_moved_one_by_one(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+    panel = opened(page, "What if")
+    panel.get_by_label("Move").select_option(label="Age")
+    panel.get_by_label("To", exact=True).fill("68")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(51)
+
+
 @pytest.mark.parametrize("amount", [100, 900])
 def test_classes_keep_their_colour_and_order(on, amount):
     page = on("risk", {"amount": amount, "kind": "car"})

@@ -26,10 +26,11 @@ def _measure(name: str, low: float, high: float, example: float) -> dict[str, An
     return {
         "type": "number",
         "title": f"{part.capitalize()} {side}",
-        "description": f"The {side} of a {part}. In the data from {low:g} to {high:g} cm.",
+        "description": f"The {side} of a {part}.",
         "exclusiveMinimum": 0,
         "maximum": 30,
         "examples": [example],
+        "x-range": [low, high],
         "x-unit": "cm",
     }
 
