@@ -15,6 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
 
+from mlmodel.formats import format_of
 from mlmodel.patterns import OPTIONS
 from mlmodel.references import JsonSchema, dialect_of
 
@@ -106,7 +107,7 @@ def _formats(document: JsonSchema) -> dict[str, str]:
     """Return the formats of a row's own members."""
     members = document.get("properties", {}) if isinstance(document, Mapping) else {}
     return {
-        name: schema["format"]
+        name: format_of(schema)
         for name, schema in members.items()
         if isinstance(schema, Mapping) and "format" in schema
     }

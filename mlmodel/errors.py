@@ -77,6 +77,11 @@ class InvalidInput(FlmError):
             str(self), violations=[replace(each, row=row) for each in self.violations]
         )
 
+    def placed(self, places: Sequence[int]) -> InvalidInput:
+        """Return the same error of rows that stood at these places among others."""
+        placed = [replace(each, row=places[each.row]) for each in self.violations]
+        return InvalidInput(str(self), violations=placed)
+
     def moved(self, rows: int) -> InvalidInput:
         """Return the same error of rows that have so many others before them."""
         moved = [replace(each, row=each.row + rows) for each in self.violations]

@@ -17,6 +17,7 @@ LENGTH = 1000
 FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T14:30:00Z",
+    "date-time-local": "2026-01-31T14:30:00",
     "duration": "P3D",
     "email": "someone@example.org",
     "ipv4": "192.0.2.1",

@@ -54,6 +54,12 @@ class MLModel(ABC):
     answers_json: bool = False
     #: Whether a call surely ends soon: then it needs neither a thread of its own nor a time limit.
     ends_soon: bool = False
+    #: Whether a row's prediction never depends on the rows beside it, not in the last digit. Then
+    #: rows of several callers may be predicted in one call.
+    is_row_wise: bool = False
+    #: Whether the model itself replaces what is missing: then a default of a member that may be
+    #: null is not filled in before.
+    replaces_missing: bool = False
     #: What is doubtful about the schemas, for whoever checks the model.
     notes: Sequence[str] = ()
     #: Whether processes that are forked after :meth:`load` can answer. Threads and connections

@@ -18,6 +18,7 @@ from mlmodel import compiling, filetypes, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.frameworks.parallelism import limit_jobs
+from mlmodel.formats import with_local_times
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.trust import Trust, pickles, programs
@@ -128,6 +129,7 @@ class PackagedModel(MLModel):
     """
 
     answers_json = True
+    replaces_missing = True
 
     meta: Meta
     artifacts: dict[str, Path]
@@ -163,6 +165,7 @@ class PackagedModel(MLModel):
         self._model: Any = None
         self._found: frameworks.Schemas | None = None
         self._predict: frameworks.Predict | None = None
+        self._is_row_wise = False
         self._content: bytes | None = None
         self._open()
 
@@ -237,6 +240,11 @@ class PackagedModel(MLModel):
         """Whether a compiled graph answers."""
         return bool(getattr(self._predict, "ends_soon", False))
 
+    @property
+    def is_row_wise(self) -> bool:  # type: ignore[override]
+        """Whether a prediction is the same to the last digit whatever rows are beside its own."""
+        return self._is_row_wise
+
     def predict(self, row: Row) -> Any:
         """Answer one row, see :meth:`predict_rows`."""
         return self.predict_rows([row])[0]
@@ -273,7 +281,8 @@ class PackagedModel(MLModel):
                 native = self._adapter.predictor(
                     self.model, members(self.input_schema), self._outputs
                 )
-                self._predict = self._chosen(native)
+                self._is_row_wise = bool(getattr(native, "is_row_wise", False))
+                self._predict = self._chosen(_predicting(native, self.examples))
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
@@ -381,12 +390,22 @@ class PackagedModel(MLModel):
         self.version = _text(extra, "version", "model_version")
         self.examples = _member(extra, "examples", list, "a list") or ()
         schema: Mapping[str, Any] | None = _member(extra, "input_schema", dict, "an object")
-        self._schema = schema if self._asked_schema is None else self._asked_schema
+        own = schema and with_local_times(schema)
+        self._schema = own if self._asked_schema is None else self._asked_schema
         self._answer_schema: Mapping[str, Any] | None = _member(
             extra, "output_schema", dict, "an object"
         )
         self._notes: Sequence[str] | None = _member(extra, "schema_notes", list, "a list")
         self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
+
+
+def _predicting(native: frameworks.Predict, examples: Sequence[Row]) -> frameworks.Predict:
+    """Return what predicts, once it has for an example.
+
+    :raises InvalidModel: if it does not predict for any.
+    """
+    starting_from = getattr(native, "starting_from", None)
+    return native if starting_from is None else cast(frameworks.Predict, starting_from(examples))
 
 
 def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:

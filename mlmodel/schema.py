@@ -24,9 +24,10 @@ from referencing.exceptions import Unresolvable
 
 from mlmodel.compiled import compiled
 from mlmodel.conversion import Conversion
+from mlmodel.defaults import filling
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.examples import example_of
-from mlmodel.formats import checker
+from mlmodel.formats import checker, format_of
 from mlmodel.patterns import check as check_pattern
 from mlmodel.patterns import matches
 from mlmodel.references import JsonSchema, dialect_of, schemas_of
@@ -43,16 +44,18 @@ class Schema:
         ``$schema``. It is copied.
     :raises InvalidSchema: if it is none, has a ``$ref`` that leads outside itself, or a pattern
         that cannot be matched.
+    :param is_null_left: whether :meth:`converted` leaves a member out that may also be null.
     """
 
     document: JsonSchema
 
-    def __init__(self, document: JsonSchema) -> None:
+    def __init__(self, document: JsonSchema, *, is_null_left: bool = False) -> None:
         try:
             self.document = copy.deepcopy(document)
             self._judge = judge(self.document)
             self._fit = compiled(self.document, self._judge.format_checker)
             self._conversion = Conversion(self.document)
+            self._fill = filling(self.document, is_null_left=is_null_left)
         except RecursionError as error:
             raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
 
@@ -76,12 +79,13 @@ class Schema:
         return list(islice(found, most))
 
     def converted(self, values: Iterable[Any]) -> list[Any]:
-        """Return values that fit with each number in the type that the schema names.
+        """Return values that fit with defaults filled in and each number in the schema's type.
 
         ``5`` becomes ``5.0`` where the schema says ``number``, and ``5.0`` becomes ``5`` where it
         says ``integer``; the rest is unchanged. The given values are left as they are.
         """
-        return list(map(self._conversion, values))
+        filled = values if self._fill is None else map(self._fill, values)
+        return list(map(self._conversion, filled))
 
     def example(self) -> Any:
         """Return a value that fits, the schema's own example where there is one.
@@ -116,6 +120,7 @@ def judge(document: JsonSchema) -> Validator:
         dialect,
         validators={
             "additionalProperties": _additional_properties,
+            "format": _format,
             "multipleOf": _multiple_of,
             "pattern": _pattern,
             "patternProperties": _pattern_properties,
@@ -211,6 +216,13 @@ def _additional_properties(
             yield ValidationError("is not a known member", path=[name])
         else:
             yield from validator.descend(member, allowed, path=name)
+
+
+def _format(
+    validator: Validator, _form: str, value: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if not validator.format_checker.conforms(value, format_of(schema)):
+        yield ValidationError("is not of the format")
 
 
 def _pattern(

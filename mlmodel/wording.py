@@ -29,6 +29,7 @@ TYPES = {
 FORMATS = {
     "date": "a date such as 2026-01-31",
     "date-time": "a date and time such as 2026-01-31T14:30:00Z",
+    "date-time-local": "a date and time without a zone such as 2026-01-31T14:30:00",
     "duration": "a duration such as P3DT4H",
     "email": "an e-mail address",
     "ipv4": "an IPv4 address such as 192.0.2.1",

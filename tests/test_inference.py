@@ -224,7 +224,11 @@ def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
 
     found = infer(OneHotEncoder().fit(table)).input["properties"]["x"]
 
-    assert found == {"anyOf": [LIST, {"type": "null"}], "x-dtype": "object"}
+    assert found == {
+        "anyOf": [LIST, {"type": "null"}],
+        "x-dtype": "object",
+        "x-missing": "None",
+    }
 
 
 def test_what_may_be_missing_may_be_left_out():

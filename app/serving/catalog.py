@@ -161,7 +161,7 @@ class ModelSpec:
     time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
-    batch_rows: int = 0
+    batch_rows: int | None = None
     tags: tuple[str, ...] = ()
     artifacts: Literal["all"] | tuple[str, ...] = ()
 
@@ -380,13 +380,14 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
     )
 
 
-def _batch_rows(entry: Mapping[str, Any]) -> int:
-    """Return how many rows one call may have for several callers; 0 if each is asked alone.
+def _batch_rows(entry: Mapping[str, Any]) -> int | None:
+    """Return how many rows one call may have for several callers; 0 if each has calls of its own.
 
-    What a class makes of rows that others have sent, only its author knows.
+    ``None`` leaves it to the model, see :attr:`mlmodel.MLModel.is_row_wise`.
     """
-    batch = entry.get("batch", {"max_rows": BATCH_ROWS if "file" in entry else 0})
-    return int(batch["max_rows"]) if batch else 0
+    if "batch" not in entry:
+        return None
+    return int(entry["batch"]["max_rows"]) if entry["batch"] else 0
 
 
 def _decorator(entry: str | Mapping[str, Any]) -> DecoratorSpec:

@@ -62,7 +62,9 @@ def endpoints(
         name=PREDICT,
         methods=("POST",),
         description=str(model.description),
-        input=_schema(model.input_schema if asked is None else asked),
+        input=_schema(
+            model.input_schema if asked is None else asked, is_null_left=model.replaces_missing
+        ),
         output=_schema(model.output_schema),
         ask=methods[PREDICT] if model.ends_soon else partial(ask, PREDICT),
         meter=Meter(label, PREDICT),
@@ -93,5 +95,5 @@ def _marked(model: MLModel) -> dict[str, Endpoint]:
     return model.endpoints if isinstance(model, IsolatedModel) else endpoints_of(model)
 
 
-def _schema(document: Mapping[str, Any] | None) -> Schema:
-    return Schema(True if document is None else to_json(document))
+def _schema(document: Mapping[str, Any] | None, *, is_null_left: bool = False) -> Schema:
+    return Schema(True if document is None else to_json(document), is_null_left=is_null_left)

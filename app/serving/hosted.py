@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from app.serving import metrics
 from app.serving.answers import to_json
 from app.serving.batching import Batcher
-from app.serving.catalog import ModelSpec
+from app.serving.catalog import BATCH_ROWS, ModelSpec
 from app.serving.contents import Contents
 from app.serving.endpoints import HostedEndpoint, asking, endpoints
 from app.serving.errors import (
@@ -86,7 +86,7 @@ class HostedModel:
         self._limits = (
             limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
         )
-        self.calls = Batcher(self._limits, spec.batch_rows)
+        self.calls = Batcher(self._limits, spec.batch_rows or 0)
         self._is_named = False
         self._since = 0.0
         #: Whether it may not be loaded by itself, see :meth:`set_aside`.
@@ -432,7 +432,10 @@ class HostedModel:
         self._model = model
         # Calls that hang keep the threads that were before.
         limits = replace(self._limits, threads=1) if self.spec.is_isolated else self._limits
-        self.calls = Batcher(limits, self.spec.batch_rows, ends_soon=model.ends_soon)
+        batch_rows = self.spec.batch_rows
+        if batch_rows is None:
+            batch_rows = BATCH_ROWS if model.is_row_wise else 0
+        self.calls = Batcher(limits, batch_rows, ends_soon=model.ends_soon)
 
     def _be_ready(self) -> None:
         self.status = Status.READY

@@ -68,6 +68,8 @@ class Inmate:
             "output_schema": to_json(model.output_schema),
             "examples": to_json([*model.examples]),
             "notes": [str(note) for note in model.notes],
+            "is_row_wise": bool(model.is_row_wise),
+            "replaces_missing": bool(model.replaces_missing),
             "artifacts": {str(name): str(path) for name, path in model.artifacts.items()},
             "endpoints": [to_json(asdict(each)) for each in endpoints_of(model).values()],
         }

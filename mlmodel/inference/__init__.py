@@ -2,6 +2,7 @@
 
     reading    which columns it takes, followed through whatever it is made of
     knowledge  what single estimators know of a column
+    dtypes     column types of pandas, and how JSON writes their values
     sampling   what a sample shows of a column
     merging    both made one, and where they disagree
     trial      what it takes that nobody can know without asking it
@@ -22,13 +23,18 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from sklearn.utils import get_tags
+
 from mlmodel.frameworks import Schemas
 from mlmodel.inference import plan
 from mlmodel.inference.column import Column, row_schema
+from mlmodel.inference.dtypes import MISSING, NONE
 from mlmodel.inference.merging import aligned, disagreements, listed, merged, strangers
 from mlmodel.inference.promising import answer_schema
 from mlmodel.inference.reading import Reading, read
-from mlmodel.inference.sampling import Sample, sampled
+from mlmodel.inference.sampling import Sample, check_reproduced, sampled
+from mlmodel.inference.tables import converter
+from mlmodel.inference.traits import says
 from mlmodel.inference.trial import Trial
 from mlmodel.model import Row
 from mlmodel.schema import Schema
@@ -39,8 +45,11 @@ LOOKED_AT = 50
 #: Calls of the model by which one question about all of its columns is answered.
 MOST_CALLS = 2000
 
-#: Characters of a model's own error that a note tells.
-MOST_TOLD = 200
+#: The note on a model that predicts for a row of which nothing is known.
+ACCEPTS_NOTHING = (
+    "the model accepts rows without any field: package it with a sample, or list the members that "
+    "a row must have under 'required' in its input schema"
+)
 
 #: A text that no encoder has been fitted on.
 STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
@@ -57,6 +66,8 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     reading = read(model)
     if sample is not None:
         return _with_sample(model, reading, sampled(sample), outputs)
+    if reading is None and says(lambda each: get_tags(each).input_tags.one_d_array, model):
+        reading = Reading([Column("x0")])
     if reading is None:
         note = "the model does not tell which columns it takes: package it with a sample"
         return Schemas(output=answer_schema(model, outputs), notes=(note,))
@@ -65,6 +76,8 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     if trial.answer is None:
         notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
+    if not schema["required"] and reading.takes != "records":
+        notes.append(ACCEPTS_NOTHING)
     return Schemas(schema, answer_schema(model, outputs, trial.answer), (), tuple(notes))
 
 
@@ -82,6 +95,7 @@ def _with_sample(
     reading, sample = aligned(reading, sample)
     seen = sample.columns()
     columns = merged(reading, seen)
+    _check_reproduced(columns, sample, seen)
     rows = list(islice(sample.rows(columns), LOOKED_AT))
     attempts = [(columns, row) for row in (rows[0], _row_of(columns))]
     columns, trial = _tried(model, reading, attempts)
@@ -97,13 +111,27 @@ def _with_sample(
     return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
 
 
+def _check_reproduced(
+    columns: Iterable[Column], sample: Sample, seen: Mapping[str, Column]
+) -> None:
+    """Refuse a sample with a column that JSON does not give back as it is.
+
+    :raises InvalidModel: naming the column and a value of it.
+    """
+    for column in columns:
+        own = seen.get(column.name)
+        if own is not None and column.is_asked and own.is_sure and own.dtype != "category":
+            check_reproduced(column.name, sample.table[column.name], converter(own.schema()))
+
+
 def _tried(
     model: Any, reading: Reading | None, attempts: Iterable[tuple[list[Column], Row]]
 ) -> tuple[list[Column], Trial]:
     """Return the first columns with a row that the model answers; the last if it answers none."""
     for columns, row in attempts:
-        asker = plan.asker(model, reading, plan.own_columns(columns), row)
-        trial = Trial(asker, row)
+        # As if each could be missing: that is asked with this model.
+        members = plan.own_columns([replace(column, is_nullable=True) for column in columns])
+        trial = Trial(plan.asker(model, reading, members, row), row)
         if trial.answer is not None:
             break
     return columns, trial
@@ -112,12 +140,17 @@ def _tried(
 def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
     """Yield columns with rows that they make.
 
-    Of a column that only a stranger reads, nobody knows the type: that it is a number is tried
-    first, then that it is a text.
+    Of a column that only an unknown estimator reads, the type is not known: a number is tried
+    first, then a text. Estimators of compiled code may take only the floats they were fitted on.
     """
     for kind in ("number", "string", ""):
         guessed = [column if column.is_sure else replace(column, kind=kind) for column in columns]
         yield guessed, _row_of(guessed)
+    singles = [
+        replace(column, dtype="float32") if column.kind == "number" else column
+        for column in columns
+    ]
+    yield singles, _row_of(singles)
 
 
 def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
@@ -140,20 +173,57 @@ def _probed(
     asked = [at for at, column in enumerate(columns) if column.is_asked]
     closed = [at for at in asked if columns[at].choices and columns[at].kind != "boolean"]
     whole = [at for at in closed if columns[at].kind == "integer" and not is_shown]
+    shown = [at for at in asked if columns[at].is_whole and not columns[at].choices]
+    unsure = [at for at in asked if not columns[at].is_sure and columns[at].kind == "number"]
     nullable = _said(trial, columns, [at for at in asked if at not in strict], _nothing)
-    is_open = _said(trial, columns, closed, _stranger)
-    takes_any = _said(trial, columns, whole, _fraction)
+    with_none = _said(trial, columns, _in_objects(columns, nullable), _none)
+    is_open = _said(trial, columns, [at for at in closed if not columns[at].is_closed], _stranger)
+    takes_any = _said(trial, columns, whole + shown, _fraction)
+    takes_texts = _said(trial, columns, unsure, _text)
     unknown = sorted({at for said in (nullable, is_open) for at in said if said[at] is None})
+    kinds = {
+        **{at: "number" for at in takes_any if takes_any[at]},
+        **{at: "" for at in takes_texts if takes_texts[at]},
+    }
     probed = [
         replace(
             column,
-            is_nullable=nullable.get(at, False) is not False,
+            is_nullable=nullable.get(at, False) is not False or bool(with_none.get(at)),
+            missing=("None",) if with_none.get(at) else column.missing,
             is_open=is_open.get(at, False) is not False or column.is_open,
-            kind="number" if takes_any.get(at) else column.kind,
+            kind=kinds.get(at, column.kind),
         )
         for at, column in enumerate(columns)
     ]
-    return probed, [_unasked([columns[at].name for at in unknown])] if unknown else []
+    probed, notes = _unambiguous(probed, trial)
+    return probed, notes + ([_unasked([columns[at].name for at in unknown])] if unknown else [])
+
+
+def _in_objects(columns: list[Column], nullable: Mapping[int, bool | None]) -> list[int]:
+    """Return the columns of Python objects in which NaN is not taken: None may be."""
+    return [
+        at
+        for at, is_taken in nullable.items()
+        if is_taken is False and columns[at].dtype == "object" and not columns[at].missing
+    ]
+
+
+def _unambiguous(columns: list[Column], trial: Trial) -> tuple[list[Column], list[str]]:
+    """Return the columns, those not nullable in which two missing values are not the same."""
+    kept, notes = list(columns), []
+    for at, column in enumerate(columns):
+        if len(column.missing) < 2 or not (column.is_nullable and column.is_asked):  # noqa: PLR2004
+            continue
+        values = [NONE if name == "None" else MISSING[name] for name in column.missing]
+        first, *others = [trial.answer_with({column.name: value}) for value in values]
+        if any(other != first for other in others):
+            kept[at] = replace(column, is_nullable=False)
+            words = " and ".join(column.missing)
+            notes.append(
+                f"{column.name} has both {words} as missing values, and the model predicts "
+                "differently for them: null is not accepted"
+            )
+    return kept, notes
 
 
 def _said(
@@ -168,6 +238,14 @@ def _nothing(_column: Column) -> None:
     return None
 
 
+def _none(_column: Column) -> Any:
+    return NONE
+
+
+def _text(_column: Column) -> str:
+    return STRANGE
+
+
 def _stranger(column: Column) -> Any:
     """Return a value of a column's kind that is none of its choices."""
     return max(column.choices) + 1 if column.is_numeric else STRANGE
@@ -175,7 +253,7 @@ def _stranger(column: Column) -> Any:
 
 def _fraction(column: Column) -> float:
     """Return a number between whole ones that is none of a column's choices."""
-    return float(max(column.choices) + 1.5)
+    return float(max(column.choices or column.examples or (0,)) + 1.5)
 
 
 def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dict[str, Any]:
@@ -205,9 +283,7 @@ def _unasked(names: list[str]) -> str:
 
 
 def _unanswered(trial: Trial) -> str:
-    lines = str(trial.error or "").strip().splitlines() or [""]
-    words = f" ({type(trial.error).__name__}: {lines[0][:MOST_TOLD]})" if trial.error else ""
     return (
-        "the model does not answer a row that was made of what is known of it"
-        f"{words}: its schemas are a guess"
+        "the model does not predict for a row that was made of what is known of it"
+        f"{plan.told_by(trial.error)}: its schemas are a guess"
     )

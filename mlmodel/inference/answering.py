@@ -10,7 +10,7 @@ from sklearn.base import is_outlier_detector
 
 from mlmodel.errors import InvalidModel
 from mlmodel.inference.arithmetic import unchecked
-from mlmodel.inference.knowledge import plain
+from mlmodel.inference.dtypes import plain
 from mlmodel.inference.traits import (
     MOST_NAMED,
     centres_of,
@@ -19,6 +19,7 @@ from mlmodel.inference.traits import (
     feature_names,
     is_forest,
     labels_of,
+    may_lack_probabilities,
     plain_list,
     says,
 )
@@ -32,7 +33,14 @@ TIE = 1e-6
 
 
 class NotFiniteError(ValueError):
-    """The model's answer is no number."""
+    """The model's answer is not a finite number.
+
+    ``rows`` are the places of those whose answer is NaN.
+    """
+
+    def __init__(self, rows: Sequence[int] = ()) -> None:
+        super().__init__("the model's answer is not a finite number")
+        self.rows = tuple(rows)
 
 
 def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
@@ -117,11 +125,11 @@ class _Teller:
         shares = self._model.predict_proba(inputs)
         if isinstance(shares, list):
             parts = [
-                _by_label(_finite(part), labels)
+                _by_label(_shares_or_none(part, self._model), labels)
                 for part, labels in zip(shares, self._labels, strict=True)
             ]
             return [self._named(row) for row in zip(*parts, strict=True)]
-        shares = _dense(_finite(shares))
+        shares = _shares_or_none(shares, self._model)
         if isinstance(predictions[0], dict):
             return [self._named(row) for row in shares.tolist()]
         return _by_label(shares, self._labels or range(shares.shape[1]))
@@ -225,8 +233,20 @@ def _finite(values: Any) -> Any:
     """
     array = _dense(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise NotFiniteError("the model's answer is not a finite number")
+        is_nan = np.isnan(array).any(axis=tuple(range(1, array.ndim)))
+        raise NotFiniteError(np.flatnonzero(is_nan).tolist())
     return array
+
+
+def _shares_or_none(values: Any, model: Any) -> Any:
+    """Return an array of probabilities, in which a model may have none for a row.
+
+    :raises NotFiniteError: if it holds an infinity, or NaN of a model that always has some.
+    """
+    array = _dense(values)
+    if not may_lack_probabilities(model) or array.dtype.kind != "f" or np.isinf(array).any():
+        return _finite(array)
+    return np.where(np.isnan(array), None, array.astype(object))
 
 
 def _in_rows(values: Any, count: int) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlmodel.inference.dtypes import WHOLE, Categories, implied_categories
+
 #: A column's ``kind``: the schema of its values. No kind is any of the plain types.
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": "boolean"},
+    "code": {"type": ["integer", "string"]},
     "date": {"type": "string", "format": "date"},
     "date-time": {"type": "string", "format": "date-time"},
+    "date-time-local": {"type": "string", "format": "date-time-local"},
     "integer": {"type": "integer"},
     "number": {"type": "number"},
     "string": {"type": "string"},
@@ -18,8 +23,22 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "": {"type": ["number", "string", "boolean"]},
 }
 
-#: Choices of an open column that are told: nobody reads a longer list.
+#: What pandas calls a column of a kind, where the schema need not name it.
+IMPLIED_DTYPES: Mapping[str, str] = {
+    "boolean": "bool",
+    "integer": "int64",
+    "number": "float64",
+    "string": "str",
+    "text": "str",
+}
+
+#: Types of an index of categories that JSON writes as they are.
+PLAIN_INDEX = re.compile(r"object|str|string|bool|boolean|(?i:u?int|float)\d+")
+
+#: Choices of an open column that are listed: a longer list is of no use to a reader.
 MOST_SUGGESTIONS = 1000
+#: What a form shows beside a number that the sample has as whole numbers alone.
+WHOLE_NOTE = "A whole number in the data that the model was fitted on."
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,9 @@ class Column:
     the value is missing. ``span`` is from where to where the values that it has seen go.
 
     ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is what pandas
-    calls it, where the kind does not say it.
+    calls it, see :mod:`~mlmodel.inference.dtypes`, and empty where that is not known. ``missing``
+    names what the model knows as missing in a column of Python objects. ``is_never_missing`` says
+    that a sample has a value in each of its rows.
     """
 
     name: str
@@ -45,6 +66,9 @@ class Column:
     examples: tuple[Any, ...] = ()
     span: tuple[float, float] | None = None
     dtype: str = ""
+    missing: tuple[str, ...] = ()
+    categories: Categories | None = None
+    is_never_missing: bool = False
 
     @property
     def is_numeric(self) -> bool:
@@ -64,16 +88,42 @@ class Column:
         choices = tuple(value for value in values if value is not None)
         return replace(self, choices=choices, kind=kind_of(choices), is_sure=True)
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether its categories are written as texts, and none but these can be read."""
+        return self.categories is not None and not PLAIN_INDEX.fullmatch(self.categories.dtype)
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether a sample has whole numbers in the column, of a type of numpy."""
+        return self.kind in {"integer", "number"} and bool(WHOLE.fullmatch(self.dtype))
+
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the column's values."""
         about = {
             "default": self.default,
             "examples": list(self._suggestions() or self.examples),
             "x-range": None if self.span is None else list(self.span),
-            "x-dtype": self.dtype,
+            "description": WHOLE_NOTE if self.is_whole and self.kind == "number" else "",
+            **self._dtype_words(),
+            "x-seen-missing": False if self.is_never_missing and self.is_nullable else None,
         }
         said = {word: value for word, value in about.items() if value not in (None, "", [])}
         return {**self._values(), **said}
+
+    def _dtype_words(self) -> dict[str, Any]:
+        """Return how the column is made of values, where that does not follow from its kind."""
+        words: dict[str, Any] = {}
+        if self.dtype != IMPLIED_DTYPES.get(self.kind):
+            words["x-dtype"] = self.dtype
+        if self.dtype.startswith("object") and self.is_nullable:
+            words["x-missing"] = self.missing[0] if self.missing else "NaN"
+        if self.categories and self.categories != implied_categories(self._listed()):
+            words["x-categories"] = self.categories.document()
+        return words
+
+    def _listed(self) -> tuple[Any, ...]:
+        return self._suggestions() or self.choices
 
     def _values(self) -> dict[str, Any]:
         if self.choices and not self.is_open:
@@ -93,8 +143,10 @@ class Column:
 #: A kind's own plain value. 1 has a logarithm and a root, and can be divided by.
 PLAIN: Mapping[str, Any] = {
     "boolean": True,
+    "code": 1,
     "date": "2026-01-31",
     "date-time": "2026-01-31T14:30:00Z",
+    "date-time-local": "2026-01-31T14:30:00",
     "integer": 1,
     "number": 1.0,
     "string": "text",
@@ -115,15 +167,18 @@ def kind_of(values: Iterable[Any]) -> str:
 def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
     """Return the JSON Schema of a row of such columns.
 
-    What may be missing may be null or left out. A column that the model does not read is taken
-    and ignored, so that a whole line of a table fits.
+    What may be missing may be null or left out, unless a sample has it in each row: then it must be
+    sent. A column that the model does not read is taken and ignored, so that a whole line of a
+    table fits.
     """
     asked = [column for column in columns if column.is_asked]
     ignored = [column.name for column in columns if not column.is_asked]
     schema = {
         "type": "object",
         "properties": {column.name: column.schema() for column in asked},
-        "required": [column.name for column in asked if not column.is_nullable],
+        "required": [
+            column.name for column in asked if not column.is_nullable or column.is_never_missing
+        ],
         "additionalProperties": False,
     }
     if ignored:

@@ -7,7 +7,6 @@ are understood where they keep to scikit-learn's names.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,8 +14,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mlmodel.inference import dtypes
 from mlmodel.inference.column import Column
+from mlmodel.inference.dtypes import plain
 
 #: What estimators know to lie amid a column's values: one number for each column, or rows of them.
 CENTRES = (
@@ -71,14 +73,6 @@ def takes_records(estimator: Any) -> bool:
     return type(estimator).__name__ == "DictVectorizer"
 
 
-def plain(value: Any) -> Any:
-    """Return a value as plain JSON; ``None`` for what is missing and what JSON cannot say."""
-    scalar = value.item() if isinstance(value, np.generic) else value
-    if isinstance(scalar, float):
-        return scalar if math.isfinite(scalar) else None
-    return scalar if isinstance(scalar, bool | int | str) else None
-
-
 def rounded(value: Any) -> float | None:
     """Return a number short enough to read; ``None`` for what is none."""
     number = plain(value)
@@ -99,14 +93,24 @@ def _encoded(estimator: Any, columns: Columns) -> list[Known] | None:
     if not isinstance(categories, list) or len(categories) != len(columns):
         return None
     return [
-        column and replace(column.with_choices(map(plain, values)), dtype=_none(values))
+        column and _with_categories(column, pd.Series(values, dtype=np.asarray(values).dtype))
         for column, values in zip(columns, categories, strict=True)
     ]
 
 
-def _none(values: Any) -> str:
-    """Return the type of a column in which ``None``, and not NaN, is what is missing."""
-    return "object" if any(value is None for value in values) else ""
+def _with_categories(column: Column, values: pd.Series) -> Column:
+    """Return a column with an encoder's categories as choices."""
+    present = values.dropna()
+    known = column.with_choices(map(dtypes.write, present))
+    missing = dtypes.missing_in(values)
+    if values.dtype == object:
+        dtype = dtypes.name_of_objects(present)
+        # Texts and numbers may have come in any column; one with None is of Python objects.
+        is_plain = dtype == "object" and "None" not in missing
+        return replace(known, dtype="" if is_plain else dtype, missing=missing)
+    is_time = values.dtype.kind in "mM"
+    kind = "date-time-local" if values.dtype.kind == "M" else known.kind
+    return replace(known, dtype=str(values.dtype) if is_time else "", kind=kind)
 
 
 def _imputed(estimator: Any, columns: Columns) -> list[Known] | None:
@@ -290,15 +294,15 @@ def _boosted_by_catboost(estimator: Any, columns: Columns) -> list[Known] | None
     if not hasattr(estimator, "get_cat_feature_indices"):
         return None
     borders = estimator.get_borders()
-    kinds = dict.fromkeys(estimator.get_cat_feature_indices(), "string")
+    kinds = dict.fromkeys(estimator.get_cat_feature_indices(), "code")
     kinds |= dict.fromkeys(estimator.get_text_feature_indices(), "text")
     # A category may have been a whole number, and CatBoost reads that as its digits.
-    dtypes = dict.fromkeys(estimator.get_cat_feature_indices(), "str")
+    names = dict.fromkeys(estimator.get_cat_feature_indices(), "str")
     told = _with_examples(columns, [_median(borders.get(at, ())) for at in range(len(columns))])
     return [
         column
         and replace(
-            column, kind=kinds.get(at, "number"), dtype=dtypes.get(at, column.dtype), is_sure=True
+            column, kind=kinds.get(at, "number"), dtype=names.get(at, column.dtype), is_sure=True
         )
         for at, column in enumerate(told)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 from mlmodel.inference.column import Column
-from mlmodel.inference.knowledge import plain
+from mlmodel.inference.dtypes import UNSAID, write
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.sampling import Sample
 from mlmodel.wording import shown
@@ -114,19 +114,45 @@ def _named(sample: Sample) -> Any:
 
 
 def _merged(known: Column, seen: Column) -> Column:
+    """Return what is known of a column, with how a sample's column is made of values."""
+    missing = _both(known.missing, seen.missing)
+    made = replace(
+        known,
+        is_nullable=seen.is_nullable,
+        is_never_missing=seen.is_never_missing,
+        missing=missing,
+    )
     if known.choices:
-        dtype = known.dtype or (seen.dtype if seen.dtype == "category" else "")
-        return replace(known, is_nullable=seen.is_nullable, dtype=dtype)
+        return made if known.dtype == "category" else _typed_as(made, seen)
+    if known.kind == "code":
+        kind = seen.kind if seen.kind in ("integer", "string") else "code"
+        return replace(seen, kind=kind, dtype=known.dtype, is_open=bool(seen.choices))
     if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
-        return replace(known, is_nullable=seen.is_nullable)
+        return replace(made, dtype=_text_type(known, seen))
     fitting = (_fitting(value, seen.kind) for value in known.examples)
     return replace(
         seen,
         default=_fitting(known.default, seen.kind),
         examples=seen.examples or tuple(value for value in fitting if value is not None),
-        is_open=bool(seen.choices),
-        dtype=seen.dtype or known.dtype,
+        is_open=bool(seen.choices) and not seen.is_closed,
+        missing=missing,
     )
+
+
+def _typed_as(known: Column, seen: Column) -> Column:
+    """Return a column with an encoder's choices, made as a sample's column is."""
+    if not seen.is_sure or _conflict(known, seen):
+        return known
+    return replace(known, dtype=seen.dtype, categories=seen.categories)
+
+
+def _text_type(known: Column, seen: Column) -> str:
+    is_text = known.kind in ("string", "text") and seen.kind == "string"
+    return seen.dtype if is_text else known.dtype
+
+
+def _both(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*others, *names]))
 
 
 def _conflict(known: Column, seen: Column) -> bool:
@@ -134,8 +160,6 @@ def _conflict(known: Column, seen: Column) -> bool:
     numbers = {"integer", "number", "boolean"}
     if not known.is_sure or known.kind == seen.kind:
         return False
-    if known.dtype == "str":  # which whole numbers become
-        return seen.kind not in {"integer", "string"}
     return (known.kind in numbers) != (seen.kind in numbers)
 
 
@@ -159,7 +183,7 @@ def _missing(column: Column, sample: Sample) -> Iterator[str]:
 def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
     if known.choices:
         values = sample.table[known.name].dropna()
-        strange = sorted({shown(plain(value)) for value in values.unique()} - _shown(known))
+        strange = sorted({shown(_said(value)) for value in values.unique()} - _shown(known))
         if strange:
             yield f"{known.name} has {_some(strange)} in the sample, which the model does not know"
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
@@ -170,6 +194,11 @@ def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
             f"{known.name} goes from {seen.span[0]:g} to {seen.span[1]:g} in the sample, but went "
             f"from {known.span[0]:g} to {known.span[1]:g} when the model was fitted"
         )
+
+
+def _said(value: Any) -> Any:
+    said = write(value)
+    return str(value) if said is UNSAID else said
 
 
 def _shown(column: Column) -> set[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from mlmodel.inference.column import Column
 from mlmodel.inference.merging import are_alike, listed
 from mlmodel.inference.nameless import nameless
 from mlmodel.inference.reading import Reading
-from mlmodel.inference.tables import Builder, Cells, converter
+from mlmodel.inference.tables import Builder, Cells, converter, form_of
+from mlmodel.inference.traits import is_row_wise
 from mlmodel.inference.trial import Trial
 from mlmodel.model import Row
 from mlmodel.wording import pointer_to, shown
@@ -34,6 +35,11 @@ LARGEST_FLOAT32 = 3.4e38
 MOST_BLAMED = 5
 #: Calls of the model by which one question is answered of a request that it refuses.
 MOST_CALLS = 200
+
+#: Characters of a model's own error that a message repeats.
+MOST_TOLD = 200
+#: What an answer is that JSON cannot write, though the row is in order.
+NO_NUMBER = "the model returns NaN for this row, which is not a number: there is no prediction"
 
 Rows = Sequence[Row]
 
@@ -53,7 +59,16 @@ def predictor(
     ask = asker(model, reading, columns, row, outputs)
     _check_members(ask, row, columns)
     known = _known(reading, columns)
-    return Predictor(ask, row, reading, cells, known, tuple(outputs), is_simple(model))
+    return Predictor(
+        ask,
+        row,
+        reading,
+        cells,
+        known,
+        tuple(outputs),
+        ends_soon=is_simple(model),
+        is_row_wise=is_row_wise(model),
+    )
 
 
 def asker(
@@ -68,12 +83,12 @@ def asker(
     :param row: a row to find out in which shape the model wants them, where it does not tell.
     """
     cells = list(_cells(reading, columns))
-    if reading is not None and reading.is_named and tables.are_numbers(cells):
+    if reading is not None and reading.is_named and tables.are_floats(cells):
         bare = nameless(model)
         if bare is not None:
-            return _asking(tables.arrays(cells), answering(bare, outputs))
+            return _asking(cells, tables.columns_first, answering(bare, outputs))
     tell = answering(model, outputs)
-    candidates = [_asking(build(cells), tell) for build in _shapes(reading, cells)]
+    candidates = [_asking(cells, shape, tell) for shape in _shapes(reading, cells)]
     if len(candidates) == 1:
         return candidates[0]
     answers = (each for each in candidates if Trial(each, row).answer is not None)
@@ -116,6 +131,8 @@ class Predictor:
     outputs: Sequence[str]
     #: Whether there is nothing but arithmetic in a call.
     ends_soon: bool
+    #: Whether a prediction is the same to the last digit whatever rows are beside its own.
+    is_row_wise: bool
 
     def __call__(self, rows: Rows) -> list[Any]:
         """Answer rows, or say what is wrong with which of them."""
@@ -127,26 +144,49 @@ class Predictor:
             raise
         # A model may raise anything. What comes of the rows is told from what comes of the model.
         except Exception as error:
-            violations = list(self._violations(rows)) if _refuses(error) else []
+            violations = list(self._violations(rows, error)) if _refuses(error) else []
             if not violations:
                 raise
             first = violations[0]
             words = f"{first.pointer or 'the row'}: {first.detail}"
             raise InvalidInput(words, violations=violations) from error
 
-    def _violations(self, rows: Rows) -> Iterator[Violation]:
+    def starting_from(self, rows: Rows) -> Predictor:
+        """Return the same predictor, with the first of some rows that the model predicts for.
+
+        :param rows: the model's examples; without any, the row that was made for it is tried.
+        :raises InvalidModel: if the model predicts for none of them, with its own words.
+        """
+        error = None
+        for row in rows or [self.row]:
+            trial = Trial(self.ask, row)
+            if trial.answer is not None:
+                return replace(self, row=row)
+            error = error or trial.error
+        its = "its own example" if rows else "a row that was made of what is known of it"
+        raise InvalidModel(
+            f"the model does not predict for {its}{told_by(error)}"
+            f"{'' if rows else '; package it with a sample'}"
+        ) from error
+
+    def _violations(self, rows: Rows, error: Exception) -> Iterator[Violation]:
         """Yield what the model refuses: each value that it refuses in a row that it else takes."""
         trial = Trial(self.ask, self.row)
         if trial.answer is None:
             return
+        if isinstance(error, NotFiniteError) and error.rows and not _overflows(rows, error.rows):
+            yield from (Violation("", NO_NUMBER, at) for at in error.rows[:MOST_BLAMED])
+            return
+        words = "" if isinstance(error, NotFiniteError) else told_by(error)
         for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
-                Violation(pointer_to(member), _sentence(*member.values()), at)
+                Violation(pointer_to(member), f"{_sentence(*member.values())}{words}", at)
                 for member, is_taken in zip(members, trial.takes(members, MOST_CALLS), strict=True)
                 if is_taken is False
             ]
-            yield from wrong or [Violation("", "this model cannot use these values together", at)]
+            together = f"this model cannot use these values together{words}"
+            yield from wrong or [Violation("", together, at)]
 
 
 def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
@@ -154,18 +194,23 @@ def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cell
     if reading is None or reading.takes != "columns":
         own = {column.name: column.schema() for column in reading.columns} if reading else {}
         for name, schema in (columns or own).items():
-            yield Cells(name, name, converter(_mapping(schema)), plain=_plain(schema))
+            yield _cell(name, name, schema, plain=_plain(schema))
         return
     members = _members(reading, list(columns))
     for column, member in zip(reading.columns, members, strict=True):
         schema = dict(_mapping(columns.get(member)) or column.schema())
         if column.dtype and "x-dtype" not in schema:
             schema["x-dtype"] = column.dtype
-        if column.dtype == "category" and column.choices:
+        if column.dtype == "category" and column.choices and "x-categories" not in schema:
             schema = {"x-dtype": "category", "enum": list(column.choices)}
         filler = None if column.is_asked else column.plain
         plain = column.plain if column.is_sure else _plain(columns.get(member, column.schema()))
-        yield Cells(member, column.name, converter(schema), filler, plain)
+        yield _cell(member, column.name, schema, filler, plain)
+
+
+def _cell(name: str, label: str, schema: Any, filler: Any = None, plain: Any = None) -> Cells:
+    convert = converter(_mapping(schema))
+    return Cells(name, label, convert, filler, plain, form_of(convert))
 
 
 def _known(reading: Reading | None, columns: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -207,13 +252,45 @@ def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
     return [tables.frames] if reading.is_named else [tables.arrays, tables.frames]
 
 
-def _asking(build: Builder, tell: Answering) -> Predict:
+def _asking(
+    cells: Sequence[Cells], shape: Callable[[Sequence[Cells]], Builder], tell: Answering
+) -> Predict:
+    build, groups = shape(cells), tables.grouped(cells)
+
     def ask(rows: Rows) -> list[Any]:
-        # What overflows is told by an answer that is not finite, not by a warning.
+        together = groups(rows)
+        # What overflows shows as an answer that is not finite, not as a warning.
         with np.errstate(all="ignore"):
-            return tell(build(rows))
+            if len(together) == 1:
+                return tell(build(rows))
+            answers: list[Any] = [None] * len(rows)
+            for places in together:
+                try:
+                    told = tell(build([rows[at] for at in places]))
+                except InvalidInput as error:
+                    raise error.placed(places) from error
+                for at, answer in zip(places, told, strict=True):
+                    answers[at] = answer
+            return answers
 
     return ask
+
+
+def told_by(error: Exception | None) -> str:
+    """Return the type and the first line of a model's own error, in parentheses."""
+    if error is None:
+        return ""
+    lines = str(error).strip().splitlines() or [""]
+    return f" ({type(error).__name__}: {lines[0][:MOST_TOLD]})"
+
+
+def _overflows(rows: Rows, places: Sequence[int]) -> bool:
+    """Tell whether some rows have a number that is too large for most models."""
+    return any(
+        isinstance(value, int | float) and abs(value) > LARGEST_FLOAT32
+        for at in places
+        for value in rows[at].values()
+    )
 
 
 def _refuses(error: Exception) -> bool:

@@ -150,7 +150,7 @@ class _Reader:
             for step in steps:
                 flows = self.through(step, flows)
             return flows
-        if hasattr(estimator, "transformers_"):
+        if isinstance(getattr(estimator, "transformers_", None), list):
             return self._side_by_side(column_parts(estimator), flows)
         if hasattr(estimator, "transformer_list"):
             return self._side_by_side([(one, None) for _, one in estimator.transformer_list], flows)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from mlmodel.errors import InvalidModel
+from mlmodel.inference import dtypes
 from mlmodel.inference.column import Column, kind_of
-from mlmodel.inference.knowledge import plain, rounded
+from mlmodel.inference.dtypes import UNSAID, plain
+from mlmodel.inference.knowledge import rounded
 
 #: Distinct texts up to which a column of them is a list to choose from.
 MOST_CHOICES = 50
@@ -24,26 +24,10 @@ MOST_ROWS = 100_000
 MOST_CELLS = 5_000_000
 #: Cells of the rows that are given as JSON.
 MOST_SHOWN = 100_000
-
-#: What pandas calls a column, where the kind says no less.
-IMPLIED_DTYPES: Mapping[str, frozenset[str]] = {
-    "boolean": frozenset({"bool"}),
-    "integer": frozenset({"int64"}),
-    "number": frozenset({"float64"}),
-    "string": frozenset({"object", "str", "string"}),
-    "date": frozenset(),
-    "date-time": frozenset(),
-    "": frozenset({"object"}),
-}
-
-#: Values that are texts in JSON: ISO 8601, which pandas reads again.
-TEXTS: Mapping[type, Callable[[Any], str]] = {
-    time: time.isoformat,
-    pd.Period: str,
-    pd.Timedelta: pd.Timedelta.isoformat,
-}
-#: Stands for a value that JSON cannot say.
-UNSAID = object()
+#: Distinct values of a column that are written as JSON and read back when a model is packaged.
+MOST_COMPARED = 1000
+#: Characters of a value that an error repeats.
+MOST_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -116,7 +100,8 @@ def _unsaid(values: pd.Series) -> list[str]:
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
         return ["infinity"] if np.isinf(values.to_numpy()).any() else []
     kinds = {type(value): value for value in values.dropna()}
-    return sorted(kind.__name__ for kind, value in kinds.items() if _plain(value) is UNSAID)
+    unsaid = (kind for kind, value in kinds.items() if dtypes.write(value) is UNSAID)
+    return sorted(kind.__name__ for kind in unsaid)
 
 
 def sampled(sample: Any) -> Sample:
@@ -133,20 +118,88 @@ def sampled(sample: Any) -> Sample:
 
 
 def seen(name: str, values: pd.Series) -> Column:
-    """Return what a column of a sample shows."""
+    """Return what a column of a sample shows.
+
+    :raises InvalidModel: if JSON cannot write values of its type.
+    """
     present = _present(values)
-    lacks = len(present) < len(values)
-    kind = _kind(values.dtype, present)
+    kind, dtype = _kind_and_dtype(name, values.dtype, present)
+    categories = None
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        categories = dtypes.categories_of(values.dtype)
+        _check_categories(name, values.dtype, categories)
     return Column(
         name,
         kind,
         is_sure=len(present) > 0,
-        is_nullable=lacks,
-        choices=_choices(kind, values.dtype, present),
+        is_nullable=len(present) < len(values),
+        choices=categories.values if categories else _choices(kind, dtype, present),
         examples=_examples(kind, present),
         span=_span(kind, present),
-        dtype=_dtype(kind, values.dtype),
+        dtype=dtype,
+        missing=dtypes.missing_in(values),
+        categories=categories,
+        is_never_missing=len(present) == len(values),
     )
+
+
+def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
+    """Refuse a column whose values do not come back from JSON as they are.
+
+    :param convert: makes a column of JSON values, see :func:`mlmodel.inference.tables.converter`.
+    :raises InvalidModel: naming the first value that does not.
+    """
+    some = _present(values).drop_duplicates() if _is_hashable(values) else _present(values)
+    pairs = [(value, dtypes.write(value)) for value in some.head(MOST_COMPARED)]
+    told = [(value, said) for value, said in pairs if said is not UNSAID]
+    try:
+        made = convert([said for _, said in told])
+        back = pd.Series(made, dtype=getattr(made, "dtype", None))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _not_reproduced(name, values.dtype, told[0][0]) from error
+    is_objects = pd.api.types.is_object_dtype(values.dtype)
+    is_same_type = is_objects or back.dtype == values.dtype or not told
+    for (value, _), now in zip(told, back, strict=True):
+        if not (is_same_type and _is_same(value, now)):
+            raise _not_reproduced(name, values.dtype, value)
+
+
+def _is_same(value: Any, now: Any) -> bool:
+    is_other_type = type(value) is not type(now) and not isinstance(value, str | np.generic)
+    if is_other_type and not (isinstance(value, int | float) and isinstance(now, int | float)):
+        return False
+    return bool(value == now)
+
+
+def _not_reproduced(name: str, dtype: Any, value: Any) -> InvalidModel:
+    shown = f"{value!r}"[:MOST_CHARACTERS]
+    return InvalidModel(
+        f"the sample's column {name!r} has the type {dtype}, and its value {shown} does not come "
+        "back the same from JSON; convert the column to numbers, texts or times before you fit "
+        "the model"
+    )
+
+
+def _is_hashable(values: pd.Series) -> bool:
+    try:
+        values.head(MOST_COMPARED).map(hash)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> None:
+    unsaid = [
+        value
+        for value, said in zip(dtype.categories, categories.values, strict=True)
+        if said is UNSAID
+    ]
+    if unsaid:
+        raise _not_reproduced(name, dtype.categories.dtype, unsaid[0])
+    back = dtypes.categorical(categories)([*categories.values]).categories
+    for value, now in zip(dtype.categories, back, strict=True):
+        if not _is_same(value, now):
+            raise _not_reproduced(name, dtype.categories.dtype, value)
 
 
 def _present(values: pd.Series) -> pd.Series:
@@ -158,33 +211,21 @@ def _present(values: pd.Series) -> pd.Series:
 
 
 def as_json(value: Any, column: Column) -> Any:
-    """Return a value of a table as JSON: moments as ISO 8601, what is missing as ``None``.
+    """Return a value of a table as JSON: times as ISO 8601, what is missing as ``None``.
 
-    What JSON cannot say is :data:`UNSAID`.
+    What JSON cannot write is :data:`~mlmodel.inference.dtypes.UNSAID`.
     """
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
-    if column.kind == "date" and isinstance(value, date):
-        return value.strftime("%Y-%m-%d")
-    if column.kind == "date-time" and isinstance(value, date):
-        return _moment(value)
-    said = _plain(value)
+    said = dtypes.write(value)
     if said is UNSAID:
         return said
+    if column.kind == "date":
+        return str(said)[: len("2026-01-31")]
     if column.kind in ("string", "text"):
         return str(said)
     is_whole = isinstance(said, bool) or (isinstance(said, float) and said.is_integer())
-    return int(said) if column.kind == "integer" and is_whole else said
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that is not missing as plain JSON."""
-    if type(value) in TEXTS:
-        return TEXTS[type(value)](value)
-    if isinstance(value, date):
-        return value.isoformat()
-    said = plain(float(value) if isinstance(value, Decimal) else value)
-    return UNSAID if said is None else said
+    return int(said) if (column.kind == "integer" or column.is_whole) and is_whole else said
 
 
 def _sampled(sample: Any) -> Sample:
@@ -239,44 +280,70 @@ def _of_list(rows: list[Any]) -> Sample:
     return Sample(pd.DataFrame(rows), is_named=False)
 
 
-def _kind(dtype: Any, present: pd.Series) -> str:
+def _kind_and_dtype(name: str, dtype: Any, present: pd.Series) -> tuple[str, str]:
+    """Return the kind of a column's values in JSON, and what pandas calls the column."""
     if isinstance(dtype, pd.CategoricalDtype):
-        return kind_of(map(plain, dtype.categories))
-    if pd.api.types.is_bool_dtype(dtype):
-        return "boolean"
-    if pd.api.types.is_integer_dtype(dtype):
-        return "integer"
-    if pd.api.types.is_numeric_dtype(dtype):
-        return "number"
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return "date" if _is_midnight(present) else "date-time"
-    return _kind_of_objects(list(present))
+        return kind_of(map(dtypes.write, dtype.categories)), "category"
+    if pd.api.types.is_object_dtype(dtype):
+        found = dtypes.name_of_objects(present)
+        return _kind_of_objects(found, list(present)), found
+    for is_of, kind in _KINDS:
+        if is_of(dtype):
+            return kind(present), str(dtype)
+    raise InvalidModel(
+        f"the sample's column {name!r} has the type {dtype}, which JSON cannot write; convert it "
+        "to numbers, texts or times before you fit the model"
+    )
 
 
-def _kind_of_objects(values: list[Any]) -> str:
-    types = {type(value) for value in values}
-    if types and types <= {datetime, pd.Timestamp}:
+def _kind_of_times(present: pd.Series) -> str:
+    if present.dt.tz is not None:
         return "date-time"
-    if types == {date}:
-        return "date"
-    if types == {Decimal}:
-        return "number"
-    if types <= {str, np.str_, *TEXTS}:
+    return "date" if _is_midnight(present) else "date-time-local"
+
+
+def _kind_of_objects(dtype: str, values: list[Any]) -> str:
+    if dtype in ("object[datetime]", "object[Timestamp]"):
+        aware = [value.tzinfo is not None for value in values]
+        return "date-time" if all(aware) else "string" if any(aware) else "date-time-local"
+    kinds = {"object[date]": "date", "object[Decimal]": "number", "object": ""}
+    if dtype not in kinds:
         return "string"
-    return kind_of(map(plain, values))
+    return kinds[dtype] or kind_of(map(plain, values))
+
+
+def _is_real(dtype: Any) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+
+
+def _is_text(dtype: Any) -> bool:
+    return isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype)
+
+
+def _is_text_in_json(dtype: Any) -> bool:
+    return isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype) or (
+        pd.api.types.is_timedelta64_dtype(dtype)
+    )
+
+
+#: Which types of pandas there are, and the kind of their values in JSON. The first that fits.
+_KINDS: Sequence[tuple[Any, Any]] = (
+    (pd.api.types.is_bool_dtype, lambda _: "boolean"),
+    (pd.api.types.is_integer_dtype, lambda _: "integer"),
+    (_is_real, lambda _: "number"),
+    (pd.api.types.is_datetime64_any_dtype, _kind_of_times),
+    (_is_text_in_json, lambda _: "string"),
+    (_is_text, lambda _: "string"),
+)
 
 
 def _is_midnight(moments: pd.Series) -> bool:
-    if moments.dt.tz is not None or moments.empty:
-        return False
-    return bool((moments == moments.dt.normalize()).all())
+    return not moments.empty and bool((moments == moments.dt.normalize()).all())
 
 
-def _choices(kind: str, dtype: Any, present: pd.Series) -> tuple[Any, ...]:
-    """Return the categories of a column, or the texts that come again and again in it."""
-    if isinstance(dtype, pd.CategoricalDtype):
-        return tuple(value for value in map(plain, dtype.categories) if value is not None)
-    if kind != "string" or _dtype(kind, dtype):
+def _choices(kind: str, dtype: str, present: pd.Series) -> tuple[Any, ...]:
+    """Return the texts that come again and again in a column of them."""
+    if kind != "string" or dtype not in ("str", "string", "object"):
         return ()
     texts = sorted(set(map(str, present)))
     return tuple(texts) if len(texts) <= min(MOST_CHOICES, len(present) // 2) else ()
@@ -290,7 +357,7 @@ def _examples(kind: str, present: pd.Series) -> tuple[Any, ...]:
     if kind == "number":
         middle = rounded(np.median(present.to_numpy(dtype=float)))
         return () if middle is None else (middle,)
-    if kind in ("integer", "date", "date-time"):
+    if kind in ("integer", "date", "date-time", "date-time-local"):
         return (as_json(present.sort_values().iloc[len(present) // 2], column),)
     return (as_json(present.iloc[0], column),) if kind == "string" else ()
 
@@ -306,19 +373,3 @@ def _span(kind: str, present: pd.Series) -> tuple[float, float] | None:
         for value in (known.min(), known.max())
     )
     return None if low is None or high is None or low == high else (low, high)
-
-
-def _dtype(kind: str, dtype: Any) -> str:
-    """Return what pandas calls the column, unless that follows from its kind."""
-    if isinstance(dtype, pd.CategoricalDtype):
-        return "category"
-    if str(dtype) in IMPLIED_DTYPES[kind]:
-        return ""
-    if dtype.kind == "O" and not isinstance(dtype, pd.PeriodDtype):
-        return "object" if kind == "date" else ""
-    return str(dtype)
-
-
-def _moment(value: Any) -> str:
-    stamp = pd.Timestamp(value)
-    return f"{stamp.isoformat()}{'' if stamp.tzinfo else 'Z'}"

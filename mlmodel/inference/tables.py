@@ -1,12 +1,15 @@
-"""Rows as what a model was fitted on: a frame of the right types, an array, texts or objects."""
+"""Rows as what a model was fitted on: a frame of the right types, an array, texts or objects.
+
+A row becomes the same whatever rows are beside it. Where a value does not fit the type of its
+column, as one that is missing among integers, the column is of another type, as in pandas; rows
+of which that is so are kept apart from the others by :func:`grouped`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from operator import itemgetter
 from typing import Any
 
@@ -14,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from mlmodel.errors import InvalidInput
+from mlmodel.inference import dtypes
 from mlmodel.model import Row
-
-#: numpy's types of whole numbers, which have no missing one.
-WHOLE = re.compile(r"u?int(8|16|32|64)")
 
 #: From rows to what the model's own methods take.
 Builder = Callable[[Sequence[Row]], Any]
+#: From JSON values, ``None`` for a missing one, to a column.
+Convert = Callable[[list[Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,16 @@ class Cells:
     ``name`` is the member's, ``label`` the table's. ``convert`` makes a column of values, in which
     ``None`` is what is missing. A ``filler`` is the value of a column that the model does not
     read, whatever the rows have there. ``plain`` is a value that the model most likely takes.
+    ``form`` returns what decides on the type of the column that a value is in; ``None`` if all
+    values make the same.
     """
 
     name: str
     label: str
-    convert: Callable[[list[Any]], Any]
+    convert: Convert
     filler: Any = None
     plain: Any = None
+    form: Callable[[Any], Hashable] | None = None
 
     def of(self, rows: Sequence[Row]) -> Any:
         """Return the column.
@@ -65,23 +71,58 @@ class Cells:
         return InvalidInput(f"{self.name} {detail}", f"/{self.name}")
 
 
-def are_numbers(cells: Sequence[Cells]) -> bool:
-    """Tell whether all columns are of floats."""
-    return all(cell.convert is numbers for cell in cells)
+def grouped(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
+    """Return the function that gives the places of rows of which tables are made together."""
+    formed = [(cell.name, cell.form) for cell in cells if cell.form and cell.filler is None]
+
+    def groups(rows: Sequence[Row]) -> list[list[int]]:
+        found: dict[Hashable, list[int]] = {}
+        for at, row in enumerate(rows):
+            key = tuple(form(row.get(name)) for name, form in formed)
+            found.setdefault(key, []).append(at)
+        return list(found.values())
+
+    return groups if formed else lambda rows: [list(range(len(rows)))]
+
+
+def are_floats(cells: Sequence[Cells]) -> bool:
+    """Tell whether all columns are of floats of one type."""
+    return (
+        bool(cells)
+        and all(cell.convert in (numbers, singles) for cell in cells)
+        and (len({cell.convert for cell in cells}) == 1)
+    )
 
 
 def frames(cells: Sequence[Cells]) -> Builder:
     """Return the way from rows to a data frame."""
     labels = [cell.label for cell in cells]
-    if are_numbers(cells):
-        flat = _matrix(cells, float)
+    if are_floats(cells):
+        flat = columns_first(cells)
         return lambda rows: pd.DataFrame(flat(rows), columns=labels)
-    return lambda rows: pd.DataFrame({cell.label: cell.of(rows) for cell in cells}, columns=labels)
+
+    def build(rows: Sequence[Row]) -> Any:
+        index = pd.RangeIndex(len(rows))
+        columns = {cell.label: _typed(cell.of(rows), index) for cell in cells}
+        return pd.DataFrame(columns, index=index, columns=labels)
+
+    return build
+
+
+def columns_first(cells: Sequence[Cells]) -> Builder:
+    """Return the way from rows to an array that lies in memory as a frame's columns do.
+
+    Matrices that lie otherwise are multiplied in another order, and the last digit differs.
+    """
+    flat = _matrix(cells, _float_of(cells))
+    return lambda rows: np.asfortranarray(flat(rows))
 
 
 def arrays(cells: Sequence[Cells]) -> Builder:
     """Return the way from rows to an array: of numbers, if all are such."""
-    if all(cell.convert in (numbers, integers, booleans) for cell in cells):
+    if are_floats(cells):
+        return _matrix(cells, _float_of(cells))
+    if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
         return _matrix(cells, float)
     if any(cell.convert is anything for cell in cells):
         # An array has one type: with a text in it, its numbers are objects too.
@@ -102,101 +143,136 @@ def records(_cells: Sequence[Cells]) -> Builder:
     ]
 
 
-def converter(schema: Mapping[str, Any]) -> Callable[[list[Any]], Any]:
-    """Return what makes a column of JSON values, as its schema says."""
+def converter(schema: Mapping[str, Any]) -> Convert:
+    """Return what makes a column of JSON values, as its schema says.
+
+    :raises TypeError: if pandas knows no such type.
+    """
     dtype, form = str(schema.get("x-dtype", "")), _word(schema, "format")
     if dtype == "category":
-        return _categories(_word(schema, "enum") or schema.get("examples"))
-    if form in ("date", "date-time"):
-        return _days if dtype == "object" else _moments(dtype)
-    if WHOLE.fullmatch(dtype):
-        return _whole(dtype)
-    if dtype and dtype != "object":
-        return lambda values: pd.array(values, dtype=pd.api.types.pandas_dtype(dtype))
-    if dtype == "object":
-        return objects_or_none
+        return _categories(schema)
+    if dtype == "object" and form == "date":
+        dtype = "object[date]"  # as files of earlier releases have it
+    if not dtype.startswith("object") and form in ("date", "date-time", "date-time-local"):
+        return dtypes.moments(dtype)
+    special = Whole(dtype) if dtypes.WHOLE.fullmatch(dtype) else _SPECIAL.get(dtype)
+    if special is not None:
+        return special
+    if dtype:
+        is_local = form == "date-time-local"
+        return dtypes.builder(dtype, str(schema.get("x-missing", "")), is_local=is_local)
     types = _types(schema)
-    plain = {"number": numbers, "integer": integers, "boolean": booleans, "string": objects}
-    return plain.get(types.pop(), anything) if len(types) == 1 else anything
+    return _plain_converter(types.pop()) if len(types) == 1 else anything
+
+
+def _plain_converter(kind: str) -> Convert:
+    if kind == "string":
+        return dtypes.builder(str(dtypes.TEXT), "NaN")
+    return Whole("int64") if kind == "integer" else _PLAIN.get(kind, anything)
+
+
+def form_of(convert: Convert) -> Callable[[Any], Hashable] | None:
+    """Return what decides on the type of a column that a value is in, see :class:`Cells`."""
+    if isinstance(convert, Whole):
+        return convert.form
+    forms: Mapping[Any, Callable[[Any], Hashable]] = {
+        booleans: lambda value: value is None,
+        anything: _is_number,
+    }
+    return forms.get(convert)
 
 
 def numbers(values: list[Any]) -> Any:
-    """Return a column of floats; NaN is what is missing."""
+    """Return a column of doubles; NaN is what is missing."""
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def integers(values: list[Any]) -> Any:
-    """Return a column of whole numbers; of floats, if one is missing or has 20 digits."""
-    if None in values:
-        return numbers(values)
-    try:
-        return np.array(values, dtype=np.int64)
-    except OverflowError:
-        return numbers(values)
+def singles(values: list[Any]) -> Any:
+    """Return a column of floats of single precision; NaN is what is missing."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
 
 
-def _whole(dtype: str) -> Callable[[list[Any]], Any]:
-    """Return what makes a column of whole numbers of a type, or of more bytes where it must."""
+class Whole:
+    """Makes a column of integers of a type; of wider ones, or of floats, where it must."""
 
-    def convert(values: list[Any]) -> Any:
-        try:
-            return integers(values) if None in values else np.array(values, dtype=dtype)
-        except OverflowError:
-            return integers(values)
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        limits = np.iinfo(dtype)
+        self._least, self._most = int(limits.min), int(limits.max)
 
-    return convert
+    def __call__(self, values: list[Any]) -> Any:
+        """Return the column: floats, if a value is missing or has a fraction or 20 digits."""
+        if not all(map(_is_whole, values)):
+            return numbers(values)
+        whole = list(map(int, values))
+        for dtype in (self._dtype, "int64"):
+            with suppress(OverflowError):
+                return np.array(whole, dtype=dtype)
+        return np.array(whole, dtype=float)
+
+    def form(self, value: Any) -> Hashable:
+        """Return the type of the column that a value is in."""
+        if _is_whole(value) and self._least <= value <= self._most:
+            return self._dtype
+        return str(self([value]).dtype)
 
 
 def booleans(values: list[Any]) -> Any:
     """Return a column of booleans; of objects, if one is missing."""
-    return objects(values) if None in values else np.array(values, dtype=bool)
-
-
-def objects(values: list[Any]) -> Any:
-    """Return a column of whatever it is; NaN is what is missing."""
-    return objects_or_none([np.nan if value is None else value for value in values])
+    if None in values:
+        return _python_objects([np.nan if value is None else value for value in values])
+    return np.array(values, dtype=bool)
 
 
 def anything(values: list[Any]) -> Any:
     """Return a column of floats, if all are numbers; of objects otherwise."""
-    known = [value for value in values if value is not None]
-    are_numbers = all(type(value) in (int, float) for value in known)
-    return numbers(values) if known and are_numbers else objects(values)
+    if values and all(map(_is_number, values)):
+        return numbers(values)
+    return _python_objects([np.nan if value is None else value for value in values])
 
 
-def objects_or_none(values: list[Any]) -> Any:
-    """Return a column of whatever it is; ``None`` is what is missing."""
+#: What makes columns that an array holds as doubles.
+_NUMERIC = (numbers, singles, booleans)
+_PLAIN: Mapping[str, Convert] = {"number": numbers, "boolean": booleans}
+_SPECIAL: Mapping[str, Convert] = {"float32": singles, "float64": numbers, "bool": booleans}
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def _float_of(cells: Sequence[Cells]) -> Any:
+    return float if cells[0].convert is numbers else np.float32
+
+
+def _typed(column: Any, index: pd.Index) -> Any:
+    """Return a column that a frame keeps as it is: it would make texts of objects."""
+    if isinstance(column, np.ndarray) and column.dtype == object:
+        return pd.Series(column, index=index, dtype=object)
+    return column
+
+
+def _python_objects(values: Sequence[Any]) -> Any:
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column
 
 
-def _categories(known: Sequence[Any] | None) -> Callable[[list[Any]], Any]:
+def _categories(schema: Mapping[str, Any]) -> Convert:
     """Return what makes a column of categories. What is none of them is missing."""
+    told = _word(schema, "x-categories")
+    if told is not None:
+        values, dtype = tuple(told["values"]), str(told["dtype"])
+        return dtypes.categorical(dtypes.Categories(values, dtype, bool(told.get("ordered"))))
+    known = _word(schema, "enum") or schema.get("examples")
     if known is None:
-        as_they_come: Callable[[list[Any]], Any] = pd.Categorical
+        as_they_come: Convert = pd.Categorical
         return as_they_come
-    whole = pd.CategoricalDtype(list(known))
-    names = set(known)
-    return lambda values: pd.Categorical(
-        [value if value in names else None for value in values], dtype=whole
-    )
-
-
-def _days(values: list[Any]) -> Any:
-    return objects_or_none([value and date.fromisoformat(value) for value in values])
-
-
-def _moments(dtype: str) -> Callable[[list[Any]], Any]:
-    """Return what makes a column of moments; a type without a time zone means UTC."""
-    aware = "," in dtype
-
-    def convert(values: list[Any]) -> Any:
-        moments = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
-        plain = moments if aware else moments.dt.tz_localize(None)
-        return plain.astype(dtype) if dtype else plain
-
-    return convert
+    return dtypes.categorical(dtypes.implied_categories(tuple(known)))
 
 
 def _matrix(cells: Sequence[Cells], dtype: Any) -> Builder:

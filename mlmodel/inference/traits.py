@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.inference.reading import steps_of
+from mlmodel.inference.reading import column_parts, inner_parts, steps_of
 
 #: Classifiers whose ``predict`` gives the label with the largest of ``predict_proba``.
 CHOOSERS = frozenset(
@@ -30,8 +30,75 @@ CHOOSERS = frozenset(
     }
 )
 
+#: Classifiers that give NaN for probabilities where no label has any: those of one against the
+#: rest divide by a sum of zero (scikit-learn/scikit-learn#31224).
+LACKING = frozenset({"OneVsRestClassifier", "RadiusNeighborsClassifier"})
+
 #: Packages whose searches and pipelines answer as the last estimator in them does.
 OWN = frozenset({"imblearn", "sklearn"})
+
+#: Estimators that compute each row by itself, in the same order of operations whatever rows are
+#: beside it. Those that multiply matrices do not: BLAS sums in another order for other numbers of
+#: rows, and the last digit differs.
+ROW_WISE = frozenset(
+    {
+        "AdaBoostClassifier",
+        "AdaBoostRegressor",
+        "BaggingClassifier",
+        "BaggingRegressor",
+        "Binarizer",
+        "ColumnTransformer",
+        "DecisionTreeClassifier",
+        "DecisionTreeRegressor",
+        "ExtraTreeClassifier",
+        "ExtraTreeRegressor",
+        "ExtraTreesClassifier",
+        "ExtraTreesRegressor",
+        "FeatureUnion",
+        "FixedThresholdClassifier",
+        "FrozenEstimator",
+        "GradientBoostingClassifier",
+        "GradientBoostingRegressor",
+        "GridSearchCV",
+        "HalvingGridSearchCV",
+        "HalvingRandomSearchCV",
+        "HistGradientBoostingClassifier",
+        "HistGradientBoostingRegressor",
+        "IsolationForest",
+        "IsotonicRegression",
+        "KBinsDiscretizer",
+        "LGBMClassifier",
+        "LGBMRegressor",
+        "MaxAbsScaler",
+        "MinMaxScaler",
+        "OneHotEncoder",
+        "OrdinalEncoder",
+        "Pipeline",
+        "RandomForestClassifier",
+        "RandomForestRegressor",
+        "RandomizedSearchCV",
+        "RobustScaler",
+        "SelectFromModel",
+        "SelectKBest",
+        "SelectPercentile",
+        "SimpleImputer",
+        "StandardScaler",
+        "TargetEncoder",
+        "TransformedTargetRegressor",
+        "TunedThresholdClassifierCV",
+        "VarianceThreshold",
+        "VotingClassifier",
+        "VotingRegressor",
+        "XGBClassifier",
+        "XGBRFClassifier",
+        "XGBRFRegressor",
+        "XGBRegressor",
+    }
+)
+#: Packages whose estimators of these names compute so.
+ROW_WISE_PACKAGES = frozenset({"imblearn", "lightgbm", "sklearn", "xgboost"})
+#: Estimators that are looked at: a forest of more trees is made of trees all the same.
+MOST_PARTS = 1000
 
 #: Members of a transformed row above which they are a list instead of an object with names.
 MOST_NAMED = 1000
@@ -74,6 +141,17 @@ def chooses_likeliest(model: Any) -> bool:
     return len(labels_of(model)) > 1 and not has_several(model)
 
 
+def may_lack_probabilities(model: Any) -> bool:
+    """Tell whether a classifier may have no probabilities for a row that it has a label for."""
+    last = last_of(model)
+    return bool(LACKING & {type(each).__name__ for each in (last, *_members_of(last))})
+
+
+def _members_of(model: Any) -> list[Any]:
+    members = getattr(model, "estimators_", ())
+    return [last_of(each) for each in members] if isinstance(members, list) else []
+
+
 def is_own(estimator: Any) -> bool:
     """Tell whether an estimator answers by the code of its library alone.
 
@@ -83,6 +161,30 @@ def is_own(estimator: Any) -> bool:
     return root in OWN and not any(
         callable(getattr(type(estimator), name, None)) for name in vars(estimator)
     )
+
+
+def is_row_wise(model: Any) -> bool:
+    """Tell whether a prediction is the same to the last digit whatever rows are beside its own."""
+    waiting, looked_at = [model], 0
+    while waiting and looked_at < MOST_PARTS:
+        part = waiting.pop()
+        if part is None or isinstance(part, str):
+            continue
+        looked_at += 1
+        package = type(part).__module__.partition(".")[0]
+        if type(part).__name__ not in ROW_WISE or package not in ROW_WISE_PACKAGES:
+            return False
+        if package == "sklearn" and not is_own(part):
+            return False
+        waiting += _parts_of(part)
+    return True
+
+
+def _parts_of(model: Any) -> list[Any]:
+    if isinstance(getattr(model, "transformers_", None), list):
+        return [part for part, _ in column_parts(model)]
+    union = [part for _, part in getattr(model, "transformer_list", ())]
+    return [*(steps_of(model) or ()), *(part for part, _ in inner_parts(model)), *union]
 
 
 def _around(model: Any) -> Iterator[Any]:

@@ -64,6 +64,11 @@ class Trial:
                 says[at] = word
         return says
 
+    def answer_with(self, change: Mapping[str, Any]) -> Any:
+        """Return the model's answer to the row with a change; ``None`` if it does not answer."""
+        answers = self._answers([{**self.row, **change}])
+        return answers[0] if answers else None
+
     def refused(self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int) -> list[int]:
         """Return the places of the first rows that the model does not answer.
 
