@@ -124,7 +124,7 @@ def test_two_new_models_of_one_name_change_nothing(portal):
     [
         ("made", "it raised RuntimeError while it was loaded; the log says more"),
         ("loaded", "it raised RuntimeError while it was loaded; the log says more"),
-        ("asked", "it does not answer its example: the model 'lived' failed"),
+        ("asked", "it does not predict its own example: the model 'lived' failed (RuntimeError)"),
     ],
 )
 def test_the_old_model_answers_if_the_new_one_cannot_and_says_why(portal, broken, reason):

@@ -49,14 +49,17 @@ def test_warming_up_is_not_counted(predictor):
     assert metrics.usage(REGISTRY)["uncounted"].calls == 0
 
 
-def test_a_model_that_fails_at_its_example_stays_and_is_logged(predictor, manager, caplog):
+def test_model_that_fails_at_its_own_example_is_failed(predictor, manager, caplog):
     warm = predictor(f"{PROCESSES}Refusing")
 
     warm_up(warm, 10)
 
-    assert "'refusing' does not answer its example" in caplog.text
     assert "not this one" in caplog.text
-    assert warm.predict("refusing", [{}]) == [{"answered": True}]
+    model = manager.get("refusing")
+    assert model.status is Status.FAILED
+    assert model.reason == (
+        "it does not predict its own example: the model 'refusing' failed (RuntimeError)"
+    )
 
 
 def test_a_lazy_model_stays_so(predictor, manager):

@@ -82,6 +82,8 @@ class HostedModel:
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
+        #: Whether the author gave the examples; otherwise one is made from the input schema.
+        self.has_own_examples = bool(spec.examples)
         self.notes: tuple[str, ...] = ()
         self._limits = (
             limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
@@ -260,6 +262,13 @@ class HostedModel:
             self.is_aside = True
         log.error("model %r is in quarantine: %s", self.name, reason)
         threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
+
+    def fail(self, reason: str) -> None:
+        """Refuse all uses until the model is loaded again: it does not do what it is for."""
+        with self._lock:
+            self.status, self.reason = Status.FAILED, reason
+        log.error("model %r failed: %s", self.name, reason)
+        threading.Thread(target=self._leave_if_failed, name="failed", daemon=True).start()
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
         """Return how fast the model and its graph answer some numbers of rows, if it has one.
@@ -463,6 +472,7 @@ class HostedModel:
             log.warning("model %r: %s", self.name, note)
         own_example = self.endpoints[PREDICT].input.example()
         made_up = [] if own_example is None else [own_example]
+        self.has_own_examples = bool(self.spec.examples or model.examples)
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
 
     def _unavailable(self) -> ModelUnavailable:

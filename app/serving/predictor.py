@@ -85,9 +85,11 @@ class Predictor:
         return self.manager.begin(name, endpoint)
 
     def try_out(self, hosted: HostedModel) -> str:
-        """Let a model answer its first example, if it is ready and has one.
+        """Let a ready model predict its first example; return what went wrong.
 
-        That is not counted as a prediction. What goes wrong is logged, and returned.
+        That is not counted as a prediction. A model that cannot predict an example of its author's
+        is failed from then on: it would answer each request with an error. One that rejects it as
+        input stays ready.
         """
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
@@ -98,9 +100,14 @@ class Predictor:
             finally:
                 hosted.end()
         except (InvalidInput, ServingError) as error:
-            cause = f": {error.__cause__!r}" if error.__cause__ else ""
-            log.warning("model %r does not answer its example: %s%s", hosted.label, error, cause)
-            return f"it does not answer its example: {error}"
+            trouble = f"it does not predict its own example: {error}"
+            if isinstance(error, PredictionFailed) and error.__cause__ is not None:
+                trouble += f" ({type(error.__cause__).__name__})"
+            is_broken = isinstance(error, PredictionFailed | InvalidAnswer)
+            log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
+            if is_broken and hosted.has_own_examples:
+                hosted.fail(trouble)
+            return trouble
         return ""
 
 

@@ -1,0 +1,245 @@
+"""Columns of every type of pandas, from a sample to JSON and back to the model."""
+
+import datetime
+import decimal
+import json
+import uuid
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from mlmodel.errors import InvalidInput, InvalidModel
+from mlmodel.inference import infer, predictor
+from mlmodel.inference.dtypes import write
+from mlmodel.schema import Schema
+
+COUNT = 6
+DAYS = pd.date_range("2024-03-30", periods=COUNT)
+HOURS = pd.date_range("2024-03-30 01:00", periods=COUNT, freq="h")
+
+
+class Recorder(TransformerMixin, BaseEstimator):
+    """Takes any column; ``seen`` is the frame that it got last."""
+
+    seen = None
+
+    def fit(self, table, _target=None):
+        self.feature_names_in_ = np.asarray(table.columns, dtype=object)
+        self.n_features_in_ = table.shape[1]
+        return self
+
+    def transform(self, table):
+        Recorder.seen = table
+        return np.ones((len(table), 1))
+
+
+def objects(*values):
+    return pd.Series(values * (COUNT // len(values)), dtype=object)
+
+
+COLUMNS = {
+    "int8": np.arange(COUNT, dtype="int8"),
+    "int64 beyond doubles": np.array([2**60 + 1] * COUNT),
+    "uint64 beyond int64": np.array([2**63 + 5] * COUNT, dtype="uint64"),
+    "float16": np.arange(COUNT, dtype="float16") / 3,
+    "float32": np.arange(COUNT, dtype="float32") / 3,
+    "Int64": pd.array([1, None, 3, 4, 5, 6], dtype="Int64"),
+    "Float32": pd.array([1.5, None, 3, 4, 5, 6], dtype="Float32"),
+    "boolean": pd.array([True, None] * 3, dtype="boolean"),
+    "booleans with None": objects(True, False, None),
+    "booleans with NaN": objects(True, False, np.nan),
+    "texts": ["a", None] * 3,
+    "texts with NA": pd.array(["a", None] * 3, dtype="string"),
+    "objects with None": objects("a", None),
+    "objects with NaN": objects("a", np.nan),
+    "objects with NA": objects("a", pd.NA),
+    "mixed": objects(1, "a", 2.5, None, True, "b"),
+    "intervals": pd.arrays.IntervalArray.from_breaks(range(COUNT + 1)),
+    "intervals of times": pd.arrays.IntervalArray.from_breaks(pd.date_range("2024", periods=7)),
+    "bands": pd.cut(pd.Series([1.0, 5, 9, 2, 7, 8]), 3),
+    "intervals as objects": objects(pd.Interval(0, 1), pd.Interval(1, 2)),
+    "months": pd.period_range("2024-01", periods=COUNT, freq="M"),
+    "weeks": pd.period_range("2024-01", periods=COUNT, freq="W"),
+    "months as objects": objects(pd.Period("2024-01", freq="M")),
+    "durations": pd.to_timedelta(np.arange(COUNT) * 61.5, unit="s"),
+    "durations of Python": objects(datetime.timedelta(seconds=61.5)),
+    "decimals": objects(decimal.Decimal("1.10"), decimal.Decimal("2.5")),
+    "UUIDs": objects(uuid.UUID(int=5)),
+    "times of day": objects(datetime.time(10, 30)),
+    "days": objects(datetime.date(2024, 1, 2)),
+    "midnights": DAYS,
+    "local times": HOURS.astype("datetime64[ns]"),
+    "local times in seconds": HOURS.astype("datetime64[s]"),
+    "local times of Python": objects(datetime.datetime(2024, 1, 2, 3)),
+    "zoned times": HOURS.tz_localize("Europe/Berlin", nonexistent="shift_forward"),
+    "ordered": pd.Categorical(["lo", "hi", "mid"] * 2, ["lo", "mid", "hi"], ordered=True),
+    "categories of numbers": pd.Categorical([1, 2] * 3, [3, 2, 1]),
+    "categories of quarters": pd.Categorical(pd.period_range("2024", periods=6, freq="Q")),
+    "categories of days": pd.Categorical(DAYS),
+    "sparse": pd.arrays.SparseArray([0.0, 0, 1, 0, 0, 2.5], fill_value=0.0),
+}
+
+
+def recorded(values):
+    """Return a table with such a column, and a model that was fitted on it."""
+    table = pd.DataFrame({"x": pd.Series(values), "z": 1.0})
+    return table, make_pipeline(Recorder(), LinearRegression()).fit(table, range(COUNT))
+
+
+def rows_of(table):
+    cells = [None if pd.isna(value) else write(value) for value in table["x"]]
+    return json.loads(json.dumps([{"x": cell, "z": 1.0} for cell in cells]))
+
+
+def is_same(one, other):
+    if pd.isna(one):
+        return pd.isna(other) and type(one) is type(other)
+    return type(one) is type(other) and one == other
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_model_sees_the_column_of_the_sample(name):
+    table, model = recorded(COLUMNS[name])
+    schema = infer(model, table).input
+    rows = rows_of(table)
+    judge = Schema(schema)
+
+    assert [each for row in rows for each in judge.violations(row)] == []
+    predictor(model, schema["properties"])(judge.converted(rows))
+    seen = Recorder.seen["x"]
+    assert seen.dtype == table["x"].dtype
+    assert all(map(is_same, seen, table["x"]))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_column_of_one_row_has_the_type_too(name):
+    table, model = recorded(COLUMNS[name])
+    schema = infer(model, table).input
+    predict = predictor(model, schema["properties"])
+
+    for row, value in zip(Schema(schema).converted(rows_of(table)), table["x"], strict=True):
+        predict([row])
+        is_counted = pd.api.types.is_bool_dtype(table["x"].dtype) or not pd.isna(value)
+        assert Recorder.seen["x"].dtype == table["x"].dtype or not is_counted
+        assert is_same(next(iter(Recorder.seen["x"])), value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(COUNT) * 1j,
+        objects(decimal.Decimal("1.12345678901234567890123")),
+        pd.Categorical([b"a", b"b"] * 3),
+    ],
+    ids=["complex", "long decimals", "categories of bytes"],
+)
+def test_column_that_json_does_not_give_back_is_refused(values):
+    table, model = recorded(values)
+
+    with pytest.raises(InvalidModel, match=r"column 'x' has the type .* JSON"):
+        infer(model, table)
+
+
+def test_band_outside_the_categories_is_refused():
+    table, model = recorded(COLUMNS["bands"])
+    schema = Schema(infer(model, table).input)
+
+    assert schema.violations({"x": "(0, 99]", "z": 1.0})
+
+
+def test_bands_without_sample_are_intervals():
+    bands = pd.cut(pd.Series([1.0, 5, 9, 2, 7, 8]), 3)
+    table = pd.DataFrame({"band": bands})
+    model = make_pipeline(OneHotEncoder(), RandomForestRegressor(3, random_state=0))
+    model.fit(table, range(COUNT))
+
+    schema = infer(model).input
+    rows = [{"band": str(band)} for band in bands]
+
+    assert schema["properties"]["band"]["enum"] == [str(band) for band in bands.cat.categories]
+    answers = predictor(model, schema["properties"])(rows)
+    assert [each["prediction"] for each in answers] == model.predict(table).tolist()
+
+
+GRADES = pd.DataFrame({"grade": pd.Series(["good", "bad", None] * 10, dtype=object)})
+POINTS = [1.0, 5.0, 100.0] * 10
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    ],
+    ids=["one-hot", "ordinal"],
+)
+@pytest.mark.parametrize("sample", [None, GRADES], ids=["object", "sample"])
+def test_none_is_the_same_category_beside_any_row(encoder, sample):
+    model = make_pipeline(encoder, RandomForestRegressor(9, random_state=0)).fit(GRADES, POINTS)
+    predict = predictor(model, infer(model, sample).input["properties"])
+    rows = [{"grade": grade} for grade in ("good", None, "bad")]
+
+    together = predict(rows)
+
+    assert together == [predict([row])[0] for row in rows]
+    assert together[1]["prediction"] == model.predict(GRADES.iloc[[2]])[0]
+
+
+def test_two_missing_values_that_differ_are_refused():
+    table = pd.DataFrame({"grade": pd.Series(["a", None, np.nan] * 10, dtype=object)})
+    model = make_pipeline(OneHotEncoder(), LinearRegression()).fit(table, POINTS)
+
+    found = infer(model, table)
+
+    assert Schema(found.input).violations({"grade": None})
+    assert "both NaN and None as missing values" in found.notes[0]
+
+
+def whole_numbers():
+    table = pd.DataFrame({"income": np.arange(80) * 37, "children": np.arange(80) % 5})
+    model = HistGradientBoostingRegressor(max_iter=9).fit(table, table["income"])
+    return table, model
+
+
+@pytest.mark.parametrize("value", [None, 4200.5, 4200, 4200.0])
+def test_whole_numbers_may_be_missing_or_fractions(value):
+    table, model = whole_numbers()
+    schema = infer(model, table).input
+    row = {"income": value, "children": 2}
+
+    assert Schema(schema).violations(row) == []
+    answer = predictor(model, schema["properties"])(Schema(schema).converted([row]))
+    expected = model.predict(
+        pd.DataFrame({"income": [np.nan if value is None else value], "children": 2})
+    )
+    assert answer[0]["prediction"] == expected[0]
+
+
+def test_row_beside_a_fraction_stays_of_whole_numbers():
+    table, model = recorded(np.arange(COUNT))
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    predict([{"x": 0.5, "z": 1.0}, {"x": 4, "z": 1.0}])
+
+    assert Recorder.seen["x"].tolist() == [4]
+    assert Recorder.seen["x"].dtype == np.int64
+
+
+def test_violation_names_its_row_among_rows_of_other_types():
+    table, model = recorded(DAYS)
+    table = table.assign(n=range(COUNT))
+    model = make_pipeline(Recorder(), LinearRegression()).fit(table, range(COUNT))
+    predict = predictor(model, infer(model, table).input["properties"])
+    rows = [{"x": "2024-01-01", "n": n, "z": 1.0} for n in (1, 1.5, 2)]
+    rows[2]["x"] = "not a day"
+
+    with pytest.raises(InvalidInput) as caught:
+        predict(rows)
+
+    assert [(each.row, each.pointer) for each in caught.value.violations] == [(2, "/x")]
