@@ -233,7 +233,9 @@ class PackagedModel(MLModel):
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
         """What is doubtful about the schemas: the file's notes, or those on the model's own."""
-        return self._notes if self._notes is not None else self._inferred().notes
+        if self._notes is not None:
+            return self._notes
+        return () if self._schema is not None else self._inferred().notes
 
     @property
     def ends_soon(self) -> bool:  # type: ignore[override]

@@ -45,6 +45,9 @@ LOOKED_AT = 50
 #: Calls of the model by which one question about all of its columns is answered.
 MOST_CALLS = 2000
 
+#: Calls of the model by which is found which columns take texts.
+MOST_TEXTS = 100
+
 #: The note on a model that predicts for a row of which nothing is known.
 ACCEPTS_NOTHING = (
     "the model accepts rows without any field: package it with a sample, or list the members that "
@@ -72,6 +75,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
         note = "the model does not tell which columns it takes: package it with a sample"
         return Schemas(output=answer_schema(model, outputs), notes=(note,))
     columns, trial = _tried(model, reading, _guesses(reading.columns))
+    columns = _with_texts(model, reading, columns, trial)
     columns, notes = _probed(columns, reading, trial)
     if trial.answer is None:
         notes.append(_unanswered(trial))
@@ -137,6 +141,30 @@ def _tried(
     return columns, trial
 
 
+def _with_texts(model: Any, reading: Reading, columns: list[Column], trial: Trial) -> list[Column]:
+    """Return the columns, those of any type that may be texts too.
+
+    Such are columns that only an estimator of another package reads.
+    """
+    unsure = [
+        column.name
+        for at, column in enumerate(columns)
+        if column.is_asked
+        and not column.is_sure
+        and column.kind == "number"
+        and at not in reading.strict
+    ]
+    if trial.answer is None or not unsure:
+        return columns
+    members = plan.own_columns(
+        [replace(each, kind="") if each.name in unsure else each for each in columns]
+    )
+    mixed = Trial(plan.asker(model, reading, members, trial.row), trial.row)
+    says = mixed.takes([{name: STRANGE} for name in unsure], MOST_TEXTS)
+    taken = {name for name, is_taken in zip(unsure, says, strict=True) if is_taken}
+    return [replace(each, kind="") if each.name in taken else each for each in columns]
+
+
 def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
     """Yield columns with rows that they make.
 
@@ -174,24 +202,18 @@ def _probed(
     closed = [at for at in asked if columns[at].choices and columns[at].kind != "boolean"]
     whole = [at for at in closed if columns[at].kind == "integer" and not is_shown]
     shown = [at for at in asked if columns[at].is_whole and not columns[at].choices]
-    unsure = [at for at in asked if not columns[at].is_sure and columns[at].kind == "number"]
     nullable = _said(trial, columns, [at for at in asked if at not in strict], _nothing)
     with_none = _said(trial, columns, _in_objects(columns, nullable), _none)
     is_open = _said(trial, columns, [at for at in closed if not columns[at].is_closed], _stranger)
     takes_any = _said(trial, columns, whole + shown, _fraction)
-    takes_texts = _said(trial, columns, unsure, _text)
     unknown = sorted({at for said in (nullable, is_open) for at in said if said[at] is None})
-    kinds = {
-        **{at: "number" for at in takes_any if takes_any[at]},
-        **{at: "" for at in takes_texts if takes_texts[at]},
-    }
     probed = [
         replace(
             column,
             is_nullable=nullable.get(at, False) is not False or bool(with_none.get(at)),
             missing=("None",) if with_none.get(at) else column.missing,
             is_open=is_open.get(at, False) is not False or column.is_open,
-            kind=kinds.get(at, column.kind),
+            kind="number" if takes_any.get(at) else column.kind,
         )
         for at, column in enumerate(columns)
     ]
@@ -240,10 +262,6 @@ def _nothing(_column: Column) -> None:
 
 def _none(_column: Column) -> Any:
     return NONE
-
-
-def _text(_column: Column) -> str:
-    return STRANGE
 
 
 def _stranger(column: Column) -> Any:
