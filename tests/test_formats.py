@@ -53,3 +53,69 @@ def test_the_slow_package_is_not_imported():
     code = "import sys, mlmodel; sys.exit('rfc3987_syntax' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+LOCAL = {"type": "string", "format": "date-time-local"}
+STORED_LOCAL = {"type": "string", "format": "date-time", "x-dtype": "datetime64[ns]"}
+ZONED = {"type": "string", "format": "date-time", "x-dtype": "datetime64[us, Europe/Berlin]"}
+DAY = {"type": "string", "format": "date", "x-dtype": "datetime64[us]"}
+
+
+@pytest.mark.parametrize("schema", [LOCAL, STORED_LOCAL], ids=["local", "of an earlier release"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-05-06T07:08:09",
+        "2024-05-06 07:08:09.123456",
+        "2024-05-06T07:08",
+        "2024-05-06T07:08:09.000Z",
+        "2024-05-06T07:08:09+00:00",
+        "2024-05-06",
+    ],
+)
+def test_local_time_is_written_as_pandas_writes_it(schema, text):
+    assert Schema(schema).violations(text) == []
+    assert Schema({"properties": {"x": schema}}).violations({"x": text}) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-05-06T07:08:09+02:00", "2024-13-06T07:08:09", "2024-05-06T24:08:09", "7:08", ""]
+)
+def test_local_time_with_offset_is_rejected(text):
+    (violation,) = Schema(LOCAL).violations(text)
+
+    assert "a date and time without a zone such as 2026-01-31T14:30:00" in violation.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("2024-05-06T07:08:09+02:00", True),
+        ("2024-05-06 07:08:09.5Z", True),
+        ("2024-05-06T07:08:09", False),
+        ("2024-05-06", False),
+        ("2024-05-06T07:08:09+99:00", False),
+    ],
+)
+def test_zoned_column_needs_the_offset(text, fits):
+    assert (Schema(ZONED).violations(text) == []) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("2024-05-06", True),
+        ("2024-05-06T00:00:00.000", True),
+        ("2024-05-06 00:00:00", True),
+        ("2024-05-06T00:00:00Z", True),
+        ("2024-05-06T00:00:01", False),
+        ("2024-05-06T00:00:00.001", False),
+        ("2024-02-30", False),
+    ],
+)
+def test_column_of_days_takes_midnights(text, fits):
+    assert (Schema(DAY).violations(text) == []) is fits
+
+
+def test_date_of_a_class_model_is_a_date_alone():
+    assert Schema({"type": "string", "format": "date"}).violations("2024-05-06T00:00:00")

@@ -37,8 +37,6 @@ PLAIN_INDEX = re.compile(r"object|str|string|bool|boolean|(?i:u?int|float)\d+")
 
 #: Choices of an open column that are listed: a longer list is of no use to a reader.
 MOST_SUGGESTIONS = 1000
-#: What a form shows beside a number that the sample has as whole numbers alone.
-WHOLE_NOTE = "A whole number in the data that the model was fitted on."
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,6 @@ class Column:
             "default": self.default,
             "examples": list(self._suggestions() or self.examples),
             "x-range": None if self.span is None else list(self.span),
-            "description": WHOLE_NOTE if self.is_whole and self.kind == "number" else "",
             **self._dtype_words(),
             "x-seen-missing": False if self.is_never_missing and self.is_nullable else None,
         }

@@ -30,6 +30,16 @@ class Echo(MLModel):
         return row
 
 
+class Defaulted(MLModel):
+    """Relies on the default of its schema."""
+
+    qualified_name = "defaulted"
+    input_schema = {"type": "object", "properties": {"z": {"type": "integer", "default": 7}}}
+
+    def predict(self, row):
+        return {"z": row["z"]}
+
+
 class Household(MLModel):
     """A schema with definitions, nesting, choices and optional members."""
 

@@ -1,0 +1,62 @@
+"""Defaults of a schema, filled in where a row leaves a member out."""
+
+import pytest
+
+from mlmodel.schema import Schema
+
+ROW = {
+    "type": "object",
+    "properties": {
+        "z": {"type": "integer", "default": 1},
+        "limits": {"$ref": "#/$defs/limits", "default": {}},
+        "points": {"type": "array", "items": {"properties": {"x": {"default": 0}}}},
+        "note": {"type": ["string", "null"], "default": "none"},
+    },
+    "$defs": {"limits": {"type": "object", "properties": {"most": {"default": 10}}}},
+}
+
+
+def test_missing_members_get_their_defaults():
+    assert Schema(ROW).converted([{"z": 2}]) == [{"z": 2, "limits": {"most": 10}, "note": "none"}]
+
+
+def test_defaults_reach_into_lists_and_objects():
+    (row,) = Schema(ROW).converted([{"points": [{}, {"x": 5}], "limits": {"least": 1}}])
+
+    assert row["points"] == [{"x": 0}, {"x": 5}]
+    assert row["limits"] == {"most": 10, "least": 1}
+
+
+def test_null_is_not_replaced_by_the_default():
+    assert Schema(ROW).converted([{"note": None}])[0]["note"] is None
+
+
+def test_default_of_nullable_member_is_left_to_the_model():
+    (row,) = Schema(ROW, is_null_left=True).converted([{}])
+
+    assert "note" not in row
+    assert row["z"] == 1
+
+
+def test_default_of_an_alternative_is_not_filled_in():
+    schema = {
+        "anyOf": [{"properties": {"x": {"default": 1}}}, {"properties": {"y": {"default": 2}}}]
+    }
+
+    assert Schema(schema).converted([{}]) == [{}]
+
+
+def test_rows_do_not_share_a_default():
+    first, second = Schema(ROW).converted([{}, {}])
+    first["limits"]["most"] = 5
+
+    assert second["limits"] == {"most": 10}
+
+
+@pytest.mark.parametrize("row", [{}, {"z": 3}])
+def test_class_model_receives_the_default(make_app, row):
+    client = make_app("models:\n  - class: tests.models.simple.Defaulted").test_client()
+
+    answer = client.post("/api/models/defaulted/predict", json=row).get_json()
+
+    assert answer == {"z": row.get("z", 7)}
