@@ -17,8 +17,8 @@ from mlmodel import artifacts as files
 from mlmodel import compiling, filetypes, frameworks, reading, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
-from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.formats import with_local_times
+from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.trust import Trust, pickles, programs

@@ -7,14 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.cluster import KMeans
-from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.tree import DecisionTreeClassifier
 
 from mlmodel import dump
 from mlmodel.errors import InvalidInput, InvalidModel
@@ -155,22 +152,6 @@ def test_words_of_a_classifier_reach_the_caller():
 
     with pytest.raises(InvalidInput, match="No neighbors found"):
         asked(model, [dict.fromkeys("abc", 50.0)])
-
-
-def test_class_without_probability_has_null():
-    values, labels = make_classification(300, 6, n_informative=4, n_classes=3, random_state=3)
-    table = pd.DataFrame(values, columns=list("abcdef"))
-    model = OneVsRestClassifier(DecisionTreeClassifier(random_state=0)).fit(table[::2], labels[::2])
-    with np.errstate(all="ignore"):
-        lacking = np.isnan(model.predict_proba(table)).any(axis=1)
-
-    schema = infer(model, table).input["properties"]
-    answers = predictor(model, schema)(table.to_dict("records"))
-
-    assert lacking.any()
-    nulls = [None in each["probabilities"].values() for each in answers]
-    assert nulls == lacking.tolist()
-    assert [each["prediction"] for each in answers] == model.predict(table).tolist()
 
 
 def test_unfitted_part_fails_with_its_words(tmp_path):

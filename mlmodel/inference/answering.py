@@ -19,7 +19,6 @@ from mlmodel.inference.traits import (
     feature_names,
     is_forest,
     labels_of,
-    may_lack_probabilities,
     plain_list,
     says,
 )
@@ -125,11 +124,11 @@ class _Teller:
         shares = self._model.predict_proba(inputs)
         if isinstance(shares, list):
             parts = [
-                _by_label(_shares_or_none(part, self._model), labels)
+                _by_label(_finite(part), labels)
                 for part, labels in zip(shares, self._labels, strict=True)
             ]
             return [self._named(row) for row in zip(*parts, strict=True)]
-        shares = _shares_or_none(shares, self._model)
+        shares = _dense(_finite(shares))
         if isinstance(predictions[0], dict):
             return [self._named(row) for row in shares.tolist()]
         return _by_label(shares, self._labels or range(shares.shape[1]))
@@ -236,17 +235,6 @@ def _finite(values: Any) -> Any:
         is_nan = np.isnan(array).any(axis=tuple(range(1, array.ndim)))
         raise NotFiniteError(np.flatnonzero(is_nan).tolist())
     return array
-
-
-def _shares_or_none(values: Any, model: Any) -> Any:
-    """Return an array of probabilities, in which a model may have none for a row.
-
-    :raises NotFiniteError: if it holds an infinity, or NaN of a model that always has some.
-    """
-    array = _dense(values)
-    if not may_lack_probabilities(model) or array.dtype.kind != "f" or np.isinf(array).any():
-        return _finite(array)
-    return np.where(np.isnan(array), None, array.astype(object))
 
 
 def _in_rows(values: Any, count: int) -> Any:

@@ -13,7 +13,6 @@ from mlmodel.inference.traits import (
     feature_names,
     has_several,
     labels_of,
-    may_lack_probabilities,
     says,
 )
 
@@ -115,14 +114,6 @@ def _numbers_like(_model: Any, value: Any) -> dict[str, Any]:
     return dict(NUMBER)
 
 
-def _probabilities_schema(model: Any, value: Any) -> dict[str, Any]:
-    if not may_lack_probabilities(model):
-        return _numbers_like(model, value)
-    if not isinstance(value, dict):
-        return _or_null(dict(NUMBER))
-    return _members({name: _probabilities_schema(model, each) for name, each in value.items()})
-
-
 def _scores_schema(model: Any, value: Any) -> dict[str, Any]:
     schema = _numbers_like(model, value)
     labels = labels_of(model)
@@ -134,7 +125,7 @@ def _scores_schema(model: Any, value: Any) -> dict[str, Any]:
 
 #: What may stand beside a prediction, and the schema of it.
 MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
-    "probabilities": _probabilities_schema,
+    "probabilities": _numbers_like,
     "scores": _scores_schema,
     "distances": lambda model, value: {
         **_numbers_like(model, value),

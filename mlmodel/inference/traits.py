@@ -30,10 +30,6 @@ CHOOSERS = frozenset(
     }
 )
 
-#: Classifiers that give NaN for probabilities where no label has any: those of one against the
-#: rest divide by a sum of zero (scikit-learn/scikit-learn#31224).
-LACKING = frozenset({"OneVsRestClassifier", "RadiusNeighborsClassifier"})
-
 #: Packages whose searches and pipelines answer as the last estimator in them does.
 OWN = frozenset({"imblearn", "sklearn"})
 
@@ -139,17 +135,6 @@ def chooses_likeliest(model: Any) -> bool:
     if type(last).__name__ not in CHOOSERS or not all(map(is_own, _around(model))):
         return False
     return len(labels_of(model)) > 1 and not has_several(model)
-
-
-def may_lack_probabilities(model: Any) -> bool:
-    """Tell whether a classifier may have no probabilities for a row that it has a label for."""
-    last = last_of(model)
-    return bool(LACKING & {type(each).__name__ for each in (last, *_members_of(last))})
-
-
-def _members_of(model: Any) -> list[Any]:
-    members = getattr(model, "estimators_", ())
-    return [last_of(each) for each in members] if isinstance(members, list) else []
 
 
 def is_own(estimator: Any) -> bool:
