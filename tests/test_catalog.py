@@ -61,14 +61,14 @@ def test_a_class_may_have_a_name_in_any_letters(read):
 @pytest.mark.parametrize(
     ("entry", "rows"),
     [
-        ("file: m.flm", 64),
+        ("file: m.flm", None),
         ("file: m.flm, batch: {max_rows: 8}", 8),
         ("file: m.flm, batch: false", 0),
-        ("class: a.B", 0),
+        ("class: a.B", None),
         ("class: a.B, batch: {max_rows: 8}", 8),
     ],
 )
-def test_callers_of_a_file_are_joined_and_those_of_a_class_where_it_says_so(read, entry, rows):
+def test_batch_is_the_model_s_choice_unless_the_entry_has_it(read, entry, rows):
     [spec] = read(f"models: [{{{entry}}}]")
 
     assert spec.batch_rows == rows

@@ -112,7 +112,7 @@ def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
 
     found = load(tmp_path / "m.flm")
     assert found.meta.extra["input_schema"] == found.input_schema
-    assert found.input_schema["properties"]["age"]["type"] == "integer"
+    assert found.input_schema["properties"]["age"]["x-range"] == [22, 61]
     assert found.examples == table.head(3).to_dict(orient="records")
     assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
 
@@ -134,7 +134,7 @@ def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
 
     found = load(tmp_path / "m.flm")
     assert (found.examples, found.version) == ((), "2")
-    assert found.input_schema["properties"]["age"]["type"] == "integer"
+    assert found.input_schema["properties"]["age"]["x-range"] == [22, 61]
 
 
 def test_outputs_have_the_names_that_they_are_given(tmp_path):

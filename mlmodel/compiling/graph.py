@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlmodel.inference.dtypes import TEXT
 from mlmodel.inference.reading import Reading, column_parts, steps_of
 from mlmodel.inference.tables import Cells
 from mlmodel.wording import shown
@@ -165,7 +166,10 @@ def _kind(cell: Cells) -> str:
     dtype = column.dtype if isinstance(column, np.ndarray) else None
     if dtype is not None and (dtype.kind in "iub" or dtype == np.float64):
         return NUMBERS
-    if dtype is not None and dtype.kind == "O" and isinstance(column[0], str):
+    if dtype is not None and dtype.kind == "O" and type(column[0]) in (int, float):
+        return NUMBERS
+    is_text = column.dtype == TEXT or (dtype is not None and dtype.kind == "O")
+    if is_text and isinstance(column[0], str):
         return TEXTS
     raise Uncompilable(f"its column {shown(cell.name)} is neither of plain numbers nor of texts")
 

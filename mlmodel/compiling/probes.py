@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlmodel.compiling.graph import LARGEST, Input, Inputs
+from mlmodel.inference.dtypes import WHOLE
 from mlmodel.inference.reading import inner_parts, steps_of
 from mlmodel.model import Row
 
@@ -186,6 +187,8 @@ class Space:
         return bool(self._said(name, "enum")) or self._type(name) == "boolean"
 
     def _type(self, name: str) -> str:
+        if WHOLE.fullmatch(str(self._said(name, "x-dtype") or "")):
+            return "integer"  # it may be a fraction too, and then the graph leaves it to the model
         types = self._said(name, "type") or ()
         return next(
             (one for one in ([types] if isinstance(types, str) else types) if one != "null"), ""

@@ -181,7 +181,7 @@ class Predictor:
         for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
-                Violation(pointer_to(member), f"{_sentence(*member.values())}{words}", at)
+                Violation(pointer_to(member), _sentence(next(iter(member.values())), words), at)
                 for member, is_taken in zip(members, trial.takes(members, MOST_CALLS), strict=True)
                 if is_taken is False
             ]
@@ -304,13 +304,13 @@ def _refuses(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError) and module.partition(".")[0] in LIBRARIES
 
 
-def _sentence(value: Any) -> str:
+def _sentence(value: Any, words: str) -> str:
     if value is None:
         return "must not be missing for this model"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and abs(value) > LARGEST_FLOAT32:
         return f"is too large a number for this model, got {shown(value)}"
-    return f"is not a value that this model can use, got {shown(value)}"
+    return f"is not a value that this model can use, got {shown(value)}{words}"
 
 
 def _plain(schema: Any) -> Any:
