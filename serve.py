@@ -42,6 +42,8 @@ class Master(MPServer):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        #: A pipe whose end a worker reads when the master, which alone can write to it, is gone.
+        self._lifeline = os.pipe()
         super().__init__(
             "wsgi:app",
             address=settings["HOST"],
@@ -94,6 +96,8 @@ class Master(MPServer):
         # Those of the master, until granian sets the worker's own. Nothing is lost so early.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.close(self._lifeline[1])
+        threading.Thread(target=self._end_with_master, name="lifeline", daemon=True).start()
         app = _application()
         from app.serving.warming import warm_up  # noqa: PLC0415
 
@@ -102,6 +106,14 @@ class Master(MPServer):
         warm_up(app.extensions["predictor"], seconds, begin=begin)
         threading.Thread(target=self._be_ready, name="ready", daemon=True).start()
         return app
+
+    def _end_with_master(self) -> None:
+        """End when the master is gone, even killed: it would keep the port."""
+        os.read(self._lifeline[0], 1)
+        log.error("the master is gone: its worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
 
     def _be_ready(self) -> None:
         """Wait until somebody listens, and say so, unless it was said before."""

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -224,6 +225,23 @@ def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
 
     # Less than the 30 seconds after which a worker that does not end is killed.
     assert running.process.wait(25) in (0, 1)
+
+
+def test_workers_end_with_a_killed_master(server, tmp_path):
+    models = f"models:\n{PROCESSES}Whereabouts"
+
+    with serving(server, tmp_path, models, WORKERS=2) as running:
+        running.stop(signal.SIGKILL)
+
+        wait_until(lambda: not is_listening(running.port), PATIENCE)
+
+
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("workers", [1, 2])
