@@ -30,8 +30,9 @@ def test_a_frame_as_pandas_writes_it_gets_an_array_of_answers(client):
     [
         {"columns": ["b", "a"], "data": [[1, "x"], [None, [2]]]},
         {"data": [[1, "x"], [None, [2]]], "index": [7, 7], "columns": ["b", "a"]},
+        {"data": [[1, "x"], [None, [2]]], "index": [], "columns": ["b", "a"]},
     ],
-    ids=["without index", "with index"],
+    ids=["without index", "with index", "with an empty index"],
 )
 def test_the_rows_are_what_the_lines_say(client, body):
     assert ask(client, "echo", body).json == [{"b": 1, "a": "x"}, {"b": None, "a": [2]}]

@@ -1,8 +1,10 @@
 """Headers of all answers."""
 
 import pytest
+from werkzeug.test import create_environ, run_wsgi_app
 
 from app.web import guard
+from tests.new_keys import NewKey
 
 PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", "/static/site.css"]
 
@@ -22,3 +24,50 @@ def test_what_is_no_page_may_do_nothing_as_one(client, path):
         policy = response.headers["Content-Security-Policy"]
 
     assert policy == "default-src 'none'; frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
+def test_no_cache_keeps_predictions(client, headers):
+    answer = client.post("/api/models/doubler/predict", json={"x": 2}, headers=headers)
+
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/api/models", "no-store"),
+        ("/models/doubler/predict?x=2", "no-store"),
+        ("/models/doubler/predict", "no-cache"),
+        ("/api/nothing", "no-store"),
+    ],
+)
+def test_caches_keep_no_pages_with_data(client, path, kept):
+    assert client.get(path).headers["Cache-Control"] == kept
+
+
+def test_no_cache_keeps_pages_behind_a_key(make_app):
+    key = NewKey("predict")
+    client = make_app(KEYS=f"[{key!r}]").test_client()
+
+    assert client.get("/login").headers["Cache-Control"] == "no-store"
+    assert client.get("/", headers=key.headers).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
+def test_http_1_1_without_host_is_refused(app, headers):
+    environ = create_environ("/api/models/doubler/predict", method="POST", json={"x": 2})
+    del environ["HTTP_HOST"]
+    environ |= {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
+
+    _, status, _ = run_wsgi_app(app, environ | {"SERVER_PROTOCOL": "HTTP/1.1"})
+    _, of_1_0, _ = run_wsgi_app(app, environ | {"SERVER_PROTOCOL": "HTTP/1.0"})
+
+    assert (status[:3], of_1_0[:3]) == ("400", "200")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "GET"])
+def test_predict_names_only_its_own_methods(client, method):
+    answer = client.open("/api/models/doubler/predict", method=method)
+
+    assert {each.strip() for each in answer.headers["Allow"].split(",")} == {"OPTIONS", "POST"}

@@ -180,7 +180,7 @@ def test_what_a_login_shows_is_kept_by_nobody_else(client):
 
     for path in ("/", "/api/models", "/models/echo/predict"):
         answer = client.get(path)
-        assert answer.headers["Cache-Control"] == "private"
+        assert answer.headers["Cache-Control"] == "no-store"
         assert "Cookie" in answer.headers["Vary"]
 
 

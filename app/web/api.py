@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import BaseConverter
 
 from app.serving import sheets
 from app.serving.errors import TooManyRows
@@ -31,8 +32,15 @@ from mlmodel.endpoint import RESERVED
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 
+class Marked(BaseConverter):
+    """The name of an endpoint that an author marked: not of a route of ours, such as predict."""
+
+    regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
+
+
 def init_app(app: Flask) -> None:
     """Serve the REST interface."""
+    app.url_map.converters["marked"] = Marked
     app.register_blueprint(blueprint)
 
 
@@ -288,14 +296,12 @@ def inspect(name: str) -> ResponseReturnValue:
     return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
 
 
-@blueprint.route("/models/<name>/<endpoint>", methods=["GET", "POST"])
+@blueprint.route("/models/<name>/<marked:endpoint>", methods=["GET", "POST"])
 def ask(name: str, endpoint: str) -> ResponseReturnValue:
     """Ask a model what its author offers beside predict.
 
     Each endpoint has a path of its own in the document.
     """
-    if endpoint in RESERVED:
-        raise MethodNotAllowed(["POST"])
     offered = ModelManager().opened(name).endpoints.get(endpoint)
     if offered and request.method not in offered.methods:
         raise MethodNotAllowed(list(offered.methods))

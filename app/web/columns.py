@@ -86,7 +86,7 @@ def _violations(body: Mapping[str, Any]) -> Iterator[Violation]:
     names, lines = body[NAMES], body[LINES]
     yield from _of_names(names)
     index = body.get(INDEX, lines)
-    if not isinstance(index, list) or len(index) != len(lines):
+    if not isinstance(index, list) or len(index) not in (0, len(lines)):
         detail = f"must be a list of {len(lines)}, one for each of {LINES}, got {_said(index)}"
         yield Violation(f"/{INDEX}", detail)
     if set(map(type, lines)) <= {list} and set(map(len, lines)) <= {len(names)}:

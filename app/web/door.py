@@ -93,7 +93,7 @@ class _Door:
         self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._journal: Journal = app.extensions["journal"]
-        self._headers = guard.headers("application/json")
+        self._headers = [*guard.headers("application/json"), ("Cache-Control", guard.NO_STORE)]
         self._gate: access.Gate = app.extensions["gate"]
         # Where keys are only for administration, a wrong one is told the normal way.
         is_key_known = self._gate.is_shut or not self._gate.keys.are_set
@@ -131,7 +131,7 @@ class _Door:
             return False
         if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(BEFORE):
             return False
-        if "/" in _name(path):  # a version
+        if "/" in _name(path) or "HTTP_HOST" not in environ:  # a version, or a mistake
             return False
         if self._hosts and environ.get("HTTP_HOST") not in self._hosts:
             return False

@@ -233,7 +233,9 @@ class Columns(Schema):
     )
     index = fields.List(
         fields.Raw(allow_none=True),
-        metadata={"description": "The lines' names, one for each; they say nothing to the model."},
+        metadata={
+            "description": "The lines' names, one for each, or none; the model does not see them."
+        },
     )
     data = fields.List(
         fields.List(fields.Raw(allow_none=True)),

@@ -28,6 +28,8 @@ def init_app(app: Flask) -> None:
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         trouble = _trouble(environ.get("HTTP_HOST", ""), names)
+        if "HTTP_HOST" not in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+            trouble = "a request of HTTP/1.1 must have a Host header (RFC 9112, 3.2)"
         if trouble:
             environ |= {REFUSED: trouble, "HTTP_HOST": "localhost"}
         return normally(environ, start_response)

@@ -8,9 +8,7 @@ from flask import (
     Blueprint,
     Flask,
     Request,
-    Response,
     current_app,
-    g,
     redirect,
     render_template,
     request,
@@ -20,7 +18,6 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from app.web.access import gate
-from app.web.access.origins import SAFE
 
 blueprint = Blueprint("login", __name__)
 
@@ -48,7 +45,6 @@ def init_app(app: Flask) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.register_blueprint(blueprint)
-    app.after_request(_keep_private)
 
 
 @blueprint.get("/login")
@@ -92,10 +88,3 @@ def _back(wanted: str | None) -> str:
     is_plain = text.isprintable() and "\\" not in text and text.startswith("/")
     is_here = is_plain and not text.startswith("//") and not urlsplit(text).netloc
     return text if is_here else url_for("pages.index")
-
-
-def _keep_private(response: Response) -> Response:
-    is_kept = request.method in SAFE and "Cache-Control" not in response.headers
-    if is_kept and g.get("key") is not None:
-        response.headers["Cache-Control"] = "private"
-    return response
