@@ -517,7 +517,7 @@ def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
         *("--trust", "tests.test_cli.lengths"),
     )
 
-    assert "m.joblib is refused: it names what no model is known to need" in refused.stderr
+    assert "m.joblib is refused: the file references names outside the allow-list" in refused.stderr
     assert "trust: [tests.test_cli.lengths]" in made.stderr
     assert f"flask models check {tmp_path / 'm.flm'} --trust tests.test_cli.lengths" in made.stderr
 
@@ -685,7 +685,7 @@ def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
 
     assert found["names"] == ["os.mkdir", "sklearn.linear_model._logistic.LogisticRegression"]
     assert found["untrusted"] == ["os.mkdir"]
-    assert "could do harm: os.mkdir; if" in found["refusal"]
+    assert "trust: [os.mkdir]" in found["refusal"]
     assert re.search("not allowed +os.mkdir\n", run("inspect", path).stdout)
     assert not (tmp_path / "marker").exists()
 
@@ -751,7 +751,7 @@ def test_check_judges_a_file_as_the_server_would(run, tmp_path):
     refused = run("check", path)
     run("check", path, "--trust", "os.mkdir")
 
-    assert "could do harm: os.mkdir; if" in refused.stdout
+    assert "trust: [os.mkdir]" in refused.stdout
     assert (refused.exit_code, (tmp_path / "marker").exists()) == (1, True)
 
 

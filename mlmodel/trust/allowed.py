@@ -70,6 +70,110 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "imblearn.under_sampling",
         ),
     ),
+    # Those below were read release by release: their estimators call no methods, open no files and
+    # run no code by what their state names. Left out are skrub's data operations, which evaluate,
+    # its joiners and its encoder by language models, which loads files; category_encoders' hashing,
+    # which starts processes and looks its function up by name; feature_engine's windows over time
+    # and sksurv's metrics, which call methods by name.
+    "category_encoders": (
+        "sklearn.base.BaseEstimator",
+        tuple(
+            f"category_encoders.{name}"
+            for name in [
+                "backward_difference",
+                "basen",
+                "binary",
+                "cat_boost",
+                "count",
+                "count_target",
+                "glmm",
+                "gray",
+                "helmert",
+                "james_stein",
+                "leave_one_out",
+                "m_estimate",
+                "multi_hot",
+                "one_hot",
+                "ordinal",
+                "polynomial",
+                "quantile_encoder",
+                "rankhot",
+                "sum_coding",
+                "target_encoder",
+                "woe",
+                "wrapper",
+            ]
+        ),
+    ),
+    "feature_engine": (
+        "sklearn.base.BaseEstimator",
+        tuple(
+            f"feature_engine.{name}"
+            for name in [
+                "creation",
+                "datetime",
+                "discretisation",
+                "encoding",
+                "imputation",
+                "outliers",
+                "pipeline",
+                "preprocessing",
+                "scaling",
+                "selection",
+                "text",
+                "transformation",
+                "wrappers",
+            ]
+        ),
+    ),
+    "mapie": (
+        "sklearn.base.BaseEstimator",
+        ("mapie.classification", "mapie.estimator", "mapie.regression"),
+    ),
+    "skrub": (
+        "sklearn.base.BaseEstimator",
+        tuple(
+            f"skrub._{name}"
+            for name in [
+                "apply_to_cols",
+                "apply_to_each_col",
+                "apply_to_sub_frame",
+                "cat_encoder",
+                "check_input",
+                "clean_categories",
+                "clean_null_strings",
+                "datetime_encoder",
+                "drop_similar",
+                "drop_uninformative",
+                "duration_to_float",
+                "gap_encoder",
+                "minhash_encoder",
+                "on_each_column",
+                "on_subframe",
+                "select_cols",
+                "similarity_encoder",
+                "squashing_scaler",
+                "string_encoder",
+                "table_vectorizer",
+                "to_categorical",
+                "to_datetime",
+                "to_float",
+                "to_str",
+                "utils",
+            ]
+        ),
+    ),
+    "sksurv": (
+        "sklearn.base.BaseEstimator",
+        (
+            "sksurv.ensemble",
+            "sksurv.linear_model",
+            "sksurv.meta",
+            "sksurv.preprocessing",
+            "sksurv.svm",
+            "sksurv.tree",
+        ),
+    ),
     "xgboost": ("xgboost.sklearn.XGBModel", ("xgboost.sklearn",)),
     "lightgbm": ("lightgbm.sklearn.LGBMModel", ("lightgbm.sklearn",)),
     "catboost": ("catboost.core.CatBoost", ("catboost.core",)),
@@ -79,7 +183,7 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 MADE = _names(
     {
         "lightgbm.basic": "Booster",
-        "pandas": "CategoricalDtype DatetimeTZDtype Int8Dtype Int16Dtype "
+        "pandas": "CategoricalDtype DataFrame DatetimeTZDtype Series Int8Dtype Int16Dtype "
         "Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype Float32Dtype "
         "Float64Dtype BooleanDtype",
         "pandas.arrays": "BooleanArray FloatingArray IntegerArray",
@@ -87,6 +191,9 @@ MADE = _names(
         "pandas.core.arrays.floating": "FloatingArray",
         "pandas.core.arrays.integer": "IntegerArray",
         "pandas.core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype",
+        "pandas.core.frame": "DataFrame",
+        "pandas.core.internals.managers": "SingleBlockManager",
+        "pandas.core.series": "Series",
         "scipy.interpolate._bsplines": "BSpline",
         "scipy.sparse._bsr": "bsr_array bsr_matrix",
         "scipy.sparse._coo": "coo_array coo_matrix",
@@ -102,6 +209,7 @@ MADE = _names(
         "sklearn.cluster._bisect_k_means": "_BisectingTree",
         "sklearn.compose._column_transformer": "make_column_selector",
         "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
+        "sklearn.impute._iterative": "_ImputerTriplet",
         "sklearn.gaussian_process.kernels": "CompoundKernel ConstantKernel DotProduct "
         "ExpSineSquared Exponentiation Hyperparameter Matern PairwiseKernel Product RBF "
         "RationalQuadratic Sum WhiteKernel",
@@ -114,10 +222,33 @@ MADE = _names(
         "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
         "sklearn.utils._bunch": "Bunch",
         "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
+        "skrub._table_vectorizer": "ShortReprDict",
+        "skrub._utils": "LRUDict",
+        "skrub.selectors._base": "All And Cols Filter Inv NameFilter Or Sub XOr",
+        "mapie.classification": "CrossConformalClassifier SplitConformalClassifier",
+        "mapie.conformity_scores.bounds.absolute": "AbsoluteConformityScore",
+        "mapie.conformity_scores.bounds.gamma": "GammaConformityScore",
+        "mapie.conformity_scores.bounds.residuals": "ResidualNormalisedScore",
+        "mapie.conformity_scores.sets.aps": "APSConformityScore",
+        "mapie.conformity_scores.sets.lac": "LACConformityScore",
+        "mapie.conformity_scores.sets.naive": "NaiveConformityScore",
+        "mapie.conformity_scores.sets.raps": "RAPSConformityScore",
+        "mapie.conformity_scores.sets.topk": "TopKConformityScore",
+        "mapie.regression.quantile_regression": "ConformalizedQuantileRegressor",
+        "mapie.regression.regression": "CrossConformalRegressor "
+        "JackknifeAfterBootstrapRegressor SplitConformalRegressor",
+        "mapie.estimator.classifier": "EnsembleClassifier",
+        "mapie.estimator.regressor": "EnsembleRegressor",
+        "sksurv.ensemble.survival_loss": "CensoredSquaredLoss CoxPH IPCWLeastSquaresError",
+        "sksurv.functions": "StepFunction",
+        "sksurv.linear_model.coxph": "BreslowEstimator",
         "xgboost.callback": "EarlyStopping EvaluationMonitor",
         "xgboost.core": "Booster",
     }
 )
+
+#: Those of them that are tuples, and of how many parts they are made.
+NAMED_TUPLES: Mapping[str, int] = {"sklearn.impute._iterative._ImputerTriplet": 3}
 
 #: Functions that a model may keep and call later, as a step of a pipeline too: with rows of
 #: strangers, and with any keywords. They make arrays of arrays.
@@ -162,6 +293,10 @@ FUNCTIONS = STEPS | _names(
         "cosine_similarity euclidean_distances haversine_distances laplacian_kernel "
         "linear_kernel manhattan_distances nan_euclidean_distances polynomial_kernel rbf_kernel "
         "sigmoid_kernel",
+        "skrub._dataframe._common": "is_any_date is_bool is_categorical is_float is_integer "
+        "is_numeric is_object is_string",
+        "skrub._table_vectorizer": "_created_by_predicate",
+        "skrub.selectors._selectors": "_cardinality_below _has_dtype _has_nulls _null_count_check",
         "xgboost.collective": "communicator_print",
     }
 )

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed, naming, states, trees
-from mlmodel.trust.calls import CALLS, STATEFUL, named
+from mlmodel.trust import Trust, allowed, conversions, naming, states, trees
+from mlmodel.trust.calls import CALLS, STATEFUL
+from mlmodel.trust.conversions import Conversion, Dropped, named
 from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
 
 #: How deep tuples are looked through for what has no state yet.
@@ -52,6 +53,7 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         self._judges: dict[int, tuple[Any, Callable[..., bool]]] = {}
         self._kinds: dict[int, Any] = {}
         self._trusted: dict[int, Any] = {}
+        self._conversions: dict[int, Conversion] = {}
         self._stateless: dict[int, Any] = {}
         self._stateful: set[int] = set()
         self._made: list[Any] = []
@@ -75,13 +77,21 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         found = self._gate.find(module, name)
         if self._gate.is_trusted(f"{module}.{name}"):
             self._trusted[id(found)] = found
-        elif full in CALLS:
+        else:
+            self._register(found, full)
+        return found
+
+    def _register(self, found: Any, full: str) -> None:
+        """Write down in which way what was found by a name may be used."""
+        conversion = conversions.find(full) if isinstance(found, type) else None
+        if full in CALLS:
             self._judges[id(found)] = (found, CALLS[full])
             if full in STATEFUL:
                 self._stateful.add(id(found))
-        elif full in allowed.MADE or is_estimator(found):
+        elif full in allowed.MADE or is_estimator(found) or conversion:
             self._kinds[id(found)] = found
-        return found
+        if conversion:
+            self._conversions[id(found)] = conversion
 
     def load_reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
@@ -113,10 +123,13 @@ class _Builder(_Unpickler):  # type: ignore[misc]
             self.stack.append(state)
             super().load_build()
             return
-        if not self._may_have(built, state):
+        if id(type(built)) in self._conversions:
+            state = _converted(self._conversions[id(type(built))], built, state)
+        if state is not None and not self._may_have(built, state):
             raise misuse(f"it gives {_title(built)} a state that no model gives it")
         del self._stateless[id(built)]
-        self._give(built, state)
+        if state is not None:
+            self._give(built, state)
 
     def load_setitem(self) -> None:
         self._check_kind(self.stack[-3], *_MAPPINGS)
@@ -195,7 +208,14 @@ class _Builder(_Unpickler):  # type: ignore[misc]
 
     def _make(self, kind: Any, arguments: Any, keywords: Any) -> None:
         is_trusted = id(kind) in self._trusted
-        if not is_trusted and (id(kind) not in self._kinds or arguments != () or keywords != {}):
+        parts = allowed.NAMED_TUPLES.get(_title(kind), 0)
+        if not is_trusted and (
+            id(kind) not in self._kinds
+            or type(arguments) is not tuple
+            or len(arguments) != parts
+            or keywords != {}
+            or self._has_stateless(arguments)
+        ):
             raise misuse(f"it makes {_title(kind)} of what no model makes it of")
         made = kind.__new__(kind, *arguments, **keywords)
         self._await_state(made)
@@ -227,6 +247,10 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         return False
 
     def _give(self, built: Any, state: Any) -> None:
+        if type(state) is dict and any(isinstance(each, Dropped) for each in state.values()):
+            state = {
+                name: None if isinstance(each, Dropped) else each for name, each in state.items()
+            }
         # That of the class: an object's own would be a member that the pickle brought.
         setstate = getattr(type(built), "__setstate__", None)
         if setstate is not None:
@@ -316,6 +340,15 @@ def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
     # A judge takes apart what it is given; what cannot be taken apart is of no honest file.
     except Exception:
         return False
+
+
+def _converted(conversion: Conversion, built: Any, state: Any) -> Any:
+    """Return what of a state is left to be given to an object that is built in another way."""
+    try:
+        return conversion.give(built, state)
+    # It takes apart what it is given; what cannot be taken apart is of no honest file.
+    except Exception as error:
+        raise misuse(f"it gives {_title(built)} a state that no model gives it") from error
 
 
 def _is_shell(value: Any) -> bool:

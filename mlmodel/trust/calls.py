@@ -10,9 +10,27 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta, timezone
-from importlib import import_module
 from types import NoneType
 from typing import Any
+
+from mlmodel.trust.conversions import is_distribution, named
+
+#: The losses of scikit-learn that are native code.
+_LOSSES = [
+    "CyAbsoluteError",
+    "CyExponentialLoss",
+    "CyHalfBinomialLoss",
+    "CyHalfGammaLoss",
+    "CyHalfMultinomialLoss",
+    "CyHalfPoissonLoss",
+    "CyHalfSquaredError",
+    "CyHalfTweedieLoss",
+    "CyHalfTweedieLossIdentity",
+    "CyHuberLoss",
+    "CyPinballLoss",
+]
+
+_LOSS_NAMES = frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES)
 
 _PLAIN = (NoneType, bool, int, float, str)
 
@@ -44,12 +62,6 @@ def _class_of(*bases: str) -> Callable[..., bool]:
         return isinstance(kind, type) and issubclass(kind, tuple(map(named, bases)))
 
     return judge
-
-
-def named(full: str) -> Any:
-    """Return what a module and a name stand for."""
-    module, _, name = full.rpartition(".")
-    return getattr(import_module(module), name)
 
 
 def _is_bytes(content: Any) -> bool:
@@ -153,8 +165,13 @@ def _seed(kind: Any, checksum: Any, state: Any) -> bool:
 
 
 def _loss(kind: Any, checksum: Any, state: Any) -> bool:
-    is_loss = kind is named("sklearn._loss._loss.CyHalfMultinomialLoss")
-    return is_loss and type(checksum) is int and state in (None, ())
+    is_loss = isinstance(kind, type) and f"{kind.__module__}.{kind.__name__}" in _LOSS_NAMES
+    return is_loss and type(checksum) is int and (state is None or _plain(*state))
+
+
+def _method(built: Any, name: Any) -> bool:
+    # It is not looked up: such a state is dropped.
+    return is_distribution(built) and type(name) is str
 
 
 def _partial(function: Any) -> bool:
@@ -164,7 +181,7 @@ def _partial(function: Any) -> bool:
 
 def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
     # The class must be one that may be made; the builder sees to that.
-    return (base is object and state is None) or (base is dict and type(state) is dict)
+    return (base is object and state is None) or (base in (dict, tuple) and type(state) is base)
 
 
 def _tree(features: Any, classes: Any, outputs: Any) -> bool:
@@ -228,6 +245,8 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "builtins.bytes": _nothing,
     "builtins.complex": _plain,
     "builtins.frozenset": _items,
+    "builtins.getattr": _method,
+    "builtins.list": _items,
     "builtins.range": _plain,
     "builtins.set": _items,
     "builtins.slice": _plain,
@@ -267,7 +286,8 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "pandas.core.indexes.datetimes._new_DatetimeIndex": _index,
     "pandas.core.indexes.interval._new_IntervalIndex": _index,
     "pandas.core.internals.managers.BlockManager": _blocks,
-    "sklearn._loss._loss.__pyx_unpickle_CyHalfMultinomialLoss": _loss,
+    "pathlib.PosixPath": _plain,
+    "pathlib.WindowsPath": _plain,
     "sklearn.metrics._dist_metrics.newObj": _class_of(
         "sklearn.metrics._dist_metrics.DistanceMetric"
     ),
@@ -280,19 +300,12 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "sklearn.tree._tree.Tree": _tree,
     **_listed(
         "sklearn._loss._loss",
-        [
-            "CyAbsoluteError",
-            "CyExponentialLoss",
-            "CyHalfBinomialLoss",
-            "CyHalfGammaLoss",
-            "CyHalfMultinomialLoss",
-            "CyHalfPoissonLoss",
-            "CyHalfSquaredError",
-            "CyHalfTweedieLoss",
-            "CyHalfTweedieLossIdentity",
-            "CyHuberLoss",
-            "CyPinballLoss",
-        ],
+        [f"__pyx_unpickle_{name}" for name in _LOSSES],
+        _loss,
+    ),
+    **_listed(
+        "sklearn._loss._loss",
+        _LOSSES,
         _plain,
     ),
     **_listed(

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed
-from mlmodel.trust.calls import CALLS, named
+from mlmodel.trust import Trust, allowed, conversions
+from mlmodel.trust.calls import CALLS
+from mlmodel.trust.conversions import named
 
-#: Names that an error tells, and letters of each: a file may have millions.
-TOLD_NAMES = 12
-TOLD_LETTERS = 100
+#: Letters of all names that an error lists, and of one: a file may have millions.
+LISTED_LETTERS = 8000
+NAME_LETTERS = 100
 
 #: What joblib writes for arrays. They stand for an array here, and for nothing else.
 ARRAYS = frozenset({"joblib.numpy_pickle.NumpyArrayWrapper", "numpy.memmap"})
 
-#: numpy's modules have got an underscore with its release 2; a file may be of either.
-_RENAMED = ("numpy.core.", "numpy._core.")
+#: What the names of other releases begin with, and those of now: numpy 1, and scikit-learn 1.5
+#: to 1.7, whose losses do not name the package that they are in.
+_RENAMED: Mapping[str, str] = {
+    "numpy.core.": "numpy._core.",
+    "_loss.Cy": "sklearn._loss._loss.Cy",
+    "_loss.__pyx_unpickle_Cy": "sklearn._loss._loss.__pyx_unpickle_Cy",
+    "sklearn.model_selection._classification_threshold._CurveScorer": (
+        "sklearn.metrics._scorer._CurveScorer"
+    ),
+}
+#: Metrics of scikit-learn 1.2, which had one width.
+_METRIC = re.compile(r"sklearn\.metrics\._dist_metrics\.[A-Z]\w*Distance", re.ASCII)
 
 
 class Gate:
@@ -31,44 +44,83 @@ class Gate:
         self._trust = trust
 
     def admits(self, module: str, name: str) -> bool:
-        """Say whether a name may be named, as far as the name alone tells. Imports nothing."""
+        """Say whether a name may be named, as far as the name alone tells. Imports nothing.
+
+        A name of a library that brings estimators, in a module that is not here, may be: it is of
+        another release, and finding it raises the ``ImportError`` that says so.
+        """
         full = f"{module}.{name}"
         if self.is_trusted(full):
             return True
-        # A name with dots leads from any module to all that it has imported: sklearn, os.system.
-        if not all(each.isascii() and each.isidentifier() for each in (*module.split("."), name)):
+        if not _is_plain(module, name):
             return False
-        return _is_listed(full) or _is_estimators(module, name)
+        module, _, name = canonical(full).rpartition(".")
+        return _is_listed(canonical(full)) or _is_estimators(module, name) or _is_gone(module)
 
     def is_trusted(self, full: str) -> bool:
         """Say whether it was the operator who allowed a name."""
-        return self._trust == "all" or full in self._trust
+        return self._trust == "all" or full in self._trust or self._is_of_trusted_package(full)
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function of that name, known to do no harm or trusted.
 
         :raises Untrusted: if it is neither.
+        :raises ImportError: if its module is not here, as of another release of a library.
+        :raises AttributeError: if its module has no such name.
         """
+        full = f"{module}.{name}"
         if not self.admits(module, name):
-            raise refusal([f"{module}.{name}"])
+            raise refusal([full])
+        if not self.is_trusted(full):
+            module, _, name = canonical(full).rpartition(".")
+            conversion = conversions.find(canonical(full))
+            if conversion:
+                return conversion.find()
         found = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-        if not self.is_trusted(f"{module}.{name}") and not _is_as_named(found, module, name):
-            raise refusal([f"{module}.{name}"])
+        if not self._stands_for(found, module, name):
+            raise refusal([full])
         return found
+
+    def _is_of_trusted_package(self, full: str) -> bool:
+        """Say whether a name is below a package that the operator allowed as ``package.*``."""
+        module, _, name = full.rpartition(".")
+        return _is_plain(module, name) and any(
+            _is_below(module, pattern[:-2]) for pattern in self._trust if pattern.endswith(".*")
+        )
+
+    def _stands_for(self, found: Any, module: str, name: str) -> bool:
+        """Say whether a name stands for what it seems to: each module has names of others too."""
+        if self._trust == "all" or f"{module}.{name}" in self._trust:
+            return True
+        if self._is_of_trusted_package(f"{module}.{name}") and callable(found):
+            own = str(getattr(found, "__module__", ""))
+            if any(_is_below(own, each[:-2]) for each in self._trust if each.endswith(".*")):
+                return True
+        return _is_as_named(found, module, name)
 
 
 def refusal(names: Iterable[str]) -> Untrusted:
-    """Return the error that tells which names a file has and nobody vouches for."""
+    """Return the error that lists which names a file has and nobody vouches for, as YAML."""
     unknown = sorted(set(names))
-    told = ", ".join(_printable(name) for name in unknown[:TOLD_NAMES])
-    more = f" and {len(unknown) - TOLD_NAMES:,} more" if len(unknown) > TOLD_NAMES else ""
     return Untrusted(
-        f"it names what no model is known to need, and could do harm: {told}{more}; if you trust "
-        "them, name them in 'trust', say 'trust: all', or pin the file with 'sha256'",
+        "the file references names outside the allow-list. To trust them, add to its entry in "
+        f"models.yaml: {as_yaml(unknown)}; or pin the file with 'sha256'",
         unknown,
     )
+
+
+def as_yaml(names: Iterable[str]) -> str:
+    """Return names as the ``trust`` of an entry in ``models.yaml``, on one line."""
+    written, letters = [], 0
+    for name in names:
+        written.append(_printable(name))
+        letters += len(written[-1])
+        if letters > LISTED_LETTERS:
+            written.append("...")
+            break
+    return f"trust: [{', '.join(written)}]"
 
 
 def misuse(what: str) -> Untrusted:
@@ -80,21 +132,49 @@ def misuse(what: str) -> Untrusted:
 
 
 def _printable(name: str) -> str:
-    text = name if name.isprintable() else ascii(name)[1:-1]
-    return text if len(text) <= TOLD_LETTERS else f"{text[:TOLD_LETTERS]}..."
+    text = name if _is_plain(*name.rpartition(".")[::2]) else ascii(name)
+    return text if len(text) <= NAME_LETTERS else f"{text[:NAME_LETTERS]}..."
+
+
+def _is_plain(module: str, name: str) -> bool:
+    """Say whether a name is one of its module's own.
+
+    One with dots leads from any module to all that it has imported: sklearn, os.system.
+    """
+    return all(each.isascii() and each.isidentifier() for each in (*module.split("."), name))
+
+
+def _is_below(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def canonical(full: str) -> str:
-    """Return a full name as it is listed: that of numpy 2 for one of numpy 1."""
-    return full.replace(*_RENAMED, 1) if full.startswith(_RENAMED[0]) else full
+    """Return a full name as it is listed: that of now for one of another release."""
+    for then, now in _RENAMED.items():
+        if full.startswith(then):
+            return now + full.removeprefix(then)
+    return f"{full}64" if _METRIC.fullmatch(full) else full
 
 
 def _is_listed(full: str) -> bool:
-    known = canonical(full)
-    if known in ARRAYS:
+    if full in ARRAYS or conversions.find(full):
         return True
     listed = (CALLS, allowed.MADE, allowed.FUNCTIONS, allowed.UFUNCS, allowed.TYPES)
-    return any(known in names for names in listed)
+    return any(full in names for names in listed)
+
+
+def _is_gone(module: str) -> bool:
+    """Say whether a module is not here, of a library that brings estimators. Imports nothing."""
+    if module.partition(".")[0] not in allowed.ESTIMATORS:
+        return False
+    full, places = "", None
+    for part in module.split("."):
+        full = f"{full}.{part}" if full else part
+        found = PathFinder.find_spec(full, places)
+        if found is None:
+            return True
+        places = found.submodule_search_locations or []
+    return False
 
 
 def _is_estimators(module: str, name: str) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlmodel.trust import trees
+from mlmodel.trust import frames, trees
 from mlmodel.trust.allowed import FUNCTIONS, STEPS
-from mlmodel.trust.calls import named
+from mlmodel.trust.conversions import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
 _ALIGNED = 0x80
@@ -64,9 +64,9 @@ def is_sound(built: Any) -> bool:
     members = getattr(built, "__dict__", {})
     if any(not _may_be_called_so(members[name]) for name in METHODS & members.keys()):
         return False
-    if isinstance(built, dict) and not all(_is_no_method(*item) for item in built.items()):
+    if isinstance(built, dict) and not all(_is_no_look_up(*item) for item in built.items()):
         return False
-    if not trees.is_sound(built):
+    if not trees.is_sound(built) or not frames.is_sound(built, CALLED):
         return False
     if not type(built).__module__.startswith("scipy.sparse."):
         return True
@@ -101,6 +101,14 @@ def _members(built: Any, state: Any) -> bool:
 def _is_no_method(name: Any, value: Any) -> bool:
     """Say whether a member does not stand in for a method of estimators."""
     return name not in CALLED or not callable(value)
+
+
+def _is_no_look_up(key: Any, value: Any) -> bool:
+    """Say whether an item, which may answer for an attribute, stands in for no other.
+
+    numpy takes what ``__array_interface__`` says for memory, whatever is there.
+    """
+    return _is_no_method(key, value) and not (type(key) is str and key.startswith("__"))
 
 
 def _array(_built: Any, state: Any) -> bool:
@@ -265,6 +273,8 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.random.BitGenerator": _anything,
     "numpy.random.SeedSequence": _anything,
     "pandas._libs.arrays.NDArrayBacked": _backed,
+    "pandas.core.generic.NDFrame": frames.may_have,
+    "pandas.core.internals.managers.SingleBlockManager": frames.is_series,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
     "sklearn.metrics._dist_metrics.DistanceMetric": _anything,

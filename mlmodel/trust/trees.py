@@ -15,6 +15,7 @@ _NUMBERS = 8
 
 _TREE = "sklearn.tree._tree.Tree"
 _OWNER = "sklearn.tree._classes.BaseDecisionTree"
+_SURVIVAL = "sksurv.tree.tree.SurvivalTree"
 
 
 def is_sound(built: Any) -> bool:
@@ -37,7 +38,7 @@ def is_tree(built: Any) -> bool:
 
 def owns(built: Any) -> bool:
     """Say whether something is an estimator that may hold a tree, and has one."""
-    return _is(built, _OWNER) and "tree_" in vars(built)
+    return (_is(built, _OWNER) or _is(built, _SURVIVAL)) and "tree_" in vars(built)
 
 
 def loaded(full: str) -> Any:
@@ -218,6 +219,7 @@ _BOOSTING = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.BaseHist
 #: The judge of what was built, by the full name of its class.
 _JUDGES: Mapping[str, Callable[[Any], bool]] = {
     _OWNER: _owner,
+    _SURVIVAL: _owner,
     "sklearn.ensemble._gb.BaseGradientBoosting": _gradient,
     _BOOSTING: _histogram,
     "sklearn.neighbors._ball_tree.BinaryTree64": _neighbours,

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.trust import Trust, building, naming
-from mlmodel.trust.gate import Gate
+from mlmodel.trust.gate import Gate, canonical
 
 #: Seconds of computing that a trial may take: for any file, and for each megabyte of it.
 SECONDS = 1.5
@@ -50,7 +50,11 @@ class Outcome(enum.StrEnum):
 def import_libraries(content: bytes) -> None:
     """Import what a pickle may name, once for this process and the fork: it is what takes long."""
     gate = Gate()
-    modules = {module for module, name in naming.names(content).names if gate.admits(module, name)}
+    modules = {
+        canonical(f"{module}.{name}").rpartition(".")[0]
+        for module, name in naming.names(content).names
+        if gate.admits(module, name)
+    }
     for module in (ADAPTER, *sorted(modules)):
         # What cannot be imported, building it tells.
         with contextlib.suppress(ImportError):

@@ -1,0 +1,190 @@
+"""Objects that are built from names and numbers, in place of what a pickle stores for them.
+
+Some are stored in a way that is no longer there: scikit-learn 1.2 to 1.8 wrote losses, scorers and
+lists of columns by names that a later release has not. Others are stored in a way that must not be
+followed: a distribution of scipy ``exec``\\ s a text of its state, a ``joblib.Memory`` reads and
+writes a folder. A conversion makes the object that stands in its place, in the memory that the
+pickle's own references lead to, and takes of its state no more than plain values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+_PLAIN = (type(None), bool, int, float, str)
+_LOSSES = "sklearn._loss._loss"
+_SGD = "sklearn.linear_model._sgd_fast"
+_SCORERS = "sklearn.metrics._scorer"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How an object is built.
+
+    ``find`` returns the class to make it of, or the function that makes it. ``give`` takes the new
+    object and the stored state, and returns what is left to be checked and given as any other
+    state; ``None`` for nothing. It raises whatever it comes across in a state that no honest file
+    has.
+    """
+
+    find: Callable[[], Any]
+    give: Callable[[Any, Any], Any] = lambda _built, _state: None
+
+
+class Dropped:
+    """Stands where a pickle has what a server must not use. It becomes ``None`` in an estimator."""
+
+
+class Columns(list[Any]):
+    """The columns that scikit-learn 1.5 to 1.7 kept in a class of their own, as a list."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave no trace of this class in a file."""
+        return list, (), None, iter(self)
+
+
+def find(full: str) -> Conversion | None:
+    """Return the conversion of what has a full name, by the name alone; ``None`` for most."""
+    if _DISTRIBUTION.fullmatch(full):
+        return Conversion(lambda: named(full), _give_distribution)
+    if _FROZEN.fullmatch(full):
+        return Conversion(lambda: named(full), _give_frozen)
+    if full.startswith(f"{_LOSSES}.__pyx_unpickle_Cy"):
+        return Conversion(lambda: _unpickled_loss)
+    return _CONVERSIONS.get(full)
+
+
+def named(full: str) -> Any:
+    """Return what a module and a name stand for."""
+    module, _, name = full.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _unpickled_loss(kind: Any, _checksum: Any, state: Any) -> Any:
+    """Make a loss as the functions of scikit-learn 1.2 to 1.5 did, one for each class."""
+    return kind(*(state or ()))
+
+
+def _give_distribution(built: Any, _state: Any) -> None:
+    """Give a distribution the state of scipy's own: that of the file has a text to execute."""
+    public = vars(import_module("scipy.stats")).values()
+    [own, *_] = [each for each in public if type(each) is type(built)]
+    built.__setstate__(own.__getstate__())
+
+
+def _path(*_parts: Any) -> Dropped:
+    return Dropped()
+
+
+def _method_of_a_distribution(_built: Any, _name: Any) -> Dropped:
+    return Dropped()
+
+
+def is_distribution(built: Any) -> bool:
+    """Say whether something is a distribution of ``scipy.stats``, with a state or before it."""
+    return bool(_DISTRIBUTION.fullmatch(f"{type(built).__module__}.{type(built).__qualname__}"))
+
+
+def _give_frozen(built: Any, state: Any) -> None:
+    arguments, keywords = tuple(state["args"]), dict(state["kwds"])
+    if not all(_is_number(each) for each in (*arguments, *keywords.values())):
+        raise TypeError("a distribution has other arguments than numbers")
+    if not is_distribution(state["dist"]):
+        raise TypeError("it is no distribution of scipy")
+    built.__init__(state["dist"], *arguments, **keywords)
+
+
+def _is_number(value: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    return isinstance(value, int | float | np.number)
+
+
+def _give_tree(built: Any, state: Any) -> Any:
+    """Return a tree's state as scikit-learn 1.4 writes it.
+
+    Until 1.2 nodes did not say where missing values go, and until 1.3 the values of a classifier
+    were the weights of its samples, which its predictions then divided by their sum.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    expected = named("sklearn.tree._tree.NODE_DTYPE")
+    nodes, values = state["nodes"], state["values"]
+    if set(nodes.dtype.names) == set(expected.names) - {"missing_go_to_left"}:
+        older, nodes = nodes, np.zeros(nodes.shape, expected)
+        for name in older.dtype.names:
+            nodes[name] = older[name]
+    totals = values.sum(axis=2, keepdims=True)
+    weights = nodes["weighted_n_node_samples"][:, None, None]
+    if built.max_n_classes > 1 and np.allclose(totals, weights) and not np.allclose(totals, 1):
+        values = values / totals
+    return {**state, "nodes": nodes, "values": values}
+
+
+def _give_columns(built: Any, state: Any) -> None:
+    built.extend(each for each in state["data"] if isinstance(each, _PLAIN))
+
+
+def _boosting(name: str, **parameters: str) -> Conversion:
+    """Return the loss of today for one of gradient boosting, of scikit-learn 1.2 and 1.3.
+
+    :param parameters: its parameters by the names they had.
+    """
+
+    def give(built: Any, state: Any) -> Any:
+        if "closs" in state:
+            # A loss of today, which another part of the same model has.
+            return state
+        kept = {parameters[key]: state[key] for key in parameters}
+        if not all(_is_number(value) for value in kept.values()):
+            raise TypeError("a loss has other parameters than numbers")
+        built.__init__(**kept)
+        return None
+
+    return Conversion(lambda: named(f"sklearn._loss.loss.{name}"), give)
+
+
+def _scorer(method: Any) -> Conversion:
+    return Conversion(
+        lambda: named(f"{_SCORERS}._Scorer"),
+        lambda _built, state: {"_response_method": method, "_metadata_request": None, **state},
+    )
+
+
+_DISTRIBUTION = re.compile(r"scipy\.stats\.(_continuous_distns|_discrete_distns)\.\w+_gen")
+_FROZEN = re.compile(r"scipy\.stats\._distn_infrastructure\.rv_((continuous|discrete)_)?frozen")
+
+_CONVERSIONS: Mapping[str, Conversion] = {
+    # Discrete distributions have methods of theirs in their state.
+    "builtins.getattr": Conversion(lambda: _method_of_a_distribution),
+    "numpy.vectorize": Conversion(lambda: Dropped),
+    # A cache has the path of its folder.
+    "pathlib.PosixPath": Conversion(lambda: _path),
+    "pathlib.WindowsPath": Conversion(lambda: _path),
+    "joblib._store_backends.FileSystemStoreBackend": Conversion(lambda: Dropped),
+    "joblib.memory.Memory": Conversion(lambda: Dropped),
+    "sklearn.compose._column_transformer._RemainderColsList": Conversion(
+        lambda: Columns, _give_columns
+    ),
+    f"{_SGD}.Huber": Conversion(lambda: named(f"{_LOSSES}.CyHuberLoss")),
+    f"{_SGD}.Log": Conversion(lambda: named(f"{_LOSSES}.CyHalfBinomialLoss")),
+    f"{_SGD}.SquaredLoss": Conversion(lambda: named(f"{_LOSSES}.CyHalfSquaredError")),
+    "sklearn.ensemble._gb_losses.BinomialDeviance": _boosting("HalfBinomialLoss"),
+    "sklearn.ensemble._gb_losses.ExponentialLoss": _boosting("ExponentialLoss"),
+    "sklearn.ensemble._gb_losses.HuberLossFunction": _boosting("HuberLoss", alpha="quantile"),
+    "sklearn.ensemble._gb_losses.LeastAbsoluteError": _boosting("AbsoluteError"),
+    "sklearn.ensemble._gb_losses.LeastSquaresError": _boosting("HalfSquaredError"),
+    "sklearn.ensemble._gb_losses.MultinomialDeviance": _boosting(
+        "HalfMultinomialLoss", K="n_classes"
+    ),
+    "sklearn.ensemble._gb_losses.QuantileLossFunction": _boosting("PinballLoss", alpha="quantile"),
+    "sklearn.tree._tree.Tree": Conversion(lambda: named("sklearn.tree._tree.Tree"), _give_tree),
+    f"{_SCORERS}._passthrough_scorer": Conversion(Dropped),
+    f"{_SCORERS}._PredictScorer": _scorer("predict"),
+    f"{_SCORERS}._ProbaScorer": _scorer("predict_proba"),
+    f"{_SCORERS}._ThresholdScorer": _scorer(("decision_function", "predict_proba")),
+}
