@@ -18,6 +18,7 @@ from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.metadata import Described, Framework, Meta, to_json
 from mlmodel.packaged import members
 from mlmodel.schema import Schema
+from mlmodel.trust import pickles
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ def dump(
     runtime: compiling.Choice = "native",
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
+
+    Classes and functions that a server must be told to trust are logged, as YAML for the model's
+    entry in ``models.yaml``.
 
     The file is there whole or not at all: one that was there before stays if this fails. With
     ``model_id`` and ``timestamp`` given, equal arguments write equal bytes.
@@ -89,6 +93,8 @@ def dump(
         },
     )
     _check_schemas(adapter, model, extra or {}, found.get("outputs", ()))
+    if lib == "sklearn":
+        _tell_untrusted(packed)
     contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
     if runtime != "native":
         told, graph = _compiled(model, lib, runtime, meta.extra or {}, packed)
@@ -116,6 +122,17 @@ def _found(
         "schema_notes": found.notes,
         **named,
     }
+
+
+def _tell_untrusted(packed: bytes) -> None:
+    """Log what the entry of a model must trust, so that its author need not wait for the server."""
+    names = pickles.look(packed).untrusted
+    if names:
+        logger.warning(
+            "the model references names outside the allow-list: a server builds it only with this "
+            "in its entry in models.yaml:\ntrust:\n%s",
+            "\n".join(f"  - {name}" for name in names),
+        )
 
 
 def _compiled(

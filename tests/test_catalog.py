@@ -75,7 +75,9 @@ def test_batch_is_the_model_s_choice_unless_the_entry_has_it(read, entry, rows):
 
 
 @pytest.mark.parametrize(
-    ("text", "trust"), [("all", "all"), ("[a.B, c.D]", ("a.B", "c.D"))], ids=["all", "names"]
+    ("text", "trust"),
+    [("all", "all"), ("[a.B, c.D]", ("a.B", "c.D")), ("[skrub.*]", ("skrub.*",))],
+    ids=["all", "names", "package"],
 )
 def test_trust_is_for_all_or_for_names(read, text, trust):
     [spec] = read(f"models: [{{file: model.skops, trust: {text}}}]")
@@ -92,6 +94,10 @@ def test_a_portal_may_be_empty(read, text):
     ("text", "mistake"),
     [
         ("[]", "models.yaml, line 1: the file must be an object, got []"),
+        (
+            "models: [{file: m.pkl, trust: ['skrub*']}]",
+            "models.yaml, line 1: models/0/trust must have names, or patterns such as 'skrub.*'; got 'skrub*'",
+        ),
         ("model: []", "models.yaml, line 1: model is not known here; did you mean 'models'?"),
         ("models: {a: 1}", 'models.yaml, line 1: models must be a list, got {"a": 1}'),
         (

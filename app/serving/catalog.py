@@ -55,6 +55,9 @@ ISOLATION = {
     "additionalProperties": False,
 }
 
+#: All names of a package, in ``trust``.
+PATTERN = re.compile(r"\w+(\.\w+)*\.\*", re.ASCII)
+
 #: What an entry may hold. The descriptions are those of docs/models-yaml.md.
 ENTRY = {
     "type": "object",
@@ -335,6 +338,10 @@ def _mistakes_of_file(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("trust", "artifacts"):
         if isinstance(entry.get(key), str) and entry[key] != "all":
             yield f"/{key}", f'must be "all" or a list of names, got {entry[key]!r}'
+    asked = entry.get("trust", ())
+    for name in () if isinstance(asked, str) else asked:
+        if "*" in name and not PATTERN.fullmatch(name):
+            yield "/trust", f"must have names, or patterns such as 'skrub.*'; got {name!r}"
 
 
 def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
