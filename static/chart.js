@@ -12,6 +12,9 @@ const CLOSE = 0.2;
 const FILLED = 0.75;
 const LABEL = 14;
 const PER_CHARACTER = 7;
+// What the labels beside an axis take at least, and with the space around them.
+const NARROWEST = 48;
+const MARGIN = 22;
 
 let drawn = null;
 
@@ -56,7 +59,7 @@ function options(box, chart, write) {
       },
       {
         ...look(),
-        size: 64,
+        size: (_, labels) => Math.max(NARROWEST, MARGIN + widest(labels) * PER_CHARACTER),
         values: (_, splits) => ticks(splits, chart.inPercent),
       },
     ],
@@ -161,6 +164,10 @@ function digits(number) {
 function ticks(splits, areShares = false) {
   if (areShares) return splits.map((split) => percentTick(split, splits[1] - splits[0]));
   return roundedAll(splits.map(digits));
+}
+
+function widest(labels) {
+  return Math.max(0, ...(labels ?? []).map((label) => label.length));
 }
 
 function cut(text) {

@@ -1,7 +1,9 @@
 // The order and the colours of classes: those of the output schema, and the same wherever a page shows them.
 
 const COLOURS = 8;
-// Beyond the colours that were chosen by eye: hues that lie far apart, however many there are.
+// Beyond the colours that were chosen by eye: hues that lie far apart, however many there are, lighter or
+// darker than those.
+const FIRST_HUE = 120;
 const GOLDEN_ANGLE = 137.508;
 
 // By the place in an answer the names of its classes, in their order.
@@ -23,5 +25,6 @@ export function colourOf(place, name) {
 
 function colourAt(index) {
   if (index < COLOURS) return `var(--series-${index + 1})`;
-  return `oklch(var(--series-lightness) 0.14 ${Math.round(index * GOLDEN_ANGLE) % 360})`;
+  const hue = Math.round(FIRST_HUE + (index - COLOURS) * GOLDEN_ANGLE) % 360;
+  return `oklch(var(--series-lightness) 0.13 ${hue})`;
 }
