@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
+
+from mlmodel.numerals import number_advice
 
 #: Characters of a value, and members of a list, that an error repeats.
 SHOWN_CHARACTERS = 60
@@ -93,17 +94,18 @@ def _sentence(error: ValidationError) -> str:
 
 def _type(error: ValidationError) -> str:
     types = error.validator_value
-    named = _listed([types] if isinstance(types, str) else types)
-    return f"must be {named}, got {shown(error.instance)}{_comma(error.instance)}"
+    types = [types] if isinstance(types, str) else types
+    advice = _advice(types, error.instance)
+    return f"must be {_listed(types)}, got {shown(error.instance)}{advice}"
 
 
 def _listed(types: Iterable[str]) -> str:
     return " or ".join(TYPES.get(name, name) for name in types)
 
 
-def _comma(value: Any) -> str:
-    has_comma = isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", value)
-    return "; write decimals with a dot" if has_comma else ""
+def _advice(types: Iterable[str], value: Any) -> str:
+    is_text_for_number = isinstance(value, str) and not {"number", "integer"}.isdisjoint(types)
+    return number_advice(value) if is_text_for_number else ""
 
 
 def _enum(error: ValidationError) -> str:
@@ -132,7 +134,8 @@ def _unknown_member(error: ValidationError) -> str:
 def _alternatives(error: ValidationError) -> str:
     types = _types_of_alternatives(error)
     if types:
-        return f"must be {_listed(types)}, got {shown(error.instance)}{_comma(error.instance)}"
+        advice = _advice(types, error.instance)
+        return f"must be {_listed(types)}, got {shown(error.instance)}{advice}"
     return f"must fit one of {len(error.validator_value)} alternatives, got {shown(error.instance)}"
 
 

@@ -349,11 +349,39 @@ def test_a_csv_file_is_read_as_rows(client):
         "known": ["x"],
         "unknown": ["id"],
         "missing": {},
+        "decimal": ".",
+        "encoding": "utf-8",
+        "sheet": None,
         "lines": [
             {"line": 2, "cells": ["7", 1.5], "blank": [], "problem": ""},
             {"line": 4, "cells": None, "blank": [], "problem": "has 1 cells, the header has 2"},
         ],
     }
+
+
+def test_decimal_mark_of_a_csv_file_can_be_named(client):
+    read = rows(client, "x\n52.000\n").json
+    named = rows(client, "x\n52.000\n", query_string={"decimal": ","}).json
+
+    assert (read["decimal"], read["lines"][0]["cells"]) == (None, ["52.000"])
+    assert (named["decimal"], named["lines"][0]["cells"]) == (",", [52000])
+
+
+def test_charset_of_a_csv_file_can_be_named(client):
+    text = "x;\u0142\n1;\u0142\n".encode("iso-8859-2")
+
+    read = rows(client, text, content_type="text/csv; charset=iso-8859-2").json
+
+    assert (read["encoding"], read["columns"]) == ("iso8859-2", ["x", "\u0142"])
+
+
+def test_a_workbook_that_cannot_be_read_says_what_to_do(client):
+    answer = rows(
+        client, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", content_type="application/vnd.ms-excel"
+    )
+
+    assert (answer.status_code, answer.json["title"]) == (400, "The file cannot be read")
+    assert "save it as .xlsx or CSV" in answer.json["detail"]
 
 
 def test_what_predict_refuses_is_read_all_the_same(client):
@@ -380,12 +408,24 @@ def test_a_long_header_makes_no_long_answer(client):
 @pytest.mark.parametrize(
     ("options", "status", "detail"),
     [
-        pytest.param({"data": b"x\n\xff"}, 400, "the file is not UTF-8: see line 2", id="bytes"),
+        pytest.param(
+            {"data": b"\xc3\xa4\n\xff"}, 400, "the file is not UTF-8: see line 2", id="bytes"
+        ),
+        pytest.param(
+            {"content_type": "text/csv; charset=klingon"},
+            400,
+            "the charset 'klingon' is not known",
+            id="charset",
+        ),
+        pytest.param(
+            {"query_string": {"decimal": ";"}}, 422, "/decimal: must be . or ,", id="decimal"
+        ),
+        pytest.param({"data": "1,2\n3,4\n"}, 422, "looks like values, not names", id="no header"),
         pytest.param({"data": "x\n" * 1002}, 413, "got 1,001", id="many"),
         pytest.param(
             {"content_type": "application/json"},
             415,
-            "Content-Type must be text/csv, got application/json",
+            "Content-Type must be text/csv or application/vnd.openxmlformats",
             id="type",
         ),
         pytest.param({"data": ""}, 422, "line 1 must name the columns", id="empty"),

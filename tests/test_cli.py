@@ -343,17 +343,49 @@ def test_more_rows_than_a_request_may_have_are_asked_in_turn(run, tmp_path):
 
 def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
     source, output = tmp_path / "rows.csv", tmp_path / "answers.csv"
-    source.write_text("x,target\n1,a\n5000,b\n")
+    source.write_text("x\n1\n5000\n")
 
     asked = run("predict", "doubler", "--input", source, "--output", output)
 
     assert asked.exit_code == 1
     assert asked.stderr.splitlines()[1:] == [
-        "rows.csv, line 2 and 1 more: target is not known here; known are: x",
         "rows.csv, line 3: x must be at most 1000, got 5000",
         "Error: rows.csv was refused, and no answer is written",
     ]
     assert not output.exists()
+
+
+def test_other_columns_are_named_and_ignored(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text(",id,X,target\n0,7,1,yes\n")
+
+    asked = run("predict", "doubler", "--input", source, "--json")
+
+    assert json.loads(asked.stdout) == [{"y": 2.0}]
+    assert "rows.csv: not used by the model: id, target\n" in asked.stderr
+
+
+def test_decimal_commas_are_named(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_bytes("sep=;\r\nx;straße\r\n14,5;a\r\n".encode("cp1252"))
+
+    asked = run("predict", "doubler", "--input", source, "--json")
+
+    assert json.loads(asked.stdout) == [{"y": 29.0}]
+    assert "rows.csv: read as windows-1252\n" in asked.stderr
+    assert "rows.csv: decimals are written with a comma\n" in asked.stderr
+
+
+def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n1.500\n")
+
+    asked = run("predict", "doubler", "--input", source)
+    answered = run("predict", "doubler", "--input", source, "--decimal", ".", "--json")
+
+    assert 'got "1.500". Write 1500, or 1.5 for a decimal\n' in asked.stderr
+    assert "its numbers do not show the decimal mark; name it with --decimal" in asked.stderr
+    assert json.loads(answered.stdout) == [{"y": 3.0}]
 
 
 def test_a_file_without_rows_is_told(run, tmp_path):
@@ -377,12 +409,13 @@ def test_what_is_wrong_is_exact_json(run):
     ("name", "content", "message"),
     [
         ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, the header has 1"),
-        ("rows.csv", b"x\n\xff\n", "rows.csv is not UTF-8"),
+        ("rows.csv", b"x\n\xff\xc3\xa4\n", "rows.csv: the file is not UTF-8: see line 2"),
+        ("rows.ndjson", b"\xff\n", "rows.ndjson is not UTF-8"),
         ("rows.json", b"{", "rows.json: the file is not JSON"),
         (
             "rows.txt",
             b"",
-            "--input must end with one of .csv, .json, .jsonl, .ndjson, got 'rows.txt'",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, .tsv, .xlsx, got 'rows.txt'",
         ),
     ],
 )

@@ -111,11 +111,13 @@ def controls(text):
         pytest.param({}, {}, id="nothing"),
         pytest.param({"/number": "1e-3"}, {"number": 0.001}, id="number"),
         pytest.param({"/number": "+.5"}, {"number": 0.5}, id="number as people write it"),
+        pytest.param({"/number": "€ 52 000"}, {"number": 52000}, id="grouped number"),
         pytest.param({"/text": "  007 "}, {"text": "  007 "}, id="text"),
         pytest.param({"/boolean": "false"}, {"boolean": False}, id="boolean"),
         pytest.param({"/choice": "null"}, {"choice": None}, id="choice"),
         pytest.param({"/ticks": ["2", '"a"']}, {"ticks": ["a", 2]}, id="ticks"),
         pytest.param({"/numbers": "1, 2;3"}, {"numbers": [1, 2, 3]}, id="numbers"),
+        pytest.param({"/numbers": "1,2"}, {"numbers": [1, 2]}, id="numbers between commas"),
         pytest.param({"/texts": "a\r\n b\r\n"}, {"texts": ["a", " b"]}, id="texts"),
         pytest.param(
             {"/moment": "2024-01-01T10:00:00Z"}, {"moment": "2024-01-01T10:00:00Z"}, id="moment"
@@ -158,6 +160,24 @@ def test_a_file_is_sent_as_base64_and_stays_in_the_form(client):
     content = base64.b64encode(b"abc").decode()
     assert said(response) == {"file": content}
     assert controls(response.text)["/file"] == content
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("number", "52.000", 'got "52.000". Write 52000, or 52.0 for a decimal'),
+        ("number", "2,5", 'must be a number, got "2,5"; write decimals with a dot'),
+        ("number", "12 %", "Write 12 or 0.12, without the per cent sign"),
+        ("number", "1e400", 'must be a number, got "1e400"'),
+        ("numbers", "2,5; 3", '0: must be a number, got "2,5"; write decimals with a dot'),
+        ("numbers", "1,000", '0: must be a number, got "1,000". Write 1000, or 1.0 for a decimal'),
+    ],
+)
+def test_text_with_two_meanings_is_refused(client, name, text, error):
+    response = client.post("/models/all/predict", data={f"/{name}": text})
+
+    assert response.status_code == 422
+    assert error in html.unescape(response.text)
 
 
 def test_errors_stand_beside_their_fields_and_nothing_is_lost(client):

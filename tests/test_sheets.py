@@ -2,7 +2,8 @@ import io
 
 import pytest
 
-from app.serving.sheets import MAX_OTHERS, Line, Sheet, header
+from app.serving.errors import UnreadableFile
+from app.serving.sheets import MAX_OTHERS, Line, header, open_sheet
 from mlmodel.errors import InvalidInput
 
 SCHEMA = {
@@ -13,8 +14,9 @@ SCHEMA = {
 }
 
 
-def sheet(text, schema=SCHEMA):
-    return Sheet(io.StringIO(text, newline=""), schema)
+def sheet(text, schema=SCHEMA, decimal=""):
+    content = text if isinstance(text, bytes) else text.encode()
+    return open_sheet(io.BytesIO(content), schema, decimal)
 
 
 def test_columns_stand_beside_the_members_of_the_schema():
@@ -104,3 +106,114 @@ def test_a_member_that_reads_as_a_formula_is_guarded_and_known_again():
 
     assert first == "'=1+1|cmd,-1\r\n"
     assert sheet(first, schema).known == ["=1+1|cmd", "-1"]
+
+
+NUMBERS = {
+    "type": "object",
+    "properties": {
+        "a": {"type": "number"},
+        "b": {"type": ["number", "null"]},
+        "t": {"type": "string"},
+    },
+}
+
+
+def values(text, schema=NUMBERS, decimal=""):
+    return [line.values for line in sheet(text, schema, decimal).lines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "first"),
+    [
+        pytest.param("a;b\n14,9;1\n", ",", [14.9, 1], id="comma"),
+        pytest.param("a;b\n1;52.000\n2;14,9\n", ",", [1, 52000], id="comma below a group"),
+        pytest.param("a;b\n1;52.000\n2;0.5\n", ".", [1, 52.0], id="point below a group"),
+        pytest.param("a;b\n14,9;0.5\n", ".", ["14,9", 0.5], id="both"),
+        pytest.param('a,b\n"52,000",1.5\n', ".", [52000, 1.5], id="grouped by commas"),
+        pytest.param("a;b\n52.000;1\n", "", ["52.000", 1], id="neither"),
+        pytest.param("a;b\n1.234.567;1\n", ",", [1234567, 1], id="two groups"),
+        pytest.param("a;b\n1;2\n", ".", [1, 2], id="whole numbers"),
+        pytest.param("a;t\n52.000;1,5\n", "", ["52.000", "1,5"], id="texts show nothing"),
+        pytest.param("a;t\n1,5;2,5\n", ",", [1.5, "2,5"], id="texts stay"),
+    ],
+)
+def test_columns_of_numbers_show_the_decimal_mark(text, mark, first):
+    read = sheet(text, NUMBERS)
+
+    lines = [line.values for line in read.lines()]
+
+    assert (read.decimal, lines[0]) == (mark, first)
+
+
+def test_given_decimal_mark_is_kept():
+    assert values("a;b\n52.000;1\n", decimal=".") == [[52.0, 1]]
+    assert values("a;b\n52.000;0,5\n", decimal=",") == [[52000, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("größe;a\nä;1\n".encode("utf-8-sig"), "utf-8"),
+        ("größe;a\nä;1\n".encode("utf-16"), "utf-16"),
+        ("größe;a\nä;1\n".encode("utf-16-le"), "utf-16"),
+        ("größe;a\nä;1\n".encode("utf-16-be"), "utf-16"),
+        ("größe;a\nä;1\n".encode("cp1252"), "windows-1252"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_encoding_is_found_out(content, encoding):
+    read = sheet(content, {"properties": {"größe": {"type": "string"}}})
+
+    assert [read.row(line) for line in read.lines()] == [{"größe": "ä"}]
+    assert read.encoding == encoding
+
+
+@pytest.mark.parametrize(
+    "content", ["größe\n".encode() + b"\xff\n", "a\nä\n".encode("utf-16")[:-1]], ids=["8", "16"]
+)
+def test_broken_file_is_not_taken_for_another_encoding(content):
+    with pytest.raises(UnreadableFile, match="the file is not UTF-"):
+        sheet(content)
+
+
+NAMED = {
+    "properties": {
+        "annual_income": {"title": "Yearly income"},
+        " Flow Duration": {},
+        "a": {},
+        "A": {},
+        "x y": {},
+        "x_y": {},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "names"),
+    [
+        ("Yearly income", ["annual_income"]),
+        ("ANNUAL INCOME", ["annual_income"]),
+        ("Annual income , id", ["annual_income", "id"]),
+        (" Flow Duration,a", [" Flow Duration", "a"]),
+        ("Flow Duration, a", [" Flow Duration", "a"]),
+        ("flow_duration,A", [" Flow Duration", "A"]),
+        ("X Y", ["X Y"]),
+        ("x_y,X Y", ["x_y", "x y"]),
+        ("yearly income,Annual income", ["yearly income", "Annual income"]),
+        ("annual_income,Yearly income", ["annual_income", "Yearly income"]),
+    ],
+)
+def test_header_means_the_member_that_it_alone_can_mean(first, names):
+    assert sheet(f"{first}\n", NAMED).names == names
+
+
+def test_lines_without_anything_are_passed_over():
+    lines = list(sheet("sep=;\r\na;b\r\n1;2\r\n;\r\n\r\n3;4\r\n", NUMBERS).lines())
+
+    assert [(each.line, each.values) for each in lines] == [(3, [1, 2]), (6, [3, 4])]
+
+
+@pytest.mark.parametrize("text", ["1,2.5,x\n2,3,y\n", "5.1;3.5;1.4\n", "1\n2\n"])
+def test_file_without_a_header_is_refused(text):
+    with pytest.raises(InvalidInput, match="the first line looks like values, not names"):
+        sheet(text, NUMBERS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 from flask import current_app
@@ -24,10 +25,11 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving import tables
-from app.serving.errors import ServingError
+from app.serving.errors import ServingError, UnreadableFile
 from app.serving.hosted import HostedModel, Status
 from app.serving.tables import Placed, Table
 from mlmodel.errors import InvalidInput
+from mlmodel.numerals import COMMA, POINT
 
 STDIN = Path("-")
 
@@ -66,7 +68,7 @@ class Refused(click.ClickException):
     "source",
     required=True,
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="Rows: .json (an object, or a list of them), .ndjson or .csv; - for stdin.",
+    help="Rows: .json (an object, or a list of them), .ndjson, .csv or .xlsx; - for stdin.",
 )
 @click.option(
     "--output",
@@ -79,30 +81,44 @@ class Refused(click.ClickException):
     type=click.Choice(sorted(set(tables.FORMATS.values()))),
     help="Of the input, whatever its name; json for stdin.",
 )
+@click.option(
+    "--decimal",
+    type=click.Choice([POINT, COMMA]),
+    help="The decimal mark of a CSV file, where its numbers do not show it.",
+)
 @as_json_option
 @with_appcontext
-def predict(name: str, source: Path, output: Path | None, form: str | None, as_json: bool) -> None:
+def predict(  # noqa: PLR0917  click calls it, by name
+    name: str,
+    source: Path,
+    output: Path | None,
+    form: str | None,
+    decimal: str | None,
+    as_json: bool,
+) -> None:
     """Ask the model NAME the rows of a file.
 
     They are checked and answered as those of a request are. What is wrong with them is told by
     line and field, and no answer is written.
     """
-    output_form = _form(output, "--output") if output else ""
-    form = form or ("json" if source == STDIN else _form(source, "--input"))
+    output_form = _form(output, "--output", tables.WRITTEN) if output else ""
+    form = form or ("json" if source == STDIN else _form(source, "--input", tables.FORMATS))
     model = _ready(name)
     with _opened(source) as stream:
         try:
-            table = tables.read(stream, form, model.input_schema or True)
+            table = tables.read(stream, form, model.input_schema or True, decimal or "")
             answers = list(_answers(model, table, source))
         except UnicodeDecodeError as error:
             raise click.ClickException(f"{_title(source)} is not UTF-8: {error.reason}") from error
-        except InvalidInput as error:
+        except (InvalidInput, UnreadableFile) as error:
             raise click.ClickException(printable(f"{_title(source)}: {error}")) from error
         except Refused as error:
             error.tell(_title(source), table.is_single)
+            _tell_columns(_title(source), table)
             if as_json:
                 write_json({"errors": error.violations})
             raise
+    _tell_columns(_title(source), table)
     if not answers:
         say(f"{_title(source)} has no rows")
     if output:
@@ -114,11 +130,30 @@ def predict(name: str, source: Path, output: Path | None, form: str | None, as_j
 COMMANDS = (predict,)
 
 
-def _form(path: Path, option: str) -> str:
-    if path.suffix.lower() not in tables.FORMATS:
-        endings = ", ".join(tables.FORMATS)
+def _form(path: Path, option: str, forms: Mapping[str, str]) -> str:
+    form = forms.get(path.suffix.lower())
+    if form is None:
+        endings = ", ".join(forms)
         raise click.UsageError(f"{option} must end with one of {endings}, got {path.name!r}")
-    return tables.FORMATS[path.suffix.lower()]
+    return form
+
+
+def _tell_columns(source: str, table: Table) -> None:
+    """Say on stderr how a CSV file or a workbook was read, where that is not plain."""
+    sheet = table.sheet
+    if sheet is None:
+        return
+    if sheet.encoding not in {"", "utf-8"}:
+        say(f"{source}: read as {sheet.encoding}")
+    if sheet.decimal == COMMA:
+        say(f"{source}: decimals are written with a comma")
+    if not sheet.decimal:
+        say(f"{source}: its numbers do not show the decimal mark; name it with --decimal")
+    absent = [name for name, is_required in sheet.missing.items() if not is_required]
+    if sheet.unknown:
+        say(printable(f"{source}: not used by the model: {', '.join(sheet.unknown)}"))
+    if absent:
+        say(printable(f"{source}: has no column for: {', '.join(absent)}"))
 
 
 def _title(source: Path) -> str:
@@ -133,10 +168,11 @@ def _ready(name: str) -> HostedModel:
     return model
 
 
-def _opened(source: Path) -> AbstractContextManager[TextIO]:
-    if source == STDIN:
-        return nullcontext(sys.stdin)
-    return source.open(encoding="utf-8-sig", newline="")
+def _opened(source: Path) -> AbstractContextManager[BinaryIO]:
+    # A table is read more than once, which a pipe cannot be.
+    return (
+        nullcontext(io.BytesIO(sys.stdin.buffer.read())) if source == STDIN else source.open("rb")
+    )
 
 
 def _answers(model: HostedModel, table: Table, source: Path) -> Iterator[Any]:

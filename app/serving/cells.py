@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, time
+from math import isfinite
 from typing import Any, NoReturn
 
+from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
 from mlmodel.references import JsonSchema, resolve
 
 #: What a blank cell means where it is no answer.
 NOT_GIVEN = object()
 #: What stands for nothing in a cell that is no text, beside an empty one.
-NOTHING = frozenset({"na", "nan", "null", "none"})
+NOTHING = frozenset({"na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"})
+#: Words for true and false: those of programs, of people, and of spreadsheets in some languages.
 TRUTH = {"true": True, "false": False}
-DIGITS = {"1": True, "0": False}
-NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-#: JSON wants a digit before the point and no plus sign; people do not.
-TYPED_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WORDS = {
+    **dict.fromkeys(("t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("f", "no", "n", "0", "0.0"), False),
+    **dict.fromkeys(("wahr", "ja", "vrai", "oui", "vero", "verdadero", "sí", "si"), True),
+    **dict.fromkeys(("falsch", "nein", "faux", "non", "falso"), False),
+}
 #: With these a spreadsheet begins a formula; also those of full width. As in static/csv.js.
 FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+#: A day as written with points, which no language writes with the month first (Unicode CLDR 47).
+DAY = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?:[ T](\d\d?:\d\d(?::\d\d)?))?", re.ASCII)
+
+#: What a cell of a file may be: a text, or of a workbook a value.
+Cell = str | int | float | bool | datetime | time | None
 
 
 class Column:
@@ -31,23 +41,64 @@ class Column:
         parts = [part for row in rows for part in _member(row, name, schema)]
         constants = [value for part in parts for value in _constants(part)]
         self.name = name
+        self.titles = {part["title"] for part in parts if isinstance(part.get("title"), str)}
         self._choices = {as_text(value): value for value in reversed(constants)}
         self._types = {kind for part in parts for kind in _types(part)} | set(map(_type, constants))
+        self._formats = {part.get("format") for part in parts}
         self._is_required = any(name in row.get("required", ()) for row in rows)
+        # Choices and examples, by what is left of them without the blanks around.
+        self._texts = _by_stripped([*constants, *_examples(parts)])
+        self._is_open_text = any(
+            "string" in _types(part) and not _constants(part) for part in parts
+        )
+        #: Whether its cells are numbers, and never texts.
+        self.is_number = bool(self._types & NUMBERS) and "string" not in self._types
+        self._is_plain = self.is_number and not self._choices
 
-    def value(self, cell: str) -> Any:
-        """Return what a cell means, or ``NOT_GIVEN``."""
-        if not cell.strip():
+    def value(self, cell: Cell, decimal: str = POINT) -> Any:
+        """Return what a cell means, or ``NOT_GIVEN``. What fits no type stays the text that it is.
+
+        :param decimal: the decimal mark of texts; empty if it is not known.
+        """
+        if not isinstance(cell, str):
+            return self._of_workbook(cell)
+        # Most cells of most files, faster than below.
+        if self._is_plain and decimal == POINT and JSON_NUMBER.fullmatch(cell):
+            number = float(cell)
+            if isfinite(number):
+                return int(cell) if cell.lstrip("-").isdigit() else number
+        text = cell.strip()
+        if not text:
             return self._blank(cell)
         if cell in self._choices:
             return self._choices[cell]
-        for kinds, read_text in _READERS:
-            # Where the schema says nothing, what reads as a number or a truth is one.
-            if self._types & kinds or (not self._types and kinds <= _PLAIN):
-                value = read_text(cell.strip())
-                if value is not NOT_GIVEN:
-                    return value
-        return self._other(cell)
+        known = self._texts.get(text)
+        if known:
+            # Where blanks are all that tells two of them apart, neither stands for the other.
+            return known[0] if len(known) == 1 else cell if cell in known else text
+        return self._read(text, decimal)
+
+    def _read(self, text: str, decimal: str) -> Any:
+        number = self._number(text, decimal)
+        if number is not None:
+            return number
+        # Where the schema says nothing, what reads as a number or a truth is one.
+        if "boolean" in self._types or not self._types:
+            truth = TRUTH.get(text.lower())
+            if truth is not None:
+                return truth
+        if self._types & STRUCTURES and text[0] in "[{":
+            return _structure(text)
+        return self._other(text)
+
+    def _number(self, text: str, decimal: str) -> Any:
+        if self.is_number:
+            return parse_number(text, decimal)
+        if self._types & NUMBERS or not self._types:
+            # Where a text may be, too, a number is only what programs write.
+            plain = text.replace(COMMA, POINT) if decimal == COMMA and POINT not in text else text
+            return parse_number(plain, POINT) if JSON_NUMBER.fullmatch(plain) else None
+        return None
 
     def _blank(self, cell: str) -> Any:
         if cell in self._choices:
@@ -57,15 +108,32 @@ class Column:
         is_text = "string" in self._types and not self._choices
         return cell if is_text and self._is_required else NOT_GIVEN
 
-    def _other(self, cell: str) -> Any:
-        word = cell.strip().lower()
-        if "string" in self._types:
+    def _other(self, text: str) -> Any:
+        word = text.lower()
+        if self._is_open_text:
+            return _iso(text) if self._formats & MOMENTS else text
+        if word in NOTHING and ("null" in self._types or not self._is_required):
+            return None if "null" in self._types else NOT_GIVEN
+        if "boolean" in self._types and not self._types & NUMBERS:
+            return WORDS.get(word, text)
+        return text
+
+    def _of_workbook(self, cell: int | float | datetime | time | None) -> Any:
+        if cell is None:
+            return self._blank("")
+        if isinstance(cell, bool) and "boolean" in self._types:
             return cell
-        if "null" in self._types and word in NOTHING:
-            return None
-        if "boolean" in self._types and not self._types & {"integer", "number"}:
-            return DIGITS.get(word, cell)
-        return cell
+        if isinstance(cell, datetime | time):
+            return self._moment(cell)
+        if self._types & NUMBERS or not self._types:
+            return cell
+        return self.value(as_text(cell))
+
+    def _moment(self, cell: datetime | time) -> str:
+        is_day = isinstance(cell, datetime) and cell.time() == time.min
+        if is_day and not self._formats & TIMED:
+            return cell.isoformat()[: len("2026-01-31")]
+        return cell.isoformat()
 
 
 class Members:
@@ -131,7 +199,7 @@ def as_json(value: Any) -> str:
 
 def guarded(text: str) -> str:
     """Return a text for a cell that no spreadsheet takes for a formula."""
-    is_formula = FORMULA.match(text) and not TYPED_NUMBER.fullmatch(text)
+    is_formula = FORMULA.match(text) and not PLAIN_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 
@@ -139,19 +207,6 @@ def unguarded(text: str) -> str:
     """Return the text that :func:`guarded` was given."""
     rest = text.removeprefix("'")
     return rest if guarded(rest) == text else text
-
-
-def _number(text: str) -> Any:
-    if not NUMBER.fullmatch(text):
-        return NOT_GIVEN
-    number = float(text)
-    if not math.isfinite(number):
-        return NOT_GIVEN
-    return int(text) if text.lstrip("-").isdigit() else number
-
-
-def _boolean(text: str) -> Any:
-    return TRUTH.get(text.lower(), NOT_GIVEN)
 
 
 def from_json(text: str) -> Any:
@@ -168,7 +223,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
+    if not isfinite(number):
         raise ValueError(f"{text:.40} is beyond the range of a double")
     return number
 
@@ -184,18 +239,34 @@ _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_p
 
 
 def _structure(text: str) -> Any:
-    if text[0] not in "[{":
-        return NOT_GIVEN
     try:
         return from_json(text)
     except (ValueError, RecursionError):
-        return NOT_GIVEN
+        return text
 
 
-#: Types, and what reads a text as a value of one of them.
-_READERS: Sequence[tuple[frozenset[str], Callable[[str], Any]]] = (
-    (frozenset({"integer", "number"}), _number),
-    (frozenset({"boolean"}), _boolean),
-    (frozenset({"array", "object"}), _structure),
-)
-_PLAIN = frozenset({"boolean", "integer", "number"})
+def _iso(text: str) -> str:
+    """Return a day that is written with points, and its time, as ISO 8601; else the text."""
+    found = DAY.fullmatch(text)
+    if not found:
+        return text
+    day, month, year, clock = found.groups()
+    return f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock:0>5}" if clock else "")
+
+
+def _by_stripped(values: Iterable[Any]) -> dict[str, list[str]]:
+    """Return the texts among values by what is left of each without the blanks around it."""
+    found: dict[str, list[str]] = {}
+    for value in dict.fromkeys(value for value in values if isinstance(value, str)):
+        found.setdefault(value.strip(), []).append(value)
+    return found
+
+
+def _examples(parts: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return [value for part in parts for value in part.get("examples", ())]
+
+
+NUMBERS = frozenset({"integer", "number"})
+STRUCTURES = frozenset({"array", "object"})
+TIMED = frozenset({"date-time", "date-time-local"})
+MOMENTS = TIMED | {"date"}

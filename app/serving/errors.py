@@ -8,6 +8,7 @@
     ├── ModelUnavailable      the model is not loaded, and is not loaded now
     ├── QueueFull             as many calls wait for the model as may
     ├── TooManyRows           more rows at once than the limit
+    ├── UnreadableFile        a file of rows cannot be read
     ├── PredictionTimeout     the model took longer than its limit
     ├── NoRoom                the processes have no room to show each other a change
     ├── PredictionFailed      the model raised an error
@@ -104,6 +105,10 @@ class TooManyRows(ServingError):
         super().__init__(f"at most {limit:,} rows at once, got {rows:,}")
         self.limit = limit
         self.rows = rows
+
+
+class UnreadableFile(ServingError):
+    """A file of rows cannot be read: in no known encoding, or of a format that has no reader."""
 
 
 class PredictionTimeout(ServingError):

@@ -1,22 +1,32 @@
-"""CSV files: their columns beside a model's input schema, and their lines as rows."""
+"""Tables of rows, in CSV files and workbooks: their columns and lines beside a model's schema."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from itertools import chain, islice
+from typing import Any, BinaryIO, TextIO
 
-from app.serving.cells import NOT_GIVEN, Column, Members, guarded, unguarded
+from app.serving import encodings, workbooks
+from app.serving.cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
+from app.serving.headers import column_names
 from mlmodel.errors import InvalidInput
+from mlmodel.numerals import COMMA, POINT, decimal_marks
 from mlmodel.references import JsonSchema
 
 #: What may stand between the cells of a line; the one that the header has most often does.
 DELIMITERS = ",;\t"
 #: Columns that a file may have beyond as many as the schema names members.
 MAX_OTHERS = 1_000
+#: Lines that are read ahead, where the first ones do not show what the decimal mark is.
+MAX_AHEAD = 100_000
+
+#: The line with which Excel names the delimiter.
+_SEPARATOR = re.compile(r"(?i:sep=)(.)\s*")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -44,31 +54,76 @@ class Line:
         return [place for place, cell in enumerate(self.cells or ()) if cell is NOT_GIVEN]
 
 
+@dataclass(frozen=True)
+class Raw:
+    """The cells of a line before they are values, or the problem why there are none."""
+
+    line: int
+    cells: Sequence[Cell] = ()
+    problem: str = ""
+
+
+def open_sheet(stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset: str = "") -> Sheet:
+    """Return the table of a CSV file or a workbook, whichever its content is.
+
+    :param stream: one that can be rewound, at its beginning.
+    :param schema: of a row; its references must lead somewhere.
+    :param decimal: the decimal mark, where it is known.
+    :param charset: the encoding of a CSV file, where it is known.
+    :raises UnreadableFile: if it is neither.
+    :raises InvalidInput: as :class:`Sheet` does.
+    """
+    if workbooks.is_workbook(stream):
+        title, rows = workbooks.first_sheet(stream)
+        return Sheet((Raw(*row) for row in rows), schema, decimal, title=title)
+    text, encoding = encodings.decoded(stream, charset)
+    return Sheet(csv_lines(text), schema, decimal, encoding=encoding)
+
+
 class Sheet:
-    """A CSV file with a header, read as its lines are taken.
+    """A table with a header, read as its lines are taken.
 
     A cell becomes what its column's schema allows: a number, true or false, null, one of the
-    choices, JSON for a list or an object; a text otherwise. An empty cell is null where the column
-    may be null, and else not given. Whether a row is right is for the schema to say.
+    choices, a date, JSON for a list or an object; a text otherwise. An empty cell is null where the
+    column may be null, and else not given. Whether a row is right is for the schema to say.
+
+    Where the decimal mark is not given, the columns of numbers show it: it is a comma if some cell
+    is a number only with a comma (``14,9``) and none only with a point. A file in which every mark
+    could group digits (``52.000``) shows none: such cells stay texts.
     """
 
-    def __init__(self, stream: TextIO, schema: JsonSchema, *, with_others: bool = False) -> None:
+    def __init__(
+        self,
+        lines: Iterator[Raw],
+        schema: JsonSchema,
+        decimal: str = "",
+        *,
+        encoding: str = "",
+        title: str = "",
+    ) -> None:
         """Read the header.
 
-        :param stream: opened with ``newline=""``.
+        :param lines: the first one that has cells is the header.
         :param schema: of a row; its references must lead somewhere.
-        :param with_others: whether the columns that the schema does not name go into the rows.
-        :raises InvalidInput: if the first line names no columns, too many, or one of them twice.
+        :param decimal: the decimal mark, where it is known.
+        :raises InvalidInput: if the header names no columns, too many, or one of them twice.
         """
-        first = stream.readline()
-        self._reader = csv.reader(_chain(first, stream), delimiter=_delimiter(first), strict=True)
+        self._lines = lines
         self._members = Members(schema)
         #: The columns' names; a column without one is the numbering that pandas writes.
-        self.names = _names(self._header(), MAX_OTHERS + len(self._members.names))
+        self.names = column_names(self._header(), schema, MAX_OTHERS)
         self._columns = [
-            Column(name, schema) if name and (with_others or self._members.has(name)) else None
-            for name in self.names
+            Column(name, schema) if self._members.has(name) else None for name in self.names
         ]
+        self._numbers = [
+            place for place, column in enumerate(self._columns) if column and column.is_number
+        ]
+        #: The decimal mark; empty where none could be told. It is known once all lines are taken.
+        self.decimal = decimal or POINT
+        self._is_decided = bool(decimal)
+        #: How a CSV file is encoded, and what the sheet of a workbook is called.
+        self.encoding = encoding
+        self.title = title
 
     @property
     def known(self) -> list[str]:
@@ -89,18 +144,16 @@ class Sheet:
         return {name: name in self._members.required for name in absent}
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines below the header; empty ones are passed over."""
-        while True:
-            line = self._reader.line_num + 1
-            try:
-                cells = next(self._reader)
-            except StopIteration:
+        """Yield the lines below the header; those without anything in them are passed over."""
+        for raw in self._lines:
+            if not self._is_decided and self._has_mark(raw):
+                self._lines = self._decide(chain([raw], self._lines))
+                yield from self.lines()
                 return
-            except csv.Error as error:
-                yield Line(line, problem=f"is not CSV: {error}")
-                continue
-            if cells:
-                yield self._line(line, cells)
+            if raw.problem:
+                yield Line(raw.line, problem=raw.problem)
+            elif any(raw.cells):
+                yield self._line(raw)
 
     def row(self, line: Line) -> dict[str, Any] | None:
         """Return the row of one of the sheet's lines; ``None`` if the line has a problem."""
@@ -110,17 +163,73 @@ class Sheet:
         return {column.name: cell for column, cell in pairs if column and cell is not NOT_GIVEN}
 
     def _header(self) -> list[str]:
-        try:
-            return next(self._reader, [])
-        except csv.Error as error:
-            raise InvalidInput(f"line 1 is not CSV: {error}") from error
+        cells: list[str] = []
+        for raw in self._lines:
+            if raw.problem:
+                raise InvalidInput(f"line {raw.line} {raw.problem}")
+            cells = [_shown(cell) for cell in raw.cells]
+            if any(cell.strip() for cell in cells):
+                break
+        return cells
 
-    def _line(self, line: int, cells: Sequence[str]) -> Line:
-        if len(cells) != len(self.names):
-            problem = f"has {len(cells)} cells, the header has {len(self.names)}"
-            return Line(line, problem=problem)
-        pairs = zip(self._columns, cells, strict=True)
-        return Line(line, tuple(column.value(cell) if column else cell for column, cell in pairs))
+    def _line(self, raw: Raw) -> Line:
+        if len(raw.cells) != len(self.names):
+            problem = f"has {len(raw.cells)} cells, the header has {len(self.names)}"
+            return Line(raw.line, problem=problem)
+        decimal = self.decimal
+        pairs = zip(self._columns, raw.cells, strict=True)
+        cells = [column.value(cell, decimal) if column else _shown(cell) for column, cell in pairs]
+        return Line(raw.line, tuple(cells))
+
+    def _has_mark(self, raw: Raw) -> bool:
+        return any(POINT in cell or COMMA in cell for cell in self._texts(raw))
+
+    def _texts(self, raw: Raw) -> list[str]:
+        cells = raw.cells
+        found = [cells[place] for place in self._numbers if place < len(cells)]
+        return [cell for cell in found if isinstance(cell, str)]
+
+    def _decide(self, lines: Iterator[Raw]) -> Iterator[Raw]:
+        """Find out the decimal mark, and return the lines that were read for it with all others."""
+        ahead: list[Raw] = []
+        is_comma = is_either = False
+        for raw in islice(lines, MAX_AHEAD):
+            ahead.append(raw)
+            shown = [decimal_marks(cell) for cell in self._texts(raw) if "." in cell or "," in cell]
+            if POINT in shown:
+                break
+            is_comma |= COMMA in shown
+            is_either |= POINT + COMMA in shown
+        else:
+            self.decimal = COMMA if is_comma else "" if is_either else POINT
+        self._is_decided = True
+        return chain(ahead, lines)
+
+
+def csv_lines(stream: TextIO) -> Iterator[Raw]:
+    """Yield the lines of a CSV file; a first one that only names the delimiter is passed over.
+
+    :param stream: opened with ``newline=""``; it is closed at the end.
+    """
+    with stream:
+        first, before = stream.readline(), 0
+        while first and not first.strip():
+            first, before = stream.readline(), before + 1
+        named = _SEPARATOR.fullmatch(first)
+        if named:
+            first, before = stream.readline(), before + 1
+        delimiter = named[1] if named else _delimiter(first)
+        reader = csv.reader(_chain(first, stream), delimiter=delimiter, strict=True)
+        while True:
+            line = before + reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Raw(line, problem=f"is not CSV: {error}")
+                continue
+            yield Raw(line, cells)
 
 
 def header(schema: JsonSchema) -> str:
@@ -136,17 +245,8 @@ def _chain(first: str, rest: Iterable[str]) -> Iterator[str]:
 
 
 def _delimiter(first: str) -> str:
-    return max(DELIMITERS, key=first.count)
+    return max(DELIMITERS, key=_QUOTED.sub("", first).count)
 
 
-def _names(cells: Sequence[str], most: int) -> list[str]:
-    if len(cells) > most:
-        raise InvalidInput(f"line 1 must name at most {most:,} columns, got {len(cells):,}")
-    names = [unguarded(name.strip()) for name in cells]
-    if not any(names):
-        raise InvalidInput("line 1 must name the columns")
-    counted = Counter(filter(None, names))
-    twice = [name for name, count in counted.items() if count > 1]
-    if twice:
-        raise InvalidInput(f"line 1 names the column {min(twice)!r:.100} more than once")
-    return names
+def _shown(cell: Cell) -> str:
+    return "" if cell is None else as_text(cell)

@@ -1,4 +1,4 @@
-"""Rows in files: JSON, NDJSON and CSV, their cells typed by a model's input schema."""
+"""Rows in files: JSON, NDJSON, CSV and workbooks, cells typed by a model's input schema."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from app.serving.cells import as_json, as_text, from_json, guarded
-from app.serving.sheets import Sheet
+from app.serving.sheets import Sheet, open_sheet
 from mlmodel.errors import InvalidInput
 from mlmodel.references import JsonSchema
 
-#: The ending of a file's name, and how its rows are written.
-FORMATS = {
+#: The ending of a file's name, and how answers are written to it.
+WRITTEN = {
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "ndjson",
     ".ndjson": "ndjson",
 }
+#: The ending of a file's name, and how rows are read from it.
+FORMATS = {**WRITTEN, ".tsv": "csv", ".xlsx": "xlsx"}
+#: Formats of tables: what such a file is, its content says.
+SHEETS = frozenset({"csv", "xlsx"})
 
 
 @dataclass(frozen=True)
@@ -36,27 +40,36 @@ class Placed:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, to be taken once. ``is_single`` tells that the file is one JSON object, no list."""
+    """Rows, to be taken once.
+
+    ``is_single`` tells that the file is one JSON object, no list. ``sheet`` is what a CSV file or a
+    workbook has beside its rows.
+    """
 
     rows: Iterator[Placed]
     is_single: bool = False
+    sheet: Sheet | None = None
 
 
-def read(stream: TextIO, form: str, schema: JsonSchema) -> Table:
+def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> Table:
     """Return the rows of a file, read as they are taken; JSON is read at once.
 
-    The cells of a CSV file become values as :class:`~app.serving.sheets.Sheet` says.
+    The cells of a CSV file or a workbook become values as :class:`~app.serving.sheets.Sheet` says.
 
     :param form: one of the values of :data:`FORMATS`.
-    :param stream: opened with ``newline=""``.
+    :param stream: at its beginning; one of CSV can be rewound.
     :param schema: of a row; its references must lead somewhere.
+    :param decimal: the decimal mark of a CSV file, where it is known.
     :raises InvalidInput: naming the line, if the file is not of that format; from the rows as well.
+    :raises UnreadableFile: if a CSV file or a workbook cannot be read.
+    :raises UnicodeDecodeError: if a file of JSON is not UTF-8; from the rows as well.
     """
-    if form == "csv":
-        return Table(_placed(_csv(stream, schema)))
+    if form in SHEETS:
+        sheet = open_sheet(stream, schema, decimal)
+        return Table(_placed(_sheet(sheet)), sheet=sheet)
     if form == "ndjson":
         return Table(_placed(_ndjson(stream)))
-    document = _parsed(stream.read())
+    document = _parsed(stream.read().decode("utf-8-sig"))
     if isinstance(document, list):
         return Table(_placed((row, None) for row in document))
     return Table(_placed([(document, None)]), is_single=True)
@@ -65,7 +78,7 @@ def read(stream: TextIO, form: str, schema: JsonSchema) -> Table:
 def write(answers: Sequence[Any], stream: TextIO, form: str) -> None:
     """Write answers to a file, in their order. In CSV, a member of a member is a column ``a.b``.
 
-    :param form: one of the values of :data:`FORMATS`.
+    :param form: one of the values of :data:`WRITTEN`.
     """
     if form == "csv":
         _write_csv([flat(answer) for answer in answers], stream)
@@ -106,14 +119,14 @@ def _parsed(text: str, line: int | None = None) -> Any:
         raise InvalidInput(f"{place} is nested too deep") from error
 
 
-def _ndjson(stream: TextIO) -> Iterator[tuple[Any, int]]:
-    for line, text in enumerate(stream, start=1):
+def _ndjson(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
+    for line, content in enumerate(stream, start=1):
+        text = content.decode("utf-8-sig" if line == 1 else "utf-8")
         if text.strip():
             yield _parsed(text.rstrip("\r\n"), line), line
 
 
-def _csv(stream: TextIO, schema: JsonSchema) -> Iterator[tuple[Any, int]]:
-    sheet = Sheet(stream, schema, with_others=True)
+def _sheet(sheet: Sheet) -> Iterator[tuple[Any, int]]:
     for each in sheet.lines():
         if each.problem:
             raise InvalidInput(f"line {each.line} {each.problem}")

@@ -5,6 +5,7 @@ Each docstring below its ``---`` is the operation in the OpenAPI document.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
 from app.web import access, asking, columns, door
-from app.web.body import read_csv, read_json, row_of
+from app.web.body import read_json, read_table, row_of
 from app.web.schemas import (
     ModelInspection,
     ModelList,
@@ -28,6 +29,8 @@ from app.web.schemas import (
     SheetRows,
 )
 from mlmodel.endpoint import RESERVED
+from mlmodel.errors import InvalidInput
+from mlmodel.numerals import COMMA, POINT
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -202,21 +205,29 @@ def predict_by_version(name: str, version: str) -> ResponseReturnValue:
 
 @blueprint.post("/models/<name>/rows")
 def rows(name: str) -> ResponseReturnValue:
-    """Read a CSV file as rows.
+    """Read a file as rows.
     ---
     post:
-      summary: Read a CSV file as rows
+      summary: Read a CSV file or a workbook as rows
       description: >-
         Nothing is predicted: what comes back are the cells of the file's lines, typed by the
         model's input schema, to be sent to predict as rows of the known columns, without the cells
         that are blank. The first line names the columns; commas, semicolons or tabs are between
-        them.
+        them. A CSV file is in UTF-8, UTF-16 or Windows-1252. Of a workbook the first sheet is read.
       operationId: readRows
       tags: [Models]
-      parameters: [ModelName]
+      parameters:
+        - ModelName
+        - name: decimal
+          in: query
+          description: >-
+            The decimal mark of the file. Without it, the columns of numbers show which it is.
+          schema: {type: string, enum: [".", ","]}
       requestBody:
         required: true
-        content: {text/csv: {schema: {type: string}}}
+        content:
+          text/csv: {schema: {type: string}}
+          application/vnd.openxmlformats-officedocument.spreadsheetml.sheet: {schema: {}}
       responses:
         200:
           description: The columns, and the lines with their cells.
@@ -231,22 +242,16 @@ def rows(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     model = ModelManager().opened(name)
-    sheet = sheets.Sheet(read_csv(), model.input_schema or True)
+    decimal = request.args.get("decimal", "")
+    if decimal not in {"", POINT, COMMA}:
+        raise InvalidInput(f"must be . or , and not {decimal!r:.20}", pointer="/decimal")
+    content, charset = read_table()
+    sheet = sheets.open_sheet(content, model.input_schema or True, decimal, charset)
     most = current_app.config["MAX_ROWS"]
     lines = list(islice(sheet.lines(), most + 1))
     if len(lines) > most:
         raise TooManyRows(most, len(lines))
-    return jsonify(
-        SheetRows().dump(
-            {
-                "columns": sheet.names,
-                "known": sheet.known,
-                "unknown": sheet.unknown,
-                "missing": sheet.missing,
-                "lines": lines,
-            }
-        )
-    )
+    return jsonify(SheetRows().dump(_sheet(sheet, lines)))
 
 
 @blueprint.get("/models/<name>/rows")
@@ -321,6 +326,19 @@ def description(model: HostedModel) -> dict[str, Any]:
         "loaded": model.status is Status.READY,
         "examples": model.examples,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
+    }
+
+
+def _sheet(sheet: sheets.Sheet, lines: Sequence[sheets.Line]) -> dict[str, Any]:
+    return {
+        "columns": sheet.names,
+        "known": sheet.known,
+        "unknown": sheet.unknown,
+        "missing": sheet.missing,
+        "decimal": sheet.decimal or None,
+        "encoding": sheet.encoding or None,
+        "sheet": sheet.title or None,
+        "lines": lines,
     }
 
 

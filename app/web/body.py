@@ -1,11 +1,11 @@
-"""What a request says: in a body of JSON or CSV, or in its query."""
+"""What a request says: in a body of JSON, in a file of rows, or in its query."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from flask import current_app, request
 from werkzeug.datastructures import MultiDict
@@ -25,6 +25,17 @@ NESTED_OF_ROW = 10
 LEAST_NESTED = 1_000_000
 #: How a browser sends a form without files.
 URL_ENCODED = "application/x-www-form-urlencoded"
+#: What a file of rows may be called. What it is, its content says.
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+TABLES = (
+    "text/csv",
+    XLSX,
+    "text/tab-separated-values",
+    "application/csv",
+    "application/vnd.ms-excel",
+    "application/vnd.oasis.opendocument.spreadsheet",
+)
+UTF_8 = frozenset({"utf-8", "utf8"})
 
 
 def read_json() -> Any:
@@ -35,7 +46,11 @@ def read_json() -> Any:
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
         objects than :func:`most_nested`.
     """
-    content, most = _read("application/json"), most_nested(current_app.config)
+    _check_media_type("application/json")
+    charset = request.mimetype_params.get("charset", "utf-8")
+    if charset.lower() not in UTF_8:
+        raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")
+    content, most = _read(), most_nested(current_app.config)
     # Before they are made: one takes thirty times the memory of its two brackets.
     if len(content) > most:
         count = content.count(b"{") + content.count(b"[")
@@ -51,19 +66,18 @@ def most_nested(config: Mapping[str, Any]) -> int:
     return max(LEAST_NESTED, NESTED_OF_ROW * int(config["MAX_ROWS"]))
 
 
-def read_csv() -> TextIO:
-    """Return the body of the current request as the text of a CSV file.
+def read_table() -> tuple[BinaryIO, str]:
+    """Return the file of rows that the current request sends, and its charset, if that is named.
 
-    :raises UnsupportedMediaType: if it does not say that it is CSV in UTF-8.
-    :raises BadRequest: if it is not UTF-8.
+    UTF-8 counts as not named: many clients say so of whatever they send.
+
+    :raises UnsupportedMediaType: if it does not say that it is CSV or a workbook.
+    :raises BadRequest: if it cannot be read to its end.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
-    body = _read("text/csv")
-    try:
-        return io.StringIO(body.decode("utf-8-sig"), newline="")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise BadRequest(f"the file is not UTF-8: see line {line}") from error
+    _check_media_type(*TABLES)
+    charset = request.mimetype_params.get("charset", "utf-8")
+    return io.BytesIO(_read()), "" if charset.lower() in UTF_8 else charset
 
 
 def read_form() -> MultiDict[str, str]:
@@ -104,8 +118,7 @@ def _from_json(text: str) -> Any:
         return text
 
 
-def _read(media_type: str) -> bytes:
-    _check_media_type(media_type)
+def _read() -> bytes:
     with _to_its_end():
         body = request.get_data(cache=False)
         # A body without Content-Length is only cut at the limit; reading on raises the error.
@@ -126,13 +139,10 @@ def _to_its_end() -> Iterator[None]:
         raise BadRequest("the body cannot be read to its end") from error
 
 
-def _check_media_type(media_type: str) -> None:
-    if request.mimetype != media_type:
+def _check_media_type(*allowed: str) -> None:
+    if request.mimetype not in allowed:
         got = request.mimetype or "none"
-        raise UnsupportedMediaType(f"Content-Type must be {media_type}, got {got}")
-    charset = request.mimetype_params.get("charset", "utf-8")
-    if charset.lower() not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")
+        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(allowed[:2])}, got {got}")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise UnsupportedMediaType(f"Content-Encoding must be identity, got {encoding}")

@@ -94,6 +94,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The model offers no such file",
         "The model comes with no file of this name, or `artifacts` in its entry does not offer it.",
     ),
+    serving.UnreadableFile: Problem(
+        400,
+        "unreadable-file",
+        "The file cannot be read",
+        "The file is no CSV file in UTF-8, UTF-16 or Windows-1252, and no .xlsx workbook.",
+    ),
     serving.TooManyRows: Problem(
         413,
         "too-many-rows",
@@ -187,8 +193,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         415,
         "unsupported-media-type",
         "The body is of the wrong kind",
-        "`Content-Type` must be `application/json`, of a CSV file `text/csv`, in UTF-8 and not "
-        "compressed.",
+        "`Content-Type` must be `application/json` in UTF-8, or that of a CSV file or a workbook; "
+        "and not compressed.",
     ),
     429: Problem(
         429,

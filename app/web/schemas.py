@@ -191,7 +191,7 @@ class ModelInspection(_Packaged):
 
 
 class SheetLine(Body):
-    """A line of a CSV file."""
+    """A line of a CSV file, or of a workbook's sheet."""
 
     line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
     cells = fields.Raw(
@@ -210,15 +210,35 @@ class SheetLine(Body):
 
 
 class SheetRows(Body):
-    """A CSV file beside a model's input schema."""
+    """A CSV file or a workbook beside a model's input schema."""
 
-    columns = fields.List(fields.String(), metadata={"description": "All columns, in order."})
+    columns = fields.List(
+        fields.String(),
+        metadata={
+            "description": "All columns, in order: by the name of the member that each means."
+        },
+    )
     known = fields.List(fields.String(), metadata={"description": "Those that are in the rows."})
     unknown = fields.List(fields.String(), metadata={"description": "Those that are not."})
     missing = fields.Dict(
         keys=fields.String(),
         values=fields.Boolean(),
         metadata={"description": "Members without a column, and whether a row must have them."},
+    )
+    decimal = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "The decimal mark with which the cells were read; null if the file "
+            "shows none and has numbers that could mean either: these stay texts.",
+            "enum": [".", ",", None],
+        },
+    )
+    encoding = fields.String(
+        allow_none=True,
+        metadata={"description": "How a CSV file is encoded: `utf-8`, `utf-16`, `windows-1252`."},
+    )
+    sheet = fields.String(
+        allow_none=True, metadata={"description": "The sheet of a workbook that was read."}
     )
     lines = fields.List(fields.Nested(SheetLine))
 

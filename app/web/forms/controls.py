@@ -11,6 +11,7 @@ from typing import Any
 from app.web import wording
 from app.web.folding import Schema, constants
 from app.web.forms.fields import Choice, Field, Place, as_json, picked
+from mlmodel.numerals import unambiguous
 
 #: Characters above which a text gets several lines, and is no example to show.
 LONG_TEXT = 60
@@ -253,9 +254,9 @@ def _typed(kind: str, value: Any) -> str:
     if kind == "lines" and isinstance(value, list):
         return "\n".join(map(str, value))
     if kind == "numbers" and isinstance(value, list):
-        return ", ".join(map(as_json, wording.short(value)))
+        return ", ".join(unambiguous(as_json(item)) for item in wording.short(value))
     if kind == "number":
-        return as_json(wording.short(value))
+        return unambiguous(as_json(wording.short(value)))
     return json.dumps(value, ensure_ascii=False, indent=2) if kind == "json" else as_json(value)
 
 

@@ -4,7 +4,6 @@ with what was wrong. What static/row.js and static/rows.js do where there is a s
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ from typing import Any
 from flask import current_app
 from werkzeug.exceptions import BadRequest
 
-from app.serving.cells import NUMBER, TYPED_NUMBER
 from app.web.folding import escaped, unescaped
 from app.web.forms import conditions
 from app.web.forms.controls import NESTED
@@ -21,9 +19,12 @@ from app.web.forms.drawing import Typed
 from app.web.forms.fields import Field
 from app.web.reading import parse
 from mlmodel.errors import Violation
+from mlmodel.numerals import parse_number
 
-#: What stands between the numbers of a list.
-GAPS = re.compile(r"[\s,;]+")
+#: What stands between the numbers of a list: commas alone, or these.
+GAPS = re.compile(r",?[\s;]+,?")
+#: One number whose digits commas group, or several of three digits.
+GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 
 #: What is read from a field that says nothing.
 MISSING = object()
@@ -159,14 +160,17 @@ def _is_said(field: Field) -> bool:
 
 
 def _number(text: str) -> Any:
-    """Return what was typed as a number if it is one, else as the text that it is."""
-    stripped = text.strip()
-    try:
-        if NUMBER.fullmatch(stripped):
-            return json.loads(stripped)
-        return float(stripped) if TYPED_NUMBER.fullmatch(stripped) else text
-    except ValueError:  # thousands of digits
-        return text
+    """Return what was typed as a number if it means one, else as the text that it is."""
+    number = parse_number(text.strip())
+    return text if number is None else number
+
+
+def _numbers(text: str) -> list[Any]:
+    parts = [part for part in GAPS.split(text.strip(" ,;\t\r\n")) if part]
+    if len(parts) == 1 and not GROUPED.fullmatch(parts[0]):
+        parts = [part for part in parts[0].split(",") if part]
+    # A comma within a part may be a decimal one, or group digits: the server refuses the text.
+    return [part if "," in part else _number(part) for part in parts]
 
 
 def _any(text: str) -> Any:
@@ -188,7 +192,7 @@ _TEXTS: Mapping[str, Callable[[str], Any]] = {
     "json": _any,
     "checks": _any,
     "lines": lambda text: text.removesuffix("\n").split("\n"),
-    "numbers": lambda text: [_number(part) for part in GAPS.split(text) if part],
+    "numbers": _numbers,
 }
 
 

@@ -1,0 +1,112 @@
+"""How the text of a file is encoded: UTF-8, UTF-16 as spreadsheets write it, or Windows-1252."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from typing import BinaryIO
+
+from app.serving.errors import UnreadableFile
+
+#: Bytes that are looked at to tell UTF-16 without a mark, and that are read at once.
+BEGINNING = 4096
+CHUNK = 1 << 20
+
+#: Marks at the beginning of a file, and the codec that reads such a file without its mark.
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+#: What the codecs are called outside of Python.
+NAMES = {
+    "utf-8-sig": "utf-8",
+    "utf-16-le": "utf-16",
+    "utf-16-be": "utf-16",
+    "cp1252": "windows-1252",
+}
+
+#: A character of UTF-8 beyond ASCII. In Windows-1252 these bytes are signs that no word has.
+_BEYOND_ASCII = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
+
+
+#: Encodings that a client may name: those of texts, and none that Python reads slowly.
+_CODECS = re.compile(
+    r"ascii|utf-(8|16|32)(-[lb]e)?|iso8859-\d+|cp\d+|koi8-[ru]|mac-roman"
+    r"|gb(k|2312|18030)|big5|shift_jis|euc_(jp|kr)"
+)
+
+
+def decoded(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]:
+    """Return a file as text, its line ends as they stand, and the name of its encoding.
+
+    :param stream: one that can be rewound, at its beginning.
+    :param charset: the encoding, where it is known; else it is found out.
+    :raises UnreadableFile: naming the line, if it is in no encoding that is known.
+    """
+    codec = _codec(charset) if charset else _detected(stream)
+    if not _is_decodable(stream, codec):
+        raise UnreadableFile(_refusal(stream, codec))
+    stream.seek(0)
+    return io.TextIOWrapper(stream, encoding=codec, newline=""), NAMES.get(codec, codec)
+
+
+def _codec(charset: str) -> str:
+    try:
+        name = codecs.lookup(charset).name
+    except LookupError:
+        name = ""
+    if not _CODECS.fullmatch(name):
+        raise UnreadableFile(f"the charset {charset!r:.40} is not known")
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _detected(stream: BinaryIO) -> str:
+    beginning = stream.read(BEGINNING)
+    for mark, codec in MARKS.items():
+        if beginning.startswith(mark):
+            return codec
+    even, odd = beginning[::2].count(0), beginning[1::2].count(0)
+    if even != odd and max(even, odd) > len(beginning) // 4:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    # A file in which some bytes are no UTF-8, and others are, is more likely a broken one of UTF-8.
+    return "utf-8-sig" if _is_decodable(stream, "utf-8-sig") or _has_utf8(stream) else "cp1252"
+
+
+def _has_utf8(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return any(_BEYOND_ASCII.search(line) for line in stream)
+
+
+def _is_decodable(stream: BinaryIO, codec: str) -> bool:
+    decoder = codecs.getincrementaldecoder(codec)()
+    stream.seek(0)
+    try:
+        while chunk := stream.read(CHUNK):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refusal(stream: BinaryIO, codec: str) -> str:
+    name = NAMES.get(codec, codec)
+    if name.startswith(("utf-16", "utf-32")):
+        return f"the file is not {name.upper()}, as it begins"
+    # It is Windows-1252 only where UTF-8 was ruled out.
+    wanted = "UTF-8" if codec == "cp1252" else name.upper()
+    return f"the file is not {wanted}: see line {_first_bad_line(stream, codec)}"
+
+
+def _first_bad_line(stream: BinaryIO, codec: str) -> int:
+    stream.seek(0)
+    line = 0
+    for content in stream:
+        line += 1
+        try:
+            codecs.decode(content, codec)
+        except UnicodeDecodeError:
+            break
+    return line

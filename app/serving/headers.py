@@ -1,0 +1,90 @@
+"""The header of a table, matched to the members that a schema names of a row."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from app.serving.cells import Column, Members, unguarded
+from mlmodel.errors import InvalidInput
+from mlmodel.numerals import decimal_marks
+from mlmodel.references import JsonSchema
+
+
+def column_names(cells: Sequence[str], schema: JsonSchema, most_others: int) -> list[str]:
+    """Return the name of each column: that of the member that its header means, or the header.
+
+    A header means the member of that very name, blanks included; else the one whose name or title
+    differs in blanks around it, in capitals, or in ``_`` for a blank, if there is only one and no
+    other header means it. A header may be empty: pandas writes the index below such a one.
+
+    :param most_others: columns that there may be beyond as many as the schema names members.
+    :raises InvalidInput: if there are more, none has a name, two have the same, or the header
+        looks like values.
+    """
+    members = Members(schema)
+    most = most_others + len(members.names)
+    if len(cells) > most:
+        raise InvalidInput(f"line 1 must name at most {most:,} columns, got {len(cells):,}")
+    if not any(cell.strip() for cell in cells):
+        raise InvalidInput("line 1 must name the columns")
+    names = _matched(cells, members, schema)
+    if members.names and members.names.keys().isdisjoint(names) and _are_values(cells):
+        wanted = ", ".join(map(repr, list(members.names)[:3]))
+        raise InvalidInput(
+            f"the first line looks like values, not names: it must name the columns, "
+            f"as {wanted:.200}"
+        )
+    counted = Counter(filter(None, names))
+    twice = [name for name, count in counted.items() if count > 1]
+    if twice:
+        raise InvalidInput(f"line 1 names the column {min(twice)!r:.100} more than once")
+    return names
+
+
+def _matched(cells: Sequence[str], members: Members, schema: JsonSchema) -> list[str]:
+    found: dict[int, str] = {}
+    for spelling in (str, unguarded, _stripped):
+        taken = set(found.values())
+        for place, cell in enumerate(cells):
+            name = spelling(cell)
+            if place not in found and name in members.names and name not in taken:
+                found[place] = name
+    rest = [place for place in range(len(cells)) if place not in found and cells[place].strip()]
+    if rest:
+        found |= _loosely(rest, cells, _meanings(members, schema, found))
+    return [found.get(place, _stripped(cell)) for place, cell in enumerate(cells)]
+
+
+def _loosely(
+    rest: Sequence[int], cells: Sequence[str], meanings: Mapping[str, set[str]]
+) -> dict[int, str]:
+    possible = {place: meanings.get(_folded(cells[place]), set()) for place in rest}
+    single = {place: min(names) for place, names in possible.items() if len(names) == 1}
+    counted = Counter(single.values())
+    return {place: name for place, name in single.items() if counted[name] == 1}
+
+
+def _meanings(
+    members: Members, schema: JsonSchema, found: Mapping[int, str]
+) -> Mapping[str, set[str]]:
+    """Return the members that are still without a column, by all that they are called."""
+    meanings: dict[str, set[str]] = defaultdict(set)
+    for name in members.names.keys() - set(found.values()):
+        for called in {name, *Column(name, schema).titles}:
+            meanings[_folded(called)].add(name)
+    return meanings
+
+
+def _stripped(cell: str) -> str:
+    return unguarded(cell.strip())
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_]+", " ", unguarded(name.strip())).strip().casefold()
+
+
+def _are_values(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip()]
+    return 2 * sum(bool(decimal_marks(cell)) for cell in filled) >= len(filled)

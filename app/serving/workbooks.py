@@ -1,0 +1,149 @@
+"""Workbooks of Excel: the cells of the first sheet.
+
+openpyxl reads them as a stream. python-calamine is ten times faster, and not used: it reserves the
+whole rectangle that a sheet's cells span, so that a file of 5 kB whose last cell is XFD1048576 ends
+the process (0.9.1).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, time
+from typing import Any, BinaryIO, TypeVar
+
+from app.serving.cells import Cell
+from app.serving.errors import UnreadableFile
+
+#: How archives begin, and how the files of Excel before 2007 do, or those with a password.
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: Bytes to which all parts of a workbook may expand. No more are read: zipfile keeps to the sizes
+#: that an archive states.
+MAX_EXPANDED = 100_000_000
+#: Rows that a sheet may have, as in Excel.
+MAX_ROW = 1_048_576
+#: Rows among which the header must be, and blank rows that may follow one another.
+MAX_ABOVE = 1_000
+MAX_BLANK = 10_000
+#: Numbers that are within the range of a double.
+LARGEST = 1e308
+
+#: A cell with a formula and without a value, as libraries write it that compute nothing.
+_FORMULA = re.compile(
+    rb"""<(?:\w+:)?c\s[^>]*?\br=["']([A-Z]+\d+)["'][^>]*>\s*"""
+    rb"<(?:\w+:)?f\b(?:[^>]*/>|[^<]*</(?:\w+:)?f>)\s*"
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
+
+T = TypeVar("T")
+
+
+def is_workbook(stream: BinaryIO) -> bool:
+    """Tell whether a file is a workbook, or another archive. The stream is rewound."""
+    beginning = stream.read(len(OLE))
+    stream.seek(0)
+    return beginning.startswith(ZIP) or beginning == OLE
+
+
+def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cell]]]]:
+    """Return the name of the first sheet that is shown, and its rows, numbered from 1.
+
+    Of a formula, a cell has the value that was saved with it.
+
+    :raises UnreadableFile: if it is no .xlsx workbook, or too large; from the rows as well.
+    """
+    _check(stream)
+    try:
+        from openpyxl import load_workbook  # noqa: PLC0415
+    except ImportError as error:
+        raise UnreadableFile(
+            "reading .xlsx workbooks needs openpyxl, which is not installed here: save it as CSV"
+        ) from error
+    book = _guarded(lambda: load_workbook(stream, read_only=True, data_only=True))
+    shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not shown:
+        raise UnreadableFile("the workbook has no sheet with cells")
+    return shown[0].title, _rows(shown[0])
+
+
+def _check(stream: BinaryIO) -> None:
+    if stream.read(len(ZIP)) != ZIP:
+        raise UnreadableFile(
+            "it is an .xls workbook, or one with a password: save it as .xlsx or CSV"
+        )
+    with _guarded(lambda: zipfile.ZipFile(stream)) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+        names = set(archive.namelist())
+    stream.seek(0)
+    if "xl/workbook.xml" not in names:
+        is_other = "content.xml" in names or "xl/workbook.bin" in names
+        what = "an .ods or .xlsb workbook" if is_other else "an archive, and no .xlsx workbook"
+        raise UnreadableFile(f"it is {what}: save it as .xlsx or CSV")
+    if size > MAX_EXPANDED:
+        raise UnreadableFile(
+            f"the workbook expands to {size:,} bytes, and {MAX_EXPANDED:,} are read: "
+            "save the sheet as CSV"
+        )
+
+
+def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
+    # What a file states of its size is often wrong.
+    sheet.reset_dimensions()
+    _check_formulas(sheet)
+    above = sheet.iter_rows(max_row=MAX_ABOVE, values_only=True)
+    found = next(((at, row) for at, row in _numbered(above, 1) if any(map(_is_filled, row))), None)
+    if found is None:
+        return
+    at, first = found
+    width = max(place for place, cell in enumerate(first, start=1) if _is_filled(cell))
+    yield at, [_cell(cell) for cell in first[:width]]
+    blank = 0
+    below = sheet.iter_rows(min_row=at + 1, max_row=MAX_ROW, max_col=width, values_only=True)
+    for line, row in _numbered(below, at + 1):
+        blank = 0 if any(map(_is_filled, row)) else blank + 1
+        if blank > MAX_BLANK:
+            raise UnreadableFile(f"more than {MAX_BLANK:,} rows above row {line:,} are blank")
+        if not blank:
+            yield line, [_cell(cell) for cell in row]
+
+
+def _numbered(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    line = first
+    while (row := _guarded(lambda: next(rows, None))) is not None:
+        yield line, row
+        line += 1
+
+
+def _check_formulas(sheet: Any) -> None:
+    """Refuse a sheet with a formula without a saved value, whose cell would seem to be blank.
+
+    The two private names are openpyxl's: it has no public way to tell such a cell from a blank one.
+    """
+    content = _guarded(lambda: sheet.parent._archive.read(sheet._worksheet_path))
+    for found in _FORMULA.finditer(content):
+        if b't="str"' not in found[0]:
+            raise UnreadableFile(
+                f"the formula in cell {found[1].decode()} has no value: open the workbook in a "
+                "spreadsheet program, and save it"
+            )
+
+
+def _is_filled(cell: Any) -> bool:
+    return cell is not None and cell != ""
+
+
+def _cell(value: Any) -> Cell:
+    if value is None or isinstance(value, str | bool | datetime | time):
+        return value
+    if isinstance(value, int | float) and -LARGEST < value < LARGEST:
+        return value
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _guarded(read: Callable[[], T]) -> T:
+    """Return what a reader returns. On a broken file, they raise errors of every kind."""
+    try:
+        return read()
+    except Exception as error:
+        raise UnreadableFile("it is no .xlsx workbook that can be read") from error

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mlmodel.numerals import COMMA, POINT, decimal_marks, number_advice, parse_number
+
+CASES = json.loads((Path(__file__).parent / "data" / "numerals.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"])
+def test_text_has_one_meaning_or_none(case):
+    number = parse_number(case["text"])
+
+    assert number == case["number"]
+    assert type(number) is type(case["number"])
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in CASES if "advice" in one], ids=lambda one: one["text"]
+)
+def test_refused_text_comes_with_advice(case):
+    assert number_advice(case["text"]) == case["advice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "number"),
+    [
+        ("52.000", POINT, 52.0),
+        ("52.000", COMMA, 52000),
+        ("52,000", POINT, 52000),
+        ("52,000", COMMA, 52.0),
+        ("14,9", POINT, None),
+        ("14.9", COMMA, None),
+        ("1.234,5", COMMA, 1234.5),
+        ("1.234,5", POINT, None),
+    ],
+)
+def test_known_decimal_mark_decides(text, decimal, number):
+    assert parse_number(text, decimal) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"), [("12.5", "."), ("12,5", ","), ("52.000", ".,"), ("52", ".,"), ("x", "")]
+)
+def test_marks_of_a_number_are_named(text, marks):
+    assert decimal_marks(text) == marks
+
+
+def test_long_texts_are_read_in_no_time():
+    assert parse_number("1" * 100_000) is None
+    assert parse_number("1 " * 100_000) is None
+    assert number_advice("1 a" * 100_000) == ""

@@ -1,0 +1,160 @@
+"""Workbooks of Excel: read as CSV files are, within bounds."""
+
+import io
+import zipfile
+from datetime import datetime, time
+
+import pytest
+
+from app.serving import workbooks
+from app.serving.errors import UnreadableFile
+from app.serving.sheets import open_sheet
+
+openpyxl = pytest.importorskip("openpyxl")
+
+SCHEMA = {
+    "properties": {
+        "n": {"type": ["number", "null"]},
+        "b": {"type": "boolean"},
+        "t": {"type": "string"},
+        "day": {"type": "string", "format": "date"},
+        "at": {"type": "string", "format": "date-time"},
+    }
+}
+
+
+def workbook(*rows, title="Table"):
+    book = openpyxl.Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    content.seek(0)
+    return content
+
+
+def changed(content, name, change):
+    """Return a workbook with one of its parts changed."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(content) as before, zipfile.ZipFile(made, "w", 8) as after:
+        for part in before.namelist():
+            text = before.read(part)
+            after.writestr(part, change(text) if part == name else text)
+    made.seek(0)
+    return made
+
+
+def read(content):
+    sheet = open_sheet(content, SCHEMA)
+    return sheet, [(line.line, line.values) for line in sheet.lines()]
+
+
+def test_cells_become_what_their_columns_allow():
+    days = datetime(2026, 1, 31), datetime(2026, 1, 31, 14, 30)
+    content = workbook(
+        ["N", "B", "T", "Day", "At", None, "id"],
+        [52.5, True, "a", *days, "x", 7],
+        [None, 1, 12, "31.01.2026", days[0], None, None],
+        ["52 000", "yes", 1.5, "2026-01-31", time(9), None, "x"],
+    )
+
+    sheet, lines = read(content)
+
+    assert (sheet.title, sheet.known, sheet.unknown) == (
+        "Table",
+        list(SCHEMA["properties"]),
+        ["id"],
+    )
+    assert lines == [
+        (2, [52.5, True, "a", "2026-01-31", "2026-01-31T14:30:00", "x", "7"]),
+        (3, [None, True, "12", "2026-01-31", "2026-01-31T00:00:00", "", ""]),
+        (4, [52000, True, "1.5", "2026-01-31", "09:00:00", "", "x"]),
+    ]
+
+
+def test_number_of_a_cell_has_no_decimal_mark():
+    _, lines = read(workbook(["n"], [1.234], ["1.234"]))
+
+    assert lines == [(2, [1.234]), (3, ["1.234"])]
+
+
+def test_blank_rows_are_passed_over():
+    _, lines = read(workbook([], [None, None], ["n", "t"], [1, "a"], [], [None, ""], [2, "b"]))
+
+    assert lines == [(4, [1, "a"]), (7, [2, "b"])]
+
+
+def test_hidden_sheet_is_not_read():
+    book = openpyxl.Workbook()
+    book.active.sheet_state = "hidden"
+    book.create_sheet("Shown").append(["n"])
+    content = io.BytesIO()
+    book.save(content)
+
+    sheet, _ = read(io.BytesIO(content.getvalue()))
+
+    assert (sheet.title, sheet.names) == ("Shown", ["n"])
+
+
+def test_stated_size_of_a_sheet_does_not_count():
+    content = changed(
+        workbook(["n"], [1]),
+        "xl/worksheets/sheet1.xml",
+        lambda text: text.replace(b'ref="A1:A2"', b'ref="A1"'),
+    )
+
+    assert read(content)[1] == [(2, [1])]
+
+
+def test_far_cell_takes_no_memory():
+    content = changed(
+        workbook(["n"], [1]),
+        "xl/worksheets/sheet1.xml",
+        lambda text: text.replace(b'r="2"', b'r="1048576"').replace(b'"A2"', b'"XFD1048576"'),
+    )
+
+    with pytest.raises(UnreadableFile, match="rows above row 10,002 are blank"):
+        read(content)
+
+
+def test_formula_without_a_value_is_refused():
+    with pytest.raises(UnreadableFile, match="the formula in cell B2 has no value"):
+        read(workbook(["n", "t"], [1, "=A2*2"]))
+
+
+def test_workbook_that_expands_too_far_is_refused(monkeypatch):
+    monkeypatch.setattr(workbooks, "MAX_EXPANDED", 5_000)
+
+    with pytest.raises(UnreadableFile, match="and 5,000 are read: save the sheet as CSV"):
+        read(workbook(["n"], [1]))
+
+
+def test_broken_workbook_is_refused():
+    content = changed(workbook(["n"], [1]), "xl/worksheets/sheet1.xml", lambda text: text[:-30])
+
+    with pytest.raises(UnreadableFile, match=r"no .xlsx workbook that can be read"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("content.xml", "an .ods or .xlsb workbook"), ("a.txt", "an archive, and no .xlsx workbook")],
+)
+def test_other_archives_are_named(name, words):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, "x")
+
+    with pytest.raises(UnreadableFile, match=f"it is {words}: save it as .xlsx or CSV"):
+        read(io.BytesIO(content.getvalue()))
+
+
+def test_old_workbook_is_named():
+    with pytest.raises(UnreadableFile, match=r"it is an .xls workbook, or one with a password"):
+        read(io.BytesIO(workbooks.OLE + bytes(500)))
+
+
+def test_truncated_archive_is_refused():
+    with pytest.raises(UnreadableFile, match=r"no .xlsx workbook that can be read"):
+        read(io.BytesIO(workbook(["n"]).getvalue()[:300]))
