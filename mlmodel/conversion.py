@@ -15,8 +15,8 @@ SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
 SAME_VALUE = ("if", "then", "else")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 NO_NUMBERS = frozenset({bool, str, type(None)})
-#: The ``x-dtype`` of a column of integers, or of numbers as they are written.
-WHOLE = re.compile(r"u?int(8|16|32|64)|object")
+#: The ``x-dtype`` of a column of integers of numpy, which have no missing value.
+WHOLE = re.compile(r"u?int(8|16|32|64)")
 #: Keywords whose schema is that of the members that no other keyword names.
 OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 
@@ -73,9 +73,10 @@ class _Place:
         self._patterns = {text for node in nodes for text in node.get("patternProperties", ())}
         self._first_items = max((len(_first_items(node)) for node in nodes), default=0)
         types = {kind for node in nodes for kind in _types(node)}
-        # Integers of a table's column stay what they are: a double holds only 53 bits of them.
-        is_whole = any(WHOLE.fullmatch(str(node.get("x-dtype", ""))) for node in nodes)
-        self.to_float = "number" in types and "integer" not in types and not is_whole
+        # Numbers of such a column stay as written: a double holds only 53 bits of an integer.
+        dtypes = {str(node.get("x-dtype", "")) for node in nodes}
+        is_as_written = "object" in dtypes or any(map(WHOLE.fullmatch, dtypes))
+        self.to_float = "number" in types and "integer" not in types and not is_as_written
         self.to_int = "integer" in types and "number" not in types
 
     def member(self, name: str) -> _Place:

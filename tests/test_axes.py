@@ -27,6 +27,8 @@ def test_a_number_goes_as_far_as_its_schema_says(schema, expected):
 
 def test_whole_numbers_and_multiples_have_steps():
     assert axis({"type": "integer"}).step == 1
+    assert axis({"type": "number", "x-dtype": "int64"}).step == 1
+    assert axis({"type": "number", "x-dtype": "float32"}).step is None
     assert axis({"type": ["number", "null"], "multipleOf": 0.5}).step == 0.5
 
 

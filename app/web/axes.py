@@ -10,6 +10,7 @@ from typing import Any
 
 from app.web import wording
 from app.web.folding import ManyShapesError, Schema, constants, escaped, fold
+from mlmodel.conversion import WHOLE
 
 #: Objects within objects whose fields can be moved.
 MAX_DEPTH = 4
@@ -110,7 +111,8 @@ def _range(schema: Schema) -> dict[str, Any]:
     if isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual)):
         low, high, open_low, open_high = *usual, open_low and usual[0] == low, False
     step = schema.get("multipleOf") if wording.is_number(schema.get("multipleOf")) else None
-    is_whole = schema.get("type") == "integer"
+    # A column of whole numbers takes others too, but What if moves among those that it had.
+    is_whole = schema.get("type") == "integer" or WHOLE.fullmatch(str(schema.get("x-dtype", "")))
     return {
         "low": low,
         "high": high,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlmodel.compiling.graph import LARGEST, Input, Inputs
-from mlmodel.inference.dtypes import WHOLE
+from mlmodel.conversion import WHOLE
 from mlmodel.inference.reading import inner_parts, steps_of
 from mlmodel.model import Row
 

@@ -28,8 +28,6 @@ NONE = object()
 #: What ``null`` becomes in a column of Python objects, by the name that a schema gives it.
 MISSING: Mapping[str, Any] = {"NaN": np.nan, "None": None, "NA": pd.NA, "NaT": pd.NaT}
 
-#: numpy's integers, which have no missing value, and its floats.
-WHOLE = re.compile(r"u?int(8|16|32|64)")
 FLOATS = re.compile(r"float(16|32|64)")
 
 #: What a column of texts is to this pandas: ``str`` since 3.0, ``object`` before.

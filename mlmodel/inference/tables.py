@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlmodel.conversion import WHOLE
 from mlmodel.errors import InvalidInput
 from mlmodel.inference import dtypes
 from mlmodel.model import Row
@@ -155,7 +156,7 @@ def converter(schema: Mapping[str, Any]) -> Convert:
         dtype = "object[date]"  # as files of earlier releases have it
     if not dtype.startswith("object") and form in ("date", "date-time", "date-time-local"):
         return dtypes.moments(dtype)
-    special = Whole(dtype) if dtypes.WHOLE.fullmatch(dtype) else _SPECIAL.get(dtype)
+    special = Whole(dtype) if WHOLE.fullmatch(dtype) else _SPECIAL.get(dtype)
     if special is not None:
         return special
     if dtype:
