@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
@@ -94,7 +95,9 @@ def recorded(values):
 
 def rows_of(table):
     cells = [None if pd.isna(value) else write(value) for value in table["x"]]
-    return json.loads(json.dumps([{"x": cell, "z": 1.0} for cell in cells]))
+    return json.loads(
+        json.dumps([{"x": cell, "z": z} for cell, z in zip(cells, table["z"], strict=True)])
+    )
 
 
 def is_same(one, other):
@@ -146,11 +149,15 @@ def test_column_that_json_does_not_give_back_is_refused(values):
         infer(model, table)
 
 
-def test_band_outside_the_categories_is_refused():
-    table, model = recorded(COLUMNS["bands"])
-    schema = Schema(infer(model, table).input)
+@pytest.mark.parametrize("text", ["(0, 99]", "a band"])
+def test_band_outside_the_categories_is_refused(text):
+    table, model = recorded(pd.cut(pd.Series([5, 15, 25] * 2), [0, 10, 20, 30]))
+    predict = predictor(model, infer(model, table).input["properties"])
 
-    assert schema.violations({"x": "(0, 99]", "z": 1.0})
+    with pytest.raises(InvalidInput, match=r"must be one of \(0, 10\], .*, got") as caught:
+        predict([{"x": "(10, 20]", "z": 1.0}, {"x": text, "z": 1.0}])
+
+    assert [(each.row, each.pointer) for each in caught.value.violations] == [(1, "/x")]
 
 
 def test_bands_without_sample_are_intervals():
@@ -162,7 +169,7 @@ def test_bands_without_sample_are_intervals():
     schema = infer(model).input
     rows = [{"band": str(band)} for band in bands]
 
-    assert schema["properties"]["band"]["enum"] == [str(band) for band in bands.cat.categories]
+    assert schema["properties"]["band"]["examples"] == list(map(str, bands.cat.categories))
     answers = predictor(model, schema["properties"])(rows)
     assert [each["prediction"] for each in answers] == model.predict(table).tolist()
 
@@ -243,3 +250,29 @@ def test_violation_names_its_row_among_rows_of_other_types():
         predict(rows)
 
     assert [(each.row, each.pointer) for each in caught.value.violations] == [(2, "/x")]
+
+
+def one_hot(values):
+    """Return a table with such a column and numbers, and a model that encodes it."""
+    table = pd.DataFrame({"x": values, "z": np.arange(len(values), dtype=float)})
+    encode = make_column_transformer((OneHotEncoder(), ["x"]), remainder="passthrough")
+    model = make_pipeline(encode, RandomForestRegressor(9, random_state=0))
+    return table, model.fit(table, table["z"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.cut(pd.Series([5, 15, 25] * 9), [0, 10, 20, 30]).where(np.arange(27) > 3),
+        pd.array([True, False, True] * 9, dtype="boolean"),
+    ],
+    ids=["bands with missing ones", "booleans of pandas"],
+)
+def test_encoded_column_takes_the_values_of_the_sample(values):
+    table, model = one_hot(values)
+    schema = Schema(infer(model, table).input)
+    rows = rows_of(table)
+
+    assert [each for row in rows for each in schema.violations(row)] == []
+    answers = predictor(model, schema.document["properties"])(rows)
+    assert [each["prediction"] for each in answers] == model.predict(table).tolist()

@@ -199,12 +199,18 @@ def _probed(
         return [replace(column, is_open=bool(column.choices)) for column in columns], []
     strict = reading.strict if reading is not None else set()
     asked = [at for at, column in enumerate(columns) if column.is_asked]
-    closed = [at for at in asked if columns[at].choices and columns[at].kind != "boolean"]
+    closed = [
+        at
+        for at in asked
+        if columns[at].choices
+        and columns[at].kind != "boolean"
+        and not columns[at].has_texts_of_values
+    ]
     whole = [at for at in closed if columns[at].kind == "integer" and not is_shown]
     shown = [at for at in asked if columns[at].is_whole and not columns[at].choices]
     nullable = _said(trial, columns, [at for at in asked if at not in strict], _nothing)
     with_none = _said(trial, columns, _in_objects(columns, nullable), _none)
-    is_open = _said(trial, columns, [at for at in closed if not columns[at].is_closed], _stranger)
+    is_open = _said(trial, columns, closed, _stranger)
     takes_any = _said(trial, columns, whole + shown, _fraction)
     unknown = sorted({at for said in (nullable, is_open) for at in said if said[at] is None})
     probed = [
@@ -212,7 +218,9 @@ def _probed(
             column,
             is_nullable=nullable.get(at, False) is not False or bool(with_none.get(at)),
             missing=("None",) if with_none.get(at) else column.missing,
-            is_open=is_open.get(at, False) is not False or column.is_open,
+            is_open=is_open.get(at, False) is not False
+            or column.is_open
+            or column.has_texts_of_values,
             kind="number" if takes_any.get(at) else column.kind,
         )
         for at, column in enumerate(columns)

@@ -34,7 +34,7 @@ IMPLIED_DTYPES: Mapping[str, str] = {
 }
 
 #: Types of an index of categories that JSON writes as they are.
-PLAIN_INDEX = re.compile(r"object|str|string|bool|boolean|(?i:u?int|float)\d+")
+PLAIN_INDEX = re.compile(r"category|object|str|string|bool|boolean|(?i:u?int|float)\d+")
 
 #: Choices of an open column that are listed: a longer list is of no use to a reader.
 MOST_SUGGESTIONS = 1000
@@ -88,9 +88,13 @@ class Column:
         return replace(self, choices=choices, kind=kind_of(choices), is_sure=True)
 
     @property
-    def is_closed(self) -> bool:
-        """Tell whether its categories are written as texts, and none but these can be read."""
-        return self.categories is not None and not PLAIN_INDEX.fullmatch(self.categories.dtype)
+    def has_texts_of_values(self) -> bool:
+        """Tell whether its choices are texts of values that JSON cannot write, as of intervals.
+
+        There may be several texts of one value: ``(0, 10]`` and ``(0.0, 10.0]``.
+        """
+        index = self.dtype if self.categories is None else self.categories.dtype
+        return bool(self.choices) and bool(index) and not PLAIN_INDEX.fullmatch(index)
 
     @property
     def is_whole(self) -> bool:

@@ -33,6 +33,9 @@ FLOATS = re.compile(r"float(16|32|64)")
 #: What a column of texts is to this pandas: ``str`` since 3.0, ``object`` before.
 TEXT = pd.Series(["text"]).dtype
 
+#: Categories that an error lists.
+MOST_LISTED = 20
+
 _OBJECT = re.compile(r"object\[(.+)\]")
 _SPARSE = re.compile(r"Sparse\[(\w+), (.+)\]")
 _INTERVAL = re.compile(r"([\[(])(.+), (.+)([\])])")
@@ -49,6 +52,10 @@ class Categories:
     def document(self) -> dict[str, Any]:
         """Return them as the ``x-categories`` of a schema."""
         return {"values": list(self.values), "dtype": self.dtype, "ordered": self.is_ordered}
+
+
+class Unreadable(ValueError):
+    """A text is not of a value that a column can hold. The message follows "must be"."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,67 @@ def _local(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def categorical(categories: Categories) -> Callable[[list[Any]], Any]:
-    """Return the function from JSON values to a column of categories; others are missing."""
-    dtype = pd.CategoricalDtype(_index(categories), ordered=categories.is_ordered)
+    """Return the function from JSON values to a column of categories.
+
+    What is not a category is missing, as in pandas. Of categories that are written as texts, any
+    text of one is read, and others raise :class:`Unreadable`.
+    """
+    read = _category_reader(categories.dtype)
+    values = categories.values if read is None else tuple(map(read, categories.values))
+    index = pd.Index(list(values), dtype=_index_dtype(categories.dtype))
+    dtype = pd.CategoricalDtype(index, ordered=categories.is_ordered)
     codes = {value: code for code, value in enumerate(categories.values)}
-    return lambda values: pd.Categorical.from_codes(
-        [codes.get(value, -1) for value in values], dtype=dtype
+    if read is not None:
+        codes = _Codes(codes, read, dict(zip(values, codes.values(), strict=True)))
+    return lambda cells: pd.Categorical.from_codes(
+        [-1 if cell is None else codes.get(cell, -1) for cell in cells], dtype=dtype
     )
+
+
+class _Codes(dict[Any, int]):
+    """The codes of categories by the texts that they have, and by any other text of theirs."""
+
+    def __init__(
+        self, codes: Mapping[Any, int], read: Callable[[Any], Any], by_value: Mapping[Any, int]
+    ) -> None:
+        super().__init__(codes)
+        self._read = read
+        self._by_value = by_value
+
+    def get(self, text: Any, _default: Any = None) -> int:
+        if text not in self:
+            try:
+                return self._by_value[self._read(text)]
+            except (KeyError, TypeError, ValueError) as error:
+                raise Unreadable(f"one of {_listed(self)}, got {text!r}") from error
+        return self[text]
+
+
+def _listed(texts: Iterable[str]) -> str:
+    first = list(texts)
+    more = f" and {len(first) - MOST_LISTED} more" if len(first) > MOST_LISTED else ""
+    return ", ".join(first[:MOST_LISTED]) + more
+
+
+def _category_reader(dtype: str) -> Callable[[Any], Any] | None:
+    """Return what reads the text of a category; ``None`` if JSON writes such values as they are."""
+    found = _OBJECT.fullmatch(dtype)
+    if found:
+        return _reader(found[1])
+    kept = _pandas_dtype(dtype)
+    if isinstance(kept, pd.IntervalDtype):
+        return _interval_reader(str(kept.subtype))
+    if isinstance(kept, pd.PeriodDtype):
+        return _period_reader(kept.freq)
+    read: Callable[[Any], Any] = (
+        pd.Timestamp if pd.api.types.is_datetime64_any_dtype(kept) else pd.Timedelta
+    )
+    is_time = read is pd.Timestamp or pd.api.types.is_timedelta64_dtype(kept)
+    return read if is_time else None
+
+
+def _index_dtype(dtype: str) -> Any:
+    return object if _OBJECT.fullmatch(dtype) else _pandas_dtype(dtype)
 
 
 def moments(dtype: str) -> Callable[[list[Any]], Any]:
@@ -183,18 +245,6 @@ def _pandas_dtype(dtype: str | None) -> Any:
     return None if dtype is None else pd.api.types.pandas_dtype(dtype)
 
 
-def _index(categories: Categories) -> pd.Index:
-    found = _OBJECT.fullmatch(categories.dtype)
-    dtype = object if found else _pandas_dtype(categories.dtype)
-    read: Callable[[Any], Any] | None = _reader(found[1]) if found else None
-    if isinstance(dtype, pd.IntervalDtype):
-        read = _interval_reader(str(dtype.subtype))
-    elif isinstance(dtype, pd.PeriodDtype):
-        read = _period_reader(dtype.freq)
-    values = categories.values if read is None else map(read, categories.values)
-    return pd.Index(list(values), dtype=dtype)
-
-
 def categories_of(dtype: pd.CategoricalDtype) -> Categories:
     """Return the categories of a type of pandas. What JSON cannot write is :data:`UNSAID`."""
     index = dtype.categories
@@ -236,7 +286,7 @@ def _period_reader(freq: Any) -> Callable[[Any], Any]:
 def _interval_reader(subtype: str) -> Callable[[Any], Any]:
     read: Callable[[str], Any] = float
     if subtype.startswith(("int", "uint")):
-        read = int
+        read = _integer
     elif subtype.startswith("datetime64"):
         read = pd.Timestamp
     elif subtype.startswith("timedelta64"):
@@ -245,12 +295,19 @@ def _interval_reader(subtype: str) -> Callable[[Any], Any]:
     def interval(text: Any) -> Any:
         found = _INTERVAL.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no interval such as (0, 10]")
+            raise Unreadable(f"an interval such as (0, 10], got {text!r}")
         opening, left, right, closing = found.groups()
         closed = {"[]": "both", "()": "neither", "(]": "right", "[)": "left"}[opening + closing]
         return pd.Interval(read(left), read(right), closed)
 
     return interval
+
+
+def _integer(text: str) -> int:
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is not a whole number")
+    return int(text) if text.lstrip("-").isdecimal() else int(number)
 
 
 def _is_missing(name: str, value: Any) -> bool:

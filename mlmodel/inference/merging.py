@@ -86,9 +86,17 @@ def disagreements(
         if column.is_asked and column.name in seen
         for note in [
             *_missing(column, sample),
-            *_doubts(known.get(column.name, column), seen[column.name], sample),
+            *_doubts(_as_written(known.get(column.name), column), seen[column.name], sample),
         ]
     ]
+
+
+def _as_written(known: Column | None, column: Column) -> Column:
+    """Return what the model knows of a column, with choices as the sample has them."""
+    if known is None:
+        return column
+    is_rewritten = column.has_texts_of_values or column.kind == "boolean"
+    return replace(known, choices=column.choices) if known.choices and is_rewritten else known
 
 
 def strangers(reading: Reading | None, sample: Sample) -> list[str]:
@@ -134,7 +142,7 @@ def _merged(known: Column, seen: Column) -> Column:
         seen,
         default=_fitting(known.default, seen.kind),
         examples=seen.examples or tuple(value for value in fitting if value is not None),
-        is_open=bool(seen.choices) and not seen.is_closed,
+        is_open=bool(seen.choices),
         missing=missing,
     )
 
@@ -143,7 +151,14 @@ def _typed_as(known: Column, seen: Column) -> Column:
     """Return a column with an encoder's choices, made as a sample's column is."""
     if not seen.is_sure or _conflict(known, seen):
         return known
-    return replace(known, dtype=seen.dtype, categories=seen.categories)
+    typed = replace(known, dtype=seen.dtype, categories=seen.categories)
+    if seen.has_texts_of_values:
+        # Written as the sample's: an encoder may have learned (0.0, 10.0] of (0, 10].
+        return replace(typed, kind=seen.kind, choices=seen.choices)
+    if seen.kind == "boolean":
+        # pandas' booleans that may be missing are 0.0 and 1.0 to an encoder.
+        return replace(typed, kind="boolean", choices=tuple(map(bool, known.choices)))
+    return typed
 
 
 def _text_type(known: Column, seen: Column) -> str:

@@ -63,13 +63,15 @@ class Cells:
         return [row.get(self.name) for row in rows]
 
     def _wrong(self, values: list[Any]) -> InvalidInput:
-        detail = "is outside what this model can hold"
-        for at, value in enumerate(values):
+        detail, at = "is outside what this model can hold", 0
+        for place, value in enumerate(values):
             try:
                 self.convert([value])
-            except (ValueError, TypeError, OverflowError):
-                return InvalidInput(f"{self.name} {detail}", f"/{self.name}").at(at)
-        return InvalidInput(f"{self.name} {detail}", f"/{self.name}")
+            except (ValueError, TypeError, OverflowError) as error:
+                at = place
+                detail = f"must be {error}" if isinstance(error, dtypes.Unreadable) else detail
+                break
+        return InvalidInput(f"{self.name} {detail}", f"/{self.name}").at(at)
 
 
 def grouped(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
