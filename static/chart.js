@@ -79,7 +79,7 @@ function rangeOf({ series, inPercent, labels }) {
   const space = (high - low) / 10 || Math.abs(high) / 10 || 1;
   if (inPercent && !labels && high - low < CLOSE) return [Math.max(0, low - space), Math.min(1, high + space)];
   if (inPercent) return [0, 1];
-  return labels ? [low < 0 ? low - space : 0, high > 0 ? high + space : 0] : undefined;
+  return labels ? [low < 0 ? low - space : 0, high > 0 || low === 0 ? high + space : 0] : undefined;
 }
 
 function line({ colour, model }, place, chart) {

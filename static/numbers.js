@@ -6,6 +6,7 @@ const UNGROUPED = 10000;
 const SMALLEST = 1e-6;
 const LARGEST = 1e21;
 
+const LANGUAGE = known(navigator.language);
 const ONE_PLACE = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
 
 // Sensible digits of a number: whole ones as they are, of others six that count, and all before the point.
@@ -58,5 +59,14 @@ function withPower(value) {
 }
 
 function format(number, options) {
-  return new Intl.NumberFormat(navigator.language, { numberingSystem: "latn", ...options }).format(number);
+  return new Intl.NumberFormat(LANGUAGE, { numberingSystem: "latn", ...options }).format(number);
+}
+
+// Some browsers name a language that is none, such as "en-US@posix".
+function known(language) {
+  try {
+    return Intl.getCanonicalLocales(language)[0];
+  } catch {
+    return "en";
+  }
 }

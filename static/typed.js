@@ -110,7 +110,7 @@ function writeLocal(value, field) {
   const [control] = controls(field);
   const picked = {
     date: /[1-9]/.test(time + fraction) ? "" : day,
-    "datetime-local": day && time && `${day}T${time}${fraction}`,
+    "datetime-local": day && `${day}T${time || "00:00"}${fraction}`,
     time: day ? "" : time + fraction,
   };
   return keep(picked[control.type] ?? "", value, field);

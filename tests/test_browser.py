@@ -87,6 +87,7 @@ ROWS = {
                 }
             },
             "day": {"type": ["string", "null"], "format": "date"},
+            "week": LOCAL,
         }
     },
 }
@@ -193,12 +194,14 @@ def test_local_times_of_an_example_come_out_again(page, site):
     row = {
         "pickup": {"at": "2024-05-06 07:08:00.123456", "until": "2024-05-06T07:08:00Z"},
         "day": "2024-05-06T00:00:00.000",
+        "week": "2024-05-06",
     }
     page.goto(f"{site}/models/local/predict#row={json.dumps(row)}")
 
     expect(page.locator('[name="/pickup/at"]')).to_have_value("2024-05-06T07:08:00.123")
     expect(page.locator('[name="/pickup/until"]')).to_have_value("2024-05-06T07:08")
     expect(page.get_by_label("Day")).to_have_value("2024-05-06")
+    expect(page.get_by_label("Week")).to_have_value("2024-05-06T00:00")
     assert json.loads(sent(page)) == row
 
 

@@ -700,7 +700,10 @@ def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
     refused = run("add", path)
     added = run("add", path, *words)
 
-    assert "Error: hostile.pkl cannot be served: the file references names outside the " in refused.stderr
+    assert (
+        "Error: hostile.pkl cannot be served: the file references names outside the "
+        in refused.stderr
+    )
     assert added.exit_code == 0, added.stderr
     assert catalog.read(models_file, {})[-1].file == path
     assert not (tmp_path / "marker").exists()

@@ -160,7 +160,7 @@ def test_a_column_never_seen_missing_is_required(schema):
         ("date-time-local", "2024-05-06T07:08:00Z", "2024-05-06T07:08:00"),
         ("date-time-local", "2024-05-06T07:08:00+00:00", "2024-05-06T07:08:00"),
         ("date-time-local", "2024-05-06T07:08:00+02:00", ""),
-        ("date-time-local", "2024-05-06", ""),
+        ("date-time-local", "2024-05-06", "2024-05-06T00:00"),
         ("date-time-local", "yesterday", ""),
         ("date", "2024-05-06", "2024-05-06"),
         ("date", "2024-05-06T00:00:00.000Z", "2024-05-06"),

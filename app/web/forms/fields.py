@@ -234,7 +234,7 @@ def picked(text: str, control: str) -> str:
         case "date":
             return "" if (time + fraction).strip("0:.") else day
         case "datetime-local":
-            return f"{day}T{time}{fraction}" if day and time else ""
+            return f"{day}T{time or '00:00'}{fraction}" if day else ""
     return "" if day else f"{time}{fraction}"
 
 
