@@ -66,7 +66,8 @@ class Production:
     MODEL_WAITING = 48
     #: Seconds that a call may wait and run. 0 for no limit.
     PREDICT_SECONDS = 30.0
-    #: Seconds that a model may take to load in a reload, or in its own process. 0 for no limit.
+    #: Seconds that a model may take to load in a reload, or in its own process, and the most
+    #: processor time for building a file and inferring its schemas. 0 for no limit.
     LOAD_SECONDS = 120.0
     #: Crashes within DEATHS_SECONDS after which a model that was running in each of them is failed,
     #: until its entry or file changes or an operator loads it. 0 for no limit.

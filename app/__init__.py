@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import secrets
 from collections.abc import Mapping
 
@@ -36,6 +37,7 @@ from app.web import (
 )
 from app.web.access.keys import InvalidKeys, Keys, opened
 from app.web.forms import MAX_POSTED
+from mlmodel.trust import trying
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ def create_app(
     hosting = _hosting(app, environ)
     predictor = Predictor(ModelManager(), hosting.limits)
     app.extensions["predictor"] = predictor
+    trying.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
     source = Source(hosting.path, environ, hosting.limits, app.config["WATCH_SECONDS"])
     generations = Generations(source, Board(environ.get(board.FOLDER)), predictor)
     app.extensions["generations"] = generations

@@ -10,18 +10,19 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, filetypes, frameworks, reading, versions
+from mlmodel import compiling, filetypes, frameworks, reading, sizes, versions
 from mlmodel import format as flm
 from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
 from mlmodel.formats import with_local_times
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
-from mlmodel.trust import Trust, pickles, programs
+from mlmodel.trust import Trust, child, pickles, programs, trying
 
 if TYPE_CHECKING:
     from mlmodel.compiling.choosing import Compiled
@@ -181,9 +182,11 @@ class PackagedModel(MLModel):
             if self._model is None:
                 if self._content is None:
                     self._open()
-                model = self._build(self._content or b"")
+                content = self._content or b""
+                model = self._build(content)
                 if self.meta.framework.lib == "sklearn":
                     limit_jobs(model, self._n_jobs)
+                    self._found = self._found or self._found_before(model, content)
                 self._model, self._content = model, None
             return self._model
 
@@ -280,6 +283,7 @@ class PackagedModel(MLModel):
         """
         with self._lock:
             if self._predict is None:
+                sizes.check_schema("input_schema", self.input_schema)
                 native = self._adapter.predictor(
                     self.model, members(self.input_schema), self._outputs
                 )
@@ -331,10 +335,26 @@ class PackagedModel(MLModel):
     def _adapter(self) -> frameworks.Adapter:
         return frameworks.adapter(self.meta.framework.lib)
 
+    def _found_before(self, model: Any, content: bytes) -> frameworks.Schemas | None:
+        """Return the schemas that another process inferred, so that this one need not call it."""
+        if None not in (self._schema, self._answer_schema, self._notes):
+            return None
+        found = None
+        if self._is_pickle and not self._outputs:
+            found = pickles.schemas(content, self._trust)
+        if found is None:
+            infer = partial(self._adapter.schemas, model, outputs=self._outputs)
+            found = child.inferred(lambda: trying.as_json(infer()), len(content))
+        if found is None:
+            return None
+        input_schema, output_schema, examples, notes = found
+        return frameworks.Schemas(input_schema, output_schema, tuple(examples), tuple(notes))
+
     def _inferred(self) -> frameworks.Schemas:
         with self._lock:
+            model = self.model  # building it may find them
             if self._found is None:
-                self._found = self._adapter.schemas(self.model, outputs=self._outputs)
+                self._found = self._adapter.schemas(model, outputs=self._outputs)
             return self._found
 
     def _open(self) -> None:

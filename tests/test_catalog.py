@@ -328,3 +328,13 @@ def test_a_model_may_have_a_process_of_its_own_and_limits(read, isolate, found):
 
     assert (spec.is_isolated, spec.memory_bytes, spec.load_seconds) == found
     assert spec.time_limit == 2.5
+
+
+def test_aliases_that_multiply_are_a_mistake(mistakes_in):
+    text = "x0: &x0 [1, 2]\n" + "".join(
+        f"x{at}: &x{at} [{', '.join([f'*x{at - 1}'] * 9)}]\n" for at in range(1, 12)
+    )
+
+    [mistake] = mistakes_in(text)
+
+    assert "has more than 1,000,000 characters or 100,000 values" in mistake

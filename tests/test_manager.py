@@ -231,3 +231,19 @@ def test_settings_of_the_entry_override_what_the_model_says(hold):
 
 def test_an_example_is_made_where_the_author_gives_none(hold):
     assert hold(f"models:\n{model('simple.Doubler')}").get("doubler").examples == [{"x": 999}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("name: 201", "display_name must have at most 200 characters, got 201"),
+        ("members: 10001", "input_schema must have at most 10,000 members, got 10,001"),
+        ("examples: 1001", "examples must be at most 1,000 rows, got 1,001"),
+    ],
+)
+def test_model_that_tells_too_much_is_failed(make_app, settings, reason):
+    make_app(f"models: [{{class: tests.models.broken.TooLong, settings: {{{settings}}}}}]")
+
+    [model] = ModelManager().models()
+
+    assert (model.status, model.reason) == (Status.FAILED, reason)

@@ -73,3 +73,18 @@ def test_a_description_can_be_read_without_its_marks():
     text = "# Loans\n\nFor **loan officers**\nand [others](https://example.org). `x < 1`"
 
     assert prose.plain(text) == "Loans For loan officers and others. x < 1"
+
+
+def test_text_that_takes_long_to_parse_is_shown_as_written(monkeypatch):
+    monkeypatch.setattr(prose, "SECONDS", 0.01)
+    text = "[" * 1400 + "*<b>*"
+
+    assert prose.markdown(text) == f"<p>{'[' * 1400}*&lt;b&gt;*</p>"
+    assert prose.plain(text) == text
+
+
+def test_html_of_a_text_is_made_once(monkeypatch):
+    made = prose.markdown("A text of *this* test")
+    monkeypatch.setattr(prose, "_tokens", None)
+
+    assert prose.markdown("A text of *this* test") is made

@@ -4,8 +4,12 @@ import pickle
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import time
+import zlib
+from itertools import repeat
 from pathlib import Path
 
 import joblib
@@ -37,7 +41,7 @@ from sklearn.utils import Bunch
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
-from mlmodel.trust import allowed, building, child, pickles
+from mlmodel.trust import allowed, building, child, pickles, trying
 from mlmodel.trust.calls import CALLS
 from tests import hostile, mutations
 from tests.estimators import CASES, OWN, built
@@ -712,6 +716,41 @@ def test_the_process_of_first_looks_is_started_again(tmp_path):
     child.look(pickle.dumps(iris_classifier(), 3), ())
 
 
+LONG_BINPUT = struct.Struct("<cI")
+#: Small files that take minutes to read, of which each step would be within its own bounds.
+SLOW = {
+    "tuples": lambda: zlib.compress(b"\x80\x04" + b")" * 60_000_000 + b"."),
+    "memo": lambda: b"\x80\x04N" + b"".join(map(LONG_BINPUT.pack, repeat(b"r"), range(800_000))),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_small_file_that_takes_long_to_read_holds_nothing(tmp_path, monkeypatch, name):
+    (tmp_path / "slow.pkl").write_bytes(SLOW[name]())
+    monkeypatch.setattr(trying, "SECONDS", 1)
+    monkeypatch.setattr(trying, "SECONDS_PER_MB", 0.01)
+
+    before = time.thread_time()
+    with pytest.raises(FlmError):
+        bare.load(tmp_path / "slow.pkl").load()
+
+    # Processor time of this process: it has only decompressed the file, and hashed it.
+    assert time.thread_time() - before < 1
+
+
+def test_schemas_are_inferred_in_another_process(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(iris_classifier()))
+    program = (
+        "from mlmodel import bare, inference\n"
+        "calls, infer = [], inference.infer\n"
+        "inference.infer = lambda *given: calls.append(1) or infer(*given)\n"
+        f"models = [bare.load({str(tmp_path / 'model.pkl')!r}, trust=t) for t in ((), 'all')]\n"
+        "print([bool(model.load() or model.input_schema) for model in models], calls)\n"
+    )
+
+    assert of_program(program, **ONE_THREAD) == ["[True, True] []"]
+
+
 def test_a_file_that_was_fine_is_not_tried_again():
     content = pickle.dumps(LogisticRegression(C=0.123))
     child.look(content, ())
@@ -785,7 +824,7 @@ def test_what_a_fork_dies_of_is_told(tmp_path):
     program = (
         "from mlmodel import bare, errors\n"
         "from mlmodel.trust import trying\n"
-        "trying.PATIENCE = 1\n"
+        "trying.SECONDS = trying.IDLE_SECONDS = 1\n"
         f"for name in {list(DEADLY)}:\n"
         "    try:\n"
         f"        bare.load(f'{tmp_path}/{{name}}.pkl', trust=(name,)).load()\n"

@@ -14,7 +14,14 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from app.serving.errors import Mistake
 
+#: Bytes of a file, and values in it, each as often as aliases stand for it.
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
 VARIABLE = re.compile(r"(\$?)\$\{(\w+)\}")
+
+
+class _TooLongError(Exception):
+    """A file has more in it than is read."""
 
 
 class Document:
@@ -30,6 +37,7 @@ class Document:
         self.mistakes: list[Mistake] = []
         self._environ = environ
         self._lines: dict[str, int] = {}
+        self._count = 0
         # Pure Python, because only that tells duplicate keys and lines; and YAML 1.2, in which
         # "no" is a word and 1e3 a number.
         self._yaml = YAML(typ="safe", pure=True)
@@ -41,9 +49,11 @@ class Document:
             pointer = pointer.rpartition("/")[0]
         return self._lines.get(pointer, 1)
 
-    def _read(self, source: Path | str) -> Any:
+    def _read(self, source: Path | str) -> Any:  # noqa: PLR0911  one for each mistake
         try:
             text = source if isinstance(source, str) else source.read_text(encoding="utf-8")
+            if len(text) > MOST_BYTES:
+                raise _TooLongError
             root = self._yaml.compose(text)
             return self._value(root, "") if root is not None else None
         except FileNotFoundError:
@@ -55,6 +65,9 @@ class Document:
             return self._refuse(mark.line + 1 if mark else 1, f"is not YAML: {error.problem}")
         except YAMLError as error:
             return self._refuse(1, f"is not YAML: {error}")
+        except _TooLongError:
+            most = f"{MOST_BYTES:,} characters or {MOST_VALUES:,} values"
+            return self._refuse(1, f"has more than {most}, each counted for every alias of it")
         except RecursionError:
             return self._refuse(1, "has an alias inside of what it stands for")
 
@@ -62,6 +75,9 @@ class Document:
         self.mistakes.append(Mistake(line, "the file", detail))
 
     def _value(self, node: Node, pointer: str) -> Any:
+        self._count += 1
+        if self._count > MOST_VALUES:
+            raise _TooLongError
         self._lines.setdefault(pointer, node.start_mark.line + 1)
         if isinstance(node, MappingNode):
             return dict(self._members(node, pointer))

@@ -34,6 +34,7 @@ from app.serving.ledger import Suspect, ledger
 from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
 from app.serving.reasons import reason
+from mlmodel import sizes
 from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.packaged import PackagedModel
@@ -456,24 +457,27 @@ class HostedModel:
         # By its first name it is known everywhere, even one that was provisional.
         self.name = self.name if self._is_named else own_name
         ledger.identify(self._place, self.suspect)
-        self.display_name = display_name(model)
-        self.description = str(model.description)
-        self.version = self.spec.version or str(model.version)
+        self.display_name = sizes.check_text("display_name", display_name(model))
+        self.description = sizes.check_text("description", str(model.description))
+        self.version = self.spec.version or sizes.check_text("version", str(model.version))
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
         self.runtime = _runtime(self.metadata, self.spec)
 
     def _read_schemas(self, model: MLModel) -> None:
         self._methods = asking(model)
+        sizes.check_schema("input_schema", self.spec.input_schema or model.input_schema)
+        sizes.check_schema("output_schema", model.output_schema)
         self.endpoints = endpoints(
             model, self.spec, label=self.label, methods=self._methods, ask=self._ask
         )
-        self.notes = tuple(model.notes)
+        self.notes = sizes.cut_notes(model.notes)
         for note in self.notes:
             log.warning("model %r: %s", self.name, note)
         own_example = self.endpoints[PREDICT].input.example()
         made_up = [] if own_example is None else [own_example]
         self.has_own_examples = bool(self.spec.examples or model.examples)
         self.examples = to_json([*(self.spec.examples or model.examples or made_up)])
+        sizes.check_examples(self.examples)
 
     def _unavailable(self) -> ModelUnavailable:
         return ModelUnavailable(self.name, self.status, self.reason)

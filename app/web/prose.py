@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from flask import Flask
 from markdown_it import MarkdownIt
@@ -17,6 +19,23 @@ SAFE_LINK = re.compile(r"(https?://|mailto:|/(?!/)|#)", re.IGNORECASE)
 ALIGNED = {"text-align:right": "at-end", "text-align:center": "at-centre"}
 #: Headings lie below that of the page.
 DEEPEST_HEADING = 6
+#: Seconds of processor time in which a text is parsed: some short ones would take minutes.
+SECONDS = 0.2
+#: Texts whose HTML is kept, so that it is made once and not for each visitor.
+REMEMBERED = 2000
+
+
+class _TooLongError(Exception):
+    """A text takes too long to parse."""
+
+
+class _Deadline(threading.local):
+    """When a thread must have parsed its text, by its processor time."""
+
+    at = 0.0
+
+
+_deadline = _Deadline()
 
 
 def init_app(app: Flask) -> None:
@@ -25,10 +44,16 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(plain)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def markdown(text: str) -> Markup:
-    """Return Markdown as HTML that is safe, whoever wrote it."""
+    """Return Markdown as HTML that is safe, whoever wrote it.
+
+    A text that takes too long to parse is shown as it is written.
+    """
     parser = _parser()
-    tokens = parser.parse(text)
+    tokens = _tokens(text)
+    if tokens is None:
+        return Markup("<p>{}</p>").format(text)
     _lower(tokens)
     _align(tokens)
     for token in tokens:
@@ -37,11 +62,31 @@ def markdown(text: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
 
+@lru_cache(maxsize=REMEMBERED)
 def plain(text: str) -> str:
     """Return the words of a Markdown text, without its marks."""
-    blocks = [token for token in _parser().parse(text) if token.type in ("inline", "fence")]
+    tokens = _tokens(text)
+    if tokens is None:
+        return re.sub(r"\s+", " ", text).strip()
+    blocks = [token for token in tokens if token.type in ("inline", "fence")]
     words = " ".join(_words(block) for block in blocks)
     return re.sub(r"\s+", " ", words).strip()
+
+
+def _tokens(text: str) -> list[Token] | None:
+    """Return what a text is made of; nothing if that takes too long to find."""
+    _deadline.at = time.thread_time() + SECONDS
+    try:
+        return _parser().parse(text)
+    except _TooLongError:
+        return None
+
+
+def _check_time(*_: object) -> bool:
+    """Match nothing, as a rule of the parser that comes before all others."""
+    if time.thread_time() > _deadline.at:
+        raise _TooLongError
+    return False
 
 
 @cache
@@ -49,6 +94,8 @@ def _parser() -> MarkdownIt:
     # Indented text is no code: a docstring's paragraphs may be indented for other reasons.
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
     parser.disable(["html_block", "html_inline", "code"])
+    parser.block.ruler.before("table", "deadline", _check_time)
+    parser.inline.ruler.before("text", "deadline", _check_time)
     parser.validateLink = lambda link: SAFE_LINK.match(link) is not None  # type: ignore[method-assign]
     return parser
 

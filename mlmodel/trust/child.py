@@ -1,8 +1,8 @@
 """A first look at a pickle in a process that may die of it.
 
 What is allowed is native code as well, and numbers that nobody wrote can crash it, or keep it busy
-for ever. So a file is built, and asked for its schemas, in a process of its own first. A process
-that has one thread forks itself for that; one that has several asks a
+for ever. So a file is read, built, and asked for its schemas, in a process of its own first. A
+process that has one thread forks itself for that; one that has several asks a
 :class:`~mlmodel.trust.substitute.Substitute` that has none of theirs.
 """
 
@@ -12,15 +12,20 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlmodel.errors import BrokenModel
-from mlmodel.trust import Trust, trying
+from mlmodel.trust import Trust, naming, trying
 from mlmodel.trust.substitute import Substitute
 from mlmodel.trust.trying import Outcome
 
-#: Pickles that were fine and are not tried again, by this process and those that it forks.
-REMEMBERED = 1000
+#: Answers that are kept by this process and those that it forks.
+REMEMBERED = 200
+
+#: Bytes of a pickle that is searched for names in this process: that takes less than a fork.
+SHORT_BYTES = 1 << 15
 
 _TASKS = Path("/proc/self/task")
 _REASONS = {
@@ -30,54 +35,110 @@ _REASONS = {
 }
 
 
-def look(content: bytes, trust: Trust) -> None:
+def names(content: bytes, file_bytes: int) -> naming.Names:
+    """Return the names in a pickle, found in another process if there may be many.
+
+    :param content: not compressed.
+    :param file_bytes: the size of the file, which may be compressed.
+    :raises BrokenModel: if that takes too long or too much memory.
+    """
+    if len(content) <= SHORT_BYTES or not hasattr(os, "fork"):
+        return naming.names(content)
+    found, others, is_whole = _LOOKS.result("names", content, (), file_bytes)
+    pairs = tuple((module, name) for module, name in found)
+    return naming.Names(pairs, tuple(others), bool(is_whole))
+
+
+def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     """Build a pickle in another process first, unless one like it has been built before.
 
     Where processes cannot be forked, there is no first look. Any thread may call; one file is
     looked at at a time.
 
     :param content: not compressed.
+    :param file_bytes: the size of the file, which may be compressed.
     :raises BrokenModel: if that process dies of it. What else is wrong, building tells.
     """
-    if not hasattr(os, "fork"):
-        return
-    outcome = _LOOKS.outcome(content, trust)
-    if outcome in _REASONS:
-        raise BrokenModel(_REASONS[outcome])
+    if hasattr(os, "fork"):
+        _LOOKS.result("schemas", content, trust, file_bytes)
+
+
+def schemas(content: bytes, trust: Trust) -> Any:
+    """Return the schemas that :func:`look` found, as JSON; nothing if it found none.
+
+    :param content: not compressed.
+    """
+    return _LOOKS.known("schemas", content, trust)
+
+
+def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
+    """Return the JSON that work on a built model returns, nothing if it raises an error.
+
+    In a process with one thread, which may be forked for others that answer, it runs in a fork: a
+    pool of threads that a model starts would not be there in later forks.
+
+    :raises BrokenModel: if that process dies of it.
+    """
+    if not (hasattr(os, "fork") and has_one_thread()):
+        return None
+    outcome, result = trying.run(work, size_bytes, trying.seconds(size_bytes))
+    _raise(outcome)
+    return result
+
+
+def has_one_thread() -> bool:
+    """Say whether this process surely has one thread alone; those of native code count too."""
+    return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
 
 
 class _Looks:
     def __init__(self) -> None:
         self.substitute = Substitute()
         self._lock = threading.Lock()
-        self._fine: set[bytes] = set()
+        self._fine: dict[bytes, Any] = {}
         self._is_registered = False
 
-    def outcome(self, content: bytes, trust: Trust) -> Outcome:
-        """Return what became of a pickle, or what became of the same one before."""
-        question = hashlib.sha256(json.dumps(trust).encode() + b"\n" + content).digest()
-        with self._lock:
-            if question in self._fine:
-                return Outcome.FINE
-            found = self._tried(content, trust)
-            if found is Outcome.FINE:
-                self._remember(question)
-            return found
+    def result(self, work: str, content: bytes, trust: Trust, file_bytes: int) -> Any:
+        """Return what came of work on a pickle, or of the same work before.
 
-    def _tried(self, content: bytes, trust: Trust) -> Outcome:
+        :raises BrokenModel: if its process died of it.
+        """
+        question = _question(work, content, trust)
+        with self._lock:
+            if question not in self._fine:
+                most = trying.seconds(min(len(content), trying.EXPANSION * file_bytes))
+                outcome, result = self._tried(work, content, trust, most)
+                _raise(outcome)
+                if len(self._fine) >= REMEMBERED:
+                    self._fine.clear()
+                self._fine[question] = result
+            return self._fine[question]
+
+    def known(self, work: str, content: bytes, trust: Trust) -> Any:
+        """Return what came of the same work before; nothing if there was none."""
+        return self._fine.get(_question(work, content, trust))
+
+    def _tried(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
         if not self._is_registered:
             os.register_at_fork(after_in_child=self._start_anew)
             self._is_registered = True
-        # Libraries may start threads when they are imported.
-        trying.import_libraries(content)
-        if _has_one_thread():
-            return trying.outcome(content, trust)
-        return self.substitute.outcome(content, trust)
+        if work == "schemas":
+            # Libraries may start threads when they are imported.
+            trying.import_libraries(naming.Names(*self._names(content, most)))
+        if not has_one_thread():
+            return self.substitute.outcome(work, content, trust, most)
+        if work == "names":
+            return trying.run(lambda: trying.names(content), len(content), most)
+        return trying.run(lambda: trying.schemas(content, trust), len(content), most)
 
-    def _remember(self, question: bytes) -> None:
-        if len(self._fine) >= REMEMBERED:
-            self._fine.clear()
-        self._fine.add(question)
+    def _names(self, content: bytes, most: float) -> Any:
+        if len(content) <= SHORT_BYTES:
+            return trying.names(content)
+        known = self.known("names", content, ())
+        if known is None:
+            outcome, known = self._tried("names", content, (), most)
+            _raise(outcome)
+        return known
 
     def _start_anew(self) -> None:
         """Take no notice of what the process was about that has been forked."""
@@ -85,9 +146,13 @@ class _Looks:
         self.substitute.forget()
 
 
-def _has_one_thread() -> bool:
-    """Say whether this process surely has one thread alone; those of native code count too."""
-    return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
+def _question(work: str, content: bytes, trust: Trust) -> bytes:
+    return hashlib.sha256(json.dumps([work, trust]).encode() + b"\n" + content).digest()
+
+
+def _raise(outcome: Outcome) -> None:
+    if outcome in _REASONS:
+        raise BrokenModel(_REASONS[outcome])
 
 
 _LOOKS = _Looks()

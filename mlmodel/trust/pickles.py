@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel import pickling
 from mlmodel.compression import Budget, Codec, decompress
 from mlmodel.errors import BrokenModel, UnknownCompression
-from mlmodel.trust import Trust, building, child, naming
+from mlmodel.trust import Trust, building, child
 from mlmodel.trust.gate import Gate, misuse, refusal
 
 #: How many times its own size a compressed pickle may expand to, and what any may.
@@ -52,14 +52,16 @@ def expanded(content: bytes) -> bytes:
     return content
 
 
-def look(content: bytes, trust: Trust = ()) -> Look:
+def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     """Return what a pickle asks for. Nothing is built or imported.
 
     What is no pickle has the names that are found up to where it goes wrong.
 
+    :param file_bytes: how large it was before it was decompressed, if it was.
     :raises InvalidFile: if it does not decompress.
+    :raises BrokenModel: if finding the names takes too long.
     """
-    found = naming.names(expanded(content))
+    found = child.names(expanded(content), file_bytes or len(content))
     gate = Gate(trust)
     return Look(
         names=tuple(sorted(f"{module}.{name}" for module, name in found.names)),
@@ -76,7 +78,7 @@ def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted(f"{module}.{name}" for module, name in names))
 
 
-def check(content: bytes, trust: Trust) -> None:
+def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
     """Refuse a pickle that names what is neither known to do no harm nor trusted.
 
     :raises Untrusted: with all such names.
@@ -84,7 +86,7 @@ def check(content: bytes, trust: Trust) -> None:
     """
     if trust == "all":
         return
-    found = look(content, trust)
+    found = look(content, trust, file_bytes)
     own = f"{pickling.NOTEBOOK}."
     if found.untrusted and all(name.startswith(own) for name in found.untrusted):
         raise BrokenModel(pickling.of_notebook(found.untrusted[0].removeprefix(own)))
@@ -112,9 +114,14 @@ def try_first(content: bytes, trust: Trust) -> bytes:
     :raises FlmError: as :func:`build` does.
     """
     plain = expanded(content)
-    check(plain, trust)
-    child.look(plain, trust)
+    check(plain, trust, len(content))
+    child.look(plain, trust, len(content))
     return plain
+
+
+def schemas(content: bytes, trust: Trust) -> Any:
+    """Return the schemas that the first look has found, as JSON; nothing if it found none."""
+    return None if trust == "all" else child.schemas(expanded(content), trust)
 
 
 def _built_as_it_is(content: bytes) -> Any:

@@ -11,10 +11,10 @@ import struct
 import subprocess
 import sys
 from importlib import import_module
-from typing import IO
+from typing import IO, Any
 
 from mlmodel.errors import BrokenModel
-from mlmodel.trust import Trust, trying
+from mlmodel.trust import Trust, naming, trying
 from mlmodel.trust.trying import Outcome
 
 #: Seconds after which it ends when nobody asks.
@@ -22,6 +22,10 @@ IDLE_SECONDS = 20
 
 #: Seconds in which it must have started and imported what a file needs.
 START_SECONDS = 120
+
+#: How much longer than its bound by processor time work may take by the clock, and of how much.
+PATIENCE = 10
+MOST_SECONDS = 600
 
 _LENGTHS = struct.Struct("<QQ")
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -43,17 +47,20 @@ class Substitute:
         """The process's number, if there is one."""
         return self._running.pid if self._running else None
 
-    def outcome(self, content: bytes, trust: Trust) -> Outcome:
-        """Return what becomes of a pickle.
+    def outcome(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
+        """Return what becomes of work on a pickle, and its result.
 
+        :param work: ``names`` or ``schemas``, see :mod:`~mlmodel.trust.trying`.
+        :param most: seconds of processor time.
         :raises BrokenModel: if the process does not start or answer.
         """
         for _ in range(2):
             # One that was idle may end at the very moment.
             with contextlib.suppress(OSError):
-                said = self._asked(self._started(), content, trust)
+                said = self._asked(self._started(), [work, trust, most], content)
                 if said:
-                    return Outcome(said)
+                    outcome, result = json.loads(said)
+                    return Outcome(outcome), result
             self.end()
         raise BrokenModel("the process in which files are tried first could not be used")
 
@@ -89,17 +96,18 @@ class Substitute:
             )
         return self._running
 
-    def _asked(self, process: subprocess.Popen[bytes], content: bytes, trust: Trust) -> str:
-        asked = json.dumps(trust).encode()
+    def _asked(self, process: subprocess.Popen[bytes], order: Any, content: bytes) -> bytes:
+        asked = json.dumps(order).encode()
         sent, answers = process.stdin, process.stdout
         if sent is None or answers is None:
-            return ""
+            return b""
         sent.write(_LENGTHS.pack(len(asked), len(content)) + asked)
         sent.write(content)
         sent.flush()
-        seconds = START_SECONDS + trying.wall_seconds(content)
+        # It has bounds of its own, by processor time: on a busy machine that may be long.
+        seconds = START_SECONDS + PATIENCE * min(order[-1], MOST_SECONDS)
         ready, _, _ = select.select([answers], [], [], seconds)
-        return answers.readline().decode().strip() if ready else ""
+        return answers.readline() if ready else b""
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -117,12 +125,19 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
         if len(lengths) < _LENGTHS.size:
             return
         asked, size = _LENGTHS.unpack(lengths)
-        trust = json.loads(questions.read(asked))
+        work, trust, most = json.loads(questions.read(asked))
         content = questions.read(size)
-        trying.import_libraries(content)
-        found = trying.outcome(content, trust if trust == "all" else tuple(trust))
-        answers.write(f"{found}\n".encode())
+        outcome, result = _result(work, content, trust if trust == "all" else tuple(trust), most)
+        answers.write(json.dumps([outcome, result]).encode() + b"\n")
         answers.flush()
+
+
+def _result(work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
+    found = trying.run(lambda: trying.names(content), len(content), most)
+    if work == "names" or found[0] is not Outcome.FINE or found[1] is None:
+        return found
+    trying.import_libraries(naming.Names(*found[1]))
+    return trying.run(lambda: trying.schemas(content, trust), len(content), most)
 
 
 def _import_what_models_need() -> None:

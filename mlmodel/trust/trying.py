@@ -1,4 +1,4 @@
-"""Builds a pickle in a fork of this process, which may die of it.
+"""Runs work on a model file in a fork of this process, which may die of it.
 
 The fork has bounds to its time and memory, and no file or connection of the process that it was
 forked from. It is no sandbox: what may be built, the gate says, there as here.
@@ -9,37 +9,48 @@ from __future__ import annotations
 import contextlib
 import enum
 import gc
+import json
 import os
 import select
 import signal
+import time
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.trust import Trust, building, naming
 from mlmodel.trust.gate import Gate, canonical
 
-#: Seconds of computing that a trial may take: for any file, and for each megabyte of it.
-SECONDS = 1.5
-SECONDS_PER_MB = 1.0
+#: Seconds of processor time that each step may take: for any file, and for each megabyte of it.
+#: Time that other processes take on a busy machine does not count.
+SECONDS = 10.0
+SECONDS_PER_MB = 3.0
 
-#: How much longer it may take by the clock, on a machine that has other things to do.
-PATIENCE = 10
+#: How many times its own size a compressed file may count.
+EXPANSION = 5
 
-#: Memory that a trial may take beside what this process has: for any file, and times its size.
+#: Seconds for which a fork may wait for something instead of computing.
+IDLE_SECONDS = 20.0
+
+#: Memory that a fork may take beside what this process has: for any file, and times its size.
 BYTES = 256 << 20
 TIMES_SIZE = 12
+
+#: Bytes of a fork's result.
+RESULT_BYTES = 64 << 20
 
 ADAPTER = "mlmodel.frameworks.sklearn"
 
 #: What a process may have been told to do at a signal, and a fork of it should not.
 _SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
 
-#: What ends a fork that has been computing or sleeping for too long.
-_LATE = (signal.SIGPROF, signal.SIGALRM, signal.SIGKILL)
+#: Seconds between two looks at whether a fork still computes.
+_LOOK_SECONDS = 0.5
 
 
 class Outcome(enum.StrEnum):
-    """What became of a pickle."""
+    """What became of the work."""
 
     FINE = enum.auto()
     TOO_LARGE = enum.auto()
@@ -47,12 +58,30 @@ class Outcome(enum.StrEnum):
     CRASHED = enum.auto()
 
 
-def import_libraries(content: bytes) -> None:
+class Limit:
+    """The most seconds of processor time for any file, however large: see ``LOAD_SECONDS``.
+
+    The server sets it once, before it loads models; infinity for no limit.
+    """
+
+    seconds = 120.0
+
+
+def seconds(size_bytes: int) -> float:
+    """Return the seconds of processor time that a step may take for a file of a size.
+
+    Of a compressed file, that is its own size, times what compression usually saves: see
+    :data:`EXPANSION`.
+    """
+    return min(SECONDS + SECONDS_PER_MB * size_bytes / (1 << 20), Limit.seconds)
+
+
+def import_libraries(names: naming.Names) -> None:
     """Import what a pickle may name, once for this process and the fork: it is what takes long."""
     gate = Gate()
     modules = {
         canonical(f"{module}.{name}").rpartition(".")[0]
-        for module, name in naming.names(content).names
+        for module, name in names.names
         if gate.admits(module, name)
     }
     for module in (ADAPTER, *sorted(modules)):
@@ -61,10 +90,34 @@ def import_libraries(content: bytes) -> None:
             import_module(module)
 
 
-def outcome(content: bytes, trust: Trust) -> Outcome:
-    """Return what becomes of a pickle that is built and asked for its schemas.
+def names(content: bytes) -> Any:
+    """Return the names in a pickle as JSON."""
+    found = naming.names(content)
+    return [found.names, found.others, found.is_whole]
 
-    That which an error says of it is fine: building it here says so too.
+
+def schemas(content: bytes, trust: Trust) -> Any:
+    """Build a pickle, and return the model's schemas as JSON; nothing if it has none.
+
+    Whatever error that raises, the process that wants the model raises it again.
+    """
+    model = building.build(content, trust)
+    limit_jobs(model)
+    return as_json(import_module(ADAPTER).schemas(model))
+
+
+def as_json(found: Any) -> Any:
+    """Return schemas as JSON."""
+    return [found.input, found.output, list(found.examples), list(found.notes)]
+
+
+def run(work: Callable[[], Any], size_bytes: int, most: float) -> tuple[Outcome, Any]:
+    """Return what becomes of work on a file in a fork, and the JSON that it returns.
+
+    An error that the work raises is fine, and its result nothing.
+
+    :param size_bytes: of the pickle, for which the fork may take memory.
+    :param most: seconds of processor time, see :func:`seconds`.
 
     To be called where there is one thread alone: what others hold, would be held in the fork for
     ever, and OpenMP would wait for them.
@@ -72,32 +125,45 @@ def outcome(content: bytes, trust: Trust) -> Outcome:
     told, tell = os.pipe()
     child = os.fork()
     if not child:
-        _try_and_end(content, trust, tell)
+        _work_and_end(work, size_bytes, most, tell)
     os.close(tell)
     try:
-        said = _said(told, wall_seconds(content))
+        said, is_late = _said(told, child)
     finally:
         os.close(told)
         status = _ended(child)
-    if said:
-        return Outcome(said)
-    is_late = status is not None and os.WTERMSIG(status) in _LATE
-    return Outcome.TOO_LONG if is_late else Outcome.CRASHED
+    outcome, _, result = said.partition(b"\n")
+    if outcome:
+        return Outcome(outcome.decode()), json.loads(result) if result else None
+    is_late = is_late or (status is not None and os.WTERMSIG(status) == signal.SIGPROF)
+    return (Outcome.TOO_LONG if is_late else Outcome.CRASHED), None
 
 
-def wall_seconds(content: bytes) -> float:
-    """Return the seconds that a trial takes at most, by the clock."""
-    return PATIENCE * _seconds(content)
+def _said(told: int, child: int) -> tuple[bytes, bool]:
+    """Return all that the fork writes, and whether it waits for something for too long."""
+    said, computed, since = b"", -1.0, time.monotonic()
+    while True:
+        if select.select([told], [], [], _LOOK_SECONDS)[0]:
+            more = os.read(told, 1 << 16)
+            said += more
+            if not more or len(said) > RESULT_BYTES:
+                return said if not more else b"", False
+        now = _computed(child)
+        if now != computed:
+            computed, since = now, time.monotonic()
+        if time.monotonic() - since > IDLE_SECONDS:
+            return b"", True
 
 
-def _seconds(content: bytes) -> float:
-    return SECONDS + SECONDS_PER_MB * len(content) / (1 << 20)
-
-
-def _said(told: int, seconds: float) -> str:
-    """Return the one word of the fork; none if it died, or has not said it in time."""
-    ready, _, _ = select.select([told], [], [], seconds)
-    return os.read(told, 100).decode() if ready else ""
+def _computed(pid: int) -> float:
+    """Return what changes while a process computes, or waits only for a processor or a disk."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            state, *numbers = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    used = float(numbers[10]) + float(numbers[11])
+    return used if state in "SZ" else used + time.monotonic()
 
 
 def _ended(child: int) -> int | None:
@@ -110,21 +176,21 @@ def _ended(child: int) -> int | None:
     return None
 
 
-def _try_and_end(content: bytes, trust: Trust, tell: int) -> None:
-    """Build a pickle and ask the model for its schemas, and never return."""
-    found = Outcome.FINE
+def _work_and_end(work: Callable[[], Any], size_bytes: int, most: float, tell: int) -> None:
+    """Do the work, write what becomes of it, and never return."""
+    outcome, result = Outcome.FINE, b""
     try:
         _leave(tell)
-        _bound(content)
-        model = building.build(content, trust)
-        limit_jobs(model)
-        import_module(ADAPTER).schemas(model)
+        _bound(size_bytes, most)
+        result = json.dumps(work()).encode()
     except MemoryError:
-        found = Outcome.TOO_LARGE
+        outcome, result = Outcome.TOO_LARGE, b""
     except BaseException:  # noqa: S110  it is the process that wants the file that tells it
         pass
     finally:
-        os.write(tell, found.encode())
+        rest = memoryview(f"{outcome}\n".encode() + result)
+        while rest:
+            rest = rest[os.write(tell, rest) :]
         os._exit(0)
 
 
@@ -142,18 +208,18 @@ def _leave(tell: int) -> None:
     os.closerange(tell + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _bound(content: bytes) -> None:
+def _bound(size_bytes: int, most: float) -> None:
     import resource  # noqa: PLC0415  not on every system
 
     pages = int(_first_word("/proc/self/statm") or 0)
     if pages:
-        limit = pages * resource.getpagesize() + BYTES + TIMES_SIZE * len(content)
+        limit = pages * resource.getpagesize() + BYTES + TIMES_SIZE * size_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    # Both end the process by a signal: when it has computed, and when it has slept for so long.
-    signal.setitimer(signal.ITIMER_PROF, _seconds(content))
-    signal.setitimer(signal.ITIMER_REAL, wall_seconds(content))
+    # It ends the process by a signal when it has computed for so long.
+    if most != float("inf"):
+        signal.setitimer(signal.ITIMER_PROF, most)
 
 
 def _first_word(path: str) -> str:

@@ -91,3 +91,17 @@ class NoPredict(MLModel):
 
 class NotAModel:
     pass
+
+
+class TooLong(MLModel):
+    """Tells more of itself than can be shown."""
+
+    qualified_name = "too-long"
+
+    def __init__(self, name=0, members=0, examples=0):
+        self.display_name = "x" * name
+        self.input_schema = {"properties": {f"x{at}": {} for at in range(members)}}
+        self.examples = [{}] * examples
+
+    def predict(self, row):
+        return {}
