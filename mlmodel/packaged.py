@@ -426,8 +426,8 @@ def _predicting(native: frameworks.Predict, examples: Sequence[Row]) -> framewor
 
     :raises InvalidModel: if it does not predict for any.
     """
-    starting_from = getattr(native, "starting_from", None)
-    return native if starting_from is None else cast(frameworks.Predict, starting_from(examples))
+    with_example = getattr(native, "with_example", None)
+    return native if with_example is None else cast(frameworks.Predict, with_example(examples))
 
 
 def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:

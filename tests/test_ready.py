@@ -161,4 +161,4 @@ def test_unfitted_part_fails_with_its_words(tmp_path):
     found = infer(model)
 
     with pytest.raises(InvalidModel):
-        predictor(model, found.input["properties"]).starting_from(())
+        predictor(model, found.input["properties"]).with_example(())

@@ -311,5 +311,5 @@ def _unasked(names: list[str]) -> str:
 def _unanswered(trial: Trial) -> str:
     return (
         "the model does not predict for a row that was made of what is known of it"
-        f"{plan.told_by(trial.error)}: its schemas are a guess"
+        f"{plan.error_text(trial.error)}: its schemas are a guess"
     )

@@ -19,7 +19,7 @@ from mlmodel.inference.column import Column
 from mlmodel.inference.merging import are_alike, listed
 from mlmodel.inference.nameless import nameless
 from mlmodel.inference.reading import Reading
-from mlmodel.inference.tables import Builder, Cells, converter, form_of
+from mlmodel.inference.tables import Builder, Cells, converter, forms_of
 from mlmodel.inference.traits import is_row_wise
 from mlmodel.inference.trial import Trial
 from mlmodel.model import Row
@@ -151,7 +151,7 @@ class Predictor:
             words = f"{first.pointer or 'the row'}: {first.detail}"
             raise InvalidInput(words, violations=violations) from error
 
-    def starting_from(self, rows: Rows) -> Predictor:
+    def with_example(self, rows: Rows) -> Predictor:
         """Return the same predictor, with the first of some rows that the model predicts for.
 
         :param rows: the model's examples; without any, the row that was made for it is tried.
@@ -165,7 +165,7 @@ class Predictor:
             error = error or trial.error
         its = "its own example" if rows else "a row that was made of what is known of it"
         raise InvalidModel(
-            f"the model does not predict for {its}{told_by(error)}"
+            f"the model does not predict for {its}{error_text(error)}"
             f"{'' if rows else '; package it with a sample'}"
         ) from error
 
@@ -177,7 +177,7 @@ class Predictor:
         if isinstance(error, NotFiniteError) and error.rows and not _overflows(rows, error.rows):
             yield from (Violation("", NO_NUMBER, at) for at in error.rows[:MOST_BLAMED])
             return
-        words = "" if isinstance(error, NotFiniteError) else told_by(error)
+        words = "" if isinstance(error, NotFiniteError) else error_text(error)
         for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
@@ -210,7 +210,7 @@ def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cell
 
 def _cell(name: str, label: str, schema: Any, filler: Any = None, plain: Any = None) -> Cells:
     convert = converter(_mapping(schema))
-    return Cells(name, label, convert, filler, plain, form_of(convert))
+    return Cells(name, label, convert, filler, plain, forms_of(convert))
 
 
 def _known(reading: Reading | None, columns: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -255,7 +255,7 @@ def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
 def _asking(
     cells: Sequence[Cells], shape: Callable[[Sequence[Cells]], Builder], tell: Answering
 ) -> Predict:
-    build, groups = shape(cells), tables.grouped(cells)
+    build, groups = shape(cells), tables.grouping(cells)
 
     def ask(rows: Rows) -> list[Any]:
         together = groups(rows)
@@ -276,7 +276,7 @@ def _asking(
     return ask
 
 
-def told_by(error: Exception | None) -> str:
+def error_text(error: Exception | None) -> str:
     """Return the type and the first line of a model's own error, in parentheses."""
     if error is None:
         return ""

@@ -2,7 +2,7 @@
 
 A row becomes the same whatever rows are beside it. Where a value does not fit the type of its
 column, as one that is missing among integers, the column is of another type, as in pandas; rows
-of which that is so are kept apart from the others by :func:`grouped`.
+of which that is so are kept apart from the others by :func:`grouping`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from mlmodel.model import Row
 
 #: From rows to what the model's own methods take.
 Builder = Callable[[Sequence[Row]], Any]
+#: From JSON values to the type of each one's column; ``None`` if they are all the same.
+Forms = Callable[[list[Any]], list[Hashable] | None]
 #: From JSON values, ``None`` for a missing one, to a column.
 Convert = Callable[[list[Any]], Any]
 
@@ -34,8 +36,8 @@ class Cells:
     ``name`` is the member's, ``label`` the table's. ``convert`` makes a column of values, in which
     ``None`` is what is missing. A ``filler`` is the value of a column that the model does not
     read, whatever the rows have there. ``plain`` is a value that the model most likely takes.
-    ``form`` returns what decides on the type of the column that a value is in; ``None`` if all
-    values make the same.
+    ``forms`` returns for each of some values the type of the column that it is in; ``None`` if all
+    are in columns of one type.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Cells:
     convert: Convert
     filler: Any = None
     plain: Any = None
-    form: Callable[[Any], Hashable] | None = None
+    forms: Forms | None = None
 
     def of(self, rows: Sequence[Row]) -> Any:
         """Return the column.
@@ -74,18 +76,24 @@ class Cells:
         return InvalidInput(f"{self.name} {detail}", f"/{self.name}").at(at)
 
 
-def grouped(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
+def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
     """Return the function that gives the places of rows of which tables are made together."""
-    formed = [(cell.name, cell.form) for cell in cells if cell.form and cell.filler is None]
+    formed = [(cell.name, cell.forms) for cell in cells if cell.forms and cell.filler is None]
 
     def groups(rows: Sequence[Row]) -> list[list[int]]:
+        different = (
+            forms([row.get(name) for row in rows])
+            for name, forms in (formed if len(rows) > 1 else ())
+        )
+        keys = [each for each in different if each is not None]
+        if not keys:
+            return [list(range(len(rows)))]
         found: dict[Hashable, list[int]] = {}
-        for at, row in enumerate(rows):
-            key = tuple(form(row.get(name)) for name, form in formed)
+        for at, key in enumerate(zip(*keys, strict=True)):
             found.setdefault(key, []).append(at)
         return list(found.values())
 
-    return groups if formed else lambda rows: [list(range(len(rows)))]
+    return groups
 
 
 def are_floats(cells: Sequence[Cells]) -> bool:
@@ -174,15 +182,9 @@ def _plain_converter(kind: str) -> Convert:
     return Whole("int64") if kind == "integer" else _PLAIN.get(kind, anything)
 
 
-def form_of(convert: Convert) -> Callable[[Any], Hashable] | None:
-    """Return what decides on the type of a column that a value is in, see :class:`Cells`."""
-    if isinstance(convert, Whole):
-        return convert.form
-    forms: Mapping[Any, Callable[[Any], Hashable]] = {
-        booleans: lambda value: value is None,
-        anything: _is_number,
-    }
-    return forms.get(convert)
+def forms_of(convert: Convert) -> Forms | None:
+    """Return what decides on the types of columns that values are in, see :class:`Cells`."""
+    return convert.forms if isinstance(convert, Whole) else _FORMS.get(convert)
 
 
 def numbers(values: list[Any]) -> Any:
@@ -213,8 +215,16 @@ class Whole:
                 return np.array(whole, dtype=dtype)
         return np.array(whole, dtype=float)
 
-    def form(self, value: Any) -> Hashable:
-        """Return the type of the column that a value is in."""
+    def forms(self, values: list[Any]) -> list[Hashable] | None:
+        """Return the type of the column that each value is in; ``None`` if it is this one."""
+        if (
+            set(map(type, values)) == {int}
+            and self._least <= min(values) <= max(values) <= self._most
+        ):
+            return None
+        return [self._form(value) for value in values]
+
+    def _form(self, value: Any) -> Hashable:
         if _is_whole(value) and self._least <= value <= self._most:
             return self._dtype
         return str(self([value]).dtype)
@@ -233,6 +243,16 @@ def anything(values: list[Any]) -> Any:
         return numbers(values)
     return _python_objects([np.nan if value is None else value for value in values])
 
+
+def _forms_of_booleans(values: list[Any]) -> list[Hashable] | None:
+    return [value is None for value in values] if None in values else None
+
+
+def _forms_of_anything(values: list[Any]) -> list[Hashable]:
+    return list(map(_is_number, values))
+
+
+_FORMS: Mapping[Convert, Forms] = {booleans: _forms_of_booleans, anything: _forms_of_anything}
 
 #: What makes columns that an array holds as doubles.
 _NUMERIC = (numbers, singles, booleans)
