@@ -1,23 +1,10 @@
 // JSON whose numbers keep the digits they were written with: 42.0, 1e-3 and 12345678901234567890
 // come out as they went in.
 
-const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-
 export class Digits {
   constructor(text) {
     this.text = text;
   }
-}
-
-// What a person typed, as a number if it is one, else as the text it is.
-export function number(typed) {
-  const text = typed.trim();
-  if (NUMBER.test(text)) return new Digits(text);
-  // JSON wants a digit before the point and no plus sign; people do not.
-  if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))) {
-    return new Digits(String(Number(text)));
-  }
-  return typed;
 }
 
 // Throws a SyntaxError for what is not JSON.

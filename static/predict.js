@@ -8,6 +8,7 @@ import { form, onChange, row, show, text, told } from "./input.js";
 import { parse, parsed, same, stringify } from "./json.js";
 import { body, isJsonShown, unwrapped, writeJson } from "./jsontab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
+import "./paste.js";
 import { restore, start, unfinished } from "./row.js";
 import { bytes, element } from "./values.js";
 

@@ -3,10 +3,11 @@
 
 import { refusedFiles, setFile, startFiles, waitForFiles } from "./files.js";
 import { Digits, parse, same, stringify } from "./json.js";
+import { readBack } from "./numerals.js";
 import { inner, isMember } from "./places.js";
 import { setCount, startRows } from "./rows.js";
 import { controls, KINDS, startMoments, type, typed } from "./typed.js";
-import { isObject } from "./values.js";
+import { element, isObject } from "./values.js";
 
 export { controls };
 
@@ -110,6 +111,21 @@ function settle(form) {
   }
   for (const field of form.querySelectorAll("[data-when]")) field.hidden = !isAsked(field);
   for (const map of form.querySelectorAll('[data-kind="map"]')) markTwice(inner(map).map(nameOf));
+  for (const field of form.querySelectorAll('[data-kind="number"]')) showRead(field);
+}
+
+// Below a long number, or one that is not written as a program would, the number that is sent.
+function showRead(field) {
+  const [control] = controls(field);
+  const words = readBack(control.value);
+  let note = field.querySelector(":scope > .field-read");
+  if (!note && words) {
+    note = element("p", "field-hint field-read");
+    note.id = `${control.id}-read`;
+    control.closest(".with-unit").after(note);
+    control.setAttribute("aria-describedby", `${note.id} ${control.getAttribute("aria-describedby") ?? ""}`);
+  }
+  if (note && note.textContent !== words) note.textContent = words;
 }
 
 function markTwice(names) {

@@ -1,7 +1,8 @@
 // How the text of a field of one value becomes that value, and the value the text. `empty` is the
 // value of no text at all where that is an answer.
 
-import { number, parse, parsed, same, stringify } from "./json.js";
+import { parse, parsed, same, stringify } from "./json.js";
+import { number, numbers, unambiguous } from "./numerals.js";
 
 // The same as in app/web/forms/fields.py: a day, a time, its fraction; digits beyond the third are cut.
 const LOCAL = new RegExp(
@@ -12,7 +13,7 @@ const LOCAL = new RegExp(
 
 export const KINDS = {
   text: { read: (text) => text, write: plain, empty: "" },
-  number: { read: number, write: plain },
+  number: { read: number, write: (value) => unambiguous(plain(value)) },
   moment: { read: readMoment, write: writeMoment },
   local: { read: (text, field) => untouched(text, field) ?? text, write: writeLocal },
   choice: { read: parse, write: writeChoice },
@@ -24,8 +25,9 @@ export const KINDS = {
     empty: [],
   },
   numbers: {
-    read: (text) => text.split(/[\s,;]+/).filter(Boolean).map(number),
-    write: (value) => (Array.isArray(value) ? value.map(plain).join(", ") : plain(value)),
+    read: numbers,
+    write: (value) =>
+      Array.isArray(value) ? value.map((item) => unambiguous(plain(item))).join(", ") : plain(value),
     empty: [],
   },
 };

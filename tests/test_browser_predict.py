@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import subprocess
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,8 @@ from tests.browser import NEEDS_CHROMIUM, sent, serving
 from tests.models.forms import HOSTILE
 
 pytestmark = NEEDS_CHROMIUM
+
+NUMERALS = Path(__file__).parent / "data" / "numerals.json"
 
 ROW = {
     "type": "object",
@@ -514,6 +517,80 @@ def test_a_chart_follows_the_input_and_the_light(on):
 
     expect(page.get_by_text("The input has changed since; press Show")).to_be_visible()
     expect(page.locator("#whatif-chart canvas")).to_have_count(1)
+
+
+def test_numbers_are_read_as_on_the_server(on):
+    page = on("iris")
+    cases = json.loads(NUMERALS.read_text(encoding="utf-8"))
+
+    read = page.evaluate(
+        """async (texts) => {
+            const { number } = await import("/static/numerals.js");
+            return texts.map((text) => number(text)).map((value) => value.text ?? null);
+        }""",
+        [case["text"] for case in cases],
+    )
+
+    assert [text and json.loads(text) for text in read] == [case["number"] for case in cases]
+
+
+def test_long_number_is_shown_as_it_was_read(on):
+    page = on("risk")
+
+    page.get_by_label("Amount").fill("52 000")
+    expect(page.locator(".field-read")).to_have_text("= 52,000")
+
+    page.get_by_label("Amount").fill("520")
+    expect(page.locator(".field-read")).to_be_hidden()
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_ambiguous_number_is_refused_at_its_field(on):
+    page = on("risk")
+
+    page.get_by_label("Amount").fill("52.000")
+    sent(page)
+
+    error = 'must be a number, got "52.000". Write 52000, or 52.0 for a decimal'
+    expect(page.locator("[data-key=amount] [data-error]")).to_have_text(error)
+
+
+def test_number_of_a_link_keeps_its_meaning(on):
+    page = on("echo", {"number": 1.234})
+
+    expect(page.get_by_label("Number")).to_have_value("1.2340")
+
+
+PASTE = """([id, text]) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+    document.getElementById(id).dispatchEvent(event);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "words"),
+    [
+        ("5,1\t3,5\t1,4\t0,2\n", ["5.1", "3.5", "1.4", "0.2"], "4 fields filled. Undo"),
+        (
+            "id\tPETAL WIDTH\tSepal length\n7\t0.2\t5.1\n8\t0.3\t5.2",
+            ["5.1", "", "", "0.2"],
+            "2 fields filled from the first of 2 rows; not used: id. Undo",
+        ),
+    ],
+    ids=["values", "headings"],
+)
+def test_pasted_row_fills_fields(on, text, values, words):
+    page = on("iris")
+    fields = page.locator("#form-pane input")
+
+    page.evaluate(PASTE, [fields.first.get_attribute("id"), text])
+
+    expect(page.locator(".buttons")).to_contain_text(words)
+    assert [field.input_value() for field in fields.all()] == values
+    page.get_by_role("button", name="Undo").click()
+    assert [field.input_value() for field in fields.all()] == [""] * 4
 
 
 SHEET = """id;amount;kind;more

@@ -1,0 +1,97 @@
+// A row that is copied from a spreadsheet fills the fields from the one on into which it is pasted; with
+// a line of headings, those that have these names. The server reads the cells, as those of a file.
+
+import { ask } from "./asking.js";
+import { form, told } from "./input.js";
+import { inner, isMember } from "./places.js";
+import { fill, read } from "./row.js";
+import { typed } from "./typed.js";
+import { element } from "./values.js";
+
+const KINDS = ["text", "number", "moment", "local", "choice"];
+
+const root = form.querySelector("[data-field]");
+const { address } = document.getElementById("file-panel").dataset;
+const status = element("p", "link-status");
+
+status.role = "status";
+form.querySelector(".buttons").append(status);
+form.addEventListener("paste", (event) => {
+  const text = event.clipboardData?.getData("text/plain").replace(/[\r\n]+$/, "") ?? "";
+  const fields = targets();
+  const place = fields.indexOf(event.target.closest("[data-field]"));
+  // In a text of several lines, a tab is a tab.
+  if (place < 0 || !text.includes("\t") || event.target.localName === "textarea") return;
+  event.preventDefault();
+  take(text, fields, place);
+});
+for (const event of ["reset", "submit"]) form.addEventListener(event, () => status.replaceChildren());
+
+async function take(text, fields, place) {
+  const [first, ...rest] = text.split(/\r\n|\r|\n/);
+  const headings = first.split("\t");
+  const isHeaded = rest.length > 0 && headings.some((heading) => fields.some((one) => isCalled(one, heading)));
+  const names = fields.slice(place, place + headings.length).map(({ dataset }) => quoted(dataset.key));
+  while (names.length < headings.length) names.push("");
+  const lines = isHeaded ? text : `${names.join("\t")}\n${text}`;
+  const said = await ask(address, `sep=\t\n${lines}\n`, { type: "text/csv" });
+  const [line] = said.answer?.lines ?? [];
+  if (said.problem || !line?.cells) {
+    return say(`This row cannot be read: ${said.problem?.detail ?? line?.problem ?? "it is empty"}.`);
+  }
+  const before = fields.map((field) => [field, read(field)]);
+  const { filled, left } = write(said.answer.columns, line, fields);
+  told();
+  const notes = [
+    `${filled} field${filled === 1 ? "" : "s"} filled`,
+    said.answer.lines.length > 1 ? ` from the first of ${said.answer.lines.length} rows` : "",
+    left.length ? `; not used: ${left.join(", ")}` : "",
+  ];
+  return say(`${notes.join("")}.`, before);
+}
+
+// Writes the cells into the fields, and says how many were filled, and what was left over.
+function write(columns, { cells, blank }, fields) {
+  const empty = new Set(blank.map(({ text }) => Number(text)));
+  const left = [];
+  let filled = 0;
+  columns.forEach((name, index) => {
+    const field = fields.find(({ dataset }) => dataset.key === name);
+    if (field) fill(field, empty.has(index) ? undefined : cells[index]);
+    if (field && typed(field) !== "") filled += 1;
+    else if (cells[index] !== null && cells[index] !== "") left.push(name || String(cells[index]));
+  });
+  return { filled, left };
+}
+
+// The fields of the row itself that are one value each, and in sight.
+function targets() {
+  if (root.dataset.kind !== "group") return [];
+  const fields = inner(root).filter((field) => isMember(field) && KINDS.includes(field.dataset.kind));
+  return fields.filter((field) => !field.hidden);
+}
+
+function isCalled({ dataset }, heading) {
+  return [dataset.key, dataset.label].some((name) => folded(name) === folded(heading));
+}
+
+function folded(name) {
+  return name.replaceAll(/[\s_]+/g, " ").trim().toLowerCase();
+}
+
+function quoted(key) {
+  return `"${key.replaceAll('"', '""')}"`;
+}
+
+function say(words, before) {
+  status.replaceChildren(words);
+  if (!before) return;
+  const undo = element("button", "btn btn-link btn-sm", "Undo");
+  undo.type = "button";
+  undo.addEventListener("click", () => {
+    for (const [field, value] of before) fill(field, value);
+    status.replaceChildren("Undone.");
+    told();
+  });
+  status.append(" ", undo);
+}
