@@ -1,10 +1,11 @@
-// The panel that takes a CSV file, shows what is in it, and asks the model for its lines.
+// The panel that takes a CSV file or a workbook, shows what is in it, and predicts its rows.
 
 import { ask } from "./asking.js";
 import { askAll, isOpen } from "./batches.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { form } from "./input.js";
 import { Digits } from "./json.js";
+import { count as grouped } from "./numbers.js";
 import { region, table } from "./table.js";
 import { bytes, element, short } from "./values.js";
 
@@ -15,6 +16,7 @@ const MOST_PROBLEMS = 200;
 const part = (name) => document.getElementById(`file-${name}`);
 const [panel, drop, input, status] = ["panel", "drop", "input", "status"].map(part);
 const [found, preview, problems, result] = ["found", "preview", "problems", "result"].map(part);
+const marks = [...part("decimal").querySelectorAll("input")];
 const [start, stop, keep, progress] = ["start", "stop", "save", "progress"].map(part);
 const limits = {
   bytes: Number(panel.dataset.bytes),
@@ -23,10 +25,12 @@ const limits = {
   characters: Number(panel.dataset.bytes) / 5,
 };
 
+let taken = null; // the file
 let sheet = null;
 let stopper = null;
 
 input.addEventListener("change", () => input.files.length && take(input.files[0]));
+for (const mark of marks) mark.addEventListener("change", () => take(taken, mark.value));
 for (const event of ["dragenter", "dragover"]) {
   drop.addEventListener(event, (dragged) => {
     dragged.preventDefault();
@@ -48,12 +52,14 @@ keep.addEventListener("click", () => {
 });
 
 // Reads a file and shows what it has; the server types its cells by the model's schema. The last file
-// that was given is the one that is shown, however long it takes.
-async function take(file) {
+// that was given is the one that is shown, however long it takes. `decimal` is the decimal mark, where
+// a person says which it is.
+async function take(file, decimal = "") {
+  taken = file;
   stopper?.abort();
   stopper = new AbortController();
   const { signal } = stopper;
-  clear();
+  clear(decimal);
   if (file.size > limits.bytes) {
     return say(`${file.name} has ${bytes(file.size)}; at most ${bytes(limits.bytes)} are read here.`);
   }
@@ -61,10 +67,11 @@ async function take(file) {
   const content = await file.arrayBuffer().catch(() => null);
   if (signal.aborted) return undefined;
   if (content === null) return say(`${file.name} cannot be read.`);
-  const said = await ask(panel.dataset.address, content, { type: "text/csv", signal });
+  const address = `${panel.dataset.address}?decimal=${encodeURIComponent(decimal)}`;
+  const said = await ask(address, content, { type: "text/csv", signal });
   if (signal.aborted) return undefined;
   input.value = "";
-  if (said.problem) return say(`${file.name}: ${said.problem.title}. ${said.problem.detail ?? ""}`);
+  if (said.problem) return say(`${file.name}: ${reason(said.problem)}`);
   sheet = { ...said.answer, name: file.name, entries: entriesOf(said.answer) };
   return showSheet();
 }
@@ -86,7 +93,9 @@ function entriesOf({ columns: names, known, lines }) {
 function showSheet() {
   const { name, entries, known } = sheet;
   const good = entries.filter(isOpen);
-  say(`${name}: ${count(entries.length, "line")}.`);
+  say(`${name}: ${count(entries.length, "row")}.${readingNotes()}`);
+  part("decimal").hidden = sheet.encoding === null;
+  for (const mark of marks) mark.checked = mark.value === sheet.decimal;
   found.replaceChildren(...columnsFound());
   const first = good.slice(0, FIRST);
   const title = element("h3", "", `The first ${count(first.length, "row")}`);
@@ -96,15 +105,33 @@ function showSheet() {
   showProblems();
 }
 
+// How the file was read, where a person may want to know.
+function readingNotes() {
+  const { encoding, sheet: title, decimal, entries } = sheet;
+  const notes = [
+    entries.length ? "" : "There is nothing below the header.",
+    title ? `Read from the sheet "${title}".` : "",
+    encoding === null || encoding.startsWith("utf") ? "" : `Read as ${encoding}: if letters are wrong, save it as UTF-8.`,
+    decimal === null ? "Its numbers could mean two things, as 52.000: choose below how decimals are written." : "",
+  ];
+  return notes.filter(Boolean).map((note) => ` ${note}`).join("");
+}
+
+// What is wrong with a file: only the reason, where it is one of the file itself.
+function reason({ type, title, detail, errors }) {
+  const told = errors?.[0]?.detail ?? (type?.endsWith("#unreadable-file") ? detail : "");
+  return told ? `${told[0].toUpperCase()}${told.slice(1)}.` : `${title}. ${detail ?? ""}`;
+}
+
 function columnsFound() {
   const missing = Object.entries(sheet.missing);
   const needed = missing.filter(([, isRequired]) => isRequired).map(([name]) => name);
   const others = missing.filter(([, isRequired]) => !isRequired).map(([name]) => name);
   return [
-    facts("Match", sheet.known, "columns-match"),
-    facts("Missing, and needed", needed, "columns-needed"),
-    facts("Missing, and optional", others, ""),
-    facts("Unknown to the model, kept in the result", sheet.unknown, ""),
+    facts("Matched", sheet.known, "columns-match"),
+    facts("Missing (required)", needed, "columns-needed"),
+    facts("Missing (optional)", others, ""),
+    facts("Not used by the model (kept in the result)", sheet.unknown, ""),
   ].filter(Boolean);
 }
 
@@ -130,8 +157,8 @@ async function run() {
       const done = mine.entries.filter((entry) => entry.row !== null && !isOpen(entry)).length;
       progress.max = total;
       progress.value = done;
-      progress.textContent = `${done} of ${total}`;
-      part("done").textContent = words || `${done} of ${total} rows`;
+      progress.textContent = `${grouped(done)} of ${grouped(total)}`;
+      part("done").textContent = words || `${grouped(done)} of ${grouped(total)} rows`;
     },
   });
   if (mine !== sheet) return; // another file was taken meanwhile
@@ -145,21 +172,21 @@ function showResult(ended, hadFocus) {
   const bad = sheet.entries.filter(({ problem }) => problem);
   const open = sheet.entries.filter(isOpen);
   const parts = [
-    `${count(good.length, "row")} answered`,
-    bad.length ? `${count(bad.length, "line")} refused` : "",
-    open.length ? `${count(open.length, "row")} not asked` : "",
+    `${count(good.length, "row")} predicted`,
+    bad.length ? `${count(bad.length, "row")} with errors` : "",
+    open.length ? `${count(open.length, "row")} remaining` : "",
   ];
   const why = ended && !ended.isStopped ? ` ${ended.title}. ${ended.detail ?? ""}` : "";
   say(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
   start.hidden = open.length === 0;
-  start.textContent = `Go on with ${count(open.length, "row")}`;
+  start.textContent = `Continue with ${count(open.length, "row")}`;
   keep.hidden = good.length === 0;
   preview.replaceChildren();
   const shown = good.slice(0, MOST_SHOWN);
   const isCut = good.length > shown.length;
-  const words = isCut ? `The first ${shown.length} of ${good.length} answers` : "Answers";
+  const words = isCut ? `The first ${shown.length} of ${grouped(good.length)} predictions` : "Predictions";
   const title = element("h3", "", words);
-  result.replaceChildren(...(shown.length ? [title, scrolling(answersFirst(shown), "Answers")] : []));
+  result.replaceChildren(...(shown.length ? [title, scrolling(answersFirst(shown), "Predictions")] : []));
   if (hadFocus) (keep.hidden ? start : keep).focus();
   showProblems();
 }
@@ -171,9 +198,9 @@ function showProblems() {
     Line: element("span", "number", String(each.line)),
     Reason: element("span", "as-typed", each.problem),
   }));
-  const title = `${count(bad.length, "line")} that cannot be answered`;
+  const title = `${count(bad.length, "row")} with errors`;
   const more = bad.length - rows.length;
-  const rest = more ? [element("p", "quiet", `${more} more are in the saved file.`)] : [];
+  const rest = more ? [element("p", "quiet", `${grouped(more)} more are in the saved file.`)] : [];
   return problems.replaceChildren(element("h3", "", title), scrolling(rows, title), ...rest);
 }
 
@@ -234,8 +261,10 @@ function setRunning(isRunning) {
   }
 }
 
-function clear() {
+function clear(decimal) {
   sheet = null;
+  // Whoever chooses a decimal mark stays where they are.
+  part("decimal").hidden = !decimal;
   for (const box of [found, preview, problems, result]) box.replaceChildren();
   for (const button of [start, stop, keep]) button.hidden = true;
   part("running").hidden = true;
@@ -246,5 +275,5 @@ function say(words) {
 }
 
 function count(number, name) {
-  return `${number} ${name}${number === 1 ? "" : "s"}`;
+  return `${grouped(number)} ${name}${number === 1 ? "" : "s"}`;
 }

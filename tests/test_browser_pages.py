@@ -112,7 +112,7 @@ def read(page):
         "mimeType": "text/csv",
         "buffer": b"amount,kind,x\n1,car,1\nmany,car,2\n",
     }
-    page.get_by_label("Drop a CSV file here").set_input_files(file)
+    page.get_by_label("Drop a CSV file or an Excel workbook here").set_input_files(file)
     page.locator("#file-preview table").wait_for()
 
 

@@ -604,8 +604,12 @@ SHEET = """id;amount;kind;more
 def given(page, text, name="rows.csv"):
     """Choose a file of that text, and return the panel."""
     panel = opened(page, "CSV file")
-    file = {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
-    panel.get_by_label("Drop a CSV file here").set_input_files(file)
+    file = {
+        "name": name,
+        "mimeType": "text/csv",
+        "buffer": text if isinstance(text, bytes) else text.encode(),
+    }
+    panel.get_by_label("Drop a CSV file or an Excel workbook here").set_input_files(file)
     return panel
 
 
@@ -616,19 +620,45 @@ def listed(panel, title):
 def test_a_file_shows_its_columns_and_first_rows(on):
     panel = given(on("risk"), SHEET)
 
-    expect(listed(panel, "Match (2)")).to_have_text(["amount", "kind"])
-    expect(listed(panel, "Unknown to the model")).to_have_text(["id", "more"])
-    expect(listed(panel, "Missing, and optional")).to_have_text(["age", "member", "note", "home"])
+    expect(listed(panel, "Matched (2)")).to_have_text(["amount", "kind"])
+    expect(listed(panel, "Not used by the model")).to_have_text(["id", "more"])
+    expect(listed(panel, "Missing (optional)")).to_have_text(["age", "member", "note", "home"])
     expect(panel.locator("#file-preview tbody tr")).to_have_text(
         ["1100car=1+1", "2manycarb", "4900homea;b"]
     )
     expect(panel.locator("#file-problems tbody tr")).to_have_text("4has 2 cells, the header has 4")
 
 
+def test_decimal_mark_is_shown_and_can_be_chosen(on):
+    panel = given(on("risk"), "amount;kind\n14,9;car\n1.500;car\n")
+    rows = panel.locator("#file-preview tbody tr")
+    expect(panel.get_by_label("a comma: 14,9")).to_be_checked()
+    expect(rows).to_have_text(["14.9car", re.compile("1,?500car")])
+
+    panel.get_by_label("a point: 14.9").check()
+
+    expect(rows).to_have_text(["14,9car", "1.5car"])
+    expect(panel.get_by_label("a point: 14.9")).to_be_checked()
+
+
+def test_file_whose_numbers_have_two_meanings_asks_which(on):
+    panel = given(on("risk"), "amount;kind\n52.000;car\n")
+
+    expect(panel.locator("#file-status")).to_contain_text("choose below how decimals are written")
+    expect(panel.get_by_role("radio", checked=True)).to_have_count(0)
+
+
+def test_file_in_windows_1252_is_named(on):
+    panel = given(on("risk"), b"amount,kind,stra\xdfe\n1,car,a\n")
+
+    expect(panel.locator("#file-status")).to_contain_text("Read as windows-1252")
+    expect(listed(panel, "Not used by the model")).to_have_text(["straße"])
+
+
 def test_a_column_that_must_be_there_is_named(on):
     panel = given(on("risk"), "amount\n1\n")
 
-    expect(listed(panel, "Missing, and needed")).to_have_text(["kind"])
+    expect(listed(panel, "Missing (required)")).to_have_text(["kind"])
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
@@ -637,7 +667,7 @@ def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
 
     panel.get_by_role("button", name="Predict 3 rows").press("Enter")
 
-    expect(panel).to_contain_text("rows.csv: 2 rows answered, 2 lines refused.")
+    expect(panel).to_contain_text("rows.csv: 2 rows predicted, 2 rows with errors.")
     expect(panel.locator("#file-problems tbody tr")).to_have_text(
         ['3amount: must be a number, got "many"', "4has 2 cells, the header has 4"]
     )
@@ -688,7 +718,7 @@ def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
     panel.get_by_role("button", name="Predict 900 rows").click()
 
     expect(panel).to_contain_text("Waiting 1 s: Too much to do.")
-    expect(panel).to_contain_text("rows.csv: 900 rows answered.")
+    expect(panel).to_contain_text("rows.csv: 900 rows predicted.")
     expect(panel.locator("#file-result tbody tr")).to_have_count(50)
 
 
@@ -698,7 +728,7 @@ def test_a_row_that_makes_the_model_fail_is_found(on):
 
     panel.get_by_role("button", name="Predict 9 rows").click()
 
-    expect(panel).to_contain_text("rows.csv: 8 rows answered, 1 line refused.")
+    expect(panel).to_contain_text("rows.csv: 8 rows predicted, 1 row with errors.")
     expect(panel.locator("#file-problems tbody tr")).to_contain_text("7")
 
 
@@ -708,18 +738,18 @@ def test_a_stopped_file_can_be_gone_on_with(on):
     page.route("**/predict", lambda route: None, times=1)
     panel.get_by_role("button", name="Predict 2 rows").click()
     panel.get_by_role("button", name="Stop").click()
-    expect(panel).to_contain_text("2 rows not asked")
+    expect(panel).to_contain_text("2 rows remaining")
 
-    panel.get_by_role("button", name="Go on with 2 rows").click()
+    panel.get_by_role("button", name="Continue with 2 rows").click()
 
-    expect(panel).to_contain_text("rows.csv: 2 rows answered.")
+    expect(panel).to_contain_text("rows.csv: 2 rows predicted.")
 
 
-@pytest.mark.fails("422 /api/models/risk/rows", "413 /api/models/risk/rows")
+@pytest.mark.fails("422 /api/models/risk/rows*", "413 /api/models/risk/rows*")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("", "rows.csv: The input breaks the model's schema.", id="empty"),
+        pytest.param("", "rows.csv: Line 1 must name the columns.", id="empty"),
         pytest.param("a,a\n", "names the column 'a' more than once", id="twice"),
         pytest.param("amount\n" + "1" * 100_000, "at most 100 kB are read here", id="large"),
         pytest.param("amount\n" + "1\n" * 1001, "too many rows", id="many rows"),
@@ -738,10 +768,10 @@ def test_the_file_that_was_given_last_is_shown(on):
     given(page, "amount,kind\n1,car\n", "old.csv")
 
     panel = given(page, "amount,kind\n1,car\n2,car\n", "new.csv")
-    expect(panel).to_contain_text("new.csv: 2 lines.")
+    expect(panel).to_contain_text("new.csv: 2 rows.")
     page.evaluate("go()")
 
-    expect(panel).to_contain_text("new.csv: 2 lines.")
+    expect(panel).to_contain_text("new.csv: 2 rows.")
 
 
 def test_a_file_can_be_dropped(on):
@@ -757,7 +787,7 @@ def test_a_file_can_be_dropped(on):
 
     page.dispatch_event("#file-drop", "drop", {"dataTransfer": transfer})
 
-    expect(panel).to_contain_text("dropped.csv: 1 line.")
+    expect(panel).to_contain_text("dropped.csv: 1 row.")
 
 
 def test_the_header_to_fill_in_is_saved(on):
@@ -765,7 +795,7 @@ def test_the_header_to_fill_in_is_saved(on):
     panel = opened(page, "CSV file")
 
     with page.expect_download() as download:
-        panel.get_by_role("link", name="Save the header to fill in").click()
+        panel.get_by_role("link", name="Download a template").click()
 
     assert download.value.suggested_filename == "risk.csv"
     assert download.value.path().read_text() == "amount,age,kind,member,note,home\n"
