@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, filetypes, frameworks, reading
+from mlmodel import compiling, filetypes, frameworks, reading, versions
 from mlmodel.errors import InvalidFile, InvalidModel
 from mlmodel.filetypes import Kind
 from mlmodel.metadata import Described, Framework, Meta
-from mlmodel.packaged import PackagedModel
+from mlmodel.packaged import PackagedModel, VersionMismatches
 from mlmodel.trust import Trust, parts, pickles, skops
 
 #: The framework whose adapter serves a kind of file.
@@ -48,6 +48,7 @@ def load(
     sha256: str | None = None,
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
+    version_mismatch: VersionMismatches = "warn",
     runtime: compiling.Choice | None = None,
     n_jobs: int = 1,
 ) -> BareModel:
@@ -58,8 +59,11 @@ def load(
     :param sha256: what the file must have, in hexadecimal digits. A pickle is then trusted.
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.
+    :param version_mismatch: what is done about another scikit-learn than wrote the file, see
+        :func:`mlmodel.load`.
     :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
     :param n_jobs: see :func:`mlmodel.load`.
+    :raises VersionMismatch: if the versions differ, and that is an error.
     :raises InvalidFile: if it is a folder or no model file, with what it is and what to do.
     :raises InvalidModel: if there is no valid name to be had.
     :raises Untrusted: if building the model could run code that is not trusted.
@@ -73,6 +77,7 @@ def load(
         sha256=sha256,
         input_schema=input_schema,
         qualified_name=qualified_name,
+        version_mismatch=version_mismatch,
         runtime=runtime,
         n_jobs=n_jobs,
     )
@@ -89,6 +94,7 @@ class BareModel(PackagedModel):
         """The framework, as it is installed, and which file this is."""
         return {
             "framework": self._title,
+            "versions": self._compared_versions(),
             "sha256": self._found_sha256,
             "size_bytes": self._size_bytes,
             **self._runtime_told(),
@@ -100,7 +106,10 @@ class BareModel(PackagedModel):
         self._kind = filetypes.recognize(content, self._path.name)
         if self._kind is Kind.PACKAGE:
             raise InvalidFile("it is a package: load it with mlmodel.load")
-        self._types = self._trusted_types(content)
+        release = _release(self._kind, content)
+        self._check_versions({} if release is None else {"scikit-learn": release})
+        with self._naming_versions():
+            self._types = self._trusted_types(content)
         lib = LIBS[self._kind]
         version = frameworks.adapter(lib).version()
         self._title = _title(self._kind, lib, version)
@@ -135,10 +144,18 @@ class BareModel(PackagedModel):
             return self._adapter.loads(content, self._trust)
         content = filetypes.expanded(content)
         if self._kind is Kind.SKOPS:
-            return _built_by_skops(content, self._types, self._trust)
+            release = self._versions.get("scikit-learn")
+            return _built_by_skops(content, self._types, self._trust, release)
         if self._kind in BOOSTED:
             return _boosters().load(self._kind, content)
         return self._adapter.loads(content, self._trust)
+
+
+def _release(kind: Kind, content: bytes) -> str | None:
+    """Return the scikit-learn that wrote a file, if it was one."""
+    if kind is Kind.PICKLE:
+        return versions.sklearn_release(pickles.expanded(content))
+    return skops.release(content) if kind is Kind.SKOPS else None
 
 
 def _title(kind: Kind, lib: str, version: str) -> str:
@@ -155,13 +172,15 @@ def _boosters() -> Any:
     return boosters
 
 
-def _built_by_skops(content: bytes, types: tuple[str, ...], trust: Trust) -> Any:
+def _built_by_skops(
+    content: bytes, types: tuple[str, ...], trust: Trust, release: str | None
+) -> Any:
     # scikit-learn is imported here as late as its adapter would be.
     from skops import io  # noqa: PLC0415
 
     from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
 
-    model = built(lambda: io.loads(content, trusted=list(types)))
+    model = built(lambda: io.loads(content, trusted=list(types)), release)
     # skops looks at the types of a file, and not at what their members make them do.
     parts.check(model, trust)
     return model

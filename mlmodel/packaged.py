@@ -8,7 +8,8 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from mlmodel import artifacts as files
 from mlmodel import compiling, filetypes, frameworks, reading, sizes, versions
 from mlmodel import format as flm
-from mlmodel.errors import BadMetadata, InvalidInput, InvalidModel, WrongHash
+from mlmodel.errors import (
+    BadMetadata,
+    BrokenModel,
+    FlmError,
+    InvalidInput,
+    InvalidModel,
+    Untrusted,
+    WrongHash,
+)
 from mlmodel.formats import with_local_times
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.metadata import Meta
@@ -183,7 +192,8 @@ class PackagedModel(MLModel):
                 if self._content is None:
                     self._open()
                 content = self._content or b""
-                model = self._build(content)
+                with self._naming_versions():
+                    model = self._build(content)
                 if self.meta.framework.lib == "sklearn":
                     limit_jobs(model, self._n_jobs)
                     self._found = self._found or self._found_before(model, content)
@@ -200,10 +210,7 @@ class PackagedModel(MLModel):
             "framework": f"{frameworks.title(framework.lib)} {framework.version}",
             "class": model.obj,
             "info": _without_weights(model.info),
-            "versions": [
-                {**asdict(each), "drifted": each.drifted}
-                for each in versions.compare(self._versions)
-            ],
+            "versions": self._compared_versions(),
             "params": model.params,
             "metrics": model.metrics,
             "extra": self.meta.extra,
@@ -284,11 +291,13 @@ class PackagedModel(MLModel):
         with self._lock:
             if self._predict is None:
                 sizes.check_schema("input_schema", self.input_schema)
-                native = self._adapter.predictor(
-                    self.model, members(self.input_schema), self._outputs
-                )
-                self._is_row_wise = bool(getattr(native, "is_row_wise", False))
-                self._predict = self._chosen(_predicting(native, self.examples))
+                model = self.model
+                with self._naming_versions():
+                    native = self._adapter.predictor(
+                        model, members(self.input_schema), self._outputs
+                    )
+                    self._is_row_wise = bool(getattr(native, "is_row_wise", False))
+                    self._predict = self._chosen(_predicting(native, self.examples))
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
@@ -328,6 +337,11 @@ class PackagedModel(MLModel):
         reason = f"only models of scikit-learn are compiled, this one is of {title}"
         return compiling.Runtime(asked, f"{title} {self._adapter.version()}", reason=reason)
 
+    def _compared_versions(self) -> list[dict[str, Any]]:
+        return [
+            {**asdict(each), "drifted": each.drifted} for each in versions.compare(self._versions)
+        ]
+
     def _runtime_told(self) -> dict[str, Any]:
         return {} if self._runtime is None else {"runtime": self._runtime.document()}
 
@@ -354,8 +368,25 @@ class PackagedModel(MLModel):
         with self._lock:
             model = self.model  # building it may find them
             if self._found is None:
-                self._found = self._adapter.schemas(model, outputs=self._outputs)
+                with self._naming_versions():
+                    self._found = self._adapter.schemas(model, outputs=self._outputs)
             return self._found
+
+    @contextmanager
+    def _naming_versions(self) -> Iterator[None]:
+        """Name the versions of then and now in an error that may come of their difference.
+
+        That is one of building a model, or of the model itself when it is tried.
+        """
+        try:
+            yield
+        except (BrokenModel, InvalidModel, Untrusted) as error:
+            advice = versions.advice(self._versions) if _may_be_of_versions(error) else ""
+            if not advice:
+                raise
+            summary = error.summary if isinstance(error, BrokenModel) else str(error)
+            words = str(error).removeprefix(summary).removeprefix(": ")
+            raise BrokenModel(f"{summary}; {advice}", words) from error
 
     def _open(self) -> None:
         """Read and verify the file. The artifacts come last: nothing is left if it is refused."""
@@ -364,8 +395,9 @@ class PackagedModel(MLModel):
         found = flm.read(content, budget)
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta
-        self._check_versions()
-        self._check_trust(self._content)
+        self._check_versions(_packaged_with(found.meta))
+        with self._naming_versions():
+            self._check_trust(self._content)
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         self._graph = _graph(self.meta, self._content, self.artifacts)
@@ -384,8 +416,8 @@ class PackagedModel(MLModel):
         elif self.meta.framework.lib == "torch":
             programs.check(self._trust)
 
-    def _check_versions(self) -> None:
-        self._versions = _packaged_with(self.meta)
+    def _check_versions(self, packaged: Mapping[str, str]) -> None:
+        self._versions = packaged
         if self._version_mismatch == "error":
             versions.check(self._versions)
         for each in versions.compare(self._versions):
@@ -428,6 +460,15 @@ def _predicting(native: frameworks.Predict, examples: Sequence[Row]) -> framewor
     """
     with_example = getattr(native, "with_example", None)
     return native if with_example is None else cast(frameworks.Predict, with_example(examples))
+
+
+def _may_be_of_versions(error: FlmError) -> bool:
+    """Return whether an error may come of other versions than a model was packaged with."""
+    if isinstance(error, Untrusted):
+        # Own classes want trust under any version.
+        return any(name.partition(".")[0] in ("_loss", "sklearn") for name in error.types)
+    cause = error.__cause__
+    return isinstance(error, BrokenModel) or not isinstance(cause, FlmError | None)
 
 
 def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:

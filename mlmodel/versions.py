@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import (
@@ -19,6 +20,17 @@ from mlmodel.errors import VersionMismatch
 KEY = "versions"
 #: Parts of a version that must agree; Python's third brings no new behaviour.
 COMPARED_PARTS = {"python": 2}
+
+#: What scikit-learn writes into the state of each estimator, with the opcodes of any protocol
+#: between the key and its value; and what skops makes of the same.
+_RELEASE = re.compile(
+    rb"_sklearn_version'?\n?(?:\x94|q.|r....|p\d+\n)?"
+    rb"(?:[\x8cU](?P<byte>.)|[XT](?P<word>....)|V|S')(?P<text>\d+\.\d+[\w.+]*)",
+    re.DOTALL,
+)
+_RELEASE_IN_SKOPS = re.compile(
+    rb'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"(?P<text>\d+\.\d+[\w.+]*)', re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,39 @@ def check(packaged: Mapping[str, str]) -> None:
                 for each in drifted
             )
         )
+
+
+def sklearn_release(content: bytes) -> str | None:
+    """Return the scikit-learn that wrote a model, by what it left in a pickle or skops' schema.
+
+    Nothing is built. ``None`` if there is no estimator of scikit-learn in it.
+
+    :param content: not compressed.
+    """
+    found = _RELEASE.search(content) or _RELEASE_IN_SKOPS.search(content)
+    if found is None:
+        return None
+    text = found["text"]
+    # After a text of known length comes the next opcode, which may be a letter.
+    size = found.groupdict().get("byte") or found.groupdict().get("word")
+    return text[: int.from_bytes(size, "little")].decode() if size else text.decode()
+
+
+def advice(packaged: Mapping[str, str]) -> str:
+    """Return what to do about a model that fails under other versions; nothing if they agree.
+
+    Where scikit-learn is another one, that is what matters; else each package but Python is named.
+    """
+    drifted = {each.package: each for each in compare(packaged) if each.drifted}
+    drifted.pop("python", None)
+    if "scikit-learn" in drifted:
+        drifted = {"scikit-learn": drifted["scikit-learn"]}
+    if not drifted:
+        return ""
+    then = ", ".join(f"{each.package} {each.packaged}" for each in drifted.values())
+    now = ", ".join(each.running or "no " + each.package for each in drifted.values())
+    older = ", ".join(each.packaged for each in drifted.values())
+    return f"packaged with {then}, this server has {now}: install {older} or package it again"
 
 
 def _owners(module: str, candidates: Sequence[str]) -> Sequence[str]:

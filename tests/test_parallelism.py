@@ -110,6 +110,18 @@ def test_entry_says_how_many_jobs(load):
     assert (jobs(hosted.model), hosted.survives_fork) == ({2}, False)
 
 
+def test_a_loaded_model_prints_nothing(load, capfd):
+    forest = RandomForestClassifier(n_estimators=3)
+    model = make_pipeline(StandardScaler(), VotingClassifier([("a", forest)])).fit(X, Y)
+    model[-1].verbose = model[-1].estimators_[0].verbose = 2
+
+    hosted = load(model)
+    hosted.load()
+    hosted.predict(dict(zip(hosted.input_schema["properties"], X.tolist()[0], strict=True)))
+
+    assert capfd.readouterr() == ("", "")
+
+
 def test_words_of_a_vocabulary_are_no_parameters(load):
     model = CountVectorizer().fit(["n_jobs thread_count verbose"])
 

@@ -224,6 +224,7 @@ class ModelSpec:
                 sha256=self.sha256,
                 input_schema=self.input_schema,
                 qualified_name=self.name,
+                version_mismatch=self.version_mismatch,
                 runtime=self.runtime,
                 n_jobs=self.n_jobs,
             )

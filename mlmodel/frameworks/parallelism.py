@@ -1,4 +1,4 @@
-"""How many threads and processes a loaded model may use.
+"""How many threads and processes a loaded model may use, and that it prints nothing.
 
 An estimator keeps the ``n_jobs`` it was fitted with, and a file could start thousands of threads.
 In a server several processes and threads answer at once, so one job for each call is also faster.
@@ -13,6 +13,8 @@ from typing import Any
 #: Parameters of estimators that say how many threads or processes they start: those of
 #: scikit-learn, CatBoost, and XGBoost's and LightGBM's synonyms.
 PARAMETERS = ("n_jobs", "n_threads", "nthread", "nthreads", "num_threads", "thread_count")
+#: Parameters that say how much an estimator prints, when it predicts too.
+VERBOSITIES = ("verbose", "verbosity")
 #: Attributes in which estimators keep parameters that they pass on.
 PASSED_ON = ("_init_params", "_other_params", "kwargs")
 #: Methods of CatBoost that use all cores unless each call says otherwise.
@@ -24,6 +26,8 @@ _CONTAINERS = (list, tuple, set, frozenset)
 
 def limit_jobs(model: Any, n_jobs: int = 1) -> None:
     """Let a model and all estimators in it use this many threads or processes for a call.
+
+    They print nothing either: that would fill the log with each prediction.
 
     :param n_jobs: 1 or more; -1 for as many as there are cores.
     """
@@ -71,6 +75,9 @@ def _set(parameters: Any, n_jobs: int) -> None:
     for name in PARAMETERS:
         if name in parameters and isinstance(parameters[name], int | None):
             parameters[name] = n_jobs
+    for name in VERBOSITIES:
+        if isinstance(parameters.get(name), int):
+            parameters[name] = min(parameters[name], 0)
 
 
 def _is_array_of_objects(part: Any) -> bool:

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import sklearn
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import compiling, inference, pickling
+from mlmodel import compiling, inference, pickling, versions
 from mlmodel.compiling import choosing
 from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
-from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks import Predict, Schemas, sklearn_releases
 from mlmodel.frameworks.boosters import as_estimator, raw
 from mlmodel.inference import tables
 from mlmodel.inference.plan import Predictor
@@ -52,20 +52,51 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
-    """Build a model from its pickle, plain or by joblib. Its warnings go to the log."""
-    return built(lambda: as_estimator(pickles.build(content, trust)))
+    """Build a model from its pickle, plain or by joblib. Its warnings go to the log.
+
+    One that another release of scikit-learn wrote predicts as it did there, or is not built.
+    """
+    release = versions.sklearn_release(pickles.expanded(content))
+    return built(lambda: _unpickled(content, trust), release)
 
 
-def built(build: Callable[[], Any]) -> Any:
+def adapted(model: Any, release: str | None) -> Any:
+    """Return a model that was just built as an estimator that predicts as it did where it is from.
+
+    :param release: the scikit-learn that wrote it, as far as is known.
+    """
+    if release not in (None, version()):
+        sklearn_releases.cure(model, release)
+    return as_estimator(model)
+
+
+def built(build: Callable[[], Any], release: str | None = None) -> Any:
     """Return the model that a function builds. Its warnings go to the log.
 
+    :param release: the scikit-learn that wrote it, as far as is known.
     :raises FlmError: that which the function raises; :class:`BrokenModel` for any other.
     """
     with caught_warnings() as caught:
-        model = _built(build)
+        model = _built(lambda: adapted(build(), release))
     for warning in caught:
-        logger.warning("%s", warning.message)
+        # That the releases differ is said once for the whole file.
+        if not isinstance(warning.message, InconsistentVersionWarning):
+            logger.warning("%s", warning.message)
     return model
+
+
+def _unpickled(content: bytes, trust: Trust) -> Any:
+    try:
+        return pickles.build(content, trust)
+    except (AttributeError, ImportError, ValueError):
+        if trust != "all":
+            raise
+        # What is trusted is built as it is, and may have names that another release had.
+        try:
+            return pickles.build(content, ())
+        except Exception as error:
+            logger.info("the file is not built without trust either: %s", error)
+        raise
 
 
 def describe(model: Any) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
+from mlmodel import versions
 from mlmodel.errors import BrokenModel, MissingFramework, Untrusted
-from mlmodel.trust import Trust, archives
+from mlmodel.trust import Trust, archives, pickles
 
 
 def check(name: str, content: bytes, trust: Trust) -> tuple[str, ...]:
@@ -31,11 +35,26 @@ def types(content: bytes) -> tuple[str, ...]:
     :raises MissingFramework: if skops is not installed.
     """
     try:
-        from skops import io  # noqa: PLC0415  large, and not everywhere
+        from skops import io as reader  # noqa: PLC0415  large, and not everywhere
     except ModuleNotFoundError as error:
         raise MissingFramework("skops", "pip install skops") from error
     archives.check(content, "a skops file")
     try:
-        return tuple(io.get_untrusted_types(data=content))
+        return tuple(reader.get_untrusted_types(data=content))
     except Exception as error:
+        raise BrokenModel(f"it is not a skops file ({type(error).__name__})", str(error)) from error
+
+
+def release(content: bytes) -> str | None:
+    """Return the scikit-learn that wrote a file, if its schema names one.
+
+    :raises InvalidFile: as :func:`types` does.
+    :raises BrokenModel: if it is no skops file.
+    """
+    content = pickles.expanded(content)
+    archives.check(content, "a skops file")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return versions.sklearn_release(archive.read("schema.json"))
+    except Exception as error:  # zipfile raises what it comes across
         raise BrokenModel(f"it is not a skops file ({type(error).__name__})", str(error)) from error

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from mlmodel import versions
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.trust import Trust, building, naming
 from mlmodel.trust.gate import Gate, canonical
@@ -101,9 +102,10 @@ def schemas(content: bytes, trust: Trust) -> Any:
 
     Whatever error that raises, the process that wants the model raises it again.
     """
-    model = building.build(content, trust)
+    adapter = import_module(ADAPTER)
+    model = adapter.adapted(building.build(content, trust), versions.sklearn_release(content))
     limit_jobs(model)
-    return as_json(import_module(ADAPTER).schemas(model))
+    return as_json(adapter.schemas(model))
 
 
 def as_json(found: Any) -> Any:

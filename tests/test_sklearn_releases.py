@@ -1,0 +1,138 @@
+import json
+import pickle
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.linear_model import LinearRegression
+
+from mlmodel import bare, load
+from mlmodel.errors import BrokenModel, VersionMismatch
+from tests.flm_files import holding
+
+FOLDER = Path(__file__).parent / "data" / "sklearn"
+FILES = sorted(FOLDER.glob("*/*.pkl.z"))
+
+
+def flat(answer):
+    """Return an answer's prediction as the estimator has it."""
+    prediction = answer["prediction"]
+    return list(prediction.values()) if isinstance(prediction, dict) else prediction
+
+
+def gone(tmp_path, release="1.3.2"):
+    """Write a pickle of a class that scikit-learn has no more."""
+    path = tmp_path / "old.pkl"
+    path.write_bytes(
+        b"csklearn.linear_model._base\nNoSuchRegression\n)\x81}"
+        b"X\x10\0\0\0_sklearn_versionX%c\0\0\0%bsb." % (len(release), release.encode())
+    )
+    return path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem[:-4]}")
+def test_a_model_of_another_release_predicts_as_there(path):
+    told = json.loads((path.parent / "predictions.json").read_text())[path.stem[:-4]]
+
+    answers = bare.load(path).predict_rows(told["rows"])
+
+    predicted = [flat(answer) for answer in answers]
+    if isinstance(predicted[0], str):
+        assert predicted == told["predict"]
+    else:
+        wanted = np.reshape(told["predict"], np.shape(predicted))
+        np.testing.assert_allclose(predicted, wanted, rtol=1e-9)
+    if "probabilities" in told:
+        shares = [list(answer["probabilities"].values()) for answer in answers]
+        np.testing.assert_allclose(shares, told["probabilities"], rtol=1e-9, atol=1e-12)
+
+
+def test_a_trusted_model_of_another_release_predicts_as_there():
+    path = FOLDER / "1.3.2" / "tree.pkl.z"
+    told = json.loads((path.parent / "predictions.json").read_text())["tree"]
+
+    answers = bare.load(path, trust="all").predict_rows(told["rows"])
+
+    shares = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(shares, told["probabilities"])
+
+
+def test_the_release_of_a_bare_file_is_there(make_app):
+    path = FOLDER / "1.3.2" / "ridge.pkl.z"
+    client = make_app(f"models: [{{file: {path}}}]").test_client()
+
+    [version] = client.get("/api/models/ridge/metadata").json["versions"]
+
+    assert version == {
+        "package": "scikit-learn",
+        "packaged": "1.3.2",
+        "running": sklearn.__version__,
+        "drifted": True,
+    }
+
+
+def test_another_release_of_a_bare_file_may_be_an_error(make_app):
+    path = FOLDER / "1.3.2" / "ridge.pkl.z"
+    with pytest.raises(VersionMismatch, match=r"scikit-learn 1.3.2 \(now "):
+        bare.load(path, version_mismatch="error")
+    client = make_app(f"models: [{{file: {path}, version_mismatch: error}}]").test_client()
+
+    [model] = client.get("/api/models").json["models"]
+
+    assert model["status"] == "failed"
+    assert "scikit-learn 1.3.2 (now " in model["reason"]
+
+
+def test_a_model_that_cannot_be_built_names_both_releases(tmp_path, make_app):
+    gone(tmp_path)
+    client = make_app("models: [{file: old.pkl}]").test_client()
+
+    [model] = client.get("/api/models").json["models"]
+
+    assert model["status"] == "failed"
+    assert (
+        f"packaged with scikit-learn 1.3.2, this server has {sklearn.__version__}: "
+        "install 1.3.2 or package it again" in model["reason"]
+    )
+
+
+@pytest.mark.parametrize("trust", [(), "all"])
+def test_a_trusted_model_that_cannot_be_built_names_them_too(tmp_path, trust):
+    with pytest.raises(BrokenModel, match=r"NoSuchRegression.*packaged with scikit-learn 1.3.2, "):
+        bare.load(gone(tmp_path), trust=trust).load()
+
+
+def test_a_model_of_this_release_names_no_other(tmp_path):
+    with pytest.raises(BrokenModel) as caught:
+        bare.load(gone(tmp_path, sklearn.__version__)).load()
+
+    assert "packaged with" not in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_the_release_is_read_from_any_pickle(tmp_path, protocol):
+    model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    (tmp_path / "plain").write_bytes(pickle.dumps(model, protocol))
+    joblib.dump(model, tmp_path / "joblib", compress=3)
+
+    for name in ("plain", "joblib"):
+        [version] = bare.load(tmp_path / name).metadata["versions"]
+        assert version["packaged"] == version["running"] == sklearn.__version__
+
+
+def test_the_release_is_read_from_skops(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    skops.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
+
+    [version] = bare.load(tmp_path / "m.skops").metadata["versions"]
+
+    assert version["packaged"] == sklearn.__version__
+
+
+def test_a_package_that_cannot_be_built_names_both_releases(tmp_path):
+    path = holding(tmp_path / "m.flm", gone(tmp_path).read_bytes())
+
+    with pytest.raises(BrokenModel, match=r"packaged with scikit-learn 1, this server has 1\.\d"):
+        load(path).load()
