@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from app.serving import encodings, workbooks
 from app.serving.cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
@@ -54,8 +54,7 @@ class Line:
         return [place for place, cell in enumerate(self.cells or ()) if cell is NOT_GIVEN]
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """The cells of a line before they are values, or the problem why there are none."""
 
     line: int
