@@ -1,8 +1,11 @@
 """Models in processes of their own, each of which really misbehaves."""
 
+import ctypes
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.serving import catalog
+from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidInput
@@ -21,6 +26,9 @@ from tests.servers import ROOT
 from tests.waiting import wait_until
 
 HARMFUL = "tests.models.harmful"
+needs_sandbox = pytest.mark.skipif(
+    ctypes.CDLL(None).syscall(444, None, 0, 1) < 1, reason="the kernel has no Landlock"
+)
 
 
 @pytest.fixture
@@ -314,3 +322,77 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
     except FileNotFoundError:
         return False
+
+
+#: What a model in a sandbox tries, in a process of its own.
+TRIED = {
+    "read a file of the server": "open('{other}').read()",
+    "read the settings of the server": "open('/proc/{server}/environ').read()",
+    "write beside its own folder": "open('{other}.new', 'w')",
+    "change its own model file": "open('{own}', 'a')",
+    "open a socket": "__import__('socket').create_connection(('127.0.0.1', {port}), 1)",
+    "open a socket for datagrams": "__import__('socket').socket(type=2)",
+    "start a process": "__import__('os').fork()",
+    "run a program": "__import__('os').execv('/bin/true', ['true'])",
+    "signal the server": "__import__('os').kill({server}, 0)",
+    "trace the server": "__import__('ctypes').CDLL(None).ptrace(16, {server}, 0, 0) + 1 or 1 / 0",
+    "leave its group": "__import__('os').setsid()",
+}
+ALLOWED = {
+    "read its own model file": "len(open('{own}', 'rb').read()) > 0",
+    "write its own folder": "open(__import__('tempfile').mktemp(), 'w').write('x')",
+    "read Python's libraries": "__import__('json.tool') and 1",
+    "start a thread": "__import__('threading').Thread(target=print).start() or 1",
+}
+
+
+@pytest.fixture(scope="module")
+def sandboxed(tmp_path_factory):
+    """A function that evaluates an expression in the process of a sandboxed model."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    own, other = folder / "own.pkl", folder / "other.txt"
+    own.write_text("own")
+    other.write_text("secret")
+    spec = catalog.ModelSpec(
+        line=1,
+        class_path=f"{HARMFUL}.evaluating.Evaluating",
+        reads=(own,),
+        is_isolated=True,
+        is_sandboxed=True,
+    )
+    process = Child(spec, lambda _: None)
+    process.wait_for(60)
+    process.obey("create")
+    process.obey("load")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        known = {"own": own, "other": other, "server": os.getpid()}
+        known["port"] = listener.getsockname()[1]
+        yield lambda text: process.obey("ask", "predict", [{"x": text.format(**known)}])
+    process.end()
+
+
+@needs_sandbox
+@pytest.mark.parametrize("text", TRIED.values(), ids=TRIED)
+def test_sandbox_keeps_a_model_from(sandboxed, text):
+    answer = sandboxed(text)
+
+    assert re.search("PermissionError|ZeroDivisionError", answer["raised"]["kind"])
+
+
+@needs_sandbox
+@pytest.mark.parametrize("text", ALLOWED.values(), ids=ALLOWED)
+def test_sandbox_lets_a_model(sandboxed, text):
+    assert sandboxed(text)["done"]
+
+
+@needs_sandbox
+def test_readiness_says_whether_a_model_is_sandboxed(make_app):
+    entry = "class: tests.models.simple.Doubler, isolate: "
+    client = make_app(
+        f"models: [{{{entry} true}}, {{name: free, {entry} {{sandbox: false}}}}]"
+    ).test_client()
+
+    models = client.get("/readyz").json["models"]
+
+    assert models["doubler"]["isolation"] == "isolated, sandboxed"
+    assert models["free"]["isolation"] == "isolated, not sandboxed"

@@ -51,7 +51,12 @@ LEAST_BYTES = 64 * 10**6
 SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
 ISOLATION = {
     "type": "object",
-    "properties": {"memory": {"type": "string"}, "load_seconds": SECONDS},
+    "properties": {
+        "memory": {"type": "string"},
+        "load_seconds": SECONDS,
+        "read": {"type": "array", "items": {"type": "string", "minLength": 1}},
+        "sandbox": {"type": "boolean"},
+    },
     "additionalProperties": False,
 }
 
@@ -156,6 +161,9 @@ class ModelSpec:
     in_worker: bool = False
     #: Whether it has a process of its own.
     is_isolated: bool = False
+    #: Whether that process is restricted, see sandbox.py, and what it may read all the same.
+    is_sandboxed: bool = False
+    reads: tuple[Path, ...] = ()
     #: Bytes of memory that this process may take; 0 for as many as there are.
     memory_bytes: int = 0
     #: Seconds in which it must have loaded the model.
@@ -345,11 +353,13 @@ def _mistakes_of_file(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "/trust", f"must have names, or patterns such as 'skrub.*'; got {name!r}"
 
 
-def _isolation(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _isolation(entry: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     asked = entry.get("isolate", False)
     limits = asked if isinstance(asked, Mapping) else {}
     return {
         "is_isolated": asked is not False,
+        "is_sandboxed": asked is not False and limits.get("sandbox", True),
+        "reads": tuple(folder / each for each in limits.get("read", ())),
         "memory_bytes": _bytes(limits["memory"]) if "memory" in limits else 0,
         "load_seconds": limits.get("load_seconds"),
         "time_limit": entry.get("time_limit"),
@@ -379,7 +389,7 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         n_jobs=entry.get("n_jobs", 1),
         lazy=entry.get("load") == "lazy",
         in_worker=entry.get("load") == "worker",
-        **_isolation(entry),
+        **_isolation(entry, folder),
         batch_rows=_batch_rows(entry),
         input_schema=entry.get("input_schema"),
         examples=tuple(entry.get("examples", ())),

@@ -47,6 +47,10 @@ LEAVE_SECONDS = 30
 LOADERS = 1000
 
 
+#: Whether the process of an isolated model is restricted, in words.
+SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
+
+
 class Status(StrEnum):
     """Where a hosted model stands."""
 
@@ -86,6 +90,8 @@ class HostedModel:
         #: Whether the author gave the examples; otherwise one is made from the input schema.
         self.has_own_examples = bool(spec.examples)
         self.notes: tuple[str, ...] = ()
+        #: How far it is kept apart, see :data:`SANDBOXED`; nothing if it is not isolated.
+        self.isolation: str | None = None
         self._limits = (
             limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
         )
@@ -462,6 +468,13 @@ class HostedModel:
         self.version = self.spec.version or sizes.check_text("version", str(model.version))
         self.metadata = {"class": type(model).__qualname__, **facts(model.metadata, self.name)}
         self.runtime = _runtime(self.metadata, self.spec)
+        if isinstance(model, IsolatedModel):
+            self._tell_isolation(model.unsandboxed)
+
+    def _tell_isolation(self, unsandboxed: str) -> None:
+        before, self.isolation = self.isolation, UNSANDBOXED if unsandboxed else SANDBOXED
+        if unsandboxed and before is None:
+            log.warning("model %r is %s: %s", self.name, UNSANDBOXED, unsandboxed)
 
     def _read_schemas(self, model: MLModel) -> None:
         self._methods = asking(model)

@@ -21,6 +21,7 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
+from app.serving import sandbox
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
@@ -30,13 +31,15 @@ from app.serving.wire import read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
+from mlmodel.trust import child
 
 
 class Inmate:
     """The model, and what it is told to do."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, unsandboxed: str) -> None:
         self._spec = spec
+        self._unsandboxed = unsandboxed
         self._model: MLModel
         self._methods: Mapping[str, Method] = {}
 
@@ -85,6 +88,7 @@ class Inmate:
     def _described(self) -> dict[str, Any]:
         model = self._model
         return {
+            "unsandboxed": self._unsandboxed,
             "qualified_name": model.qualified_name,
             "display_name": display_name(model),
             "description": str(model.description),
@@ -131,15 +135,29 @@ def main() -> None:
     # From the process that has started this one; what goes back to it is JSON.
     spec, memory_bytes, level = pickle.loads(connection.recv_bytes())  # noqa: S301
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    inmate = Inmate(spec)
+    most = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    # It may die of a file: nobody else needs to look first.
+    child.look_in_this_process()
+    inmate = Inmate(spec, _restrict(spec))
     while True:
         try:
             order = read(connection.recv_bytes())
         except EOFError:
             return
         connection.send_bytes(_in_words(inmate.obey(order)))
+
+
+def _restrict(spec: ModelSpec) -> str:
+    """Enter the sandbox; return why that is not possible, or not wanted."""
+    if not spec.is_sandboxed:
+        return "its entry says so"
+    files = [spec.file] if spec.file else []
+    try:
+        sandbox.enter([*files, *spec.reads], os.environ["TMPDIR"])
+    except sandbox.NoSandbox as error:
+        return str(error)
+    return ""
 
 
 def _in_words(said: dict[str, Any]) -> bytes:

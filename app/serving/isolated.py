@@ -85,6 +85,11 @@ class IsolatedModel(MLModel):
         marked = [{**each, "methods": tuple(each["methods"])} for each in self._told["endpoints"]]
         return {each["name"]: Endpoint(**each) for each in marked}
 
+    @property
+    def unsandboxed(self) -> str:
+        """Why its process may do what the server may; empty if it is restricted."""
+        return str(self._told.get("unsandboxed", ""))
+
     def load(self) -> None:
         """Load the model in its process.
 
@@ -205,7 +210,7 @@ class IsolatedModel(MLModel):
         """Take over what the model says of itself."""
         self._told = told
         for name, value in told.items():
-            if name not in {"metadata", "endpoints", "artifacts"}:
+            if name not in {"metadata", "endpoints", "artifacts", "unsandboxed"}:
                 setattr(self, name, value)
         self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import INCLUDE, Schema, fields
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, fields, post_dump
 
 
 class Body(Schema):
@@ -296,6 +298,19 @@ class ModelState(Body):
 
     status = _text("As in the list of models.")
     reason = fields.String(allow_none=True, metadata={"description": "Why the model failed."})
+    isolation = fields.String(
+        metadata={
+            "description": "Of a model with a process of its own: `isolated, sandboxed`, or "
+            "`isolated, not sandboxed` where the kernel cannot restrict it."
+        },
+    )
+
+    @post_dump
+    def omit_isolation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Say nothing of it where a model is not isolated."""
+        if data.get("isolation") is None:
+            data.pop("isolation", None)
+        return data
 
 
 class Readiness(Body):

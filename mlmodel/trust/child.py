@@ -42,7 +42,7 @@ def names(content: bytes, file_bytes: int) -> naming.Names:
     :param file_bytes: the size of the file, which may be compressed.
     :raises BrokenModel: if that takes too long or too much memory.
     """
-    if len(content) <= SHORT_BYTES or not hasattr(os, "fork"):
+    if len(content) <= SHORT_BYTES or not _LOOKS.are_needed:
         return naming.names(content)
     found, others, is_whole = _LOOKS.result("names", content, (), file_bytes)
     pairs = tuple((module, name) for module, name in found)
@@ -59,7 +59,7 @@ def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     :param file_bytes: the size of the file, which may be compressed.
     :raises BrokenModel: if that process dies of it. What else is wrong, building tells.
     """
-    if hasattr(os, "fork"):
+    if _LOOKS.are_needed:
         _LOOKS.result("schemas", content, trust, file_bytes)
 
 
@@ -79,11 +79,16 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
 
     :raises BrokenModel: if that process dies of it.
     """
-    if not (hasattr(os, "fork") and has_one_thread()):
+    if not (_LOOKS.are_needed and has_one_thread()):
         return None
     outcome, result = trying.run(work, size_bytes, trying.seconds(size_bytes))
     _raise(outcome)
     return result
+
+
+def look_in_this_process() -> None:
+    """Take no first looks from now on: this process has one model, and may die of it."""
+    _LOOKS.are_needed = False
 
 
 def has_one_thread() -> bool:
@@ -94,6 +99,7 @@ def has_one_thread() -> bool:
 class _Looks:
     def __init__(self) -> None:
         self.substitute = Substitute()
+        self.are_needed = hasattr(os, "fork")
         self._lock = threading.Lock()
         self._fine: dict[bytes, Any] = {}
         self._is_registered = False

@@ -1,0 +1,246 @@
+"""What the process of an isolated model may do: Landlock for files, seccomp for all else.
+
+It reads Python, its libraries and its own model file, writes its own temporary folder, opens no
+socket, starts no process, and signals no other. Nothing that it does can take that back.
+
+Own code, for what there is on PyPI is not released (``landlock`` 1.0.0.dev5) or new
+(``py-landlock`` 0.1.1), and has no filter of system calls, which sockets other than TCP's need.
+
+Sources: landlock(7), seccomp(2), Linux' ``Documentation/userspace-api/landlock.rst``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+CLONE_THREAD = 0x10000
+
+#: The numbers of Landlock's system calls, the same on all processors.
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+RULE_PATH_BENEATH = 1
+READ_FILE, READ_DIR = 1 << 2, 1 << 3
+WRITE_FILE, TRUNCATE, IOCTL = 1 << 1, 1 << 14, 1 << 15
+#: Rights that a file that is no folder can have.
+OF_FILES = 1 | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL
+#: The rights that each version of Landlock knows, the first first.
+RIGHTS = (0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
+BIND_AND_CONNECT = 3  # from version 4 on
+ABSTRACT_SOCKETS_AND_SIGNALS = 3  # from version 6 on
+
+#: Folders and files of the system that libraries read.
+SYSTEM = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/self",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+)
+#: Where installed packages are.
+PACKAGES = frozenset({"site-packages", "dist-packages"})
+
+#: By the processor: its number in seccomp, and those of the system calls that are denied; ``None``
+#: where it has none of the name.
+ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+DENIED: dict[str, tuple[int | None, int]] = {
+    "add_key": (248, 217),
+    "bpf": (321, 280),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, -1),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "mount": (165, 40),
+    "open_by_handle_at": (304, 265),
+    "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "pidfd_open": (434, 434),
+    "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "request_key": (249, 218),
+    "setns": (308, 268),
+    "setpgid": (109, 154),
+    "setsid": (112, 157),
+    "socket": (41, 198),
+    "tkill": (200, 130),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+    "vfork": (58, -1),
+}
+CLONE, CLONE3 = (56, 220), (435, 435)
+#: Signals to this process alone.
+KILLS = ((62, 129), (234, 131), (129, 138), (297, 240))
+#: The first number of the other system calls that processors of 64 bits have for 32.
+X32 = 0x40000000
+
+# Instructions of the Berkeley Packet Filter.
+LOAD, EQUAL, AT_LEAST, HAS_BITS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, DENY = 0x7FFF0000, 0x00050000
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+
+
+class NoSandbox(Exception):
+    """The system cannot have one; the message says why."""
+
+
+def enter(reads: Iterable[str | os.PathLike[str]], folder: str) -> None:
+    """Restrict this process, which must have one thread, and all that it does from now on.
+
+    :param reads: files and folders that it may read beside Python and its libraries.
+    :param folder: in which it may do anything.
+    :raises NoSandbox: if the system lacks a part of it. Then others may be in force already.
+    """
+    if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
+        raise NoSandbox(f"not known on {sys.platform}, {platform.machine()}")
+    if len(os.listdir("/proc/self/task")) != 1:
+        raise NoSandbox("the process has several threads")
+    libc = ctypes.CDLL(None, use_errno=True)
+    version = libc.syscall(CREATE_RULESET, None, 0, 1)
+    if version < 1:
+        raise NoSandbox("the kernel has no Landlock, which Linux 5.13 brought")
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    _restrict_files(libc, version, reads, folder)
+    _restrict_calls(libc)
+
+
+def libraries() -> Iterator[Path]:
+    """Yield the files and folders of Python and of all that can be imported.
+
+    Of a folder on the path that also holds other things, those with modules in them.
+    """
+    yield from {Path(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    for place in {Path(each or ".") for each in sys.path}:
+        if place.name in PACKAGES or place.is_file():
+            yield place
+        elif place.is_dir():
+            yield from (each for each in place.iterdir() if _is_module(each))
+
+
+def _is_module(place: Path) -> bool:
+    if place.is_dir():
+        return any(place.glob("*.py"))
+    return place.suffix in {".py", ".so"}
+
+
+def _restrict_files(
+    libc: ctypes.CDLL, version: int, reads: Iterable[str | os.PathLike[str]], folder: str
+) -> None:
+    rights = RIGHTS[min(version, len(RIGHTS)) - 1]
+    net = BIND_AND_CONNECT if version >= 4 else 0  # noqa: PLR2004
+    scope = ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0  # noqa: PLR2004
+    size = 24 if scope else 16 if net else 8
+    attributes = struct.pack("QQQ", rights, net, scope)
+    ruleset = libc.syscall(CREATE_RULESET, attributes, size, 0)
+    _check(ruleset, "Landlock")
+    try:
+        for place in (*SYSTEM, *libraries(), *reads):
+            _allow(libc, ruleset, place, READ_FILE | READ_DIR)
+        for place in {each or "." for each in sys.path}:
+            _allow(libc, ruleset, place, READ_DIR)  # names, to find modules by
+        _allow(libc, ruleset, os.devnull, READ_FILE | WRITE_FILE | TRUNCATE & rights)
+        _allow(libc, ruleset, folder, rights & ~(1 | IOCTL))
+        _check(libc.syscall(RESTRICT_SELF, ruleset, 0), "Landlock")
+    finally:
+        os.close(ruleset)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, place: str | os.PathLike[str], rights: int) -> None:
+    try:
+        opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # it is not there
+        return
+    try:
+        if not os.path.isdir(place):
+            rights &= OF_FILES
+        if rights:
+            rule = struct.pack("=Qi", rights, opened)
+            _check(libc.syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0), f"{place}")
+    finally:
+        os.close(opened)
+
+
+def _restrict_calls(libc: ctypes.CDLL) -> None:
+    program = b"".join(_program(*ARCHITECTURES[platform.machine()]))
+    instructions = ctypes.create_string_buffer(program, len(program))
+    filtered = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filtered, 0, 0), "seccomp")
+
+
+def _program(architecture: int, column: int) -> Iterator[bytes]:
+    yield _step(LOAD, ARCHITECTURE_AT)
+    yield _step(EQUAL, architecture, 1, 0)
+    yield _denied()
+    yield _step(LOAD, NUMBER_AT)
+    yield _step(AT_LEAST, X32, 0, 1)
+    yield _denied()
+    for numbers in DENIED.values():
+        yield from _if_number(numbers, column, [_denied()])
+    yield from _if_number(CLONE3, column, [_denied(errno.ENOSYS)])  # glibc calls clone then
+    is_thread = [
+        _step(LOAD, FIRST_ARGUMENT_AT),
+        _step(HAS_BITS, CLONE_THREAD, 1, 0),
+        _denied(),
+        _step(RETURN, ALLOW),
+    ]
+    yield from _if_number(CLONE, column, is_thread)
+    is_own = [
+        _step(LOAD, FIRST_ARGUMENT_AT),
+        _step(EQUAL, os.getpid(), 1, 0),
+        _denied(),
+        _step(RETURN, ALLOW),
+    ]
+    for numbers in KILLS:
+        yield from _if_number(numbers, column, is_own)
+    yield _step(RETURN, ALLOW)
+
+
+def _if_number(
+    numbers: Sequence[int | None], column: int, then: Sequence[bytes]
+) -> Iterator[bytes]:
+    number = numbers[column]
+    if number is not None and number >= 0:
+        yield _step(EQUAL, number, 0, len(then))
+        yield from then
+
+
+def _denied(error: int = errno.EPERM) -> bytes:
+    return _step(RETURN, DENY | error)
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        raise NoSandbox(f"{what}: {os.strerror(ctypes.get_errno())}")
