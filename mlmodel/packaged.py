@@ -384,6 +384,8 @@ class PackagedModel(MLModel):
             advice = versions.advice(self._versions) if _may_be_of_versions(error) else ""
             if not advice:
                 raise
+            if isinstance(error, Untrusted) and not error.types:
+                raise Untrusted(f"{error}; {advice}") from error
             summary = error.summary if isinstance(error, BrokenModel) else str(error)
             words = str(error).removeprefix(summary).removeprefix(": ")
             raise BrokenModel(f"{summary}; {advice}", words) from error
@@ -466,7 +468,8 @@ def _may_be_of_versions(error: FlmError) -> bool:
     """Return whether an error may come of other versions than a model was packaged with."""
     if isinstance(error, Untrusted):
         # Own classes want trust under any version.
-        return any(name.partition(".")[0] in ("_loss", "sklearn") for name in error.types)
+        names = {name.partition(".")[0] for name in error.types}
+        return not names or not names.isdisjoint(("_loss", "sklearn"))
     cause = error.__cause__
     return isinstance(error, BrokenModel) or not isinstance(cause, FlmError | None)
 

@@ -72,6 +72,8 @@ def dump(
     if runtime not in compiling.CHOICES:
         raise InvalidModel(f"runtime must be one of {compiling.CHOICES}, got {runtime!r}")
     codec = named(compression)
+    _check_path(Path(path))
+    sample = _as_pandas(sample)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
     packed = adapter.dumps(model, sample)
@@ -103,6 +105,41 @@ def dump(
         meta = replace(meta, extra={**(meta.extra or {}), **told})
         contents |= graph
     _replace(Path(path), flm.write(meta, packed, contents, codec, protocol))
+
+
+def _check_path(path: Path) -> None:
+    """Refuse a path that cannot be that of a package, before the work begins."""
+    if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
+        raise InvalidModel(
+            f"dump writes .flm files, got {str(path)!r}: name it {path.with_suffix('.flm').name!r}"
+        )
+    if not path.parent.is_dir():
+        raise InvalidModel(f"there is no folder {str(path.parent)!r}: make it first")
+
+
+def _as_pandas(sample: Any) -> Any:
+    """Return a frame or series of polars as one of pandas, and any other sample unchanged."""
+    if not type(sample).__module__.startswith("polars."):
+        return sample
+    import pandas as pd  # noqa: PLC0415  large, and not everywhere
+
+    if hasattr(sample, "collect"):
+        sample = sample.collect()
+    columns = sample.get_columns() if hasattr(sample, "get_columns") else [sample]
+    return pd.DataFrame({each.name: _column(each, pd) for each in columns})
+
+
+def _column(series: Any, pd: Any) -> Any:
+    # Not by polars' own to_pandas: that wants pyarrow.
+    values = series.to_list()
+    kind = str(series.dtype)
+    if kind.startswith("Enum"):
+        return pd.Categorical(values, categories=series.dtype.categories.to_list())
+    if kind.startswith("Categorical"):
+        return pd.Categorical(values)
+    if kind.startswith("Datetime"):
+        return pd.to_datetime(pd.Series(values))
+    return pd.Series(values)
 
 
 def _found(

@@ -96,5 +96,11 @@ def _pickle(model: Any, recorder: _Recorder) -> set[tuple[str, str]]:
     try:
         recorder.dump(model)
     except Exception as error:
+        if "<lambda>" in str(error) or "<locals>" in str(error):
+            raise InvalidModel(
+                f"{type(model).__name__} has a lambda, or a function or class that was defined "
+                f"within a function, which no other process finds ({error}): define it by name at "
+                "the top of a module that is installed where the model is served"
+            ) from error
         raise InvalidModel(f"{type(model).__name__} cannot be pickled: {error}") from error
     return recorder.met

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction import FeatureHasher
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -238,3 +240,52 @@ def test_a_hasher_behind_what_makes_its_lists_is_packaged(tmp_path):
 
 def listed(column):
     return [[value] for value in column]
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.PICKLE"])
+def test_dump_writes_no_pickles(tmp_path, name):
+    with pytest.raises(InvalidModel, match=r"dump writes .flm files, got .*: name it 'm.flm'"):
+        dump(iris_classifier(), tmp_path / name)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InvalidModel, match=r"there is no folder '.*models': make it first"):
+        dump(iris_classifier(), tmp_path / "models" / "m.flm")
+
+
+def test_a_search_without_a_model_is_refused(tmp_path):
+    search = GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2, refit=False)
+    search.fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0])
+
+    with pytest.raises(InvalidModel, match="because of refit=False: fit it with refit=True, or"):
+        dump(search, tmp_path / "m.flm")
+
+
+def test_a_lambda_is_refused_with_what_to_do(tmp_path):
+    model = make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit([[0.0], [1.0]], [0, 1])
+
+    with pytest.raises(InvalidModel, match=r"has a lambda, .* define it by name at the top of a"):
+        dump(model, tmp_path / "m.flm")
+
+
+def test_a_model_of_another_library_wants_a_class(tmp_path):
+    with pytest.raises(UnsupportedFramework, match="derived from MLModel whose predict calls it"):
+        dump(object(), tmp_path / "m.flm")
+
+
+def test_a_sample_of_polars_is_a_sample(tmp_path):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(
+        {
+            "age": [20.0, 30.0, None, 50.0],
+            "town": polars.Series(list("abab"), dtype=polars.Categorical),
+        }
+    )
+    table = pd.DataFrame({"age": [20.0, 30, np.nan, 50], "town": pd.Categorical(list("abab"))})
+    encoder = make_column_transformer((OneHotEncoder(), ["town"]), remainder=SimpleImputer())
+    model = make_pipeline(encoder, Ridge()).fit(table, [1.0, 2.0, 3.0, 4.0])
+
+    dump(model, tmp_path / "polars.flm", sample=frame)
+    dump(model, tmp_path / "pandas.flm", sample=table)
+
+    assert load(tmp_path / "polars.flm").input_schema == load(tmp_path / "pandas.flm").input_schema

@@ -155,7 +155,8 @@ def detect(model: object) -> str:
     if hasattr(model, "fit") and (hasattr(model, "predict") or hasattr(model, "transform")):
         return "sklearn"
     raise UnsupportedFramework(
-        f"a model must be of {_titles()}, got an object of type {type(model).__name__}"
+        f"a model must be of {_titles()}, got an object of type {type(model).__name__}; for a "
+        "model of another library, write a class derived from MLModel whose predict calls it"
     )
 
 
@@ -193,4 +194,4 @@ def title(lib: str) -> str:
 
 
 def _titles() -> str:
-    return ", ".join(framework.title for framework in FRAMEWORKS.values())
+    return ", ".join(each.title for each in FRAMEWORKS.values() if each.module)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.feature_extraction import FeatureHasher
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -153,6 +154,11 @@ def _check_fitted(model: Any) -> None:
         check_is_fitted(last)
     except NotFittedError as error:
         raise InvalidModel(f"{type(last).__name__} is not fitted: call fit first") from error
+    if isinstance(last, BaseSearchCV) and not hasattr(last, "best_estimator_"):
+        raise InvalidModel(
+            f"{type(last).__name__} has no fitted model, because of refit=False: fit it with "
+            "refit=True, or dump the estimator fitted with search.best_params_"
+        )
 
 
 def _check_dtypes(columns: Mapping[str, Any]) -> None:

@@ -203,6 +203,13 @@ def _empty(part: Any) -> None:
         part._is_empty_feature = np.isnan(imputer.statistics_)
 
 
+def _trees(part: Any) -> None:
+    """1.4 keeps how many trees of gradient boosting each iteration has."""
+    stages = vars(part).get("estimators_")
+    if stages is not None and "n_trees_per_iteration_" not in vars(part):
+        part.n_trees_per_iteration_ = stages.shape[1]
+
+
 def _idf(part: Any) -> None:
     """1.5 keeps the frequencies of documents as an array; before, as a diagonal matrix."""
     if "_idf_diag" in vars(part) and "idf_" not in vars(part):
@@ -343,6 +350,7 @@ _LOGISTIC: Mapping[type, tuple[type, type]] = {
 CURES: Mapping[str, tuple[Cure, ...]] = {
     "AdaBoostClassifier": (_real_boosting,),
     "BaseDecisionTree": (_shares,),
+    "BaseGradientBoosting": (_trees,),
     # 1.4: categories are encoded by a transformer before the bins.
     "BaseHistGradientBoosting": (_default("_preprocessor", None),),
     "ColumnTransformer": (_columns, _passed),

@@ -112,6 +112,9 @@ class _Builder(_Unpickler):  # type: ignore[misc]
 
     def load_build(self) -> None:
         state, built = self.stack.pop(), self.stack[-1]
+        if type(state) is tuple and not state and id(built) not in self._stateless:
+            # scikit-learn 1.8 gives a loss a state of nothing; so nothing is given.
+            return
         if id(built) not in self._stateless:
             raise misuse(f"it changes {_title(built)}, which is no new object")
         if isinstance(built, _Array):

@@ -14,7 +14,7 @@ import sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import KernelPCA
-from sklearn.ensemble import AdaBoostClassifier, StackingClassifier
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -69,6 +69,11 @@ def encoded(encoder, model):
 
 MODELS = {
     "ada": (lambda: AdaBoostClassifier(n_estimators=4, random_state=0), NUMBERS, AGED),
+    "boosting": (
+        lambda: GradientBoostingClassifier(n_estimators=2, max_depth=2),
+        NUMBERS,
+        AGED,
+    ),
     "centroid": (NearestCentroid, NUMBERS, YES),
     "chain": (lambda: ClassifierChain(regression(), order=[1, 0]), NUMBERS, BOTH),
     "imputer": (lambda: make_pipeline(SimpleImputer(strategy="median"), Ridge()), LACKING, PRICE),
