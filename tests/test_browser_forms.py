@@ -499,7 +499,7 @@ def site(tmp_path_factory):
 def page(context, request):
     """One window for all."""
     window = context.new_page()
-    window.set_default_timeout(2_000)
+    window.set_default_timeout(30_000)
     with watched(window, request.node):
         yield window
         window.close()

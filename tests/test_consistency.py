@@ -5,6 +5,7 @@ CSV file, from the form, and while others ask for theirs.
 """
 
 import csv
+import functools
 import html
 import io
 import json
@@ -27,11 +28,24 @@ SOME = 6
 CALLERS = 24
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """From a case to its file, written when it is first asked for."""
+    folder = tmp_path_factory.mktemp("files")
+
+    @functools.cache
+    def written(name):
+        case, path = built(name), folder / f"{name}.flm"
+        dump(case.model, path, sample=case.data, outputs=case.outputs)
+        return path
+
+    return written
+
+
 @pytest.fixture
-def service(name, make_app, tmp_path):
-    """A case, its rows in JSON, and a client of the service of its model."""
-    case, path = built(name), tmp_path / f"{name}.flm"
-    dump(case.model, path, sample=case.data, outputs=case.outputs)
+def service(name, make_app, files):
+    """A case, its rows in JSON, and the application with its model."""
+    case, path = built(name), files(name)
     entry = {"file": str(path), "name": "m", "trust": trust_of(path)}
     app = make_app(json.dumps({"models": [entry]}), MODEL_WAITING=CALLERS)
     return case, rows_of(case, path), app
