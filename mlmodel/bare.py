@@ -13,7 +13,7 @@ from mlmodel.errors import InvalidFile, InvalidModel
 from mlmodel.filetypes import Kind
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel, VersionMismatches
-from mlmodel.trust import Trust, parts, pickles, skops
+from mlmodel.trust import Trust, child, pickles, skops
 
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {
@@ -109,7 +109,7 @@ class BareModel(PackagedModel):
         release = _release(self._kind, content)
         self._check_versions({} if release is None else {"scikit-learn": release})
         with self._naming_versions():
-            self._types = self._trusted_types(content)
+            self._check_names(content)
         lib = LIBS[self._kind]
         version = frameworks.adapter(lib).version()
         self._title = _title(self._kind, lib, version)
@@ -124,12 +124,16 @@ class BareModel(PackagedModel):
     def _is_pickle(self) -> bool:
         return self._kind is Kind.PICKLE
 
-    def _trusted_types(self, content: bytes) -> tuple[str, ...]:
+    def _check_names(self, content: bytes) -> None:
         if self._is_pickle:
             pickles.check(content, self._trust)
         elif self._kind is Kind.SKOPS:
-            return skops.check(self._path.name, content, self._asked_trust)
-        return ()
+            skops.check(filetypes.expanded(content), self._trust)
+
+    def _try_first(self, content: bytes) -> None:
+        super()._try_first(content)
+        if self._kind is Kind.SKOPS:
+            child.look(filetypes.expanded(content), self._trust)
 
     def _build(self, content: bytes) -> Any:
         model = self._read_model(content)
@@ -145,7 +149,7 @@ class BareModel(PackagedModel):
         content = filetypes.expanded(content)
         if self._kind is Kind.SKOPS:
             release = self._versions.get("scikit-learn")
-            return _built_by_skops(content, self._types, self._trust, release)
+            return _built_by_skops(content, self._trust, release)
         if self._kind in BOOSTED:
             return _boosters().load(self._kind, content)
         return self._adapter.loads(content, self._trust)
@@ -155,7 +159,7 @@ def _release(kind: Kind, content: bytes) -> str | None:
     """Return the scikit-learn that wrote a file, if it was one."""
     if kind is Kind.PICKLE:
         return versions.sklearn_release(pickles.expanded(content))
-    return skops.release(content) if kind is Kind.SKOPS else None
+    return skops.release(filetypes.expanded(content)) if kind is Kind.SKOPS else None
 
 
 def _title(kind: Kind, lib: str, version: str) -> str:
@@ -172,15 +176,10 @@ def _boosters() -> Any:
     return boosters
 
 
-def _built_by_skops(
-    content: bytes, types: tuple[str, ...], trust: Trust, release: str | None
-) -> Any:
+def _built_by_skops(content: bytes, trust: Trust, release: str | None) -> Any:
     # scikit-learn is imported here as late as its adapter would be.
-    from skops import io  # noqa: PLC0415
-
     from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
 
-    model = built(lambda: io.loads(content, trusted=list(types)), release)
-    # skops looks at the types of a file, and not at what their members make them do.
-    parts.check(model, trust)
-    return model
+    if trust != "all":
+        child.look(content, trust)
+    return built(lambda: skops.build(content, trust), release)

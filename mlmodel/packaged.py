@@ -277,8 +277,12 @@ class PackagedModel(MLModel):
         Raises what :attr:`model` raises.
         """
         with self._lock:
-            if self._is_pickle and self._trust != "all" and self._content is not None:
-                pickles.try_first(self._content, self._trust)
+            if self._trust != "all" and self._content is not None:
+                self._try_first(self._content)
+
+    def _try_first(self, content: bytes) -> None:
+        if self._is_pickle:
+            pickles.try_first(content, self._trust)
 
     def load(self) -> None:
         """Build the model and make it ready to answer, once.

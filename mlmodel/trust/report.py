@@ -60,9 +60,12 @@ def _of_pickle(content: bytes, trust: Trust) -> Report:
 
 
 def _of_skops(content: bytes, trust: Trust) -> Report:
-    names = skops.types(content)
-    untrusted = () if trust == "all" else tuple(sorted(set(names) - set(trust)))
-    return Report(names, untrusted, _refusal(lambda: skops.check("it", content, trust)))
+    names = skops.names(content)
+    try:
+        skops.check(content, trust)
+    except Untrusted as error:
+        return Report(names, error.types, str(error))
+    return Report(names)
 
 
 def _refusal(check: Callable[[], object]) -> str | None:

@@ -1,30 +1,120 @@
-"""``.skops`` files, which name the types that they need; skops builds no other."""
+"""``.skops`` files, built by skops and checked as pickles are.
+
+A file says which of skops' loaders builds each type that it names. What each loader does with a
+name decides which names it may have. Then the model that skops has built is written as a pickle,
+and that is built as any other: so names, calls and states are checked in one place.
+"""
 
 from __future__ import annotations
 
 import io
+import json
+import pickle
+import re
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from mlmodel import versions
-from mlmodel.errors import BrokenModel, MissingFramework, Untrusted
-from mlmodel.trust import Trust, archives, pickles
+from mlmodel.errors import BrokenModel, MissingFramework
+from mlmodel.trust import Trust, allowed, archives, building, conversions
+from mlmodel.trust.gate import Gate, misuse, refusal
+
+_Read = TypeVar("_Read")
+
+#: What a file begins with, and no pickle that is built.
+MAGIC = b"PK\x03\x04"
+
+#: Loaders that make one fixed class, or a value, whatever name stands in the file.
+_FIXED = frozenset(
+    {
+        "BytearrayNode",
+        "BytesNode",
+        "CachedNode",
+        "DTypeNode",
+        "DefaultDictNode",
+        "JsonNode",
+        "MaskedArrayNode",
+        "PartialNode",
+        "SliceNode",
+        "SparseMatrixNode",
+    }
+)
+_RANDOM = ("numpy.random.mtrand.RandomState", "numpy.random._generator.Generator")
+#: Loaders that call what the file names, and the names that each may have: they make values.
+_CALLING: Mapping[str, frozenset[str]] = {
+    "ConstructorFromReduceNode": frozenset(
+        {
+            "builtins.complex",
+            "builtins.range",
+            "datetime.date",
+            "datetime.datetime",
+            "datetime.time",
+            "datetime.timedelta",
+            "datetime.timezone",
+            "decimal.Decimal",
+            "fractions.Fraction",
+            "zoneinfo.ZoneInfo",
+        }
+    ),
+    "DictNode": frozenset(
+        {"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"}
+    ),
+    "ListNode": frozenset({"builtins.list"}),
+    "NdArrayNode": frozenset(name for name in allowed.TYPES if name.startswith("numpy.")),
+    "RandomGeneratorNode": frozenset(_RANDOM),
+    "RandomStateNode": frozenset(_RANDOM),
+    "SetNode": frozenset({"builtins.frozenset", "builtins.set"}),
+    "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
+    "TupleNode": frozenset({"builtins.tuple", *allowed.NAMED_TUPLES}),
+}
+#: Modules of the losses that one loader calls with numbers.
+_LOSSES = ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast")
+#: What skops makes the keys of a dict of.
+_KEYS = frozenset({"builtins.bool", "builtins.float", "builtins.int", "builtins.str"}) | {
+    name for name in allowed.TYPES if re.fullmatch(r"numpy\.((u?int|float)\d+|str_|bool_?)", name)
+}
 
 
-def check(name: str, content: bytes, trust: Trust) -> tuple[str, ...]:
-    """Return the types that skops may build, and refuse a file that has any other.
+def check(content: bytes, trust: Trust) -> None:
+    """Refuse a file with names that are neither on the allow-list nor trusted. Builds nothing.
 
-    :raises Untrusted: with the types that are neither skops' own nor named in ``trust``.
+    :raises Untrusted: with those names.
     :raises FlmError: as :func:`types` does.
     """
-    found = types(content)
-    unknown = [] if trust == "all" else sorted(set(found) - set(trust))
-    if not unknown:
-        return found
-    raise Untrusted(
-        f"{name} has types that are not trusted: {', '.join(unknown)}; "
-        "if you trust them, name them in 'trust', or say 'trust: all'",
-        unknown,
-    )
+    unknown = () if trust == "all" else untrusted(content, trust)
+    if unknown:
+        raise refusal(unknown)
+
+
+def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
+    """Return the names in a file that are neither on the allow-list nor trusted.
+
+    :raises Untrusted: if the file uses a loader as skops does not.
+    :raises FlmError: as :func:`types` does.
+    """
+    types(content)
+    gate, unknown = Gate(trust), set()
+    ids: dict[Any, tuple[str, str]] = {}
+    for node in _read(lambda: list(_nodes(_schema(content)))):
+        full, loader = _title(node), node["__loader__"]
+        if not gate.is_trusted(full) and not _may_load(loader, full, gate):
+            unknown.add(full)
+        is_first = ids.setdefault(node.get("__id__"), (full, loader)) == (full, loader)
+        # skops takes the node that had the id first, whatever this one says of itself.
+        if node.get("__id__") and loader != "CachedNode" and not is_first:
+            raise misuse("it has two objects of one number")
+        if loader == "DictNode" and not _is_plain_dict(node):
+            raise misuse("it has members that Python itself looks up")
+    return tuple(sorted(unknown))
+
+
+def names(content: bytes) -> tuple[str, ...]:
+    """Return all names in a file.
+
+    :raises BrokenModel: if it is no skops file.
+    """
+    return _read(lambda: tuple(sorted({_title(node) for node in _nodes(_schema(content))})))
 
 
 def types(content: bytes) -> tuple[str, ...]:
@@ -35,14 +125,11 @@ def types(content: bytes) -> tuple[str, ...]:
     :raises MissingFramework: if skops is not installed.
     """
     try:
-        from skops import io as reader  # noqa: PLC0415  large, and not everywhere
+        from skops import io as skops  # noqa: PLC0415  large, and not everywhere
     except ModuleNotFoundError as error:
         raise MissingFramework("skops", "pip install skops") from error
     archives.check(content, "a skops file")
-    try:
-        return tuple(reader.get_untrusted_types(data=content))
-    except Exception as error:
-        raise BrokenModel(f"it is not a skops file ({type(error).__name__})", str(error)) from error
+    return _read(lambda: tuple(skops.get_untrusted_types(data=content)))
 
 
 def release(content: bytes) -> str | None:
@@ -51,10 +138,79 @@ def release(content: bytes) -> str | None:
     :raises InvalidFile: as :func:`types` does.
     :raises BrokenModel: if it is no skops file.
     """
-    content = pickles.expanded(content)
     archives.check(content, "a skops file")
+    return _read(lambda: versions.sklearn_release(_member(content)))
+
+
+def build(content: bytes, trust: Trust) -> Any:
+    """Return the model in a file, built by skops and, if not all is trusted, from its pickle.
+
+    :raises Untrusted: if it needs what is neither on the allow-list nor trusted.
+    :raises Exception: whatever skops, pickle or the classes raise.
+    """
+    from skops import io as skops  # noqa: PLC0415
+
+    check(content, trust)
+    model = skops.loads(content, trusted=list(types(content)))
+    return model if trust == "all" else building.build(pickle.dumps(model), trust)
+
+
+def _may_load(loader: str, full: str, gate: Gate) -> bool:
+    """Say whether a loader of skops may build what has a name."""
+    if loader in _FIXED:
+        return True
+    if loader in _CALLING:
+        return full in _CALLING[loader]
+    module, _, name = full.rpartition(".")
+    if loader == "LossNode":
+        return module in _LOSSES and gate.admits(module, name)
+    if loader == "ObjectNode":
+        # It is given the state of the file, as a distribution must not be.
+        return gate.admits(module, name) and (
+            conversions.find(full) is None or module.startswith("joblib.")
+        )
+    return loader in ("FunctionNode", "TypeNode") and gate.admits(module, name)
+
+
+def _member(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read("schema.json")
+
+
+def _schema(content: bytes) -> Mapping[str, Any]:
+    schema = json.loads(_member(content))
+    if schema["protocol"] < 1:
+        raise ValueError("it was written by a release of skops that is too old")
+    return dict(schema)
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield all parts of a schema that skops may take for objects."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if "__loader__" in part:
+                yield part
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def _title(node: Mapping[str, Any]) -> str:
+    full = f"{node['__module__']}.{node['__class__']}"
+    return f"{full}.{node['content']['func']}" if node["__loader__"] == "MethodNode" else full
+
+
+def _is_plain_dict(node: Mapping[str, Any]) -> bool:
+    return not any(key.startswith("__") and key.endswith("__") for key in node["content"]) and all(
+        _title(kind) in _KEYS or kind["__loader__"] == "CachedNode"
+        for kind in node["key_types"]["content"]
+    )
+
+
+def _read(read: Callable[[], _Read]) -> _Read:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return versions.sklearn_release(archive.read("schema.json"))
-    except Exception as error:  # zipfile raises what it comes across
+        return read()
+    except Exception as error:
         raise BrokenModel(f"it is not a skops file ({type(error).__name__})", str(error)) from error

@@ -20,7 +20,7 @@ from typing import Any
 
 from mlmodel import versions
 from mlmodel.frameworks.parallelism import limit_jobs
-from mlmodel.trust import Trust, building, naming
+from mlmodel.trust import Trust, building, naming, skops
 from mlmodel.trust.gate import Gate, canonical
 
 #: Seconds of processor time that each step may take: for any file, and for each megabyte of it.
@@ -92,18 +92,26 @@ def import_libraries(names: naming.Names) -> None:
 
 
 def names(content: bytes) -> Any:
-    """Return the names in a pickle as JSON."""
+    """Return the names in a pickle or a ``.skops`` file as JSON."""
+    if content.startswith(skops.MAGIC):
+        split = [full.rpartition(".") for full in skops.names(content)]
+        return [[(module, name) for module, _, name in split], [], True]
     found = naming.names(content)
     return [found.names, found.others, found.is_whole]
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Build a pickle, and return the model's schemas as JSON; nothing if it has none.
+    """Build a model, and return its schemas as JSON; nothing if it has none.
+
+    :param content: a pickle or a ``.skops`` file.
 
     Whatever error that raises, the process that wants the model raises it again.
     """
+    is_skops = content.startswith(skops.MAGIC)
+    built = (skops if is_skops else building).build(content, trust)
+    release = skops.release(content) if is_skops else versions.sklearn_release(content)
     adapter = import_module(ADAPTER)
-    model = adapter.adapted(building.build(content, trust), versions.sklearn_release(content))
+    model = adapter.adapted(built, release)
     limit_jobs(model)
     return as_json(adapter.schemas(model))
 
