@@ -55,7 +55,7 @@ def load(
     """Read a model file whatever its name, and build nothing yet.
 
     :param trust: what the file may contain beside what is known to do no harm: names of classes
-        and functions, or ``"all"``.
+        and functions, all of a package as ``"skrub.*"``, or ``"all"``.
     :param sha256: what the file must have, in hexadecimal digits. A pickle is then trusted.
     :param input_schema: instead of what the model tells.
     :param qualified_name: instead of the file's name.

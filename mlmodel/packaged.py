@@ -100,8 +100,8 @@ def load(
 
     A pickle may name what a fitted model is known to need, and nothing else unless it is trusted.
 
-    :param trust: what the file may contain beside that: names of classes and functions, or
-        ``"all"``.
+    :param trust: what the file may contain beside that: names of classes and functions, all
+        of a package as ``"skrub.*"``, or ``"all"``.
     :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
     :param limit_bytes: what the whole file may expand to; by default
         :data:`~mlmodel.format.EXPANSION` times its size.

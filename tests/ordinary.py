@@ -11,10 +11,13 @@ import warnings
 
 import joblib
 import numpy as np
+from scipy.stats import loguniform, randint
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import GammaRegressor, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -59,6 +62,10 @@ def made_by_hand():
     grid = {"C": [0.1, 1.0]}
     yield GridSearchCV(LogisticRegression(), grid).fit(FLOWERS, KINDS), FLOWERS
     yield RandomizedSearchCV(LogisticRegression(), grid, n_iter=2).fit(FLOWERS, KINDS), FLOWERS
+    holed = np.where(FLOWERS.max() - 1 < FLOWERS, np.nan, FLOWERS)
+    steps = make_pipeline(IterativeImputer(), Ridge(), memory=joblib.Memory(None))
+    spread = {"ridge__alpha": loguniform(0.1, 10), "iterativeimputer__max_iter": randint(2, 5)}
+    yield RandomizedSearchCV(steps, spread, n_iter=2).fit(holed, SIZES), holed
 
 
 def of_boosting_libraries():

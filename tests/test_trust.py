@@ -19,8 +19,10 @@ import pytest
 import sklearn
 from numpy.lib.recfunctions import repack_fields
 from ruamel.yaml import YAML
-from scipy import stats
+from scipy import special, stats
 from sklearn.base import BaseEstimator
+from sklearn.cluster import FeatureAgglomeration, SpectralClustering
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -28,16 +30,28 @@ from sklearn.ensemble import (
     StackingRegressor,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.impute import IterativeImputer
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import FixedThresholdClassifier, RandomizedSearchCV
-from sklearn.neighbors import BallTree
+from sklearn.metrics import accuracy_score, make_scorer, r2_score
+from sklearn.metrics.pairwise import laplacian_kernel
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, RandomizedSearchCV
+from sklearn.neighbors import BallTree, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    SplineTransformer,
+    StandardScaler,
+    normalize,
+)
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
+from sklearn.utils.validation import check_array
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
@@ -255,6 +269,29 @@ def borrowed():
     return kernel
 
 
+def stepping(function=np.clip, **keywords):
+    return FunctionTransformer(function, kw_args=keywords)
+
+
+def reading(asked):
+    words = CountVectorizer().fit(["a text"])
+    words.input = asked
+    return words
+
+
+def with_member(model, name, value):
+    model.fit(POINTS, POINTS[:, 0] > 0)
+    setattr(model, name, value)
+    return model
+
+
+def scored(function):
+    search = GridSearchCV(LogisticRegression(), {}, cv=2).fit(POINTS, POINTS[:, 0] > 0)
+    search.scorer_ = make_scorer(r2_score)
+    search.scorer_._score_func = function
+    return search
+
+
 POINTS = np.array([[-1.0, 2.0], [1.0, 2.0], [2.0, -3.0], [-2.0, 1.0], [3.0, 1.0], [-3.0, 1.0]])
 #: Models that call, once they are asked, what nobody should: by the name of a method, or by another.
 ASTRAY = {
@@ -269,6 +306,27 @@ ASTRAY = {
         np.sum, kw_args={"initial": "file", "where": False, "dtype": object}
     ),
     "a text of anything": lambda: FunctionTransformer(str),
+    "a ufunc as a kernel": lambda: with_member(KernelRidge(), "kernel", np.positive),
+    "a function as a kernel": lambda: with_member(SVC(), "kernel", np.clip),
+    "a type as a kernel": lambda: with_member(SVC(), "kernel", np.ndarray),
+    "a ufunc as a metric": lambda: with_member(KNeighborsClassifier(), "metric", np.add),
+    "a ufunc as weights": lambda: with_member(KNeighborsClassifier(), "weights", np.positive),
+    "a ufunc as an affinity": lambda: with_member(SpectralClustering(2), "affinity", np.add),
+    "a ufunc of scipy": lambda: with_member(KernelRidge(), "kernel", special.expit),
+    "a ufunc as a scorer": lambda: scored(np.subtract),
+    "a ufunc that pools": lambda: with_member(FeatureAgglomeration(), "pooling_func", np.add),
+    "a tokenizer": lambda: CountVectorizer(tokenizer=np.asarray),
+    "a step that writes": lambda: stepping(a_min=0, a_max=1, out=np.zeros(3)),
+    "a step that writes in part": lambda: stepping(a_min=0, a_max=1, where=False),
+    "a step that casts": lambda: stepping(a_min=0, a_max=1, casting="unsafe"),
+    "a step to objects": lambda: stepping(np.asarray, dtype=object),
+    "a step to texts": lambda: stepping(np.array, dtype="U9"),
+    "a step to one value": lambda: stepping(np.reshape, shape=()),
+    "a step to one text": lambda: stepping(a_min="", a_max="z"),
+    "a step like another": lambda: stepping(np.zeros_like, like=POINTS),
+    "a ufunc that writes": lambda: stepping(np.positive, out=np.zeros(3)),
+    "an array for an input": lambda: reading(np.array("content")),
+    "another text for an input": lambda: reading(np.str_("content")),
 }
 
 
@@ -442,6 +500,59 @@ def test_no_label_stands_in_for_a_look_up_of_python(kind, label):
 
     with pytest.raises(Untrusted):
         building.build(pickle.dumps(model))
+
+
+def test_keywords_that_grow_after_they_were_given_are_checked():
+    members = hostile.text("func") + hostile.name("numpy", "clip")
+    members += hostile.text("kw_args") + b"}\x94"
+    members += hostile.text("_sklearn_version") + hostile.text(sklearn.__version__)
+    made = hostile.estimator(
+        members, "sklearn.preprocessing._function_transformer", "FunctionTransformer"
+    )
+
+    with pytest.raises(Untrusted, match="what leads astray"):
+        building.build(hostile.whole(made, b"h\x00", hostile.text("out"), b"]s0"))
+
+
+@pytest.mark.parametrize("protocol", [0, 5])
+def test_no_two_parts_share_an_array(protocol):
+    model = LinearRegression().fit(POINTS, POINTS[:, 0])
+    model.coef_ = model.other_ = np.arange(2.0)
+
+    found = building.build(pickle.dumps(model, protocol))
+
+    assert found.coef_.tolist() == found.other_.tolist() == [0.0, 1.0]
+    assert not np.shares_memory(found.coef_, found.other_)
+
+
+#: Functions of arrays where ordinary models have them.
+STEPS = {
+    "a logarithm": lambda: FunctionTransformer(np.log1p, inverse_func=np.expm1),
+    "a function of scipy": lambda: FunctionTransformer(special.expit),
+    "bounds": lambda: stepping(a_min=0.0, a_max=None),
+    "bounds of columns": lambda: stepping(a_min=np.zeros(2), a_max=[1, 2]),
+    "a shape": lambda: stepping(np.reshape, shape=(-1, 1), order="C"),
+    "an axis": lambda: stepping(np.expand_dims, axis=1),
+    "a type": lambda: stepping(np.asarray, dtype=np.float32),
+    "numbers for missing ones": lambda: stepping(np.nan_to_num, nan=0.0, copy=False),
+    "norms": lambda: stepping(normalize, norm="l1"),
+    "a check": lambda: stepping(check_array, accept_sparse="csr", dtype=None, ensure_2d=False),
+    "a pooling": lambda: FeatureAgglomeration(1, pooling_func=np.max).fit(POINTS),
+    "a spline": lambda: SplineTransformer().fit(POINTS),
+    "a target": lambda: TransformedTargetRegressor(
+        LinearRegression(), func=np.log1p, inverse_func=np.expm1
+    ).fit(POINTS, POINTS[:, 1] ** 2),
+    "a kernel of scikit-learn": lambda: SVC(kernel=laplacian_kernel).fit(POINTS, POINTS[:, 0] > 0),
+    "a scorer": lambda: scored(accuracy_score),
+    "a type of numbers": lambda: OneHotEncoder(dtype=np.int8).fit(POINTS),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_ordinary_function_of_arrays_is_built(step):
+    model = STEPS[step]()
+
+    assert type(building.build(pickle.dumps(model))) is type(model)
 
 
 def test_no_allowed_name_can_be_changed(tmp_path):

@@ -43,8 +43,8 @@ name_option = click.option(
 trust_option = click.option(
     "--trust",
     multiple=True,
-    help="What the file may name beside what is known to do no harm: all, or the name of a class "
-    "or function; repeatable.",
+    help="What the file may reference beside the allow-list: all, a package such as skrub.*, or "
+    "the name of a class or function; repeatable.",
 )
 
 

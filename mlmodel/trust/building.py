@@ -134,6 +134,30 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         if state is not None:
             self._give(built, state)
 
+    def load_get(self) -> None:
+        super().load_get()
+        self._unshare()
+
+    def load_binget(self) -> None:
+        super().load_binget()
+        self._unshare()
+
+    def load_long_binget(self) -> None:
+        super().load_long_binget()
+        self._unshare()
+
+    def load_dup(self) -> None:
+        super().load_dup()
+        self._unshare()
+
+    def _unshare(self) -> None:
+        """Copy an array that the pickle has used before: what one part writes, no other reads."""
+        import numpy as np  # noqa: PLC0415
+
+        top = self.stack[-1]
+        if isinstance(top, np.ndarray) and id(top) not in self._stateless:
+            self.stack[-1] = top.copy(order="K")
+
     def load_setitem(self) -> None:
         self._check_kind(self.stack[-3], *_MAPPINGS)
         super().load_setitem()
@@ -303,6 +327,10 @@ _Builder.dispatch.update(
         pickle.NEWOBJ[0]: _Builder.load_newobj,
         pickle.NEWOBJ_EX[0]: _Builder.load_newobj_ex,
         pickle.BUILD[0]: _Builder.load_build,
+        pickle.GET[0]: _Builder.load_get,
+        pickle.BINGET[0]: _Builder.load_binget,
+        pickle.LONG_BINGET[0]: _Builder.load_long_binget,
+        pickle.DUP[0]: _Builder.load_dup,
         pickle.SETITEM[0]: _Builder.load_setitem,
         pickle.SETITEMS[0]: _Builder.load_setitems,
         pickle.APPEND[0]: _Builder.load_append,

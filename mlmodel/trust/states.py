@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlmodel.trust import frames, trees
-from mlmodel.trust.allowed import FUNCTIONS, STEPS
+from mlmodel.trust import frames, functions, trees
 from mlmodel.trust.conversions import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
@@ -61,20 +60,26 @@ def is_sound(built: Any) -> bool:
 
     To be called at the end: until then lists and dicts in it may still grow.
     """
+    return all(
+        check(built)
+        for check in (
+            _has_methods,
+            _has_items,
+            trees.is_sound,
+            functions.is_sound,
+            _is_sparse,
+            lambda built: frames.is_sound(built, CALLED),
+        )
+    )
+
+
+def _has_methods(built: Any) -> bool:
     members = getattr(built, "__dict__", {})
-    if any(not _may_be_called_so(members[name]) for name in METHODS & members.keys()):
-        return False
-    if isinstance(built, dict) and not all(_is_no_look_up(*item) for item in built.items()):
-        return False
-    if not trees.is_sound(built) or not frames.is_sound(built, CALLED):
-        return False
-    if not type(built).__module__.startswith("scipy.sparse."):
-        return True
-    try:
-        _check_sparse(built)
-    except (AttributeError, TypeError, ValueError, IndexError):
-        return False
-    return True
+    return all(_may_be_called_so(members[name]) for name in METHODS & members.keys())
+
+
+def _has_items(built: Any) -> bool:
+    return not isinstance(built, dict) or all(_is_no_look_up(*item) for item in built.items())
 
 
 def _may_be_called_so(word: Any) -> bool:
@@ -94,6 +99,7 @@ def _members(built: Any, state: Any) -> bool:
         and not (name.startswith("__") and name.endswith("__"))
         and not callable(getattr(type(built), name, None))
         and _is_no_method(name, value)
+        and functions.may_be_kept(built, name, value)
         for name, value in state.items()
     )
 
@@ -217,23 +223,11 @@ def _catboost(built: Any, state: Any) -> bool:
     return _members(built, state) and type(state.get("__model", b"")) is bytes
 
 
-def _function(built: Any, state: Any) -> bool:
-    # Of a function that makes one thing of many rows, a file could have any text as a row, and some
-    # models take a text for the name of a file.
-    return _members(built, state) and all(
-        not isinstance(state.get(name), type)
-        and _full_name(state.get(name)) not in FUNCTIONS - STEPS
-        for name in ("func", "inverse_func")
-    )
-
-
-def _full_name(function: Any) -> str:
-    return f"{getattr(function, '__module__', '')}.{getattr(function, '__name__', '')}"
-
-
 def _texts(built: Any, state: Any) -> bool:
     # It would open the file, or read from the object, that a row names.
-    return _members(built, state) and state.get("input", "content") == "content"
+    # By its type too: an array could be changed later.
+    asked = state.get("input", "content")
+    return _members(built, state) and type(asked) is str and asked == "content"
 
 
 def _partial(_built: Any, state: Any) -> bool:
@@ -249,6 +243,16 @@ def _partial(_built: Any, state: Any) -> bool:
 
 def _anything(_built: Any, _state: Any) -> bool:
     """Say yes: the class judges for itself, and takes nothing that it could call."""
+    return True
+
+
+def _is_sparse(built: Any) -> bool:
+    if not type(built).__module__.startswith("scipy.sparse."):
+        return True
+    try:
+        _check_sparse(built)
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return False
     return True
 
 
@@ -282,7 +286,6 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
     "sklearn.neighbors._kd_tree.BinaryTree64": _neighbours,
     "sklearn.neighbors._kd_tree.BinaryTree32": _neighbours,
-    "sklearn.preprocessing._function_transformer.FunctionTransformer": _function,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
     "xgboost.core.Booster": _xgboost,

@@ -1,0 +1,121 @@
+"""Functions of numpy and scipy that a model keeps, and calls later with rows of strangers.
+
+The second argument of most is ``out``, an array that they write to: as a kernel or metric, a
+function would write one row into another, or wherever a row says. So they are kept only by those
+classes that call them with one array, and with keywords that lead to no other memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlmodel.trust.allowed import FUNCTIONS, STEPS, UFUNCS
+from mlmodel.trust.trees import loaded
+
+#: Words by which a step may be told what to do, if they are numbers or some of ``_WORDS``.
+_KEYWORDS = frozenset(
+    """
+    a_max a_min accept_large_sparse accept_sparse allow_nd append axes axis copy decimals edge_order
+    ensure_2d ensure_all_finite ensure_min_features ensure_min_samples ensure_non_negative
+    feature_range force_all_finite max min n nan ndmin neginf norm posinf prepend quantile_range
+    threshold unit_variance with_centering with_mean with_scaling with_std
+    """.split()  # noqa: SIM905  they are many
+)
+_WORDS = frozenset({"allow-nan", "coo", "csc", "csr", "l1", "l2", "max"})
+
+_TRANSFORMER = "sklearn.preprocessing._function_transformer.FunctionTransformer"
+_STEPS = STEPS | UFUNCS
+#: What makes one column of many.
+_POOLING = frozenset(name for name in FUNCTIONS - STEPS if name.startswith("numpy."))
+#: Which functions may be kept, by the classes and the members that may keep them.
+_KEPT: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "scipy.interpolate._bsplines.BSpline": {
+        "_asarray": frozenset({"scipy._lib.array_api_compat.numpy._aliases.asarray"})
+    },
+    "feature_engine.creation.math_features.MathFeatures": {"func": _POOLING},
+    "sklearn.cluster._agglomerative.FeatureAgglomeration": {"pooling_func": _POOLING},
+    "sklearn.compose._target.TransformedTargetRegressor": dict.fromkeys(
+        ("func", "func_", "inverse_func", "inverse_func_"), _STEPS
+    ),
+    _TRANSFORMER: dict.fromkeys(("func", "inverse_func"), _STEPS),
+}
+#: What pandas calls by its name, among all of its methods.
+_AGGREGATIONS = frozenset(
+    {"count", "kurt", "max", "mean", "median", "min", "prod", "sem", "skew", "std", "sum", "var"}
+)
+
+
+def may_be_kept(built: Any, name: str, value: Any) -> bool:
+    """Say whether a member that could be called is where a model has such."""
+    if isinstance(value, type):
+        return "dtype" in name
+    full = _full_name(value)
+    for kind, members in _KEPT.items():
+        if name in members and _is(built, kind):
+            return full in members[name] or full not in FUNCTIONS | UFUNCS
+    # What is of neither, an operator trusts.
+    return full not in FUNCTIONS | UFUNCS or not full.startswith(("numpy.", "scipy."))
+
+
+def is_sound(built: Any) -> bool:
+    """Say whether lists and dicts that tell how functions are called have nothing else in them."""
+    members = getattr(built, "__dict__", {})
+    if _is(built, _TRANSFORMER):
+        return all(_are_keywords(members.get(name)) for name in ("kw_args", "inv_kw_args"))
+    if _is(built, "feature_engine.creation.math_features.MathFeatures"):
+        return _are_aggregations(members.get("func"))
+    return True
+
+
+def _full_name(function: Any) -> str:
+    """Return the name of a function of numpy, scipy or another, in one module of several."""
+    import numpy as np  # noqa: PLC0415  only for a file that needs it
+
+    if isinstance(function, np.ufunc):
+        is_of_numpy = getattr(np, function.__name__, None) is function
+        return f"{'numpy' if is_of_numpy else 'scipy.special._ufuncs'}.{function.__name__}"
+    if not callable(function) or not hasattr(function, "__name__"):
+        return ""
+    return f"{getattr(function, '__module__', '')}.{function.__name__}"
+
+
+def _is(built: Any, full: str) -> bool:
+    kind = loaded(full)
+    return kind is not None and isinstance(built, kind)
+
+
+def _are_keywords(keywords: Any) -> bool:
+    if keywords is None:
+        return True
+    return type(keywords) is dict and all(_is_keyword(*item) for item in keywords.items())
+
+
+def _is_keyword(name: Any, value: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    if name == "dtype":
+        return value in (None, "numeric") or np.dtype(value).kind in "biuf"
+    if name == "order":
+        return type(value) is str and value in "ACFK"
+    if name in ("newshape", "shape"):
+        # Without axes it would be a bare value of a row, and a text is taken for a file's name.
+        return type(value) is int or (type(value) is tuple and len(value) > 0)
+    if name not in _KEYWORDS:
+        return False
+    values = value if type(value) in (list, tuple) else [value]
+    return all(_is_amount(each) or (type(each) is str and each in _WORDS) for each in values)
+
+
+def _is_amount(value: Any) -> bool:
+    import numpy as np  # noqa: PLC0415
+
+    is_array = type(value) is np.ndarray and value.dtype.kind in "biuf"
+    return is_array or value is None or isinstance(value, int | float | np.number | np.bool_)
+
+
+def _are_aggregations(functions: Any) -> bool:
+    return all(
+        each in _AGGREGATIONS if type(each) is str else _full_name(each) in _POOLING
+        for each in (functions if type(functions) is list else [functions])
+    )
