@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from app import create_app
 from app.serving.manager import ModelManager
 from tests.browser import browsing, keep_picture, watched
+
+# On a busy machine any example may take long; what must be fast is measured by processor time.
+settings.register_profile("modelhost", deadline=None)
+settings.load_profile("modelhost")
 
 MODELS = Path(__file__).parent / "data" / "models.yaml"
 #: The example models, whatever stands in the models.yaml that is served.
