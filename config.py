@@ -47,6 +47,10 @@ class Production:
     WARM_UP_SECONDS = 5.0
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
+    #: What becomes of pickles in MODELS_FILE without sha256 or trust: check builds them as far as
+    #: the allow-list lets them, isolate gives each a sandboxed process of its own, refuse fails
+    #: them.
+    UNPINNED = "check"
     #: Seconds between two looks at MODELS_FILE: if it was written since, it is read again, and its
     #: models take the place of those before. 0 looks never: SIGHUP and POST /api/models/reload do
     #: the same.
@@ -174,6 +178,7 @@ NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {
+    "UNPINNED": ("check", "isolate", "refuse"),
     "KEYS_FOR": ("all", "admin"),
     "LOG_FORMAT": ("auto", "json", "text"),
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),

@@ -76,7 +76,13 @@ def create_app(
     predictor = Predictor(ModelManager(), hosting.limits)
     app.extensions["predictor"] = predictor
     trying.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
-    source = Source(hosting.path, environ, hosting.limits, app.config["WATCH_SECONDS"])
+    source = Source(
+        hosting.path,
+        environ,
+        hosting.limits,
+        app.config["WATCH_SECONDS"],
+        app.config["UNPINNED"],
+    )
     generations = Generations(source, Board(environ.get(board.FOLDER)), predictor)
     app.extensions["generations"] = generations
     if with_models:

@@ -1,7 +1,11 @@
+import pickle
+
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from app.serving import catalog
 from app.serving.errors import InvalidCatalog
+from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel
 from tests.models import broken, foreign, simple
@@ -338,3 +342,27 @@ def test_aliases_that_multiply_are_a_mistake(mistakes_in):
     [mistake] = mistakes_in(text)
 
     assert "has more than 1,000,000 characters or 100,000 values" in mistake
+
+
+@pytest.mark.parametrize(
+    ("unpinned", "found"),
+    [("check", (False, False)), ("isolate", (True, False)), ("refuse", (False, True))],
+)
+def test_unpinned_pickles_are_restricted(tmp_path, unpinned, found):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps([1]))
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{file: model.pkl}, {file: model.pkl, name: known, trust: all}]")
+
+    [unknown, known] = catalog.read(path, {}, unpinned=unpinned)
+
+    assert (unknown.is_sandboxed, unknown.is_refused) == found
+    assert (known.is_isolated, known.is_refused) == (False, False)
+
+
+def test_refused_pickle_says_how_to_pin_it(make_app, tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[1]], [1])))
+
+    make_app("models: [{file: model.pkl}]", UNPINNED="refuse")
+
+    [model] = ModelManager().models()
+    assert model.reason.startswith("it is a pickle without sha256 or trust, which UNPINNED refuses")

@@ -641,7 +641,7 @@ def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, b
     text = models_file.read_text()
     assert added.exit_code == 0, added.stderr
     assert text.startswith(beginning)
-    assert text.endswith(f"file: linear.flm\n{end}")
+    assert re.search(f"file: linear.flm\n +sha256: [0-9a-f]{{64}}\n{re.escape(end)}$", text)
     assert catalog.read(models_file, {})[-1].file == linear_file
 
 
@@ -661,13 +661,13 @@ def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, b
     ids=["empty", "in brackets", "of Windows"],
 )
 def test_an_entry_is_added_in_other_writings(run, models_file, linear_file, before, after):
-    run("add", linear_file, models=before)
+    run("add", linear_file, "--no-pin", models=before)
 
     assert models_file.read_bytes().decode() == after
 
 
 def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
-    added = run("add", linear_file, "--name", "other", "--lazy", "--json")
+    added = run("add", linear_file, "--name", "other", "--lazy", "--json", "--no-pin")
 
     assert models_file.read_text() == (
         f"{SIMPLE}  - file: linear.flm\n    name: other\n    load: lazy\n"
@@ -680,12 +680,40 @@ def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
     }
 
 
-def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file):
-    run("add", linear_file, "--pin")
+@pytest.mark.parametrize("words", [[], ["--pin"]])
+def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file, words):
+    run("add", linear_file, *words)
 
     assert models_file.read_text().endswith(
         f"    sha256: {hashlib.sha256(linear_file.read_bytes()).hexdigest()}\n"
     )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "models:\n- file: linear.flm  # ours\n  name: one\n- class: tests.models.simple.Echo\n",
+        "models: [{file: linear.flm, name: one}, {class: tests.models.simple.Echo}]\n",
+    ],
+    ids=["block", "in brackets"],
+)
+def test_entries_are_pinned(run, models_file, linear_file, before):
+    pinned = run("pin", models=before)
+    again = run("pin", models=models_file.read_text())
+
+    [spec, _] = catalog.read(models_file, {})
+    assert "pinned one" in pinned.stderr
+    assert spec.sha256 == hashlib.sha256(linear_file.read_bytes()).hexdigest()
+    assert "nothing to pin" in again.stderr
+
+
+def test_a_file_that_is_refused_is_not_pinned(run, models_file, tmp_path):
+    (tmp_path / "hostile.pkl").write_bytes(hostile.CASES["popped again"](tmp_path / "marker"))
+
+    pinned = run("pin", models="models:\n  - file: hostile.pkl\n")
+
+    assert "not pinned: hostile: " in pinned.stderr
+    assert "sha256" not in models_file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -806,7 +834,7 @@ def test_models_yaml_may_be_a_link(run, tmp_path, models_file, linear_file):
     real.write_text(SIMPLE)
     models_file.symlink_to(real)
 
-    added = run("add", linear_file)
+    added = run("add", linear_file, "--no-pin")
 
     assert (added.exit_code, models_file.is_symlink()) == (0, True)
     assert real.read_text() == f"{SIMPLE}  - file: linear.flm\n"

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -39,7 +39,10 @@ from mlmodel import filetypes, reading
 @name_option
 @click.option("--lazy", is_flag=True, help="Load it when it is first used.")
 @click.option(
-    "--pin", is_flag=True, help="Refuse the file should it ever change: adds its SHA-256."
+    "--pin/--no-pin",
+    default=None,
+    help="Add the SHA-256, by which the file is refused should it ever change, and trusted as it "
+    "is. By default it is added to a file that needs no trust, or has it by --trust.",
 )
 @trust_option
 @as_json_option
@@ -49,7 +52,7 @@ def add(
     file: Path,
     name: str | None,
     lazy: bool,
-    pin: bool,
+    pin: bool | None,
     trust: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -60,18 +63,21 @@ def add(
     filetypes.check_folder(file)
     portal = hosting()
     specs = portal.specs()
+    digest = hashlib.sha256(reading.content(file)).hexdigest()
     spec = ModelSpec(
         line=0,
         file=file,
         name=name,
-        sha256=hashlib.sha256(reading.content(file)).hexdigest() if pin else None,
+        sha256=None if pin is False else digest,
         trust="all" if "all" in trust else trust,
         lazy=lazy,
     )
-    model = _introduced(portal, spec)
+    # A hash says that the file is trusted: without --pin, it is not added to one that is refused.
+    model = _introduced(portal, spec if pin else replace(spec, sha256=None))
     _refuse_duplicate(portal, specs, model)
     entry = _entry(spec, portal.path)
-    line = _write(portal, _with_entry(portal.path, entry), specs)
+    text = _with_entry(portal.path, entry)
+    line = write(portal, text, _placeless(specs), lambda after: _placeless(after[:-1]))
     if as_json:
         added = {"models_file": portal.path.name, "line": line, "name": model.name, "entry": entry}
         write_json(added)
@@ -131,7 +137,7 @@ def _with_entry(path: Path, entry: Mapping[str, Any]) -> str:
     Not a round trip through YAML: that keeps comments, and sets indents and lists anew.
     """
     text = path.read_bytes().decode("utf-8")
-    models = _models(text)
+    models = models_node(text)
     if models.flow_style:
         return _with_flow_entry(text, models, entry)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -158,7 +164,8 @@ def _with_flow_entry(text: str, models: SequenceNode, entry: Mapping[str, Any]) 
     return f"{text[:start]}{kept}{comma} {_flow(entry)}]{text[end:]}"
 
 
-def _models(text: str) -> Any:
+def models_node(text: str) -> Any:
+    """Return the YAML node of the list of models in a text."""
     root = YAML(typ="safe", pure=True).compose(text)
     return next(value for key, value in root.value if key.value == "models")
 
@@ -196,10 +203,17 @@ def _dumped(entry: Mapping[str, Any], flow: bool) -> str:
     return stream.getvalue()
 
 
-def _write(portal: Hosting, text: str, before: Sequence[ModelSpec]) -> int:
+def write(
+    portal: Hosting,
+    text: str,
+    before: Sequence[ModelSpec],
+    kept: Callable[[Sequence[ModelSpec]], Sequence[ModelSpec]],
+) -> int:
     """Replace models.yaml, whole or not at all, and return the line of its last entry.
 
-    :raises ClickException: if the text would not be read as the same models and one more.
+    :param before: what must not change.
+    :param kept: returns the same of the entries as they are read after the change.
+    :raises ClickException: if that would change.
     :raises InvalidCatalog: if the entry cannot be.
     """
     path = portal.path.resolve()
@@ -211,8 +225,8 @@ def _write(portal: Hosting, text: str, before: Sequence[ModelSpec]) -> int:
             os.fsync(stream.fileno())
         draft.chmod(path.stat().st_mode)
         specs = catalog.read(draft, portal.environ)
-        if _placeless(specs[:-1]) != _placeless(before):
-            raise click.ClickException(f"{path.name} is written in a way that add cannot change")
+        if list(kept(specs)) != list(before):
+            raise click.ClickException(f"{path.name} is written in a way that cannot be changed")
         draft.replace(path)
     except InvalidCatalog as error:
         raise InvalidCatalog(path, error.mistakes) from error

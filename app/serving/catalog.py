@@ -17,9 +17,10 @@ from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.names import Names
-from mlmodel import bare, compat, filetypes
+from mlmodel import bare, compat, filetypes, reading
 from mlmodel.compiling import CHOICES, Choice
-from mlmodel.errors import InvalidModel, InvalidSchema
+from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
+from mlmodel.filetypes import Kind
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
 from mlmodel.schema import Schema
@@ -108,6 +109,9 @@ CATALOG = Schema(
 BATCH_ROWS = 64
 
 
+#: What becomes of pickles without ``sha256`` or ``trust``, see the setting UNPINNED.
+Unpinned = Literal["check", "isolate", "refuse"]
+
 #: Keys that only one kind of entry has.
 ONLY_WITH = {
     "settings": "class",
@@ -161,6 +165,8 @@ class ModelSpec:
     in_worker: bool = False
     #: Whether it has a process of its own.
     is_isolated: bool = False
+    #: Whether it is a pickle that nobody vouches for, where the settings refuse those.
+    is_refused: bool = False
     #: Whether that process is restricted, see sandbox.py, and what it may read all the same.
     is_sandboxed: bool = False
     reads: tuple[Path, ...] = ()
@@ -222,6 +228,11 @@ class ModelSpec:
         :raises FlmError: if the class is no model, its settings do not fit, or the file is broken.
         :raises Exception: whatever the author's module raises when it is imported.
         """
+        if self.is_refused:
+            raise Untrusted(
+                "it is a pickle without sha256 or trust, which UNPINNED refuses: "
+                "`flask models pin` adds the sha256"
+            )
         return self._create_from_class() if self.file is None else self._create_from_file(self.file)
 
     def _create_from_file(self, file: Path) -> MLModel:
@@ -270,23 +281,50 @@ def _imported(class_path: str) -> Any:
     return found
 
 
-def read(path: Path, environ: Mapping[str, str], text: str | None = None) -> list[ModelSpec]:
+def read(
+    path: Path,
+    environ: Mapping[str, str],
+    text: str | None = None,
+    unpinned: Unpinned = "check",
+) -> list[ModelSpec]:
     """Return the entries of a ``models.yaml``.
 
     :param environ: what ``${NAME}`` in a value stands for.
     :param text: what stands in the file, if not what it has now.
+    :param unpinned: what becomes of pickles without ``sha256`` or ``trust``.
     :raises InvalidCatalog: with every mistake that was found.
     """
     document = Document(path if text is None else text, environ)
     mistakes = document.mistakes or list(_mistakes(document))
     if mistakes:
         raise InvalidCatalog(path, mistakes)
-    return _with_defaults(
-        [
-            _spec(entry, document.line(f"/models/{index}"), path.parent)
-            for index, entry in enumerate(_catalog(document)["models"])
-        ]
-    )
+    specs = [
+        _spec(entry, document.line(f"/models/{index}"), path.parent)
+        for index, entry in enumerate(_catalog(document)["models"])
+    ]
+    return _with_defaults([_restricted(spec, unpinned) for spec in specs])
+
+
+def _restricted(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
+    """Return the entry as the setting for pickles that nobody vouches for has it."""
+    is_vouched_for = spec.sha256 is not None or spec.trust
+    if unpinned == "check" or spec.file is None or is_vouched_for or not _is_pickle(spec.file):
+        return spec
+    if unpinned == "refuse":
+        return replace(spec, is_refused=True)
+    return spec if spec.is_isolated else replace(spec, is_isolated=True, is_sandboxed=True)
+
+
+def _is_pickle(file: Path) -> bool:
+    """Tell whether a file has a pickle in it; a file that cannot be read is none."""
+    try:
+        content = reading.content(file)
+        kind = filetypes.recognize(content, file.name)
+        if kind is not Kind.PACKAGE:
+            return kind is Kind.PICKLE
+        return mlmodel.inspect(file).meta.framework.lib in ("sklearn", "torch")
+    except (OSError, FlmError):  # loading it says what is wrong
+        return False
 
 
 def _with_defaults(specs: list[ModelSpec]) -> list[ModelSpec]:

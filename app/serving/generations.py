@@ -59,6 +59,15 @@ class Source:
     limits: Limits
     #: Seconds between two looks at the file; 0 if nobody looks.
     watch_seconds: float = 0
+    #: What becomes of pickles without `sha256` or `trust`.
+    unpinned: catalog.Unpinned = "check"
+
+    def specs(self, text: str | None) -> list[catalog.ModelSpec]:
+        """Return the entries of a text of the file.
+
+        :raises InvalidCatalog: if it has mistakes.
+        """
+        return catalog.read(self.path, self.environ, text, self.unpinned)
 
     def text(self) -> str | None:
         """Return what stands in the file; nothing if it cannot be read."""
@@ -119,7 +128,7 @@ class Generations:
         source = self._source
         wanted = self._board.read() if before_fork else self._entered()
         text = source.text() if wanted.text is None else wanted.text
-        specs = catalog.read(source.path, source.environ, text)
+        specs = source.specs(text)
         ModelManager().open(
             specs, source.limits, source.path, before_fork=before_fork, aside=wanted.aside
         )
@@ -310,7 +319,7 @@ class Generations:
         anew = [label for label, order in new.items() if order == "reload"]
         changes = Changes()
         if anew or wanted.read > since:
-            specs = catalog.read(source.path, source.environ, wanted.text)
+            specs = source.specs(wanted.text)
             trial = self._predictor.try_out
             succession = Succession(source.path, source.limits, trial, self._before_fork)
             changes = succession.to(specs, anew, with_failed=wanted.read > since)
