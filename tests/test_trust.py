@@ -608,6 +608,20 @@ def test_a_native_loss_of_an_earlier_release_is_built(case):
     assert f"{type(found).__module__}.{type(found).__name__}" == f"{LOSSES}.{kind}"
 
 
+def test_a_loss_of_1_8_is_built_with_its_empty_state():
+    kind = hostile.name("_loss", "CyHalfMultinomialLoss")
+    made = hostile.called(
+        hostile.name("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
+        kind,
+        hostile.value(238750788),
+        hostile.value(None),
+    )
+
+    found = building.build(hostile.whole(made, b")b"))
+
+    assert type(found).__name__ == "CyHalfMultinomialLoss"
+
+
 @pytest.mark.parametrize(
     ("name", "state", "kind"),
     [
