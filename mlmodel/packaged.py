@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, filetypes, frameworks, reading, sizes, versions
+from mlmodel import compiling, filetypes, frameworks, labels, reading, sizes, versions
 from mlmodel import format as flm
 from mlmodel.errors import (
     BadMetadata,
@@ -237,8 +237,10 @@ class PackagedModel(MLModel):
     @property
     def output_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
         """The file's schema, or the model's own: that one builds the model."""
-        known = self._answer_schema
-        return known if known is not None else self._inferred().output
+        if self._answer_schema is not None:
+            return self._answer_schema
+        own = self._inferred().output
+        return own if self._labels is None or own is None else labels.with_words(own, self._labels)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
@@ -302,6 +304,8 @@ class PackagedModel(MLModel):
                     )
                     self._is_row_wise = bool(getattr(native, "is_row_wise", False))
                     self._predict = self._chosen(_predicting(native, self.examples))
+                if self._labels is not None:
+                    self._predict = labels.Labelled(self._predict, self._labels)
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""
@@ -457,6 +461,7 @@ class PackagedModel(MLModel):
         )
         self._notes: Sequence[str] | None = _member(extra, "schema_notes", list, "a list")
         self._outputs: Sequence[str] = _member(extra, "outputs", list, "a list") or ()
+        self._labels: Sequence[Any] | None = _member(extra, labels.KEY, list, "a list")
 
 
 def _predicting(native: frameworks.Predict, examples: Sequence[Row]) -> frameworks.Predict:

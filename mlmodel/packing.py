@@ -13,6 +13,7 @@ from typing import Any
 
 from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
+from mlmodel import labels as label_words
 from mlmodel.compression import named
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.metadata import Described, Framework, Meta, to_json
@@ -37,6 +38,7 @@ def dump(
     protocol: int = 2,
     sample: Any = None,
     outputs: Iterable[str] = (),
+    labels: Any = None,
     runtime: compiling.Choice = "native",
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
@@ -60,6 +62,8 @@ def dump(
         three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
         Without one, the schemas are what the model knows itself, whenever the file is loaded.
     :param outputs: names of the model's outputs, where there are several: ``y.columns``.
+    :param labels: words for a classifier that was fitted on encoded integers: the
+        ``LabelEncoder``, or its words in order. Predictions, probabilities and schemas have them.
     :param runtime: ``"onnx"`` puts an ONNX graph of a scikit-learn model beside it, which answers
         faster, and was compared with it here; ``"auto"`` only if that is possible and faster.
     :raises UnsupportedFramework: if no adapter writes such a model.
@@ -77,7 +81,8 @@ def dump(
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
     packed = adapter.dumps(model, sample)
-    found = _found(adapter, model, sample, [str(name) for name in outputs])
+    words = None if labels is None else label_words.words_of(labels)
+    found = _found(adapter, model, sample, [str(name) for name in outputs], words)
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
         timestamp=(timestamp or datetime.now(UTC)).isoformat(),
@@ -143,11 +148,19 @@ def _column(series: Any, pd: Any) -> Any:
 
 
 def _found(
-    adapter: frameworks.Adapter, model: Any, sample: Any, outputs: Sequence[str]
+    adapter: frameworks.Adapter,
+    model: Any,
+    sample: Any,
+    outputs: Sequence[str],
+    words: Sequence[Any] | None,
 ) -> dict[str, Any]:
     """Return what a sample shows, as members of ``extra``; tell what is doubtful."""
-    named = {"outputs": outputs} if outputs else {}
+    named: dict[str, Any] = {"outputs": outputs} if outputs else {}
     found = adapter.schemas(model, sample, outputs)
+    if words is not None:
+        label_words.check(words, found.output)
+        found = replace(found, output=label_words.with_words(found.output or {}, words))
+        named[label_words.KEY] = words
     for note in found.notes:
         logger.warning("%s", note)
     if sample is None:

@@ -52,7 +52,7 @@ WITH_ARTIFACTS = "2.2.2-xor-zstd-p2.flm"
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["file"])
 each_answering_sample = pytest.mark.parametrize(
     "sample",
-    [each for each in SAMPLES if each["pickle"] and each["file"] != OF_ANOTHER_VERSION],
+    [each for each in SAMPLES if each["pickle"]],
     ids=lambda sample: sample["file"],
 )
 
@@ -128,14 +128,6 @@ def test_a_sample_gives_each_row_its_answer_alone(sample):
     answers = [model.predict(row)["prediction"] for row in rows_of(sample)]
 
     assert answers == sample["expected"]["predict"]
-
-
-def test_a_model_of_another_version_is_broken_but_described():
-    model = load(FOLDER / OF_ANOTHER_VERSION)
-
-    assert model.meta.framework.version == "1.5.2"
-    with pytest.raises(BrokenModel, match="needs '_RemainderColsList' of the module 'sklearn"):
-        model.load()
 
 
 def test_a_model_without_an_adapter_is_described_but_not_built(tmp_path):

@@ -1,0 +1,90 @@
+"""Words for the labels of a classifier that was fitted on encoded integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlmodel.errors import InvalidModel
+from mlmodel.frameworks import Predict
+from mlmodel.model import Row
+
+#: The member of a file's ``extra`` that holds them.
+KEY = "labels"
+#: Members of an answer with a number for each label.
+BY_LABEL = ("probabilities", "scores")
+
+
+def words_of(labels: Any) -> list[Any]:
+    """Return the words of a ``LabelEncoder``, or those of a sequence, in plain Python.
+
+    :raises InvalidModel: if they are not different texts, numbers or booleans.
+    """
+    words = getattr(labels, "classes_", labels)
+    words = words.tolist() if hasattr(words, "tolist") else list(words)
+    if not all(isinstance(word, str | int | float) for word in words):
+        raise InvalidModel(f"labels must be texts or numbers, got {words!r:.100}")
+    if len(set(map(str, words))) < len(words):
+        raise InvalidModel(f"labels must differ from one another, got {words!r:.100}")
+    return words
+
+
+def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None:
+    """Check that there is a word for each label of a classifier.
+
+    :param output_schema: the classifier's own.
+    :raises InvalidModel: if it does not predict the integers from 0 on, or not as many.
+    """
+    members = (output_schema or {}).get("properties", {})
+    own = members.get("prediction", {}).get("enum")
+    if own is None:
+        raise InvalidModel("labels are for a classifier of one output, which this model is not")
+    if own != list(range(len(words))):
+        raise InvalidModel(
+            f"labels must have a word for each integer that the classifier predicts, {own!r:.100}, "
+            f"got {len(words)}: {list(words)!r:.100}"
+        )
+
+
+def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a classifier's answers with words in place of integers."""
+    members = dict(schema["properties"])
+    types = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    kinds = {types[type(word)] for word in words}
+    kept = {key: value for key, value in members["prediction"].items() if key != "type"}
+    named = {"type": kinds.pop()} if len(kinds) == 1 else {}
+    members["prediction"] = {**named, **kept, "enum": list(words)}
+    for name in BY_LABEL:
+        if "properties" in members.get(name, {}):
+            members[name] = _renamed(members[name], words)
+    return {**schema, "properties": members}
+
+
+class Labelled:
+    """Predicts with words in place of a classifier's integers."""
+
+    def __init__(self, predict: Predict, words: Sequence[Any]) -> None:
+        self._predict = predict
+        self._words = list(words)
+        self._names = {str(at): str(word) for at, word in enumerate(words)}
+        self.ends_soon = bool(getattr(predict, "ends_soon", False))
+
+    def __call__(self, rows: Sequence[Row]) -> list[Any]:
+        """Return the answers to rows, in their order."""
+        return list(map(self._worded, self._predict(rows)))
+
+    def _worded(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        worded = {**answer, "prediction": self._words[answer["prediction"]]}
+        for name in BY_LABEL:
+            if name in worded:
+                worded[name] = {self._names[key]: value for key, value in answer[name].items()}
+        return worded
+
+
+def _renamed(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
+    names = {str(at): str(word) for at, word in enumerate(words)}
+    properties = {names[key]: each for key, each in schema["properties"].items()}
+    made = {**schema, "properties": properties, "required": list(properties)}
+    if len(words) == 2 and "description" in schema:  # noqa: PLR2004
+        made["description"] = f"Above 0 it is {words[1]}, below it is {words[0]}."
+    return made
