@@ -70,6 +70,7 @@ def readyz() -> ResponseReturnValue:
         "status": "not ready" if missing else "ready",
         "models": shown,
         "waits_for": list(filter(access.may_know, missing)),
+        "isolation": {label: each.isolation for label, each in shown.items() if each.isolation},
         "mistakes": current_app.extensions["generations"].mistakes if access.may_know() else (),
     }
     return jsonify(Readiness().dump(body)), 503 if missing else 200

@@ -298,19 +298,6 @@ class ModelState(Body):
 
     status = _text("As in the list of models.")
     reason = fields.String(allow_none=True, metadata={"description": "Why the model failed."})
-    isolation = fields.String(
-        metadata={
-            "description": "Of a model with a process of its own: `isolated, sandboxed`, or "
-            "`isolated, not sandboxed` where the kernel cannot restrict it."
-        },
-    )
-
-    @post_dump
-    def omit_isolation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Say nothing of it where a model is not isolated."""
-        if data.get("isolation") is None:
-            data.pop("isolation", None)
-        return data
 
 
 class Readiness(Body):
@@ -325,3 +312,18 @@ class Readiness(Body):
     waits_for = fields.List(
         fields.String(), metadata={"description": "The models that must answer, and cannot."}
     )
+    isolation = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "The models with processes of their own: `isolated, sandboxed`, or "
+            "`isolated, not sandboxed` where the kernel cannot restrict them."
+        },
+    )
+
+    @post_dump
+    def omit_isolation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Leave it out where no model is isolated."""
+        if not data.get("isolation"):
+            data.pop("isolation", None)
+        return data
