@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import multiprocessing
 import os
@@ -137,6 +138,8 @@ def main() -> None:
     # Workers are forked, so that they share what is loaded before.
     multiprocessing.set_start_method("fork")
     workers.expect(settings["WORKERS"])
+    # Once for the worker and all that take its place; what counts looks at the folders made before.
+    importlib.import_module("app")
     if workers.are_forked():
         _application().extensions["generations"].start()
     logging.getLogger("_granian").addFilter(_is_news)
