@@ -655,3 +655,21 @@ def test_a_guess_is_told_with_the_model_s_own_error():
 
     for found in (infer(model), infer(model, NAMED)):
         assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]
+
+
+def test_blanks_that_lightgbm_replaced_may_be_sent():
+    lightgbm = pytest.importorskip("lightgbm")
+    table = pd.DataFrame(
+        np.random.default_rng(3).normal(size=(60, 2)), columns=["mass kg", "a_b (cm)"]
+    )
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1).fit(
+        table, table["mass kg"]
+    )
+
+    schema = infer(model).input
+    rows = table.head(3).to_dict("records")
+
+    assert [each for row in rows for each in Schema(schema).violations(row)] == []
+    answers = predictor(model, schema["properties"])(rows)
+    assert [each["prediction"] for each in answers] == model.predict(table.head(3)).tolist()
+    assert Schema(schema).violations({"mass-kg": 1})

@@ -51,7 +51,8 @@ class Column:
     ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is what pandas
     calls it, see :mod:`~mlmodel.inference.dtypes`, and empty where that is not known. ``missing``
     names what the model knows as missing in a column of Python objects. ``is_never_missing`` says
-    that a sample has a value in each of its rows.
+    that a sample has a value in each of its rows. ``is_renamed`` says that underscores of the name
+    may have been blanks.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Column:
     missing: tuple[str, ...] = ()
     categories: Categories | None = None
     is_never_missing: bool = False
+    is_renamed: bool = False
 
     @property
     def is_numeric(self) -> bool:
@@ -183,9 +185,15 @@ def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
         ],
         "additionalProperties": False,
     }
+    patterns = {_with_blanks(column.name): column.schema() for column in asked if column.is_renamed}
     if ignored:
-        schema["patternProperties"] = {f"^(?:{'|'.join(map(_literal, ignored))})$": {}}
-    return schema
+        patterns[f"^(?:{'|'.join(map(_literal, ignored))})$"] = {}
+    return {**schema, "patternProperties": patterns} if patterns else schema
+
+
+def _with_blanks(name: str) -> str:
+    """Return a pattern of the names that may have become this one."""
+    return f"^{_literal(name).replace('_', '[_ ]')}$"
 
 
 def _literal(name: str) -> str:

@@ -220,8 +220,10 @@ def _boosted_by_lightgbm(estimator: Any, columns: Columns) -> list[Known] | None
     found = re.search(r"^feature_infos=(.*)$", text, re.MULTILINE)
     categories = iter(estimator.booster_.pandas_categorical or ())
     infos = found[1].split(" ") if found else []
+    # Its files have underscores where the names had blanks.
+    renamed = {name for name in estimator.booster_.feature_name() if "_" in name}
     return [
-        column and _with_info(column, info, categories)
+        column and replace(_with_info(column, info, categories), is_renamed=column.name in renamed)
         for column, info in zip(columns, infos, strict=False)
     ]
 

@@ -44,7 +44,8 @@ def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sa
         # LightGBM names its columns anew, and models of arrays have no names at all.
         own = [str(name) for name in table]
         columns = [
-            replace(column, name=name) for column, name in zip(reading.columns, own, strict=True)
+            replace(column, name=name, is_renamed=False)
+            for column, name in zip(reading.columns, own, strict=True)
         ]
         reading = replace(reading, columns=columns)
     return reading, Sample(table.set_axis(own, axis=1), sample.is_named)

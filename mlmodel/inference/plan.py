@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,8 +59,9 @@ def predictor(
     ask = asker(model, reading, columns, row, outputs)
     _check_members(ask, row, columns)
     known = _known(reading, columns)
+    renamed = {column.name for column in reading.columns if column.is_renamed} if reading else set()
     return Predictor(
-        ask,
+        _with_own_names(ask, renamed) if renamed else ask,
         row,
         reading,
         cells,
@@ -69,6 +70,16 @@ def predictor(
         ends_soon=is_simple(model),
         is_row_wise=is_row_wise(model),
     )
+
+
+def _with_own_names(ask: Predict, renamed: Set[str]) -> Predict:
+    """Return what predicts for rows in which blanks are where the model has underscores."""
+
+    def own(name: str) -> str:
+        written = name.replace(" ", "_")
+        return written if written in renamed else name
+
+    return lambda rows: ask([{own(name): value for name, value in row.items()} for row in rows])
 
 
 def asker(
