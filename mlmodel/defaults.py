@@ -7,30 +7,39 @@ application does with it is its own choice.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mlmodel.references import JsonSchema, resolve
 
 
-def filling(document: JsonSchema, *, is_null_left: bool) -> Callable[[Any], Any] | None:
+def filling(
+    document: JsonSchema, *, is_null_left: bool, unfit: Collection[str] = ()
+) -> Callable[[Any], Any] | None:
     """Return the function that fills defaults in; ``None`` if the schema has none to fill in.
 
     Only what holds for every value counts: not what stands in one of several alternatives.
 
+    :param unfit: members of a row whose default does not fit its own schema, and is left out.
+
     :param is_null_left: leave a member out that may also be null. A packaged model replaces
         missing values itself.
     """
-    return _Filling(document, is_null_left).fill if _has_default(document) else None
+    return _Filling(document, is_null_left, unfit).fill if _has_default(document) else None
 
 
 class _Filling:
-    def __init__(self, document: JsonSchema, is_null_left: bool) -> None:
+    def __init__(self, document: JsonSchema, is_null_left: bool, unfit: Collection[str]) -> None:
         self._document = document
+        self._unfit = unfit
         self._is_null_left = is_null_left
 
     def fill(self, value: Any) -> Any:
-        return self._within(value, [self._document])
+        filled = self._within(value, [self._document])
+        for name in self._unfit:
+            if name not in value:
+                filled.pop(name, None)
+        return filled
 
     def _within(self, value: Any, schemas: list[Any]) -> Any:
         nodes = [node for schema in schemas for node in _certain(schema, self._document)]

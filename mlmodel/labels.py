@@ -66,7 +66,7 @@ class Labelled:
     def __init__(self, predict: Predict, words: Sequence[Any]) -> None:
         self._predict = predict
         self._words = list(words)
-        self._names = {str(at): str(word) for at, word in enumerate(words)}
+        self._names = _names(words)
         self.ends_soon = bool(getattr(predict, "ends_soon", False))
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
@@ -74,15 +74,21 @@ class Labelled:
         return list(map(self._worded, self._predict(rows)))
 
     def _worded(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        worded = {**answer, "prediction": self._words[answer["prediction"]]}
+        worded = {**answer, "prediction": self._words[int(answer["prediction"])]}
         for name in BY_LABEL:
             if name in worded:
                 worded[name] = {self._names[key]: value for key, value in answer[name].items()}
         return worded
 
 
+def _names(words: Sequence[Any]) -> dict[str, str]:
+    """Return the words by the texts of the labels: integers, or booleans and floats like them."""
+    names = {str(kind(at)): str(word) for at, word in enumerate(words) for kind in (int, float)}
+    return {**names, **dict(zip(("false", "true"), map(str, words), strict=False))}
+
+
 def _renamed(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
-    names = {str(at): str(word) for at, word in enumerate(words)}
+    names = _names(words)
     properties = {names[key]: each for key, each in schema["properties"].items()}
     made = {**schema, "properties": properties, "required": list(properties)}
     if len(words) == 2 and "description" in schema:  # noqa: PLR2004

@@ -303,7 +303,9 @@ class PackagedModel(MLModel):
                         model, members(self.input_schema), self._outputs
                     )
                     self._is_row_wise = bool(getattr(native, "is_row_wise", False))
-                    self._predict = self._chosen(_predicting(native, self.examples))
+                    self._predict = self._chosen(
+                        _predicting(native, self.examples, is_guess=self._schema is None)
+                    )
                 if self._labels is not None:
                     self._predict = labels.Labelled(self._predict, self._labels)
 
@@ -464,13 +466,17 @@ class PackagedModel(MLModel):
         self._labels: Sequence[Any] | None = _member(extra, labels.KEY, list, "a list")
 
 
-def _predicting(native: frameworks.Predict, examples: Sequence[Row]) -> frameworks.Predict:
+def _predicting(
+    native: frameworks.Predict, examples: Sequence[Row], *, is_guess: bool
+) -> frameworks.Predict:
     """Return what predicts, once it has for an example.
 
     :raises InvalidModel: if it does not predict for any.
     """
     with_example = getattr(native, "with_example", None)
-    return native if with_example is None else cast(frameworks.Predict, with_example(examples))
+    if with_example is None:
+        return native
+    return cast(frameworks.Predict, with_example(examples, is_guess=is_guess))
 
 
 def _may_be_of_versions(error: FlmError) -> bool:

@@ -55,9 +55,18 @@ class Schema:
             self._judge = judge(self.document)
             self._fit = compiled(self.document, self._judge.format_checker)
             self._conversion = Conversion(self.document)
-            self._fill = filling(self.document, is_null_left=is_null_left)
+            self._fill = filling(self.document, is_null_left=is_null_left, unfit=self._unfit())
         except RecursionError as error:
             raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
+
+    def _unfit(self) -> set[str]:
+        """Return the members of a row whose default does not fit its own schema."""
+        fill = filling(self.document, is_null_left=False)
+        if fill is None:
+            return set()
+        row = fill({})
+        pointers = [error.absolute_path for error in self._judge.iter_errors(row)]
+        return {str(path[0]) for path in pointers if path and path[0] in row}
 
     def accepts(self, values: Iterable[Any]) -> bool:
         """Tell, fast, that all values fit. Some that it does not accept may fit as well."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from mlmodel.formats import format_of
 from mlmodel.numerals import number_advice
 
 #: Characters of a value, and members of a list, that an error repeats.
@@ -30,6 +31,8 @@ TYPES = {
 FORMATS = {
     "date": "a date such as 2026-01-31",
     "date-time": "a date and time such as 2026-01-31T14:30:00Z",
+    "column date": "a date such as 2026-01-31",
+    "column date-time": "a date and time with an offset such as 2026-01-31T14:30:00+01:00",
     "date-time-local": "a date and time without a zone such as 2026-01-31T14:30:00",
     "duration": "a duration such as P3DT4H",
     "email": "an e-mail address",
@@ -116,7 +119,8 @@ def _enum(error: ValidationError) -> str:
 
 
 def _format(error: ValidationError) -> str:
-    wanted = FORMATS.get(error.validator_value, f"of the format {error.validator_value!r}")
+    form = format_of(error.schema) if isinstance(error.schema, Mapping) else error.validator_value
+    wanted = FORMATS.get(form, f"of the format {error.validator_value!r}")
     return f"must be {wanted}, got {shown(error.instance)}"
 
 

@@ -60,3 +60,9 @@ def test_class_model_receives_the_default(make_app, row):
     answer = client.post("/api/models/defaulted/predict", json=row).get_json()
 
     assert answer == {"z": row.get("z", 7)}
+
+
+def test_default_that_does_not_fit_is_not_filled_in():
+    schema = {"properties": {"a": {"type": "number", "default": "x"}, "b": {"default": 1}}}
+
+    assert Schema(schema).converted([{}]) == [{"b": 1}]

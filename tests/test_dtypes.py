@@ -276,3 +276,144 @@ def test_encoded_column_takes_the_values_of_the_sample(values):
     assert [each for row in rows for each in schema.violations(row)] == []
     answers = predictor(model, schema.document["properties"])(rows)
     assert [each["prediction"] for each in answers] == model.predict(table).tolist()
+
+
+LEVELS = pd.DataFrame({"c": list("abcd") * 15, "z": np.arange(60.0)})
+VALUES = LEVELS["c"].map({"a": 1.0, "b": 9.0, "c": 20.0, "d": 30.0})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(
+            make_column_transformer((OneHotEncoder(), ["c"]), remainder="passthrough"),
+            LinearRegression(),
+        ),
+        HistGradientBoostingRegressor(max_iter=9, categorical_features="from_dtype"),
+    ],
+    ids=["one-hot", "boosting"],
+)
+def test_sample_with_fewer_categories_loses_none(model):
+    table = LEVELS.astype({"c": "category"})
+    model.fit(table, VALUES)
+    few = LEVELS[LEVELS["c"].isin(["a", "b"])].astype({"c": "category"})
+
+    predict = predictor(model, infer(model, few).input["properties"])
+
+    answers = predict(LEVELS.to_dict("records"))
+    assert [each["prediction"] for each in answers] == model.predict(table).tolist()
+
+
+def test_new_category_is_unknown_and_not_missing():
+    table = LEVELS.astype({"c": "category"})
+    table["c"] = table["c"].where(table["z"] > 7)
+    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["c"]))
+    model = make_pipeline(encode, LinearRegression()).fit(table, VALUES.where(table["z"] > 7, 99.0))
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    new, missing, known = predict(
+        [{"c": "new", "z": 1.0}, {"c": None, "z": 1.0}, {"c": "a", "z": 1.0}]
+    )
+
+    asked = pd.DataFrame({"c": pd.Categorical(["new", None, "a"]), "z": 1.0})
+    expected = model.predict(asked)
+    assert expected[0] != expected[1]
+    assert [each["prediction"] for each in (new, missing, known)] == pytest.approx(expected)
+
+
+def test_ordered_sample_that_lacks_categories_is_refused():
+    model = OrdinalEncoder(categories=[["lo", "mid", "hi"]]).fit(pd.DataFrame({"c": ["lo", "hi"]}))
+    sample = pd.DataFrame({"c": pd.Categorical(["lo", "hi"], ["lo", "hi"], ordered=True)})
+
+    with pytest.raises(InvalidModel, match="it must have lo, hi, mid, in their order"):
+        infer(model, sample)
+
+
+@pytest.mark.parametrize("is_ordered", [False, True])
+def test_lightgbm_gets_the_categories_of_each_column(is_ordered):
+    lightgbm = pytest.importorskip("lightgbm")
+    table = LEVELS.assign(
+        k=pd.Categorical(["only"] * 60),
+        c=pd.Categorical(LEVELS["c"], list("dcba"), ordered=is_ordered),
+    )[["k", "c", "z"]]
+    model = lightgbm.LGBMRegressor(n_estimators=9, min_child_samples=2, verbose=-1, n_jobs=1)
+    model.fit(table, VALUES)
+
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    rows = table.astype(object).to_dict("records")
+    assert [each["prediction"] for each in predict(rows)] == model.predict(table).tolist()
+
+
+def large_integers():
+    ids = np.array([[2**60 + at % 5, at] for at in range(20)])
+    encode = make_column_transformer((OneHotEncoder(), [0]), remainder="passthrough")
+    rows = [{"x0": int(one), "x1": int(other)} for one, other in ids]
+    return ids, rows, make_pipeline(encode, LinearRegression()).fit(ids, ids[:, 1] ** 2)
+
+
+def test_large_integers_of_an_array_keep_their_digits():
+    ids, rows, model = large_integers()
+    schema = infer(model, ids).input
+
+    answers = predictor(model, schema["properties"])(Schema(schema).converted(rows))
+
+    assert [each["prediction"] for each in answers] == model.predict(ids).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_large_integers_beside_floats_keep_their_digits():
+    ids, rows, model = large_integers()
+    schema = infer(model).input
+
+    answers = predictor(model, schema["properties"])(Schema(schema).converted(rows))
+
+    assert [each["prediction"] for each in answers] == pytest.approx(model.predict(ids))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_array_of_short_floats_stays_one(dtype):
+    table = np.random.default_rng(3).normal(size=(20, 3)).astype(dtype)
+    model = LinearRegression().fit(table, table[:, 0])
+
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    rows = [dict(zip(("x0", "x1", "x2"), map(float, row), strict=True)) for row in table]
+    assert [each["prediction"] for each in predict(rows)] == model.predict(table).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("durations", "5", "must be a duration such as P1DT12H"),
+        ("durations", "abc", "must be a duration such as P1DT12H"),
+        ("durations of Python", "5", "must be a duration"),
+        ("months", "2024", "must be a period such as 2024-01, got '2024'"),
+    ],
+)
+def test_text_without_a_unit_is_not_guessed(name, text, words):
+    table, model = recorded(COLUMNS[name])
+    predict = predictor(model, infer(model, table).input["properties"])
+
+    with pytest.raises(InvalidInput, match=words):
+        predict([{"x": text, "z": 1.0}])
+
+
+@pytest.mark.parametrize(
+    "text", ["P0DT0H1M1.5S", "0 days 00:01:01.500000", "00:01:01.5", "PT61.5S"]
+)
+def test_duration_is_read_as_python_and_pandas_write_it(text):
+    table, model = recorded(COLUMNS["durations"])
+
+    predictor(model, infer(model, table).input["properties"])([{"x": text, "z": 1.0}])
+
+    assert Recorder.seen["x"].iloc[0] == pd.Timedelta(seconds=61.5)
+
+
+def test_column_that_the_model_drops_may_be_of_any_type():
+    table = pd.DataFrame({"x": np.arange(4.0), "z": np.arange(4) * 1j})
+    model = make_pipeline(make_column_transformer(("passthrough", ["x"])), LinearRegression())
+
+    found = infer(model.fit(table, [1, 2, 3, 4]), table)
+
+    assert list(found.input["properties"]) == ["x"]

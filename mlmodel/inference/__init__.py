@@ -97,7 +97,8 @@ def _with_sample(
 ) -> Schemas:
     notes = strangers(reading, sample)
     reading, sample = aligned(reading, sample)
-    seen = sample.columns()
+    own = reading.columns if reading else ()
+    seen = sample.columns([column.name for column in own if not column.is_asked])
     columns = merged(reading, seen)
     _check_reproduced(columns, sample, seen)
     rows = list(islice(sample.rows(columns), LOOKED_AT))

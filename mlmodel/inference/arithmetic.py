@@ -53,11 +53,14 @@ def unchecked(model: Any, method: str) -> Formula:
     if formula is None or not _is_right(formula, own, model.n_features_in_):
         return own
     # What is no array of doubles is the model's to check. NaN comes out as NaN.
-    return lambda inputs: (formula if _is_plain(inputs) else own)(inputs)
+    return lambda inputs: (
+        formula(inputs.astype(float, copy=False)) if _is_plain(inputs) else own(inputs)
+    )
 
 
 def _is_plain(inputs: Any) -> bool:
-    return type(inputs) is np.ndarray and inputs.dtype == np.float64
+    """Tell whether inputs are doubles, or integers that scikit-learn makes doubles of."""
+    return type(inputs) is np.ndarray and inputs.dtype in (np.float64, np.int64)
 
 
 def _is_right(formula: Formula, own: Formula, columns: int) -> bool:

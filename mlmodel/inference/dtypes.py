@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,12 @@ MOST_LISTED = 20
 
 _OBJECT = re.compile(r"object\[(.+)\]")
 _SPARSE = re.compile(r"Sparse\[(\w+), (.+)\]")
+_DURATION = re.compile(
+    r"-?P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?"
+    r"|-?\d+ days?(,? [+-]?\d+:\d\d:\d\d(\.\d+)?)?"
+    r"|-?\d+:\d\d:\d\d(\.\d+)?",
+    re.ASCII,
+)
 _INTERVAL = re.compile(r"([\[(])(.+), (.+)([\])])")
 
 
@@ -130,41 +136,60 @@ def _local(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda text: read(text).replace(tzinfo=None)
 
 
-def categorical(categories: Categories) -> Callable[[list[Any]], Any]:
-    """Return the function from JSON values to a column of categories.
+class Categorical:
+    """Makes a column of categories from JSON values.
 
-    What is not a category is missing, as in pandas. Of categories that are written as texts, any
-    text of one is read, and others raise :class:`Unreadable`.
+    A value that is not a category becomes one of its own behind the others, as if its frame had
+    brought it: what to do with it is the model's decision. Where the categories have an order, or
+    are written as texts that are read, such a value raises :class:`Unreadable`.
     """
-    read = _category_reader(categories.dtype)
-    values = categories.values if read is None else tuple(map(read, categories.values))
-    index = pd.Index(list(values), dtype=_index_dtype(categories.dtype))
-    dtype = pd.CategoricalDtype(index, ordered=categories.is_ordered)
-    codes = {value: code for code, value in enumerate(categories.values)}
-    if read is not None:
-        codes = _Codes(codes, read, dict(zip(values, codes.values(), strict=True)))
-    return lambda cells: pd.Categorical.from_codes(
-        [-1 if cell is None else codes.get(cell, -1) for cell in cells], dtype=dtype
-    )
 
-
-class _Codes(dict[Any, int]):
-    """The codes of categories by the texts that they have, and by any other text of theirs."""
-
-    def __init__(
-        self, codes: Mapping[Any, int], read: Callable[[Any], Any], by_value: Mapping[Any, int]
-    ) -> None:
-        super().__init__(codes)
+    def __init__(self, categories: Categories) -> None:
+        read = _category_reader(categories.dtype)
+        values = categories.values if read is None else tuple(map(read, categories.values))
+        self._index = pd.Index(list(values), dtype=_index_dtype(categories.dtype))
+        self._is_ordered = categories.is_ordered
+        self._codes = {value: code for code, value in enumerate(categories.values)}
         self._read = read
-        self._by_value = by_value
+        self._by_value: dict[Any, int] = dict(zip(values, self._codes.values(), strict=True))
 
-    def get(self, text: Any, _default: Any = None) -> int:
-        if text not in self:
-            try:
-                return self._by_value[self._read(text)]
-            except (KeyError, TypeError, ValueError) as error:
-                raise Unreadable(f"one of {_listed(self)}, got {text!r}") from error
-        return self[text]
+    def __call__(self, values: list[Any]) -> Any:
+        """Return the column. ``None`` is missing."""
+        codes = [-1 if value is None else self._code(value) for value in values]
+        new = list(dict.fromkeys(v for v, code in zip(values, codes, strict=True) if code is None))
+        if not new:
+            return pd.Categorical.from_codes(codes, dtype=self._dtype(self._index))
+        index = self._index.append(pd.Index(new))
+        places = {value: len(self._index) + at for at, value in enumerate(new)}
+        known = [places[v] if code is None else code for v, code in zip(values, codes, strict=True)]
+        return pd.Categorical.from_codes(known, dtype=self._dtype(index))
+
+    def forms(self, values: list[Any]) -> list[Any] | None:
+        """Return for each value that is not a category itself; ``None`` if all are."""
+        if self._read is not None or self._is_ordered or self._codes.keys() >= set(values):
+            return None
+        return [None if value in self._codes else value for value in values]
+
+    def _dtype(self, index: pd.Index) -> pd.CategoricalDtype:
+        return pd.CategoricalDtype(index, ordered=self._is_ordered)
+
+    def _code(self, value: Any) -> int | None:
+        code = self._codes.get(value)
+        if code is not None or (self._read is None and not self._is_ordered):
+            return code
+        try:
+            read = value if self._read is None else self._read(value)
+            return self._by_value[read]
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"one of {_listed(self._codes)}, got {value!r}") from error
+
+
+def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
+    """Return categories with those choices of a model that they lack, behind the others."""
+    read = _category_reader(categories.dtype)
+    known = set(categories.values) | (set(map(read, categories.values)) if read else set())
+    lacking = [each for each in choices if each not in known and not (read and read(each) in known)]
+    return replace(categories, values=(*categories.values, *lacking)) if lacking else categories
 
 
 def _listed(texts: Iterable[str]) -> str:
@@ -183,11 +208,10 @@ def _category_reader(dtype: str) -> Callable[[Any], Any] | None:
         return _interval_reader(str(kept.subtype))
     if isinstance(kept, pd.PeriodDtype):
         return _period_reader(kept.freq)
-    read: Callable[[Any], Any] = (
-        pd.Timestamp if pd.api.types.is_datetime64_any_dtype(kept) else pd.Timedelta
-    )
-    is_time = read is pd.Timestamp or pd.api.types.is_timedelta64_dtype(kept)
-    return read if is_time else None
+    if pd.api.types.is_timedelta64_dtype(kept):
+        return _read_duration
+    timestamp: Callable[[Any], Any] = pd.Timestamp
+    return timestamp if pd.api.types.is_datetime64_any_dtype(kept) else None
 
 
 def _index_dtype(dtype: str) -> Any:
@@ -202,7 +226,8 @@ def moments(dtype: str) -> Callable[[list[Any]], Any]:
     kept = _pandas_dtype(dtype or "datetime64[us]")
 
     def convert(values: list[Any]) -> Any:
-        read = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+        texts = [value and value.upper() for value in values]
+        read = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, format="ISO8601")
         local = read if isinstance(kept, pd.DatetimeTZDtype) else read.dt.tz_localize(None)
         return local.astype(kept).array
 
@@ -225,13 +250,13 @@ def _objects(missing: Any, read: Callable[[Any], Any] | None) -> Callable[[list[
 
 
 def _extension(dtype: str) -> Callable[[list[Any]], Any]:
-    found, interval = _pandas_dtype(dtype), None
-    if isinstance(found, pd.IntervalDtype):
-        interval = _interval_reader(str(found.subtype))
+    found, read = _pandas_dtype(dtype), None
+    if not pd.api.types.is_datetime64_any_dtype(found):
+        read = _category_reader(dtype)
 
     def convert(values: list[Any]) -> Any:
-        if interval is not None:
-            values = [None if value is None else interval(value) for value in values]
+        if read is not None:
+            values = [None if value is None else read(value) for value in values]
         return pd.array(values, dtype=found)
 
     return convert
@@ -280,7 +305,21 @@ def _reader(name: str) -> Callable[[Any], Any]:
 
 
 def _period_reader(freq: Any) -> Callable[[Any], Any]:
-    return lambda text: pd.Period(text, freq=freq)
+    def period(text: Any) -> Any:
+        found = pd.Period(text, freq=freq)
+        # A year is no month: pandas would take its first.
+        if str(found) != text:
+            raise Unreadable(f"a period such as {found}, got {text!r}")
+        return found
+
+    return period
+
+
+def _read_duration(text: Any) -> Any:
+    # Digits alone would be nanoseconds.
+    if not _DURATION.fullmatch(text):
+        raise Unreadable(f"a duration such as P1DT12H or 1 days 12:00:00, got {text!r}")
+    return pd.Timedelta(text)
 
 
 def _interval_reader(subtype: str) -> Callable[[Any], Any]:
@@ -329,7 +368,7 @@ def _written_decimal(value: Decimal) -> Any:
 
 
 def _timedelta(text: str) -> Any:
-    return pd.Timedelta(text).to_pytimedelta()
+    return _read_duration(text).to_pytimedelta()
 
 
 _CODECS: Mapping[str, _Codec] = {
@@ -338,7 +377,7 @@ _CODECS: Mapping[str, _Codec] = {
     "Timestamp": _Codec(lambda value: value.isoformat(), pd.Timestamp),
     "time": _Codec(time.isoformat, time.fromisoformat),
     "timedelta": _Codec(lambda value: pd.Timedelta(value).isoformat(), _timedelta),
-    "Timedelta": _Codec(lambda value: value.isoformat(), pd.Timedelta),
+    "Timedelta": _Codec(lambda value: value.isoformat(), _read_duration),
     "Decimal": _Codec(_written_decimal, _decimal),
     "UUID": _Codec(str, UUID),
     "Period": _Codec(str, pd.Period),

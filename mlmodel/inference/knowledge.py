@@ -108,9 +108,9 @@ def _with_categories(column: Column, values: pd.Series) -> Column:
         # Texts and numbers may have come in any column; one with None is of Python objects.
         is_plain = dtype == "object" and "None" not in missing
         return replace(known, dtype="" if is_plain else dtype, missing=missing)
-    is_time = values.dtype.kind in "mM"
+    is_typed = values.dtype.kind in "mMiu"
     kind = "date-time-local" if values.dtype.kind == "M" else known.kind
-    return replace(known, dtype=str(values.dtype) if is_time else "", kind=kind)
+    return replace(known, dtype=str(values.dtype) if is_typed else "", kind=kind)
 
 
 def _imputed(estimator: Any, columns: Columns) -> list[Known] | None:
@@ -218,8 +218,11 @@ def _boosted_by_lightgbm(estimator: Any, columns: Columns) -> list[Known] | None
         return None
     text = estimator.booster_.model_to_string(num_iteration=1)
     found = re.search(r"^feature_infos=(.*)$", text, re.MULTILINE)
-    categories = iter(estimator.booster_.pandas_categorical or ())
     infos = found[1].split(" ") if found else []
+    # One list for each column of categories, also for those that have one value or an order: which
+    # these are, only a sample shows.
+    known = estimator.booster_.pandas_categorical or ()
+    categories = iter(known if sum(":" in _codes(info) for info in infos) == len(known) else ())
     # Its files have underscores where the names had blanks.
     renamed = {name for name in estimator.booster_.feature_name() if "_" in name}
     return [
@@ -228,12 +231,17 @@ def _boosted_by_lightgbm(estimator: Any, columns: Columns) -> list[Known] | None
     ]
 
 
+def _codes(info: str) -> str:
+    """Return the codes of a column's categories, as ``0:1:2``; nothing for a span of numbers."""
+    return "" if info.startswith("[") else info
+
+
 def _with_info(column: Column, info: str, categories: Any) -> Column:
     span = re.fullmatch(r"\[(.+):(.+)\]", info)
     if span:
         low, high = float(span[1]), float(span[2])
         return _with_span(column, low, high, rounded((low + high) / 2))
-    values = next(categories, None) if ":" in info else None
+    values = next(categories, None) if ":" in _codes(info) else None
     return column if values is None else replace(column.with_choices(values), dtype="category")
 
 

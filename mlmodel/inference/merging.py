@@ -9,7 +9,7 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 from mlmodel.inference.column import Column
-from mlmodel.inference.dtypes import UNSAID, write
+from mlmodel.inference.dtypes import UNSAID, joined, write
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.sampling import Sample
 from mlmodel.wording import shown
@@ -132,7 +132,10 @@ def _merged(known: Column, seen: Column) -> Column:
         missing=missing,
     )
     if known.choices:
-        return made if known.dtype == "category" else _typed_as(made, seen)
+        return _typed_as(made, seen)
+    if seen.dtype == "category" and known.kind != "code":
+        # A booster knows the codes of categories, which are numbers.
+        return replace(seen, is_open=bool(seen.choices))
     if known.kind == "code":
         kind = seen.kind if seen.kind in ("integer", "string") else "code"
         return replace(seen, kind=kind, dtype=known.dtype, is_open=bool(seen.choices))
@@ -152,7 +155,13 @@ def _typed_as(known: Column, seen: Column) -> Column:
     """Return a column with an encoder's choices, made as a sample's column is."""
     if not seen.is_sure or _conflict(known, seen):
         return known
-    typed = replace(known, dtype=seen.dtype, categories=seen.categories)
+    categories = seen.categories and joined(seen.categories, known.choices)
+    if categories and categories != seen.categories and categories.is_ordered:
+        raise InvalidModel(
+            f"the sample's column {known.name!r} has ordered categories, and lacks some that the "
+            f"model knows: it must have {', '.join(map(str, categories.values))}, in their order"
+        )
+    typed = replace(known, dtype=seen.dtype, categories=categories)
     if seen.has_texts_of_values:
         # Written as the sample's: an encoder may have learned (0.0, 10.0] of (0, 10].
         return replace(typed, kind=seen.kind, choices=seen.choices)
@@ -189,7 +198,7 @@ def _fitting(value: Any, kind: str) -> Any:
 
 def _missing(column: Column, sample: Sample) -> Iterator[str]:
     lacking = sample.lacking(column.name)
-    if lacking and not column.is_nullable:
+    if lacking and not column.is_nullable and len(column.missing) < 2:  # noqa: PLR2004
         yield (
             f"{column.name} is missing in {lacking} of {len(sample.table)} rows of the sample, "
             "but the model does not take it missing"

@@ -59,7 +59,8 @@ def predictor(
     ask = asker(model, reading, columns, row, outputs)
     _check_members(ask, row, columns)
     known = _known(reading, columns)
-    renamed = {column.name for column in reading.columns if column.is_renamed} if reading else set()
+    own = reading.columns if reading else ()
+    renamed = {column.name for column in own if column.is_renamed and column.name in known}
     return Predictor(
         _with_own_names(ask, renamed) if renamed else ask,
         row,
@@ -162,10 +163,11 @@ class Predictor:
             words = f"{first.pointer or 'the row'}: {first.detail}"
             raise InvalidInput(words, violations=violations) from error
 
-    def with_example(self, rows: Rows) -> Predictor:
+    def with_example(self, rows: Rows, *, is_guess: bool = True) -> Predictor:
         """Return the same predictor, with the first of some rows that the model predicts for.
 
         :param rows: the model's examples; without any, the row that was made for it is tried.
+        :param is_guess: whether the schema was made without a sample and without its author.
         :raises InvalidModel: if the model predicts for none of them, with its own words.
         """
         error = None
@@ -177,7 +179,7 @@ class Predictor:
         its = "its own example" if rows else "a row that was made of what is known of it"
         raise InvalidModel(
             f"the model does not predict for {its}{error_text(error)}"
-            f"{'' if rows else '; package it with a sample'}"
+            f"{'; package it with a sample' if is_guess else ''}"
         ) from error
 
     def _violations(self, rows: Rows, error: Exception) -> Iterator[Violation]:

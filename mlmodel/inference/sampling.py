@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -37,9 +37,16 @@ class Sample:
     table: pd.DataFrame
     is_named: bool
 
-    def columns(self) -> dict[str, Column]:
-        """Return what each column shows, by its name."""
-        return {str(name): seen(str(name), values) for name, values in self.table.items()}
+    def columns(self, ignored: Collection[str] = ()) -> dict[str, Column]:
+        """Return what each column shows, by its name, but for those that are ignored.
+
+        :raises InvalidModel: if JSON cannot write values of its type.
+        """
+        return {
+            str(name): seen(str(name), values)
+            for name, values in self.table.items()
+            if str(name) not in ignored
+        }
 
     def lacking(self, name: str) -> int:
         """Return in how many rows a column is missing."""
@@ -196,7 +203,7 @@ def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> N
     ]
     if unsaid:
         raise _not_reproduced(name, dtype.categories.dtype, unsaid[0])
-    back = dtypes.categorical(categories)([*categories.values]).categories
+    back = dtypes.Categorical(categories)([*categories.values]).categories
     for value, now in zip(dtype.categories, back, strict=True):
         if not _is_same(value, now):
             raise _not_reproduced(name, dtype.categories.dtype, value)

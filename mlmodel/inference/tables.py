@@ -20,6 +20,10 @@ from mlmodel.conversion import WHOLE
 from mlmodel.errors import InvalidInput
 from mlmodel.inference import dtypes
 from mlmodel.model import Row
+from mlmodel.wording import pointer_to
+
+#: Up to here doubles hold each whole number.
+LARGEST_EXACT = 2**53
 
 #: From rows to what the model's own methods take.
 Builder = Callable[[Sequence[Row]], Any]
@@ -73,7 +77,7 @@ class Cells:
                 at = place
                 detail = f"must be {error}" if isinstance(error, dtypes.Unreadable) else detail
                 break
-        return InvalidInput(f"{self.name} {detail}", f"/{self.name}").at(at)
+        return InvalidInput(detail, pointer_to([self.name])).at(at)
 
 
 def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
@@ -98,11 +102,7 @@ def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]
 
 def are_floats(cells: Sequence[Cells]) -> bool:
     """Tell whether all columns are of floats of one type."""
-    return (
-        bool(cells)
-        and all(cell.convert in (numbers, singles) for cell in cells)
-        and (len({cell.convert for cell in cells}) == 1)
-    )
+    return len({cell.convert for cell in cells}) == 1 and isinstance(cells[0].convert, Floats)
 
 
 def frames(cells: Sequence[Cells]) -> Builder:
@@ -133,12 +133,31 @@ def arrays(cells: Sequence[Cells]) -> Builder:
     """Return the way from rows to an array: of numbers, if all are such."""
     if are_floats(cells):
         return _matrix(cells, _float_of(cells))
+    if all(isinstance(cell.convert, Whole) for cell in cells):
+        # Of one type of integers: doubles hold only 53 bits of them.
+        return lambda rows: np.column_stack([cell.of(rows) for cell in cells])
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
-        return _matrix(cells, float)
+        return _exact(cells, _matrix(cells, float))
     if any(cell.convert is anything for cell in cells):
         # An array has one type: with a text in it, its numbers are objects too.
         return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
+
+
+def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
+    """Return the way from rows to doubles, which no integer beyond their digits may go."""
+    whole = [cell.name for cell in cells if isinstance(cell.convert, Whole)]
+
+    def checked(rows: Sequence[Row]) -> Any:
+        for at, row in enumerate(rows):
+            for name in whole:
+                value = row.get(name)
+                if type(value) is int and abs(value) > LARGEST_EXACT:
+                    detail = f"must be at most {LARGEST_EXACT} beside columns of floats"
+                    raise InvalidInput(detail, pointer_to([name])).at(at)
+        return build(rows)
+
+    return checked if whole else build
 
 
 def texts(cells: Sequence[Cells]) -> Builder:
@@ -184,17 +203,23 @@ def _plain_converter(kind: str) -> Convert:
 
 def forms_of(convert: Convert) -> Forms | None:
     """Return what decides on the types of columns that values are in, see :class:`Cells`."""
-    return convert.forms if isinstance(convert, Whole) else _FORMS.get(convert)
+    if isinstance(convert, Whole | dtypes.Categorical):
+        return convert.forms
+    return _FORMS.get(convert)
 
 
-def numbers(values: list[Any]) -> Any:
-    """Return a column of doubles; NaN is what is missing."""
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
+@dataclass(frozen=True)
+class Floats:
+    """Makes a column of floats of a type; NaN is what is missing."""
+
+    dtype: str
+
+    def __call__(self, values: list[Any]) -> Any:
+        """Return the column."""
+        return np.array([np.nan if value is None else value for value in values], dtype=self.dtype)
 
 
-def singles(values: list[Any]) -> Any:
-    """Return a column of floats of single precision; NaN is what is missing."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+numbers = Floats("float64")
 
 
 class Whole:
@@ -255,9 +280,12 @@ def _forms_of_anything(values: list[Any]) -> list[Hashable]:
 _FORMS: Mapping[Convert, Forms] = {booleans: _forms_of_booleans, anything: _forms_of_anything}
 
 #: What makes columns that an array holds as doubles.
-_NUMERIC = (numbers, singles, booleans)
+_NUMERIC = (numbers, booleans)
 _PLAIN: Mapping[str, Convert] = {"number": numbers, "boolean": booleans}
-_SPECIAL: Mapping[str, Convert] = {"float32": singles, "float64": numbers, "bool": booleans}
+_SPECIAL: Mapping[str, Convert] = {
+    **{dtype: Floats(dtype) for dtype in ("float16", "float32", "float64")},
+    "bool": booleans,
+}
 
 
 def _is_number(value: Any) -> bool:
@@ -269,7 +297,8 @@ def _is_whole(value: Any) -> bool:
 
 
 def _float_of(cells: Sequence[Cells]) -> Any:
-    return float if cells[0].convert is numbers else np.float32
+    convert = cells[0].convert
+    return convert.dtype if isinstance(convert, Floats) else float
 
 
 def _typed(column: Any, index: pd.Index) -> Any:
@@ -290,12 +319,12 @@ def _categories(schema: Mapping[str, Any]) -> Convert:
     told = _word(schema, "x-categories")
     if told is not None:
         values, dtype = tuple(told["values"]), str(told["dtype"])
-        return dtypes.categorical(dtypes.Categories(values, dtype, bool(told.get("ordered"))))
+        return dtypes.Categorical(dtypes.Categories(values, dtype, bool(told.get("ordered"))))
     known = _word(schema, "enum") or schema.get("examples")
     if known is None:
         as_they_come: Convert = pd.Categorical
         return as_they_come
-    return dtypes.categorical(dtypes.implied_categories(tuple(known)))
+    return dtypes.Categorical(dtypes.implied_categories(tuple(known)))
 
 
 def _matrix(cells: Sequence[Cells], dtype: Any) -> Builder:

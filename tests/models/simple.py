@@ -9,7 +9,7 @@ class Doubler(MLModel):
     qualified_name = "doubler"
     input_schema = {
         "type": "object",
-        "properties": {"x": {"type": "number", "maximum": 1000}},
+        "properties": {"x": {"type": "number", "minimum": -1e300, "maximum": 1000}},
         "required": ["x"],
         "additionalProperties": False,
     }
