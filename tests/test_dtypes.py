@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from mlmodel import dump, load
 from mlmodel.errors import InvalidInput, InvalidModel
 from mlmodel.inference import infer, predictor
 from mlmodel.inference.dtypes import write
@@ -417,3 +418,23 @@ def test_column_that_the_model_drops_may_be_of_any_type():
     found = infer(model.fit(table, [1, 2, 3, 4]), table)
 
     assert list(found.input["properties"]) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.cut(pd.Series(DAYS), 3),
+        pd.cut(pd.Series(pd.to_timedelta(range(COUNT), unit="h")), 3),
+        pd.Series(pd.period_range("2024-01", periods=COUNT, freq="M")),
+        pd.Series(pd.period_range("2024-01", periods=COUNT, freq="W")),
+        pd.Series(pd.period_range("2024-01-01", periods=COUNT, freq="D")),
+    ],
+    ids=["bands of days", "bands of durations", "months", "weeks", "days"],
+)
+def test_file_with_such_categories_needs_no_trust(tmp_path, values):
+    table, model = one_hot(values)
+    dump(model, tmp_path / "m.flm", sample=table)
+
+    answers = load(tmp_path / "m.flm").predict_rows(rows_of(table))
+
+    assert [each["prediction"] for each in answers] == model.predict(table).tolist()

@@ -46,6 +46,16 @@ def _plain(*arguments: Any) -> bool:
     return all(isinstance(each, _PLAIN) or _is_number(each) for each in arguments)
 
 
+def _interval(*ends: Any) -> bool:
+    kinds = (named("pandas.Timestamp"), named("pandas.Timedelta"))
+    return all(isinstance(each, kinds) or _plain(each) for each in ends)
+
+
+def _period(value: Any, freq: Any, ordinal: Any) -> bool:
+    is_offset = isinstance(freq, named("pandas._libs.tslibs.offsets.BaseOffset"))
+    return value is None and (is_offset or type(freq) is str) and type(ordinal) is int
+
+
 def _is_number(value: Any) -> bool:
     import numpy as np  # noqa: PLC0415  only for a file that needs it
 
@@ -273,11 +283,12 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "numpy.random._pickle.__generator_ctor": _random,
     "numpy.random._pickle.__randomstate_ctor": _random,
     "numpy.random.bit_generator.__pyx_unpickle_SeedSequence": _seed,
-    "pandas.Interval": _plain,
+    "pandas.Interval": _interval,
+    "pandas.Period": _period,
     "pandas.StringDtype": _text,
     "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _backed,
     "pandas._libs.internals._unpickle_block": _block,
-    "pandas._libs.interval.Interval": _plain,
+    "pandas._libs.interval.Interval": _interval,
     "pandas._libs.tslibs.nattype._nat_unpickle": _plain,
     "pandas._libs.tslibs.timedeltas._timedelta_unpickle": _plain,
     "pandas._libs.tslibs.timestamps._unpickle_timestamp": _plain,
@@ -298,6 +309,24 @@ CALLS: Mapping[str, Callable[..., bool]] = {
         "sklearn.neighbors._kd_tree.BinaryTree32", "sklearn.neighbors._kd_tree.BinaryTree64"
     ),
     "sklearn.tree._tree.Tree": _tree,
+    **_listed(
+        "pandas._libs.tslibs.offsets",
+        [
+            "BusinessDay",
+            "Day",
+            "Hour",
+            "Micro",
+            "Milli",
+            "Minute",
+            "MonthEnd",
+            "Nano",
+            "QuarterEnd",
+            "Second",
+            "Week",
+            "YearEnd",
+        ],
+        _plain,
+    ),
     **_listed(
         "sklearn._loss._loss",
         [f"__pyx_unpickle_{name}" for name in _LOSSES],
