@@ -379,7 +379,7 @@ def test_a_moment_beyond_the_calendar_is_blamed():
     model = FunctionTransformer().fit(pd.DataFrame({"since": pd.to_datetime(["2024-01-01"])}))
     predict = adapter.predictor(model, {"since": schema})
 
-    with pytest.raises(InvalidInput, match="since is outside what this model can hold"):
+    with pytest.raises(InvalidInput, match="is outside what this model can hold"):
         predict([{"since": "0001-01-01T00:00:00Z"}])
 
 
@@ -431,7 +431,9 @@ def test_a_model_comes_back_from_its_bytes():
 
 
 def test_a_model_that_cannot_be_pickled_is_refused():
-    with pytest.raises(InvalidModel, match=r"FunctionTransformer cannot be pickled: .*lambda"):
+    with pytest.raises(
+        InvalidModel, match=r"FunctionTransformer has a lambda, or .* which no other process finds"
+    ):
         adapter.dumps(FunctionTransformer(lambda rows: rows))
 
 
@@ -460,11 +462,11 @@ def test_a_module_that_is_missing_is_named(monkeypatch):
         adapter.loads(content, ("credit_features.Ages",))
 
 
-def test_a_warning_of_another_version_goes_to_the_log(caplog):
+def test_another_release_is_not_told_for_each_estimator(caplog):
     content = adapter.dumps(iris_classifier()).replace(b"1.9.1", b"1.9.0")
 
     with caplog.at_level(logging.WARNING, "mlmodel"), warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         adapter.loads(content)
 
-    assert "from version 1.9.0 when using version" in caplog.text
+    assert caplog.text == ""

@@ -185,15 +185,18 @@ def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
         ],
         "additionalProperties": False,
     }
-    patterns = {_with_blanks(column.name): column.schema() for column in asked if column.is_renamed}
-    if ignored:
-        patterns[f"^(?:{'|'.join(map(_literal, ignored))})$"] = {}
-    return {**schema, "patternProperties": patterns} if patterns else schema
+    others = [
+        *map(_literal, ignored),
+        *(_with_blanks(each.name) for each in asked if each.is_renamed),
+    ]
+    if others:
+        schema["patternProperties"] = {f"^(?:{'|'.join(others)})$": {}}
+    return schema
 
 
 def _with_blanks(name: str) -> str:
     """Return a pattern of the names that may have become this one."""
-    return f"^{_literal(name).replace('_', '[_ ]')}$"
+    return _literal(name).replace("_", "[_ ]")
 
 
 def _literal(name: str) -> str:

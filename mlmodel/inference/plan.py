@@ -314,7 +314,8 @@ def _refuses(error: Exception) -> bool:
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
-    return isinstance(error, ValueError | TypeError) and module.partition(".")[0] in LIBRARIES
+    is_about_values = isinstance(error, AssertionError | TypeError | ValueError)
+    return is_about_values and module.partition(".")[0] in LIBRARIES
 
 
 def _sentence(value: Any, words: str) -> str:
