@@ -831,7 +831,7 @@ def test_markup_in_what_is_kept_moved_or_read_is_not_run(on):
     answered(page)
     panel = given(page, f'text,number\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",1\n', HOSTILE)
     panel.get_by_role("button", name="Predict 1 row").click()
-    expect(panel).to_contain_text("1 row answered.")
+    expect(panel).to_contain_text("1 row predicted.")
     opened(page, "History")
 
     assert page.title().endswith("Modelhost")

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from app.cli import adding
 from app.cli.hosting import Hosting, hosting
-from app.cli.terminal import printable, say
+from app.cli.terminal import as_json_option, printable, say, write_json
 from app.serving.catalog import ModelSpec
 from app.serving.hosted import Status
 from mlmodel import reading
@@ -20,8 +20,9 @@ from mlmodel import reading
 
 @click.command("pin")
 @click.argument("names", nargs=-1)
+@as_json_option
 @with_appcontext
-def pin(names: tuple[str, ...]) -> None:
+def pin(names: tuple[str, ...], as_json: bool) -> None:
     """Write the SHA-256 of model files into models.yaml: of all entries, or of those NAMED.
 
     A file that is refused now is not pinned: its hash would say that you trust it.
@@ -46,6 +47,8 @@ def pin(names: tuple[str, ...]) -> None:
         say(f"pinned {spec.reference}")
     if not done:
         say("There is nothing to pin.")
+    if as_json:
+        write_json({"pinned": [spec.reference for spec in reversed(done)]})
 
 
 COMMANDS = (pin,)
