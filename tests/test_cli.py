@@ -175,7 +175,7 @@ def test_show_tells_what_is_known_and_the_fields(run):
 
     assert "qualified_name  doubler\n" in shown.stdout
     assert "row:\n  field  type    required  may be" in shown.stdout
-    assert "  x      number  yes       at most 1000" in shown.stdout
+    assert "  x      number  yes       from -1e+300 to 1,000" in shown.stdout
 
 
 def test_show_is_the_json_of_the_api(run, make_app):

@@ -9,15 +9,15 @@ class Doubler(MLModel):
     qualified_name = "doubler"
     input_schema = {
         "type": "object",
-        "properties": {"x": {"type": "number", "maximum": 1000}},
+        "properties": {
+            "x": {"type": "number", "minimum": -1e300, "maximum": 1000, "examples": [999]}
+        },
         "required": ["x"],
         "additionalProperties": False,
     }
     output_schema = {"type": "object", "properties": {"y": {"type": "number"}}, "required": ["y"]}
 
     def predict(self, row):
-        if row["x"] < -1e300:
-            raise InvalidInput("must be at least -1e300", pointer="/x")
         return {"y": 2 * row["x"]}
 
 
