@@ -5,7 +5,6 @@ CSV file, from the form, and while others ask for theirs.
 """
 
 import csv
-import functools
 import html
 import io
 import json
@@ -17,7 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from app import create_app
 from app.serving.cells import as_text
+from app.serving.manager import ModelManager
 from mlmodel import dump
 from tests.asked import answers_of
 from tests.estimators import CASES, built
@@ -28,27 +29,21 @@ SOME = 6
 CALLERS = 24
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """From a case to its file, written when it is first asked for."""
-    folder = tmp_path_factory.mktemp("files")
-
-    @functools.cache
-    def written(name):
-        case, path = built(name), folder / f"{name}.flm"
-        dump(case.model, path, sample=case.data, outputs=case.outputs)
-        return path
-
-    return written
-
-
-@pytest.fixture
-def service(name, make_app, files):
+@pytest.fixture(scope="module", params=CASES)
+def service(request, tmp_path_factory):
     """A case, its rows in JSON, and the application with its model."""
-    case, path = built(name), files(name)
+    case, folder = built(request.param), tmp_path_factory.mktemp("models")
+    path, catalog = folder / f"{request.param}.flm", folder / "models.yaml"
+    dump(case.model, path, sample=case.data, outputs=case.outputs)
     entry = {"file": str(path), "name": "m", "trust": trust_of(path)}
-    app = make_app(json.dumps({"models": [entry]}), MODEL_WAITING=CALLERS)
-    return case, rows_of(case, path), app
+    catalog.write_text(json.dumps({"models": [entry]}), encoding="utf-8")
+    environ = {
+        "APP_SETTINGS": "testing",
+        "MODELHOST_MODELS_FILE": str(catalog),
+        "MODELHOST_MODEL_WAITING": str(CALLERS),
+    }
+    yield case, rows_of(case, path), create_app(environ)
+    ModelManager().close()
 
 
 def some_of(data, places):
@@ -88,10 +83,6 @@ def in_any_order(rows):
     return places
 
 
-each_case = pytest.mark.parametrize("name", CASES)
-
-
-@each_case
 def test_prediction_is_the_same_alone_and_in_any_batch(service):
     case, rows, app = service
     places = in_any_order(rows)
@@ -106,7 +97,6 @@ def test_prediction_is_the_same_alone_and_in_any_batch(service):
         assert ask(app, {"columns": names, "data": lines}) == own(case, places)
 
 
-@each_case
 def test_prediction_is_the_same_from_csv_and_form(service):
     case, rows, app = service
     names = list(rows[0])
@@ -124,7 +114,6 @@ def test_prediction_is_the_same_from_csv_and_form(service):
     assert json.loads(html.unescape(said)) == own(case, [0])[0]
 
 
-@each_case
 def test_prediction_is_the_same_among_other_callers(service):
     case, rows, app = service
     places = in_any_order(rows)[:CALLERS]
