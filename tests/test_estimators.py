@@ -70,6 +70,7 @@ def trust_of(path):
     return OWN.get(path.stem.partition("-")[0], ())
 
 
+@functools.cache
 def load(path):
     return load_file(path, trust=trust_of(path))
 
