@@ -11,6 +11,7 @@ from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel import dump
 from tests.models.simple import Counting, Waiting
+from tests.waiting import wait_until
 
 LIMITS = Limits(rows=10, threads=2, waiting=2, seconds=10)
 
@@ -218,6 +219,7 @@ def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):
     )
 
     later.load()
+    wait_until(lambda: later.status is not Status.LOADING)
 
     assert (later.status, later.name) == (Status.READY, "later")
 
