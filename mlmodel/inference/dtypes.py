@@ -28,8 +28,6 @@ NONE = object()
 #: What ``null`` becomes in a column of Python objects, by the name that a schema gives it.
 MISSING: Mapping[str, Any] = {"NaN": np.nan, "None": None, "NA": pd.NA, "NaT": pd.NaT}
 
-FLOATS = re.compile(r"float(16|32|64)")
-
 #: What a column of texts is to this pandas: ``str`` since 3.0, ``object`` before.
 TEXT = pd.Series(["text"]).dtype
 
@@ -88,11 +86,11 @@ def write(value: Any) -> Any:
     """
     if isinstance(value, np.datetime64 | np.timedelta64):
         value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
-    name = _NAMES.get(type(value))
-    if name is not None:
-        return _CODECS[name].write(value)
-    said = plain(value)
-    return UNSAID if said is None else said
+    codec = _CODECS.get(type(value))
+    if codec is not None:
+        return codec.write(value)
+    written = plain(value)
+    return UNSAID if written is None else written
 
 
 def name_of_objects(values: Iterable[Any]) -> str:
@@ -125,10 +123,6 @@ def builder(dtype: str, missing: str = "", *, is_local: bool = False) -> Callabl
     if dtype == "object":
         # Files of earlier releases have it for columns in which None is missing.
         return _objects(MISSING[missing or "None"], None)
-    if FLOATS.fullmatch(dtype):
-        return lambda values: np.array(
-            [np.nan if value is None else value for value in values], dtype=dtype
-        )
     return _extension(dtype)
 
 
@@ -262,12 +256,12 @@ def _extension(dtype: str) -> Callable[[list[Any]], Any]:
     return convert
 
 
-def _pandas_dtype(dtype: str | None) -> Any:
-    sparse = _SPARSE.fullmatch(dtype or "")
+def _pandas_dtype(dtype: str) -> Any:
+    sparse = _SPARSE.fullmatch(dtype)
     if sparse:
         fill = {"True": True, "False": False}.get(sparse[2], sparse[2])
         return pd.SparseDtype(sparse[1], np.dtype(sparse[1]).type(fill).item())
-    return None if dtype is None else pd.api.types.pandas_dtype(dtype)
+    return pd.api.types.pandas_dtype(dtype)
 
 
 def categories_of(dtype: pd.CategoricalDtype) -> Categories:
@@ -288,10 +282,12 @@ def _implied_dtype(values: Sequence[Any]) -> str:
 
 def _type_name(value: Any) -> str:
     """Return the name of a type of its own; none for texts, numbers and booleans."""
-    name = _NAMES.get(type(value), "")
-    if name == "Interval":
+    kind = type(value)
+    if kind is pd.Interval:
         return str(pd.IntervalDtype(pd.Index([value.left]).dtype, value.closed))
-    return f"period[{value.freqstr}]" if name == "Period" else name
+    if kind is pd.Period:
+        return f"period[{value.freqstr}]"
+    return kind.__name__ if kind in _CODECS else ""
 
 
 def _reader(name: str) -> Callable[[Any], Any]:
@@ -299,9 +295,10 @@ def _reader(name: str) -> Callable[[Any], Any]:
         return _interval_reader(name.removeprefix("interval[").partition(",")[0])
     if name.startswith("period["):
         return _period_reader(name[len("period[") : -1])
-    if name not in _CODECS:
+    readers = {kind.__name__: codec.read for kind, codec in _CODECS.items()}
+    if name not in readers:
         raise TypeError(f"data type 'object[{name}]' not understood")
-    return _CODECS[name].read
+    return readers[name]
 
 
 def _period_reader(freq: Any) -> Callable[[Any], Any]:
@@ -367,31 +364,19 @@ def _written_decimal(value: Decimal) -> Any:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _timedelta(text: str) -> Any:
-    return _read_duration(text).to_pytimedelta()
-
-
-_CODECS: Mapping[str, _Codec] = {
-    "date": _Codec(date.isoformat, lambda text: date.fromisoformat(text[:10])),
-    "datetime": _Codec(datetime.isoformat, datetime.fromisoformat),
-    "Timestamp": _Codec(lambda value: value.isoformat(), pd.Timestamp),
-    "time": _Codec(time.isoformat, time.fromisoformat),
-    "timedelta": _Codec(lambda value: pd.Timedelta(value).isoformat(), _timedelta),
-    "Timedelta": _Codec(lambda value: value.isoformat(), _read_duration),
-    "Decimal": _Codec(_written_decimal, _decimal),
-    "UUID": _Codec(str, UUID),
-    "Period": _Codec(str, pd.Period),
-    "Interval": _Codec(str, _interval_reader("float64")),
-}
-_NAMES: Mapping[type, str] = {
-    date: "date",
-    datetime: "datetime",
-    pd.Timestamp: "Timestamp",
-    time: "time",
-    timedelta: "timedelta",
-    pd.Timedelta: "Timedelta",
-    Decimal: "Decimal",
-    UUID: "UUID",
-    pd.Period: "Period",
-    pd.Interval: "Interval",
+#: The texts of intervals and periods are read by the type of their column, see :func:`_reader`.
+_CODECS: Mapping[type, _Codec] = {
+    date: _Codec(date.isoformat, lambda text: date.fromisoformat(text[:10])),
+    datetime: _Codec(datetime.isoformat, datetime.fromisoformat),
+    pd.Timestamp: _Codec(lambda value: value.isoformat(), pd.Timestamp),
+    time: _Codec(time.isoformat, time.fromisoformat),
+    timedelta: _Codec(
+        lambda value: pd.Timedelta(value).isoformat(),
+        lambda text: _read_duration(text).to_pytimedelta(),
+    ),
+    pd.Timedelta: _Codec(lambda value: value.isoformat(), _read_duration),
+    Decimal: _Codec(_written_decimal, _decimal),
+    UUID: _Codec(str, UUID),
+    pd.Period: _Codec(str, pd.Period),
+    pd.Interval: _Codec(str, pd.Interval),
 }

@@ -258,7 +258,7 @@ class Whole:
 def booleans(values: list[Any]) -> Any:
     """Return a column of booleans; of objects, if one is missing."""
     if None in values:
-        return _python_objects([np.nan if value is None else value for value in values])
+        return _objects_or_nan(values)
     return np.array(values, dtype=bool)
 
 
@@ -266,7 +266,7 @@ def anything(values: list[Any]) -> Any:
     """Return a column of floats, if all are numbers; of objects otherwise."""
     if values and all(map(_is_number, values)):
         return numbers(values)
-    return _python_objects([np.nan if value is None else value for value in values])
+    return _objects_or_nan(values)
 
 
 def _forms_of_booleans(values: list[Any]) -> list[Hashable] | None:
@@ -278,6 +278,9 @@ def _forms_of_anything(values: list[Any]) -> list[Hashable]:
 
 
 _FORMS: Mapping[Convert, Forms] = {booleans: _forms_of_booleans, anything: _forms_of_anything}
+
+#: Makes a column of Python objects; NaN is what is missing.
+_objects_or_nan = dtypes.builder("object", "NaN")
 
 #: What makes columns that an array holds as doubles.
 _NUMERIC = (numbers, booleans)
@@ -305,12 +308,6 @@ def _typed(column: Any, index: pd.Index) -> Any:
     """Return a column that a frame keeps as it is: it would make texts of objects."""
     if isinstance(column, np.ndarray) and column.dtype == object:
         return pd.Series(column, index=index, dtype=object)
-    return column
-
-
-def _python_objects(values: Sequence[Any]) -> Any:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
     return column
 
 
