@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from mlmodel.references import JsonSchema, resolve
+from mlmodel.references import JsonSchema, applied_with
 
 
 def filling(
@@ -78,16 +78,7 @@ class _Filling:
 
 def _certain(schema: Any, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
     """Yield a schema and those that surely hold with it."""
-    waiting, seen = [schema], set[int]()
-    while waiting:
-        part = waiting.pop(0)
-        if not isinstance(part, Mapping) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield part
-        if "$ref" in part:
-            waiting.append(resolve(part["$ref"], document))
-        waiting += part.get("allOf", [])
+    return applied_with(schema, document, ("allOf",))
 
 
 def _item(node: Mapping[str, Any], at: int) -> Any:

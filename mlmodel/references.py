@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -63,6 +63,27 @@ def resolve(reference: str, document: JsonSchema) -> Any:
         return registry.resolver().lookup(reference).contents
     except Unresolvable as error:
         raise InvalidSchema(f"$ref {reference!r:.80} leads nowhere") from error
+
+
+def applied_with(
+    schema: Any, document: JsonSchema, keywords: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema, what it refers to, and the schemas that some keywords apply to its value.
+
+    :param keywords: those whose value is a list of schemas: ``allOf``, ``anyOf``, ``oneOf``.
+    :raises InvalidSchema: if a ``$ref`` leads outside the document, or nowhere.
+    """
+    waiting, seen = [schema], set[int]()
+    while waiting:
+        part = waiting.pop(0)
+        if not isinstance(part, Mapping) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if "$ref" in part:
+            waiting.append(resolve(part["$ref"], document))
+        for keyword in keywords:
+            waiting += part.get(keyword, [])
 
 
 def schemas_of(document: JsonSchema) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
-from mlmodel.references import JsonSchema, resolve
+from mlmodel.references import JsonSchema, applied_with
 
 #: What a blank cell means where it is no answer.
 NOT_GIVEN = object()
@@ -154,17 +154,7 @@ class Members:
 
 def _together(schema: Any, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
     """Yield a schema and all others that may speak of the same value."""
-    waiting, seen = [schema], set[int]()
-    while waiting:
-        part = waiting.pop(0)
-        if not isinstance(part, Mapping) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield part
-        if "$ref" in part:
-            waiting.append(resolve(part["$ref"], document))
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            waiting += part.get(keyword, [])
+    return applied_with(schema, document, ("allOf", "anyOf", "oneOf"))
 
 
 def _member(row: Mapping[str, Any], name: str, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
