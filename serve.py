@@ -11,7 +11,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
@@ -32,6 +33,8 @@ KEEP_ALIVE_MS = 75_000
 GRACE_SECONDS = 30
 #: Seconds between two looks at whether a worker listens.
 LOOK_SECONDS = 0.02
+#: The signals that end the server, and each of its workers.
+ENDS = (signal.SIGINT, signal.SIGTERM)
 #: granian's own log lines go where the application's do.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 
@@ -81,8 +84,13 @@ class Master(MPServer):
     def respawned_wrks(self, _: dict[int, float]) -> None:
         """Take no notice of it."""
 
+    def _spawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        with _ends_blocked():
+            super()._spawn_workers(*args, **kwargs)
+
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
-        super()._respawn_workers(*args, **kwargs)
+        with _ends_blocked():
+            super()._respawn_workers(*args, **kwargs)
         # granian forgets a signal to end that comes just as it begins with this.
         if self.interrupt_signal:
             self.main_loop_interrupt.set()
@@ -95,8 +103,9 @@ class Master(MPServer):
         """Return the application, warm. Called in each worker, before it listens."""
         workers.leave_terminal()
         # Those of the master, until granian sets the worker's own. Nothing is lost so early.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in ENDS:
+            signal.signal(each, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
         os.close(self._lifeline[1])
         threading.Thread(target=self._end_with_master, name="lifeline", daemon=True).start()
         app = _application()
@@ -147,6 +156,20 @@ def main() -> None:
         log.warning("granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop it")
     master = Master(settings)
     master.serve(target_loader=master.load)
+
+
+@contextmanager
+def _ends_blocked() -> Iterator[None]:
+    """Block the signals that end a process while workers are forked.
+
+    A worker starts with the master's handlers, which would lose a signal. A blocked signal
+    reaches the worker when it has handlers of its own.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 def _is_taken(host: str, port: int) -> bool:
