@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -125,7 +126,18 @@ def judge(document: JsonSchema) -> Validator:
     except SchemaError as error:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
-    taught: type[Validator] = extend(
+    # The empty registry fetches nothing, whatever a reference says.
+    made = _validator_class(dialect)(
+        _without_dialect(document), registry=Registry(), format_checker=formats
+    )
+    _try(made)
+    return made
+
+
+@cache
+def _validator_class(dialect: type[Validator]) -> type[Validator]:
+    """Return the validator of a draft with the keywords of this module; making it takes long."""
+    return extend(  # type: ignore[no-any-return]
         dialect,
         validators={
             "additionalProperties": _additional_properties,
@@ -140,10 +152,6 @@ def judge(document: JsonSchema) -> Validator:
             {"number": _is_number, "integer": _is_integer}
         ),
     )
-    # The empty registry fetches nothing, whatever a reference says.
-    made = taught(_without_dialect(document), registry=Registry(), format_checker=formats)
-    _try(made)
-    return made
 
 
 def _check_inner(place: str, schema: Mapping[str, Any], dialect: type[Validator]) -> None:

@@ -1,5 +1,7 @@
 """Fixtures that many tests share: applications with models of their own."""
 
+import gc
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,19 @@ MODELS = Path(__file__).parent / "data" / "models.yaml"
 #: The example models, whatever stands in the models.yaml that is served.
 EXAMPLES = Path(__file__).parent / "data" / "examples.yaml"
 ROOT = Path(__file__).parents[1]
+
+
+#: What most tests import sooner or later, with some hundred thousand objects.
+LIBRARIES = ("openpyxl", "pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_not_collected():
+    """Leave libraries out of garbage collections, of which each application makes one."""
+    for library in LIBRARIES:
+        import_module(library)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
