@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import (
     PackageNotFoundError,
     PackagePath,
@@ -60,12 +61,7 @@ def running(packages: Iterable[str]) -> dict[str, str]:
 
 def distributions(modules: Iterable[str]) -> set[str]:
     """Return the installed distributions that modules are of, whatever these are called."""
-    owners = packages_distributions()
-    return {
-        distribution
-        for module in modules
-        for distribution in _owners(module, owners.get(module.partition(".")[0], []))
-    }
+    return {distribution for module in modules for distribution in _owners(module)}
 
 
 def compare(packaged: Mapping[str, str]) -> list[Version]:
@@ -122,8 +118,16 @@ def advice(packaged: Mapping[str, str]) -> str:
     return f"packaged with {then}, this server has {now}: install {older} or package it again"
 
 
-def _owners(module: str, candidates: Sequence[str]) -> Sequence[str]:
-    """Return those of a package's distributions that have the module: several may share one."""
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    """Return the distributions of each top-level package. Reading them all takes long."""
+    return packages_distributions()
+
+
+@cache
+def _owners(module: str) -> Sequence[str]:
+    """Return the distributions of a module's package that have it: several may share a package."""
+    candidates = _distributions().get(module.partition(".")[0], [])
     if len(candidates) < 2:  # noqa: PLR2004
         return candidates
     path = module.replace(".", "/")

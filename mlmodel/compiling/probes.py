@@ -64,6 +64,10 @@ class Space:
         self._random = np.random.default_rng(SEED)
         # A model that hands its columns on in another order has none that see them as they come.
         self._splits = [each for each in splits(model) if each[0] < len(self._columns)]
+        names = [each.name for each in (*inputs.numbers, *inputs.texts)]
+        self._types = {name: self._type(name) for name in names}
+        self._values = {name: self._known(name) for name in names}
+        self._closed = {name for name in names if self._is_closed(name)}
         self._spans = {each.name: self._span(each.name) for each in self.numbers}
 
     def probes(self) -> Probes:
@@ -83,7 +87,7 @@ class Space:
         return [
             each.name
             for each in self.numbers
-            if self._type(each.name) != "integer" and not self._is_closed(each.name)
+            if self._types[each.name] != "integer" and each.name not in self._closed
         ]
 
     def random(self) -> dict[str, Any]:
@@ -93,16 +97,16 @@ class Space:
         return row | {each.name: self._text(each) for each in self.texts}
 
     def _number(self, column: Input) -> Any:
-        values, (low, high) = self._values(column.name), self._spans[column.name]
+        values, (low, high) = self._values[column.name], self._spans[column.name]
         if column.absent is not None and self._random.random() < 0.1:  # noqa: PLR2004
             return None
-        if values and (self._is_closed(column.name) or self._random.random() < 0.3):  # noqa: PLR2004
+        if values and (column.name in self._closed or self._random.random() < 0.3):  # noqa: PLR2004
             return values[self._random.integers(len(values))]
         drawn = float(self._random.uniform(low, high))
-        return round(drawn) if self._type(column.name) == "integer" else drawn
+        return round(drawn) if self._types[column.name] == "integer" else drawn
 
     def _text(self, column: Input) -> Any:
-        values = self._values(column.name) or [row[column.name] for row in self.rows]
+        values = self._values[column.name] or [row[column.name] for row in self.rows]
         if column.absent is not None and self._random.random() < 0.1:  # noqa: PLR2004
             return None
         return values[self._random.integers(len(values))]
@@ -133,9 +137,9 @@ class Space:
 
     def _extremes(self) -> Iterator[dict[str, Any]]:
         for each in self.numbers:
-            if self._is_closed(each.name):
+            if each.name in self._closed:
                 continue
-            is_whole = self._type(each.name) == "integer"
+            is_whole = self._types[each.name] == "integer"
             for value in (*EXTREMES, *self._spans[each.name]):
                 if not is_whole:
                     yield self.random() | {each.name: value}
@@ -156,35 +160,35 @@ class Space:
             if each.known is not None:
                 continue
             near = [
-                f"{value}{more}" for value in self._values(each.name)[:3] for more in (" ", "x")
+                f"{value}{more}" for value in self._values[each.name][:3] for more in (" ", "x")
             ]
-            upper = [str(value).swapcase() for value in self._values(each.name)[:3]]
+            upper = [str(value).swapcase() for value in self._values[each.name][:3]]
             for value in (*STRANGE, *near, *upper):
                 yield self.random() | {each.name: value}
         for each in self.numbers:
-            if not self._is_closed(each.name):
-                for value in self._values(each.name)[:3]:
-                    other = value + 1 if self._type(each.name) == "integer" else value + 0.5
+            if each.name not in self._closed:
+                for value in self._values[each.name][:3]:
+                    other = value + 1 if self._types[each.name] == "integer" else value + 0.5
                     yield self.random() | {each.name: other}
 
     def _span(self, name: str) -> tuple[float, float]:
         """Return from where to where numbers of a column are drawn."""
         known = [split for at, split in self._splits if self._columns[at] == name]
-        known += [value for value in self._values(name) if not isinstance(value, bool)]
+        known += [value for value in self._values[name] if not isinstance(value, bool)]
         known += [row[name] for row in self.rows if type(row.get(name)) in (int, float)]
         known += list(self._said(name, "x-range") or ())
         low, high = min(known, default=-1.0), max(known, default=1.0)
         room = (high - low) * 0.1 or max(abs(high), 1.0)
         return max(low - room, -LARGEST), min(high + room, LARGEST)
 
-    def _values(self, name: str) -> list[Any]:
-        if self._type(name) == "boolean":
+    def _known(self, name: str) -> list[Any]:
+        if self._types[name] == "boolean":
             return [False, True]
         values = self._said(name, "enum") or self._said(name, "examples") or ()
         return [value for value in values if value is not None]
 
     def _is_closed(self, name: str) -> bool:
-        return bool(self._said(name, "enum")) or self._type(name) == "boolean"
+        return bool(self._said(name, "enum")) or self._types[name] == "boolean"
 
     def _type(self, name: str) -> str:
         if WHOLE.fullmatch(str(self._said(name, "x-dtype") or "")):
