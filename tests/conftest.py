@@ -1,6 +1,7 @@
 """Fixtures that many tests share: applications with models of their own."""
 
 import gc
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 from app import create_app
 from app.serving.manager import ModelManager
 from tests.browser import browsing, keep_picture, watched
+from workers import limit_threads
+
+# As in a server: several tests run at once, and their pools of threads would fight for the cores.
+limit_threads(os.environ)
 
 # On a busy machine any example may take long; what must be fast is measured by processor time.
 settings.register_profile("modelhost", deadline=None)
