@@ -26,6 +26,8 @@ EXAMPLES = Path(__file__).parent / "data" / "examples.yaml"
 ROOT = Path(__file__).parents[1]
 
 
+#: Bytes from which a parameter is not its own name.
+LONG_BYTES = 19
 #: What most tests import sooner or later, with some hundred thousand objects.
 LIBRARIES = ("openpyxl", "pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
 
@@ -89,6 +91,11 @@ def context():
     """A real browser."""
     with browsing() as context:
         yield context
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Name long bytes by their parameter: archives have the time in them, and names must not."""
+    return argname if isinstance(val, bytes) and len(val) > LONG_BYTES else None
 
 
 @pytest.hookimpl(wrapper=True)
