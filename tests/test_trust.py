@@ -38,7 +38,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, make_scorer, r2_score
 from sklearn.metrics.pairwise import laplacian_kernel
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, RandomizedSearchCV
-from sklearn.neighbors import BallTree, KNeighborsClassifier
+from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -431,11 +431,6 @@ def of_two_widths():
     return model
 
 
-def asked_alone():
-    tree = fitted(DecisionTreeClassifier).tree_
-    return make_pipeline(StandardScaler().fit(CITIES), tree)
-
-
 def neighbours():
     tree = BallTree(POINTS, metric="seuclidean", V=[1.0, 2.0])
     *parts, metric, weights = tree.__getstate__()
@@ -444,25 +439,24 @@ def neighbours():
     return tree
 
 
-#: Models whose trees ask for what is not there.
+def cornerless():
+    tree = KDTree(POINTS)
+    parts = list(tree.__getstate__())
+    parts[3] = parts[3][:1]
+    tree.__setstate__(tuple(parts))
+    return tree
+
+
+#: Models whose trees lead to what is not there.
 HOLLOW = {
-    "a tree": lambda: spoilt(fitted(DecisionTreeClassifier)),
     "a tree within its own bound": lambda: spoilt(fitted(DecisionTreeClassifier), 2),
-    "a tree of any columns": lambda: without_columns(fitted(DecisionTreeClassifier)),
-    "a forest": forest,
     "gradient boosting": lied,
     "gradient boosting of two widths": of_two_widths,
     "more trees than answers": lambda: staged(fitted(GradientBoostingClassifier)),
-    "a tree that no estimator asks": asked_alone,
-    "boosting by histograms": lambda: boosted(feature_idx=FAR),
-    "boosting of fewer columns": lambda: recounted(boosted()),
     "a bitset that is not there": lambda: boosted(is_categorical=1, bitset_idx=FAR),
     "short bitsets": lambda: narrowed(boosted()),
-    "an encoder that leaves columns out": lambda: encoded(boosted(), dropped),
-    "categories of a number": lambda: bare_of_categories(
-        boosted(is_categorical=1, feature_idx=1, bitset_idx=0)
-    ),
     "a metric of fewer columns": neighbours,
+    "corners that are not there": cornerless,
 }
 
 
@@ -470,6 +464,39 @@ HOLLOW = {
 def test_a_tree_that_asks_for_what_is_not_there_is_refused(model):
     with pytest.raises(Untrusted):
         building.build(pickle.dumps(HOLLOW[model]()))
+
+
+#: Models whose trees read columns that rows do not have.
+NARROW = {
+    "a tree": lambda: spoilt(fitted(DecisionTreeClassifier)),
+    "a tree of any columns": lambda: without_columns(fitted(DecisionTreeClassifier)),
+    "a forest": forest,
+    "a tree that no estimator asks": lambda: spoilt(fitted(DecisionTreeClassifier)).tree_,
+    "boosting by histograms": lambda: boosted(feature_idx=FAR),
+    "boosting of fewer columns": lambda: recounted(boosted()),
+    "an encoder that leaves columns out": lambda: encoded(boosted(), dropped),
+    "categories of a number": lambda: bare_of_categories(
+        boosted(is_categorical=1, feature_idx=1, bitset_idx=0)
+    ),
+}
+
+
+@pytest.mark.parametrize("model", NARROW)
+def test_a_tree_reads_no_column_that_rows_lack(model):
+    found, rows = building.build(pickle.dumps(NARROW[model]())), CITIES.astype(np.float32)
+
+    with pytest.raises(ValueError, match=r"a tree reads|features"):
+        found.predict(rows[:, :1] if model == "a tree of any columns" else rows)
+
+
+@pytest.mark.parametrize("kind", [DecisionTreeClassifier, HistGradientBoostingClassifier])
+def test_a_tree_is_written_as_it_was_read(kind):
+    model = kind().fit(CITIES, BOTH)
+
+    found = pickle.loads(pickle.dumps(building.build(pickle.dumps(model))))
+
+    assert found.predict(CITIES).tolist() == model.predict(CITIES).tolist()
+    assert "mlmodel" not in str(pickles.look(pickle.dumps(found)).names)
 
 
 def test_a_list_that_grows_after_it_was_given_is_judged_whole():

@@ -9,13 +9,12 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed, conversions, naming, states, trees
+from mlmodel.trust import Trust, allowed, conversions, naming, states
 from mlmodel.trust.calls import CALLS, STATEFUL
 from mlmodel.trust.conversions import Conversion, Dropped, named
 from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
@@ -61,7 +60,6 @@ class _Builder(_Unpickler):  # type: ignore[misc]
     def load(self) -> Any:
         found = super().load()
         self._check_made()
-        self._check_trees()
         return found
 
     def find_class(self, module: str, name: str) -> Any:
@@ -190,29 +188,6 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         for built in self._made:
             if not states.is_sound(built):
                 raise misuse(f"it puts into {_title(built)} what leads astray")
-
-    def _check_trees(self) -> None:
-        """Refuse a tree that anything but its owners holds, and could ask with too few columns."""
-        found = [each for each in self._made if trees.is_tree(each)]
-        if not found:
-            return
-        # What is left of building them is no holder.
-        self.memo.clear()
-        self.stack: list[Any] = []
-        self.metastack: list[Any] = []
-        holders = Counter(id(each) for built in self._made for each in self._held(built))
-        # As often as this object, which a list alone holds, each is held by what looks at it.
-        [unheld] = _references([object()])
-        for tree, count in zip(map(id, found), _references(found), strict=True):
-            # Once more by the list of what was made.
-            if count != unheld + 1 + holders[tree]:
-                raise misuse("it puts a tree where no model has one")
-
-    def _held(self, built: Any) -> list[Any]:
-        """Return the trees that an object may hold: any, if its class is trusted."""
-        if id(type(built)) in self._trusted:
-            return [each for each in vars(built).values() if trees.is_tree(each)]
-        return [built.tree_] if trees.owns(built) else []
 
     def refuse_opcode(self) -> None:
         """Refuse an opcode by which a pickle reaches what it does not name."""
@@ -356,11 +331,6 @@ _Builder.dispatch.update(
         ),
     }
 )
-
-
-def _references(things: list[Any]) -> list[int]:
-    """Return how many references to each there are, those that look at it among them."""
-    return [sys.getrefcount(each) for each in things]
 
 
 def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from mlmodel.trust import trees
+
 _PLAIN = (type(None), bool, int, float, str)
 _LOSSES = "sklearn._loss._loss"
 _SGD = "sklearn.linear_model._sgd_fast"
@@ -182,7 +184,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
         "HalfMultinomialLoss", K="n_classes"
     ),
     "sklearn.ensemble._gb_losses.QuantileLossFunction": _boosting("PinballLoss", alpha="quantile"),
-    "sklearn.tree._tree.Tree": Conversion(lambda: named("sklearn.tree._tree.Tree"), _give_tree),
+    "sklearn.tree._tree.Tree": Conversion(trees.tree, _give_tree),
     f"{_SCORERS}._passthrough_scorer": Conversion(Dropped),
     f"{_SCORERS}._PredictScorer": _scorer("predict"),
     f"{_SCORERS}._ProbaScorer": _scorer("predict_proba"),

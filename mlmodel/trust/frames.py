@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from mlmodel.trust.trees import loaded
+from mlmodel.trust.trees import is_a
 
 #: What pandas keeps of a frame or series.
 _MEMBERS = frozenset({"_flags", "_metadata", "_mgr", "_name", "_typ", "attrs"})
@@ -52,8 +52,7 @@ def is_sound(built: Any, methods: Collection[str]) -> bool:
 
     It loses the methods by which an estimator would be called. Anything else is sound.
     """
-    kind = loaded("pandas.core.generic.NDFrame")
-    if kind is None or not isinstance(built, kind):
+    if not is_a(built, "pandas.core.generic.NDFrame"):
         return True
     for name in methods:
         if hasattr(type(built), name):

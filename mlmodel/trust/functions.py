@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlmodel.trust.allowed import FUNCTIONS, STEPS, UFUNCS
-from mlmodel.trust.trees import loaded
+from mlmodel.trust.trees import is_a
 
 #: Words by which a step may be told what to do, if they are numbers or some of ``_WORDS``.
 _KEYWORDS = frozenset(
@@ -52,7 +52,7 @@ def may_be_kept(built: Any, name: str, value: Any) -> bool:
         return "dtype" in name
     full = _full_name(value)
     for kind, members in _KEPT.items():
-        if name in members and _is(built, kind):
+        if name in members and is_a(built, kind):
             return full in members[name] or full not in FUNCTIONS | UFUNCS
     # What is of neither, an operator trusts.
     return full not in FUNCTIONS | UFUNCS or not full.startswith(("numpy.", "scipy."))
@@ -61,9 +61,9 @@ def may_be_kept(built: Any, name: str, value: Any) -> bool:
 def is_sound(built: Any) -> bool:
     """Say whether lists and dicts that tell how functions are called have nothing else in them."""
     members = getattr(built, "__dict__", {})
-    if _is(built, _TRANSFORMER):
+    if is_a(built, _TRANSFORMER):
         return all(_are_keywords(members.get(name)) for name in ("kw_args", "inv_kw_args"))
-    if _is(built, "feature_engine.creation.math_features.MathFeatures"):
+    if is_a(built, "feature_engine.creation.math_features.MathFeatures"):
         return _are_aggregations(members.get("func"))
     return True
 
@@ -78,11 +78,6 @@ def _full_name(function: Any) -> str:
     if not callable(function) or not hasattr(function, "__name__"):
         return ""
     return f"{getattr(function, '__module__', '')}.{function.__name__}"
-
-
-def _is(built: Any, full: str) -> bool:
-    kind = loaded(full)
-    return kind is not None and isinstance(built, kind)
 
 
 def _are_keywords(keywords: Any) -> bool:

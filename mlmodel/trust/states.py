@@ -49,8 +49,7 @@ CALLED = RESPONSES | {
 def judge(built: Any, state: Any) -> bool:
     """Say whether a state is one that honest files give such an object."""
     for full, judged in _JUDGES.items():
-        kind = trees.loaded(full)
-        if kind is not None and isinstance(built, kind):
+        if trees.is_a(built, full):
             return judged(built, state)
     return _members(built, state)
 
@@ -198,10 +197,6 @@ def _tree(built: Any, state: Any) -> bool:
     )
 
 
-def _neighbours(_built: Any, state: Any) -> bool:
-    return trees.are_neighbours(state)
-
-
 def _backed(built: Any, state: Any) -> bool:
     """Say whether an array of pandas' is given what it has, and no other class."""
     parts = (state,) if type(state) is dict else state
@@ -282,10 +277,10 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
     "sklearn.metrics._dist_metrics.DistanceMetric": _anything,
-    "sklearn.neighbors._ball_tree.BinaryTree64": _neighbours,
-    "sklearn.neighbors._ball_tree.BinaryTree32": _neighbours,
-    "sklearn.neighbors._kd_tree.BinaryTree64": _neighbours,
-    "sklearn.neighbors._kd_tree.BinaryTree32": _neighbours,
+    "sklearn.neighbors._ball_tree.BinaryTree64": _anything,
+    "sklearn.neighbors._ball_tree.BinaryTree32": _anything,
+    "sklearn.neighbors._kd_tree.BinaryTree64": _anything,
+    "sklearn.neighbors._kd_tree.BinaryTree32": _anything,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
     "xgboost.core.Booster": _xgboost,
