@@ -55,7 +55,7 @@ from sklearn.utils.validation import check_array
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
-from mlmodel.trust import allowed, building, child, pickles, trying
+from mlmodel.trust import allowed, building, child, naming, pickles, trying
 from mlmodel.trust.calls import CALLS
 from tests import hostile, mutations
 from tests.estimators import CASES, OWN, built
@@ -174,6 +174,29 @@ def test_arrays_by_joblib_are_what_they_were(tmp_path, compress, order):
     assert found.coef_.flags.writeable
     assert found.classes_.tolist() == ["a", None, 1.5]
     assert found.table_.tolist() == [(1, 2.5)]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_names_behind_arrays_by_joblib_are_listed(protocol):
+    model = LogisticRegression()
+    model.coef_, model.words_ = np.asfortranarray(np.eye(3)), np.array([["a", [np.eye(2)]]], object)
+    model.labels_, model.part_ = np.array(["ab", "c"]), slice(0, 1)
+    stream = io.BytesIO()
+    joblib.dump(model, stream, protocol=protocol)
+
+    found = naming.names(stream.getvalue())
+
+    assert found.is_whole
+    assert found.others == ()
+    assert ("builtins", "slice") in found.names
+    assert building.build(stream.getvalue()).part_ == slice(0, 1)
+
+
+def test_opcodes_that_reach_more_than_names_are_listed():
+    for at in ("persistent", "binary persistent", "buffer", "extension", "inst", "obj"):
+        found = naming.names(hostile.CASES[f"opcode {at}"](Path("marker")))
+
+        assert (len(found.others), found.is_whole) == (1, True), at
 
 
 @each_ending

@@ -7,17 +7,16 @@ whoever has a class call it and change it.
 from __future__ import annotations
 
 import io
-import math
-import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed, conversions, naming, states
+from mlmodel.trust import Trust, allowed, conversions, states
 from mlmodel.trust.calls import CALLS, STATEFUL
 from mlmodel.trust.conversions import Conversion, Dropped, named
 from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
+from mlmodel.trust.naming import ARRAY, Array, Reader
 
 #: How deep tuples are looked through for what has no state yet.
 _DEPTH = 4
@@ -33,20 +32,9 @@ def build(content: bytes, trust: Trust = ()) -> Any:
     return _Builder(io.BytesIO(content), Gate(trust)).load()
 
 
-class _Array:
-    """Stands where joblib has written an array, as its own class does."""
-
-
-#: Without types anywhere: it is no public name, and joblib's unpickler is built on it all the same.
-_Unpickler: Any = pickle._Unpickler
-
-
-class _Builder(_Unpickler):  # type: ignore[misc]
-    dispatch = dict(_Unpickler.dispatch)
-
+class _Builder(Reader):
     def __init__(self, stream: io.BytesIO, gate: Gate) -> None:
         super().__init__(stream)
-        self._stream = stream
         self._gate = gate
         # By identity, with the objects themselves, so that none of them gives its own to another.
         self._judges: dict[int, tuple[Any, Callable[..., bool]]] = {}
@@ -62,13 +50,11 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         self._check_made()
         return found
 
-    def find_class(self, module: str, name: str) -> Any:
-        if self.proto < 3:  # noqa: PLR2004  from Python 2's names
-            module, name = naming.as_of_python_3(module, name)
+    def _find(self, module: str, name: str) -> Any:
         full = canonical(f"{module}.{name}")
-        if full == naming.ARRAY:
-            self._kinds[id(_Array)] = _Array
-            return _Array
+        if full == ARRAY:
+            self._kinds[id(Array)] = Array
+            return Array
         if full == "numpy.memmap":
             # joblib names it for an array that its author had left in a file.
             module, name = "numpy", "ndarray"
@@ -115,9 +101,9 @@ class _Builder(_Unpickler):  # type: ignore[misc]
             return
         if id(built) not in self._stateless:
             raise misuse(f"it changes {_title(built)}, which is no new object")
-        if isinstance(built, _Array):
+        if isinstance(built, Array):
             del self._stateless[id(built)]
-            self.stack[-1] = self._read_array(state)
+            self.stack[-1] = self._array(state)
             return
         if id(type(built)) in self._trusted:
             del self._stateless[id(built)]
@@ -176,14 +162,6 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         self._check_kind(self.metastack[-1][-1], set)
         super().load_additems()
 
-    def load_bytearray8(self) -> None:
-        size = int.from_bytes(self.read(8), "little")
-        # It is read before there is room for it: what the file says of its length may be a lie.
-        content = self.read(min(size, len(self._stream.getbuffer())))
-        if len(content) != size:
-            raise EOFError("the pickle ends within its bytes")
-        self.append(bytearray(content))
-
     def _check_made(self) -> None:
         for built in self._made:
             if not states.is_sound(built):
@@ -192,6 +170,9 @@ class _Builder(_Unpickler):  # type: ignore[misc]
     def refuse_opcode(self) -> None:
         """Refuse an opcode by which a pickle reaches what it does not name."""
         raise misuse("it has an opcode of extensions, buffers, persistent objects or old classes")
+
+    load_inst = load_obj = load_ext1 = load_ext2 = load_ext4 = refuse_opcode
+    load_persid = load_binpersid = load_next_buffer = load_readonly_buffer = refuse_opcode
 
     def _may_call(self, called: Any, arguments: tuple[Any, ...]) -> bool:
         if id(called) in self._trusted:
@@ -267,27 +248,19 @@ class _Builder(_Unpickler):  # type: ignore[misc]
         if type(target) not in kinds and not is_dict and id(type(target)) not in self._trusted:
             raise misuse(f"it puts members into {_title(target)}")
 
-    def _read_array(self, state: Any) -> Any:
+    def _array(self, state: Any) -> Any:
         """Read an array that joblib wrote behind its opcodes."""
         import numpy as np  # noqa: PLC0415
 
         shape, dtype = state["shape"], state["dtype"]
-        if not isinstance(dtype, np.dtype) or not _is_shape(shape) or self._has_stateless(dtype):
+        if not isinstance(dtype, np.dtype) or self._has_stateless(dtype):
             raise misuse("it has an array of no type or shape")
         if dtype.hasobject:
             # A pickle within the pickle, by the same gate.
             return _Builder(self._stream, self._gate).load()
-        if state.get("numpy_array_alignment_bytes") is not None:
-            self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
-        count = math.prod(shape)
-        content, at = self._stream.getbuffer(), self._stream.tell()
-        if count * dtype.itemsize > len(content) - at:
-            raise EOFError("the file ends within an array")
-        if not dtype.itemsize:
-            return np.empty(shape, dtype)
-        array = np.frombuffer(content, dtype, count, at).copy()
-        self._stream.seek(at + array.nbytes)
-        array = array.reshape(shape[::-1]).T if state.get("order") == "F" else array.reshape(shape)
+        content = self._read_array(state, dtype.itemsize)
+        is_fortran = state.get("order") == "F"
+        array = np.ndarray(shape, dtype, content, order="F" if is_fortran else "C").copy("K")
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
@@ -295,42 +268,6 @@ _RECONSTRUCTOR = named("copyreg._reconstructor")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 #: Members of a structured type that are looked at: of others nobody made a model.
 _FIELDS = 1000
-
-_Builder.dispatch.update(
-    {
-        pickle.REDUCE[0]: _Builder.load_reduce,
-        pickle.NEWOBJ[0]: _Builder.load_newobj,
-        pickle.NEWOBJ_EX[0]: _Builder.load_newobj_ex,
-        pickle.BUILD[0]: _Builder.load_build,
-        pickle.GET[0]: _Builder.load_get,
-        pickle.BINGET[0]: _Builder.load_binget,
-        pickle.LONG_BINGET[0]: _Builder.load_long_binget,
-        pickle.DUP[0]: _Builder.load_dup,
-        pickle.SETITEM[0]: _Builder.load_setitem,
-        pickle.SETITEMS[0]: _Builder.load_setitems,
-        pickle.APPEND[0]: _Builder.load_append,
-        pickle.APPENDS[0]: _Builder.load_appends,
-        pickle.ADDITEMS[0]: _Builder.load_additems,
-        pickle.BYTEARRAY8[0]: _Builder.load_bytearray8,
-        **dict.fromkeys(
-            (
-                code[0]
-                for code in (
-                    pickle.INST,
-                    pickle.OBJ,
-                    pickle.EXT1,
-                    pickle.EXT2,
-                    pickle.EXT4,
-                    pickle.PERSID,
-                    pickle.BINPERSID,
-                    pickle.NEXT_BUFFER,
-                    pickle.READONLY_BUFFER,
-                )
-            ),
-            _Builder.refuse_opcode,
-        ),
-    }
-)
 
 
 def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
@@ -357,10 +294,6 @@ def _is_shell(value: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     return isinstance(value, np.ndarray | np.dtype)
-
-
-def _is_shape(shape: Any) -> bool:
-    return type(shape) is tuple and all(type(axis) is int and axis >= 0 for axis in shape)
 
 
 def _title(thing: Any) -> str:

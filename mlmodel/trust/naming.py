@@ -1,35 +1,38 @@
-"""The names that a pickle asks for, told without building anything of it.
+"""The names that a pickle references, listed without building anything of it.
 
-What is told is what :mod:`~mlmodel.trust.building` would be asked to find, also within arrays that
-joblib wrote between the opcodes. It is for telling; whether a file is built, the gate decides.
+They are found by the interpreter of opcodes that also builds, with inert objects in place of all
+that would be called: :class:`Reader` reads what joblib wrote between the opcodes for both.
 """
 
 from __future__ import annotations
 
 import _compat_pickle
 import io
-import pickletools
+import math
+import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
+
+from mlmodel.trust.gate import misuse
 
 #: The class that stands where joblib has written an array.
 ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
 
-#: Tuples and objects that are kept to find the arrays' sizes. What has more is looked at without.
-_MOST_PARTS = 1_000_000
-
-_DTYPE = re.compile(r"([A-Za-z])(\d+)")
-_LONGEST_NUMBER = 1 << 10
+_DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
+#: numpy's arrays have no more axes, and none is longer.
+_MOST_AXES = 64
+_LONGEST_AXIS = 1 << 63
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a pickle asks for, in the order in which it does.
+    """What a pickle references, in the order of its opcodes.
 
-    ``others`` are the opcodes by which it could get at more than names. ``is_whole`` says
-    whether it could be read to its end.
+    ``others`` are the opcodes by which it could reach more than names. ``is_whole`` is whether
+    it could be read to its end.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -37,260 +40,205 @@ class Names:
     is_whole: bool
 
 
-@dataclass(frozen=True)
+def names(content: bytes) -> Names:
+    """Return the names in a pickle, plain or by joblib, that is not compressed.
+
+    Takes a time and memory that grow with its length, whatever its opcodes are.
+    """
+    listing, is_whole = _Listing(io.BytesIO(content), {}, {}), True
+    try:
+        listing.load()
+    # What is no pickle goes wrong anywhere.
+    except Exception:
+        is_whole = False
+    return Names(tuple(listing.names), tuple(listing.others), is_whole)
+
+
+class Array:
+    """Stands where joblib has written an array, as its own class does."""
+
+
+#: Without types anywhere: it is no public name, and joblib's unpickler is built on it all the same.
+_Unpickler: Any = pickle._Unpickler
+
+
+class Reader(_Unpickler):  # type: ignore[misc]
+    """Python's own unpickler in Python, whose opcodes a subclass replaces by methods."""
+
+    def __init_subclass__(cls) -> None:
+        cls.dispatch = {
+            code: getattr(cls, load.__name__) for code, load in _Unpickler.dispatch.items()
+        }
+
+    def __init__(self, stream: io.BytesIO, **options: Any) -> None:
+        super().__init__(stream, **options)
+        self._stream = stream
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what ``_find`` of the subclass returns for a name, that of Python 3."""
+        if self.proto < 3:  # noqa: PLR2004  from Python 2's names
+            key = module, name
+            module = _compat_pickle.IMPORT_MAPPING.get(module, module)
+            module, name = _compat_pickle.NAME_MAPPING.get(key, (module, name))
+        return self._find(module, name)
+
+    def load_bytearray8(self) -> None:
+        """Push a bytearray of the length that the file has, not of the one it states."""
+        size = int.from_bytes(self.read(8), "little")
+        content = self.read(min(size, len(self._stream.getbuffer())))
+        if len(content) != size:
+            raise EOFError("the pickle ends within its bytes")
+        self.append(bytearray(content))
+
+    def _read_array(self, state: Any, item_bytes: int) -> memoryview:
+        """Return the bytes of an array that joblib wrote behind its opcodes."""
+        shape = state["shape"]
+        if type(shape) is not tuple or len(shape) > _MOST_AXES or not all(map(_is_axis, shape)):
+            raise misuse("it has an array of no type or shape")
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
+        content, at = self._stream.getbuffer(), self._stream.tell()
+        end = at + math.prod(shape) * item_bytes
+        if end > len(content):
+            raise EOFError("the file ends within an array")
+        self._stream.seek(end)
+        return content[at:end]
+
+
+def _is_axis(axis: Any) -> bool:
+    return type(axis) is int and 0 <= axis < _LONGEST_AXIS
+
+
+@dataclass(frozen=True, slots=True)
 class _Name:
     full: str
 
 
-@dataclass(frozen=True)
-class _Made:
-    """An object of a named class, and what it is made from."""
-
-    full: str
-    arguments: Any
+@dataclass(frozen=True, slots=True)
+class _DType:
+    text: str
 
 
 _UNKNOWN = object()
-_MARK = object()
-
-#: Opcodes that Python 3 does not write for models: they reach what a name did not say.
-_OTHERS = frozenset(
-    ["INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"]
-)
 
 
-def names(content: bytes) -> Names:
-    """Return the names in a pickle, plain or by joblib, that is not compressed.
+class _Listing(Reader):
+    """Finds no class and calls none. Of containers it keeps what tells the size of an array."""
 
-    Takes a time and memory that grow with its length, whatever it says.
-    """
-    walk = _Walk(content)
-    is_whole = walk.to_end()
-    return Names(tuple(walk.names), tuple(walk.others), is_whole)
+    def __init__(
+        self, stream: io.BytesIO, names: dict[tuple[str, str], None], others: dict[str, None]
+    ) -> None:
+        super().__init__(stream, encoding="latin-1", buffers=repeat(_UNKNOWN))
+        self.names, self.others = names, others
 
-
-class _Walk:
-    """A pickle's machine, with a stack of what matters for names and blanks for all else."""
-
-    def __init__(self, content: bytes) -> None:
-        self._stream = io.BytesIO(content)
-        self._size_bytes = len(content)
-        self.names: dict[tuple[str, str], None] = {}
-        self.others: dict[str, None] = {}
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-        self._outer: list[tuple[list[Any], dict[int, Any]]] = []
-        self._protocol = 0
-        self._parts = 0
-
-    def to_end(self) -> bool:
-        """Go through the pickle, and say whether it has an end."""
-        try:
-            while not self._step():
-                pass
-        # What is no pickle goes wrong anywhere.
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError):
-            return False
-        return True
-
-    def _step(self) -> bool:
-        """Take one opcode, and say whether it is the last."""
-        opcode, is_to_mark, taken, made, read = _BY_CODE[self._stream.read(1)]
-        argument = read(self._stream) if read else None
-        step = _STEPS.get(opcode)
-        if step:
-            step(self, argument)
-        elif opcode == "STOP":
-            return self._ends()
-        else:
-            if is_to_mark:
-                self._to_mark()
-            self._shift(taken, made, argument)
-            if opcode in _OTHERS:
-                self.others[opcode] = None
-        return False
-
-    def _shift(self, taken: int, made: int, argument: Any) -> None:
-        """Take from the stack, and put on it, what an opcode says of itself."""
-        if taken:
-            del self._stack[-taken:]
-        if made == 1 and type(argument) in (str, int):
-            is_long = type(argument) is int and argument.bit_length() > _LONGEST_NUMBER
-            self._stack.append(_UNKNOWN if is_long else argument)
-        elif made:
-            self._stack.extend((_UNKNOWN,) * made)
-
-    def _ends(self) -> bool:
-        """Go on behind a pickle within the pickle; say whether it was the whole."""
-        if not self._outer:
-            return True
-        self._stack, self._memo = self._outer.pop()
-        return False
-
-    def _to_mark(self) -> list[Any]:
-        at = len(self._stack) - 1
-        while self._stack[at] is not _MARK:
-            at -= 1
-            if at < 0:
-                raise ValueError("no mark")
-        items = self._stack[at + 1 :]
-        del self._stack[at:]
-        return items
-
-    def _name(self, module: Any, name: Any) -> None:
-        if type(module) is not str or type(name) is not str:
-            # A name that is made of what is not known here; the gate will see it.
-            self._stack.append(_UNKNOWN)
-            return
-        if self._protocol < 3:  # noqa: PLR2004  from Python 2's names
-            module, name = as_of_python_3(module, name)
+    def _find(self, module: str, name: str) -> Any:
         self.names[module, name] = None
-        self._stack.append(_Name(f"{module}.{name}"))
+        return _Name(f"{module}.{name}")
 
-    def _global(self, argument: str) -> None:
-        self._name(*argument.split(" ", 1))
-
-    def _stack_global(self, _: Any) -> None:
-        name = self._stack.pop()
-        self._name(self._stack.pop(), name)
-
-    def _inst(self, argument: str) -> None:
-        self.others["INST"] = None
-        self._to_mark()
-        self._name(*argument.split(" ", 1))
-
-    def _mark(self, _: Any) -> None:
-        self._stack.append(_MARK)
-
-    def _pop(self, _: Any) -> None:
-        self._stack.pop()
-
-    def _dup(self, _: Any) -> None:
-        self._stack.append(self._stack[-1])
-
-    def _get(self, at: int) -> None:
-        self._stack.append(self._memo[at])
-
-    def _put(self, at: int) -> None:
-        self._memo[at] = self._stack[-1]
-
-    def _memoize(self, _: Any) -> None:
-        self._memo[len(self._memo)] = self._stack[-1]
-
-    def _proto(self, protocol: int) -> None:
-        self._protocol = protocol
-
-    def _keep(self, part: Any) -> None:
-        self._parts += 1
-        self._stack.append(part if self._parts < _MOST_PARTS else _UNKNOWN)
-
-    def _tuple(self, _: Any) -> None:
-        self._keep(tuple(self._to_mark()))
-
-    def _tuple_of(self, length: int) -> None:
-        items = tuple(self._stack[-length:]) if length else ()
-        if length:
-            del self._stack[-length:]
-        self._keep(items)
-
-    def _reduce(self, _: Any) -> None:
-        arguments, called = self._stack.pop(), self._stack.pop()
-        if isinstance(called, _Name):
-            self._keep(_Made(called.full, arguments))
+    def load_stack_global(self) -> None:
+        # A name that is made of what is not known here is refused where it is built.
+        if all(type(each) is str for each in self.stack[-2:]):
+            super().load_stack_global()
         else:
-            self._stack.append(_UNKNOWN)
+            self.stack[-2:] = [_UNKNOWN]
 
-    def _empty_dict(self, _: Any) -> None:
-        self._keep({})
+    def load_reduce(self) -> None:
+        arguments, called = self.stack.pop(), self.stack.pop()
+        self.append(_made(called, arguments if type(arguments) is tuple else ()))
 
-    def _set_items(self, _: Any) -> None:
-        items = self._to_mark()
-        self._set(zip(items[::2], items[1::2], strict=False))
+    load_newobj = load_reduce
 
-    def _set_item(self, _: Any) -> None:
-        value = self._stack.pop()
-        self._set([(self._stack.pop(), value)])
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self.load_reduce()
 
-    def _set(self, items: Any) -> None:
-        target = self._stack[-1]
-        if isinstance(target, dict):
-            target.update({key: value for key, value in items if type(key) is str})
+    def load_build(self) -> None:
+        state, built = self.stack.pop(), self.stack[-1]
+        if isinstance(built, Array):
+            self.stack[-1] = self._skip_array(state)
 
-    def _build(self, _: Any) -> None:
-        state, built = self._stack.pop(), self._stack[-1]
-        if isinstance(built, _Made) and built.full == ARRAY and isinstance(state, dict):
-            self._stack[-1] = _UNKNOWN
-            self._skip_array(state)
-
-    def _skip_array(self, state: Mapping[str, Any]) -> None:
-        dtype = state["dtype"]
-        kind, digits = _DTYPE.fullmatch(dtype.arguments[0]).groups()  # type: ignore[union-attr]
+    def _skip_array(self, state: Any) -> Any:
+        kind, digits = _DTYPE.fullmatch(state["dtype"].text).groups()  # type: ignore[union-attr]
         if kind == "O":
             # The array of objects is a pickle of its own, and this one goes on behind it.
-            self._outer.append((self._stack, self._memo))
-            self._stack, self._memo = [], {}
-            return
-        if state.get("numpy_array_alignment_bytes", _UNKNOWN) is not _UNKNOWN:
-            self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
-        count = 1
-        for axis in state["shape"]:
-            count *= axis
-        size = count * int(digits) * (4 if kind == "U" else 1)
-        if not 0 <= size <= self._size_bytes - self._stream.tell():
-            raise ValueError("an array ends behind the file")
-        self._stream.seek(size, io.SEEK_CUR)
+            _Listing(self._stream, self.names, self.others).load()
+        else:
+            self._read_array(state, int(digits) * (4 if kind == "U" else 1))
+        return _UNKNOWN
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set(items)
+
+    def load_setitem(self) -> None:
+        items = self.stack[-2:]
+        del self.stack[-2:]
+        self._set(items)
+
+    def load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        """Set items, if they have texts as keys: the hash of a tuple may take for ever."""
+        if type(self.stack[-1]) is dict:
+            pairs = zip(items[::2], items[1::2], strict=False)
+            self.stack[-1].update({key: value for key, value in pairs if type(key) is str})
+
+    def load_append(self) -> None:
+        self.stack.pop()
+
+    def load_appends(self) -> None:
+        self.pop_mark()
+
+    load_additems = load_appends
+
+    def load_empty_set(self) -> None:
+        self.append(_UNKNOWN)
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()
+        self.append(_UNKNOWN)
+
+    def load_readonly_buffer(self) -> None:
+        """Leave the buffer as it is."""
+
+    def persistent_load(self, _name: Any) -> Any:
+        return _UNKNOWN
+
+    def get_extension(self, _code: int) -> None:
+        self.append(_UNKNOWN)
+
+    def _instantiate(self, _kind: Any, _arguments: Any) -> None:
+        self.append(_UNKNOWN)
 
 
-def as_of_python_3(module: str, name: str) -> tuple[str, str]:
-    """Return what pickle finds for a name in a pickle that Python 2 could read."""
-    if (module, name) in _compat_pickle.NAME_MAPPING:
-        return _compat_pickle.NAME_MAPPING[module, name]
-    return _compat_pickle.IMPORT_MAPPING.get(module, module), name
+def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return what stands for a new object."""
+    full = called.full if type(called) is _Name else ""
+    if full == "copyreg._reconstructor" and arguments and type(arguments[0]) is _Name:
+        full = arguments[0].full
+    if full == ARRAY:
+        return Array()
+    if full == "numpy.dtype" and arguments and type(arguments[0]) is str:
+        return _DType(arguments[0])
+    return _UNKNOWN
 
 
-def _of(length: int) -> Callable[[_Walk, Any], None]:
-    return lambda walk, _: walk._tuple_of(length)
+def _noted(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
+    def noted(listing: _Listing) -> None:
+        load(listing)
+        listing.others[opcode] = None
+
+    return noted
 
 
-def _taken(opcode: pickletools.OpcodeInfo) -> tuple[bool, int]:
-    """Say whether an opcode takes all down to the mark, and how much below that, or at all."""
-    before = opcode.stack_before
-    if pickletools.markobject not in before:
-        return False, len(before)
-    return True, before.index(pickletools.markobject)
-
-
-#: By its code, an opcode's name, what it takes from the stack, puts there, and reads behind it.
-_BY_CODE = {
-    opcode.code.encode("latin-1"): (
-        opcode.name,
-        *_taken(opcode),
-        len(opcode.stack_after),
-        opcode.arg.reader if opcode.arg else None,
-    )
-    for opcode in pickletools.opcodes
-}
-
-_STEPS: Mapping[str, Callable[[_Walk, Any], None]] = {
-    "PROTO": _Walk._proto,
-    "GLOBAL": _Walk._global,
-    "STACK_GLOBAL": _Walk._stack_global,
-    "INST": _Walk._inst,
-    "MARK": _Walk._mark,
-    "POP": _Walk._pop,
-    "DUP": _Walk._dup,
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Walk._get),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Walk._put),
-    "MEMOIZE": _Walk._memoize,
-    "TUPLE": _Walk._tuple,
-    "EMPTY_TUPLE": _of(0),
-    "TUPLE1": _of(1),
-    "TUPLE2": _of(2),
-    "TUPLE3": _of(3),
-    "REDUCE": _Walk._reduce,
-    "NEWOBJ": _Walk._reduce,
-    "EMPTY_DICT": _Walk._empty_dict,
-    "SETITEM": _Walk._set_item,
-    "SETITEMS": _Walk._set_items,
-    "BUILD": _Walk._build,
-}
+#: Opcodes that Python 3 does not write for models: they reach what a name did not say.
+_OTHERS = "INST OBJ EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER"
+_Listing.dispatch.update(
+    {
+        code: _noted(name, _Listing.dispatch[code])
+        for name in _OTHERS.split()
+        for code in getattr(pickle, name)
+    }
+)
