@@ -15,168 +15,48 @@ def _names(lists: Mapping[str, str]) -> frozenset[str]:
     return frozenset(f"{module}.{name}" for module in lists for name in lists[module].split())
 
 
-#: Packages whose classes may be made if they are estimators: the bases of those, as "module.name",
-#: and the modules that may be imported for it. What is below a module, is meant too.
-ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "sklearn": (
-        "sklearn.base.BaseEstimator",
-        tuple(
-            f"sklearn.{name}"
-            for name in [
-                "calibration",
-                "cluster",
-                "compose",
-                "covariance",
-                "cross_decomposition",
-                "decomposition",
-                "discriminant_analysis",
-                "dummy",
-                "ensemble",
-                "feature_extraction",
-                "feature_selection",
-                "frozen",
-                "gaussian_process",
-                "impute",
-                "isotonic",
-                "kernel_approximation",
-                "kernel_ridge",
-                "linear_model",
-                "manifold",
-                "mixture",
-                "model_selection",
-                "multiclass",
-                "multioutput",
-                "naive_bayes",
-                "neighbors",
-                "neural_network",
-                "pipeline",
-                "preprocessing",
-                "random_projection",
-                "semi_supervised",
-                "svm",
-                "tree",
-            ]
-        ),
-    ),
-    "imblearn": (
-        "sklearn.base.BaseEstimator",
-        (
-            "imblearn.base",
-            "imblearn.combine",
-            "imblearn.ensemble",
-            "imblearn.metrics",
-            "imblearn.over_sampling",
-            "imblearn.pipeline",
-            "imblearn.under_sampling",
-        ),
-    ),
+#: Packages whose classes may be made if they are estimators, and their modules that may be imported
+#: for it. What is below a module, is meant too.
+_MODULES: Mapping[str, str] = {
+    "sklearn": "calibration cluster compose covariance cross_decomposition decomposition "
+    "discriminant_analysis dummy ensemble feature_extraction feature_selection frozen "
+    "gaussian_process impute isotonic kernel_approximation kernel_ridge linear_model "
+    "manifold mixture model_selection multiclass multioutput naive_bayes neighbors "
+    "neural_network pipeline preprocessing random_projection semi_supervised svm tree",
+    "imblearn": "base combine ensemble metrics over_sampling pipeline under_sampling",
     # Those below were read release by release: their estimators call no methods, open no files and
     # run no code by what their state names. Left out are skrub's data operations, which evaluate,
     # its joiners and its encoder by language models, which loads files; category_encoders' hashing,
     # which starts processes and looks its function up by name; feature_engine's windows over time
     # and sksurv's metrics, which call methods by name.
-    "category_encoders": (
-        "sklearn.base.BaseEstimator",
-        tuple(
-            f"category_encoders.{name}"
-            for name in [
-                "backward_difference",
-                "basen",
-                "binary",
-                "cat_boost",
-                "count",
-                "count_target",
-                "glmm",
-                "gray",
-                "helmert",
-                "james_stein",
-                "leave_one_out",
-                "m_estimate",
-                "multi_hot",
-                "one_hot",
-                "ordinal",
-                "polynomial",
-                "quantile_encoder",
-                "rankhot",
-                "sum_coding",
-                "target_encoder",
-                "woe",
-                "wrapper",
-            ]
-        ),
-    ),
-    "feature_engine": (
-        "sklearn.base.BaseEstimator",
-        tuple(
-            f"feature_engine.{name}"
-            for name in [
-                "creation",
-                "datetime",
-                "discretisation",
-                "encoding",
-                "imputation",
-                "outliers",
-                "pipeline",
-                "preprocessing",
-                "scaling",
-                "selection",
-                "text",
-                "transformation",
-                "wrappers",
-            ]
-        ),
-    ),
-    "mapie": (
-        "sklearn.base.BaseEstimator",
-        ("mapie.classification", "mapie.estimator", "mapie.regression"),
-    ),
-    "skrub": (
-        "sklearn.base.BaseEstimator",
-        tuple(
-            f"skrub._{name}"
-            for name in [
-                "apply_to_cols",
-                "apply_to_each_col",
-                "apply_to_sub_frame",
-                "cat_encoder",
-                "check_input",
-                "clean_categories",
-                "clean_null_strings",
-                "datetime_encoder",
-                "drop_similar",
-                "drop_uninformative",
-                "duration_to_float",
-                "gap_encoder",
-                "minhash_encoder",
-                "on_each_column",
-                "on_subframe",
-                "select_cols",
-                "similarity_encoder",
-                "squashing_scaler",
-                "string_encoder",
-                "table_vectorizer",
-                "to_categorical",
-                "to_datetime",
-                "to_float",
-                "to_str",
-                "utils",
-            ]
-        ),
-    ),
-    "sksurv": (
-        "sklearn.base.BaseEstimator",
-        (
-            "sksurv.ensemble",
-            "sksurv.linear_model",
-            "sksurv.meta",
-            "sksurv.preprocessing",
-            "sksurv.svm",
-            "sksurv.tree",
-        ),
-    ),
-    "xgboost": ("xgboost.sklearn.XGBModel", ("xgboost.sklearn",)),
-    "lightgbm": ("lightgbm.sklearn.LGBMModel", ("lightgbm.sklearn",)),
-    "catboost": ("catboost.core.CatBoost", ("catboost.core",)),
+    "category_encoders": "backward_difference basen binary cat_boost count count_target glmm gray "
+    "helmert james_stein leave_one_out m_estimate multi_hot one_hot ordinal polynomial "
+    "quantile_encoder rankhot sum_coding target_encoder woe wrapper",
+    "feature_engine": "creation datetime discretisation encoding imputation outliers pipeline "
+    "preprocessing scaling selection text transformation wrappers",
+    "mapie": "classification estimator regression",
+    "skrub": "_apply_to_cols _apply_to_each_col _apply_to_sub_frame _cat_encoder _check_input "
+    "_clean_categories _clean_null_strings _datetime_encoder _drop_similar "
+    "_drop_uninformative _duration_to_float _gap_encoder _minhash_encoder _on_each_column "
+    "_on_subframe _select_cols _similarity_encoder _squashing_scaler _string_encoder "
+    "_table_vectorizer _to_categorical _to_datetime _to_float _to_str _utils",
+    "sksurv": "ensemble linear_model meta preprocessing svm tree",
+    "xgboost": "sklearn",
+    "lightgbm": "sklearn",
+    "catboost": "core",
+}
+#: The bases of estimators, where they are not scikit-learn's.
+_BASES: Mapping[str, str] = {
+    "xgboost": "xgboost.sklearn.XGBModel",
+    "lightgbm": "lightgbm.sklearn.LGBMModel",
+    "catboost": "catboost.core.CatBoost",
+}
+ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    library: (
+        _BASES.get(library, "sklearn.base.BaseEstimator"),
+        tuple(f"{library}.{name}" for name in names.split()),
+    )
+    for library, names in _MODULES.items()
 }
 
 #: Classes that are made without arguments and given a state, and are no estimators.
@@ -329,6 +209,10 @@ UFUNCS = _names(
     }
 )
 
+_DISTANCES = (
+    "BrayCurtis Canberra Chebyshev Dice Euclidean Hamming Haversine Jaccard Kulsinski Mahalanobis "
+    "Manhattan Matching Minkowski RogersTanimoto RussellRao SEuclidean SokalMichener SokalSneath"
+)
 #: Types and constants that are parts of a state, or of a call below, and are not called by it.
 TYPES = _names(
     {
@@ -360,28 +244,7 @@ TYPES = _names(
         "pandas.core.indexes.timedeltas": "TimedeltaIndex",
         "sklearn._loss._loss": "CyHalfMultinomialLoss",
         "sklearn.metrics._dist_metrics": " ".join(
-            f"{kind}Distance{bits}"
-            for kind in [
-                "BrayCurtis",
-                "Canberra",
-                "Chebyshev",
-                "Dice",
-                "Euclidean",
-                "Hamming",
-                "Haversine",
-                "Jaccard",
-                "Kulsinski",
-                "Mahalanobis",
-                "Manhattan",
-                "Matching",
-                "Minkowski",
-                "RogersTanimoto",
-                "RussellRao",
-                "SEuclidean",
-                "SokalMichener",
-                "SokalSneath",
-            ]
-            for bits in ("", "32", "64")
+            f"{kind}Distance{bits}" for kind in _DISTANCES.split() for bits in ("", "32", "64")
         ),
         "sklearn.neighbors._ball_tree": "BallTree BallTree32 BallTree64",
         "sklearn.neighbors._kd_tree": "KDTree KDTree32 KDTree64",
