@@ -8,42 +8,40 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone
 from types import NoneType
 from typing import Any
 
-from mlmodel.trust.conversions import is_distribution, named
+from mlmodel.trust.conversions import PLAIN, is_distribution, named
 
 #: The losses of scikit-learn that are native code.
-_LOSSES = [
-    "CyAbsoluteError",
-    "CyExponentialLoss",
-    "CyHalfBinomialLoss",
-    "CyHalfGammaLoss",
-    "CyHalfMultinomialLoss",
-    "CyHalfPoissonLoss",
-    "CyHalfSquaredError",
-    "CyHalfTweedieLoss",
-    "CyHalfTweedieLossIdentity",
-    "CyHuberLoss",
-    "CyPinballLoss",
-]
+_LOSSES = (
+    "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
+    "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss "
+    "CyPinballLoss"
+)
+_LOSS_NAMES = frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split())
 
-_LOSS_NAMES = frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES)
-
-_PLAIN = (NoneType, bool, int, float, str)
+_MOST_AXES = 64
 
 #: What a ``defaultdict`` may make.
 _FACTORIES = (None, OrderedDict, dict, float, int, list, str)
+#: What is the only one of its type.
+_SINGLE = (None, NotImplemented, Ellipsis)
 
 
-def _nothing() -> bool:
-    return True
+def is_shape(shape: Any) -> bool:
+    """Say whether something may be the shape of an array: numpy has none of more axes."""
+    return (
+        type(shape) is tuple
+        and len(shape) <= _MOST_AXES
+        and all(type(axis) is int and 0 <= axis < 1 << 63 for axis in shape)
+    )
 
 
 def _plain(*arguments: Any) -> bool:
-    return all(isinstance(each, _PLAIN) or _is_number(each) for each in arguments)
+    return all(isinstance(each, PLAIN) or _is_number(each) for each in arguments)
 
 
 def _interval(*ends: Any) -> bool:
@@ -74,42 +72,22 @@ def _class_of(*bases: str) -> Callable[..., bool]:
     return judge
 
 
-def _is_bytes(content: Any) -> bool:
-    return type(content) is bytes
-
-
 def _bytearray(content: Any, encoding: Any = None) -> bool:
     if type(content) is str:
         return bool(encoding == "latin-1")
     return type(content) is bytes and encoding is None
 
 
-def _encode(text: Any, encoding: Any) -> bool:
-    return type(text) is str and encoding in ("latin1", "latin-1")
-
-
 def _items(items: Any = ()) -> bool:
     return type(items) in (list, tuple, dict)
-
-
-def _defaultdict(factory: Any = None) -> bool:
-    return any(factory is each for each in _FACTORIES)
 
 
 def _deque(items: Any = (), length: Any = None) -> bool:
     return _items(items) and type(length) in (int, NoneType)
 
 
-def _type(value: Any) -> bool:
-    return value is None or value is NotImplemented or value is Ellipsis
-
-
 def _moment(content: Any, zone: Any = None) -> bool:
     return type(content) in (bytes, str) and isinstance(zone, timezone | NoneType)
-
-
-def _timezone(offset: Any, name: Any = "") -> bool:
-    return type(offset) is timedelta and type(name) is str
 
 
 def _dtype(text: Any, align: Any, copy: Any) -> bool:
@@ -148,8 +126,7 @@ def _buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) 
         type(content) in (bytes, bytearray)
         and isinstance(dtype, np.dtype)
         and not dtype.hasobject
-        and type(shape) is tuple
-        and all(type(axis) is int and axis >= 0 for axis in shape)
+        and is_shape(shape)
         and order in ("C", "F", "K")
         and (axes is None or (type(axes) is tuple and sorted(axes) == list(range(len(shape)))))
     )
@@ -184,11 +161,6 @@ def _method(built: Any, name: Any) -> bool:
     return is_distribution(built) and type(name) is str
 
 
-def _partial(function: Any) -> bool:
-    # Which functions there are, the gate has judged; what else the call gets, its state says.
-    return function is named("sklearn.utils.validation.check_array")
-
-
 def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
     # The class must be one that may be made; the builder sees to that.
     return (base is object and state is None) or (base in (dict, tuple) and type(state) is base)
@@ -212,11 +184,7 @@ def _tree(features: Any, classes: Any, outputs: Any) -> bool:
 
 def _index(kind: Any, members: Any) -> bool:
     is_index = isinstance(kind, type) and issubclass(kind, named("pandas.Index"))
-    return is_index and _is_members(members)
-
-
-def _is_members(members: Any) -> bool:
-    return type(members) is dict and all(type(name) is str for name in members)
+    return is_index and type(members) is dict and all(type(name) is str for name in members)
 
 
 def _backed(kind: Any, checksum: Any, state: Any) -> bool:
@@ -244,15 +212,17 @@ def _all_are(values: Any, kind: Any) -> bool:
     return type(values) in (list, tuple) and all(isinstance(each, kind) for each in values)
 
 
-def _listed(module: str, names: Iterable[str], judge: Callable[..., bool]) -> dict[str, Any]:
-    return {f"{module}.{name}": judge for name in names}
+def _listed(module: str, names: str, judge: Callable[..., bool]) -> dict[str, Any]:
+    return {f"{module}.{name}": judge for name in names.split()}
 
 
 #: The judge of each call, by the full name of what is called.
 CALLS: Mapping[str, Callable[..., bool]] = {
-    "_codecs.encode": _encode,
+    "_codecs.encode": lambda text, encoding: (
+        type(text) is str and encoding in ("latin1", "latin-1")
+    ),
     "builtins.bytearray": _bytearray,
-    "builtins.bytes": _nothing,
+    "builtins.bytes": lambda: True,
     "builtins.complex": _plain,
     "builtins.frozenset": _items,
     "builtins.getattr": _method,
@@ -260,20 +230,21 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "builtins.range": _plain,
     "builtins.set": _items,
     "builtins.slice": _plain,
-    "builtins.type": _type,
+    "builtins.type": lambda value: any(value is each for each in _SINGLE),
     "collections.Counter": _items,
     "collections.OrderedDict": _items,
-    "collections.defaultdict": _defaultdict,
+    "collections.defaultdict": lambda factory=None: any(factory is each for each in _FACTORIES),
     "collections.deque": _deque,
     "copyreg._reconstructor": _reconstructor,
-    "datetime.date": _is_bytes,
+    "datetime.date": lambda content: type(content) is bytes,
     "datetime.datetime": _moment,
     "datetime.time": _moment,
     "datetime.timedelta": _plain,
-    "datetime.timezone": _timezone,
+    "datetime.timezone": lambda offset, name="": type(offset) is timedelta and type(name) is str,
     "decimal.Decimal": _plain,
     "fractions.Fraction": _plain,
-    "functools.partial": _partial,
+    # What else the call gets, its state says.
+    "functools.partial": lambda function: function is named("sklearn.utils.validation.check_array"),
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _buffer,
@@ -311,44 +282,15 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "sklearn.tree._tree.Tree": _tree,
     **_listed(
         "pandas._libs.tslibs.offsets",
-        [
-            "BusinessDay",
-            "Day",
-            "Hour",
-            "Micro",
-            "Milli",
-            "Minute",
-            "MonthEnd",
-            "Nano",
-            "QuarterEnd",
-            "Second",
-            "Week",
-            "YearEnd",
-        ],
+        "BusinessDay Day Hour Micro Milli Minute MonthEnd Nano QuarterEnd Second Week YearEnd",
         _plain,
     ),
-    **_listed(
-        "sklearn._loss._loss",
-        [f"__pyx_unpickle_{name}" for name in _LOSSES],
-        _loss,
-    ),
-    **_listed(
-        "sklearn._loss._loss",
-        _LOSSES,
-        _plain,
-    ),
+    **{f"sklearn._loss._loss.__pyx_unpickle_{name}": _loss for name in _LOSSES.split()},
+    **_listed("sklearn._loss._loss", _LOSSES, _plain),
     **_listed(
         "sklearn.linear_model._sgd_fast",
-        [
-            "EpsilonInsensitive",
-            "Hinge",
-            "Huber",
-            "Log",
-            "ModifiedHuber",
-            "SquaredEpsilonInsensitive",
-            "SquaredHinge",
-            "SquaredLoss",
-        ],
+        "EpsilonInsensitive Hinge Huber Log ModifiedHuber SquaredEpsilonInsensitive SquaredHinge "
+        "SquaredLoss",
         _plain,
     ),
 }
@@ -356,20 +298,12 @@ CALLS: Mapping[str, Callable[..., bool]] = {
 #: Calls whose results are new, and are given a state. To those of others nothing may be given:
 #: there may be one of them for all, as there is of ``pandas.NaT``.
 STATEFUL = frozenset(
-    {
-        "copyreg._reconstructor",
-        "functools.partial",
-        "numpy._core.multiarray._reconstruct",
-        "numpy.dtype",
-        "numpy.ma.core._mareconstruct",
-        "numpy.random._pickle.__bit_generator_ctor",
-        "numpy.random._pickle.__generator_ctor",
-        "numpy.random._pickle.__randomstate_ctor",
-        "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
-        "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked",
-        "sklearn.metrics._dist_metrics.newObj",
-        "sklearn.neighbors._ball_tree.newObj",
-        "sklearn.neighbors._kd_tree.newObj",
-        "sklearn.tree._tree.Tree",
-    }
+    """
+    copyreg._reconstructor functools.partial numpy._core.multiarray._reconstruct numpy.dtype
+    numpy.ma.core._mareconstruct numpy.random._pickle.__bit_generator_ctor
+    numpy.random._pickle.__generator_ctor numpy.random._pickle.__randomstate_ctor
+    numpy.random.bit_generator.__pyx_unpickle_SeedSequence
+    pandas._libs.arrays.__pyx_unpickle_NDArrayBacked sklearn.metrics._dist_metrics.newObj
+    sklearn.neighbors._ball_tree.newObj sklearn.neighbors._kd_tree.newObj sklearn.tree._tree.Tree
+    """.split()  # noqa: SIM905  they are many
 )

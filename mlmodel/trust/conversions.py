@@ -17,7 +17,8 @@ from typing import Any
 
 from mlmodel.trust import trees
 
-_PLAIN = (type(None), bool, int, float, str)
+#: Types of plain values.
+PLAIN = (type(None), bool, int, float, str)
 _LOSSES = "sklearn._loss._loss"
 _SGD = "sklearn.linear_model._sgd_fast"
 _SCORERS = "sklearn.metrics._scorer"
@@ -128,7 +129,7 @@ def _give_tree(built: Any, state: Any) -> Any:
 
 
 def _give_columns(built: Any, state: Any) -> None:
-    built.extend(each for each in state["data"] if isinstance(each, _PLAIN))
+    built.extend(each for each in state["data"] if isinstance(each, PLAIN))
 
 
 def _boosting(name: str, **parameters: str) -> Conversion:

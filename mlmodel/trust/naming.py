@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+from mlmodel.trust.calls import is_shape
 from mlmodel.trust.gate import misuse
 
 #: The class that stands where joblib has written an array.
 ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 _DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
-#: numpy's arrays have no more axes, and none is longer.
-_MOST_AXES = 64
-_LONGEST_AXIS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Reader(_Unpickler):  # type: ignore[misc]
     def _read_array(self, state: Any, item_bytes: int) -> memoryview:
         """Return the bytes of an array that joblib wrote behind its opcodes."""
         shape = state["shape"]
-        if type(shape) is not tuple or len(shape) > _MOST_AXES or not all(map(_is_axis, shape)):
+        if not is_shape(shape):
             raise misuse("it has an array of no type or shape")
         if state.get("numpy_array_alignment_bytes") is not None:
             self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
@@ -103,10 +101,6 @@ class Reader(_Unpickler):  # type: ignore[misc]
             raise EOFError("the file ends within an array")
         self._stream.seek(end)
         return content[at:end]
-
-
-def _is_axis(axis: Any) -> bool:
-    return type(axis) is int and 0 <= axis < _LONGEST_AXIS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlmodel.trust import frames, functions, trees
+from mlmodel.trust.calls import is_shape
 from mlmodel.trust.conversions import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
@@ -120,7 +121,7 @@ def _array(_built: Any, state: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     _version, shape, dtype, _is_fortran, content = state
-    if not isinstance(dtype, np.dtype) or not _is_shape(shape):
+    if not isinstance(dtype, np.dtype) or not is_shape(shape):
         return False
     return type(content) is (list if dtype.hasobject else bytes)
 
@@ -128,10 +129,6 @@ def _array(_built: Any, state: Any) -> bool:
 def _masked(built: Any, state: Any) -> bool:
     version, shape, dtype, is_fortran, content, mask, _fill = state
     return type(mask) is bytes and _array(built, (version, shape, dtype, is_fortran, content))
-
-
-def _is_shape(shape: Any) -> bool:
-    return type(shape) is tuple and all(type(axis) is int and axis >= 0 for axis in shape)
 
 
 def _dtype(built: Any, state: Any) -> bool:
@@ -147,20 +144,16 @@ def _dtype(built: Any, state: Any) -> bool:
         return False
     if more:
         [(_metadata, (unit, *counts))] = more
-        expected = np.dtype(f"{built.kind}8[{counts[0]}{unit.decode()}]")
-        expected = _in_order(expected, order)
-        return _same(expected.__reduce__()[2][:8], state[:8]) and counts[1:] == [1, 1]
+        expected: Any = np.dtype(f"{built.kind}8[{counts[0]}{unit.decode()}]")
+        expected = expected.newbyteorder(order)
+        return bool(expected.__reduce__()[2][1:8] == state[1:8] and counts[1:] == [1, 1])
     if names is not None:
         expected = _structure(names, fields, size, bool(flags & _ALIGNED))
     elif within is not None:
         expected = np.dtype(within)
     else:
-        expected = _in_order(built, order)
-    return expected.itemsize == built.itemsize and _same(expected.__reduce__()[2], state)
-
-
-def _in_order(dtype: Any, order: Any) -> Any:
-    return dtype.newbyteorder(order)
+        expected = built.newbyteorder(order)
+    return bool(expected.itemsize == built.itemsize and expected.__reduce__()[2][1:] == state[1:])
 
 
 def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
@@ -175,10 +168,6 @@ def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
         {"names": list(names), "formats": list(types), "offsets": list(offsets), "itemsize": size},
         align=is_aligned,
     )
-
-
-def _same(expected: Any, state: tuple[Any, ...]) -> bool:
-    return bool(expected[1:] == tuple(state[1:]))
 
 
 def _tree(built: Any, state: Any) -> bool:
@@ -205,17 +194,9 @@ def _backed(built: Any, state: Any) -> bool:
     )
 
 
-def _xgboost(built: Any, state: Any) -> bool:
-    return _members(built, state) and type(state["handle"]) is bytearray
-
-
-def _lightgbm(built: Any, state: Any) -> bool:
-    return _members(built, state) and type(state["_handle"]) is str
-
-
-def _catboost(built: Any, state: Any) -> bool:
-    # Its own state has a name with two underscores, at one end.
-    return _members(built, state) and type(state.get("__model", b"")) is bytes
+def _of_type(member: str, kind: type, default: Any = None) -> Callable[[Any, Any], bool]:
+    """Return the judge of the states of a booster, whose own format is in one member."""
+    return lambda built, state: _members(built, state) and type(state.get(member, default)) is kind
 
 
 def _texts(built: Any, state: Any) -> bool:
@@ -234,11 +215,6 @@ def _partial(_built: Any, state: Any) -> bool:
         and _members(known, keywords)
         and (members is None or members == {})
     )
-
-
-def _anything(_built: Any, _state: Any) -> bool:
-    """Say yes: the class judges for itself, and takes nothing that it could call."""
-    return True
 
 
 def _is_sparse(built: Any) -> bool:
@@ -262,28 +238,29 @@ def _check_sparse(matrix: Any) -> None:
             raise IndexError("its indices lead out of it")
 
 
+#: Classes that take a state apart themselves, and nothing in it that they could call. The arrays in
+#: trees of neighbours and their metrics are checked when all is built.
+_THEMSELVES = """
+    numpy.random.RandomState numpy.random.Generator numpy.random.BitGenerator
+    numpy.random.SeedSequence sklearn.metrics._dist_metrics.DistanceMetric
+    sklearn.neighbors._ball_tree.BinaryTree64 sklearn.neighbors._ball_tree.BinaryTree32
+    sklearn.neighbors._kd_tree.BinaryTree64 sklearn.neighbors._kd_tree.BinaryTree32
+"""
 #: The judge of a state, by the full name of the class that is given it. The first that fits.
 _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.dtype": _dtype,
     "numpy.ma.MaskedArray": _masked,
     "numpy.ndarray": _array,
-    "numpy.random.RandomState": _anything,
-    "numpy.random.Generator": _anything,
-    "numpy.random.BitGenerator": _anything,
-    "numpy.random.SeedSequence": _anything,
+    **dict.fromkeys(_THEMSELVES.split(), lambda _built, _state: True),
     "pandas._libs.arrays.NDArrayBacked": _backed,
     "pandas.core.generic.NDFrame": frames.may_have,
     "pandas.core.internals.managers.SingleBlockManager": frames.is_series,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
-    "sklearn.metrics._dist_metrics.DistanceMetric": _anything,
-    "sklearn.neighbors._ball_tree.BinaryTree64": _anything,
-    "sklearn.neighbors._ball_tree.BinaryTree32": _anything,
-    "sklearn.neighbors._kd_tree.BinaryTree64": _anything,
-    "sklearn.neighbors._kd_tree.BinaryTree32": _anything,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
-    "xgboost.core.Booster": _xgboost,
-    "lightgbm.basic.Booster": _lightgbm,
-    "catboost.core.CatBoost": _catboost,
+    "xgboost.core.Booster": _of_type("handle", bytearray),
+    "lightgbm.basic.Booster": _of_type("_handle", str),
+    # Its own state has a name with two underscores, at one end.
+    "catboost.core.CatBoost": _of_type("__model", bytes, b""),
 }
