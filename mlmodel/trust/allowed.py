@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def _names(lists: Mapping[str, str]) -> frozenset[str]:
+def full_names(lists: Mapping[str, str]) -> frozenset[str]:
+    """Return the full names of what modules have, whose names are one text for each."""
     return frozenset(f"{module}.{name}" for module in lists for name in lists[module].split())
 
 
@@ -60,7 +61,7 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 #: Classes that are made without arguments and given a state, and are no estimators.
-MADE = _names(
+MADE = full_names(
     {
         "lightgbm.basic": "Booster",
         "pandas": "CategoricalDtype DataFrame DatetimeTZDtype Series Int8Dtype Int16Dtype "
@@ -132,7 +133,7 @@ NAMED_TUPLES: Mapping[str, int] = {"sklearn.impute._iterative._ImputerTriplet": 
 
 #: Functions that a model may keep and call later, as a step of a pipeline too: with rows of
 #: strangers, and with any keywords. They make arrays of arrays.
-STEPS = _names(
+STEPS = full_names(
     {
         "numpy": "abs around array asarray ascontiguousarray clip cumprod cumsum diff expand_dims "
         "fix gradient nan_to_num ravel real reshape round transpose zeros_like",
@@ -144,7 +145,7 @@ STEPS = _names(
 )
 
 #: Functions that a model may call for other things. They may make one thing of many.
-FUNCTIONS = STEPS | _names(
+FUNCTIONS = STEPS | full_names(
     {
         "numpy": "average column_stack concatenate hstack max mean median min nanmax nanmean "
         "nanmedian nanmin nanstd nansum nanvar prod ptp squeeze std sum var vstack where",
@@ -200,7 +201,7 @@ _SPECIAL = (
     "boxcox boxcox1p cbrt erf erfc erfinv exp10 exp2 expit expm1 gamma gammaln inv_boxcox "
     "inv_boxcox1p log1p log_expit logit ndtr ndtri psi xlog1py xlogy"
 )
-UFUNCS = _names(
+UFUNCS = full_names(
     {
         "numpy": _COMPUTING,
         "numpy._core._multiarray_umath": _COMPUTING,
@@ -214,7 +215,7 @@ _DISTANCES = (
     "Manhattan Matching Minkowski RogersTanimoto RussellRao SEuclidean SokalMichener SokalSneath"
 )
 #: Types and constants that are parts of a state, or of a call below, and are not called by it.
-TYPES = _names(
+TYPES = full_names(
     {
         "builtins": "Ellipsis NotImplemented bool dict float int list object str tuple",
         "numpy": "bool bool_ bytes_ complex128 complex64 datetime64 float16 float32 float64 "

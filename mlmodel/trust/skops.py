@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from mlmodel import versions
 from mlmodel.errors import BrokenModel, MissingFramework
 from mlmodel.trust import Trust, allowed, archives, building, conversions
+from mlmodel.trust.allowed import full_names
 from mlmodel.trust.gate import Gate, misuse, refusal
 
 _Read = TypeVar("_Read")
@@ -27,51 +28,38 @@ MAGIC = b"PK\x03\x04"
 
 #: Loaders that make one fixed class, or a value, whatever name stands in the file.
 _FIXED = frozenset(
-    {
-        "BytearrayNode",
-        "BytesNode",
-        "CachedNode",
-        "DTypeNode",
-        "DefaultDictNode",
-        "JsonNode",
-        "MaskedArrayNode",
-        "PartialNode",
-        "SliceNode",
-        "SparseMatrixNode",
-    }
+    """
+    BytearrayNode BytesNode CachedNode DTypeNode DefaultDictNode JsonNode MaskedArrayNode
+    PartialNode SliceNode SparseMatrixNode
+    """.split()  # noqa: SIM905  they are many
 )
 _RANDOM = ("numpy.random.mtrand.RandomState", "numpy.random._generator.Generator")
 #: Loaders that call what the file names, and the names that each may have: they make values.
 _CALLING: Mapping[str, frozenset[str]] = {
-    "ConstructorFromReduceNode": frozenset(
+    "ConstructorFromReduceNode": full_names(
         {
-            "builtins.complex",
-            "builtins.range",
-            "datetime.date",
-            "datetime.datetime",
-            "datetime.time",
-            "datetime.timedelta",
-            "datetime.timezone",
-            "decimal.Decimal",
-            "fractions.Fraction",
-            "zoneinfo.ZoneInfo",
+            "builtins": "complex range",
+            "datetime": "date datetime time timedelta timezone",
+            "decimal": "Decimal",
+            "fractions": "Fraction",
+            "zoneinfo": "ZoneInfo",
         }
     ),
-    "DictNode": frozenset(
-        {"builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"}
+    "DictNode": full_names(
+        {"builtins": "dict", "collections": "OrderedDict", "sklearn.utils._bunch": "Bunch"}
     ),
     "ListNode": frozenset({"builtins.list"}),
     "NdArrayNode": frozenset(name for name in allowed.TYPES if name.startswith("numpy.")),
     "RandomGeneratorNode": frozenset(_RANDOM),
     "RandomStateNode": frozenset(_RANDOM),
-    "SetNode": frozenset({"builtins.frozenset", "builtins.set"}),
+    "SetNode": full_names({"builtins": "frozenset set"}),
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "TupleNode": frozenset({"builtins.tuple", *allowed.NAMED_TUPLES}),
 }
 #: Modules of the losses that one loader calls with numbers.
 _LOSSES = ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast")
 #: What skops makes the keys of a dict of.
-_KEYS = frozenset({"builtins.bool", "builtins.float", "builtins.int", "builtins.str"}) | {
+_KEYS = full_names({"builtins": "bool float int str"}) | {
     name for name in allowed.TYPES if re.fullmatch(r"numpy\.((u?int|float)\d+|str_|bool_?)", name)
 }
 
