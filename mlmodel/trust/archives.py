@@ -6,12 +6,8 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
-from mlmodel.compression import Budget
+from mlmodel import format as flm
 from mlmodel.errors import BadArtifact, BrokenModel
-
-#: How many times its own size an archive may expand to, and what any may.
-EXPANSION = 100
-EXPANSION_FLOOR_BYTES = 64 << 20
 
 
 def check(content: bytes, title: str) -> None:
@@ -22,7 +18,7 @@ def check(content: bytes, title: str) -> None:
     :raises TooLarge: if it says that it expands too far; what it does not say, is not read.
     :raises BadArtifact: if a name leads out of a folder.
     """
-    budget = Budget(max(EXPANSION_FLOOR_BYTES, EXPANSION * len(content)))
+    budget = flm.budget(len(content))
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except Exception as error:  # zipfile raises what it comes across

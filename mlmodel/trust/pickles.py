@@ -8,15 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mlmodel import format as flm
 from mlmodel import pickling
-from mlmodel.compression import Budget, Codec, decompress
+from mlmodel.compression import Codec, decompress
 from mlmodel.errors import BrokenModel, UnknownCompression
 from mlmodel.trust import Trust, building, child
 from mlmodel.trust.gate import Gate, misuse, refusal
-
-#: How many times its own size a compressed pickle may expand to, and what any may.
-EXPANSION = 100
-EXPANSION_FLOOR_BYTES = 64 << 20
 
 #: What a compressed stream begins with. No pickle begins so, but one of Python 2 might with "BZ".
 _CODECS = {
@@ -47,8 +44,7 @@ def expanded(content: bytes) -> bytes:
         raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
     for magic, codec in _CODECS.items():
         if content.startswith(magic):
-            limit = max(EXPANSION_FLOOR_BYTES, EXPANSION * len(content))
-            return decompress(codec, content, Budget(limit))
+            return decompress(codec, content, flm.budget(len(content)))
     return content
 
 
@@ -63,15 +59,8 @@ def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     """
     found = child.names(expanded(content), file_bytes or len(content))
     gate = Gate(trust)
-    return Look(
-        names=tuple(sorted(f"{module}.{name}" for module, name in found.names)),
-        untrusted=tuple(
-            sorted(
-                f"{module}.{name}" for module, name in found.names if not gate.admits(module, name)
-            )
-        ),
-        opcodes=found.others,
-    )
+    unknown = [each for each in found.names if not gate.admits(*each)]
+    return Look(_full(found.names), _full(unknown), found.others)
 
 
 def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
