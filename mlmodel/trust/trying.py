@@ -221,20 +221,13 @@ def _leave(tell: int) -> None:
 def _bound(size_bytes: int, most: float) -> None:
     import resource  # noqa: PLC0415  not on every system
 
-    pages = int(_first_word("/proc/self/statm") or 0)
-    if pages:
-        limit = pages * resource.getpagesize() + BYTES + TIMES_SIZE * size_bytes
+    # There is no such file on every system.
+    with contextlib.suppress(OSError), open("/proc/self/statm") as stream:
+        used = int(stream.read().split()[0]) * resource.getpagesize()
+        limit = used + BYTES + TIMES_SIZE * size_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     # It ends the process by a signal when it has computed for so long.
     if most != float("inf"):
         signal.setitimer(signal.ITIMER_PROF, most)
-
-
-def _first_word(path: str) -> str:
-    try:
-        with open(path) as stream:
-            return stream.read().split()[0]
-    except OSError:
-        return ""
