@@ -454,6 +454,12 @@ def of_two_widths():
     return model
 
 
+def of_three_classes(**changes):
+    model = GradientBoostingClassifier(n_estimators=2).fit(CITIES, np.arange(len(CITIES)) % 3)
+    vars(model.init_).update(changes)
+    return model
+
+
 def neighbours():
     tree = BallTree(POINTS, metric="seuclidean", V=[1.0, 2.0])
     *parts, metric, weights = tree.__getstate__()
@@ -475,12 +481,22 @@ HOLLOW = {
     "a tree within its own bound": lambda: spoilt(fitted(DecisionTreeClassifier), 2),
     "gradient boosting": lied,
     "gradient boosting of two widths": of_two_widths,
+    "fewer first scores than trees": lambda: of_three_classes(class_prior_=np.ones(2) / 2),
+    "first scores of another kind": lambda: of_three_classes(_strategy="stratified", n_classes_=2),
     "more trees than answers": lambda: staged(fitted(GradientBoostingClassifier)),
     "a bitset that is not there": lambda: boosted(is_categorical=1, bitset_idx=FAR),
     "short bitsets": lambda: narrowed(boosted()),
     "a metric of fewer columns": neighbours,
     "corners that are not there": cornerless,
 }
+
+
+def test_gradient_boosting_of_several_classes_is_built():
+    model = of_three_classes()
+
+    found = building.build(pickle.dumps(model))
+
+    assert found.predict_proba(CITIES).tolist() == model.predict_proba(CITIES).tolist()
 
 
 @pytest.mark.parametrize("model", HOLLOW)

@@ -104,6 +104,20 @@ def _is_gradient(built: Any) -> bool:
         and stages.shape[1] == vars(built).get("n_trees_per_iteration_", stages.shape[1])
         and all(is_a(each, "sklearn.tree._classes.BaseDecisionTree") for each in stages.flat)
         and all(each.tree_.n_features <= columns for each in stages.flat)
+        and (stages.shape[1] == 1 or _starts_as_wide(built, stages.shape[1]))
+    )
+
+
+def _starts_as_wide(built: Any, classes: int) -> bool:
+    """Say whether the first scores have a column for each class, to which the trees add."""
+    first = built.init_
+    if type(first) is str:
+        return first == "zero"
+    return (
+        is_a(first, "sklearn.dummy.DummyClassifier")
+        and first._strategy == "prior"
+        and first.class_prior_.shape == (classes,)
+        and bool(built._loss.is_multiclass)
     )
 
 
