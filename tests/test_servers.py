@@ -18,6 +18,8 @@ from tests.servers import COMMANDS, PATIENCE, serving, start
 from tests.waiting import wait_until
 
 PROCESSES = "  - class: tests.models.processes."
+#: What each server logs when it begins to end.
+ENDING = {"gunicorn": "Handling signal: term", "granian": "Shutting down granian"}
 MANY = """models:
   - class: tests.models.processes.Whereabouts
   - class: tests.models.processes.Whereabouts
@@ -192,7 +194,7 @@ def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path
         answer = pool.submit(running.ask, "/api/models/stuck/predict", {})
         wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
         running.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "top" in running.log or "Worker exiting" in running.log, PATIENCE)
+        wait_until(lambda: ENDING[server] in running.log, PATIENCE)
         file.unlink()
 
         assert answer.result() == (200, {})
