@@ -65,6 +65,8 @@ class MLModel(ABC):
     #: Whether processes that are forked after :meth:`load` can answer. Threads and connections
     #: are lost in a fork; without them, the processes share the model's memory.
     survives_fork: bool = True
+    #: Whether :meth:`load` predicts. A process that is forked later then only calls :meth:`build`.
+    predicts_at_load: bool = False
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -87,6 +89,12 @@ class MLModel(ABC):
 
     def before_fork(self) -> None:
         """Do once what several processes need that will be forked, each to call :meth:`load`."""
+
+    def build(self) -> None:
+        """Do the part of :meth:`load` that predicts nothing. Forked processes share the result.
+
+        Only called where ``predicts_at_load`` is true.
+        """
 
     def load(self) -> None:
         """Make ready for :meth:`predict`: read weights, open connections. Called once."""

@@ -139,6 +139,7 @@ class PackagedModel(MLModel):
     """
 
     answers_json = True
+    predicts_at_load = True
     replaces_missing = True
 
     meta: Meta
@@ -281,6 +282,13 @@ class PackagedModel(MLModel):
         with self._lock:
             if self._trust != "all" and self._content is not None:
                 self._try_first(self._content)
+
+    def build(self) -> None:
+        """Build the model, and infer its schemas in another process.
+
+        Raises what :attr:`model` raises.
+        """
+        _ = self.model
 
     def _try_first(self, content: bytes) -> None:
         if self._is_pickle:

@@ -14,6 +14,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlmodel import dump
+from tests.models.recording import Recording
 from tests.servers import COMMANDS, PATIENCE, serving, start
 from tests.waiting import wait_until
 
@@ -214,6 +215,23 @@ def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
 
         # Less than the 30 seconds after which a worker that does not end is killed.
         assert running.process.wait(25) in (0, 1)
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_no_model_is_called_in_the_master(server, tmp_path, with_sample):
+    rows = np.random.default_rng(0).random((20, 2))
+    estimator = Recording().fit(rows, rows[:, 0])
+    estimator.file = str(tmp_path / "calls")
+    dump(estimator, tmp_path / "recording.flm", sample=rows if with_sample else None)
+    Path(estimator.file).unlink(missing_ok=True)
+    entry = "file: recording.flm\n    trust: [tests.models.recording.Recording]"
+
+    with serving(server, tmp_path, f"models:\n  - {entry}\n", WORKERS=2) as running:
+        status, _ = running.ask("/api/models/recording/predict", {"x0": 1.0, "x1": 2.0})
+        pids = set(Path(estimator.file).read_text().split())
+
+    assert status == 200
+    assert str(running.process.pid) not in pids
 
 
 def test_a_server_that_warms_up_can_be_ended(server, tmp_path):

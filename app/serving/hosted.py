@@ -101,6 +101,8 @@ class HostedModel:
         #: Whether it may not be loaded by itself, see :meth:`set_aside`.
         self.is_aside = False
         self._model: MLModel | None = None
+        #: What a process that forks others has built, and each of them loads.
+        self._built: MLModel | None = None
         #: What answers, by the endpoint's name, as long as the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
@@ -385,6 +387,7 @@ class HostedModel:
                 lambda: self._running == 0, self._limits.seconds or LEAVE_SECONDS
             )
             model, self._model, self._methods = self._model, None, {}
+            self._built = None
         self.calls.close()
         self._loader.close()
         if model is not None and (is_idle or self.spec.is_isolated):
@@ -424,18 +427,23 @@ class HostedModel:
         if self.spec.in_worker or not model.survives_fork:
             model.before_fork()
             return
-        self._build(model)
+        if model.predicts_at_load:
+            model.build()
+        else:
+            self._build(model)
         if ties() - before:
             log.info(
                 "model %r starts threads or opens connections: each worker loads it", self.name
             )
             self._unload()
             self.status = Status.LOADING
+        elif model.predicts_at_load:
+            self._built = model
         else:
             self._be_ready()
 
     def _load(self) -> None:
-        model = self._create()
+        model, self._built = self._built or self._create(), None
         self._describe(model)
         self._build(model)
         self._be_ready()
