@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, filetypes, frameworks, reading, versions
+from mlmodel import compiling, compression, filetypes, frameworks, reading
 from mlmodel.errors import InvalidFile, InvalidModel
 from mlmodel.filetypes import Kind
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel, VersionMismatches
 from mlmodel.trust import Trust, child, pickles, skops
+from mlmodel.trust.release import sklearn_release
 
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {
@@ -128,12 +129,12 @@ class BareModel(PackagedModel):
         if self._is_pickle:
             pickles.check(content, self._trust)
         elif self._kind is Kind.SKOPS:
-            skops.check(filetypes.expanded(content), self._trust)
+            skops.check(compression.expanded(content), self._trust)
 
     def _try_first(self, content: bytes) -> None:
         super()._try_first(content)
         if self._kind is Kind.SKOPS:
-            child.look(filetypes.expanded(content), self._trust)
+            child.look(compression.expanded(content), self._trust)
 
     def _build(self, content: bytes) -> Any:
         model = self._read_model(content)
@@ -146,7 +147,7 @@ class BareModel(PackagedModel):
     def _read_model(self, content: bytes) -> Any:
         if self._is_pickle:
             return self._adapter.loads(content, self._trust)
-        content = filetypes.expanded(content)
+        content = compression.expanded(content)
         if self._kind is Kind.SKOPS:
             release = self._versions.get("scikit-learn")
             return _built_by_skops(content, self._trust, release)
@@ -158,8 +159,8 @@ class BareModel(PackagedModel):
 def _release(kind: Kind, content: bytes) -> str | None:
     """Return the scikit-learn that wrote a file, if it was one."""
     if kind is Kind.PICKLE:
-        return versions.sklearn_release(pickles.expanded(content))
-    return skops.release(filetypes.expanded(content)) if kind is Kind.SKOPS else None
+        return sklearn_release(compression.expanded(content))
+    return skops.release(compression.expanded(content)) if kind is Kind.SKOPS else None
 
 
 def _title(kind: Kind, lib: str, version: str) -> str:

@@ -10,7 +10,7 @@ import bz2
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -39,8 +39,27 @@ class Codec(IntEnum):
     NONE = 0xFF
 
 
+#: How many times its own size a file may expand to. Real ones stay below 20.
+EXPANSION = 100
+
+#: Bytes to which any file may expand, however small it is.
+EXPANSION_FLOOR_BYTES = 64 << 20
+
 #: The codecs of a whole file. ``NONE`` is for a section of protocol 2 only.
 FILE_CODECS = (Codec.BZ2, Codec.LZMA, Codec.ZLIB, Codec.ZSTD)
+
+
+#: What the streams begin with that joblib compresses pickles to, each with its codec. No pickle
+#: begins so, but one of Python 2 might with "BZ".
+STREAMS: Mapping[bytes, Codec] = {
+    b"\x78": Codec.ZLIB,
+    b"\x1f\x8b": Codec.ZLIB,
+    b"BZh": Codec.BZ2,
+    b"\xfd7zXZ": Codec.LZMA,
+    b"\x5d\x00": Codec.LZMA,
+}
+#: What a stream of lz4 begins with, which is not read.
+LZ4 = b"\x04\x22\x4d\x18"
 
 
 class Budget:
@@ -58,6 +77,26 @@ class Budget:
         if size_bytes > self._left_bytes:
             raise TooLarge(self.limit_bytes)
         self._left_bytes -= size_bytes
+
+
+def budget(size_bytes: int, limit_bytes: int | None = None) -> Budget:
+    """Return what a file of ``size_bytes`` may expand to, unless ``limit_bytes`` says so."""
+    if limit_bytes is None:
+        limit_bytes = max(EXPANSION_FLOOR_BYTES, EXPANSION * size_bytes)
+    return Budget(limit_bytes)
+
+
+def expanded(content: bytes) -> bytes:
+    """Return a file as it was before joblib compressed it, if it did.
+
+    :raises InvalidFile: if it does not decompress, or not within bounds.
+    """
+    if content.startswith(LZ4):
+        raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
+    for magic, codec in STREAMS.items():
+        if content.startswith(magic):
+            return decompress(codec, content, budget(len(content)))
+    return content
 
 
 def named(name: str) -> Codec:

@@ -13,11 +13,12 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from mlmodel import nonmodels
+from mlmodel.compression import LZ4, STREAMS, Codec, expanded
 from mlmodel.errors import BadHeader, InvalidFile
 
 #: Bytes of a file by which a package is told from any other: bz2 expands nothing of fewer.
@@ -60,7 +61,6 @@ _OLD_PICKLE = re.compile(rb"\(?[ci][A-Za-z_][\w.]*\r?\n[A-Za-z_]\w*\r?\n")
 _TORCH_MAGIC = re.compile(rb"\x80.\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)
 #: The version of a graph's format, and the next field of a ``ModelProto``.
 _ONNX = re.compile(rb"\x08[\x01-\x1e][\x12\x1a\x22\x2a\x32\x3a\x42\x72]")
-_LZ4 = b"\x04\x22\x4d\x18"
 
 
 def recognize(content: bytes, name: str = "") -> Kind:
@@ -102,16 +102,6 @@ def stem(path: str | os.PathLike[str]) -> str:
     inner = Path(name.stem)
     is_packed = name.suffix.lower() in COMPRESSED
     return inner.stem if is_packed and inner.suffix.lower() in ENDINGS else inner.name
-
-
-def expanded(content: bytes) -> bytes:
-    """Return a file as it was before it was compressed, within the bounds for pickles.
-
-    :raises InvalidFile: if it does not decompress, or not within bounds.
-    """
-    from mlmodel.trust import pickles  # noqa: PLC0415  it imports this module
-
-    return pickles.expanded(content)
 
 
 def _plain(content: bytes, name: str) -> Kind | None:
@@ -165,7 +155,7 @@ def _of_archive(content: bytes) -> Kind:
 
 def _compressed(content: bytes) -> Kind | None:
     """Return the kind of what is within a compressed stream; ``None`` if it is no such stream."""
-    if content.startswith(_LZ4):
+    if content.startswith(LZ4):
         raise BadHeader("lz4 is not read; write the file with joblib's compress=('zlib', 3)")
     if content.startswith(b"\x28\xb5\x2f\xfd"):
         raise BadHeader("it is compressed with zstd, which is not read here: decompress it first")
@@ -198,11 +188,11 @@ def _is_packages_tar(head: bytes) -> bool:
 
 def _head(content: bytes) -> bytes:
     """Return the first bytes of what is within a compressed stream, if it is one."""
-    decoder = next((made for first, made in _DECODERS if content.startswith(first)), None)
-    if decoder is None:
+    codec = next((each for first, each in STREAMS.items() if content.startswith(first)), None)
+    if codec is None:
         return b""
     try:
-        return decoder(content[:PEEK_BYTES])
+        return _HEADS[codec](content[:PEEK_BYTES])
     # What is damaged at its very beginning is no such stream.
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return b""
@@ -221,10 +211,8 @@ def _lzma_head(content: bytes) -> bytes:
     return lzma.LZMADecompressor(memlimit=128 << 20).decompress(content, nonmodels.HEAD_BYTES)
 
 
-_DECODERS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\x78", _zlib_head),
-    (b"\x1f\x8b", _zlib_head),
-    (b"BZh", _bz2_head),
-    (b"\xfd7zXZ", _lzma_head),
-    (b"\x5d\x00", _lzma_head),
-)
+_HEADS: Mapping[Codec, Callable[[bytes], bytes]] = {
+    Codec.ZLIB: _zlib_head,
+    Codec.BZ2: _bz2_head,
+    Codec.LZMA: _lzma_head,
+}

@@ -26,12 +26,6 @@ from mlmodel.errors import BadHeader, CorruptSection
 from mlmodel.metadata import Meta
 from mlmodel.protocols import Layout, Section
 
-#: How many times its own size a file may expand to. Real ones stay below 20.
-EXPANSION = 100
-
-#: Bytes to which any file may expand, however small it is.
-EXPANSION_FLOOR_BYTES = 64 << 20
-
 _ZLIB = b"\x78\x9c"
 _TARS = {b"\x1f\x8b": Codec.ZLIB, b"BZ": Codec.BZ2, b"\xfd7": Codec.LZMA}
 
@@ -51,13 +45,6 @@ class Contents:
     artifacts: Mapping[str, Section]
     model: Section
     is_bundle: bool = False
-
-
-def budget(size_bytes: int, limit_bytes: int | None = None) -> Budget:
-    """Return what a file of ``size_bytes`` may expand to, unless ``limit_bytes`` says so."""
-    if limit_bytes is None:
-        limit_bytes = max(EXPANSION_FLOOR_BYTES, EXPANSION * size_bytes)
-    return Budget(limit_bytes)
 
 
 def read(content: bytes | memoryview, spent: Budget) -> Contents:

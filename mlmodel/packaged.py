@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, filetypes, frameworks, labels, reading, sizes, versions
+from mlmodel import compiling, compression, filetypes, frameworks, labels, reading, sizes, versions
 from mlmodel import format as flm
 from mlmodel.errors import (
     BadMetadata,
@@ -73,7 +73,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
     content = reading.content(path)
-    found = flm.read(content, flm.budget(len(content), limit_bytes))
+    found = flm.read(content, compression.budget(len(content), limit_bytes))
     return Inspection(
         container=found.container,
         compression=found.compression,
@@ -104,7 +104,7 @@ def load(
         of a package as ``"skrub.*"``, or ``"all"``.
     :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
     :param limit_bytes: what the whole file may expand to; by default
-        :data:`~mlmodel.format.EXPANSION` times its size.
+        :data:`~mlmodel.compression.EXPANSION` times its size.
     :param input_schema: instead of the file's own, or of what the model tells.
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
@@ -411,7 +411,7 @@ class PackagedModel(MLModel):
     def _open(self) -> None:
         """Read and verify the file. The artifacts come last: nothing is left if it is refused."""
         content = self._read()
-        budget = flm.budget(len(content), self._limit_bytes)
+        budget = compression.budget(len(content), self._limit_bytes)
         found = flm.read(content, budget)
         self._content = flm.unpack_model(found, budget)
         self.meta = found.meta

@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mlmodel import bare, dump, load
+from mlmodel import bare, compression, dump, load
 from mlmodel import format as flm
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier
@@ -66,7 +66,7 @@ def skops_file(tmp_path):
 def model_in(name):
     """The framework's bytes of a sample file."""
     content = content_of(name)
-    budget = flm.budget(len(content), None)
+    budget = compression.budget(len(content))
     return flm.unpack_model(flm.read(content, budget), budget)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlmodel.compression import Codec, compress
+from mlmodel.compression import Codec, budget, compress
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,
@@ -17,7 +17,7 @@ from mlmodel.errors import (
     TooLarge,
     UnknownProtocol,
 )
-from mlmodel.format import budget, read, unpack_model, write
+from mlmodel.format import read, unpack_model, write
 from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of

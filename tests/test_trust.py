@@ -53,7 +53,7 @@ from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_array
 
-from mlmodel import bare, dump, load
+from mlmodel import bare, compression, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
 from mlmodel.trust import allowed, building, child, naming, pickles, trying
 from mlmodel.trust.calls import CALLS
@@ -118,7 +118,7 @@ def test_no_hostile_pickle_runs(tmp_path, case, ending):
 
 @each_hostile
 def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
-    content = pickles.expanded(hostile.CASES[case](tmp_path / "marker"))
+    content = compression.expanded(hostile.CASES[case](tmp_path / "marker"))
 
     with pytest.raises(Untrusted):
         building.build(content)

@@ -18,12 +18,13 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import compiling, inference, pickling, versions
+from mlmodel import compiling, compression, inference, pickling
 from mlmodel.compiling import choosing
 from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, sklearn_releases
 from mlmodel.frameworks.boosters import as_estimator, raw
+from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.inference import tables
 from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
@@ -31,6 +32,7 @@ from mlmodel.inference.trial import caught_warnings
 from mlmodel.metadata import parse
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
+from mlmodel.trust.release import sklearn_release
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
 
     One that another release of scikit-learn wrote predicts as it did there, or is not built.
     """
-    release = versions.sklearn_release(pickles.expanded(content))
+    release = sklearn_release(compression.expanded(content))
     return built(lambda: _unpickled(content, trust), release)
 
 
@@ -69,6 +71,13 @@ def adapted(model: Any, release: str | None) -> Any:
     if release not in (None, version()):
         sklearn_releases.cure(model, release)
     return as_estimator(model)
+
+
+def schemas_of_built(model: Any, release: str | None) -> Schemas:
+    """Infer the schemas of a model that was just built, in one thread."""
+    estimator = adapted(model, release)
+    limit_jobs(estimator)
+    return schemas(estimator)
 
 
 def built(build: Callable[[], Any], release: str | None = None) -> Any:

@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
-from mlmodel import format as flm
+from mlmodel import compression
 from mlmodel.errors import BadArtifact, BrokenModel
 
 
@@ -18,7 +18,7 @@ def check(content: bytes, title: str) -> None:
     :raises TooLarge: if it says that it expands too far; what it does not say, is not read.
     :raises BadArtifact: if a name leads out of a folder.
     """
-    budget = flm.budget(len(content))
+    budget = compression.budget(len(content))
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).infolist()
     except Exception as error:  # zipfile raises what it comes across

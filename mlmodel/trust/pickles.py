@@ -8,22 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel import format as flm
 from mlmodel import pickling
-from mlmodel.compression import Codec, decompress
-from mlmodel.errors import BrokenModel, UnknownCompression
+from mlmodel.compression import LZ4, STREAMS, expanded
+from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, building, child
 from mlmodel.trust.gate import Gate, misuse, refusal
-
-#: What a compressed stream begins with. No pickle begins so, but one of Python 2 might with "BZ".
-_CODECS = {
-    b"\x78": Codec.ZLIB,
-    b"\x1f\x8b": Codec.ZLIB,
-    b"BZh": Codec.BZ2,
-    b"\xfd7zXZ": Codec.LZMA,
-    b"\x5d\x00": Codec.LZMA,
-}
-_LZ4 = b"\x04\x22\x4d\x18"
 
 
 @dataclass(frozen=True)
@@ -33,19 +22,6 @@ class Look:
     names: tuple[str, ...]
     untrusted: tuple[str, ...]
     opcodes: tuple[str, ...]
-
-
-def expanded(content: bytes) -> bytes:
-    """Return a pickle as it was before joblib compressed it.
-
-    :raises InvalidFile: if it does not decompress, or not within bounds.
-    """
-    if content.startswith(_LZ4):
-        raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
-    for magic, codec in _CODECS.items():
-        if content.startswith(magic):
-            return decompress(codec, content, flm.budget(len(content)))
-    return content
 
 
 def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
@@ -114,7 +90,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
 
 
 def _built_as_it_is(content: bytes) -> Any:
-    is_compressed = content.startswith((_LZ4, *_CODECS))
+    is_compressed = content.startswith((LZ4, *STREAMS))
     if not is_compressed and b"joblib.numpy_pickle" not in content:
         return pickle.loads(content)  # noqa: S301  it is trusted
     import joblib  # noqa: PLC0415  large, and not everywhere

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlmodel import filetypes, reading
+from mlmodel import compression, filetypes, reading
 from mlmodel import format as flm
 from mlmodel.errors import BrokenModel, Untrusted
 from mlmodel.filetypes import Kind
@@ -39,12 +39,12 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
         case Kind.PICKLE:
             return _of_pickle(content, trust)
         case Kind.SKOPS:
-            return _of_skops(filetypes.expanded(content), trust)
+            return _of_skops(compression.expanded(content), trust)
     return Report()
 
 
 def _of_package(content: bytes, trust: Trust) -> Report:
-    budget = flm.budget(len(content))
+    budget = compression.budget(len(content))
     found = flm.read(content, budget)
     match found.meta.framework.lib:
         case "sklearn":

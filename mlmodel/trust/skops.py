@@ -15,11 +15,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from mlmodel import versions
 from mlmodel.errors import BrokenModel, MissingFramework
 from mlmodel.trust import Trust, allowed, archives, building, conversions
 from mlmodel.trust.allowed import full_names
 from mlmodel.trust.gate import Gate, misuse, refusal
+from mlmodel.trust.release import sklearn_release
 
 _Read = TypeVar("_Read")
 
@@ -127,7 +127,7 @@ def release(content: bytes) -> str | None:
     :raises BrokenModel: if it is no skops file.
     """
     archives.check(content, "a skops file")
-    return _read(lambda: versions.sklearn_release(_member(content)))
+    return _read(lambda: sklearn_release(_member(content)))
 
 
 def build(content: bytes, trust: Trust) -> Any:

@@ -18,10 +18,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from mlmodel import versions
-from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.trust import Trust, building, naming, skops
 from mlmodel.trust.gate import Gate, canonical
+from mlmodel.trust.release import sklearn_release
 
 #: Seconds of processor time that each step may take: for any file, and for each megabyte of it.
 #: Time that other processes take on a busy machine does not count.
@@ -109,11 +108,8 @@ def schemas(content: bytes, trust: Trust) -> Any:
     """
     is_skops = content.startswith(skops.MAGIC)
     built = (skops if is_skops else building).build(content, trust)
-    release = skops.release(content) if is_skops else versions.sklearn_release(content)
-    adapter = import_module(ADAPTER)
-    model = adapter.adapted(built, release)
-    limit_jobs(model)
-    return as_json(adapter.schemas(model))
+    release = skops.release(content) if is_skops else sklearn_release(content)
+    return as_json(import_module(ADAPTER).schemas_of_built(built, release))
 
 
 def as_json(found: Any) -> Any:
