@@ -26,6 +26,7 @@ from app.web import (
     api,
     artifacts,
     changes,
+    document,
     door,
     guard,
     journal,
@@ -91,7 +92,7 @@ def create_app(
     problems.init_app(app)
     journal.init_app(app, logs.access(app.config))
     access.init_app(app, keys)
-    for part in (guard, looks, api, changes, operations, pages, artifacts, door):
+    for part in (guard, looks, api, changes, operations, document, pages, artifacts, door):
         part.init_app(app)
     access.trust_proxies(app)
     if with_models and not keys.are_set and not _is_loopback(app.config["HOST"]):

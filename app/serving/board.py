@@ -21,6 +21,7 @@ from typing import IO, Any, Literal
 from app.serving.contents import stamp
 from app.serving.errors import NoRoom
 from app.serving.processes import is_alive
+from app.serving.quarantine import Quarantined
 
 #: The variable that names the folder, which the server makes before it starts its processes.
 FOLDER = "WANTED_MODELS_DIR"
@@ -35,15 +36,6 @@ SPARE_BYTES = 1 << 18
 log = logging.getLogger(__name__)
 
 Order = Literal["load", "unload", "reload"]
-
-
-@dataclass(frozen=True)
-class Aside:
-    """A model in quarantine: its name, why, and since which generation."""
-
-    name: str
-    reason: str
-    generation: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class Wanted:
     #: When processes have crashed lately, and the fingerprints of the models that ran in them.
     crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
     #: The models in quarantine, by their fingerprints.
-    aside: Mapping[str, Aside] = field(default_factory=dict)
+    aside: Mapping[str, Quarantined] = field(default_factory=dict)
 
 
 class Board:
@@ -212,7 +204,7 @@ class Board:
 def _wanted(said: Mapping[str, Any]) -> Wanted:
     orders = {label: tuple(order) for label, order in said["orders"].items()}
     seen = tuple(map(tuple, said["seen"]))
-    aside = {identity: Aside(**each) for identity, each in said["aside"].items()}
+    aside = {identity: Quarantined(**each) for identity, each in said["aside"].items()}
     crashes = tuple((at, tuple(crash)) for at, crash in said["crashes"])
     known = {"orders": orders, "aside": aside, "crashes": crashes}
     known |= {"mistakes": tuple(said["mistakes"]), "seen": seen}

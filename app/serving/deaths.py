@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.serving.board import Aside, Board, Wanted
+from app.serving.board import Board, Wanted
 from app.serving.errors import NoRoom
 from app.serving.lane import Limits
 from app.serving.ledger import Suspect, has_crashes
+from app.serving.quarantine import Quarantined
 
 
 def counted(
@@ -57,7 +58,7 @@ def any_in(folder: Path) -> bool:
 def put_aside(wanted: Wanted, model: Suspect, reason: str) -> Wanted:
     """Return what is wanted with a model in quarantine."""
     generation = wanted.generation + 1
-    aside = {**wanted.aside, model.fingerprint: Aside(model.name, reason, generation)}
+    aside = {**wanted.aside, model.fingerprint: Quarantined(model.name, reason, generation)}
     return replace(wanted, generation=generation, aside=aside)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Self, TypeVar
 
-from app.serving.board import Aside
 from app.serving.catalog import ModelSpec
 from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
@@ -23,6 +22,7 @@ from app.serving.lane import Limits
 from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
 from app.serving.metrics import states
+from app.serving.quarantine import Quarantined
 
 log = logging.getLogger(__name__)
 Used = TypeVar("Used")
@@ -55,7 +55,7 @@ class ModelManager:
         path: Path,
         *,
         before_fork: bool = False,
-        aside: Mapping[str, Aside] = MappingProxyType({}),
+        aside: Mapping[str, Quarantined] = MappingProxyType({}),
     ) -> None:
         """Hold these models instead of any others, loaded unless they are lazy.
 

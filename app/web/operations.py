@@ -1,4 +1,4 @@
-"""What operators and their tools ask: alive, ready, metrics, and the OpenAPI document."""
+"""What operators and their tools ask: alive, ready, and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from app.serving.manager import ModelManager
 from app.serving.metrics import registry
 from app.web import access
 from app.web.schemas import Health, Readiness
-from app.web.spec import build_spec
 
 blueprint = Blueprint("operations", __name__)
 
@@ -109,19 +108,3 @@ def metrics() -> ResponseReturnValue:
     ModelManager().tell_states()
     counted = registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)
-
-
-@blueprint.get("/openapi.json")
-def document() -> ResponseReturnValue:
-    """Give the OpenAPI document of the models that are loaded now.
-    ---
-    get:
-      summary: This document
-      operationId: document
-      tags: [Operations]
-      responses:
-        200:
-          description: OpenAPI 3.1.
-          content: {application/json: {schema: {type: object}}}
-    """
-    return jsonify(build_spec(current_app, access.visible(ModelManager().models())))
