@@ -9,7 +9,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from app.cli import adding, checking, inspecting, keys, listing, packaging, pinning, predicting
+from app.cli import adding, checking, keys, listing, packaging, pinning, predicting
 from app.cli.hosting import KEY, Hosting
 from app.cli.terminal import Commands
 
@@ -18,7 +18,7 @@ def init_app(app: Flask, hosting: Hosting) -> None:
     """Offer the commands of an application. They open the models that they need themselves."""
     app.extensions[KEY] = hosting
     group = Commands("models", help="Look at models, try them, package them and add them.")
-    for module in (listing, inspecting, checking, predicting, packaging, adding, pinning):
+    for module in (listing, checking, predicting, packaging, adding, pinning):
         for command in module.COMMANDS:
             group.add_command(command)
     app.cli.add_command(group)
