@@ -5,7 +5,6 @@ import re
 import shutil
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -15,17 +14,18 @@ from werkzeug.serving import make_server
 
 from app import create_app
 from app.serving.manager import ModelManager
+from tests import ROOT
 
 CHROMIUM = shutil.which("chromium")
 #: Where pictures of the pages go on which a test failed.
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = ROOT / "tests" / "pictures"
 #: The mark of a file of such tests.
 NEEDS_CHROMIUM = pytest.mark.skipif(
     CHROMIUM is None,
     reason="chromium is not installed; with it the pages are tried: apt-get install chromium",
 )
 
-AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 #: What axe-core finds, one line for each rule that is broken.
 FOUND = """async () => (await axe.run()).violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""

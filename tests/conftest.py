@@ -3,13 +3,13 @@
 import gc
 import os
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from app import create_app
 from app.serving.manager import ModelManager
+from tests import DATA
 from tests.browser import browsing, keep_picture, watched
 from workers import limit_threads
 
@@ -20,10 +20,9 @@ limit_threads(os.environ)
 settings.register_profile("modelhost", deadline=None)
 settings.load_profile("modelhost")
 
-MODELS = Path(__file__).parent / "data" / "models.yaml"
+MODELS = DATA / "models.yaml"
 #: The example models, whatever stands in the models.yaml that is served.
-EXAMPLES = Path(__file__).parent / "data" / "examples.yaml"
-ROOT = Path(__file__).parents[1]
+EXAMPLES = DATA / "examples.yaml"
 
 
 #: Bytes from which a parameter is not its own name.

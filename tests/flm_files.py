@@ -3,13 +3,13 @@
 import functools
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 from mlmodel.compression import Codec
 from mlmodel.format import write
 from mlmodel.metadata import Described, Framework, Meta
+from tests import DATA
 
-FOLDER = Path(__file__).parent / "data" / "flm"
+FOLDER = DATA / "flm"
 SAMPLES = json.loads((FOLDER / "manifest.json").read_text())["files"]
 BY_NAME = {sample["file"]: sample for sample in SAMPLES}
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import ROOT
 from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "serve"]}
 #: Seconds for which any answer is waited for.
 PATIENCE = 60

@@ -1,11 +1,10 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 #: Folder: packages that nothing in it may import.
 FORBIDDEN = {

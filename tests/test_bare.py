@@ -4,7 +4,6 @@ import pickle
 import shutil
 import sys
 import zipfile
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -28,9 +27,10 @@ from sklearn.tree import DecisionTreeClassifier
 from mlmodel import bare, compression, dump, load
 from mlmodel import format as flm
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
+from tests import DATA
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier
 
-GRAPHS = Path(__file__).parent / "data" / "onnx"
+GRAPHS = DATA / "onnx"
 
 
 def halved(x):

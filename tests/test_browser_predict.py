@@ -5,18 +5,18 @@ import csv
 import json
 import re
 import subprocess
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
+from tests import DATA
 from tests.browser import NEEDS_CHROMIUM, sent, serving
 from tests.models.forms import HOSTILE
 
 pytestmark = NEEDS_CHROMIUM
 
-NUMERALS = Path(__file__).parent / "data" / "numerals.json"
+NUMERALS = DATA / "numerals.json"
 
 ROW = {
     "type": "object",

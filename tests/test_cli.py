@@ -5,7 +5,6 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import pandas as pd
@@ -16,12 +15,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from app.serving import catalog
 from mlmodel import dump, load
-from tests import hostile
+from tests import ROOT, hostile
 from tests.estimators import PEOPLE, Ages
 from tests.flm_files import content_of, holding
 from tests.models import simple
 
-ROOT = Path(__file__).parents[1]
 GRAPH = ROOT / "tests" / "data" / "onnx" / "credit.onnx"
 DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})

@@ -8,7 +8,6 @@ import re
 import sys
 import threading
 import warnings
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -35,6 +34,7 @@ from mlmodel import InvalidInput, compiling, dump, load
 from mlmodel.compiling import choosing, graph, parity
 from mlmodel.errors import BadArtifact, InvalidModel
 from mlmodel.schema import Schema
+from tests import ROOT
 from tests.estimators import AMOUNT, CASES, PEOPLE, POINTS, SIDE, THREE, built
 from tests.flm_files import WHEN
 from tests.test_estimators import EXTREMES, rows_of
@@ -77,7 +77,6 @@ NATIVE = {
 }
 
 MIXED = PEOPLE[["age", "income", "city", "job"]]
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from mlmodel import dump, load
+from tests import ROOT
 from tests.flm_files import CODECS, IRIS_ROW, WHEN, iris_classifier
 
-PYTHON = os.environ.get(
-    "FLAMA_PYTHON", str(Path(__file__).parent.parent / ".venv-flama" / "bin" / "python")
-)
+PYTHON = os.environ.get("FLAMA_PYTHON", str(ROOT / ".venv-flama" / "bin" / "python"))
 
 pytestmark = pytest.mark.skipif(
     not Path(PYTHON).exists(), reason="Flama is not installed; install it with: make flama"

@@ -1,11 +1,11 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from mlmodel.numerals import COMMA, POINT, decimal_marks, number_advice, parse_number
+from tests import DATA
 
-CASES = json.loads((Path(__file__).parent / "data" / "numerals.json").read_text("utf-8"))
+CASES = json.loads((DATA / "numerals.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"])

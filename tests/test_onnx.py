@@ -1,14 +1,14 @@
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.schema import Schema
+from tests import DATA
 
 onnx = pytest.importorskip("mlmodel.frameworks.onnx")
 
-FOLDER = Path(__file__).parent / "data" / "onnx"
+FOLDER = DATA / "onnx"
 
 NUMBER = {"type": "number"}
 IRIS = {"x0": 5.1, "x1": 3.5, "x2": 1.4, "x3": 0.2}

@@ -34,6 +34,7 @@ from mlmodel.errors import (
 )
 from mlmodel.format import write
 from mlmodel.metadata import Described, Framework, Meta, decode
+from tests import DATA
 from tests.flm_files import (
     BY_NAME,
     FOLDER,
@@ -460,7 +461,7 @@ def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file
     ],
 )
 def test_networks_do_not_survive_a_fork(file, survives):
-    path = Path(__file__).parent / "data" / "flm" / file
+    path = DATA / "flm" / file
 
     assert load(path, trust="all").survives_fork is survives
 

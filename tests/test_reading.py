@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -8,8 +7,9 @@ from werkzeug.exceptions import BadRequest
 
 from app.web import reading
 from app.web.reading import judged, parse
+from tests import DATA
 
-SUITE = sorted((Path(__file__).parent / "data" / "json").glob("*.json"))
+SUITE = sorted((DATA / "json").glob("*.json"))
 
 #: Of the texts that RFC 8259 leaves to the parser ("i_"), those that are taken as they are.
 TAKEN = {

@@ -1,6 +1,5 @@
 import json
 import pickle
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -10,9 +9,10 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import bare, load
 from mlmodel.errors import BrokenModel, VersionMismatch
+from tests import DATA
 from tests.flm_files import holding
 
-FOLDER = Path(__file__).parent / "data" / "sklearn"
+FOLDER = DATA / "sklearn"
 FILES = sorted(FOLDER.glob("*/*.pkl.z"))
 
 

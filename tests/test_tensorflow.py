@@ -5,7 +5,6 @@ import sys
 import tarfile
 import zipfile
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from mlmodel import dump, load
 from mlmodel.errors import BadArtifact, BrokenModel, InvalidModel, TooLarge
 from mlmodel.schema import Schema
+from tests import ROOT
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 
 # Keras, with TensorFlow or PyTorch below it.
@@ -22,7 +22,6 @@ adapter = pytest.importorskip("mlmodel.frameworks.tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SAMPLE = BY_NAME["2.2.2-kerasxor-zstd-p2.flm"]
-ROOT = Path(__file__).parents[1]
 NUMBER = {"type": "number"}
 
 

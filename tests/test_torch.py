@@ -1,6 +1,5 @@
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from mlmodel import dump, load
 from mlmodel.errors import BrokenModel, InvalidModel, Untrusted
 from mlmodel.schema import Schema
+from tests import ROOT
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 
 torch = pytest.importorskip("torch")
@@ -99,7 +99,7 @@ def test_a_file_does_not_tell_where_it_was_written():
         Pair(), {"age": [[1.0], [2.0]], "pixels": np.zeros((2, 2, 2), "float32")}
     )
 
-    assert str(Path(__file__).parent).encode() not in content
+    assert str(ROOT / "tests").encode() not in content
 
 
 def test_a_program_is_written_as_it_is(net):

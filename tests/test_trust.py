@@ -57,11 +57,9 @@ from mlmodel import bare, compression, dump, load
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
 from mlmodel.trust import allowed, building, child, naming, pickles, trying
 from mlmodel.trust.calls import CALLS
-from tests import hostile, mutations
+from tests import ROOT, hostile, mutations
 from tests.estimators import CASES, OWN, built
 from tests.flm_files import IRIS_ROW, holding, iris_classifier
-
-ROOT = Path(__file__).parents[1]
 
 each_hostile = pytest.mark.parametrize("case", hostile.CASES)
 each_ordinary = pytest.mark.parametrize("case", [name for name in CASES if name not in OWN])

@@ -1,13 +1,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import workers
-
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 
 def test_pools_of_threads_get_one_thread_unless_somebody_said_otherwise():
