@@ -198,8 +198,10 @@ def _merged(schemas: Sequence[Schema]) -> Schema:
         required += schema.get("required", [])
         for key, part in schema.get("properties", {}).items():
             known = properties.get(key)
-            both = isinstance(known, Mapping) and isinstance(part, Mapping)
-            properties[key] = {**known, **part} if both else part
+            if isinstance(known, Mapping) and isinstance(part, Mapping):
+                properties[key] = {**known, **part}
+            else:
+                properties[key] = part
     if properties:
         whole |= {"properties": properties}
     return whole | ({"required": list(dict.fromkeys(required))} if required else {})
@@ -210,7 +212,7 @@ def _of_one_type(schema: Schema, refs: frozenset[str]) -> Folded:
     schema, conditions = _unconditional(schema)
     if "enum" in schema or "const" in schema or constants(schema):
         return Folded(schema, refs=refs, conditions=conditions)
-    types = schema.get("type") or next(
+    types: Any = schema.get("type") or next(
         (kind for word, kind in IMPLIED_TYPES.items() if word in schema), []
     )
     types = [types] if isinstance(types, str) else types
