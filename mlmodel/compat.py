@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from mlmodel.declarations import Declaration, declaration_of
-from mlmodel.errors import InvalidInput, InvalidModel, Violation
+from mlmodel.errors import InvalidInput, InvalidModel, Violation, summary
 from mlmodel.model import MLModel
 from mlmodel.wording import pointer_to
 
@@ -195,9 +195,7 @@ def _titles(document: Mapping[str, Any] | None) -> set[str]:
 
 def _refusal_of(error: Exception, row: Any) -> InvalidInput:
     violations = _violations(error, row)
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return InvalidInput(f"{first.pointer or 'the whole'}: {first.detail}{more}", "", violations)
+    return InvalidInput(summary(violations), "", violations)
 
 
 def _violations(error: BaseException | None, row: Any) -> list[Violation]:

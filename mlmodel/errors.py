@@ -56,6 +56,19 @@ class Violation:
     row: int = 0
 
 
+def summary(
+    violations: Sequence[Violation], whole: str = "the whole", most: int | None = None
+) -> str:
+    """Return the first violation in words, and how many more there are.
+
+    :param whole: names the value itself, whose pointer is empty.
+    :param most: the number of violations up to which they were counted.
+    """
+    first, others = violations[0], len(violations) - 1
+    count = "many" if most is not None and others >= most else f"{others:,}"
+    return f"{first.pointer or whole}: {first.detail}{f' (and {count} more)' if others else ''}"
+
+
 class InvalidInput(FlmError):
     """A row breaks the model's input schema.
 

@@ -102,6 +102,13 @@ def _type(error: ValidationError) -> str:
     return f"must be {_listed(types)}, got {shown(error.instance)}{advice}"
 
 
+def enumeration(texts: Iterable[str], most: int) -> str:
+    """Return texts in one line, and how many more there are than may be listed."""
+    every = list(texts)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
 def _listed(types: Iterable[str]) -> str:
     return " or ".join(TYPES.get(name, name) for name in types)
 
@@ -113,9 +120,8 @@ def _advice(types: Iterable[str], value: Any) -> str:
 
 def _enum(error: ValidationError) -> str:
     choices = error.validator_value
-    listed = ", ".join(shown(choice) for choice in choices[:SHOWN_MEMBERS])
-    more = f" and {len(choices) - SHOWN_MEMBERS} more" if len(choices) > SHOWN_MEMBERS else ""
-    return f"must be one of {listed}{more}, got {shown(error.instance)}"
+    listed = enumeration(map(shown, choices), SHOWN_MEMBERS)
+    return f"must be one of {listed}, got {shown(error.instance)}"
 
 
 def _format(error: ValidationError) -> str:

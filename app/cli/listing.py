@@ -21,6 +21,7 @@ from app.web.schemas import ModelInspection, ModelList, ModelMetadata
 from mlmodel import bare, reading
 from mlmodel.errors import FlmError, InvalidFile
 from mlmodel.trust.report import Report, report
+from mlmodel.wording import enumeration
 
 #: Names that are shown; ``--json`` has all of them.
 SHOWN_NAMES = 20
@@ -139,8 +140,7 @@ def _field(field: forms.Field) -> dict[str, str]:
 
 def _choices(field: forms.Field) -> str:
     labels = [choice.label for choice in field.choices]
-    more = f" and {len(labels) - SHOWN_CHOICES} more" if len(labels) > SHOWN_CHOICES else ""
-    return ", ".join(labels[:SHOWN_CHOICES]) + more
+    return enumeration(labels, SHOWN_CHOICES)
 
 
 def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,5 +186,4 @@ def _asked(asked: Report) -> list[tuple[str, Any]]:
 
 
 def _shown(names: tuple[str, ...]) -> str | None:
-    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
-    return ", ".join(names[:SHOWN_NAMES]) + more or None
+    return enumeration(names, SHOWN_NAMES) or None

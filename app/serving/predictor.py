@@ -21,7 +21,7 @@ from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
 from app.serving.metrics import OTHER, refused
-from mlmodel.errors import InvalidInput, Violation
+from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,9 @@ def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
         if len(violations) > TOLD_VIOLATIONS:
             break
     if violations:
-        raise InvalidInput(_summary(violations), violations=violations[:TOLD_VIOLATIONS])
+        raise InvalidInput(
+            summary(violations, most=TOLD_VIOLATIONS), violations=violations[:TOLD_VIOLATIONS]
+        )
     return schema.converted(rows)
 
 
@@ -152,12 +154,7 @@ def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
     for answer in answers:
         violations = schema.violations(answer, most=TOLD_VIOLATIONS + 1)
         if violations:
-            raise InvalidAnswer(f"the answer breaks the output schema: {_summary(violations)}")
+            raise InvalidAnswer(
+                f"the answer breaks the output schema: {summary(violations, most=TOLD_VIOLATIONS)}"
+            )
     return answers
-
-
-def _summary(violations: Sequence[Violation]) -> str:
-    first, others = violations[0], len(violations) - 1
-    count = f"{others}" if others < TOLD_VIOLATIONS else "many"
-    more = f" (and {count} more)" if others else ""
-    return f"{first.pointer or 'the whole'}: {first.detail}{more}"

@@ -17,7 +17,7 @@ from app.web.access import login
 from app.web.journal import plain
 from app.web.writing import dumps
 from mlmodel import errors as models
-from mlmodel.errors import Violation
+from mlmodel.errors import Violation, summary
 
 #: Paths under which every answer is JSON, whatever went wrong.
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
@@ -285,7 +285,7 @@ def _placed(violations: Sequence[Violation]) -> Sequence[Violation]:
 
 def _detail(error: Exception, problem: Problem) -> str:
     if isinstance(error, models.InvalidInput):
-        return _first(_placed(error.violations))
+        return summary(_placed(error.violations), "the body")
     if isinstance(error, HTTPException) and problem.status in _HTTP_DETAILS:
         return _HTTP_DETAILS[problem.status](error)
     if isinstance(error, InternalServerError) or not isinstance(
@@ -297,12 +297,6 @@ def _detail(error: Exception, problem: Problem) -> str:
     if error.__cause__ and is_failure and current_app.config["TELL_MODEL_ERRORS"]:
         detail += f": {type(error.__cause__).__name__}: {error.__cause__}"
     return detail
-
-
-def _first(violations: Sequence[Violation]) -> str:
-    where = violations[0].pointer or "the body"
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return f"{where}: {violations[0].detail}{more}"
 
 
 def _wrong_method(error: HTTPException) -> str:

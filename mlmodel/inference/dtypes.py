@@ -20,6 +20,8 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
+from mlmodel.wording import enumeration
+
 #: Stands for a value that JSON cannot write.
 UNSAID = object()
 #: Stands for ``None`` itself in a column in which ``null`` is another missing value.
@@ -175,7 +177,9 @@ class Categorical:
             read = value if self._read is None else self._read(value)
             return self._by_value[read]
         except (KeyError, TypeError, ValueError) as error:
-            raise Unreadable(f"one of {_listed(self._codes)}, got {value!r}") from error
+            raise Unreadable(
+                f"one of {enumeration(self._codes, MOST_LISTED)}, got {value!r}"
+            ) from error
 
 
 def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
@@ -184,12 +188,6 @@ def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
     known = set(categories.values) | (set(map(read, categories.values)) if read else set())
     lacking = [each for each in choices if each not in known and not (read and read(each) in known)]
     return replace(categories, values=(*categories.values, *lacking)) if lacking else categories
-
-
-def _listed(texts: Iterable[str]) -> str:
-    first = list(texts)
-    more = f" and {len(first) - MOST_LISTED} more" if len(first) > MOST_LISTED else ""
-    return ", ".join(first[:MOST_LISTED]) + more
 
 
 def _category_reader(dtype: str) -> Callable[[Any], Any] | None:

@@ -12,7 +12,7 @@ from mlmodel.inference.column import Column
 from mlmodel.inference.dtypes import UNSAID, joined, write
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.sampling import Sample
-from mlmodel.wording import shown
+from mlmodel.wording import enumeration, shown
 
 #: Names or values that one sentence lists.
 MOST_LISTED = 5
@@ -60,7 +60,7 @@ def are_alike(names: Sequence[Any], others: Sequence[Any]) -> bool:
 
 def listed(names: Iterable[str]) -> str:
     """Return some names, and how many more there are."""
-    return _some([repr(name) for name in names])
+    return enumeration([repr(name) for name in names], MOST_LISTED)
 
 
 def merged(reading: Reading | None, seen: Mapping[str, Column]) -> list[Column]:
@@ -210,7 +210,8 @@ def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
         values = sample.table[known.name].dropna()
         strange = sorted({shown(_said(value)) for value in values.unique()} - _shown(known))
         if strange:
-            yield f"{known.name} has {_some(strange)} in the sample, which the model does not know"
+            listed = enumeration(strange, MOST_LISTED)
+            yield f"{known.name} has {listed} in the sample, which the model does not know"
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
         kind = seen.kind or "mixed"
         yield f"{known.name} is {kind} in the sample, but the model takes {known.kind}"
@@ -234,8 +235,3 @@ def _shown(column: Column) -> set[str]:
 
 def _within(span: tuple[float, float], whole: tuple[float, float]) -> bool:
     return whole[0] <= span[0] and span[1] <= whole[1]
-
-
-def _some(words: list[str]) -> str:
-    more = f" and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else ""
-    return ", ".join(words[:MOST_LISTED]) + more
