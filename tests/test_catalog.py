@@ -359,6 +359,16 @@ def test_unpinned_pickles_are_restricted(tmp_path, unpinned, found):
     assert (known.is_isolated, known.is_refused) == (False, False)
 
 
+def test_unpinned_pickles_share_a_process(tmp_path):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps([1]))
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{file: model.pkl}, {file: model.pkl, name: own, isolate: true}]")
+
+    specs = catalog.read(path, {}, unpinned="isolate")
+
+    assert [spec.shares_process for spec in specs] == [True, False]
+
+
 def test_refused_pickle_says_how_to_pin_it(make_app, tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[1]], [1])))
 

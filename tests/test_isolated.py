@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pickle
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ from app.serving import catalog
 from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.manager import ModelManager
+from app.serving.wire import Bounds
 from mlmodel.errors import InvalidInput
 from tests.servers import ROOT
 from tests.waiting import wait_until
@@ -268,7 +270,7 @@ def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypa
 
 
 def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
-    monkeypatch.setattr("app.serving.isolated.LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("app.serving.isolation.LEAVE_SECONDS", 0.1)
     predict = predict(harmful("hanging.Hung", time_limit=60))
     model = ModelManager().get("hung")
     model._limits = replace(model._limits, seconds=0.1)
@@ -330,6 +332,7 @@ TRIED = {
     "read the settings of the server": "open('/proc/{server}/environ').read()",
     "write beside its own folder": "open('{other}.new', 'w')",
     "change its own model file": "open('{own}', 'a')",
+    "put a link beside it": "__import__('os').symlink('{other}', '{own}.link')",
     "open a socket": "__import__('socket').create_connection(('127.0.0.1', {port}), 1)",
     "open a socket for datagrams": "__import__('socket').socket(type=2)",
     "start a process": "__import__('os').fork()",
@@ -346,28 +349,26 @@ ALLOWED = {
 }
 
 
-@pytest.fixture(scope="module")
-def sandboxed(tmp_path_factory):
+@pytest.fixture(scope="module", params=["alone", "shared"])
+def sandboxed(request, tmp_path_factory):
     """A function that evaluates an expression in the process of a sandboxed model."""
     folder = tmp_path_factory.mktemp("sandbox")
     own, other = folder / "own.pkl", folder / "other.txt"
-    own.write_text("own")
     other.write_text("secret")
-    spec = catalog.ModelSpec(
-        line=1,
-        class_path=f"{HARMFUL}.evaluating.Evaluating",
-        reads=(own,),
-        is_isolated=True,
-        is_sandboxed=True,
-    )
-    process = Child(spec, lambda _: None)
+    spec = catalog.ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
+    bounds = Bounds(reads=(own,)) if request.param == "alone" else Bounds()
+    own.write_text("own")
+    process = Child("evaluating", bounds, lambda _: None)
+    if request.param == "shared":
+        own = Path(process.files, "own.pkl")
+        own.write_text("own")
     process.wait_for(60)
-    process.obey("create")
-    process.obey("load")
+    process.obey(1, "create", pickle.dumps(spec).decode("latin-1"))
+    process.obey(1, "load")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         known = {"own": own, "other": other, "server": os.getpid()}
         known["port"] = listener.getsockname()[1]
-        yield lambda text: process.obey("ask", "predict", [{"x": text.format(**known)}])
+        yield lambda text: process.obey(1, "ask", "predict", [{"x": text.format(**known)}])
     process.end()
 
 

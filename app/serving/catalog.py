@@ -163,8 +163,9 @@ class ModelSpec:
     lazy: bool = False
     #: Whether each forked process loads it: a fork would break it.
     in_worker: bool = False
-    #: Whether it has a process of its own.
+    #: Whether it has a process of its own, or one that it shares.
     is_isolated: bool = False
+    shares_process: bool = False
     #: Whether it is a pickle that nobody vouches for, where the settings refuse those.
     is_refused: bool = False
     #: Whether that process is restricted, see sandbox.py, and what it may read all the same.
@@ -312,7 +313,9 @@ def _restricted(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
         return spec
     if unpinned == "refuse":
         return replace(spec, is_refused=True)
-    return spec if spec.is_isolated else replace(spec, is_isolated=True, is_sandboxed=True)
+    if spec.is_isolated:
+        return spec
+    return replace(spec, is_isolated=True, is_sandboxed=True, shares_process=True)
 
 
 def _is_pickle(file: Path) -> bool:

@@ -15,12 +15,12 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from app.serving.catalog import ModelSpec
-from app.serving.wire import read, written
+from app.serving.wire import Bounds, read, written
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +45,24 @@ class Ended(Exception):
 
 
 class Child:
-    """A process that holds the model of an entry, see inmate.py, and obeys one caller at a time.
+    """A process that holds models, see inmate.py, and obeys one caller at a time.
 
+    :param title: what the log calls its models.
     :param ended: is called with this object, from a thread, when what it writes has an end.
     """
 
-    def __init__(self, spec: ModelSpec, ended: Callable[[Child], None]) -> None:
+    def __init__(self, title: str, bounds: Bounds, ended: Callable[[Child], None]) -> None:
         self._folder = tempfile.mkdtemp(prefix="modelhost-isolated-")
+        #: A folder that the process reads, and another one in which it writes.
+        self.files, own = (os.path.join(self._folder, name) for name in ("files", "own"))
+        os.mkdir(self.files)
+        os.mkdir(own)
         ours, theirs = socket.socketpair()
         held, self._lifeline = os.pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
                 [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
-                env=_environment(self._folder),
+                env=_environment(own),
                 pass_fds=(theirs.fileno(), held),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -68,13 +73,14 @@ class Child:
         self._socket = ours
         self._orders = Connection(ours.fileno())
         self._owner = os.getpid()
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()
         self._is_ended = False
         level = logging.getLogger().getEffectiveLevel()
-        setup = pickle.dumps((spec, spec.memory_bytes, level))
+        bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
+        setup = pickle.dumps((bounds, level))
         with suppress(OSError):  # it has ended already; whoever asks hears of it
             self._orders.send_bytes(setup)
-        arguments = self._process.stdout, spec.provisional_name, ended
+        arguments = self._process.stdout, title, ended
         threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
 
     @property
@@ -139,11 +145,11 @@ class Child:
             self._process.wait(1)
         raise Ended(f"{why}{self.ending}") from None
 
-    def _listen(self, output: IO[bytes], name: str, ended: Callable[[Child], None]) -> None:
+    def _listen(self, output: IO[bytes], title: str, ended: Callable[[Child], None]) -> None:
         """Log what the model writes, line by line: it can forge no line of others."""
         with output:
             while line := output.readline(LINE_BYTES):
-                log.info("model %r wrote: %s", name, line.decode(errors="replace").rstrip())
+                log.info("%s wrote: %s", title, line.decode(errors="replace").rstrip())
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         ended(self)

@@ -514,7 +514,9 @@ def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
     if chosen.get("compiled"):
         packages.insert(0, str(chosen["name"]))
     packages.append(f"Python {platform.python_version()}")
-    return ", ".join([*packages, "a process of its own"] if spec.is_isolated else packages)
+    if spec.is_isolated:
+        packages.append("a shared process" if spec.shares_process else "a process of its own")
+    return ", ".join(packages)
 
 
 def _is_main_thread() -> bool:

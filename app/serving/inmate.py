@@ -1,6 +1,6 @@
-"""The process of one isolated model, which isolated.py starts.
+"""The process of isolated models, which child.py starts.
 
-It makes the model, loads it, and answers one call after the other, in JSON. Whatever the model
+It makes models, loads them, and answers one call after the other, in JSON. Whatever a model
 does to its process ends here, and the process ends with the one that has started it.
 """
 
@@ -25,9 +25,10 @@ from app.serving import sandbox
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
+from app.serving.memory import return_memory
 from app.serving.methods import Method, methods_of
 from app.serving.reasons import reason
-from app.serving.wire import read, written
+from app.serving.wire import Bounds, read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
@@ -35,10 +36,9 @@ from mlmodel.trust import child
 
 
 class Inmate:
-    """The model, and what it is told to do."""
+    """A model, and what it is told to do."""
 
-    def __init__(self, spec: ModelSpec, unsandboxed: str) -> None:
-        self._spec = spec
+    def __init__(self, unsandboxed: str) -> None:
         self._unsandboxed = unsandboxed
         self._model: MLModel
         self._methods: Mapping[str, Method] = {}
@@ -56,9 +56,11 @@ class Inmate:
         except BaseException as error:
             return {"raised": _told(error)}
 
-    def create(self) -> dict[str, Any]:
-        """Make the model, and return what it says of itself before it is loaded."""
-        self._model = self._spec.create()
+    def create(self, pickled: str) -> dict[str, Any]:
+        """Make the model of an entry, and return what it says of itself before it is loaded."""
+        # From the process that has started this one; what goes back to it is JSON.
+        spec: ModelSpec = pickle.loads(pickled.encode("latin-1"))  # noqa: S301
+        self._model = spec.create()
         return self._described()
 
     def load(self) -> dict[str, Any]:
@@ -82,8 +84,9 @@ class Inmate:
         return self._methods[endpoint](rows)
 
     def unload(self) -> None:
-        """Let the model give back what it has taken."""
-        self._model.unload()
+        """Let the model give back what it has taken, if it was loaded."""
+        if self._methods:
+            self._model.unload()
 
     def _described(self) -> dict[str, Any]:
         model = self._model
@@ -132,29 +135,35 @@ def main() -> None:
         signal.signal(each, signal.SIG_IGN)
     faulthandler.enable()
     connection = Connection(orders)
-    # From the process that has started this one; what goes back to it is JSON.
-    spec, memory_bytes, level = pickle.loads(connection.recv_bytes())  # noqa: S301
+    bounds, level = pickle.loads(connection.recv_bytes())  # noqa: S301
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    most = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = bounds.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # It may die of a file: nobody else needs to look first.
     child.look_in_this_process()
-    inmate = Inmate(spec, _restrict(spec))
+    unsandboxed = _restrict(bounds)
+    #: By the keys that the server gives them.
+    inmates: dict[int, Inmate] = {}
     while True:
         try:
-            order = read(connection.recv_bytes())
+            key, *order = read(connection.recv_bytes())
         except EOFError:
             return
-        connection.send_bytes(_in_words(inmate.obey(order)))
+        if order[0] == "create":
+            inmates[key] = Inmate(unsandboxed)
+        said = inmates[key].obey(order)
+        if order[0] == "unload":
+            del inmates[key]
+            return_memory()
+        connection.send_bytes(_in_words(said))
 
 
-def _restrict(spec: ModelSpec) -> str:
+def _restrict(bounds: Bounds) -> str:
     """Enter the sandbox; return why that is not possible, or not wanted."""
-    if not spec.is_sandboxed:
+    if not bounds.is_sandboxed:
         return "its entry says so"
-    files = [spec.file] if spec.file else []
     try:
-        sandbox.enter([*files, *spec.reads], os.environ["TMPDIR"])
+        sandbox.enter(bounds.reads, os.environ["TMPDIR"])
     except sandbox.NoSandbox as error:
         return str(error)
     return ""

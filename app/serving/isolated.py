@@ -1,4 +1,4 @@
-"""A model in a process of its own: whatever it does there, no other model notices.
+"""A model in a process of its own, or in one that isolated models share, see isolation.py.
 
 It crashes, and its own call fails; it hangs, and is ended when its time is up; it takes memory,
 and gets no more than it may. Each time it is brought back at once.
@@ -9,30 +9,31 @@ Why not gunicorn's dirty workers, or a pool of processes: docs/operations.md, "I
 from __future__ import annotations
 
 import logging
-import threading
+import pickle
+import shutil
+import tempfile
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.serving.catalog import ModelSpec
-from app.serving.child import Child, Ended
+from app.serving.child import Ended
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
+from app.serving.isolation import IsolationProcess, shared_process
 from app.serving.lane import Limits, times
 from app.serving.methods import PREDICT
+from app.serving.reasons import reason
+from app.serving.wire import Bounds
+from mlmodel import reading
 from mlmodel.endpoint import Endpoint
-from mlmodel.errors import InvalidInput, Violation
+from mlmodel.errors import FlmError, InvalidInput, Violation
 from mlmodel.model import MLModel
 
 log = logging.getLogger(__name__)
-
-#: Seconds that a process has to end by itself when its model is unloaded.
-LEAVE_SECONDS = 5
-#: Seconds after which it is tried again to bring a model back.
-RETRY_SECONDS = 1
 
 
 class NotMade(ServingError):
@@ -51,7 +52,7 @@ class Raised(Exception):
 class IsolatedModel(MLModel):
     """A model like any other, whose calls are made in its process. Any thread may ask.
 
-    It has one call at a time: whoever else asks waits.
+    It has one call at a time, with the models that share its process: whoever else asks waits.
 
     :param fail: is told why, once, when the model cannot be brought back.
     """
@@ -65,14 +66,14 @@ class IsolatedModel(MLModel):
         self._load_seconds = spec.load_seconds or limits.load_seconds
         self._fail = fail
         self._told: Mapping[str, Any] = {}
-        self._is_loaded = False
+        #: Whether it is to be loaded again when its process is replaced.
+        self.is_loaded = False
         #: When its process has ended by itself, or could not be started again.
         self._failures: deque[float] = deque(maxlen=limits.deaths or None)
-        # Held as long as somebody uses the process, or puts another in its place.
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._process: Child | None = None
-        self._create()
+        self._process = shared_process() if spec.shares_process else _own_process(spec)
+        self._key = self._process.join(self)
+        with self._leaving_if_it_fails(), self._process.using():
+            self._create()
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -95,24 +96,16 @@ class IsolatedModel(MLModel):
 
         :raises NotMade: if that fails, takes too long, or ends the process.
         """
-        with self._lock:
-            self._load()
-            self._is_loaded = True
+        with self._leaving_if_it_fails(), self._process.using():
+            if not self._process.is_created(self._key):
+                self._create()
+            self._hear(self._made("load"))
+            self.is_loaded = True
 
     def unload(self) -> None:
-        """Let the model unload, and end its process."""
-        self._is_loaded = False
-        is_idle = self._lock.acquire(timeout=LEAVE_SECONDS)
-        process, self._process = self._process, None
-        if is_idle:
-            self._changed.notify_all()
-            self._lock.release()
-        if process is not None and is_idle:
-            process.wait_for(LEAVE_SECONDS)
-            with suppress(TimeoutError, Ended):
-                process.obey("unload")
-        if process is not None:
-            process.end()
+        """Let the model unload, and end its process if no other model is in it."""
+        self.is_loaded = False
+        self._process.leave(self._key)
 
     def predict(self, row: Any) -> Any:
         """Return the model's answer to a row."""
@@ -130,78 +123,87 @@ class IsolatedModel(MLModel):
         :raises Raised: if the model has raised an error.
         """
         seconds = self._limits.seconds
-        if not self._lock.acquire(timeout=seconds or -1):
-            raise PredictionTimeout(seconds)
-        try:
-            return self._ask(endpoint, rows)
-        finally:
-            self._lock.release()
-
-    def _ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        process = self._living()
-        try:
-            said = process.obey("ask", endpoint, rows)
-        except TimeoutError:
-            log.error("model %r took too long: its process is ended", self.qualified_name)
-            self._replace(process)
-            raise PredictionTimeout(self._limits.seconds) from None
-        except Ended:
-            self._crashed(process)
-            raise
-        if said.get("raised", {}).get("is_short_of_memory"):
-            log.error("model %r has no more memory: its process is ended", self.qualified_name)
-            self._replace(process)
+        with self._process.using(seconds):
+            if not self._process.wait_until_loaded(self._key, seconds):
+                raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
+            try:
+                said = self._process.obey(seconds, self._key, "ask", endpoint, rows)
+            except TimeoutError:
+                log.error("model %r took too long: its process is ended", self.qualified_name)
+                raise PredictionTimeout(seconds) from None
+            except Ended as error:
+                self.count_end(str(error))
+                raise
+            if said.get("raised", {}).get("is_short_of_memory"):
+                log.error("model %r has no more memory: its process is ended", self.qualified_name)
+                self._process.replace()
         return _done(said)
 
-    def _living(self) -> Child:
-        """Return the process, when it is back if it is about to be."""
-        # It may have ended since the last call, and nobody has noticed yet.
-        if self._process is not None and self._process.has_fallen:
-            self._crashed(self._process)
-        seconds = self._limits.seconds or None
-        if not self._changed.wait_for(lambda: self._process or not self._is_loaded, seconds):
-            raise PredictionTimeout(self._limits.seconds)
-        if self._process is None:
-            raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
-        return self._process
+    def come_back(self) -> bool:
+        """Load the model again, and return whether that is all that can be done.
+
+        Its process, which the caller uses, is a new one.
+        """
+        if not self.is_loaded:
+            return True
+        try:
+            self._create()
+            self._hear(self._made("load"))
+        except ServingError as error:
+            self._count(f"it could not be brought back {{}}: {error}")
+            return not self.is_loaded
+        return True
+
+    def count_end(self, how: str) -> None:
+        """Count an end of its process in a call; after too many the model is set aside."""
+        if self.is_loaded:
+            log.error("the process of model %r was ended: %s", self.qualified_name, how)
+            self._count(f"its process has ended {{}}: {how}")
+
+    @contextmanager
+    def _leaving_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._process.leave(self._key)
+            raise
 
     def _create(self) -> None:
-        """Start a process with the model in it, not yet loaded."""
-        ended = weakref.WeakMethod(self._is_gone)
+        with self._readable() as spec:
+            # JSON has no bytes. What comes back is JSON alone, and never unpickled.
+            self._hear(self._made("create", pickle.dumps(spec).decode("latin-1")))
 
-        def tell(gone: Child) -> None:
-            hear = ended()
-            if hear is not None:
-                hear(gone)
+    @contextmanager
+    def _readable(self) -> Iterator[ModelSpec]:
+        """Yield the entry with a file that the process may read.
 
-        process = Child(self._spec, tell)
-        # However this model is let go: with its last reference, and at the end of the server.
-        weakref.finalize(self, process.end)
-        self._process = process
-        process.wait_for(self._load_seconds)
-        self._hear(self._made("create"))
-
-    def _load(self) -> None:
-        if self._process is None:
-            self._create()
-        self._hear(self._made("load"))
-        if self._process is not None:
-            self._process.wait_for(self._limits.seconds)
-
-    def _made(self, order: str) -> Mapping[str, Any]:
-        if self._process is None:
-            raise NotMade("its process has ended")
+        The sandbox of a shared process cannot be widened, so that reads a copy. It is in a folder
+        where no model can put a link for the server to write through.
+        """
+        if not self._spec.shares_process or self._spec.file is None:
+            yield self._spec
+            return
         try:
-            said = self._process.obey(order)
+            with (
+                reading.opened(self._spec.file) as source,
+                tempfile.TemporaryDirectory(dir=self._process.files) as folder,
+            ):
+                copy = Path(folder, self._spec.file.name)
+                with copy.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                yield replace(self._spec, file=copy)
+        except (OSError, FlmError) as error:
+            raise NotMade(reason(error)) from error
+
+    def _made(self, *order: str) -> Mapping[str, Any]:
+        try:
+            said = self._process.obey(self._load_seconds, self._key, *order)
         except TimeoutError:
-            self._process.end()
             most = f"{self._load_seconds:g} seconds"
             raise NotMade(f"it took longer than {most} to load") from None
         except Ended as error:
-            self._process.end()
             raise NotMade(f"its process was ended while it was loaded: {error}") from None
         if "raised" in said:
-            self._process.end()
             told = said["raised"]
             raise NotMade(told["reason"]) from (Raised(told) if told["trace"] else None)
         return _done(said)  # type: ignore[no-any-return]
@@ -214,59 +216,22 @@ class IsolatedModel(MLModel):
                 setattr(self, name, value)
         self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
 
-    def _is_gone(self, process: Child) -> None:
-        """Hear from a process that it has ended, whether or not somebody asked it."""
-        with self._lock:
-            if process is self._process and self._is_loaded and process.has_fallen:
-                self._crashed(process)
-
-    def _crashed(self, process: Child) -> None:
-        """Bring a model back whose process has ended by itself, unless it does so too often."""
-        if process.is_ended:
-            return
-        how = process.ending
-        log.error("the process of model %r was ended: %s", self.qualified_name, how)
-        if self._is_too_often(f"its process has ended {{}}: {how}"):
-            process.end()
-            self._process = None
-        else:
-            self._replace(process)
-
-    def _is_too_often(self, reason: str) -> bool:
-        """Tell whether the model has just failed once more than it may, and is set aside."""
+    def _count(self, reason: str) -> None:
+        """Count a failure, and set the model aside if that is one more than it may have."""
         most, seconds = self._limits.deaths, self._limits.deaths_seconds
         if not most:
-            return False
+            return
         self._failures.append(time.monotonic())
         if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
-            return False
+            return
+        self.is_loaded = False
         self._fail(reason.format(times(most, seconds)))
-        self._is_loaded = False
-        self._changed.notify_all()
-        return True
 
-    def _replace(self, process: Child) -> None:
-        process.end()
-        self._process = None
-        threading.Thread(target=self._return, name="isolated", daemon=True).start()
 
-    def _return(self) -> None:
-        """Bring the model back, in a thread of its own. Whoever asks meanwhile waits."""
-        while not self._has_returned():
-            time.sleep(RETRY_SECONDS)
-
-    def _has_returned(self) -> bool:
-        """Load the model again, and tell whether that is all that can be done."""
-        with self._lock:
-            if not self._is_loaded or self._process is not None:
-                return True
-            try:
-                self._load()
-                self._changed.notify_all()
-            except ServingError as error:
-                self._process = None
-                return self._is_too_often(f"it could not be brought back {{}}: {error}")
-            return True
+def _own_process(spec: ModelSpec) -> IsolationProcess:
+    reads = (spec.file, *spec.reads) if spec.file else spec.reads
+    bounds = Bounds(spec.is_sandboxed, reads, spec.memory_bytes)
+    return IsolationProcess(f"model {spec.provisional_name!r}", bounds)
 
 
 def _done(said: Mapping[str, Any]) -> Any:

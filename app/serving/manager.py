@@ -18,6 +18,7 @@ from app.serving.errors import (
     ModelUnavailable,
 )
 from app.serving.hosted import HostedModel, Status
+from app.serving.isolation import shared_process
 from app.serving.lane import Limits
 from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
@@ -68,14 +69,15 @@ class ModelManager:
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
-        for model in models:
-            if aside:
-                model.contents = model.spec.contents()
-            known = aside.get(model.suspect.fingerprint)
-            if known is None:
-                model.prepare(before_fork=before_fork)
-            else:
-                model.set_aside(known.reason, known.name)
+        with shared_process().kept():
+            for model in models:
+                if aside:
+                    model.contents = model.spec.contents()
+                known = aside.get(model.suspect.fingerprint)
+                if known is None:
+                    model.prepare(before_fork=before_fork)
+                else:
+                    model.set_aside(known.reason, known.name)
         check_names(models, path)
         self.hold(models)
         # What was only needed to read the files would else be in the memory of each process.

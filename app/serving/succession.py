@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.serving.catalog import ModelSpec
 from app.serving.hosted import HostedModel, Status
+from app.serving.isolation import shared_process
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager, check_names
 
@@ -54,12 +55,13 @@ class Succession:
         """
         old = ModelManager().models()
         kept, new = self._sorted_out(old, specs, anew, with_failed)
-        for model in new:
-            if self.before_fork:
-                model.prepare(before_fork=True)
-            else:
-                model.prepare_in_time()
-            _take_name(model, [each for each in old if each not in kept.values()])
+        with shared_process().kept():
+            for model in new:
+                if self.before_fork:
+                    model.prepare(before_fork=True)
+                else:
+                    model.prepare_in_time()
+                _take_name(model, [each for each in old if each not in kept.values()])
         models = [kept.get(id(spec)) or _made_of(spec, new) for spec in specs]
         check_names(models, self.path)
         changes = Changes(unchanged=[model.label for model in kept.values()])

@@ -1,0 +1,209 @@
+"""Isolated models in one process, in which they really misbehave."""
+
+import os
+import pickle
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from app.serving.catalog import ModelSpec
+from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
+from app.serving.hosted import Status
+from app.serving.lane import Limits
+from app.serving.manager import ModelManager
+from tests.waiting import wait_until
+
+DYING = "tests.models.harmful.dying.Dying"
+HUNG = "tests.models.harmful.hanging.Hung"
+RAISING = "tests.models.broken.RaisesAtLoad"
+ROW = [{"x0": 1}]
+
+
+@pytest.fixture
+def share(make_app, tmp_path):
+    """A function that hosts models in one process, by their names, and gives what asks them."""
+
+    def make(settings=None, **class_paths):
+        app = make_app("models: []")
+        limits = Limits(rows=9, threads=1, waiting=9, seconds=30)
+        specs = [
+            ModelSpec(
+                line=1,
+                class_path=class_path,
+                name=name,
+                settings=(settings or {}).get(name, {}),
+                is_isolated=True,
+                is_sandboxed=True,
+                shares_process=True,
+                time_limit=0.5 if class_path == HUNG else None,
+            )
+            for name, class_path in class_paths.items()
+        ]
+        ModelManager().open(specs, limits, tmp_path / "models.yaml")
+        return app.extensions["predictor"].predict
+
+    return make
+
+
+@pytest.fixture
+def portal(make_app, tmp_path):
+    """A function that hosts pickles which no entry pins, and those of later calls too."""
+    app = make_app("models: []", UNPINNED="isolate")
+
+    def reload(**numbers):
+        lines = []
+        for name, number in numbers.items():
+            model = LinearRegression().fit([[0], [1]], [0, number])
+            (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(model))
+            lines.append(f"  - file: {name}.pkl")
+        (tmp_path / "models.yaml").write_text("\n".join(["models:", *lines]))
+        app.extensions["generations"].reload()
+        return app.extensions["predictor"].predict
+
+    return reload
+
+
+def inmates():
+    """Return the processes of isolated models of this process."""
+    found = psutil.Process().children()
+    return {each.pid for each in found if "app.serving.inmate" in " ".join(each.cmdline())}
+
+
+def kill(predict, name):
+    with pytest.raises(PredictionFailed):
+        predict(name, [{"how": "kill"}])
+
+
+def test_unpinned_models_share_a_process(share):
+    predict = share(one=DYING, other=DYING)
+
+    [pid] = predict("one", [{}])
+
+    assert predict("other", [{}]) == [pid] != [os.getpid()]
+    assert {pid} == inmates()
+    assert ModelManager().get("one").runtime.endswith(", a shared process")
+
+
+def test_crash_fails_its_own_call_alone(share):
+    predict = share(one=DYING, other=DYING)
+    [before] = predict("other", [{}])
+
+    kill(predict, "one")
+
+    [pid] = predict("other", [{}])
+    assert predict("one", [{}]) == [pid] != [before]
+
+
+def test_models_are_back_without_a_call(share):
+    predict = share(one=DYING, other=DYING)
+    before = inmates()
+
+    kill(predict, "one")
+
+    wait_until(lambda: inmates() not in (before, set()))
+    assert predict("other", [{}]) == [*inmates()]
+
+
+def test_third_crash_takes_out_one_model(share):
+    predict = share(one=DYING, other=DYING)
+    for name in ("one", "other", "one", "other", "one"):
+        kill(predict, name)
+
+    with pytest.raises(ModelUnavailable, match=r"its process has ended 3 times .* by SIGKILL"):
+        predict("one", [{}])
+    assert predict("other", [{}])
+
+
+def test_end_between_calls_is_not_charged(share):
+    predict = share(one=DYING, other=DYING)
+    for _ in range(3):
+        [pid] = predict("one", [{}])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: not psutil.pid_exists(pid))
+
+    assert predict("one", [{}]) == predict("other", [{}])
+
+
+def test_hang_ends_at_its_limit(share):
+    predict = share(hung=HUNG, other=DYING)
+    [before] = predict("other", [{}])
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(predict, "hung", [{"hang": True}])
+        wait_until(lambda: ModelManager().get("hung")._calling)
+
+        [after] = predict("other", [{}])
+
+        with pytest.raises(PredictionTimeout, match=r"longer than 0\.5 seconds"):
+            hung.result()
+    assert after != before
+
+
+def test_crash_at_load_takes_out_one_model(share):
+    settings = {"bad": {"how": "segfault", "at": "load"}}
+    predict = share(settings, one=DYING, bad=DYING, worse=RAISING, other=DYING)
+
+    assert predict("one", [{}]) == predict("other", [{}])
+    with pytest.raises(ModelUnavailable, match="killed by SIGSEGV"):
+        predict("bad", [{}])
+    assert ModelManager().get("worse").status is Status.FAILED
+
+
+def test_unloading_one_leaves_the_others(share):
+    predict = share(one=DYING, other=DYING)
+    [pid] = predict("one", [{}])
+
+    ModelManager().get("one").unload()
+    assert predict("other", [{}]) == [pid]
+    ModelManager().get("other").unload()
+
+    assert inmates() == set()
+
+
+def test_reload_adds_a_file_to_the_process(portal):
+    predict = portal(one=1)
+    before = inmates()
+
+    predict = portal(one=1, other=2)
+
+    assert predict("one", ROW) == [{"prediction": pytest.approx(1)}]
+    assert predict("other", ROW) == [{"prediction": pytest.approx(2)}]
+    assert len(before) == 1
+    assert inmates() == before
+
+
+def test_reload_replaces_a_file_in_the_process(portal):
+    portal(one=1, other=1)
+    before = inmates()
+
+    predict = portal(one=1, other=3)
+
+    assert predict("other", ROW) == [{"prediction": pytest.approx(3)}]
+    assert inmates() == before
+
+
+def test_isolated_entry_has_its_own_process(make_app, tmp_path):
+    for name in ("one", "other", "own"):
+        model = LinearRegression().fit([[0], [1]], [0, 1])
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(model))
+    entries = "{file: one.pkl}, {file: other.pkl}, {file: own.pkl, isolate: true}"
+
+    make_app(f"models: [{entries}]", UNPINNED="isolate")
+
+    runtimes = [model.runtime.rpartition(", ")[2] for model in ModelManager().models()]
+    assert runtimes == ["a shared process", "a shared process", "a process of its own"]
+    assert len(inmates()) == 2
+
+
+def test_a_shared_process_leaves_no_file(share, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    predict = share(one=DYING, other=DYING)
+    kill(predict, "one")
+    assert predict("one", [{}])
+
+    ModelManager().close()
+
+    assert inmates() == set()
+    assert not list(tmp_path.glob("modelhost-isolated-*"))
