@@ -21,6 +21,7 @@ import pytest
 from app.serving import catalog
 from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
+from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.wire import Bounds
 from mlmodel.errors import InvalidInput
@@ -28,6 +29,7 @@ from tests.servers import ROOT
 from tests.waiting import wait_until
 
 HARMFUL = "tests.models.harmful"
+LIMITS = Limits(rows=9, threads=1, waiting=9, seconds=30)
 needs_sandbox = pytest.mark.skipif(
     ctypes.CDLL(None).syscall(444, None, 0, 1) < 1, reason="the kernel has no Landlock"
 )
@@ -397,3 +399,26 @@ def test_readiness_says_whether_a_model_is_sandboxed(make_app):
         "doubler": "isolated, sandboxed",
         "free": "isolated, not sandboxed",
     }
+
+
+@needs_sandbox
+def test_a_sandboxed_model_offers_only_its_own_files(make_app, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("secret")
+    # An entry offers only files of a package, whose pickle could do what this class does.
+    spec = catalog.ModelSpec(
+        line=1,
+        class_path=f"{HARMFUL}.naming.Naming",
+        settings={"other": str(other)},
+        is_isolated=True,
+        is_sandboxed=True,
+        artifacts="all",
+    )
+    client = make_app("models: []").test_client()
+    ModelManager().open([spec], LIMITS, tmp_path / "models.yaml")
+
+    names = ("own", "other", "link", "pipe")
+    answers = [client.get(f"/models/naming/artifacts/{name}", buffered=True) for name in names]
+
+    assert [answer.status_code for answer in answers] == [200, 404, 404, 404]
+    assert answers[0].data == b"own"

@@ -54,15 +54,15 @@ class Child:
     def __init__(self, title: str, bounds: Bounds, ended: Callable[[Child], None]) -> None:
         self._folder = tempfile.mkdtemp(prefix="modelhost-isolated-")
         #: A folder that the process reads, and another one in which it writes.
-        self.files, own = (os.path.join(self._folder, name) for name in ("files", "own"))
+        self.files, self.own = (os.path.join(self._folder, name) for name in ("files", "own"))
         os.mkdir(self.files)
-        os.mkdir(own)
+        os.mkdir(self.own)
         ours, theirs = socket.socketpair()
         held, self._lifeline = os.pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
                 [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
-                env=_environment(own),
+                env=_environment(self.own),
                 pass_fds=(theirs.fileno(), held),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -185,7 +185,7 @@ class HostedModel:
 
     def finish_loading(self) -> None:
         """Load the model if a fork was to come first. One that takes long goes on loading."""
-        if self.status is Status.LOADING:
+        if self.status is Status.LOADING and not self._is_retired:
             self.open()
 
     def load(self) -> None:
@@ -305,6 +305,8 @@ class HostedModel:
             if not is_offered or name not in files:
                 raise ArtifactNotFound(self.name, name)
             # Who reads it goes on reading, even if the model is unloaded meanwhile.
+            if isinstance(self._model, IsolatedModel):
+                return self._model.open_artifact(name)
             return files[name].open("rb")
         finally:
             self.end()

@@ -18,11 +18,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from app.serving.catalog import ModelSpec
 from app.serving.child import Ended
-from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionTimeout, ServingError
+from app.serving.errors import (
+    ArtifactNotFound,
+    InvalidAnswer,
+    ModelUnavailable,
+    PredictionTimeout,
+    ServingError,
+)
 from app.serving.isolation import IsolationProcess, shared_process
 from app.serving.lane import Limits, times
 from app.serving.methods import PREDICT
@@ -30,10 +36,26 @@ from app.serving.reasons import reason
 from app.serving.wire import Bounds
 from mlmodel import reading
 from mlmodel.endpoint import Endpoint
-from mlmodel.errors import FlmError, InvalidInput, Violation
+from mlmodel.errors import FlmError, InvalidFile, InvalidInput, Violation
 from mlmodel.model import MLModel
 
 log = logging.getLogger(__name__)
+
+#: What the process states of a model beside its metadata, endpoints and artifacts.
+STATED = frozenset(
+    {
+        "description",
+        "display_name",
+        "examples",
+        "input_schema",
+        "is_row_wise",
+        "notes",
+        "output_schema",
+        "qualified_name",
+        "replaces_missing",
+        "version",
+    }
+)
 
 
 class NotMade(ServingError):
@@ -101,6 +123,30 @@ class IsolatedModel(MLModel):
                 self._create()
             self._hear(self._made("load"))
             self.is_loaded = True
+
+    def open_artifact(self, name: str) -> BinaryIO:
+        """Open a file that came with the model, if the process could have read it.
+
+        A sandboxed process may state the path of any file, or put a link in the place of its own.
+
+        :raises ArtifactNotFound: if it is another file.
+        """
+        if not self._spec.is_sandboxed:
+            return self.artifacts[name].open("rb")
+        with self._process.using():
+            own = self._process.own_folder
+        try:
+            stream = reading.opened(self.artifacts[name])
+        except (OSError, InvalidFile) as error:
+            raise ArtifactNotFound(self.qualified_name, name) from error
+        real = Path(f"/proc/self/fd/{stream.fileno()}").resolve()
+        readable = [Path(own), *self._spec.reads]
+        if self._spec.file is not None:
+            readable.append(self._spec.file)
+        if not any(real.is_relative_to(each.resolve()) for each in readable):
+            stream.close()
+            raise ArtifactNotFound(self.qualified_name, name)
+        return stream
 
     def unload(self) -> None:
         """Let the model unload, and end its process if no other model is in it."""
@@ -211,9 +257,8 @@ class IsolatedModel(MLModel):
     def _hear(self, told: Mapping[str, Any]) -> None:
         """Take over what the model says of itself."""
         self._told = told
-        for name, value in told.items():
-            if name not in {"metadata", "endpoints", "artifacts", "unsandboxed"}:
-                setattr(self, name, value)
+        for name in STATED & told.keys():
+            setattr(self, name, told[name])
         self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
 
     def _count(self, reason: str) -> None:

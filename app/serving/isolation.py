@@ -119,6 +119,11 @@ class IsolationProcess:
         """A folder that the process reads, and in which only the server writes."""
         return self._living().files
 
+    @property
+    def own_folder(self) -> str:
+        """The folder in which the process writes."""
+        return self._living().own
+
     def wait_until_loaded(self, key: int, seconds: float) -> bool:
         """Return whether the process has loaded the model, when it has if it is about to.
 
