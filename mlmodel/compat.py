@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from mlmodel.declarations import Declaration, declaration_of
 from mlmodel.errors import InvalidInput, InvalidModel, Violation, summary
 from mlmodel.model import MLModel
-from mlmodel.wording import pointer_to
+from mlmodel.schema.messages import pointer_to
 
 #: What such a class has beside ``predict``: any one of them.
 SHAPE = ("qualified_name", "display_name", "input_schema", "output_schema")

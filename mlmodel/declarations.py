@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mlmodel.errors import InvalidModel
-from mlmodel.references import DATA_KEYWORDS, NAMED_SCHEMAS
+from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
 from mlmodel.schema_objects import WORDS, document_of
 
 #: pydantic's formats that are stricter in JSON Schema: RFC 3339 knows no time without a zone.

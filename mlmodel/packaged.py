@@ -27,10 +27,10 @@ from mlmodel.errors import (
     Untrusted,
     WrongHash,
 )
-from mlmodel.formats import with_local_times
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
+from mlmodel.schema.formats import with_local_times
 from mlmodel.trust import Trust, child, pickles, programs, trying
 
 if TYPE_CHECKING:

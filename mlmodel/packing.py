@@ -18,7 +18,7 @@ from mlmodel.compression import named
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.metadata import Described, Framework, Meta, to_json
 from mlmodel.packaged import members
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
 
 logger = logging.getLogger(__name__)

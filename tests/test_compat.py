@@ -3,7 +3,7 @@ from openapi_spec_validator import validate
 
 from mlmodel.compat import adapted
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests.models import foreign, foreign_pydantic, foreign_schema
 
 MODELS = """

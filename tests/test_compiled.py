@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mlmodel import load
-from mlmodel.compiled import compiled
 from mlmodel.errors import InvalidSchema
-from mlmodel.formats import checker
-from mlmodel.schema import Schema, judge
+from mlmodel.schema.fast import compiled
+from mlmodel.schema.formats import checker
+from mlmodel.schema.validator import Schema, judge
 from tests.conftest import EXAMPLES
 
 FORMATS = checker(Draft202012Validator)

@@ -33,7 +33,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from mlmodel import InvalidInput, compiling, dump, load
 from mlmodel.compiling import choosing, graph, parity
 from mlmodel.errors import BadArtifact, InvalidModel
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests import ROOT
 from tests.estimators import AMOUNT, CASES, PEOPLE, POINTS, SIDE, THREE, built
 from tests.flm_files import WHEN

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 ROW = {
     "type": "object",

@@ -19,7 +19,7 @@ from mlmodel import dump, load
 from mlmodel.errors import InvalidInput, InvalidModel
 from mlmodel.inference import infer, predictor
 from mlmodel.inference.dtypes import write
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 COUNT = 6
 DAYS = pd.date_range("2024-03-30", periods=COUNT)

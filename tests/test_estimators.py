@@ -13,7 +13,7 @@ import pytest
 from app.web.forms import build
 from mlmodel import InvalidInput, dump
 from mlmodel import load as load_file
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests.asked import answers_of
 from tests.estimators import CASES, MUTE, OWN, built
 

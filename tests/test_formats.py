@@ -6,7 +6,7 @@ import sys
 import pytest
 from jsonschema import Draft6Validator, Draft202012Validator
 
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 FITTING = {
     "date": "2026-01-31",

@@ -3,7 +3,7 @@ import pytest
 
 from mlmodel.errors import InvalidInput, InvalidModel
 from mlmodel.frameworks.tensors import Fields, Tensor, answer_schema
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 
 def sums(arrays):

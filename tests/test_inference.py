@@ -43,7 +43,7 @@ from mlmodel.frameworks import sklearn as adapter
 from mlmodel.inference import infer, predictor
 from mlmodel.inference.column import Column
 from mlmodel.inference.sampling import sampled
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
 POINTS = np.array([[0, 5], [2, 5], [4, 6], [10, 5]], dtype=float)

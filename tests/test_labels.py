@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from mlmodel import dump, load
 from mlmodel.errors import InvalidModel
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 TABLE = pd.DataFrame({"x": [0.0, 1.0, 4.0, 5.0], "y": [1.0, 0.5, 0.0, 2.0]})
 WORDS = ["refused", "granted", "granted", "refused"]

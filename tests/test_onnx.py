@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mlmodel.errors import BrokenModel, InvalidModel
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests import DATA
 
 onnx = pytest.importorskip("mlmodel.frameworks.onnx")

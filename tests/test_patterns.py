@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlmodel.errors import InvalidSchema
-from mlmodel.patterns import matches
-from mlmodel.schema import Schema, judge
+from mlmodel.schema.regex import matches
+from mlmodel.schema.validator import Schema, judge
 
 EXPLODING = ["(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "(.*a){25}$", r"^(\w+\s?)*$", "^(([a-z])+.)+$"]
 #: In Python's own engine the first of these takes longer than the universe is old.

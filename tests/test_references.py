@@ -9,7 +9,7 @@ import pytest
 from app.serving import catalog
 from app.serving.errors import InvalidCatalog
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 #: A line that only a file of this machine has.
 CANARY = "canary-of-this-machine"

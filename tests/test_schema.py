@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 PERSON = {
     "type": "object",

@@ -32,7 +32,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from mlmodel.errors import BrokenModel, InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import sklearn as adapter
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests.flm_files import IRIS_ROW, iris_classifier
 
 PEOPLE = pd.DataFrame(

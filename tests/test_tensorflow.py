@@ -11,7 +11,7 @@ import pytest
 
 from mlmodel import dump, load
 from mlmodel.errors import BadArtifact, BrokenModel, InvalidModel, TooLarge
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests import ROOT
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlmodel import dump, load
 from mlmodel.errors import BrokenModel, InvalidModel, Untrusted
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from tests import ROOT
 from tests.flm_files import BY_NAME, FOLDER, rows_of
 

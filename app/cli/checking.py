@@ -23,7 +23,7 @@ from app.serving.hosted import HostedModel, Status
 from mlmodel import filetypes
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
 
 

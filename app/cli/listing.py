@@ -20,8 +20,8 @@ from app.web.api import description
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata
 from mlmodel import bare, reading
 from mlmodel.errors import FlmError, InvalidFile
+from mlmodel.schema.messages import enumeration
 from mlmodel.trust.report import Report, report
-from mlmodel.wording import enumeration
 
 #: Names that are shown; ``--json`` has all of them.
 SHOWN_NAMES = 20

@@ -23,7 +23,7 @@ from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
 from mlmodel.filetypes import Kind
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
 
 WORD = r"[\p{L}_][\p{L}\p{N}_]*"

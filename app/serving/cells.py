@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
-from mlmodel.references import JsonSchema, applied_with
+from mlmodel.schema.refs import JsonSchema, applied_with
 
 #: What a blank cell means where it is no answer.
 NOT_GIVEN = object()

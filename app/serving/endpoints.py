@@ -14,7 +14,7 @@ from app.serving.methods import PREDICT, Method, methods_of
 from app.serving.metrics import Meter
 from mlmodel.endpoint import Endpoint, endpoints_of
 from mlmodel.model import MLModel
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.serving.answers import to_json
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 

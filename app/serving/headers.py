@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from app.serving.cells import Column, Members, unguarded
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import decimal_marks
-from mlmodel.references import JsonSchema
+from mlmodel.schema.refs import JsonSchema
 
 
 def column_names(cells: Sequence[str], schema: JsonSchema, most_others: int) -> list[str]:

@@ -22,7 +22,7 @@ from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
 from app.serving.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation, summary
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 

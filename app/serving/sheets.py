@@ -15,7 +15,7 @@ from app.serving.cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
 from app.serving.headers import column_names
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT, decimal_marks
-from mlmodel.references import JsonSchema
+from mlmodel.schema.refs import JsonSchema
 
 #: What may stand between the cells of a line; the one that the header has most often does.
 DELIMITERS = ",;\t"

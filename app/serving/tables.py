@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 from app.serving.cells import as_json, as_text, from_json, guarded
 from app.serving.sheets import Sheet, open_sheet
 from mlmodel.errors import InvalidInput
-from mlmodel.references import JsonSchema
+from mlmodel.schema.refs import JsonSchema
 
 #: The ending of a file's name, and how answers are written to it.
 WRITTEN = {

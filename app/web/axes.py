@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from app.web import wording
-from app.web.folding import ManyShapesError, Schema, constants, escaped, fold
-from mlmodel.conversion import WHOLE
+from mlmodel.schema.coercion import WHOLE
+from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
 #: Objects within objects whose fields can be moved.
 MAX_DEPTH = 4

@@ -16,9 +16,9 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from app.web.folding import unescaped
 from app.web.reading import parse
-from mlmodel.schema import Schema
+from mlmodel.schema.shape import unescaped
+from mlmodel.schema.validator import Schema
 
 #: Arrays and objects that a body may have: for each row that is allowed, and in any case.
 NESTED_OF_ROW = 10

@@ -11,9 +11,9 @@ from typing import Any
 from app.serving.cells import Members
 from app.serving.errors import TooManyRows
 from app.serving.predictor import TOLD_VIOLATIONS
-from app.web.folding import unescaped
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.wording import shown
+from mlmodel.schema.messages import shown
+from mlmodel.schema.shape import unescaped
 
 #: What such a body has. The index numbers or names the lines, and says nothing to a model.
 NAMES, LINES, INDEX = "columns", "data", "index"

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from app.web.folding import escaped, unescaped
-from mlmodel.references import DATA_KEYWORDS, NAMED_SCHEMAS
+from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
+from mlmodel.schema.shape import escaped, unescaped
 
 #: Keywords that give a schema an address of its own, or a place for others' schemas.
 ADDRESSES = frozenset({"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})

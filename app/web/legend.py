@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.web import wording
-from app.web.folding import ManyShapesError, Schema, constants, escaped, fold
 from app.web.forms.fields import as_json
+from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
 #: Levels to which an answer's values are told of.
 MAX_DEPTH = 8

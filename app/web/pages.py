@@ -26,7 +26,7 @@ from app.web.forms import posted
 from app.web.legend import legend
 from app.web.problems import all_problems, told
 from mlmodel.errors import FlmError, InvalidInput
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("pages", __name__)
 

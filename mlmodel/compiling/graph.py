@@ -13,7 +13,7 @@ import numpy as np
 from mlmodel.inference.dtypes import TEXT
 from mlmodel.inference.reading import Reading, column_parts, steps_of
 from mlmodel.inference.tables import Cells
-from mlmodel.wording import shown
+from mlmodel.schema.messages import shown
 
 NUMBERS, TEXTS = "numbers", "texts"
 #: Numbers beyond are the model's own: not all estimators take them, and sums of them differ.

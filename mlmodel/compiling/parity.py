@@ -12,7 +12,7 @@ from mlmodel.compiling.graph import Uncompilable
 from mlmodel.compiling.probes import JUMPS, Space
 from mlmodel.frameworks import Predict
 from mlmodel.model import Row
-from mlmodel.wording import shown
+from mlmodel.schema.messages import shown
 
 #: Two numbers agree if they differ by at most this, and this share of the model's own.
 TOLERANCE = 1e-6

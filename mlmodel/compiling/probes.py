@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mlmodel.compiling.graph import LARGEST, Input, Inputs
-from mlmodel.conversion import WHOLE
 from mlmodel.inference.reading import inner_parts, steps_of
 from mlmodel.model import Row
+from mlmodel.schema.coercion import WHOLE
 
 #: Rows of each kind.
 RANDOM = 2000

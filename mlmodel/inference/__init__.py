@@ -37,7 +37,7 @@ from mlmodel.inference.tables import converter
 from mlmodel.inference.traits import says
 from mlmodel.inference.trial import Trial
 from mlmodel.model import Row
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 #: Rows of a sample that go into the file, and those among which they are looked for.
 EXAMPLES = 3

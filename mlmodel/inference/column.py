@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlmodel.conversion import WHOLE
 from mlmodel.inference.dtypes import Categories, implied_categories
+from mlmodel.schema.coercion import WHOLE
 
 #: A column's ``kind``: the schema of its values. No kind is any of the plain types.
 KINDS: Mapping[str, Mapping[str, Any]] = {

@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from mlmodel.wording import enumeration
+from mlmodel.schema.messages import enumeration
 
 #: Stands for a value that JSON cannot write.
 UNSAID = object()

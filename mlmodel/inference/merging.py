@@ -12,7 +12,7 @@ from mlmodel.inference.column import Column
 from mlmodel.inference.dtypes import UNSAID, joined, write
 from mlmodel.inference.reading import Reading
 from mlmodel.inference.sampling import Sample
-from mlmodel.wording import enumeration, shown
+from mlmodel.schema.messages import enumeration, shown
 
 #: Names or values that one sentence lists.
 MOST_LISTED = 5

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
-from mlmodel.examples import example_of
 from mlmodel.frameworks import Predict
 from mlmodel.inference import tables
 from mlmodel.inference.answering import Answering, NotFiniteError, answering
@@ -23,7 +22,8 @@ from mlmodel.inference.tables import Builder, Cells, converter, forms_of
 from mlmodel.inference.traits import is_row_wise
 from mlmodel.inference.trial import Trial
 from mlmodel.model import Row
-from mlmodel.wording import pointer_to, shown
+from mlmodel.schema.examples import example_of
+from mlmodel.schema.messages import pointer_to, shown
 
 #: Packages that check what they are given, and raise an error of their own at what they refuse.
 LIBRARIES = frozenset(

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlmodel.conversion import WHOLE
 from mlmodel.errors import InvalidInput
 from mlmodel.inference import dtypes
 from mlmodel.model import Row
-from mlmodel.wording import pointer_to
+from mlmodel.schema.coercion import WHOLE
+from mlmodel.schema.messages import pointer_to
 
 #: Up to here doubles hold each whole number.
 LARGEST_EXACT = 2**53

@@ -24,7 +24,7 @@ from typing import Any
 from app.serving.document import Document, key_of
 from app.serving.errors import Mistake
 from mlmodel.model import NAME
-from mlmodel.schema import Schema
+from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 

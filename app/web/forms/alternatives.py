@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from app.web import wording
-from app.web.folding import Folded, ManyShapesError, Schema, fold
 from app.web.forms.fields import Field, as_json
+from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
 
 def folded(schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> list[Folded | None]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.web.folding import Folded, ManyShapesError, Schema, fold
+from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
 #: A condition: by the name of a member the JSON of the values that it may have, or none for any,
 #: and whether it may be missing.

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from app.web import wording
-from app.web.folding import Schema, constants
 from app.web.forms.fields import Choice, Field, Place, as_json, picked
 from mlmodel.numerals import unambiguous
+from mlmodel.schema.shape import Schema, constants
 
 #: Characters above which a text gets several lines, and is no example to show.
 LONG_TEXT = 60

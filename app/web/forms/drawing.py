@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from app.web import wording
-from app.web.folding import Folded, ManyShapesError, Schema, constants, fold
 from app.web.forms import alternatives, conditions
 from app.web.forms.controls import UNNAMED_ITEM, choice, json_text, known, list_text, made, scalar
 from app.web.forms.fields import Choice, Field, Place
+from mlmodel.schema.shape import Folded, ManyShapesError, Schema, constants, fold
 
 #: Groups within groups that are drawn; what lies deeper is asked for as JSON.
 MAX_DEPTH = 6

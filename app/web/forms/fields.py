@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from app.web.folding import escaped, unescaped
+from mlmodel.schema.shape import escaped, unescaped
 
 #: A date, a time, or both, without an offset or with that of UTC, which many write for none.
 LOCAL = re.compile(

@@ -12,7 +12,6 @@ from typing import Any
 from flask import current_app
 from werkzeug.exceptions import BadRequest
 
-from app.web.folding import escaped, unescaped
 from app.web.forms import conditions
 from app.web.forms.controls import NESTED
 from app.web.forms.drawing import Typed
@@ -20,6 +19,7 @@ from app.web.forms.fields import Field
 from app.web.reading import parse
 from mlmodel.errors import Violation
 from mlmodel.numerals import parse_number
+from mlmodel.schema.shape import escaped, unescaped
 
 #: What stands between the numbers of a list: commas alone, or these.
 GAPS = re.compile(r",?[\s;]+,?")

@@ -1,6 +1,6 @@
 """A JSON Schema compiled: it says yes to most values that fit, some hundred times faster.
 
-It never says yes to what the judge in :mod:`mlmodel.schema` refuses. So only schemas are compiled
+It never says yes to what the judge in :mod:`.validator` refuses. So only schemas are compiled
 of which both surely think alike: alternatives that exclude each other, fractions as divisors, and
 formats but those of a row's own members are the judge's alone. Whatever is not accepted goes to
 the judge as well.
@@ -15,9 +15,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
 
-from mlmodel.formats import format_of
-from mlmodel.patterns import OPTIONS
-from mlmodel.references import JsonSchema, dialect_of
+from mlmodel.schema.formats import format_of
+from mlmodel.schema.refs import JsonSchema, dialect_of
+from mlmodel.schema.regex import OPTIONS
 
 #: Tells whether all of some JSON values fit; where they do not, nothing is certain.
 Fits = Callable[[Iterable[Any]], bool]

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mlmodel.patterns import matches
-from mlmodel.references import JsonSchema, resolve
+from mlmodel.schema.refs import JsonSchema, resolve
+from mlmodel.schema.regex import matches
 
 #: Keywords whose schemas speak of the same value as the schema that holds them.
 SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")

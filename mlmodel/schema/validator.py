@@ -23,16 +23,16 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from mlmodel.compiled import compiled
-from mlmodel.conversion import Conversion
-from mlmodel.defaults import filling
 from mlmodel.errors import InvalidSchema, Violation
-from mlmodel.examples import example_of
-from mlmodel.formats import checker, format_of
-from mlmodel.patterns import check as check_pattern
-from mlmodel.patterns import matches
-from mlmodel.references import JsonSchema, dialect_of, schemas_of
-from mlmodel.wording import explain, pointer_to
+from mlmodel.schema.coercion import Conversion
+from mlmodel.schema.defaults import filling
+from mlmodel.schema.examples import example_of
+from mlmodel.schema.fast import compiled
+from mlmodel.schema.formats import checker, format_of
+from mlmodel.schema.messages import explain, pointer_to
+from mlmodel.schema.refs import JsonSchema, dialect_of, schemas_of
+from mlmodel.schema.regex import check as check_pattern
+from mlmodel.schema.regex import matches
 
 #: Keywords of which one is judged by jsonschema in a way that the patterns of the other may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")

@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from mlmodel.formats import format_of
 from mlmodel.numerals import number_advice
+from mlmodel.schema.formats import format_of
 
 #: Characters of a value, and members of a list, that an error repeats.
 SHOWN_CHARACTERS = 60

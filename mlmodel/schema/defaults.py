@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from mlmodel.references import JsonSchema, applied_with
+from mlmodel.schema.refs import JsonSchema, applied_with
 
 
 def filling(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlmodel.references import JsonSchema, resolve
+from mlmodel.schema.refs import JsonSchema, resolve
 
 #: How deep a made-up example goes into a schema that refers to itself.
 DEPTH = 8

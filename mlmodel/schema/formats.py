@@ -19,7 +19,7 @@ from jsonschema import FormatChecker
 from jsonschema.protocols import Validator
 from rfc3986_validator import validate_rfc3986
 
-from mlmodel.patterns import is_pattern
+from mlmodel.schema.regex import is_pattern
 
 #: What stays as it is where an IRI becomes a URI: ASCII, which is allowed there or nowhere.
 ASCII = "".join(map(chr, range(128)))

@@ -1,0 +1,1 @@
+"""JSON Schema: validation, coercion, messages and examples."""
