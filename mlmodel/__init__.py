@@ -6,9 +6,9 @@ dump(pipeline, "credit.flm", metrics={"roc_auc": 0.91})
 load("credit.flm").predict({"age": 42, "income": 51_000})
 """
 
+from mlmodel.bounded.metadata import Meta
 from mlmodel.endpoint import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
-from mlmodel.metadata import Meta
 from mlmodel.model import MLModel
 from mlmodel.packaged import Inspection, PackagedModel, inspect, load
 from mlmodel.packing import dump

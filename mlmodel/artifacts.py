@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mlmodel.compression import Budget
+from mlmodel.bounded.compression import Budget
 from mlmodel.errors import BadArtifact
 from mlmodel.protocols import Section
 

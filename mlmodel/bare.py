@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, compression, filetypes, frameworks, reading
+from mlmodel import compiling, frameworks
+from mlmodel.bounded import compression, filetypes, safe_open
+from mlmodel.bounded.filetypes import Kind
+from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.errors import InvalidFile, InvalidModel
-from mlmodel.filetypes import Kind
-from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.packaged import PackagedModel, VersionMismatches
 from mlmodel.trust import Trust, child, pickles, skops
 from mlmodel.trust.release import sklearn_release
@@ -36,7 +37,7 @@ def is_bare(path: str | os.PathLike[str]) -> bool:
     A file that cannot be read is one by its name, if that does not end in ``.flm``.
     """
     try:
-        with reading.opened(path) as stream:
+        with safe_open.opened(path) as stream:
             return not filetypes.is_package(stream.read(filetypes.PEEK_BYTES))
     except (OSError, InvalidFile):
         return Path(path).suffix.lower() != ".flm"

@@ -19,11 +19,12 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlmodel import legacy, metadata, protocols
+from mlmodel import legacy, protocols
 from mlmodel.artifacts import check_names, check_plain
-from mlmodel.compression import Budget, Codec, compress
+from mlmodel.bounded import metadata
+from mlmodel.bounded.compression import Budget, Codec, compress
+from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BadHeader, CorruptSection
-from mlmodel.metadata import Meta
 from mlmodel.protocols import Layout, Section
 
 _ZLIB = b"\x78\x9c"

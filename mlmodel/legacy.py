@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.compression import Budget, Codec, decompress
+from mlmodel.bounded.compression import Budget, Codec, decompress
+from mlmodel.bounded.metadata import parse
 from mlmodel.errors import BadArtifact, BadMetadata, CorruptSection
-from mlmodel.metadata import parse
 from mlmodel.protocols import Cursor, Section
 
 _BLOCK_BYTES = 512

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, compression, filetypes, frameworks, labels, reading, sizes, versions
+from mlmodel import compiling, frameworks, labels, versions
 from mlmodel import format as flm
+from mlmodel.bounded import compression, filetypes, safe_open, sizes
+from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import (
     BadMetadata,
     BrokenModel,
@@ -28,7 +30,6 @@ from mlmodel.errors import (
     WrongHash,
 )
 from mlmodel.frameworks.parallelism import limit_jobs
-from mlmodel.metadata import Meta
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.schema.formats import with_local_times
 from mlmodel.trust import Trust, child, pickles, programs, trying
@@ -72,7 +73,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
     :param limit_bytes: as for :func:`load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
-    content = reading.content(path)
+    content = safe_open.content(path)
     found = flm.read(content, compression.budget(len(content), limit_bytes))
     return Inspection(
         container=found.container,
@@ -104,7 +105,7 @@ def load(
         of a package as ``"skrub.*"``, or ``"all"``.
     :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
     :param limit_bytes: what the whole file may expand to; by default
-        :data:`~mlmodel.compression.EXPANSION` times its size.
+        :data:`~mlmodel.bounded.compression.EXPANSION` times its size.
     :param input_schema: instead of the file's own, or of what the model tells.
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
@@ -447,7 +448,7 @@ class PackagedModel(MLModel):
 
     def _read(self) -> bytes:
         """Return the file's bytes, known to be those that were asked for."""
-        content = reading.content(self._path)
+        content = safe_open.content(self._path)
         _check_hash(content, self._sha256)
         return content
 

@@ -14,9 +14,9 @@ from typing import Any
 from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
 from mlmodel import labels as label_words
-from mlmodel.compression import named
+from mlmodel.bounded.compression import named
+from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
-from mlmodel.metadata import Described, Framework, Meta, to_json
 from mlmodel.packaged import members
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles

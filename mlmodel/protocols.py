@@ -16,7 +16,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlmodel.compression import FILE_CODECS, Budget, Codec, decompress
+from mlmodel.bounded.compression import FILE_CODECS, Budget, Codec, decompress
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,
@@ -48,7 +48,7 @@ class Section:
     packed: bytes | memoryview
 
     def unpack(self, budget: Budget) -> bytes:
-        """Return its content. Raises what :func:`~mlmodel.compression.decompress` raises."""
+        """Return its content. Raises what :func:`~mlmodel.bounded.compression.decompress` raises."""
         return decompress(self.codec, self.packed, budget)
 
 

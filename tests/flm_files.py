@@ -4,9 +4,9 @@ import functools
 import json
 from datetime import UTC, datetime
 
-from mlmodel.compression import Codec
+from mlmodel.bounded.compression import Codec
+from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.format import write
-from mlmodel.metadata import Described, Framework, Meta
 from tests import DATA
 
 FOLDER = DATA / "flm"

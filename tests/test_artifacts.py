@@ -4,7 +4,7 @@ import tempfile
 import pytest
 
 from mlmodel.artifacts import check_names, check_plain, remove, unpack
-from mlmodel.compression import Budget, Codec
+from mlmodel.bounded.compression import Budget, Codec
 from mlmodel.errors import BadArtifact, TooLarge
 from mlmodel.protocols import Section
 

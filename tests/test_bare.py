@@ -24,8 +24,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mlmodel import bare, compression, dump, load
+from mlmodel import bare, dump, load
 from mlmodel import format as flm
+from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
 from tests import DATA
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier

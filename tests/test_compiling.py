@@ -252,7 +252,7 @@ def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
 
 def jumps_of(estimator, data):
     from mlmodel import inference
-    from mlmodel.compiling.deadline import Deadline
+    from mlmodel.bounded.deadline import Deadline
     from mlmodel.compiling.probes import Space
 
     found = inference.infer(estimator, data)

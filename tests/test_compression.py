@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlmodel.compression import FILE_CODECS, Budget, Codec, compress, decompress, named
+from mlmodel.bounded.compression import FILE_CODECS, Budget, Codec, compress, decompress, named
 from mlmodel.errors import CorruptSection, TooLarge, UnknownCompression
 
 TEXT = b"Sepal.Length Sepal.Width " * 1000

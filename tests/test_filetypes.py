@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from mlmodel import filetypes
+from mlmodel.bounded import filetypes
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BadHeader, InvalidFile
-from mlmodel.filetypes import Kind
 from tests.flm_files import FOLDER
 
 

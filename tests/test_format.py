@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlmodel.compression import Codec, budget, compress
+from mlmodel.bounded.compression import Codec, budget, compress
+from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,
@@ -18,7 +19,6 @@ from mlmodel.errors import (
     UnknownProtocol,
 )
 from mlmodel.format import read, unpack_model, write
-from mlmodel.metadata import Described, Framework, Meta
 from mlmodel.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of
 

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from mlmodel.compression import Budget, Codec
+from mlmodel.bounded.compression import Budget, Codec
 from mlmodel.errors import (
     BadArtifact,
     BadMetadata,

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from mlmodel.bounded.metadata import Framework, decode, encode, parse, to_json
 from mlmodel.errors import BadMetadata
-from mlmodel.metadata import Framework, decode, encode, parse, to_json
 from tests.flm_files import SAMPLES
 
 LEAST = {

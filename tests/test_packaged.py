@@ -20,7 +20,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump, inspect, load, packaged
-from mlmodel.compression import Codec
+from mlmodel.bounded.compression import Codec
+from mlmodel.bounded.metadata import Described, Framework, Meta, decode
 from mlmodel.errors import (
     BadMetadata,
     BrokenModel,
@@ -33,7 +34,6 @@ from mlmodel.errors import (
     WrongHash,
 )
 from mlmodel.format import write
-from mlmodel.metadata import Described, Framework, Meta, decode
 from tests import DATA
 from tests.flm_files import (
     BY_NAME,

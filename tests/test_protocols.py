@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from mlmodel.compression import Budget, Codec, compress
+from mlmodel.bounded.compression import Budget, Codec, compress
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,

@@ -53,7 +53,8 @@ from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_array
 
-from mlmodel import bare, compression, dump, load
+from mlmodel import bare, dump, load
+from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
 from mlmodel.trust import allowed, building, child, naming, pickles, trying
 from mlmodel.trust.calls import CALLS

@@ -31,7 +31,7 @@ from app.serving import catalog
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.hosted import HostedModel, Status
-from mlmodel import filetypes, reading
+from mlmodel.bounded import filetypes, safe_open
 
 
 @click.command("add")
@@ -63,7 +63,7 @@ def add(
     filetypes.check_folder(file)
     portal = hosting()
     specs = portal.specs()
-    digest = hashlib.sha256(reading.content(file)).hexdigest()
+    digest = hashlib.sha256(safe_open.content(file)).hexdigest()
     spec = ModelSpec(
         line=0,
         file=file,

@@ -20,7 +20,7 @@ from app.cli.terminal import as_json_option, say, told, trust_option, write_fact
 from app.serving.catalog import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
-from mlmodel import filetypes
+from mlmodel.bounded import filetypes
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
 from mlmodel.schema.validator import Schema

@@ -18,7 +18,8 @@ from app.serving.hosted import HostedModel, Status
 from app.web import forms
 from app.web.api import description
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata
-from mlmodel import bare, reading
+from mlmodel import bare
+from mlmodel.bounded import safe_open
 from mlmodel.errors import FlmError, InvalidFile
 from mlmodel.schema.messages import enumeration
 from mlmodel.trust.report import Report, report
@@ -173,7 +174,7 @@ def _versions(versions: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _bare(file: Path) -> dict[str, Any]:
-    content = reading.content(file)
+    content = safe_open.content(file)
     return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 

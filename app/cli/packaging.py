@@ -20,9 +20,10 @@ from app.cli.terminal import (
     write_facts,
     write_json,
 )
-from mlmodel import bare, filetypes, pickling, reading
+from mlmodel import bare, pickling
+from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, Untrusted
-from mlmodel.filetypes import Kind
 from mlmodel.frameworks import title
 from mlmodel.trust import Trust, pickles
 from mlmodel.trust.report import report
@@ -167,7 +168,7 @@ def _check(out: Path, artifacts: Sequence[Path]) -> None:
 
 def _unpickled(path: Path, trust: Trust) -> Any:
     try:
-        content = reading.content(path)
+        content = safe_open.content(path)
         if filetypes.recognize(content, path.name) is Kind.PICKLE:
             return pickles.build(content, trust)
         return bare.load(path, trust=trust).model

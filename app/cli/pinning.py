@@ -15,7 +15,7 @@ from app.cli.hosting import Hosting, hosting
 from app.cli.terminal import as_json_option, printable, say, write_json
 from app.serving.catalog import ModelSpec
 from app.serving.hosted import Status
-from mlmodel import reading
+from mlmodel.bounded import safe_open
 
 
 @click.command("pin")
@@ -62,7 +62,7 @@ def _digest(portal: Hosting, spec: ModelSpec) -> str:
     if model.status is Status.FAILED:
         say(printable(f"not pinned: {spec.reference}: {model.reason}"))
         return ""
-    return hashlib.sha256(reading.content(spec.file)).hexdigest()
+    return hashlib.sha256(safe_open.content(spec.file)).hexdigest()
 
 
 def _with_hash(text: str, place: int, digest: str) -> str:

@@ -17,10 +17,11 @@ from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.names import Names
-from mlmodel import bare, compat, filetypes, reading
+from mlmodel import bare, compat
+from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
-from mlmodel.filetypes import Kind
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
 from mlmodel.schema.validator import Schema
@@ -321,7 +322,7 @@ def _restricted(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
 def _is_pickle(file: Path) -> bool:
     """Tell whether a file has a pickle in it; a file that cannot be read is none."""
     try:
-        content = reading.content(file)
+        content = safe_open.content(file)
         kind = filetypes.recognize(content, file.name)
         if kind is not Kind.PACKAGE:
             return kind is Kind.PICKLE

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlmodel import reading
+from mlmodel.bounded import safe_open
 from mlmodel.errors import InvalidFile
 
 
@@ -48,7 +48,7 @@ def contents(path: Path, known: Contents | None = None) -> Contents:
     if known is not None and now == known.stamp:
         return known
     try:
-        with reading.opened(path) as stream:
+        with safe_open.opened(path) as stream:
             return Contents(now, hashlib.file_digest(stream, "sha256").hexdigest())
     except (OSError, InvalidFile):
         return Contents(now, "")

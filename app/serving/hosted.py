@@ -34,7 +34,7 @@ from app.serving.ledger import Suspect, ledger
 from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
 from app.serving.reasons import reason
-from mlmodel import sizes
+from mlmodel.bounded import sizes
 from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, checked_name, display_name
 from mlmodel.packaged import PackagedModel

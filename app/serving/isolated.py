@@ -34,7 +34,7 @@ from app.serving.lane import Limits, times
 from app.serving.methods import PREDICT
 from app.serving.reasons import reason
 from app.serving.wire import Bounds
-from mlmodel import reading
+from mlmodel.bounded import safe_open
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput, Violation
 from mlmodel.model import MLModel
@@ -136,7 +136,7 @@ class IsolatedModel(MLModel):
         with self._process.using():
             own = self._process.own_folder
         try:
-            stream = reading.opened(self.artifacts[name])
+            stream = safe_open.opened(self.artifacts[name])
         except (OSError, InvalidFile) as error:
             raise ArtifactNotFound(self.qualified_name, name) from error
         real = Path(f"/proc/self/fd/{stream.fileno()}").resolve()
@@ -231,7 +231,7 @@ class IsolatedModel(MLModel):
             return
         try:
             with (
-                reading.opened(self._spec.file) as source,
+                safe_open.opened(self._spec.file) as source,
                 tempfile.TemporaryDirectory(dir=self._process.files) as folder,
             ):
                 copy = Path(folder, self._spec.file.name)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from threadpoolctl import ThreadpoolController
 
+from mlmodel.bounded.deadline import Deadline
 from mlmodel.compiling import AUTO_SECONDS, Choice, Runtime
-from mlmodel.compiling.deadline import Deadline
 from mlmodel.compiling.graph import Inputs, Uncompilable, arranged, converted
 from mlmodel.compiling.parity import Parity, compared
 from mlmodel.compiling.probes import Space

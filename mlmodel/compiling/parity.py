@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.compiling.deadline import Deadline
+from mlmodel.bounded.deadline import Deadline
 from mlmodel.compiling.graph import Uncompilable
 from mlmodel.compiling.probes import JUMPS, Space
 from mlmodel.frameworks import Predict

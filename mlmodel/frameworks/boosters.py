@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, MissingFramework
-from mlmodel.filetypes import Kind
 
 #: By the kind of file: the library's own name, its module, and the command that installs it.
 LIBRARIES: Mapping[Kind, tuple[str, str, str]] = {

@@ -18,7 +18,9 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import compiling, compression, inference, pickling
+from mlmodel import compiling, inference, pickling
+from mlmodel.bounded import compression
+from mlmodel.bounded.metadata import parse
 from mlmodel.compiling import choosing
 from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
@@ -29,7 +31,6 @@ from mlmodel.inference import tables
 from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
-from mlmodel.metadata import parse
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles
 from mlmodel.trust.release import sklearn_release

@@ -17,10 +17,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlmodel.bounded import archives
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
-from mlmodel.trust import Trust, archives
+from mlmodel.trust import Trust
 
 if not find_spec("tensorflow") and find_spec("torch"):
     # Keras reads it when it is imported, and would ask for TensorFlow.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlmodel import pickling
-from mlmodel.compression import LZ4, STREAMS, expanded
+from mlmodel.bounded.compression import LZ4, STREAMS, expanded
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, building, child
 from mlmodel.trust.gate import Gate, misuse, refusal

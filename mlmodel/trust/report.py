@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlmodel import compression, filetypes, reading
 from mlmodel import format as flm
+from mlmodel.bounded import compression, filetypes, safe_open
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, Untrusted
-from mlmodel.filetypes import Kind
 from mlmodel.trust import Trust, pickles, programs, skops
 
 
@@ -32,7 +32,7 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
     :raises FlmError: if it is no readable model file.
     """
     filetypes.check_folder(path)
-    content = reading.content(path)
+    content = safe_open.content(path)
     match filetypes.recognize(content, Path(path).name):
         case Kind.PACKAGE:
             return _of_package(content, trust)

@@ -15,8 +15,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from mlmodel.bounded import archives
 from mlmodel.errors import BrokenModel, MissingFramework
-from mlmodel.trust import Trust, allowed, archives, building, conversions
+from mlmodel.trust import Trust, allowed, building, conversions
 from mlmodel.trust.allowed import full_names
 from mlmodel.trust.gate import Gate, misuse, refusal
 from mlmodel.trust.release import sklearn_release

@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
-from mlmodel import compression
+from mlmodel.bounded import compression
 from mlmodel.errors import BadArtifact, BrokenModel
 
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from mlmodel import nonmodels
-from mlmodel.compression import LZ4, STREAMS, Codec, expanded
+from mlmodel.bounded import nonmodels
+from mlmodel.bounded.compression import LZ4, STREAMS, Codec, expanded
 from mlmodel.errors import BadHeader, InvalidFile
 
 #: Bytes of a file by which a package is told from any other: bz2 expands nothing of fewer.

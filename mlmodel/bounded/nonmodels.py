@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mlmodel import reading
+from mlmodel.bounded import safe_open
 
 #: Bytes of a file by which it is told what it is.
 HEAD_BYTES = 1024
@@ -152,7 +152,7 @@ _MLFLOW = re.compile(
 
 def _of_mlflow(folder: Path) -> str:
     """Return the file of a folder that MLflow wrote which holds the model, if there is one."""
-    with reading.opened(folder / "MLmodel") as stream:
+    with safe_open.opened(folder / "MLmodel") as stream:
         text = stream.read(1 << 16).decode("utf-8", "replace")
     named = [each.strip("'\"") for each in _MLFLOW.findall(text)]
     candidates = [*named, "model.pkl", "model.xgb", "model.ubj", "model.lgb", "model.cb"]

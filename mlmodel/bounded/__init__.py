@@ -1,0 +1,1 @@
+"""Reading what may be large or hostile, within limits."""
