@@ -38,7 +38,7 @@ from app.web import (
 )
 from app.web.access.keys import InvalidKeys, Keys, opened
 from app.web.forms import MAX_POSTED
-from mlmodel.trust import trying
+from mlmodel.trust.trial import bounded_fork
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def create_app(
     hosting = _hosting(app, environ)
     predictor = Predictor(ModelManager(), hosting.limits)
     app.extensions["predictor"] = predictor
-    trying.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
+    bounded_fork.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
     source = Source(
         hosting.path,
         environ,

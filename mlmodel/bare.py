@@ -14,8 +14,9 @@ from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.errors import InvalidFile, InvalidModel
 from mlmodel.packaged import PackagedModel, VersionMismatches
-from mlmodel.trust import Trust, child, pickles, skops
+from mlmodel.trust import Trust, pickles, skops
 from mlmodel.trust.release import sklearn_release
+from mlmodel.trust.trial import first_look
 
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {
@@ -135,7 +136,7 @@ class BareModel(PackagedModel):
     def _try_first(self, content: bytes) -> None:
         super()._try_first(content)
         if self._kind is Kind.SKOPS:
-            child.look(compression.expanded(content), self._trust)
+            first_look.look(compression.expanded(content), self._trust)
 
     def _build(self, content: bytes) -> Any:
         model = self._read_model(content)
@@ -183,5 +184,5 @@ def _built_by_skops(content: bytes, trust: Trust, release: str | None) -> Any:
     from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
 
     if trust != "all":
-        child.look(content, trust)
+        first_look.look(content, trust)
     return built(lambda: skops.build(content, trust), release)

@@ -32,7 +32,8 @@ from mlmodel.errors import (
 from mlmodel.frameworks.parallelism import limit_jobs
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.schema.formats import with_local_times
-from mlmodel.trust import Trust, child, pickles, programs, trying
+from mlmodel.trust import Trust, pickles, pytorch
+from mlmodel.trust.trial import bounded_fork, first_look
 
 if TYPE_CHECKING:
     from mlmodel.compiling.choosing import Compiled
@@ -377,7 +378,7 @@ class PackagedModel(MLModel):
             found = pickles.schemas(content, self._trust)
         if found is None:
             infer = partial(self._adapter.schemas, model, outputs=self._outputs)
-            found = child.inferred(lambda: trying.as_json(infer()), len(content))
+            found = first_look.inferred(lambda: bounded_fork.as_json(infer()), len(content))
         if found is None:
             return None
         input_schema, output_schema, examples, notes = found
@@ -435,7 +436,7 @@ class PackagedModel(MLModel):
         if self._is_pickle:
             pickles.check(content, self._trust)
         elif self.meta.framework.lib == "torch":
-            programs.check(self._trust)
+            pytorch.check(self._trust)
 
     def _check_versions(self, packaged: Mapping[str, str]) -> None:
         self._versions = packaged

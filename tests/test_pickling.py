@@ -8,9 +8,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from mlmodel import bare, dump, pickling
+from mlmodel import bare, dump
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import sklearn as adapter
+from mlmodel.trust import pickling
 
 
 @pytest.fixture

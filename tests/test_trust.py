@@ -56,8 +56,10 @@ from sklearn.utils.validation import check_array
 from mlmodel import bare, dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
-from mlmodel.trust import allowed, building, child, naming, pickles, trying
-from mlmodel.trust.calls import CALLS
+from mlmodel.trust import builder, pickles, scan
+from mlmodel.trust.rules import names as allowed
+from mlmodel.trust.rules.call_rules import CALLS
+from mlmodel.trust.trial import bounded_fork, first_look
 from tests import ROOT, hostile, mutations
 from tests.estimators import CASES, OWN, built
 from tests.flm_files import IRIS_ROW, holding, iris_classifier
@@ -120,7 +122,7 @@ def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
     content = compression.expanded(hostile.CASES[case](tmp_path / "marker"))
 
     with pytest.raises(Untrusted):
-        building.build(content)
+        builder.build(content)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -130,7 +132,7 @@ def test_a_hostile_pickle_is_refused_by_what_builds_it(tmp_path, case):
 def test_an_ordinary_model_is_built(case, protocol):
     model = built(case).model
 
-    found = building.build(pickle.dumps(model, protocol))
+    found = builder.build(pickle.dumps(model, protocol))
 
     assert type(found) is type(model)
 
@@ -149,7 +151,7 @@ def test_an_ordinary_model_by_joblib_is_built(case):
 def test_boosting_of_three_labels_is_built(kind):
     model = kind(max_depth=1).fit(POINTS, [0, 1, 2, 0, 1, 2])
 
-    found = building.build(pickle.dumps(model))
+    found = builder.build(pickle.dumps(model))
 
     assert found.predict(POINTS).tolist() == model.predict(POINTS).tolist()
 
@@ -183,17 +185,17 @@ def test_names_behind_arrays_by_joblib_are_listed(protocol):
     stream = io.BytesIO()
     joblib.dump(model, stream, protocol=protocol)
 
-    found = naming.names(stream.getvalue())
+    found = scan.names(stream.getvalue())
 
     assert found.is_whole
     assert found.others == ()
     assert ("builtins", "slice") in found.names
-    assert building.build(stream.getvalue()).part_ == slice(0, 1)
+    assert builder.build(stream.getvalue()).part_ == slice(0, 1)
 
 
 def test_opcodes_that_reach_more_than_names_are_listed():
     for at in ("persistent", "binary persistent", "buffer", "extension", "inst", "obj"):
-        found = naming.names(hostile.CASES[f"opcode {at}"](Path("marker")))
+        found = scan.names(hostile.CASES[f"opcode {at}"](Path("marker")))
 
         assert (len(found.others), found.is_whole) == (1, True), at
 
@@ -355,7 +357,7 @@ ASTRAY = {
 @pytest.mark.parametrize("model", ASTRAY)
 def test_a_model_that_would_call_others_than_its_class_does_is_refused(model):
     with pytest.raises(Untrusted):
-        building.build(pickle.dumps(ASTRAY[model]()))
+        builder.build(pickle.dumps(ASTRAY[model]()))
 
 
 #: Columns with a category in the first, and whose labels need both.
@@ -493,7 +495,7 @@ HOLLOW = {
 def test_gradient_boosting_of_several_classes_is_built():
     model = of_three_classes()
 
-    found = building.build(pickle.dumps(model))
+    found = builder.build(pickle.dumps(model))
 
     assert found.predict_proba(CITIES).tolist() == model.predict_proba(CITIES).tolist()
 
@@ -501,7 +503,7 @@ def test_gradient_boosting_of_several_classes_is_built():
 @pytest.mark.parametrize("model", HOLLOW)
 def test_a_tree_that_asks_for_what_is_not_there_is_refused(model):
     with pytest.raises(Untrusted):
-        building.build(pickle.dumps(HOLLOW[model]()))
+        builder.build(pickle.dumps(HOLLOW[model]()))
 
 
 #: Models whose trees read columns that rows do not have.
@@ -521,7 +523,7 @@ NARROW = {
 
 @pytest.mark.parametrize("model", NARROW)
 def test_a_tree_reads_no_column_that_rows_lack(model):
-    found, rows = building.build(pickle.dumps(NARROW[model]())), CITIES.astype(np.float32)
+    found, rows = builder.build(pickle.dumps(NARROW[model]())), CITIES.astype(np.float32)
 
     with pytest.raises(ValueError, match=r"a tree reads|features"):
         found.predict(rows[:, :1] if model == "a tree of any columns" else rows)
@@ -531,7 +533,7 @@ def test_a_tree_reads_no_column_that_rows_lack(model):
 def test_a_tree_is_written_as_it_was_read(kind):
     model = kind().fit(CITIES, BOTH)
 
-    found = pickle.loads(pickle.dumps(building.build(pickle.dumps(model))))
+    found = pickle.loads(pickle.dumps(builder.build(pickle.dumps(model))))
 
     assert found.predict(CITIES).tolist() == model.predict(CITIES).tolist()
     assert "mlmodel" not in str(pickles.look(pickle.dumps(found)).names)
@@ -543,14 +545,14 @@ def test_a_list_that_grows_after_it_was_given_is_judged_whole():
     grown = b"h\x00" + hostile.text("fit") + b"a0"
 
     with pytest.raises(Untrusted, match="what leads astray"):
-        building.build(hostile.whole(made, grown))
+        builder.build(hostile.whole(made, grown))
 
 
 def test_a_frame_is_called_by_no_estimator():
     """``frame.transform(rows)`` would call the method that a row names."""
     model = stacked(pd.DataFrame({"a": [1]}), ["transform"])
 
-    [frame] = building.build(pickle.dumps(model)).estimators_
+    [frame] = builder.build(pickle.dumps(model)).estimators_
 
     assert frame.to_dict("list") == {"a": [1]}
     assert frame.transform is frame.apply is None
@@ -564,7 +566,7 @@ def test_no_label_stands_in_for_a_look_up_of_python(kind, label):
     model.intercept_ = kind(members)
 
     with pytest.raises(Untrusted):
-        building.build(pickle.dumps(model))
+        builder.build(pickle.dumps(model))
 
 
 def test_keywords_that_grow_after_they_were_given_are_checked():
@@ -576,7 +578,7 @@ def test_keywords_that_grow_after_they_were_given_are_checked():
     )
 
     with pytest.raises(Untrusted, match="what leads astray"):
-        building.build(hostile.whole(made, b"h\x00", hostile.text("out"), b"]s0"))
+        builder.build(hostile.whole(made, b"h\x00", hostile.text("out"), b"]s0"))
 
 
 @pytest.mark.parametrize("protocol", [0, 5])
@@ -584,7 +586,7 @@ def test_no_two_parts_share_an_array(protocol):
     model = LinearRegression().fit(POINTS, POINTS[:, 0])
     model.coef_ = model.other_ = np.arange(2.0)
 
-    found = building.build(pickle.dumps(model, protocol))
+    found = builder.build(pickle.dumps(model, protocol))
 
     assert found.coef_.tolist() == found.other_.tolist() == [0.0, 1.0]
     assert not np.shares_memory(found.coef_, found.other_)
@@ -617,14 +619,14 @@ STEPS = {
 def test_an_ordinary_function_of_arrays_is_built(step):
     model = STEPS[step]()
 
-    assert type(building.build(pickle.dumps(model))) is type(model)
+    assert type(builder.build(pickle.dumps(model))) is type(model)
 
 
 def test_no_allowed_name_can_be_changed(tmp_path):
     before = dict(vars(LogisticRegression))
 
     with pytest.raises(Untrusted, match="which is no new object"):
-        building.build(hostile.CASES["class that is changed by allowed names"](tmp_path))
+        builder.build(hostile.CASES["class that is changed by allowed names"](tmp_path))
 
     assert dict(vars(LogisticRegression)) == before
 
@@ -643,8 +645,8 @@ def of_earlier(module, name, *arguments, state=None):
     """An object as an earlier release of scikit-learn wrote it."""
     made = hostile.name(module, name)
     if state is None:
-        return building.build(hostile.whole(hostile.called(made, *arguments)))
-    return building.build(hostile.whole(made, b")\x81", hostile.value(state), b"b"))
+        return builder.build(hostile.whole(hostile.called(made, *arguments)))
+    return builder.build(hostile.whole(made, b")\x81", hostile.value(state), b"b"))
 
 
 LOSSES = "sklearn._loss._loss"
@@ -682,7 +684,7 @@ def test_a_loss_of_1_8_is_built_with_its_empty_state():
         hostile.value(None),
     )
 
-    found = building.build(hostile.whole(made, b")b"))
+    found = builder.build(hostile.whole(made, b")b"))
 
     assert type(found).__name__ == "CyHalfMultinomialLoss"
 
@@ -727,7 +729,7 @@ def test_a_tree_of_an_earlier_release_predicts_as_it_did(release):
 
     expected = model.predict_proba(POINTS)
     model.tree_ = Written()
-    found = building.build(pickle.dumps(model))
+    found = builder.build(pickle.dumps(model))
 
     assert found.predict_proba(POINTS).tolist() == expected.tolist()
 
@@ -740,9 +742,9 @@ def test_a_name_of_another_release_is_no_harm():
     pickles.check(lost, ())
 
     with pytest.raises(ModuleNotFoundError, match=r"sklearn\.tree\.tree"):
-        building.build(gone)
+        builder.build(gone)
     with pytest.raises(AttributeError, match="has no attribute 'OldTree'"):
-        building.build(lost)
+        builder.build(lost)
 
 
 def test_a_package_is_trusted_by_a_pattern(tmp_path):
@@ -761,7 +763,7 @@ def test_a_package_is_trusted_by_a_pattern(tmp_path):
 )
 def test_a_pattern_trusts_nothing_that_a_package_imports(module, name):
     with pytest.raises(Untrusted):
-        building.build(hostile.whole(hostile.name(module, name)), ("tests.*",))
+        builder.build(hostile.whole(hostile.name(module, name)), ("tests.*",))
 
 
 def test_dump_says_what_the_server_will_want(tmp_path, caplog):
@@ -780,7 +782,7 @@ def test_a_distribution_is_built_by_its_name(tmp_path):
     marker = tmp_path / "marker"
     content = hostile.whole(hostile.distribution_of_scipy(marker))
 
-    found = building.build(content)
+    found = builder.build(content)
 
     assert found.cdf(0.0) == 0.5
     assert not marker.exists()
@@ -818,7 +820,7 @@ def test_a_distribution_of_other_things_than_numbers_is_refused(arguments):
     spread.args = tuple(arguments)
 
     with pytest.raises(Untrusted, match="a state that no model gives it"):
-        building.build(pickle.dumps(spread))
+        builder.build(pickle.dumps(spread))
 
 
 def test_a_model_of_a_notebook_says_so(tmp_path):
@@ -896,14 +898,14 @@ def test_what_crashes_the_interpreter_crashes_another_one():
     crash = hostile.whole(hostile.call("ctypes", "string_at", 0))
 
     with pytest.raises(BrokenModel, match="building it crashes the interpreter"):
-        child.look(crash, ("ctypes.string_at",))
+        first_look.look(crash, ("ctypes.string_at",))
 
 
 def test_the_process_of_first_looks_is_started_again(tmp_path):
-    child.look(pickle.dumps(iris_classifier(), 2), ())
-    os.kill(child._LOOKS.substitute.pid, signal.SIGKILL)
+    first_look.look(pickle.dumps(iris_classifier(), 2), ())
+    os.kill(first_look._LOOKS.substitute.pid, signal.SIGKILL)
 
-    child.look(pickle.dumps(iris_classifier(), 3), ())
+    first_look.look(pickle.dumps(iris_classifier(), 3), ())
 
 
 LONG_BINPUT = struct.Struct("<cI")
@@ -917,8 +919,8 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 def test_small_file_that_takes_long_to_read_holds_nothing(tmp_path, monkeypatch, name):
     (tmp_path / "slow.pkl").write_bytes(SLOW[name]())
-    monkeypatch.setattr(trying, "SECONDS", 1)
-    monkeypatch.setattr(trying, "SECONDS_PER_MB", 0.01)
+    monkeypatch.setattr(bounded_fork, "SECONDS", 1)
+    monkeypatch.setattr(bounded_fork, "SECONDS_PER_MB", 0.01)
 
     before = time.thread_time()
     with pytest.raises(FlmError):
@@ -943,12 +945,12 @@ def test_schemas_are_inferred_in_another_process(tmp_path):
 
 def test_a_file_that_was_fine_is_not_tried_again():
     content = pickle.dumps(LogisticRegression(C=0.123))
-    child.look(content, ())
-    child._LOOKS.substitute.end()
+    first_look.look(content, ())
+    first_look._LOOKS.substitute.end()
 
-    child.look(content, ())
+    first_look.look(content, ())
 
-    assert child._LOOKS.substitute.pid is None
+    assert first_look._LOOKS.substitute.pid is None
 
 
 def of_program(program, **environ):

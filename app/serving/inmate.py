@@ -32,7 +32,7 @@ from app.serving.wire import Bounds, read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
-from mlmodel.trust import child
+from mlmodel.trust.trial import first_look
 
 
 class Inmate:
@@ -140,7 +140,7 @@ def main() -> None:
     most = bounds.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # It may die of a file: nobody else needs to look first.
-    child.look_in_this_process()
+    first_look.look_in_this_process()
     unsandboxed = _restrict(bounds)
     #: By the keys that the server gives them.
     inmates: dict[int, Inmate] = {}

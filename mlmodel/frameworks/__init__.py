@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from mlmodel import pickling, versions
+from mlmodel import versions
 from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
 from mlmodel.model import Row
-from mlmodel.trust import Trust
+from mlmodel.trust import Trust, pickling
 
 #: Answers rows that fit the input schema.
 Predict = Callable[[Sequence[Row]], list[Any]]

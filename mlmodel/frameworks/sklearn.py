@@ -18,7 +18,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import compiling, inference, pickling
+from mlmodel import compiling, inference
 from mlmodel.bounded import compression
 from mlmodel.bounded.metadata import parse
 from mlmodel.compiling import choosing
@@ -32,7 +32,7 @@ from mlmodel.inference.plan import Predictor
 from mlmodel.inference.reading import steps_of
 from mlmodel.inference.trial import caught_warnings
 from mlmodel.model import Row
-from mlmodel.trust import Trust, pickles
+from mlmodel.trust import Trust, pickles, pickling
 from mlmodel.trust.release import sklearn_release
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel import pickling
 from mlmodel.bounded.compression import LZ4, STREAMS, expanded
 from mlmodel.errors import BrokenModel
-from mlmodel.trust import Trust, building, child
-from mlmodel.trust.gate import Gate, misuse, refusal
+from mlmodel.trust import Trust, builder, pickling
+from mlmodel.trust.allowlist import Gate, misuse, refusal
+from mlmodel.trust.trial import first_look
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     :raises InvalidFile: if it does not decompress.
     :raises BrokenModel: if finding the names takes too long.
     """
-    found = child.names(expanded(content), file_bytes or len(content))
+    found = first_look.names(expanded(content), file_bytes or len(content))
     gate = Gate(trust)
     unknown = [each for each in found.names if not gate.admits(*each)]
     return Look(_full(found.names), _full(unknown), found.others)
@@ -70,7 +70,7 @@ def build(content: bytes, trust: Trust) -> Any:
     """
     if trust == "all":
         return _built_as_it_is(content)
-    return building.build(try_first(content, trust), trust)
+    return builder.build(try_first(content, trust), trust)
 
 
 def try_first(content: bytes, trust: Trust) -> bytes:
@@ -80,13 +80,13 @@ def try_first(content: bytes, trust: Trust) -> bytes:
     """
     plain = expanded(content)
     check(plain, trust, len(content))
-    child.look(plain, trust, len(content))
+    first_look.look(plain, trust, len(content))
     return plain
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
     """Return the schemas that the first look has found, as JSON; nothing if it found none."""
-    return None if trust == "all" else child.schemas(expanded(content), trust)
+    return None if trust == "all" else first_look.schemas(expanded(content), trust)
 
 
 def _built_as_it_is(content: bytes) -> Any:

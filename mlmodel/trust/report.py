@@ -11,7 +11,7 @@ from mlmodel import format as flm
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, Untrusted
-from mlmodel.trust import Trust, pickles, programs, skops
+from mlmodel.trust import Trust, pickles, pytorch, skops
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _of_package(content: bytes, trust: Trust) -> Report:
         case "sklearn":
             return _of_pickle(flm.unpack_model(found, budget), trust)
         case "torch":
-            return Report(refusal=_refusal(lambda: programs.check(trust)))
+            return Report(refusal=_refusal(lambda: pytorch.check(trust)))
     return Report()
 
 

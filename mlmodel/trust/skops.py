@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 
 from mlmodel.bounded import archives
 from mlmodel.errors import BrokenModel, MissingFramework
-from mlmodel.trust import Trust, allowed, building, conversions
-from mlmodel.trust.allowed import full_names
-from mlmodel.trust.gate import Gate, misuse, refusal
+from mlmodel.trust import Trust, builder
+from mlmodel.trust.allowlist import Gate, misuse, refusal
 from mlmodel.trust.release import sklearn_release
+from mlmodel.trust.rules import conversions
+from mlmodel.trust.rules import names as allowed
+from mlmodel.trust.rules.names import full_names
 
 _Read = TypeVar("_Read")
 
@@ -141,7 +143,7 @@ def build(content: bytes, trust: Trust) -> Any:
 
     check(content, trust)
     model = skops.loads(content, trusted=list(types(content)))
-    return model if trust == "all" else building.build(pickle.dumps(model), trust)
+    return model if trust == "all" else builder.build(pickle.dumps(model), trust)
 
 
 def _may_load(loader: str, full: str, gate: Gate) -> bool:

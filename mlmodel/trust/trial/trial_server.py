@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import IO, Any
 
 from mlmodel.errors import BrokenModel
-from mlmodel.trust import Trust, naming, trying
-from mlmodel.trust.trying import Outcome
+from mlmodel.trust import Trust, scan
+from mlmodel.trust.trial import bounded_fork
+from mlmodel.trust.trial.bounded_fork import Outcome
 
 #: Seconds after which it ends when nobody asks.
 IDLE_SECONDS = 20
@@ -50,7 +51,7 @@ class Substitute:
     def outcome(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
         """Return what becomes of work on a pickle, and its result.
 
-        :param work: ``names`` or ``schemas``, see :mod:`~mlmodel.trust.trying`.
+        :param work: ``names`` or ``schemas``, see :mod:`~mlmodel.trust.trial.bounded_fork`.
         :param most: seconds of processor time.
         :raises BrokenModel: if the process does not start or answer.
         """
@@ -133,15 +134,15 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _result(work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
-    found = trying.run(lambda: trying.names(content), len(content), most)
+    found = bounded_fork.run(lambda: bounded_fork.names(content), len(content), most)
     if work == "names" or found[0] is not Outcome.FINE or found[1] is None:
         return found
-    trying.import_libraries(naming.Names(*found[1]))
-    return trying.run(lambda: trying.schemas(content, trust), len(content), most)
+    bounded_fork.import_libraries(scan.Names(*found[1]))
+    return bounded_fork.run(lambda: bounded_fork.schemas(content, trust), len(content), most)
 
 
 def _import_what_models_need() -> None:
     """Import what is imported when the first model of a process tells its schemas."""
     estimators = import_module("sklearn.linear_model")
     model = estimators.LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    import_module(trying.ADAPTER).schemas(model)
+    import_module(bounded_fork.ADAPTER).schemas(model)

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from mlmodel.trust import Trust, building, naming, skops
-from mlmodel.trust.gate import Gate, canonical
+from mlmodel.trust import Trust, builder, scan, skops
+from mlmodel.trust.allowlist import Gate, canonical
 from mlmodel.trust.release import sklearn_release
 
 #: Seconds of processor time that each step may take: for any file, and for each megabyte of it.
@@ -76,7 +76,7 @@ def seconds(size_bytes: int) -> float:
     return min(SECONDS + SECONDS_PER_MB * size_bytes / (1 << 20), Limit.seconds)
 
 
-def import_libraries(names: naming.Names) -> None:
+def import_libraries(names: scan.Names) -> None:
     """Import what a pickle may name, once for this process and the fork: it is what takes long."""
     gate = Gate()
     modules = {
@@ -95,7 +95,7 @@ def names(content: bytes) -> Any:
     if content.startswith(skops.MAGIC):
         split = [full.rpartition(".") for full in skops.names(content)]
         return [[(module, name) for module, _, name in split], [], True]
-    found = naming.names(content)
+    found = scan.names(content)
     return [found.names, found.others, found.is_whole]
 
 
@@ -107,7 +107,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
     Whatever error that raises, the process that wants the model raises it again.
     """
     is_skops = content.startswith(skops.MAGIC)
-    built = (skops if is_skops else building).build(content, trust)
+    built = (skops if is_skops else builder).build(content, trust)
     release = skops.release(content) if is_skops else sklearn_release(content)
     return as_json(import_module(ADAPTER).schemas_of_built(built, release))
 

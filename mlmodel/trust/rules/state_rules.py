@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlmodel.trust import frames, functions, trees
-from mlmodel.trust.calls import is_shape
-from mlmodel.trust.conversions import named
+from mlmodel.trust.rules import functions, pandas_state, tree_nodes
+from mlmodel.trust.rules.call_rules import is_shape
+from mlmodel.trust.rules.conversions import named
 
 #: The flag of a structure whose members are aligned as C aligns them.
 _ALIGNED = 0x80
@@ -50,7 +50,7 @@ CALLED = RESPONSES | {
 def judge(built: Any, state: Any) -> bool:
     """Say whether a state is one that honest files give such an object."""
     for full, judged in _JUDGES.items():
-        if trees.is_a(built, full):
+        if tree_nodes.is_a(built, full):
             return judged(built, state)
     return _members(built, state)
 
@@ -65,10 +65,10 @@ def is_sound(built: Any) -> bool:
         for check in (
             _has_methods,
             _has_items,
-            trees.is_sound,
+            tree_nodes.is_sound,
             functions.is_sound,
             _is_sparse,
-            lambda built: frames.is_sound(built, CALLED),
+            lambda built: pandas_state.is_sound(built, CALLED),
         )
     )
 
@@ -176,7 +176,7 @@ def _tree(built: Any, state: Any) -> bool:
         set(state) == {"max_depth", "node_count", "nodes", "values"}
         and type(count) is type(state["max_depth"]) is int
         and nodes.shape == (count,)
-        and trees.leads_down(
+        and tree_nodes.leads_down(
             nodes["left_child"],
             nodes["right_child"],
             nodes["feature"],
@@ -253,8 +253,8 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.ndarray": _array,
     **dict.fromkeys(_THEMSELVES.split(), lambda _built, _state: True),
     "pandas._libs.arrays.NDArrayBacked": _backed,
-    "pandas.core.generic.NDFrame": frames.may_have,
-    "pandas.core.internals.managers.SingleBlockManager": frames.is_series,
+    "pandas.core.generic.NDFrame": pandas_state.may_have,
+    "pandas.core.internals.managers.SingleBlockManager": pandas_state.is_series,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,
     "sklearn.feature_extraction.text.CountVectorizer": _texts,

@@ -9,9 +9,11 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed, conversions
-from mlmodel.trust.calls import CALLS
-from mlmodel.trust.conversions import named
+from mlmodel.trust import Trust
+from mlmodel.trust.rules import conversions
+from mlmodel.trust.rules import names as allowed
+from mlmodel.trust.rules.call_rules import CALLS
+from mlmodel.trust.rules.conversions import named
 
 #: Letters of all names that an error lists, and of one: a file may have millions.
 LISTED_LETTERS = 8000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from mlmodel.trust.trees import is_a
+from mlmodel.trust.rules.tree_nodes import is_a
 
 #: What pandas keeps of a frame or series.
 _MEMBERS = frozenset({"_flags", "_metadata", "_mgr", "_name", "_typ", "attrs"})

@@ -13,7 +13,7 @@ from datetime import timedelta, timezone
 from types import NoneType
 from typing import Any
 
-from mlmodel.trust.conversions import PLAIN, is_distribution, named
+from mlmodel.trust.rules.conversions import PLAIN, is_distribution, named
 
 #: The losses of scikit-learn that are native code.
 _LOSSES = (

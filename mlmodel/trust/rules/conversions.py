@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from mlmodel.trust import trees
+from mlmodel.trust.rules import tree_nodes
 
 #: Types of plain values.
 PLAIN = (type(None), bool, int, float, str)
@@ -185,7 +185,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
         "HalfMultinomialLoss", K="n_classes"
     ),
     "sklearn.ensemble._gb_losses.QuantileLossFunction": _boosting("PinballLoss", alpha="quantile"),
-    "sklearn.tree._tree.Tree": Conversion(trees.tree, _give_tree),
+    "sklearn.tree._tree.Tree": Conversion(tree_nodes.tree, _give_tree),
     f"{_SCORERS}._passthrough_scorer": Conversion(Dropped),
     f"{_SCORERS}._PredictScorer": _scorer("predict"),
     f"{_SCORERS}._ProbaScorer": _scorer("predict_proba"),

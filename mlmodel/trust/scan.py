@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-from mlmodel.trust.calls import is_shape
-from mlmodel.trust.gate import misuse
+from mlmodel.trust.allowlist import misuse
+from mlmodel.trust.rules.call_rules import is_shape
 
 #: The class that stands where joblib has written an array.
 ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from mlmodel.errors import Untrusted
-from mlmodel.trust import Trust, allowed, conversions, states
-from mlmodel.trust.calls import CALLS, STATEFUL
-from mlmodel.trust.conversions import Conversion, Dropped, named
-from mlmodel.trust.gate import Gate, canonical, is_estimator, misuse
-from mlmodel.trust.naming import ARRAY, Array, Reader
+from mlmodel.trust import Trust
+from mlmodel.trust.allowlist import Gate, canonical, is_estimator, misuse
+from mlmodel.trust.rules import conversions, names, state_rules
+from mlmodel.trust.rules.call_rules import CALLS, STATEFUL
+from mlmodel.trust.rules.conversions import Conversion, Dropped, named
+from mlmodel.trust.scan import ARRAY, Array, Reader
 
 #: How deep tuples are looked through for what has no state yet.
 _DEPTH = 4
@@ -72,7 +73,7 @@ class _Builder(Reader):
             self._judges[id(found)] = (found, CALLS[full])
             if full in STATEFUL:
                 self._stateful.add(id(found))
-        elif full in allowed.MADE or is_estimator(found) or conversion:
+        elif full in names.MADE or is_estimator(found) or conversion:
             self._kinds[id(found)] = found
         if conversion:
             self._conversions[id(found)] = conversion
@@ -164,7 +165,7 @@ class _Builder(Reader):
 
     def _check_made(self) -> None:
         for built in self._made:
-            if not states.is_sound(built):
+            if not state_rules.is_sound(built):
                 raise misuse(f"it puts into {_title(built)} what leads astray")
 
     def refuse_opcode(self) -> None:
@@ -191,7 +192,7 @@ class _Builder(Reader):
 
     def _make(self, kind: Any, arguments: Any, keywords: Any) -> None:
         is_trusted = id(kind) in self._trusted
-        parts = allowed.NAMED_TUPLES.get(_title(kind), 0)
+        parts = names.NAMED_TUPLES.get(_title(kind), 0)
         if not is_trusted and (
             id(kind) not in self._kinds
             or type(arguments) is not tuple
@@ -215,7 +216,7 @@ class _Builder(Reader):
         # A model may call a member that it is given: a class or function to build by is none.
         if any(id(each) in self._kinds or id(each) in self._judges for each in members):
             return False
-        return _answer(states.judge, built, state)
+        return _answer(state_rules.judge, built, state)
 
     def _has_stateless(self, value: Any, depth: int = 0) -> bool:
         """Say whether there are arrays, or types of arrays, that could be changed under others."""

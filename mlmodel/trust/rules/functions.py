@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlmodel.trust.allowed import FUNCTIONS, STEPS, UFUNCS
-from mlmodel.trust.trees import is_a
+from mlmodel.trust.rules.names import FUNCTIONS, STEPS, UFUNCS
+from mlmodel.trust.rules.tree_nodes import is_a
 
 #: Words by which a step may be told what to do, if they are numbers or some of ``_WORDS``.
 _KEYWORDS = frozenset(

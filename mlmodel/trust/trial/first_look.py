@@ -3,7 +3,7 @@
 What is allowed is native code as well, and numbers that nobody wrote can crash it, or keep it busy
 for ever. So a file is read, built, and asked for its schemas, in a process of its own first. A
 process that has one thread forks itself for that; one that has several asks a
-:class:`~mlmodel.trust.substitute.Substitute` that has none of theirs.
+:class:`~mlmodel.trust.trial.trial_server.Substitute` that has none of theirs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from mlmodel.errors import BrokenModel
-from mlmodel.trust import Trust, naming, trying
-from mlmodel.trust.substitute import Substitute
-from mlmodel.trust.trying import Outcome
+from mlmodel.trust import Trust, scan
+from mlmodel.trust.trial import bounded_fork
+from mlmodel.trust.trial.bounded_fork import Outcome
+from mlmodel.trust.trial.trial_server import Substitute
 
 #: Answers that are kept by this process and those that it forks.
 REMEMBERED = 200
@@ -35,7 +36,7 @@ _REASONS = {
 }
 
 
-def names(content: bytes, file_bytes: int) -> naming.Names:
+def names(content: bytes, file_bytes: int) -> scan.Names:
     """Return the names in a pickle, found in another process if there may be many.
 
     :param content: not compressed.
@@ -43,10 +44,10 @@ def names(content: bytes, file_bytes: int) -> naming.Names:
     :raises BrokenModel: if that takes too long or too much memory.
     """
     if len(content) <= SHORT_BYTES or not _LOOKS.are_needed:
-        return naming.names(content)
+        return scan.names(content)
     found, others, is_whole = _LOOKS.result("names", content, (), file_bytes)
     pairs = tuple((module, name) for module, name in found)
-    return naming.Names(pairs, tuple(others), bool(is_whole))
+    return scan.Names(pairs, tuple(others), bool(is_whole))
 
 
 def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
@@ -81,7 +82,7 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
     """
     if not (_LOOKS.are_needed and has_one_thread()):
         return None
-    outcome, result = trying.run(work, size_bytes, trying.seconds(size_bytes))
+    outcome, result = bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
     _raise(outcome)
     return result
 
@@ -112,7 +113,7 @@ class _Looks:
         question = _question(work, content, trust)
         with self._lock:
             if question not in self._fine:
-                most = trying.seconds(min(len(content), trying.EXPANSION * file_bytes))
+                most = bounded_fork.seconds(min(len(content), bounded_fork.EXPANSION * file_bytes))
                 outcome, result = self._tried(work, content, trust, most)
                 _raise(outcome)
                 if len(self._fine) >= REMEMBERED:
@@ -130,16 +131,16 @@ class _Looks:
             self._is_registered = True
         if work == "schemas":
             # Libraries may start threads when they are imported.
-            trying.import_libraries(naming.Names(*self._names(content, most)))
+            bounded_fork.import_libraries(scan.Names(*self._names(content, most)))
         if not has_one_thread():
             return self.substitute.outcome(work, content, trust, most)
         if work == "names":
-            return trying.run(lambda: trying.names(content), len(content), most)
-        return trying.run(lambda: trying.schemas(content, trust), len(content), most)
+            return bounded_fork.run(lambda: bounded_fork.names(content), len(content), most)
+        return bounded_fork.run(lambda: bounded_fork.schemas(content, trust), len(content), most)
 
     def _names(self, content: bytes, most: float) -> Any:
         if len(content) <= SHORT_BYTES:
-            return trying.names(content)
+            return bounded_fork.names(content)
         known = self.known("names", content, ())
         if known is None:
             outcome, known = self._tried("names", content, (), most)

@@ -1,0 +1,1 @@
+"""What a pickle may name, call and set."""

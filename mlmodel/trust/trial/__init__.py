@@ -1,0 +1,1 @@
+"""Building a pickle first in a process that may end by it."""
