@@ -1,8 +1,8 @@
 import pytest
 from openapi_spec_validator import validate
 
-from mlmodel.compat import adapted
 from mlmodel.errors import InvalidInput, InvalidModel
+from mlmodel.foreign.wrapper import adapted
 from mlmodel.schema.validator import Schema
 from tests.models import foreign, foreign_pydantic, foreign_schema
 

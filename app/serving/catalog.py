@@ -17,11 +17,12 @@ from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.names import Names
-from mlmodel import bare, compat
+from mlmodel import bare
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
+from mlmodel.foreign import wrapper
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
 from mlmodel.schema.validator import Schema
@@ -263,7 +264,7 @@ class ModelSpec:
     def _create_from_class(self) -> MLModel:
         model_class = _imported(str(self.class_path))
         name = str(self.class_path).rpartition(".")[2]
-        if not compat.fits(model_class):
+        if not wrapper.fits(model_class):
             raise InvalidModel(
                 f"{name!r} must be a class derived from mlmodel.MLModel, or one like those of "
                 "ml_base and ml_model_abc"
@@ -272,7 +273,7 @@ class ModelSpec:
             missing = ", ".join(sorted(model_class.__abstractmethods__))
             raise InvalidModel(f"{name!r} must define {missing}")
         decorators = [(_imported(each.class_path), each.settings) for each in self.decorators]
-        return compat.adapted(compat.made(model_class, self.settings), decorators)
+        return wrapper.adapted(wrapper.made(model_class, self.settings), decorators)
 
 
 def _imported(class_path: str) -> Any:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mlmodel.errors import InvalidModel
+from mlmodel.foreign.schema_package import WORDS, document_of
 from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
-from mlmodel.schema_objects import WORDS, document_of
 
 #: pydantic's formats that are stricter in JSON Schema: RFC 3339 knows no time without a zone.
 TIMES = {"date-time": "2026-01-31T14:30:00Z", "time": "14:30:00Z"}

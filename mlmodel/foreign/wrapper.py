@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from mlmodel.declarations import Declaration, declaration_of
 from mlmodel.errors import InvalidInput, InvalidModel, Violation, summary
+from mlmodel.foreign.declarations import Declaration, declaration_of
 from mlmodel.model import MLModel
 from mlmodel.schema.messages import pointer_to
 

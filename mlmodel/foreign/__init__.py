@@ -1,0 +1,1 @@
+"""Classes written for ``ml_base`` and ``ml_model_abc``."""
