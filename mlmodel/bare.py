@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, frameworks
+from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.errors import InvalidFile, InvalidModel
+from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.packaged import PackagedModel, VersionMismatches
 from mlmodel.trust import Trust, pickles, skops
 from mlmodel.trust.release import sklearn_release
@@ -64,7 +65,7 @@ def load(
     :param qualified_name: instead of the file's name.
     :param version_mismatch: what is done about another scikit-learn than wrote the file, see
         :func:`mlmodel.load`.
-    :param runtime: what answers, see :data:`mlmodel.compiling.Choice`.
+    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`.
     :param n_jobs: see :func:`mlmodel.load`.
     :raises VersionMismatch: if the versions differ, and that is an error.
     :raises InvalidFile: if it is a folder or no model file, with what it is and what to do.
@@ -174,14 +175,14 @@ def _title(kind: Kind, lib: str, version: str) -> str:
 
 def _boosters() -> Any:
     # scikit-learn is imported with it, and here as late as its adapter would be.
-    from mlmodel.frameworks import boosters  # noqa: PLC0415
+    from mlmodel.frameworks.sklearn import boosters  # noqa: PLC0415
 
     return boosters
 
 
 def _built_by_skops(content: bytes, trust: Trust, release: str | None) -> Any:
     # scikit-learn is imported here as late as its adapter would be.
-    from mlmodel.frameworks.sklearn import built  # noqa: PLC0415
+    from mlmodel.frameworks.sklearn.adapter import built  # noqa: PLC0415
 
     if trust != "all":
         first_look.look(content, trust)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mlmodel import artifacts as files
-from mlmodel import compiling, frameworks, labels, versions
 from mlmodel import format as flm
+from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open, sizes
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import (
@@ -29,14 +29,16 @@ from mlmodel.errors import (
     Untrusted,
     WrongHash,
 )
-from mlmodel.frameworks.parallelism import limit_jobs
+from mlmodel.frameworks import labels, versions
+from mlmodel.frameworks.sklearn.onnx import runtime as compiling
+from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.model import MLModel, Row, checked_name
 from mlmodel.schema.formats import with_local_times
 from mlmodel.trust import Trust, pickles, pytorch
 from mlmodel.trust.trial import bounded_fork, first_look
 
 if TYPE_CHECKING:
-    from mlmodel.compiling.choosing import Compiled
+    from mlmodel.frameworks.sklearn.onnx.choose import Compiled
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ def load(
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
         the log, or are an error.
-    :param runtime: what answers, see :data:`mlmodel.compiling.Choice`; by default what the file
+    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by default what the file
         was packaged for.
     :param n_jobs: threads or processes that one call of a scikit-learn model may use, whatever it
         was fitted with; -1 for as many as there are cores.
@@ -344,9 +346,9 @@ class PackagedModel(MLModel):
         if self.meta.framework.lib != "sklearn":
             self._runtime = self._uncompiled(asked)
             return native
-        from mlmodel.frameworks import sklearn  # noqa: PLC0415  the adapter that is in use
+        from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  the adapter that is in use
 
-        chosen = sklearn.chosen(self.model, native, asked, self.examples, self._graph)
+        chosen = adapter.chosen(self.model, native, asked, self.examples, self._graph)
         self._runtime, self._compiled = chosen.runtime, chosen.compiled
         if chosen.runtime.reason:
             logger.warning("%s is not compiled: %s", self._path.name, chosen.runtime.reason)

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlmodel import compiling, frameworks, versions
 from mlmodel import format as flm
-from mlmodel import labels as label_words
+from mlmodel import frameworks
 from mlmodel.bounded.compression import named
 from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
+from mlmodel.frameworks import labels as label_words
+from mlmodel.frameworks import versions
+from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.packaged import members
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
@@ -194,7 +196,7 @@ def _compiled(
     """
     if lib != "sklearn":
         raise InvalidModel(f"only models of scikit-learn are compiled, got {type(model).__name__}")
-    from mlmodel.frameworks import sklearn  # noqa: PLC0415  the adapter that is in use
+    from mlmodel.frameworks.sklearn import adapter as sklearn  # noqa: PLC0415  the adapter that is in use
 
     outputs = extra.get("outputs", ())
     schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input

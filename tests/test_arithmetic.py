@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from mlmodel.inference.arithmetic import is_simple, unchecked
+from mlmodel.frameworks.sklearn.predict.fast_linear import is_simple, unchecked
 
 CHANCE = np.random.default_rng(3)
 ROWS = CHANCE.normal(size=(60, 4))

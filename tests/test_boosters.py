@@ -6,7 +6,7 @@ import pytest
 
 from mlmodel import bare, dump, load
 from mlmodel.errors import BrokenModel, MissingFramework
-from mlmodel.frameworks import boosters
+from mlmodel.frameworks.sklearn import boosters
 
 FRAME = pd.DataFrame(
     {

@@ -30,9 +30,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlmodel import InvalidInput, compiling, dump, load
-from mlmodel.compiling import choosing, graph, parity
+from mlmodel import InvalidInput, dump, load
 from mlmodel.errors import BadArtifact, InvalidModel
+from mlmodel.frameworks.sklearn.onnx import choose, parity
+from mlmodel.frameworks.sklearn.onnx import convert as graph
+from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.schema.validator import Schema
 from tests import ROOT
 from tests.estimators import AMOUNT, CASES, PEOPLE, POINTS, SIDE, THREE, built
@@ -251,12 +253,12 @@ def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
 
 
 def jumps_of(estimator, data):
-    from mlmodel import inference
     from mlmodel.bounded.deadline import Deadline
-    from mlmodel.compiling.probes import Space
+    from mlmodel.frameworks.sklearn.onnx.probes import Space
+    from mlmodel.frameworks.sklearn.schemas import infer
 
-    found = inference.infer(estimator, data)
-    native = inference.predictor(estimator, found.input["properties"])
+    found = infer.infer(estimator, data)
+    native = infer.predictor(estimator, found.input["properties"])
     _, inputs = graph.arranged(estimator, native.reading, native.cells, native.members)
     space = Space(inputs, native.members, found.examples, estimator)
     return parity._jumps(native, space, Deadline(None))
@@ -269,7 +271,7 @@ def nudged(monkeypatch):
     def nudge(change):
         written = graph.converted
         monkeypatch.setattr(
-            choosing, "converted", lambda *words, **more: change(written(*words, **more))
+            choose, "converted", lambda *words, **more: change(written(*words, **more))
         )
 
     return nudge
@@ -345,7 +347,7 @@ def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled,
 
 
 def test_without_onnxruntime_the_reason_says_what_to_install(monkeypatch, compiled):
-    monkeypatch.delitem(sys.modules, "mlmodel.compiling.session", raising=False)
+    monkeypatch.delitem(sys.modules, "mlmodel.frameworks.sklearn.onnx.session", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     model = compiled(forest(), POINTS)
@@ -417,7 +419,7 @@ def test_auto_keeps_the_graph_that_is_faster(compiled):
 
 def test_auto_keeps_the_model_that_is_as_fast(compiled, monkeypatch):
     monkeypatch.setattr(
-        choosing.Compiled, "speeds", lambda _self, counts: [slow(count) for count in counts]
+        choose.Compiled, "speeds", lambda _self, counts: [slow(count) for count in counts]
     )
 
     told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
@@ -427,13 +429,13 @@ def test_auto_keeps_the_model_that_is_as_fast(compiled, monkeypatch):
 
 
 def slow(count):
-    from mlmodel.compiling.speed import Speed
+    from mlmodel.frameworks.sklearn.onnx.speed import Speed
 
     return Speed(count, native_us=10, graph_us=20)
 
 
 def test_auto_gives_up_in_time(compiled, monkeypatch):
-    monkeypatch.setattr(choosing, "AUTO_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "AUTO_SECONDS", 0.0)
 
     told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
 
@@ -526,15 +528,13 @@ def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, ca
 
 
 def test_a_packaged_graph_that_answers_otherwise_is_not_used(tmp_path, monkeypatch):
-    real = choosing.compared
-    monkeypatch.setattr(choosing, "compared", lambda *words: parity.Parity({"examples": 1}, 0.0))
+    real = choose.compared
+    monkeypatch.setattr(choose, "compared", lambda *words: parity.Parity({"examples": 1}, 0.0))
     written = graph.converted
     wrong = with_constants(lambda array: array[::-1].copy())
-    monkeypatch.setattr(
-        choosing, "converted", lambda *words, **more: wrong(written(*words, **more))
-    )
+    monkeypatch.setattr(choose, "converted", lambda *words, **more: wrong(written(*words, **more)))
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
-    monkeypatch.setattr(choosing, "compared", real)
+    monkeypatch.setattr(choose, "compared", real)
 
     model = load(tmp_path / "model.flm")
     model.load()

@@ -8,7 +8,7 @@ from mlmodel.errors import BrokenModel
 from mlmodel.trust import graphs
 
 proto = pytest.importorskip("onnx")
-session = pytest.importorskip("mlmodel.compiling.session")
+session = pytest.importorskip("mlmodel.frameworks.sklearn.onnx.session")
 adapter = pytest.importorskip("mlmodel.frameworks.onnx")
 
 SECRET = b"SECRETSECRET1234"

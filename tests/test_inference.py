@@ -39,10 +39,10 @@ from sklearn.svm import LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks import sklearn as adapter
-from mlmodel.inference import infer, predictor
-from mlmodel.inference.column import Column
-from mlmodel.inference.sampling import sampled
+from mlmodel.frameworks.sklearn import adapter
+from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.infer import infer, predictor
+from mlmodel.frameworks.sklearn.schemas.sample import sampled
 from mlmodel.schema.validator import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -213,7 +213,7 @@ def test_of_many_columns_each_is_told_apart():
 
 
 def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(monkeypatch):
-    monkeypatch.setattr("mlmodel.inference.MOST_CALLS", 1)
+    monkeypatch.setattr("mlmodel.frameworks.sklearn.schemas.infer.MOST_CALLS", 1)
     table = frame(a=list("abab"), b=list("abab"), c=list("abab"))
 
     found = infer(OneHotEncoder().fit(table))

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from mlmodel.inference.nameless import nameless
+from mlmodel.frameworks.sklearn.predict.unnamed import nameless
 
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [2.0, 1.0, 3.0]})
 TARGET = [1.0, 2.0, 3.0]

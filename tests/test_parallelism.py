@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlmodel import bare
-from mlmodel.frameworks.parallelism import limit_jobs
+from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from tests.servers import serving
 
 X = np.random.default_rng(0).random((60, 3))
@@ -30,7 +30,7 @@ Y = X[:, 0] > 0.5
 PREDICTING = """
 import pickle, sys
 from pathlib import Path
-from mlmodel.frameworks.parallelism import limit_jobs
+from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 model, rows, expected = pickle.loads(Path(sys.argv[1]).read_bytes())
 limit_jobs(model)
 count = lambda: len(list(Path("/proc/self/task").iterdir()))

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from mlmodel import bare, dump
 from mlmodel.errors import BrokenModel, InvalidModel
-from mlmodel.frameworks import sklearn as adapter
+from mlmodel.frameworks.sklearn import adapter
 from mlmodel.trust import pickling
 
 

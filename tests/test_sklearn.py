@@ -31,7 +31,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC, LinearSVC
 
 from mlmodel.errors import BrokenModel, InvalidInput, InvalidModel, Violation
-from mlmodel.frameworks import sklearn as adapter
+from mlmodel.frameworks.sklearn import adapter
 from mlmodel.schema.validator import Schema
 from tests.flm_files import IRIS_ROW, iris_classifier
 

@@ -2,8 +2,8 @@ import platform
 
 import pytest
 
-from mlmodel import versions
 from mlmodel.errors import VersionMismatch
+from mlmodel.frameworks import versions
 
 PYTHON = platform.python_version()
 

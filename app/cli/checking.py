@@ -21,8 +21,8 @@ from app.serving.catalog import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes
-from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, Violation
+from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
 

@@ -20,9 +20,9 @@ from app.serving.names import Names
 from mlmodel import bare
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
-from mlmodel.compiling import CHOICES, Choice
 from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
 from mlmodel.foreign import wrapper
+from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice
 from mlmodel.model import NAME, MLModel
 from mlmodel.packaged import VersionMismatches
 from mlmodel.schema.validator import Schema

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from mlmodel import versions
 from mlmodel.errors import MissingFramework, UnsupportedFramework, UnusableFramework
+from mlmodel.frameworks import versions
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickling
 
@@ -102,7 +102,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
     "sklearn": Framework(
         "scikit-learn",
         ("sklearn", "catboost"),
-        "mlmodel.frameworks.sklearn",
+        "mlmodel.frameworks.sklearn.adapter",
         "pip install scikit-learn pandas",
         ("scikit-learn", "numpy"),
     ),

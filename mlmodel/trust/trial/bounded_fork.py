@@ -40,7 +40,7 @@ TIMES_SIZE = 12
 #: Bytes of a fork's result.
 RESULT_BYTES = 64 << 20
 
-ADAPTER = "mlmodel.frameworks.sklearn"
+ADAPTER = "mlmodel.frameworks.sklearn.adapter"
 
 #: What a process may have been told to do at a signal, and a fork of it should not.
 _SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")

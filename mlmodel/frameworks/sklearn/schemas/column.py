@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlmodel.inference.dtypes import Categories, implied_categories
+from mlmodel.frameworks.sklearn.schemas.dtypes import Categories, implied_categories
 from mlmodel.schema.coercion import WHOLE
 
 #: A column's ``kind``: the schema of its values. No kind is any of the plain types.
@@ -49,7 +49,7 @@ class Column:
     the value is missing. ``span`` is from where to where the values that it has seen go.
 
     ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is what pandas
-    calls it, see :mod:`~mlmodel.inference.dtypes`, and empty where that is not known. ``missing``
+    calls it, see :mod:`.dtypes`, and empty where that is not known. ``missing``
     names what the model knows as missing in a column of Python objects. ``is_never_missing`` says
     that a sample has a value in each of its rows. ``is_renamed`` says that underscores of the name
     may have been blanks.

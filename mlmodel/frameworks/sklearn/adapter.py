@@ -18,19 +18,20 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlmodel import compiling, inference
 from mlmodel.bounded import compression
 from mlmodel.bounded.metadata import parse
-from mlmodel.compiling import choosing
-from mlmodel.compiling.choosing import Chosen
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
-from mlmodel.frameworks import Predict, Schemas, sklearn_releases
-from mlmodel.frameworks.boosters import as_estimator, raw
-from mlmodel.frameworks.parallelism import limit_jobs
-from mlmodel.inference import tables
-from mlmodel.inference.plan import Predictor
-from mlmodel.inference.reading import steps_of
-from mlmodel.inference.trial import caught_warnings
+from mlmodel.frameworks import Predict, Schemas
+from mlmodel.frameworks.sklearn import releases
+from mlmodel.frameworks.sklearn.boosters import as_estimator, raw
+from mlmodel.frameworks.sklearn.onnx import choose, runtime
+from mlmodel.frameworks.sklearn.onnx.choose import Chosen
+from mlmodel.frameworks.sklearn.parallelism import limit_jobs
+from mlmodel.frameworks.sklearn.predict import frames
+from mlmodel.frameworks.sklearn.predict.predictor import Predictor
+from mlmodel.frameworks.sklearn.schemas import infer
+from mlmodel.frameworks.sklearn.schemas.columns import steps_of
+from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles, pickling
 from mlmodel.trust.release import sklearn_release
@@ -70,7 +71,7 @@ def adapted(model: Any, release: str | None) -> Any:
     :param release: the scikit-learn that wrote it, as far as is known.
     """
     if release not in (None, version()):
-        sklearn_releases.cure(model, release)
+        releases.cure(model, release)
     return as_estimator(model)
 
 
@@ -121,7 +122,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
     """Return what the model tells of its columns and answers, and what a sample shows of them."""
     model = as_estimator(model)
     _check_hasher(model)
-    return _built(lambda: inference.infer(model, sample, outputs))
+    return _built(lambda: infer.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -134,17 +135,17 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     model = as_estimator(model)
     _check_hasher(model)
     _check_dtypes(columns)
-    return _built(lambda: inference.predictor(model, columns, outputs))
+    return _built(lambda: infer.predictor(model, columns, outputs))
 
 
 def chosen(
     model: Any,
     native: Predict,
-    asked: compiling.Choice,
+    asked: runtime.Choice,
     rows: Sequence[Row],
     stored: bytes | None = None,
 ) -> Chosen:
-    """Return what answers rows: the model itself, or its graph, see :mod:`mlmodel.compiling`.
+    """Return what answers rows: the model itself, or its graph, see :mod:`.onnx.runtime`.
 
     :param native: what :func:`predictor` gave.
     :param rows: examples.
@@ -152,7 +153,7 @@ def chosen(
     """
     own = cast(Predictor, native)
     title = f"scikit-learn {version()}"
-    return choosing.chosen(model, own, asked, rows, title=title, stored=stored)
+    return choose.chosen(model, own, asked, rows, title=title, stored=stored)
 
 
 def _check_fitted(model: Any) -> None:
@@ -178,7 +179,7 @@ def _check_dtypes(columns: Mapping[str, Any]) -> None:
         if dtype is None:
             continue
         try:
-            tables.converter(schema)([])
+            frames.converter(schema)([])
         except (TypeError, ValueError) as error:
             raise InvalidModel(
                 f"the input schema's member {name!r} has x-dtype {dtype!r}, which is no type of a "

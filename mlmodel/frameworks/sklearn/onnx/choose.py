@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 from threadpoolctl import ThreadpoolController
 
 from mlmodel.bounded.deadline import Deadline
-from mlmodel.compiling import AUTO_SECONDS, Choice, Runtime
-from mlmodel.compiling.graph import Inputs, Uncompilable, arranged, converted
-from mlmodel.compiling.parity import Parity, compared
-from mlmodel.compiling.probes import Space
-from mlmodel.compiling.speed import Speed, measured
 from mlmodel.frameworks import Predict
-from mlmodel.inference.plan import Predictor
-from mlmodel.inference.traits import labels_of
-from mlmodel.inference.trial import Trial, caught_warnings
+from mlmodel.frameworks.sklearn.onnx.convert import Inputs, Uncompilable, arranged, converted
+from mlmodel.frameworks.sklearn.onnx.parity import Parity, compared
+from mlmodel.frameworks.sklearn.onnx.probes import Space
+from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
+from mlmodel.frameworks.sklearn.onnx.speed import Speed, measured
+from mlmodel.frameworks.sklearn.predict.predictor import Predictor
+from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings
+from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.model import Row
 
 #: Rows for which ``auto`` wants the graph to be faster.
@@ -141,7 +141,7 @@ def _written(
 def _opener() -> Callable[..., Predict]:
     # ONNX Runtime is large, and needed by nobody else.
     try:
-        from mlmodel.compiling.session import asking  # noqa: PLC0415
+        from mlmodel.frameworks.sklearn.onnx.session import asking  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Uncompilable(f"{error.name} is not installed: pip install onnxruntime") from error
     return asking

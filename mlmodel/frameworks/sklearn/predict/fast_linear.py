@@ -14,9 +14,9 @@ from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
-from mlmodel.inference.reading import steps_of
-from mlmodel.inference.traits import is_own
-from mlmodel.inference.trial import caught_warnings
+from mlmodel.frameworks.sklearn.schemas.columns import steps_of
+from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
+from mlmodel.frameworks.sklearn.schemas.traits import is_own
 
 #: From an array of rows to an array.
 Formula = Callable[[Any], Any]

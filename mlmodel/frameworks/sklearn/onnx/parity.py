@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlmodel.bounded.deadline import Deadline
-from mlmodel.compiling.graph import Uncompilable
-from mlmodel.compiling.probes import JUMPS, Space
 from mlmodel.frameworks import Predict
+from mlmodel.frameworks.sklearn.onnx.convert import Uncompilable
+from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, Space
 from mlmodel.model import Row
 from mlmodel.schema.messages import shown
 

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.base import is_outlier_detector
 
 from mlmodel.errors import InvalidModel
-from mlmodel.inference.arithmetic import unchecked
-from mlmodel.inference.dtypes import plain
-from mlmodel.inference.traits import (
+from mlmodel.frameworks.sklearn.predict.fast_linear import unchecked
+from mlmodel.frameworks.sklearn.schemas.dtypes import plain
+from mlmodel.frameworks.sklearn.schemas.traits import (
     MOST_NAMED,
     centres_of,
     chooses_likeliest,

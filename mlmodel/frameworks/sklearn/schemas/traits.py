@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.inference.reading import column_parts, inner_parts, steps_of
+from mlmodel.frameworks.sklearn.schemas.columns import column_parts, inner_parts, steps_of
 
 #: Classifiers whose ``predict`` gives the label with the largest of ``predict_proba``.
 CHOOSERS = frozenset(

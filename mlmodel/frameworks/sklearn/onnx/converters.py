@@ -33,8 +33,8 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
-from mlmodel.compiling.graph import NAN_TEXT, NO_TEXT
-from mlmodel.compiling.trees import Trees
+from mlmodel.frameworks.sklearn.onnx.convert import NAN_TEXT, NO_TEXT
+from mlmodel.frameworks.sklearn.onnx.tree_ensembles import Trees
 
 #: ONNX's operators, and its domain of models: the newest that skl2onnx 1.20 writes.
 VERSIONS = {"": 21, "ai.onnx.ml": 3}

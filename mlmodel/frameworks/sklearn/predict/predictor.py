@@ -11,16 +11,16 @@ import numpy as np
 
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import Predict
-from mlmodel.inference import tables
-from mlmodel.inference.answering import Answering, NotFiniteError, answering
-from mlmodel.inference.arithmetic import is_simple
-from mlmodel.inference.column import Column
-from mlmodel.inference.merging import are_alike, listed
-from mlmodel.inference.nameless import nameless
-from mlmodel.inference.reading import Reading
-from mlmodel.inference.tables import Builder, Cells, converter, forms_of
-from mlmodel.inference.traits import is_row_wise
-from mlmodel.inference.trial import Trial
+from mlmodel.frameworks.sklearn.predict import frames as tables
+from mlmodel.frameworks.sklearn.predict.answers import Answering, NotFiniteError, answering
+from mlmodel.frameworks.sklearn.predict.fast_linear import is_simple
+from mlmodel.frameworks.sklearn.predict.frames import Builder, Cells, converter, forms_of
+from mlmodel.frameworks.sklearn.predict.unnamed import nameless
+from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.columns import Reading
+from mlmodel.frameworks.sklearn.schemas.merge import are_alike, listed
+from mlmodel.frameworks.sklearn.schemas.probe import Trial
+from mlmodel.frameworks.sklearn.schemas.traits import is_row_wise
 from mlmodel.model import Row
 from mlmodel.schema.examples import example_of
 from mlmodel.schema.messages import pointer_to, shown

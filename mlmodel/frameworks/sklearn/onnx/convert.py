@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.inference.dtypes import TEXT
-from mlmodel.inference.reading import Reading, column_parts, steps_of
-from mlmodel.inference.tables import Cells
+from mlmodel.frameworks.sklearn.predict.frames import Cells
+from mlmodel.frameworks.sklearn.schemas.columns import Reading, column_parts, steps_of
+from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.schema.messages import shown
 
 NUMBERS, TEXTS = "numbers", "texts"
@@ -101,7 +101,7 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
             StringTensorType,
         )
 
-        from mlmodel.compiling import operators  # noqa: PLC0415
+        from mlmodel.frameworks.sklearn.onnx import converters  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Uncompilable(
             f"{error.name} is not installed: pip install skl2onnx onnxruntime"
@@ -122,10 +122,10 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
                 model,
                 "model",  # without a name, it would have another each time
                 initial_types=types,
-                target_opset=dict(operators.VERSIONS),
+                target_opset=dict(converters.VERSIONS),
                 options=options,
-                custom_conversion_functions=dict(operators.CONVERTERS),
-                custom_shape_calculators=dict(operators.SHAPES),
+                custom_conversion_functions=dict(converters.CONVERTERS),
+                custom_shape_calculators=dict(converters.SHAPES),
             )
         except NameError:
             continue  # an option that an estimator of this kind has not
@@ -133,7 +133,7 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
             failure = failure or error
         else:
             _check_precision(made)
-            return bytes(operators.finished(made).SerializeToString(deterministic=True))
+            return bytes(converters.finished(made).SerializeToString(deterministic=True))
     raise Uncompilable(f"skl2onnx cannot convert it ({_brief(failure)})") from failure
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlmodel.errors import InvalidInput
-from mlmodel.inference import dtypes
+from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.model import Row
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.messages import pointer_to

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlmodel.compiling.graph import LARGEST, NAN_TEXT, NO_TEXT, NUMBERS, TEXTS, Input, Inputs
+from mlmodel.frameworks.sklearn.onnx.convert import (
+    LARGEST,
+    NAN_TEXT,
+    NO_TEXT,
+    NUMBERS,
+    TEXTS,
+    Input,
+    Inputs,
+)
 from mlmodel.model import Row
 
 #: From rows to a tensor of some of their members.

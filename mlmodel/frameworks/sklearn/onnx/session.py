@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mlmodel.compiling.feeding import NotTaken, feeding
-from mlmodel.compiling.graph import NUMBERS, TEXTS, Inputs, Uncompilable
 from mlmodel.errors import BrokenModel
 from mlmodel.frameworks import Predict
-from mlmodel.inference.answering import answering
-from mlmodel.inference.traits import labels_of
+from mlmodel.frameworks.sklearn.onnx.convert import NUMBERS, TEXTS, Inputs, Uncompilable
+from mlmodel.frameworks.sklearn.onnx.feed import NotTaken, feeding
+from mlmodel.frameworks.sklearn.predict.answers import answering
+from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.trust import graphs
 
 #: Arrays of one run: those of the graph's outputs, in their order.

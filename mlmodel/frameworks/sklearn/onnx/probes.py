@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.compiling.graph import LARGEST, Input, Inputs
-from mlmodel.inference.reading import inner_parts, steps_of
+from mlmodel.frameworks.sklearn.onnx.convert import LARGEST, Input, Inputs
+from mlmodel.frameworks.sklearn.schemas.columns import inner_parts, steps_of
 from mlmodel.model import Row
 from mlmodel.schema.coercion import WHOLE
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from mlmodel.errors import InvalidModel
-from mlmodel.inference import dtypes
-from mlmodel.inference.column import Column, kind_of
-from mlmodel.inference.dtypes import UNSAID, plain
-from mlmodel.inference.knowledge import rounded
+from mlmodel.frameworks.sklearn.schemas import dtypes
+from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of
+from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, plain
+from mlmodel.frameworks.sklearn.schemas.estimators import rounded
 
 #: Distinct texts up to which a column of them is a list to choose from.
 MOST_CHOICES = 50
@@ -153,7 +153,8 @@ def seen(name: str, values: pd.Series) -> Column:
 def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
     """Refuse a column whose values do not come back from JSON as they are.
 
-    :param convert: makes a column of JSON values, see :func:`mlmodel.inference.tables.converter`.
+    :param convert: makes a column of JSON values, see
+        :func:`mlmodel.frameworks.sklearn.predict.frames.converter`.
     :raises InvalidModel: naming the first value that does not.
     """
     some = _present(values).drop_duplicates() if _is_hashable(values) else _present(values)
@@ -220,7 +221,7 @@ def _present(values: pd.Series) -> pd.Series:
 def as_json(value: Any, column: Column) -> Any:
     """Return a value of a table as JSON: times as ISO 8601, what is missing as ``None``.
 
-    What JSON cannot write is :data:`~mlmodel.inference.dtypes.UNSAID`.
+    What JSON cannot write is :data:`~mlmodel.frameworks.sklearn.schemas.dtypes.UNSAID`.
     """
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from mlmodel.errors import InvalidModel
-from mlmodel.inference.column import Column
-from mlmodel.inference.dtypes import UNSAID, joined, write
-from mlmodel.inference.reading import Reading
-from mlmodel.inference.sampling import Sample
+from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.columns import Reading
+from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, joined, write
+from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import enumeration, shown
 
 #: Names or values that one sentence lists.

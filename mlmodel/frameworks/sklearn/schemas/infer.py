@@ -26,16 +26,22 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from mlmodel.frameworks import Schemas
-from mlmodel.inference import plan
-from mlmodel.inference.column import Column, row_schema
-from mlmodel.inference.dtypes import MISSING, NONE
-from mlmodel.inference.merging import aligned, disagreements, listed, merged, strangers
-from mlmodel.inference.promising import answer_schema
-from mlmodel.inference.reading import Reading, read
-from mlmodel.inference.sampling import Sample, check_reproduced, sampled
-from mlmodel.inference.tables import converter
-from mlmodel.inference.traits import says
-from mlmodel.inference.trial import Trial
+from mlmodel.frameworks.sklearn.predict import predictor as plan
+from mlmodel.frameworks.sklearn.predict.frames import converter
+from mlmodel.frameworks.sklearn.schemas.column import Column, row_schema
+from mlmodel.frameworks.sklearn.schemas.columns import Reading, read
+from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
+from mlmodel.frameworks.sklearn.schemas.merge import (
+    aligned,
+    disagreements,
+    listed,
+    merged,
+    strangers,
+)
+from mlmodel.frameworks.sklearn.schemas.output_schema import answer_schema
+from mlmodel.frameworks.sklearn.schemas.probe import Trial
+from mlmodel.frameworks.sklearn.schemas.sample import Sample, check_reproduced, sampled
+from mlmodel.frameworks.sklearn.schemas.traits import says
 from mlmodel.model import Row
 from mlmodel.schema.validator import Schema
 

@@ -2,7 +2,7 @@
 
 Columns are followed through pipelines, column transformers, unions, searches and ensembles, as far
 as their values stay what they were. Whoever meets such a column on its way may know something of
-it: see :mod:`mlmodel.inference.knowledge`.
+it: see :mod:`mlmodel.frameworks.sklearn.schemas.estimators`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils import get_tags
 
-from mlmodel.inference.column import Column
-from mlmodel.inference.knowledge import learned, takes_records, takes_texts
+from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.estimators import learned, takes_records, takes_texts
 
 #: Where a fitted estimator keeps the estimators that it hands its own columns to.
 INNER = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor")

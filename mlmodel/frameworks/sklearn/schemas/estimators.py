@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlmodel.inference import dtypes
-from mlmodel.inference.column import Column
-from mlmodel.inference.dtypes import plain
+from mlmodel.frameworks.sklearn.schemas import dtypes
+from mlmodel.frameworks.sklearn.schemas.column import Column
+from mlmodel.frameworks.sklearn.schemas.dtypes import plain
 
 #: What estimators know to lie amid a column's values: one number for each column, or rows of them.
 CENTRES = (

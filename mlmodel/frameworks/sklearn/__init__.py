@@ -1,0 +1,1 @@
+"""scikit-learn, and what has its interface."""

@@ -1,0 +1,1 @@
+"""Estimators compiled to ONNX graphs."""

@@ -1,0 +1,1 @@
+"""From rows to the estimator, and from its output to predictions."""

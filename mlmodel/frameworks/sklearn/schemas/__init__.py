@@ -1,0 +1,1 @@
+"""Schemas inferred from a fitted estimator and a sample."""
