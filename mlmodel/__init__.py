@@ -9,9 +9,9 @@ load("credit.flm").predict({"age": 42, "income": 51_000})
 from mlmodel.bounded.metadata import Meta
 from mlmodel.endpoint import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
+from mlmodel.files.dump import dump
+from mlmodel.files.packaged import Inspection, PackagedModel, inspect, load
 from mlmodel.model import MLModel
-from mlmodel.packaged import Inspection, PackagedModel, inspect, load
-from mlmodel.packing import dump
 
 __all__ = [
     "FlmError",

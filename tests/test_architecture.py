@@ -49,7 +49,7 @@ def test_imports_go_only_inward(path, folder):
 
 
 @pytest.mark.parametrize(
-    "package", ["mlmodel", "mlmodel.bare", "mlmodel.packaged", "mlmodel.frameworks"]
+    "package", ["mlmodel", "mlmodel.files.bare", "mlmodel.files.packaged", "mlmodel.frameworks"]
 )
 def test_a_framework_is_imported_when_it_is_first_used(package):
     frameworks = "{'flask', 'joblib', 'keras', 'numpy', 'onnxruntime', 'pandas', 'skops', 'sklearn', 'torch'}"

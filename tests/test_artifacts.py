@@ -3,10 +3,10 @@ import tempfile
 
 import pytest
 
-from mlmodel.artifacts import check_names, check_plain, remove, unpack
 from mlmodel.bounded.compression import Budget, Codec
 from mlmodel.errors import BadArtifact, TooLarge
-from mlmodel.protocols import Section
+from mlmodel.files.artifacts import check_names, check_plain, remove, unpack
+from mlmodel.files.protocols import Section
 
 LEADING_OUT = ["../x", "/etc/x", "a/../../x", "..", "C:x", "C:\\x", "..\\x", "a//b", "a/", ".", ""]
 UNPRINTABLE = ["a\0b", "a\nb", "\x1b[31m"]

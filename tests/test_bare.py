@@ -24,10 +24,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mlmodel import bare, dump, load
-from mlmodel import format as flm
+from mlmodel import dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
+from mlmodel.files import bare
+from mlmodel.files import container as flm
 from tests import DATA
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier
 

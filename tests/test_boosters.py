@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlmodel import bare, dump, load
+from mlmodel import dump, load
 from mlmodel.errors import BrokenModel, MissingFramework
+from mlmodel.files import bare
 from mlmodel.frameworks.sklearn import boosters
 
 FRAME = pd.DataFrame(

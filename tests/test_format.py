@@ -18,8 +18,8 @@ from mlmodel.errors import (
     TooLarge,
     UnknownProtocol,
 )
-from mlmodel.format import read, unpack_model, write
-from mlmodel.protocols import Layout, Section, encode
+from mlmodel.files.container import read, unpack_model, write
+from mlmodel.files.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of
 
 MIB = 1 << 20

@@ -3,8 +3,8 @@
 import pytest
 
 import mlmodel
-from mlmodel import bare
 from mlmodel.errors import BrokenModel
+from mlmodel.files import bare
 from mlmodel.trust import graphs
 
 proto = pytest.importorskip("onnx")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from mlmodel import dump, inspect, load, packaged
+from mlmodel import dump, inspect, load
 from mlmodel.bounded.compression import Codec
 from mlmodel.bounded.metadata import Described, Framework, Meta, decode
 from mlmodel.errors import (
@@ -33,7 +33,8 @@ from mlmodel.errors import (
     VersionMismatch,
     WrongHash,
 )
-from mlmodel.format import write
+from mlmodel.files import packaged
+from mlmodel.files.container import write
 from tests import DATA
 from tests.flm_files import (
     BY_NAME,

@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlmodel import bare
+from mlmodel.files import bare
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from tests.servers import serving
 

@@ -8,8 +8,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from mlmodel import bare, dump
+from mlmodel import dump
 from mlmodel.errors import BrokenModel, InvalidModel
+from mlmodel.files import bare
 from mlmodel.frameworks.sklearn import adapter
 from mlmodel.trust import pickling
 

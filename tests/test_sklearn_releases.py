@@ -7,8 +7,9 @@ import pytest
 import sklearn
 from sklearn.linear_model import LinearRegression
 
-from mlmodel import bare, load
+from mlmodel import load
 from mlmodel.errors import BrokenModel, VersionMismatch
+from mlmodel.files import bare
 from tests import DATA
 from tests.flm_files import holding
 

@@ -53,9 +53,10 @@ from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_array
 
-from mlmodel import bare, dump, load
+from mlmodel import dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
+from mlmodel.files import bare
 from mlmodel.trust import builder, pickles, scan
 from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.call_rules import CALLS

@@ -18,11 +18,11 @@ from app.serving.hosted import HostedModel, Status
 from app.web import forms
 from app.web.api import description
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata
-from mlmodel import bare
 from mlmodel.bounded import safe_open
 from mlmodel.errors import FlmError, InvalidFile
+from mlmodel.files import bare
+from mlmodel.files.report import Report, report
 from mlmodel.schema.messages import enumeration
-from mlmodel.trust.report import Report, report
 
 #: Names that are shown; ``--json`` has all of them.
 SHOWN_NAMES = 20

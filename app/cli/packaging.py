@@ -20,13 +20,13 @@ from app.cli.terminal import (
     write_facts,
     write_json,
 )
-from mlmodel import bare
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, Untrusted
+from mlmodel.files import bare
+from mlmodel.files.report import report
 from mlmodel.frameworks import title
 from mlmodel.trust import Trust, pickles, pickling
-from mlmodel.trust.report import report
 
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

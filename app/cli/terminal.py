@@ -14,8 +14,8 @@ from flask.cli import AppGroup
 
 from app.serving import hosted, tables
 from app.serving.errors import ServingError
-from mlmodel import packaged, packing
 from mlmodel.errors import FlmError, InvalidModel
+from mlmodel.files import dump, packaged
 from mlmodel.model import checked_name
 
 #: Characters of a list or an object that a text shows; ``--json`` has all of them.
@@ -167,7 +167,7 @@ def _short_logs() -> Iterator[None]:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Tell whether a command says less than a record: failures and doubts, it says itself."""
-    if record.name in {hosted.log.name, packaged.logger.name, packing.logger.name}:
+    if record.name in {hosted.log.name, packaged.logger.name, dump.logger.name}:
         return record.exc_info is not None
     return record.levelno >= logging.WARNING
 

@@ -17,14 +17,14 @@ from app.serving.contents import Contents, contents
 from app.serving.document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
 from app.serving.names import Names
-from mlmodel import bare
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted
+from mlmodel.files import bare
+from mlmodel.files.packaged import VersionMismatches
 from mlmodel.foreign import wrapper
 from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice
 from mlmodel.model import NAME, MLModel
-from mlmodel.packaged import VersionMismatches
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
 

@@ -36,8 +36,8 @@ from app.serving.methods import PREDICT
 from app.serving.reasons import reason
 from mlmodel.bounded import sizes
 from mlmodel.errors import FlmError
+from mlmodel.files.packaged import PackagedModel
 from mlmodel.model import MLModel, checked_name, display_name
-from mlmodel.packaged import PackagedModel
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ are new, some have another meaning, and some algorithms are gone. :func:`cure` a
 the result equals the older release's own predictions. Each cure names the change that it answers,
 by the release that brought it; the files in ``tests/data/sklearn`` hold the predictions.
 
-What cannot be adapted raises when it is built or first asked, and :mod:`mlmodel.packaged` then
-names both releases.
+What cannot be adapted raises when it is built or first asked, and :mod:`mlmodel.files.packaged`
+then names both releases.
 """
 
 from __future__ import annotations

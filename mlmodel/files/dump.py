@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlmodel import format as flm
 from mlmodel import frameworks
 from mlmodel.bounded.compression import named
 from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
+from mlmodel.files import container as flm
+from mlmodel.files.packaged import members
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
-from mlmodel.packaged import members
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
 

@@ -13,8 +13,8 @@ from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Described, Framework, Meta
 from mlmodel.errors import InvalidFile, InvalidModel
+from mlmodel.files.packaged import PackagedModel, VersionMismatches
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
-from mlmodel.packaged import PackagedModel, VersionMismatches
 from mlmodel.trust import Trust, pickles, skops
 from mlmodel.trust.release import sklearn_release
 from mlmodel.trust.trial import first_look

@@ -3,10 +3,10 @@
 ======================  ================  ==========================
 first bytes             written by Flama  read by
 ======================  ================  ==========================
-``78 9c``               1.0               :mod:`mlmodel.legacy`
-gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.legacy`
-``00 00 00 01``         1.12, 2           :mod:`mlmodel.protocols`
-``00 00 00 02``         2                 :mod:`mlmodel.protocols`
+``78 9c``               1.0               :mod:`mlmodel.files.legacy`
+gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.files.legacy`
+``00 00 00 01``         1.12, 2           :mod:`mlmodel.files.protocols`
+``00 00 00 02``         2                 :mod:`mlmodel.files.protocols`
 ======================  ================  ==========================
 
 No container has a magic number of its own. Nothing is built here, and nothing written to disk.
@@ -19,13 +19,13 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlmodel import legacy, protocols
-from mlmodel.artifacts import check_names, check_plain
 from mlmodel.bounded import metadata
 from mlmodel.bounded.compression import Budget, Codec, compress
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BadHeader, CorruptSection
-from mlmodel.protocols import Layout, Section
+from mlmodel.files import legacy, protocols
+from mlmodel.files.artifacts import check_names, check_plain
+from mlmodel.files.protocols import Layout, Section
 
 _ZLIB = b"\x78\x9c"
 _TARS = {b"\x1f\x8b": Codec.ZLIB, b"BZ": Codec.BZ2, b"\xfd7": Codec.LZMA}

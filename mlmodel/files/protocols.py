@@ -48,7 +48,7 @@ class Section:
     packed: bytes | memoryview
 
     def unpack(self, budget: Budget) -> bytes:
-        """Return its content. Raises what :func:`~mlmodel.bounded.compression.decompress` raises."""
+        """Return its content. Raises what :func:`decompress` raises."""
         return decompress(self.codec, self.packed, budget)
 
 

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mlmodel import artifacts as files
-from mlmodel import format as flm
 from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open, sizes
 from mlmodel.bounded.metadata import Meta
@@ -29,6 +27,8 @@ from mlmodel.errors import (
     Untrusted,
     WrongHash,
 )
+from mlmodel.files import artifacts as files
+from mlmodel.files import container as flm
 from mlmodel.frameworks import labels, versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
@@ -113,8 +113,8 @@ def load(
     :param qualified_name: instead of the file's own, or of the file's name.
     :param version_mismatch: whether other versions than the model was packaged with are told to
         the log, or are an error.
-    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by default what the file
-        was packaged for.
+    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by
+        default what the file was packaged for.
     :param n_jobs: threads or processes that one call of a scikit-learn model may use, whatever it
         was fitted with; -1 for as many as there are cores.
     :raises VersionMismatch: if they are, and differ.

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlmodel import format as flm
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, Untrusted
+from mlmodel.files import container as flm
 from mlmodel.trust import Trust, pickles, pytorch, skops
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlmodel.bounded.compression import Budget
 from mlmodel.errors import BadArtifact
-from mlmodel.protocols import Section
+from mlmodel.files.protocols import Section
 
 #: The longest name, folders and all: what common file systems take for one file.
 NAME_BYTES = 255
