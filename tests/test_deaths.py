@@ -12,8 +12,8 @@ from app.serving.board import Wanted
 from app.serving.deaths import counted, forgiven
 from app.serving.errors import PredictionTimeout
 from app.serving.lane import Limits
-from app.serving.ledger import Ledger, Suspect, crashes, ledger
 from app.serving.manager import ModelManager
+from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
 from tests.servers import COMMANDS, serving
 from tests.waiting import wait_until
 

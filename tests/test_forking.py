@@ -1,7 +1,7 @@
 import socket
 import threading
 
-from app.serving.forking import ties
+from app.serving.process.fork_safety import ties
 from tests.waiting import wait_until
 
 

@@ -15,7 +15,7 @@ COUNTING = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from prometheus_client import generate_latest
-from app.serving import counters, metrics
+from app.serving.process import counters, metrics
 for at in range(2000):
     metrics.refused(f"model-{{at}}", "predict", ValueError())
 metrics.refused("model-7", "predict", ValueError())

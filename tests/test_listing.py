@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.serving.metrics import Usage
+from app.serving.process.metrics import Usage
 from app.web import listing
 
 MODELS = """

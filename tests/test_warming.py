@@ -3,8 +3,8 @@ import threading
 import pytest
 from prometheus_client import REGISTRY
 
-from app.serving import metrics
 from app.serving.hosted import Status
+from app.serving.process import metrics
 from app.serving.warming import warm_up
 
 PROCESSES = "models:\n  - class: tests.models.processes."

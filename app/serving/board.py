@@ -20,8 +20,8 @@ from typing import IO, Any, Literal
 
 from app.serving.contents import stamp
 from app.serving.errors import NoRoom
-from app.serving.processes import is_alive
-from app.serving.quarantine import Quarantined
+from app.serving.process.processes import is_alive
+from app.serving.process.quarantine import Quarantined
 
 #: The variable that names the folder, which the server makes before it starts its processes.
 FOLDER = "WANTED_MODELS_DIR"

@@ -15,8 +15,8 @@ from pathlib import Path
 from app.serving.board import Board, Wanted
 from app.serving.errors import NoRoom
 from app.serving.lane import Limits
-from app.serving.ledger import Suspect, has_crashes
-from app.serving.quarantine import Quarantined
+from app.serving.process.quarantine import Quarantined
+from app.serving.process.running_calls import Suspect, has_crashes
 
 
 def counted(

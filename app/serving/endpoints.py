@@ -11,7 +11,7 @@ from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.isolated import IsolatedModel
 from app.serving.methods import PREDICT, Method, methods_of
-from app.serving.metrics import Meter
+from app.serving.process.metrics import Meter
 from mlmodel.endpoint import Endpoint, endpoints_of
 from mlmodel.model import MLModel
 from mlmodel.schema.validator import Schema

@@ -29,10 +29,10 @@ from app.serving.errors import (
 )
 from app.serving.hosted import LOADERS, HostedModel
 from app.serving.lane import Lane, Limits
-from app.serving.ledger import crashes, ledger
 from app.serving.manager import ModelManager
-from app.serving.memory import return_memory
 from app.serving.predictor import Predictor
+from app.serving.process.memory import return_memory
+from app.serving.process.running_calls import crashes, ledger
 from app.serving.succession import Changes, Succession
 
 log = logging.getLogger(__name__)

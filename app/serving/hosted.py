@@ -13,7 +13,6 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from app.serving import metrics
 from app.serving.answers import to_json
 from app.serving.batching import Batcher
 from app.serving.catalog import BATCH_ROWS, ModelSpec
@@ -27,13 +26,14 @@ from app.serving.errors import (
     QueueFull,
 )
 from app.serving.facts import facts
-from app.serving.forking import ties
 from app.serving.isolated import IsolatedModel
 from app.serving.lane import Lane, Limits
-from app.serving.ledger import Suspect, ledger
-from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
-from app.serving.reasons import reason
+from app.serving.process import metrics
+from app.serving.process.fork_safety import ties
+from app.serving.process.memory import return_memory
+from app.serving.process.reasons import reason
+from app.serving.process.running_calls import Suspect, ledger
 from mlmodel.bounded import sizes
 from mlmodel.errors import FlmError
 from mlmodel.files.packaged import PackagedModel

@@ -25,9 +25,9 @@ from app.serving import sandbox
 from app.serving.answers import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
-from app.serving.memory import return_memory
 from app.serving.methods import Method, methods_of
-from app.serving.reasons import reason
+from app.serving.process.memory import return_memory
+from app.serving.process.reasons import reason
 from app.serving.wire import Bounds, read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput

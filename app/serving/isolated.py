@@ -32,7 +32,7 @@ from app.serving.errors import (
 from app.serving.isolation import IsolationProcess, shared_process
 from app.serving.lane import Limits, times
 from app.serving.methods import PREDICT
-from app.serving.reasons import reason
+from app.serving.process.reasons import reason
 from app.serving.wire import Bounds
 from mlmodel.bounded import safe_open
 from mlmodel.endpoint import Endpoint

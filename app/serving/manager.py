@@ -20,10 +20,10 @@ from app.serving.errors import (
 from app.serving.hosted import HostedModel, Status
 from app.serving.isolation import shared_process
 from app.serving.lane import Limits
-from app.serving.memory import return_memory
 from app.serving.methods import PREDICT
-from app.serving.metrics import states
-from app.serving.quarantine import Quarantined
+from app.serving.process.memory import return_memory
+from app.serving.process.metrics import states
+from app.serving.process.quarantine import Quarantined
 
 log = logging.getLogger(__name__)
 Used = TypeVar("Used")

@@ -20,7 +20,7 @@ from app.serving.hosted import HostedModel, Status
 from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
-from app.serving.metrics import OTHER, refused
+from app.serving.process.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
-from app.serving import metrics
+from app.serving.process import metrics
 
 #: Methods that are counted by their names; a client may make up others.
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.serving.hosted import HostedModel, Status
-from app.serving.metrics import Usage
+from app.serving.process.metrics import Usage
 from app.web import prose
 
 #: Models above which each takes one line instead of a card.

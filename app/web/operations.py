@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
-from app.serving.metrics import registry
+from app.serving.process.metrics import registry
 from app.web import access
 from app.web.schemas import Health, Readiness
 

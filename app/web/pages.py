@@ -14,11 +14,12 @@ from weakref import WeakKeyDictionary
 from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.serving import metrics, sheets
+from app.serving import sheets
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
 from app.serving.methods import PREDICT
+from app.serving.process import metrics
 from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.body import read_form

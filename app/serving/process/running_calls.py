@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from app.serving.processes import is_alive
+from app.serving.process.processes import is_alive
 
 #: Models of a process that are watched, the old ones of a reload too. Any others share a slot.
 MOST = 1000

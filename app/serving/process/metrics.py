@@ -19,8 +19,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from app.serving import counters
-from app.serving.processes import is_alive
+from app.serving.process import counters
+from app.serving.process.processes import is_alive
 
 counters.install()
 
