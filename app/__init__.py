@@ -17,8 +17,8 @@ from app import cli
 from app.cli.hosting import Hosting
 from app.serving import board
 from app.serving.board import Board
+from app.serving.calls.executor import Limits
 from app.serving.generations import Generations, Source
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
 from app.web import (

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 from pydantic import v1
 
-from app.serving.answers import to_json
+from app.serving.calls.to_json import to_json
 from app.serving.errors import InvalidAnswer
 
 

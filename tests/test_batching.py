@@ -3,9 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.serving.batching import WORTH_JOINING, Batcher
+from app.serving.calls.batcher import WORTH_JOINING, Batcher
+from app.serving.calls.executor import Limits
 from app.serving.errors import PredictionTimeout, QueueFull
-from app.serving.lane import Limits
 from tests.waiting import wait_until
 
 

@@ -9,9 +9,9 @@ from http import HTTPStatus
 import pytest
 
 from app.serving.board import Wanted
+from app.serving.calls.executor import Limits
 from app.serving.deaths import counted, forgiven
 from app.serving.errors import PredictionTimeout
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
 from tests.servers import COMMANDS, serving

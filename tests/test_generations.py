@@ -9,9 +9,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from app.serving import board, generations
+from app.serving.calls.executor import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.hosted import Status
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel import dump
 from tests.models import lives

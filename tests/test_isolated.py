@@ -19,9 +19,9 @@ import psutil
 import pytest
 
 from app.serving import catalog
+from app.serving.calls.executor import Limits
 from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from app.serving.wire import Bounds
 from mlmodel.errors import InvalidInput

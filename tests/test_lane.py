@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
+from app.serving.calls.executor import Lane, Limits
 from app.serving.errors import PredictionTimeout, QueueFull
-from app.serving.lane import Lane, Limits
 
 
 @pytest.fixture

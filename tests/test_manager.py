@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from app.serving import catalog
+from app.serving.calls.executor import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.hosted import Status
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from mlmodel import dump
 from tests.models.simple import Counting, Waiting

@@ -9,10 +9,10 @@ import psutil
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from app.serving.calls.executor import Limits
 from app.serving.catalog import ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.hosted import Status
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 from tests.waiting import wait_until
 

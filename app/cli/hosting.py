@@ -13,10 +13,10 @@ import click
 from flask import current_app
 
 from app.serving import catalog
+from app.serving.calls.executor import Limits
 from app.serving.catalog import ModelSpec
 from app.serving.errors import ModelNotFound
 from app.serving.hosted import HostedModel
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
 
 #: Where an application keeps its own.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from app.serving.answers import to_json
+from app.serving.calls.to_json import to_json
 from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)

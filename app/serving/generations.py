@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app.serving import catalog
 from app.serving.board import Board, Order, Wanted
+from app.serving.calls.executor import Lane, Limits
 from app.serving.contents import stamp
 from app.serving.deaths import counted, forgiven, put_aside
 from app.serving.errors import (
@@ -28,7 +29,6 @@ from app.serving.errors import (
     PredictionTimeout,
 )
 from app.serving.hosted import LOADERS, HostedModel
-from app.serving.lane import Lane, Limits
 from app.serving.manager import ModelManager
 from app.serving.predictor import Predictor
 from app.serving.process.memory import return_memory

@@ -13,8 +13,10 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from app.serving.answers import to_json
-from app.serving.batching import Batcher
+from app.serving.calls.batcher import Batcher
+from app.serving.calls.executor import Lane, Limits
+from app.serving.calls.methods import PREDICT
+from app.serving.calls.to_json import to_json
 from app.serving.catalog import BATCH_ROWS, ModelSpec
 from app.serving.contents import Contents
 from app.serving.endpoints import HostedEndpoint, asking, endpoints
@@ -27,8 +29,6 @@ from app.serving.errors import (
 )
 from app.serving.facts import facts
 from app.serving.isolated import IsolatedModel
-from app.serving.lane import Lane, Limits
-from app.serving.methods import PREDICT
 from app.serving.process import metrics
 from app.serving.process.fork_safety import ties
 from app.serving.process.memory import return_memory

@@ -22,10 +22,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from app.serving import sandbox
-from app.serving.answers import to_json
+from app.serving.calls.methods import Method, methods_of
+from app.serving.calls.to_json import to_json
 from app.serving.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
-from app.serving.methods import Method, methods_of
 from app.serving.process.memory import return_memory
 from app.serving.process.reasons import reason
 from app.serving.wire import Bounds, read, written

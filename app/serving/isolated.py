@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from app.serving.calls.executor import Limits, times
+from app.serving.calls.methods import PREDICT
 from app.serving.catalog import ModelSpec
 from app.serving.child import Ended
 from app.serving.errors import (
@@ -30,8 +32,6 @@ from app.serving.errors import (
     ServingError,
 )
 from app.serving.isolation import IsolationProcess, shared_process
-from app.serving.lane import Limits, times
-from app.serving.methods import PREDICT
 from app.serving.process.reasons import reason
 from app.serving.wire import Bounds
 from mlmodel.bounded import safe_open

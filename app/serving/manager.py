@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Self, TypeVar
 
+from app.serving.calls.executor import Limits
+from app.serving.calls.methods import PREDICT
 from app.serving.catalog import ModelSpec
 from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
@@ -19,8 +21,6 @@ from app.serving.errors import (
 )
 from app.serving.hosted import HostedModel, Status
 from app.serving.isolation import shared_process
-from app.serving.lane import Limits
-from app.serving.methods import PREDICT
 from app.serving.process.memory import return_memory
 from app.serving.process.metrics import states
 from app.serving.process.quarantine import Quarantined

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.serving.calls.executor import Limits
+from app.serving.calls.methods import PREDICT
 from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
@@ -17,9 +19,7 @@ from app.serving.errors import (
     TooManyRows,
 )
 from app.serving.hosted import HostedModel, Status
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager
-from app.serving.methods import PREDICT
 from app.serving.process.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema

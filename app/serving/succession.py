@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.serving.calls.executor import Limits
 from app.serving.catalog import ModelSpec
 from app.serving.hosted import HostedModel, Status
 from app.serving.isolation import shared_process
-from app.serving.lane import Limits
 from app.serving.manager import ModelManager, check_names
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from app.serving import sheets
+from app.serving.calls.methods import PREDICT
 from app.serving.errors import TooManyRows
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
-from app.serving.methods import PREDICT
 from app.web import access, asking, columns, door
 from app.web.body import read_json, read_table, row_of
 from app.web.schemas import (

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 from werkzeug.exceptions import BadRequest
 
-from app.serving.methods import PREDICT
+from app.serving.calls.methods import PREDICT
 from app.serving.predictor import Predictor
 from app.web import access, asking, columns, guard
 from app.web.body import most_nested

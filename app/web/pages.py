@@ -15,10 +15,10 @@ from flask import Blueprint, Flask, current_app, g, render_template, request, ur
 from flask.typing import ResponseReturnValue
 
 from app.serving import sheets
+from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
-from app.serving.methods import PREDICT
 from app.serving.process import metrics
 from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes

@@ -13,9 +13,9 @@ from apispec.yaml_utils import load_operations_from_docstring
 from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 
+from app.serving.calls.methods import PREDICT
 from app.serving.endpoints import HostedEndpoint
 from app.serving.hosted import HostedModel
-from app.serving.methods import PREDICT
 from app.web import columns
 from app.web.access import Gate
 from app.web.embedding import components_of

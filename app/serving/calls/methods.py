@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from app.serving.answers import to_json
+from app.serving.calls.to_json import to_json
 from mlmodel.endpoint import endpoints_of
 from mlmodel.model import MLModel, answer_each
 

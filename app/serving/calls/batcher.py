@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.serving.lane import Lane, Limits, Places
+from app.serving.calls.executor import Lane, Limits, Places
 
 #: From rows to answers, as many and in their order.
 Ask = Callable[[Sequence[Any]], Any]
