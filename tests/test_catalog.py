@@ -3,7 +3,7 @@ import pickle
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving import catalog
+from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog
 from app.serving.manager import ModelManager
 from mlmodel.errors import InvalidModel

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from app.serving import catalog
+from app.serving.catalog import catalog
 from mlmodel import dump, load
 from tests import ROOT, hostile
 from tests.estimators import PEOPLE, Ages

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from app.serving.contents import contents, stamp
+from app.serving.catalog.fingerprint import contents, stamp
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.serving import catalog
 from app.serving.calls.executor import Limits
+from app.serving.catalog import catalog
 from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.manager import ModelManager

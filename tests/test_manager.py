@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving import catalog
 from app.serving.calls.executor import Limits
+from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.hosted import Status
 from app.serving.manager import ModelManager

@@ -1,6 +1,6 @@
 import pytest
 
-from app.serving import catalog
+from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.manager import ModelManager
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from app.serving import catalog
+from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog
 from mlmodel.errors import InvalidSchema
 from mlmodel.schema.validator import Schema

@@ -27,8 +27,8 @@ from app.cli.terminal import (
     write_facts,
     write_json,
 )
-from app.serving import catalog
-from app.serving.catalog import ModelSpec
+from app.serving.catalog import catalog
+from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes, safe_open

@@ -12,9 +12,9 @@ from typing import cast
 import click
 from flask import current_app
 
-from app.serving import catalog
 from app.serving.calls.executor import Limits
-from app.serving.catalog import ModelSpec
+from app.serving.catalog import catalog
+from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import ModelNotFound
 from app.serving.hosted import HostedModel
 from app.serving.manager import ModelManager

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from app.serving.contents import stamp
+from app.serving.catalog.fingerprint import stamp
 from app.serving.errors import NoRoom
 from app.serving.process.processes import is_alive
 from app.serving.process.quarantine import Quarantined

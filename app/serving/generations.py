@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.serving import catalog
 from app.serving.board import Board, Order, Wanted
 from app.serving.calls.executor import Lane, Limits
-from app.serving.contents import stamp
+from app.serving.catalog import catalog
+from app.serving.catalog.fingerprint import stamp
 from app.serving.deaths import counted, forgiven, put_aside
 from app.serving.errors import (
     InvalidCatalog,

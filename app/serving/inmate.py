@@ -24,7 +24,7 @@ from typing import Any
 from app.serving import sandbox
 from app.serving.calls.methods import Method, methods_of
 from app.serving.calls.to_json import to_json
-from app.serving.catalog import ModelSpec
+from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
 from app.serving.process.memory import return_memory
 from app.serving.process.reasons import reason

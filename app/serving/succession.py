@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.serving.calls.executor import Limits
-from app.serving.catalog import ModelSpec
+from app.serving.catalog.catalog import ModelSpec
 from app.serving.hosted import HostedModel, Status
 from app.serving.isolation import shared_process
 from app.serving.manager import ModelManager, check_names

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from app.serving.document import Document, key_of
+from app.serving.catalog.yaml_document import Document, key_of
 from app.serving.errors import Mistake
 from mlmodel.model import NAME
 from mlmodel.schema.validator import Schema

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlmodel
-from app.serving.contents import Contents, contents
-from app.serving.document import Document, key_of
+from app.serving.catalog.fingerprint import Contents, contents
+from app.serving.catalog.names import Names
+from app.serving.catalog.yaml_document import Document, key_of
 from app.serving.errors import InvalidCatalog, Mistake
-from app.serving.names import Names
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidModel, InvalidSchema, Untrusted

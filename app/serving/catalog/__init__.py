@@ -1,0 +1,1 @@
+"""``models.yaml``: the entries, and what each of them makes."""
