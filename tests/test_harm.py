@@ -97,7 +97,9 @@ def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(serve
         assert (status, problem["title"]) == (500, "The model failed")
         wait_until(lambda: is_answered(running, "hung", {}) and is_answered(running, "dying", {}))
         processes = psutil.Process(running.process.pid).children(recursive=True)
-        models = [each for each in processes if "app.serving.inmate" in " ".join(each.cmdline())]
+        models = [
+            each for each in processes if "app.serving.isolation.worker" in " ".join(each.cmdline())
+        ]
         [worker] = {each.parent() for each in models}
 
         worker.kill()

@@ -20,10 +20,10 @@ import pytest
 
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
-from app.serving.child import Child
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
+from app.serving.isolation.child_process import Child
+from app.serving.isolation.protocol import Bounds
 from app.serving.manager import ModelManager
-from app.serving.wire import Bounds
 from mlmodel.errors import InvalidInput
 from tests.servers import ROOT
 from tests.waiting import wait_until
@@ -72,7 +72,8 @@ def children():
     found = {
         str(each.pid)
         for each in psutil.Process().children()
-        if each.status() == psutil.STATUS_ZOMBIE or "app.serving.inmate" in " ".join(each.cmdline())
+        if each.status() == psutil.STATUS_ZOMBIE
+        or "app.serving.isolation.worker" in " ".join(each.cmdline())
     }
     return found - OTHERS
 
@@ -272,7 +273,7 @@ def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypa
 
 
 def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
-    monkeypatch.setattr("app.serving.isolation.LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("app.serving.isolation.isolation_process.LEAVE_SECONDS", 0.1)
     predict = predict(harmful("hanging.Hung", time_limit=60))
     model = ModelManager().get("hung")
     model._limits = replace(model._limits, seconds=0.1)

@@ -69,7 +69,9 @@ def portal(make_app, tmp_path):
 def inmates():
     """Return the processes of isolated models of this process."""
     found = psutil.Process().children()
-    return {each.pid for each in found if "app.serving.inmate" in " ".join(each.cmdline())}
+    return {
+        each.pid for each in found if "app.serving.isolation.worker" in " ".join(each.cmdline())
+    }
 
 
 def kill(predict, name):

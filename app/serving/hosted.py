@@ -28,7 +28,7 @@ from app.serving.errors import (
     QueueFull,
 )
 from app.serving.facts import facts
-from app.serving.isolated import IsolatedModel
+from app.serving.isolation.isolated import IsolatedModel
 from app.serving.process import metrics
 from app.serving.process.fork_safety import ties
 from app.serving.process.memory import return_memory

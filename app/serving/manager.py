@@ -20,7 +20,7 @@ from app.serving.errors import (
     ModelUnavailable,
 )
 from app.serving.hosted import HostedModel, Status
-from app.serving.isolation import shared_process
+from app.serving.isolation.isolation_process import shared_process
 from app.serving.process.memory import return_memory
 from app.serving.process.metrics import states
 from app.serving.process.quarantine import Quarantined

@@ -14,7 +14,7 @@ from pathlib import Path
 from app.serving.calls.executor import Limits
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.hosted import HostedModel, Status
-from app.serving.isolation import shared_process
+from app.serving.isolation.isolation_process import shared_process
 from app.serving.manager import ModelManager, check_names
 
 log = logging.getLogger(__name__)

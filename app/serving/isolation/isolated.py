@@ -23,7 +23,6 @@ from typing import Any, BinaryIO
 from app.serving.calls.executor import Limits, times
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.catalog import ModelSpec
-from app.serving.child import Ended
 from app.serving.errors import (
     ArtifactNotFound,
     InvalidAnswer,
@@ -31,9 +30,10 @@ from app.serving.errors import (
     PredictionTimeout,
     ServingError,
 )
-from app.serving.isolation import IsolationProcess, shared_process
+from app.serving.isolation.child_process import Ended
+from app.serving.isolation.isolation_process import IsolationProcess, shared_process
+from app.serving.isolation.protocol import Bounds
 from app.serving.process.reasons import reason
-from app.serving.wire import Bounds
 from mlmodel.bounded import safe_open
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput, Violation

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from app.serving.wire import Bounds, read, written
+from app.serving.isolation.protocol import Bounds, read, written
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ BEGIN = """
 import sys, types
 sys.modules["app"] = app = types.ModuleType("app")
 app.__path__ = [sys.argv.pop()]
-from app.serving.inmate import main
+from app.serving.isolation.worker import main
 main()
 """
 #: What of our own environment is no business of a model: settings, keys and shared folders.

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from app.serving.child import Child, Ended
 from app.serving.errors import PredictionTimeout
-from app.serving.wire import Bounds
+from app.serving.isolation.child_process import Child, Ended
+from app.serving.isolation.protocol import Bounds
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class IsolationProcess:
         return key in self._held
 
     def obey(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see :meth:`app.serving.inmate.Inmate.obey`.
+        """Return the result of an order, see :meth:`app.serving.isolation.worker.Inmate.obey`.
 
         :param seconds: its time limit; 0 for as long as it takes.
         :raises TimeoutError: if it takes longer. Then the process is replaced.

@@ -21,14 +21,14 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.serving import sandbox
 from app.serving.calls.methods import Method, methods_of
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import InvalidAnswer
+from app.serving.isolation import sandbox
+from app.serving.isolation.protocol import Bounds, read, written
 from app.serving.process.memory import return_memory
 from app.serving.process.reasons import reason
-from app.serving.wire import Bounds, read, written
 from mlmodel.endpoint import endpoints_of
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name

@@ -1,0 +1,1 @@
+"""A model in a sandboxed process of its own."""
