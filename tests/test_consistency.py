@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from app import create_app
-from app.serving.cells import as_text
 from app.serving.manager import ModelManager
+from app.serving.tables.csv_cells import as_text
 from mlmodel import dump
 from tests.asked import answers_of
 from tests.estimators import CASES, built

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from app.serving.errors import UnreadableFile
-from app.serving.sheets import MAX_OTHERS, Line, header, open_sheet
+from app.serving.tables.csv_file import MAX_OTHERS, Line, header, open_sheet
 from mlmodel.errors import InvalidInput
 
 SCHEMA = {

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from app.serving import tables
+from app.serving.tables import tables
 from mlmodel.errors import InvalidInput
 
 SCHEMA = {

@@ -6,9 +6,9 @@ from datetime import datetime, time
 
 import pytest
 
-from app.serving import workbooks
 from app.serving.errors import UnreadableFile
-from app.serving.sheets import open_sheet
+from app.serving.tables import workbooks
+from app.serving.tables.csv_file import open_sheet
 
 openpyxl = pytest.importorskip("openpyxl")
 

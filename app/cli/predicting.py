@@ -24,10 +24,10 @@ from app.cli.terminal import (
     write_json,
     write_table,
 )
-from app.serving import tables
 from app.serving.errors import ServingError, UnreadableFile
 from app.serving.hosted import HostedModel, Status
-from app.serving.tables import Placed, Table
+from app.serving.tables import tables
+from app.serving.tables.tables import Placed, Table
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 

@@ -12,8 +12,9 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from app.serving import hosted, tables
+from app.serving import hosted
 from app.serving.errors import ServingError
+from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.files import dump, packaged
 from mlmodel.model import checked_name

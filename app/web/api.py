@@ -14,11 +14,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
-from app.serving import sheets
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import TooManyRows
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
+from app.serving.tables import csv_file
 from app.web import access, asking, columns, door
 from app.web.body import read_json, read_table, row_of
 from app.web.schemas import (
@@ -246,7 +246,7 @@ def rows(name: str) -> ResponseReturnValue:
     if decimal not in {"", POINT, COMMA}:
         raise InvalidInput(f"must be . or , and not {decimal!r:.20}", pointer="/decimal")
     content, charset = read_table()
-    sheet = sheets.open_sheet(content, model.input_schema or True, decimal, charset)
+    sheet = csv_file.open_sheet(content, model.input_schema or True, decimal, charset)
     most = current_app.config["MAX_ROWS"]
     lines = list(islice(sheet.lines(), most + 1))
     if len(lines) > most:
@@ -273,7 +273,7 @@ def header(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     model = ModelManager().opened(name)
-    response = Response(sheets.header(model.input_schema or True), mimetype="text/csv")
+    response = Response(csv_file.header(model.input_schema or True), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
     return response
 
@@ -329,7 +329,7 @@ def description(model: HostedModel) -> dict[str, Any]:
     }
 
 
-def _sheet(sheet: sheets.Sheet, lines: Sequence[sheets.Line]) -> dict[str, Any]:
+def _sheet(sheet: csv_file.Sheet, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
     return {
         "columns": sheet.names,
         "known": sheet.known,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from app.serving.cells import Members
 from app.serving.errors import TooManyRows
 from app.serving.predictor import TOLD_VIOLATIONS
+from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.messages import shown
 from mlmodel.schema.shape import unescaped

@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.serving import sheets
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
 from app.serving.hosted import HostedModel, Status
 from app.serving.manager import ModelManager
 from app.serving.process import metrics
+from app.serving.tables import csv_file
 from app.web import access, artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.body import read_form
@@ -98,7 +98,7 @@ def predict(name: str) -> str:
         examples=[json.dumps(example) for example in examples],
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
         others=_alike(model),
-        has_header=bool(sheets.header(model.input_schema or True)),
+        has_header=bool(csv_file.header(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
     )

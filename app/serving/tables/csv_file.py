@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
-from app.serving import encodings, workbooks
-from app.serving.cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
-from app.serving.headers import column_names
+from app.serving.tables import encodings, workbooks
+from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
+from app.serving.tables.headers import column_names
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT, decimal_marks
 from mlmodel.schema.refs import JsonSchema

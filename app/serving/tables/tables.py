@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
-from app.serving.cells import as_json, as_text, from_json, guarded
-from app.serving.sheets import Sheet, open_sheet
+from app.serving.tables.csv_cells import as_json, as_text, from_json, guarded
+from app.serving.tables.csv_file import Sheet, open_sheet
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.refs import JsonSchema
 
@@ -54,7 +54,8 @@ class Table:
 def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> Table:
     """Return the rows of a file, read as they are taken; JSON is read at once.
 
-    The cells of a CSV file or a workbook become values as :class:`~app.serving.sheets.Sheet` says.
+    The cells of a CSV file or a workbook become values as
+    :class:`~app.serving.tables.csv_file.Sheet` says.
 
     :param form: one of the values of :data:`FORMATS`.
     :param stream: at its beginning; one of CSV can be rewound.

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from app.serving.cells import Column, Members, unguarded
+from app.serving.tables.csv_cells import Column, Members, unguarded
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import decimal_marks
 from mlmodel.schema.refs import JsonSchema

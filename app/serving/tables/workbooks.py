@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Any, BinaryIO, TypeVar
 
-from app.serving.cells import Cell
 from app.serving.errors import UnreadableFile
+from app.serving.tables.csv_cells import Cell
 
 #: How archives begin, and how the files of Excel before 2007 do, or those with a password.
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
