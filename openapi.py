@@ -18,7 +18,7 @@ import yaml
 import config
 from app import create_app
 from app.serving.errors import InvalidCatalog
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.web.spec import build_spec
 
 FILE = config.ROOT / "openapi.yaml"

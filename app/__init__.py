@@ -19,8 +19,8 @@ from app.serving import board
 from app.serving.board import Board
 from app.serving.calls.executor import Limits
 from app.serving.generations import Generations, Source
-from app.serving.manager import ModelManager
-from app.serving.predictor import Predictor
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
 from app.web import (
     access,
     api,

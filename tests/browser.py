@@ -13,7 +13,7 @@ from playwright.sync_api import Error, sync_playwright
 from werkzeug.serving import make_server
 
 from app import create_app
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from tests import ROOT
 
 CHROMIUM = shutil.which("chromium")

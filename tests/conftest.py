@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from app import create_app
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from tests import DATA
 from tests.browser import browsing, keep_picture, watched
 from workers import limit_threads

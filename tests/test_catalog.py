@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression
 
 from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel
 from tests.models import broken, foreign, simple

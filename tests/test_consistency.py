@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from app import create_app
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.serving.tables.csv_cells import as_text
 from mlmodel import dump
 from tests.asked import answers_of

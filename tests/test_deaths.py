@@ -12,7 +12,7 @@ from app.serving.board import Wanted
 from app.serving.calls.executor import Limits
 from app.serving.deaths import counted, forgiven
 from app.serving.errors import PredictionTimeout
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
 from tests.servers import COMMANDS, serving
 from tests.waiting import wait_until

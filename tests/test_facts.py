@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from app.serving.facts import facts
+from app.serving.models.facts import facts
 
 MODELS = """
 models:

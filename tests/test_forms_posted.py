@@ -60,7 +60,7 @@ WIDE = {"properties": {"first": HALF, "second": HALF}}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     from app import create_app
-    from app.serving.manager import ModelManager
+    from app.serving.models.manager import ModelManager
 
     file = tmp_path_factory.mktemp("posted") / "models.yaml"
     needy = {"type": "object", "properties": {"x": POINT, "y": {"type": "array", "items": POINT}}}

@@ -23,7 +23,7 @@ from app.serving.catalog import catalog
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.isolation.child_process import Child
 from app.serving.isolation.protocol import Bounds
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidInput
 from tests.servers import ROOT
 from tests.waiting import wait_until

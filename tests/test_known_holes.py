@@ -6,7 +6,7 @@ import pickle
 import psutil
 import pytest
 
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from tests.servers import COMMANDS, serving
 
 PICKLES = [

@@ -7,8 +7,8 @@ from sklearn.linear_model import LinearRegression
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
-from app.serving.hosted import Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import Status
+from app.serving.models.manager import ModelManager
 from mlmodel import dump
 from tests.models.simple import Counting, Waiting
 from tests.waiting import wait_until

@@ -2,7 +2,7 @@ import pytest
 
 from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 
 LIVED = "  - class: tests.models.lives.Lived\n    settings: "
 TWO = f"""models:

@@ -12,8 +12,8 @@ from app.serving.errors import (
     PredictionTimeout,
     TooManyRows,
 )
-from app.serving.hosted import Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import Status
+from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidInput
 from tests.models.simple import Counting, Hanging, Together, Waiting
 from tests.waiting import wait_until

@@ -12,8 +12,8 @@ from sklearn.linear_model import LinearRegression
 from app.serving.calls.executor import Limits
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
-from app.serving.hosted import Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import Status
+from app.serving.models.manager import ModelManager
 from tests.waiting import wait_until
 
 DYING = "tests.models.harmful.dying.Dying"

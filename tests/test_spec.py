@@ -6,7 +6,7 @@ from openapi_spec_validator import validate
 
 import config
 import openapi
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.web.spec import build_spec
 
 

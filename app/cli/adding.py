@@ -30,7 +30,7 @@ from app.cli.terminal import (
 from app.serving.catalog import catalog
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import InvalidCatalog
-from app.serving.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes, safe_open
 
 

@@ -19,7 +19,7 @@ from app.cli.listing import write_fields
 from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import ServingError
-from app.serving.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
 from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice

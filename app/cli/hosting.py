@@ -16,8 +16,8 @@ from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.catalog import ModelSpec
 from app.serving.errors import ModelNotFound
-from app.serving.hosted import HostedModel
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
 
 #: Where an application keeps its own.
 KEY = "hosting"

@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 import mlmodel
 from app.cli.hosting import hosting
 from app.cli.terminal import as_json_option, say, write_facts, write_json, write_table
-from app.serving.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel, Status
 from app.web import forms
 from app.web.api import description
 from app.web.schemas import ModelInspection, ModelList, ModelMetadata

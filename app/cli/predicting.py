@@ -25,7 +25,7 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.errors import ServingError, UnreadableFile
-from app.serving.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel, Status
 from app.serving.tables import tables
 from app.serving.tables.tables import Placed, Table
 from mlmodel.errors import InvalidInput

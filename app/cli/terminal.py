@@ -12,8 +12,8 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from app.serving import hosted
 from app.serving.errors import ServingError
+from app.serving.models import hosted
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.files import dump, packaged

@@ -28,9 +28,9 @@ from app.serving.errors import (
     NoRoom,
     PredictionTimeout,
 )
-from app.serving.hosted import LOADERS, HostedModel
-from app.serving.manager import ModelManager
-from app.serving.predictor import Predictor
+from app.serving.models.hosted import LOADERS, HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.process.running_calls import crashes, ledger
 from app.serving.succession import Changes, Succession

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from app.serving.calls.executor import Limits
 from app.serving.catalog.catalog import ModelSpec
-from app.serving.hosted import HostedModel, Status
 from app.serving.isolation.isolation_process import shared_process
-from app.serving.manager import ModelManager, check_names
+from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.manager import ModelManager, check_names
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.serving.manager import ModelManager
-from app.serving.predictor import Predictor
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
 
 #: The name of the thread in which that happens.
 THREAD = "warm-up"

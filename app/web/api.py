@@ -16,8 +16,8 @@ from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import TooManyRows
-from app.serving.hosted import HostedModel, Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.manager import ModelManager
 from app.serving.tables import csv_file
 from app.web import access, asking, columns, door
 from app.web.body import read_json, read_table, row_of

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from flask import Blueprint, Flask, Response, send_file
 
 from app.serving.errors import ArtifactNotFound, ModelUnavailable
-from app.serving.hosted import HostedModel
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
 
 blueprint = Blueprint("artifacts", __name__)
 

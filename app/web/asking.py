@@ -6,7 +6,7 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from app.serving.predictor import Predictor
+from app.serving.models.predictor import Predictor
 from app.web.writing import dumps
 
 #: Of such a body, and how each header is called and what it says.

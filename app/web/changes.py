@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from app.serving.generations import Followed, Generations
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.web import access
 from app.web.api import description
 from app.web.schemas import ModelMetadata, Reloaded

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from app.serving.errors import TooManyRows
-from app.serving.predictor import TOLD_VIOLATIONS
+from app.serving.models.predictor import TOLD_VIOLATIONS
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.messages import shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.manager import ModelManager
+from app.serving.models.manager import ModelManager
 from app.web import access
 from app.web.spec import build_spec
 

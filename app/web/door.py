@@ -17,7 +17,7 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
-from app.serving.predictor import Predictor
+from app.serving.models.predictor import Predictor
 from app.web import access, asking, columns, guard
 from app.web.body import most_nested
 from app.web.journal import Journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.serving.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel, Status
 from app.serving.process.metrics import Usage
 from app.web import prose
 

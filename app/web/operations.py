@@ -8,8 +8,8 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.serving.hosted import HostedModel, Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.manager import ModelManager
 from app.serving.process.metrics import registry
 from app.web import access
 from app.web.schemas import Health, Readiness

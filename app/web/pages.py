@@ -16,8 +16,8 @@ from flask.typing import ResponseReturnValue
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
-from app.serving.hosted import HostedModel, Status
-from app.serving.manager import ModelManager
+from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web import access, artifacts, forms, listing, prose, wording

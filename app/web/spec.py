@@ -14,8 +14,8 @@ from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
 
 from app.serving.calls.methods import PREDICT
-from app.serving.endpoints import HostedEndpoint
-from app.serving.hosted import HostedModel
+from app.serving.models.endpoints import HostedEndpoint
+from app.serving.models.hosted import HostedModel
 from app.web import columns
 from app.web.access import Gate
 from app.web.embedding import components_of

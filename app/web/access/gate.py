@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request, session
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from app.serving.hosted import HostedModel
+from app.serving.models.hosted import HostedModel
 from app.web.access import origins
 from app.web.access.keys import Key, Keys, Scope
 

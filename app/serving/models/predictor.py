@@ -9,7 +9,6 @@ from typing import Any
 
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
-from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidAnswer,
     ModelUnavailable,
@@ -18,8 +17,9 @@ from app.serving.errors import (
     ServingError,
     TooManyRows,
 )
-from app.serving.hosted import HostedModel, Status
-from app.serving.manager import ModelManager
+from app.serving.models.endpoints import HostedEndpoint
+from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.manager import ModelManager
 from app.serving.process.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema

@@ -12,15 +12,15 @@ from typing import ClassVar, Self, TypeVar
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.catalog import ModelSpec
-from app.serving.endpoints import HostedEndpoint
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
     ModelNotFound,
     ModelUnavailable,
 )
-from app.serving.hosted import HostedModel, Status
 from app.serving.isolation.isolation_process import shared_process
+from app.serving.models.endpoints import HostedEndpoint
+from app.serving.models.hosted import HostedModel, Status
 from app.serving.process.memory import return_memory
 from app.serving.process.metrics import states
 from app.serving.process.quarantine import Quarantined

@@ -19,7 +19,6 @@ from app.serving.calls.methods import PREDICT
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.catalog import BATCH_ROWS, ModelSpec
 from app.serving.catalog.fingerprint import Contents
-from app.serving.endpoints import HostedEndpoint, asking, endpoints
 from app.serving.errors import (
     ArtifactNotFound,
     EndpointNotFound,
@@ -27,8 +26,9 @@ from app.serving.errors import (
     PredictionTimeout,
     QueueFull,
 )
-from app.serving.facts import facts
 from app.serving.isolation.isolated import IsolatedModel
+from app.serving.models.endpoints import HostedEndpoint, asking, endpoints
+from app.serving.models.facts import facts
 from app.serving.process import metrics
 from app.serving.process.fork_safety import ties
 from app.serving.process.memory import return_memory

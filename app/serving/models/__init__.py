@@ -1,0 +1,1 @@
+"""The hosted models, the manager, and the predictor."""
