@@ -105,7 +105,7 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Warm up before the first request, then say where to look."""
-    from app.serving.warming import warm_up
+    from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions
     begin = parts["generations"].start_in_worker
@@ -116,9 +116,9 @@ def post_worker_init(worker):
 
 def worker_exit(server, worker):
     """End at once where a model is still being loaded: native code must not end before it."""
-    from app.serving import warming
+    from app.serving.reload import warmup
 
-    if any(thread.name == warming.THREAD for thread in threading.enumerate()):
+    if any(thread.name == warmup.THREAD for thread in threading.enumerate()):
         atexit._run_exitfuncs()
         os._exit(0)
 

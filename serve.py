@@ -109,7 +109,7 @@ class Master(MPServer):
         os.close(self._lifeline[1])
         threading.Thread(target=self._end_with_master, name="lifeline", daemon=True).start()
         app = _application()
-        from app.serving.warming import warm_up  # noqa: PLC0415
+        from app.serving.reload.warmup import warm_up  # noqa: PLC0415
 
         begin = app.extensions["generations"].start_in_worker
         seconds = self._settings["WARM_UP_SECONDS"]

@@ -37,7 +37,7 @@ THREAD_POOLS = (
 )
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
-#: The variable and the file by which they follow each other's changes, see app/serving/board.py.
+#: The variable and the file by which they follow each other's changes, see app/serving/reload/shared_state.py.
 WANTED_MODELS = "WANTED_MODELS_DIR"
 HANG_UP = "hang-up"
 #: A folder in memory, for what has no room elsewhere.
@@ -144,7 +144,7 @@ def can_start() -> bool:
     """
     if _master.ready is not None and not select.select([_master.ready[0]], [], [], 0)[0]:
         return True
-    from app.serving.deaths import any_in  # noqa: PLC0415
+    from app.serving.reload.crashes import any_in  # noqa: PLC0415
 
     folder = wanted_folder()
     return folder is not None and any_in(folder)

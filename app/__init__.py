@@ -15,12 +15,12 @@ import config
 import logs
 from app import cli
 from app.cli.hosting import Hosting
-from app.serving import board
-from app.serving.board import Board
 from app.serving.calls.executor import Limits
-from app.serving.generations import Generations, Source
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
+from app.serving.reload import shared_state
+from app.serving.reload.reloader import Generations, Source
+from app.serving.reload.shared_state import Board
 from app.web import (
     access,
     api,
@@ -84,7 +84,7 @@ def create_app(
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
     )
-    generations = Generations(source, Board(environ.get(board.FOLDER)), predictor)
+    generations = Generations(source, Board(environ.get(shared_state.FOLDER)), predictor)
     app.extensions["generations"] = generations
     if with_models:
         generations.open(before_fork=before_fork)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.serving.board import Board, Wanted
+from app.serving.reload.shared_state import Board, Wanted
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_only_one_changes_it_at_a_time(folder):
 
 
 def test_who_dies_while_he_changes_it_lets_others_do_so(folder):
-    program = f"import os; from app.serving.board import Board\nwith Board({folder!r}).changing(): os._exit(1)"
+    program = f"import os; from app.serving.reload.shared_state import Board\nwith Board({folder!r}).changing(): os._exit(1)"
     subprocess.run([sys.executable, "-c", program], check=False)
 
     with Board(folder).changing() as wanted:

@@ -8,12 +8,12 @@ from http import HTTPStatus
 
 import pytest
 
-from app.serving.board import Wanted
 from app.serving.calls.executor import Limits
-from app.serving.deaths import counted, forgiven
 from app.serving.errors import PredictionTimeout
 from app.serving.models.manager import ModelManager
 from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
+from app.serving.reload.crashes import counted, forgiven
+from app.serving.reload.shared_state import Wanted
 from tests.servers import COMMANDS, serving
 from tests.waiting import wait_until
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving import board, generations
 from app.serving.calls.executor import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
+from app.serving.reload import reloader, shared_state
 from mlmodel import dump
 from tests.models import lives
 from tests.models.simple import Counting
@@ -265,13 +265,13 @@ def test_an_empty_file_takes_no_models_away(portal):
 
 
 def test_a_new_process_does_not_wait_for_somebody_who_loads_models(portal, tmp_path, monkeypatch):
-    monkeypatch.setenv(board.FOLDER, str(tmp_path))
-    monkeypatch.setattr(generations, "ENTER_SECONDS", 0.1)
-    source = generations.Source(tmp_path / "models.yaml", {}, LIMITS)
-    new = generations.Generations(source, board.Board(str(tmp_path)), None)
+    monkeypatch.setenv(shared_state.FOLDER, str(tmp_path))
+    monkeypatch.setattr(reloader, "ENTER_SECONDS", 0.1)
+    source = reloader.Source(tmp_path / "models.yaml", {}, LIMITS)
+    new = reloader.Generations(source, shared_state.Board(str(tmp_path)), None)
 
-    with board.Board(str(tmp_path)).changing():
-        assert new._entered() == board.Wanted()
+    with shared_state.Board(str(tmp_path)).changing():
+        assert new._entered() == shared_state.Wanted()
 
 
 @pytest.mark.parametrize(("age", "is_read"), [(0.2, False), (5, True)])
@@ -282,8 +282,8 @@ def test_a_watched_file_is_read_when_nobody_has_written_to_it_for_a_second(
     file.write_text("models: []")
     written = time.time() - age
     os.utime(file, (written, written))
-    monkeypatch.setattr(generations, "SETTLED_SECONDS", 1)
-    source = generations.Source(file, {}, LIMITS, watch_seconds=1)
-    one = generations.Generations(source, board.Board(str(tmp_path)), None)
+    monkeypatch.setattr(reloader, "SETTLED_SECONDS", 1)
+    source = reloader.Source(file, {}, LIMITS, watch_seconds=1)
+    one = reloader.Generations(source, shared_state.Board(str(tmp_path)), None)
 
-    assert one._is_asked(board.Wanted(), is_due=True) == is_read
+    assert one._is_asked(shared_state.Wanted(), is_due=True) == is_read

@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY
 
 from app.serving.models.hosted import Status
 from app.serving.process import metrics
-from app.serving.warming import warm_up
+from app.serving.reload.warmup import warm_up
 
 PROCESSES = "models:\n  - class: tests.models.processes."
 

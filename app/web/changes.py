@@ -10,8 +10,8 @@ from dataclasses import asdict
 from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.generations import Followed, Generations
 from app.serving.models.manager import ModelManager
+from app.serving.reload.reloader import Followed, Generations
 from app.web import access
 from app.web.api import description
 from app.web.schemas import ModelMetadata, Reloaded

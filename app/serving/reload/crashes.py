@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.serving.board import Board, Wanted
 from app.serving.calls.executor import Limits
 from app.serving.errors import NoRoom
 from app.serving.process.quarantine import Quarantined
 from app.serving.process.running_calls import Suspect, has_crashes
+from app.serving.reload.shared_state import Board, Wanted
 
 
 def counted(

@@ -16,11 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.serving.board import Board, Order, Wanted
 from app.serving.calls.executor import Lane, Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.fingerprint import stamp
-from app.serving.deaths import counted, forgiven, put_aside
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
@@ -33,7 +31,9 @@ from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.process.running_calls import crashes, ledger
-from app.serving.succession import Changes, Succession
+from app.serving.reload.crashes import counted, forgiven, put_aside
+from app.serving.reload.replacement import Changes, Succession
+from app.serving.reload.shared_state import Board, Order, Wanted
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Changing models while the server runs, in all of its processes."""
