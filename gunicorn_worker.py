@@ -251,7 +251,7 @@ class Worker(ThreadWorker):
             status = next((STATUSES[kind] for kind in STATUSES if isinstance(exc, kind)), 400)
             self.log.debug("A request was refused: %s", exc)
         # What counts must not be imported before gunicorn has said where: see workers.py.
-        from app.web import refusal  # noqa: PLC0415
+        from app.web.http import raw_problem  # noqa: PLC0415
 
         with suppress(OSError):
-            client.sendall(refusal.answer(status))
+            client.sendall(raw_problem.answer(status))

@@ -21,23 +21,10 @@ from app.serving.models.predictor import Predictor
 from app.serving.reload import shared_state
 from app.serving.reload.reloader import Generations, Source
 from app.serving.reload.shared_state import Board
-from app.web import (
-    access,
-    api,
-    artifacts,
-    changes,
-    document,
-    door,
-    guard,
-    journal,
-    looks,
-    operations,
-    pages,
-    problems,
-    writing,
-)
-from app.web.access.keys import InvalidKeys, Keys, opened
+from app.web import api, artifacts, changes, document, door, looks, operations, pages
 from app.web.forms import MAX_POSTED
+from app.web.http import access, access_log, json_provider, problems, security_headers
+from app.web.http.access.keys import InvalidKeys, Keys, opened
 from mlmodel.trust.trial import bounded_fork
 
 log = logging.getLogger(__name__)
@@ -68,7 +55,7 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
-    app.json = writing.Writer(app)
+    app.json = json_provider.Writer(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
     logs.configure(app.config)
     Bootstrap5(app)
@@ -90,9 +77,19 @@ def create_app(
         generations.open(before_fork=before_fork)
     cli.init_app(app, hosting)
     problems.init_app(app)
-    journal.init_app(app, logs.access(app.config))
+    access_log.init_app(app, logs.access(app.config))
     access.init_app(app, keys)
-    for part in (guard, looks, api, changes, operations, document, pages, artifacts, door):
+    for part in (
+        security_headers,
+        looks,
+        api,
+        changes,
+        operations,
+        document,
+        pages,
+        artifacts,
+        door,
+    ):
         part.init_app(app)
     access.trust_proxies(app)
     if with_models and not keys.are_set and not _is_loopback(app.config["HOST"]):

@@ -2,7 +2,7 @@
 
 import json
 
-from app.web.access.keys import made
+from app.web.http.access.keys import made
 
 
 class NewKey:

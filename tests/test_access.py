@@ -3,7 +3,7 @@ import re
 import pytest
 from flask import request
 
-from app.web import guard
+from app.web.http import security_headers
 from tests.new_keys import NewKey
 
 
@@ -288,7 +288,7 @@ def test_every_answer_has_a_request_id_and_the_security_headers(make_app, settin
     for answer in answers(client):
         with answer:
             assert answer.headers.getlist("X-Request-ID") == ["mine"], answer.request
-            assert guard.HEADERS.items() <= dict(answer.headers).items(), answer.request
+            assert security_headers.HEADERS.items() <= dict(answer.headers).items(), answer.request
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
             if answer.content_type == "application/problem+json" and answer.data:
                 assert answer.json["request_id"] == "mine"

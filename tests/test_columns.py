@@ -1,7 +1,7 @@
 import pandas
 import pytest
 
-from app.web.columns import rows_of
+from app.web.http.split_frames import rows_of
 
 
 def ask(client, name, body, endpoint="predict"):

@@ -3,7 +3,7 @@
 import pytest
 from werkzeug.test import create_environ, run_wsgi_app
 
-from app.web import guard
+from app.web.http import security_headers
 from tests.new_keys import NewKey
 
 PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", "/static/site.css"]
@@ -14,7 +14,7 @@ def test_every_answer_carries_the_headers(client, path):
     with client.get(path) as response:
         headers = dict(response.headers)
 
-    assert guard.HEADERS.items() <= headers.items()
+    assert security_headers.HEADERS.items() <= headers.items()
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 import logs
-from app.web.journal import Journal, plain
+from app.web.http.access_log import Journal, plain
 from tests.new_keys import NewKey
 
 OWN = NewKey()

@@ -6,7 +6,7 @@ from flask import abort
 
 import config
 from app.serving import errors as serving
-from app.web.problems import PROBLEMS, all_problems, problem_of
+from app.web.http.problems import PROBLEMS, all_problems, problem_of
 from mlmodel import errors as models
 
 DOCS = (config.ROOT / "docs" / "api.md").read_text(encoding="utf-8")

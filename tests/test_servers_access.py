@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app.web import guard
+from app.web.http import security_headers
 from tests.new_keys import NewKey
 from tests.servers import COMMANDS, PATIENCE, serving
 from tests.waiting import wait_until
@@ -95,7 +95,7 @@ def test_a_login_counts_in_every_process(shut):
 def test_the_headers_are_those_of_the_application(shut, path):
     _, headers, _ = ask(shut, path, X_Request_ID="mine")
 
-    assert {name.lower() for name in guard.HEADERS} <= headers.keys()
+    assert {name.lower() for name in security_headers.HEADERS} <= headers.keys()
     assert headers["x-request-id"] == "mine"
 
 

@@ -6,7 +6,7 @@ from flask import render_template_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.writing import dumps
+from app.web.http.json_provider import dumps
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from app.cli.hosting import hosting
 from app.cli.terminal import Commands, as_json_option, say, write_facts, write_json, write_table
-from app.web.access.keys import MOST_CHARACTERS, InvalidKeys, Scope, made, opened
+from app.web.http.access.keys import MOST_CHARACTERS, InvalidKeys, Scope, made, opened
 from mlmodel.errors import InvalidModel
 from mlmodel.model import checked_name
 

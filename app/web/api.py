@@ -19,8 +19,9 @@ from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.tables import csv_file
-from app.web import access, asking, columns, door
+from app.web import asking, door
 from app.web.body import read_json, read_table, row_of
+from app.web.http import access, split_frames
 from app.web.schemas import (
     ModelInspection,
     ModelList,
@@ -358,13 +359,13 @@ def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
 
 def _by_rows(name: str, endpoint: str, body: Any) -> Any:
     """Return the rows that a body writes by columns; any other body as it is."""
-    if not columns.is_likely(body):
+    if not split_frames.is_likely(body):
         return body
     asked = ModelManager().opened(name).endpoints.get(endpoint)
-    if asked is None or not columns.are_possible(asked.input_schema):
+    if asked is None or not split_frames.are_possible(asked.input_schema):
         return body
-    rows = columns.rows_of(body, current_app.config["MAX_ROWS"])
-    g.columns = body[columns.NAMES]
+    rows = split_frames.rows_of(body, current_app.config["MAX_ROWS"])
+    g.columns = body[split_frames.NAMES]
     return rows
 
 

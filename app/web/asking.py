@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.serving.models.predictor import Predictor
-from app.web.writing import dumps
+from app.web.http.json_provider import dumps
 
 #: Of such a body, and how each header is called and what it says.
 Header = tuple[str, str]

@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from app.serving.models.manager import ModelManager
-from app.web import access
+from app.web.http import access
 from app.web.spec import build_spec
 
 blueprint = Blueprint("openapi", __name__)

@@ -18,9 +18,10 @@ from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
 from app.serving.models.predictor import Predictor
-from app.web import access, asking, columns, guard
+from app.web import asking
 from app.web.body import most_nested
-from app.web.journal import Journal
+from app.web.http import access, security_headers, split_frames
+from app.web.http.access_log import Journal
 from app.web.reading import parse
 
 Environ = dict[str, Any]
@@ -93,7 +94,10 @@ class _Door:
         self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._journal: Journal = app.extensions["journal"]
-        self._headers = [*guard.headers("application/json"), ("Cache-Control", guard.NO_STORE)]
+        self._headers = [
+            *security_headers.headers("application/json"),
+            ("Cache-Control", security_headers.NO_STORE),
+        ]
         self._gate: access.Gate = app.extensions["gate"]
         # Where keys are only for administration, a wrong one is told the normal way.
         is_key_known = self._gate.is_shut or not self._gate.keys.are_set
@@ -158,7 +162,7 @@ class _Door:
             body = parse(content, self._max_depth)
         except BadRequest:
             return None
-        if columns.is_likely(body):
+        if split_frames.is_likely(body):
             return None
         try:
             said, headers = asking.answer(self._predictor, name, body, PREDICT)

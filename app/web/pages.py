@@ -20,12 +20,13 @@ from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
-from app.web import access, artifacts, forms, listing, prose, wording
+from app.web import artifacts, forms, listing, prose, wording
 from app.web.axes import Axis, axes
 from app.web.body import read_form
 from app.web.forms import posted
+from app.web.http import access
+from app.web.http.problems import all_problems, told
 from app.web.legend import legend
-from app.web.problems import all_problems, told
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.schema.validator import Schema
 

@@ -16,9 +16,9 @@ from flask import Flask
 from app.serving.calls.methods import PREDICT
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
-from app.web import columns
-from app.web.access import Gate
 from app.web.embedding import components_of
+from app.web.http import split_frames
+from app.web.http.access import Gate
 from app.web.schemas import Columns
 
 VERSION = "1"
@@ -167,7 +167,7 @@ def _operation(
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
     answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
-        by_columns = columns.are_possible(endpoint.input_schema)
+        by_columns = split_frames.are_possible(endpoint.input_schema)
         operation["requestBody"] = _body(row, model.examples if is_predict else [], by_columns)
         answer = _one_or_many(answer)
     else:
@@ -192,7 +192,7 @@ def _examples(rows: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     said = {"row": {"summary": "One row", "value": first}}
     if by_columns and isinstance(first, Mapping):
         alike = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
-        said["columns"] = {"summary": "Rows by columns", "value": columns.written(alike)}
+        said["columns"] = {"summary": "Rows by columns", "value": split_frames.written(alike)}
     return said
 
 

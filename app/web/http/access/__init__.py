@@ -11,9 +11,9 @@ import re
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.web.access import gate, hosts, login, origins, rates
-from app.web.access.gate import Gate, may_know, needs, visible
-from app.web.access.keys import Keys, Scope
+from app.web.http.access import gate, hosts, login, origins, rates
+from app.web.http.access.gate import Gate, may_know, needs, visible
+from app.web.http.access.keys import Keys, Scope
 
 __all__ = [
     "Gate",

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
-from app.web.access.origins import SAFE
+from app.web.http.access.origins import SAFE
 
 #: What is counted whatever its method.
 COUNTED = "/api/"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from app.web import access, guard
-from app.web.problems import HTTP_PROBLEMS
-from app.web.writing import dumps
+from app.web.http import access, security_headers
+from app.web.http.json_provider import dumps
+from app.web.http.problems import HTTP_PROBLEMS
 
 #: What is wrong with a request that no application is asked for.
 DETAILS = {
@@ -39,7 +39,7 @@ def answer(status: int) -> bytes:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("X-Request-ID", name),
-        *guard.headers("application/problem+json"),
+        *security_headers.headers("application/problem+json"),
     ]
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{key}: {value}" for key, value in headers)]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -10,8 +10,8 @@ from flask import Flask, current_app, g, request, session
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from app.serving.models.hosted import HostedModel
-from app.web.access import origins
-from app.web.access.keys import Key, Keys, Scope
+from app.web.http.access import origins
+from app.web.http.access.keys import Key, Keys, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
 

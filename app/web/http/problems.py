@@ -12,10 +12,10 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.serving import errors as serving
-from app.web import columns
-from app.web.access import login
-from app.web.journal import plain
-from app.web.writing import dumps
+from app.web.http import split_frames
+from app.web.http.access import login
+from app.web.http.access_log import plain
+from app.web.http.json_provider import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation, summary
 
@@ -277,7 +277,7 @@ def _wants_json() -> bool:
 def _placed(violations: Sequence[Violation]) -> Sequence[Violation]:
     """Return violations with pointers into the body: a row, an array of rows, or columns."""
     if "columns" in g:
-        return columns.placed(violations, g.columns)
+        return split_frames.placed(violations, g.columns)
     if g.get("many_rows"):
         return [replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations]
     return violations

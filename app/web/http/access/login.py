@@ -17,7 +17,7 @@ from flask import (
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
-from app.web.access import gate
+from app.web.http.access import gate
 
 blueprint = Blueprint("login", __name__)
 
