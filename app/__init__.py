@@ -21,7 +21,8 @@ from app.serving.models.predictor import Predictor
 from app.serving.reload import shared_state
 from app.serving.reload.reloader import Generations, Source
 from app.serving.reload.shared_state import Board
-from app.web import api, artifacts, changes, document, door, looks, operations, pages
+from app.web import artifacts, document, looks, pages
+from app.web.api import admin, fast_predict, models, operations
 from app.web.forms import MAX_POSTED
 from app.web.http import access, access_log, json_provider, problems, security_headers
 from app.web.http.access.keys import InvalidKeys, Keys, opened
@@ -82,13 +83,13 @@ def create_app(
     for part in (
         security_headers,
         looks,
-        api,
-        changes,
+        models,
+        admin,
         operations,
         document,
         pages,
         artifacts,
-        door,
+        fast_predict,
     ):
         part.init_app(app)
     access.trust_proxies(app)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.web.door import RAISED
+from app.web.api.fast_predict import RAISED
 from tests.new_keys import NewKey
 
 MODELS = """

@@ -5,8 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
-from app.web import reading
-from app.web.reading import judged, parse
+from app.web.api import strict_json
+from app.web.api.strict_json import judged, parse
 from tests import DATA
 
 SUITE = sorted((DATA / "json").glob("*.json"))
@@ -177,7 +177,7 @@ def test_the_fast_way_says_what_the_judge_says_of_the_suite(path):
 )
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "spaced"])
 def test_ordinary_bodies_do_not_wait_for_the_judge(value, separators, monkeypatch):
-    monkeypatch.setattr(reading, "judged", None)
+    monkeypatch.setattr(strict_json, "judged", None)
 
     assert parse(json.dumps(value, separators=separators).encode(), max_depth=64) == value
 

@@ -21,8 +21,8 @@ from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web import artifacts, forms, listing, prose, wording
+from app.web.api.request_body import read_form
 from app.web.axes import Axis, axes
-from app.web.body import read_form
 from app.web.forms import posted
 from app.web.http import access
 from app.web.http.problems import all_problems, told

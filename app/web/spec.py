@@ -16,10 +16,10 @@ from flask import Flask
 from app.serving.calls.methods import PREDICT
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
+from app.web.api.schemas import Columns
 from app.web.embedding import components_of
 from app.web.http import split_frames
 from app.web.http.access import Gate
-from app.web.schemas import Columns
 
 VERSION = "1"
 DESCRIPTION = (

@@ -12,9 +12,9 @@ from flask.typing import ResponseReturnValue
 
 from app.serving.models.manager import ModelManager
 from app.serving.reload.reloader import Followed, Generations
-from app.web.api import description
+from app.web.api.models import description
+from app.web.api.schemas import ModelMetadata, Reloaded
 from app.web.http import access
-from app.web.schemas import ModelMetadata, Reloaded
 
 blueprint = Blueprint("changes", __name__, url_prefix="/api")
 

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.process.metrics import registry
+from app.web.api.schemas import Health, Readiness
 from app.web.http import access
-from app.web.schemas import Health, Readiness
 
 blueprint = Blueprint("operations", __name__)
 

@@ -19,16 +19,16 @@ from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.tables import csv_file
-from app.web import asking, door
-from app.web.body import read_json, read_table, row_of
-from app.web.http import access, split_frames
-from app.web.schemas import (
+from app.web.api import fast_predict, prediction
+from app.web.api.request_body import read_json, read_table, row_of
+from app.web.api.schemas import (
     ModelInspection,
     ModelList,
     ModelMetadata,
     ModelVersions,
     SheetRows,
 )
+from app.web.http import access, split_frames
 from mlmodel.endpoint import RESERVED
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
@@ -352,8 +352,8 @@ def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     body = _by_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
     g.rows = len(body) if g.many_rows else 1
-    door.raise_known(request.environ)
-    said, headers = asking.answer(current_app.extensions["predictor"], name, body, endpoint)
+    fast_predict.raise_known(request.environ)
+    said, headers = prediction.answer(current_app.extensions["predictor"], name, body, endpoint)
     return Response(said, content_type="application/json", headers=headers)
 
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from app.web.reading import parse
+from app.web.api.strict_json import parse
 from mlmodel.schema.shape import unescaped
 from mlmodel.schema.validator import Schema
 

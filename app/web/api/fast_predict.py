@@ -18,11 +18,11 @@ from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
 from app.serving.models.predictor import Predictor
-from app.web import asking
-from app.web.body import most_nested
+from app.web.api import prediction
+from app.web.api.request_body import most_nested
+from app.web.api.strict_json import parse
 from app.web.http import access, security_headers, split_frames
 from app.web.http.access_log import Journal
-from app.web.reading import parse
 
 Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
@@ -80,7 +80,7 @@ class _Answered(NamedTuple):
     """A body, its headers, and what the journal tells of them."""
 
     said: bytes
-    headers: list[asking.Header]
+    headers: list[prediction.Header]
     model: str
     rows: int
     key: str | None
@@ -165,7 +165,7 @@ class _Door:
         if split_frames.is_likely(body):
             return None
         try:
-            said, headers = asking.answer(self._predictor, name, body, PREDICT)
+            said, headers = prediction.answer(self._predictor, name, body, PREDICT)
         # The normal way tells it, whatever it is.
         except Exception as error:
             environ[RAISED] = error
