@@ -19,7 +19,7 @@ import config
 from app import create_app
 from app.serving.errors import InvalidCatalog
 from app.serving.models.manager import ModelManager
-from app.web.spec import build_spec
+from app.web.openapi.spec import build_spec
 
 FILE = config.ROOT / "openapi.yaml"
 

@@ -2,7 +2,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from app.web.embedding import components_of
+from app.web.openapi.components import components_of
 
 PREFIX = "#/components/schemas/"
 

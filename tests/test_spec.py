@@ -7,7 +7,7 @@ from openapi_spec_validator import validate
 import config
 import openapi
 from app.serving.models.manager import ModelManager
-from app.web.spec import build_spec
+from app.web.openapi.spec import build_spec
 
 
 @pytest.fixture

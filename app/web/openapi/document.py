@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app.serving.models.manager import ModelManager
 from app.web.http import access
-from app.web.spec import build_spec
+from app.web.openapi.spec import build_spec
 
 blueprint = Blueprint("openapi", __name__)
 

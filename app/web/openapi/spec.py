@@ -17,9 +17,9 @@ from app.serving.calls.methods import PREDICT
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.web.api.schemas import Columns
-from app.web.embedding import components_of
 from app.web.http import split_frames
 from app.web.http.access import Gate
+from app.web.openapi.components import components_of
 
 VERSION = "1"
 DESCRIPTION = (
