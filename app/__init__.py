@@ -21,12 +21,12 @@ from app.serving.models.predictor import Predictor
 from app.serving.reload import shared_state
 from app.serving.reload.reloader import Generations, Source
 from app.serving.reload.shared_state import Board
-from app.web import artifacts, looks, pages
 from app.web.api import admin, fast_predict, models, operations
-from app.web.forms import MAX_POSTED
 from app.web.http import access, access_log, json_provider, problems, security_headers
 from app.web.http.access.keys import InvalidKeys, Keys, opened
 from app.web.openapi import document
+from app.web.pages import artifacts, branding, views
+from app.web.pages.forms import MAX_POSTED
 from mlmodel.trust.trial import bounded_fork
 
 log = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ def create_app(
     access.init_app(app, keys)
     for part in (
         security_headers,
-        looks,
+        branding,
         models,
         admin,
         operations,
         document,
-        pages,
+        views,
         artifacts,
         fast_predict,
     ):

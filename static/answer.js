@@ -15,7 +15,7 @@ const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const MOST_MEMBERS = 100;
 
-// `legend` has what the output schema says of each place, by JSON Pointer (app/web/legend.py):
+// `legend` has what the output schema says of each place, by JSON Pointer (app/web/pages/output_labels.py):
 // {"/y": {"label": "Price", "unit": "EUR"}}; "*" in a pointer is each item of a list.
 export function draw(answer, legend) {
   const box = element("div", "drawn");

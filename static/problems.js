@@ -7,7 +7,7 @@ import { element } from "./values.js";
 
 const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
-// What an item is called that has no title, see UNNAMED_ITEM in app/web/forms/controls.py.
+// What an item is called that has no title, see UNNAMED_ITEM in app/web/pages/forms/controls.py.
 const UNNAMED = "Item";
 
 const alert = document.getElementById("alert");

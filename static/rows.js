@@ -134,7 +134,7 @@ function moved(text, from, to) {
   return text.startsWith(from) && /^($|\/|~|-|\.2F)/.test(rest) ? to + rest : text;
 }
 
-// The same as `Field.id` in app/web/forms/fields.py.
+// The same as `Field.id` in app/web/pages/forms/fields.py.
 function idOf(spot) {
   const quoted = encodeURIComponent(spot).replaceAll(
     /[!'()*]/g,

@@ -11,7 +11,7 @@ const MOST_STEPS = 50;
 // A range so many times as large as the value in the form shows nothing of what is near to it.
 const FAR = 100;
 
-// What a field takes, as [{value, label}], from its axis (app/web/axes.py), two numbers, and the
+// What a field takes, as [{value, label}], from its axis (app/web/pages/what_if.py), two numbers, and the
 // number in the form, which is among them where it lies between.
 export function stops(axis, low, high, now) {
   if (axis.choices.length) return axis.choices.map(([label, json]) => ({ label, value: parse(json) }));

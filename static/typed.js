@@ -4,7 +4,7 @@
 import { parse, parsed, same, stringify } from "./json.js";
 import { number, numbers, unambiguous } from "./numerals.js";
 
-// The same as in app/web/forms/fields.py: a day, a time, its fraction; digits beyond the third are cut.
+// The same as in app/web/pages/forms/fields.py: a day, a time, its fraction; digits beyond the third are cut.
 const LOCAL = new RegExp(
   /^(?:(\d{4}-\d\d-\d\d)(?:[T ](?=\d)|$))?/.source +
     /(?:(\d\d:\d\d(?::\d\d)?)(\.\d{1,3})?\d*(?:Z|[+-]00:?00)?)?$/.source,

@@ -1,6 +1,6 @@
 import pytest
 
-from app.web.axes import MAX_AXES, MAX_SCHEMAS, axes
+from app.web.pages.what_if import MAX_AXES, MAX_SCHEMAS, axes
 
 
 def axis(schema):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.web.forms import build
+from app.web.pages.forms import build
 from mlmodel import InvalidInput, dump
 from mlmodel import load as load_file
 from mlmodel.schema.validator import Schema

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from app.web.forms import build
-from app.web.forms.conditions import is_met
-from app.web.forms.drawing import FIELDS_FOR_POSTED, MAX_FIELDS, MAX_POSTED
-from app.web.wording import readable
+from app.web.pages.forms import build
+from app.web.pages.forms.conditions import is_met
+from app.web.pages.forms.drawing import FIELDS_FOR_POSTED, MAX_FIELDS, MAX_POSTED
+from app.web.pages.labels import readable
 
 
 def field_for(schema, required=True, **words):

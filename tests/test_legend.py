@@ -1,6 +1,6 @@
 import pytest
 
-from app.web.legend import MAX_VALUES, legend
+from app.web.pages.output_labels import MAX_VALUES, legend
 
 
 def test_members_and_items_are_told_by_their_place():

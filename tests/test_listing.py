@@ -3,7 +3,7 @@
 import pytest
 
 from app.serving.process.metrics import Usage
-from app.web import listing
+from app.web.pages import model_list
 
 MODELS = """
 models:
@@ -26,7 +26,7 @@ models:
     ],
 )
 def test_use_is_said_in_words(usage, words):
-    assert listing.said(usage) == words
+    assert model_list.said(usage) == words
 
 
 @pytest.mark.parametrize(

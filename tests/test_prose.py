@@ -2,12 +2,14 @@
 
 import pytest
 
-from app.web import prose
+from app.web.pages import markdown
 from tests.models.forms import HOSTILE
 
 
 def test_markdown_becomes_html():
-    html = prose.markdown("For **loans**, see [the report](https://example.org/a).\n\n* one\n* two")
+    html = markdown.markdown(
+        "For **loans**, see [the report](https://example.org/a).\n\n* one\n* two"
+    )
 
     assert "<strong>loans</strong>" in html
     assert '<a href="https://example.org/a">the report</a>' in html
@@ -15,7 +17,7 @@ def test_markdown_becomes_html():
 
 
 def test_lines_stay_lines_and_indented_text_is_no_code():
-    html = prose.markdown("One line.\nAnother.\n\n    An indented paragraph.")
+    html = markdown.markdown("One line.\nAnother.\n\n    An indented paragraph.")
 
     assert "One line.<br />\nAnother." in html
     assert "<p>An indented paragraph.</p>" in html
@@ -38,33 +40,33 @@ def test_lines_stay_lines_and_indented_text_is_no_code():
     ],
 )
 def test_nothing_in_a_description_is_markup_or_leads_astray(text):
-    html = prose.markdown(text)
+    html = markdown.markdown(text)
 
     assert not any(mark in html.lower() for mark in ("<img", "<script", 'href="', "href='java"))
 
 
 def test_a_picture_from_elsewhere_is_a_link_to_it():
-    html = prose.markdown("![x](https://elsewhere.example/x.png)")
+    html = markdown.markdown("![x](https://elsewhere.example/x.png)")
 
     assert html == '<p><a href="https://elsewhere.example/x.png">x</a></p>\n'
 
 
 def test_a_picture_within_a_link_is_its_words():
-    html = prose.markdown("[![built](https://a.example/b.png)](https://a.example) ![](/x)")
+    html = markdown.markdown("[![built](https://a.example/b.png)](https://a.example) ![](/x)")
 
     assert '<a href="https://a.example">built</a>' in html
     assert '<a href="/x">/x</a>' in html
 
 
 def test_aligned_columns_have_a_class_and_no_style():
-    html = prose.markdown("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |")
+    html = markdown.markdown("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |")
 
     assert "style" not in html
     assert '<td>1</td>\n<td class="at-end">2</td>\n<td class="at-centre">3</td>' in html
 
 
 def test_headings_lie_below_the_pages_own_without_a_gap():
-    html = prose.markdown("# A\n\n### B\n\n###### C\n\n## D")
+    html = markdown.markdown("# A\n\n### B\n\n###### C\n\n## D")
 
     assert [html.count(f"<h{level}>") for level in range(1, 6)] == [0, 1, 2, 1, 0]
 
@@ -72,19 +74,19 @@ def test_headings_lie_below_the_pages_own_without_a_gap():
 def test_a_description_can_be_read_without_its_marks():
     text = "# Loans\n\nFor **loan officers**\nand [others](https://example.org). `x < 1`"
 
-    assert prose.plain(text) == "Loans For loan officers and others. x < 1"
+    assert markdown.plain(text) == "Loans For loan officers and others. x < 1"
 
 
 def test_text_that_takes_long_to_parse_is_shown_as_written(monkeypatch):
-    monkeypatch.setattr(prose, "SECONDS", 0.01)
+    monkeypatch.setattr(markdown, "SECONDS", 0.01)
     text = "[" * 1400 + "*<b>*"
 
-    assert prose.markdown(text) == f"<p>{'[' * 1400}*&lt;b&gt;*</p>"
-    assert prose.plain(text) == text
+    assert markdown.markdown(text) == f"<p>{'[' * 1400}*&lt;b&gt;*</p>"
+    assert markdown.plain(text) == text
 
 
 def test_html_of_a_text_is_made_once(monkeypatch):
-    made = prose.markdown("A text of *this* test")
-    monkeypatch.setattr(prose, "_tokens", None)
+    made = markdown.markdown("A text of *this* test")
+    monkeypatch.setattr(markdown, "_tokens", None)
 
-    assert prose.markdown("A text of *this* test") is made
+    assert markdown.markdown("A text of *this* test") is made

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.web import artifacts
+from app.web.pages import artifacts
 from mlmodel import dump
 from tests.models.forms import HOSTILE
 

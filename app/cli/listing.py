@@ -15,9 +15,9 @@ import mlmodel
 from app.cli.hosting import hosting
 from app.cli.terminal import as_json_option, say, write_facts, write_json, write_table
 from app.serving.models.hosted import HostedModel, Status
-from app.web import forms
 from app.web.api.models import description
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
+from app.web.pages import forms
 from mlmodel.bounded import safe_open
 from mlmodel.errors import FlmError, InvalidFile
 from mlmodel.files import bare

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.web import wording
-from app.web.forms.fields import Choice, Field, Place, as_json, picked
+from app.web.pages import labels as wording
+from app.web.pages.forms.fields import Choice, Field, Place, as_json, picked
 from mlmodel.numerals import unambiguous
 from mlmodel.schema.shape import Schema, constants
 

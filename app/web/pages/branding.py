@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, render_template, send_file
 
-from app.web.colours import palettes
 from app.web.http import access
+from app.web.pages.palette import palettes
 
 blueprint = Blueprint("looks", __name__)
 

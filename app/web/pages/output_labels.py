@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.web import wording
-from app.web.forms.fields import as_json
+from app.web.pages import labels
+from app.web.pages.forms.fields import as_json
 from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
 #: Levels to which an answer's values are told of.
@@ -74,7 +74,7 @@ def _words(schema: Schema, key: str, pointer: str) -> Words:
     label = title.strip() if isinstance(title, str) and key else ""
     is_base64 = schema.get("contentEncoding") == "base64"
     words = {
-        "label": label or (wording.readable(key) if key else ""),
+        "label": label or (labels.readable(key) if key else ""),
         "unit": _text(schema.get("x-unit")),
         "media": _text(schema.get("contentMediaType", "application/octet-stream"))
         if is_base64

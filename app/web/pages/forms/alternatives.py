@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.web import wording
-from app.web.forms.fields import Field, as_json
+from app.web.pages import labels
+from app.web.pages.forms.fields import Field, as_json
 from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
 
@@ -65,7 +65,7 @@ def names(
 
 
 def _fits(schema: Schema, value: Any) -> bool:
-    if not wording.is_of_type(value, schema.get("type", "")):
+    if not labels.is_of_type(value, schema.get("type", "")):
         return False
     if not isinstance(value, Mapping):
         return True
@@ -94,4 +94,4 @@ def _name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
     ref = said.get("$ref", "").rpartition("/")[2]
     constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")
     title = said.get("title") or (ref and shape and shape.schema.get("title"))
-    return str(title or (tag and constant) or wording.readable(ref or field.type))
+    return str(title or (tag and constant) or labels.readable(ref or field.type))

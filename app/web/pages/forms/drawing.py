@@ -7,10 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.web import wording
-from app.web.forms import alternatives, conditions
-from app.web.forms.controls import UNNAMED_ITEM, choice, json_text, known, list_text, made, scalar
-from app.web.forms.fields import Choice, Field, Place
+from app.web.pages import labels
+from app.web.pages.forms import alternatives, conditions
+from app.web.pages.forms.controls import (
+    UNNAMED_ITEM,
+    choice,
+    json_text,
+    known,
+    list_text,
+    made,
+    scalar,
+)
+from app.web.pages.forms.fields import Choice, Field, Place
 from mlmodel.schema.shape import Folded, ManyShapesError, Schema, constants, fold
 
 #: Groups within groups that are drawn; what lies deeper is asked for as JSON.
@@ -207,7 +215,7 @@ class _Drawing:
         count = self.count(place, len(default) if isinstance(default, list) else needed)
         self.reserve(count, place)
         fields = tuple(self.field(item, place.item(index)) for index in range(count))
-        bounds = wording.bounds(schema)
+        bounds = labels.bounds(schema)
         return made(schema, place, "list", "list", fields=fields, shape=shape, bounds=bounds)
 
     def tuple(self, schema: Schema, items: Sequence[Any], place: Place) -> Field:

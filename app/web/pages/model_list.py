@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.serving.models.hosted import HostedModel, Status
 from app.serving.process.metrics import Usage
-from app.web import prose
+from app.web.pages import markdown
 
 #: Models above which each takes one line instead of a card.
 MANY = 24
@@ -46,7 +46,7 @@ def listed(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequenc
 
 
 def _listed(model: HostedModel, usage: Usage) -> Listed:
-    about = prose.plain(model.description)
+    about = markdown.plain(model.description)
     status = STATUSES[model.status]
     tags = [f"#{tag}" for tag in model.tags]
     words = [model.display_name, model.name, model.version, model.framework, about, status, *tags]

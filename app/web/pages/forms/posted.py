@@ -13,10 +13,10 @@ from flask import current_app
 from werkzeug.exceptions import BadRequest
 
 from app.web.api.strict_json import parse
-from app.web.forms import conditions
-from app.web.forms.controls import NESTED
-from app.web.forms.drawing import Typed
-from app.web.forms.fields import Field
+from app.web.pages.forms import conditions
+from app.web.pages.forms.controls import NESTED
+from app.web.pages.forms.drawing import Typed
+from app.web.pages.forms.fields import Field
 from mlmodel.errors import Violation
 from mlmodel.numerals import parse_number
 from mlmodel.schema.shape import escaped, unescaped

@@ -5,7 +5,7 @@ only reads and writes values. What no field can hold becomes a text area for its
 refuses what was typed: whether a row is right is for the server's own check to say.
 """
 
-from app.web.forms.drawing import MAX_POSTED, build
-from app.web.forms.fields import Field
+from app.web.pages.forms.drawing import MAX_POSTED, build
+from app.web.pages.forms.fields import Field
 
 __all__ = ["MAX_POSTED", "Field", "build"]

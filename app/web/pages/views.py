@@ -20,13 +20,13 @@ from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
-from app.web import artifacts, forms, listing, prose, wording
 from app.web.api.request_body import read_form
-from app.web.axes import Axis, axes
-from app.web.forms import posted
 from app.web.http import access
 from app.web.http.problems import all_problems, told
-from app.web.legend import legend
+from app.web.pages import artifacts, forms, labels, markdown, model_list
+from app.web.pages.forms import posted
+from app.web.pages.output_labels import legend
+from app.web.pages.what_if import Axis, axes
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.schema.validator import Schema
 
@@ -39,22 +39,22 @@ _AXES: WeakKeyDictionary[Schema, list[Axis]] = WeakKeyDictionary()
 def init_app(app: Flask) -> None:
     """Serve the pages."""
     app.register_blueprint(blueprint)
-    prose.init_app(app)
-    app.add_template_global(listing.STATUSES, "statuses")
+    markdown.init_app(app)
+    app.add_template_global(model_list.STATUSES, "statuses")
 
 
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that the search in the address finds."""
     shown = access.visible(ModelManager().defaults())
-    models = listing.listed(shown, metrics.usage(metrics.registry()))
+    models = model_list.listed(shown, metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
         models=models,
         search=search,
         found=[listed.model.name for listed in models if listed.is_found(search)],
-        has_many=len(models) > listing.MANY,
+        has_many=len(models) > model_list.MANY,
     )
 
 
@@ -62,7 +62,7 @@ def index() -> str:
 def metadata(name: str) -> str:
     """Show what a model is, takes and answers."""
     model = ModelManager().opened(name)
-    examples = wording.short(model.examples)
+    examples = labels.short(model.examples)
     return render_template(
         "model.html",
         model=model,
@@ -73,7 +73,7 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_metrics(model.metadata.get("metrics")),
-        usage=listing.said(metrics.usage(metrics.registry())[model.label]),
+        usage=model_list.said(metrics.usage(metrics.registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -88,7 +88,7 @@ def metadata(name: str) -> str:
 def predict(name: str) -> str:
     """Show a model's form."""
     model = ModelManager().opened(name)
-    examples = wording.short(model.examples)
+    examples = labels.short(model.examples)
     is_ready = model.status is Status.READY
     return render_template(
         "predict.html",
@@ -111,7 +111,7 @@ def answer(name: str) -> ResponseReturnValue:
     model = ModelManager().opened(name)
     change = read_form().get("change")
     typed = posted.changed(_typed(), change or "")
-    form = forms.build(model.input_schema, *wording.short(model.examples[:1]), typed=typed)
+    form = forms.build(model.input_schema, *labels.short(model.examples[:1]), typed=typed)
     if change is not None:
         return render_template("answered.html", model=model, form=form)
     row = posted.read(form)
@@ -196,8 +196,8 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Return measures with their thousands set apart, which settings do not have."""
     measures = facts or {}
     return [
-        (name, wording.digits(float(f"{value:.6g}") if isinstance(value, float) else value))
-        if wording.is_number(value)
+        (name, labels.digits(float(f"{value:.6g}") if isinstance(value, float) else value))
+        if labels.is_number(value)
         else (name, _shown(value))
         for name, value in measures.items()
     ]

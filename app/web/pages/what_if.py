@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from app.web import wording
+from app.web.pages import labels as wording
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
