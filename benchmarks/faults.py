@@ -26,7 +26,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump
 from tests.load import CONNECTIONS, Load, loading
-from tests.servers import COMMANDS, WITH_ADMIN, Running, serving
+from tests.running_server import COMMANDS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 RATE = 50

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from tests.load import Load, loading
-from tests.servers import COMMANDS, WITH_ADMIN, Running, serving
+from tests.running_server import COMMANDS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 EVENTS = 10

@@ -28,7 +28,7 @@ import click
 import psutil
 
 from benchmarks.tree import members, pss_bytes
-from tests.servers import COMMANDS, ROOT, WITH_ADMIN, Running, serving
+from tests.running_server import COMMANDS, ROOT, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 #: How many ask at the same time, each a request after the other, with a pause between two.

@@ -10,7 +10,7 @@ from hypothesis import settings
 from app import create_app
 from app.serving.models.manager import ModelManager
 from tests import DATA
-from tests.browser import browsing, keep_picture, watched
+from tests.chromium import browsing, keep_picture, watched
 from workers import limit_threads
 
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
@@ -109,7 +109,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def page(context, request):
-    """A new window, see :func:`tests.browser.watched`."""
+    """A new window, see :func:`tests.chromium.watched`."""
     window = context.new_page()
     with watched(window, request.node):
         yield window

@@ -1,0 +1,887 @@
+import hashlib
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+from app.serving.catalog import catalog
+from mlmodel import dump, load
+from tests import ROOT, attack_pickles
+from tests.estimators import PEOPLE, Ages
+from tests.flm_files import content_of, holding
+from tests.models import simple
+
+GRAPH = ROOT / "tests" / "data" / "onnx" / "credit.onnx"
+DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})
+SIMPLE = "models:\n  - class: tests.models.simple.Doubler\n  - class: tests.models.simple.Echo\n"
+
+
+class CodeOfItsOwn:
+    """What a pickle may bring: building it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def run(make_app):
+    """A function from a command's words, and the text of a models.yaml, to what came out."""
+
+    def run(*words, models=SIMPLE, text=None, **settings):
+        runner = make_app(models, with_models=False, **settings).test_cli_runner()
+        return runner.invoke(args=["models", *map(str, words)], input=text)
+
+    return run
+
+
+@pytest.fixture
+def linear_file(tmp_path):
+    path = tmp_path / "linear.flm"
+    dump(LinearRegression().fit(NUMBERS[["x"]], NUMBERS["y"]), path)
+    return path
+
+
+@pytest.fixture
+def estimator_file(tmp_path):
+    path = tmp_path / "fitted.joblib"
+    joblib.dump(LogisticRegression().fit(NUMBERS, ["no", "yes", "yes"]), path)
+    return path
+
+
+@pytest.fixture
+def models_file(tmp_path):
+    return tmp_path / "models.yaml"
+
+
+@pytest.fixture
+def commands(runner):
+    return runner.app.cli.commands["models"].commands
+
+
+def test_every_command_is_in_the_docs(commands):
+    headings = re.findall(r"^## `(\w+)`$", DOCS, re.MULTILINE)
+
+    assert sorted(headings) == sorted(commands)
+
+
+def test_every_option_is_in_the_docs(commands):
+    options = {
+        option
+        for command in commands.values()
+        for each in command.params
+        for option in each.opts
+        if option.startswith("--")
+    }
+
+    assert {option for option in options if option not in DOCS} == set()
+
+
+def test_every_command_has_json(commands):
+    lacking = {
+        name
+        for name, command in commands.items()
+        if "--json" not in [option for each in command.params for option in each.opts]
+    }
+
+    assert lacking == set()
+
+
+def test_flask_finds_the_commands_and_loads_no_model_for_them(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{class: tests.models.broken.RaisesAtLoad}, {clas: x}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "models", "inspect", ROOT / "models.yaml"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("Error: models.yaml is no readable model file: it is text")
+
+
+def test_flask_finds_the_models_for_its_own_commands(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{clas: x}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "routes"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
+
+
+def test_list_tells_the_state_of_each_model(run):
+    models = (
+        f"{SIMPLE}  - file: nowhere.flm\n  - class: tests.models.simple.Counting\n    load: lazy\n"
+    )
+
+    listed = run("list", models=models)
+
+    assert listed.stdout.splitlines() == [
+        "name      status  version  reason",
+        "doubler   ready",
+        "echo      ready   2.1",
+        "nowhere   failed           a file that it needs cannot be read: No such file or directory",
+        "counting  lazy",
+    ]
+
+
+def test_list_is_the_json_of_the_api(run, make_app):
+    listed = run("list", "--json")
+
+    served = make_app(SIMPLE).test_client().get("/api/models")
+
+    assert json.loads(listed.stdout) == served.json
+
+
+@pytest.mark.parametrize("command", ["list", "check", "show x", "predict x --input -", "add -"])
+def test_a_mistake_in_models_yaml_is_a_sentence(run, linear_file, command):
+    words = [
+        linear_file if word == "-" and command == "add -" else word for word in command.split()
+    ]
+
+    ran = run(*words, models="models: [{clas: a.B}]")
+
+    assert ran.exit_code == 1
+    assert "Error: models.yaml, line 1: models/0/clas is not known here" in ran.stderr
+
+
+def test_show_tells_what_is_known_and_the_fields(run):
+    shown = run("show", "doubler")
+
+    assert "qualified_name  doubler\n" in shown.stdout
+    assert "row:\n  field  type    required  may be" in shown.stdout
+    assert "  x      number  yes       from -1e+300 to 1,000" in shown.stdout
+
+
+def test_show_is_the_json_of_the_api(run, make_app):
+    shown = json.loads(run("show", "doubler", "--json").stdout)
+
+    client = make_app(SIMPLE).test_client()
+
+    assert shown.items() >= client.get("/api/models/doubler/metadata").json.items()
+    assert shown.items() >= client.get("/api/models/doubler/inspect").json.items()
+
+
+def test_a_model_that_is_not_there_is_named_with_one_that_is(run):
+    shown = run("show", "dubler")
+
+    assert shown.exit_code == 1
+    assert "no model 'dubler' in models.yaml; did you mean 'doubler'?" in shown.stderr
+
+
+def test_only_the_model_that_is_asked_is_loaded(run, monkeypatch):
+    monkeypatch.setattr(simple.Counting, "loads", 0)
+
+    run("show", "doubler", models=f"{SIMPLE}  - class: tests.models.simple.Counting\n")
+
+    assert simple.Counting.loads == 0
+
+
+def test_check_tries_a_file_on_its_own_example(run, linear_file):
+    checked = run("check", linear_file)
+
+    assert checked.exit_code == 0
+    assert checked.stdout.startswith("linear: can be served\n")
+    assert re.search(r"^  answered +\{\"prediction\": ", checked.stdout, re.MULTILINE)
+
+
+@pytest.fixture
+def numbers_file(tmp_path):
+    path = tmp_path / "numbers.flm"
+    model = LogisticRegression().fit(NUMBERS, ["no", "yes", "yes"])
+    dump(model, path, sample=NUMBERS)
+    return path
+
+
+def test_check_compares_a_graph_with_its_model(run, numbers_file):
+    checked = run("check", numbers_file, "--runtime", "onnx")
+
+    assert checked.exit_code == 0
+    assert re.search(r"^  answered by +ONNX Runtime [0-9.]+$", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  compared on +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  for 1,000 rows +[0-9.]+ times faster: ", checked.stdout, re.MULTILINE)
+
+
+def test_check_tells_the_comparison_as_json(run, numbers_file):
+    models = json.dumps({"models": [{"file": str(numbers_file)}]})
+
+    [found] = json.loads(
+        run("check", "numbers", "--runtime", "onnx", "--json", models=models).stdout
+    )["models"]
+
+    assert found["runtime"]["compiled"]
+    assert [each["rows"] for each in found["speeds"]] == [1, 64, 1000]
+    assert all(each["gain"] > 1 for each in found["speeds"][:1])
+
+
+def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
+    dump(Ages().fit(PEOPLE), tmp_path / "ages.flm", sample=PEOPLE[["age", "since"]])
+
+    checked = run(
+        *("check", tmp_path / "ages.flm", "--trust", "tests.estimators.Ages", "--runtime", "onnx")
+    )
+
+    assert checked.exit_code == 0
+    assert re.search(
+        r"^  doubtful +it is not compiled: it does not take a table", checked.stdout, re.MULTILINE
+    )
+
+
+def test_check_is_exact_json(run):
+    [found] = json.loads(run("check", "doubler", "--json").stdout)["models"]
+
+    assert (found["served"], found["example"], found["answer"]) == (True, {"x": 999}, {"y": 1998.0})
+
+
+def test_check_without_words_tries_all_models(run):
+    checked = run("check", "--json")
+
+    assert [each["name"] for each in json.loads(checked.stdout)["models"]] == ["doubler", "echo"]
+    assert "Checking doubler ...\nChecking echo ...\n" in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("RaisesAtLoad", "it raised "),
+        ("RaisesAtPredict", "the model 'raises-at-predict' failed: "),
+        ("BreaksItsSchema", "the answer breaks the output schema: "),
+    ],
+)
+def test_a_model_that_cannot_be_served_fails_the_check(run, name, failure):
+    models = f"models: [{{class: tests.models.broken.{name}, examples: [{{}}]}}]"
+
+    checked = run("check", models=models)
+
+    assert checked.exit_code == 1
+    assert re.search(rf"^  failure +{failure}", checked.stdout, re.MULTILINE)
+
+
+def test_check_says_what_is_doubtful(run):
+    models = "models: [{class: tests.models.simple.Doubler, examples: [{x: 1}, {z: 2}]}]"
+
+    doubts = json.loads(run("check", "--json", models=models).stdout)["models"][0]["doubts"]
+
+    assert doubts == [
+        "its example 2 breaks its input schema: /x is required",
+        "its example 2 breaks its input schema: /z is not known here; known are: x",
+    ]
+
+
+def test_an_answer_that_takes_longer_than_the_server_waits_is_doubtful(run):
+    checked = run("check", "doubler", "--json", PREDICT_SECONDS=0.000001)
+
+    [doubt] = json.loads(checked.stdout)["models"][0]["doubts"]
+    assert doubt.startswith("its first answer took 0.0 s; the server waits 1e-06 s")
+
+
+def test_check_of_a_file_that_is_not_there_is_a_usage_error(run):
+    checked = run("check", "nowhere/model.flm")
+
+    assert checked.exit_code == 2
+    assert "Error: there is no file 'nowhere/model.flm'" in checked.stderr
+
+
+def test_an_object_gives_a_bare_answer(run):
+    asked = run("predict", "doubler", "--input", "-", "--json", text='{"x": 2}')
+
+    assert json.loads(asked.stdout) == {"y": 4.0}
+
+
+def test_a_table_gives_an_answer_for_each_line(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n1\n2.5\n")
+
+    asked = run("predict", "doubler", "--input", source)
+
+    assert asked.stdout == "row  y\n1    2\n2    5\n"
+
+
+def test_answers_go_to_a_file(run, tmp_path):
+    source, output = tmp_path / "rows.ndjson", tmp_path / "answers.csv"
+    source.write_text('{"x": 1}\n{"x": 2}\n')
+
+    asked = run("predict", "doubler", "--input", source, "--output", output)
+
+    assert (asked.exit_code, asked.stdout) == (0, "")
+    assert output.read_text() == "y\n2.0\n4.0\n"
+
+
+def test_more_rows_than_a_request_may_have_are_asked_in_turn(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n" + "1\n" * 5 + "big\n")
+
+    asked = run("predict", "doubler", "--input", source, MAX_ROWS=2)
+
+    assert 'rows.csv, line 7: x must be a number, got "big"\n' in asked.stderr
+
+
+def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
+    source, output = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    source.write_text("x\n1\n5000\n")
+
+    asked = run("predict", "doubler", "--input", source, "--output", output)
+
+    assert asked.exit_code == 1
+    assert asked.stderr.splitlines()[1:] == [
+        "rows.csv, line 3: x must be at most 1000, got 5000",
+        "Error: rows.csv was refused, and no answer is written",
+    ]
+    assert not output.exists()
+
+
+def test_other_columns_are_named_and_ignored(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text(",id,X,target\n0,7,1,yes\n")
+
+    asked = run("predict", "doubler", "--input", source, "--json")
+
+    assert json.loads(asked.stdout) == [{"y": 2.0}]
+    assert "rows.csv: not used by the model: id, target\n" in asked.stderr
+
+
+def test_decimal_commas_are_named(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_bytes("sep=;\r\nx;straße\r\n14,5;a\r\n".encode("cp1252"))
+
+    asked = run("predict", "doubler", "--input", source, "--json")
+
+    assert json.loads(asked.stdout) == [{"y": 29.0}]
+    assert "rows.csv: read as windows-1252\n" in asked.stderr
+    assert "rows.csv: decimals are written with a comma\n" in asked.stderr
+
+
+def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("x\n1.500\n")
+
+    asked = run("predict", "doubler", "--input", source)
+    answered = run("predict", "doubler", "--input", source, "--decimal", ".", "--json")
+
+    assert 'got "1.500". Write 1500, or 1.5 for a decimal\n' in asked.stderr
+    assert "its numbers do not show the decimal mark; name it with --decimal" in asked.stderr
+    assert json.loads(answered.stdout) == [{"y": 3.0}]
+
+
+def test_a_file_without_rows_is_told(run, tmp_path):
+    (tmp_path / "rows.csv").write_text("x\n")
+
+    asked = run("predict", "doubler", "--input", tmp_path / "rows.csv", "--json")
+
+    assert json.loads(asked.stdout) == []
+    assert "rows.csv has no rows\n" in asked.stderr
+
+
+def test_what_is_wrong_is_exact_json(run):
+    asked = run("predict", "doubler", "--input", "-", "--json", text='[{"x": 1}, {"x": "a"}]')
+
+    assert json.loads(asked.stdout) == {
+        "errors": [{"row": 1, "line": None, "pointer": "/x", "detail": 'must be a number, got "a"'}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, the header has 1"),
+        ("rows.csv", b"x\n\xff\xc3\xa4\n", "rows.csv: the file is not UTF-8: see line 2"),
+        ("rows.ndjson", b"\xff\n", "rows.ndjson is not UTF-8"),
+        ("rows.json", b"{", "rows.json: the file is not JSON"),
+        (
+            "rows.txt",
+            b"",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, .tsv, .xlsx, got 'rows.txt'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_table_is_told(run, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+
+    asked = run("predict", "doubler", "--input", tmp_path / name)
+
+    assert asked.exit_code in {1, 2}
+    assert f"Error: {message}" in asked.stderr
+
+
+def test_a_model_that_fails_is_told_with_its_own_error(run):
+    models = "models: [{class: tests.models.broken.RaisesAtPredict}]"
+
+    asked = run("predict", "raises-at-predict", "--input", "-", models=models, text="{}")
+
+    assert asked.exit_code == 1
+    assert re.search(r"Error: the model 'raises-at-predict' failed: \w+: ", asked.stderr)
+
+
+def test_inspect_builds_nothing(run, tmp_path):
+    path, made = tmp_path / "bad.flm", tmp_path / "made"
+    dump(LinearRegression().fit([[1.0]], [1.0]), path)
+    path.write_bytes(pickle.dumps(CodeOfItsOwn(made)))
+
+    inspected = run("inspect", path)
+
+    assert (inspected.exit_code, made.exists()) == (0, False)
+    assert "trust: [os.mkdir]" in inspected.stdout.replace("posix", "os")
+
+
+def test_inspect_is_exact_json(run, tmp_path):
+    path = tmp_path / "xor.flm"
+    path.write_bytes(content_of("2.2.2-xor-zstd-p2.flm"))
+
+    found = json.loads(run("inspect", path, "--json").stdout)
+
+    assert found["container"] == "protocol 2"
+    assert found["meta"]["framework"]["lib"] == "sklearn"
+
+
+@pytest.fixture
+def deep_file(tmp_path):
+    """A file that can be read with Python's own limit of recursion, and not written."""
+    path, limit = tmp_path / "deep.flm", sys.getrecursionlimit()
+    nested = json.loads("[" * 600 + "]" * 600)
+    sys.setrecursionlimit(20_000)
+    dump(LinearRegression().fit([[1.0]], [1.0]), path, extra={"nested": nested})
+    sys.setrecursionlimit(limit)
+    return path
+
+
+def test_what_is_nested_too_deep_is_told(run, deep_file):
+    inspected = run("inspect", deep_file)
+
+    assert inspected.exit_code == 1
+    assert "Error: " in inspected.stderr
+    assert "nested too deep" in inspected.stderr
+
+
+def test_no_text_commands_the_terminal(run, tmp_path):
+    path = tmp_path / "shell.flm"
+    dump(LinearRegression().fit([[1.0]], [1.0]), path, extra={"note": "\x1b[2J\x9b31m"})
+
+    for words in (["inspect", path], ["inspect", path, "--json"]):
+        assert "\\u001b[2J\\u009b31m" in run(*words).stdout
+
+
+def test_an_estimator_becomes_a_model_file(run, tmp_path, estimator_file):
+    out, sample, card = tmp_path / "m.flm", tmp_path / "rows.csv", tmp_path / "card.md"
+    NUMBERS.assign(target="no").to_csv(sample, index=False)
+    card.write_text("A card.")
+
+    made = run(
+        "package", estimator_file, "--out", out, "--sample", sample, "--name", "credit",
+        "--description", "Who pays.", "--version", "1.2", "--metric", "auc=0.91",
+        "--metric", "grade=good", "--param", "C=[1, 2]", "--artifact", card,
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(out)
+    assert (packaged.qualified_name, packaged.version) == ("credit", "1.2")
+    assert packaged.metadata["metrics"] == {"auc": 0.91, "grade": "good"}
+    assert packaged.metadata["params"] == {"C": [1, 2]}
+    assert list(packaged.artifacts) == ["card.md"]
+    assert list(packaged.input_schema["properties"]) == ["x", "y"]
+
+
+def years(table):
+    return pd.DataFrame({"year": table["day"].dt.year})
+
+
+def lengths(table):
+    return pd.DataFrame({"length": table["day"].str.len()})
+
+
+@pytest.mark.parametrize(
+    ("step", "days", "form"),
+    [
+        (FunctionTransformer(years), "datetime64[ns]", "date"),
+        (FunctionTransformer(lengths), object, None),
+        (OneHotEncoder(handle_unknown="ignore"), object, None),
+    ],
+    ids=["dates", "texts", "categories"],
+)
+def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, step, days, form):
+    texts = pd.DataFrame({"day": ["2024-01-31", "2025-02-28", "2026-03-31", "2026-04-30"]})
+    texts.to_csv(tmp_path / "rows.csv", index=False)
+    model = make_pipeline(step, LinearRegression()).fit(texts.astype(days), [1, 2, 3, 4])
+    joblib.dump(model, tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm",
+        "--sample", tmp_path / "rows.csv",
+        *(word for own in (years, lengths) for word in ("--trust", f"tests.app.cli.test_commands.{own.__name__}")),
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm", trust="all")
+    assert packaged.input_schema["properties"]["day"].get("format") == form
+    assert packaged.examples[0] == {"day": "2024-01-31"}
+
+
+def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
+    model = make_pipeline(FunctionTransformer(lengths), LinearRegression())
+    joblib.dump(model.fit(pd.DataFrame({"day": ["x", "yy"]}), [1, 2]), tmp_path / "m.joblib")
+
+    refused = run("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm")
+    made = run(
+        *("package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm"),
+        *("--trust", "tests.app.cli.test_commands.lengths"),
+    )
+
+    assert "m.joblib is refused: the file references names outside the allow-list" in refused.stderr
+    assert "trust: [tests.app.cli.test_commands.lengths]" in made.stderr
+    assert (
+        f"flask models check {tmp_path / 'm.flm'} --trust tests.app.cli.test_commands.lengths"
+        in made.stderr
+    )
+
+
+def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
+    joblib.dump(LinearRegression().fit([[1.0], [2.0]], [[1, 2], [3, 4]]), tmp_path / "m.joblib")
+
+    made = run(
+        "package", tmp_path / "m.joblib", "--out", tmp_path / "m.flm", "--display-name", "Two",
+        "--output", "low", "--output", "high",
+    )  # fmt: skip
+
+    assert made.exit_code == 0, made.stderr
+    packaged = load(tmp_path / "m.flm")
+    assert packaged.display_name == "Two"
+    assert list(packaged.predict({"x0": 1.0})["prediction"]) == ["low", "high"]
+
+
+def test_a_bare_model_can_be_checked(run, estimator_file):
+    assert run("check", estimator_file).exit_code == 0
+
+
+def test_a_packaged_model_can_be_checked(run, tmp_path, estimator_file):
+    run("package", estimator_file, "--out", tmp_path / "m.flm")
+
+    assert run("check", tmp_path / "m.flm").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "auc"], "must be name=value, got 'auc'"),
+        (["--name", "a b"], "Invalid value for '--name': must be 1 to 100 letters"),
+        (["--sample", __file__], "--sample must end with one of .csv, .json, .ndjson"),
+        (["--out", "no/folder/m.flm"], "--out must be in a folder that is there"),
+        (["--compression", "rar"], "'rar' is not one of 'bz2', 'lzma', 'zlib', 'zstd'"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_a_usage_error(run, estimator_file, words, message):
+    made = run("package", estimator_file, "--out", "never.flm", *words)
+
+    assert made.exit_code == 2
+    assert message in made.stderr
+
+
+def test_what_is_no_estimator_is_told(run, tmp_path):
+    (tmp_path / "text.joblib").write_text("no pickle")
+    joblib.dump({"a": 1}, tmp_path / "dict.joblib")
+
+    text = run("package", tmp_path / "text.joblib", "--out", tmp_path / "m.flm")
+    other = run("package", tmp_path / "dict.joblib", "--out", tmp_path / "m.flm")
+
+    assert (
+        "Error: text.joblib cannot be packaged: it is text that begins with 'no pickle'"
+        in text.stderr
+    )
+    assert "an object of type dict" in other.stderr
+    assert (text.exit_code, other.exit_code) == (1, 1)
+
+
+def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
+    (tmp_path / "far.pkl").write_bytes(b"cnowhere.team\nModel\n.")
+
+    made = run(
+        *("package", tmp_path / "far.pkl", "--out", tmp_path / "m.flm"),
+        *("--trust", "nowhere.team.Model"),
+    )
+
+    assert "the model needs the module 'nowhere', which is not installed" in made.stderr
+
+
+BEGINNINGS = {
+    "comments": "# ours\nmodels:\n  - class: tests.models.simple.Echo  # it\n    name: e\n",
+    "blank lines": "models:\n\n  - class:   tests.models.simple.Echo\n",
+    "no indent": "models:\n- class: 'tests.models.simple.Echo'\n",
+    "wide": "models:\n    -   class: tests.models.simple.Echo\n        settings: {}\n",
+    "document": "---\nmodels:\n  - class: tests.models.simple.Echo\n    examples: [1,\n      2]\n",
+    "long text": "models:\n  - class: tests.models.simple.Echo\n    examples:\n      - |\n        a\n",
+}
+ENDS = {"nothing": "", "comment": "# the end\n", "commented": "  # - file: old.flm\n"}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, beginning, end):
+    added = run("add", linear_file, models=beginning + end)
+
+    text = models_file.read_text()
+    assert added.exit_code == 0, added.stderr
+    assert text.startswith(beginning)
+    assert re.search(f"file: linear.flm\n +sha256: [0-9a-f]{{64}}\n{re.escape(end)}$", text)
+    assert catalog.read(models_file, {})[-1].file == linear_file
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("models: []  # none\n", "models:\n  - file: linear.flm  # none\n"),
+        (
+            "models: [{class: tests.models.simple.Echo},]\n",
+            "models: [{class: tests.models.simple.Echo}, {file: linear.flm}]\n",
+        ),
+        (
+            "models:\r\n- class: tests.models.simple.Echo",
+            "models:\r\n- class: tests.models.simple.Echo\r\n- file: linear.flm\r\n",
+        ),
+    ],
+    ids=["empty", "in brackets", "of Windows"],
+)
+def test_an_entry_is_added_in_other_writings(run, models_file, linear_file, before, after):
+    run("add", linear_file, "--no-pin", models=before)
+
+    assert models_file.read_bytes().decode() == after
+
+
+def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
+    added = run("add", linear_file, "--name", "other", "--lazy", "--json", "--no-pin")
+
+    assert models_file.read_text() == (
+        f"{SIMPLE}  - file: linear.flm\n    name: other\n    load: lazy\n"
+    )
+    assert json.loads(added.stdout) == {
+        "models_file": "models.yaml",
+        "line": 4,
+        "name": "other",
+        "entry": {"file": "linear.flm", "name": "other", "load": "lazy"},
+    }
+
+
+@pytest.mark.parametrize("words", [[], ["--pin"]])
+def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file, words):
+    run("add", linear_file, *words)
+
+    assert models_file.read_text().endswith(
+        f"    sha256: {hashlib.sha256(linear_file.read_bytes()).hexdigest()}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "models:\n- file: linear.flm  # ours\n  name: one\n- class: tests.models.simple.Echo\n",
+        "models: [{file: linear.flm, name: one}, {class: tests.models.simple.Echo}]\n",
+    ],
+    ids=["block", "in brackets"],
+)
+def test_entries_are_pinned(run, models_file, linear_file, before):
+    pinned = run("pin", models=before)
+    again = run("pin", models=models_file.read_text())
+
+    [spec, _] = catalog.read(models_file, {})
+    assert "pinned one" in pinned.stderr
+    assert spec.sha256 == hashlib.sha256(linear_file.read_bytes()).hexdigest()
+    assert "nothing to pin" in again.stderr
+
+
+def test_a_file_that_is_refused_is_not_pinned(run, models_file, tmp_path):
+    (tmp_path / "hostile.pkl").write_bytes(
+        attack_pickles.CASES["popped again"](tmp_path / "marker")
+    )
+
+    pinned = run("pin", models="models:\n  - file: hostile.pkl\n")
+
+    assert "not pinned: hostile: " in pinned.stderr
+    assert "sha256" not in models_file.read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [["--pin"], ["--trust", "all"], ["--trust", "os.mkdir"]], ids=" ".join
+)
+def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
+    run, models_file, tmp_path, words
+):
+    path = tmp_path / "hostile.pkl"
+    path.write_bytes(attack_pickles.CASES["popped again"](tmp_path / "marker"))
+
+    refused = run("add", path)
+    added = run("add", path, *words)
+
+    assert (
+        "Error: hostile.pkl cannot be served: the file references names outside the "
+        in refused.stderr
+    )
+    assert added.exit_code == 0, added.stderr
+    assert catalog.read(models_file, {})[-1].file == path
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
+def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
+    content = attack_pickles.CASES["popped again"](tmp_path / "marker")
+    path = tmp_path / f"m{ending}"
+    path.write_bytes(content)
+    if ending == ".flm":
+        holding(path, content)
+
+    found = json.loads(run("inspect", path, "--json").stdout)
+
+    assert found["names"] == ["os.mkdir", "sklearn.linear_model._logistic.LogisticRegression"]
+    assert found["untrusted"] == ["os.mkdir"]
+    assert "trust: [os.mkdir]" in found["refusal"]
+    assert re.search("not allowed +os.mkdir\n", run("inspect", path).stdout)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib", ".skops", ".onnx", ".keras", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"\0" * 5000,
+        b"\xff" * 5000,
+        b"PK\3\4",
+        b"\0\0\0\2" + b"\xff" * 60,
+        b"\x80\4" + b"(" * 9999,
+    ],
+    ids=["nothing", "null", "nulls", "ones", "zip", "lengths", "marks"],
+)
+def test_inspect_tells_or_refuses_whatever_a_file_holds(run, tmp_path, ending, content):
+    (tmp_path / f"m{ending}").write_bytes(content)
+
+    found = run("inspect", tmp_path / f"m{ending}")
+
+    assert found.exit_code in (0, 1)
+    assert "Traceback" not in found.stderr
+    assert found.exit_code == 0 or found.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("ending", [".flm", ".pkl", ".skops"])
+def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"zero{ending}").symlink_to("/dev/zero")
+    (tmp_path / f"loop{ending}").symlink_to(tmp_path / f"loop{ending}")
+    (tmp_path / f"folder{ending}").mkdir()
+
+    pipe, zero, loop, folder = (
+        run("inspect", tmp_path / f"{name}{ending}").stderr
+        for name in ("pipe", "zero", "loop", "folder")
+    )
+
+    assert pipe.endswith(
+        f"pipe{ending} is no readable model file: it is no regular file, but a device or a pipe\n"
+    )
+    assert "it is no regular file" in zero
+    assert "does not exist" in loop
+    assert "it is a folder: name the model's file" in folder
+
+
+def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
+    with (tmp_path / "huge.pkl").open("wb") as stream:
+        stream.truncate(1 << 42)
+
+    assert (
+        "4,398,046,511,104 bytes, more than there is memory"
+        in run("inspect", tmp_path / "huge.pkl").stderr
+    )
+
+
+def test_check_judges_a_file_as_the_server_would(run, tmp_path):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(attack_pickles.CASES["popped again"](tmp_path / "marker"))
+
+    refused = run("check", path)
+    run("check", path, "--trust", "os.mkdir")
+
+    assert "trust: [os.mkdir]" in refused.stdout
+    assert (refused.exit_code, (tmp_path / "marker").exists()) == (1, True)
+
+
+def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
+    linear_file.rename(linear_file.with_name("ab:c.flm"))
+
+    added = run("add", linear_file.with_name("ab:c.flm"))
+
+    assert "Error: models.yaml, line 4: models/2/file must be the path of a file " in added.stderr
+    assert models_file.read_text() == SIMPLE
+
+
+def test_models_yaml_may_be_a_link(run, tmp_path, models_file, linear_file):
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "models.yaml"
+    real.write_text(SIMPLE)
+    models_file.symlink_to(real)
+
+    added = run("add", linear_file, "--no-pin")
+
+    assert (added.exit_code, models_file.is_symlink()) == (0, True)
+    assert real.read_text() == f"{SIMPLE}  - file: linear.flm\n"
+
+
+def test_a_path_may_have_any_characters(run, models_file, linear_file):
+    path = linear_file.rename(linear_file.with_name("a: ${b} # c.flm"))
+
+    added = run("add", path, "--name", "odd")
+
+    assert added.exit_code == 0, added.stderr
+    assert catalog.read(models_file, {})[-1].file == path
+
+
+@pytest.mark.parametrize(
+    ("models", "words", "message"),
+    [
+        ("models: [{file: ./linear.flm}]", [], "linear.flm is in models.yaml already, in line 1"),
+        (
+            SIMPLE,
+            ["--name", "echo"],
+            "a model of the name 'echo' already, in line 3; give this one",
+        ),
+        (SIMPLE, ["--name", "a/b"], "Invalid value for '--name': must be 1 to 100 letters"),
+    ],
+)
+def test_a_duplicate_is_refused(run, linear_file, models, words, message):
+    added = run("add", linear_file, *words, models=models)
+
+    assert added.exit_code > 0
+    assert message in added.stderr
+
+
+def test_a_broken_file_is_refused(run, models_file, linear_file):
+    linear_file.write_bytes(linear_file.read_bytes()[:-5])
+
+    added = run("add", linear_file)
+
+    assert added.exit_code == 1
+    assert "Error: linear.flm cannot be served: " in added.stderr
+    assert models_file.read_text() == SIMPLE
+
+
+def test_nothing_is_left_beside_models_yaml(run, tmp_path, linear_file):
+    run("add", linear_file)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["linear.flm", "models.yaml"]

@@ -1,0 +1,425 @@
+"""Models in processes of their own, each of which really misbehaves."""
+
+import ctypes
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.serving.calls.executor import Limits
+from app.serving.catalog import catalog
+from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
+from app.serving.isolation.child_process import Child
+from app.serving.isolation.protocol import Bounds
+from app.serving.models.manager import ModelManager
+from mlmodel.errors import InvalidInput
+from tests.running_server import ROOT
+from tests.waiting import wait_until
+
+HARMFUL = "tests.models.harmful"
+LIMITS = Limits(rows=9, threads=1, waiting=9, seconds=30)
+needs_sandbox = pytest.mark.skipif(
+    ctypes.CDLL(None).syscall(444, None, 0, 1) < 1, reason="the kernel has no Landlock"
+)
+
+
+@pytest.fixture
+def predict(make_app):
+    """A function that hosts isolated models, beside one that is not, and gives what asks them."""
+
+    def make(*entries, **settings):
+        models = [{"isolate": True, **entry} for entry in entries]
+        models.append({"class": "tests.models.simple.Echo"})
+        app = make_app(json.dumps({"models": models}), **settings)
+        return app.extensions["predictor"].predict
+
+    return make
+
+
+def harmful(class_path, **keys):
+    return {"class": f"{HARMFUL}.{class_path}", **keys}
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+#: Processes that were there before a test.
+OTHERS = set()
+
+
+@pytest.fixture(autouse=True)
+def others():
+    """Keep the processes of other tests apart."""
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
+def children():
+    """Return the processes of models that this one has started and that are there, or zombies."""
+    found = {
+        str(each.pid)
+        for each in psutil.Process().children()
+        if each.status() == psutil.STATUS_ZOMBIE
+        or "app.serving.isolation.worker" in " ".join(each.cmdline())
+    }
+    return found - OTHERS
+
+
+def test_a_model_is_the_same_in_a_process_of_its_own(predict):
+    predict = predict(
+        {"class": "tests.models.simple.Explained"}, {"class": "tests.models.simple.Ordered"}
+    )
+    explained = ModelManager().get("explained")
+
+    assert predict("explained", [{"x": 2}, {"x": 3.5}]) == [4.0, 7.0]
+    assert predict("explained", [{"x": 2}], "explain") == [{"why": "2 * 2.0"}]
+    assert explained.endpoints["explain"].description == "Say how the answer came about."
+    assert explained.endpoints["explain"].methods == ("GET", "POST")
+    assert explained.runtime.endswith(", a process of its own")
+    with pytest.raises(InvalidInput, match="must be a number"):
+        predict("explained", [{"x": "2"}])
+    with pytest.raises(InvalidInput, match="must not be before start") as refused:
+        predict("ordered", [{"start": 1, "end": 2}, {"start": 2, "end": 1}])
+    assert refused.value.violations[0].row == 1
+
+
+def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
+    entry = "class: tests.models.simple.Doubler, isolate: {memory: 1.5GB}"
+    client = make_app(f"models: [{{{entry}}}]").test_client()
+
+    page = client.get("/models/doubler/metadata").text
+    answer = client.post("/api/models/doubler/predict", json={"x": 1})
+
+    assert "In a process of its own, with 1.5 GB of memory at most." in page
+    assert answer.headers["X-Model-Runtime"].endswith(", a process of its own")
+
+
+@pytest.mark.parametrize("how", ["segfault", "abort", "kill", "_exit"])
+def test_a_call_that_ends_the_process_fails_alone_and_the_model_is_back(predict, how):
+    predict = predict(harmful("dying.Dying"))
+    before = predict("dying", [{}])
+
+    with pytest.raises(PredictionFailed) as failed:
+        predict("dying", [{"how": how}])
+
+    assert "killed by SIG" in str(failed.value.__cause__) or how == "_exit"
+    assert predict("echo", [1]) == [1]
+    assert predict("dying", [{}]) != before
+
+
+@pytest.mark.parametrize("how", ["exit", "interrupt", "overflow"])
+def test_what_a_call_raises_is_its_own_failure(predict, how):
+    predict = predict(harmful("dying.Dying"))
+    before = predict("dying", [{}])
+
+    with pytest.raises(PredictionFailed):
+        predict("dying", [{"how": how}])
+
+    assert predict("dying", [{}]) == before
+
+
+def test_a_process_that_is_killed_between_calls_is_back_before_the_next(predict):
+    predict = predict(harmful("dying.Dying"))
+    [before] = predict("dying", [{}])
+    os.kill(before, signal.SIGKILL)
+
+    wait_until(lambda: not psutil.pid_exists(before))
+
+    assert predict("dying", [{}]) != [before]
+
+
+def test_a_model_whose_process_ends_again_and_again_is_set_aside(predict):
+    predict = predict(harmful("dying.Dying"), DEATHS=2)
+    for _ in range(2):
+        with pytest.raises(PredictionFailed):
+            predict("dying", [{"how": "kill"}])
+
+    with pytest.raises(ModelUnavailable, match=r"its process has ended 2 times .* by SIGKILL"):
+        predict("dying", [{}])
+    ModelManager().get("dying").load()
+    assert predict("dying", [{}])
+
+
+def test_without_a_limit_a_model_may_end_its_process_as_often_as_it_does(predict):
+    predict = predict(harmful("dying.Dying"), DEATHS=0)
+
+    for _ in range(4):
+        with pytest.raises(PredictionFailed):
+            predict("dying", [{"how": "kill"}])
+
+    assert predict("dying", [{}])
+
+
+def test_a_call_that_hangs_is_ended_at_the_models_own_limit(predict):
+    predict = predict(
+        harmful("hanging.Hung", time_limit=0.4), {"class": "tests.models.simple.Doubler"}
+    )
+    [before] = predict("hung", [{}])
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(predict, "hung", [{"hang": True}])
+        assert predict("doubler", [{"x": 1}]) == [{"y": 2}]
+        others = time.monotonic() - started
+
+        with pytest.raises(PredictionTimeout, match=r"longer than 0\.4 seconds"):
+            hung.result()
+    wait_until(lambda: not psutil.pid_exists(before))
+
+    assert others < 0.4 <= time.monotonic() - started < 5
+    wait_until(lambda: _answers(predict, "hung"))
+
+
+def _answers(predict, name):
+    try:
+        return predict(name, [{}])
+    except PredictionTimeout:  # it is not back yet
+        return None
+
+
+def test_a_model_that_leaks_gets_no_more_memory_than_it_may(predict):
+    predict = predict(harmful("leaking.Leaking", isolate={"memory": "200MB"}))
+    [before] = predict("leaking", [{}])
+
+    with pytest.raises(PredictionFailed, match="leaking"):
+        predict("leaking", [{"bytes": 50_000_000}] * 10)
+
+    assert predict("leaking", [{"bytes": 50_000_000}]) != [before]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (harmful("unimportable.Unimportable"), "'a_package_that_nobody_has' is not installed"),
+        ({"class": "tests.models.broken.RaisesAtLoad"}, "it raised RuntimeError while"),
+        (harmful("dying.Dying", settings={"how": "segfault", "at": "load"}), "killed by SIGSEGV"),
+        (harmful("dying.Dying", settings={"how": "_exit", "at": "load"}), "exited with status 3"),
+        (harmful("dying.Dying", settings={"how": "interrupt", "at": "load"}), "KeyboardInterrupt"),
+        (
+            harmful("hanging.Hung", settings={"at": "load"}, isolate={"load_seconds": 1}),
+            "it took longer than 1 seconds to load",
+        ),
+    ],
+    ids=["import", "raise", "segfault", "_exit", "interrupt", "hang"],
+)
+def test_a_model_that_cannot_be_loaded_says_why(predict, entry, reason):
+    predict = predict(entry)
+    [model, _] = ModelManager().models()
+
+    with pytest.raises(ModelUnavailable, match=f"is failed: .*{reason}"):
+        predict(model.name, [{}])
+    assert predict("echo", [1]) == [1]
+    assert children() == set()
+
+
+def test_answers_are_those_of_a_model_that_is_not_isolated(predict):
+    isolated = predict(harmful("answering.Answering"), harmful("answering.Numbers"))
+
+    assert isolated("answering", [{"what": "nan"}]) == [None]
+    assert isolated("answering", [{"what": "bytes"}]) == ["AP8="]
+    assert isolated("answering", [{"what": "frame"}]) == [
+        [{"a": 1.5, "b": "x"}, {"a": None, "b": "y"}]
+    ]
+    assert isolated("answering", [{"what": "large"}]) == ["x" * 50_000_000]
+    assert isolated("answering", [{"what": "generator"}]) == [[0, 1, 2]]
+    for what in ("object", "itself", "surrogate", "digits"):
+        with pytest.raises(InvalidAnswer):
+            isolated("answering", [{"what": what}])
+    with pytest.raises(InvalidAnswer, match="must be a number"):
+        isolated("numbers", [{"what": "bytes"}])
+
+
+def test_what_a_model_changes_stays_in_its_process_and_what_it_writes_is_in_the_log(
+    predict, caplog
+):
+    caplog.set_level("INFO")
+    predict = predict(harmful("meddling.Meddling"))
+    folder = os.getcwd()
+
+    assert predict("meddling", [{}]) == ["/"]
+
+    assert (os.getcwd(), signal.getsignal(signal.SIGCHLD)) == (folder, signal.SIG_DFL)
+    wait_until(lambda: "written to 2" in caplog.text)
+    assert """model 'Meddling' wrote: {"level": "critical", "event": "forged"}""" in caplog.text
+
+
+def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    threads = threading.active_count()
+    before = descriptors()
+    predict = predict(harmful("dying.Dying"), harmful("meddling.Meddling"))
+    with pytest.raises(PredictionFailed):
+        predict("dying", [{"how": "segfault"}])
+    assert predict("dying", [{}])
+    assert predict("meddling", [{}])
+
+    ModelManager().close()
+
+    wait_until(lambda: threading.active_count() <= threads)
+    assert (descriptors(), children()) == (before, set())
+    assert not list(tmp_path.glob("modelhost-isolated-*"))
+
+
+def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
+    monkeypatch.setattr("app.serving.isolation.isolation_process.LEAVE_SECONDS", 0.1)
+    predict = predict(harmful("hanging.Hung", time_limit=60))
+    model = ModelManager().get("hung")
+    model._limits = replace(model._limits, seconds=0.1)
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(predict, "hung", [{"hang": True}])
+        wait_until(lambda: model._calling)
+
+        model.unload()
+
+        with pytest.raises(PredictionFailed):
+            hung.result()
+    assert children() == set()
+
+
+def test_a_lazy_model_has_no_process_before_it_is_used_and_a_herd_loads_it_once(predict):
+    predict = predict(harmful("slow.Slow", load="lazy"), MODEL_WAITING=20)
+    assert children() == set()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: predict("slow", [{}]), range(8)))
+
+    assert answers == [[1]] * 8
+
+
+HOST = """
+import os, sys
+from app import create_app
+app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": sys.argv[1]})
+print(*app.extensions["predictor"].predict("hung", [{}]), flush=True)
+app.extensions["predictor"].predict("hung", [{"hang": True}])
+"""
+
+
+def test_a_process_ends_with_its_server_even_if_it_hangs(tmp_path):
+    catalog = tmp_path / "models.yaml"
+    catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
+    server = subprocess.Popen(
+        [sys.executable, "-c", HOST, catalog], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    child = int(server.stdout.readline())
+
+    server.kill()
+    server.wait()
+
+    wait_until(lambda: not _runs(child))
+    server.stdout.close()
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+#: What a model in a sandbox tries, in a process of its own.
+TRIED = {
+    "read a file of the server": "open('{other}').read()",
+    "read the settings of the server": "open('/proc/{server}/environ').read()",
+    "write beside its own folder": "open('{other}.new', 'w')",
+    "change its own model file": "open('{own}', 'a')",
+    "put a link beside it": "__import__('os').symlink('{other}', '{own}.link')",
+    "open a socket": "__import__('socket').create_connection(('127.0.0.1', {port}), 1)",
+    "open a socket for datagrams": "__import__('socket').socket(type=2)",
+    "start a process": "__import__('os').fork()",
+    "run a program": "__import__('os').execv('/bin/true', ['true'])",
+    "signal the server": "__import__('os').kill({server}, 0)",
+    "trace the server": "__import__('ctypes').CDLL(None).ptrace(16, {server}, 0, 0) + 1 or 1 / 0",
+    "leave its group": "__import__('os').setsid()",
+}
+ALLOWED = {
+    "read its own model file": "len(open('{own}', 'rb').read()) > 0",
+    "write its own folder": "open(__import__('tempfile').mktemp(), 'w').write('x')",
+    "read Python's libraries": "__import__('json.tool') and 1",
+    "start a thread": "__import__('threading').Thread(target=print).start() or 1",
+}
+
+
+@pytest.fixture(scope="module", params=["alone", "shared"])
+def sandboxed(request, tmp_path_factory):
+    """A function that evaluates an expression in the process of a sandboxed model."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    own, other = folder / "own.pkl", folder / "other.txt"
+    other.write_text("secret")
+    spec = catalog.ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
+    bounds = Bounds(reads=(own,)) if request.param == "alone" else Bounds()
+    own.write_text("own")
+    process = Child("evaluating", bounds, lambda _: None)
+    if request.param == "shared":
+        own = Path(process.files, "own.pkl")
+        own.write_text("own")
+    process.wait_for(60)
+    process.obey(1, "create", pickle.dumps(spec).decode("latin-1"))
+    process.obey(1, "load")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        known = {"own": own, "other": other, "server": os.getpid()}
+        known["port"] = listener.getsockname()[1]
+        yield lambda text: process.obey(1, "ask", "predict", [{"x": text.format(**known)}])
+    process.end()
+
+
+@needs_sandbox
+@pytest.mark.parametrize("text", TRIED.values(), ids=TRIED)
+def test_sandbox_keeps_a_model_from(sandboxed, text):
+    answer = sandboxed(text)
+
+    assert re.search("PermissionError|ZeroDivisionError", answer["raised"]["kind"])
+
+
+@needs_sandbox
+@pytest.mark.parametrize("text", ALLOWED.values(), ids=ALLOWED)
+def test_sandbox_lets_a_model(sandboxed, text):
+    assert sandboxed(text)["done"]
+
+
+@needs_sandbox
+def test_readiness_says_whether_a_model_is_sandboxed(make_app):
+    entry = "class: tests.models.simple.Doubler, isolate: "
+    client = make_app(
+        f"models: [{{{entry} true}}, {{name: free, {entry} {{sandbox: false}}}}]"
+    ).test_client()
+
+    assert client.get("/readyz").json["isolation"] == {
+        "doubler": "isolated, sandboxed",
+        "free": "isolated, not sandboxed",
+    }
+
+
+@needs_sandbox
+def test_a_sandboxed_model_offers_only_its_own_files(make_app, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("secret")
+    # An entry offers only files of a package, whose pickle could do what this class does.
+    spec = catalog.ModelSpec(
+        line=1,
+        class_path=f"{HARMFUL}.naming.Naming",
+        settings={"other": str(other)},
+        is_isolated=True,
+        is_sandboxed=True,
+        artifacts="all",
+    )
+    client = make_app("models: []").test_client()
+    ModelManager().open([spec], LIMITS, tmp_path / "models.yaml")
+
+    names = ("own", "other", "link", "pipe")
+    answers = [client.get(f"/models/naming/artifacts/{name}", buffered=True) for name in names]
+
+    assert [answer.status_code for answer in answers] == [200, 404, 404, 404]
+    assert answers[0].data == b"own"

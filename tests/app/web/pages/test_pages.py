@@ -1,0 +1,213 @@
+"""The pages, as HTML."""
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.chromium import page_paths
+from tests.models.forms import HOSTILE
+
+MODELS = """
+models:
+  - class: tests.models.forms.Loan
+  - class: tests.models.forms.Iris
+  - class: tests.models.forms.Anything
+    load: lazy
+  - class: tests.models.forms.Hostile
+  - class: tests.models.forms.Broken
+"""
+INLINE = ("script", "style")
+NAMES = ["loan", "iris", "anything", "hostile", "broken"]
+
+
+@pytest.fixture
+def client(make_app):
+    return make_app(MODELS).test_client()
+
+
+def page(client, path):
+    """Return a page's text, known to be a page."""
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.mimetype == "text/html"
+    return response.text
+
+
+def tags(text):
+    """Return all tags of a page, each with its attributes."""
+    found = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))
+    parser.feed(text)
+    return found
+
+
+def links(text):
+    """Return all addresses that a page names."""
+    return [each for word in ("src", "href", "data-document") for each in values(text, word)]
+
+
+def values(text, attribute):
+    """Return what an attribute is, wherever it is given."""
+    return [given[attribute] for _, given in tags(text) if attribute in given]
+
+
+@pytest.mark.parametrize("path", page_paths(NAMES))
+def test_every_page_opens(client, path):
+    assert page(client, path).count("<h1>") == 1
+
+
+def test_the_index_shows_the_models_in_their_order_with_their_states(client):
+    text = page(client, "/")
+
+    links = re.findall(r'<h2><a href="/models/(\w+)/metadata">', text)
+    assert links == NAMES
+    assert "Loads on first use" in text
+    assert "a file that it needs cannot be read" in text
+
+
+def test_a_model_that_failed_cannot_be_tried_and_says_why(client):
+    text = page(client, "/models/broken/predict")
+
+    assert "a file that it needs cannot be read" in text
+    assert "<form" not in text
+
+
+def test_an_empty_portal_says_how_to_add_a_model(make_app):
+    client = make_app("models: []").test_client()
+
+    assert "No models here yet" in page(client, "/")
+
+
+def test_the_model_page_describes_each_field(client):
+    text = re.sub(r"\s+", " ", page(client, "/models/loan/metadata"))
+
+    row = text[text.index("<code>term_months</code>") :]
+    assert "whole number (months)" in row[:300]
+    assert "from 6 to 120, e.g. 48" in row[:300]
+
+
+def test_the_model_page_shows_metrics_parameters_and_whole_schemas(client):
+    text = html.unescape(page(client, "/models/loan/metadata"))
+
+    assert "0.871235" in text
+    assert '["income", "amount"]' in text
+    assert '"#/$defs/Address"' in text
+
+
+def test_the_model_page_gives_a_command_that_asks_the_model(client):
+    text = html.unescape(page(client, "/models/loan/metadata"))
+    body = re.search(r"-d '(.*)'</code>", text)[1]
+
+    response = client.post("/api/models/loan/predict", json=json.loads(body))
+
+    assert "curl http://localhost/api/models/loan/predict" in text
+    assert response.json["prediction"] == "pays"
+
+
+def test_every_input_has_its_pointer_as_name_and_a_label(client):
+    text = page(client, "/models/loan/predict")
+
+    inputs = [given for tag, given in tags(text) if tag in ("input", "select", "textarea")]
+    assert {"/income", "/purpose", "/employed", "/address/city"} <= set(values(text, "name"))
+    assert {given["id"] for given in inputs} <= set(values(text, "for"))
+
+
+@pytest.mark.parametrize("name", ["loan", "iris", "anything", "hostile"])
+def test_ids_are_there_once_and_what_they_describe_is_there(client, name):
+    text = page(client, f"/models/{name}/predict")
+
+    ids = values(text, "id")
+    words = ("aria-describedby", "aria-controls", "aria-labelledby", "for")
+    meant = " ".join(each for word in words for each in values(text, word))
+    assert len(ids) == len(set(ids))
+    assert set(meant.split()) <= set(ids)
+
+
+def test_examples_stand_ready_as_json(client):
+    examples = values(page(client, "/models/loan/predict"), "data-example")
+
+    assert [json.loads(each)["income"] for each in examples] == [42500.5, 18000]
+
+
+@pytest.mark.parametrize("path", ["/", "/models/hostile/metadata", "/models/hostile/predict"])
+def test_what_a_model_says_of_itself_is_text(client, path):
+    text = page(client, path)
+
+    assert html.escape(HOSTILE).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in text
+    assert "x" not in values(text, "src")
+
+
+@pytest.mark.parametrize("path", ["/models/none/predict", "/models/none/metadata", "/nothing"])
+def test_a_page_that_is_not_there_is_answered_with_a_page(client, path):
+    response = client.get(path)
+
+    assert (response.status_code, response.mimetype) == (404, "text/html")
+    assert "See all models" in response.text
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/predict", "/docs", "/nothing"])
+def test_pages_load_and_run_nothing_but_this_servers_files(client, path):
+    response = client.get(path)
+
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+    given = {name for _, attributes in tags(response.text) for name in attributes}
+    inline = [tag for tag, given in tags(response.text) if tag in INLINE and "src" not in given]
+    assert inline == []
+    assert not [name for name in given if name == "style" or name.startswith("on")]
+    assert all(link[0] in "/#" for link in links(response.text))
+
+
+def test_all_that_pages_refer_to_is_there(client):
+    found = {
+        link for path in page_paths(NAMES) for link in links(page(client, path)) if link[0] == "/"
+    }
+
+    statuses = {}
+    for link in found:
+        with client.get(link) as response:
+            statuses[link] = response.status_code
+
+    assert {link for link, status in statuses.items() if status != 200} == set()
+
+
+def test_shapes_of_a_value_are_told_by_name_with_the_members_of_each(make_app):
+    cat = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}}
+    dog = {"type": "object", "properties": {"kind": {"const": "dog"}, "bark": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {"pet": {"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}},
+        "$defs": {"Cat": cat, "Dog": dog},
+    }
+    entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
+    client = make_app(json.dumps({"models": [entry]})).test_client()
+
+    text = re.sub(r"<[^>]+>|\s+", " ", page(client, "/models/echo/metadata"))
+
+    assert "cat, dog" in re.sub(r"\s+", " ", text)
+    assert "pet.lives of cat" in re.sub(r"\s+", " ", text)
+    assert "pet.bark of dog" in re.sub(r"\s+", " ", text)
+
+
+def test_members_that_a_pattern_names_may_be_added(make_app):
+    pattern = {"^x_": {"type": "string"}}
+    schema = {"type": "object", "patternProperties": pattern, "additionalProperties": False}
+    entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
+    client = make_app(json.dumps({"models": [entry]})).test_client()
+
+    assert "data-add" in page(client, "/models/echo/predict")
+
+
+def test_a_row_that_is_a_list_is_sent_within_one(make_app):
+    model = {
+        "class": "tests.models.forms.Anything",
+        "name": "pair",
+        "input_schema": {"type": "array", "items": {"type": "number"}},
+        "examples": [[1, 2]],
+    }
+    client = make_app(json.dumps({"models": [model]})).test_client()
+
+    assert "-d '[[1, 2]]'" in html.unescape(page(client, "/models/pair/metadata"))

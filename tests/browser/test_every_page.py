@@ -1,0 +1,247 @@
+"""What holds for every page, in a real browser: nobody is shut out, and nothing leaves the house."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, page_paths, serving
+
+pytestmark = NEEDS_CHROMIUM
+
+GROUND = "getComputedStyle(document.body).backgroundColor"
+#: How an element shows that it has the focus: by an outline, or by a shadow around it.
+OUTLINE = """(() => { const style = getComputedStyle(document.activeElement);
+  return style.outlineStyle !== "none" ? style.outlineStyle : style.boxShadow; })()"""
+
+NAMES = ["loan", "hostile", "broken", "anything"]
+MODELS = {
+    "models": [{"class": f"tests.models.forms.{name}"} for name in ("Loan", "Hostile", "Broken")]
+    + [{"class": "tests.models.forms.Anything", "load": "lazy"}]
+    + [{"class": "tests.models.forms.Iris", "name": "iris_two"}]
+    + [{"class": "tests.models.answers.Risk"}]
+}
+ERRORS = [
+    pytest.param(path, marks=pytest.mark.fails(f"{status} {path}"))
+    for path, status in (("/nothing", 404), ("/models/none/predict", 404), ("/fails", 500))
+]
+OPENED = ["/docs#/loan/predict.post.loan"]
+PATHS = [*page_paths(NAMES), *ERRORS, *OPENED]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above, and a page that fails."""
+    folder = tmp_path_factory.mktemp("site")
+    with serving(
+        MODELS, folder, lambda app: app.add_url_rule("/fails", view_func=_fail)
+    ) as address:
+        yield address
+
+
+def _fail():
+    raise RuntimeError("this page fails")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_axe_finds_nothing_and_no_page_scrolls_sideways(page, site, path):
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    see(page, site + path)
+    page.evaluate(AXE)
+
+    in_light = page.evaluate(FOUND)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.set_viewport_size({"width": 360, "height": 800})
+    in_dark = page.evaluate(FOUND)
+
+    assert in_light == in_dark == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.fixture
+def faults(page):
+    """A function to what axe finds on the page as it is, in light and dark."""
+
+    def find():
+        found = []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found += page.evaluate(FOUND)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def risk(page, site):
+    """The predict page of a model, with an input that it answers."""
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(f"{site}/models/risk/predict#row=%7B%22amount%22:100,%22kind%22:%22car%22%7D")
+    page.evaluate(AXE)
+    return page
+
+
+def answered(page):
+    page.get_by_role("button", name="Predict").click()
+    page.locator(".headline").wait_for()
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_axe_finds_nothing_in_an_answer_that_is_outdated_or_refused(risk, faults):
+    answered(risk)
+    found = faults()
+
+    risk.get_by_label("Amount").fill("-1")
+    expect(risk.locator("#answer.outdated")).to_be_visible()
+    found += faults()
+
+    risk.get_by_role("button", name="Predict").click()
+    expect(risk.get_by_role("alert")).to_be_visible()
+
+    assert found + faults() == []
+
+
+def drawn(page):
+    page.get_by_role("button", name="Show").click()
+    page.locator("#whatif-chart canvas").wait_for()
+
+
+def read(page):
+    file = {
+        "name": "a.csv",
+        "mimeType": "text/csv",
+        "buffer": b"amount,kind,x\n1,car,1\nmany,car,2\n",
+    }
+    page.get_by_label("Drop a CSV file or an Excel workbook here").set_input_files(file)
+    page.locator("#file-preview table").wait_for()
+
+
+def asked(page):
+    read(page)
+    page.get_by_role("button", name="Predict 2 rows").click()
+    page.locator("#file-result table").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("title", "step"),
+    [
+        ("What if", drawn),
+        ("CSV file", read),
+        pytest.param("CSV file", asked, marks=pytest.mark.fails("422 /api/models/risk/*")),
+        ("Code", lambda page: page.locator("#code-text").wait_for()),
+        ("History", answered),
+    ],
+    ids=["what if", "file", "file answered", "code", "history"],
+)
+def test_axe_finds_nothing_in_an_open_panel(risk, faults, title, step):
+    risk.get_by_role("tab", name=title).click()
+
+    step(risk)
+
+    assert faults() == []
+
+
+def test_axe_finds_nothing_in_an_outdated_drawing(risk, faults):
+    drawn(risk)
+    risk.get_by_role("textbox", name="Amount").fill("200")
+    expect(risk.locator("#whatif-result.outdated")).to_be_visible()
+
+    assert faults() == []
+
+
+@pytest.mark.fails("422 /models/risk/predict")
+@pytest.mark.parametrize("amount", ["1", "-1"], ids=["answered", "refused"])
+def test_axe_finds_nothing_on_a_page_that_was_posted_without_javascript(page, site, faults, amount):
+    page.goto(f"{site}/models/risk/metadata")
+    page.evaluate(
+        """([address, amount]) => {
+            const form = document.createElement("form");
+            [form.method, form.action, form.enctype] = ["post", address, "multipart/form-data"];
+            for (const [name, value] of [["/amount", amount], ["/kind", '"car"']]) {
+                const input = document.createElement("input");
+                [input.name, input.value] = [name, value];
+                form.append(input);
+            }
+            document.body.append(form);
+            form.submit();
+        }""",
+        [f"{site}/models/risk/predict", amount],
+    )
+    expect(page).to_have_title(re.compile("^(Answer|Try) · Risk"))
+    page.evaluate(AXE)
+
+    assert faults() == []
+
+
+def see(page, address):
+    """Open a page, and wait for what its scripts draw."""
+    page.goto(address)
+    if "/docs" in address and "/problems" not in address:
+        page.locator(".opblock").last.wait_for()
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/metadata", "/docs"])
+def test_the_first_key_leads_past_the_header(page, site, path):
+    see(page, site + path)
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(page, site):
+    page.goto(f"{site}/models/iris_two/metadata")
+    page.get_by_role("link", name="API", exact=True).click()
+    expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
+
+    page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role(
+        "button"
+    ).first.click()
+    page.get_by_role("button", name="Execute").click()
+
+    expect(page.locator(".live-responses-table")).to_contain_text('"prediction": "setosa"')
+
+
+def test_light_or_dark_is_chosen_and_kept_and_the_page_never_flashes(page, site):
+    page.emulate_media(color_scheme="light")
+    page.goto(site)
+    page.get_by_label("Light or dark").select_option("Dark")
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => { window.first ??= document.documentElement.dataset.bsTheme; })"
+    )
+    page.goto(f"{site}/docs")
+
+    assert page.evaluate("window.first") == "dark"
+    assert page.evaluate(GROUND) == "rgb(18, 20, 28)"
+    page.get_by_label("Light or dark").select_option("Auto")
+    assert page.evaluate(GROUND) == "rgb(246, 247, 250)"
+
+
+def test_a_page_does_not_jump_while_it_is_drawn(page, site):
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach("
+        "(entry) => { window.shift += entry.value; })).observe({type: 'layout-shift', buffered: true});"
+    )
+    for path in ("/", "/models/loan/metadata", "/models/loan/predict"):
+        page.goto(site + path, wait_until="networkidle")
+
+        # Of 0.1 it is said that people notice it: https://web.dev/articles/cls
+        assert page.evaluate("window.shift") < 0.03, path
+
+
+@pytest.mark.parametrize("path", ["/", "/models/loan/metadata"])
+def test_whatever_has_the_focus_shows_it(page, site, path):
+    page.goto(site + path)
+    page.keyboard.press("Tab")
+
+    bare = []
+    while page.evaluate("document.activeElement !== document.body"):
+        if page.evaluate(OUTLINE) == "none":
+            bare.append(page.evaluate("document.activeElement.outerHTML"))
+        page.keyboard.press("Tab")
+
+    assert bare == []

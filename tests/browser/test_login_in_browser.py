@@ -1,0 +1,120 @@
+"""Pages that want a key, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, serving
+from tests.new_keys import NewKey
+
+pytestmark = NEEDS_CHROMIUM
+
+OWN = NewKey()
+MODELS = {"models": [{"class": "tests.models.answers.Risk"}]}
+INPUT = "#row=%7B%22amount%22:100,%22kind%22:%22car%22%7D"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal that wants a key."""
+    with serving(MODELS, tmp_path_factory.mktemp("login"), KEYS=[OWN]) as address:
+        yield address
+
+
+@pytest.fixture
+def logged_in(page, site):
+    """The predict page, after the login that it led to."""
+    page.context.clear_cookies()
+    page.goto(f"{site}/models/risk/predict{INPUT}")
+    log_in(page, OWN.text)
+    page.wait_for_url("**/models/risk/predict*")
+    yield page
+    page.context.clear_cookies()
+
+
+def log_in(page, key):
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Log in").click()
+
+
+def faults(page):
+    page.evaluate(AXE)
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += page.evaluate(FOUND)
+    return found
+
+
+@pytest.mark.fails("401 /login")
+def test_axe_finds_nothing_on_the_login_and_a_phone_shows_it_whole(page, site):
+    page.context.clear_cookies()
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(site)
+    asked = faults(page)
+    log_in(page, "mh_wrong")
+    expect(page.get_by_role("alert")).to_have_text("This key is not known here.")
+
+    assert asked + faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_key_is_typed_by_keyboard_and_the_input_of_a_link_is_kept(page, site):
+    page.context.clear_cookies()
+    page.goto(f"{site}/models/risk/predict{INPUT}")
+    expect(page.get_by_label("Key")).to_be_focused()
+
+    page.keyboard.type(OWN.text)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("textbox", name="Amount")).to_have_value("100")
+
+
+def test_a_form_is_answered_and_the_reference_works(logged_in, site):
+    logged_in.get_by_role("button", name="Predict").click()
+    logged_in.locator(".headline").wait_for()
+    assert faults(logged_in) == []
+
+    logged_in.goto(f"{site}/docs")
+    logged_in.locator(".opblock").last.wait_for()
+    assert faults(logged_in) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("curl", '-H "Authorization: Bearer $MODELHOST_KEY"'),
+        ("Python", "f\"Bearer {os.environ['MODELHOST_KEY']}\""),
+        ("JavaScript", "Authorization: `Bearer ${process.env.MODELHOST_KEY}`"),
+        ("R", 'req_auth_bearer_token(Sys.getenv("MODELHOST_KEY"))'),
+    ],
+)
+def test_the_code_has_a_place_for_the_key(logged_in, language, text):
+    logged_in.get_by_role("tab", name="Code").click()
+    logged_in.get_by_text(language, exact=True).click()
+
+    expect(logged_in.locator("#code-text")).to_contain_text(text)
+
+
+@pytest.mark.fails("401 /api/models/risk/predict")
+def test_a_login_that_has_ended_loses_nothing(logged_in):
+    logged_in.context.clear_cookies()
+    logged_in.get_by_role("button", name="Predict").click()
+    expect(logged_in.get_by_role("alert")).to_contain_text("Nothing that you typed is lost")
+
+    with logged_in.context.expect_page() as opened:
+        logged_in.get_by_role("link", name="log in in another tab").click()
+    log_in(opened.value, OWN.text)
+    opened.value.get_by_role("heading", name="Models").wait_for()
+    opened.value.close()
+    logged_in.get_by_role("button", name="Predict").click()
+
+    logged_in.locator(".headline").wait_for()
+
+
+def test_logging_out_shuts_the_pages(logged_in, site):
+    logged_in.get_by_role("button", name="Log out").click()
+    expect(logged_in.get_by_label("Key")).to_be_visible()
+
+    logged_in.goto(f"{site}/models/risk/metadata")
+
+    expect(logged_in.get_by_label("Key")).to_be_visible()

@@ -1,0 +1,603 @@
+"""The pages in a real browser, as a person uses them."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.chromium import NEEDS_CHROMIUM, sent, serving
+from tests.models.forms import HOSTILE
+
+pytestmark = NEEDS_CHROMIUM
+
+#: What a schema makes of what is typed: the JSON of the member, or None where it is left out.
+TYPED = {
+    "number": ({"type": "number"}, "42.5", "42.5"),
+    "number keeps its digits": ({"type": "number"}, "42.0", "42.0"),
+    "number in scientific notation": ({"type": "number"}, "1e-3", "1e-3"),
+    "number as people write it": ({"type": "number"}, " -.5 ", "-0.5"),
+    "number zero": ({"type": "number"}, "0", "0"),
+    "number that is blank": ({"type": "number"}, "", None),
+    "number that is none": ({"type": "number"}, "1,5", '"1,5"'),
+    "number of many digits": ({"type": "integer"}, "12345678901234567890", "12345678901234567890"),
+    "nullable and blank": ({"type": ["number", "null"]}, "", "null"),
+    "text with spaces": ({"type": "string"}, "  a ", '"  a "'),
+    "text of digits": ({"type": "string"}, "012", '"012"'),
+    "text of markup": ({"type": "string"}, HOSTILE, json.dumps(HOSTILE)),
+    "text of lines": ({"type": "string", "maxLength": 999}, "a\n b\n", '"a\\n b\\n"'),
+    "text that is blank": ({"type": "string"}, "", None),
+    "text that may be empty": ({"type": "string", "minLength": 0}, "", '""'),
+    "date": ({"type": "string", "format": "date"}, "2024-02-29", '"2024-02-29"'),
+    "moment": (
+        {"type": "string", "format": "date-time"},
+        "2024-02-29T10:30:15",
+        '"2024-02-29T10:30:15+05:30"',
+    ),
+    "texts": ({"items": {"type": "string"}}, "a b\n c\n", '["a b", " c"]'),
+    "numbers": ({"items": {"type": "number"}}, "1, 2.50\n3", "[1, 2.50, 3]"),
+    "numbers that are blank": ({"items": {"type": "number"}}, "", "[]"),
+    "any": ({}, '{"a": [1.0]}', '{"a": [1.0]}'),
+    "any that is no JSON": ({}, "{broken", '"{broken"'),
+}
+CHOICES = {"enum": ["a", 1, None, {"b": [1.5]}]}
+TICKS = {"items": {"enum": ["a", 2, "c"]}, "uniqueItems": True}
+GROUP = {
+    "properties": {
+        "inner": {"type": "string"},
+        "agreed": {"type": "boolean", "default": True},
+        "always": {"const": 1},
+    },
+    "required": ["always"],
+}
+LOCAL = {"type": "string", "format": "date-time-local", "x-dtype": "datetime64[us]"}
+#: Rows by the name of the model that asks for them.
+ROWS = {
+    "typed": {
+        "properties": {name: schema for name, (schema, _, _) in TYPED.items()},
+        "required": list(TYPED),
+    },
+    "choices": {"properties": dict.fromkeys(["text", "number", "nothing", "object"], CHOICES)},
+    "optional": {
+        "properties": {
+            "choice": {"enum": ["a"]},
+            "boolean": {"type": "boolean"},
+            "ticks": TICKS,
+            "number": {"type": ["number", "null"]},
+            "group": GROUP,
+        }
+    },
+    "moment": {
+        "properties": {
+            "at": {
+                "type": "string",
+                "format": "date-time",
+                "x-dtype": "datetime64[us, Europe/Berlin]",
+                "default": "2024-01-01T10:00:00Z",
+            }
+        }
+    },
+    "local": {
+        "properties": {
+            "pickup": {
+                "properties": {
+                    "at": {**LOCAL, "default": "2024-05-06T07:08:00"},
+                    "until": LOCAL,
+                    "note": {"type": "string"},
+                }
+            },
+            "day": {"type": ["string", "null"], "format": "date"},
+            "week": LOCAL,
+        }
+    },
+}
+MODELS = {
+    "models": [
+        *({"class": f"tests.models.forms.{name}"} for name in ("Loan", "Iris", "Broken")),
+        *(
+            {"class": "tests.models.forms.Anything", "name": name, "input_schema": schema}
+            for name, schema in ROWS.items()
+        ),
+        {"class": "tests.models.answers.Detector"},
+    ]
+}
+HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above."""
+    with serving(MODELS, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def typed_row(context, site):
+    """What is sent when all that ``TYPED`` has is typed, each number as its digits."""
+    page = context.new_page()
+    page.goto(f"{site}/models/typed/predict")
+    for name, (_, text, _) in TYPED.items():
+        page.locator(f'[name="/{name}"]').fill(text)
+    yield as_typed(sent(page))
+    page.close()
+
+
+def as_typed(text):
+    return json.loads(text, parse_int=Decimal, parse_float=str)
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_what_is_typed_is_what_is_sent(typed_row, name):
+    expected = TYPED[name][2]
+
+    assert (name in typed_row) is (expected is not None)
+    assert expected is None or typed_row[name] == as_typed(expected)
+
+
+def test_a_choice_is_sent_as_its_value(page, site):
+    page.goto(f"{site}/models/choices/predict")
+    for label, choice in (("Number", "1"), ("Nothing", "None"), ("Object", '{"b": [1.5]}')):
+        page.get_by_label(label).select_option(label=choice)
+
+    assert json.loads(sent(page)) == {"number": 1, "nothing": None, "object": {"b": [1.5]}}
+
+
+def test_optional_fields_that_nobody_touched_are_left_out(page, site):
+    page.goto(f"{site}/models/optional/predict")
+
+    assert sent(page) == "{}"
+
+
+def test_ticks_and_booleans_are_sent_as_json(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    page.get_by_role("group", name="Ticks").get_by_label("2").check()
+    page.get_by_role("group", name="Ticks").get_by_label("c").check()
+    page.get_by_role("radiogroup", name="Boolean").get_by_text("No", exact=True).click()
+
+    assert json.loads(sent(page)) == {"ticks": [2, "c"], "boolean": False}
+
+
+def test_an_optional_object_is_sent_once_something_is_said_in_it(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    page.get_by_label("Inner").fill("a")
+
+    assert json.loads(sent(page)) == {"group": {"inner": "a", "agreed": True, "always": 1}}
+
+
+def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
+    page.goto(f"{site}/models/moment/predict")
+
+    expect(page.locator('[name="/at"]')).to_have_value("2024-01-01T15:30")
+    assert sent(page) == '{"at":"2024-01-01T10:00:00Z"}'
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_a_local_time_is_sent_as_typed(context, site, zone, has_script):
+    abroad = context.browser.new_context(timezone_id=zone, java_script_enabled=has_script)
+    page = abroad.new_page()
+    page.goto(f"{site}/models/local/predict")
+    assert page.locator('[name="/pickup/at"]').input_value().startswith("2024-05-06T07:08")
+
+    page.locator('[name="/pickup/until"]').fill("2024-03-31T02:30:00")
+    page.get_by_role("button", name="Predict").click()
+
+    answer = page.locator("#answer pre" if has_script else "pre")
+    expect(answer).to_contain_text('"2024-05-06T07:08:00"')
+    expect(answer).to_contain_text('"2024-03-31T02:30')
+    page.wait_for_load_state("networkidle")
+    abroad.close()
+
+
+@pytest.mark.fails("422 /api/models/local/predict")
+def test_local_times_of_an_example_come_out_again(page, site):
+    row = {
+        "pickup": {"at": "2024-05-06 07:08:00.123456", "until": "2024-05-06T07:08:00Z"},
+        "day": "2024-05-06T00:00:00.000",
+        "week": "2024-05-06",
+    }
+    page.goto(f"{site}/models/local/predict#row={json.dumps(row)}")
+
+    expect(page.locator('[name="/pickup/at"]')).to_have_value("2024-05-06T07:08:00.123")
+    expect(page.locator('[name="/pickup/until"]')).to_have_value("2024-05-06T07:08")
+    expect(page.get_by_label("Day")).to_have_value("2024-05-06")
+    expect(page.get_by_label("Week")).to_have_value("2024-05-06T00:00")
+    assert json.loads(sent(page)) == row
+
+
+def test_local_times_that_nobody_touched_say_nothing(page, site):
+    page.goto(f"{site}/models/local/predict")
+    page.get_by_role("button", name="Reset").click()
+
+    assert sent(page) == "{}"
+
+
+def test_null_in_the_json_is_no_text_of_the_form(page, site):
+    page.goto(f"{site}/models/local/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill(
+        '{"pickup": {"at": "2024-05-06T07:08:00", "note": null}}'
+    )
+
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_label("Note")).to_have_value("")
+    assert sent(page) == '{"pickup":{"at":"2024-05-06T07:08:00"}}'
+
+
+def test_a_moment_names_the_clock_it_is_typed_on(page, site):
+    page.goto(f"{site}/models/moment/predict")
+
+    hint = page.locator('[data-field="/at"] .field-hint')
+    expect(hint).to_contain_text("On your own clock (Asia/")
+    expect(hint).to_contain_text("The training data has the clock of Europe/Berlin")
+
+
+def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").focus()
+    for number in ("5.1", "3.5", "1.4", "0.2"):
+        page.keyboard.type(number)
+        page.keyboard.press("Tab")
+
+    with page.expect_response("**/api/**") as answered:
+        page.keyboard.press("Enter")
+
+    assert answered.value.request.post_data == (
+        '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
+    )
+    expect(page.locator(".headline")).to_have_text("setosa 98.0%")
+
+
+def test_shares_are_bars_in_the_order_of_their_classes(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("button", name="example").first.click()
+    page.get_by_role("button", name="Predict").click()
+
+    lines = page.locator(".bars li")
+    expect(lines).to_have_text(["versicolor2.0%", "setosa98.0%", "virginica< 0.1%"])
+    expect(page.locator(".bar-largest")).to_have_text("setosa98.0%")
+    narrow, wide, least = [box.bounding_box()["width"] for box in page.locator(".bar-fill").all()]
+    assert least < narrow < wide
+
+
+ANSWERS = {
+    "outlier": (
+        {"prediction": -1, "is_outlier": True, "score": -0.1},
+        ["Yes"],
+        "Is outlier Yes Prediction -1 Score -0.1",
+    ),
+    "cluster": (
+        {"prediction": 2, "distances": {"0": 3.5, "1": 12000, "2": 0.25}},
+        ["2"],
+        "Prediction 2 Distances Cluster 2 nearest 0.25 Cluster 0 3.5 Cluster 1 12,000",
+    ),
+    "labels": (
+        {"prediction": 1, "probabilities": {"0": 0.25, "1": 0.75}},
+        ["1 75.0%"],
+        "Prediction 1 75.0% Probabilities 0 25.0% 1 75.0%",
+    ),
+    "long": ({"prediction": "a" * 81}, [], f"Prediction {'a' * 81}"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_headline_is_what_one_looks_for(page, site, name):
+    answer, headline, words = ANSWERS[name]
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    expect(page.locator(".drawn > dl")).to_have_text(words, use_inner_text=True)
+    expect(page.locator(".headline")).to_have_text(headline)
+
+
+def test_packaged_models_name_their_headline(page, site):
+    page.goto(f"{site}/models/detector/predict")
+    sent(page)
+
+    expect(page.locator(".drawn > dl")).to_have_text(
+        "Outlier Yes Prediction outlier Probability 98.0%", use_inner_text=True
+    )
+
+
+@pytest.mark.parametrize("language", ["en-US", "de-DE", "fr-FR"])
+def test_numbers_are_written_in_the_readers_language(context, site, language):
+    written = {
+        "en-US": ["1,234,568", "0.5", "88.1%", "2024", "1.5e-9", "-12,345.5"],
+        "de-DE": ["1.234.568", "0,5", "88,1\u00a0%", "2024", "1,5e-9", "-12.345,5"],
+        "fr-FR": ["1\u202f234\u202f568", "0,5", "88,1\u00a0%", "2024", "1,5e-9", "-12\u202f345,5"],
+    }
+    answer = {"a": 1234567.891, "b": 0.5, "c": {"x": 0.881, "y": 0.119}, "d": 2024}
+    answer |= {"e": 1.5e-9, "f": -12345.5}
+    page = context.browser.new_context(locale=language).new_page()
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    shown = page.locator(".drawn > dl .number").all_text_contents()
+    assert [shown[0], shown[1], shown[2], *shown[4:]] == written[language]
+    expect(page.locator(".drawn pre")).to_contain_text('"a": 1234567.891')
+    page.wait_for_load_state("networkidle")
+    page.context.close()
+
+
+def test_numbers_and_dates_stay_on_one_line(page, site):
+    row = {"day": "2026-01-31", "at": "2026-01-31T10:00:00", "count": 1234568, "price": 12345679.25}
+    answer = json.dumps({"prediction": 123456789012.5, "rows": [row, {**row, "count": None}]})
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    lines = "each => each.getClientRects().length"
+    assert [each.evaluate(lines) for each in page.locator(".drawn .unbroken").all()] == [1] * 8
+    ends = page.locator(".drawn td.at-end")
+    expect(ends).to_have_text(["1,234,568", "12,345,679", "none", "12,345,679"])
+    assert ends.first.evaluate("each => getComputedStyle(each).textAlign") == "right"
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_many_numbers_are_a_line(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    answer = json.dumps({"forecast": [100, 103.5, 99, 120, 140, 12000]})
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    expect(page.get_by_role("img", name="Forecast: 6 numbers from 99 to 12,000")).to_be_visible()
+    page.get_by_text("6 numbers").click()
+    expect(page.locator(".answer-list-numbers li")).to_have_count(6)
+
+
+def test_an_example_fills_the_form_and_comes_out_again(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    expect(page.get_by_label("City")).to_have_value("Porto")
+
+    row = json.loads(sent(page))
+
+    assert row == {
+        "income": 42500.5,
+        "amount": 12000,
+        "term_months": 48,
+        "purpose": "car",
+        "employed": True,
+        "rate": None,
+        "owns": ["car"],
+        "past_rates": [4.5, 5],
+        "address": {"city": "Porto"},
+    }
+
+
+def test_a_second_example_leaves_nothing_of_the_first(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    page.get_by_role("button", name="example 2").click()
+
+    row = json.loads(sent(page))
+
+    assert "address" not in row
+    assert row["children"] == 3
+
+
+def test_reset_empties_the_form_and_the_answer(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    sent(page)
+
+    page.get_by_role("button", name="Reset").click()
+
+    expect(page.get_by_label("City")).to_have_value("")
+    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+
+
+@pytest.mark.fails("422 /api/models/loan/predict")
+def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site):
+    page.goto(f"{site}/models/loan/predict")
+    page.get_by_role("button", name="example 1").click()
+    page.get_by_label("Term").fill("7.5")
+    page.get_by_label("City").fill("")
+    page.get_by_label("Lives there since").fill("2020-01-01")
+
+    sent(page)
+
+    expect(page.get_by_label("Term")).to_be_focused()
+    expect(page.get_by_label("Term")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator('[data-field="/term_months"] [data-error]')).to_contain_text("7.5")
+    expect(page.get_by_role("alert").get_by_role("link")).to_have_count(2)
+    expect(page.get_by_label("Income")).to_have_value("42500.5")
+
+
+@pytest.mark.fails("422 /api/models/iris/predict")
+def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    sent(page)
+
+    page.get_by_role("alert").get_by_role("link").last.click()
+
+    expect(page.get_by_label("Petal width")).to_be_focused()
+
+
+@pytest.mark.fails("422 /api/models/iris/predict")
+def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("button", name="example").first.click()
+    page.get_by_label("Petal width").fill("7")
+
+    sent(page)
+
+    error = page.locator('[data-field="/petal_width"] [data-error]')
+    expect(error).to_have_text("must not be more than petal_length")
+
+
+@pytest.mark.fails("422 /api/models/iris/predict")
+def test_errors_are_gone_when_the_next_answer_comes(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    sent(page)
+    page.get_by_role("button", name="example").first.click()
+
+    sent(page)
+
+    expect(page.locator("#alert")).to_be_hidden()
+    expect(page.locator("[aria-invalid]")).to_have_count(0)
+
+
+@pytest.mark.fails("net::ERR_FAILED /api/models/iris/predict")
+def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").fill("5.1")
+    page.route("**/api/**", lambda route: route.abort())
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("The server could not be reached")
+    expect(page.get_by_label("Sepal length")).to_have_value("5.1")
+
+
+@pytest.mark.fails("502 /api/models/iris/predict")
+def test_a_proxy_that_answers_html_is_said_in_words(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("502")
+
+
+@pytest.mark.fails("503 /api/models/iris/predict")
+def test_a_busy_server_says_when_to_try_again(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    said = {"title": "Too much to do", "detail": "iris is unloaded", "request_id": "r-1"}
+    problem = json.dumps({**said, "status": 503})
+    answer = {"status": 503, "headers": {"Retry-After": "5"}, "body": problem}
+    page.route("**/api/**", lambda route: route.fulfill(**answer))
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Too much to do")
+    expect(page.get_by_role("alert")).to_contain_text("iris is unloaded. Try again in 5 s.")
+
+
+def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_label("Sepal length").fill("5.10")
+
+    page.get_by_role("tab", name="JSON").click()
+    area = page.get_by_label("The row as JSON")
+    expect(area).to_have_value('{\n  "sepal_length": 5.10\n}')
+    area.fill('{"sepal_length": 6.0, "petal_width": "wide", "colour": "blue"}')
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_label("Sepal length")).to_have_value("6.0")
+    expect(page.get_by_label("Petal width")).to_have_value("wide")
+    expect(page.get_by_text("Only in the JSON")).to_contain_text("colour")
+
+
+@pytest.mark.fails("400 /api/models/iris/predict")
+def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"sepal_length": 1, "sepal_length": 2}')
+
+    text = sent(page)
+
+    assert text == '{"sepal_length": 1, "sepal_length": 2}'
+    expect(page.get_by_role("alert")).to_contain_text("sepal_length")
+
+
+def test_json_that_is_none_yet_is_kept(page, site):
+    page.goto(f"{site}/models/iris/predict")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"sepal_length": ')
+
+    page.get_by_role("tab", name="Form").click()
+
+    expect(page.get_by_text("This is not JSON yet")).to_be_visible()
+    expect(page.get_by_label("The row as JSON")).to_have_value('{"sepal_length": ')
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        pytest.param(None, "none", id="null"),
+        pytest.param("", "(empty text)", id="empty text"),
+        pytest.param(152.13348416289591, "152.133", id="number"),
+        pytest.param(9007199254740993, "9,007,199,254,740,993", id="big number"),
+        pytest.param([1, 2.5], "12.5", id="numbers"),
+        pytest.param([], "An empty list", id="empty list"),
+        pytest.param({}, "An empty object", id="empty object"),
+        pytest.param({"a": {"b": {"c": 1}}}, "ABC1", id="nested"),
+        pytest.param([[1, 2], [3, 4]], "1234", id="matrix"),
+        pytest.param([{"a": 1}, {"b": {"c": 2}}], "AB1C2", id="table"),
+        pytest.param({"b": "x", "a": 0.5}, "BxA0.5", id="order"),
+        pytest.param({"<b>x</b>": "<b>y</b>"}, "<b>x</b><b>y</b>", id="markup"),
+    ],
+)
+def test_every_answer_is_drawn_as_text(page, site, answer, shown):
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    text = page.locator(".drawn > :first-child").text_content()
+    assert text == shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "cells", "words"),
+    [
+        pytest.param(
+            [[0.5] * 3000] * 101, 5000, ["2,950 more columns are", "1 more row is"], id="table"
+        ),
+        pytest.param({f"x{x}": 0 for x in range(200)}, 100, ["100 more members are"], id="members"),
+    ],
+)
+def test_a_large_answer_is_drawn_in_part_and_says_so(page, site, answer, cells, words):
+    page.goto(f"{site}/models/optional/predict")
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
+
+    sent(page)
+
+    expect(page.locator(".drawn :is(td, dd)")).to_have_count(cells)
+    for each in words:
+        expect(page.get_by_text(f"{each} in the JSON below.")).to_be_visible()
+
+
+def test_a_table_that_scrolls_by_keyboard_says_what_it_is(page, site):
+    page.goto(f"{site}/models/optional/predict")
+    answer = json.dumps({"near_by": [{"a": 1}, {"a": 2}]})
+    page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
+
+    sent(page)
+
+    expect(page.get_by_role("group", name="Near by")).to_have_attribute("tabindex", "0")
+
+
+def test_pages_follow_the_system_into_the_dark(page, site):
+    page.emulate_media(color_scheme="dark")
+
+    page.goto(site)
+
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(colour) == "rgb(18, 20, 28)"
+
+
+def test_the_reference_lists_each_models_own_path(page, site):
+    page.goto(f"{site}/docs")
+
+    expect(page.locator("#reference")).to_contain_text("/api/models/iris/predict")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/models/hostile/metadata", "/models/hostile/predict", "/docs"]
+)
+def test_markup_in_a_models_words_is_not_run(context, tmp_path, path):
+    with serving(HOSTILE_MODEL, tmp_path) as address, context.new_page() as window:
+        window.goto(f"{address}{path}", wait_until="networkidle")
+
+        assert window.title().endswith("Modelhost")
+        assert window.locator("[onerror], main script").count() == 0

@@ -1,0 +1,838 @@
+"""What the predict page does beside its form, in a real browser as a person uses it."""
+
+import ast
+import csv
+import json
+import re
+import subprocess
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import DATA
+from tests.chromium import NEEDS_CHROMIUM, sent, serving
+from tests.models.forms import HOSTILE
+
+pytestmark = NEEDS_CHROMIUM
+
+NUMERALS = DATA / "numerals.json"
+
+ROW = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}, "number": {"type": "number"}},
+}
+MODELS = {
+    "models": [
+        *(
+            {"class": f"tests.models.answers.{name}"}
+            for name in ("Painter", "Risk", "SecondRisk", "Fragile")
+        ),
+        {"class": "tests.models.forms.Iris"},
+        {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a portal with the models above."""
+    with serving(MODELS, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@pytest.fixture
+def on(page, site):
+    """A function that opens a model's predict page, without what the browser kept."""
+
+    page.goto(f"{site}/static/favicon.svg")
+    page.evaluate("localStorage.clear()")
+
+    def open_page(name, row=None):
+        carried = "" if row is None else f"#row={quote(json.dumps(row))}"
+        page.goto(f"{site}/models/{name}/predict{carried}")
+        return page
+
+    return open_page
+
+
+def answered(page):
+    sent(page)
+    expect(page.locator("#answer-note")).to_contain_text("Answered in")
+
+
+def opened(page, title):
+    page.get_by_role("tab", name=title).click()
+    return page.get_by_role("tabpanel", name=title)
+
+
+def saved(page, name):
+    """Press what saves a file, and return the file's text."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name).click()
+    return download.value.path().read_text(encoding="utf-8-sig")
+
+
+def test_pictures_of_the_answer_are_shown_and_other_files_are_to_be_saved(on):
+    page = on("painter")
+    answered(page)
+
+    drawn = page.locator("#answer img")
+    expect(drawn).to_have_count(3)
+    expect(drawn.first).to_have_attribute("alt", "Heat map, drawn by the model")
+    assert drawn.first.evaluate("each => each.decode().then(() => each.naturalWidth)") == 8
+    expect(page.locator("#answer")).to_contain_text("<script>no base64</script>")
+    expect(page.get_by_role("link", name="Save the file (3 kB)")).to_be_visible()
+
+
+def test_numbers_keep_what_stands_before_the_point(on):
+    page = on("painter")
+    answered(page)
+
+    expect(page.locator("#answer")).to_contain_text("1,234,568 m²")
+
+
+def test_the_answer_says_how_long_it_took_and_what_answered(on):
+    page = on("painter")
+    answered(page)
+
+    note = page.locator("#answer-note")
+    expect(note).to_contain_text("of it in the model. Version 3.0, Python 3.")
+
+
+def test_a_link_carries_the_input(on, site):
+    page = on("echo")
+    page.get_by_label("Text").fill("a & b # ? ü")
+    page.get_by_label("Number").fill("1.50")
+    answered(page)
+    link = page.url
+
+    page.goto(site)
+    page.goto(link)
+
+    expect(page.get_by_label("Text")).to_have_value("a & b # ? ü")
+    expect(page.get_by_label("Number")).to_have_value("1.50")
+
+
+def test_what_a_link_has_and_the_form_has_not_is_in_the_json(on):
+    page = on("echo", {"text": "a", "more": [1]})
+
+    expect(page.get_by_label("The row as JSON")).to_have_value(
+        '{\n  "text": "a",\n  "more": [\n    1\n  ]\n}'
+    )
+    assert json.loads(sent(page)) == {"text": "a", "more": [1]}
+
+
+def test_a_broken_link_is_said_in_words(page, site):
+    page.goto(f"{site}/models/echo/predict#row=%7B%22te%", wait_until="networkidle")
+
+    expect(page.get_by_text("cut or broken")).to_be_visible()
+
+
+#: The next call is answered once `go()` is called, whatever becomes of it meanwhile.
+SLOW = """() => {
+    const asked = window.fetch;
+    window.fetch = (address, options) => new Promise((done) => {
+        window.fetch = asked;
+        window.go = async () => {
+            const response = await asked(address, { ...options, signal: null });
+            const copy = response.clone();
+            done(response);
+            await copy.text();
+            await new Promise(requestAnimationFrame);
+        };
+    });
+}"""
+
+
+@pytest.mark.parametrize("button", ["Reset", "an example"])
+def test_an_answer_that_comes_late_changes_nothing(on, button):
+    sizes = dict.fromkeys(["sepal_length", "sepal_width", "petal_length", "petal_width"], 2)
+    page = on("iris", sizes)
+    page.evaluate(SLOW)
+    page.get_by_role("button", name="Predict").click()
+
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#form")).to_have_attribute("aria-busy", "false")
+    address = page.url
+    page.evaluate("go()")
+
+    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+    assert page.url == address
+
+
+def test_another_way_to_write_the_same_row_is_no_change(on):
+    page = on("echo", {"text": "a", "number": 1})
+    answered(page)
+
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill('{"number": 1.0, "text": "a"}')
+    expect(page.locator("#answer-outdated")).to_be_hidden()
+
+    page.get_by_label("The row as JSON").fill('{"number": 2, "text": "a"}')
+    expect(page.locator("#answer-outdated")).to_contain_text("The input has changed since.")
+
+
+def test_reset_takes_the_row_out_of_the_address(on):
+    page = on("echo", {"text": "a"})
+    expect(page.get_by_label("Text")).to_have_value("a")
+
+    page.get_by_role("button", name="Reset").click()
+
+    expect(page.get_by_label("Text")).to_have_value("")
+    expect(page).to_have_url(page.url.partition("#")[0])
+
+
+def test_the_last_predictions_are_kept_in_this_browser(on):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    answered(page)
+    page.get_by_label("Amount").fill("900")
+    answered(page)
+    expect(page.locator("#answer")).to_contain_text("high")
+    page.reload()
+
+    panel = opened(page, "History")
+    rows = panel.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("high")
+    rows.last.get_by_role("button", name="Use again").click()
+    expect(page.get_by_label("Amount")).to_have_value("100")
+
+
+def test_the_last_predictions_are_saved_without_formulas(on):
+    page = on("echo", {"text": '=HYPERLINK("http://a")', "number": -1.50})
+    answered(page)
+    panel = opened(page, "History")
+
+    lines = list(csv.DictReader(saved(panel.page, "Save as CSV").splitlines()))
+
+    assert [each["text"] for each in lines] == ['\'=HYPERLINK("http://a")']
+    assert lines[0]["number"] == "-1.5"
+    assert lines[0]["answer.number"] == "-1.5"
+
+
+def test_a_field_of_the_model_takes_the_place_of_nothing_that_is_saved(on):
+    page = on("echo", {"at": "home", "version": "mine"})
+    answered(page)
+    panel = opened(page, "History")
+
+    [line] = csv.DictReader(saved(panel.page, "Save as CSV").splitlines())
+
+    assert line["asked at"].startswith("20")
+    assert [line["at"], line["answer.at"], line["version"]] == ["home", "home", "mine"]
+    assert line["milliseconds"].isdigit()
+
+
+def test_the_last_predictions_are_cleared(on):
+    page = on("echo", {"text": HOSTILE})
+    answered(page)
+    panel = opened(page, "History")
+    expect(panel.locator("tbody tr")).to_have_count(1)
+
+    panel.get_by_role("button", name="Clear").click()
+
+    expect(panel).to_contain_text("What you ask appears here.")
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_what_else_lies_in_the_browsers_store_harms_nothing(on):
+    page = on("echo")
+    page.evaluate(
+        """localStorage.setItem("modelhost:predictions:echo", '[{"row": 3}, null, "x"]')"""
+    )
+    page.reload(wait_until="networkidle")
+
+    answered(page)
+
+    expect(opened(page, "History").locator("tbody tr")).to_have_count(1)
+
+
+#: A row whose texts would end quotes, begin a variable, a file's name or markup.
+QUOTED = {
+    "text": """'"'; $(touch hit) `x` \\ ${a} %s {a} \n\t </script> \u2028 ü 🙂 )-""",
+    "__proto__": {"a": [True, None, 1.5]},
+    "big": 12345678901234567890,
+    ")": "@/etc/passwd",
+}
+
+
+def code_of(page, language):
+    panel = opened(page, "Code")
+    panel.get_by_text(language, exact=True).click()
+    return panel.locator("code").text_content()
+
+
+def test_curl_asks_the_same_whatever_the_row_says(on, tmp_path):
+    code = code_of(on("echo", QUOTED), "curl")
+
+    done = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, check=True)
+
+    assert json.loads(done.stdout) == QUOTED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_asks_the_same_whatever_the_row_says(on, capsys):
+    code = code_of(on("echo", QUOTED), "Python")
+
+    exec(compile(code, "snippet", "exec"), {})
+
+    assert ast.literal_eval(capsys.readouterr().out) == QUOTED
+
+
+def test_javascript_asks_the_same_whatever_the_row_says(on):
+    page = on("echo", QUOTED)
+    code = code_of(page, "JavaScript")
+
+    with page.expect_response("**/api/**") as answer:
+        page.evaluate(f"(async () => {{ const console = {{log() {{}}}}; {code} }})()")
+
+    assert json.loads(answer.value.text()) == QUOTED
+
+
+def test_javascript_writes_a_plain_row_as_an_object(on):
+    code = code_of(on("echo", {"text": "a", "number": 1}), "JavaScript")
+
+    assert 'body: JSON.stringify({\n    "text": "a",\n    "number": 1\n  })' in code
+
+
+def test_r_quotes_the_row_so_that_nothing_ends_it(on):
+    code = code_of(on("echo", QUOTED), "R")
+
+    [(dashes, text)] = re.findall(r'req_body_raw\(r"(-*)\((.*?)\)\1", type = ', code, re.DOTALL)
+    assert dashes == "--"
+    assert json.loads(text) == QUOTED
+
+
+def test_the_code_follows_the_input_and_is_copied(on):
+    page = on("echo")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = opened(page, "Code")
+    page.get_by_label("Text").fill("changed")
+
+    panel.get_by_role("button", name="Copy").click()
+
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    assert '{"text":"changed"}' in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_the_code_waits_for_json(on):
+    page = on("echo")
+    page.get_by_role("tab", name="JSON").click()
+    page.get_by_label("The row as JSON").fill("{")
+
+    expect(opened(page, "Code")).to_contain_text("The input is not JSON yet.")
+
+
+def moved(page, label, other=None):
+    """Show how the answer moves with a field, and return the requests that asked for it."""
+    panel = opened(page, "What if")
+    panel.get_by_label("Move").select_option(label=label)
+    if other:
+        panel.get_by_label("Compare with").select_option(label=other)
+    asked = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(request))
+    panel.get_by_role("button", name="Show").click()
+    expect(panel.locator("#whatif-table tbody tr").first).to_be_visible()
+    return asked
+
+
+def cells(page):
+    rows = page.locator("#whatif-table tr").all()
+    return [row.locator("th, td").all_text_contents() for row in rows]
+
+
+def test_a_number_is_moved_over_its_range_with_one_request(on):
+    page = on("risk", {"amount": 260, "kind": "car"})
+
+    asked = moved(page, "Amount")
+
+    [request] = asked
+    rows = request.post_data_json
+    assert rows[0] == {"amount": 260, "kind": "car"}
+    assert [row["amount"] for row in rows[1:]] == sorted([260, *range(0, 1001, 25)])
+    assert cells(page)[0] == ["Amount", "Prediction", "low", "high"]
+    assert cells(page)[-1] == ["1000", "high", "0.0%", "100.0%"]
+    expect(page.locator("#whatif-chart canvas")).to_be_visible()
+    expect(page.locator("#whatif-table .table-now th")).to_have_text("260")
+
+
+def test_choices_are_moved_one_by_one(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    moved(page, "Kind")
+
+    assert cells(page) == [
+        ["Kind", "Prediction", "low", "high"],
+        ["car", "high", "20.0%", "80.0%"],
+        ["home", "low", "60.0%", "40.0%"],
+        ["None", "high", "20.0%", "80.0%"],
+    ]
+
+
+def colours(page):
+    """Return the names and colours of the bars of the answer, and of the lines of the chart."""
+    fill = "all => all.map(each => getComputedStyle(each).backgroundColor)"
+    line = "all => all.map(each => getComputedStyle(each).color)"
+    bars, lines = page.locator("#answer .bars"), page.locator("#whatif-legend")
+    return [
+        (
+            bars.locator(".bar-name").all_text_contents(),
+            bars.locator(".bar-fill").evaluate_all(fill),
+        ),
+        (
+            lines.locator(".swatch + span").all_text_contents(),
+            lines.locator(".swatch").evaluate_all(line),
+        ),
+    ]
+
+
+def test_whole_numbers_are_moved_one_by_one(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+    panel = opened(page, "What if")
+    panel.get_by_label("Move").select_option(label="Age")
+    panel.get_by_label("To", exact=True).fill("68")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(51)
+
+
+@pytest.mark.parametrize("amount", [100, 900])
+def test_classes_keep_their_colour_and_order(on, amount):
+    page = on("risk", {"amount": amount, "kind": "car"})
+    answered(page)
+
+    found = []
+    for label in ("Kind", "Amount"):
+        moved(page, label)
+        found += colours(page)
+
+    assert found[0][0] == ["low", "high"]
+    assert found == [found[0]] * 4
+    assert len(set(found[0][1])) == 2
+
+
+def test_whole_numbers_and_members_of_objects_are_moved_by_their_steps(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    moved(page, "Home / Rooms")
+
+    assert [line[0] for line in cells(page)[1:]] == ["1", "2", "3", "4", "5"]
+
+
+def test_from_where_to_where_can_be_typed(on):
+    page = on("risk", {"amount": 250, "kind": "car"})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("10")
+    panel.get_by_label("To", exact=True).fill("5")
+    panel.get_by_role("button", name="Show").click()
+    expect(panel).to_contain_text("Say from which number to which larger one.")
+
+    panel.get_by_label("To", exact=True).fill("50")
+    panel.get_by_label("To", exact=True).press("Enter")
+
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(41)
+    assert [cells(page)[1][0], cells(page)[-1][0]] == ["10", "50"]
+
+
+def test_a_range_without_an_end_is_around_what_the_form_has(on):
+    page = on("fragile", {"x": -4.2})
+
+    panel = opened(page, "What if")
+
+    expect(panel.get_by_label("From", exact=True)).to_have_value("-13")
+    expect(panel.get_by_label("To", exact=True)).to_have_value("0")
+
+
+def test_two_models_stand_side_by_side_on_the_same_input(on):
+    page = on("risk", {"amount": 800, "kind": "car"})
+
+    asked = moved(page, "Amount", "Risk, next, version 2.0")
+
+    assert [request.url.split("/")[-2] for request in asked] == ["risk", "risk-2"]
+    assert asked[0].post_data == asked[1].post_data
+    expect(page.locator(".whatif-one")).to_have_count(2)
+    expect(page.locator(".whatif-one").last).to_contain_text("Risk, next, version 2.0Predictionlow")
+    expect(page.locator("#whatif-legend li")).to_have_count(4)
+
+
+@pytest.mark.fails("500 /api/models/fragile/predict")
+def test_a_row_that_makes_the_model_fail_is_left_out(on):
+    page = on("fragile", {"x": 1})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("-1")
+    panel.get_by_label("To", exact=True).fill("1")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out: the model")
+    expect(panel.locator("#whatif-table tbody tr")).to_have_count(41)
+
+
+@pytest.mark.fails("500 /api/models/fragile/predict")
+def test_a_failing_model_is_not_called_again(on):
+    page = on("fragile", {"x": 0})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("-1")
+    panel.get_by_label("To", exact=True).fill("1")
+    asked = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(request))
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("the model 'fragile' failed")
+    assert len(asked) == 2
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_rows_that_the_model_refuses_are_left_out(on):
+    page = on("risk", {"amount": 1, "kind": "home"})
+    panel = opened(page, "What if")
+    panel.get_by_label("From", exact=True).fill("646")
+    panel.get_by_label("To", exact=True).fill("686")
+
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel).to_contain_text("1 of 42 inputs have no answer, and are left out.")
+    line = next(each for each in cells(page) if each[0] == "666")
+    assert line[1:] == ["", "", ""]
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_an_input_that_is_not_complete_is_said_in_words(on):
+    page = on("risk", {"amount": 250})
+
+    panel = opened(page, "What if")
+    panel.get_by_role("button", name="Show").click()
+
+    expect(panel.get_by_role("status")).to_contain_text("Kind: is required")
+
+
+def test_a_chart_follows_the_input_and_the_light(on):
+    page = on("risk", {"amount": 250, "kind": "car"})
+    moved(page, "Amount")
+
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Kind").select_option(label="home")
+
+    expect(page.get_by_text("The input has changed since; press Show")).to_be_visible()
+    expect(page.locator("#whatif-chart canvas")).to_have_count(1)
+
+
+def test_numbers_are_read_as_on_the_server(on):
+    page = on("iris")
+    cases = json.loads(NUMERALS.read_text(encoding="utf-8"))
+
+    read = page.evaluate(
+        """async (texts) => {
+            const { number } = await import("/static/numerals.js");
+            return texts.map((text) => number(text)).map((value) => value.text ?? null);
+        }""",
+        [case["text"] for case in cases],
+    )
+
+    assert [text and json.loads(text) for text in read] == [case["number"] for case in cases]
+
+
+def test_long_number_is_shown_as_it_was_read(on):
+    page = on("risk")
+
+    page.get_by_label("Amount").fill("52 000")
+    expect(page.locator(".field-read")).to_have_text("= 52,000")
+
+    page.get_by_label("Amount").fill("520")
+    expect(page.locator(".field-read")).to_be_hidden()
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_ambiguous_number_is_refused_at_its_field(on):
+    page = on("risk")
+
+    page.get_by_label("Amount").fill("52.000")
+    sent(page)
+
+    error = 'must be a number, got "52.000". Write 52000, or 52.0 for a decimal'
+    expect(page.locator("[data-key=amount] [data-error]")).to_have_text(error)
+
+
+def test_number_of_a_link_keeps_its_meaning(on):
+    page = on("echo", {"number": 1.234})
+
+    expect(page.get_by_label("Number")).to_have_value("1.2340")
+
+
+PASTE = """([id, text]) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+    document.getElementById(id).dispatchEvent(event);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "words"),
+    [
+        ("5,1\t3,5\t1,4\t0,2\n", ["5.1", "3.5", "1.4", "0.2"], "4 fields filled. Undo"),
+        (
+            "id\tPETAL WIDTH\tSepal length\n7\t0.2\t5.1\n8\t0.3\t5.2",
+            ["5.1", "", "", "0.2"],
+            "2 fields filled from the first of 2 rows; not used: id. Undo",
+        ),
+    ],
+    ids=["values", "headings"],
+)
+def test_pasted_row_fills_fields(on, text, values, words):
+    page = on("iris")
+    fields = page.locator("#form-pane input")
+
+    page.evaluate(PASTE, [fields.first.get_attribute("id"), text])
+
+    expect(page.locator(".buttons")).to_contain_text(words)
+    assert [field.input_value() for field in fields.all()] == values
+    page.get_by_role("button", name="Undo").click()
+    assert [field.input_value() for field in fields.all()] == [""] * 4
+
+
+SHEET = """id;amount;kind;more
+1;100;car;=1+1
+2;many;car;b
+3;100
+4;900;home;"a;b"
+"""
+
+
+def given(page, text, name="rows.csv"):
+    """Choose a file of that text, and return the panel."""
+    panel = opened(page, "CSV file")
+    file = {
+        "name": name,
+        "mimeType": "text/csv",
+        "buffer": text if isinstance(text, bytes) else text.encode(),
+    }
+    panel.get_by_label("Drop a CSV file or an Excel workbook here").set_input_files(file)
+    return panel
+
+
+def listed(panel, title):
+    return panel.locator(".columns-found", has_text=title).get_by_role("listitem")
+
+
+def test_a_file_shows_its_columns_and_first_rows(on):
+    panel = given(on("risk"), SHEET)
+
+    expect(listed(panel, "Matched (2)")).to_have_text(["amount", "kind"])
+    expect(listed(panel, "Not used by the model")).to_have_text(["id", "more"])
+    expect(listed(panel, "Missing (optional)")).to_have_text(["age", "member", "note", "home"])
+    expect(panel.locator("#file-preview tbody tr")).to_have_text(
+        ["1100car=1+1", "2manycarb", "4900homea;b"]
+    )
+    expect(panel.locator("#file-problems tbody tr")).to_have_text("4has 2 cells, the header has 4")
+
+
+def test_decimal_mark_is_shown_and_can_be_chosen(on):
+    panel = given(on("risk"), "amount;kind\n14,9;car\n1.500;car\n")
+    rows = panel.locator("#file-preview tbody tr")
+    expect(panel.get_by_label("a comma: 14,9")).to_be_checked()
+    expect(rows).to_have_text(["14.9car", re.compile("1,?500car")])
+
+    panel.get_by_label("a point: 14.9").check()
+
+    expect(rows).to_have_text(["14,9car", "1.5car"])
+    expect(panel.get_by_label("a point: 14.9")).to_be_checked()
+
+
+def test_file_whose_numbers_have_two_meanings_asks_which(on):
+    panel = given(on("risk"), "amount;kind\n52.000;car\n")
+
+    expect(panel.locator("#file-status")).to_contain_text("choose below how decimals are written")
+    expect(panel.get_by_role("radio", checked=True)).to_have_count(0)
+
+
+def test_file_in_windows_1252_is_named(on):
+    panel = given(on("risk"), b"amount,kind,stra\xdfe\n1,car,a\n")
+
+    expect(panel.locator("#file-status")).to_contain_text("Read as windows-1252")
+    expect(listed(panel, "Not used by the model")).to_have_text(["straße"])
+
+
+def test_a_column_that_must_be_there_is_named(on):
+    panel = given(on("risk"), "amount\n1\n")
+
+    expect(listed(panel, "Missing (required)")).to_have_text(["kind"])
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
+    panel = given(on("risk"), SHEET)
+
+    panel.get_by_role("button", name="Predict 3 rows").press("Enter")
+
+    expect(panel).to_contain_text("rows.csv: 2 rows predicted, 2 rows with errors.")
+    expect(panel.locator("#file-problems tbody tr")).to_have_text(
+        ['3amount: must be a number, got "many"', "4has 2 cells, the header has 4"]
+    )
+    expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_the_result_is_saved_line_by_line_without_formulas(on):
+    page = on("risk")
+    panel = given(page, SHEET)
+    panel.get_by_role("button", name="Predict 3 rows").click()
+
+    lines = list(csv.DictReader(saved(page, "Save the result as CSV").splitlines()))
+
+    assert [each["line"] for each in lines] == ["2", "3", "4", "5"]
+    assert [each["more"] for each in lines] == ["'=1+1", "b", "", "a;b"]
+    assert [each["prediction"] for each in lines] == ["low", "", "", "low"]
+    assert lines[2]["problem"] == "has 2 cells, the header has 4"
+
+
+def test_an_answer_takes_the_place_of_no_line_number(on):
+    page = on("echo")
+    panel = given(page, "text,line\na,b\n")
+    answer = json.dumps([{"problem": "none", "line": "c"}])
+    page.route("**/predict", lambda route: route.fulfill(status=200, body=answer))
+    panel.get_by_role("button", name="Predict 1 row").click()
+
+    [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert line == {
+        "file line": "2",
+        "text": "a",
+        "line": "b",
+        "problem": "none",
+        "answer.line": "c",
+        "file problem": "",
+    }
+
+
+@pytest.mark.fails("503 /api/models/risk/predict")
+def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
+    page = on("risk")
+    panel = given(page, "amount,kind\n" + "1,car\n" * 900)
+    busy = json.dumps({"title": "Too much to do", "status": 503})
+    first = {"status": 503, "headers": {"Retry-After": "1"}, "body": busy}
+    page.route("**/predict", lambda route: route.fulfill(**first), times=1)
+
+    panel.get_by_role("button", name="Predict 900 rows").click()
+
+    expect(panel).to_contain_text("Waiting 1 s: Too much to do.")
+    expect(panel).to_contain_text("rows.csv: 900 rows predicted.")
+    expect(panel.locator("#file-result tbody tr")).to_have_count(50)
+
+
+@pytest.mark.fails("500 /api/models/fragile/predict")
+def test_a_row_that_makes_the_model_fail_is_found(on):
+    panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
+
+    panel.get_by_role("button", name="Predict 9 rows").click()
+
+    expect(panel).to_contain_text("rows.csv: 8 rows predicted, 1 row with errors.")
+    expect(panel.locator("#file-problems tbody tr")).to_contain_text("7")
+
+
+def test_a_stopped_file_can_be_gone_on_with(on):
+    page = on("risk")
+    panel = given(page, "amount,kind\n1,car\n2,car\n")
+    page.route("**/predict", lambda route: None, times=1)
+    panel.get_by_role("button", name="Predict 2 rows").click()
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel).to_contain_text("2 rows remaining")
+
+    panel.get_by_role("button", name="Continue with 2 rows").click()
+
+    expect(panel).to_contain_text("rows.csv: 2 rows predicted.")
+
+
+@pytest.mark.fails("422 /api/models/risk/rows*", "413 /api/models/risk/rows*")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "rows.csv: Line 1 must name the columns.", id="empty"),
+        pytest.param("a,a\n", "names the column 'a' more than once", id="twice"),
+        pytest.param("amount\n" + "1" * 100_000, "at most 100 kB are read here", id="large"),
+        pytest.param("amount\n" + "1\n" * 1001, "too many rows", id="many rows"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(on, text, words):
+    panel = given(on("risk"), text)
+
+    expect(panel.locator("#file-status")).to_contain_text(words)
+    expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
+
+
+def test_the_file_that_was_given_last_is_shown(on):
+    page = on("risk")
+    page.evaluate(SLOW)
+    given(page, "amount,kind\n1,car\n", "old.csv")
+
+    panel = given(page, "amount,kind\n1,car\n2,car\n", "new.csv")
+    expect(panel).to_contain_text("new.csv: 2 rows.")
+    page.evaluate("go()")
+
+    expect(panel).to_contain_text("new.csv: 2 rows.")
+
+
+def test_a_file_can_be_dropped(on):
+    page = on("risk")
+    panel = opened(page, "CSV file")
+    transfer = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["amount,kind\\n1,car"], "dropped.csv"));
+            return transfer;
+        }"""
+    )
+
+    page.dispatch_event("#file-drop", "drop", {"dataTransfer": transfer})
+
+    expect(panel).to_contain_text("dropped.csv: 1 row.")
+
+
+def test_the_header_to_fill_in_is_saved(on):
+    page = on("risk")
+    panel = opened(page, "CSV file")
+
+    with page.expect_download() as download:
+        panel.get_by_role("link", name="Download a template").click()
+
+    assert download.value.suggested_filename == "risk.csv"
+    assert download.value.path().read_text() == "amount,age,kind,member,note,home\n"
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+@pytest.mark.parametrize("width", [360, 1400])
+def test_no_panel_widens_the_page(on, width):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    page.set_viewport_size({"width": width, "height": 800})
+    answered(page)
+    moved(page, "Kind", "Risk, next, version 2.0")
+    given(page, SHEET).get_by_role("button", name="Predict 3 rows").click()
+
+    for title in ("What if", "CSV file", "Code", "History"):
+        opened(page, title)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_panels_are_reached_by_keyboard_alone(on):
+    page = on("risk", {"amount": 100, "kind": "car"})
+    page.get_by_role("tab", name="What if").focus()
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+
+    expect(page.get_by_role("tab", name="Code")).to_be_focused()
+    expect(page.get_by_role("tabpanel", name="Code")).to_be_visible()
+
+
+def test_markup_in_what_is_kept_moved_or_read_is_not_run(on):
+    page = on("echo", {"text": HOSTILE, HOSTILE: 1})
+    answered(page)
+    panel = given(page, f'text,number\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",1\n', HOSTILE)
+    panel.get_by_role("button", name="Predict 1 row").click()
+    expect(panel).to_contain_text("1 row predicted.")
+    opened(page, "History")
+
+    assert page.title().endswith("Modelhost")
+    assert page.locator("[onerror], main script").count() == 0

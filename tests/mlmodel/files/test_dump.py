@@ -1,0 +1,291 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from mlmodel import dump, load
+from mlmodel.errors import (
+    BadArtifact,
+    BadMetadata,
+    InvalidModel,
+    InvalidSchema,
+    UnknownCompression,
+    UnknownProtocol,
+    UnsupportedFramework,
+)
+from tests.flm_files import CODECS, FOLDER, IRIS_ROW, WHEN, iris_classifier
+
+NUMBERS = {"a": {"type": "number"}, "b": {"type": "number"}}
+
+
+@pytest.fixture
+def iris_file(tmp_path):
+    path = tmp_path / "iris.flm"
+    dump(iris_classifier(), path, model_id="iris", timestamp=WHEN)
+    return path
+
+
+@pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
+@pytest.mark.parametrize("compression", CODECS)
+def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
+    source = tmp_path / "labels.csv"
+    source.write_text("setosa\n")
+    path = tmp_path / "iris.flm"
+
+    dump(iris_classifier(), path, compression, artifacts={"labels": source}, protocol=protocol)
+
+    model = load(path)
+    assert model.predict(IRIS_ROW)["prediction"] == "setosa"
+    assert model.artifacts["labels"].read_text() == "setosa\n"
+
+
+def test_what_is_said_of_a_model_comes_back(tmp_path):
+    path = tmp_path / "iris.flm"
+
+    dump(
+        iris_classifier(),
+        path,
+        model_id="iris",
+        timestamp=WHEN,
+        params={"C": np.float64(1)},
+        metrics={"confusion": np.eye(2, dtype=int)},
+        extra={"tags": ("flowers",)},
+    )
+
+    meta = load(path).meta
+    assert (meta.id, meta.timestamp) == ("iris", "2026-01-31T14:30:00+00:00")
+    assert (meta.model.params, meta.model.metrics) == ({"C": 1.0}, {"confusion": [[1, 0], [0, 1]]})
+    assert (meta.extra["tags"], meta.capabilities) == (["flowers"], {"kind": "ml"})
+    assert meta.model.info["max_iter"] == 1000
+
+
+def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
+    dump(iris_classifier(), tmp_path / "again.flm", model_id="iris", timestamp=WHEN)
+
+    assert (tmp_path / "again.flm").read_bytes() == iris_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"compression": "gzip"}, UnknownCompression, "one of bz2, lzma, zlib, zstd"),
+        ({"protocol": 3}, UnknownProtocol, "must be 1 or 2, got 3"),
+        ({"metrics": {"auc": float("nan")}}, BadMetadata, "metrics.auc must be JSON, got nan"),
+        ({"params": {"model": object}}, BadMetadata, "params.model must be JSON"),
+        ({"extra": [1]}, BadMetadata, r"extra must be an object, got \[1\]"),
+        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "one plain ASCII file"),
+        ({"artifacts": {"x": FOLDER / "missing"}}, FileNotFoundError, "missing"),
+    ],
+    ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],
+)
+def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error, message):
+    before = iris_file.read_bytes()
+
+    with pytest.raises(error, match=message):
+        dump(iris_classifier(), iris_file, **arguments)
+
+    assert iris_file.read_bytes() == before
+    assert list(iris_file.parent.iterdir()) == [iris_file]
+
+
+def test_an_object_that_is_no_model_is_not_written(tmp_path):
+    with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
+        dump({}, tmp_path / "model.flm")
+
+
+def people():
+    table = pd.DataFrame({"age": [22, 39, 58, 61], "sex": ["f", "m", "f", "m"]})
+    encode = make_column_transformer((OneHotEncoder(), ["sex"]), remainder=StandardScaler())
+    return make_pipeline(encode, LinearRegression()).fit(table, [1, 2, 3, 4]), table
+
+
+def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table)
+
+    found = load(tmp_path / "m.flm")
+    assert found.meta.extra["input_schema"] == found.input_schema
+    assert found.input_schema["properties"]["age"]["x-range"] == [22, 61]
+    assert found.examples == table.head(3).to_dict(orient="records")
+    assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
+
+
+def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
+
+    note = "the sample's column 'pay' is not the model's"
+    assert load(tmp_path / "m.flm").notes == [note]
+    assert note in caplog.text
+
+
+def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
+    model, table = people()
+
+    dump(model, tmp_path / "m.flm", sample=table, extra={"examples": [], "version": "2"})
+
+    found = load(tmp_path / "m.flm")
+    assert (found.examples, found.version) == ((), "2")
+    assert found.input_schema["properties"]["age"]["x-range"] == [22, 61]
+
+
+def test_outputs_have_the_names_that_they_are_given(tmp_path):
+    target = pd.DataFrame({"price": [1.0, 2.0], "days": [3.0, 5.0]})
+    model = LinearRegression().fit([[0], [1]], target)
+
+    dump(model, tmp_path / "m.flm", outputs=target.columns)
+
+    answer = load(tmp_path / "m.flm").predict({"x0": 1})
+    assert answer == {"prediction": {"price": pytest.approx(2), "days": pytest.approx(5)}}
+
+
+def test_a_sample_that_the_model_does_not_take_is_refused(iris_file):
+    before = iris_file.read_bytes()
+
+    with pytest.raises(InvalidModel, match="was fitted on 4 columns, the sample has 2"):
+        dump(iris_classifier(), iris_file, sample=[[1, 2]])
+
+    assert iris_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Ridge(), make_pipeline(StandardScaler(), Ridge())],
+    ids=["estimator", "pipeline"],
+)
+def test_an_estimator_that_was_never_fitted_is_refused(tmp_path, model):
+    with pytest.raises(InvalidModel, match="Ridge is not fitted: call fit first"):
+        dump(model, tmp_path / "m.flm", sample=[[1.0]])
+
+
+def test_a_transformer_that_needs_no_fit_is_packaged(tmp_path):
+    dump(FunctionTransformer(np.log1p), tmp_path / "m.flm", sample=[[1.0], [2.0]])
+
+    assert load(tmp_path / "m.flm").predict({"x0": 0}) == {"prediction": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("schema", "error", "message"),
+    [
+        ({"type": "thing"}, InvalidSchema, "thing"),
+        ({"properties": NUMBERS}, InvalidModel, "2 members, 'a', 'b', but .* on 4 columns, 'x0'"),
+    ],
+    ids=["no schema", "other columns"],
+)
+def test_a_schema_that_is_not_the_model_s_is_refused(tmp_path, schema, error, message):
+    with pytest.raises(error, match=message):
+        dump(iris_classifier(), tmp_path / "m.flm", extra={"input_schema": schema})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "dtype"),
+    [
+        ({"type": "number"}, "float33"),
+        ({"type": "string", "format": "date"}, "datetime64[fortnights]"),
+        ({"type": "string"}, "period[never]"),
+    ],
+    ids=["number", "date", "period"],
+)
+def test_a_type_that_pandas_does_not_know_is_refused_at_both_ends(tmp_path, member, dtype):
+    model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
+    schema = {"type": "object", "properties": {"x": {**member, "x-dtype": dtype}}}
+    dump(model, tmp_path / "m.flm")
+
+    with pytest.raises(InvalidModel, match=f"member 'x' has x-dtype '{re.escape(dtype)}', which"):
+        dump(model, tmp_path / "never.flm", extra={"input_schema": schema})
+    with pytest.raises(InvalidModel, match=f"member 'x' has x-dtype '{re.escape(dtype)}', which"):
+        load(tmp_path / "m.flm", input_schema=schema).load()
+
+
+def test_a_type_that_pandas_knows_is_taken(tmp_path):
+    model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
+    schema = {"type": "object", "properties": {"x": {"type": "number", "x-dtype": "float32"}}}
+    dump(model, tmp_path / "m.flm", extra={"input_schema": schema})
+
+    assert load(tmp_path / "m.flm").predict({"x": 3.0})["prediction"] == pytest.approx(3)
+
+
+def test_a_hasher_of_objects_is_refused_in_words(tmp_path):
+    objects = [{"dog": 1}, {"cat": 2}]
+    model = make_pipeline(FeatureHasher(8), LinearRegression()).fit(objects, [1.0, 2.0])
+
+    with pytest.raises(InvalidModel, match=r"keeps no names of them: .* use a DictVectorizer"):
+        dump(model, tmp_path / "m.flm")
+
+
+def test_a_hasher_behind_what_makes_its_lists_is_packaged(tmp_path):
+    model = make_pipeline(
+        make_column_transformer(
+            (make_pipeline(FunctionTransformer(listed), FeatureHasher(8, input_type="string")), "x")
+        ),
+        LinearRegression(),
+    ).fit(pd.DataFrame({"x": ["dog", "cat"]}), [1.0, 2.0])
+    dump(model, tmp_path / "m.flm", sample=pd.DataFrame({"x": ["dog", "cat"]}))
+
+    model = load(tmp_path / "m.flm", trust=("tests.mlmodel.files.test_dump.listed",))
+    assert model.predict({"x": "dog"})["prediction"] == pytest.approx(1)
+
+
+def listed(column):
+    return [[value] for value in column]
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.PICKLE"])
+def test_dump_writes_no_pickles(tmp_path, name):
+    with pytest.raises(InvalidModel, match=r"dump writes .flm files, got .*: name it 'm.flm'"):
+        dump(iris_classifier(), tmp_path / name)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InvalidModel, match=r"there is no folder '.*models': make it first"):
+        dump(iris_classifier(), tmp_path / "models" / "m.flm")
+
+
+def test_a_search_without_a_model_is_refused(tmp_path):
+    search = GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2, refit=False)
+    search.fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0])
+
+    with pytest.raises(InvalidModel, match="because of refit=False: fit it with refit=True, or"):
+        dump(search, tmp_path / "m.flm")
+
+
+def test_a_lambda_is_refused_with_what_to_do(tmp_path):
+    model = make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit([[0.0], [1.0]], [0, 1])
+
+    with pytest.raises(InvalidModel, match=r"has a lambda, .* define it by name at the top of a"):
+        dump(model, tmp_path / "m.flm")
+
+
+def test_a_model_of_another_library_wants_a_class(tmp_path):
+    with pytest.raises(UnsupportedFramework, match="derived from MLModel whose predict calls it"):
+        dump(object(), tmp_path / "m.flm")
+
+
+def test_a_sample_of_polars_is_a_sample(tmp_path):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(
+        {
+            "age": [20.0, 30.0, None, 50.0],
+            "town": polars.Series(list("abab"), dtype=polars.Categorical),
+        }
+    )
+    table = pd.DataFrame({"age": [20.0, 30, np.nan, 50], "town": pd.Categorical(list("abab"))})
+    encoder = make_column_transformer((OneHotEncoder(), ["town"]), remainder=SimpleImputer())
+    model = make_pipeline(encoder, Ridge()).fit(table, [1.0, 2.0, 3.0, 4.0])
+
+    dump(model, tmp_path / "polars.flm", sample=frame)
+    dump(model, tmp_path / "pandas.flm", sample=table)
+
+    assert load(tmp_path / "polars.flm").input_schema == load(tmp_path / "pandas.flm").input_schema

@@ -1,0 +1,640 @@
+"""Models whose graph answers in their place, and models whose graph is not right."""
+
+import functools
+import gc
+import json
+import math
+import re
+import sys
+import threading
+import warnings
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from markupsafe import escape
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from mlmodel import InvalidInput, dump, load
+from mlmodel.errors import BadArtifact, InvalidModel
+from mlmodel.frameworks.sklearn.onnx import choose, parity
+from mlmodel.frameworks.sklearn.onnx import convert as graph
+from mlmodel.frameworks.sklearn.onnx import runtime as compiling
+from mlmodel.schema.validator import Schema
+from tests import ROOT
+from tests.estimators import AMOUNT, CASES, PEOPLE, POINTS, SIDE, THREE, built
+from tests.flm_files import WHEN
+from tests.mlmodel.frameworks.sklearn.test_estimators import EXTREMES, rows_of
+
+#: Cases that no graph stands for, and a word of why.
+NATIVE = {
+    "text alone": "table of columns",
+    "hashed text": "table of columns",
+    "text in a column": "skl2onnx",
+    "objects": "table of columns",
+    "own categories": "grade",
+    "neighbours fill in": "rows",
+    "votes": "skl2onnx",
+    "stacked pipelines": "ColumnTransformer",
+    "transformed target": "skl2onnx",
+    "chained numbers": "skl2onnx",
+    "chained labels": "skl2onnx",
+    "labels of a network": "ONNX Runtime",
+    "columns by function": "ONNX Runtime",
+    "scores of pairs": "single precision",
+    "scores of three labels": "single precision",
+    "search": "single precision",
+    "scores of several labels": "ONNX Runtime",
+    "mixture": "rows",
+    "outliers": "the model",
+    "novelty": "the model",
+    "one class": "the model",
+    "transformer of text": "table of columns",
+    "class of ones own": "skl2onnx",
+    "columns of ones own": "table of columns",
+    "no relative": "skl2onnx",
+    "xgboost": "skl2onnx",
+    "xgboost with categories": "grade",
+    "lightgbm": "grade",
+    "lightgbm of bare columns": "skl2onnx",
+    "catboost": "",
+    "catboost of whole categories": "",
+    "catboost of bare columns": "",
+    "imbalanced": "skl2onnx",
+}
+
+MIXED = PEOPLE[["age", "income", "city", "job"]]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """From a case to its file, written when it is first asked for."""
+    folder = tmp_path_factory.mktemp("files")
+
+    @functools.cache
+    def written(name):
+        case, path = built(name), folder / f"{name}.flm"
+        dump(case.model, path, sample=case.data, outputs=case.outputs)
+        return path
+
+    return written
+
+
+@pytest.fixture(scope="module")
+def loaded(files):
+    """From a case and a runtime to the loaded model."""
+
+    @functools.cache
+    def made(name, runtime):
+        model = load(files(name), trust="all", runtime=runtime)
+        model.load()
+        return model
+
+    return made
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """A function from an estimator and its data to the model, compiled."""
+
+    def make(estimator, sample, runtime="onnx", **more):
+        path = tmp_path / "model.flm"
+        dump(estimator, path, sample=sample, **more)
+        model = load(path, runtime=runtime)
+        model.load()
+        return model
+
+    return make
+
+
+def runtime_of(model):
+    return model.metadata["runtime"]
+
+
+def forest(count=10):
+    return RandomForestClassifier(count, random_state=0).fit(POINTS, THREE)
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
+def test_a_compiled_model_answers_what_the_model_answers(name, files, loaded):
+    rows = rows_of(built(name), files(name))
+
+    model = loaded(name, "onnx")
+
+    assert runtime_of(model)["compiled"], runtime_of(model)
+    assert model.predict_rows(rows) == nearly(loaded(name, "native").predict_rows(rows))
+    assert [model.predict(row) for row in rows[:5]] == nearly(model.predict_rows(rows[:5]))
+
+
+def nearly(answers):
+    """Return answers in which numbers need only be the same to six digits."""
+    text = json.dumps(answers)
+    return json.loads(
+        text, parse_float=lambda number: pytest.approx(float(number), rel=1e-6, abs=1e-6)
+    )
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_what_is_not_compiled_says_why_and_answers(name, files, loaded):
+    rows = rows_of(built(name), files(name))[:3]
+
+    model = loaded(name, "onnx")
+
+    assert not runtime_of(model)["compiled"]
+    assert NATIVE[name] in runtime_of(model)["reason"]
+    assert model.predict_rows(rows) == loaded(name, "native").predict_rows(rows)
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
+def test_rows_out_of_the_ordinary_are_answered_or_refused_as_by_the_model(name, loaded):
+    native, graph = loaded(name, "native"), loaded(name, "onnx")
+    (plain,) = native.examples[:1]
+
+    for row in unusual(plain, Schema(native.input_schema)):
+        assert said(graph, row) == nearly(said(native, row)), row
+
+
+def unusual(plain, schema):
+    """Yield rows without a member, or with an extreme one that fits."""
+    for member in plain:
+        yield {key: value for key, value in plain.items() if key != member}
+        yield {**plain, member: None}
+        for value in (*EXTREMES, 3, 1e15, -1e16, 2**53 + 1, "\ue000NaN", "\ud800", 1.5):
+            row = {**plain, member: value}
+            if not schema.violations(row):
+                yield row
+
+
+def said(model, row):
+    """Return a model's answer to a row, or what is wrong with it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return model.predict(row)
+    except InvalidInput as error:
+        return [f"{each.pointer} {each.detail}" for each in error.violations] or str(error)
+    except Exception as error:
+        return type(error).__name__
+
+
+TREES = [
+    RandomForestClassifier(7, random_state=0),
+    ExtraTreesRegressor(7, random_state=0),
+    RandomForestRegressor(7, random_state=0),
+    DecisionTreeClassifier(),
+    DecisionTreeRegressor(max_depth=1),
+    DecisionTreeRegressor(max_depth=1, min_samples_leaf=60),
+    GradientBoostingClassifier(n_estimators=5),
+    GradientBoostingRegressor(n_estimators=5),
+    HistGradientBoostingClassifier(max_iter=5),
+    HistGradientBoostingRegressor(max_iter=5, loss="poisson"),
+]
+
+
+@pytest.mark.parametrize("estimator", TREES, ids=lambda each: type(each).__name__)
+def test_trees_answer_the_same_to_the_last_digit_but_one(estimator, compiled):
+    target = THREE if hasattr(estimator, "predict_proba") else AMOUNT
+
+    told = runtime_of(compiled(estimator.fit(POINTS, target), POINTS))
+
+    assert told["compiled"], told["reason"]
+    assert told["parity"]["largest_difference"] < 1e-15
+
+
+@pytest.mark.parametrize("classes", [SIDE, SIDE == 1, np.where(SIDE, "oui", "non"), SIDE * 5 - 3])
+@pytest.mark.parametrize("loss", ["log_loss", "exponential"])
+def test_two_classes_of_boosted_trees_keep_their_labels(classes, loss, compiled):
+    estimator = GradientBoostingClassifier(n_estimators=5, loss=loss).fit(POINTS, classes)
+
+    model = compiled(estimator, POINTS)
+
+    assert runtime_of(model)["compiled"]
+    answers = model.predict_rows(
+        [{f"x{at}": value for at, value in enumerate(row)} for row in POINTS]
+    )
+    assert [each["prediction"] for each in answers] == estimator.predict(POINTS).tolist()
+
+
+def test_rows_on_a_threshold_and_beside_it_are_compared(compiled):
+    model = compiled(forest(), POINTS)
+
+    probes = runtime_of(model)["parity"]["probes"]
+
+    assert probes["thresholds"] > 100
+    assert probes["jumps"] > 10
+
+
+def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
+    estimator = make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=1))
+    estimator.fit(POINTS[:, :1], AMOUNT)
+    (split,) = estimator[-1].tree_.threshold[:1] * estimator[0].scale_ + estimator[0].mean_
+
+    rows = jumps_of(estimator, POINTS[:, :1])
+
+    pairs = {(low["x0"], high["x0"]) for low, high in zip(rows[::2], rows[1::2], strict=True)}
+    [(low, high)] = pairs
+    assert high == math.nextafter(low, math.inf)
+    assert low == pytest.approx(split, rel=1e-6)
+
+
+def jumps_of(estimator, data):
+    from mlmodel.bounded.deadline import Deadline
+    from mlmodel.frameworks.sklearn.onnx.probes import Space
+    from mlmodel.frameworks.sklearn.schemas import infer
+
+    found = infer.infer(estimator, data)
+    native = infer.predictor(estimator, found.input["properties"])
+    _, inputs = graph.arranged(estimator, native.reading, native.cells, native.members)
+    space = Space(inputs, native.members, found.examples, estimator)
+    return parity._jumps(native, space, Deadline(None))
+
+
+@pytest.fixture
+def nudged(monkeypatch):
+    """A function that makes each number of each graph a little larger, or another."""
+
+    def nudge(change):
+        written = graph.converted
+        monkeypatch.setattr(
+            choose, "converted", lambda *words, **more: change(written(*words, **more))
+        )
+
+    return nudge
+
+
+def with_constants(change):
+    """Return what changes the arrays of doubles in a graph."""
+    import onnx
+    from onnx import numpy_helper
+
+    def changed(content):
+        made = onnx.load_from_string(content)
+        tensors = [*made.graph.initializer]
+        tensors += [
+            each.t for node in made.graph.node for each in node.attribute if each.HasField("t")
+        ]
+        for tensor in tensors:
+            array = numpy_helper.to_array(tensor)
+            if array.dtype == np.float64 and array.size > 1:
+                tensor.CopyFrom(numpy_helper.from_array(change(array), tensor.name))
+        return made.SerializeToString()
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("estimator", "change"),
+    [
+        (LogisticRegression().fit(POINTS, THREE), lambda array: array * (1 + 1e-4)),
+        (LinearRegression().fit(POINTS, AMOUNT), lambda array: array + 1e-5),
+        (forest(), lambda array: array.astype(np.float32).astype(float)),
+        (
+            forest(),
+            lambda array: np.nextafter(array, np.inf) if array.min() < 0 else array[::-1].copy(),
+        ),
+        (
+            HistGradientBoostingClassifier(max_iter=5).fit(POINTS, SIDE),
+            lambda array: array.astype(np.float32).astype(float),
+        ),
+    ],
+    ids=["factors", "sums", "four bytes", "leaves", "histogram in four bytes"],
+)
+def test_a_wrong_graph_is_found_out_and_not_used(estimator, change, nudged, compiled):
+    nudged(with_constants(change))
+
+    model = compiled(estimator, POINTS)
+
+    told = runtime_of(model)
+    assert not told["compiled"]
+    assert "the graph answers " in told["reason"]
+    assert told["name"].startswith("scikit-learn 1.")
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph"])
+def test_what_is_no_graph_is_not_used(content, nudged, compiled):
+    nudged(lambda _graph: content)
+
+    model = compiled(forest(), POINTS)
+
+    reason = runtime_of(model)["reason"]
+    assert re.match(r"ONNX Runtime (cannot|may not) compute its graph \(", reason)
+
+
+def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled, caplog):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+
+    model = compiled(forest(), POINTS)
+
+    assert (
+        runtime_of(model)["reason"] == "skl2onnx is not installed: pip install skl2onnx onnxruntime"
+    )
+    assert "model.flm is not compiled: skl2onnx is not installed" in caplog.text
+
+
+def test_without_onnxruntime_the_reason_says_what_to_install(monkeypatch, compiled):
+    monkeypatch.delitem(sys.modules, "mlmodel.frameworks.sklearn.onnx.session", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+    model = compiled(forest(), POINTS)
+
+    assert runtime_of(model)["reason"] == "onnxruntime is not installed: pip install onnxruntime"
+
+
+def test_a_missing_number_is_answered_by_the_graph_where_the_model_takes_one(compiled):
+    model = compiled(
+        HistGradientBoostingRegressor(max_iter=5).fit(PEOPLE[["age", "income"]], AMOUNT),
+        PEOPLE[["age", "income"]],
+    )
+
+    assert runtime_of(model)["parity"]["probes"]["missing"] > 0
+
+
+@pytest.mark.parametrize("missing", [None, np.nan], ids=["None", "NaN"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OneHotEncoder(drop="first", handle_unknown="ignore"),
+        make_pipeline(
+            SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+        ),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+    ],
+    ids=["one hot", "one hot less one", "filled in", "ordinal"],
+)
+def test_missing_and_new_texts_are_answered_as_by_the_model(encode, missing, compiled):
+    words = PEOPLE["job"].astype(object).where(PEOPLE["job"].notna(), missing)
+    table = pd.DataFrame({"age": PEOPLE["age"], "job": words.astype(object)})
+    mixed = make_column_transformer((encode, ["job"]), (StandardScaler(), ["age"]))
+    estimator = make_pipeline(mixed, HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2))
+    model = compiled(estimator.fit(table, AMOUNT * (1 + (words == "cook"))), table)
+
+    native = load(model._path)
+    for word in ("cook", "clerk", "pilot", "", None, "cook\0", "Cook"):
+        row = {"age": 40, "job": word}
+        assert said(model, row) == nearly(said(native, row))
+
+
+def test_columns_of_a_transformer_may_stand_in_any_order(compiled):
+    mixed = make_column_transformer(
+        (StandardScaler(), ["income", "age"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["job", "city"]),
+    )
+    table = MIXED.assign(income=MIXED["income"].fillna(1.0))
+    estimator = make_pipeline(mixed, LogisticRegression()).fit(table, SIDE)
+
+    assert runtime_of(compiled(estimator, table))["compiled"]
+
+
+def test_columns_in_turns_are_left_to_the_model(compiled):
+    table = PEOPLE[["city", "rooms", "remark"]]
+    encode = make_column_transformer((OneHotEncoder(), ["city", "rooms", "remark"]))
+
+    told = runtime_of(compiled(make_pipeline(encode, LinearRegression()).fit(table, AMOUNT), table))
+
+    assert told["reason"] == "one of its transformers takes columns of numbers and texts in turns"
+
+
+def test_auto_keeps_the_graph_that_is_faster(compiled):
+    told = runtime_of(compiled(forest(50), POINTS, runtime="auto"))
+
+    assert told["compiled"]
+    assert [each["rows"] for each in told["speed"]] == [1, 64]
+
+
+def test_auto_keeps_the_model_that_is_as_fast(compiled, monkeypatch):
+    monkeypatch.setattr(
+        choose.Compiled, "speeds", lambda _self, counts: [slow(count) for count in counts]
+    )
+
+    told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
+
+    assert told["reason"] == "it is at least as fast as its graph"
+    assert told["speed"][0]["gain"] == 0.5
+
+
+def slow(count):
+    from mlmodel.frameworks.sklearn.onnx.speed import Speed
+
+    return Speed(count, native_us=10, graph_us=20)
+
+
+def test_auto_gives_up_in_time(compiled, monkeypatch):
+    monkeypatch.setattr(choose, "AUTO_SECONDS", 0.0)
+
+    told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
+
+    assert told == {
+        "asked": "auto",
+        "name": told["name"],
+        "compiled": False,
+        "reason": "it took longer than 0 s",
+    }
+
+
+def test_native_is_not_compiled(compiled):
+    assert "runtime" not in compiled(forest(), POINTS, runtime=None).metadata
+    assert "runtime" not in compiled(forest(), POINTS, runtime="native").metadata
+
+
+def test_an_unloaded_model_holds_no_session(compiled, monkeypatch):
+    sessions = []
+    opened = onnxruntime.InferenceSession
+
+    def kept(*words, **more):
+        session = opened(*words, **more)
+        sessions.append(session._sess)
+        return session
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", kept)
+    model = compiled(forest(), POINTS)
+    loaded = sys.getrefcount(sessions[0])
+
+    model.unload()
+    gc.collect()
+    unloaded = sys.getrefcount(sessions[0])
+    assert unloaded < loaded
+
+
+def test_many_threads_ask_one_graph(compiled):
+    model = compiled(forest(), POINTS)
+    rows = [{f"x{at}": value for at, value in enumerate(row)} for row in POINTS]
+    whole = model.predict_rows(rows)
+    found = {}
+
+    def ask(at):
+        found[at] = [model.predict(rows[at]) for _ in range(50)]
+
+    threads = [threading.Thread(target=ask, args=(at,)) for at in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert [found[at] == [whole[at]] * 50 for at in range(8)] == [True] * 8
+
+
+@pytest.mark.parametrize("runtime", ["fast", "", None])
+def test_a_runtime_that_there_is_not_is_refused(tmp_path, runtime):
+    with pytest.raises(InvalidModel, match="runtime must be one of"):
+        dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime=runtime)
+
+
+def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):
+    dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+
+    model = load(tmp_path / "model.flm")
+    model.load()
+
+    assert runtime_of(model)["compiled"]
+    assert model.meta.extra["compiled"]["parity"]["rows"] > 1000
+
+
+def test_a_packaged_graph_is_left_aside_where_the_model_itself_is_asked_for(tmp_path):
+    dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
+
+    model = load(tmp_path / "model.flm", runtime="native")
+    model.load()
+
+    assert "runtime" not in model.metadata
+
+
+def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, caplog):
+    made = compiling.origin
+    monkeypatch.setattr(compiling, "origin", lambda _model, graph: made(b"another", graph))
+    dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
+    monkeypatch.setattr(compiling, "origin", made)
+
+    model = load(tmp_path / "model.flm")
+    model.load()
+
+    assert "compiled.onnx in the file was not made of its model, and is not used" in caplog.text
+    assert "runtime" not in model.metadata
+
+
+def test_a_packaged_graph_that_answers_otherwise_is_not_used(tmp_path, monkeypatch):
+    real = choose.compared
+    monkeypatch.setattr(choose, "compared", lambda *words: parity.Parity({"examples": 1}, 0.0))
+    written = graph.converted
+    wrong = with_constants(lambda array: array[::-1].copy())
+    monkeypatch.setattr(choose, "converted", lambda *words, **more: wrong(written(*words, **more)))
+    dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
+    monkeypatch.setattr(choose, "compared", real)
+
+    model = load(tmp_path / "model.flm")
+    model.load()
+
+    assert runtime_of(model)["reason"].startswith("the graph answers ")
+
+
+def test_equal_graphs_are_packaged_as_equal_bytes(tmp_path):
+    for name in ("one.flm", "two.flm"):
+        more = {"model_id": "same", "timestamp": WHEN, "sample": POINTS, "runtime": "onnx"}
+        dump(forest(), tmp_path / name, **more)
+
+    assert (tmp_path / "one.flm").read_bytes() == (tmp_path / "two.flm").read_bytes()
+
+
+def test_packaging_refuses_a_model_without_a_graph(tmp_path):
+    with pytest.raises(InvalidModel, match=r"Thirds is not compiled: skl2onnx cannot convert it"):
+        dump(
+            built("class of ones own").model, tmp_path / "model.flm", sample=POINTS, runtime="onnx"
+        )
+
+    assert not (tmp_path / "model.flm").exists()
+
+
+def test_packaging_leaves_the_graph_away_where_it_is_free_to(tmp_path, caplog):
+    model = built("class of ones own").model
+
+    dump(model, tmp_path / "model.flm", sample=POINTS, runtime="auto")
+
+    assert load(tmp_path / "model.flm", trust="all").artifacts == {}
+    assert "Thirds is not compiled: " in caplog.text
+
+
+def test_an_artifact_may_not_have_the_name_of_the_graph(tmp_path):
+    (tmp_path / "card.md").write_text("mine")
+
+    with pytest.raises(BadArtifact, match=r"compiled\.onnx is the name of the model's graph"):
+        dump(
+            forest(),
+            tmp_path / "model.flm",
+            sample=POINTS,
+            artifacts={"compiled.onnx": tmp_path / "card.md"},
+            runtime="onnx",
+        )
+
+
+@pytest.fixture
+def served(tmp_path, make_app):
+    """A function from an estimator to a client of a service that was asked to compile it."""
+
+    def make(estimator, sample):
+        dump(estimator, tmp_path / "model.flm", sample=sample)
+        models = json.dumps({"models": [{"file": "model.flm", "name": "m", "runtime": "onnx"}]})
+        return make_app(models).test_client()
+
+    return make
+
+
+def test_metadata_and_the_page_say_which_graph_answers(served):
+    client = served(forest(), POINTS)
+
+    told = client.get("/api/models/m/metadata").get_json()["runtime"]
+    page = client.get("/models/m/metadata").text
+
+    assert told.items() >= {"asked": "onnx", "compiled": True}.items()
+    assert f"<strong>{told['name']}</strong>, by a graph made of the model" in page
+    assert f"were asked {told['parity']['rows']:,} rows" in page
+
+
+def test_metadata_and_the_page_say_why_a_model_answers_itself(served):
+    case = built("own categories")
+    client = served(case.model, case.data)
+
+    told = client.get("/api/models/m/inspect").get_json()["runtime"]
+    page = client.get("/models/m/metadata").text
+
+    reason = 'its column "grade" is neither of plain numbers nor of texts'
+    assert told == {"asked": "onnx", "name": told["name"], "compiled": False, "reason": reason}
+    assert f"<strong>{told['name']}</strong> itself. The model is not compiled: " in page
+    assert escape(reason) in page
+
+
+def test_the_header_names_the_runtime(served):
+    client = served(forest(), POINTS)
+
+    answer = client.post("/api/models/m/predict", json=[{f"x{at}": 0.5 for at in range(4)}])
+
+    assert answer.headers["X-Model-Runtime"].startswith(
+        f"ONNX Runtime {onnxruntime.__version__}, scikit-learn "
+    )
+
+
+def test_a_model_of_another_framework_serves_and_says_so(tmp_path, make_app):
+    onnx_file = next((ROOT / "tests" / "data" / "onnx").glob("*.onnx"))
+    models = json.dumps({"models": [{"file": str(onnx_file), "name": "m", "runtime": "onnx"}]})
+    client = make_app(models).test_client()
+
+    told = client.get("/api/models/m/inspect").get_json()
+
+    assert told["status"] == "ready"
+    assert told["runtime"]["reason"] == (
+        "only models of scikit-learn are compiled, this one is of ONNX Runtime"
+    )

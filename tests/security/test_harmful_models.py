@@ -1,0 +1,177 @@
+"""Models that misbehave, beside others that do not: what clients and operators get."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import psutil
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from mlmodel import dump
+from tests.models.harmful.slow import Slow
+from tests.models.simple import Hanging
+from tests.running_server import COMMANDS, serving
+from tests.servers.test_crashes import end_all, is_answered, states
+from tests.waiting import wait_until
+
+#: Seven models that are broken, each in another way, and why they do not answer.
+BROKEN = {
+    "unimportable": (
+        "class: tests.models.harmful.unimportable.Unimportable",
+        "the module 'a_package_that_nobody_has' is not installed",
+    ),
+    "raising": (
+        "class: tests.models.broken.RaisesAtLoad",
+        "it raised RuntimeError while it was loaded; the log says more",
+    ),
+    "truncated": ("file: truncated.flm", "the header has 16 bytes, the file ends after 5"),
+    "without-schema": (
+        "class: tests.models.broken.WrongSchema",
+        "not a JSON Schema: at /type, 'nmber' is not valid",
+    ),
+    "hanging": (
+        "class: tests.models.harmful.hanging.Hung\n    settings: {at: load}\n"
+        "    isolate: {load_seconds: 1}",
+        "it took longer than 1 seconds to load",
+    ),
+    "crashing": (
+        "class: tests.models.harmful.dying.Dying\n    isolate: true\n"
+        "    settings: {how: segfault, at: load}",
+        "its process was ended while it was loaded: killed by SIGSEGV",
+    ),
+    "dying": (
+        "class: tests.models.harmful.dying.Dying",
+        "crashed 3 times: set `isolate: true`",
+    ),
+}
+SOUND = [f"sound-{number}" for number in range(13)]
+
+
+def entries():
+    """Return the text of a models.yaml in which the broken ones stand between the sound ones."""
+    kinds = ["class: tests.models.simple.Doubler", "file: line.flm\n    load: lazy"]
+    kinds.append("class: tests.models.simple.Doubler\n    isolate: true")
+    parts = [(name, kinds[0 if number < 11 else number - 10]) for number, name in enumerate(SOUND)]
+    for place, (name, (entry, _)) in enumerate(BROKEN.items()):
+        parts.insert(2 * place, (name, entry))
+    return "models:\n" + "".join(f"  - name: {name}\n    {entry}\n" for name, entry in parts)
+
+
+def has_failed(running, name, reason):
+    """Tell whether a model has failed in all processes, and they say why."""
+    found = states(running, name)
+    return {state for state, _ in found} == {"failed"} and all(reason in why for _, why in found)
+
+
+@pytest.mark.parametrize("server", COMMANDS)
+def test_thirteen_of_twenty_models_answer_and_the_others_say_why_they_do_not(server, tmp_path):
+    line = LinearRegression().fit(pd.DataFrame({"x": [1, 2]}), [2, 4])
+    dump(line, tmp_path / "line.flm")
+    (tmp_path / "truncated.flm").write_bytes((tmp_path / "line.flm").read_bytes()[:5])
+
+    with serving(server, tmp_path, entries(), WORKERS=2) as running:
+        end_all(running, ["segfault", "abort", "kill"])
+        for name, (_, reason) in BROKEN.items():
+            wait_until(lambda name=name, reason=reason: has_failed(running, name, reason), 30)
+            assert running.ask(f"/api/models/{name}/predict", {})[0] == 503
+
+        assert len(running.ask("/readyz")[1]["models"]) == 20
+        assert [name for name in SOUND if not is_answered(running, name, {"x": 1})] == []
+
+
+@pytest.mark.parametrize("server", COMMANDS)
+def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(server, tmp_path):
+    text = """models:
+  - {class: tests.models.harmful.hanging.Hung, isolate: true, time_limit: 0.5}
+  - {class: tests.models.harmful.dying.Dying, isolate: true}
+  - {class: tests.models.simple.Doubler}
+"""
+    with serving(server, tmp_path, text, WORKERS=1) as running:
+        with ThreadPoolExecutor(1) as pool:
+            hung = pool.submit(running.ask, "/api/models/hung/predict", {"hang": True})
+            assert is_answered(running, "doubler", {"x": 1})
+            status, problem = hung.result()
+            assert (status, problem["title"]) == (504, "The model took too long")
+        status, problem = running.ask("/api/models/dying/predict", {"how": "segfault"})
+        assert (status, problem["title"]) == (500, "The model failed")
+        wait_until(lambda: is_answered(running, "hung", {}) and is_answered(running, "dying", {}))
+        processes = psutil.Process(running.process.pid).children(recursive=True)
+        models = [
+            each for each in processes if "app.serving.isolation.worker" in " ".join(each.cmdline())
+        ]
+        [worker] = {each.parent() for each in models}
+
+        worker.kill()
+
+        assert (len(models), psutil.wait_procs(models, 5)[1]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "status"),
+    [
+        ("answering", {"what": "nan"}, 200),
+        ("answering", {"what": "bytes"}, 200),
+        ("answering", {"what": "frame"}, 200),
+        ("answering", {"what": "large"}, 200),
+        ("answering", {"what": "object"}, 500),
+        ("answering", {"what": "itself"}, 500),
+        ("answering", {"what": "surrogate"}, 500),
+        ("answering", {"what": "digits"}, 500),
+        ("numbers", {"what": "nan"}, 500),
+        ("numbers", {"what": "large"}, 500),
+        ("dying", {"how": "exit"}, 500),
+        ("dying", {"how": "interrupt"}, 500),
+        ("dying", {"how": "overflow"}, 500),
+        ("hung", {"hang": True}, 504),
+    ],
+    ids=str,
+)
+def test_clients_get_an_answer_or_a_problem_without_a_trace(harmful, name, row, status):
+    answer = harmful.post(f"/api/models/{name}/predict", json=row)
+
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.mimetype == "application/problem+json"
+        assert len(answer.data) < 1000
+        assert not any(word in answer.text for word in ("Traceback", "File \\", ".py", "0x"))
+    assert harmful.post("/api/models/echo/predict", json=1).json == 1
+
+
+@pytest.fixture
+def harmful(make_app):
+    """A client of models that misbehave in the process of the server."""
+    entries = [
+        {"class": f"tests.models.harmful.{path}"}
+        for path in ("answering.Answering", "answering.Numbers", "dying.Dying")
+    ]
+    entries.append({"class": "tests.models.simple.Hanging", "time_limit": 0.1, "name": "hung"})
+    entries.append({"class": "tests.models.simple.Echo"})
+    Hanging.go.clear()
+    yield make_app(json.dumps({"models": entries})).test_client()
+    Hanging.go.set()
+
+
+def test_a_limit_of_its_own_is_that_of_no_other_model(make_app):
+    entry = "{{class: tests.models.simple.Hanging, name: {}, time_limit: {}}}"
+    text = f"models: [{entry.format('short', 0.1)}, {entry.format('long', 9)}]"
+    client = make_app(text).test_client()
+    Hanging.go.clear()
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(client.post, "/api/models/long/predict", json={})
+        short = client.post("/api/models/short/predict", json={})
+        Hanging.go.set()
+
+        assert (short.status_code, long.result().json) == (504, "done")
+    assert short.json["detail"] == "the model took longer than 0.1 seconds"
+
+
+def test_a_herd_of_first_requests_loads_a_lazy_model_once(make_app):
+    text = "models: [{class: tests.models.harmful.slow.Slow, load: lazy}]"
+    predict = make_app(text, MODEL_WAITING=20).extensions["predictor"].predict
+    before = Slow.loads
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: predict("slow", [{}]), range(16)))
+
+    assert answers == [[before + 1]] * 16

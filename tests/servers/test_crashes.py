@@ -1,0 +1,203 @@
+"""Models that end the server's own processes, and how they are set aside."""
+
+import http.client
+import os
+import signal
+from dataclasses import replace
+from http import HTTPStatus
+
+import pytest
+
+from app.serving.calls.executor import Limits
+from app.serving.errors import PredictionTimeout
+from app.serving.models.manager import ModelManager
+from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
+from app.serving.reload.crashes import counted, forgiven
+from app.serving.reload.shared_state import Wanted
+from tests.running_server import COMMANDS, serving
+from tests.waiting import wait_until
+
+LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1, deaths=3, deaths_seconds=100)
+GUILTY, BUSY = Suspect("a" * 64, "guilty"), Suspect("b" * 64, "busy")
+REASON = "crashed 3 times: set `isolate: true`"
+DYING = """models:
+  - class: tests.models.harmful.dying.Dying
+  - class: tests.models.simple.Doubler
+"""
+
+
+def test_model_in_each_of_three_crashes_is_quarantined():
+    twice = counted(Wanted(), [[GUILTY], [GUILTY, BUSY]], LIMITS, now=1000)
+    thrice = counted(twice, [[BUSY, GUILTY]], LIMITS, now=1050)
+
+    assert twice.aside == {}
+    assert set(thrice.aside) == {GUILTY.fingerprint}
+    assert (thrice.aside[GUILTY.fingerprint].name, thrice.generation) == ("guilty", 1)
+    assert thrice.aside[GUILTY.fingerprint].reason == REASON
+
+
+def test_the_model_called_last_is_quarantined_first():
+    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+    more = counted(wanted, [[BUSY]], LIMITS, now=1000)
+
+    assert set(wanted.aside) == {GUILTY.fingerprint}
+    assert set(more.aside) == {GUILTY.fingerprint, BUSY.fingerprint}
+
+
+def test_crashes_are_forgotten_after_some_time():
+    twice = counted(Wanted(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
+    limits = replace(LIMITS, deaths=0)
+
+    assert counted(twice, [[GUILTY]], LIMITS, now=1101).aside == {}
+    assert counted(Wanted(), [[GUILTY]] * 9, limits, now=1000).aside == {}
+
+
+def test_forgiven_model_has_never_crashed():
+    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+
+    wanted = counted(forgiven(wanted, GUILTY.fingerprint), [[GUILTY]], LIMITS, now=1001)
+
+    assert wanted.aside == {}
+
+
+@pytest.fixture
+def dead(tmp_path):
+    """A function that lets a process die with calls of some models, by when they began."""
+
+    def die(*starts):
+        pid = os.fork()
+        if not pid:
+            ledger = Ledger()
+            places = [ledger.enter() for _ in starts]
+            ledger.identify(places[0], GUILTY)
+            ledger.open(tmp_path)
+            ledger.identify(places[1], BUSY)
+            for place, start in zip(places, starts, strict=True):
+                ledger.starts[place] = start
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return pid
+
+    return die
+
+
+def test_suspects_are_told_once_the_last_call_last(dead, tmp_path):
+    dead(0, 2)
+    dead(3, 1)
+    dead(1, 3)
+    dead(0, 0)
+
+    found = crashes(tmp_path)
+
+    assert sorted(found, key=lambda each: (len(each), each[0].name)) == [
+        [BUSY],
+        [BUSY, GUILTY],
+        [GUILTY, BUSY],
+    ]
+    assert (crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
+
+
+def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
+    file = tmp_path / "stuck"
+    file.touch()
+    entry = f"class: tests.models.processes.Stuck, settings: {{file: {file}}}, time_limit: 0.05"
+    app = make_app(f"models: [{{{entry}}}]", WARM_UP_SECONDS=0)
+    [model] = ModelManager().models()
+
+    with pytest.raises(PredictionTimeout):
+        app.extensions["predictor"].predict("stuck", [{}])
+    hung = ledger.starts[model._place]
+    file.unlink()
+
+    assert hung == 0
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request):
+    """The name of a server."""
+    return request.param
+
+
+def is_answered(running, name, row):
+    """Tell whether a model answers; a server that has just lost a process may refuse."""
+    return asked(running, f"/api/models/{name}/predict", row)[0] == HTTPStatus.OK
+
+
+def states(running, name):
+    """Return the states of a model in all processes, as far as many requests find them."""
+    answers = [asked(running, "/readyz")[1] for _ in range(20)]
+    return {tuple(each["models"][name].values()) if each else ("gone", "") for each in answers}
+
+
+def asked(running, *request):
+    try:
+        return running.ask(*request)
+    except (http.client.HTTPException, OSError):
+        return None, None
+
+
+def end_all(running, hows):
+    """Let a model end a process in some ways, one after the other."""
+    for how in hows:
+        wait_until(lambda: is_answered(running, "dying", {}), 20)
+        assert not is_answered(running, "dying", {"how": how})
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_model_that_crashes_stays_failed_until_its_entry_changes(server, processes, tmp_path):
+    with serving(server, tmp_path, DYING, WORKERS=processes) as running:
+        end_all(running, ["segfault", "abort", "kill"])
+        wait_until(lambda: is_answered(running, "doubler", {"x": 1}), 20)
+        wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
+        refused = running.ask("/api/models/dying/predict", {})
+
+        others = DYING + "  - class: tests.models.simple.Echo\n"
+        (tmp_path / "models.yaml").write_text(others)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: is_answered(running, "echo", {}), 20)
+        after_others = states(running, "dying")
+        (tmp_path / "models.yaml").write_text(others.replace("Dying\n", "Dying\n    tags: [new]\n"))
+        running.process.send_signal(signal.SIGHUP)
+
+        assert (refused[0], refused[1]["detail"]) == (503, f"the model 'dying' is failed: {REASON}")
+        assert after_others == {("failed", REASON)}
+        wait_until(lambda: states(running, "dying") == {("ready", None)}, 20)
+        assert is_answered(running, "dying", {})
+
+
+def test_a_model_that_ends_each_process_that_loads_it_is_set_aside(server, tmp_path):
+    entry = "    load: worker\n    settings: {how: segfault, at: load}\n"
+    text = DYING.replace("Dying\n", f"Dying\n{entry}")
+
+    with serving(server, tmp_path, text, WORKERS=2) as running:
+        wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
+
+        assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
+
+
+def test_worker_of_any_exit_status_is_replaced(tmp_path):
+    with serving("gunicorn", tmp_path, DYING, WORKERS=2) as running:
+        end_all(running, ["_exit", "_exit-4"])
+
+        wait_until(lambda: is_answered(running, "dying", {}), 20)
+
+
+def test_model_that_exits_while_loaded_is_quarantined(tmp_path):
+    entry = "    load: worker\n    settings: {how: _exit, at: load}\n"
+    text = DYING.replace("Dying\n", f"Dying\n{entry}")
+
+    with serving("gunicorn", tmp_path, text, WORKERS=2) as running:
+        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
+
+
+def test_an_isolated_model_that_one_process_sets_aside_is_set_aside_in_all(tmp_path):
+    text = DYING.replace("Dying\n", "Dying\n    isolate: true\n")
+
+    with serving("gunicorn", tmp_path, text, WORKERS=2, MODELHOST_DEATHS=2) as running:
+        # Two in one process are enough, and three are that in any case.
+        for _ in range(3):
+            asked(running, "/api/models/dying/predict", {"how": "kill"})
+        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
+
+        [(_, reason)] = states(running, "dying")
+        assert reason == "its process has ended 2 times within 600 seconds: killed by SIGKILL"

@@ -1,0 +1,239 @@
+"""A server's life under load: nothing that it has accepted is lost, and no answer is wrong."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+
+import psutil
+import pytest
+
+from tests.load import CONNECTIONS, loading
+from tests.running_server import COMMANDS, PATIENCE, WITH_ADMIN, serving
+from tests.waiting import wait_until
+
+#: Seconds of load without an event.
+A_WHILE = 0.7
+#: Seconds after which a server must have all its processes again.
+STRONG_AGAIN = 5
+
+
+def lived(number, **settings):
+    said = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    return f"models:\n  - class: tests.models.lives.Lived\n    settings: {{number: {number}, {said}}}\n"
+
+
+def write(running, text):
+    (running.log_file.parent / "models.yaml").write_text(text, encoding="utf-8")
+
+
+def pause():
+    time.sleep(A_WHILE)
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request):
+    """The name of a server."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def two(server, tmp_path_factory):
+    """A server with two processes."""
+    folder = tmp_path_factory.mktemp(server)
+    settings = {"WORKERS": 2, "MODELHOST_WARM_UP_SECONDS": 1}
+    with serving(server, folder, lived(1), **settings, **WITH_ADMIN) as running:
+        yield running
+
+
+def answers_by(load, number):
+    """Wait until only the models of a number answer, in all processes, and return since when."""
+    wait_until(lambda: load.numbers(time.monotonic() - 0.2) == {number}, PATIENCE)
+    since = time.monotonic() - 0.2
+    wait_until(lambda: len(load.processes(since)) == 2, PATIENCE)
+    return since
+
+
+def reload_by_signal(running):
+    running.process.send_signal(signal.SIGHUP)
+
+
+def reload_by_request(running):
+    status, body = running.change("/api/models/reload")
+    assert (status, body["loaded"], body["processes"]) == (
+        200,
+        ["lived"],
+        {"following": 2, "all": 2},
+    )
+
+
+@pytest.mark.parametrize("how", [reload_by_signal, reload_by_request])
+def test_all_processes_have_other_models_and_no_request_notices(two, how):
+    with loading(two.port) as load:
+        for number in (2, 3):
+            write(two, lived(number))
+            how(two)
+            since = answers_by(load, number)
+
+    assert (load.lost, load.wrong) == ({}, {})
+    assert load.numbers(since) == {3}
+
+
+def test_a_mistake_leaves_all_processes_as_they_were(two):
+    write(two, lived(4))
+    two.change("/api/models/reload")
+    write(two, "models: [{clas: x}]")
+
+    with loading(two.port) as load:
+        status, problem = two.change("/api/models/reload")
+        reload_by_signal(two)
+        pause()
+
+    assert (status, problem["detail"][:37]) == (409, "models.yaml, line 1: models/0/clas is")
+    assert (load.lost, load.wrong, load.numbers()) == ({}, {}, {4})
+    assert two.ask("/readyz")[1]["mistakes"] == ["models.yaml, line 1: models/0/clas"]
+
+
+def test_loading_and_unloading_reach_all_processes(two):
+    status, body = two.change("/api/models/lived/unload")
+    states = {two.ask("/api/models/lived/metadata")[1]["status"] for _ in range(20)}
+    assert (status, body["processes"], states) == (200, {"following": 2, "all": 2}, {"unloaded"})
+
+    two.change("/api/models/lived/load")
+    with loading(two.port) as load:
+        wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+
+    assert (load.lost, load.wrong) == ({}, {})
+
+
+def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_of_now(two):
+    write(two, lived(5))
+    two.change("/api/models/reload")
+    write(two, "models: [")
+
+    with loading(two.port) as load:
+        wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+        killed, start = min(load.processes()), time.monotonic()
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, STRONG_AGAIN)
+        pause()
+
+    assert len(load.lost) <= CONNECTIONS
+    assert load.last() < start + 1
+    assert (load.wrong, load.numbers()) == ({}, {5})
+
+
+def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
+    write(two, lived(5))
+    two.change("/api/models/reload")
+
+    with loading(two.port) as load:
+        wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+        before = load.processes()
+        write(two, lived(6, broken="deadly"))
+        reload_by_signal(two)
+        wait_until(lambda: load.processes() - before, PATIENCE)
+        pause()
+
+    assert len(load.processes()) == 3
+    assert (load.wrong, load.numbers()) == ({}, {5})
+
+
+@pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
+def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
+    two.change(f"/api/models/lived/{order}")
+    workers = {child.pid for child in psutil.Process(two.process.pid).children()}
+
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_asked(two) in statuses, PATIENCE)
+
+    assert {is_asked(two) for _ in range(20)} == statuses
+
+
+def test_a_model_that_hangs_in_a_reload_keeps_no_process_from_coming_back(server, tmp_path):
+    settings = {"WORKERS": 2, "MODELHOST_PREDICT_SECONDS": 2, "MODELHOST_LOAD_SECONDS": 8}
+    with serving(server, tmp_path, lived(1), **settings, **WITH_ADMIN) as running:
+        write(
+            running,
+            lived(1) + "\n  - class: tests.models.harmful.hanging.Hung\n    settings: {at: load}",
+        )
+        status, body = running.change("/api/models/reload")
+        assert (status, body["done"]) == (202, False)
+
+        with loading(running.port) as load:
+            wait_until(lambda: len(load.processes()) == 2, PATIENCE)
+            killed, start = min(load.processes()), time.monotonic()
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: len(load.processes(start + 0.1) - {killed}) == 2, STRONG_AGAIN)
+        write(running, lived(2))
+        running.change("/api/models/reload")
+        with loading(running.port) as load:
+            answers_by(load, 2)
+
+    assert load.wrong == {}
+
+
+def is_asked(running):
+    """The status of an answer, or that there was none."""
+    try:
+        return running.ask("/api/models/lived/predict", {"id": 1})[0]
+    except OSError:
+        return 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_answers_what_was_begun(server, tmp_path, workers):
+    said = tmp_path / "said"
+    text = lived(1, said=said, seconds=0.05)
+    with serving(server, tmp_path, text, WORKERS=workers) as running, loading(running.port) as load:
+        pause()
+        assert running.stop() == 0
+
+    begun = {int(line) for file in tmp_path.glob("said.*") for line in file.read_text().split()}
+    assert len(begun) > 20
+    assert begun - load.answers.keys() == set()
+    assert load.wrong == {}
+
+
+def test_the_end_answers_all_who_were_let_in(server, tmp_path):
+    text = lived(1, seconds=0.01)
+    with serving(server, tmp_path, text, WORKERS=2) as running, ThreadPoolExecutor(6) as pool:
+        clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
+        pause()
+        running.stop()
+
+    assert {status for client in clients for status in client.result()} == {200}
+
+
+def statuses_until_refused(running):
+    """Ask on a new connection each time, and return the statuses of all that were let in."""
+    statuses = []
+    while True:
+        connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            return statuses
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/models/lived/predict", b'{"id": 1}', headers)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+
+def test_the_only_process_has_other_models_too_and_they_outlive_it(server, tmp_path):
+    settings = {"WORKERS": 1, "MODELHOST_WATCH_SECONDS": 0.1}
+    with serving(server, tmp_path, lived(1), **settings) as running:
+        with loading(running.port) as load:
+            write(running, lived(2))
+            wait_until(lambda: load.numbers(time.monotonic() - 0.2) == {2}, PATIENCE)
+        assert (load.lost, load.wrong) == ({}, {})
+        write(running, "models: [")
+        wait_until(lambda: running.ask("/readyz")[1]["mistakes"], PATIENCE)
+
+        os.kill(load.processes().pop(), signal.SIGKILL)
+        with loading(running.port) as load:
+            wait_until(load.answers.copy, STRONG_AGAIN)
+
+    assert load.numbers() == {2}

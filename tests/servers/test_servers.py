@@ -1,0 +1,279 @@
+"""Each server for real, in processes of its own."""
+
+import os
+import re
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from mlmodel import dump
+from tests.models.recording import Recording
+from tests.running_server import COMMANDS, PATIENCE, serving, start
+from tests.waiting import wait_until
+
+PROCESSES = "  - class: tests.models.processes."
+#: What each server logs when it begins to end.
+ENDING = {"gunicorn": "Handling signal: term", "granian": "Shutting down granian"}
+MANY = """models:
+  - class: tests.models.processes.Whereabouts
+  - class: tests.models.processes.Whereabouts
+    name: in-worker
+    load: worker
+  - class: tests.models.processes.Threaded
+  - class: tests.models.processes.Connected
+  - file: boosted.flm
+  - class: tests.models.processes.Stuck
+    settings: {file: models.yaml}
+"""
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request):
+    """The name of a server."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def two(server, tmp_path_factory):
+    """A server with two workers, whose environment asks for pools of several threads."""
+    folder = tmp_path_factory.mktemp(server)
+    # Without a sample, schemas are what the model itself says when it is asked at load.
+    rows = np.random.default_rng(0).random((200, 3))
+    boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
+    dump(boosted, folder / "boosted.flm")
+    stuck = MANY.replace("models.yaml", str(folder / "models.yaml"))
+    settings = {"WORKERS": 2, "OMP_NUM_THREADS": 4, "MODELHOST_WARM_UP_SECONDS": 1}
+    settings["MODELHOST_MAX_BODY_BYTES"] = 5000
+    with serving(server, folder, stuck, **settings) as running:
+        yield running
+
+
+def asked(running, name, times=16):
+    """The answers to as many requests, each on a connection of its own."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda _: running.ask(f"/api/models/{name}/predict", {}), range(times))
+        return [body for status, body in answers if status == 200]
+
+
+def test_workers_answer_after_a_model_was_asked_before_the_fork(two):
+    row = {"x0": 0.9, "x1": 0.1, "x2": 0.5}
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: two.ask("/api/models/boosted/predict", row), range(32)))
+
+    assert [body["prediction"] for _, body in answers] == [True] * 32
+
+
+def test_models_are_loaded_once_for_all_workers(two):
+    answers = asked(two, "whereabouts")
+
+    assert {each["loaded_in"] for each in answers} == {two.process.pid}
+    assert two.process.pid not in {each["asked_in"] for each in answers}
+
+
+@pytest.mark.parametrize("name", ["in-worker", "threaded", "connected"])
+def test_a_model_that_must_not_be_forked_is_loaded_in_each_worker(two, name):
+    answers = asked(two, name)
+
+    assert len(answers) == 16
+    assert all(each["loaded_in"] == each["asked_in"] for each in answers)
+
+
+def test_each_worker_warms_up_and_nobody_counts_that(two):
+    assert min(each["calls"] for each in asked(two, "whereabouts")) > 1
+
+    _, counted = two.ask("/metrics")
+    assert 'model="connected",outcome="ok"} 16.0' in counted
+
+
+def test_a_server_is_ready_once_and_does_not_wait_for_a_model_that_hangs(two):
+    assert len(re.findall("Modelhost is ready", two.log)) == 1
+
+
+def test_compiled_models_are_loaded_in_each_worker_which_ends_in_peace(server, tmp_path):
+    rows = np.random.default_rng(0).random((200, 3))
+    boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
+    dump(boosted, tmp_path / "boosted.flm", sample=rows)
+    models = "models:\n  - file: boosted.flm\n    runtime: onnx\n"
+    asked = [{f"x{at}": value for at, value in enumerate(row)} for row in rows.tolist()]
+
+    with serving(server, tmp_path, models, WORKERS=2, OMP_NUM_THREADS=2) as running:
+        about = running.ask("/api/models/boosted/metadata")[1]
+        answers = [running.ask("/api/models/boosted/predict", asked) for _ in range(8)]
+        # The first SIGTERM after a fork of ONNX Runtime's thread was an abort.
+        running.stop()
+
+    assert about["runtime"]["compiled"]
+    labels = [[each["prediction"] for each in body] for _, body in answers]
+    assert labels == [boosted.predict(rows).tolist()] * 8
+    assert not re.search("SIGABRT|terminate called|Traceback", running.log)
+
+
+def test_one_worker_loads_its_models_itself(server, tmp_path):
+    with serving(server, tmp_path, f"models:\n{PROCESSES}Threaded", WORKERS=1) as running:
+        [answer] = asked(running, "threaded", 1)
+
+    assert answer["loaded_in"] == answer["asked_in"] != running.process.pid
+
+
+def test_a_dead_worker_is_replaced(two):
+    [before] = asked(two, "whereabouts", 1)
+
+    os.kill(before["asked_in"], signal.SIGKILL)
+    wait_until(lambda: two.log.count("Spawning") + two.log.count("Booting") == 3, PATIENCE)
+
+    assert len(asked(two, "in-worker")) == 16
+
+
+HOST = b"Host: x\r\nConnection: close\r\n"
+JSON = b"POST /api/models/whereabouts/predict HTTP/1.1\r\nContent-Type: application/json\r\n"
+POST = JSON + HOST
+CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+KEPT = JSON + b"Host: x\r\nContent-Length: 2\r\n\r\n{}"
+LARGE = b"1" * 6000
+#: What is sent, the status that comes first, and what else is told.
+RAW = {
+    "kept-alive": (KEPT + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200, '{"status":"ok"}'),
+    "chunked": (CHUNKS + b"2\r\n{}\r\n0\r\n\r\n", 200, '"loaded_in":'),
+    "continue": (POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", 100, "loaded_in"),
+    "large": (POST + b"Content-Length: 6000\r\n\r\n" + LARGE, 413, "#body-too-large"),
+    "large-chunk": (CHUNKS + b"1770\r\n" + LARGE + b"\r\n0\r\n\r\n", 413, "#body-too-large"),
+    "said-large": (POST + b"Content-Length: 99999999999\r\n\r\n{}", 413, "#body-too-large"),
+    "broken-chunk": (CHUNKS + b"zz\r\n{}\r\n0\r\n\r\n", 400, ""),
+    "no-length": (POST + b"\r\n", 400, "#invalid-body"),
+    "negative-length": (POST + b"Content-Length: -1\r\n\r\n{}", 400, ""),
+    "two-lengths": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, ""),
+    "not-json": (POST + b"Content-Length: 1\r\n\r\n{", 400, "#invalid-body"),
+    "wrong-method": (b"BREW /api/models HTTP/1.1\r\n" + HOST + b"\r\n", 405, "#method-not-allowed"),
+    "no-path": (b"GET /api/a%2Fb HTTP/1.1\r\n" + HOST + b"\r\n", 404, "#not-found"),
+    "no-text": (b"GET /api/models/%ff/metadata HTTP/1.1\r\n" + HOST + b"\r\n", 404, "model-not"),
+    "no-http": (b"hello\r\n\r\n", 400, ""),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "told"), RAW.values(), ids=RAW)
+def test_bytes_are_answered_alike_by_each_server(two, sent, status, told):
+    answer = two.send(sent)
+
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert told in answer
+
+
+def test_the_head_of_an_answer_has_no_body(two):
+    answer = two.send(b"HEAD /api/nothing HTTP/1.1\r\n" + HOST + b"\r\n")
+
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert answer.endswith("\r\n\r\n")
+
+
+def test_idle_connections_keep_nobody_from_answering(two):
+    with ExitStack() as idle:
+        for _ in range(200):
+            connection = HTTPConnection("127.0.0.1", two.port, timeout=PATIENCE)
+            idle.callback(connection.close)
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+
+        assert two.ask("/healthz")[0] == 200
+
+
+def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path):
+    file, temporary = tmp_path / "stuck", tmp_path / "temporary"
+    temporary.mkdir()
+    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
+    settings = {"WORKERS": 2, "TMPDIR": temporary, "MODELHOST_WARM_UP_SECONDS": 0}
+
+    with serving(server, tmp_path, models, **settings) as running, ThreadPoolExecutor() as pool:
+        file.touch()
+        answer = pool.submit(running.ask, "/api/models/stuck/predict", {})
+        wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: ENDING[server] in running.log, PATIENCE)
+        file.unlink()
+
+        assert answer.result() == (200, {})
+        assert running.process.wait(PATIENCE) == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
+    models = f"models:\n{PROCESSES}Whereabouts"
+
+    with serving(server, tmp_path, models, WORKERS=2) as running:
+        wait_until(
+            lambda: len({each["asked_in"] for each in asked(running, "whereabouts")}) == 2, PATIENCE
+        )
+        # As Ctrl-C does: to whoever is in the server's process group.
+        os.killpg(running.process.pid, signal.SIGINT)
+
+        # Less than the 30 seconds after which a worker that does not end is killed.
+        assert running.process.wait(25) in (0, 1)
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_no_model_is_called_in_the_master(server, tmp_path, with_sample):
+    rows = np.random.default_rng(0).random((20, 2))
+    estimator = Recording().fit(rows, rows[:, 0])
+    estimator.file = str(tmp_path / "calls")
+    dump(estimator, tmp_path / "recording.flm", sample=rows if with_sample else None)
+    Path(estimator.file).unlink(missing_ok=True)
+    entry = "file: recording.flm\n    trust: [tests.models.recording.Recording]"
+
+    with serving(server, tmp_path, f"models:\n  - {entry}\n", WORKERS=2) as running:
+        status, _ = running.ask("/api/models/recording/predict", {"x0": 1.0, "x1": 2.0})
+        pids = set(Path(estimator.file).read_text().split())
+
+    assert status == 200
+    assert str(running.process.pid) not in pids
+
+
+def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
+    file = tmp_path / "stuck"
+    file.touch()
+    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
+    running = start(server, tmp_path, models, WORKERS=2, MODELHOST_WARM_UP_SECONDS=3600)
+    wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
+
+    running.process.send_signal(signal.SIGTERM)
+
+    # Less than the 30 seconds after which a worker that does not end is killed.
+    assert running.process.wait(25) in (0, 1)
+
+
+def test_workers_end_with_a_killed_master(server, tmp_path):
+    models = f"models:\n{PROCESSES}Whereabouts"
+
+    with serving(server, tmp_path, models, WORKERS=2) as running:
+        running.stop(signal.SIGKILL)
+
+        wait_until(lambda: not is_listening(running.port), PATIENCE)
+
+
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_mistake_in_the_catalog_stops_the_server(server, tmp_path, workers):
+    running = start(server, tmp_path, "models: [{clas: x}]", WORKERS=workers)
+
+    assert running.process.wait(PATIENCE) != 0
+    assert running.log.count("Modelhost cannot start.\nmodels.yaml, line 1: ") == 1
+
+
+def test_a_wrong_setting_stops_the_server(server, tmp_path):
+    running = start(server, tmp_path, "models: []", WORKERS="many")
+
+    assert running.process.wait(PATIENCE) != 0
+    assert "Modelhost cannot start.\nWORKERS must be a whole number" in running.log
