@@ -13,7 +13,7 @@ help: ## Say what there is to make.
 
 # The servers that there are, and how each is started.
 gunicorn := $(BIN)/gunicorn
-granian := $(BIN)/python -m serve
+granian := $(BIN)/python -m servers.granian
 
 run: $(VENV)/.serve examples ## Serve the models; HOST, PORT, WORKERS and SERVER=granian say where and how.
 	@test -n "$($(SERVER))" || { echo "SERVER must be gunicorn or granian, got $(SERVER)"; exit 1; }

@@ -9,11 +9,11 @@ import threading
 import gunicorn.arbiter
 import gunicorn.glogging
 
-import gunicorn_worker
 import logs
-import workers as forked
 from config import InvalidSetting
 from config import settings as read_settings
+from servers import forking as forked
+from servers import gunicorn_worker
 
 try:
     settings = read_settings(os.environ)

@@ -5,18 +5,18 @@ import sys
 
 from gunicorn.arbiter import Arbiter
 
-import workers
 from app import cli, create_app
 from app.serving.errors import InvalidCatalog
 from config import InvalidSetting
+from servers import forking
 
 # No module above imports numpy: that a model does, or whoever is first to read one.
-workers.limit_threads(os.environ)
+forking.limit_threads(os.environ)
 try:
     app = create_app(
         os.environ,
         with_models=not cli.is_looking_for_commands(),
-        before_fork=workers.are_forked(),
+        before_fork=forking.are_forked(),
     )
 except (InvalidSetting, InvalidCatalog) as error:
     sys.stderr.write(f"Modelhost cannot start.\n{error}\n")

@@ -9,9 +9,9 @@ from hypothesis import settings
 
 from app import create_app
 from app.serving.models.manager import ModelManager
+from servers.forking import limit_threads
 from tests import DATA
 from tests.chromium import browsing, keep_picture, watched
-from workers import limit_threads
 
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
 limit_threads(os.environ)

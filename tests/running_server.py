@@ -17,7 +17,7 @@ from tests import ROOT
 from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
-COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "serve"]}
+COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "servers.granian"]}
 #: Seconds for which any answer is waited for.
 PATIENCE = 60
 #: Opens what changes models, where the settings below are set. Asking needs none.

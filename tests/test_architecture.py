@@ -8,18 +8,17 @@ from tests import ROOT
 
 #: Folder: packages that nothing in it may import.
 FORBIDDEN = {
-    "mlmodel": {"app", "config", "examples", "flask", "serve", "tests", "workers"},
+    "mlmodel": {"app", "config", "examples", "flask", "servers", "tests"},
     "app/serving": {
         "app.web",
         "config",
         "examples",
         "flask",
-        "serve",
+        "servers",
         "tests",
         "werkzeug",
-        "workers",
     },
-    "app/web": {"app.cli", "config", "examples", "openapi", "serve", "tests", "workers", "wsgi"},
+    "app/web": {"app.cli", "config", "examples", "openapi", "servers", "tests", "wsgi"},
     "examples": {"app", "config", "flask", "tests"},
 }
 

@@ -30,7 +30,7 @@ def gunicorn(stage: Stage, runtime: str | None) -> Command:
 def granian(stage: Stage, runtime: str | None) -> Command:
     """Run what ``make run SERVER=granian`` runs."""
     python = str(stage.programs / "python")
-    return Command([python, "-m", "serve"], ROOT, _environ(stage, runtime))
+    return Command([python, "-m", "servers.granian"], ROOT, _environ(stage, runtime))
 
 
 def path(model: str, _: str) -> str:

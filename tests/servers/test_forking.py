@@ -4,21 +4,21 @@ import sys
 
 import pytest
 
-import workers
+from servers import forking
 from tests import ROOT
 
 
 def test_pools_of_threads_get_one_thread_unless_somebody_said_otherwise():
     environ = {"OMP_NUM_THREADS": "4"}
 
-    workers.limit_threads(environ)
+    forking.limit_threads(environ)
 
     assert (environ["OMP_NUM_THREADS"], environ["OPENBLAS_NUM_THREADS"]) == ("4", "1")
 
 
 def test_nothing_calculates_before_the_pools_are_limited():
     libraries = "{'joblib', 'numpy', 'onnxruntime', 'pandas', 'scipy', 'sklearn', 'torch'}"
-    program = f"import sys, app, workers, config; print({libraries} & set(sys.modules))"
+    program = f"import sys, app, servers.forking, config; print({libraries} & set(sys.modules))"
 
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
@@ -44,15 +44,15 @@ def test_commands_limit_the_pools_too():
 
 
 def test_the_colons_of_an_address_are_not_that_of_its_port():
-    assert workers.address({"HOST": "::1", "PORT": 80}) == "[::1]:80"
-    assert workers.address({"HOST": "127.0.0.1", "PORT": 80}) == "127.0.0.1:80"
+    assert forking.address({"HOST": "::1", "PORT": 80}) == "[::1]:80"
+    assert forking.address({"HOST": "127.0.0.1", "PORT": 80}) == "127.0.0.1:80"
 
 
 @pytest.fixture
 def expecting():
     """A program that expects two workers, and where its temporary files are."""
     program = (
-        "import os, workers; workers.expect(2); workers.expect(2); "
+        "import os; from servers import forking; forking.expect(2); forking.expect(2); "
         "print(os.path.isdir(os.environ['PROMETHEUS_MULTIPROC_DIR']), flush=True); {end}"
     )
 

@@ -119,9 +119,9 @@ def test_server_survives_disk_that_fills(tmp_path):
 def test_server_without_temporary_folders_serves_and_says_so(tmp_path):
     """With files of at most a kilobyte it is as if no folder had any room."""
     program = (
-        "import resource, workers; "
+        "import resource; from servers import forking; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
-        "workers.expect(2); print(workers.wanted_folder(), workers.can_start())"
+        "forking.expect(2); print(forking.wanted_folder(), forking.can_start())"
     )
 
     ran = subprocess.run(

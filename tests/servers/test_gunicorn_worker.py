@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from gunicorn_worker import Connection, Patience
+from servers.gunicorn_worker import Connection, Patience
 from tests import malformed_http
 from tests.running_server import PATIENCE, serving
 

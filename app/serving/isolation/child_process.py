@@ -24,7 +24,7 @@ from app.serving.isolation.protocol import Bounds, read, written
 
 log = logging.getLogger(__name__)
 
-APP = Path(__file__).parents[1]
+APP = Path(__file__).parents[2]
 #: Begins the process with the engine alone. With the web application around it, whose package it
 #: is in, that would take three times as long, and twice the memory.
 BEGIN = """

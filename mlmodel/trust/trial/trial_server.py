@@ -32,7 +32,8 @@ _LENGTHS = struct.Struct("<QQ")
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mlmodel.trust import substitute; substitute.serve(sys.stdin.buffer, sys.stdout.buffer)"
+    "from mlmodel.trust.trial import trial_server; "
+    "trial_server.serve(sys.stdin.buffer, sys.stdout.buffer)"
 )
 
 

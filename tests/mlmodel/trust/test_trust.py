@@ -949,7 +949,7 @@ def test_small_file_that_takes_long_to_read_holds_nothing(tmp_path, monkeypatch,
 def test_schemas_are_inferred_in_another_process(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(iris_classifier()))
     program = (
-        "from mlmodel import bare, inference\n"
+        "from mlmodel.files import bare\nfrom mlmodel.frameworks.sklearn.schemas import infer as inference\n"
         "calls, infer = [], inference.infer\n"
         "inference.infer = lambda *given: calls.append(1) or infer(*given)\n"
         f"models = [bare.load({str(tmp_path / 'model.pkl')!r}, trust=t) for t in ((), 'all')]\n"
@@ -990,11 +990,11 @@ def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import threading, mlmodel\n"
-        "from mlmodel.trust import child\n"
+        "from mlmodel.trust.trial import first_look\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
         "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
         "[each.start() for each in threads]; [each.join() for each in threads]\n"
-        "print(child._LOOKS.substitute.pid)\n"
+        "print(first_look._LOOKS.substitute.pid)\n"
     )
 
     [pid] = of_program(program)
@@ -1006,9 +1006,9 @@ def test_a_program_of_one_thread_starts_no_other_program(tmp_path):
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import mlmodel\n"
-        "from mlmodel.trust import child\n"
+        "from mlmodel.trust.trial import first_look\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
-        f"print(model.predict({IRIS_ROW!r})['prediction'], child._LOOKS.substitute.pid)\n"
+        f"print(model.predict({IRIS_ROW!r})['prediction'], first_look._LOOKS.substitute.pid)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["setosa None"]
@@ -1030,9 +1030,9 @@ def test_what_a_fork_dies_of_is_told(tmp_path):
         content = attack_pickles.whole(attack_pickles.call(module, function, argument))
         (tmp_path / f"{name}.pkl").write_bytes(content)
     program = (
-        "from mlmodel import bare, errors\n"
-        "from mlmodel.trust import trying\n"
-        "trying.SECONDS = trying.IDLE_SECONDS = 1\n"
+        "from mlmodel import errors\nfrom mlmodel.files import bare\n"
+        "from mlmodel.trust.trial import bounded_fork\n"
+        "bounded_fork.SECONDS = bounded_fork.IDLE_SECONDS = 1\n"
         f"for name in {list(DEADLY)}:\n"
         "    try:\n"
         f"        bare.load(f'{tmp_path}/{{name}}.pkl', trust=(name,)).load()\n"
@@ -1049,7 +1049,7 @@ def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import os, threading, mlmodel\n"
-        "from mlmodel.trust import child\n"
+        "from mlmodel.trust.trial import first_look\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
         "model.before_fork()\n"
         "if os.fork():\n"
@@ -1057,7 +1057,7 @@ def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_
         "    raise SystemExit\n"
         "thread = threading.Thread(target=model.load)\n"
         "thread.start(); thread.join()\n"
-        "print(child._LOOKS.substitute.pid, flush=True)\n"
+        "print(first_look._LOOKS.substitute.pid, flush=True)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["None"]

@@ -1,4 +1,4 @@
-"""Serves Modelhost with granian: ``python -m serve``. The settings are those of config.py."""
+"""Serves Modelhost with granian: ``python -m servers.granian``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from granian.log import LogLevels
 from granian.server import MPServer
 
 import logs
-import workers
 from config import InvalidSetting
 from config import settings as read_settings
+from servers import forking
 
 #: Connections that one worker keeps, whether or not a request comes on them; gunicorn's default.
 CONNECTIONS = 1000
@@ -69,7 +69,7 @@ class Master(MPServer):
     @property
     def respawn_failed_workers(self) -> bool:
         """Whether a worker that ended is replaced: not before one could be started at all."""
-        return workers.can_start()
+        return forking.can_start()
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:
@@ -97,11 +97,11 @@ class Master(MPServer):
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Let the workers do what SIGHUP asks for, rather than replace them."""
-        workers.hang_up()
+        forking.hang_up()
 
     def load(self, target: str) -> Any:
         """Return the application, warm. Called in each worker, before it listens."""
-        workers.leave_terminal()
+        forking.leave_terminal()
         # Those of the master, until granian sets the worker's own. Nothing is lost so early.
         for each in ENDS:
             signal.signal(each, signal.SIG_DFL)
@@ -130,7 +130,7 @@ class Master(MPServer):
         place = (self._settings["HOST"], self._settings["PORT"])
         while not _is_taken(*place):
             time.sleep(LOOK_SECONDS)
-        workers.say_ready(self._settings)
+        forking.say_ready(self._settings)
 
 
 def main() -> None:
@@ -142,14 +142,14 @@ def main() -> None:
     logs.configure(settings)
     if _is_taken(settings["HOST"], settings["PORT"]):
         # Linux would share it between the two.
-        place = workers.address(settings)
+        place = forking.address(settings)
         sys.exit(f"Modelhost cannot start.\nThere is a server at {place} already")
     # Workers are forked, so that they share what is loaded before.
     multiprocessing.set_start_method("fork")
-    workers.expect(settings["WORKERS"])
+    forking.expect(settings["WORKERS"])
     # Once for the worker and all that take its place; what counts looks at the folders made before.
     importlib.import_module("app")
-    if workers.are_forked():
+    if forking.are_forked():
         _application().extensions["generations"].start()
     logging.getLogger("_granian").addFilter(_is_news)
     if settings["TRUSTED_PROXIES"]:
@@ -182,7 +182,7 @@ def _is_taken(host: str, port: int) -> bool:
 
 
 def _application() -> Any:
-    # Imported as late as this, for it counts and calculates: see workers.py.
+    # Imported as late as this, for it counts and calculates: see servers/forking.py.
     from wsgi import app  # noqa: PLC0415
 
     return app

@@ -250,7 +250,7 @@ class Worker(ThreadWorker):
         else:
             status = next((STATUSES[kind] for kind in STATUSES if isinstance(exc, kind)), 400)
             self.log.debug("A request was refused: %s", exc)
-        # What counts must not be imported before gunicorn has said where: see workers.py.
+        # What counts must not be imported before gunicorn has said where: see servers/forking.py.
         from app.web.http import raw_problem  # noqa: PLC0415
 
         with suppress(OSError):

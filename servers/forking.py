@@ -37,7 +37,8 @@ THREAD_POOLS = (
 )
 #: The variable by which prometheus_client counts for several processes together.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
-#: The variable and the file by which they follow each other's changes, see app/serving/reload/shared_state.py.
+#: The variable and the file by which they follow each other's changes, see
+#: app/serving/reload/shared_state.py.
 WANTED_MODELS = "WANTED_MODELS_DIR"
 HANG_UP = "hang-up"
 #: A folder in memory, for what has no room elsewhere.

@@ -1,0 +1,1 @@
+"""The servers: gunicorn and granian, their processes and signals."""
