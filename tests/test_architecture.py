@@ -1,6 +1,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -9,24 +10,31 @@ from tests import ROOT
 #: Folder: packages that nothing in it may import.
 FORBIDDEN = {
     "mlmodel": {"app", "config", "examples", "flask", "servers", "tests"},
-    "app/serving": {
-        "app.web",
-        "config",
-        "examples",
-        "flask",
-        "servers",
-        "tests",
-        "werkzeug",
-    },
+    "app/serving": {"app.web", "config", "examples", "flask", "servers", "tests", "werkzeug"},
     "app/web": {"app.cli", "config", "examples", "openapi", "servers", "tests", "wsgi"},
+    "app": {"servers", "tests", "wsgi"},
     "examples": {"app", "config", "flask", "tests"},
 }
+#: Layer: its packages, from the top down. Each imports only those that come after it.
+PACKAGES = {
+    "mlmodel": ("files", "frameworks", "foreign", "trust", "bounded", "schema"),
+    "app/serving": ("reload", "models", "tables", "isolation", "catalog", "calls", "process"),
+    "app/web": ("pages", "openapi", "api", "http"),
+}
+#: Modules in one folder.
+MOST_MODULES = 10
 
 FILES = [(path, folder) for folder in FORBIDDEN for path in sorted((ROOT / folder).rglob("*.py"))]
+LAYERED = [
+    (path, layer, package)
+    for layer, packages in PACKAGES.items()
+    for package in packages
+    for path in sorted((ROOT / layer / package).rglob("*.py"))
+]
 
 
-def imports(nodes):
-    for node in nodes:
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -38,19 +46,55 @@ def within(name, packages):
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize(
-    ("path", "folder"), FILES, ids=[str(path.relative_to(ROOT)) for path, _ in FILES]
-)
-def test_imports_go_only_inward(path, folder):
-    names = imports(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+def named(path):
+    return str(path.relative_to(ROOT))
 
-    assert [name for name in names if within(name, FORBIDDEN[folder])] == []
+
+@pytest.mark.parametrize(
+    ("path", "folder"), FILES, ids=[f"{folder}-{named(path)}" for path, folder in FILES]
+)
+def test_imports_point_down_the_layers(path, folder):
+    assert [name for name in imports(path) if within(name, FORBIDDEN[folder])] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "layer", "package"), LAYERED, ids=[named(path) for path, *_ in LAYERED]
+)
+def test_imports_point_down_the_packages(path, layer, package):
+    packages = PACKAGES[layer]
+    prefix = layer.replace("/", ".")
+    above = {f"{prefix}.{each}" for each in packages[: packages.index(package)]}
+
+    assert [name for name in imports(path) if within(name, above)] == []
+
+
+@pytest.mark.parametrize("layer", PACKAGES)
+def test_every_package_has_its_place(layer):
+    found = {path.parent.name for path in (ROOT / layer).glob("*/__init__.py")}
+
+    assert found == set(PACKAGES[layer])
+
+
+@pytest.mark.parametrize("layer", [*PACKAGES, "app/cli", "servers"])
+def test_module_names_are_unique(layer):
+    names = Counter(path.stem for path in (ROOT / layer).rglob("*.py") if path.stem != "__init__")
+
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("root", ["app", "mlmodel", "servers"])
+def test_folders_hold_few_modules(root):
+    folders = Counter(
+        path.parent for path in (ROOT / root).rglob("*.py") if path.stem != "__init__"
+    )
+
+    assert {named(folder): count for folder, count in folders.items() if count > MOST_MODULES} == {}
 
 
 @pytest.mark.parametrize(
     "package", ["mlmodel", "mlmodel.files.bare", "mlmodel.files.packaged", "mlmodel.frameworks"]
 )
-def test_a_framework_is_imported_when_it_is_first_used(package):
+def test_frameworks_are_imported_when_first_used(package):
     frameworks = "{'flask', 'joblib', 'keras', 'numpy', 'onnxruntime', 'pandas', 'skops', 'sklearn', 'torch'}"
     program = f"import sys, {package}; print({frameworks} & set(sys.modules))"
 
