@@ -1,16 +1,17 @@
-"""What a model file may contain, judged before anything in it is built.
+"""Decide what a model file may contain before anything in it is built.
 
-A pickle is a program: it names classes and functions, and calls them. :mod:`.rules.names`
-lists what a fitted model needs, :mod:`~mlmodel.trust.allowlist` decides on each name and each call,
-:mod:`~mlmodel.trust.builder` builds by it, :mod:`~mlmodel.trust.scan` tells the names and builds
-nothing, and :mod:`~mlmodel.trust.trial.first_look` tries a file in a process that may die of it.
+A pickle is a program: it names classes and functions, and calls them. :mod:`.rules.names` lists
+what a fitted model needs, :mod:`~mlmodel.trust.allowlist` checks each name,
+:mod:`~mlmodel.trust.builder` unpickles under these rules, :mod:`~mlmodel.trust.scan` lists the
+names without building anything, and :mod:`~mlmodel.trust.trial.first_look` tries a file in a
+process that may crash.
 
-Trust comes from whoever loads a file, and never from the file.
+Trust is granted by the operator who loads a file, never by the file itself.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-#: Which classes and functions a file may have beside those that are known to do no harm.
+#: Names that a file may reference in addition to the allow-list.
 Trust = Literal["all"] | tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which classes and functions the pickle of a model may name."""
+"""The allow-list: the classes and functions that the pickle of a model may reference."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.call_rules import CALLS
 from mlmodel.trust.rules.conversions import named
 
-#: Letters of all names that an error lists, and of one: a file may have millions.
+#: Maximum characters of all names in an error, and of one name: a file may have millions.
 LISTED_LETTERS = 8000
 NAME_LETTERS = 100
 
-#: What joblib writes for arrays. They stand for an array here, and for nothing else.
+#: Written by joblib for arrays. They are accepted only in place of an array.
 ARRAYS = frozenset({"joblib.numpy_pickle.NumpyArrayWrapper", "numpy.memmap"})
 
-#: What the names of other releases begin with, and those of now: numpy 1, and scikit-learn 1.5
-#: to 1.7, whose losses do not name the package that they are in.
+#: Prefixes of names in other releases, with their current ones: numpy 1, and scikit-learn 1.5 to
+#: 1.7, whose losses do not name their package.
 _RENAMED: Mapping[str, str] = {
     "numpy.core.": "numpy._core.",
     "_loss.Cy": "sklearn._loss._loss.Cy",
@@ -32,24 +32,24 @@ _RENAMED: Mapping[str, str] = {
         "sklearn.metrics._scorer._CurveScorer"
     ),
 }
-#: Metrics of scikit-learn 1.2, which had one width.
+#: Metrics of scikit-learn 1.2, whose names did not end with their width.
 _METRIC = re.compile(r"sklearn\.metrics\._dist_metrics\.[A-Z]\w*Distance", re.ASCII)
 
 
 class Gate:
-    """Says of each name whether it may be named, and finds what it stands for.
+    """The allow-list together with the names that the operator trusts.
 
-    What the operator names in ``trust`` may be named, made and called in any way.
+    Names listed in ``trust`` may be referenced, instantiated and called without restrictions.
     """
 
     def __init__(self, trust: Trust = ()) -> None:
         self._trust = trust
 
     def admits(self, module: str, name: str) -> bool:
-        """Say whether a name may be named, as far as the name alone tells. Imports nothing.
+        """Return whether a name may be referenced, from the name alone. Imports nothing.
 
-        A name of a library that brings estimators, in a module that is not here, may be: it is of
-        another release, and finding it raises the ``ImportError`` that says so.
+        This includes names in a missing module of an estimator library: the module belongs to
+        another release, and :meth:`find` then raises ``ImportError``.
         """
         full = f"{module}.{name}"
         if self.is_trusted(full):
@@ -60,15 +60,15 @@ class Gate:
         return _is_listed(canonical(full)) or _is_estimators(module, name) or _is_gone(module)
 
     def is_trusted(self, full: str) -> bool:
-        """Say whether it was the operator who allowed a name."""
+        """Return whether the operator trusts a name."""
         return self._trust == "all" or full in self._trust or self._is_of_trusted_package(full)
 
     def find(self, module: str, name: str) -> Any:
-        """Return the class or function of that name, known to do no harm or trusted.
+        """Import and return the class or function of an allowed or trusted name.
 
-        :raises Untrusted: if it is neither.
-        :raises ImportError: if its module is not here, as of another release of a library.
-        :raises AttributeError: if its module has no such name.
+        :raises Untrusted: if the name is neither.
+        :raises ImportError: if its module does not exist, as with another release of a library.
+        :raises AttributeError: if the module has no such name.
         """
         full = f"{module}.{name}"
         if not self.admits(module, name):
@@ -86,14 +86,14 @@ class Gate:
         return found
 
     def _is_of_trusted_package(self, full: str) -> bool:
-        """Say whether a name is below a package that the operator allowed as ``package.*``."""
+        """Return whether a name is below a package that the operator trusts as ``package.*``."""
         module, _, name = full.rpartition(".")
         return _is_plain(module, name) and any(
             _is_below(module, pattern[:-2]) for pattern in self._trust if pattern.endswith(".*")
         )
 
     def _stands_for(self, found: Any, module: str, name: str) -> bool:
-        """Say whether a name stands for what it seems to: each module has names of others too."""
+        """Return whether an object may be used under this name, as modules also import others."""
         if self._trust == "all" or f"{module}.{name}" in self._trust:
             return True
         if self._is_of_trusted_package(f"{module}.{name}") and callable(found):
@@ -104,7 +104,7 @@ class Gate:
 
 
 def refusal(names: Iterable[str]) -> Untrusted:
-    """Return the error that lists which names a file has and nobody vouches for, as YAML."""
+    """Return the error that lists the untrusted names of a file, as YAML."""
     unknown = sorted(set(names))
     return Untrusted(
         "the file references names outside the allow-list. To trust them, add to its entry in "
@@ -126,7 +126,7 @@ def as_yaml(names: Iterable[str]) -> str:
 
 
 def misuse(what: str) -> Untrusted:
-    """Return the error for what is built of allowed names in a way in which no model is."""
+    """Return the error for allowed names that are used in a way that no fitted model uses them."""
     return Untrusted(
         f"{what}, as no fitted model does; if you trust the file, say 'trust: all', or pin it "
         "with 'sha256'"
@@ -139,9 +139,9 @@ def _printable(name: str) -> str:
 
 
 def _is_plain(module: str, name: str) -> bool:
-    """Say whether a name is one of its module's own.
+    """Return whether a name has no dots, and so is an attribute of its module.
 
-    One with dots leads from any module to all that it has imported: sklearn, os.system.
+    A dotted name could reach all that a module has imported: sklearn, os.system.
     """
     return all(each.isascii() and each.isidentifier() for each in (*module.split("."), name))
 
@@ -151,7 +151,7 @@ def _is_below(module: str, package: str) -> bool:
 
 
 def canonical(full: str) -> str:
-    """Return a full name as it is listed: that of now for one of another release."""
+    """Return the current name of an object that another release may have named differently."""
     for then, now in _RENAMED.items():
         if full.startswith(then):
             return now + full.removeprefix(then)
@@ -166,7 +166,7 @@ def _is_listed(full: str) -> bool:
 
 
 def _is_gone(module: str) -> bool:
-    """Say whether a module is not here, of a library that brings estimators. Imports nothing."""
+    """Return whether a module of an estimator library does not exist here. Imports nothing."""
     if module.partition(".")[0] not in allowed.ESTIMATORS:
         return False
     full, places = "", None
@@ -180,7 +180,7 @@ def _is_gone(module: str) -> bool:
 
 
 def _is_estimators(module: str, name: str) -> bool:
-    """Say whether a name may be that of an estimator's class: by its module, and its capital."""
+    """Return whether a module and a capitalized name look like those of an estimator class."""
     library = module.partition(".")[0]
     if library not in allowed.ESTIMATORS or not name.lstrip("_")[:1].isupper():
         return False
@@ -190,14 +190,14 @@ def _is_estimators(module: str, name: str) -> bool:
 
 
 def _is_as_named(found: Any, module: str, name: str) -> bool:
-    """Say whether a name stands for what its kind says: for that, it is imported."""
+    """Return whether an imported object is listed, or is an estimator defined under this name."""
     if _is_listed(f"{module}.{name}"):
         return True
     return is_estimator(found) and (found.__module__, found.__qualname__) == (module, name)
 
 
 def is_estimator(found: Any) -> bool:
-    """Say whether something is an estimator's class, of a library that may bring some."""
+    """Return whether an object is an estimator class of one of the listed libraries."""
     if not isinstance(found, type):
         return False
     library = found.__module__.partition(".")[0]

@@ -1,7 +1,7 @@
-"""Builds a pickle by the gate: nothing is found, made, called or changed that it does not allow.
+"""Unpickle under the allow-list: each import, instantiation, call and state is checked first.
 
-Python's own unpickler in Python, opcode by opcode: the one in C asks for names alone, and lets
-whoever has a class call it and change it.
+Based on the pure-Python unpickler, with one method for each opcode. The one in C only lets a
+subclass check names, and then calls and changes any class unchecked.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from mlmodel.trust.rules.call_rules import CALLS, STATEFUL
 from mlmodel.trust.rules.conversions import Conversion, Dropped, named
 from mlmodel.trust.scan import ARRAY, Array, Reader
 
-#: How deep tuples are looked through for what has no state yet.
+#: Depth to which nested tuples and dicts are searched for objects without a state.
 _DEPTH = 4
 
 
 def build(content: bytes, trust: Trust = ()) -> Any:
-    """Build what a pickle holds, plain or by joblib, that is not compressed.
+    """Build the object in an uncompressed pickle, plain or written by joblib.
 
-    :param trust: names that may be used in any way beside those that do no harm.
-    :raises Untrusted: if it needs any other, or what is allowed in a way that no model does.
-    :raises Exception: whatever the classes raise, and pickle for what is none.
+    :param trust: names that may be used without restrictions, in addition to the allow-list.
+    :raises Untrusted: if it needs any other name, or uses an allowed one as no model does.
+    :raises Exception: any error of the classes, and of pickle for invalid content.
     """
     return _Builder(io.BytesIO(content), Gate(trust)).load()
 
@@ -37,7 +37,7 @@ class _Builder(Reader):
     def __init__(self, stream: io.BytesIO, gate: Gate) -> None:
         super().__init__(stream)
         self._gate = gate
-        # By identity, with the objects themselves, so that none of them gives its own to another.
+        # Keyed by id. The values keep the objects alive, so that no id is reused.
         self._judges: dict[int, tuple[Any, Callable[..., bool]]] = {}
         self._kinds: dict[int, Any] = {}
         self._trusted: dict[int, Any] = {}
@@ -57,7 +57,7 @@ class _Builder(Reader):
             self._kinds[id(Array)] = Array
             return Array
         if full == "numpy.memmap":
-            # joblib names it for an array that its author had left in a file.
+            # joblib references it for an array that was memory-mapped from a file.
             module, name = "numpy", "ndarray"
         found = self._gate.find(module, name)
         if self._gate.is_trusted(f"{module}.{name}"):
@@ -67,7 +67,7 @@ class _Builder(Reader):
         return found
 
     def _register(self, found: Any, full: str) -> None:
-        """Write down in which way what was found by a name may be used."""
+        """Record how an object that was found by name may be used."""
         conversion = conversions.find(full) if isinstance(found, type) else None
         if full in CALLS:
             self._judges[id(found)] = (found, CALLS[full])
@@ -98,7 +98,7 @@ class _Builder(Reader):
     def load_build(self) -> None:
         state, built = self.stack.pop(), self.stack[-1]
         if type(state) is tuple and not state and id(built) not in self._stateless:
-            # scikit-learn 1.8 gives a loss a state of nothing; so nothing is given.
+            # scikit-learn 1.8 writes an empty state for a loss: there is nothing to set.
             return
         if id(built) not in self._stateless:
             raise misuse(f"it changes {_title(built)}, which is no new object")
@@ -136,7 +136,7 @@ class _Builder(Reader):
         self._unshare()
 
     def _unshare(self) -> None:
-        """Copy an array that the pickle has used before: what one part writes, no other reads."""
+        """Copy an array that the pickle references again, so that no part changes another's."""
         import numpy as np  # noqa: PLC0415
 
         top = self.stack[-1]
@@ -169,7 +169,7 @@ class _Builder(Reader):
                 raise misuse(f"it puts into {_title(built)} what leads astray")
 
     def refuse_opcode(self) -> None:
-        """Refuse an opcode by which a pickle reaches what it does not name."""
+        """Reject an opcode that reaches objects without naming them."""
         raise misuse("it has an opcode of extensions, buffers, persistent objects or old classes")
 
     load_inst = load_obj = load_ext1 = load_ext2 = load_ext4 = refuse_opcode
@@ -213,13 +213,14 @@ class _Builder(Reader):
         if self._has_stateless(state):
             return False
         members = state.values() if type(state) is dict else ()
-        # A model may call a member that it is given: a class or function to build by is none.
+        # A model may call its members, so classes and functions used for building must not be
+        # members.
         if any(id(each) in self._kinds or id(each) in self._judges for each in members):
             return False
         return _answer(state_rules.judge, built, state)
 
     def _has_stateless(self, value: Any, depth: int = 0) -> bool:
-        """Say whether there are arrays, or types of arrays, that could be changed under others."""
+        """Return whether a value contains arrays or dtypes that a later state could change."""
         if id(value) in self._stateless:
             return _is_shell(value)
         if type(value) is dict and depth == 0:
@@ -235,7 +236,7 @@ class _Builder(Reader):
             state = {
                 name: None if isinstance(each, Dropped) else each for name, each in state.items()
             }
-        # That of the class: an object's own would be a member that the pickle brought.
+        # Looked up on the class: an attribute of the instance would come from the pickle.
         setstate = getattr(type(built), "__setstate__", None)
         if setstate is not None:
             setstate(built, state)
@@ -244,7 +245,7 @@ class _Builder(Reader):
             built.__dict__[name] = value
 
     def _check_kind(self, target: Any, *kinds: type) -> None:
-        # Bunch and its like keep to the methods of dict.
+        # Subclasses such as Bunch are accepted if they use dict's own ``__setitem__``.
         is_dict = dict in kinds and getattr(type(target), "__setitem__", None) is dict.__setitem__
         if type(target) not in kinds and not is_dict and id(type(target)) not in self._trusted:
             raise misuse(f"it puts members into {_title(target)}")
@@ -257,7 +258,7 @@ class _Builder(Reader):
         if not isinstance(dtype, np.dtype) or self._has_stateless(dtype):
             raise misuse("it has an array of no type or shape")
         if dtype.hasobject:
-            # A pickle within the pickle, by the same gate.
+            # A pickle within the pickle, built under the same allow-list.
             return _Builder(self._stream, self._gate).load()
         content = self._read_array(state, dtype.itemsize)
         is_fortran = state.get("order") == "F"
@@ -267,7 +268,7 @@ class _Builder(Reader):
 
 _RECONSTRUCTOR = named("copyreg._reconstructor")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
-#: Members of a structured type that are looked at: of others nobody made a model.
+#: Nested dicts with more members are not searched: no structured dtype of a model is as large.
 _FIELDS = 1000
 
 
@@ -276,22 +277,22 @@ def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
         return bool(judge(*arguments))
     except Untrusted:
         raise
-    # A judge takes apart what it is given; what cannot be taken apart is of no honest file.
+    # A rule unpacks its arguments; any error means that they differ from those of a fitted model.
     except Exception:
         return False
 
 
 def _converted(conversion: Conversion, built: Any, state: Any) -> Any:
-    """Return what of a state is left to be given to an object that is built in another way."""
+    """Return the part of a state that is still to be set on an object after its conversion."""
     try:
         return conversion.give(built, state)
-    # It takes apart what it is given; what cannot be taken apart is of no honest file.
+    # A conversion unpacks the state; any error means that it differs from that of a fitted model.
     except Exception as error:
         raise misuse(f"it gives {_title(built)} a state that no model gives it") from error
 
 
 def _is_shell(value: Any) -> bool:
-    """Say whether something is an array or a type of arrays, which its state would change."""
+    """Return whether a value is an array or a dtype, which its state would change."""
     import numpy as np  # noqa: PLC0415
 
     return isinstance(value, np.ndarray | np.dtype)

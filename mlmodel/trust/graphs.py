@@ -14,8 +14,8 @@ from mlmodel.errors import BrokenModel
 #: A setting by which ONNX Runtime reads a graph as it was looked at, and as nothing else.
 AS_READ = ("session.load_model_format", "ONNX")
 
-#: Messages that have tensors somewhere within, by the numbers of the fields that lead there.
-#: Source: onnx.proto.
+#: Messages that may contain tensors, with the numbers of the fields that lead to them. Source:
+#: onnx.proto.
 _FIELDS: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -27,7 +27,7 @@ _FIELDS: Mapping[str, Mapping[int, str]] = {
     "tensor": {},
 }
 _NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
-#: Numbers of attributes one after another, of which the nodes of a forest have millions.
+#: Runs of numeric attributes, of which the nodes of a forest have millions.
 _NUMBERS = re.compile(rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}[\x00-\x7f])++", re.DOTALL)
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
@@ -35,9 +35,9 @@ _LONGEST_VARINT = 10
 
 
 def check(content: bytes) -> None:
-    """Refuse a graph that has a tensor in another file, or in the memory of the process.
+    """Reject a graph that has a tensor in another file, or in the memory of the process.
 
-    :raises BrokenModel: with the name of the tensor, or if it is not written by protobuf.
+    :raises BrokenModel: with the name of the tensor, or if the content is not valid protobuf.
     """
     messages = [("model", 0, len(content))]
     while messages:
@@ -73,7 +73,7 @@ def _check_tensor(content: bytes, start: int, end: int) -> None:
 def _fields(
     content: bytes, at: int, end: int, has_numbers: bool = False
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, wire type, and start and end of each field; a number in place of its end."""
+    """Yield number, wire type, start, and end of each field; for a number, its value as the end."""
     while at < end:
         if has_numbers and (run := _NUMBERS.match(content, at, end)):
             at = run.end()
@@ -98,7 +98,7 @@ def _fields(
 
 
 def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
+    """Return a varint and the position after it."""
     value = 0
     for place, byte in enumerate(content[at : min(at + _LONGEST_VARINT, end)]):
         value |= (byte & 0x7F) << 7 * place

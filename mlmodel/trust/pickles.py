@@ -92,7 +92,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
 def _built_as_it_is(content: bytes) -> Any:
     is_compressed = content.startswith((LZ4, *STREAMS))
     if not is_compressed and b"joblib.numpy_pickle" not in content:
-        return pickle.loads(content)  # noqa: S301  it is trusted
-    import joblib  # noqa: PLC0415  large, and not everywhere
+        return pickle.loads(content)  # noqa: S301  trusted by the operator
+    import joblib  # noqa: PLC0415  large and optional
 
     return joblib.load(io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""Pickles: which modules they need, and what is wrong where one is not there."""
+"""Pickle models, list the modules that they need, and explain missing names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 
-#: The protocol that every release of Flama wrote, so that equal models give equal files.
+#: The protocol of every release of Flama, so that equal models give equal files.
 PROTOCOL = 4
 
-#: The module of what was written in a notebook, or in the script that runs.
+#: The module of objects defined in a notebook, or in the running script.
 NOTEBOOK = "__main__"
 
 _NO_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
@@ -22,7 +22,7 @@ _NO_NAME = re.compile(r"Can't get attribute '([^']+)' on <module '([^']+)'")
 def dumps(model: Any) -> bytes:
     """Pickle a model.
 
-    :raises InvalidModel: if it cannot be pickled, or has parts that only this process knows.
+    :raises InvalidModel: if it cannot be pickled, or has parts that only this process can import.
     """
     stream = io.BytesIO()
     own = _pickle(model, _Recorder(stream, PROTOCOL))
@@ -37,17 +37,17 @@ def dumps(model: Any) -> bytes:
 
 
 def modules(model: Any) -> set[str]:
-    """Return the modules of all classes and functions that a model is made of.
+    """Return the modules of all classes and functions in a model.
 
     :raises InvalidModel: if it cannot be pickled.
     """
-    # What is large goes out of band, and nowhere.
+    # Large buffers go out of band and are discarded.
     recorder = _Recorder(_Nowhere(), 5, buffer_callback=lambda _: None)
     return {module for module, _ in _pickle(model, recorder)}
 
 
 def missing(error: ImportError | AttributeError) -> str | None:
-    """Return what a pickle needs and did not find, as a sentence; ``None`` if it is not that."""
+    """Return a sentence on the module or name that a pickle lacks; ``None`` for other errors."""
     if isinstance(error, ModuleNotFoundError):
         return f"the model needs the module {error.name!r}, which is not installed"
     if isinstance(error, ImportError):
@@ -57,14 +57,14 @@ def missing(error: ImportError | AttributeError) -> str | None:
     name, module = found.groups() if found else (error.name, own)
     if not module:
         return None
-    # Of a module that runs by `python -m`, the specification has the name.
+    # In a module run by ``python -m``, the specification holds the module's name.
     if module.rpartition(".")[2] == NOTEBOOK:
         return of_notebook(str(name))
     return f"the model needs {name!r} of the module {module!r}, which has no such name"
 
 
 def of_notebook(name: str) -> str:
-    """Return what is wrong with a pickle that names what only its author's process knows."""
+    """Return the message for a pickle that references a name of its author's notebook or script."""
     return (
         f"the model needs {name!r}, which was written in a notebook or script "
         f"(module {NOTEBOOK!r}); package it again with {name!r} in a module that is "
@@ -73,7 +73,7 @@ def of_notebook(name: str) -> str:
 
 
 class _Recorder(pickle.Pickler):
-    """Writes down the module and name of each class and function that it meets."""
+    """Pickler that records the module and name of each class and function in an object."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -92,7 +92,7 @@ class _Nowhere(io.RawIOBase):
 
 
 def _pickle(model: Any, recorder: _Recorder) -> set[tuple[str, str]]:
-    # The model's own code says what of it is kept, and may raise anything.
+    # The model's own code defines its state, and may raise anything.
     try:
         recorder.dump(model)
     except Exception as error:

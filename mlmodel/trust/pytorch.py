@@ -1,4 +1,4 @@
-"""PyTorch's programs, whose loaders unpickle parts of theirs, and evaluate texts of the file."""
+"""PyTorch programs, whose loaders unpickle parts of the file and evaluate strings in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mlmodel.trust import Trust
 
 
 def check(trust: Trust) -> None:
-    """Refuse a program that nobody has vouched for.
+    """Reject a program unless the operator trusts it.
 
     :raises Untrusted: unless all is trusted.
     """

@@ -1,11 +1,11 @@
-"""The release of scikit-learn that wrote a model, found without building anything of it."""
+"""Find the release of scikit-learn that wrote a model, without building anything."""
 
 from __future__ import annotations
 
 import re
 
-#: What scikit-learn writes into the state of each estimator, with the opcodes of any protocol
-#: between the key and its value; and what skops makes of the same.
+#: The version in the state of each estimator, with the opcodes of any protocol between the key and
+#: its value; and the same as written by skops.
 _RELEASE = re.compile(
     rb"_sklearn_version'?\n?(?:\x94|q.|r....|p\d+\n)?"
     rb"(?:[\x8cU](?P<byte>.)|[XT](?P<word>....)|V|S')(?P<text>\d+\.\d+[\w.+]*)",
@@ -17,9 +17,9 @@ _RELEASE_IN_SKOPS = re.compile(
 
 
 def sklearn_release(content: bytes) -> str | None:
-    """Return the scikit-learn that wrote a model, by what it left in a pickle or skops' schema.
+    """Return the scikit-learn release recorded in a pickle or in the schema of a skops file.
 
-    Nothing is built. ``None`` if there is no estimator of scikit-learn in it.
+    Nothing is built. ``None`` if it holds no estimator of scikit-learn.
 
     :param content: not compressed.
     """
@@ -27,6 +27,6 @@ def sklearn_release(content: bytes) -> str | None:
     if found is None:
         return None
     text = found["text"]
-    # After a text of known length comes the next opcode, which may be a letter.
+    # A text of known length is followed by the next opcode, which may be a letter.
     size = found.groupdict().get("byte") or found.groupdict().get("word")
     return text[: int.from_bytes(size, "little")].decode() if size else text.decode()

@@ -1,7 +1,7 @@
-"""The names that a pickle references, listed without building anything of it.
+"""List the names that a pickle references, without building anything.
 
-They are found by the interpreter of opcodes that also builds, with inert objects in place of all
-that would be called: :class:`Reader` reads what joblib wrote between the opcodes for both.
+:class:`Reader`, the interpreter of opcodes that the builder also uses, reads the arrays that joblib
+wrote between the opcodes. Here it replaces every call by an inert object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from mlmodel.trust.allowlist import misuse
 from mlmodel.trust.rules.call_rules import is_shape
 
-#: The class that stands where joblib has written an array.
+#: The class that joblib writes in place of an array.
 ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 _DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
@@ -27,10 +27,10 @@ _DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
 
 @dataclass(frozen=True)
 class Names:
-    """What a pickle references, in the order of its opcodes.
+    """The names that a pickle references, in the order of its opcodes.
 
-    ``others`` are the opcodes by which it could reach more than names. ``is_whole`` is whether
-    it could be read to its end.
+    ``others`` are the opcodes that could reach more than names. ``is_whole`` is whether the pickle
+    could be read to its end.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -39,29 +39,29 @@ class Names:
 
 
 def names(content: bytes) -> Names:
-    """Return the names in a pickle, plain or by joblib, that is not compressed.
+    """Return the names in an uncompressed pickle, plain or written by joblib.
 
-    Takes a time and memory that grow with its length, whatever its opcodes are.
+    Time and memory are linear in its length, whichever opcodes it has.
     """
     listing, is_whole = _Listing(io.BytesIO(content), {}, {}), True
     try:
         listing.load()
-    # What is no pickle goes wrong anywhere.
+    # Invalid content may fail in any opcode, with any error.
     except Exception:
         is_whole = False
     return Names(tuple(listing.names), tuple(listing.others), is_whole)
 
 
 class Array:
-    """Stands where joblib has written an array, as its own class does."""
+    """Placeholder for an array that joblib wrote."""
 
 
-#: Without types anywhere: it is no public name, and joblib's unpickler is built on it all the same.
+#: The private class has no type hints; joblib's unpickler is built on it as well.
 _Unpickler: Any = pickle._Unpickler
 
 
 class Reader(_Unpickler):  # type: ignore[misc]
-    """Python's own unpickler in Python, whose opcodes a subclass replaces by methods."""
+    """The pure-Python unpickler, whose subclasses override the methods of single opcodes."""
 
     def __init_subclass__(cls) -> None:
         cls.dispatch = {
@@ -73,15 +73,15 @@ class Reader(_Unpickler):  # type: ignore[misc]
         self._stream = stream
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what ``_find`` of the subclass returns for a name, that of Python 3."""
-        if self.proto < 3:  # noqa: PLR2004  from Python 2's names
+        """Return the result of the subclass's ``_find`` for a name, mapped to Python 3."""
+        if self.proto < 3:  # noqa: PLR2004  has names of Python 2
             key = module, name
             module = _compat_pickle.IMPORT_MAPPING.get(module, module)
             module, name = _compat_pickle.NAME_MAPPING.get(key, (module, name))
         return self._find(module, name)
 
     def load_bytearray8(self) -> None:
-        """Push a bytearray of the length that the file has, not of the one it states."""
+        """Push a bytearray, allocating no more than the file holds, whichever length it states."""
         size = int.from_bytes(self.read(8), "little")
         content = self.read(min(size, len(self._stream.getbuffer())))
         if len(content) != size:
@@ -117,7 +117,7 @@ _UNKNOWN = object()
 
 
 class _Listing(Reader):
-    """Finds no class and calls none. Of containers it keeps what tells the size of an array."""
+    """Reader that imports and calls nothing. It keeps only what determines the size of an array."""
 
     def __init__(
         self, stream: io.BytesIO, names: dict[tuple[str, str], None], others: dict[str, None]
@@ -130,7 +130,7 @@ class _Listing(Reader):
         return _Name(f"{module}.{name}")
 
     def load_stack_global(self) -> None:
-        # A name that is made of what is not known here is refused where it is built.
+        # Names computed from unknown values are left to the builder, which checks every name.
         if all(type(each) is str for each in self.stack[-2:]):
             super().load_stack_global()
         else:
@@ -154,7 +154,7 @@ class _Listing(Reader):
     def _skip_array(self, state: Any) -> Any:
         kind, digits = _DTYPE.fullmatch(state["dtype"].text).groups()  # type: ignore[union-attr]
         if kind == "O":
-            # The array of objects is a pickle of its own, and this one goes on behind it.
+            # An array of objects is a nested pickle, after which this one continues.
             _Listing(self._stream, self.names, self.others).load()
         else:
             self._read_array(state, int(digits) * (4 if kind == "U" else 1))
@@ -174,7 +174,7 @@ class _Listing(Reader):
         self._set(self.pop_mark())
 
     def _set(self, items: list[Any]) -> None:
-        """Set items, if they have texts as keys: the hash of a tuple may take for ever."""
+        """Set items with string keys only: hashing a nested tuple may take forever."""
         if type(self.stack[-1]) is dict:
             pairs = zip(items[::2], items[1::2], strict=False)
             self.stack[-1].update({key: value for key, value in pairs if type(key) is str})
@@ -195,7 +195,7 @@ class _Listing(Reader):
         self.append(_UNKNOWN)
 
     def load_readonly_buffer(self) -> None:
-        """Leave the buffer as it is."""
+        """Leave the buffer unchanged."""
 
     def persistent_load(self, _name: Any) -> Any:
         return _UNKNOWN
@@ -208,7 +208,7 @@ class _Listing(Reader):
 
 
 def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
-    """Return what stands for a new object."""
+    """Return the placeholder for a new object."""
     full = called.full if type(called) is _Name else ""
     if full == "copyreg._reconstructor" and arguments and type(arguments[0]) is _Name:
         full = arguments[0].full
@@ -227,7 +227,7 @@ def _noted(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing]
     return noted
 
 
-#: Opcodes that Python 3 does not write for models: they reach what a name did not say.
+#: Opcodes that Python 3 does not write for models, and that reach objects without naming them.
 _OTHERS = "INST OBJ EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER"
 _Listing.dispatch.update(
     {

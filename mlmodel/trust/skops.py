@@ -1,8 +1,8 @@
-"""``.skops`` files, built by skops and checked as pickles are.
+"""``.skops`` files, built by skops and checked like pickles.
 
-A file says which of skops' loaders builds each type that it names. What each loader does with a
-name decides which names it may have. Then the model that skops has built is written as a pickle,
-and that is built as any other: so names, calls and states are checked in one place.
+A file names the skops loader that builds each of its types, and each loader has its own allowed
+names. The model that skops has built is then pickled and rebuilt like any other, so that names,
+calls and states are checked in one place.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from mlmodel.trust.rules.names import full_names
 
 _Read = TypeVar("_Read")
 
-#: What a file begins with, and no pickle that is built.
+#: The first bytes of a ``.skops`` file. No pickle that can be built starts with them.
 MAGIC = b"PK\x03\x04"
 
-#: Loaders that make one fixed class, or a value, whatever name stands in the file.
+#: Loaders that build one fixed class, or a value, and ignore the name in the file.
 _FIXED = frozenset(
     """
     BytearrayNode BytesNode CachedNode DTypeNode DefaultDictNode JsonNode MaskedArrayNode
@@ -37,7 +37,7 @@ _FIXED = frozenset(
     """.split()  # noqa: SIM905  they are many
 )
 _RANDOM = ("numpy.random.mtrand.RandomState", "numpy.random._generator.Generator")
-#: Loaders that call what the file names, and the names that each may have: they make values.
+#: Loaders that call the named class to build a value, with the names that each may call.
 _CALLING: Mapping[str, frozenset[str]] = {
     "ConstructorFromReduceNode": full_names(
         {
@@ -59,16 +59,16 @@ _CALLING: Mapping[str, frozenset[str]] = {
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "TupleNode": frozenset({"builtins.tuple", *allowed.NAMED_TUPLES}),
 }
-#: Modules of the losses that one loader calls with numbers.
+#: Modules of the losses that ``LossNode`` calls with numbers.
 _LOSSES = ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast")
-#: What skops makes the keys of a dict of.
+#: Types that skops converts the keys of a dict to.
 _KEYS = full_names({"builtins": "bool float int str"}) | {
     name for name in allowed.TYPES if re.fullmatch(r"numpy\.((u?int|float)\d+|str_|bool_?)", name)
 }
 
 
 def check(content: bytes, trust: Trust) -> None:
-    """Refuse a file with names that are neither on the allow-list nor trusted. Builds nothing.
+    """Reject a file with names that are neither allowed nor trusted. Builds nothing.
 
     :raises Untrusted: with those names.
     :raises FlmError: as :func:`types` does.
@@ -81,7 +81,7 @@ def check(content: bytes, trust: Trust) -> None:
 def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
     """Return the names in a file that are neither on the allow-list nor trusted.
 
-    :raises Untrusted: if the file uses a loader as skops does not.
+    :raises Untrusted: if the file uses a loader in a way that skops does not.
     :raises FlmError: as :func:`types` does.
     """
     types(content)
@@ -92,7 +92,7 @@ def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
         if not gate.is_trusted(full) and not _may_load(loader, full, gate):
             unknown.add(full)
         is_first = ids.setdefault(node.get("__id__"), (full, loader)) == (full, loader)
-        # skops takes the node that had the id first, whatever this one says of itself.
+        # skops reuses the first node with an id, and ignores later ones.
         if node.get("__id__") and loader != "CachedNode" and not is_first:
             raise misuse("it has two objects of one number")
         if loader == "DictNode" and not _is_plain_dict(node):
@@ -103,20 +103,20 @@ def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
 def names(content: bytes) -> tuple[str, ...]:
     """Return all names in a file.
 
-    :raises BrokenModel: if it is no skops file.
+    :raises BrokenModel: if it is not a skops file.
     """
     return _read(lambda: tuple(sorted({_title(node) for node in _nodes(_schema(content))})))
 
 
 def types(content: bytes) -> tuple[str, ...]:
-    """Return the types of a file that skops does not know itself.
+    """Return the types in a file that skops itself does not trust.
 
-    :raises InvalidFile: if it expands too far, or a name in it leads out of a folder.
-    :raises BrokenModel: if it is no skops file.
+    :raises InvalidFile: if it expands too far, or has a name that leads out of its folder.
+    :raises BrokenModel: if it is not a skops file.
     :raises MissingFramework: if skops is not installed.
     """
     try:
-        from skops import io as skops  # noqa: PLC0415  large, and not everywhere
+        from skops import io as skops  # noqa: PLC0415  large and optional
     except ModuleNotFoundError as error:
         raise MissingFramework("skops", "pip install skops") from error
     archives.check(content, "a skops file")
@@ -124,20 +124,20 @@ def types(content: bytes) -> tuple[str, ...]:
 
 
 def release(content: bytes) -> str | None:
-    """Return the scikit-learn that wrote a file, if its schema names one.
+    """Return the scikit-learn release that wrote a file, if its schema names one.
 
     :raises InvalidFile: as :func:`types` does.
-    :raises BrokenModel: if it is no skops file.
+    :raises BrokenModel: if it is not a skops file.
     """
     archives.check(content, "a skops file")
     return _read(lambda: sklearn_release(_member(content)))
 
 
 def build(content: bytes, trust: Trust) -> Any:
-    """Return the model in a file, built by skops and, if not all is trusted, from its pickle.
+    """Return the model in a file, built by skops and, unless all is trusted, from its pickle.
 
-    :raises Untrusted: if it needs what is neither on the allow-list nor trusted.
-    :raises Exception: whatever skops, pickle or the classes raise.
+    :raises Untrusted: if it needs a name that is neither allowed nor trusted.
+    :raises Exception: any error of skops, pickle or the classes.
     """
     from skops import io as skops  # noqa: PLC0415
 
@@ -147,7 +147,7 @@ def build(content: bytes, trust: Trust) -> Any:
 
 
 def _may_load(loader: str, full: str, gate: Gate) -> bool:
-    """Say whether a loader of skops may build what has a name."""
+    """Return whether a skops loader may build the object of a name."""
     if loader in _FIXED:
         return True
     if loader in _CALLING:
@@ -156,7 +156,7 @@ def _may_load(loader: str, full: str, gate: Gate) -> bool:
     if loader == "LossNode":
         return module in _LOSSES and gate.admits(module, name)
     if loader == "ObjectNode":
-        # It is given the state of the file, as a distribution must not be.
+        # ObjectNode sets the state from the file, which a distribution must not receive.
         return gate.admits(module, name) and (
             conversions.find(full) is None or module.startswith("joblib.")
         )
@@ -176,7 +176,7 @@ def _schema(content: bytes) -> Mapping[str, Any]:
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield all parts of a schema that skops may take for objects."""
+    """Yield all parts of a schema that skops may read as objects."""
     waiting = [value]
     while waiting:
         part = waiting.pop()

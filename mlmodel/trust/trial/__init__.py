@@ -1,1 +1,1 @@
-"""Building a pickle first in a process that may end by it."""
+"""Try to build a pickle in another process, which may crash."""

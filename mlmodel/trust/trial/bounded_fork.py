@@ -1,7 +1,7 @@
-"""Runs work on a model file in a fork of this process, which may die of it.
+"""Run work on a model file in a fork of this process, which may crash.
 
-The fork has bounds to its time and memory, and no file or connection of the process that it was
-forked from. It is no sandbox: what may be built, the gate says, there as here.
+The fork has limits of time and memory, and no file or connection of its parent. It is not a
+sandbox: the allow-list decides what may be built, in the fork as elsewhere.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from mlmodel.trust import Trust, builder, scan, skops
 from mlmodel.trust.allowlist import Gate, canonical
 from mlmodel.trust.release import sklearn_release
 
-#: Seconds of processor time that each step may take: for any file, and for each megabyte of it.
-#: Time that other processes take on a busy machine does not count.
+#: Seconds of processor time for each step: for any file, and for each megabyte of it. Time that
+#: other processes take on a busy machine does not count.
 SECONDS = 10.0
 SECONDS_PER_MB = 3.0
 
 #: How many times its own size a compressed file may count.
 EXPANSION = 5
 
-#: Seconds for which a fork may wait for something instead of computing.
+#: Seconds for which a fork may wait without computing.
 IDLE_SECONDS = 20.0
 
-#: Memory that a fork may take beside what this process has: for any file, and times its size.
+#: Memory of a fork beyond that of this process: for any file, and as a multiple of its size.
 BYTES = 256 << 20
 TIMES_SIZE = 12
 
-#: Bytes of a fork's result.
+#: Maximum bytes of a fork's result.
 RESULT_BYTES = 64 << 20
 
 ADAPTER = "mlmodel.frameworks.sklearn.adapter"
 
-#: What a process may have been told to do at a signal, and a fork of it should not.
+#: Signals whose handlers in this process a fork must not inherit.
 _SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
 
-#: Seconds between two looks at whether a fork still computes.
+#: Seconds between two checks of whether a fork still computes.
 _LOOK_SECONDS = 0.5
 
 
 class Outcome(enum.StrEnum):
-    """What became of the work."""
+    """Result of the work in a fork."""
 
     FINE = enum.auto()
     TOO_LARGE = enum.auto()
@@ -59,7 +59,7 @@ class Outcome(enum.StrEnum):
 
 
 class Limit:
-    """The most seconds of processor time for any file, however large: see ``LOAD_SECONDS``.
+    """Maximum seconds of processor time for a file of any size: see ``LOAD_SECONDS``.
 
     The server sets it once, before it loads models; infinity for no limit.
     """
@@ -70,14 +70,14 @@ class Limit:
 def seconds(size_bytes: int) -> float:
     """Return the seconds of processor time that a step may take for a file of a size.
 
-    Of a compressed file, that is its own size, times what compression usually saves: see
+    For a compressed file, that is its own size times the usual compression ratio: see
     :data:`EXPANSION`.
     """
     return min(SECONDS + SECONDS_PER_MB * size_bytes / (1 << 20), Limit.seconds)
 
 
 def import_libraries(names: scan.Names) -> None:
-    """Import what a pickle may name, once for this process and the fork: it is what takes long."""
+    """Import the allowed modules of a pickle, which takes long, once for this process and the fork."""
     gate = Gate()
     modules = {
         canonical(f"{module}.{name}").rpartition(".")[0]
@@ -85,7 +85,7 @@ def import_libraries(names: scan.Names) -> None:
         if gate.admits(module, name)
     }
     for module in (ADAPTER, *sorted(modules)):
-        # What cannot be imported, building it tells.
+        # Building the model raises the ImportError again.
         with contextlib.suppress(ImportError):
             import_module(module)
 
@@ -100,11 +100,11 @@ def names(content: bytes) -> Any:
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Build a model, and return its schemas as JSON; nothing if it has none.
+    """Build a model, and return its schemas as JSON; ``None`` if it has none.
 
     :param content: a pickle or a ``.skops`` file.
 
-    Whatever error that raises, the process that wants the model raises it again.
+    Errors are left to the process that loads the model, which raises them again.
     """
     is_skops = content.startswith(skops.MAGIC)
     built = (skops if is_skops else builder).build(content, trust)
@@ -118,15 +118,15 @@ def as_json(found: Any) -> Any:
 
 
 def run(work: Callable[[], Any], size_bytes: int, most: float) -> tuple[Outcome, Any]:
-    """Return what becomes of work on a file in a fork, and the JSON that it returns.
+    """Run work on a file in a fork, and return the outcome and the JSON that the work returns.
 
-    An error that the work raises is fine, and its result nothing.
+    If the work raises an error, the outcome is ``FINE`` and the result ``None``.
 
-    :param size_bytes: of the pickle, for which the fork may take memory.
+    :param size_bytes: of the pickle, which determines the memory limit.
     :param most: seconds of processor time, see :func:`seconds`.
 
-    To be called where there is one thread alone: what others hold, would be held in the fork for
-    ever, and OpenMP would wait for them.
+    Call it in a process with one thread: locks that other threads hold would stay locked in the
+    fork, and OpenMP would wait for those threads.
     """
     told, tell = os.pipe()
     child = os.fork()
@@ -146,7 +146,7 @@ def run(work: Callable[[], Any], size_bytes: int, most: float) -> tuple[Outcome,
 
 
 def _said(told: int, child: int) -> tuple[bytes, bool]:
-    """Return all that the fork writes, and whether it waits for something for too long."""
+    """Return all that the fork writes, and whether it waited for too long."""
     said, computed, since = b"", -1.0, time.monotonic()
     while True:
         if select.select([told], [], [], _LOOK_SECONDS)[0]:
@@ -162,7 +162,7 @@ def _said(told: int, child: int) -> tuple[bytes, bool]:
 
 
 def _computed(pid: int) -> float:
-    """Return what changes while a process computes, or waits only for a processor or a disk."""
+    """Return a value that changes while a process computes, or waits for a processor or a disk."""
     try:
         with open(f"/proc/{pid}/stat") as stream:
             state, *numbers = stream.read().rpartition(")")[2].split()
@@ -173,17 +173,17 @@ def _computed(pid: int) -> float:
 
 
 def _ended(child: int) -> int | None:
-    """End the fork if it has not ended by itself, and return its status, if that is to be had."""
+    """Kill the fork if it is still running, and return its exit status, if available."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
-    # Whoever waits for all processes may have been faster.
+    # Another handler that waits for all processes may have been faster.
     with contextlib.suppress(ChildProcessError):
         return os.waitpid(child, 0)[1]
     return None
 
 
 def _work_and_end(work: Callable[[], Any], size_bytes: int, most: float, tell: int) -> None:
-    """Do the work, write what becomes of it, and never return."""
+    """Do the work, write its outcome and result, and never return."""
     outcome, result = Outcome.FINE, b""
     try:
         _leave(tell)
@@ -191,7 +191,7 @@ def _work_and_end(work: Callable[[], Any], size_bytes: int, most: float, tell: i
         result = json.dumps(work()).encode()
     except MemoryError:
         outcome, result = Outcome.TOO_LARGE, b""
-    except BaseException:  # noqa: S110  it is the process that wants the file that tells it
+    except BaseException:  # noqa: S110  raised again by the process that loads the file
         pass
     finally:
         rest = memoryview(f"{outcome}\n".encode() + result)
@@ -201,8 +201,8 @@ def _work_and_end(work: Callable[[], Any], size_bytes: int, most: float, tell: i
 
 
 def _leave(tell: int) -> None:
-    """Let go of what is that of the process that was forked: files, handlers and garbage."""
-    # What it would collect, has been the other's: removing folders, closing connections.
+    """Release the parent's files and signal handlers, and freeze its garbage."""
+    # The collector would finalize the parent's objects: remove folders, close connections.
     gc.freeze()
     signal.set_wakeup_fd(-1)
     for name in _SIGNALS:
@@ -215,15 +215,15 @@ def _leave(tell: int) -> None:
 
 
 def _bound(size_bytes: int, most: float) -> None:
-    import resource  # noqa: PLC0415  not on every system
+    import resource  # noqa: PLC0415  not available on every system
 
-    # There is no such file on every system.
+    # Not every system has this file.
     with contextlib.suppress(OSError), open("/proc/self/statm") as stream:
         used = int(stream.read().split()[0]) * resource.getpagesize()
         limit = used + BYTES + TIMES_SIZE * size_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    # It ends the process by a signal when it has computed for so long.
+    # A signal ends the process after that much processor time.
     if most != float("inf"):
         signal.setitimer(signal.ITIMER_PROF, most)

@@ -1,9 +1,9 @@
-"""A first look at a pickle in a process that may die of it.
+"""Build a pickle in another process first, since building it may crash.
 
-What is allowed is native code as well, and numbers that nobody wrote can crash it, or keep it busy
-for ever. So a file is read, built, and asked for its schemas, in a process of its own first. A
-process that has one thread forks itself for that; one that has several asks a
-:class:`~mlmodel.trust.trial.trial_server.Substitute` that has none of theirs.
+The allow-list includes native code, which forged numbers can crash or keep busy forever. So a file
+is scanned, built and its schemas are inferred in a separate process first. A process with one
+thread forks itself for that; one with several uses a
+:class:`~mlmodel.trust.trial.trial_server.Substitute`, which has a single thread.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mlmodel.trust.trial import bounded_fork
 from mlmodel.trust.trial.bounded_fork import Outcome
 from mlmodel.trust.trial.trial_server import Substitute
 
-#: Answers that are kept by this process and those that it forks.
+#: Results kept by this process and its forks.
 REMEMBERED = 200
 
-#: Bytes of a pickle that is searched for names in this process: that takes less than a fork.
+#: Size of a pickle that is scanned for names in this process: faster than a fork.
 SHORT_BYTES = 1 << 15
 
 _TASKS = Path("/proc/self/task")
@@ -37,11 +37,11 @@ _REASONS = {
 
 
 def names(content: bytes, file_bytes: int) -> scan.Names:
-    """Return the names in a pickle, found in another process if there may be many.
+    """Return the names in a pickle, scanned in another process if the pickle is large.
 
     :param content: not compressed.
     :param file_bytes: the size of the file, which may be compressed.
-    :raises BrokenModel: if that takes too long or too much memory.
+    :raises BrokenModel: if that takes too much time or memory.
     """
     if len(content) <= SHORT_BYTES or not _LOOKS.are_needed:
         return scan.names(content)
@@ -51,21 +51,21 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
 
 
 def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
-    """Build a pickle in another process first, unless one like it has been built before.
+    """Build a pickle in another process first, unless the same one was built before.
 
-    Where processes cannot be forked, there is no first look. Any thread may call; one file is
-    looked at at a time.
+    Without ``os.fork``, there is no first look. Thread-safe; one file is tried at a time.
 
     :param content: not compressed.
     :param file_bytes: the size of the file, which may be compressed.
-    :raises BrokenModel: if that process dies of it. What else is wrong, building tells.
+    :raises BrokenModel: if that process crashes or exceeds its limits. Other errors are left to the
+        actual build.
     """
     if _LOOKS.are_needed:
         _LOOKS.result("schemas", content, trust, file_bytes)
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Return the schemas that :func:`look` found, as JSON; nothing if it found none.
+    """Return the schemas that :func:`look` found, as JSON; ``None`` if it found none.
 
     :param content: not compressed.
     """
@@ -73,12 +73,12 @@ def schemas(content: bytes, trust: Trust) -> Any:
 
 
 def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
-    """Return the JSON that work on a built model returns, nothing if it raises an error.
+    """Return the JSON that work on a built model returns; ``None`` if it raises an error.
 
-    In a process with one thread, which may be forked for others that answer, it runs in a fork: a
-    pool of threads that a model starts would not be there in later forks.
+    The work runs in a fork, and only in a process with one thread, which may fork workers later: a
+    thread pool that the model starts would be missing in them. Otherwise it returns ``None``.
 
-    :raises BrokenModel: if that process dies of it.
+    :raises BrokenModel: if the fork crashes or exceeds its limits.
     """
     if not (_LOOKS.are_needed and has_one_thread()):
         return None
@@ -88,12 +88,12 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
 
 
 def look_in_this_process() -> None:
-    """Take no first looks from now on: this process has one model, and may die of it."""
+    """Disable first looks in this process: it serves one model, and may crash with it."""
     _LOOKS.are_needed = False
 
 
 def has_one_thread() -> bool:
-    """Say whether this process surely has one thread alone; those of native code count too."""
+    """Return whether this process surely has a single thread, counting those of native code."""
     return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
 
 
@@ -106,9 +106,9 @@ class _Looks:
         self._is_registered = False
 
     def result(self, work: str, content: bytes, trust: Trust, file_bytes: int) -> Any:
-        """Return what came of work on a pickle, or of the same work before.
+        """Return the result of work on a pickle, from the cache if possible.
 
-        :raises BrokenModel: if its process died of it.
+        :raises BrokenModel: if its process crashes or exceeds its limits.
         """
         question = _question(work, content, trust)
         with self._lock:
@@ -122,7 +122,7 @@ class _Looks:
             return self._fine[question]
 
     def known(self, work: str, content: bytes, trust: Trust) -> Any:
-        """Return what came of the same work before; nothing if there was none."""
+        """Return the cached result of the same work; ``None`` if there is none."""
         return self._fine.get(_question(work, content, trust))
 
     def _tried(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
@@ -148,7 +148,7 @@ class _Looks:
         return known
 
     def _start_anew(self) -> None:
-        """Take no notice of what the process was about that has been forked."""
+        """Reset, in a fork, the lock and the reference to the parent's substitute."""
         self._lock = threading.Lock()
         self.substitute.forget()
 

@@ -1,4 +1,4 @@
-"""A process that tries pickles for one that has several threads, and cannot be forked itself."""
+"""A process that tries pickles for a process with several threads, which cannot fork itself."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from mlmodel.trust import Trust, scan
 from mlmodel.trust.trial import bounded_fork
 from mlmodel.trust.trial.bounded_fork import Outcome
 
-#: Seconds after which it ends when nobody asks.
+#: Seconds without a request after which the process exits.
 IDLE_SECONDS = 20
 
-#: Seconds in which it must have started and imported what a file needs.
+#: Seconds in which it must have started and imported the libraries of a file.
 START_SECONDS = 120
 
-#: How much longer than its bound by processor time work may take by the clock, and of how much.
+#: Wall-clock seconds for each second of the limit of processor time, and the longest limit that is
+#: multiplied.
 PATIENCE = 10
 MOST_SECONDS = 600
 
@@ -38,7 +39,7 @@ _PROGRAM = (
 
 
 class Substitute:
-    """The process, started when it is first asked. One thread at a time may ask."""
+    """Handle of the process, which starts on the first request. Not thread-safe."""
 
     def __init__(self) -> None:
         self._running: subprocess.Popen[bytes] | None = None
@@ -46,18 +47,18 @@ class Substitute:
 
     @property
     def pid(self) -> int | None:
-        """The process's number, if there is one."""
+        """The process id, or ``None`` if it is not running."""
         return self._running.pid if self._running else None
 
     def outcome(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
-        """Return what becomes of work on a pickle, and its result.
+        """Return the outcome and the result of work on a pickle.
 
         :param work: ``names`` or ``schemas``, see :mod:`~mlmodel.trust.trial.bounded_fork`.
         :param most: seconds of processor time.
-        :raises BrokenModel: if the process does not start or answer.
+        :raises BrokenModel: if the process does not start or respond.
         """
         for _ in range(2):
-            # One that was idle may end at the very moment.
+            # An idle process may exit at this moment.
             with contextlib.suppress(OSError):
                 said = self._asked(self._started(), [work, trust, most], content)
                 if said:
@@ -67,7 +68,7 @@ class Substitute:
         raise BrokenModel("the process in which files are tried first could not be used")
 
     def end(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process, if it is running."""
         running, self._running = self._running, None
         if running is None:
             return
@@ -76,7 +77,7 @@ class Substitute:
         _close(running)
 
     def forget(self) -> None:
-        """Leave the process to the one that has been forked for this one."""
+        """In a fork, leave the process to the parent."""
         running, self._running = self._running, None
         if running is not None:
             running.returncode = 0
@@ -106,7 +107,7 @@ class Substitute:
         sent.write(_LENGTHS.pack(len(asked), len(content)) + asked)
         sent.write(content)
         sent.flush()
-        # It has bounds of its own, by processor time: on a busy machine that may be long.
+        # The fork has its own limit of processor time: on a busy machine that takes longer.
         seconds = START_SECONDS + PATIENCE * min(order[-1], MOST_SECONDS)
         ready, _, _ = select.select([answers], [], [], seconds)
         return answers.readline() if ready else b""
@@ -120,7 +121,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Try pickles as they are asked for, until nobody asks. The process's main program."""
+    """Try pickles on request, until none comes for ``IDLE_SECONDS``. Entry point of the process."""
     _import_what_models_need()
     while select.select([questions], [], [], IDLE_SECONDS)[0]:
         lengths = questions.read(_LENGTHS.size)
@@ -143,7 +144,7 @@ def _result(work: str, content: bytes, trust: Trust, most: float) -> tuple[Outco
 
 
 def _import_what_models_need() -> None:
-    """Import what is imported when the first model of a process tells its schemas."""
+    """Import the modules that inferring the schemas of a first model imports."""
     estimators = import_module("sklearn.linear_model")
     model = estimators.LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     import_module(bounded_fork.ADAPTER).schemas(model)
