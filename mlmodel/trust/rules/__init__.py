@@ -1,1 +1,1 @@
-"""What a pickle may name, call and set."""
+"""Rules for the names, calls and states in a pickle."""

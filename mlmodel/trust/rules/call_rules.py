@@ -1,7 +1,7 @@
-"""What the pickle of a model may call, each with the arguments that honest files have.
+"""Rules for the calls that the pickle of a model may make.
 
-A judge is called with the arguments, and returns whether they are such. What it does not take
-makes a ``TypeError``, which is a no as well.
+Each rule takes the arguments of a call, and returns whether a fitted model has such arguments. If
+it raises, as it does with a wrong number of arguments, the call is rejected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from mlmodel.trust.rules.conversions import PLAIN, is_distribution, named
 
-#: The losses of scikit-learn that are native code.
+#: scikit-learn's losses in native code.
 _LOSSES = (
     "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
     "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss "
@@ -25,14 +25,14 @@ _LOSS_NAMES = frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split(
 
 _MOST_AXES = 64
 
-#: What a ``defaultdict`` may make.
+#: Allowed values of ``defaultdict.default_factory``.
 _FACTORIES = (None, OrderedDict, dict, float, int, list, str)
-#: What is the only one of its type.
+#: Singletons, each the only instance of its type.
 _SINGLE = (None, NotImplemented, Ellipsis)
 
 
 def is_shape(shape: Any) -> bool:
-    """Say whether something may be the shape of an array: numpy has none of more axes."""
+    """Return whether a value may be the shape of an array; numpy supports no more axes."""
     return (
         type(shape) is tuple
         and len(shape) <= _MOST_AXES
@@ -61,7 +61,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _class_of(*bases: str) -> Callable[..., bool]:
-    """Return the judge of calls with one class, which derives from one of some, and nothing else.
+    """Return the rule for calls whose only argument is a class derived from one of the bases.
 
     :param bases: the classes with their modules.
     """
@@ -91,7 +91,7 @@ def _moment(content: Any, zone: Any = None) -> bool:
 
 
 def _dtype(text: Any, align: Any, copy: Any) -> bool:
-    # Without a copy it would be numpy's own object, of which there is one for all.
+    # Without a copy it would be numpy's own dtype object, which all code shares.
     return type(text) is str and len(text) <= 16 and align == 0 and copy == 1  # noqa: PLR2004
 
 
@@ -110,7 +110,7 @@ def _masked(kind: Any, base: Any, shape: Any, code: Any) -> bool:
 def _scalar(dtype: Any, content: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
-    # An object's bytes would be a pickle within the pickle.
+    # The bytes of an object would be a pickle within the pickle.
     return (
         isinstance(dtype, np.dtype)
         and not dtype.hasobject
@@ -157,19 +157,19 @@ def _loss(kind: Any, checksum: Any, state: Any) -> bool:
 
 
 def _method(built: Any, name: Any) -> bool:
-    # It is not looked up: such a state is dropped.
+    # The method is not looked up: such a state is dropped.
     return is_distribution(built) and type(name) is str
 
 
 def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
-    # The class must be one that may be made; the builder sees to that.
+    # The builder checks that the class may be instantiated.
     return (base is object and state is None) or (base in (dict, tuple) and type(state) is base)
 
 
 def _tree(features: Any, classes: Any, outputs: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
-    # scikit-learn reads that many classes out of the array, whatever its length.
+    # scikit-learn reads that many items of the array, whatever its length.
     return (
         type(features) is type(outputs) is int
         and isinstance(classes, np.ndarray)
@@ -216,7 +216,7 @@ def _listed(module: str, names: str, judge: Callable[..., bool]) -> dict[str, An
     return {f"{module}.{name}": judge for name in names.split()}
 
 
-#: The judge of each call, by the full name of what is called.
+#: The rule for each call, by the full name of the callable.
 CALLS: Mapping[str, Callable[..., bool]] = {
     "_codecs.encode": lambda text, encoding: (
         type(text) is str and encoding in ("latin1", "latin-1")
@@ -243,7 +243,7 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "datetime.timezone": lambda offset, name="": type(offset) is timedelta and type(name) is str,
     "decimal.Decimal": _plain,
     "fractions.Fraction": _plain,
-    # What else the call gets, its state says.
+    # The state holds the other arguments of the call.
     "functools.partial": lambda function: function is named("sklearn.utils.validation.check_array"),
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray.scalar": _scalar,
@@ -295,8 +295,8 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     ),
 }
 
-#: Calls whose results are new, and are given a state. To those of others nothing may be given:
-#: there may be one of them for all, as there is of ``pandas.NaT``.
+#: Calls whose results are new objects that receive a state. Results of other calls must not receive
+#: one: they may be shared, as ``pandas.NaT`` is.
 STATEFUL = frozenset(
     """
     copyreg._reconstructor functools.partial numpy._core.multiarray._reconstruct numpy.dtype

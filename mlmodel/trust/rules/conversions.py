@@ -1,10 +1,10 @@
-"""Objects that are built from names and numbers, in place of what a pickle stores for them.
+"""Build objects from names and numbers where a stored state cannot or must not be used.
 
-Some are stored in a way that is no longer there: scikit-learn 1.2 to 1.8 wrote losses, scorers and
-lists of columns by names that a later release has not. Others are stored in a way that must not be
-followed: a distribution of scipy ``exec``\\ s a text of its state, a ``joblib.Memory`` reads and
-writes a folder. A conversion makes the object that stands in its place, in the memory that the
-pickle's own references lead to, and takes of its state no more than plain values.
+Some names no longer exist: scikit-learn 1.2 to 1.8 wrote losses, scorers and lists of columns under
+names that later releases removed. Other states are unsafe: a scipy distribution ``exec``\\ s a
+string of its state, a ``joblib.Memory`` reads and writes a folder. A conversion builds the
+replacement in the object that the pickle's own references lead to, and takes only plain values from
+its state.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SCORERS = "sklearn.metrics._scorer"
 class Conversion:
     """How an object is built.
 
-    ``find`` returns the class to make it of, or the function that makes it. ``give`` takes the new
-    object and the stored state, and returns what is left to be checked and given as any other
-    state; ``None`` for nothing. It raises whatever it comes across in a state that no honest file
+    ``find`` returns the class to instantiate, or the function that builds the object. ``give``
+    takes the new object and the stored state, and returns the part that is still to be checked and
+    set like any other state, or ``None``. It may raise any error for a state that no fitted model
     has.
     """
 
@@ -39,19 +39,19 @@ class Conversion:
 
 
 class Dropped:
-    """Stands where a pickle has what a server must not use. It becomes ``None`` in an estimator."""
+    """Placeholder for what a server must not use. It becomes ``None`` in an estimator."""
 
 
 class Columns(list[Any]):
-    """The columns that scikit-learn 1.5 to 1.7 kept in a class of their own, as a list."""
+    """A plain list in place of scikit-learn 1.5 to 1.7's own class for the remaining columns."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Leave no trace of this class in a file."""
+        """Pickle as a plain list, without a reference to this class."""
         return list, (), None, iter(self)
 
 
 def find(full: str) -> Conversion | None:
-    """Return the conversion of what has a full name, by the name alone; ``None`` for most."""
+    """Return the conversion for a full name, or ``None``. Imports nothing."""
     if _DISTRIBUTION.fullmatch(full):
         return Conversion(lambda: named(full), _give_distribution)
     if _FROZEN.fullmatch(full):
@@ -62,18 +62,18 @@ def find(full: str) -> Conversion | None:
 
 
 def named(full: str) -> Any:
-    """Return what a module and a name stand for."""
+    """Import and return the object with a full name."""
     module, _, name = full.rpartition(".")
     return getattr(import_module(module), name)
 
 
 def _unpickled_loss(kind: Any, _checksum: Any, state: Any) -> Any:
-    """Make a loss as the functions of scikit-learn 1.2 to 1.5 did, one for each class."""
+    """Build a loss in place of the functions of scikit-learn 1.2 to 1.5, one for each class."""
     return kind(*(state or ()))
 
 
 def _give_distribution(built: Any, _state: Any) -> None:
-    """Give a distribution the state of scipy's own: that of the file has a text to execute."""
+    """Give a distribution the state of scipy's own: the file's state has a string to execute."""
     public = vars(import_module("scipy.stats")).values()
     [own, *_] = [each for each in public if type(each) is type(built)]
     built.__setstate__(own.__getstate__())
@@ -88,7 +88,7 @@ def _method_of_a_distribution(_built: Any, _name: Any) -> Dropped:
 
 
 def is_distribution(built: Any) -> bool:
-    """Say whether something is a distribution of ``scipy.stats``, with a state or before it."""
+    """Return whether an object is a distribution of ``scipy.stats``, with or without its state."""
     return bool(_DISTRIBUTION.fullmatch(f"{type(built).__module__}.{type(built).__qualname__}"))
 
 
@@ -108,10 +108,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _give_tree(built: Any, state: Any) -> Any:
-    """Return a tree's state as scikit-learn 1.4 writes it.
+    """Return a tree's state in the format of scikit-learn 1.4.
 
-    Until 1.2 nodes did not say where missing values go, and until 1.3 the values of a classifier
-    were the weights of its samples, which its predictions then divided by their sum.
+    Until 1.2 nodes did not store where missing values go, and until 1.3 the values of a classifier
+    were the weights of its samples, which ``predict`` then divided by their sum.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -133,14 +133,14 @@ def _give_columns(built: Any, state: Any) -> None:
 
 
 def _boosting(name: str, **parameters: str) -> Conversion:
-    """Return the loss of today for one of gradient boosting, of scikit-learn 1.2 and 1.3.
+    """Return the conversion of a gradient boosting loss of scikit-learn 1.2 and 1.3.
 
-    :param parameters: its parameters by the names they had.
+    :param parameters: the parameters' new names by their old ones.
     """
 
     def give(built: Any, state: Any) -> Any:
         if "closs" in state:
-            # A loss of today, which another part of the same model has.
+            # A current loss, used by another part of the same model.
             return state
         kept = {parameters[key]: state[key] for key in parameters}
         if not all(_is_number(value) for value in kept.values()):
@@ -162,10 +162,10 @@ _DISTRIBUTION = re.compile(r"scipy\.stats\.(_continuous_distns|_discrete_distns)
 _FROZEN = re.compile(r"scipy\.stats\._distn_infrastructure\.rv_((continuous|discrete)_)?frozen")
 
 _CONVERSIONS: Mapping[str, Conversion] = {
-    # Discrete distributions have methods of theirs in their state.
+    # Discrete distributions have their own methods in their state.
     "builtins.getattr": Conversion(lambda: _method_of_a_distribution),
     "numpy.vectorize": Conversion(lambda: Dropped),
-    # A cache has the path of its folder.
+    # A cache holds the path of its folder.
     "pathlib.PosixPath": Conversion(lambda: _path),
     "pathlib.WindowsPath": Conversion(lambda: _path),
     "joblib._store_backends.FileSystemStoreBackend": Conversion(lambda: Dropped),

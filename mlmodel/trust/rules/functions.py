@@ -1,8 +1,8 @@
-"""Functions of numpy and scipy that a model keeps, and calls later with rows of strangers.
+"""Functions of numpy and scipy that a model keeps, and later calls with rows of clients.
 
-The second argument of most is ``out``, an array that they write to: as a kernel or metric, a
-function would write one row into another, or wherever a row says. So they are kept only by those
-classes that call them with one array, and with keywords that lead to no other memory.
+The second argument of most is ``out``, an array that they write to: used as a kernel or metric, a
+function would write one row into another, or wherever a row points. So only classes that call them
+with one array, and with keywords that lead to no other memory, may keep them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from mlmodel.trust.rules.names import FUNCTIONS, STEPS, UFUNCS
 from mlmodel.trust.rules.tree_nodes import is_a
 
-#: Words by which a step may be told what to do, if they are numbers or some of ``_WORDS``.
+#: Keywords of a step, whose values must be numbers or one of ``_WORDS``.
 _KEYWORDS = frozenset(
     """
     a_max a_min accept_large_sparse accept_sparse allow_nd append axes axis copy decimals edge_order
@@ -26,9 +26,9 @@ _WORDS = frozenset({"allow-nan", "coo", "csc", "csr", "l1", "l2", "max"})
 
 _TRANSFORMER = "sklearn.preprocessing._function_transformer.FunctionTransformer"
 _STEPS = STEPS | UFUNCS
-#: What makes one column of many.
+#: Functions that pool many columns into one.
 _POOLING = frozenset(name for name in FUNCTIONS - STEPS if name.startswith("numpy."))
-#: Which functions may be kept, by the classes and the members that may keep them.
+#: Functions that may be kept, by class and member.
 _KEPT: Mapping[str, Mapping[str, frozenset[str]]] = {
     "scipy.interpolate._bsplines.BSpline": {
         "_asarray": frozenset({"scipy._lib.array_api_compat.numpy._aliases.asarray"})
@@ -40,26 +40,26 @@ _KEPT: Mapping[str, Mapping[str, frozenset[str]]] = {
     ),
     _TRANSFORMER: dict.fromkeys(("func", "inverse_func"), _STEPS),
 }
-#: What pandas calls by its name, among all of its methods.
+#: Methods of pandas that may be called by name.
 _AGGREGATIONS = frozenset(
     {"count", "kurt", "max", "mean", "median", "min", "prod", "sem", "skew", "std", "sum", "var"}
 )
 
 
 def may_be_kept(built: Any, name: str, value: Any) -> bool:
-    """Say whether a member that could be called is where a model has such."""
+    """Return whether an object may hold this value as a member, if the value is callable."""
     if isinstance(value, type):
         return "dtype" in name
     full = _full_name(value)
     for kind, members in _KEPT.items():
         if name in members and is_a(built, kind):
             return full in members[name] or full not in FUNCTIONS | UFUNCS
-    # What is of neither, an operator trusts.
+    # Callables of other libraries are trusted by the operator.
     return full not in FUNCTIONS | UFUNCS or not full.startswith(("numpy.", "scipy."))
 
 
 def is_sound(built: Any) -> bool:
-    """Say whether lists and dicts that tell how functions are called have nothing else in them."""
+    """Return whether lists and dicts that hold keywords or functions have only allowed items."""
     members = getattr(built, "__dict__", {})
     if is_a(built, _TRANSFORMER):
         return all(_are_keywords(members.get(name)) for name in ("kw_args", "inv_kw_args"))
@@ -69,7 +69,7 @@ def is_sound(built: Any) -> bool:
 
 
 def _full_name(function: Any) -> str:
-    """Return the name of a function of numpy, scipy or another, in one module of several."""
+    """Return the full name of a function, and one name for a ufunc of numpy or scipy."""
     import numpy as np  # noqa: PLC0415  only for a file that needs it
 
     if isinstance(function, np.ufunc):
@@ -94,7 +94,7 @@ def _is_keyword(name: Any, value: Any) -> bool:
     if name == "order":
         return type(value) is str and value in "ACFK"
     if name in ("newshape", "shape"):
-        # Without axes it would be a bare value of a row, and a text is taken for a file's name.
+        # Without axes it would be a bare value of a row, and a string is taken as a file name.
         return type(value) is int or (type(value) is tuple and len(value) > 0)
     if name not in _KEYWORDS:
         return False

@@ -1,9 +1,9 @@
-"""What the pickle of a fitted model may name, as data.
+"""The names that the pickle of a fitted model may reference, as data.
 
-Whatever is not here is refused. A name is here because honest models need it, and because it
-opens no door: it imports, reads, writes, evaluates and calls nothing on a file's behalf, neither
-when it is built nor when rows of strangers reach it. ``scipy.stats`` is not: its distributions
-``exec`` a text of their state.
+All other names are rejected. A name is listed if real models need it and it is harmless: it
+imports, reads, writes, evaluates and calls nothing for a file, neither when it is built nor when it
+receives rows of clients. ``scipy.stats`` is not listed: its distributions ``exec`` a string of
+their state.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 
 def full_names(lists: Mapping[str, str]) -> frozenset[str]:
-    """Return the full names of what modules have, whose names are one text for each."""
+    """Return full names, given the names of each module separated by spaces."""
     return frozenset(f"{module}.{name}" for module in lists for name in lists[module].split())
 
 
-#: Packages whose classes may be made if they are estimators, and their modules that may be imported
-#: for it. What is below a module, is meant too.
+#: Packages whose estimator classes may be instantiated, and the modules that may be imported for
+#: it, with their submodules.
 _MODULES: Mapping[str, str] = {
     "sklearn": "calibration cluster compose covariance cross_decomposition decomposition "
     "discriminant_analysis dummy ensemble feature_extraction feature_selection frozen "
@@ -25,11 +25,11 @@ _MODULES: Mapping[str, str] = {
     "manifold mixture model_selection multiclass multioutput naive_bayes neighbors "
     "neural_network pipeline preprocessing random_projection semi_supervised svm tree",
     "imblearn": "base combine ensemble metrics over_sampling pipeline under_sampling",
-    # Those below were read release by release: their estimators call no methods, open no files and
-    # run no code by what their state names. Left out are skrub's data operations, which evaluate,
-    # its joiners and its encoder by language models, which loads files; category_encoders' hashing,
-    # which starts processes and looks its function up by name; feature_engine's windows over time
-    # and sksurv's metrics, which call methods by name.
+    # The packages below were reviewed release by release: their estimators call no methods, open no
+    # files and run no code named in their state. Left out are skrub's data operations, which
+    # evaluate expressions, its joiners and its language-model encoder, which loads files;
+    # category_encoders' hashing, which starts processes and looks its function up by name;
+    # feature_engine's windows over time and sksurv's metrics, which call methods by name.
     "category_encoders": "backward_difference basen binary cat_boost count count_target glmm gray "
     "helmert james_stein leave_one_out m_estimate multi_hot one_hot ordinal polynomial "
     "quantile_encoder rankhot sum_coding target_encoder woe wrapper",
@@ -46,7 +46,7 @@ _MODULES: Mapping[str, str] = {
     "lightgbm": "sklearn",
     "catboost": "core",
 }
-#: The bases of estimators, where they are not scikit-learn's.
+#: The base classes of estimators that do not derive from scikit-learn's.
 _BASES: Mapping[str, str] = {
     "xgboost": "xgboost.sklearn.XGBModel",
     "lightgbm": "lightgbm.sklearn.LGBMModel",
@@ -60,7 +60,7 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     for library, names in _MODULES.items()
 }
 
-#: Classes that are made without arguments and given a state, and are no estimators.
+#: Classes other than estimators that are created without arguments and receive a state.
 MADE = full_names(
     {
         "lightgbm.basic": "Booster",
@@ -128,11 +128,11 @@ MADE = full_names(
     }
 )
 
-#: Those of them that are tuples, and of how many parts they are made.
+#: Those of them that are tuples, with the number of their items.
 NAMED_TUPLES: Mapping[str, int] = {"sklearn.impute._iterative._ImputerTriplet": 3}
 
-#: Functions that a model may keep and call later, as a step of a pipeline too: with rows of
-#: strangers, and with any keywords. They make arrays of arrays.
+#: Functions that a model may keep and call later, also as a step of a pipeline: with rows of
+#: clients, and with any keywords. They map arrays to arrays.
 STEPS = full_names(
     {
         "numpy": "abs around array asarray ascontiguousarray clip cumprod cumsum diff expand_dims "
@@ -144,7 +144,7 @@ STEPS = full_names(
     }
 )
 
-#: Functions that a model may call for other things. They may make one thing of many.
+#: Functions that a model may call elsewhere. They may reduce arrays to one value.
 FUNCTIONS = STEPS | full_names(
     {
         "numpy": "average column_stack concatenate hstack max mean median min nanmax nanmean "
@@ -182,7 +182,7 @@ FUNCTIONS = STEPS | full_names(
     }
 )
 
-#: numpy's and scipy's functions of numbers, which compute whatever they are given.
+#: numpy's and scipy's functions that only compute with their arguments.
 _COMPUTING = (
     "abs absolute acos acosh add arccos arccosh arcsin arcsinh arctan arctan2 "
     "arctanh asin asinh atan atan2 atanh bitwise_and bitwise_count "
@@ -214,7 +214,7 @@ _DISTANCES = (
     "BrayCurtis Canberra Chebyshev Dice Euclidean Hamming Haversine Jaccard Kulsinski Mahalanobis "
     "Manhattan Matching Minkowski RogersTanimoto RussellRao SEuclidean SokalMichener SokalSneath"
 )
-#: Types and constants that are parts of a state, or of a call below, and are not called by it.
+#: Types and constants that are parts of a state or arguments of a call, and are not called.
 TYPES = full_names(
     {
         "builtins": "Ellipsis NotImplemented bool dict float int list object str tuple",

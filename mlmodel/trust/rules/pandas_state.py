@@ -1,7 +1,7 @@
-"""Frames and series of pandas, which encoders keep as tables of what they have learned.
+"""pandas frames and series, which encoders keep as tables of what they have learned.
 
-They answer the look-up of an attribute from their labels, and have methods that other estimators
-would call with rows: ``frame.transform(rows)`` calls what the rows name.
+Attribute lookup on them also finds labels, and they have methods that other estimators would call
+with rows: ``frame.transform(rows)`` calls the methods that the rows name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 from mlmodel.trust.rules.tree_nodes import is_a
 
-#: What pandas keeps of a frame or series.
+#: Members of the state of a frame or series.
 _MEMBERS = frozenset({"_flags", "_metadata", "_mgr", "_name", "_typ", "attrs"})
 
 
 def may_have(_built: Any, state: Any) -> bool:
-    """Say whether a state is that of a frame or series: its blocks, and its name."""
+    """Return whether a state is that of a frame or series: its blocks, and its name."""
     from pandas.core.internals import managers  # noqa: PLC0415  only for a file that needs it
 
     return (
@@ -30,7 +30,7 @@ def may_have(_built: Any, state: Any) -> bool:
 
 
 def is_series(_built: Any, state: Any) -> bool:
-    """Say whether a state is that of the one block of a series, with a label for each value."""
+    """Return whether a state is that of a series: one block, with a label for each value."""
     import pandas as pd  # noqa: PLC0415
 
     [_axes, _values, _items, versions] = state
@@ -48,9 +48,9 @@ def is_series(_built: Any, state: Any) -> bool:
 
 
 def is_sound(built: Any, methods: Collection[str]) -> bool:
-    """Say whether no label of a frame or series stands in for what Python looks up.
+    """Return whether no label of a frame or series replaces an attribute that Python looks up.
 
-    It loses the methods by which an estimator would be called. Anything else is sound.
+    Disables the methods by which an estimator would be called. Other objects are always sound.
     """
     if not is_a(built, "pandas.core.generic.NDFrame"):
         return True

@@ -1,7 +1,7 @@
-"""What the pickle of a model may give an object for its state.
+"""Rules for the state that the pickle of a model may give an object.
 
-A state is judged by the class that takes it. An array's type and shape must be what numpy itself
-would write, a tree's nodes must lead down: native code believes them.
+The rule depends on the class that receives the state. An array's type and shape must be what numpy
+itself would write, and a tree's nodes must lead down, because native code does not check them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from mlmodel.trust.rules import functions, pandas_state, tree_nodes
 from mlmodel.trust.rules.call_rules import is_shape
 from mlmodel.trust.rules.conversions import named
 
-#: The flag of a structure whose members are aligned as C aligns them.
+#: The flag of a structured dtype whose fields are aligned as in C.
 _ALIGNED = 0x80
 
-#: Members by which an estimator keeps the names of methods of others, which it calls, and what
-#: those may be.
+#: Members in which an estimator keeps names of methods that it calls on others, and the allowed
+#: names.
 METHODS = frozenset(
     {
         "_response_method",
@@ -32,7 +32,7 @@ RESPONSES = frozenset(
     {"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"}
 )
 
-#: Methods of estimators, which other estimators call. They are those of its class.
+#: Methods that estimators call on each other. Only the class may define them.
 CALLED = RESPONSES | {
     "apply",
     "fit",
@@ -48,7 +48,7 @@ CALLED = RESPONSES | {
 
 
 def judge(built: Any, state: Any) -> bool:
-    """Say whether a state is one that honest files give such an object."""
+    """Return whether a fitted model gives such a state to such an object."""
     for full, judged in _JUDGES.items():
         if tree_nodes.is_a(built, full):
             return judged(built, state)
@@ -56,9 +56,9 @@ def judge(built: Any, state: Any) -> bool:
 
 
 def is_sound(built: Any) -> bool:
-    """Say whether an object that has all of its parts is one that may be asked.
+    """Return whether a complete object is safe to use.
 
-    To be called at the end: until then lists and dicts in it may still grow.
+    Call it at the end: until then lists and dicts in the object may still grow.
     """
     return all(
         check(built)
@@ -89,10 +89,10 @@ def _may_be_called_so(word: Any) -> bool:
 
 
 def _members(built: Any, state: Any) -> bool:
-    """Say whether a state is that of a plain object: members by name.
+    """Return whether a state is that of a plain object: a dict of members by name.
 
-    One with two underscores would stand in for what Python itself looks up, and one with the name
-    of a method for that.
+    A name with two underscores at both ends would replace what Python itself looks up, and the name
+    of a method would replace that method.
     """
     return type(state) is dict and all(
         type(name) is str
@@ -105,14 +105,14 @@ def _members(built: Any, state: Any) -> bool:
 
 
 def _is_no_method(name: Any, value: Any) -> bool:
-    """Say whether a member does not stand in for a method of estimators."""
+    """Return whether a member does not replace a method of estimators."""
     return name not in CALLED or not callable(value)
 
 
 def _is_no_look_up(key: Any, value: Any) -> bool:
-    """Say whether an item, which may answer for an attribute, stands in for no other.
+    """Return whether an item, which may be found as an attribute, replaces no other attribute.
 
-    numpy takes what ``__array_interface__`` says for memory, whatever is there.
+    numpy uses ``__array_interface__`` as an address of memory without checking it.
     """
     return _is_no_method(key, value) and not (type(key) is str and key.startswith("__"))
 
@@ -132,14 +132,14 @@ def _masked(built: Any, state: Any) -> bool:
 
 
 def _dtype(built: Any, state: Any) -> bool:
-    """Say whether a type of numpy's would be written like this.
+    """Return whether numpy itself would write this state for such a dtype.
 
-    numpy takes a state as it is, and one of a lie makes it read where there is no array.
+    numpy does not check the state, and with a forged one it reads outside of the array.
     """
     import numpy as np  # noqa: PLC0415
 
     _version, order, within, names, fields, size, _alignment, flags, *more = state
-    # It sums up what is said elsewhere: an object by its own letter, or by that of a member.
+    # The flags follow from the other parts, such as the type code of the dtype or of a field.
     if type(order) is not str or order not in "<>|=" or type(flags) is not int:
         return False
     if more:
@@ -187,7 +187,7 @@ def _tree(built: Any, state: Any) -> bool:
 
 
 def _backed(built: Any, state: Any) -> bool:
-    """Say whether an array of pandas' is given what it has, and no other class."""
+    """Return whether a pandas array receives only plain members, and keeps its class."""
     parts = (state,) if type(state) is dict else state
     return type(parts) is tuple and all(
         _members(built, each) for each in parts if isinstance(each, Mapping)
@@ -195,13 +195,13 @@ def _backed(built: Any, state: Any) -> bool:
 
 
 def _of_type(member: str, kind: type, default: Any = None) -> Callable[[Any, Any], bool]:
-    """Return the judge of the states of a booster, whose own format is in one member."""
+    """Return the rule for a booster whose own format is in one member, of the given type."""
     return lambda built, state: _members(built, state) and type(state.get(member, default)) is kind
 
 
 def _texts(built: Any, state: Any) -> bool:
-    # It would open the file, or read from the object, that a row names.
-    # By its type too: an array could be changed later.
+    # With other values it would open the file, or read from the object, that a row names. The type
+    # is checked too: an array could be changed later.
     asked = state.get("input", "content")
     return _members(built, state) and type(asked) is str and asked == "content"
 
@@ -238,15 +238,15 @@ def _check_sparse(matrix: Any) -> None:
             raise IndexError("its indices lead out of it")
 
 
-#: Classes that take a state apart themselves, and nothing in it that they could call. The arrays in
-#: trees of neighbours and their metrics are checked when all is built.
+#: Classes that unpack their state themselves and call nothing in it. The arrays in trees of
+#: neighbours and their metrics are checked when all is built.
 _THEMSELVES = """
     numpy.random.RandomState numpy.random.Generator numpy.random.BitGenerator
     numpy.random.SeedSequence sklearn.metrics._dist_metrics.DistanceMetric
     sklearn.neighbors._ball_tree.BinaryTree64 sklearn.neighbors._ball_tree.BinaryTree32
     sklearn.neighbors._kd_tree.BinaryTree64 sklearn.neighbors._kd_tree.BinaryTree32
 """
-#: The judge of a state, by the full name of the class that is given it. The first that fits.
+#: The rule for a state, by the full name of its class. The first match counts.
 _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.dtype": _dtype,
     "numpy.ma.MaskedArray": _masked,
@@ -261,6 +261,6 @@ _JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
     "sklearn.feature_extraction.text.HashingVectorizer": _texts,
     "xgboost.core.Booster": _of_type("handle", bytearray),
     "lightgbm.basic.Booster": _of_type("_handle", str),
-    # Its own state has a name with two underscores, at one end.
+    # Its state has a name that only starts with two underscores.
     "catboost.core.CatBoost": _of_type("__model", bytes, b""),
 }

@@ -1,7 +1,8 @@
-"""Trees, whose native code reads whatever memory their nodes lead to.
+"""Checks of trees, whose native code follows the nodes to any address in memory.
 
-Each is checked by itself: nodes lead down, to columns below a number. A tree and a predictor of
-HistGradientBoosting are built of classes that refuse rows with fewer columns, whoever passes them.
+Each tree is checked on its own: nodes lead down, and to columns below a limit. A tree and a
+predictor of HistGradientBoosting are built from classes that reject rows with fewer columns,
+whichever estimator passes them.
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-#: The numbers in a bitset of categories: of 32 bits each, one for each of 256 categories.
+#: Length of a bitset of categories: 32 bits each, one for each of 256 categories.
 _NUMBERS = 8
 
 
 def is_a(built: Any, full: str) -> bool:
-    """Say whether something is of a class: its module is there if anything is of it."""
+    """Return whether an object is of a class, without importing the class's module."""
     module, _, name = full.rpartition(".")
     return isinstance(built, getattr(sys.modules.get(module), name, ()))
 
 
 def is_sound(built: Any) -> bool:
-    """Say whether what holds nodes leads nowhere else, at the end of building."""
+    """Return whether a complete object that holds nodes leads nowhere else."""
     try:
         return all(check(built) for full, check in _CHECKS.items() if is_a(built, full))
-    # A lie may be of any type, and fail anywhere.
+    # Forged members may be of any type, and fail anywhere.
     except Exception:
         return False
 
 
 def leads_down(left: Any, right: Any, feature: Any, is_leaf: Any, features: int) -> bool:
-    """Say whether each branch leads to nodes that come after it, and reads a column."""
+    """Return whether each branch leads to nodes after it, and reads an existing column."""
     import numpy as np  # noqa: PLC0415
 
     at = np.arange(len(left))[~is_leaf]
@@ -44,7 +45,7 @@ def leads_down(left: Any, right: Any, feature: Any, is_leaf: Any, features: int)
 
 @cache
 def tree() -> Any:
-    """Return scikit-learn's class of trees, with a check of the rows. It pickles as its base."""
+    """Return scikit-learn's tree class with a check of the rows. It pickles as its base."""
     from sklearn.tree._tree import Tree  # noqa: PLC0415
 
     class WideEnough(Tree):  # type: ignore[misc]
@@ -95,7 +96,7 @@ def _is_predictor(built: Any) -> bool:
 
 
 def _is_gradient(built: Any) -> bool:
-    """Say whether gradient boosting, which reads nodes itself, lets enough columns through."""
+    """Return whether gradient boosting, which reads nodes itself, receives enough columns."""
     if "estimators_" not in vars(built):
         return True
     stages, columns = built.estimators_, vars(built)["n_features_in_"]
@@ -109,7 +110,7 @@ def _is_gradient(built: Any) -> bool:
 
 
 def _starts_as_wide(built: Any, classes: int) -> bool:
-    """Say whether the first scores have a column for each class, to which the trees add."""
+    """Return whether the first scores, to which the trees add, have a column for each class."""
     first = built.init_
     if type(first) is str:
         return first == "zero"
@@ -122,12 +123,12 @@ def _starts_as_wide(built: Any, classes: int) -> bool:
 
 
 def _is_neighbours(built: Any) -> bool:
-    """Say whether a tree of neighbours has as many parts as it says, and leads to points it has."""
+    """Return whether a tree of neighbours has consistent lengths, and only existing points."""
     state = built.__getstate__()
     points, indices, nodes, bounds, leaf_size, levels, count, *_, metric, weights = state
     starts, ends, width = nodes["idx_start"], nodes["idx_end"], points.shape[1]
     corners = 2 if "kd_tree" in type(built).__module__ else 1
-    # It raises if it was made for other columns.
+    # It raises if the metric was made for another number of columns.
     metric._validate_data(points)
     is_square = not type(metric).__name__.startswith("Mahalanobis")
     return (
@@ -143,7 +144,7 @@ def _is_neighbours(built: Any) -> bool:
     )
 
 
-#: The check of what was built, by the full name of its class.
+#: The check of a complete object, by the full name of its class.
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _is_predictor,
     "sklearn.ensemble._gb.BaseGradientBoosting": _is_gradient,
