@@ -1,7 +1,7 @@
-"""ONNX graphs, whose tensors may be kept in other files: ONNX Runtime would read them.
+"""Reject ONNX graphs with external tensors, which ONNX Runtime would read from other files.
 
-A graph is read as protobuf writes it, and no further than to its tensors: the ``onnx`` package need
-not be installed.
+The protobuf fields are parsed only as far as the tensors, so the ``onnx`` package need not be
+installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from mlmodel.errors import BrokenModel
 
-#: A setting by which ONNX Runtime reads a graph as it was looked at, and as nothing else.
+#: Session option that makes ONNX Runtime read the bytes as ONNX, the format that is checked here.
 AS_READ = ("session.load_model_format", "ONNX")
 
 #: Messages that may contain tensors, with the numbers of the fields that lead to them. Source:

@@ -1,4 +1,4 @@
-"""Pickles, plain or by joblib, and compressed as joblib does it: looked at, and built."""
+"""Inspect and build pickles, plain or written by joblib, with joblib's compression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlmodel.trust.trial import first_look
 
 @dataclass(frozen=True)
 class Look:
-    """What a pickle asks for: all names, those that may not be, and opcodes that no model has."""
+    """The contents of a pickle: all names, those not allowed, and opcodes that no model has."""
 
     names: tuple[str, ...]
     untrusted: tuple[str, ...]
@@ -25,13 +25,13 @@ class Look:
 
 
 def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
-    """Return what a pickle asks for. Nothing is built or imported.
+    """Return the names and opcodes of a pickle. Nothing is built or imported.
 
-    What is no pickle has the names that are found up to where it goes wrong.
+    For invalid content, the result has the names before the first error.
 
-    :param file_bytes: how large it was before it was decompressed, if it was.
+    :param file_bytes: size of the compressed file, if it was compressed.
     :raises InvalidFile: if it does not decompress.
-    :raises BrokenModel: if finding the names takes too long.
+    :raises BrokenModel: if finding the names takes too much time or memory.
     """
     found = first_look.names(expanded(content), file_bytes or len(content))
     gate = Gate(trust)
@@ -44,10 +44,10 @@ def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
-    """Refuse a pickle that names what is neither known to do no harm nor trusted.
+    """Reject a pickle with names that are neither allowed nor trusted.
 
     :raises Untrusted: with all such names.
-    :raises BrokenModel: if all that it lacks was written in a notebook.
+    :raises BrokenModel: if all of these names were defined in a notebook.
     """
     if trust == "all":
         return
@@ -62,11 +62,11 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
 
 
 def build(content: bytes, trust: Trust) -> Any:
-    """Return what a pickle holds, after a first look in another process.
+    """Return the object in a pickle, after a first look in another process.
 
-    :raises Untrusted: if it needs what is neither known to do no harm nor trusted.
-    :raises BrokenModel: if building it crashes, or takes too long or too much.
-    :raises Exception: whatever pickle, joblib or the classes raise.
+    :raises Untrusted: if it needs a name that is neither allowed nor trusted.
+    :raises BrokenModel: if building it crashes, or takes too much time or memory.
+    :raises Exception: any error of pickle, joblib or the classes.
     """
     if trust == "all":
         return _built_as_it_is(content)
@@ -74,7 +74,7 @@ def build(content: bytes, trust: Trust) -> Any:
 
 
 def try_first(content: bytes, trust: Trust) -> bytes:
-    """Take the first look in another process, and return the pickle that is not compressed.
+    """Take the first look in another process, and return the decompressed pickle.
 
     :raises FlmError: as :func:`build` does.
     """
@@ -85,7 +85,7 @@ def try_first(content: bytes, trust: Trust) -> bytes:
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Return the schemas that the first look has found, as JSON; nothing if it found none."""
+    """Return the schemas that the first look found, as JSON, or ``None`` if it found none."""
     return None if trust == "all" else first_look.schemas(expanded(content), trust)
 
 

@@ -169,7 +169,7 @@ def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
 def _tree(features: Any, classes: Any, outputs: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
-    # scikit-learn reads that many items of the array, whatever its length.
+    # scikit-learn reads that many items of the array without checking its length.
     return (
         type(features) is type(outputs) is int
         and isinstance(classes, np.ndarray)

@@ -77,7 +77,7 @@ def seconds(size_bytes: int) -> float:
 
 
 def import_libraries(names: scan.Names) -> None:
-    """Import the allowed modules of a pickle, which is slow, once for this process and its forks."""
+    """Import the allowed modules of a pickle, once for this process and its forks: it is slow."""
     gate = Gate()
     modules = {
         canonical(f"{module}.{name}").rpartition(".")[0]
