@@ -1,7 +1,7 @@
-"""The frameworks whose models can be written, built and asked.
+"""The supported frameworks, and the interface of their adapters.
 
 An :class:`Adapter` is a module of functions, named in :data:`FRAMEWORKS`. It imports its framework,
-and is itself imported when a model of that framework is first met.
+and is itself imported when a model of that framework is first used.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from mlmodel.frameworks import versions
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickling
 
-#: Answers rows that fit the input schema.
+#: Predicts rows that are valid against the input schema.
 Predict = Callable[[Sequence[Row]], list[Any]]
 
 
 @dataclass(frozen=True)
 class Schemas:
-    """What a model takes and answers: JSON Schemas of one row and of one answer.
+    """JSON Schemas of one row and of one prediction of a model.
 
-    ``None`` where the model does not know. ``examples`` are rows that it takes. ``notes`` are
-    sentences for the author on what is doubtful.
+    ``None`` where unknown. ``examples`` are valid rows. ``notes`` are sentences for the author on
+    doubtful parts.
     """
 
     input: dict[str, Any] | None = None
@@ -35,66 +35,65 @@ class Schemas:
 
 
 class Adapter(Protocol):
-    """What a framework's module offers. A model is whatever the framework calls one."""
+    """The functions of a framework's module. A model is an object of that framework."""
 
     def version(self) -> str:
-        """Return the version of the framework that is installed."""
+        """Return the installed version of the framework."""
 
     def dumps(self, model: Any, sample: Any = None) -> bytes:
-        """Return the bytes that a file's model section holds.
+        """Return the bytes of a file's model section.
 
-        :param sample: as for :meth:`schemas`, for a framework that must try a model to write it.
+        :param sample: as for :meth:`schemas`, for a framework that runs a model to write it.
         :raises InvalidModel: if the framework cannot write it.
         """
 
     def loads(self, content: bytes, trust: Trust = ()) -> Any:
-        """Build a model from such bytes.
+        """Build a model from the bytes of a model section.
 
-        :param trust: what they may contain beside what is known to do no harm.
+        :param trust: names that they may contain in addition to the allow-list.
         :raises Untrusted: if building it could run code that is not trusted.
         :raises BrokenModel: if the framework cannot build it.
         """
 
     def describe(self, model: Any) -> Any:
-        """Return what the framework tells of the model, as JSON, for ``model.info``."""
+        """Return the framework's description of the model, as JSON, for ``model.info``."""
 
     def schemas(self, model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-        """Return what the model takes and answers, as far as it can be known.
+        """Return the model's schemas, as far as they can be inferred.
 
-        :param sample: rows such as it was fitted on, in any shape that the framework's users
-            have them in. May be ignored.
+        :param sample: rows like those the model was fitted on, in any form that is common in the
+            framework. May be ignored.
         :param outputs: names of the outputs, where there are several.
-        :raises InvalidModel: if the sample is not of rows that the model takes.
+        :raises InvalidModel: if the model does not accept the sample's rows.
         """
 
     def predictor(
         self, model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
     ) -> Predict:
-        """Return the function that answers rows, in order and in plain JSON.
+        """Return the function that predicts rows, in order and in plain JSON. It is thread-safe.
 
-        Whatever does not depend on the rows is done here, once. Several threads may call what
-        is returned.
+        Work that does not depend on the rows is done here, once.
 
-        :param columns: the members of a row and their schemas, in the order for a model that
-            knows no names. Empty if nobody knows.
+        :param columns: the members of a row and their schemas, in order, for a model without column
+            names. Empty if they are unknown.
         :param outputs: names of the outputs, where there are several.
         """
 
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework by the name that files give it."""
+    """A framework, under the name that files use for it."""
 
     title: str
     #: The top-level packages whose classes are its models.
     packages: tuple[str, ...]
-    #: The adapter's module. Without one, files are read but their models are not built.
+    #: The adapter's module. Without one, files can be read but their models cannot be built.
     module: str = ""
     #: The command that installs it.
     install: str = ""
-    #: The distributions whose versions may change what a model answers.
+    #: The distributions whose versions may change a model's predictions.
     distributions: tuple[str, ...] = ()
-    #: Whether its models answer in a process that was forked after they were built.
+    #: Whether its models still predict in a process that was forked after they were built.
     survives_fork: bool = True
 
 
@@ -133,17 +132,17 @@ FRAMEWORKS: Mapping[str, Framework] = {
     "transformers": Framework("Transformers", ("transformers",)),
 }
 
-#: Classes of models beside scikit-learn's interface that its adapter makes estimators of.
+#: Classes without scikit-learn's interface that its adapter converts to estimators.
 BOOSTERS = frozenset({"lightgbm.basic.Booster", "xgboost.core.Booster"})
 
 
 def detect(model: object) -> str:
     """Return the name of a model's framework: that of the nearest ancestor of its class.
 
-    So a model that derives from scikit-learn's classes, as XGBoost's do, counts as one of its own;
-    and so does one that derives from none, but has the methods of an estimator.
+    So a model derived from scikit-learn's classes, as XGBoost's are, counts as scikit-learn's; so
+    does one derived from none of the frameworks that has the methods of an estimator.
 
-    :raises UnsupportedFramework: if it is of none that the format knows.
+    :raises UnsupportedFramework: if it belongs to none of the frameworks.
     """
     libs = {package: lib for lib in FRAMEWORKS for package in FRAMEWORKS[lib].packages}
     if f"{type(model).__module__}.{type(model).__qualname__}" in BOOSTERS:
@@ -161,11 +160,11 @@ def detect(model: object) -> str:
 
 
 def adapter(lib: str) -> Adapter:
-    """Return the adapter of a framework by the name that files give it.
+    """Return the adapter of a framework, by the name that files use.
 
     :raises UnsupportedFramework: if there is none.
     :raises MissingFramework: if the framework is not installed.
-    :raises UnusableFramework: if what is installed cannot be imported.
+    :raises UnusableFramework: if the installed framework cannot be imported.
     """
     framework = FRAMEWORKS.get(lib, Framework(lib, ()))
     if not framework.module:
@@ -179,9 +178,9 @@ def adapter(lib: str) -> Adapter:
 
 
 def distributions(lib: str, model: object) -> list[str]:
-    """Return the distributions that a model depends on: its framework's, and its parts' own.
+    """Return the distributions that a model depends on: those of its framework and of its parts.
 
-    Parts are looked into where they are pickled; another framework's file has none of them.
+    Parts are inspected only where the model is pickled, which is scikit-learn.
     """
     names = pickling.modules(model) if lib == "sklearn" else {type(model).__module__}
     known = FRAMEWORKS[lib].distributions
@@ -189,7 +188,7 @@ def distributions(lib: str, model: object) -> list[str]:
 
 
 def title(lib: str) -> str:
-    """Return a framework's own name by the name that files give it."""
+    """Return a framework's own name, by the name that files use."""
     return FRAMEWORKS[lib].title if lib in FRAMEWORKS else lib
 
 

@@ -9,16 +9,16 @@ from mlmodel.errors import InvalidModel
 from mlmodel.frameworks import Predict
 from mlmodel.model import Row
 
-#: The member of a file's ``extra`` that holds them.
+#: The member of a file's ``extra`` that holds the words.
 KEY = "labels"
-#: Members of an answer with a number for each label.
+#: Members of a prediction with a number for each label.
 BY_LABEL = ("probabilities", "scores")
 
 
 def words_of(labels: Any) -> list[Any]:
-    """Return the words of a ``LabelEncoder``, or those of a sequence, in plain Python.
+    """Return the words of a ``LabelEncoder`` or a sequence, in plain Python.
 
-    :raises InvalidModel: if they are not different texts, numbers or booleans.
+    :raises InvalidModel: if they are not distinct texts, numbers or booleans.
     """
     words = getattr(labels, "classes_", labels)
     words = words.tolist() if hasattr(words, "tolist") else list(words)
@@ -33,7 +33,7 @@ def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None
     """Check that there is a word for each label of a classifier.
 
     :param output_schema: the classifier's own.
-    :raises InvalidModel: if it does not predict the integers from 0 on, or not as many.
+    :raises InvalidModel: if it does not predict the integers from 0 to ``len(words) - 1``.
     """
     members = (output_schema or {}).get("properties", {})
     own = members.get("prediction", {}).get("enum")
@@ -47,7 +47,7 @@ def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None
 
 
 def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a classifier's answers with words in place of integers."""
+    """Return the JSON Schema of a classifier's predictions with words in place of integers."""
     members = dict(schema["properties"])
     types = {str: "string", bool: "boolean", int: "integer", float: "number"}
     kinds = {types[type(word)] for word in words}
@@ -61,7 +61,7 @@ def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any
 
 
 class Labelled:
-    """Predicts with words in place of a classifier's integers."""
+    """Predictor that replaces a classifier's integers by words."""
 
     def __init__(self, predict: Predict, words: Sequence[Any]) -> None:
         self._predict = predict
@@ -70,7 +70,7 @@ class Labelled:
         self.ends_soon = bool(getattr(predict, "ends_soon", False))
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
-        """Return the answers to rows, in their order."""
+        """Return the predictions for rows, in their order."""
         return list(map(self._worded, self._predict(rows)))
 
     def _worded(self, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Labelled:
 
 
 def _names(words: Sequence[Any]) -> dict[str, str]:
-    """Return the words by the texts of the labels: integers, or booleans and floats like them."""
+    """Return the words by the labels as text: integers, and the equal booleans and floats."""
     names = {str(kind(at)): str(word) for at, word in enumerate(words) for kind in (int, float)}
     return {**names, **dict(zip(("false", "true"), map(str, words), strict=False))}
 

@@ -1,7 +1,7 @@
 """ONNX: graphs of any origin, computed by ONNX Runtime.
 
 An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is a session; it is written from the
-``onnx`` package's ``ModelProto``. Building one runs no code but the graph's own operators.
+``onnx`` package's ``ModelProto``. Building one runs only the graph's own operators.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
 from mlmodel.trust import Trust, graphs
 
-#: The key of a graph's own metadata under which a JSON list of its columns' names is looked for.
+#: Key of the graph's metadata that may hold a JSON list of column names.
 NAMES_KEY = "feature_names"
 
-#: ONNX's name of a type: numpy's, where it is another.
+#: ONNX's names of types that numpy names differently.
 _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
 
@@ -41,7 +41,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
-    """Build a session on the CPU. It uses one thread: predictions run side by side as it is.
+    """Build a session on the CPU. It uses one thread, as predictions already run in parallel.
 
     :raises BrokenModel: if ONNX Runtime cannot build it, or it has tensors in other files.
     """
@@ -58,7 +58,7 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
 
 
 def describe(model: Any) -> Any:
-    """Return what a ``ModelProto`` says of its origin."""
+    """Return the origin of a ``ModelProto``."""
     return {
         "producer": f"{model.producer_name} {model.producer_version}".strip(),
         "graph": model.graph.name,
@@ -67,7 +67,7 @@ def describe(model: Any) -> Any:
 
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-    """Return what the graph declares. Classes are those of the answer to a row of zeros.
+    """Return the schemas that the graph declares, with classes from the prediction for zeros.
 
     :param sample: an array or frame of rows, for a graph that takes one tensor.
     """
@@ -82,7 +82,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
-    """Return the function that asks the session once for all rows it can take at once."""
+    """Return the function that predicts in one call of the session where the shapes allow it."""
     fields = Fields(_inputs(model), list(columns) or _names(model))
 
     def ask(arrays: list[NDArray[Any]]) -> list[Any]:
@@ -103,7 +103,7 @@ def _inputs(session: Any) -> list[Tensor]:
 
 
 def _tensor(described: Any) -> Tensor:
-    """Return a tensor as the graph describes it; an axis of any length has no number there."""
+    """Return a tensor as the graph describes it; an axis of variable length has no integer."""
     dtype = described.type.removeprefix("tensor(").removesuffix(")")
     if "(" in dtype:
         raise InvalidModel(f"{described.name!r} is a {described.type}, which rows cannot fill")
@@ -113,7 +113,7 @@ def _tensor(described: Any) -> Tensor:
 
 
 def _names(session: Any) -> list[str]:
-    """Return the names of the columns, if the graph's own metadata has them."""
+    """Return the names of the columns in the graph's metadata, if any."""
     text = session.get_modelmeta().custom_metadata_map.get(NAMES_KEY, "[]")
     try:
         names = json.loads(text)
@@ -123,7 +123,7 @@ def _names(session: Any) -> list[str]:
 
 
 def _results(session: Any, fields: Fields, arrays: Sequence[NDArray[Any]]) -> dict[str, list[Any]]:
-    """Return what each output has for each row, by its name."""
+    """Return the rows of each output, by its name."""
     given = {tensor.name: array for tensor, array in zip(fields.tensors, arrays, strict=True)}
     names = [output.name for output in session.get_outputs()]
     results = session.run(names, given)
@@ -134,7 +134,7 @@ def _results(session: Any, fields: Fields, arrays: Sequence[NDArray[Any]]) -> di
 
 
 def _is_classifier(outputs: Mapping[str, Sequence[Any]]) -> bool:
-    """Say whether the outputs are labels and their probabilities, as converters name them."""
+    """Return whether the outputs are labels and their probabilities, as converters name them."""
     if len(outputs) != 2:  # noqa: PLR2004
         return False
     label, shares = outputs
@@ -142,7 +142,7 @@ def _is_classifier(outputs: Mapping[str, Sequence[Any]]) -> bool:
 
 
 def _classified(labels: Sequence[Any], shares: Sequence[Any]) -> list[Any]:
-    """Return answers. The probabilities are a list where the graph does not give their labels."""
+    """Return predictions. The probabilities are a list if the graph does not name their labels."""
     return [
         {"prediction": label, "probabilities": _by_label(of)}
         for label, of in zip(labels, shares, strict=True)
@@ -177,12 +177,12 @@ def _classifier_schema(session: Any, fields: Fields) -> dict[str, Any]:
 
 
 def _shares_of_zeros(session: Any, fields: Fields) -> Any:
-    """Return the probabilities that a graph gives to a row of zeros, or ``None`` if it does not."""
+    """Return the probabilities for a row of zeros, or ``None`` if the graph provides none."""
     examples = tensors.zeros(fields.tensors)
     if examples is None:
         return None
     try:
         _, shares = _results(session, fields, examples).values()
-    except Exception:  # a graph may refuse zeros, and still answer rows
+    except Exception:  # a graph may reject zeros, and still predict rows
         return None
     return shares[0]

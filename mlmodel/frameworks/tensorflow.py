@@ -1,7 +1,7 @@
-"""Keras, with TensorFlow or PyTorch below it: ``.keras`` archives.
+"""Keras, on TensorFlow or PyTorch: ``.keras`` archives.
 
-An adapter, see :class:`mlmodel.frameworks.Adapter`. Files call this framework ``tensorflow``,
-whatever computes. Keras' safe mode is on: an archive with Python code of its own is refused.
+An adapter, see :class:`mlmodel.frameworks.Adapter`. Files call this framework ``tensorflow`` for
+any backend. Keras' safe mode is on: it rejects an archive with its own Python code.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from mlmodel.frameworks.tensors import Fields, Tensor
 from mlmodel.trust import Trust
 
 if not find_spec("tensorflow") and find_spec("torch"):
-    # Keras reads it when it is imported, and would ask for TensorFlow.
+    # Keras reads this on import, and defaults to TensorFlow.
     os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras
 
-#: Where a tar archive says what it is, and what it says there.
+#: Offset of the magic bytes in a tar archive, and the magic bytes.
 TAR_OFFSET, TAR_WORD = 257, b"ustar"
 
 
 def version() -> str:
-    """Return the version of what computes: of TensorFlow, or of Keras over anything else."""
+    """Return the version of TensorFlow, or of Keras with any other backend."""
     is_tensorflow = keras.backend.backend() == "tensorflow"
     return metadata.version("tensorflow") if is_tensorflow else str(keras.__version__)
 
@@ -66,15 +66,15 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
 
 
 def describe(model: Any) -> Any:
-    """Return the model's own JSON, which has its layers and not their weights."""
+    """Return the model's own JSON, which has its layers without their weights."""
     return json.loads(model.to_json())
 
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-    """Return what the model's inputs and outputs declare.
+    """Return the schemas of the model's declared inputs and outputs.
 
     :param sample: an array or frame of rows, for a model that takes one tensor.
-    :raises InvalidModel: if it declares none, as a class of its own does not.
+    :raises InvalidModel: if it declares none, as a subclassed model does not.
     """
     fields = Fields(_inputs(model), tensors.names_of(sample))
     answered = {tensor.name: tensor for tensor in _outputs(model)}
@@ -87,7 +87,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
-    """Return the function that asks the model once for all rows it can take at once."""
+    """Return the function that predicts in one call of the model where the shapes allow it."""
     names = [tensor.name for tensor in _outputs(model)]
 
     def ask(arrays: list[NDArray[Any]]) -> list[Any]:
@@ -108,7 +108,7 @@ def _inputs(model: Any) -> list[Tensor]:
 
 
 def _outputs(model: Any) -> list[Tensor]:
-    """Return what the model gives, by name; by place where it is no functional model."""
+    """Return the model's outputs, named by position if it is not a functional model."""
     names = getattr(model, "output_names", [f"y{at}" for at in range(len(model.outputs))])
     return [_tensor(name, each) for name, each in zip(names, model.outputs, strict=True)]
 
@@ -116,16 +116,16 @@ def _outputs(model: Any) -> list[Tensor]:
 def _tensor(name: str, declared: Any) -> Tensor:
     dtype = keras.backend.standardize_dtype(declared.dtype)
     rows, *axes = declared.shape
-    # numpy has no bfloat16; the model itself converts what it is given.
+    # numpy has no bfloat16; the model converts its inputs itself.
     known = {"string": "object", "bfloat16": "float32"}
     return Tensor(name, known.get(dtype, dtype), tuple(axes), rows)
 
 
 def _packed(model: Any, arrays: Sequence[NDArray[Any]]) -> Any:
-    """Return what a model is called with: one tensor, or the lists or dicts it was made with."""
+    """Return the arguments of the model: one tensor, or the lists or dicts it was built with."""
     return arrays[0] if len(arrays) == 1 else keras.tree.pack_sequence_as(model.input, arrays)
 
 
 def _array(result: Any) -> Any:
-    # TensorFlow's tensors have no tolist. PyTorch's have, and a numpy() that refuses gradients.
+    # TensorFlow's tensors have no tolist. PyTorch's have, and a numpy() that rejects gradients.
     return result if hasattr(result, "tolist") else result.numpy()

@@ -1,7 +1,7 @@
-"""Tensors that a model takes and gives, seen as the rows and answers of people.
+"""Convert rows to the tensors that a model takes, and its output tensors to predictions.
 
-What PyTorch, Keras and ONNX have in common. The first axis of a tensor counts rows. A model that
-takes one short vector has a field for each of its numbers, any other a field for each tensor.
+Shared by PyTorch, Keras and ONNX. The first axis of a tensor counts rows. A model that takes one
+short vector has a field for each of its numbers, any other model has a field for each tensor.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mlmodel.model import Row
 
 #: The longest vector that has a field for each of its numbers.
 LONGEST_VECTOR = 100
-#: As many rows of a sample become examples, if they have no more values than this.
+#: Maximum number of examples taken from a sample, and of values in one example.
 EXAMPLES, LARGEST_EXAMPLE = 3, 1000
 
-#: From tensors, in the order of the model's, to an answer for each of their rows.
+#: Maps tensors, in the order of the model's inputs, to a prediction for each row.
 Ask = Callable[[list[NDArray[Any]]], list[Any]]
 
-#: By the kind that numpy gives a type; all others are numbers.
+#: JSON types by numpy's kind; all other kinds are numbers.
 _TYPES = {"b": "boolean", "i": "integer", "u": "integer", "O": "string"}
 
 
@@ -35,8 +35,8 @@ class Tensor:
     """A tensor as its model describes it.
 
     ``dtype`` is numpy's name of its type, ``"object"`` for texts. ``shape`` is that of one row,
-    with ``None`` for an axis of any length; it is ``None`` itself where the model does not know.
-    ``rows`` is how many rows it has, if neither more nor fewer.
+    with ``None`` for an axis of any length, or ``None`` if it is unknown. ``rows`` is the number of
+    rows, if it is fixed.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Tensor:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether a row has one value, which may come as a vector of one."""
+        """Whether a row has one value, which may be a vector of length one."""
         return self.shape in {(), (1,)}
 
     def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of what one row has: a value, or arrays of their lengths."""
+        """Return the JSON Schema of one row: a value, or nested arrays of fixed lengths."""
         if self.shape is None or self.is_scalar:
             return {} if self.shape is None else self.value_schema()
         schema = self.value_schema()
@@ -75,10 +75,10 @@ class Tensor:
         return {**schema, "minimum": int(limits.min), "maximum": int(limits.max)}
 
     def array(self, values: list[Any]) -> NDArray[Any]:
-        """Return the tensor that has these values, one for each row.
+        """Return the tensor of these values, one for each row.
 
         :raises InvalidInput: if an integer is too large for the tensor.
-        :raises ValueError: if they are of other shapes, or of several.
+        :raises ValueError: if their shapes differ from the tensor's, or from each other.
         """
         try:
             array = np.array(values, dtype=self.dtype)
@@ -93,7 +93,7 @@ class Fields:
     """The members of a row, and how they fill the tensors that a model takes.
 
     :param names: of the members, for a model that takes one tensor.
-    :raises InvalidModel: if the model takes nothing, or not as many numbers as there are names.
+    :raises InvalidModel: if the model takes no tensor, or not as many numbers as there are names.
     """
 
     def __init__(self, tensors: Sequence[Tensor], names: Sequence[str] = ()) -> None:
@@ -120,7 +120,7 @@ class Fields:
         return {**schema, "additionalProperties": False}
 
     def arrays(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
-        """Return the tensors that rows fill; raises what :meth:`Tensor.array` does."""
+        """Return the tensors filled from rows; raises the errors of :meth:`Tensor.array`."""
         if self.spread:
             return [self.tensors[0].array([[row.get(name) for name in self.names] for row in rows])]
         return [
@@ -129,18 +129,18 @@ class Fields:
         ]
 
     def predictor(self, ask: Ask) -> Predict:
-        """Return the function from rows to answers, which asks as seldom as it can."""
+        """Return the function that predicts rows with as few calls of the model as possible."""
         size = next((tensor.rows for tensor in self.tensors if tensor.rows), None)
         if size is not None:
             return lambda rows: self._ask_in_parts(ask, rows, size)
         return lambda rows: self._ask_at_once(ask, rows) if rows else []
 
     def examples(self, sample: Any) -> tuple[Row, ...]:
-        """Return the first rows of a sample, which is what the model's one tensor may hold.
+        """Return the first rows of a sample as examples, for a model with one tensor.
 
         Large ones, such as photographs, are left out: they would go into the file as text.
 
-        :raises InvalidModel: if it may not.
+        :raises InvalidModel: if the tensor cannot hold the sample's rows.
         """
         [tensor] = self.tensors
         try:
@@ -170,7 +170,7 @@ class Fields:
         except ValueError:
             if len(rows) == 1:
                 raise
-            # Rows with an axis of any length make one array only if it is the same in all.
+            # Rows with an axis of any length fit into one array only if their lengths are equal.
             return [answer for row in rows for answer in ask(self.arrays([row]))]
         return ask(arrays)
 
@@ -184,12 +184,12 @@ class Fields:
 
 
 def names_of(sample: Any) -> list[str]:
-    """Return the names of a sample's columns, if it has any: those of a frame."""
+    """Return the names of a frame's columns; of any other sample none."""
     return [str(name) for name in getattr(sample, "columns", ())]
 
 
 def zeros(tensors: Sequence[Tensor], rows: int = 2) -> list[NDArray[Any]] | None:
-    """Return tensors to try a model with, or ``None`` if their shapes are not known."""
+    """Return tensors of zeros to try a model with, or ``None`` if a shape is unknown."""
     if any(tensor.known_shape is None for tensor in tensors):
         return None
     return [
@@ -210,7 +210,7 @@ def named(outputs: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]
 
 
 def values_of(tensor: Any) -> list[Any]:
-    """Return what a tensor of any framework has for each row, a vector of one as its value.
+    """Return the values of each row of any framework's tensor, a vector of one as its value.
 
     NaN and the infinities, which JSON lacks, become ``None``.
     """
@@ -221,14 +221,14 @@ def values_of(tensor: Any) -> list[Any]:
 
 
 def finite(value: Any) -> Any:
-    """Return a number, or numbers in lists, with ``None`` for those that JSON lacks."""
+    """Return a number or nested lists of numbers, with ``None`` for those that JSON lacks."""
     if isinstance(value, list):
         return [finite(item) for item in value]
     return value if math.isfinite(value) else None
 
 
 def answers_of(outputs: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """Return an answer for each row. The prediction of several outputs is an object."""
+    """Return a prediction for each row. With several outputs, it is an object of their values."""
     rows = zip(*outputs.values(), strict=True)
     if len(outputs) == 1:
         return [{"prediction": value} for (value,) in rows]
@@ -236,27 +236,27 @@ def answers_of(outputs: Mapping[str, Sequence[Any]]) -> list[Any]:
 
 
 def answer_schema(outputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the JSON Schema of such an answer."""
+    """Return the JSON Schema of such a prediction."""
     schemas = {name: _given(tensor) for name, tensor in outputs.items()}
     prediction = members(schemas) if len(schemas) > 1 else next(iter(schemas.values()))
     return members({"prediction": prediction})
 
 
 def members(properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of an object that has all of these members."""
+    """Return the JSON Schema of an object in which all of these members are required."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _given(tensor: Tensor) -> dict[str, Any]:
     if tensor.shape != (None,):
         return tensor.schema()
-    # A vector of any length has the length of one in some answers, which is a value.
+    # A vector of any length may have length one, and is then a value.
     value = tensor.value_schema()
     return {**value, "type": [value["type"], "array"], "items": value}
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
-    """Return a field's schema, with the shape in words where it is more than one value."""
+    """Return a field's schema, with its shape as the description if it has more than one value."""
     if tensor.is_scalar:
         return tensor.schema()
     if tensor.shape is None:

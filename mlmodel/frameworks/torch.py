@@ -1,8 +1,8 @@
 """PyTorch: modules, ``torch.export`` programs and TorchScript.
 
-An adapter, see :class:`mlmodel.frameworks.Adapter`. A module is written as a program that takes
-any number of rows, as Flama 2 writes it; TorchScript, as Flama 1 wrote it, is read as well.
-Building either can run code that the file brings, and so is for files that are trusted.
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A module is written as a program that takes any
+number of rows, as Flama 2 writes it; TorchScript, as Flama 1 wrote it, can be read as well.
+Building either can run code from the file, and so requires trust.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def version() -> str:
 
 
 def dumps(model: Any, sample: Any = None) -> bytes:
-    """Export a module, or write an exported program or TorchScript as it is.
+    """Export a module, or write an exported program or TorchScript unchanged.
 
-    :param sample: rows that the module takes; it may be left out if its first layer tells.
+    :param sample: rows that the module takes; optional if its first layer implies their shape.
     """
     content = io.BytesIO()
     try:
@@ -50,7 +50,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
-    """Build the module of a program or of TorchScript, on the CPU and ready to answer."""
+    """Build the module of a program or of TorchScript, on the CPU and in evaluation mode."""
     pytorch.check(trust)
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()
@@ -75,12 +75,12 @@ def describe(model: Any) -> Any:
 
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-    """Return what a program declares; of any other module, what its first layer takes.
+    """Return the schemas of a program's declared inputs, or of a module's first layer.
 
-    The answer is that to a row of zeros.
+    The output schema is that of the prediction for zeros.
 
-    :param sample: an array or frame of rows; if the module takes several tensors, one for each
-        of its arguments by name.
+    :param sample: an array or frame of rows; if the module takes several tensors, one for each of
+        its arguments by name.
     """
     module = _module(model)
     fields = Fields(_tensors(module, sample), tensors.names_of(sample))
@@ -93,7 +93,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
-    """Return the function that asks the module once for all rows it can take at once."""
+    """Return the function that predicts in one call of the module where the shapes allow it."""
     taken = _tensors(model) if isinstance(model, GraphModule) else _filled(model, columns)
 
     def ask(arrays: list[NDArray[Any]]) -> list[Any]:
@@ -115,7 +115,7 @@ def _exported(model: Any, sample: Any) -> ExportedProgram:
             f"{type(model).__name__} does not tell the shape of what it takes; "
             "give a sample: dump(..., sample=rows)"
         )
-    # The copy is that of an answering model on any machine; the author's own is left as it is.
+    # A copy on the CPU in evaluation mode; the author's own module is not changed.
     module = model if isinstance(model, GraphModule) else copy.deepcopy(model).cpu().eval()
     rows = torch.export.Dim("rows", min=1)
     program = torch.export.export(
@@ -124,7 +124,7 @@ def _exported(model: Any, sample: Any) -> ExportedProgram:
         dynamic_shapes=tuple({0: rows} for _ in examples),
     )
     for node in program.graph.nodes:
-        # It names the author's folders, and would tell them to whoever has the file.
+        # It contains paths of the author's folders, which readers of the file must not see.
         node.meta.pop("stack_trace", None)
     return program
 
@@ -134,7 +134,7 @@ def _module(model: Any) -> Any:
 
 
 def _tensors(model: Any, sample: Any = None) -> list[Tensor]:
-    """Return what a module takes, as far as it, or a sample, tells."""
+    """Return the tensors that a module takes, as far as the module or a sample defines them."""
     if isinstance(model, GraphModule):
         return list(_declared(model))
     names = _arguments(model)
@@ -152,13 +152,13 @@ def _declared(model: GraphModule) -> Iterator[Tensor]:
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or value.ndim == 0:
             raise InvalidModel(f"the model takes {node.target!r}, which is no tensor of rows")
-        # A length that may be any is no int, but a symbol.
+        # A variable length is a symbol and not an int.
         first, *axes = (axis if isinstance(axis, int) else None for axis in value.shape)
         yield Tensor(str(node.target), _dtype(value), tuple(axes), first)
 
 
 def _arguments(model: Any) -> list[str]:
-    """Return the names of what a module's ``forward`` must be given."""
+    """Return the names of the required arguments of a module's ``forward``."""
     if isinstance(model, torch.jit.ScriptModule):
         _, *arguments = model.forward.schema.arguments
         return [each.name for each in arguments if not each.has_default_value()]
@@ -167,7 +167,7 @@ def _arguments(model: Any) -> list[str]:
 
 
 def _first_layer(model: Any) -> tuple[str, tuple[int | None, ...] | None]:
-    """Return the type and shape of a row that a module takes, by its first layer with weights."""
+    """Return the type and shape of a row, derived from the module's first layer with weights."""
     for layer in model.modules():
         for _, weight in layer.named_parameters(recurse=False):
             kind = getattr(layer, "original_name", type(layer).__name__)
@@ -192,7 +192,7 @@ def _shown(name: str, values: Any) -> Tensor:
 
 
 def _filled(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
-    """Return what a module takes, in the shape of its rows: its layers only suggest one."""
+    """Return the tensors of a module, shaped by the columns: its layers only suggest a shape."""
     taken = _tensors(model)
     if len(taken) > 1 or not columns:
         return taken
@@ -204,7 +204,7 @@ def _filled(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
 
 
 def _results(model: Any, arrays: Sequence[NDArray[Any]]) -> dict[str, torch.Tensor]:
-    """Ask a module, and return its outputs by name, or by place where they have none."""
+    """Call a module, and return its outputs by name, or by position if they have none."""
     with torch.inference_mode():
         result = model(*(torch.from_numpy(array) for array in arrays))
     if isinstance(result, torch.Tensor):
@@ -220,7 +220,7 @@ def _answer_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[s
         return None
     try:
         results = _results(model, examples)
-    except Exception:  # a module may refuse zeros, and still answer rows
+    except Exception:  # a module may reject zeros, and still predict rows
         return None
     found = {
         name: Tensor(name, _dtype(result), tuple(result.shape[1:]))
@@ -230,5 +230,5 @@ def _answer_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[s
 
 
 def _dtype(tensor: torch.Tensor) -> str:
-    """Return numpy's name of a tensor's type. It has none of bfloat16, which becomes a list."""
+    """Return numpy's name of a tensor's type; float32 for bfloat16, which numpy lacks."""
     return str(tensor.dtype).removeprefix("torch.").replace("bfloat16", "float32")

@@ -1,4 +1,4 @@
-"""Which versions a model was packaged with, and which run it now."""
+"""The versions of packages that a model was packaged with, and those installed now."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mlmodel.errors import VersionMismatch
 
 #: The member of a file's ``extra`` that holds them.
 KEY = "versions"
-#: Parts of a version that must agree; Python's third brings no new behaviour.
+#: Number of version parts that must agree; Python's patch releases change no behaviour.
 COMPARED_PARTS = {"python": 2}
 
 
 @dataclass(frozen=True)
 class Version:
-    """A package's version then and now. ``running`` is ``None`` where it is not installed."""
+    """A package's version then and now. ``running`` is ``None`` if it is not installed."""
 
     package: str
     packaged: str
@@ -32,13 +32,13 @@ class Version:
 
     @property
     def drifted(self) -> bool:
-        """Whether the two differ in a way that may change what the model answers."""
+        """Whether the two differ in a way that may change predictions."""
         parts = COMPARED_PARTS.get(self.package)
         return _parts(self.packaged, parts) != _parts(self.running or "", parts)
 
 
 def running(packages: Iterable[str]) -> dict[str, str]:
-    """Return the versions of Python and of those packages that are installed."""
+    """Return the versions of Python and of the installed ones of these packages."""
     found = {"python": platform.python_version()}
     for package in packages:
         installed = _installed(package)
@@ -48,18 +48,18 @@ def running(packages: Iterable[str]) -> dict[str, str]:
 
 
 def distributions(modules: Iterable[str]) -> set[str]:
-    """Return the installed distributions that modules are of, whatever these are called."""
+    """Return the installed distributions of modules, whose names may differ from the modules'."""
     return {distribution for module in modules for distribution in _owners(module)}
 
 
 def compare(packaged: Mapping[str, str]) -> list[Version]:
-    """Return each package that a model was packaged with, beside what runs now."""
+    """Return the packaged and the running version of each package."""
     now = running(packaged)
     return [Version(package, then, now.get(package)) for package, then in packaged.items()]
 
 
 def check(packaged: Mapping[str, str]) -> None:
-    """Refuse to run a model with other versions than it was packaged with.
+    """Reject a model that was packaged with other versions.
 
     :raises VersionMismatch: naming each that has drifted.
     """
@@ -74,9 +74,9 @@ def check(packaged: Mapping[str, str]) -> None:
 
 
 def advice(packaged: Mapping[str, str]) -> str:
-    """Return what to do about a model that fails under other versions; nothing if they agree.
+    """Return advice for a model that fails under other versions; empty if they agree.
 
-    Where scikit-learn is another one, that is what matters; else each package but Python is named.
+    If scikit-learn's version differs, only that is named; else each package except Python.
     """
     drifted = {each.package: each for each in compare(packaged) if each.drifted}
     drifted.pop("python", None)
@@ -92,13 +92,13 @@ def advice(packaged: Mapping[str, str]) -> str:
 
 @cache
 def _distributions() -> Mapping[str, Sequence[str]]:
-    """Return the distributions of each top-level package. Reading them all takes long."""
+    """Return the distributions of each top-level package. Cached, as reading them is slow."""
     return packages_distributions()
 
 
 @cache
 def _owners(module: str) -> Sequence[str]:
-    """Return the distributions of a module's package that have it: several may share a package."""
+    """Return the distributions that contain a module: several may share its top-level package."""
     candidates = _distributions().get(module.partition(".")[0], [])
     if len(candidates) < 2:  # noqa: PLR2004
         return candidates
@@ -121,5 +121,5 @@ def _installed(package: str) -> str | None:
 
 
 def _parts(text: str, count: int | None) -> list[str]:
-    # A local part such as 2.13.0+cpu says how it was built, not what it is.
+    # A local part such as 2.13.0+cpu names the build, not the release.
     return text.partition("+")[0].split(".")[:count]
