@@ -1,1 +1,1 @@
-"""scikit-learn, and what has its interface."""
+"""scikit-learn, and libraries with its interface."""

@@ -1,7 +1,7 @@
-"""scikit-learn: estimators, pipelines, and whatever derives from its classes.
+"""scikit-learn: estimators, pipelines, and all classes derived from them.
 
-An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, and built as far as
-:mod:`mlmodel.trust` lets it.
+An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is pickled, and built under the rules
+of :mod:`mlmodel.trust`.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
-    """Build a model from its pickle, plain or by joblib. Its warnings go to the log.
+    """Build a model from its pickle, plain or written by joblib. Log its warnings.
 
-    One that another release of scikit-learn wrote predicts as it did there, or is not built.
+    A model of another scikit-learn release predicts as it did there, or is not built.
     """
     release = sklearn_release(compression.expanded(content))
     return built(lambda: _unpickled(content, trust), release)
 
 
 def adapted(model: Any, release: str | None) -> Any:
-    """Return a model that was just built as an estimator that predicts as it did where it is from.
+    """Convert a new model to an estimator that predicts as in the release that wrote it.
 
-    :param release: the scikit-learn that wrote it, as far as is known.
+    :param release: the scikit-learn that wrote it, if known.
     """
     if release not in (None, version()):
         releases.cure(model, release)
@@ -76,22 +76,22 @@ def adapted(model: Any, release: str | None) -> Any:
 
 
 def schemas_of_built(model: Any, release: str | None) -> Schemas:
-    """Infer the schemas of a model that was just built, in one thread."""
+    """Infer the schemas of a model that was just built, with one thread."""
     estimator = adapted(model, release)
     limit_jobs(estimator)
     return schemas(estimator)
 
 
 def built(build: Callable[[], Any], release: str | None = None) -> Any:
-    """Return the model that a function builds. Its warnings go to the log.
+    """Return the model that a function builds. Log its warnings.
 
-    :param release: the scikit-learn that wrote it, as far as is known.
-    :raises FlmError: that which the function raises; :class:`BrokenModel` for any other.
+    :param release: the scikit-learn that wrote it, if known.
+    :raises FlmError: that which the function raises; :class:`BrokenModel` for any other error.
     """
     with caught_warnings() as caught:
         model = _built(lambda: adapted(build(), release))
     for warning in caught:
-        # That the releases differ is said once for the whole file.
+        # The differing releases are reported once for the whole file.
         if not isinstance(warning.message, InconsistentVersionWarning):
             logger.warning("%s", warning.message)
     return model
@@ -103,7 +103,7 @@ def _unpickled(content: bytes, trust: Trust) -> Any:
     except (AttributeError, ImportError, ValueError):
         if trust != "all":
             raise
-        # What is trusted is built as it is, and may have names that another release had.
+        # A trusted pickle is built unchanged, and may have names that only another release has.
         try:
             return pickles.build(content, ())
         except Exception as error:
@@ -119,18 +119,18 @@ def describe(model: Any) -> Any:
 
 
 def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-    """Return what the model tells of its columns and answers, and what a sample shows of them."""
+    """Return the schemas inferred from the model and a sample."""
     model = as_estimator(model)
     _check_hasher(model)
     return _built(lambda: infer.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
-    """Return the function that asks the model once for all rows.
+    """Return the function that predicts all rows in one call of the model.
 
-    It raises :class:`~mlmodel.errors.InvalidInput` for a value that scikit-learn itself refuses.
+    It raises :class:`~mlmodel.errors.InvalidInput` for a value that scikit-learn rejects.
 
-    :raises InvalidModel: if the columns are not the model's, or of a type that nobody knows.
+    :raises InvalidModel: if the columns are not the model's, or have an unknown type.
     """
     model = as_estimator(model)
     _check_hasher(model)
@@ -145,11 +145,11 @@ def chosen(
     rows: Sequence[Row],
     stored: bytes | None = None,
 ) -> Chosen:
-    """Return what answers rows: the model itself, or its graph, see :mod:`.onnx.runtime`.
+    """Choose what predicts rows: the model itself or its ONNX graph, see :mod:`.onnx.runtime`.
 
-    :param native: what :func:`predictor` gave.
+    :param native: the result of :func:`predictor`.
     :param rows: examples.
-    :param stored: the model's graph, if it was made before.
+    :param stored: the model's graph, if it was converted before.
     """
     own = cast(Predictor, native)
     title = f"scikit-learn {version()}"
@@ -157,7 +157,7 @@ def chosen(
 
 
 def _check_fitted(model: Any) -> None:
-    """Refuse an estimator of scikit-learn that was never fitted; of others nobody can tell."""
+    """Reject an unfitted estimator of scikit-learn; those of other libraries are not checked."""
     last = model[-1] if isinstance(model, Pipeline) and len(model) else model
     if not type(last).__module__.startswith("sklearn."):
         return
@@ -173,7 +173,7 @@ def _check_fitted(model: Any) -> None:
 
 
 def _check_dtypes(columns: Mapping[str, Any]) -> None:
-    """Refuse a column whose ``x-dtype`` pandas does not know, or cannot make of such values."""
+    """Reject a column whose ``x-dtype`` pandas does not know, or cannot convert such values to."""
     for name, schema in columns.items():
         dtype = schema.get("x-dtype") if isinstance(schema, Mapping) else None
         if dtype is None:
@@ -189,7 +189,7 @@ def _check_dtypes(columns: Mapping[str, Any]) -> None:
 
 
 def _check_hasher(model: Any) -> None:
-    """Refuse a model of whatever objects or lists there are: no schema can be made of that."""
+    """Reject a model that takes arbitrary objects or lists, for which no schema can be inferred."""
     steps = steps_of(model)
     if steps:
         _check_hasher(steps[0])
@@ -201,7 +201,7 @@ def _check_hasher(model: Any) -> None:
 
 
 def _built(build: Callable[[], _Made]) -> _Made:
-    """Return what a function makes of a model, which may lack any of its parts."""
+    """Return the result of a function on a model that may lack any of its parts."""
     try:
         return build()
     except FlmError:

@@ -1,8 +1,8 @@
 """Models of XGBoost, LightGBM and CatBoost outside of their scikit-learn classes.
 
-A raw ``Booster``, in a pickle or in the file that ``save_model`` writes, becomes an estimator that
-predicts what the booster itself does. Only where that is one share for each of several classes,
-the estimator is a classifier: the likeliest class is its label, the shares its probabilities.
+A raw ``Booster``, in a pickle or in a file of ``save_model``, becomes an estimator with the
+predictions of the booster. The estimator is a classifier only if the booster predicts a probability
+for each of several classes: its label is the most probable class.
 
 The files of ``save_model`` hold numbers and no code. Each library is imported when it is needed.
 """
@@ -23,20 +23,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, MissingFramework
 
-#: By the kind of file: the library's own name, its module, and the command that installs it.
+#: The library's name, its module and the command that installs it, by the kind of file.
 LIBRARIES: Mapping[Kind, tuple[str, str, str]] = {
     Kind.XGBOOST: ("XGBoost", "xgboost", "pip install xgboost"),
     Kind.LIGHTGBM: ("LightGBM", "lightgbm", "pip install lightgbm"),
     Kind.CATBOOST: ("CatBoost", "catboost", "pip install catboost"),
 }
-#: Names that LightGBM gives columns without one.
+#: Prefix of the names that LightGBM gives to unnamed columns.
 _NAMELESS = "Column_"
-#: CatBoost's loss functions whose models answer with a class.
+#: CatBoost's loss functions of classifiers.
 _CLASSIFYING = ("Logloss", "CrossEntropy", "MultiClass", "MultiLogloss", "MultiCrossEntropy")
 
 
 def load(kind: Kind, content: bytes) -> Any:
-    """Return the estimator that predicts as the model in a file of ``save_model`` does.
+    """Return the estimator for the model in a file of ``save_model``.
 
     :raises MissingFramework: if its library is not installed.
     :raises BrokenModel: if the library cannot read the file.
@@ -70,10 +70,10 @@ def raw(model: Any) -> Any:
 
 
 class _Boosted(BaseEstimator):  # type: ignore[misc]
-    """What predicts with a booster that was trained before.
+    """Estimator around a trained booster.
 
-    ``estimator_`` is the library's own estimator around the same booster: its columns and their
-    categories are read from there.
+    ``estimator_`` is the library's own estimator around the same booster, which provides the
+    columns and their categories.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class _Boosted(BaseEstimator):  # type: ignore[misc]
         return self
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return no parameters: those of the training are the booster's own."""
+        """Return no parameters: those of the training belong to the booster."""
         return {}
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -107,18 +107,18 @@ class BoostedRegressor(RegressorMixin, _Boosted):  # type: ignore[misc]
 
 
 class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
-    """A booster that predicts the share of each of several classes, which are numbers from 0."""
+    """A booster that predicts the probability of each of several classes, numbered from 0."""
 
     def __init__(self, *parts: Any, count: int) -> None:
         super().__init__(*parts)
         self.classes_ = np.arange(count)
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """Return the likeliest class of each row."""
+        """Return the most probable class of each row."""
         return self.predict_proba(X).argmax(axis=1)
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
-        """Return what the booster predicts: the share of each class."""
+        """Return the booster's predictions: the probability of each class."""
         return self._ask(X)
 
 
@@ -144,7 +144,7 @@ def _from_xgboost(library: Any, content: bytes) -> Any:
 
 def _of_xgboost(booster: Any) -> Any:
     library = _library(Kind.XGBOOST)
-    # A booster answers with all of its trees, its estimator with those up to the best.
+    # A booster predicts with all of its trees, its estimator with those up to the best iteration.
     original, booster = booster, copy.copy(booster)
     booster.set_attr(best_iteration=None, best_score=None)
     shell = library.XGBRegressor()
@@ -160,7 +160,7 @@ def _of_xgboost(booster: Any) -> Any:
 
 
 def _xgboost_classes(booster: Any) -> int:
-    """Return how many classes a booster predicts shares of; 0 for one of anything else."""
+    """Return the number of classes with a predicted probability; 0 for any other booster."""
     learner = json.loads(booster.save_config())["learner"]
     if learner["objective"]["name"] != "multi:softprob":
         return 0
@@ -168,7 +168,7 @@ def _xgboost_classes(booster: Any) -> int:
 
 
 def _from_lightgbm(library: Any, content: bytes) -> Any:
-    # From Windows, it may have other line ends, and LightGBM counts the bytes of each tree.
+    # LightGBM counts the bytes of each tree, and a file from Windows may have other line ends.
     text = content.decode("utf-8").replace("\r\n", "\n")
     return _of_lightgbm(library.Booster(model_str=text))
 
@@ -193,7 +193,7 @@ def _of_lightgbm(booster: Any) -> Any:
 
 
 def _from_catboost(library: Any, content: bytes) -> Any:
-    # CatBoost reads a model from bytes, and crashes at some that are cut; from a file it raises.
+    # CatBoost crashes on some truncated models given as bytes; given as a file, it raises.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.cbm"
         path.write_bytes(content)

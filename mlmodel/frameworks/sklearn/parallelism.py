@@ -1,7 +1,7 @@
-"""How many threads and processes a loaded model may use, and that it prints nothing.
+"""Limit the threads and processes of a loaded model, and silence its output.
 
-An estimator keeps the ``n_jobs`` it was fitted with, and a file could start thousands of threads.
-In a server several processes and threads answer at once, so one job for each call is also faster.
+An estimator keeps the ``n_jobs`` it was fitted with, so a file could start thousands of threads. A
+server predicts in several processes and threads at once, so one job for each call is also faster.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-#: Parameters of estimators that say how many threads or processes they start: those of
-#: scikit-learn, CatBoost, and XGBoost's and LightGBM's synonyms.
+#: Parameters of estimators for the number of threads or processes: those of scikit-learn, CatBoost,
+#: and XGBoost's and LightGBM's synonyms.
 PARAMETERS = ("n_jobs", "n_threads", "nthread", "nthreads", "num_threads", "thread_count")
-#: Parameters that say how much an estimator prints, when it predicts too.
+#: Parameters for the amount of output, which also apply to predictions.
 VERBOSITIES = ("verbose", "verbosity")
 #: Attributes in which estimators keep parameters that they pass on.
 PASSED_ON = ("_init_params", "_other_params", "kwargs")
-#: Methods of CatBoost that use all cores unless each call says otherwise.
+#: Methods of CatBoost that use all cores unless each call sets ``thread_count``.
 CATBOOST_METHODS = ("predict", "predict_proba", "predict_log_proba")
 
 _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type)
@@ -25,9 +25,9 @@ _CONTAINERS = (list, tuple, set, frozenset)
 
 
 def limit_jobs(model: Any, n_jobs: int = 1) -> None:
-    """Let a model and all estimators in it use this many threads or processes for a call.
+    """Limit a model and all estimators in it to this many threads or processes for a call.
 
-    They print nothing either: that would fill the log with each prediction.
+    Also silence their output, which would fill the log with each prediction.
 
     :param n_jobs: 1 or more; -1 for as many as there are cores.
     """
@@ -50,10 +50,10 @@ def limit_jobs(model: Any, n_jobs: int = 1) -> None:
 
 
 def _limited(part: Any, n_jobs: int) -> list[Any]:
-    """Set the parameters of an object, and return what it is made of."""
+    """Set the parameters of an object, and return its members."""
     package = type(part).__module__.partition(".")[0]
     if package == "xgboost" and hasattr(part, "set_param"):
-        # The booster in the file has a number of threads of its own; 0 stands for all cores.
+        # The booster in the file has its own number of threads; 0 stands for all cores.
         part.set_param({"nthread": max(n_jobs, 0)})
     members = getattr(part, "__dict__", None)
     if not isinstance(members, dict):

@@ -1,12 +1,12 @@
-"""Models that another release of scikit-learn fitted, made to predict as they did there.
+"""Adapt models that another scikit-learn release fitted, so that they predict as they did there.
 
-A fitted model is what one release wrote into attributes, and another reads them its own way: some
-are new, some have another meaning, and some algorithms are gone. :func:`cure` adapts a model where
-the result equals the older release's own predictions. Each cure names the change that it answers,
-by the release that brought it; the files in ``tests/data/sklearn`` hold the predictions.
+A release may read the attributes of a fitted model differently from the release that wrote them:
+some are new, some have another meaning, and some algorithms were removed. :func:`cure` adapts a
+model where the result equals the older release's own predictions. Each cure names the change that
+it compensates, by its release; the files in ``tests/data/sklearn`` hold the predictions.
 
-What cannot be adapted raises when it is built or first asked, and :mod:`mlmodel.files.packaged`
-then names both releases.
+A model that cannot be adapted raises when it is built or first predicts, and
+:mod:`mlmodel.files.packaged` then names both releases.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Cure = Callable[[Any], None]
 
 
 def cure(model: Any, release: str | None) -> None:
-    """Adapt a model of another release, with all estimators in it, to the one that runs.
+    """Adapt a model of another release, with all estimators in it, to the installed one.
 
-    :param release: the scikit-learn that wrote it, as ``"1.3.2"``; ``None`` if nobody knows.
+    :param release: the scikit-learn that wrote it, as ``"1.3.2"``; ``None`` if unknown.
     """
     known = _parsed(release)
     for part in _parts(model):
@@ -52,8 +52,8 @@ def _parsed(release: str | None) -> tuple[int, int] | None:
 
 
 def _parts(model: Any) -> list[Any]:
-    """Return a model and whatever objects it holds, those within first."""
-    # With the objects themselves, so that none of them gives its identity to another.
+    """Return a model and all objects that it holds, the inner ones first."""
+    # The values keep the objects alive, so that no id is reused.
     seen: dict[int, Any] = {}
     found, waiting = [], [model]
     while waiting:
@@ -80,7 +80,7 @@ def _within(part: Any) -> Iterable[Any]:
 class _OneVersusRest:
     """Probabilities of several classes by one sigmoid each, divided by their sum.
 
-    ``multi_class="ovr"``, and ``"auto"`` with liblinear; the parameter went with release 1.8.
+    ``multi_class="ovr"``, and ``"auto"`` with liblinear; release 1.8 removed the parameter.
     """
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803  scikit-learn's name
@@ -90,7 +90,7 @@ class _OneVersusRest:
 class _BinarySoftmax:
     """Probabilities of two classes by the softmax of both scores.
 
-    ``multi_class="multinomial"`` with two classes; the parameter went with release 1.8.
+    ``multi_class="multinomial"`` with two classes; release 1.8 removed the parameter.
     """
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
@@ -115,7 +115,7 @@ class BinarySoftmaxRegressionCV(_BinarySoftmax, LogisticRegressionCV):  # type: 
 
 
 class RealAdaBoostClassifier(AdaBoostClassifier):  # type: ignore[misc]
-    """AdaBoost by the algorithm SAMME.R, which went with release 1.6 and was the default before.
+    """AdaBoost with the algorithm SAMME.R, the default until release 1.6 removed it.
 
     Source: scikit-learn 1.5, ``sklearn/ensemble/_weight_boosting.py``.
     """
@@ -128,7 +128,7 @@ class RealAdaBoostClassifier(AdaBoostClassifier):  # type: ignore[misc]
         return self.classes_.take(np.argmax(scores, axis=1), axis=0)
 
     def decision_function(self, X: Any) -> Any:  # noqa: N803
-        """Return the scores of the classes; of two classes that of the second."""
+        """Return the scores of the classes; for two classes, those of the second."""
         X = self._check_X(X)  # noqa: N806
         count = self.n_classes_
         scores = sum(self._score(each.predict_proba(X), count) for each in self.estimators_)
@@ -145,7 +145,7 @@ class RealAdaBoostClassifier(AdaBoostClassifier):  # type: ignore[misc]
 
 
 class AllDonorsImputer(KNNImputer):  # type: ignore[misc]
-    """A KNNImputer that takes the mean of donors without a distance too, as until release 1.5."""
+    """A KNNImputer that averages donors without a distance too, as until release 1.5."""
 
     def _calc_impute(
         self,
@@ -160,20 +160,20 @@ class AllDonorsImputer(KNNImputer):  # type: ignore[misc]
 
 
 class _Absent:
-    """Stands for a method that an older release had not."""
+    """Descriptor for a method that an older release did not have."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         raise AttributeError("the release that fitted this model had no such method")
 
 
 class PlainCentroid(NearestCentroid):  # type: ignore[misc]
-    """A NearestCentroid from before release 1.6: it has no probabilities and no scores."""
+    """A NearestCentroid from before release 1.6, without probabilities and scores."""
 
     predict_proba = predict_log_proba = decision_function = _Absent()
 
 
 def _default(name: str, value: Any) -> Cure:
-    """Return the cure for an attribute that an older release had not, and behaved as if it had."""
+    """Return the cure that sets a new attribute to the value that older releases implied."""
 
     def cured(part: Any) -> None:
         if name not in vars(part):
@@ -197,33 +197,33 @@ def _fill_dtype(part: Any) -> None:
 
 
 def _empty(part: Any) -> None:
-    """1.6 keeps which columns had no value; before, their first statistic was NaN."""
+    """1.6 stores which columns had no value; before, their first statistic was NaN."""
     imputer = vars(part).get("initial_imputer_")
     if imputer is not None and "_is_empty_feature" not in vars(part):
         part._is_empty_feature = np.isnan(imputer.statistics_)
 
 
 def _trees(part: Any) -> None:
-    """1.4 keeps how many trees of gradient boosting each iteration has."""
+    """1.4 stores the number of trees in each iteration of gradient boosting."""
     stages = vars(part).get("estimators_")
     if stages is not None and "n_trees_per_iteration_" not in vars(part):
         part.n_trees_per_iteration_ = stages.shape[1]
 
 
 def _idf(part: Any) -> None:
-    """1.5 keeps the frequencies of documents as an array; before, as a diagonal matrix."""
+    """1.5 stores the frequencies of documents as an array; before, as a diagonal matrix."""
     if "_idf_diag" in vars(part) and "idf_" not in vars(part):
         part.idf_ = part._idf_diag.diagonal()
 
 
 def _kernel_gamma(part: Any) -> None:
-    """1.3 keeps the gamma of a KernelPCA that was None."""
+    """1.3 stores the gamma that a KernelPCA uses if the parameter is None."""
     if "gamma_" not in vars(part) and hasattr(part, "n_features_in_"):
         part.gamma_ = 1 / part.n_features_in_ if part.gamma is None else part.gamma
 
 
 def _ridge_classes(part: Any) -> None:
-    """1.8 keeps the classes of a RidgeClassifier; before, its binarizer did."""
+    """1.8 stores the classes of a RidgeClassifier; before, its binarizer did."""
     binarizer = vars(part).get("_label_binarizer")
     if "classes_" not in vars(part) and binarizer is not None:
         part.classes_ = binarizer.classes_
@@ -255,7 +255,7 @@ def _passing(part: Any, columns: Any) -> Any:
 
 
 def _columns(part: Any) -> None:
-    """1.5 to 1.7 keep remaining columns in a class of their own, around a list."""
+    """1.5 to 1.7 store remaining columns in a class of their own, around a list."""
     if "transformers_" in vars(part):
         part.transformers_ = [
             (name, each, list(columns.data) if hasattr(columns, "future_dtype") else columns)
@@ -287,7 +287,7 @@ def _all_donors(part: Any) -> None:
 
 
 def _centroid(part: Any) -> None:
-    """1.6 weighs classes by their priors, which are equal by default: as it was before."""
+    """1.6 weights classes by their priors; equal priors give the earlier results."""
     if "class_prior_" in vars(part) or "centroids_" not in vars(part):
         return
     part.priors = "uniform"
@@ -297,9 +297,9 @@ def _centroid(part: Any) -> None:
 
 
 def _scaled(part: Any) -> None:
-    """1.5 keeps the coefficients of PLS for columns that are centred, and not scaled any more.
+    """1.5 stores the coefficients of PLS for columns that are centred, but no longer scaled.
 
-    1.2 had them under another name.
+    1.2 stored them under another name.
     """
     coefficients = vars(part).get("coef_", vars(part).get("_coef_"))
     if coefficients is not None and "_x_std" in vars(part):
@@ -308,7 +308,7 @@ def _scaled(part: Any) -> None:
 
 
 def _spline(part: Any) -> None:
-    """SciPy 1.17 keeps a function of the array library in a BSpline."""
+    """SciPy 1.17 stores a function of the array library in a BSpline."""
     splines = vars(part).get("bsplines_") or ()
     part_splines = [
         each
@@ -326,7 +326,7 @@ def _knots(spline: Any) -> tuple[Any, Any, int]:
 
 
 def _shares(part: Any) -> None:
-    """1.4 keeps the shares of classes in the nodes of a tree; before, the weights of the samples.
+    """1.4 stores the fractions of classes in a tree's nodes; before, the weights of the samples.
 
     The older release divided them by their sum when it predicted.
     """
@@ -340,31 +340,31 @@ def _shares(part: Any) -> None:
         values /= totals
 
 
-#: scikit-learn's own class, with those that take its place: one against the rest, and softmax.
+#: scikit-learn's class, with its replacements for one-versus-rest and for softmax.
 _LOGISTIC: Mapping[type, tuple[type, type]] = {
     LogisticRegression: (OneVersusRestRegression, BinarySoftmaxRegression),
     LogisticRegressionCV: (OneVersusRestRegressionCV, BinarySoftmaxRegressionCV),
 }
 
-#: By the name of a class, or of one that it derives from: what an older release left otherwise.
+#: The cures of a class, by its name or that of a base class.
 CURES: Mapping[str, tuple[Cure, ...]] = {
     "AdaBoostClassifier": (_real_boosting,),
     "BaseDecisionTree": (_shares,),
     "BaseGradientBoosting": (_trees,),
-    # 1.4: categories are encoded by a transformer before the bins.
+    # 1.4: a transformer encodes categories before binning.
     "BaseHistGradientBoosting": (_default("_preprocessor", None),),
     "ColumnTransformer": (_columns, _passed),
     "IterativeImputer": (_empty,),
     "KernelPCA": (_kernel_gamma,),
     "LogisticRegression": (_scores,),
-    # 1.8: values beyond those of the training may be cut off.
+    # 1.8: values outside the range of the training data may be clipped.
     "MaxAbsScaler": (_default("clip", False),),
     "NearestCentroid": (_centroid,),
-    # 1.3: infrequent categories may be one.
+    # 1.3: infrequent categories may be grouped.
     "OrdinalEncoder": (_default("_infrequent_enabled", False),),
     "RidgeClassifier": (_ridge_classes,),
     "RidgeClassifierCV": (_ridge_classes,),
-    # 1.6: base_estimator is called estimator.
+    # 1.6: base_estimator was renamed to estimator.
     "SelfTrainingClassifier": (
         _renamed("estimator", "base_estimator"),
         _renamed("estimator_", "base_estimator_"),
@@ -377,10 +377,10 @@ CURES: Mapping[str, tuple[Cure, ...]] = {
         _spline,
     ),
     "TfidfTransformer": (_idf,),
-    # 1.7: base_estimator is called estimator.
+    # 1.7: base_estimator was renamed to estimator.
     "_BaseChain": (_renamed("estimator", "base_estimator"),),
 }
-#: The same, where the attributes alone do not tell: for releases before one.
+#: Cures that attributes alone cannot select: each applies to releases before the given one.
 DATED: Mapping[str, tuple[tuple[tuple[int, int], Cure], ...]] = {
     "KNNImputer": (((1, 6), _all_donors),),
     "_PLS": (((1, 5), _scaled),),
