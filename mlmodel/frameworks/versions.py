@@ -18,7 +18,8 @@ from mlmodel.errors import VersionMismatch
 
 #: The member of a file's ``extra`` that holds them.
 KEY = "versions"
-#: Number of version parts that must agree; Python's patch releases change no behaviour.
+#: Number of version parts that must agree; Python's patch releases change no behaviour. All parts
+#: must agree for other packages.
 COMPARED_PARTS = {"python": 2}
 
 

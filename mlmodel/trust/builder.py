@@ -213,8 +213,7 @@ class _Builder(Reader):
         if self._has_stateless(state):
             return False
         members = state.values() if type(state) is dict else ()
-        # A model may call its members, so classes and functions used for building must not be
-        # members.
+        # A model may call its members, so classes and functions to build with must not be members.
         if any(id(each) in self._kinds or id(each) in self._judges for each in members):
             return False
         return _answer(state_rules.judge, built, state)

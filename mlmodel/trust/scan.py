@@ -1,7 +1,7 @@
 """List the names that a pickle references, without building anything.
 
-:class:`Reader`, the interpreter of opcodes that the builder also uses, reads the arrays that joblib
-wrote between the opcodes. Here it replaces every call by an inert object.
+The scan and the builder share :class:`Reader`, an interpreter of opcodes that also reads the arrays
+that joblib wrote between them. The scan puts an inert object in place of each call's result.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Names:
 def names(content: bytes) -> Names:
     """Return the names in an uncompressed pickle, plain or written by joblib.
 
-    Time and memory are linear in its length, whichever opcodes it has.
+    Time and memory grow only with its length, whichever opcodes it has.
     """
     listing, is_whole = _Listing(io.BytesIO(content), {}, {}), True
     try:

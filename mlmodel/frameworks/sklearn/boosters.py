@@ -1,8 +1,9 @@
 """Models of XGBoost, LightGBM and CatBoost outside of their scikit-learn classes.
 
 A raw ``Booster``, in a pickle or in a file of ``save_model``, becomes an estimator with the
-predictions of the booster. The estimator is a classifier only if the booster predicts a probability
-for each of several classes: its label is the most probable class.
+booster's own predictions. It is a classifier, whose label is the most probable class, only if the
+booster predicts a probability for each of several classes. Files of XGBoost that store an estimator
+type, and all files of CatBoost, become the library's own classes.
 
 The files of ``save_model`` hold numbers and no code. Each library is imported when it is needed.
 """

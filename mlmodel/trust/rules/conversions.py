@@ -3,8 +3,8 @@
 Some names no longer exist: scikit-learn 1.2 to 1.8 wrote losses, scorers and lists of columns under
 names that later releases removed. Other states are unsafe: a scipy distribution ``exec``\\ s a
 string of its state, a ``joblib.Memory`` reads and writes a folder. A conversion builds the
-replacement in the object that the pickle's own references lead to, and takes only plain values from
-its state.
+replacement in place, so that references within the pickle stay valid, and takes only plain values
+from the state.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _AGGREGATIONS = frozenset(
 
 
 def may_be_kept(built: Any, name: str, value: Any) -> bool:
-    """Return whether an object may hold this value as a member, if the value is callable."""
+    """Return whether an object may keep a value as this member; always, if it is not callable."""
     if isinstance(value, type):
         return "dtype" in name
     full = _full_name(value)

@@ -27,7 +27,7 @@ from mlmodel.trust.release import sklearn_release
 SECONDS = 10.0
 SECONDS_PER_MB = 3.0
 
-#: How many times its own size a compressed file may count.
+#: A compressed file counts as at most this many times its size.
 EXPANSION = 5
 
 #: Seconds for which a fork may wait without computing.

@@ -25,7 +25,7 @@ from mlmodel.trust.trial.trial_server import Substitute
 #: Results kept by this process and its forks.
 REMEMBERED = 200
 
-#: Size of a pickle that is scanned for names in this process: faster than a fork.
+#: Maximum bytes of a pickle that is scanned in this process, which is faster than in a fork.
 SHORT_BYTES = 1 << 15
 
 _TASKS = Path("/proc/self/task")
