@@ -1,4 +1,4 @@
-"""What a model is, and what a model file is.
+"""The interface of a model, and functions that write, read and inspect model files.
 
 from mlmodel import dump, load
 

@@ -1,4 +1,4 @@
-"""More than predict: methods of a model that the host offers beside it."""
+"""Endpoints: methods of a model that the host exposes beside predict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlmodel.model import MLModel
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-#: Last parts of addresses that every model has already.
+#: Last URL segments that every model already has.
 RESERVED = frozenset(
     {"inspect", "load", "metadata", "predict", "reload", "rows", "unload", "versions"}
 )
@@ -25,7 +25,7 @@ _MARK = "__modelhost_endpoint__"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What an author has said of a method that the host offers.
+    """A method that the host exposes, as its author declared it.
 
     ``attribute`` is the method's name in its class, ``description`` its docstring.
     """
@@ -45,9 +45,9 @@ def endpoint(
     input_schema: Mapping[str, Any] | None = None,
     output_schema: Mapping[str, Any] | None = None,
 ) -> Callable[[Method], Method]:
-    """Mark a method of a model, so that it is offered as ``/api/models/<model>/<name>``.
+    """Expose a method of a model as ``/api/models/<model>/<name>``.
 
-    The method takes a row and gives its answer, as :meth:`~mlmodel.model.MLModel.predict` does::
+    Like :meth:`~mlmodel.model.MLModel.predict`, the method takes a row and returns a result::
 
         class Scorer(MLModel):
             ...
@@ -55,9 +55,9 @@ def endpoint(
             def explain(self, row):
                 \"\"\"How much each member of the row weighs.\"\"\"
 
-    :param name: lower-case letters, digits, ``_`` and ``-``; none that every model has.
-    :param methods: ``POST``, whose body is the row, and ``GET``, whose query is.
-    :raises InvalidModel: if the name or a method is none.
+    :param name: lower-case letters, digits, ``_`` and ``-``; not one of :data:`RESERVED`.
+    :param methods: ``POST`` takes the row from the body, ``GET`` from the query.
+    :raises InvalidModel: if the name or a method is invalid.
     """
     if not NAME.fullmatch(name) or name in RESERVED:
         reserved = ", ".join(sorted(RESERVED))
@@ -79,9 +79,9 @@ def endpoint(
 
 
 def endpoints_of(model: MLModel) -> dict[str, Endpoint]:
-    """Return what a model's class, and those it derives from, offer beside predict.
+    """Return the endpoints of a model's class and its base classes, sorted by name.
 
-    :raises InvalidModel: if two methods have one name.
+    :raises InvalidModel: if two methods declare the same name.
     """
     found: dict[str, Endpoint] = {}
     for each in _marked(type(model)):

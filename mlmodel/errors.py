@@ -1,25 +1,25 @@
 """The errors of models and model files.
 
     FlmError
-    ├── InvalidModel              a model does not keep to the MLModel interface
-    ├── InvalidSchema             a schema is no JSON Schema, or refers outside itself
-    ├── InvalidInput              a row breaks the model's input schema
-    ├── InvalidFile               a file is not a readable .flm file
-    │   ├── BadHeader             its first bytes are not a header
-    │   ├── UnknownProtocol       a protocol that nobody has published
-    │   ├── UnknownCompression    a codec that nobody has published
-    │   ├── UnknownModelKind      neither binary nor bundle
-    │   ├── TruncatedFile         it ends before its sizes say so
+    ├── InvalidModel              the model violates the MLModel interface
+    ├── InvalidSchema             the schema is not a JSON Schema, or refers outside itself
+    ├── InvalidInput              the row violates the model's input schema
+    ├── InvalidFile               the file is not a readable model file
+    │   ├── BadHeader             the first bytes are not a known header
+    │   ├── UnknownProtocol       the protocol number is undefined
+    │   ├── UnknownCompression    the codec is undefined or unsupported
+    │   ├── UnknownModelKind      the model is neither binary nor a bundle
+    │   ├── TruncatedFile         the file is shorter than its declared sizes
     │   ├── CorruptSection        a section does not decompress or decode
-    │   ├── BadMetadata           its metadata is not what the format says
-    │   ├── BadArtifact           an artifact's name leads out of its folder, or comes twice
-    │   ├── TooLarge              it expands beyond the limit
-    │   └── WrongHash             its bytes are not those that were asked for
+    │   ├── BadMetadata           the metadata violates the format
+    │   ├── BadArtifact           an artifact's name leaves its folder or occurs twice
+    │   ├── TooLarge              the file expands beyond the limit
+    │   └── WrongHash             the file's SHA-256 differs from the expected one
     ├── UnsupportedFramework      no adapter writes or builds this kind of model
     ├── MissingFramework          the model's framework is not installed
-    │   └── UnusableFramework     it is, and cannot be imported as it is
-    ├── Untrusted                 building it could run code that nobody has vouched for
-    ├── VersionMismatch           it was packaged with other versions than run now
+    │   └── UnusableFramework     the framework is installed but cannot be imported
+    ├── Untrusted                 building the model could run code that is not trusted
+    ├── VersionMismatch           the installed versions differ from the packaged ones
     └── BrokenModel               the framework could not build the model from the file
 
 An error carries its facts as attributes and knows nothing of HTTP.
@@ -32,23 +32,23 @@ from dataclasses import dataclass, replace
 
 
 class FlmError(Exception):
-    """Whatever can be wrong with a model, its schema, its input or its file."""
+    """Root class of the errors of models, their schemas, inputs and files."""
 
 
 class InvalidModel(FlmError):
-    """A model does not keep to the :class:`~mlmodel.model.MLModel` interface."""
+    """The model violates the :class:`~mlmodel.model.MLModel` interface."""
 
 
 class InvalidSchema(FlmError):
-    """A document is no JSON Schema, or refers to something outside itself."""
+    """The document is not a JSON Schema, or refers to something outside itself."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that is wrong with one row.
+    """One reason why a row is invalid.
 
     ``pointer`` is the JSON Pointer (RFC 6901) of the value within its row, ``""`` for the
-    row itself. ``row`` is the row's place among those that were sent together.
+    row itself. ``row`` is the row's index in its request.
     """
 
     pointer: str
@@ -59,10 +59,10 @@ class Violation:
 def summary(
     violations: Sequence[Violation], whole: str = "the whole", most: int | None = None
 ) -> str:
-    """Return the first violation in words, and how many more there are.
+    """Return the first violation as text, and the number of further ones.
 
-    :param whole: names the value itself, whose pointer is empty.
-    :param most: the number of violations up to which they were counted.
+    :param whole: stands for the empty pointer, which is that of the value itself.
+    :param most: the number of violations at which the validator stopped counting.
     """
     first, others = violations[0], len(violations) - 1
     count = "many" if most is not None and others >= most else f"{others:,}"
@@ -70,9 +70,9 @@ def summary(
 
 
 class InvalidInput(FlmError):
-    """A row breaks the model's input schema.
+    """The row violates the model's input schema.
 
-    A model raises it too, for what its schema cannot say:
+    A model also raises it for rules that its schema cannot express:
     ``raise InvalidInput("must be later than start", pointer="/end")``.
     """
 
@@ -85,32 +85,32 @@ class InvalidInput(FlmError):
         self.violations = tuple(violations) or (Violation(pointer, detail),)
 
     def at(self, row: int) -> InvalidInput:
-        """Return the same error of a row in another place."""
+        """Return the same error with ``row`` as the index of every violation."""
         return InvalidInput(
             str(self), violations=[replace(each, row=row) for each in self.violations]
         )
 
     def placed(self, places: Sequence[int]) -> InvalidInput:
-        """Return the same error of rows that stood at these places among others."""
+        """Return the same error with each row index mapped through ``places``."""
         placed = [replace(each, row=places[each.row]) for each in self.violations]
         return InvalidInput(str(self), violations=placed)
 
     def moved(self, rows: int) -> InvalidInput:
-        """Return the same error of rows that have so many others before them."""
+        """Return the same error with ``rows`` added to each row index."""
         moved = [replace(each, row=each.row + rows) for each in self.violations]
         return InvalidInput(str(self), violations=moved)
 
 
 class InvalidFile(FlmError):
-    """A file is not a readable ``.flm`` file."""
+    """The file is not a readable model file."""
 
 
 class BadHeader(InvalidFile):
-    """The first bytes are not those of any ``.flm`` container."""
+    """The first bytes are not those of any known model file."""
 
 
 class UnknownProtocol(InvalidFile):
-    """The header names a protocol that nobody has published."""
+    """The protocol number is undefined."""
 
     def __init__(self, protocol: int) -> None:
         super().__init__(f"protocol must be 1 or 2, got {protocol}")
@@ -118,7 +118,7 @@ class UnknownProtocol(InvalidFile):
 
 
 class UnknownCompression(InvalidFile):
-    """The header or a section names a codec that nobody has published."""
+    """The codec is undefined or unsupported."""
 
 
 class UnknownModelKind(InvalidFile):
@@ -130,7 +130,7 @@ class UnknownModelKind(InvalidFile):
 
 
 class TruncatedFile(InvalidFile):
-    """The file ends before its own sizes say so."""
+    """The file is shorter than its declared sizes."""
 
 
 class CorruptSection(InvalidFile):
@@ -138,11 +138,11 @@ class CorruptSection(InvalidFile):
 
 
 class BadMetadata(InvalidFile):
-    """The metadata is not what the format says."""
+    """The metadata violates the format."""
 
 
 class BadArtifact(InvalidFile):
-    """An artifact's name leads out of its folder, is empty, or comes twice."""
+    """An artifact's name leaves its folder, is empty, or occurs twice."""
 
 
 class TooLarge(InvalidFile):
@@ -154,7 +154,7 @@ class TooLarge(InvalidFile):
 
 
 class WrongHash(InvalidFile):
-    """The file's bytes are not those that were asked for."""
+    """The file's SHA-256 differs from the expected one."""
 
     def __init__(self, expected: str, found: str) -> None:
         super().__init__(f"sha256 must be {expected}, the file has {found}")
@@ -176,9 +176,9 @@ class MissingFramework(FlmError):
 
 
 class UnusableFramework(MissingFramework):
-    """The model's framework is installed, and cannot be imported: it may be too old, or damaged.
+    """The model's framework is installed but cannot be imported: it may be too old or damaged.
 
-    ``module`` is the one that failed; its own words may name paths.
+    ``module`` is the module that failed. Its own error message may contain paths.
     """
 
     def __init__(self, framework: str, install: str, module: str) -> None:
@@ -193,16 +193,16 @@ class UnusableFramework(MissingFramework):
 
 
 class VersionMismatch(FlmError):
-    """The model was packaged with other versions than run now, and that was not to be."""
+    """The installed versions differ from the packaged ones, and the caller made that an error."""
 
     def __init__(self, drifted: str) -> None:
         super().__init__(f"it was packaged with other versions: {drifted}")
 
 
 class Untrusted(FlmError):
-    """Building the model could run code, and nobody has said that it may.
+    """Building the model could run code that is not trusted.
 
-    ``types`` are the names of the classes and functions that were not expected, if it was they.
+    ``types`` are the names of the classes and functions outside the allow-list, if that is why.
     """
 
     def __init__(self, detail: str, types: Sequence[str] = ()) -> None:
@@ -213,7 +213,7 @@ class Untrusted(FlmError):
 class BrokenModel(FlmError):
     """The framework could not build the model from the file.
 
-    ``summary`` is the message without the framework's own words, which may name paths.
+    ``summary`` is the message without the framework's own text, which may contain paths.
     """
 
     def __init__(self, summary: str, words: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What a model is: one class with names, two schemas and a way to predict."""
+"""The interface of a model: names, two schemas and ``predict``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from mlmodel.errors import InvalidInput, InvalidModel
 
-#: A JSON object that fits a model's input schema.
+#: A JSON object that is valid under a model's input schema.
 Row = Mapping[str, Any]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -19,7 +19,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class MLModel(ABC):
     """A model that Modelhost can serve.
 
-    A subclass gives a ``qualified_name``, an ``input_schema`` and :meth:`predict`; the rest has
+    A subclass defines ``qualified_name``, ``input_schema`` and :meth:`predict`; the rest has
     defaults. Each may be a class attribute, an instance attribute or a property::
 
         class Doubler(MLModel):
@@ -31,12 +31,12 @@ class MLModel(ABC):
                 return {"y": 2 * row["x"]}
 
     ``__init__`` takes the ``settings`` of the model's entry in ``models.yaml`` as keyword
-    arguments. Whatever is costly belongs in :meth:`load`.
+    arguments. Expensive work belongs in :meth:`load`.
     """
 
-    #: The name in addresses: letters, digits, ``_``, ``.`` and ``-``, 100 at most.
+    #: The name in URLs: letters, digits, ``_``, ``.`` and ``-``, at most 100 characters.
     qualified_name: str
-    #: The name on pages. Without one, it is made from ``qualified_name``.
+    #: The name on pages. If empty, it is derived from ``qualified_name``.
     display_name: str = ""
     #: What the model is for, in plain words.
     description: str = ""
@@ -44,69 +44,69 @@ class MLModel(ABC):
     version: str = ""
     #: JSON Schema of one row. ``None`` accepts any JSON.
     input_schema: Mapping[str, Any] | None = None
-    #: JSON Schema of one answer. ``None`` promises nothing.
+    #: JSON Schema of one prediction. ``None`` promises nothing.
     output_schema: Mapping[str, Any] | None = None
-    #: Rows to try the model with. Without any, one is made from ``input_schema``.
+    #: Example rows. If empty, the host derives one from ``input_schema``.
     examples: Sequence[Any] = ()
-    #: The files that came with the model, by name.
+    #: The files packaged with the model, by name.
     artifacts: Mapping[str, Path] = {}
-    #: Whether answers hold nothing but JSON's own types, without NaN: then nobody converts them.
+    #: Whether predictions contain only JSON types and no NaN, so that the host skips conversion.
     answers_json: bool = False
-    #: Whether a call surely ends soon: then it needs neither a thread of its own nor a time limit.
+    #: Whether every call is short, so that it needs neither its own thread nor a time limit.
     ends_soon: bool = False
-    #: Whether a row's prediction never depends on the rows beside it, not in the last digit. Then
-    #: rows of several callers may be predicted in one call.
+    #: Whether a row's prediction is the same, to the last digit, in every batch. Then the host
+    #: may predict rows of several callers in one call.
     is_row_wise: bool = False
-    #: Whether the model itself replaces what is missing: then a default of a member that may be
-    #: null is not filled in before.
+    #: Whether the model imputes missing values itself. Then the host does not fill in the
+    #: defaults of nullable members.
     replaces_missing: bool = False
-    #: What is doubtful about the schemas, for whoever checks the model.
+    #: Doubts about the schemas, for the person who checks the model.
     notes: Sequence[str] = ()
-    #: Whether processes that are forked after :meth:`load` can answer. Threads and connections
-    #: are lost in a fork; without them, the processes share the model's memory.
+    #: Whether processes forked after :meth:`load` can predict. Threads and connections do not
+    #: survive a fork; a model without them is shared in memory.
     survives_fork: bool = True
-    #: Whether :meth:`load` predicts. A process that is forked later then only calls :meth:`build`.
+    #: Whether :meth:`load` predicts. If so, the master calls only :meth:`build` before it forks.
     predicts_at_load: bool = False
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What else there is to know, as JSON: ``framework`` (text), ``params``, ``metrics``..."""
+        """Further facts, as JSON: ``framework`` (text), ``params``, ``metrics``..."""
         return {}
 
     @abstractmethod
     def predict(self, row: Any) -> Any:
-        """Answer one row.
+        """Return the prediction for one row.
 
-        The row fits ``input_schema``, and its numbers are of the schema's types: a ``float``
-        for ``number``, an ``int`` for ``integer``. Several threads may call at once.
+        The row is valid under ``input_schema`` and its numbers have the schema's types: ``float``
+        for ``number``, ``int`` for ``integer``. Several threads may call this concurrently.
 
-        :raises InvalidInput: for a row that is wrong in a way the schema cannot say.
+        :raises InvalidInput: if the row violates a rule that the schema cannot express.
         """
 
     def predict_rows(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """Answer many rows, in their order. Override it where one call is faster than a loop."""
+        """Return the predictions for rows, in order. Override it if one call beats a loop."""
         return answer_each(self.predict, rows)
 
     def before_fork(self) -> None:
-        """Do once what several processes need that will be forked, each to call :meth:`load`."""
+        """Do work once in the master that each forked worker would repeat in :meth:`load`."""
 
     def build(self) -> None:
-        """Do the part of :meth:`load` that predicts nothing. Forked processes share the result.
+        """Do the part of :meth:`load` that does not predict. Forked processes share the result.
 
-        Only called where ``predicts_at_load`` is true.
+        Only called if ``predicts_at_load`` is true.
         """
 
     def load(self) -> None:
-        """Make ready for :meth:`predict`: read weights, open connections. Called once."""
+        """Prepare for :meth:`predict`: read weights, open connections. Called once."""
 
     def unload(self) -> None:
-        """Give back what :meth:`load` took. No prediction is running, and none will follow."""
+        """Release what :meth:`load` acquired. No prediction is running, and none will follow."""
 
 
 def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
-    """Return a method's answers to rows, one after the other.
+    """Return a method's results for rows, called one by one in order.
 
-    :raises InvalidInput: as the method does, with the row's place among them.
+    :raises InvalidInput: if the method does, with the row's index.
     """
     answers = []
     for index, row in enumerate(rows):
@@ -118,9 +118,9 @@ def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
 
 
 def checked_name(name: object) -> str:
-    """Return a model's name, known to be safe in an address.
+    """Return a model's name if it is safe in a URL.
 
-    :raises InvalidModel: if it is no such name.
+    :raises InvalidModel: if it is not.
     """
     if isinstance(name, str) and NAME.fullmatch(name):
         return name
@@ -131,6 +131,6 @@ def checked_name(name: object) -> str:
 
 
 def display_name(model: MLModel) -> str:
-    """Return the name for pages: the model's own, or one made from ``qualified_name``."""
+    """Return the name for pages: the model's own, or one derived from ``qualified_name``."""
     words = re.sub(r"[_.-]+", " ", model.qualified_name).strip()
     return model.display_name or words[:1].upper() + words[1:]

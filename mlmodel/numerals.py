@@ -1,11 +1,11 @@
-"""Numbers as people write them: ``52 000``, ``1,234.5``, ``€14.90``.
+"""Parse numbers as people write them: ``52 000``, ``1,234.5``, ``€14.90``.
 
-A text is read twice: with a decimal point, and with a decimal comma. Where both readings give the
-same number, or only one gives any, the text has one meaning. Where they differ, as of ``52.000``
-and ``52,000``, it has none, unless the caller knows the decimal mark. Nor has ``2,5``: it may be
-two numbers.
+A text is parsed twice: with a decimal point and with a decimal comma. If both give the same
+number, or only one gives a number, the text is unambiguous. If they differ, as for ``52.000`` and
+``52,000``, it is ambiguous unless the caller passes the decimal mark. ``2,5`` is ambiguous too: it
+may be two numbers.
 
-``static/numerals.js`` does the same in the page. ``tests/data/numerals.json`` has cases of both.
+``static/numerals.js`` does the same in the browser; ``tests/data/numerals.json`` tests both.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ import re
 
 POINT, COMMA = ".", ","
 
-#: What JSON (RFC 8259, section 6) calls a number.
+#: A JSON number. Source: RFC 8259, section 6.
 JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 #: Digits, one point and an exponent, as most programs read and write them.
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-#: A JSON number that means another one where points group digits.
+#: A JSON number with another value where points group digits.
 GROUPED_BY_POINTS = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
-#: Signs of currencies. Not the cent, which changes the value.
+#: Currency signs, without the cent, which changes the value.
 _CURRENCY = "$£¥฿\u20a0-\u20cf"
-#: Blanks that group digits: no-break, figure, thin and narrow no-break ones too.
+#: Spaces that group digits, including no-break, figure, thin and narrow no-break spaces.
 _BLANK = " \u00a0\u2007\u2009\u202f"
-#: Other signs that group digits wherever they stand.
+#: Apostrophes, which group digits under either decimal mark.
 _APOSTROPHE = "'\u2019"
 
-#: Characters of a text that is worth advice.
+#: Maximum length of a text that gets advice, in characters.
 _LONGEST = 60
-#: A comma that may be the decimal mark of one number, or stand between two.
+#: A comma that may be the decimal mark of one number or the separator of two.
 _LONE_COMMA = re.compile(r"\D*\d*,\d+([eE][+-]?\d+)?\D*", re.ASCII)
 _WITH_UNIT = re.compile(r"(.*?\d)\s*(%|°?[^\W\d_]+[²³]?)")
 
 
 def parse_number(text: str, decimal: str = "") -> int | float | None:
-    """Return the number that a text means, or ``None`` if it means none, or more than one.
+    """Return the number in a text, or ``None`` if there is none or it is ambiguous.
 
-    :param decimal: the decimal mark, :data:`POINT` or :data:`COMMA`; empty if it is not known.
+    :param decimal: the decimal mark, :data:`POINT` or :data:`COMMA`; empty if unknown.
     """
     if decimal != COMMA and JSON_NUMBER.fullmatch(text):
         if decimal or not GROUPED_BY_POINTS.fullmatch(text):
@@ -58,18 +58,15 @@ def parse_number(text: str, decimal: str = "") -> int | float | None:
 
 
 def decimal_marks(text: str) -> str:
-    """Return the marks that make a number of a text: both, or one, or none.
+    """Return the decimal marks under which a text is a number: both, one or none.
 
-    Both if they make the same number of it, too: ``52 000``.
+    For ``52 000`` it returns both, although they give the same number.
     """
     return "".join(mark for mark in (POINT, COMMA) if _read(text, mark) is not None)
 
 
 def number_advice(text: str) -> str:
-    """Return what to write instead of a text that stands for a number, to end a sentence with.
-
-    Empty if there is nothing to advise.
-    """
+    """Return advice on how to write a number, as the end of a sentence; empty if there is none."""
     if len(text) > _LONGEST:
         return ""
     with_point, with_comma = _read(text, POINT), _read(text, COMMA)
@@ -85,7 +82,7 @@ def number_advice(text: str) -> str:
 
 
 def unambiguous(text: str) -> str:
-    """Return a number's text with a zero more, if its three decimals could be a group."""
+    """Return a number's text, with a zero appended if its three decimals could be a group."""
     return f"{text}0" if GROUPED_BY_POINTS.fullmatch(text) else text
 
 
@@ -103,7 +100,7 @@ def _pattern(mark: str, other: str) -> re.Pattern[str]:
     money = f"(?:[{_CURRENCY}][{_BLANK}]?)?"
     group = f"[{re.escape(other)}{_BLANK}{_APOSTROPHE}]"
     whole = rf"[1-9]\d{{0,2}}(?:({group})\d{{3}})(?:\3\d{{3}})*|\d+"
-    # After a point there may be nothing; a comma that ends a text may be one too many.
+    # A point may end a number; a comma at the end may be punctuation.
     fraction = r"\.(\d*)" if mark == POINT else r",(\d+)"
     return re.compile(
         rf"{money}([+\-\u2212]?){money}(?:({whole})(?:{fraction})?|{re.escape(mark)}(\d+))"
