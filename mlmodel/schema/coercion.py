@@ -1,4 +1,4 @@
-"""Numbers of a valid value in the types that its schema names."""
+"""Convert the numbers of a valid value to the types that its schema names."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import Any
 from mlmodel.schema.refs import JsonSchema, resolve
 from mlmodel.schema.regex import matches
 
-#: Keywords whose schemas speak of the same value as the schema that holds them.
+#: Keywords whose subschemas apply to the same value as the schema that contains them.
 SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
 SAME_VALUE = ("if", "then", "else")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 NO_NUMBERS = frozenset({bool, str, type(None)})
-#: The ``x-dtype`` of a column of integers of numpy, which have no missing value.
+#: The ``x-dtype`` of a column of numpy integers, which have no missing value.
 WHOLE = re.compile(r"u?int(8|16|32|64)")
-#: Keywords whose schema is that of the members that no other keyword names.
+#: Keywords whose schema applies to members that no other keyword names.
 OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 
 
 class Conversion:
-    """The function from a valid value to the same value with numbers of the schema's types.
+    """Converts the numbers of a valid value to the schema's types.
 
-    Places of the schema are visited when a value first has something there, and kept.
+    Places in the schema are resolved when a value first reaches them, and cached.
     """
 
     def __init__(self, document: JsonSchema) -> None:
         self._document = document
         self._places: dict[frozenset[int], _Place] = {}
         self._root = self.place([document])
-        #: Types of which a value is already what the schema names, wherever it stands.
+        #: Types that need no conversion anywhere in a value.
         self._settled = NO_NUMBERS if _names_integers(document) else NO_NUMBERS | {float}
 
     def __call__(self, value: Any) -> Any:
-        """Return the value converted; the given one is left as it is."""
+        """Return the converted value; the given one is not modified."""
         if type(value) is dict and self._settled.issuperset(map(type, value.values())):
             return value
         return _converted(value, self._root)
 
     def place(self, schemas: Iterable[Any]) -> _Place:
-        """Return the place of which all these schemas speak."""
+        """Return the place to which all these schemas apply."""
         nodes: dict[int, Mapping[str, Any]] = {}
         for schema in schemas:
             self._collect(schema, nodes)
@@ -62,7 +62,7 @@ class Conversion:
 
 
 class _Place:
-    """What a set of schemas says together about the numbers in one place and below it."""
+    """The types that a set of schemas requires of the numbers in one place and below it."""
 
     def __init__(self, nodes: list[Mapping[str, Any]], conversion: Conversion) -> None:
         self._nodes = nodes
@@ -73,7 +73,7 @@ class _Place:
         self._patterns = {text for node in nodes for text in node.get("patternProperties", ())}
         self._first_items = max((len(_first_items(node)) for node in nodes), default=0)
         types = {kind for node in nodes for kind in _types(node)}
-        # Numbers of such a column stay as written: a double holds only 53 bits of an integer.
+        # Numbers in object and integer columns stay as written: a double holds 53 integer bits.
         dtypes = {str(node.get("x-dtype", "")) for node in nodes}
         is_as_written = "object" in dtypes or any(map(WHOLE.fullmatch, dtypes))
         self.to_float = "number" in types and "integer" not in types and not is_as_written
@@ -82,7 +82,7 @@ class _Place:
     def member(self, name: str) -> _Place:
         if name in self._named and name in self._members:
             return self._members[name]
-        # Members that match the same patterns share a place: their names are the client's choice.
+        # Unnamed members that match the same patterns share a place: clients choose their names.
         patterns = tuple(sorted(text for text in self._patterns if matches(text, name)))
         key = name if name in self._named else patterns
         if key not in self._members:
@@ -115,7 +115,7 @@ class _Place:
 
 
 def _names_integers(document: Any) -> bool:
-    """Tell whether a schema, or anything else in it, is called an integer."""
+    """Return whether the string "integer" occurs anywhere in a schema."""
     if isinstance(document, Mapping):
         return any(map(_names_integers, document.values()))
     if isinstance(document, list):

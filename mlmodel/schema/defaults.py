@@ -1,7 +1,7 @@
-"""Defaults of a JSON Schema, filled in where a valid value leaves a member out.
+"""Fill in a JSON Schema's defaults for members that a valid value leaves out.
 
-Source: JSON Schema Validation 2020-12, section 9.2: ``default`` is an annotation, and what an
-application does with it is its own choice.
+Source: JSON Schema Validation 2020-12, section 9.2: ``default`` is an annotation, and its use is
+up to the application.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from mlmodel.schema.refs import JsonSchema, applied_with
 def filling(
     document: JsonSchema, *, is_null_left: bool, unfit: Collection[str] = ()
 ) -> Callable[[Any], Any] | None:
-    """Return the function that fills defaults in; ``None`` if the schema has none to fill in.
+    """Return a function that fills in defaults; ``None`` if the schema has none.
 
-    Only what holds for every value counts: not what stands in one of several alternatives.
+    Defaults inside alternatives (``anyOf``, ``oneOf``) are ignored.
 
-    :param unfit: members of a row whose default does not fit its own schema, and is left out.
-
-    :param is_null_left: leave a member out that may also be null. A packaged model replaces
-        missing values itself.
+    :param unfit: members of a row whose default violates its own schema and is not filled in.
+    :param is_null_left: do not fill in nullable members. A packaged model replaces missing
+        values itself.
     """
     return _Filling(document, is_null_left, unfit).fill if _has_default(document) else None
 
@@ -58,7 +57,7 @@ class _Filling:
             for name, schema in node.get("properties", {}).items():
                 schemas.setdefault(name, []).append(schema)
         made = {**self._defaults(value, schemas), **value}
-        # In the order of the schema, then what else there is.
+        # Members in the order of the schema, then the others.
         return {
             name: self._within(made[name], schemas.get(name, []))
             for name in [*(name for name in schemas if name in made), *made]
@@ -77,7 +76,7 @@ class _Filling:
 
 
 def _certain(schema: Any, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and those that surely hold with it."""
+    """Yield a schema and those that always apply with it."""
     return applied_with(schema, document, ("allOf",))
 
 

@@ -1,4 +1,4 @@
-"""A value that fits a schema, for a reader who wants to see one."""
+"""Generate an example value for a schema."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from mlmodel.schema.refs import JsonSchema, resolve
 
-#: How deep a made-up example goes into a schema that refers to itself.
+#: Maximum depth of a generated example, for schemas that refer to themselves.
 DEPTH = 8
-#: Characters or items that a made-up example has at most.
+#: Maximum minLength or minItems that a generated example meets.
 LENGTH = 1000
 
-#: JSON Schema "format": a value of it.
+#: Example values by JSON Schema ``format``.
 FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T14:30:00Z",
@@ -29,9 +29,9 @@ FORMATS = {
 
 
 def example_of(document: JsonSchema) -> Any:
-    """Return the schema's own example, or a value made from its keywords.
+    """Return the schema's own example, or a value generated from its keywords.
 
-    A made-up value may miss what the keywords say together; the caller checks it.
+    A generated value may violate a combination of keywords; the caller validates it.
     """
     return _example(document, document, DEPTH)
 
@@ -79,7 +79,7 @@ def _object(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> dict
 
 def _array(schema: Mapping[str, Any], document: JsonSchema, depth: int) -> list[Any]:
     items = schema.get("items", True)
-    # Drafts before 2020-12 wrote prefixItems as a list in items.
+    # Drafts before 2020-12 write prefixItems as a list in items.
     first = schema.get("prefixItems", items if isinstance(items, list) else [])
     rest = True if isinstance(items, list) else items
     count = max(min(int(schema.get("minItems", 1)), LENGTH), len(first))

@@ -1,9 +1,8 @@
-"""A JSON Schema compiled: it says yes to most values that fit, some hundred times faster.
+"""A compiled JSON Schema that accepts most valid values some hundred times faster.
 
-It never says yes to what the judge in :mod:`.validator` refuses. So only schemas are compiled
-of which both surely think alike: alternatives that exclude each other, fractions as divisors, and
-formats but those of a row's own members are the judge's alone. Whatever is not accepted goes to
-the judge as well.
+It never accepts a value that the full validator in :mod:`.validator` rejects. So it only compiles
+keywords on which both always agree: not ``oneOf``, ``multipleOf`` only of 1, and ``format`` only
+in a row's own members. The full validator checks every value not accepted here.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from mlmodel.schema.formats import format_of
 from mlmodel.schema.refs import JsonSchema, dialect_of
 from mlmodel.schema.regex import OPTIONS
 
-#: Tells whether all of some JSON values fit; where they do not, nothing is certain.
+#: Returns true only if all values are valid; false means that the full validator must decide.
 Fits = Callable[[Iterable[Any]], bool]
 
-#: Keywords that say nothing of validity.
+#: Keywords without effect on validity.
 ANNOTATIONS = frozenset(
     {
         "$comment",
@@ -51,29 +50,29 @@ PLAIN = frozenset(
         "type",
     }
 )
-#: These mean a double: the judge compares whole numbers of any length.
+#: Compiled bounds are doubles, while the full validator compares integers of any length.
 BOUNDS = frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"})
 ONE_SCHEMA = frozenset({"additionalProperties", "items"})
 LIST_OF_SCHEMAS = frozenset({"allOf", "anyOf", "prefixItems"})
 NAMED_SCHEMAS = frozenset({"$defs", "patternProperties", "properties"})
 
 LOCAL = re.compile(r"#(?:/\$defs/[A-Za-z0-9_.-]+)?")
-#: Whole numbers up to here are doubles.
+#: Integers up to this one are exact as doubles.
 EXACT = 2**53
-#: Limits of all numbers: those beyond are the judge's, which knows which of them fit a double.
-#: Bounds that are whole are compared ten times faster than others.
+#: Bounds added to all numbers: the full validator decides which larger ones fit a double.
+#: Integer bounds are compared ten times faster than others.
 NEAR = {"maximum": EXACT, "minimum": -EXACT}
 
 
 class _OnlyTheJudgeError(Exception):
-    """A schema has something of which the two may think otherwise."""
+    """The schema has a keyword on which the two validators may differ."""
 
 
 def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
-    """Return the compiled schema; ``None`` if only the judge can tell.
+    """Return the compiled schema; ``None`` if only the full validator can decide.
 
-    :param document: a valid schema of draft 2020-12.
-    :param formats: the judge's, for the members of a row that name a format.
+    :param document: a valid schema, of any draft.
+    :param formats: the full validator's, for the members of a row that name a format.
     """
     named = _formats(document)
     try:
@@ -126,7 +125,7 @@ def _without_formats(document: JsonSchema) -> JsonSchema:
 
 
 def _alike(schema: Any) -> Any:
-    """Return a schema of which both think alike.
+    """Return a schema on which both validators agree.
 
     :raises _OnlyTheJudgeError: if there is none.
     """
@@ -165,7 +164,7 @@ def _value(keyword: str, value: Any) -> Any:
 
 
 def _is_exact(value: Any) -> bool:
-    """Tell whether a value has no number but those that doubles have."""
+    """Return whether all numbers in a value are exact as doubles."""
     if isinstance(value, Mapping):
         return all(map(_is_exact, value.values()))
     if isinstance(value, list):

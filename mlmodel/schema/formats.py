@@ -1,9 +1,9 @@
-"""The formats of texts that a schema can name, checked.
+"""Checks for the string formats that a schema can name.
 
-They are ``jsonschema``'s, but for IRIs: the package by which it checks those takes seconds to
-import. Three are of our own: ``date-time-local`` is a point in time without an offset (source:
-OpenAPI Initiative, Format Registry), and values of a table's column, which has an ``x-dtype``, may
-be written in the ways in which pandas and Python write them.
+They are those of ``jsonschema``, except for IRIs, for which it uses a package that takes seconds
+to import. Three formats are added: ``date-time-local`` is a point in time without an offset
+(source: OpenAPI Initiative, Format Registry); ``column date`` and ``column date-time``, for
+columns with an ``x-dtype``, also accept the notations of pandas and Python.
 """
 
 from __future__ import annotations
@@ -21,28 +21,25 @@ from rfc3986_validator import validate_rfc3986
 
 from mlmodel.schema.regex import is_pattern
 
-#: What stays as it is where an IRI becomes a URI: ASCII, which is allowed there or nowhere.
+#: Characters kept when an IRI is mapped to a URI: ASCII is valid in both or in neither.
 ASCII = "".join(map(chr, range(128)))
-#: The formats of IRIs, which came with draft 7 as this one did, and the rules of their URIs.
+#: IRI formats and the rules of their URIs. Draft 7 added them together with ``OF_SAME_AGE``.
 IRIS = {"iri": "URI", "iri-reference": "URI_reference"}
 OF_SAME_AGE = "idn-hostname"
-#: Characters that a text of a format may have. The checks of some take longer for each more.
+#: Maximum length by format, in characters, for checks that are slow on long strings.
 MAX_CHARACTERS = {"duration": 1_000, "regex": 10_000, "uri-template": 1_000}
-#: A date, and a time of the day with its offset: with ``T`` or a blank between, as str() of Python
-#: writes it (RFC 3339 allows the blank too: 5.6, note), with or without seconds.
+#: A date, or a date and time with or without seconds and offset, separated by ``T`` or, as Python's
+#: str() writes it, a space (RFC 3339 allows the space too: 5.6, note).
 MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII
 )
-#: Offsets that a column without a time zone takes: older pandas wrote ``Z`` where there is none.
+#: Offsets accepted for a column without a time zone, for which older pandas wrote ``Z``.
 NO_OFFSET = frozenset({None, "Z", "z", "+00:00", "-00:00"})
 MIDNIGHT = frozenset({None, "00:00"})
 
 
 def format_of(schema: Mapping[str, Any]) -> str:
-    """Return the format by which a schema's texts are checked.
-
-    :param schema: one with a ``format``.
-    """
+    """Return the name of the format check for a schema that has a ``format``."""
     form, dtype = str(schema["format"]), str(schema.get("x-dtype", ""))
     if form == "date-time" and dtype.startswith("datetime64") and "," not in dtype:
         return "date-time-local"
@@ -50,9 +47,9 @@ def format_of(schema: Mapping[str, Any]) -> str:
 
 
 def with_local_times(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of a row with the formats of today.
+    """Return the schema of a row with its current format names.
 
-    Files of earlier releases call a column ``date-time`` that has no time zone.
+    Earlier releases wrote ``date-time`` for columns without a time zone.
     """
     members = schema.get("properties")
     if not isinstance(members, Mapping):
@@ -69,7 +66,7 @@ def with_local_times(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def checker(dialect: type[Validator]) -> FormatChecker:
-    """Return the checks of the formats that a dialect knows."""
+    """Return the format checks for a dialect."""
     made = FormatChecker(formats=())
     made.checkers = {**dialect.FORMAT_CHECKER.checkers}
     if OF_SAME_AGE in made.checkers:
@@ -92,7 +89,7 @@ def checker(dialect: type[Validator]) -> FormatChecker:
 
 
 def _is_short(most: int, check: Callable[[object], bool], raises: Any, value: object) -> bool:
-    """Tell whether a text that is not too long is of a format, which its check says or raises."""
+    """Return whether a string is within the length limit and passes its format check."""
     if not isinstance(value, str):
         return True
     try:
@@ -102,7 +99,7 @@ def _is_short(most: int, check: Callable[[object], bool], raises: Any, value: ob
 
 
 def _is_moment(is_one: Callable[..., bool], value: object) -> bool:
-    """Tell whether a text is a date, or a date and a time, that a column takes."""
+    """Return whether a string is a date, or a date and time, that a column accepts."""
     if not isinstance(value, str):
         return True
     found = MOMENT.fullmatch(value)
@@ -131,5 +128,5 @@ def _is_zoned(_minutes: str | None, _seconds: str | None, offset: str | None) ->
 
 
 def _is_iri(rule: str, value: object) -> bool:
-    """Tell whether the URI that an IRI is mapped to is one. Source: RFC 3987, 3.1."""
+    """Return whether an IRI maps to a valid URI. Source: RFC 3987, 3.1."""
     return not isinstance(value, str) or bool(validate_rfc3986(quote(value, safe=ASCII), rule))

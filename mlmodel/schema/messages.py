@@ -1,4 +1,4 @@
-"""What a schema's error says to the person who sent the value."""
+"""Messages for validation errors, written for the person who sent the value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError
 from mlmodel.numerals import number_advice
 from mlmodel.schema.formats import format_of
 
-#: Characters of a value, and members of a list, that an error repeats.
+#: Maximum characters of a value, and members of a list, that a message repeats.
 SHOWN_CHARACTERS = 60
 SHOWN_MEMBERS = 20
 
@@ -27,7 +27,7 @@ TYPES = {
     "string": "text",
 }
 
-#: JSON Schema "format": what a value of it looks like.
+#: Descriptions of values by JSON Schema ``format``.
 FORMATS = {
     "date": "a date such as 2026-01-31",
     "date-time": "a date and time such as 2026-01-31T14:30:00Z",
@@ -45,7 +45,7 @@ FORMATS = {
 
 
 def explain(error: ValidationError) -> Iterator[tuple[str, str]]:
-    """Yield a JSON Pointer and a sentence for each thing that an error means."""
+    """Yield a JSON Pointer and a message for each cause of an error."""
     branch = _only_possible_branch(error)
     if branch:
         for cause in branch:
@@ -63,19 +63,19 @@ def pointer_to(path: Iterable[str | int]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON, cut to a length that fits into a sentence."""
+    """Return a value as JSON, truncated to :data:`SHOWN_CHARACTERS`."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
 def _only_possible_branch(error: ValidationError) -> list[ValidationError] | None:
-    """Return the errors of the one schema of ``anyOf`` or ``oneOf`` that the value can mean.
+    """Return the errors of the only ``anyOf`` or ``oneOf`` alternative that the value can mean.
 
-    A schema that wants another type, or another constant in some member, is not meant.
+    Alternatives of another type, or with another constant in some member, are excluded.
     """
     if error.validator not in {"anyOf", "oneOf"} or not error.context:
         return None
-    # Errors come in the order of the schemas, whose index is the first step of their path.
+    # Errors are in the order of the alternatives, whose index is the first step of their path.
     branches = [list(errors) for _, errors in groupby(error.context, _branch_index)]
     possible = [errors for errors in branches if not any(map(_means_another, errors))]
     return possible[0] if len(possible) == 1 else None
@@ -103,7 +103,7 @@ def _type(error: ValidationError) -> str:
 
 
 def enumeration(texts: Iterable[str], most: int) -> str:
-    """Return texts in one line, and how many more there are than may be listed."""
+    """Return the first ``most`` texts in one line, and the number of the others."""
     every = list(texts)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
@@ -150,7 +150,7 @@ def _alternatives(error: ValidationError) -> str:
 
 
 def _types_of_alternatives(error: ValidationError) -> list[str]:
-    """Return the types that alternatives want, if that is all for which they refuse the value."""
+    """Return the types of the alternatives if all of them reject the value for its type alone."""
     wanted: dict[str, None] = {}
     for cause in error.context or ():
         if cause.validator != "type" or cause.relative_path:
@@ -169,7 +169,7 @@ def _one_alternative(error: ValidationError) -> str:
 def _limit(
     words: str, unit: str = "", measure: Callable[[Any], Any] = shown
 ) -> Callable[[ValidationError], str]:
-    """Return a keyword's sentence. A unit has an ``s`` where there are several: ``item(s)``."""
+    """Return a function that writes a keyword's message. ``(s)`` in a unit marks its plural."""
 
     def sentence(error: ValidationError) -> str:
         limit, got = error.validator_value, measure(error.instance)

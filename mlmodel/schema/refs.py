@@ -1,4 +1,4 @@
-"""What a JSON Schema refers to: only what stands in its own document."""
+"""Resolve the references of a JSON Schema, all within its own document."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from referencing.jsonschema import specification_with
 
 from mlmodel.errors import InvalidSchema
 
-#: A JSON Schema as Python reads it from JSON.
+#: A JSON Schema as ``json.loads`` returns it.
 JsonSchema = Mapping[str, Any] | bool
 
-#: Keywords that hold data, not schemas: a "$ref" inside them refers to nothing.
+#: Keywords that hold data, not schemas: a ``$ref`` inside them is not a reference.
 DATA_KEYWORDS = frozenset({"const", "default", "enum", "examples"})
-#: Keywords whose members have names of the author's choice, which may be those of keywords.
+#: Keywords whose member names the author chooses; they may equal keywords.
 NAMED_SCHEMAS = frozenset(
     {
         "$defs",
@@ -34,9 +34,9 @@ REFERENCES = frozenset({"$dynamicRef", "$recursiveRef", "$ref"})
 
 
 def dialect_of(document: JsonSchema) -> Any:
-    """Return the validator class of a document's draft, 2020-12 without ``$schema``.
+    """Return the validator class of a document's draft, by default 2020-12.
 
-    :raises InvalidSchema: if it is no schema at all, or of a draft that nobody knows.
+    :raises InvalidSchema: if the document is not a schema, or its draft is unknown.
     """
     if not isinstance(document, Mapping | bool):
         raise InvalidSchema(f"a JSON Schema is an object or a boolean, got {document!r:.80}")
@@ -52,7 +52,7 @@ def dialect_of(document: JsonSchema) -> Any:
 def resolve(reference: str, document: JsonSchema) -> Any:
     """Return the part of a document that a ``$ref`` in it refers to.
 
-    :raises InvalidSchema: if it leads outside the document, or nowhere.
+    :raises InvalidSchema: if the target is outside the document or does not exist.
     """
     if not reference.startswith("#"):
         raise InvalidSchema(f"$ref must stay inside its document (#/...), got {reference!r:.80}")
@@ -68,10 +68,10 @@ def resolve(reference: str, document: JsonSchema) -> Any:
 def applied_with(
     schema: Any, document: JsonSchema, keywords: Sequence[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema, what it refers to, and the schemas that some keywords apply to its value.
+    """Yield a schema, its ``$ref`` targets, and the subschemas that ``keywords`` apply in place.
 
-    :param keywords: those whose value is a list of schemas: ``allOf``, ``anyOf``, ``oneOf``.
-    :raises InvalidSchema: if a ``$ref`` leads outside the document, or nowhere.
+    :param keywords: keywords whose value is a list of schemas: ``allOf``, ``anyOf``, ``oneOf``.
+    :raises InvalidSchema: if a ``$ref`` target is outside the document or does not exist.
     """
     waiting, seen = [schema], set[int]()
     while waiting:
@@ -87,9 +87,9 @@ def applied_with(
 
 
 def schemas_of(document: JsonSchema) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each schema in a document with its place; what only a ``$ref`` makes one, too.
+    """Yield each schema in a document with its place, including all reference targets.
 
-    :raises InvalidSchema: if a reference leads outside the document, or nowhere.
+    :raises InvalidSchema: if a target is outside the document or does not exist.
     """
     pending: list[tuple[str, Any]] = [("", document)]
     known: set[str] = set()

@@ -1,8 +1,8 @@
-"""Patterns in JSON Schemas, matched in a time that no text can make explode.
+"""Patterns in JSON Schemas, matched in linear time.
 
-They are regular expressions as ECMA 262 has them, and one engine reads all of them, that of
-``jsonschema-rs``: its time grows with the text and no faster, whatever the pattern. What such an
-engine cannot do, to look around and to refer back, a pattern may not ask for.
+They are regular expressions of ECMA 262 for the engine of ``jsonschema-rs``, whose time is linear
+in the length of the text for every pattern. Such an engine has neither lookaround nor
+backreferences, so patterns with them are rejected.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from mlmodel.errors import InvalidSchema
 
-#: How patterns are read, wherever one is.
+#: The options with which every pattern is compiled.
 OPTIONS = RegexOptions()
 
 RULE = "it must be a regular expression of ECMA 262 that neither looks around nor refers back"
-#: What other dialects have, and what to write instead.
+#: Unsupported syntax, and the reason or replacement for the error message.
 INSTEAD = {
     "(?=": "it cannot look ahead: (?=",
     "(?!": "it cannot look ahead: (?!",
@@ -31,23 +31,23 @@ INSTEAD = {
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Tell whether a text has something in it that fits a pattern.
+    """Return whether a pattern matches anywhere in a text.
 
-    :raises InvalidSchema: if it is no pattern.
+    :raises InvalidSchema: if the pattern is invalid or unsupported.
     """
     return _kept(pattern).is_valid(text if text.isascii() else _in_characters(text))
 
 
 def check(pattern: str) -> None:
-    """Check that texts can be matched against a pattern.
+    """Check that a pattern is valid and supported.
 
-    :raises InvalidSchema: if not, with what would be right.
+    :raises InvalidSchema: if it is not, with the reason.
     """
     _compiled(pattern)
 
 
 def is_pattern(value: object) -> bool:
-    """Tell whether a value, if it is a text, is a pattern."""
+    """Return whether a value is a valid pattern; true for any value that is not a string."""
     try:
         _compiled(value if isinstance(value, str) else "")
     except InvalidSchema:
@@ -69,5 +69,5 @@ def _compiled(pattern: str) -> Draft202012Validator:
 
 
 def _in_characters(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which are no characters."""
+    """Return a text with each lone surrogate, which is not a character, replaced."""
     return text.encode("utf-8", "replace").decode()

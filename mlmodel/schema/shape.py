@@ -1,4 +1,4 @@
-"""JSON Schemas made plain: without references, and without alternatives that only allow null."""
+"""Simplify JSON Schemas: resolve references and alternatives that only allow null."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 Schema = Mapping[str, Any]
 
-#: The type that a schema without ``type`` means, by a word that says nothing of any other.
+#: The type of a schema without ``type``, by keywords that apply to one type only.
 IMPLIED_TYPES = {
     "properties": "object",
     "additionalProperties": "object",
@@ -24,30 +24,30 @@ IMPLIED_TYPES = {
     "maxLength": "string",
 }
 
-#: What is said about a value, and allows or forbids none.
+#: Annotations: keywords without effect on validity.
 REMARKS = frozenset({"title", "description", "default", "examples", "discriminator", "$comment"})
 
-#: What an alternative may say without having a shape of its own.
+#: Keywords of an alternative that has no shape of its own.
 SHAPELESS = REMARKS | {"required", "not", "dependentRequired"}
 
-#: Words that hold for some rows only.
+#: Keywords that apply to some rows only.
 CONDITIONAL = ("if", "then", "else", "dependentSchemas")
 
-#: How often references, alternatives and parts may lie within each other.
+#: Maximum number of schemas visited while one schema is folded.
 MAX_STEPS = 64
 
 
 class ManyShapesError(Exception):
-    """A schema allows what cannot be said in shapes, or refers to itself or to nothing."""
+    """The schema has no simple shape, or a ``$ref`` leads to itself or to nothing."""
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A schema of one shape, or what is said about several.
+    """A schema of one shape, or the annotations of several.
 
-    ``refs`` are the references that led to it. Those in ``alternatives`` are schemas yet to be
-    folded, one for each shape. ``conditions`` are schemas with ``if``. ``recursion`` is the
-    reference, if it leads back to one of those that led here: there is no schema then.
+    ``refs`` are the references resolved on the way. ``alternatives`` are schemas not folded yet,
+    one for each shape. ``conditions`` are schemas with ``if``. ``recursion`` is the reference that
+    leads back to a schema above; then ``schema`` holds only the keywords beside it.
     """
 
     schema: Schema
@@ -61,16 +61,16 @@ class Folded:
 def fold(schema: Any, root: Schema, refs: frozenset[str] = frozenset()) -> Folded:
     """Return the shape, or the shapes, of a schema within the document ``root``.
 
-    It is near enough to draw from, and no more: a value that fits it may break the schema.
+    The result is an approximation for drawing forms: a value that fits it may violate the schema.
 
-    :param refs: the references that led here; to meet one of them again is recursion.
-    :raises ManyShapesError: if there is no such shape.
+    :param refs: the references resolved on the way here; meeting one again is recursion.
+    :raises ManyShapesError: if the schema has no such shape.
     """
     return _Folding(root, refs).fold(schema, refs)
 
 
 def constants(schema: Schema) -> Sequence[Schema]:
-    """Return the alternatives of a schema if each of them is one constant, else none."""
+    """Return the alternatives of a schema if each is a constant, else an empty sequence."""
     parts = schema.get("oneOf") or schema.get("anyOf") or []
     if all(isinstance(part, Mapping) and "const" in part for part in parts):
         return parts
@@ -88,12 +88,12 @@ def unescaped(step: str) -> str:
 
 
 def remarks(schema: Schema) -> dict[str, Any]:
-    """Return what a schema says about its values without allowing or forbidding any."""
+    """Return the annotations of a schema."""
     return {word: said for word, said in schema.items() if _is_remark(word)}
 
 
 class _Folding:
-    """One schema while it is folded: its document, and the references that led to it."""
+    """The state of folding one schema: its document, and the references that led to it."""
 
     def __init__(self, root: Schema, above: frozenset[str]) -> None:
         self.root = root
@@ -114,7 +114,7 @@ class _Folding:
         return _of_one_type(schema, refs)
 
     def referred(self, schema: Schema, refs: frozenset[str]) -> Folded:
-        """Fold what ``$ref`` names, under the words beside it."""
+        """Fold the target of ``$ref``, combined with the keywords beside it."""
         ref, beside = schema["$ref"], _without(schema, "$ref")
         if ref in self.above:
             return Folded(beside, refs=refs, recursion=ref)
@@ -123,11 +123,11 @@ class _Folding:
         return self.fold(_over(beside, _at(self.root, ref)), refs | {ref})
 
     def joined(self, schema: Schema, refs: frozenset[str]) -> Folded:
-        """Fold ``allOf`` by laying its parts over each other."""
+        """Fold ``allOf`` by merging its parts."""
         parts = []
         for part in [*schema["allOf"], _without(schema, "allOf")]:
             folded = self.fold(part, refs)
-            # Handed on, so that parts that name each other twice cannot double without end.
+            # Passed on, so that parts that refer to each other twice cannot double without end.
             refs = folded.refs
             parts.append(folded)
         whole = _merged([part.schema for part in parts])
@@ -148,7 +148,7 @@ class _Folding:
         )
 
     def alternatives(self, schema: Schema, word: str, refs: frozenset[str]) -> Folded:
-        """Fold alternatives: null is none, and those without a shape are left to the judge."""
+        """Fold alternatives. Null only sets nullability; those without a shape are ignored."""
         beside = _without(schema, word)
         parts = [part for part in schema[word] if not _is_null(part)]
         nullable = len(parts) < len(schema[word])
@@ -166,7 +166,7 @@ class _Folding:
 
 
 def _several(said: Schema, base: Schema, parts: Sequence[Any]) -> Folded:
-    """Return a schema of several shapes, all of them within ``base``."""
+    """Return a schema of several shapes, each combined with ``base``."""
     whole = [_within(base, part) if isinstance(part, Mapping) else part for part in parts]
     return Folded(remarks(said), alternatives=tuple(whole))
 
@@ -174,7 +174,7 @@ def _several(said: Schema, base: Schema, parts: Sequence[Any]) -> Folded:
 def _within(base: Schema, part: Schema) -> Schema:
     if not base:
         return part
-    # A name to choose it by, which would be lost among the others.
+    # The name under which a form offers this alternative; ``allOf`` would hide it.
     title = {"title": _name_of(part)} if _name_of(part) else {}
     return {"allOf": [base, part], **title}
 
@@ -184,7 +184,7 @@ def _name_of(part: Schema) -> str:
 
 
 def _over(words: Schema, schema: Schema) -> Schema:
-    """Return a schema with the words that stand beside what led to it."""
+    """Return a schema combined with the keywords beside the reference or alternatives."""
     clash = {word for word in words if word in schema and not _is_remark(word)}
     return {"allOf": [schema, words]} if clash else {**schema, **words}
 
@@ -208,7 +208,7 @@ def _merged(schemas: Sequence[Schema]) -> Schema:
 
 
 def _of_one_type(schema: Schema, refs: frozenset[str]) -> Folded:
-    """Return the schema with a single ``type``, or with none if it says nothing of types."""
+    """Return the schema with a single ``type``, or without one if it implies no type."""
     schema, conditions = _unconditional(schema)
     if "enum" in schema or "const" in schema or constants(schema):
         return Folded(schema, refs=refs, conditions=conditions)
@@ -228,7 +228,7 @@ def _of_one_type(schema: Schema, refs: frozenset[str]) -> Folded:
 
 
 def _unconditional(schema: Schema) -> tuple[Schema, tuple[Schema, ...]]:
-    """Return a schema without what holds for some rows only, and that as schemas with ``if``."""
+    """Split a schema into its unconditional part and schemas with ``if``."""
     conditions = []
     if isinstance(schema.get("if"), Mapping):
         conditions.append({word: schema[word] for word in CONDITIONAL[:3] if word in schema})
@@ -238,7 +238,7 @@ def _unconditional(schema: Schema) -> tuple[Schema, tuple[Schema, ...]]:
 
 
 def _at(root: Schema, ref: str) -> Schema:
-    """Return the schema that a reference names, which must lie within the document."""
+    """Return the target of a reference, which must be within the document."""
     found: Any = root
     if not ref.startswith("#") or ref[1:2] not in ("", "/"):
         raise ManyShapesError

@@ -1,9 +1,9 @@
-"""A JSON Schema, checked once and compiled once: the judge of rows and answers.
+"""Validate rows and predictions against a JSON Schema that is checked and compiled once.
 
-What the compiled schema does not accept goes to the judge, who decides and words the errors. The
-judge is ``jsonschema``, taught some things: fractions are decimal (0.3 is a multiple of 0.1), a
-number fits a double, a missing or an unknown member is itself what an error points to, and no
-pattern and no list of many items takes it long.
+Values that the compiled schema does not accept go to the full validator, ``jsonschema``, which
+decides and reports the errors. It is extended here: fractions are decimal (0.3 is a multiple of
+0.1), a number must fit a double, an error points to the missing or unknown member itself, and
+patterns and ``uniqueItems`` are checked in linear time.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from mlmodel.schema.refs import JsonSchema, dialect_of, schemas_of
 from mlmodel.schema.regex import check as check_pattern
 from mlmodel.schema.regex import matches
 
-#: Keywords of which one is judged by jsonschema in a way that the patterns of the other may hang.
+#: For the second keyword, jsonschema matches the patterns of the first itself and may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")
 
 
 class Schema:
-    """One JSON Schema and what it says about values.
+    """A JSON Schema that validates and converts values.
 
-    :param document: a JSON Schema of any draft that ``jsonschema`` knows, 2020-12 without
-        ``$schema``. It is copied.
-    :raises InvalidSchema: if it is none, has a ``$ref`` that leads outside itself, or a pattern
-        that cannot be matched.
-    :param is_null_left: whether :meth:`converted` leaves a member out that may also be null.
+    :param document: a JSON Schema of any draft that ``jsonschema`` supports, by default 2020-12.
+        It is copied.
+    :param is_null_left: whether :meth:`converted` does not fill in nullable members.
+    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that leads outside
+        itself, or a pattern that is not supported.
     """
 
     document: JsonSchema
@@ -61,7 +61,7 @@ class Schema:
             raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
 
     def _unfit(self) -> set[str]:
-        """Return the members of a row whose default does not fit its own schema."""
+        """Return the members of a row whose default violates its own schema."""
         fill = filling(self.document, is_null_left=False)
         if fill is None:
             return set()
@@ -70,14 +70,14 @@ class Schema:
         return {str(path[0]) for path in pointers if path and path[0] in row}
 
     def accepts(self, values: Iterable[Any]) -> bool:
-        """Tell, fast, that all values fit. Some that it does not accept may fit as well."""
+        """Return true only if all values are valid. Fast, but false for some valid values too."""
         return self._fit is not None and self._fit(values)
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
-        """Return all that is wrong with a value; nothing, if it fits.
+        """Return the violations of a value; an empty list if it is valid.
 
-        :param row: the value's place among others, handed on to each violation.
-        :param most: how many to look for: a value can be wrong in a million ways.
+        :param row: the value's index in its request, passed on to each violation.
+        :param most: the maximum number of violations: one value can have a million.
         """
         if self.accepts((value,)):
             return []
@@ -89,28 +89,28 @@ class Schema:
         return list(islice(found, most))
 
     def converted(self, values: Iterable[Any]) -> list[Any]:
-        """Return values that fit with defaults filled in and each number in the schema's type.
+        """Return valid values with defaults filled in and each number in the schema's type.
 
-        ``5`` becomes ``5.0`` where the schema says ``number``, and ``5.0`` becomes ``5`` where it
-        says ``integer``; the rest is unchanged. The given values are left as they are.
+        ``5`` becomes ``5.0`` for type ``number``, and ``5.0`` becomes ``5`` for type ``integer``;
+        the rest is unchanged. The given values are not modified.
         """
         filled = values if self._fill is None else map(self._fill, values)
         return list(map(self._conversion, filled))
 
     def example(self) -> Any:
-        """Return a value that fits, the schema's own example where there is one.
+        """Return a valid value, preferably the schema's own example.
 
-        ``None``, which may not fit, where no value is easily found.
+        If none is easily found, return ``None``, which may be invalid.
         """
         value = example_of(self.document)
         return None if self.violations(value, most=1) else value
 
 
 def judge(document: JsonSchema) -> Validator:
-    """Return what decides whether a value fits.
+    """Return the full validator for a document.
 
-    :raises InvalidSchema: if the document is no schema, has a ``$ref`` out of itself, or a pattern
-        that cannot be matched.
+    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that leads outside
+        itself, or a pattern that is not supported.
     """
     dialect = dialect_of(document)
     formats = checker(dialect)
@@ -126,7 +126,7 @@ def judge(document: JsonSchema) -> Validator:
     except SchemaError as error:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
-    # The empty registry fetches nothing, whatever a reference says.
+    # With an empty registry, jsonschema fetches nothing for any reference.
     made = _validator_class(dialect)(
         _without_dialect(document), registry=Registry(), format_checker=formats
     )
@@ -136,7 +136,7 @@ def judge(document: JsonSchema) -> Validator:
 
 @cache
 def _validator_class(dialect: type[Validator]) -> type[Validator]:
-    """Return the validator of a draft with the keywords of this module; making it takes long."""
+    """Return a draft's validator class with the keywords of this module; slow, so cached."""
     return extend(  # type: ignore[no-any-return]
         dialect,
         validators={
@@ -155,11 +155,11 @@ def _validator_class(dialect: type[Validator]) -> type[Validator]:
 
 
 def _check_inner(place: str, schema: Mapping[str, Any], dialect: type[Validator]) -> None:
-    """Check that a schema within a document is of its draft, and has its address.
+    """Check that a subschema has the draft and address of its document.
 
     :raises InvalidSchema: if it names a draft or an address of its own.
     """
-    # To jsonschema, what names a draft is judged by that draft, which was taught nothing.
+    # jsonschema would validate it with that draft's own class, without the keywords added here.
     if "$schema" in schema:
         raise InvalidSchema(f"at {place}/$schema: only the root may name a draft")
     address = dialect.ID_OF(schema)
@@ -181,14 +181,14 @@ def _check_patterns(place: str, schema: Mapping[str, Any]) -> None:
 
 
 def _without_dialect(document: JsonSchema) -> JsonSchema:
-    """Return a document without its ``$schema``: it would be judged by its draft, untaught."""
+    """Return a document without ``$schema``, which would select the draft's own validator."""
     if isinstance(document, bool):
         return document
     return {keyword: value for keyword, value in document.items() if keyword != "$schema"}
 
 
 def _try(judge: Validator) -> None:
-    """Find what only shows when a value is judged: a hidden reference, or one to itself."""
+    """Detect hidden or endless references, which only appear when a value is validated."""
     try:
         values: tuple[Any, ...] = (None, {}, [])
         for value in values:
@@ -222,7 +222,7 @@ def _required(
 def _additional_properties(
     validator: Validator, allowed: Any, value: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    """Judge the members that a schema does not name: each has an error of its own."""
+    """Validate the members that a schema does not name, with an error for each."""
     if not validator.is_type(value, "object"):
         return
     named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
@@ -263,7 +263,7 @@ def _pattern_properties(
 def _unique_items(
     validator: Validator, unique: bool, value: Any, _schema: object
 ) -> Iterator[ValidationError]:
-    # Each once by its hash: jsonschema compares each with each where they are objects.
+    # By hash, in linear time: jsonschema compares every pair if the items are objects.
     if not unique or not validator.is_type(value, "array"):
         return
     if len(set(map(_hashable, value))) < len(value):
@@ -271,7 +271,7 @@ def _unique_items(
 
 
 def _hashable(value: Any) -> Any:
-    """Return what is equal for values that JSON Schema takes for the same, and only for those."""
+    """Return a key that is equal exactly for values that are equal in JSON Schema."""
     if isinstance(value, Mapping):
         return "object", frozenset((name, _hashable(each)) for name, each in value.items())
     if isinstance(value, list | tuple):
@@ -284,7 +284,7 @@ def _multiple_of(
 ) -> Iterator[ValidationError]:
     if not validator.is_type(value, "number"):
         return
-    # Decimals as they were written: 0.3 % 0.1 is not 0 in doubles.
+    # As decimals: 0.3 % 0.1 is not 0 in doubles.
     steps = Fraction(str(value)) / Fraction(str(divisor))
     if steps.denominator != 1:
         yield ValidationError(f"{value!r} is not a multiple of {divisor}")
