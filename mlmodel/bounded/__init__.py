@@ -1,1 +1,1 @@
-"""Reading what may be large or hostile, within limits."""
+"""Read large or hostile files within limits."""

@@ -1,4 +1,4 @@
-"""Zip archives of frameworks, looked at before a framework reads them."""
+"""Check zip archives before a framework reads them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mlmodel.errors import BadArtifact, BrokenModel
 
 
 def check(content: bytes, title: str) -> None:
-    """Refuse an archive that expands too far, or that would write outside a folder.
+    """Reject an archive that expands too far or would write outside its folder.
 
-    :param title: what it should be, for the error.
-    :raises BrokenModel: if it is no archive.
-    :raises TooLarge: if it says that it expands too far; what it does not say, is not read.
-    :raises BadArtifact: if a name leads out of a folder.
+    :param title: the expected kind of file, for the error message.
+    :raises BrokenModel: if the content is not a zip archive.
+    :raises TooLarge: if the declared sizes exceed the limit; ``zipfile`` reads no more than those.
+    :raises BadArtifact: if a member's name leads out of the folder.
     """
     budget = compression.budget(len(content))
     try:

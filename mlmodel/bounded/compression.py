@@ -1,7 +1,7 @@
-"""The codecs of ``.flm`` sections, read as streams so that no bomb goes off.
+"""The codecs of ``.flm`` sections, decompressed as streams to stop decompression bombs.
 
-Every decoder hands out pieces of at most a megabyte, and a :class:`Budget` stops it as soon as
-the whole file has expanded too far. A stream that ends early, or goes on after its end, is refused.
+Every decoder yields pieces of about a megabyte, and a :class:`Budget` stops it as soon as the
+whole file has expanded too far. A truncated stream, or one with trailing bytes, is rejected.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import zstandard
 
 from mlmodel.errors import CorruptSection, TooLarge, UnknownCompression
 
-#: Bytes that a decoder hands out at a time.
+#: Bytes that a decoder yields at a time.
 PIECE_BYTES = 1 << 20
 
-#: Bytes that a decoder may take for its own window: ``xz -9`` wants 65 MiB, zstd's default 8.
+#: Maximum bytes of a decoder's window: ``xz -9`` needs 65 MiB, zstd's default 8.
 DECODER_BYTES = 128 << 20
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -30,7 +30,7 @@ _FAILURES = (OSError, ValueError, EOFError, lzma.LZMAError, zlib.error, zstandar
 
 
 class Codec(IntEnum):
-    """A codec, by its number in the file."""
+    """A codec and its number in the file."""
 
     BZ2 = 1
     LZMA = 2
@@ -39,18 +39,18 @@ class Codec(IntEnum):
     NONE = 0xFF
 
 
-#: How many times its own size a file may expand to. Real ones stay below 20.
+#: Maximum ratio of expanded size to file size. Real files stay below 20.
 EXPANSION = 100
 
-#: Bytes to which any file may expand, however small it is.
+#: Bytes to which even the smallest file may expand.
 EXPANSION_FLOOR_BYTES = 64 << 20
 
-#: The codecs of a whole file. ``NONE`` is for a section of protocol 2 only.
+#: The codecs of a whole file. Only sections of protocol 2 may have ``NONE``.
 FILE_CODECS = (Codec.BZ2, Codec.LZMA, Codec.ZLIB, Codec.ZSTD)
 
 
-#: What the streams begin with that joblib compresses pickles to, each with its codec. No pickle
-#: begins so, but one of Python 2 might with "BZ".
+#: First bytes of the streams to which joblib compresses pickles, and their codecs. No pickle
+#: begins with them, except that one of Python 2 might with "BZ".
 STREAMS: Mapping[bytes, Codec] = {
     b"\x78": Codec.ZLIB,
     b"\x1f\x8b": Codec.ZLIB,
@@ -58,21 +58,21 @@ STREAMS: Mapping[bytes, Codec] = {
     b"\xfd7zXZ": Codec.LZMA,
     b"\x5d\x00": Codec.LZMA,
 }
-#: What a stream of lz4 begins with, which is not read.
+#: First bytes of an lz4 stream, which is not supported.
 LZ4 = b"\x04\x22\x4d\x18"
 
 
 class Budget:
-    """What a file may still expand to, shared by all of its sections."""
+    """The bytes to which a file may still expand, shared by all of its sections."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
 
     def spend(self, size_bytes: int) -> None:
-        """Take ``size_bytes`` out of what is left.
+        """Subtract ``size_bytes`` from the remaining budget.
 
-        :raises TooLarge: if that is more than what is left.
+        :raises TooLarge: if less is left.
         """
         if size_bytes > self._left_bytes:
             raise TooLarge(self.limit_bytes)
@@ -80,16 +80,16 @@ class Budget:
 
 
 def budget(size_bytes: int, limit_bytes: int | None = None) -> Budget:
-    """Return what a file of ``size_bytes`` may expand to, unless ``limit_bytes`` says so."""
+    """Return the budget of a file of ``size_bytes``, or of ``limit_bytes`` if given."""
     if limit_bytes is None:
         limit_bytes = max(EXPANSION_FLOOR_BYTES, EXPANSION * size_bytes)
     return Budget(limit_bytes)
 
 
 def expanded(content: bytes) -> bytes:
-    """Return a file as it was before joblib compressed it, if it did.
+    """Return the content of a file, decompressed if joblib compressed it.
 
-    :raises InvalidFile: if it does not decompress, or not within bounds.
+    :raises InvalidFile: if it does not decompress, or not within its budget.
     """
     if content.startswith(LZ4):
         raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
@@ -102,7 +102,7 @@ def expanded(content: bytes) -> bytes:
 def named(name: str) -> Codec:
     """Return the codec for a whole file by its name, such as ``"zstd"``.
 
-    :raises UnknownCompression: if there is none.
+    :raises UnknownCompression: if no codec has that name.
     """
     names = {codec.name.lower(): codec for codec in FILE_CODECS}
     if name in names:
@@ -111,12 +111,12 @@ def named(name: str) -> Codec:
 
 
 def compress(codec: Codec, content: bytes) -> bytes:
-    """Compress one section the way that Flama 2 reads it."""
+    """Compress one section in the form that Flama 2 reads."""
     match codec:
         case Codec.BZ2:
             return bz2.compress(content)
         case Codec.LZMA:
-            # Flama 1.12 wrote .xz, Flama 2 reads nothing but the older .lzma. Both read this one.
+            # Flama 1.12 wrote .xz; Flama 2 reads only the older .lzma. Both read .lzma.
             return lzma.compress(content, format=lzma.FORMAT_ALONE)
         case Codec.ZLIB:
             return zlib.compress(content)
@@ -127,10 +127,10 @@ def compress(codec: Codec, content: bytes) -> bytes:
 
 
 def decompress(codec: Codec, packed: bytes | memoryview, budget: Budget) -> bytes:
-    """Expand one section, which must be one whole stream and nothing else.
+    """Decompress one section, which must be exactly one complete stream.
 
-    :raises TooLarge: as soon as more comes out than the budget has left.
-    :raises CorruptSection: if the stream is damaged, cut, or followed by other bytes.
+    :raises TooLarge: as soon as the content exceeds the remaining budget.
+    :raises CorruptSection: if the stream is damaged, truncated, or followed by other bytes.
     """
     content = io.BytesIO()
     try:
@@ -157,7 +157,7 @@ def _pieces(codec: Codec, packed: memoryview) -> Iterator[bytes | memoryview]:
 
 
 class _Decoder(Protocol):
-    """What the decoders of bz2 and lzma have in common."""
+    """The common interface of the bz2 and lzma decoders."""
 
     @property
     def eof(self) -> bool: ...
@@ -178,11 +178,11 @@ def _read(decoder: _Decoder, packed: memoryview) -> Iterator[bytes]:
 
 
 def _read_zlib(packed: memoryview) -> Iterator[bytes]:
-    # 32 more than the window's 15 bits: take a gzip header too, which the tars of Flama 1.1 have.
+    # 32 more than the window's 15 bits: also accept gzip headers, which tars of Flama 1.1 have.
     decoder = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
     at = 0
     while not decoder.eof:
-        # The decoder copies what it has not used yet, so it gets no more than a piece at a time.
+        # The decoder copies its unconsumed input, so pass at most one piece at a time.
         unused = packed[at : at + PIECE_BYTES]
         piece = decoder.decompress(unused, PIECE_BYTES)
         used = len(unused) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
@@ -204,8 +204,8 @@ def _read_zstd(packed: memoryview) -> Iterator[bytes]:
 def _zstd_frame_bytes(packed: memoryview) -> int:
     """Return the length of the frame by walking its block headers.
 
-    The library's bounded reader takes a frame that was cut for one that ended, and the reader
-    that tells them apart is not bounded.
+    The library's bounded reader does not detect a truncated frame, and the reader that does is
+    not bounded.
 
     Source: RFC 8878, sections 3.1.1 and 3.1.1.2.
     """

@@ -1,4 +1,4 @@
-"""When to give up."""
+"""A time limit that the running code checks itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 
 class Deadline:
-    """A moment after which whoever asks is told to stop.
+    """A moment after which :meth:`check` raises; ``None`` seconds never end.
 
-    Nobody is interrupted: a step that does not ask takes as long as it takes.
+    It interrupts nothing: a step between two checks may take any time.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -16,6 +16,6 @@ class Deadline:
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def check(self) -> None:
-        """Raise :class:`TimeoutError` if the moment has passed."""
+        """Raise :class:`TimeoutError` if the deadline has passed."""
         if self._end is not None and time.monotonic() > self._end:
             raise TimeoutError(f"it took longer than {self._seconds:g} s")

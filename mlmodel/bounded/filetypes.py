@@ -1,7 +1,7 @@
-"""What a file is, by its content: its name matters only where the content fits two kinds.
+"""Detect the kind of a file by its content; its name decides only between two possible kinds.
 
-:func:`recognize` returns the kind of a model file. What is no model file, or one that cannot be
-served, is refused with a sentence that names what it is and what to do instead. Nothing is built.
+:func:`recognize` returns the kind of a model file. It rejects other files, and models that cannot
+be served, with a message that names the kind of file and what to do instead. Nothing is built.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mlmodel.bounded import nonmodels
 from mlmodel.bounded.compression import LZ4, STREAMS, Codec, expanded
 from mlmodel.errors import BadHeader, InvalidFile
 
-#: Bytes of a file by which a package is told from any other: bz2 expands nothing of fewer.
+#: Bytes at the start of a file that identify a package; with fewer, bz2 would yield nothing.
 PEEK_BYTES = 2 << 20
 
 
 class Kind(StrEnum):
-    """A kind of model file, named as in messages."""
+    """A kind of model file; the value is its name in messages."""
 
     PACKAGE = ".flm"
     PICKLE = "pickle"
@@ -38,16 +38,16 @@ class Kind(StrEnum):
     CATBOOST = "catboost"
 
 
-#: Endings of compressed files: what stands before one may be another ending.
+#: Suffixes of compressed files, which may follow another suffix.
 COMPRESSED = frozenset({".bz2", ".gz", ".lzma", ".xz", ".z"})
-#: Endings that model files have; the content decides, these are only left out of names.
+#: Suffixes of model files, to strip from names and to find models in folders.
 ENDINGS = (
     *(".flm", ".joblib", ".pkl", ".pickle", ".sav", ".p", ".pck", ".model", ".bin"),
     *(".skops", ".keras", ".onnx", ".json", ".ubj", ".txt", ".cbm", ".tar"),
 )
 
 _ZIP = b"PK\x03\x04"
-#: What only one kind of file begins with.
+#: First bytes that identify one kind of file.
 _FIRST = {
     b"CBM1": Kind.CATBOOST,
     b"tree\nversion=": Kind.LIGHTGBM,
@@ -55,11 +55,11 @@ _FIRST = {
 }
 _PACKAGES = (b"\0\0\0\x01", b"\0\0\0\x02")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
-#: A class and its module, as protocols 0 and 1 begin an object; or a mark, for the oldest classes.
+#: The module and class that begin an object in protocols 0 and 1, after a mark for old classes.
 _OLD_PICKLE = re.compile(rb"\(?[ci][A-Za-z_][\w.]*\r?\n[A-Za-z_]\w*\r?\n")
-#: What the old format of ``torch.save`` begins with: a pickle of this number.
+#: The magic number, as a pickle, that begins the legacy format of ``torch.save``.
 _TORCH_MAGIC = re.compile(rb"\x80.\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)
-#: The version of a graph's format, and the next field of a ``ModelProto``.
+#: ``ir_version`` and the tag of the next field of a ``ModelProto``.
 _ONNX = re.compile(rb"\x08[\x01-\x1e][\x12\x1a\x22\x2a\x32\x3a\x42\x72]")
 
 
@@ -67,8 +67,8 @@ def recognize(content: bytes, name: str = "") -> Kind:
     """Return the kind of a model file.
 
     :param content: the whole file.
-    :param name: the file's, for the few contents that fit two kinds.
-    :raises BadHeader: if it is no model file, with what it is and what to do.
+    :param name: the file's name, for the few contents that fit two kinds.
+    :raises BadHeader: if it is not a model file; the message names its kind and what to do.
     """
     if is_package(content):
         return Kind.PACKAGE
@@ -87,9 +87,9 @@ def is_package(content: bytes) -> bool:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Refuse a folder, with the file in it to name instead.
+    """Reject a folder.
 
-    :raises InvalidFile: if the path is one of a folder.
+    :raises InvalidFile: if the path is a folder; the message suggests a file in it.
     """
     folder = Path(path)
     if folder.is_dir():
@@ -97,7 +97,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 def stem(path: str | os.PathLike[str]) -> str:
-    """Return a file's name without its endings: ``credit`` for ``credit.pkl.gz``."""
+    """Return a file's name without its suffixes: ``credit`` for ``credit.pkl.gz``."""
     name = Path(path)
     inner = Path(name.stem)
     is_packed = name.suffix.lower() in COMPRESSED
@@ -105,7 +105,7 @@ def stem(path: str | os.PathLike[str]) -> str:
 
 
 def _plain(content: bytes, name: str) -> Kind | None:
-    """Return the kind of what is not compressed; ``None`` if it begins as nothing known."""
+    """Return the kind of uncompressed content; ``None`` if its first bytes are unknown."""
     kind = next((kind for first, kind in _FIRST.items() if content.startswith(first)), None)
     if kind is not None:
         return kind
@@ -125,14 +125,14 @@ def _is_old_pickle(content: bytes) -> bool:
 
 
 def _of_braces(content: bytes) -> Kind:
-    """Return the kind of JSON, or of XGBoost's binary form of it."""
+    """Return the kind of a JSON document or UBJSON, the binary form that XGBoost writes."""
     if b"learner" in content[:4096] or (b'"learner"' in content and b'"gradient_b' in content):
         return Kind.XGBOOST
     raise BadHeader(nonmodels.braces(content))
 
 
 def _of_protobuf(content: bytes, name: str) -> Kind:
-    # A SavedModel begins like a graph of ONNX's first version, from before it had operators.
+    # A SavedModel begins like ONNX's first IR version, which predates operator sets.
     if name == "saved_model.pb" or (
         content.startswith(b"\x08\x01\x12") and not name.lower().endswith(".onnx")
     ):
@@ -154,7 +154,7 @@ def _of_archive(content: bytes) -> Kind:
 
 
 def _compressed(content: bytes) -> Kind | None:
-    """Return the kind of what is within a compressed stream; ``None`` if it is no such stream."""
+    """Return the kind of the content of a compressed stream; ``None`` if it is not one."""
     if content.startswith(LZ4):
         raise BadHeader("lz4 is not read; write the file with joblib's compress=('zlib', 3)")
     if content.startswith(b"\x28\xb5\x2f\xfd"):
@@ -171,7 +171,7 @@ def _compressed(content: bytes) -> Kind | None:
     if _PICKLE.match(head) and not _TORCH_MAGIC.match(head):
         return Kind.PICKLE
     inner = expanded(content)
-    # Not what is compressed twice: there are files that expand to themselves.
+    # No recursion into a second compressed stream: some files decompress to themselves.
     kind = _plain(inner, "")
     if kind is not None:
         return kind
@@ -182,24 +182,24 @@ def _is_packages_tar(head: bytes) -> bool:
     if head[257:262] != b"ustar":
         return False
     first = head[:100].partition(b"\0")[0]
-    # Names that are long or not ASCII come after a header of their own, of type x or L.
+    # Long or non-ASCII names follow in a header of their own, of type x or L.
     return first == b"model" or first.startswith(b"artifacts/") or head[156:157] in (b"x", b"L")
 
 
 def _head(content: bytes) -> bytes:
-    """Return the first bytes of what is within a compressed stream, if it is one."""
+    """Return the first bytes of the content of a compressed stream; empty if it is not one."""
     codec = next((each for first, each in STREAMS.items() if content.startswith(first)), None)
     if codec is None:
         return b""
     try:
         return _HEADS[codec](content[:PEEK_BYTES])
-    # What is damaged at its very beginning is no such stream.
+    # A stream that is damaged at its very beginning counts as uncompressed.
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return b""
 
 
 def _zlib_head(content: bytes) -> bytes:
-    # 32 more than the window's 15 bits: takes the header of gzip too.
+    # 32 more than the window's 15 bits: also accept gzip headers.
     return zlib.decompressobj(wbits=32 + zlib.MAX_WBITS).decompress(content, nonmodels.HEAD_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""What a model file says about its model, and how that is written as JSON."""
+"""The metadata of a model file, and its JSON encoding."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from mlmodel.errors import BadMetadata
 
-#: Lists and objects in the metadata of one file. The weights of a network are rows of numbers.
+#: Maximum number of lists and objects in a file's metadata. Flama stores network weights there.
 MOST_CONTAINERS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Framework:
-    """The library that built the model. ``family`` and ``config`` are Flama 2's."""
+    """The library that built the model. Only Flama 2 has ``family`` and ``config``."""
 
     family: str
     lib: str
@@ -26,7 +26,7 @@ class Framework:
 
 @dataclass(frozen=True)
 class Described:
-    """The model itself: its class, what its framework tells of it, what its author tells of it."""
+    """The model: its class, the framework's ``info``, and the author's params and metrics."""
 
     obj: str
     info: Any = None
@@ -36,9 +36,9 @@ class Described:
 
 @dataclass(frozen=True)
 class Meta:
-    """A file's metadata. Members that the file leaves out, or has as ``null``, are ``None``.
+    """A file's metadata. Members that are missing or ``null`` in the file are ``None``.
 
-    ``timestamp`` is ISO 8601, with or without a time zone, as the file has it.
+    ``timestamp`` is ISO 8601, with or without a time zone, unchanged from the file.
     """
 
     id: str
@@ -50,9 +50,9 @@ class Meta:
 
 
 def decode(document: Any) -> Meta:
-    """Make metadata of a parsed JSON document.
+    """Convert a parsed JSON document to metadata.
 
-    :raises BadMetadata: if a member is missing or of another type than the format says.
+    :raises BadMetadata: if a member is missing or has the wrong type.
     """
     meta = _object({"meta": document}, "meta")
     framework = _object(meta, "framework")
@@ -89,14 +89,14 @@ def parse(content: bytes) -> Any:
 
     :raises BadMetadata: if it is not JSON in UTF-8.
     """
-    # Each takes some sixty bytes when it is read: a file of them would take all memory.
+    # Each takes some sixty bytes once parsed: a file full of them would exhaust the memory.
     if content.count(b"[") + content.count(b"{") > MOST_CONTAINERS:
         raise BadMetadata(f"the metadata has more than {MOST_CONTAINERS:,} lists and objects")
     try:
         text = content.decode()
         document = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
         if "\\u" in text:
-            # An escape may be half of a pair, which nobody could write out again.
+            # An escape may be a lone surrogate, which cannot be encoded as UTF-8 again.
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadMetadata(f"the metadata must be JSON in UTF-8: {error}") from error
@@ -104,10 +104,10 @@ def parse(content: bytes) -> Any:
 
 
 def to_json(value: Any, place: str) -> Any:
-    """Return ``value`` in JSON's own types, with numpy's scalars and arrays made into them.
+    """Return ``value`` in JSON types, with numpy scalars and arrays converted.
 
-    :param place: what the value is called in an error, such as ``"metrics"``.
-    :raises BadMetadata: if it, or anything within it, is not JSON.
+    :param place: the value's name in an error message, such as ``"metrics"``.
+    :raises BadMetadata: if the value, or anything within it, cannot be JSON.
     """
     match value:
         case None | bool() | int():

@@ -1,6 +1,6 @@
-"""What a file is that is no model file, or none that can be served, and what to do instead.
+"""Messages for files that are not models or cannot be served: their kind, and what to do instead.
 
-Every function returns a sentence for the one who named the file.
+Every function returns a sentence for the person who named the file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from mlmodel.bounded import safe_open
 
-#: Bytes of a file by which it is told what it is.
+#: Bytes at the start of a file that identify its kind.
 HEAD_BYTES = 1024
 
 DATA = "it holds data, not a model: name the file that the fitted model was written to"
-#: What other files begin with, and what they are.
+#: First bytes of other files, and their messages.
 _OTHERS: Mapping[bytes, str] = {
     b"\x89HDF\r\n\x1a\n": "it is an HDF5 file (.h5), as older Keras writes: load it with Keras and "
     "save it again as .keras",
@@ -37,7 +37,7 @@ SAVED_MODEL = (
     "it is a SavedModel of TensorFlow: load it with Keras or TensorFlow and save the model as "
     ".keras"
 )
-#: Keys of JSON that other things have.
+#: Keys that identify other JSON files, and their messages.
 _JSON: Mapping[bytes, str] = {
     b'"oblivious_trees"': "it is a CatBoost model as JSON: save it with save_model('model.cbm') "
     "instead",
@@ -56,7 +56,7 @@ KNOWN = (
 
 
 def file(content: bytes) -> str:
-    """Return what a file is that begins as no model file does."""
+    """Return the message for a file whose first bytes are not those of a model file."""
     if not content:
         return "the file is empty"
     for first, sentence in _OTHERS.items():
@@ -73,7 +73,7 @@ def file(content: bytes) -> str:
 
 
 def braces(content: bytes) -> str:
-    """Return what JSON is that is no model."""
+    """Return the message for JSON that is not a model."""
     for key, sentence in _JSON.items():
         if key in content:
             return sentence
@@ -81,7 +81,7 @@ def braces(content: bytes) -> str:
 
 
 def archive(names: Collection[str]) -> str:
-    """Return what a zip archive is that is no model file, by the names in it."""
+    """Return the message for a zip archive that is not a model file, by its members' names."""
     if {each.rpartition("/")[2] for each in names} & {"data.pkl", "constants.pkl"}:
         return TORCH
     if "xl/workbook.xml" in names:
@@ -96,9 +96,9 @@ def archive(names: Collection[str]) -> str:
 
 
 def folder(path: Path, endings: Collection[str]) -> str:
-    """Return which file of a folder to name instead.
+    """Return the message for a folder, with the file in it to name instead.
 
-    :param endings: of the files that may be models.
+    :param endings: suffixes of the files that may be models.
     """
     if (path / "MLmodel").is_file():
         named = _of_mlflow(path)
@@ -136,14 +136,14 @@ def _is_text(head: bytes) -> bool:
     if b"\0" in head:
         return False
     try:
-        # The last character may be cut.
+        # The last character may be truncated.
         head[:-4].decode("utf-8") if len(head) == HEAD_BYTES else head.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
 
 
-#: Lines of MLflow's description of a model that name the file of its framework.
+#: Lines of an ``MLmodel`` file that name the framework's file.
 _MLFLOW = re.compile(
     r"^\s*(?:pickled_model|model_path|data|lgb_model|xgb_model|cb_model|model_data):\s*(\S+)\s*$",
     re.MULTILINE,
@@ -151,7 +151,7 @@ _MLFLOW = re.compile(
 
 
 def _of_mlflow(folder: Path) -> str:
-    """Return the file of a folder that MLflow wrote which holds the model, if there is one."""
+    """Return the name of the model's file in a folder written by MLflow; empty if not found."""
     with safe_open.opened(folder / "MLmodel") as stream:
         text = stream.read(1 << 16).decode("utf-8", "replace")
     named = [each.strip("'\"") for each in _MLFLOW.findall(text)]

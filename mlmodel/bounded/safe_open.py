@@ -1,4 +1,4 @@
-"""Whole files, read without waiting for what is none."""
+"""Read whole regular files, without blocking on pipes or devices."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from mlmodel.errors import InvalidFile
 def content(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file.
 
-    :raises InvalidFile: if it is a folder, a device or a pipe, or larger than the memory here is.
-    :raises OSError: if it cannot be opened.
+    :raises InvalidFile: if it is a device or a pipe, or larger than the machine's memory.
+    :raises OSError: if it is a folder or cannot be opened.
     """
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > _memory_bytes():
             raise InvalidFile(f"it has {size:,} bytes, more than there is memory")
-        # Not to its end: some files of the system have none.
+        # Read a fixed size: some files in /proc and /sys have no end.
         return stream.read(size)
 
 
 def opened(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open a regular file to be read.
+    """Open a regular file for reading.
 
     :raises InvalidFile: if it is a device or a pipe.
     :raises OSError: if it cannot be opened.
     """
-    # Opening a pipe waits for somebody to write.
+    # Without O_NONBLOCK, opening a pipe blocks until a writer opens it.
     stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  the caller's
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()

@@ -1,4 +1,4 @@
-"""How much a model may tell of itself: every page and every reload has to handle it."""
+"""Limits on a model's texts, schemas and examples, which every page and reload processes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 
-#: Characters of the texts that a model tells.
+#: Maximum characters of a model's texts, by attribute.
 MOST_CHARACTERS: Mapping[str, int] = {
     "display_name": 200,
     "description": 20_000,
     "version": 100,
 }
-#: Members of a row, and keywords and values of a whole schema.
+#: Maximum members of a row, and keywords and values of a whole schema.
 MOST_MEMBERS = 10_000
 MOST_NODES = 300_000
-#: Example rows, and the bytes of their JSON.
+#: Maximum example rows, and bytes of their JSON.
 MOST_EXAMPLES = 1_000
 MOST_EXAMPLE_BYTES = 1_000_000
-#: Notes, and characters of each. The rest is cut.
+#: Maximum notes, and characters of each. The rest is cut.
 MOST_NOTES = 100
 MOST_NOTE_CHARACTERS = 2_000
 
 
 def check_text(name: str, text: str) -> str:
-    """Return a text that a model tells.
+    """Return the text of a model's attribute if it is not too long.
 
     :param name: the attribute, one of :data:`MOST_CHARACTERS`.
     :raises InvalidModel: if it is too long.
@@ -38,9 +38,9 @@ def check_text(name: str, text: str) -> str:
 
 
 def check_schema(name: str, schema: Any) -> None:
-    """Reject a schema that is too large to be compiled and shown.
+    """Reject a schema that is too large to compile and show.
 
-    :raises InvalidModel: with the number of its members.
+    :raises InvalidModel: if it has too many members, or keywords and values.
     """
     members = schema.get("properties") if isinstance(schema, Mapping) else None
     if isinstance(members, Mapping) and len(members) > MOST_MEMBERS:
@@ -62,7 +62,7 @@ def check_schema(name: str, schema: Any) -> None:
 def check_examples(examples: Sequence[Any]) -> None:
     """Reject examples that are too many or too large.
 
-    :param examples: plain JSON.
+    :param examples: JSON-compatible values.
     :raises InvalidModel: with their number or size.
     """
     if len(examples) > MOST_EXAMPLES:
@@ -77,5 +77,5 @@ def check_examples(examples: Sequence[Any]) -> None:
 
 
 def cut_notes(notes: Sequence[Any]) -> tuple[str, ...]:
-    """Return the first notes, each no longer than is shown."""
+    """Return the first :data:`MOST_NOTES` notes, each cut to :data:`MOST_NOTE_CHARACTERS`."""
     return tuple(str(note)[:MOST_NOTE_CHARACTERS] for note in notes[:MOST_NOTES])
