@@ -1,1 +1,1 @@
-"""Classes written for ``ml_base`` and ``ml_model_abc``."""
+"""Support for classes written for ``ml_base`` and ``ml_model_abc``."""

@@ -1,7 +1,7 @@
-"""What foreign classes declare as their schemas, as JSON Schemas.
+"""Convert the schemas that foreign classes declare to JSON Schemas.
 
-They declare classes of pydantic, of version 1 or 2, or objects of the package ``schema``. Each is
-known by its methods, so that none of these packages is imported here.
+They declare classes of pydantic 1 or 2, or objects of the package ``schema``. Each is recognized
+by its methods, so that none of these packages is imported here.
 """
 
 from __future__ import annotations
@@ -14,53 +14,54 @@ from mlmodel.errors import InvalidModel
 from mlmodel.foreign.schema_package import WORDS, document_of
 from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
 
-#: pydantic's formats that are stricter in JSON Schema: RFC 3339 knows no time without a zone.
+#: Formats that JSON Schema checks more strictly than pydantic, as RFC 3339 requires a time zone,
+#: and an example of each.
 TIMES = {"date-time": "2026-01-31T14:30:00Z", "time": "14:30:00Z"}
-#: What pydantic 1 says of an Enum that says nothing of itself.
+#: The description that pydantic 1 writes for an Enum without one.
 NO_DESCRIPTION = "An enumeration."
 
-#: Keywords that restrict a value. Without any, null is allowed as it is.
+#: Keywords that restrict a value. A schema without any already allows null.
 RESTRICTIONS = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"})
 
-#: From a JSON Schema to the same with something changed.
+#: A function that returns a changed copy of a JSON Schema.
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Declaration:
-    """A schema that is a JSON Schema already, or ``None``."""
+    """A declared schema. This class handles a JSON Schema or ``None``."""
 
     def __init__(self, declared: Any) -> None:
         self.declared = declared
 
     def of_rows(self) -> dict[str, Any] | None:
-        """Return the JSON Schema of a row; ``None`` where anything goes."""
+        """Return the JSON Schema of a row; ``None`` if any row is valid."""
         return None if self.declared is None else dict(self.declared)
 
     def of_answers(self) -> dict[str, Any] | None:
-        """Return the JSON Schema of an answer as it is written in JSON."""
+        """Return the JSON Schema of a prediction as serialized to JSON."""
         return self.of_rows()
 
     def read(self, row: Any) -> Any:
-        """Return what the class wants to be given for a row.
+        """Convert a row to the object that the model's ``predict`` takes.
 
-        :raises Exception: the package's own, if the row breaks the schema.
+        :raises Exception: the package's own, if the row violates the schema.
         """
         return row
 
     def judge(self, row: Any) -> None:
-        """Check a row by what only the declaration itself knows.
+        """Validate a row with the declaring package itself.
 
-        :raises Exception: the package's own, if the row breaks the schema.
+        :raises Exception: the package's own, if the row violates the schema.
         """
         self.read(row)
 
     def with_members(self) -> Declaration:
-        """Return the same, but what it reads can be read as a dict too."""
+        """Return a declaration whose :meth:`read` returns objects that also work as a dict."""
         return self
 
 
 class _Pydantic(Declaration):
-    """What both versions of pydantic have in common."""
+    """The common part of both versions of pydantic."""
 
     def with_members(self) -> Declaration:
         name, metaclass = self.declared.__name__, type(self.declared)
@@ -80,12 +81,12 @@ class _Pydantic2(_Pydantic):
         return _changed(document, lambda schema: _with_null_defaults(_fitted(schema)))
 
     def read(self, row: Any) -> Any:
-        # From JSON, because a strict class takes no text for a date from Python.
+        # From JSON: in strict mode, pydantic accepts a string for a date only there.
         return self.declared.model_validate_json(json.dumps(row))
 
 
 class _Pydantic1(_Pydantic):
-    """A class of pydantic 1, also of ``pydantic.v1``."""
+    """A class of pydantic 1, or of ``pydantic.v1``."""
 
     def of_rows(self) -> dict[str, Any]:
         document: dict[str, Any] = self.declared.schema()
@@ -93,7 +94,7 @@ class _Pydantic1(_Pydantic):
         for each in _classes_within(self.declared, []):
             properties = definitions.get(each.__name__, document).get("properties", {})
             for field in each.__fields__.values():
-                # pydantic 1 does not write that a field may be null.
+                # pydantic 1 does not write null into the schema of a nullable field.
                 if field.allow_none and field.alias in properties:
                     properties[field.alias] = _or_null(properties[field.alias])
         return _changed(document, _fitted)
@@ -113,9 +114,9 @@ class _SchemaPackage(Declaration):
 
 
 def declaration_of(declared: Any) -> Declaration:
-    """Return a class's ``input_schema`` or ``output_schema``, whatever it was written with.
+    """Return the declaration of a class's ``input_schema`` or ``output_schema``.
 
-    :raises InvalidModel: if it is nothing that is known here.
+    :raises InvalidModel: if it is not of a supported type.
     """
     if declared is None or isinstance(declared, Mapping):
         return Declaration(declared)
@@ -132,7 +133,7 @@ def declaration_of(declared: Any) -> Declaration:
 
 
 def _changed(schema: dict[str, Any], change: Change) -> dict[str, Any]:
-    """Return a JSON Schema with a change made to it and to each schema inside it."""
+    """Return a JSON Schema with a change applied to it and to each schema inside it."""
     inner: dict[str, Any] = {}
     for keyword, value in schema.items():
         if keyword in NAMED_SCHEMAS:
@@ -151,9 +152,9 @@ def _changed_value(value: Any, change: Change) -> Any:
 
 
 def _fitted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return one schema of pydantic's in the words of 2020-12, no stricter than its class."""
+    """Return one schema of pydantic's in terms of 2020-12, no stricter than its class."""
     fitted = dict(schema)
-    # Its references would lead nowhere in another document; the alternatives have constants too.
+    # Its references break in another document, and constants tell the alternatives apart anyway.
     fitted.pop("discriminator", None)
     if "example" in fitted:
         fitted.setdefault("examples", [fitted.pop("example")])
@@ -167,7 +168,7 @@ def _fitted(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_null_defaults(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let members be null that are so by default: pydantic 2 does not check a default."""
+    """Allow null for members whose default is null: pydantic 2 does not validate defaults."""
     properties = {
         name: _or_null(part) if part.get("default", ...) is None else part
         for name, part in schema.get("properties", {}).items()
@@ -185,7 +186,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classes_within(model: Any, found: list[Any]) -> list[Any]:
-    """Return a class of pydantic 1 and those that its fields are of."""
+    """Return a class of pydantic 1 and, recursively, the classes of its fields."""
     if model not in found:
         found.append(model)
         for field in model.__fields__.values():
@@ -202,7 +203,7 @@ def _types_of(field: Any) -> Iterator[Any]:
 
 
 class _Members:
-    """What lets ``**data`` and ``data["x"]`` work on an object of pydantic."""
+    """Mixin that makes ``**data`` and ``data["x"]`` work on a pydantic object."""
 
     def keys(self) -> Any:
         return _as_dict(self).keys()

@@ -1,7 +1,7 @@
-"""The JSON Schema of an object of the package ``schema``, no stricter than the object.
+"""Convert an object of the package ``schema`` to a JSON Schema that is no stricter.
 
-The one that the package writes is too strict here and there: it calls every type that it does not
-know a string, and passes over what it cannot say even where that is an alternative.
+The package's own JSON Schema is too strict: it writes unknown types as strings, and omits an
+alternative that it cannot express.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any
 
-#: The types that the package knows.
+#: The types that the package writes correctly.
 JSON_TYPES = (str, int, float, bool, list, dict)
 
 #: Keywords that restrict nothing.
 WORDS = frozenset({"title", "description", "default", "example", "examples"})
-#: Keywords of a document. They are dropped: what the package writes means the same in 2020-12.
+#: Keywords of the root, which are dropped: the rest means the same in 2020-12.
 OF_THE_WHOLE = frozenset({"$id", "$schema", "id"})
 
 
@@ -32,8 +32,8 @@ def document_of(declared: Any) -> dict[str, Any]:
 def _correct(document: dict[str, Any], declared: Any, whole: Any) -> None:
     """Loosen a part of a JSON Schema in place.
 
-    :param declared: what the part was made from.
-    :param whole: the ``schema.Schema`` that holds it.
+    :param declared: the declaration of the part.
+    :param whole: the ``schema.Schema`` that contains it.
     """
     plain = _unwrapped(declared)
     if isinstance(plain, type) and plain not in JSON_TYPES:
@@ -62,7 +62,7 @@ def _combined(combination: Any, whole: Any) -> dict[str, Any]:
     if _is(combination, "Or"):
         parts = [_document_within(each, whole) for each in combination.args]
         return {} if {} in parts else {"anyOf": parts}
-    # What comes after Use judges what Use has made, not the row.
+    # Validators after Use check the value that Use returns, not the row.
     of_row = takewhile(lambda each: not _is(each, "Use"), combination.args)
     parts = [part for part in (_document_within(each, whole) for each in of_row) if part]
     return {"allOf": parts} if len(parts) > 1 else parts[0] if parts else {}
@@ -79,7 +79,7 @@ def _replace(document: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def _unwrapped(declared: Any) -> Any:
-    """Return what a ``Schema``, ``Optional`` or ``Literal`` was made from."""
+    """Return the declaration inside a ``Schema``, ``Optional`` or ``Literal``."""
     while hasattr(declared, "schema"):
         declared = declared.schema
     return declared

@@ -1,7 +1,7 @@
-"""Classes written for ``ml_base`` and ``ml_model_abc``, hosted unchanged.
+"""Wrap classes written for ``ml_base`` and ``ml_model_abc``, which are hosted unchanged.
 
-They are known by their shape: ``predict`` and some of the names and schemas below. Neither package
-is imported here.
+They are recognized by ``predict`` and any of the attributes below. Neither package is imported
+here.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from mlmodel.foreign.declarations import Declaration, declaration_of
 from mlmodel.model import MLModel
 from mlmodel.schema.messages import pointer_to
 
-#: What such a class has beside ``predict``: any one of them.
+#: Attributes of which such a class has at least one.
 SHAPE = ("qualified_name", "display_name", "input_schema", "output_schema")
 
-#: The error by which both packages say that the input is wrong.
+#: The exception that both packages raise for invalid input.
 REFUSAL = "MLModelSchemaValidationException"
 
 #: Annotations of a ``predict`` that takes the row itself.
 MAPPING = re.compile(r"([\w.]+\.)?(dict|Dict|Mapping|MutableMapping)\b")
-#: How the package ``schema`` names the place of an error.
+#: The location in an error of the package ``schema``.
 PLACE = re.compile(r"Key (.+) error:$")
-#: What pydantic 2 puts before the words of an author's own validator.
+#: The prefix that pydantic 2 adds to the message of an author's own validator.
 PREFIX = re.compile(r"^(Value error|Assertion failed), ")
 
 Made = TypeVar("Made")
 
 
 def made(model_class: type[Made], settings: Mapping[str, Any]) -> Made:
-    """Return an object of a class, made with settings.
+    """Return an instance of a class, created with ``settings`` as keyword arguments.
 
-    :raises InvalidModel: if the class takes no such settings.
+    :raises InvalidModel: if the class does not take these settings.
     """
     try:
         inspect.signature(model_class).bind(**settings)
@@ -46,9 +46,9 @@ def made(model_class: type[Made], settings: Mapping[str, Any]) -> Made:
 
 
 def decorated(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> Any:
-    """Return a model within a decorator: an object of a class derived from ``MLModelDecorator``.
+    """Return a model wrapped in an instance of a class derived from ``MLModelDecorator``.
 
-    :raises InvalidModel: if the class is none, its settings do not fit, or it takes no such model.
+    :raises InvalidModel: if the class is not a decorator, or rejects its settings or the model.
     """
     name = getattr(decorator_class, "__name__", repr(decorator_class))
     if not (inspect.isclass(decorator_class) and hasattr(decorator_class, "set_model")):
@@ -64,15 +64,15 @@ def decorated(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> 
 
 
 def fits(found: Any) -> bool:
-    """Tell whether it is a class whose objects can be models, ours or another's."""
+    """Return whether an object is a class with a ``predict``, native or foreign."""
     return inspect.isclass(found) and callable(getattr(found, "predict", None))
 
 
 def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
-    """Return a foreign model as an :class:`~mlmodel.model.MLModel`; one of ours as it is.
+    """Return a model as an :class:`~mlmodel.model.MLModel`, wrapped if it is foreign.
 
-    :param decorators: classes and their settings, the innermost first.
-    :raises InvalidModel: if it has not the shape of such a model, or cannot be decorated.
+    :param decorators: classes and their settings, innermost first.
+    :raises InvalidModel: if it lacks the attributes of a model, or cannot be decorated.
     """
     whole = model
     for decorator_class, settings in decorators:
@@ -86,9 +86,9 @@ def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()
 
 
 class ForeignModel(MLModel):
-    """A model of another package, asked and described as ours are.
+    """Adapts a foreign model to :class:`~mlmodel.model.MLModel`.
 
-    :param model: what is asked: the model itself, or its outermost decorator.
+    :param model: the object to call: the model itself, or its outermost decorator.
     :param innermost: the model itself.
     """
 
@@ -107,14 +107,14 @@ class ForeignModel(MLModel):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The foreign class by name."""
+        """The name of the foreign class."""
         return {"class": type(self._innermost).__qualname__}
 
     def predict(self, row: Any) -> Any:
-        """Answer one row as the foreign model does.
+        """Return the foreign model's prediction for one row.
 
-        :raises InvalidInput: if it refuses the row by an error of its packages.
-        :raises Exception: whatever else it raises.
+        :raises InvalidInput: if the model rejects the row with an error of its packages.
+        :raises Exception: any other error of the model.
         """
         try:
             return self._model.predict(self._read(row))
@@ -126,7 +126,7 @@ class ForeignModel(MLModel):
 
     def _refusal(self, error: Exception, row: Any) -> InvalidInput | None:
         if _is(error, REFUSAL):
-            # It is raised while the package's own error is handled, which knows the places.
+            # It is raised while the package's own error, which has the locations, is handled.
             violations = _violations(error.__cause__ or error.__context__, row)
             return InvalidInput(str(error) or "the model refused it", violations=violations)
         if self._is_about_row(error):
@@ -139,7 +139,7 @@ class ForeignModel(MLModel):
         return None
 
     def _is_about_row(self, error: Any) -> bool:
-        """Tell whether a package's own error cannot be about the answer."""
+        """Return whether a package's own error cannot be about the prediction."""
         if not _is_of_pydantic(error):
             return _is_of_schema(error) and self._input.declared is None
         title = getattr(error, "title", None) or error.model.__name__
@@ -147,9 +147,9 @@ class ForeignModel(MLModel):
 
 
 def _reader(model: Any, declaration: Declaration) -> Any:
-    """Return the function from a row to what a model's ``predict`` takes.
+    """Return the function that converts a row to the argument of a model's ``predict``.
 
-    Classes of the older ml_base read a row by a pydantic class of their own, from a dict.
+    Classes of older ml_base convert the row themselves, from a dict to a pydantic class.
     """
     parameters = list(inspect.signature(model.predict).parameters.values())
     annotation = parameters[0].annotation if parameters else inspect.Parameter.empty
@@ -178,7 +178,7 @@ def _is(error: BaseException | None, name: str) -> bool:
 
 
 def _is_of_pydantic(error: BaseException | None) -> bool:
-    # Other packages have errors of that name, but none with that method.
+    # Other packages have errors of that name, but without that method.
     return _is(error, "ValidationError") and hasattr(error, "errors")
 
 
@@ -187,7 +187,7 @@ def _is_of_schema(error: BaseException | None) -> bool:
 
 
 def _titles(document: Mapping[str, Any] | None) -> set[str]:
-    """Return the names of the pydantic classes of which a JSON Schema was made."""
+    """Return the names of the pydantic classes from which a JSON Schema was generated."""
     root = document or {}
     definitions = {**root.get("$defs", {}), **root.get("definitions", {})}
     return {str(part.get("title")) for part in [root, *definitions.values()]}
@@ -199,7 +199,7 @@ def _refusal_of(error: Exception, row: Any) -> InvalidInput:
 
 
 def _violations(error: BaseException | None, row: Any) -> list[Violation]:
-    """Return what an error of pydantic or of the package ``schema`` says, place by place."""
+    """Return the violations in an error of pydantic or of the package ``schema``."""
     if _is_of_pydantic(error):
         return [
             Violation(pointer_to(_path(each, row)), PREFIX.sub("", each["msg"]))
@@ -211,7 +211,7 @@ def _violations(error: BaseException | None, row: Any) -> list[Violation]:
 def _violation(error: Any) -> Violation:
     *places, detail = [words for words in error.autos if words] or [str(error)]
     found = [PLACE.search(place) for place in places]
-    # An alternative, or an item of a list, leaves no step of the path.
+    # The path has no step for an alternative or an item of a list, so it would be incomplete.
     if not all(found):
         return Violation("", error.code)
     own_words = [words for words in error.errors if words]
@@ -220,9 +220,9 @@ def _violation(error: Any) -> Violation:
 
 
 def _path(error: Mapping[str, Any], row: Any) -> Iterator[str | int]:
-    """Yield the steps of a location of pydantic's that lead somewhere in the row.
+    """Yield those steps of a pydantic location that lead to a value in the row.
 
-    Others name an alternative of a union, or a validator of the whole.
+    The others name an alternative of a union, or a validator of the whole.
     """
     is_missing = error["type"].endswith("missing")
     for step in error["loc"]:
