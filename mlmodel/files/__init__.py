@@ -1,1 +1,1 @@
-"""Model files: ``.flm`` packages, and bare files of the frameworks."""
+"""Model files: ``.flm`` packages, and bare files of frameworks."""

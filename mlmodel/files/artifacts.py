@@ -1,4 +1,4 @@
-"""The files that come with a model: their names, and the folder that they are unpacked to."""
+"""Artifacts, the files packaged with a model: check their names, unpack and remove them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mlmodel.bounded.compression import Budget
 from mlmodel.errors import BadArtifact
 from mlmodel.files.protocols import Section
 
-#: The longest name, folders and all: what common file systems take for one file.
+#: Maximum length of a name including folders: common file systems' limit for one file name.
 NAME_BYTES = 255
 
-#: Artifacts of one file, and folders within each other.
+#: Maximum number of artifacts in one file, and parts of one path.
 MOST_FILES = 10_000
 MOST_FOLDERS = 16
 
@@ -24,19 +24,20 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def check_plain(name: str) -> None:
-    """Refuse a name that Flama could not read back.
+    """Reject a name that Flama cannot read back.
 
     :raises BadArtifact: unless it is one plain ASCII file name.
     """
-    # Flama counts the letters of a name where the format counts bytes: it could not read others.
+    # Flama counts the characters of a name where the format counts bytes.
     if not name.isascii() or "/" in name or len(name) > NAME_BYTES or not _is_plain(name):
         raise BadArtifact(f"an artifact's name must be one plain ASCII file name, got {name!r}")
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names that could not all be files within one folder.
+    """Reject names that cannot all be files within one folder.
 
-    :raises BadArtifact: if one leads out of the folder, or is the folder of another.
+    :raises BadArtifact: if a name leads out of the folder or is the folder of another, or if
+        there are too many.
     """
     places = {name: _checked_parts(name) for name in names}
     if len(places) > MOST_FILES:
@@ -48,11 +49,11 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def unpack(artifacts: Mapping[str, Section], budget: Budget) -> tuple[Path | None, dict[str, Path]]:
-    """Write artifacts to a new temporary folder, and return it and where each is.
+    """Write artifacts to a new temporary folder; return the folder and the path of each.
 
-    Without artifacts there is no folder. If one is refused, none is left.
+    Without artifacts, the folder is ``None``. If an artifact fails, the folder is removed.
 
-    :param artifacts: by names that :func:`check_names` has seen.
+    :param artifacts: by names that passed :func:`check_names`.
     :raises InvalidFile: if one does not decompress, or not within the budget.
     """
     if not artifacts:
@@ -69,7 +70,7 @@ def unpack(artifacts: Mapping[str, Section], budget: Budget) -> tuple[Path | Non
 
 
 def remove(folder: Path | None, owner: int) -> None:
-    """Remove a folder, but only in the process that made it: a fork's end is not its end."""
+    """Remove a folder, but only in the process that created it, not when a fork ends."""
     if folder is not None and os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -91,7 +92,7 @@ def _checked_parts(name: str) -> tuple[str, ...]:
 
 
 def _is_plain(part: str) -> bool:
-    """Say whether a name is that of a file on any system, and of none elsewhere."""
+    """Return whether a name is a valid file name on every system and leads nowhere else."""
     if part in ("", ".", ".."):
         return False
     return part.isprintable() and "\\" not in part and not _DRIVE.match(part)

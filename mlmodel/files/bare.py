@@ -1,4 +1,4 @@
-"""Models in the files of their own libraries, without a package around them."""
+"""Load models from files of their own libraries, without a package around them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LIBS: Mapping[Kind, str] = {
     Kind.SKOPS: "sklearn",
     Kind.XGBOOST: "sklearn",
 }
-#: Files that ``save_model`` of a library of boosted trees writes.
+#: Files written by ``save_model`` of the boosted-tree libraries.
 BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
 
 
 def is_bare(path: str | os.PathLike[str]) -> bool:
-    """Return whether :func:`load` reads a file: whether it is no package, by its first bytes.
+    """Return whether :func:`load` reads a file, that is, whether it is not a package.
 
-    A file that cannot be read is one by its name, if that does not end in ``.flm``.
+    The first bytes decide; for a file that cannot be read, a suffix other than ``.flm``.
     """
     try:
         with safe_open.opened(path) as stream:
@@ -56,22 +56,22 @@ def load(
     runtime: compiling.Choice | None = None,
     n_jobs: int = 1,
 ) -> BareModel:
-    """Read a model file whatever its name, and build nothing yet.
+    """Read a model file of any name, without building the model.
 
-    :param trust: what the file may contain beside what is known to do no harm: names of classes
-        and functions, all of a package as ``"skrub.*"``, or ``"all"``.
-    :param sha256: what the file must have, in hexadecimal digits. A pickle is then trusted.
-    :param input_schema: instead of what the model tells.
-    :param qualified_name: instead of the file's name.
-    :param version_mismatch: what is done about another scikit-learn than wrote the file, see
+    :param trust: names allowed beyond the allow-list: classes and functions, a whole package as
+        ``"skrub.*"``, or ``"all"``.
+    :param sha256: the file's expected SHA-256 in hexadecimal digits. It implies ``trust="all"``.
+    :param input_schema: replaces the schema inferred from the model.
+    :param qualified_name: replaces the file's name.
+    :param version_mismatch: how to handle a file written by another scikit-learn, see
         :func:`mlmodel.load`.
-    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`.
+    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`.
     :param n_jobs: see :func:`mlmodel.load`.
-    :raises VersionMismatch: if the versions differ, and that is an error.
-    :raises InvalidFile: if it is a folder or no model file, with what it is and what to do.
-    :raises InvalidModel: if there is no valid name to be had.
+    :raises VersionMismatch: if the versions differ and ``version_mismatch`` is ``"error"``.
+    :raises InvalidFile: if it is a package or not a model file; the message advises what to do.
+    :raises InvalidModel: if ``qualified_name`` is invalid.
     :raises Untrusted: if building the model could run code that is not trusted.
-    :raises WrongHash: if the file is not the one asked for.
+    :raises WrongHash: if the file does not have the expected SHA-256.
     :raises MissingFramework: if the framework is not installed.
     """
     filetypes.check_folder(path)
@@ -88,14 +88,14 @@ def load(
 
 
 class BareModel(PackagedModel):
-    """A model in a file that says nothing of it. :func:`load` makes it."""
+    """A model in a file without metadata. :func:`load` creates it."""
 
     def __init__(self, path: str | os.PathLike[str], **asked: Any) -> None:
         super().__init__(path, limit_bytes=None, **asked)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The framework, as it is installed, and which file this is."""
+        """The installed framework, the versions, and the file's SHA-256 and size."""
         return {
             "framework": self._title,
             "versions": self._compared_versions(),
@@ -105,7 +105,7 @@ class BareModel(PackagedModel):
         }
 
     def _open(self) -> None:
-        """Read the file, and refuse it if it may do what nobody allowed."""
+        """Read the file, and reject it if it references names that are not trusted."""
         content = self._read()
         self._kind = filetypes.recognize(content, self._path.name)
         if self._kind is Kind.PACKAGE:
@@ -160,28 +160,28 @@ class BareModel(PackagedModel):
 
 
 def _release(kind: Kind, content: bytes) -> str | None:
-    """Return the scikit-learn that wrote a file, if it was one."""
+    """Return the version of scikit-learn that wrote a file, if one did."""
     if kind is Kind.PICKLE:
         return sklearn_release(compression.expanded(content))
     return skops.release(compression.expanded(content)) if kind is Kind.SKOPS else None
 
 
 def _title(kind: Kind, lib: str, version: str) -> str:
-    """Return the name and version of the library that a kind of file is of."""
+    """Return the name and version of the library of a kind of file."""
     if kind in BOOSTED:
         return str(_boosters().version(kind))
     return f"{frameworks.title(lib)} {version}"
 
 
 def _boosters() -> Any:
-    # scikit-learn is imported with it, and here as late as its adapter would be.
+    # This imports scikit-learn, as late as its adapter would.
     from mlmodel.frameworks.sklearn import boosters  # noqa: PLC0415
 
     return boosters
 
 
 def _built_by_skops(content: bytes, trust: Trust, release: str | None) -> Any:
-    # scikit-learn is imported here as late as its adapter would be.
+    # This imports scikit-learn as late as its adapter would.
     from mlmodel.frameworks.sklearn.adapter import built  # noqa: PLC0415
 
     if trust != "all":

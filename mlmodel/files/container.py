@@ -1,4 +1,4 @@
-"""A model file as its metadata, its artifacts and its model, whichever container it has.
+"""Read and write the metadata, artifacts and model of a file, in any container format.
 
 ======================  ================  ==========================
 first bytes             written by Flama  read by
@@ -9,7 +9,7 @@ gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.files.legacy`
 ``00 00 00 02``         2                 :mod:`mlmodel.files.protocols`
 ======================  ================  ==========================
 
-No container has a magic number of its own. Nothing is built here, and nothing written to disk.
+No container has a magic number of its own. This module builds nothing and writes no files.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _TARS = {b"\x1f\x8b": Codec.ZLIB, b"BZ": Codec.BZ2, b"\xfd7": Codec.LZMA}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The contents of a file.
 
     ``container`` is ``"zlib"``, ``"tar"``, ``"protocol 1"`` or ``"protocol 2"``. The names of
-    the artifacts are relative paths that stay within a folder. ``is_bundle``: the model is a
+    the artifacts are relative paths that stay within a folder. If ``is_bundle``, the model is a
     tar of a folder.
     """
 
@@ -49,11 +49,11 @@ class Contents:
 
 
 def read(content: bytes | memoryview, spent: Budget) -> Contents:
-    """Read a file's metadata and find its artifacts and its model.
+    """Read a file's metadata and locate its artifacts and its model.
 
-    Protocols 1 and 2 expand nothing else for it; the older containers are one stream.
+    In protocols 1 and 2, only the metadata is decompressed; older containers are one stream.
 
-    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    :raises InvalidFile: a subclass that names the defect.
     """
     if not content:
         raise BadHeader("the file is empty")
@@ -72,10 +72,10 @@ def read(content: bytes | memoryview, spent: Budget) -> Contents:
 
 
 def unpack_model(contents: Contents, spent: Budget) -> bytes:
-    """Return the model in its framework's own bytes.
+    """Return the model's bytes as its framework wrote them.
 
-    :raises CorruptSection: if they are not base64 text, or nothing at all.
-    :raises TooLarge: if they expand to more than the budget has left.
+    :raises CorruptSection: if the section is not base64 text, or empty.
+    :raises TooLarge: if it expands beyond the remaining budget.
     """
     unpacked = contents.model.unpack(spent)
     model = unpacked if contents.is_bundle else _from_base64(unpacked)
@@ -89,7 +89,7 @@ def write(
 ) -> bytes:
     """Return the bytes of a file that Flama reads too.
 
-    :raises BadArtifact: if an artifact's name is not one plain file name.
+    :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
     :raises UnknownProtocol: if the protocol is neither 1 nor 2.
     """
     for name in artifacts:

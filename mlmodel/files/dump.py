@@ -1,4 +1,4 @@
-"""Models into ``.flm`` files."""
+"""Write models to ``.flm`` files."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ def dump(
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
 
-    Classes and functions that a server must be told to trust are logged, as YAML for the model's
-    entry in ``models.yaml``.
+    Names that a server must trust explicitly are logged as YAML for the model's entry in
+    ``models.yaml``.
 
-    The file is there whole or not at all: one that was there before stays if this fails. With
-    ``model_id`` and ``timestamp`` given, equal arguments write equal bytes.
+    The file is replaced atomically: if this fails, an existing file stays. With ``model_id`` and
+    ``timestamp`` given, equal arguments write equal bytes.
 
     :param compression: ``"bz2"``, ``"lzma"``, ``"zlib"`` or ``"zstd"``.
-    :param params: how the model was trained, as JSON. Like ``metrics`` and ``extra`` it may hold
-        scalars and arrays of numpy.
-    :param extra: anything else. ``qualified_name``, ``display_name``, ``description``,
-        ``version``, ``input_schema``, ``output_schema`` and ``examples`` tell :func:`load` what
-        the model is, and come before whatever a sample shows.
-    :param artifacts: names within the file, and the files to put there.
+    :param params: training parameters, as JSON. Like ``metrics`` and ``extra``, they may contain
+        numpy scalars and arrays.
+    :param extra: further metadata. :func:`load` uses ``qualified_name``, ``display_name``,
+        ``description``, ``version``, ``input_schema``, ``output_schema`` and ``examples``, which
+        override those inferred from the sample.
+    :param artifacts: files to include, by their names within the file.
     :param protocol: 2, or 1 for Flama 1.12.
-    :param sample: rows such as the model was fitted on: a frame, array, series or list. The
-        schemas that it shows go into ``extra`` and, unless ``extra`` has ``examples`` of its own,
-        three of its rows. What is doubtful goes to the log and into ``extra.schema_notes``.
-        Without one, the schemas are what the model knows itself, whenever the file is loaded.
-    :param outputs: names of the model's outputs, where there are several: ``y.columns``.
-    :param labels: words for a classifier that was fitted on encoded integers: the
-        ``LabelEncoder``, or its words in order. Predictions, probabilities and schemas have them.
-    :param runtime: ``"onnx"`` puts an ONNX graph of a scikit-learn model beside it, which answers
-        faster, and was compared with it here; ``"auto"`` only if that is possible and faster.
+    :param sample: rows like those the model was fitted on: a frame, array, series or list. The
+        schemas inferred from it and three of its rows go into ``extra``, unless given there.
+        Doubts about them are logged and go into ``extra.schema_notes``. Without a sample,
+        :func:`load` infers the schemas from the model.
+    :param outputs: names of the model's outputs, if it has several: ``y.columns``.
+    :param labels: labels of a classifier fitted on encoded integers: the ``LabelEncoder``, or its
+        labels in order. Predictions, probabilities and schemas use them.
+    :param runtime: ``"onnx"`` adds an ONNX graph of a scikit-learn model, which predicts faster
+        and is compared with it here; ``"auto"`` adds it only if that is possible and faster.
     :raises UnsupportedFramework: if no adapter writes such a model.
-    :raises InvalidModel: if the framework cannot write it, it is not fitted, or it does not take
-        the sample or rows of the input schema in extra, or there is no graph of it.
+    :raises InvalidModel: if the framework cannot write the model, it is not fitted, it rejects
+        the sample or the input schema in extra, or it cannot be compiled.
     :raises BadMetadata: if params, metrics or extra are not JSON.
-    :raises InvalidSchema: if a schema in extra is none.
+    :raises InvalidSchema: if a schema in extra is invalid.
     :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
     """
     if runtime not in compiling.CHOICES:
@@ -115,7 +115,7 @@ def dump(
 
 
 def _check_path(path: Path) -> None:
-    """Refuse a path that cannot be that of a package, before the work begins."""
+    """Reject a path that cannot be a package's, before the work begins."""
     if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         raise InvalidModel(
             f"dump writes .flm files, got {str(path)!r}: name it {path.with_suffix('.flm').name!r}"
@@ -125,7 +125,7 @@ def _check_path(path: Path) -> None:
 
 
 def _as_pandas(sample: Any) -> Any:
-    """Return a frame or series of polars as one of pandas, and any other sample unchanged."""
+    """Convert a polars frame or series to pandas; return any other sample unchanged."""
     if not type(sample).__module__.startswith("polars."):
         return sample
     import pandas as pd  # noqa: PLC0415  large, and not everywhere
@@ -137,7 +137,7 @@ def _as_pandas(sample: Any) -> Any:
 
 
 def _column(series: Any, pd: Any) -> Any:
-    # Not by polars' own to_pandas: that wants pyarrow.
+    # polars' own to_pandas requires pyarrow.
     values = series.to_list()
     kind = str(series.dtype)
     if kind.startswith("Enum"):
@@ -156,7 +156,7 @@ def _found(
     outputs: Sequence[str],
     words: Sequence[Any] | None,
 ) -> dict[str, Any]:
-    """Return what a sample shows, as members of ``extra``; tell what is doubtful."""
+    """Return the schemas and examples of a sample, as members of ``extra``, and log doubts."""
     named: dict[str, Any] = {"outputs": outputs} if outputs else {}
     found = adapter.schemas(model, sample, outputs)
     if words is not None:
@@ -177,7 +177,7 @@ def _found(
 
 
 def _tell_untrusted(packed: bytes) -> None:
-    """Log what the entry of a model must trust, so that its author need not wait for the server."""
+    """Log the names that a model's entry must trust, before a server rejects the file."""
     names = pickles.look(packed).untrusted
     if names:
         logger.warning(
@@ -190,9 +190,10 @@ def _tell_untrusted(packed: bytes) -> None:
 def _compiled(
     model: Any, lib: str, runtime: compiling.Choice, extra: Mapping[str, Any], packed: bytes
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return a model's graph as an artifact, and what ``extra`` tells of it.
+    """Return the entry in ``extra`` for a model's graph, and the graph as an artifact.
 
-    :raises InvalidModel: if there is none, unless it is left to us whether there is one.
+    :raises InvalidModel: if the model cannot be compiled and ``runtime`` is ``"onnx"``, or if it
+        is not of scikit-learn.
     """
     if lib != "sklearn":
         raise InvalidModel(f"only models of scikit-learn are compiled, got {type(model).__name__}")
@@ -217,7 +218,7 @@ def _compiled(
 def _check_schemas(
     adapter: frameworks.Adapter, model: Any, extra: Mapping[str, Any], outputs: Sequence[str]
 ) -> None:
-    """Refuse schemas that the file would be refused for when it is loaded."""
+    """Reject schemas for which :func:`load` would reject the file."""
     schemas = {key: extra[key] for key in ("input_schema", "output_schema") if extra.get(key)}
     for key, schema in schemas.items():
         Schema(_object(schema, f"extra.{key}") or {})

@@ -1,8 +1,8 @@
-"""The two containers that came before protocol 1, read only.
+"""Read the two containers that preceded protocol 1.
 
 * Flama 1.0: one zlib stream of the JSON ``{"model": base64 text, "meta": {...}}``.
-* Flama 1.1 to 1.11: a tar, compressed with gzip, bz2 or xz. Its member ``model`` is such a zlib
-  stream, the others are ``artifacts/<name>``.
+* Flama 1.1 to 1.11: a tar, compressed with gzip, bz2 or xz. Its member ``model`` is a zlib stream
+  of the same JSON; the other members are ``artifacts/<name>``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mlmodel.files.protocols import Cursor, Section
 _BLOCK_BYTES = 512
 _FOLDER = "artifacts/"
 
-#: Bytes that a name of the tar may take, with what stands around it. Flama's took below 100.
+#: Maximum bytes of a tar's extended header for a name. Flama's names have fewer than 100.
 _NAME_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Legacy:
-    """What such a file holds: its metadata as JSON, its model as base64 text, its artifacts."""
+    """The contents of a legacy file: metadata as JSON, model as base64 text, and artifacts."""
 
     meta: Any
     model: Section
@@ -35,7 +35,7 @@ class Legacy:
 def read_zlib(content: bytes | memoryview, budget: Budget) -> Legacy:
     """Read a file of Flama 1.0.
 
-    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    :raises InvalidFile: a subclass that names the defect.
     """
     meta, model = _meta_and_model(content, budget)
     return Legacy(meta, model, {})
@@ -44,7 +44,7 @@ def read_zlib(content: bytes | memoryview, budget: Budget) -> Legacy:
 def read_tar(content: bytes | memoryview, codec: Codec, budget: Budget) -> Legacy:
     """Read a file of Flama 1.1 to 1.11.
 
-    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    :raises InvalidFile: a subclass that names the defect.
     """
     model, artifacts = None, {}
     for name, member in _members(decompress(codec, content, budget)):
@@ -62,7 +62,7 @@ def read_tar(content: bytes | memoryview, codec: Codec, budget: Budget) -> Legac
 
 def _meta_and_model(packed: bytes | memoryview, budget: Budget) -> tuple[Any, Section]:
     if not packed:
-        # Flama forgot to flush: every model of less than 8 KiB was written like this.
+        # A missing flush in Flama wrote every model of less than 8 KiB like this.
         raise CorruptSection(
             "the model's section is empty, as Flama 1.1 to 1.11 wrote it for small models; "
             "write the file again from the model"
@@ -74,10 +74,10 @@ def _meta_and_model(packed: bytes | memoryview, budget: Budget) -> tuple[Any, Se
 
 
 def _members(tar: bytes) -> Iterator[tuple[str, memoryview]]:
-    """Give the regular files of a tar in order.
+    """Yield the regular files of a tar, in order.
 
-    Not by ``tarfile``: in Python 3.11 a hostile header makes it loop for ever (CVE-2025-8194,
-    CVE-2024-6232), and a sparse member of a few bytes reads as terabytes.
+    ``tarfile`` is unsafe here: in Python 3.11 a hostile header makes it loop forever
+    (CVE-2025-8194, CVE-2024-6232), and a sparse member of a few bytes reads as terabytes.
 
     Source: POSIX.1-2008, "ustar Interchange Format" and "pax Header Block".
     """
@@ -115,7 +115,7 @@ def _ustar_name(header: bytes) -> str:
 
 
 def _pax_path(records: bytes) -> str | None:
-    """Return the path among records such as ``b"22 path=artifacts/foo\\n"``."""
+    """Return the path in records such as ``b"22 path=artifacts/foo\\n"``."""
     path = None
     while records:
         digits, _, _ = records.partition(b" ")

@@ -1,4 +1,4 @@
-"""Models in ``.flm`` files: look into one, load one."""
+"""Inspect and load models in ``.flm`` files."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What is done about versions that differ.
+#: How to handle versions that differ from the packaged ones.
 VersionMismatches = Literal["warn", "error"]
 
-#: Rows of one call of a model. More would only take more memory at a time.
+#: Maximum rows of one call of a model. More would only take more memory.
 SLICE_ROWS = 8192
 
-#: Members of ``model.info`` of a network that Flama packaged.
+#: Members of ``model.info`` that hold a network's weights in files written by Flama.
 WEIGHTS = frozenset({"parameters", "state"})
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -56,10 +56,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What :func:`inspect` finds.
+    """The result of :func:`inspect`.
 
     ``container`` is ``"zlib"``, ``"tar"``, ``"protocol 1"`` or ``"protocol 2"``. ``artifacts``
-    has the bytes that each takes in the file, compressed (in a tar: as it was before).
+    has the compressed size of each artifact in bytes (in a tar: the original size).
     """
 
     container: str
@@ -71,7 +71,7 @@ class Inspection:
 
 
 def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> Inspection:
-    """Look into any file, and neither build nor unpack anything.
+    """Return the metadata of a file. Safe on any file: it builds no model and writes no files.
 
     :param limit_bytes: as for :func:`load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
@@ -100,27 +100,27 @@ def load(
     runtime: compiling.Choice | None = None,
     n_jobs: int = 1,
 ) -> PackagedModel:
-    """Read a file of any release of Flama, verify it whole, and build nothing yet.
+    """Read and verify a file of any release of Flama, without building the model.
 
-    A pickle may name what a fitted model is known to need, and nothing else unless it is trusted.
+    A pickle may only reference names on the allow-list or in ``trust``.
 
-    :param trust: what the file may contain beside that: names of classes and functions, all
-        of a package as ``"skrub.*"``, or ``"all"``.
-    :param sha256: what the file must have, in hexadecimal digits. It is then trusted.
-    :param limit_bytes: what the whole file may expand to; by default
-        :data:`~mlmodel.bounded.compression.EXPANSION` times its size.
-    :param input_schema: instead of the file's own, or of what the model tells.
-    :param qualified_name: instead of the file's own, or of the file's name.
-    :param version_mismatch: whether other versions than the model was packaged with are told to
-        the log, or are an error.
-    :param runtime: what answers, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by
-        default what the file was packaged for.
-    :param n_jobs: threads or processes that one call of a scikit-learn model may use, whatever it
-        was fitted with; -1 for as many as there are cores.
-    :raises VersionMismatch: if they are, and differ.
-    :raises InvalidFile: if it is not a readable ``.flm`` file, or not the one asked for.
+    :param trust: names allowed beyond the allow-list: classes and functions, a whole package as
+        ``"skrub.*"``, or ``"all"``.
+    :param sha256: the file's expected SHA-256 in hexadecimal digits. It implies ``trust="all"``.
+    :param limit_bytes: how far the whole file may expand; by default
+        :data:`~mlmodel.bounded.compression.EXPANSION` times its size, but at least 64 MiB.
+    :param input_schema: replaces the file's schema or the one inferred from the model.
+    :param qualified_name: replaces the name in the file's metadata or the file's own name.
+    :param version_mismatch: whether versions that differ from the packaged ones are logged or
+        raise an error.
+    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by
+        default the runtime for which the file was packaged.
+    :param n_jobs: threads or processes for one call of a scikit-learn model, overriding the value
+        it was fitted with; -1 for all cores.
+    :raises VersionMismatch: if versions differ and ``version_mismatch`` is ``"error"``.
+    :raises InvalidFile: if it is not a readable ``.flm`` file or has another SHA-256.
     :raises Untrusted: if building the model could run code that is not trusted.
-    :raises InvalidModel: if there is no valid name to be had.
+    :raises InvalidModel: if ``qualified_name`` is invalid.
     """
     return PackagedModel(
         path,
@@ -136,9 +136,9 @@ def load(
 
 
 class PackagedModel(MLModel):
-    """A model in a file. :func:`load` makes it.
+    """A model in a file. :func:`load` creates it.
 
-    ``meta`` is the file's metadata. ``artifacts`` has the paths of the files that came with the
+    ``meta`` is the file's metadata. ``artifacts`` has the paths of the files packaged with the
     model: they are removed with this object, by :meth:`unload`, and when the process ends.
     """
 
@@ -164,7 +164,7 @@ class PackagedModel(MLModel):
     ) -> None:
         self._path = Path(path)
         self._asked_trust = trust
-        # Whoever knows the file by its bytes has looked into it already.
+        # A caller that pins the file by its hash has already reviewed it.
         self._trust: Trust = trust if sha256 is None else "all"
         self._graph: bytes | None = None
         self._sha256 = sha256
@@ -186,7 +186,7 @@ class PackagedModel(MLModel):
 
     @property
     def model(self) -> Any:
-        """The framework's own model, built when it is first asked for.
+        """The framework's own model, built on first access.
 
         :raises UnsupportedFramework: if no adapter builds such a model.
         :raises MissingFramework: if its framework is not installed.
@@ -207,7 +207,7 @@ class PackagedModel(MLModel):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the file says of its model, and the names and sizes of its artifacts."""
+        """The file's metadata, the compared versions, and its artifacts' names and sizes."""
         framework, model = self.meta.framework, self.meta.model
         return {
             "id": self.meta.id,
@@ -228,7 +228,7 @@ class PackagedModel(MLModel):
 
     @property
     def survives_fork(self) -> bool:  # type: ignore[override]
-        """Whether models of its framework do. ONNX Runtime starts a thread when it is imported."""
+        """Whether models of its framework do. Importing ONNX Runtime starts a thread."""
         framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
         if self._n_jobs != 1:
             return False  # a pool of processes or threads is not there in a fork
@@ -236,12 +236,12 @@ class PackagedModel(MLModel):
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
-        """The schema asked for, the file's, or the model's own: that one builds the model."""
+        """The caller's schema, the file's, or one inferred from the model, which builds it."""
         return self._schema if self._schema is not None else self._inferred().input
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
-        """The file's schema, or the model's own: that one builds the model."""
+        """The file's schema, or one inferred from the model, which builds it."""
         if self._answer_schema is not None:
             return self._answer_schema
         own = self._inferred().output
@@ -249,29 +249,29 @@ class PackagedModel(MLModel):
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
-        """What is doubtful about the schemas: the file's notes, or those on the model's own."""
+        """Doubts about the schemas: the file's notes, or those on the inferred schemas."""
         if self._notes is not None:
             return self._notes
         return () if self._schema is not None else self._inferred().notes
 
     @property
     def ends_soon(self) -> bool:  # type: ignore[override]
-        """Whether a compiled graph answers."""
+        """Whether every call is short: with a compiled graph, or a simple native model."""
         return bool(getattr(self._predict, "ends_soon", False))
 
     @property
     def is_row_wise(self) -> bool:  # type: ignore[override]
-        """Whether a prediction is the same to the last digit whatever rows are beside its own."""
+        """Whether a row's prediction is the same, to the last digit, in every batch."""
         return self._is_row_wise
 
     def predict(self, row: Row) -> Any:
-        """Answer one row, see :meth:`predict_rows`."""
+        """Return the prediction for one row, see :meth:`predict_rows`."""
         return self.predict_rows([row])[0]
 
     def predict_rows(self, rows: Sequence[Row]) -> list[Any]:
-        """Answer rows in one call of the model, or in several where there are very many.
+        """Return predictions for rows, calling the model once for each :data:`SLICE_ROWS` rows.
 
-        An answer has a ``prediction`` and, from a classifier that can tell, ``probabilities``.
+        Each has a ``prediction`` and, if the classifier provides them, ``probabilities``.
         """
         if self._predict is None:
             self.load()
@@ -279,9 +279,9 @@ class PackagedModel(MLModel):
         return predict(rows) if len(rows) <= SLICE_ROWS else _in_slices(predict, rows)
 
     def before_fork(self) -> None:
-        """Try a pickle in another process, as :meth:`load` would.
+        """Try to build a pickle in another process, as :meth:`load` would.
 
-        Raises what :attr:`model` raises.
+        Raises the errors of :attr:`model`.
         """
         with self._lock:
             if self._trust != "all" and self._content is not None:
@@ -290,7 +290,7 @@ class PackagedModel(MLModel):
     def build(self) -> None:
         """Build the model, and infer its schemas in another process.
 
-        Raises what :attr:`model` raises.
+        Raises the errors of :attr:`model`.
         """
         _ = self.model
 
@@ -299,12 +299,12 @@ class PackagedModel(MLModel):
             pickles.try_first(content, self._trust)
 
     def load(self) -> None:
-        """Build the model and make it ready to answer, once.
+        """Build the model and prepare it to predict, once.
 
-        After :meth:`unload`, read and verify the file again. Raises what :func:`load` and
-        :attr:`model` raise.
+        After :meth:`unload`, read and verify the file again. Raises the errors of :func:`load` and
+        :attr:`model`.
 
-        :raises InvalidModel: if the input schema is not of what the model was fitted on.
+        :raises InvalidModel: if the input schema does not match the data the model was fitted on.
         """
         with self._lock:
             if self._predict is None:
@@ -330,7 +330,7 @@ class PackagedModel(MLModel):
             self._remove_artifacts()
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
-        """Return how fast the model and its graph answer some numbers of rows, if it has one."""
+        """Return the speed of the model and its graph for each row count; empty without a graph."""
         compiled = self._compiled
         return [] if compiled is None else [each.told() for each in compiled.speeds(counts)]
 
@@ -339,7 +339,7 @@ class PackagedModel(MLModel):
         return self._asked_runtime or ("native" if self._graph is None else "onnx")
 
     def _chosen(self, native: frameworks.Predict) -> frameworks.Predict:
-        """Return what answers, and keep what there is to tell of it if a graph was asked for."""
+        """Return what predicts: the native model or its graph. Keep the facts on the runtime."""
         asked = self._wanted_runtime
         if asked == "native":
             return native
@@ -372,7 +372,7 @@ class PackagedModel(MLModel):
         return frameworks.adapter(self.meta.framework.lib)
 
     def _found_before(self, model: Any, content: bytes) -> frameworks.Schemas | None:
-        """Return the schemas that another process inferred, so that this one need not call it."""
+        """Return schemas inferred in another process, so that this one need not call the model."""
         if None not in (self._schema, self._answer_schema, self._notes):
             return None
         found = None
@@ -396,9 +396,9 @@ class PackagedModel(MLModel):
 
     @contextmanager
     def _naming_versions(self) -> Iterator[None]:
-        """Name the versions of then and now in an error that may come of their difference.
+        """Add the packaged and the running versions to an error that they may explain.
 
-        That is one of building a model, or of the model itself when it is tried.
+        Such errors come from building a model, or from a trial prediction.
         """
         try:
             yield
@@ -413,7 +413,7 @@ class PackagedModel(MLModel):
             raise BrokenModel(f"{summary}; {advice}", words) from error
 
     def _open(self) -> None:
-        """Read and verify the file. The artifacts come last: nothing is left if it is refused."""
+        """Read and verify the file. Artifacts are unpacked last, so a rejected file leaves none."""
         content = self._read()
         budget = compression.budget(len(content), self._limit_bytes)
         found = flm.read(content, budget)
@@ -425,7 +425,7 @@ class PackagedModel(MLModel):
         self._describe(found.meta.extra or {})
         folder, self.artifacts = files.unpack(found.artifacts, budget)
         self._graph = _graph(self.meta, self._content, self.artifacts)
-        # A bound method would keep this object, and the folder with it, until the process ends.
+        # A bound method would keep this object, and so the folder, alive until the process ends.
         self._remove_artifacts: Callable[[], Any] = weakref.finalize(
             self, files.remove, folder, os.getpid()
         )
@@ -450,7 +450,7 @@ class PackagedModel(MLModel):
                 logger.warning("%s: %s was %s, is %s", self._path.name, each.package, then, now)
 
     def _read(self) -> bytes:
-        """Return the file's bytes, known to be those that were asked for."""
+        """Return the file's bytes after checking their hash."""
         content = safe_open.content(self._path)
         _check_hash(content, self._sha256)
         return content
@@ -461,7 +461,7 @@ class PackagedModel(MLModel):
         return model
 
     def _describe(self, extra: dict[str, Any]) -> None:
-        """Take from ``extra`` what nobody asked to be otherwise."""
+        """Set the names, schemas and examples from ``extra``, unless the caller overrides them."""
         self.qualified_name = checked_name(self._asked_name or _name(extra, self._path))
         self.display_name = _text(extra, "display_name")
         self.description = _text(extra, "description", "model_description")
@@ -481,7 +481,7 @@ class PackagedModel(MLModel):
 def _predicting(
     native: frameworks.Predict, examples: Sequence[Row], *, is_guess: bool
 ) -> frameworks.Predict:
-    """Return what predicts, once it has for an example.
+    """Return the predictor, prepared with the first example that works.
 
     :raises InvalidModel: if it does not predict for any.
     """
@@ -492,9 +492,9 @@ def _predicting(
 
 
 def _may_be_of_versions(error: FlmError) -> bool:
-    """Return whether an error may come of other versions than a model was packaged with."""
+    """Return whether a difference of versions may have caused an error."""
     if isinstance(error, Untrusted):
-        # Own classes want trust under any version.
+        # The author's own classes need trust under any version.
         names = {name.partition(".")[0] for name in error.types}
         return not names or not names.isdisjoint(("_loss", "sklearn"))
     cause = error.__cause__
@@ -512,13 +512,13 @@ def _in_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[Any]:
 
 
 def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the members of a row and their schemas, as far as its schema names them."""
+    """Return the schemas of a row's members, as far as its schema names them."""
     properties = (schema or {}).get("properties")
     return properties if isinstance(properties, Mapping) else {}
 
 
 def _graph(meta: Meta, model: bytes, artifacts: Mapping[str, Path]) -> bytes | None:
-    """Return the graph that a file brings of its own model; ``None`` if it is of another."""
+    """Return the graph in a file; ``None`` if there is none or it belongs to another model."""
     told = (meta.extra or {}).get(compiling.KEY)
     path = artifacts.get(compiling.ARTIFACT)
     if not isinstance(told, Mapping) or path is None:
@@ -531,7 +531,7 @@ def _graph(meta: Meta, model: bytes, artifacts: Mapping[str, Path]) -> bytes | N
 
 
 def _packaged_with(meta: Meta) -> dict[str, str]:
-    """Return the versions that a file names: ours name several, Flama's the framework's alone."""
+    """Return the packaged versions; files written by Flama have only the framework's."""
     named = (meta.extra or {}).get(versions.KEY)
     if isinstance(named, dict) and all(isinstance(text, str) for text in named.values()):
         return named
@@ -541,7 +541,7 @@ def _packaged_with(meta: Meta) -> dict[str, str]:
 
 
 def _without_weights(info: Any) -> Any:
-    """Return what a framework tells of a model but the weights, which Flama keeps there."""
+    """Return a framework's ``info`` on a model, without the weights that Flama stores there."""
     if not isinstance(info, Mapping):
         return info
     return {key: value for key, value in info.items() if key not in WEIGHTS}
@@ -554,7 +554,7 @@ def _check_hash(content: bytes, expected: str | None) -> None:
 
 
 def _name(extra: dict[str, Any], path: Path) -> str:
-    """Return the name that the file gives itself, or else one made from the file's own."""
+    """Return the name in the file's metadata, or one derived from the file's name."""
     given = extra.get("qualified_name")
     if given is None:
         return _UNSAFE.sub("-", filetypes.stem(path))[:100].strip("_.-") or "model"
@@ -565,7 +565,7 @@ def _name(extra: dict[str, Any], path: Path) -> str:
 
 
 def _text(extra: dict[str, Any], *keys: str) -> str:
-    """Return the first of some members that is there, as text: a version may be a number."""
+    """Return the first member that is present, as text: a version may be a number."""
     return next((str(extra[key]) for key in keys if extra.get(key) is not None), "")
 
 

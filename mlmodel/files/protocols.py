@@ -1,6 +1,6 @@
-"""Protocols 1 and 2: where the sections lie within a file.
+"""Protocols 1 and 2: the layout of the sections within a file.
 
-Nothing is decompressed here. :func:`decode` finds the sections and :func:`encode` puts them
+Nothing is decompressed here. :func:`decode` locates the sections and :func:`encode` writes them
 back, byte for byte. All integers are big-endian::
 
     header       protocol u32, codec u32, bytes after the header u64
@@ -48,7 +48,7 @@ class Section:
     packed: bytes | memoryview
 
     def unpack(self, budget: Budget) -> bytes:
-        """Return its content. Raises what :func:`decompress` raises."""
+        """Return the content. Raises the errors of :func:`decompress`."""
         return decompress(self.codec, self.packed, budget)
 
 
@@ -56,7 +56,7 @@ class Section:
 class Layout:
     """A file's protocol, codec and sections.
 
-    ``is_bundle``: the model is a tar of a folder, and not base64 text.
+    If ``is_bundle``, the model is a tar of a folder, not base64 text.
     """
 
     protocol: int
@@ -68,7 +68,7 @@ class Layout:
 
 
 class Cursor:
-    """Takes fields off the front of some bytes, and never more than there are."""
+    """Reads fields from the front of a byte string, never beyond its end."""
 
     def __init__(self, content: bytes | memoryview) -> None:
         self._rest = memoryview(content)
@@ -77,9 +77,9 @@ class Cursor:
         return len(self._rest)
 
     def take(self, size_bytes: int, what: str) -> memoryview:
-        """Return the next bytes.
+        """Return the next ``size_bytes`` bytes.
 
-        :raises TruncatedFile: if there are fewer.
+        :raises TruncatedFile: if fewer are left.
         """
         if size_bytes > len(self._rest):
             raise TruncatedFile(
@@ -89,7 +89,7 @@ class Cursor:
         return taken
 
     def unpack(self, fields: struct.Struct, what: str) -> tuple[int, ...]:
-        """Return the next integers. Raises what :meth:`take` raises."""
+        """Return the next integers. Raises the errors of :meth:`take`."""
         return fields.unpack(self.take(fields.size, what))
 
     def finish(self, what: str) -> None:
@@ -99,9 +99,9 @@ class Cursor:
 
 
 def decode(content: bytes | memoryview) -> Layout:
-    """Find the sections of a whole file.
+    """Locate the sections of a whole file.
 
-    :raises InvalidFile: whichever of its kinds says best what is wrong.
+    :raises InvalidFile: a subclass that names the defect.
     """
     cursor = Cursor(content)
     if len(cursor) < HEADER.size:
@@ -117,7 +117,7 @@ def decode(content: bytes | memoryview) -> Layout:
 def encode(layout: Layout) -> bytes:
     """Return the bytes of a whole file.
 
-    :raises UnknownProtocol: if the layout's is neither 1 nor 2.
+    :raises UnknownProtocol: if the layout's protocol is neither 1 nor 2.
     """
     if layout.protocol not in PROTOCOLS:
         raise UnknownProtocol(layout.protocol)

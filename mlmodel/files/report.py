@@ -1,4 +1,4 @@
-"""What a model file asks for, told of any file without building anything of it."""
+"""Report the names that a model file references, without building the model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mlmodel.trust import Trust, pickles, pytorch, skops
 
 @dataclass(frozen=True)
 class Report:
-    """The names that a file asks for, and those of them that want trust.
+    """The names that a file references, and those of them that are not trusted.
 
-    ``refusal`` says why the file is refused for what it asks for; ``None`` if it is not.
+    ``refusal`` is the reason why the file is rejected; ``None`` if it is accepted.
     """
 
     names: tuple[str, ...] = ()
@@ -27,9 +27,9 @@ class Report:
 
 
 def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
-    """Look at what a file asks for. Safe on any file: it builds nothing, within bounds.
+    """Return the names that a file references. Safe on any file: it builds no model.
 
-    :raises FlmError: if it is no readable model file.
+    :raises FlmError: if it is not a readable model file.
     """
     filetypes.check_folder(path)
     content = safe_open.content(path)
