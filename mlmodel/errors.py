@@ -22,7 +22,7 @@
     ├── VersionMismatch           the installed versions differ from the packaged ones
     └── BrokenModel               the framework could not build the model from the file
 
-An error carries its facts as attributes and knows nothing of HTTP.
+An error carries its facts as attributes and is independent of HTTP.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class MLModel(ABC):
     qualified_name: str
     #: The name on pages. If empty, it is derived from ``qualified_name``.
     display_name: str = ""
-    #: What the model is for, in plain words.
+    #: The purpose of the model, in plain words.
     description: str = ""
     #: The model's own version.
     version: str = ""

@@ -21,7 +21,7 @@ def check(content: bytes, title: str) -> None:
     budget = compression.budget(len(content))
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).infolist()
-    except Exception as error:  # zipfile raises what it comes across
+    except Exception as error:  # a damaged archive raises many types
         raise BrokenModel(f"it is not {title} ({type(error).__name__})", str(error)) from error
     for member in members:
         budget.spend(member.file_size)

@@ -143,7 +143,7 @@ def _of_protobuf(content: bytes, name: str) -> Kind:
 def _of_archive(content: bytes) -> Kind:
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()
-    except Exception as error:  # zipfile raises what it comes across
+    except Exception as error:  # a damaged archive raises many types
         raise BadHeader(f"it is a zip archive that is cut or damaged ({error})") from error
     known = set(names)
     if "schema.json" in known:

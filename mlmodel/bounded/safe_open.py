@@ -30,7 +30,7 @@ def opened(path: str | os.PathLike[str]) -> BufferedReader:
     :raises OSError: if it cannot be opened.
     """
     # Without O_NONBLOCK, opening a pipe blocks until a writer opens it.
-    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  the caller's
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  the caller closes it
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
         raise InvalidFile("it is no regular file, but a device or a pipe")

@@ -128,7 +128,7 @@ def _as_pandas(sample: Any) -> Any:
     """Convert a polars frame or series to pandas; return any other sample unchanged."""
     if not type(sample).__module__.startswith("polars."):
         return sample
-    import pandas as pd  # noqa: PLC0415  large, and not everywhere
+    import pandas as pd  # noqa: PLC0415  large and optional
 
     if hasattr(sample, "collect"):
         sample = sample.collect()
@@ -197,7 +197,7 @@ def _compiled(
     """
     if lib != "sklearn":
         raise InvalidModel(f"only models of scikit-learn are compiled, got {type(model).__name__}")
-    from mlmodel.frameworks.sklearn import adapter as sklearn  # noqa: PLC0415  the adapter that is in use
+    from mlmodel.frameworks.sklearn import adapter as sklearn  # noqa: PLC0415  already imported
 
     outputs = extra.get("outputs", ())
     schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input

@@ -231,7 +231,7 @@ class PackagedModel(MLModel):
         """Whether models of its framework do. Importing ONNX Runtime starts a thread."""
         framework = frameworks.FRAMEWORKS.get(self.meta.framework.lib)
         if self._n_jobs != 1:
-            return False  # a pool of processes or threads is not there in a fork
+            return False  # a pool of processes or threads does not survive a fork
         return framework is None or (framework.survives_fork and self._wanted_runtime == "native")
 
     @property
@@ -346,7 +346,7 @@ class PackagedModel(MLModel):
         if self.meta.framework.lib != "sklearn":
             self._runtime = self._uncompiled(asked)
             return native
-        from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  the adapter that is in use
+        from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  already imported
 
         chosen = adapter.chosen(self.model, native, asked, self.examples, self._graph)
         self._runtime, self._compiled = chosen.runtime, chosen.compiled
@@ -388,7 +388,7 @@ class PackagedModel(MLModel):
 
     def _inferred(self) -> frameworks.Schemas:
         with self._lock:
-            model = self.model  # building it may find them
+            model = self.model  # building it may set _found
             if self._found is None:
                 with self._naming_versions():
                     self._found = self._adapter.schemas(model, outputs=self._outputs)
@@ -483,7 +483,7 @@ def _predicting(
 ) -> frameworks.Predict:
     """Return the predictor, prepared with the first example that works.
 
-    :raises InvalidModel: if it does not predict for any.
+    :raises InvalidModel: if the model does not predict for any example.
     """
     with_example = getattr(native, "with_example", None)
     if with_example is None:

@@ -154,7 +154,7 @@ def _changed_value(value: Any, change: Change) -> Any:
 def _fitted(schema: dict[str, Any]) -> dict[str, Any]:
     """Return one schema of pydantic's in terms of 2020-12, no stricter than its class."""
     fitted = dict(schema)
-    # Its references break in another document, and constants tell the alternatives apart anyway.
+    # Its references break in another document, and alternatives differ by constants anyway.
     fitted.pop("discriminator", None)
     if "example" in fitted:
         fitted.setdefault("examples", [fitted.pop("example")])

@@ -51,7 +51,7 @@ def _correct_members(document: dict[str, Any], members: Mapping[Any, Any], whole
         name = _unwrapped(key)
         if name is str and not whole.ignore_extra_keys:
             document["additionalProperties"] = _document_within(value, whole)
-            if key is str:  # it wants at least one
+            if key is str:  # it requires at least one
                 document["minProperties"] = len(document["required"]) + 1
         elif isinstance(name, str):
             _correct(document["properties"][name], value, whole)

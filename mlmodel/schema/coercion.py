@@ -152,7 +152,7 @@ def _types(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _first_items(schema: Mapping[str, Any]) -> list[Any]:
-    # Drafts before 2020-12 wrote prefixItems as a list in items.
+    # Drafts before 2020-12 write prefixItems as a list in items.
     items = schema.get("items")
     first: list[Any] = schema.get("prefixItems", items if isinstance(items, list) else [])
     return first

@@ -79,7 +79,7 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
         if dialect_of(document) is not Draft202012Validator:
             return None
         made = Compiled(_alike(_without_formats(document)), pattern_options=OPTIONS, offline=True)
-    except (_OnlyTheJudgeError, ValueError):  # ValueError: it cannot be compiled
+    except (_OnlyTheJudgeError, ValueError):  # ValueError: not compilable
         return None
 
     is_valid = made.is_valid
@@ -87,7 +87,7 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     def fit(values: Iterable[Any]) -> bool:
         try:
             return all(map(is_valid, values))
-        except ValueError:  # no plain JSON, half a surrogate pair, or nested too deep
+        except ValueError:  # not plain JSON, a lone surrogate, or nested too deep
             return False
 
     def fit_in_form(values: Iterable[Any]) -> bool:

@@ -131,7 +131,7 @@ def _format(error: ValidationError) -> str:
 
 
 def _unknown_member(error: ValidationError) -> str:
-    if not error.path:  # additionalProperties is a schema, and its own keywords speak
+    if not error.path:  # additionalProperties is a schema, whose keywords report
         return str(error.message)[:200]
     known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
     close = difflib.get_close_matches(str(error.path[-1]), known, n=1)
