@@ -525,6 +525,20 @@ def objects_in_a_type_of_bytes(marker):
 
 
 @silent
+def wide_type_whose_members_change(marker):
+    count = 1500
+    names = tuple(f"x{at}" for at in range(count))
+    member = call("numpy", "dtype", "V8", False, True)
+    fields = b"}(" + b"".join(
+        text(each) + member + value(8 * at) + b"\x86" for at, each in enumerate(names)
+    )
+    parts = (3, "|", None, names)
+    state = b"(" + b"".join(map(value, parts)) + fields + b"u"
+    state += b"".join(map(value, (8 * count, 1, 0))) + b"t"
+    return whole(call("numpy", "dtype", f"V{8 * count}", False, True), state, b"b")
+
+
+@silent
 def type_that_changes_under_its_array(marker):
     dtype = call("numpy", "dtype", "V8", False, True) + b"\x94"
     array = called(

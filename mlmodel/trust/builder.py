@@ -222,13 +222,10 @@ class _Builder(Reader):
         """Return whether a value contains arrays or dtypes that a later state could change."""
         if id(value) in self._stateless:
             return _is_shell(value)
-        if type(value) is dict and depth == 0:
-            return any(self._has_stateless(each, 1) for each in value.values())
-        if type(value) is dict and depth < _DEPTH and len(value) <= _FIELDS:
-            return any(self._has_stateless(each, depth + 1) for each in value.values())
-        if type(value) is tuple and depth < _DEPTH:
-            return any(self._has_stateless(each, depth + 1) for each in value)
-        return False
+        if type(value) not in (dict, tuple) or depth == _DEPTH:
+            return False
+        parts = value.values() if type(value) is dict else value
+        return any(self._has_stateless(each, depth + 1) for each in parts)
 
     def _give(self, built: Any, state: Any) -> None:
         if type(state) is dict and any(isinstance(each, Dropped) for each in state.values()):
@@ -267,8 +264,6 @@ class _Builder(Reader):
 
 _RECONSTRUCTOR = named("copyreg._reconstructor")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
-#: Nested dicts with more members are not searched: no structured dtype of a model is as large.
-_FIELDS = 1000
 
 
 def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
