@@ -1,1 +1,1 @@
-"""What holds for every request and response."""
+"""Access control, errors, JSON, headers and logs of every request and response."""

@@ -1,4 +1,4 @@
-"""What is told of each request when it has ended: a line of the log, and the counters."""
+"""Access log and request metrics."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from flask import Flask, Response, g, request
 
 from app.serving.process import metrics
 
-#: Methods that are counted by their names; a client may make up others.
+#: Methods with their own label in metrics; others, which a client may invent, share "OTHER".
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-#: How a path is counted that leads nowhere.
+#: The route label of paths that match no route.
 NOWHERE = "(none)"
-#: Characters of a path that are logged.
+#: Maximum characters logged of a path or other client text.
 MOST_CHARACTERS = 200
 PLAIN = re.compile(r"[!-~]*")
 
-#: From the facts of a request to a line of the log.
+#: Writes the facts of a request to the log.
 Log = Callable[[dict[str, Any]], None]
 
 
 class Journal:
-    """Counts requests, and logs them if ``log`` is there. Any thread may call it."""
+    """Counts requests and logs them unless ``log`` is ``None``. Thread-safe."""
 
     def __init__(self, log: Log | None) -> None:
         self._log = log
@@ -44,11 +44,11 @@ class Journal:
         model: str | None = None,
         rows: int | None = None,
     ) -> None:
-        """Tell of a request that is answered.
+        """Count and log a request that has its response.
 
-        :param path: as it came, without its query, which may say what is nobody's business.
-        :param started: what :func:`time.perf_counter` said then.
-        :param key: the id of its key.
+        :param path: as received, without the query, which may contain private data.
+        :param started: the :func:`time.perf_counter` at its start.
+        :param key: the id of its API key.
         """
         seconds = time.perf_counter() - started
         metrics.traffic(method if method in METHODS else "OTHER", route, status // 100)(seconds)
@@ -70,7 +70,7 @@ class Journal:
 
 
 def init_app(app: Flask, log: Log | None) -> None:
-    """Tell of all requests of an application. To be called before all that changes answers."""
+    """Count and log all requests. Call it before anything that changes responses."""
     journal = Journal(log)
     app.extensions["journal"] = journal
     app.before_request(_begin)
@@ -78,7 +78,7 @@ def init_app(app: Flask, log: Log | None) -> None:
 
 
 def plain(text: str) -> str:
-    """Return what a client has sent as it can stand in a log: in ASCII, on one line, not long."""
+    """Return a client's text in a form safe for logs: ASCII, on one line, cut if too long."""
     short = text[:MOST_CHARACTERS]
     shown = (
         short if PLAIN.fullmatch(short) else quote(short, safe="/:@!$&'()*+,;=", errors="replace")

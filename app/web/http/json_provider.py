@@ -1,4 +1,4 @@
-"""JSON as it is sent: compact, in UTF-8, its members in their order, and a line's end."""
+"""JSON responses: compact, UTF-8, members in their order, ending with a newline."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import orjson
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
-#: What ``orjson`` has words of its own for, the standard library's writer says.
+#: Dataclasses, dates and times are written by ``json`` as Flask does, not in orjson's own format.
 OPTIONS = (
     orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 )
 
 
 def dumps(value: Any) -> bytes:
-    """Return the body that says a value.
+    """Serialize a value to JSON.
 
-    :raises TypeError: if the value has what JSON cannot say.
+    :raises TypeError: if the value contains a type that JSON cannot represent.
     """
     try:
         return orjson.dumps(value, option=OPTIONS)
-    except TypeError:  # a whole number beyond 64 bits, a key that is no text, deep nesting
+    except TypeError:  # integer beyond 64 bits, non-string key, deep nesting, date or dataclass
         text = json.dumps(
             value,
             default=DefaultJSONProvider.default,
@@ -34,12 +34,12 @@ def dumps(value: Any) -> bytes:
 
 
 class Writer(DefaultJSONProvider):
-    """What Flask writes JSON with. Texts for templates are those of Flask, which it escapes."""
+    """Flask's JSON provider. Only responses differ; templates use Flask's own, escaped JSON."""
 
     ensure_ascii = False
     sort_keys = False
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """Return an answer with the JSON of a value."""
+        """Return a response with the JSON of a value."""
         body = dumps(self._prepare_response_obj(args, kwargs))
         return self._app.response_class(body, mimetype=self.mimetype)

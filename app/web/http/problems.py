@@ -1,4 +1,4 @@
-"""The one place where an error becomes an answer: RFC 9457 problems, or a page."""
+"""The one place that maps errors to responses: RFC 9457 problem documents, or pages."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from app.web.http.json_provider import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation, summary
 
-#: Paths under which every answer is JSON, whatever went wrong.
+#: Paths under which every error response is JSON.
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
-#: How a browser sends a form.
+#: Media types of HTML forms.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-#: Methods of which nothing is lost if they are asked once more.
+#: Methods that a client can repeat after a login without losing a body.
 READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What all errors of one kind have in common. ``docs/api.md`` says it in the same words."""
+    """The parts of a problem document that all errors of one kind share; see ``docs/api.md``."""
 
     status: int
     slug: str
     title: str
     meaning: str
-    #: Whether the same request may succeed a little later (Retry-After).
+    #: Whether the same request may succeed later; adds Retry-After.
     passes: bool = False
 
     @property
     def type(self) -> str:
-        """Where it is described; ``about:blank`` says no more than its status (RFC 9457, 4.2.1)."""
+        """The URL of its description; ``about:blank`` means the status alone (RFC 9457, 4.2.1)."""
         return f"/docs/problems#{self.slug}" if self.slug else "about:blank"
 
 
@@ -59,7 +59,7 @@ INTERNAL_ERROR = Problem(
     "The server has a bug. The log tells it under the request id.",
 )
 
-#: Every error class that can reach a client. A class without a row has that of its parent.
+#: Every error class that can reach a client. A class without a row uses that of its parent.
 PROBLEMS: dict[type[Exception], Problem] = {
     models.InvalidInput: Problem(
         422,
@@ -143,7 +143,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     serving.ServingError: INTERNAL_ERROR,
 }
 
-#: Errors of HTTP itself, which Flask and Werkzeug raise, by their status.
+#: HTTP errors that Flask and Werkzeug raise, by status.
 HTTP_PROBLEMS: dict[int, Problem] = {
     400: Problem(
         400,
@@ -209,7 +209,7 @@ HTTP_PROBLEMS: dict[int, Problem] = {
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of the application with its problem."""
+    """Respond to every error of the application with its problem."""
     app.register_error_handler(Exception, _answer)
 
 
@@ -220,7 +220,7 @@ def all_problems() -> list[Problem]:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the row of an error: that of its class, or of the nearest parent that has one."""
+    """Return the problem of an error's class, or of its nearest parent class that has one."""
     if isinstance(error, HTTPException):
         status = error.code or 500
         phrase = HTTPStatus(status).phrase
@@ -233,7 +233,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what is told of an error, as RFC 9457 has it, and its headers; log it, if need be."""
+    """Return the RFC 9457 document of an error and its headers. Log it if the status is 5xx."""
     problem = problem_of(error)
     _log(error, problem)
     body: dict[str, Any] = {
@@ -313,7 +313,7 @@ def _too_large(error: HTTPException) -> str:
     return most
 
 
-#: What is said of Werkzeug's own errors, which say less.
+#: Details for Werkzeug's own errors, more specific than its descriptions.
 _HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
     404: lambda error: f"there is nothing at {request.path}",
     405: _wrong_method,

@@ -1,4 +1,4 @@
-"""What a server itself refuses, before the application hears of it: whole answers."""
+"""Complete HTTP responses for requests that the server rejects before the application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.web.http import access, security_headers
 from app.web.http.json_provider import dumps
 from app.web.http.problems import HTTP_PROBLEMS
 
-#: What is wrong with a request that no application is asked for.
+#: The detail of each status that a server responds with itself.
 DETAILS = {
     400: "this is no HTTP request, or one that can be understood in two ways",
     408: "the request did not come to its end within CLIENT_SECONDS",
@@ -20,9 +20,9 @@ DETAILS = {
 
 
 def answer(status: int) -> bytes:
-    """Return an answer with a problem, after which the connection is closed."""
+    """Return a response with a problem document and ``Connection: close``."""
     phrase, problem = HTTPStatus(status).phrase, HTTP_PROBLEMS.get(status)
-    # To the application, 400 is a body that it cannot read. Here nothing was read at all.
+    # The application's problem for 400 describes an unreadable body; here no body was read.
     is_told = problem is not None and status != HTTPStatus.BAD_REQUEST
     name = access.request_id("")
     body = dumps(

@@ -1,42 +1,42 @@
-"""Headers that every answer carries, so that a browser does no more with it than it must."""
+"""Security and cache headers of every response."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, current_app, g, request
 
-#: What a page may load and run: this server's own files, and nothing that stands in the page.
+#: Content-Security-Policy of pages: they load and run only this server's files, nothing inline.
 PAGES = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-#: What a cache, a browser's too, may keep of predictions and of pages with data or behind a key:
-#: nothing. Of an empty form it may keep the page, or "Back" would lose what was typed.
+#: Caches, including the browser's, must not store predictions, or pages with data or behind a key.
+#: They may store an empty form, or "Back" would lose the user's input.
 NO_STORE, NO_CACHE = "no-store", "no-cache"
-#: What all else may, should a browser open it as a page.
+#: Content-Security-Policy of all other responses, should a browser open one as a page.
 NO_PAGES = "default-src 'none'; frame-ancestors 'none'"
 
-#: Headers of all answers. What keeps to HTTPS is for the proxy that speaks it to say.
+#: Headers of all responses. Strict-Transport-Security is left to the proxy that terminates TLS.
 HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Headers of pages, which say nothing to what reads anything else.
+#: Headers with an effect on pages only.
 PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # An address may carry what was typed: it is told to nobody else.
+    # A URL may contain the user's input, so other sites never receive it.
     "Referrer-Policy": "same-origin",
 }
 
 
 def init_app(app: Flask) -> None:
-    """Guard all answers, those of errors too."""
+    """Add the headers to all responses, including errors."""
     app.after_request(_guard)
 
 
 def headers(media_type: str) -> list[tuple[str, str]]:
-    """Return the headers that guard an answer of a media type."""
+    """Return the security headers for a response of a media type."""
     if media_type == "text/html":
         return [("Content-Security-Policy", PAGES), *HEADERS.items(), *PAGE_HEADERS.items()]
     return [("Content-Security-Policy", NO_PAGES), *HEADERS.items()]
@@ -51,7 +51,7 @@ def _caching(response: Response) -> str:
 
 
 def _guard(response: Response) -> Response:
-    # Each look into the headers goes through all of them.
+    # Each lookup in werkzeug's Headers is a linear search.
     given = {name.lower() for name, _ in response.headers}
     for name, value in [*headers(response.mimetype), ("Cache-Control", _caching(response))]:
         if name.lower() not in given:

@@ -1,4 +1,4 @@
-"""Rows that a body writes by columns, as pandas' ``to_json(orient="split")`` writes a frame:
+"""Request bodies in pandas' split format, as ``DataFrame.to_json(orient="split")`` writes them:
 ``{"columns": ["a", "b"], "index": [0, 1], "data": [[1, 2], [3, 4]]}``."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.messages import shown
 from mlmodel.schema.shape import unescaped
 
-#: What such a body has. The index numbers or names the lines, and says nothing to a model.
+#: The members of such a body. The index labels the lines and is not passed to the model.
 NAMES, LINES, INDEX = "columns", "data", "index"
 
 
 def is_likely(body: Any) -> bool:
-    """Tell whether a body looks as if it wrote rows by columns."""
+    """Return whether a body looks like the split format."""
     return (
         isinstance(body, dict)
         and isinstance(body.get(NAMES), list)
@@ -30,7 +30,7 @@ def is_likely(body: Any) -> bool:
 
 
 def are_possible(schema: Mapping[str, Any] | None) -> bool:
-    """Tell whether rows of a schema may be written so: not if it names such members itself."""
+    """Return whether a schema permits the split format: not if its rows have such members."""
     if schema is None:
         return True
     members = Members(schema)
@@ -39,16 +39,17 @@ def are_possible(schema: Mapping[str, Any] | None) -> bool:
 
 
 def written(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the body that writes rows of the same members by columns."""
+    """Return the split format of rows that have the same members."""
     names = list(rows[0])
     return {NAMES: names, LINES: [[row[name] for name in names] for row in rows]}
 
 
 def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
-    """Return the rows of a likely body, which is used up: its lines become the rows.
+    """Convert a likely body to rows in place: its lines become the rows.
 
     :raises TooManyRows: if there are more than ``most``.
-    :raises InvalidInput: if names are no texts or come twice, or lines differ from them in length.
+    :raises InvalidInput: if names are not strings or not unique, or a line or the index has the
+        wrong length.
     """
     names, lines = body[NAMES], body[LINES]
     if len(lines) > most:
@@ -57,15 +58,15 @@ def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     if violations:
         raise InvalidInput("the columns and lines do not match", violations=violations)
     for place, line in enumerate(lines):
-        # Each line is let go when its row is made: never are all lines held beside all rows.
+        # Replacing each line by its row frees it, so that lines and rows are never all in memory.
         lines[place] = dict(zip(names, line, strict=True))
     return lines
 
 
 def placed(violations: Sequence[Violation], names: Sequence[str]) -> list[Violation]:
-    """Return violations of rows with pointers into the body that wrote them by columns.
+    """Return violations of rows with pointers into the split-format body.
 
-    A column that is missing is told once, and not of every line.
+    A missing column is reported once, not for every line.
     """
     places = {name: place for place, name in enumerate(names)}
     return list(dict.fromkeys(_placed(each, places) for each in violations))

@@ -1,6 +1,6 @@
-"""Who may ask, and how much: request id, host, origin, key, login and rate, in this order.
+"""Access control: request id, host, origin, key or login, and rate limit, checked in this order.
 
-Each view says by :func:`needs` which scope it needs; one that says nothing needs ``predict``.
+:func:`needs` sets the scope that a view requires; a view without it requires ``predict``.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def init_app(app: Flask, keys: Keys) -> None:
-    """Give each request an id, and let in who may come in, as often as they may."""
+    """Register the request id and all access checks."""
     app.before_request(_identify)
     app.after_request(_tell_identity)
     hosts.init_app(app)
     origins.init_app(app)
     gate.init_app(app, Gate(keys, is_for_all=app.config["KEYS_FOR"] == "all"))
-    # Counted before it is let in: who tries keys is soon told to wait.
+    # The limiter runs before the key check, so that it also limits guesses of keys.
     rates.init_app(app)
     app.before_request(gate.admit)
     login.init_app(app)
 
 
 def trust_proxies(app: Flask) -> None:
-    """Believe so many proxies where a request came from. Nobody else is believed."""
+    """Take client address and scheme from the headers of ``TRUSTED_PROXIES`` proxies."""
     count = app.config["TRUSTED_PROXIES"]
     if count:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -53,7 +53,7 @@ def trust_proxies(app: Flask) -> None:
 
 
 def request_id(wanted: str) -> str:
-    """Return the id that a client wants for its request, if it is well formed, or one made up."""
+    """Return the request id that the client sent if it is well formed, else a random one."""
     return wanted if wanted and REQUEST_ID.fullmatch(wanted) else f"{random.getrandbits(128):032x}"
 
 

@@ -1,4 +1,4 @@
-"""The gate: who asks, by key or by login, and whether that is enough for what is asked."""
+"""Authentication by key or login, and authorization by scope and model."""
 
 from __future__ import annotations
 
@@ -15,51 +15,52 @@ from app.web.http.access.keys import Key, Keys, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: Views that are for everybody, keys or not: what a page is drawn with before anybody logs in.
+#: Views that never need a key: the login page needs these files.
 OPEN = frozenset({"static", "bootstrap.static"})
-#: Where a view keeps what it needs.
+#: The attribute of a view that holds the scope it requires.
 NEED = "needed_scope"
-#: What a login keeps: a key's id, and a part of its hash, so that another key of that id is none.
+#: The session entry of a login: the key's id and a part of its hash. The login ends when another
+#: key takes the same id.
 LOGIN = "key"
 
 
 class Gate:
-    """Whether what is asked needs a key, and which one was sent.
+    """Decides whether a request needs a key and whether the key that it carries is sufficient.
 
-    :param is_for_all: false where only administration needs one.
+    :param is_for_all: false if only administration needs a key.
     """
 
     def __init__(self, keys: Keys, *, is_for_all: bool) -> None:
         self.keys = keys
-        #: Whether those who only ask need a key.
+        #: Whether predictions need a key.
         self.is_shut = keys.are_set and is_for_all
 
     def needs_key(self, scope: Scope) -> bool:
-        """Tell whether a key is needed."""
+        """Return whether a scope needs a key."""
         return self.is_shut or scope is Scope.ADMIN
 
     def is_shut_to(self, view: Callable[..., Any]) -> bool:
-        """Tell whether a view is answered only with a key."""
+        """Return whether a view needs a key."""
         scope: Scope | None = getattr(view, NEED, Scope.PREDICT)
         return scope is not None and self.needs_key(scope)
 
     def admitted(self, environ: Mapping[str, Any], model: str) -> Key | None:
-        """Return the key that a request brings, if it is enough to ask a model."""
+        """Return the key of a request if it permits predictions of a model, else ``None``."""
         key = self.keys.find(sent(environ))
         return key if key and key.is_for(Scope.PREDICT) and key.opens(model) else None
 
 
 def init_app(app: Flask, gate: Gate) -> None:
-    """Find out who asks, before it is counted. :func:`admit` is to follow."""
+    """Register authentication, which runs before the rate limit; :func:`admit` runs after it."""
     app.extensions["gate"] = gate
     app.before_request(_recognise)
     app.context_processor(lambda: {"login": g.get("login"), "is_shut": gate.is_shut})
 
 
 def needs(scope: Scope | None) -> Callable[[View], View]:
-    """Mark a view by the scope that it needs; with ``None``, it is for everybody.
+    """Return a decorator that sets the scope a view requires; ``None`` makes the view public.
 
-    A view without a mark needs :attr:`Scope.PREDICT`.
+    A view without the decorator requires :attr:`Scope.PREDICT`.
     """
 
     def mark(view: View) -> View:
@@ -70,10 +71,11 @@ def needs(scope: Scope | None) -> Callable[[View], View]:
 
 
 def admit() -> None:
-    """Refuse a request that has not the key which its view needs.
+    """Reject a request without the key that its view requires.
 
-    :raises Unauthorized: if it has none, or one that is not known.
-    :raises Forbidden: if its key is for something else, or there are no keys.
+    :raises Unauthorized: if the key is missing or unknown.
+    :raises Forbidden: if the key lacks the scope or model, or an admin view is requested and no
+        keys are configured.
     """
     scope = _needed()
     if scope is None:
@@ -94,31 +96,31 @@ def admit() -> None:
 
 
 def visible(models: Iterable[HostedModel]) -> list[HostedModel]:
-    """Return those of some models that whoever asks may know of."""
+    """Return those of the models that the client may see."""
     return [model for model in models if may_know(model.name)]
 
 
 def may_know(model: str | None = None) -> bool:
-    """Tell whether whoever asks may know of a model; without one, of all of them."""
+    """Return whether the client may see a model; for ``None``, all models."""
     return not current_app.extensions["gate"].is_shut or (g.key is not None and g.key.opens(model))
 
 
 def sent(environ: Mapping[str, Any]) -> str:
-    """Return the key that a request brings in a header; empty if it brings none."""
+    """Return the key in a request's headers; empty if there is none."""
     scheme, _, text = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    # A proxy may leave there what it has asked for itself, such as a password.
+    # Authorization may hold other credentials, such as a password that a proxy required.
     return text.strip() if scheme.lower() == "bearer" else environ.get("HTTP_X_API_KEY", "")
 
 
 def log_in(key: Key) -> None:
-    """Let whoever asks come back without the key, for as long as the cookie lasts."""
+    """Log in the client with a key, until the cookie expires."""
     session.clear()
     session.permanent = True
     session[LOGIN] = [key.id, key.sha256[:16]]
 
 
 def log_out() -> None:
-    """Forget who asks."""
+    """Log out the client."""
     session.clear()
 
 
@@ -144,7 +146,7 @@ def _logged_in(keys: Keys) -> Key | None:
 
 
 def _needed() -> Scope | None:
-    # What is nowhere, or has no such method, says so to everybody; OPTIONS tells methods alone.
+    # 404 and 405 need no key, nor does OPTIONS, which only lists the methods.
     if request.endpoint is None or request.endpoint in OPEN or request.method == "OPTIONS":
         return None
     view = current_app.view_functions[request.endpoint]

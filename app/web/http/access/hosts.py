@@ -1,4 +1,4 @@
-"""By which names the server is asked: the Host header, that of any client."""
+"""Validation of the Host header, which any client can set."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from flask import Flask, request
 from werkzeug.exceptions import BadRequest
 from werkzeug.sansio.utils import host_is_trusted
 
-#: A name or an address, and a port. Source: RFC 1123, section 2.1, and RFC 3986, section 3.2.2.
+#: A name or address with an optional port. Source: RFC 1123, section 2.1; RFC 3986, section 3.2.2.
 HOST = re.compile(
     r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,30}\.?)(:[0-9]{0,5})?"
 )
-#: Where a request says what is wrong with its host.
+#: The WSGI environ key that holds the reason why the host is rejected.
 REFUSED = "modelhost.host"
 
 
 def init_app(app: Flask) -> None:
-    """Refuse requests by names that are none, or not among those that the settings name.
+    """Reject requests whose Host is malformed, or not in ``HOST_NAMES`` if that is set.
 
-    The framework cannot even route them. So they go on by another name, to be told.
+    Flask cannot route such a request, so it gets the host "localhost" until the rejection.
     """
     names = app.config["HOST_NAMES"].split()
     normally = app.wsgi_app
@@ -51,7 +51,7 @@ def _is_host(host: str) -> bool:
         return False
     try:
         host.encode("ascii").decode("idna")
-    except UnicodeError:  # an international name that is none
+    except UnicodeError:  # not a valid internationalized name
         return False
     return True
 

@@ -1,8 +1,7 @@
-"""API keys: who may do what. The server knows only their hashes.
+"""API keys with scopes and models. The server stores only their hashes.
 
-A key is ``mh_<id>_<secret>``. Its secret is 256 bits of chance, so a plain SHA-256 keeps it: there
-is no dictionary of such secrets to try, and a slow hash, as passwords need, would only make each
-request slow.
+A key is ``mh_<id>_<secret>``. The secret is 256 random bits, so a plain SHA-256 protects it: no
+dictionary attack is possible, and a slow password hash would only slow down each request.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ from mlmodel.schema.validator import Schema
 log = logging.getLogger(__name__)
 
 KEY = re.compile(r"mh_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-#: Characters of the name of a key.
+#: Maximum characters of a key's name.
 MOST_CHARACTERS = 100
-#: Seconds between two looks at whether the file has changed.
+#: Seconds between two checks whether the file has changed.
 LOOK_SECONDS = 1.0
 
 
 class Scope(StrEnum):
-    """What a key is for."""
+    """What a key permits."""
 
-    PREDICT = "predict"  # see the models, and ask them
+    PREDICT = "predict"  # list models and predict
     METRICS = "metrics"  # read /metrics
-    ADMIN = "admin"  # load and unload models, and all else
+    ADMIN = "admin"  # load and unload models; includes all other scopes
 
 
 ENTRY = {
@@ -71,7 +70,7 @@ FILE = Schema(
 
 
 class InvalidKeys(Exception):
-    """The keys have mistakes; the message names all of them."""
+    """The keys have mistakes; the message lists all of them."""
 
     def __init__(self, place: str, mistakes: Sequence[Mistake]) -> None:
         super().__init__(
@@ -81,7 +80,7 @@ class InvalidKeys(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key: its hash, and what it is for. Without ``models``, for all of them."""
+    """A key's hash, scopes and models. Without ``models``, it is valid for all models."""
 
     id: str
     name: str
@@ -90,30 +89,30 @@ class Key:
     models: frozenset[str] = frozenset()
 
     def is_for(self, scope: Scope) -> bool:
-        """Tell whether the key may be used so."""
+        """Return whether the key has a scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def opens(self, model: str | None) -> bool:
-        """Tell whether the key is for a model, or the model of a version such as ``iris@2``.
+        """Return whether the key is valid for a model, or for that of a version such as ``iris@2``.
 
-        :param model: ``None`` to ask whether it is for all of them.
+        :param model: ``None`` for all models.
         """
         return not self.models or (model is not None and model.partition("@")[0] in self.models)
 
 
 def made() -> tuple[str, str, str]:
-    """Return a new key, its id and its hash."""
+    """Return a new random key, its id and its hash."""
     name = secrets.token_hex(6)
     text = f"mh_{name}_{secrets.token_urlsafe(32)}"
     return text, name, _hashed(text)
 
 
 def opened(settings: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Keys:
-    """Return the keys that the settings name.
+    """Return the keys of ``KEYS_FILE`` and ``KEYS``.
 
-    :param folder: where a relative path starts.
-    :param environ: what ``${NAME}`` in a file stands for.
-    :raises InvalidKeys: naming every mistake.
+    :param folder: the base of a relative path.
+    :param environ: the values of ``${NAME}`` in a file.
+    :raises InvalidKeys: with every mistake.
     """
     file = folder / settings["KEYS_FILE"] if settings["KEYS_FILE"] else None
     return Keys(file, settings["KEYS"], environ)
@@ -122,11 +121,11 @@ def opened(settings: Mapping[str, Any], folder: Path, environ: Mapping[str, str]
 class Keys:
     """The keys of a file and of the environment. Any thread may call any method.
 
-    A file that changes is read again within a second, by each process; if it has mistakes then,
-    the keys stay as they were, and the log says why.
+    Each process rereads the file when a key is looked up, at most once a second, if it changed. If
+    it has mistakes then, the process keeps the old keys and logs the mistakes.
 
-    :param text: a YAML list of keys, empty for none.
-    :raises InvalidKeys: naming every mistake.
+    :param text: a YAML list of keys; empty for none.
+    :raises InvalidKeys: with every mistake.
     """
 
     def __init__(self, file: Path | None, text: str, environ: Mapping[str, str]) -> None:
@@ -137,16 +136,16 @@ class Keys:
         self._looked_at = time.monotonic()
         self._seen = _state(file)
         self._keys = self._all()
-        #: Whether there may be any: not even an empty file opens what keys shut.
+        #: Whether keys are configured. An empty file counts: it must not make the portal public.
         self.are_set = file is not None or bool(text)
 
     def all(self) -> list[Key]:
-        """Return the keys, those of the environment first."""
+        """Return all keys, those of the environment first."""
         self._look()
         return list(self._keys.values())
 
     def find(self, text: str) -> Key | None:
-        """Return what is known of a key, if it is known."""
+        """Return the entry of a key that a client sent, or ``None`` if it is unknown."""
         self._look()
         shape = KEY.fullmatch(text)
         key = self._keys.get(shape[1]) if shape else None
@@ -155,12 +154,12 @@ class Keys:
         return None
 
     def get(self, name: str) -> Key | None:
-        """Return the key of an id, if there is one."""
+        """Return the entry with an id, or ``None``."""
         self._look()
         return self._keys.get(name)
 
     def _look(self) -> None:
-        """Read the file again if it has changed."""
+        """Reread the file if it has changed."""
         if self._file is None or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         with self._lock:
@@ -213,7 +212,7 @@ def _key(entry: Mapping[str, Any]) -> Key:
 
 
 def _state(file: Path | None) -> tuple[int, ...] | None:
-    """Return what changes when a file does; ``None`` if there is none."""
+    """Return modification time, size and inode of a file; ``None`` if there is no file."""
     try:
         about = os.stat(file) if file else None
     except OSError:

@@ -1,4 +1,4 @@
-"""Logging in to the pages: the key is typed once, and a signed cookie stands for it."""
+"""Login to the pages: the user enters a key once, then a signed cookie replaces it."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from app.web.http.access import gate
 
 blueprint = Blueprint("login", __name__)
 
-#: Characters of an address to which a login leads back.
+#: Maximum characters of the path to which a login redirects.
 MOST = 2000
 
 
 class _Cookie(SecureCookieSessionInterface):
-    """A cookie that keeps to HTTPS if it was made there."""
+    """Sessions in a cookie that is ``Secure`` if it was set over HTTPS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Tell whether a browser may send it over HTTPS alone."""
+        """Return whether browsers may send the cookie only over HTTPS."""
         return request.is_secure
 
 
 def init_app(app: Flask) -> None:
-    """Serve the login."""
+    """Register the login views and configure the session cookie."""
     app.session_interface = _Cookie()
     app.config.update(
         PERMANENT_SESSION_LIFETIME=3600 * app.config["LOGIN_HOURS"],
         SESSION_COOKIE_HTTPONLY=True,
-        # Two portals on one host, which a cookie does not tell apart by their ports.
+        # Cookies ignore the port: without it, two portals on one host would share a login.
         SESSION_COOKIE_NAME=f"modelhost_{app.config['PORT']}",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
@@ -50,7 +50,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/login")
 @gate.needs(None)
 def show() -> ResponseReturnValue:
-    """Show the form for a key."""
+    """Render the login form."""
     if not current_app.extensions["gate"].keys.are_set:
         return redirect(url_for("pages.index"))
     return render_template("login.html", back=_back(request.args.get("next")))
@@ -59,7 +59,7 @@ def show() -> ResponseReturnValue:
 @blueprint.post("/login")
 @gate.needs(None)
 def log_in() -> ResponseReturnValue:
-    """Log in, and lead back to the page that wanted it."""
+    """Log in and redirect to the page that required it."""
     key = current_app.extensions["gate"].keys.find(request.form.get("key", "").strip())
     back = _back(request.form.get("next"))
     if key is None:
@@ -77,14 +77,14 @@ def log_out() -> ResponseReturnValue:
 
 
 def address(asked: Request) -> str:
-    """Return where to log in, so as to come back to what was asked."""
+    """Return the URL of the login form, which redirects back to the requested path."""
     return url_for("login.show", next=asked.full_path.rstrip("?")[:MOST])
 
 
 def _back(wanted: str | None) -> str:
-    """Return the path on this site that is wanted; the first page for anything else."""
+    """Return the path if it leads to this site, else that of the first page."""
     text = wanted or ""
-    # A browser takes "\\" for "/", and leaves line breaks out, so that they make another host.
+    # Browsers treat "\\" as "/" and drop line breaks, so both can produce another host.
     is_plain = text.isprintable() and "\\" not in text and text.startswith("/")
     is_here = is_plain and not text.startswith("//") and not urlsplit(text).netloc
     return text if is_here else url_for("pages.index")

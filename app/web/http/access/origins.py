@@ -1,4 +1,4 @@
-"""Pages of other sites: which may ask, and what a browser's visitor may not be used for."""
+"""Requests from pages of other sites: CORS, and protection against cross-site request forgery."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from flask import Flask, current_app, request
 from flask_cors import CORS
 from werkzeug.exceptions import Forbidden
 
-#: Methods that any page may send from any site, since they change nothing.
+#: Methods that pages of any site may send, because they change nothing.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-#: What a browser says of a request (Sec-Fetch-Site) that this site's own page sent, or a person.
+#: Values of Sec-Fetch-Site for a request by a page of this site, or directly by the user.
 OWN = frozenset({"same-origin", "none"})
-#: What pages of the sites in CORS_ORIGINS may ask.
+#: Paths that pages of the sites in CORS_ORIGINS may request.
 SHARED = re.compile(r"/api/.*|/openapi\.json|/readyz|/healthz")
-#: Headers that such a page may send, and read.
+#: Request headers that such a page may send, and response headers that it may read.
 SENT = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 READ = (
     "Retry-After",
@@ -24,12 +24,12 @@ READ = (
     "X-Model-Version",
     "X-Request-ID",
 )
-#: Seconds for which a browser need not ask again whether it may.
+#: Seconds for which a browser may cache a preflight response.
 KEPT_SECONDS = 600
 
 
 def init_app(app: Flask) -> None:
-    """Refuse what other sites' pages send, but those that the settings name."""
+    """Reject unsafe requests from pages of other sites, except those in ``CORS_ORIGINS``."""
     app.before_request(_refuse_other_sites)
     if app.config["CORS_ORIGINS"]:
         CORS(
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
             origins=app.config["CORS_ORIGINS"].lower().split(),
             allow_headers=SENT,
             expose_headers=READ,
-            # Who is logged in here is nobody there: such a page sends a key.
+            # The login cookie is not valid for other sites: their pages send a key.
             supports_credentials=False,
             always_send=False,
             max_age=KEPT_SECONDS,
@@ -46,9 +46,10 @@ def init_app(app: Flask) -> None:
 
 
 def is_own_page() -> bool:
-    """Tell whether a request may be a page's of this site, for which a login counts.
+    """Return whether a request may come from a page of this site, so that a login is valid for it.
 
-    What changes something must say that it is; a link from elsewhere may lead here.
+    An unsafe request must carry ``Origin`` or ``Sec-Fetch-Site`` as proof. A safe one may also
+    follow a link on another site, unless that sends an ``Origin``.
     """
     if request.method in SAFE:
         return request.headers.get("Origin") is None or _is_own()
@@ -56,7 +57,7 @@ def is_own_page() -> bool:
 
 
 def _refuse_other_sites() -> None:
-    """Refuse what a page of another site makes a browser send; who is no browser says no site.
+    """Reject unsafe requests from pages of other sites; only browsers send the two headers.
 
     Source: Fetch Metadata (W3C), and OWASP, "Cross-Site Request Forgery Prevention".
     """
@@ -70,7 +71,7 @@ def _refuse_other_sites() -> None:
 def _is_own() -> bool:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is not None:
-        # Browsers say the site over HTTPS alone; behind a proxy that speaks it, hosts may differ.
+        # Browsers send Sec-Fetch-Site only over HTTPS; behind a TLS proxy, hosts may differ.
         return origin.partition("://")[2].lower() == request.host.lower()
     return site is None or site in OWN
 

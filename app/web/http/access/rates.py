@@ -1,4 +1,4 @@
-"""How much may be asked: so many requests of each key, and of each address that brings none."""
+"""Rate limit for each key, and for each client address without a key."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from flask_limiter.util import get_remote_address
 
 from app.web.http.access.origins import SAFE
 
-#: What is counted whatever its method.
+#: Paths below this are counted for all methods, others only for unsafe ones.
 COUNTED = "/api/"
-#: Where a process counts that counts for itself.
+#: Storage for a process that counts only its own requests.
 OWN_MEMORY = "memory://"
 
 
 def init_app(app: Flask) -> None:
-    """Count requests, if the settings limit them."""
+    """Count requests if ``RATE_LIMIT`` is set."""
     if not app.config["RATE_LIMIT"]:
         return
     storage = app.config["RATE_STORAGE"] or OWN_MEMORY
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
         _who,
         storage_uri=storage,
         application_limits=[app.config["RATE_LIMIT"]],
-        # A store that cannot be reached must not shut the portal: each process counts on.
+        # If the store is unreachable, each process counts in its own memory.
         in_memory_fallback_enabled=storage != OWN_MEMORY,
     )
     limiter.request_filter(_is_free)
