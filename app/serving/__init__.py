@@ -1,1 +1,1 @@
-"""The engine: holds models and answers predictions. It knows nothing of HTTP."""
+"""The engine: hosts models and computes predictions, independently of HTTP."""

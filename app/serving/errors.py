@@ -1,20 +1,20 @@
-"""The errors of holding and asking models.
+"""Errors of hosting and calling models.
 
     ServingError
     ├── InvalidCatalog        models.yaml has mistakes
-    ├── ModelNotFound         no model of that name
-    ├── EndpointNotFound      the model offers nothing of that name
-    ├── ArtifactNotFound      the model comes with no such file, or does not offer it
-    ├── ModelUnavailable      the model is not loaded, and is not loaded now
-    ├── QueueFull             as many calls wait for the model as may
-    ├── TooManyRows           more rows at once than the limit
+    ├── ModelNotFound         no model or version of that name
+    ├── EndpointNotFound      the model has no endpoint of that name
+    ├── ArtifactNotFound      the model has no such file, or does not offer it
+    ├── ModelUnavailable      the model is not loaded
+    ├── QueueFull             the model's queue is full
+    ├── TooManyRows           a request has more rows than the limit
     ├── UnreadableFile        a file of rows cannot be read
-    ├── PredictionTimeout     the model took longer than its limit
-    ├── NoRoom                the processes have no room to show each other a change
+    ├── PredictionTimeout     the model exceeded its time limit
+    ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionFailed      the model raised an error
-    └── InvalidAnswer         the model answered what its output schema forbids
+    └── InvalidAnswer         the prediction violates the output schema or is not JSON
 
-An error carries its facts as attributes and knows nothing of HTTP.
+Errors carry their facts as attributes and are independent of HTTP.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pathlib import Path
 
 
 class ServingError(Exception):
-    """Whatever can go wrong while holding and asking models."""
+    """Base class of errors of hosting and calling models."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in ``models.yaml``: its line, from 1, its key, and what would be right."""
+    """One mistake in ``models.yaml``: its line, from 1, its key, and what is expected."""
 
     line: int
     key: str
@@ -38,7 +38,7 @@ class Mistake:
 
 
 class InvalidCatalog(ServingError):
-    """``models.yaml`` has mistakes; all of them are named."""
+    """``models.yaml`` has mistakes; the message lists all of them."""
 
     def __init__(self, path: Path, mistakes: Sequence[Mistake]) -> None:
         lines = [f"{path.name}, line {each.line}: {each.key} {each.detail}" for each in mistakes]
@@ -48,12 +48,15 @@ class InvalidCatalog(ServingError):
 
     @property
     def places(self) -> list[str]:
-        """Where the mistakes are, without what stands there."""
+        """File, line and key of each mistake, without the value there."""
         return [f"{self.path.name}, line {each.line}: {each.key}" for each in self.mistakes]
 
 
 class ModelNotFound(ServingError):
-    """No model of that name, or no such version of it, is hosted."""
+    """No model of that name, or no such version of it, is hosted.
+
+    ``version`` is empty if only the name was given.
+    """
 
     def __init__(self, name: str, version: str = "") -> None:
         what = f"no version or alias {version!r} of the model" if version else "no model"
@@ -63,7 +66,7 @@ class ModelNotFound(ServingError):
 
 
 class EndpointNotFound(ServingError):
-    """The model offers nothing of that name beside predict."""
+    """The model has no endpoint of that name beside predict."""
 
     def __init__(self, name: str, endpoint: str) -> None:
         super().__init__(f"the model {name!r} has no endpoint {endpoint!r}")
@@ -72,7 +75,7 @@ class EndpointNotFound(ServingError):
 
 
 class ArtifactNotFound(ServingError):
-    """The model comes with no file of that name, or ``models.yaml`` does not offer it."""
+    """The model has no file of that name, or ``models.yaml`` does not offer it."""
 
     def __init__(self, name: str, artifact: str) -> None:
         super().__init__(f"the model {name!r} offers no file {artifact!r}")
@@ -81,7 +84,7 @@ class ArtifactNotFound(ServingError):
 
 
 class ModelUnavailable(ServingError):
-    """The model is not loaded, and is not loaded now."""
+    """The model is not loaded; ``status`` and ``reason`` describe its state."""
 
     def __init__(self, name: str, status: str, reason: str | None) -> None:
         super().__init__(f"the model {name!r} is {status}" + (f": {reason}" if reason else ""))
@@ -91,7 +94,7 @@ class ModelUnavailable(ServingError):
 
 
 class QueueFull(ServingError):
-    """As many calls wait for the model as may."""
+    """The model's queue already holds ``limit`` calls."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"as many calls as may ({limit}) are waiting for the model")
@@ -99,7 +102,7 @@ class QueueFull(ServingError):
 
 
 class TooManyRows(ServingError):
-    """More rows came at once than the limit."""
+    """A request has more rows than the limit."""
 
     def __init__(self, limit: int, rows: int) -> None:
         super().__init__(f"at most {limit:,} rows at once, got {rows:,}")
@@ -108,11 +111,11 @@ class TooManyRows(ServingError):
 
 
 class UnreadableFile(ServingError):
-    """A file of rows cannot be read: in no known encoding, or of a format that has no reader."""
+    """A file of rows cannot be read: its encoding or format is not supported, or it is broken."""
 
 
 class PredictionTimeout(ServingError):
-    """The model took longer than its limit."""
+    """The model exceeded its time limit."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the model took longer than {seconds:g} seconds")
@@ -120,7 +123,7 @@ class PredictionTimeout(ServingError):
 
 
 class NoRoom(ServingError):
-    """The folder in which the processes show each other changes is full or gone."""
+    """The folder of the shared state is full or missing."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(
@@ -130,7 +133,7 @@ class NoRoom(ServingError):
 
 
 class PredictionFailed(ServingError):
-    """The model raised an error, which is the cause of this one."""
+    """The model raised an error, which is this error's ``__cause__``."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the model {name!r} failed")
@@ -138,4 +141,4 @@ class PredictionFailed(ServingError):
 
 
 class InvalidAnswer(ServingError):
-    """The model answered what its output schema forbids, or what JSON cannot say."""
+    """The prediction violates the model's output schema, or cannot be written as JSON."""

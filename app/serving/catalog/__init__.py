@@ -1,1 +1,1 @@
-"""``models.yaml``: the entries, and what each of them makes."""
+"""``models.yaml``: its entries, and the models that they create."""

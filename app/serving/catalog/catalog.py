@@ -1,4 +1,4 @@
-"""``models.yaml``: which models are hosted, each mistake named with its line and key."""
+"""``models.yaml``: the entries of the hosted models. Every mistake is reported by line and key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mlmodel.trust import Trust
 
 WORD = r"[\p{L}_][\p{L}\p{N}_]*"
 CLASS_PATH = {"type": "string", "pattern": rf"^{WORD}(\.{WORD})+$"}
-#: A word, so that a list of them can be told from a sentence.
+#: One word, without commas: a list of tags written as a sentence is rejected.
 TAG = {"type": "string", "pattern": r"^[^\s,#]+$", "maxLength": 40}
 DECORATOR = {
     "type": "object",
@@ -49,7 +49,7 @@ BATCH = {
 #: A number and its unit.
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([MG]B)")
 UNITS = {"MB": 10**6, "GB": 10**9}
-#: Memory with which a process without a model gets along.
+#: Memory that a process needs without a model.
 LEAST_BYTES = 64 * 10**6
 SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
 ISOLATION = {
@@ -66,7 +66,7 @@ ISOLATION = {
 #: All names of a package, in ``trust``.
 PATTERN = re.compile(r"\w+(\.\w+)*\.\*", re.ASCII)
 
-#: What an entry may hold. The descriptions are those of docs/models-yaml.md.
+#: The JSON Schema of an entry. docs/models-yaml.md describes the keys.
 ENTRY = {
     "type": "object",
     "properties": {
@@ -107,14 +107,14 @@ CATALOG = Schema(
     }
 )
 
-#: Rows of several callers in one call of a packaged model: many take as long for one as for these.
+#: Maximum rows of a batch for a packaged model: many models take as long for one row as for these.
 BATCH_ROWS = 64
 
 
-#: What becomes of pickles without ``sha256`` or ``trust``, see the setting UNPINNED.
+#: How to treat pickles without ``sha256`` or ``trust``, see the setting UNPINNED.
 Unpinned = Literal["check", "isolate", "refuse"]
 
-#: Keys that only one kind of entry has.
+#: Keys that require another key in the same entry.
 ONLY_WITH = {
     "settings": "class",
     "decorators": "class",
@@ -128,13 +128,13 @@ ONLY_WITH = {
     "default": "version",
     "aliases": "version",
 }
-#: What begins the address of something elsewhere. A letter alone is a drive of Windows.
+#: The start of a URL or network path. A single letter before the colon is a Windows drive.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 
 
 @dataclass(frozen=True)
 class DecoratorSpec:
-    """A class that a foreign model is put into, and its settings."""
+    """A class that wraps a foreign model, and its settings."""
 
     class_path: str
     settings: Mapping[str, Any]
@@ -142,17 +142,17 @@ class DecoratorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One entry of ``models.yaml``: where a model comes from and how it is held."""
+    """One entry of ``models.yaml``: where a model comes from and how it is hosted."""
 
     line: int
     class_path: str | None = None
     file: Path | None = None
     name: str | None = None
-    #: Its version in addresses; without one, no other entry has the name.
+    #: Its version in URLs. Without one, no other entry may have the name.
     version: str | None = None
-    #: Whether it answers for the name alone.
+    #: Whether the name without a version means this entry.
     default: bool = True
-    #: Other words for the version.
+    #: Other names of the version.
     aliases: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     decorators: tuple[DecoratorSpec, ...] = ()
@@ -160,24 +160,24 @@ class ModelSpec:
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
     runtime: Choice | None = None
-    #: Threads or processes that one call may use; -1 for as many as there are cores.
+    #: Threads or processes that one call may use; -1 for one per core.
     n_jobs: int = 1
     lazy: bool = False
-    #: Whether each forked process loads it: a fork would break it.
+    #: Whether each worker loads it after the fork, because the model does not survive a fork.
     in_worker: bool = False
-    #: Whether it has a process of its own, or one that it shares.
+    #: Whether it runs in a separate process, and whether it shares that process.
     is_isolated: bool = False
     shares_process: bool = False
-    #: Whether it is a pickle that nobody vouches for, where the settings refuse those.
+    #: Whether it is a pickle without ``sha256`` or ``trust`` and UNPINNED is "refuse".
     is_refused: bool = False
-    #: Whether that process is restricted, see sandbox.py, and what it may read all the same.
+    #: Whether that process is restricted, see isolation/sandbox.py, and which paths it may read.
     is_sandboxed: bool = False
     reads: tuple[Path, ...] = ()
-    #: Bytes of memory that this process may take; 0 for as many as there are.
+    #: Bytes of memory that this process may use; 0 for no limit.
     memory_bytes: int = 0
-    #: Seconds in which it must have loaded the model.
+    #: Time limit for loading the model in that process.
     load_seconds: float | None = None
-    #: Seconds of a call, if not as many as of other models.
+    #: Time limit of a call; ``None`` for PREDICT_SECONDS.
     time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
@@ -187,7 +187,7 @@ class ModelSpec:
 
     @property
     def provisional_name(self) -> str:
-        """The name of a model that failed: that of its class, if that could be imported."""
+        """The name of a model that failed to load: its own if known, else from class or file."""
         if self.name:
             return self.name
         module, _, class_name = str(self.class_path).rpartition(".")
@@ -204,32 +204,33 @@ class ModelSpec:
 
     @property
     def source(self) -> Path | str:
-        """What the model is made of: a file, or a class."""
+        """The model's file, or the path of its class."""
         return self.file or str(self.class_path)
 
     def fingerprint(self, found: Contents | None) -> str:
-        """Return what changes with the entry, or with the bytes of its file.
+        """Return a hash of the entry and the bytes of its file.
 
-        :param found: what :meth:`contents` returned.
+        :param found: the result of :meth:`contents`.
         """
         entry = repr(replace(self, line=0, default=True, aliases=()))
         return hashlib.sha256(f"{entry} {found and found.digest}".encode()).hexdigest()
 
     def makes_the_same_as(self, other: ModelSpec) -> bool:
-        """Tell whether both entries make the same model of the same bytes."""
+        """Return whether both entries are equal except for line, default and aliases."""
         return replace(self, line=0, default=True, aliases=()) == replace(
             other, line=0, default=True, aliases=()
         )
 
     def contents(self, known: Contents | None = None) -> Contents | None:
-        """Return the bytes of the file, see :func:`contents`; of a class, nothing."""
+        """Return the :func:`contents` of the file; ``None`` for a class."""
         return contents(self.file, known) if self.file else None
 
     def create(self) -> MLModel:
-        """Make the model, not yet loaded.
+        """Create the model without loading it.
 
-        :raises FlmError: if the class is no model, its settings do not fit, or the file is broken.
-        :raises Exception: whatever the author's module raises when it is imported.
+        :raises FlmError: if the class is not a model, its settings do not fit, or the file is
+            broken or not trusted.
+        :raises Exception: any error that the author's module raises when it is imported.
         """
         if self.is_refused:
             raise Untrusted(
@@ -292,10 +293,10 @@ def read(
 ) -> list[ModelSpec]:
     """Return the entries of a ``models.yaml``.
 
-    :param environ: what ``${NAME}`` in a value stands for.
-    :param text: what stands in the file, if not what it has now.
-    :param unpinned: what becomes of pickles without ``sha256`` or ``trust``.
-    :raises InvalidCatalog: with every mistake that was found.
+    :param environ: the values of ``${NAME}``.
+    :param text: used instead of the file's current text.
+    :param unpinned: how to treat pickles without ``sha256`` or ``trust``.
+    :raises InvalidCatalog: with every mistake found.
     """
     document = Document(path if text is None else text, environ)
     mistakes = document.mistakes or list(_mistakes(document))
@@ -309,7 +310,7 @@ def read(
 
 
 def _restricted(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
-    """Return the entry as the setting for pickles that nobody vouches for has it."""
+    """Apply the setting UNPINNED to an entry."""
     is_vouched_for = spec.sha256 is not None or spec.trust
     if unpinned == "check" or spec.file is None or is_vouched_for or not _is_pickle(spec.file):
         return spec
@@ -321,19 +322,19 @@ def _restricted(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
 
 
 def _is_pickle(file: Path) -> bool:
-    """Tell whether a file has a pickle in it; a file that cannot be read is none."""
+    """Return whether a file contains a pickle; false if it cannot be read."""
     try:
         content = safe_open.content(file)
         kind = filetypes.recognize(content, file.name)
         if kind is not Kind.PACKAGE:
             return kind is Kind.PICKLE
         return mlmodel.inspect(file).meta.framework.lib in ("sklearn", "torch")
-    except (OSError, FlmError):  # loading it says what is wrong
+    except (OSError, FlmError):  # loading it reports the error
         return False
 
 
 def _with_defaults(specs: list[ModelSpec]) -> list[ModelSpec]:
-    """Let the first version of each name be its default where no entry says that it is."""
+    """Make the first version of each name its default unless an entry sets one."""
     chosen = {spec.name for spec in specs if spec.version and spec.default}
     found = []
     for spec in specs:
@@ -344,7 +345,7 @@ def _with_defaults(specs: list[ModelSpec]) -> list[ModelSpec]:
 
 
 def _catalog(document: Document) -> Any:
-    """Return what a file says. One that is empty, or has nothing below ``models:``, lists none."""
+    """Return the document; an empty file, or an empty ``models:``, has no entries."""
     is_empty = document.value is None or document.value == {"models": None}
     return {"models": []} if is_empty else document.value
 
@@ -442,9 +443,9 @@ def _spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
 
 
 def _batch_rows(entry: Mapping[str, Any]) -> int | None:
-    """Return how many rows one call may have for several callers; 0 if each has calls of its own.
+    """Return the maximum rows of a batch; 0 if calls must not be batched.
 
-    ``None`` leaves it to the model, see :attr:`mlmodel.MLModel.is_row_wise`.
+    ``None`` lets the model decide, see :attr:`mlmodel.MLModel.is_row_wise`.
     """
     if "batch" not in entry:
         return None

@@ -1,4 +1,4 @@
-"""What a file's bytes were when a model was made of them, to tell whether they have changed."""
+"""Fingerprints of model files, to detect whether a file has changed since its model was created."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from mlmodel.errors import InvalidFile
 
 @dataclass(frozen=True)
 class Contents:
-    """The bytes of a file: two are equal if their bytes are.
+    """The fingerprint of a file's bytes; two are equal if the bytes are.
 
-    ``stamp`` changes whenever the file is written or put in place, ``digest`` only with the bytes.
+    ``stamp`` changes whenever the file is written or replaced, ``digest`` only with the bytes.
     """
 
     stamp: tuple[int, ...]
     digest: str
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the bytes are the same."""
+        """Return whether the bytes are the same."""
         return isinstance(other, Contents) and self.digest == other.digest
 
     def __hash__(self) -> int:
-        """Return what equal bytes have in common."""
+        """Return the hash of the digest."""
         return hash(self.digest)
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes whenever a file is written or put in place; empty, if there is none."""
+    """Return modification time, size and inode of a file; empty if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -39,11 +39,11 @@ def stamp(path: Path) -> tuple[int, ...]:
 
 
 def contents(path: Path, known: Contents | None = None) -> Contents:
-    """Return the bytes of a file. One that cannot be read has none.
+    """Return the fingerprint of a file; its digest is empty if the file cannot be read.
 
-    :param known: what they were before. A file that nobody has touched since is not read again.
+    :param known: an earlier result, returned if the file's stamp is unchanged.
     """
-    # Before the bytes: whoever writes them meanwhile makes another stamp.
+    # The stamp is taken first, so that a write during the hashing changes it.
     now = stamp(path)
     if known is not None and now == known.stamp:
         return known

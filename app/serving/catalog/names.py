@@ -1,4 +1,4 @@
-"""The names in ``models.yaml``, and the versions that share one."""
+"""Uniqueness of names, versions and aliases in ``models.yaml``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 @dataclass
 class _Name:
-    """The lines of the entries that have a name: by version and alias, and that of the default."""
+    """The lines of the entries of one name, by version and alias, and the line of the default."""
 
     lines: dict[str | None, int] = field(default_factory=dict)
     default: int = 0
 
 
 class Names:
-    """The names of the entries so far."""
+    """The names of the entries read so far."""
 
     def __init__(self) -> None:
         self._names: dict[str, _Name] = {}
 
     def mistakes(self, entry: Mapping[str, Any], line: int) -> Iterator[tuple[str, str]]:
-        """Add an entry, and tell where its name, version and aliases are another's, and why.
+        """Add an entry and yield pointer and detail of each name, version or alias already in use.
 
-        :param line: where it says its name.
+        :param line: the line of its name.
         """
         if "name" not in entry:
             return

@@ -1,4 +1,4 @@
-"""A YAML file of JSON values, in which every mistake has a line."""
+"""YAML files of JSON values, with the line of every mistake."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from app.serving.errors import Mistake
 
-#: Bytes of a file, and values in it, each as often as aliases stand for it.
+#: Maximum characters of a file, and values in it, counted again for each alias.
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 VARIABLE = re.compile(r"(\$?)\$\{(\w+)\}")
 
 
 class _TooLongError(Exception):
-    """A file has more in it than is read."""
+    """A file exceeds ``MOST_BYTES`` or ``MOST_VALUES``."""
 
 
 class Document:
     """A YAML file as plain JSON values in ``value``, with the line of each.
 
-    ``mistakes`` has what kept it from being one.
+    ``mistakes`` lists why the file is not valid; it is empty for a valid file.
 
     :param source: the file, or its text.
-    :param environ: what ``${NAME}`` in a value stands for.
+    :param environ: the values of ``${NAME}``.
     """
 
     def __init__(self, source: Path | str, environ: Mapping[str, str]) -> None:
@@ -38,13 +38,13 @@ class Document:
         self._environ = environ
         self._lines: dict[str, int] = {}
         self._count = 0
-        # Pure Python, because only that tells duplicate keys and lines; and YAML 1.2, in which
-        # "no" is a word and 1e3 a number.
+        # Pure Python, because only that reports duplicate keys and lines; and YAML 1.2, in which
+        # "no" is a string and 1e3 a number.
         self._yaml = YAML(typ="safe", pure=True)
         self.value = self._read(source)
 
     def line(self, pointer: str) -> int:
-        """Return the line of what a pointer means, or of the nearest thing that holds it."""
+        """Return the line of the value at a pointer, or of its nearest parent that exists."""
         while pointer not in self._lines and pointer:
             pointer = pointer.rpartition("/")[0]
         return self._lines.get(pointer, 1)
@@ -103,7 +103,7 @@ class Document:
     def _scalar(self, node: Any, pointer: str) -> Any:
         text = VARIABLE.sub(lambda match: self._variable(match, pointer), node.value)
         if text != node.value and node.style is None:
-            # As if the variable's text stood in the file: ${PORT} is a number where 8000 is one.
+            # Resolve the type as if the text were in the file: ${PORT} becomes a number, as 8000.
             node.tag = self._yaml.resolver.resolve(ScalarNode, text, (True, False))
         node.value = text
         if str(node.tag).endswith(":timestamp"):
@@ -113,7 +113,7 @@ class Document:
     def _constructed(self, node: Any, pointer: str) -> Any:
         try:
             value = self._yaml.constructor.construct_object(node, deep=True)
-        except (ValueError, KeyError):  # such as "!!int abc", or a number of thousands of digits
+        except (ValueError, KeyError):  # such as "!!int abc", or a number with thousands of digits
             return self._mistaken(pointer, f"is no value of its type: {node.value!r:.60}")
         if isinstance(value, float) and not math.isfinite(value):
             return self._mistaken(pointer, f"must be a number that JSON can say, got {value}")
@@ -135,5 +135,5 @@ class Document:
 
 
 def key_of(pointer: str) -> str:
-    """Return what a JSON Pointer into a file is called in a mistake."""
+    """Return the key that a mistake reports for a JSON Pointer."""
     return pointer.removeprefix("/") or "the file"
