@@ -1,4 +1,4 @@
-"""Texts in the cells of a table, and the values that a model's input schema makes of them."""
+"""Conversion of table cells to the values that a model's input schema allows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
 from mlmodel.schema.refs import JsonSchema, applied_with
 
-#: What a blank cell means where it is no answer.
+#: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()
-#: What stands for nothing in a cell that is no text, beside an empty one.
+#: Words for a missing value in a column that is not text, beside an empty cell.
 NOTHING = frozenset({"na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none"})
-#: Words for true and false: those of programs, of people, and of spreadsheets in some languages.
+#: Words for true and false, of programs, people, and spreadsheets in some languages.
 TRUTH = {"true": True, "false": False}
 WORDS = {
     **dict.fromkeys(("t", "yes", "y", "1", "1.0"), True),
@@ -24,17 +24,17 @@ WORDS = {
     **dict.fromkeys(("wahr", "ja", "vrai", "oui", "vero", "verdadero", "sí", "si"), True),
     **dict.fromkeys(("falsch", "nein", "faux", "non", "falso"), False),
 }
-#: With these a spreadsheet begins a formula; also those of full width. As in static/csv.js.
+#: First characters of a formula in spreadsheets, with full-width forms. Same as in static/csv.js.
 FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-#: A day as written with points, which no language writes with the month first (Unicode CLDR 47).
+#: A date with points, which no language writes with the month first (Unicode CLDR 47).
 DAY = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?:[ T](\d\d?:\d\d(?::\d\d)?))?", re.ASCII)
 
-#: What a cell of a file may be: a text, or of a workbook a value.
+#: A cell of a CSV file is text; one of a workbook may be any of these.
 Cell = str | int | float | bool | datetime | time | None
 
 
 class Column:
-    """What a schema says of one member of a row, as far as it tells how to read a text."""
+    """Converts the cells of one column by the schema of its member."""
 
     def __init__(self, name: str, schema: JsonSchema) -> None:
         rows = list(_together(schema, schema))
@@ -46,23 +46,23 @@ class Column:
         self._types = {kind for part in parts for kind in _types(part)} | set(map(_type, constants))
         self._formats = {part.get("format") for part in parts}
         self._is_required = any(name in row.get("required", ()) for row in rows)
-        # Choices and examples, by what is left of them without the blanks around.
+        # Choices and examples, by their text without surrounding whitespace.
         self._texts = _by_stripped([*constants, *_examples(parts)])
         self._is_open_text = any(
             "string" in _types(part) and not _constants(part) for part in parts
         )
-        #: Whether its cells are numbers, and never texts.
+        #: Whether its cells are numbers and never text.
         self.is_number = bool(self._types & NUMBERS) and "string" not in self._types
         self._is_plain = self.is_number and not self._choices
 
     def value(self, cell: Cell, decimal: str = POINT) -> Any:
-        """Return what a cell means, or ``NOT_GIVEN``. What fits no type stays the text that it is.
+        """Return the value of a cell, or ``NOT_GIVEN``. A text that fits no type is unchanged.
 
-        :param decimal: the decimal mark of texts; empty if it is not known.
+        :param decimal: the decimal mark of texts; empty if unknown.
         """
         if not isinstance(cell, str):
             return self._of_workbook(cell)
-        # Most cells of most files, faster than below.
+        # Fast path for plain numbers, the most common cells.
         if self._is_plain and decimal == POINT and JSON_NUMBER.fullmatch(cell):
             number = float(cell)
             if isfinite(number):
@@ -74,7 +74,7 @@ class Column:
             return self._choices[cell]
         known = self._texts.get(text)
         if known:
-            # Where blanks are all that tells two of them apart, neither stands for the other.
+            # If choices differ only in surrounding whitespace, only an exact match counts.
             return known[0] if len(known) == 1 else cell if cell in known else text
         return self._read(text, decimal)
 
@@ -82,7 +82,7 @@ class Column:
         number = self._number(text, decimal)
         if number is not None:
             return number
-        # Where the schema says nothing, what reads as a number or a truth is one.
+        # Without a type in the schema, numbers and booleans are recognized by their text.
         if "boolean" in self._types or not self._types:
             truth = TRUTH.get(text.lower())
             if truth is not None:
@@ -95,7 +95,7 @@ class Column:
         if self.is_number:
             return parse_number(text, decimal)
         if self._types & NUMBERS or not self._types:
-            # Where a text may be, too, a number is only what programs write.
+            # If the column may also hold text, only the JSON notation counts as a number.
             plain = text.replace(COMMA, POINT) if decimal == COMMA and POINT not in text else text
             return parse_number(plain, POINT) if JSON_NUMBER.fullmatch(plain) else None
         return None
@@ -137,23 +137,23 @@ class Column:
 
 
 class Members:
-    """The members that a schema names of a row, and whether a column belongs to one."""
+    """The members that a schema names for a row."""
 
     def __init__(self, schema: JsonSchema) -> None:
         rows = list(_together(schema, schema))
-        #: In their order, each once.
+        #: Unique, in the order of the schema.
         self.names = dict.fromkeys(name for row in rows for name in row.get("properties", ()))
         self.required = {name for row in rows for name in row.get("required", ())}
-        #: Whether a row may have members that the schema does not name, and wants them.
+        #: Whether columns that the schema does not name are part of the row.
         self.is_open = not self.names or any(row.get("additionalProperties") for row in rows)
 
     def has(self, column: str) -> bool:
-        """Tell whether a column is part of the row. One without a name is a line's number."""
+        """Return whether a column is part of the row. A column without a name is an index."""
         return bool(column) and (self.is_open or column in self.names)
 
 
 def _together(schema: Any, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and all others that may speak of the same value."""
+    """Yield a schema and its subschemas that apply to the same value."""
     return applied_with(schema, document, ("allOf", "anyOf", "oneOf"))
 
 
@@ -178,7 +178,7 @@ def _type(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as the text of a cell: a text as it is, anything else as JSON."""
+    """Return the text of a cell for a value: a string unchanged, anything else as JSON."""
     return value if isinstance(value, str) else as_json(value)
 
 
@@ -188,21 +188,21 @@ def as_json(value: Any) -> str:
 
 
 def guarded(text: str) -> str:
-    """Return a text for a cell that no spreadsheet takes for a formula."""
+    """Escape a text with ``'`` if a spreadsheet would run it as a formula."""
     is_formula = FORMULA.match(text) and not PLAIN_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 
 def unguarded(text: str) -> str:
-    """Return the text that :func:`guarded` was given."""
+    """Undo :func:`guarded`."""
     rest = text.removeprefix("'")
     return rest if guarded(rest) == text else text
 
 
 def from_json(text: str) -> Any:
-    """Return the value of a JSON text, by the letter.
+    """Parse JSON strictly.
 
-    :raises ValueError: if it is none, has NaN or a number beyond a double, or a key twice.
+    :raises ValueError: if it is not JSON, or has NaN, a number beyond a double or a duplicate key.
     """
     return _STRICT.decode(text)
 
@@ -236,7 +236,7 @@ def _structure(text: str) -> Any:
 
 
 def _iso(text: str) -> str:
-    """Return a day that is written with points, and its time, as ISO 8601; else the text."""
+    """Convert a date with points, and its time, to ISO 8601; return other texts unchanged."""
     found = DAY.fullmatch(text)
     if not found:
         return text
@@ -245,7 +245,7 @@ def _iso(text: str) -> str:
 
 
 def _by_stripped(values: Iterable[Any]) -> dict[str, list[str]]:
-    """Return the texts among values by what is left of each without the blanks around it."""
+    """Group the texts among values by their text without surrounding whitespace."""
     found: dict[str, list[str]] = {}
     for value in dict.fromkeys(value for value in values if isinstance(value, str)):
         found.setdefault(value.strip(), []).append(value)

@@ -1,4 +1,4 @@
-"""Tables of rows, in CSV files and workbooks: their columns and lines beside a model's schema."""
+"""Rows in CSV files and workbooks, read by a model's input schema."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT, decimal_marks
 from mlmodel.schema.refs import JsonSchema
 
-#: What may stand between the cells of a line; the one that the header has most often does.
+#: Possible delimiters; the one most frequent in the header is used.
 DELIMITERS = ",;\t"
-#: Columns that a file may have beyond as many as the schema names members.
+#: Columns that a file may have in addition to the members of the schema.
 MAX_OTHERS = 1_000
-#: Lines that are read ahead, where the first ones do not show what the decimal mark is.
+#: Lines read ahead to detect the decimal mark.
 MAX_AHEAD = 100_000
 
-#: The line with which Excel names the delimiter.
+#: Excel's first line that sets the delimiter.
 _SEPARATOR = re.compile(r"(?i:sep=)(.)\s*")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a sheet, counted from 1: its cells, or the problem why it has none.
+    """One line of a sheet, counted from 1: its cells, or the problem with it.
 
-    There is a cell for each of the sheet's columns. One that is part of the row is a value, or
-    ``NOT_GIVEN``; any other is the text that it is.
+    There is one cell for each of the sheet's columns: a value or ``NOT_GIVEN`` if the column is
+    part of the row, else its text.
     """
 
     line: int
@@ -43,19 +43,19 @@ class Line:
 
     @property
     def values(self) -> list[Any] | None:
-        """The cells as JSON has them: null where nothing is given."""
+        """The cells as JSON values, with ``None`` for ``NOT_GIVEN``."""
         if self.cells is None:
             return None
         return [None if cell is NOT_GIVEN else cell for cell in self.cells]
 
     @property
     def blank(self) -> list[int]:
-        """The places, from 0, of the cells that give nothing."""
+        """The indices of the cells that are ``NOT_GIVEN``."""
         return [place for place, cell in enumerate(self.cells or ()) if cell is NOT_GIVEN]
 
 
 class Raw(NamedTuple):
-    """The cells of a line before they are values, or the problem why there are none."""
+    """The unconverted cells of a line, or the problem with it."""
 
     line: int
     cells: Sequence[Cell] = ()
@@ -63,13 +63,13 @@ class Raw(NamedTuple):
 
 
 def open_sheet(stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset: str = "") -> Sheet:
-    """Return the table of a CSV file or a workbook, whichever its content is.
+    """Return the table of a CSV file or a workbook, recognized by its content.
 
-    :param stream: one that can be rewound, at its beginning.
-    :param schema: of a row; its references must lead somewhere.
-    :param decimal: the decimal mark, where it is known.
-    :param charset: the encoding of a CSV file, where it is known.
-    :raises UnreadableFile: if it is neither.
+    :param stream: a seekable stream at its beginning.
+    :param schema: of a row; its references must be resolvable.
+    :param decimal: the decimal mark, if known.
+    :param charset: the encoding of a CSV file, if known.
+    :raises UnreadableFile: if it is neither, or cannot be read.
     :raises InvalidInput: as :class:`Sheet` does.
     """
     if workbooks.is_workbook(stream):
@@ -80,15 +80,15 @@ def open_sheet(stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset:
 
 
 class Sheet:
-    """A table with a header, read as its lines are taken.
+    """A table with a header, read lazily line by line.
 
-    A cell becomes what its column's schema allows: a number, true or false, null, one of the
-    choices, a date, JSON for a list or an object; a text otherwise. An empty cell is null where the
-    column may be null, and else not given. Whether a row is right is for the schema to say.
+    A cell is converted to a type that its column's schema allows: a number, boolean, null, one of
+    the choices, a date, or JSON for a list or an object; otherwise it stays text. An empty cell is
+    null if the column allows null, and else left out. Rows are not validated here.
 
-    Where the decimal mark is not given, the columns of numbers show it: it is a comma if some cell
-    is a number only with a comma (``14,9``) and none only with a point. A file in which every mark
-    could group digits (``52.000``) shows none: such cells stay texts.
+    If the decimal mark is not given, it is detected from the columns of numbers: it is a comma if
+    some cell is a number only with a comma (``14,9``) and none only with a point. If every mark
+    could group digits (``52.000``), it is unknown and such cells stay text.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class Sheet:
     ) -> None:
         """Read the header.
 
-        :param lines: the first one that has cells is the header.
-        :param schema: of a row; its references must lead somewhere.
-        :param decimal: the decimal mark, where it is known.
-        :raises InvalidInput: if the header names no columns, too many, or one of them twice.
+        :param lines: the first line with a filled cell is the header.
+        :param schema: of a row; its references must be resolvable.
+        :param decimal: the decimal mark, if known.
+        :raises InvalidInput: if a line has a problem, or :func:`column_names` rejects the header.
         """
         self._lines = lines
         self._members = Members(schema)
-        #: The columns' names; a column without one is the numbering that pandas writes.
+        #: The columns' names; a column without one is an index that pandas wrote.
         self.names = column_names(self._header(), schema, MAX_OTHERS)
         self._columns = [
             Column(name, schema) if self._members.has(name) else None for name in self.names
@@ -117,10 +117,10 @@ class Sheet:
         self._numbers = [
             place for place, column in enumerate(self._columns) if column and column.is_number
         ]
-        #: The decimal mark; empty where none could be told. It is known once all lines are taken.
+        #: The decimal mark; empty if it could not be detected. Final once all lines are read.
         self.decimal = decimal or POINT
         self._is_decided = bool(decimal)
-        #: How a CSV file is encoded, and what the sheet of a workbook is called.
+        #: The encoding of a CSV file, and the name of a workbook's sheet; empty for the other.
         self.encoding = encoding
         self.title = title
 
@@ -131,19 +131,19 @@ class Sheet:
 
     @property
     def unknown(self) -> list[str]:
-        """The columns that are not, but have a name."""
+        """The columns that have a name but are not part of a row."""
         pairs = zip(self.names, self._columns, strict=True)
         return [name for name, column in pairs if name and not column]
 
     @property
     def missing(self) -> dict[str, bool]:
-        """The members that have no column, and whether a row must have them."""
+        """The members without a column, and whether the schema requires them."""
         present = set(self.names)
         absent = [name for name in self._members.names if name not in present]
         return {name: name in self._members.required for name in absent}
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines below the header; those without anything in them are passed over."""
+        """Yield the lines below the header, without empty ones."""
         for raw in self._lines:
             if not self._is_decided and self._has_mark(raw):
                 self._lines = self._decide(chain([raw], self._lines))
@@ -189,7 +189,7 @@ class Sheet:
         return [cell for cell in found if isinstance(cell, str)]
 
     def _decide(self, lines: Iterator[Raw]) -> Iterator[Raw]:
-        """Find out the decimal mark, and return the lines that were read for it with all others."""
+        """Detect the decimal mark, and return all lines, including those read ahead for it."""
         ahead: list[Raw] = []
         is_comma = is_either = False
         for raw in islice(lines, MAX_AHEAD):
@@ -206,9 +206,9 @@ class Sheet:
 
 
 def csv_lines(stream: TextIO) -> Iterator[Raw]:
-    """Yield the lines of a CSV file; a first one that only names the delimiter is passed over.
+    """Yield the lines of a CSV file, without a first line that only sets the delimiter.
 
-    :param stream: opened with ``newline=""``; it is closed at the end.
+    :param stream: opened with ``newline=""``; closed at the end.
     """
     with stream:
         first, before = stream.readline(), 0
@@ -232,7 +232,7 @@ def csv_lines(stream: TextIO) -> Iterator[Raw]:
 
 
 def header(schema: JsonSchema) -> str:
-    """Return the first line of a CSV file for a schema's rows; empty where it names no members."""
+    """Return the header line of a CSV file for a schema; empty if the schema names no members."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(map(guarded, Members(schema).names))
     return text.getvalue().lstrip()

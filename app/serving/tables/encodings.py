@@ -1,4 +1,4 @@
-"""How the text of a file is encoded: UTF-8, UTF-16 as spreadsheets write it, or Windows-1252."""
+"""Detection of text encodings: UTF-8, UTF-16 as spreadsheets write it, or Windows-1252."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import BinaryIO
 
 from app.serving.errors import UnreadableFile
 
-#: Bytes that are looked at to tell UTF-16 without a mark, and that are read at once.
+#: Bytes examined to detect UTF-16 without a byte order mark, and bytes read at once.
 BEGINNING = 4096
 CHUNK = 1 << 20
 
-#: Marks at the beginning of a file, and the codec that reads such a file without its mark.
+#: Byte order marks, and the codec that removes each.
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-#: What the codecs are called outside of Python.
+#: Common names of codecs that Python names differently.
 NAMES = {
     "utf-8-sig": "utf-8",
     "utf-16-le": "utf-16",
@@ -27,11 +27,11 @@ NAMES = {
     "cp1252": "windows-1252",
 }
 
-#: A character of UTF-8 beyond ASCII. In Windows-1252 these bytes are signs that no word has.
+#: A non-ASCII character in UTF-8. In Windows-1252 these bytes form no part of a word.
 _BEYOND_ASCII = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 
 
-#: Encodings that a client may name: those of texts, and none that Python reads slowly.
+#: Encodings that a client may name: text encodings, except those that Python decodes slowly.
 _CODECS = re.compile(
     r"ascii|utf-(8|16|32)(-[lb]e)?|iso8859-\d+|cp\d+|koi8-[ru]|mac-roman"
     r"|gb(k|2312|18030)|big5|shift_jis|euc_(jp|kr)"
@@ -39,11 +39,11 @@ _CODECS = re.compile(
 
 
 def decoded(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]:
-    """Return a file as text, its line ends as they stand, and the name of its encoding.
+    """Return a file as text with its line ends unchanged, and the name of its encoding.
 
-    :param stream: one that can be rewound, at its beginning.
-    :param charset: the encoding, where it is known; else it is found out.
-    :raises UnreadableFile: naming the line, if it is in no encoding that is known.
+    :param stream: a seekable stream at its beginning.
+    :param charset: the encoding, if known; else it is detected.
+    :raises UnreadableFile: if the charset is unknown or does not fit, naming the line if possible.
     """
     codec = _codec(charset) if charset else _detected(stream)
     if not _is_decodable(stream, codec):
@@ -70,7 +70,7 @@ def _detected(stream: BinaryIO) -> str:
     even, odd = beginning[::2].count(0), beginning[1::2].count(0)
     if even != odd and max(even, odd) > len(beginning) // 4:
         return "utf-16-le" if odd > even else "utf-16-be"
-    # A file in which some bytes are no UTF-8, and others are, is more likely a broken one of UTF-8.
+    # A file with both valid and invalid UTF-8 sequences is more likely broken UTF-8.
     return "utf-8-sig" if _is_decodable(stream, "utf-8-sig") or _has_utf8(stream) else "cp1252"
 
 
@@ -95,7 +95,7 @@ def _refusal(stream: BinaryIO, codec: str) -> str:
     name = NAMES.get(codec, codec)
     if name.startswith(("utf-16", "utf-32")):
         return f"the file is not {name.upper()}, as it begins"
-    # It is Windows-1252 only where UTF-8 was ruled out.
+    # Windows-1252 is only tried after UTF-8 failed.
     wanted = "UTF-8" if codec == "cp1252" else name.upper()
     return f"the file is not {wanted}: see line {_first_bad_line(stream, codec)}"
 

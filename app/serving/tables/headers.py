@@ -1,4 +1,4 @@
-"""The header of a table, matched to the members that a schema names of a row."""
+"""Matching of table headers to the members that a schema names for a row."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mlmodel.schema.refs import JsonSchema
 
 
 def column_names(cells: Sequence[str], schema: JsonSchema, most_others: int) -> list[str]:
-    """Return the name of each column: that of the member that its header means, or the header.
+    """Return the name of each column: that of the member that its header matches, or the header.
 
-    A header means the member of that very name, blanks included; else the one whose name or title
-    differs in blanks around it, in capitals, or in ``_`` for a blank, if there is only one and no
-    other header means it. A header may be empty: pandas writes the index below such a one.
+    A header matches the member with exactly this name; else the one whose name or title differs
+    only in surrounding whitespace, case, or ``_`` for a space, if there is only one and no other
+    header matches it. A header may be empty: pandas writes one above the index.
 
-    :param most_others: columns that there may be beyond as many as the schema names members.
+    :param most_others: columns allowed in addition to the members of the schema.
     :raises InvalidInput: if there are more, none has a name, two have the same, or the header
         looks like values.
     """
@@ -69,7 +69,7 @@ def _loosely(
 def _meanings(
     members: Members, schema: JsonSchema, found: Mapping[int, str]
 ) -> Mapping[str, set[str]]:
-    """Return the members that are still without a column, by all that they are called."""
+    """Return the members that have no column yet, by their folded names and titles."""
     meanings: dict[str, set[str]] = defaultdict(set)
     for name in members.names.keys() - set(found.values()):
         for called in {name, *Column(name, schema).titles}:

@@ -1,4 +1,4 @@
-"""Rows in files: JSON, NDJSON, CSV and workbooks, cells typed by a model's input schema."""
+"""Reading rows from JSON, NDJSON, CSV and workbooks, and writing predictions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from app.serving.tables.csv_file import Sheet, open_sheet
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.refs import JsonSchema
 
-#: The ending of a file's name, and how answers are written to it.
+#: File extensions, and the format in which predictions are written.
 WRITTEN = {
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "ndjson",
     ".ndjson": "ndjson",
 }
-#: The ending of a file's name, and how rows are read from it.
+#: File extensions, and the format in which rows are read.
 FORMATS = {**WRITTEN, ".tsv": "csv", ".xlsx": "xlsx"}
-#: Formats of tables: what such a file is, its content says.
+#: Formats of tables. CSV and workbooks are recognized by their content.
 SHEETS = frozenset({"csv", "xlsx"})
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A row, its place among the others, from 0, and the line in which it begins.
+    """A row, its index from 0, and the line in which it begins.
 
-    ``line`` counts from 1, and is ``None`` in a JSON document.
+    ``line`` counts from 1 and is ``None`` in a JSON document.
     """
 
     row: Any
@@ -40,10 +40,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, to be taken once.
+    """Rows, which can be iterated once.
 
-    ``is_single`` tells that the file is one JSON object, no list. ``sheet`` is what a CSV file or a
-    workbook has beside its rows.
+    ``is_single`` is true if a JSON document is not a list. ``sheet`` holds columns and encoding of
+    a CSV file or a workbook.
     """
 
     rows: Iterator[Placed]
@@ -52,18 +52,18 @@ class Table:
 
 
 def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> Table:
-    """Return the rows of a file, read as they are taken; JSON is read at once.
+    """Return the rows of a file, read lazily; a JSON document is read at once.
 
-    The cells of a CSV file or a workbook become values as
-    :class:`~app.serving.tables.csv_file.Sheet` says.
+    :class:`~app.serving.tables.csv_file.Sheet` describes how the cells of a CSV file or a workbook
+    are converted. Iterating over the rows can raise the same errors as this function.
 
     :param form: one of the values of :data:`FORMATS`.
-    :param stream: at its beginning; one of CSV can be rewound.
-    :param schema: of a row; its references must lead somewhere.
-    :param decimal: the decimal mark of a CSV file, where it is known.
-    :raises InvalidInput: naming the line, if the file is not of that format; from the rows as well.
+    :param stream: at its beginning; seekable for CSV files and workbooks.
+    :param schema: of a row; its references must be resolvable.
+    :param decimal: the decimal mark of a CSV file, if known.
+    :raises InvalidInput: naming the line, if the file is not of that format.
     :raises UnreadableFile: if a CSV file or a workbook cannot be read.
-    :raises UnicodeDecodeError: if a file of JSON is not UTF-8; from the rows as well.
+    :raises UnicodeDecodeError: if a JSON or NDJSON file is not UTF-8.
     """
     if form in SHEETS:
         sheet = open_sheet(stream, schema, decimal)
@@ -77,7 +77,7 @@ def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> 
 
 
 def write(answers: Sequence[Any], stream: TextIO, form: str) -> None:
-    """Write answers to a file, in their order. In CSV, a member of a member is a column ``a.b``.
+    """Write predictions to a file, in order. In CSV, a nested member becomes a column ``a.b``.
 
     :param form: one of the values of :data:`WRITTEN`.
     """
@@ -91,14 +91,14 @@ def write(answers: Sequence[Any], stream: TextIO, form: str) -> None:
 
 
 def flat(answer: Any) -> dict[str, Any]:
-    """Return an answer as columns without objects in them; one that is no object is ``answer``."""
+    """Flatten a prediction to columns; one that is not an object gets the column ``answer``."""
     if not isinstance(answer, Mapping):
         return {"answer": answer}
     return dict(_flat(answer, ""))
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return all names that rows have, in the order in which they first come."""
+    """Return the names of all rows, in order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 

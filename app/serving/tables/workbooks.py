@@ -1,8 +1,8 @@
-"""Workbooks of Excel: the cells of the first sheet.
+"""Excel workbooks: the cells of the first sheet.
 
-openpyxl reads them as a stream. python-calamine is ten times faster, and not used: it reserves the
-whole rectangle that a sheet's cells span, so that a file of 5 kB whose last cell is XFD1048576 ends
-the process (0.9.1).
+openpyxl reads them as a stream. python-calamine is ten times faster but not used: it allocates the
+whole rectangle that a sheet's cells span, so that a file of 5 kB whose last cell is XFD1048576
+kills the process (0.9.1).
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from typing import Any, BinaryIO, TypeVar
 from app.serving.errors import UnreadableFile
 from app.serving.tables.csv_cells import Cell
 
-#: How archives begin, and how the files of Excel before 2007 do, or those with a password.
+#: The first bytes of ZIP archives, and of Excel files before 2007 or with a password.
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-#: Bytes to which all parts of a workbook may expand. No more are read: zipfile keeps to the sizes
-#: that an archive states.
+#: Maximum bytes of all expanded parts. zipfile reads no more than the sizes the archive declares.
 MAX_EXPANDED = 100_000_000
-#: Rows that a sheet may have, as in Excel.
+#: Maximum rows of a sheet, as in Excel.
 MAX_ROW = 1_048_576
-#: Rows among which the header must be, and blank rows that may follow one another.
+#: Rows among which the header must be, and maximum consecutive blank rows.
 MAX_ABOVE = 1_000
 MAX_BLANK = 10_000
-#: Numbers that are within the range of a double.
+#: Numbers of this size and above are read as text.
 LARGEST = 1e308
 
-#: A cell with a formula and without a value, as libraries write it that compute nothing.
+#: A formula cell without a saved value, as written by libraries that do not compute formulas.
 _FORMULA = re.compile(
     rb"""<(?:\w+:)?c\s[^>]*?\br=["']([A-Z]+\d+)["'][^>]*>\s*"""
     rb"<(?:\w+:)?f\b(?:[^>]*/>|[^<]*</(?:\w+:)?f>)\s*"
@@ -40,18 +39,18 @@ T = TypeVar("T")
 
 
 def is_workbook(stream: BinaryIO) -> bool:
-    """Tell whether a file is a workbook, or another archive. The stream is rewound."""
+    """Return whether a file is a workbook or another archive. The stream is rewound."""
     beginning = stream.read(len(OLE))
     stream.seek(0)
     return beginning.startswith(ZIP) or beginning == OLE
 
 
 def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cell]]]]:
-    """Return the name of the first sheet that is shown, and its rows, numbered from 1.
+    """Return the name of the first visible sheet, and its rows, numbered from 1.
 
-    Of a formula, a cell has the value that was saved with it.
+    A formula cell has the value that was saved with it.
 
-    :raises UnreadableFile: if it is no .xlsx workbook, or too large; from the rows as well.
+    :raises UnreadableFile: if it is not an .xlsx workbook, or too large; also while iterating.
     """
     _check(stream)
     try:
@@ -88,7 +87,7 @@ def _check(stream: BinaryIO) -> None:
 
 
 def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
-    # What a file states of its size is often wrong.
+    # The dimensions that a file declares are often wrong.
     sheet.reset_dimensions()
     _check_formulas(sheet)
     above = sheet.iter_rows(max_row=MAX_ABOVE, values_only=True)
@@ -116,9 +115,9 @@ def _numbered(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[A
 
 
 def _check_formulas(sheet: Any) -> None:
-    """Refuse a sheet with a formula without a saved value, whose cell would seem to be blank.
+    """Reject a sheet with a formula without a saved value, which would be read as a blank cell.
 
-    The two private names are openpyxl's: it has no public way to tell such a cell from a blank one.
+    The two private names are openpyxl's: its public API does not distinguish the two.
     """
     content = _guarded(lambda: sheet.parent._archive.read(sheet._worksheet_path))
     for found in _FORMULA.finditer(content):
@@ -142,7 +141,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _guarded(read: Callable[[], T]) -> T:
-    """Return what a reader returns. On a broken file, they raise errors of every kind."""
+    """Call a reader and convert its errors: on a broken file, it may raise errors of any kind."""
     try:
         return read()
     except Exception as error:
