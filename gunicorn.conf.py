@@ -1,4 +1,4 @@
-"""How gunicorn serves Modelhost. The settings are those of config.py."""
+"""gunicorn's configuration, from the settings of config.py."""
 
 import atexit
 import os
@@ -28,7 +28,7 @@ threads = settings["THREADS"]
 
 
 class Worker(gunicorn_worker.Worker):
-    """A thread for each request; connections that stay open between requests have none."""
+    """One thread per request; idle connections occupy no thread."""
 
     client_seconds = settings["CLIENT_SECONDS"]
 
@@ -37,10 +37,10 @@ worker_class = Worker
 
 
 class Arbiter(gunicorn.arbiter.Arbiter):
-    """gunicorn's master, which ends when a worker exits with one of these two statuses.
+    """gunicorn's master, which stops when a worker exits with one of these two statuses.
 
-    Any model can exit with them, so they mean that only if no worker can start. No process can
-    exit with -1.
+    Any model can exit with them, so they stop the master only if no worker can start. Otherwise
+    they are -1, a status that no process can exit with.
     """
 
     @property
@@ -55,45 +55,45 @@ class Arbiter(gunicorn.arbiter.Arbiter):
 
 
 class Logger(gunicorn.glogging.Logger):
-    """gunicorn's own, but for requests: the application logs them."""
+    """gunicorn's logger without the access log, which the application writes."""
 
     def access(self, *args, **kwargs):
-        """Do nothing: else each request would be described for a log that nobody sees."""
+        """Do nothing, to save the cost of formatting a line for each request."""
 
 
 logger_class = Logger
 worker_tmp_dir = forked.heartbeat_folder()
-# Longer than a proxy keeps a connection that nobody uses (nginx, Amazon's and Google's balancers:
-# 60 seconds): if the server is the first to close it, a request that is on its way is lost.
+# Longer than proxies keep idle connections (nginx, Amazon's and Google's load balancers: 60
+# seconds): if the server closes a connection first, a request on its way is lost.
 keepalive = 75
-# With several workers the models are loaded once, in the master, and their memory is shared. One
-# worker has nothing to share, and loads all of them itself.
+# With several workers, the master loads the models once and the workers share their memory. A
+# single worker loads them itself.
 preload_app = workers > 1
 control_socket_disable = True
 loglevel = settings["LOG_LEVEL"].lower()
 logconfig_dict = logs.as_dict(settings)
-# Whom to believe where a request came from, TRUSTED_PROXIES says.
+# TRUSTED_PROXIES sets whose forwarding headers are trusted.
 forwarded_allow_ips = ""
 forked.expect(workers)
 
-#: Seconds between two signs of life of a worker that loads its models.
+#: Seconds between two heartbeats of a worker that loads its models.
 SIGN_OF_LIFE_SECONDS = 5
 _is_started = threading.Event()
 
 
 def when_ready(server):
-    """Follow what the workers do, and let them do what SIGHUP asks for."""
+    """Follow the workers' reloads, and reload the models on SIGHUP."""
     if preload_app:
         server.app.wsgi().extensions["generations"].start()
-    # gunicorn's own would replace the workers, by others with the models that were first loaded.
+    # gunicorn's handler would fork new workers with the models that the master first loaded.
     server.handle_hup = forked.hang_up
     server.__class__ = Arbiter
 
 
 def post_fork(server, worker):
-    """Keep a worker that loads models for long from being taken for one that hangs."""
+    """Send heartbeats while a worker loads its models, or the master would kill it as hanging."""
     forked.leave_terminal()
-    # Until it has handlers of its own it has the master's, which would only take note.
+    # Until the worker sets its own handlers it has the master's, which only queue the signal.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def live():
@@ -104,7 +104,7 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Warm up before the first request, then say where to look."""
+    """Warm up before the first request, then write the server's URL."""
     from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions
@@ -115,7 +115,7 @@ def post_worker_init(worker):
 
 
 def worker_exit(server, worker):
-    """End at once where a model is still being loaded: native code must not end before it."""
+    """Exit at once if a model is still loading: its thread must not outlive native libraries."""
     from app.serving.reload import warmup
 
     if any(thread.name == warmup.THREAD for thread in threading.enumerate()):
@@ -124,5 +124,5 @@ def worker_exit(server, worker):
 
 
 def child_exit(server, worker):
-    """Take a worker that has ended out of the counters."""
+    """Remove a worker that has exited from the metrics and from the shared state."""
     forked.ended(worker.pid)

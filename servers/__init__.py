@@ -1,1 +1,1 @@
-"""The servers: gunicorn and granian, their processes and signals."""
+"""Serving with gunicorn and granian: processes and signals."""

@@ -1,10 +1,10 @@
-"""What any server does for its workers before they are forked, and after they have ended.
+"""What every server does for its workers before it forks them, and after they exit.
 
-A server that has several workers loads the models once, in its master, and the workers that are
-forked from it share their memory. Nobody may ask a model there: a pool of threads, as OpenMP
-keeps one, does not survive the fork, and a worker would wait for it for good.
+A server with several workers loads the models once, in its master, and the forked workers share
+that memory. The master must not call a model: a thread pool, such as that of OpenMP, does not
+survive the fork, and a worker would wait for it forever.
 
-Nothing is imported here that counts or calculates: both look at the environment when they are
+This module imports neither prometheus_client nor numpy: both read the environment when they are
 first imported.
 """
 
@@ -27,7 +27,7 @@ import logs
 
 log = logging.getLogger("modelhost")
 
-#: How OpenMP and the libraries of linear algebra are told how many threads to have.
+#: Environment variables that set the number of threads of OpenMP and linear algebra libraries.
 THREAD_POOLS = (
     "BLIS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -35,18 +35,18 @@ THREAD_POOLS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-#: The variable by which prometheus_client counts for several processes together.
+#: The variable that makes prometheus_client aggregate the metrics of several processes.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
-#: The variable and the file by which they follow each other's changes, see
-#: app/serving/reload/shared_state.py.
+#: The variable with the folder of the shared state, see app/serving/reload/shared_state.py, and
+#: the file in it that requests a reload.
 WANTED_MODELS = "WANTED_MODELS_DIR"
 HANG_UP = "hang-up"
-#: A folder in memory, for what has no room elsewhere.
+#: A folder in memory, used if the temporary folder is full.
 MEMORY = "/dev/shm"  # noqa: S108
-#: Bytes that the folders need at the start; that of metrics for each worker.
+#: Bytes that the folders need at the start; for metrics, per worker.
 WANTED_BYTES = 1 << 20
 METRICS_BYTES = 1 << 19
-#: What a process does that has no such folder.
+#: What a process does without each folder, for the log.
 WITHOUT = {
     WANTED_MODELS: "changes its models alone: restart the server instead of reloading",
     MANY_PROCESSES: "has metrics of its own",
@@ -55,16 +55,16 @@ WITHOUT = {
 
 @dataclass
 class _Master:
-    """What this process knows of the workers that it will fork."""
+    """The state that the master passes on to the workers that it forks."""
 
     forks: bool = False
-    #: A pipe that all processes have: the first worker that is ready takes the byte in it.
+    #: A pipe that all processes share: the first worker that is ready reads its one byte.
     ready: tuple[int, int] | None = None
-    #: The folders that all of them see, by the variables that name them.
+    #: The folders shared by all processes, by environment variable.
     folders: dict[str, str] = field(default_factory=dict)
 
     def share(self, variable: str, prefix: str, size_bytes: int) -> None:
-        """Make a folder that all processes see, as long as this one lives, where there is room."""
+        """Create a folder for all processes, where there is room; it is removed at exit."""
         if variable in self.folders:
             return
         for place in (None, MEMORY):
@@ -83,23 +83,22 @@ _master = _Master()
 
 
 def limit_threads(environ: MutableMapping[str, str]) -> None:
-    """Let each pool of threads have one thread, unless the environment says otherwise.
+    """Limit each thread pool to one thread unless the environment sets another number.
 
-    In a server, pools of several threads only fight each other for the cores. To be called
-    before numpy is imported.
+    In a server, larger pools only compete for the cores. Call it before numpy is imported.
     """
     for variable in THREAD_POOLS:
         environ.setdefault(variable, "1")
 
 
 def expect(count: int) -> None:
-    """Prepare this process for as many workers. To be called before the application is imported."""
+    """Prepare this process to fork ``count`` workers. Call it before importing the application."""
     _master.forks = count > 1
     if _master.ready is None:
         _master.ready = os.pipe()
         os.set_blocking(_master.ready[0], False)
         os.write(_master.ready[1], b".")
-    # One for all workers, and for those that come after them: logins outlive a worker.
+    # All workers and their replacements share one key, so that logins outlive a worker.
     os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
     _master.share(WANTED_MODELS, "modelhost-wanted-", WANTED_BYTES)
     if _master.forks:
@@ -107,27 +106,28 @@ def expect(count: int) -> None:
 
 
 def are_forked() -> bool:
-    """Tell whether the models that this process loads are for workers that it will fork."""
+    """Return whether this process loads the models for workers that it will fork."""
     return _master.forks
 
 
 def leave_terminal() -> None:
-    """Let the master alone hear of Ctrl-C, and end its workers. To be called in each of them.
+    """Leave the terminal's process group, so that Ctrl-C reaches only the master.
 
-    A terminal sends it to a whole group of processes, and a worker that is ended twice may hang.
+    Call it in each worker. The terminal signals the whole group, then the master terminates its
+    workers, and a worker that is terminated twice may hang.
     """
     os.setpgrp()
 
 
 def address(settings: Mapping[str, Any]) -> str:
-    """Return host and port as they stand in an address."""
-    # The colons of an IPv6 address are not that of the port.
+    """Return host and port as in a URL."""
+    # An IPv6 address needs brackets, because of its colons.
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     return f"{host}:{settings['PORT']}"
 
 
 def say_ready(settings: Mapping[str, Any]) -> None:
-    """Say where to look, however little is logged, if no other worker has said it."""
+    """Write the server's URL to stderr at any log level, if no other worker has written it."""
     if _master.ready is None:
         return
     try:
@@ -138,10 +138,10 @@ def say_ready(settings: Mapping[str, Any]) -> None:
 
 
 def can_start() -> bool:
-    """Tell whether another worker may succeed where one has ended before it was ready.
+    """Return whether it makes sense to replace a worker that exited before it was ready.
 
-    It may if any worker has ever been ready, or if a model ended it: one that does so again and
-    again is quarantined.
+    It does if any worker has ever been ready, or if a model crashed the worker: a model that does
+    so repeatedly is quarantined.
     """
     if _master.ready is not None and not select.select([_master.ready[0]], [], [], 0)[0]:
         return True
@@ -152,18 +152,18 @@ def can_start() -> bool:
 
 
 def wanted_folder() -> Path | None:
-    """Return the folder in which all processes see which models are wanted, if there is one."""
+    """Return the folder of the shared state, or ``None``."""
     folder = _master.folders.get(WANTED_MODELS)
     return Path(folder) if folder else None
 
 
 def heartbeat_folder() -> str | None:
-    """Return where workers can have files that need no disk; ``None`` for the default."""
+    """Return a folder in memory for the workers' heartbeat files; ``None`` for the default."""
     return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 def hang_up() -> None:
-    """Let a worker read ``models.yaml`` again. If all is well, the others follow."""
+    """Request a reload: one worker reads ``models.yaml``; if it succeeds, the others follow."""
     folder = wanted_folder()
     if folder is None:
         log.error("cannot reload: %s", WITHOUT[WANTED_MODELS])
@@ -175,7 +175,7 @@ def hang_up() -> None:
 
 
 def ended(pid: int) -> None:
-    """Take a worker that has ended out of what is counted, and out of those that follow."""
+    """Remove a worker that has exited from the metrics and from the shared state."""
     folder = wanted_folder()
     if folder is not None:
         (folder / f"{pid}.at").unlink(missing_ok=True)
@@ -186,9 +186,9 @@ def ended(pid: int) -> None:
 
 
 def _folder_with_room(prefix: str, place: str | None, size_bytes: int) -> str:
-    """Return a new folder in which so many bytes can be written.
+    """Create a folder that has room for ``size_bytes``.
 
-    :raises OSError: if there is none.
+    :raises OSError: if there is no room.
     """
     folder = tempfile.mkdtemp(prefix=prefix, dir=place)
     try:
@@ -204,6 +204,6 @@ def _folder_with_room(prefix: str, place: str | None, size_bytes: int) -> str:
 
 
 def _remove(folder: str, owner: int) -> None:
-    # The end of a worker, which inherits what is to be done at the end, is not the server's.
+    # Workers inherit the exit handlers, but only the master may remove the folder.
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)

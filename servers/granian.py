@@ -25,28 +25,28 @@ from config import InvalidSetting
 from config import settings as read_settings
 from servers import forking
 
-#: Connections that one worker keeps, whether or not a request comes on them; gunicorn's default.
+#: Maximum open connections of one worker, idle or not; gunicorn's default.
 CONNECTIONS = 1000
-#: Milliseconds for which a connection stays open between requests, see gunicorn.conf.py.
+#: Milliseconds that an idle connection stays open, see gunicorn.conf.py.
 KEEP_ALIVE_MS = 75_000
-#: Seconds that a worker has for the requests it has accepted when it is to end; gunicorn's default.
+#: Seconds that a stopping worker has to finish accepted requests; gunicorn's default.
 GRACE_SECONDS = 30
-#: Seconds between two looks at whether a worker listens.
+#: Seconds between two checks whether a worker listens.
 LOOK_SECONDS = 0.02
-#: The signals that end the server, and each of its workers.
+#: The signals that stop the server and each of its workers.
 ENDS = (signal.SIGINT, signal.SIGTERM)
-#: granian's own log lines go where the application's do.
+#: Without handlers, granian's log records propagate to those of the application.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 
 log = logging.getLogger("modelhost")
 
 
 class Master(MPServer):
-    """Starts the workers, and a new one for each that ends."""
+    """Starts the workers, and replaces each that exits."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        #: A pipe whose end a worker reads when the master, which alone can write to it, is gone.
+        #: A pipe that only the master can write to: a worker reads its end when the master is gone.
         self._lifeline = os.pipe()
         super().__init__(
             "wsgi:app",
@@ -55,7 +55,7 @@ class Master(MPServer):
             interface=Interfaces.WSGI,
             workers=settings["WORKERS"],
             blocking_threads=settings["THREADS"],
-            # One thread of Rust's reads and writes for all connections of a worker.
+            # One Rust thread handles the I/O of all connections of a worker.
             runtime_mode=RuntimeModes.st,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE_MS),
@@ -68,21 +68,21 @@ class Master(MPServer):
 
     @property
     def respawn_failed_workers(self) -> bool:
-        """Whether a worker that ended is replaced: not before one could be started at all."""
+        """Whether to replace a worker that exited: not until one could start at all."""
         return forking.can_start()
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, _: bool) -> None:
-        """Take no notice of what granian sets itself."""
+        """Ignore the value that granian sets."""
 
     @property
     def respawned_wrks(self) -> dict[int, float]:
-        """When workers were replaced: granian would end if one dies twice within some seconds."""
+        """Always empty: granian would stop if a worker dies twice within seconds."""
         return {}
 
     @respawned_wrks.setter
     def respawned_wrks(self, _: dict[int, float]) -> None:
-        """Take no notice of it."""
+        """Ignore the value that granian sets."""
 
     def _spawn_workers(self, *args: Any, **kwargs: Any) -> None:
         with _ends_blocked():
@@ -91,18 +91,19 @@ class Master(MPServer):
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
         with _ends_blocked():
             super()._respawn_workers(*args, **kwargs)
-        # granian forgets a signal to end that comes just as it begins with this.
+        # granian loses a stop signal that arrives just as it starts to respawn.
         if self.interrupt_signal:
             self.main_loop_interrupt.set()
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
-        """Let the workers do what SIGHUP asks for, rather than replace them."""
+        """Reload the models on SIGHUP, instead of replacing the workers."""
         forking.hang_up()
 
     def load(self, target: str) -> Any:
-        """Return the application, warm. Called in each worker, before it listens."""
+        """Return the application after its warm-up. Called in each worker before it listens."""
         forking.leave_terminal()
-        # Those of the master, until granian sets the worker's own. Nothing is lost so early.
+        # The worker has the master's handlers until granian sets its own. Until then, a stop
+        # signal may end it at once: it has accepted no request.
         for each in ENDS:
             signal.signal(each, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
@@ -118,7 +119,7 @@ class Master(MPServer):
         return app
 
     def _end_with_master(self) -> None:
-        """End when the master is gone, even killed: it would keep the port."""
+        """Stop this worker when the master is gone, even if killed: it would keep the port."""
         os.read(self._lifeline[0], 1)
         log.error("the master is gone: its worker ends")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -126,7 +127,7 @@ class Master(MPServer):
         os._exit(1)
 
     def _be_ready(self) -> None:
-        """Wait until somebody listens, and say so, unless it was said before."""
+        """Wait until the port is open, then write the server's URL unless already written."""
         place = (self._settings["HOST"], self._settings["PORT"])
         while not _is_taken(*place):
             time.sleep(LOOK_SECONDS)
@@ -134,20 +135,20 @@ class Master(MPServer):
 
 
 def main() -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal stops the server."""
     try:
         settings = read_settings(os.environ)
     except InvalidSetting as error:
         sys.exit(f"Modelhost cannot start.\n{error}")
     logs.configure(settings)
     if _is_taken(settings["HOST"], settings["PORT"]):
-        # Linux would share it between the two.
+        # Linux would distribute connections between the two servers.
         place = forking.address(settings)
         sys.exit(f"Modelhost cannot start.\nThere is a server at {place} already")
-    # Workers are forked, so that they share what is loaded before.
+    # Forked workers share the memory of what the master has loaded.
     multiprocessing.set_start_method("fork")
     forking.expect(settings["WORKERS"])
-    # Once for the worker and all that take its place; what counts looks at the folders made before.
+    # Import once for all workers and replacements, after `expect`, which sets the metrics folder.
     importlib.import_module("app")
     if forking.are_forked():
         _application().extensions["generations"].start()
@@ -160,10 +161,10 @@ def main() -> None:
 
 @contextmanager
 def _ends_blocked() -> Iterator[None]:
-    """Block the signals that end a process while workers are forked.
+    """Block the stop signals while workers are forked.
 
-    A worker starts with the master's handlers, which would lose a signal. A blocked signal
-    reaches the worker when it has handlers of its own.
+    A worker starts with the master's handlers, which would lose a signal. A blocked signal is
+    delivered once the worker has its own handlers.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
@@ -173,7 +174,7 @@ def _ends_blocked() -> Iterator[None]:
 
 
 def _is_taken(host: str, port: int) -> bool:
-    """Tell whether somebody listens at an address."""
+    """Return whether a server listens at an address."""
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:
@@ -182,14 +183,14 @@ def _is_taken(host: str, port: int) -> bool:
 
 
 def _application() -> Any:
-    # Imported as late as this, for it counts and calculates: see servers/forking.py.
+    # A late import: it imports prometheus_client and numpy, see servers/forking.py.
     from wsgi import app  # noqa: PLC0415
 
     return app
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # granian thinks that there should be about as many threads as cores. Ours wait for models.
+    # granian warns of more threads than cores, but these threads mostly wait for models.
     return not record.getMessage().startswith("Configuration allows spawning up to")
 
 

@@ -1,8 +1,8 @@
-"""gunicorn's worker with threads, which no client can keep by being slow.
+"""gunicorn's threaded worker with time limits for slow clients.
 
-As gunicorn has it, a client that sends half a request keeps a thread for good, one that says
-nothing keeps one for five seconds, and one that does not close its end of an answered connection
-keeps the whole worker for two. And what gunicorn itself refuses, it tells in HTML.
+In gunicorn's own worker, a client that sends half a request occupies a thread forever, one that
+sends nothing occupies one for five seconds, and one that does not close its end of a finished
+connection blocks the whole worker for two. gunicorn also reports rejected requests in HTML.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
-#: Seconds for which a client is waited for at a time while many threads wait for clients.
+#: Seconds that a thread waits for a client at a time while many threads wait for clients.
 HURRIED_SECONDS = 1.0
-#: What is there, now. A bare number: the enumeration's own takes longer than the call.
+#: Flag for non-blocking calls. An int: operations on the enum take longer than the call itself.
 AT_ONCE = int(socket.MSG_DONTWAIT)
-#: Seconds, and bytes, that a client has to close its end of a connection.
+#: Seconds, and received bytes, after which a connection is closed even if the client has not.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 65_536
-#: The status of what gunicorn refuses; 400 of all else that is a client's mistake.
+#: The status for errors of the client; 400 for those not listed.
 STATUSES: dict[type[Exception], int] = {
     RequestTimeout: 408,
     errors.LimitRequestLine: 414,
     errors.ExpectationFailed: 417,
     errors.LimitRequestHeaders: 431,
 }
-#: What gunicorn raises where the mistake is its own, or the application's.
+#: Parse exceptions that are errors of gunicorn or the application, not of the client.
 FAULTS = (
     errors.ConfigurationProblem,
     errors.InvalidResponseHeader,
@@ -45,7 +45,7 @@ FAULTS = (
 
 
 class Patience:
-    """How long threads wait for clients: less for each, if most of them do nothing else."""
+    """How long threads wait for clients: less if more than half of them are waiting."""
 
     def __init__(self, seconds: float, threads: int) -> None:
         self.seconds = seconds
@@ -55,7 +55,7 @@ class Patience:
 
     @contextmanager
     def waiting(self) -> Iterator[float]:
-        """Count a thread as waiting, and yield the seconds that it may."""
+        """Count the calling thread as waiting, and yield its time limit in seconds."""
         with self._lock:
             self._waiting += 1
             is_hurried = self._waiting > self._most
@@ -67,7 +67,7 @@ class Patience:
 
 
 class Connection(socket.socket):
-    """A connection to a client who has a time limit for each request."""
+    """A connection with a time limit for the client to send each request."""
 
     def __init__(self, accepted: socket.socket, patience: Patience) -> None:
         super().__init__(fileno=accepted.detach())
@@ -76,18 +76,18 @@ class Connection(socket.socket):
         self._is_late = False
 
     def begin(self) -> None:
-        """Let the time of a request begin."""
+        """Start the time limit of a request."""
         self._deadline = time.monotonic() + self._patience.seconds
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what has come; wait for it within the limits.
+        """Receive data, waiting within the time limit.
 
-        :raises RequestTimeout: if nothing comes. After that the connection is at its end.
+        :raises RequestTimeout: if nothing arrives in time. Later calls return the end of stream.
         """
         try:
             return super().recv(size, flags | AT_ONCE)
         except BlockingIOError:
-            if self.gettimeout() is not None:  # whoever set it knows what to do
+            if self.gettimeout() is not None:  # gunicorn set a timeout and handles the error
                 raise
         return self._awaited(size, flags)
 
@@ -106,7 +106,7 @@ class Connection(socket.socket):
             self.setblocking(True)
 
     def sendall(self, content: Any, flags: int = 0) -> None:
-        """Send all of it, unless the client takes nothing for too long."""
+        """Send all content; raise BrokenPipeError if the client reads nothing within the limit."""
         try:
             sent = self.send(content, flags | AT_ONCE)
         except BlockingIOError:
@@ -129,7 +129,7 @@ class Connection(socket.socket):
             self.setblocking(True)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a file, unless the client takes nothing for too long."""
+        """Send a file; raise BrokenPipeError if the client reads nothing within the limit."""
         self.settimeout(self._patience.seconds)
         try:
             return super().sendfile(file, offset, count)
@@ -140,28 +140,28 @@ class Connection(socket.socket):
 
 
 class Worker(ThreadWorker):
-    """Answers each request in a thread, and waits for none without an end."""
+    """Handles each request in a thread, with a time limit for every wait on a client."""
 
-    #: Seconds that a client may take to send a request, or for nothing of an answer to be taken.
+    #: Seconds that a client may take to send a request, or to read nothing of a response.
     client_seconds = 60.0
 
     def init_process(self) -> None:
-        """Serve until the end."""
+        """Run the worker until it stops."""
         self._patience = Patience(self.client_seconds, self.cfg.threads)
         self._lingering: deque[TConn] = deque()
-        #: When connections on which nothing came are closed, of a worker that is to end.
+        #: The time at which a stopping worker closes connections that have sent nothing.
         self._last_moment = float("inf")
         super().init_process()
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Take new connections or not; at the end, first those that the system has taken for us."""
+        """Enable or disable new connections. When stopping, accept the listen backlog first."""
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
         for listener in self.sockets:
             while self._has_accepted(listener):
                 pass
-            # From now on clients are refused, rather than left waiting and then cut off.
+            # From now on the system refuses connections, rather than accept and then reset them.
             listener.close()
 
     def _has_accepted(self, listener: socket.socket) -> bool:
@@ -172,7 +172,7 @@ class Worker(ThreadWorker):
         return bool(self.nr_conns > before)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection on which something has come a thread; let a new one wait without."""
+        """Queue a readable connection for a thread; poll a new one without occupying a thread."""
         if isinstance(conn.sock, Connection):
             super().enqueue_req(conn)
             return
@@ -184,25 +184,25 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, ready)
 
     def handle(self, conn: TConn) -> Any:
-        """Answer a request, within its time."""
+        """Handle a request within its time limit."""
         conn.sock.begin()
         return super().handle(conn)
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
-        """Keep a connection, or let its client close it, without waiting for that."""
+        """Keep the connection alive, or let the client close it without blocking the worker."""
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
         else:
             self._linger(conn)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close connections on which nothing came for too long."""
+        """Close idle and lingering connections whose time is over."""
         super().murder_keepalived(force)
         while self._lingering and (force or self._lingering[0].timeout <= time.monotonic()):
             self._leave(self._lingering[0])
 
     def murder_pending(self) -> None:
-        """Close new connections on which nothing came for too long; soon, if this is the end."""
+        """Close new connections that have sent nothing in time; sooner when the worker stops."""
         if not self.alive:
             self._last_moment = min(self._last_moment, time.monotonic() + LINGER_SECONDS)
             for conn in self.pending_conns:
@@ -210,7 +210,7 @@ class Worker(ThreadWorker):
         super().murder_pending()
 
     def _linger(self, conn: TConn) -> None:
-        """Say that all was said, and read what still comes: else the answer may be lost.
+        """Close the sending side and keep reading, or a reset may destroy the response.
 
         Source: RFC 9112, section 9.6.
         """
@@ -243,14 +243,14 @@ class Worker(ThreadWorker):
         conn.close()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Tell what is wrong with a request as a problem, as the application does."""
+        """Respond to a failed request with a problem document, as the application does."""
         if not isinstance(exc, (errors.ParseException, RequestTimeout)) or isinstance(exc, FAULTS):
             self.log.error("Error handling a request", exc_info=exc)
             status = 500
         else:
             status = next((STATUSES[kind] for kind in STATUSES if isinstance(exc, kind)), 400)
             self.log.debug("A request was refused: %s", exc)
-        # What counts must not be imported before gunicorn has said where: see servers/forking.py.
+        # A late import: prometheus_client reads the metrics folder then, see servers/forking.py.
         from app.web.http import raw_problem  # noqa: PLC0415
 
         with suppress(OSError):
