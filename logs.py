@@ -1,7 +1,7 @@
-"""How everything is logged: each event as a line of JSON, or as text for people.
+"""Logging configuration: each event is one line of JSON, or text for people.
 
-Whatever a client has sent is within its own line: line breaks and commands for terminals are
-escaped, and what is long is cut.
+Clients cannot forge log lines: line breaks and terminal control characters are escaped, and long
+values are cut.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import orjson
 import structlog
 from flask import g, has_request_context, request
 
-#: Characters of a text that is logged, and of an error's trace.
+#: Maximum characters of a logged value, and of a traceback.
 MOST_CHARACTERS = 2_000
 MOST_OF_A_TRACE = 20_000
-#: What an event has first, in this order.
+#: The first keys of an event, in this order.
 FIRST = ("time", "level", "logger", "event")
 
 Event = MutableMapping[str, Any]
 
 
 def configure(settings: Mapping[str, Any]) -> None:
-    """Log as the settings say, unless somebody has said how already."""
+    """Configure logging by the settings, unless the root logger already has handlers."""
     if not logging.root.handlers:
         logging.config.dictConfig(as_dict(settings))
 
 
 def as_dict(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return it as :mod:`logging.config` takes it, and gunicorn."""
+    """Return the configuration for :func:`logging.config.dictConfig` and gunicorn."""
     server = {"level": settings["LOG_LEVEL"], "handlers": [], "propagate": True}
     return {
         "version": 1,
@@ -48,15 +48,15 @@ def as_dict(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
-    """Return what logs a request that has ended, from its facts; ``None`` if nobody wants it."""
+    """Return a function that writes a request's facts to the log; ``None`` if ACCESS_LOG is off."""
     if not settings["ACCESS_LOG"]:
         return None
-    # Not by way of logging, which takes ten times as long for each line.
+    # The logging module takes ten times as long for each line.
     renderer: Any = orjson.dumps if _is_json(settings) else _as_line
     lines = structlog.BytesLogger(sys.stderr.buffer)
 
     def log(event: Event) -> None:
-        # Whoever reads the log may have gone; that is no reason to answer nobody.
+        # A closed log pipe must not make requests fail.
         with suppress(OSError, ValueError):
             lines.msg(renderer({"time": _now(), "level": "info", "logger": "access", **event}))
 
@@ -64,7 +64,7 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
 
 
 def said(settings: Mapping[str, Any], text: str) -> str:
-    """Return a line for what is told however little is logged."""
+    """Format a text as a log line that is written at any log level."""
     if not _is_json(settings):
         return f"{text}\n"
     event = {"time": _now(), "level": "info", "logger": "modelhost", "event": text}
@@ -94,7 +94,7 @@ def _formatter(is_json: bool) -> logging.Formatter:
 
 
 def _of_request(_logger: Any, _method: str, event: Event) -> Event:
-    """Add whose request it is that something is logged for."""
+    """Add the request id and model of the current request."""
     if has_request_context() and "request_id" in g:
         event["request_id"] = g.request_id
         model = (request.view_args or {}).get("name")
@@ -112,7 +112,7 @@ def _in_order(_logger: Any, _method: str, event: Event) -> Event:
 def _cut(key: str, value: Any) -> Any:
     text = value if isinstance(value, str) else str(value)
     if key == "exception":
-        # The end says what it was.
+        # The end of a traceback names the error.
         return text if len(text) <= MOST_OF_A_TRACE else f"… {text[-MOST_OF_A_TRACE:]}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} …"
     return "".join(map(_escaped, text)) if not text.isprintable() else text
@@ -123,7 +123,7 @@ def _escaped(character: str) -> str:
 
 
 def _as_text(_logger: Any, _method: str, event: Event) -> str:
-    """Return an event as people read it; the lines of a trace cannot be taken for others."""
+    """Format an event as text. Traceback lines are indented, so they cannot imitate events."""
     trace = event.pop("exception", "")
     first = " ".join([event.pop("time"), event.pop("level").upper(), event.pop("logger") + ":"])
     more = "".join(f" {key}={value}" for key, value in event.items() if key != "event")

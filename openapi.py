@@ -1,7 +1,7 @@
 """Write the OpenAPI document of the models in ``models.yaml`` to ``openapi.yaml``.
 
 python openapi.py            write it
-python openapi.py --check    say whether the file is as it would be written; fail if it is not
+python openapi.py --check    compare it with the file; exit with status 1 if that is stale
 """
 
 from __future__ import annotations

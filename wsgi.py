@@ -1,4 +1,4 @@
-"""What a server serves, ``wsgi:app``, and where ``flask`` finds the commands."""
+"""The WSGI application ``wsgi:app``, for servers and for the ``flask`` command."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from app.serving.errors import InvalidCatalog
 from config import InvalidSetting
 from servers import forking
 
-# No module above imports numpy: that a model does, or whoever is first to read one.
+# No module imported above imports numpy, which reads these limits when first imported.
 forking.limit_threads(os.environ)
 try:
     app = create_app(
@@ -20,5 +20,5 @@ try:
     )
 except (InvalidSetting, InvalidCatalog) as error:
     sys.stderr.write(f"Modelhost cannot start.\n{error}\n")
-    # By this status gunicorn knows that another worker would not start either.
+    # On this status, gunicorn stops instead of starting another worker.
     sys.exit(Arbiter.APP_LOAD_ERROR)

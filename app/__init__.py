@@ -35,12 +35,12 @@ log = logging.getLogger(__name__)
 def create_app(
     environ: Mapping[str, str], *, with_models: bool = True, before_fork: bool = False
 ) -> Flask:
-    """Return the application, its models loaded.
+    """Create the application and load its models.
 
-    :param environ: settings, as :mod:`config` reads them, and what ``${NAME}`` in
-        ``models.yaml`` stands for.
-    :param with_models: false for its commands alone, which open the models that they need.
-    :param before_fork: leave the models that a fork would break to each forked process.
+    :param environ: the settings, see :mod:`config`, and the values of ``${NAME}`` in
+        ``models.yaml``.
+    :param with_models: false for the commands, which load the models that they need.
+    :param before_fork: skip models that do not survive a fork; each worker loads them itself.
     :raises InvalidSetting: if a setting is unknown or has a wrong value, or keys have mistakes.
     :raises InvalidCatalog: if ``models.yaml`` has mistakes.
     """
@@ -52,13 +52,13 @@ def create_app(
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
-    # A form without JavaScript brings its files back as text, and each added row in parts.
+    # A form without JavaScript sends its files back as text, and each added row as several fields.
     app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
     app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
     app.json = json_provider.Writer(app)
-    app.url_map.merge_slashes = False  # a redirect would lose the body, and is no JSON
+    app.url_map.merge_slashes = False  # a redirect would lose the body, and is not JSON
     logs.configure(app.config)
     Bootstrap5(app)
     keys = _keys(app, environ) if with_models else Keys(None, "", environ)
@@ -113,7 +113,7 @@ def _keys(app: Flask, environ: Mapping[str, str]) -> Keys:
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a host name
         return host == "localhost"
 
 
