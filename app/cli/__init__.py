@@ -1,6 +1,6 @@
-"""``flask models ...`` and ``flask keys ...``: models and API keys, without a server.
+"""``flask models ...`` and ``flask keys ...``: work with models and API keys without a server.
 
-Each module has one or a few commands, and hands them to the group here.
+Each module defines one or a few commands, which :func:`init_app` adds to a group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.cli.terminal import Commands
 
 
 def init_app(app: Flask, hosting: Hosting) -> None:
-    """Offer the commands of an application. They open the models that they need themselves."""
+    """Register the commands, which load the models that they need themselves."""
     app.extensions[KEY] = hosting
     group = Commands("models", help="Look at models, try them, package them and add them.")
     for module in (listing, checking, predicting, packaging, adding, pinning):
@@ -26,9 +26,9 @@ def init_app(app: Flask, hosting: Hosting) -> None:
 
 
 def is_looking_for_commands() -> bool:
-    """Tell whether Flask's command line wants the application only for its commands.
+    """Return whether Flask's command line creates the application only to find its commands.
 
-    ``flask run``, ``flask shell`` and ``flask routes`` want all of it.
+    ``flask run``, ``flask shell`` and ``flask routes`` need the whole application.
     """
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)

@@ -1,4 +1,4 @@
-"""``add``: write a model file into models.yaml, and leave every other byte as it is."""
+"""``add``: add a model file to models.yaml without changing any other byte."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def add(
         trust="all" if "all" in trust else trust,
         lazy=lazy,
     )
-    # A hash says that the file is trusted: without --pin, it is not added to one that is refused.
+    # A hash makes the file trusted: without --pin, a rejected file does not get one.
     model = _introduced(portal, spec if pin else replace(spec, sha256=None))
     _refuse_duplicate(portal, specs, model)
     entry = _entry(spec, portal.path)
@@ -91,7 +91,7 @@ COMMANDS = (add,)
 
 
 def _introduced(portal: Hosting, spec: ModelSpec) -> HostedModel:
-    """Return the model of a file, verified and not built.
+    """Return the model of a file, which is verified but not built.
 
     :raises ClickException: if the file is broken.
     """
@@ -118,10 +118,10 @@ def _refuse_duplicate(portal: Hosting, specs: Sequence[ModelSpec], model: Hosted
 
 def _entry(spec: ModelSpec, models_file: Path) -> dict[str, Any]:
     file = cast(Path, spec.file)
-    # The file itself is not resolved: it may be a link to whichever model is the current one.
+    # Only the folder is resolved: the file may be a link to the current version of a model.
     path = os.path.relpath(file.parent.resolve() / file.name, models_file.parent.resolve())
     members = {
-        # What looks like a variable in the path is none.
+        # Escape "${", which would be read as a variable.
         "file": Path(path).as_posix().replace("${", "$${"),
         "name": spec.name,
         "sha256": spec.sha256,
@@ -132,9 +132,9 @@ def _entry(spec: ModelSpec, models_file: Path) -> dict[str, Any]:
 
 
 def _with_entry(path: Path, entry: Mapping[str, Any]) -> str:
-    """Return the text of a models.yaml with an entry more after the last.
+    """Return the text of a models.yaml with an entry added after the last.
 
-    Not a round trip through YAML: that keeps comments, and sets indents and lists anew.
+    The text is edited directly: a YAML round trip keeps comments but changes indents and lists.
     """
     text = path.read_bytes().decode("utf-8")
     models = models_node(text)
@@ -142,7 +142,7 @@ def _with_entry(path: Path, entry: Mapping[str, Any]) -> str:
         return _with_flow_entry(text, models, entry)
     newline = "\r\n" if "\r\n" in text else "\n"
     end = text.find("\n", _end(models.value[-1])) + 1 or len(text)
-    # The lines of an entry, below the place of its dash.
+    # Indent the entry like the last one, relative to its dash.
     first, *others = _block(entry).splitlines()
     dash = text[: models.value[-1].start_mark.index].rpartition("\n")[2]
     indent = " " * models.start_mark.column
@@ -171,13 +171,13 @@ def models_node(text: str) -> Any:
 
 
 def _end(node: Any) -> int:
-    """Return where the last word of a node ends: its own mark lies behind the comments after it."""
+    """Return the end of a node's last scalar: its own end mark lies after trailing comments."""
     if isinstance(node, ScalarNode):
-        # A text over several lines ends behind its last line break.
+        # A block scalar ends after its last line break.
         return int(node.end_mark.index) - (node.style in {"|", ">"})
     if node.flow_style or not node.value:
         return int(node.end_mark.index)
-    # All of them, because what an alias stands for ends somewhere before.
+    # The maximum over all children, because the target of an alias ends earlier in the file.
     return max(
         _end(part)
         for child in node.value
@@ -209,12 +209,12 @@ def write(
     before: Sequence[ModelSpec],
     kept: Callable[[Sequence[ModelSpec]], Sequence[ModelSpec]],
 ) -> int:
-    """Replace models.yaml, whole or not at all, and return the line of its last entry.
+    """Replace models.yaml atomically, and return the line of its last entry.
 
-    :param before: what must not change.
-    :param kept: returns the same of the entries as they are read after the change.
-    :raises ClickException: if that would change.
-    :raises InvalidCatalog: if the entry cannot be.
+    :param before: the entries that must not change.
+    :param kept: selects the same from the entries read after the change.
+    :raises ClickException: if they would change.
+    :raises InvalidCatalog: if the new text has mistakes.
     """
     path = portal.path.resolve()
     draft = path.with_name(f".{uuid.uuid4().hex}.yaml")
@@ -236,5 +236,5 @@ def write(
 
 
 def _placeless(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    # models.yaml may be a link, and its draft lies beside what it leads to.
+    # models.yaml may be a link; the draft is next to its target, so that paths differ.
     return [replace(spec, file=None) for spec in specs]

@@ -1,4 +1,4 @@
-"""``check``: load a model, try it on its own example, and say what is doubtful."""
+"""``check``: load a model, predict its own example, and report doubts."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ from mlmodel.trust import Trust
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of asking a model its own example.
+    """The result of predicting a model's own example.
 
-    ``failure`` says why the model cannot be served; ``None`` if it can.
+    ``failure`` is the reason why the model cannot be served, or ``None``.
     """
 
     failure: str | None = None
     example: Any = None
     answer: Any = None
-    #: Milliseconds of the first call, which may load what is needed, and of the next.
+    #: Milliseconds of the first call, which may include lazy loading, and of the second.
     first_ms: float | None = None
     ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A trial, and everything about the model that its author should look at."""
+    """A trial, and all doubts that the model's author should look at."""
 
     trial: Trial
     doubts: Sequence[str] = field(default_factory=tuple)
-    #: How fast the model and its graph are, for some numbers of rows.
+    #: Times of the model and its compiled graph for several numbers of rows.
     speeds: Sequence[Mapping[str, Any]] = ()
 
 
-#: Rows of one call for which a model and its graph are timed.
+#: Numbers of rows for which a model and its graph are timed.
 COUNTS = (1, 64, 1000)
 
 
@@ -98,7 +98,7 @@ COMMANDS = (check,)
 
 
 def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Iterator[HostedModel]:
-    """Yield the models one after the other, not yet loaded or just loaded."""
+    """Yield the models one by one; those of models.yaml named as a target are already loaded."""
     if not targets:
         specs = [replace(_with(runtime, spec), lazy=True) for spec in hosting().specs()]
         for model in hosting().hold(specs):
@@ -114,7 +114,7 @@ def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Ite
 
 
 def _with(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
-    """Return an entry with another runtime, if it is one of a file."""
+    """Return the entry with another runtime if it has a file."""
     return replace(spec, runtime=runtime) if runtime and spec.file else spec
 
 
@@ -179,7 +179,7 @@ def _doubts(model: HostedModel) -> Iterator[str]:
 
 
 def _drifts(model: HostedModel) -> Iterator[str]:
-    """Yield how the model runs otherwise than it was packaged, or was asked for."""
+    """Yield the differences from the requested runtime and the packaged versions."""
     reason = (model.metadata.get("runtime") or {}).get("reason")
     if reason:
         yield f"it is not compiled: {reason}"
@@ -241,7 +241,7 @@ def _write(model: HostedModel, verdict: Verdict) -> None:
 
 
 def _compared(model: HostedModel, verdict: Verdict) -> Iterator[tuple[str, Any]]:
-    """Yield how a graph compares with its model."""
+    """Yield how the compiled graph compares with its model, in predictions and speed."""
     runtime = model.metadata.get("runtime") or {}
     yield "answered by", runtime.get("name")
     parity = runtime.get("parity")

@@ -1,4 +1,4 @@
-"""The models of ``models.yaml`` in the hands of a command: only those that it needs."""
+"""Loads the models of ``models.yaml`` that a command needs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 
-#: Where an application keeps its own.
+#: Its key in ``app.extensions``.
 KEY = "hosting"
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """Where the models come from, and how much is done at once."""
+    """The path of ``models.yaml``, the values of its variables, and the limits of models."""
 
     path: Path
     environ: Mapping[str, str]
@@ -39,10 +39,10 @@ class Hosting:
         return catalog.read(self.path, self.environ)
 
     def hold(self, specs: Sequence[ModelSpec], *, before_fork: bool = False) -> list[HostedModel]:
-        """Hold these models and no others, loaded unless they are lazy.
+        """Host these models and no others, loaded unless they are lazy.
 
         :param before_fork: see :meth:`HostedModel.prepare`.
-        :raises InvalidCatalog: if two of them say the same name.
+        :raises InvalidCatalog: if two of them have the same name.
         """
         ModelManager().open(specs, self.limits, self.path, before_fork=before_fork)
         return ModelManager().models()
@@ -50,13 +50,13 @@ class Hosting:
     def named(
         self, name: str, changed: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
     ) -> HostedModel:
-        """Hold only the model of that name, or name and version. It is loaded, or failed.
+        """Host only the model of that name, or name and version. It is loaded or has failed.
 
-        :param changed: makes another entry of the one in ``models.yaml``.
-        :raises ClickException: if there is none.
+        :param changed: returns the entry to use in place of the one in ``models.yaml``.
+        :raises ClickException: if there is no such model.
         """
         others = []
-        # The likely one first: no other is then even looked at.
+        # The most likely entry first: if it matches, no other is opened.
         for spec in sorted(self.specs(), key=lambda spec: spec.reference != name):
             [model] = self.hold([replace(changed(spec), lazy=spec.reference != name)])
             with suppress(ModelNotFound):
@@ -66,9 +66,9 @@ class Hosting:
 
 
 def hosting() -> Hosting:
-    """Return what the current application keeps for its commands, without a limit of time.
+    """Return the hosting of the current application, without a time limit.
 
-    Nobody waits in line behind a command.
+    No other call waits in the queue behind that of a command.
     """
     kept = cast(Hosting, current_app.extensions[KEY])
     return replace(kept, limits=replace(kept.limits, seconds=0))

@@ -1,4 +1,4 @@
-"""``flask keys ...``: make an API key, and list those that there are."""
+"""``flask keys ...``: create and list API keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlmodel.model import checked_name
 
 
 def init_app(app: Flask) -> None:
-    """Offer the commands of an application."""
+    """Register the commands."""
     group = Commands("keys", help="Make API keys, and list those that there are.")
     for command in (new, list_keys):
         group.add_command(command)
@@ -96,10 +96,10 @@ def list_keys(as_json: bool) -> None:
 
 
 def _flow(entry: Any) -> str:
-    """Return an entry as YAML on one line. All texts in quotes: an id may look like a number."""
+    """Return an entry as YAML on one line, all strings quoted: an id may look like a number."""
     if isinstance(entry, dict):
         return "{" + ", ".join(f"{key}: {_flow(value)}" for key, value in entry.items()) + "}"
     if isinstance(entry, list):
         return "[" + ", ".join(map(_flow, entry)) + "]"
-    # A variable would be put into the text.
+    # Escape "${", which would be read as a variable.
     return json.dumps(entry.replace("${", "$${"), ensure_ascii=False)

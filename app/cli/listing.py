@@ -1,4 +1,4 @@
-"""``list``, ``show`` and ``inspect``: all that is hosted, one model, and a file."""
+"""``list``, ``show`` and ``inspect``: all models, one model, and a file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mlmodel.files import bare
 from mlmodel.files.report import Report, report
 from mlmodel.schema.messages import enumeration
 
-#: Names that are shown; ``--json`` has all of them.
+#: Maximum names shown; ``--json`` has all of them.
 SHOWN_NAMES = 20
-#: Choices of a field that a table shows; ``--json`` has all of them.
+#: Maximum choices of a field shown; ``--json`` has all of them.
 SHOWN_CHOICES = 12
 
-#: What ``extra`` says and a description has in other places.
+#: Keys of ``extra`` that a description has in other places.
 TOLD_ELSEWHERE = frozenset(
     {
         "description",
@@ -116,7 +116,7 @@ COMMANDS = (list_models, show, inspect)
 def write_fields(
     title: str, schema: Mapping[str, Any] | None, model: HostedModel | None = None
 ) -> None:
-    """Write the fields of a schema as a table, those of a row with the model's example."""
+    """Write the fields of a schema as a table, with the values of the model's example if given."""
     if schema is None:
         click.echo(f"\n{title}: any JSON")
         return
@@ -154,7 +154,7 @@ def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spread(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts with a line for each member of an object: ``metrics.accuracy``."""
+    """Flatten objects among the facts to one fact per member, such as ``metrics.accuracy``."""
     spread: dict[str, Any] = {}
     for name, value in facts.items():
         members = value.items() if isinstance(value, Mapping) else ()

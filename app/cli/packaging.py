@@ -1,4 +1,4 @@
-"""``package``: make a model file of an estimator that was saved with joblib or pickle."""
+"""``package``: create a model file from a saved estimator, such as one of joblib or pickle."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Named(click.ParamType[tuple[str, Any]]):
-    """``name=value``; the value is JSON where it can be read as such, and else a text."""
+    """``name=value``, where the value is JSON if it can be parsed as such, else a string."""
 
     name = "name=value"
 
@@ -174,7 +174,7 @@ def _unpickled(path: Path, trust: Trust) -> Any:
         return bare.load(path, trust=trust).model
     except Untrusted as error:
         raise click.ClickException(printable(f"{path.name} is refused: {error}")) from error
-    # What is no pickle, or one of another version, fails in any way.
+    # A file that is not a pickle, or one of another version, can raise any error.
     except Exception as error:
         known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
         own = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"

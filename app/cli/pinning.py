@@ -1,4 +1,4 @@
-"""``pin``: write the SHA-256 of model files into their entries in models.yaml."""
+"""``pin``: add the SHA-256 of model files to their entries in models.yaml."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
         if spec.file and not spec.sha256 and (not names or spec.reference in names)
     }
     text, done = portal.path.read_bytes().decode("utf-8"), []
-    # From the last, so that the places of the others stay as they are.
+    # From the last to the first, so that the positions of the others do not change.
     for place, spec in reversed(list(enumerate(specs))):
         if spec.line in chosen:
             digest = _digest(portal, spec)
@@ -55,7 +55,7 @@ COMMANDS = (pin,)
 
 
 def _digest(portal: Hosting, spec: ModelSpec) -> str:
-    """Return the hash of a file that is accepted as it is; nothing for any other."""
+    """Return the hash of a file that can be served as it is, else an empty string."""
     if spec.file is None:
         return ""
     [model] = portal.hold([replace(spec, lazy=True, is_isolated=False)])
@@ -66,7 +66,7 @@ def _digest(portal: Hosting, spec: ModelSpec) -> str:
 
 
 def _with_hash(text: str, place: int, digest: str) -> str:
-    """Return the text of a models.yaml with the hash behind the file of an entry."""
+    """Return the text of a models.yaml with the hash added after the file of an entry."""
     entry = adding.models_node(text).value[place]
     key, value = next((key, value) for key, value in entry.value if key.value == "file")
     newline = "\r\n" if "\r\n" in text else "\n"

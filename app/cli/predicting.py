@@ -1,4 +1,4 @@
-"""``predict``: ask a model of models.yaml the rows of a file."""
+"""``predict``: predict the rows of a file with a model of models.yaml."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STDIN = Path("-")
 
 
 class Refused(click.ClickException):
-    """Rows break the model's input schema: all that was said of them, by line and field."""
+    """Rows violate the model's input schema; carries the violations by line and field."""
 
     def __init__(self, source: str, chunk: Sequence[Placed], error: InvalidInput) -> None:
         super().__init__(f"{source} was refused, and no answer is written")
@@ -50,7 +50,7 @@ class Refused(click.ClickException):
         ]
 
     def tell(self, source: str, is_single: bool) -> None:
-        """Say on stderr what is wrong, once for all rows in which it is."""
+        """Write the violations to stderr, each once for all rows that have it."""
         places: dict[str, list[str]] = {}
         for each in self.violations:
             what = f"{each['pointer'][1:] or 'the whole'} {each['detail']}"
@@ -139,7 +139,7 @@ def _form(path: Path, option: str, forms: Mapping[str, str]) -> str:
 
 
 def _tell_columns(source: str, table: Table) -> None:
-    """Say on stderr how a CSV file or a workbook was read, where that is not plain."""
+    """Write to stderr how a CSV file or a workbook was read, where that is not obvious."""
     sheet = table.sheet
     if sheet is None:
         return
@@ -169,14 +169,14 @@ def _ready(name: str) -> HostedModel:
 
 
 def _opened(source: Path) -> AbstractContextManager[BinaryIO]:
-    # A table is read more than once, which a pipe cannot be.
+    # Reading a table needs a seekable stream, which a pipe is not.
     return (
         nullcontext(io.BytesIO(sys.stdin.buffer.read())) if source == STDIN else source.open("rb")
     )
 
 
 def _answers(model: HostedModel, table: Table, source: Path) -> Iterator[Any]:
-    """Yield the answers, asked for as many rows at once as a request may have."""
+    """Yield the predictions, made in chunks of the maximum rows of a request."""
     size = hosting().limits.rows
     while chunk := list(islice(table.rows, size)):
         yield from _asked(model, chunk, source)

@@ -1,4 +1,4 @@
-"""A table of rows for ``package``, with the types that a file of text cannot tell."""
+"""Sample rows for ``package``, with dates recognized among the texts of a file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import click
 
 from app.cli.terminal import printable, say
 
-#: A date, or a date and time, as ISO 8601 and pandas write them.
+#: A date, or date and time, as in ISO 8601 and pandas.
 MOMENT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-#: Rows that a model is asked, to find out whether it was fitted on dates or on their texts.
+#: Rows predicted to find out whether a model was fitted on dates or on their texts.
 ASKED = 50
 
 
 def read(path: Path, model: Any) -> Any:
-    """Return a file's rows as a frame, without columns that the model was not fitted on.
+    """Return a file's rows as a data frame, without columns that the model was not fitted on.
 
-    Columns of dates are such, unless the model was fitted on their texts.
+    Columns of dates become datetimes unless the model was fitted on their texts.
     """
     say(f"Reading {path.name} ...")
     frame = _frame(path)
@@ -50,10 +50,10 @@ def _frame(path: Path) -> Any:
 
 
 def _dated(frame: Any, model: Any) -> Any:
-    """Return a frame with its texts of dates as dates, unless the model answers only the texts.
+    """Convert date columns to datetimes unless the model was fitted on texts.
 
-    One that answers both differently, such as an encoder that ignores what it does not know, was
-    fitted on the texts: these are what the file has.
+    A model that accepts the texts but predicts the datetimes differently or rejects them, such as
+    an encoder that ignores unknown categories, was fitted on the texts of the file.
     """
     names = [name for name in frame.columns if _is_of_dates(frame[name])]
     if not names:
@@ -85,9 +85,9 @@ def _with_dates(frame: Any, names: list[Any]) -> Any:
 
 
 def _answers(model: Any, rows: Any) -> list[Any] | None:
-    """Return what a model answers as it is; ``None`` if it takes no such rows."""
+    """Return a model's raw predictions as strings; ``None`` if it fails on the rows."""
     ask: Any = getattr(model, "predict", None) or getattr(model, "transform", None)
-    # The model's code may raise anything at rows that it does not take.
+    # The model's code may raise any error on unsuitable rows.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What commands write: tables, facts and exact JSON on stdout, everything else on stderr."""
+"""Output of commands: tables, facts and exact JSON on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.files import dump, packaged
 from mlmodel.model import checked_name
 
-#: Characters of a list or an object that a text shows; ``--json`` has all of them.
+#: Maximum characters shown of a list or an object; ``--json`` has all of them.
 SHOWN_CHARACTERS = 300
-#: Values that are not worth a line.
+#: Values for which no line is written.
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 as_json_option = click.option(
@@ -50,14 +50,14 @@ trust_option = click.option(
 
 
 class Commands(AppGroup):
-    """A group whose commands tell what the user did wrong in a sentence, with exit status 1."""
+    """A command group that reports errors as one message without traceback, exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
+        """Run a command and convert expected errors to ``ClickException``."""
         try:
             with _short_logs():
                 return super().invoke(ctx)
-        except BrokenPipeError:  # whoever reads stdout has seen enough, which click knows
+        except BrokenPipeError:  # the reader of stdout has closed it; click handles this
             raise
         except (FlmError, ServingError) as error:
             raise click.ClickException(printable(str(error))) from error
@@ -69,28 +69,28 @@ class Commands(AppGroup):
 
 
 def say(text: str) -> None:
-    """Tell on stderr what is being done."""
+    """Write a message to stderr."""
     click.echo(printable(text), err=True)
 
 
 def write_json(value: Any) -> None:
-    """Write a document of plain JSON to stdout."""
+    """Write a JSON document to stdout."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
-    # Only texts have such characters, and a text may have each of them as an escape.
+    # Control characters occur only in strings, where JSON permits escapes.
     click.echo("".join(map(_escaped, text)))
 
 
 def write_facts(facts: Iterable[tuple[str, Any]], indent: str = "") -> None:
-    """Write names and values to stdout, a line each. What is empty is left out."""
+    """Write names and values to stdout, one line each, without empty values."""
     filled = [(printable(name), shown(value)) for name, value in facts if value not in EMPTY]
     for text in _aligned(filled):
         click.echo(indent + text)
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
-    """Write rows to stdout below the names of their columns. An empty column is left out.
+    """Write rows to stdout below the names of their columns, without empty columns.
 
-    No line is cut or coloured, wherever it goes.
+    Lines are never cut or coloured, on terminals or in pipes.
     """
     lines = [{name: shown(value) for name, value in row.items()} for row in rows]
     names = [name for name in tables.columns(lines) if any(line.get(name) for line in lines)]
@@ -103,7 +103,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
 
 
 def shown(value: Any) -> str:
-    """Return a value on one line: texts as they are, numbers to six digits, the rest as JSON."""
+    """Format a value on one line: strings without extra whitespace, floats to six digits, JSON."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -115,13 +115,13 @@ def shown(value: Any) -> str:
 
 
 def told(error: Exception) -> str:
-    """Return an error in words, with the one that a model raised: its author reads this."""
+    """Return the message of an error and of its cause, which helps the model's author."""
     cause = error.__cause__
     return printable(f"{error}: {type(cause).__name__}: {cause}" if cause else str(error))
 
 
 def printable(text: str) -> str:
-    """Return a text that no terminal takes for a command: control characters as escapes."""
+    """Escape all characters that are not printable, except line breaks."""
     return "".join(map(_escaped, text))
 
 
@@ -139,7 +139,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Return how many places a terminal gives to a text."""
+    """Return the number of terminal columns that a text occupies."""
     return sum(
         0 if unicodedata.combining(character) else 1 + _is_wide(character) for character in text
     )
@@ -151,7 +151,10 @@ def _is_wide(character: str) -> bool:
 
 @contextmanager
 def _short_logs() -> Iterator[None]:
-    """Log what no command tells, in a line each. With ``LOG_LEVEL=DEBUG``, all and with traces."""
+    """Shorten log records to one line and drop those that commands report themselves.
+
+    With ``LOG_LEVEL=DEBUG``, log everything, with tracebacks.
+    """
     root = logging.getLogger()
     handlers = [] if root.isEnabledFor(logging.DEBUG) else root.handlers
     kept = [(handler, handler.formatter) for handler in handlers]
@@ -167,17 +170,17 @@ def _short_logs() -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a command says less than a record: failures and doubts, it says itself."""
+    """Return whether to log a record: commands report failures and doubts themselves."""
     if record.name in {hosted.log.name, packaged.logger.name, dump.logger.name}:
         return record.exc_info is not None
     return record.levelno >= logging.WARNING
 
 
 class _Short(logging.Formatter):
-    """Tells an exception by its class and message alone."""
+    """Formats an exception as its class and message, without a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
+        """Return a record as one line."""
         text = f"log: {record.getMessage()}"
         error = record.exc_info[1] if record.exc_info else None
         return printable(f"{text} ({type(error).__name__}: {error})" if error else text)
