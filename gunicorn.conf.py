@@ -115,7 +115,7 @@ def post_worker_init(worker):
 
 
 def worker_exit(server, worker):
-    """Exit at once if a model is still loading: its thread must not outlive native libraries."""
+    """Exit without cleanup of native libraries if a thread that loads a model still uses them."""
     from app.serving.reload import warmup
 
     if any(thread.name == warmup.THREAD for thread in threading.enumerate()):

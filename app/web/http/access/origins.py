@@ -48,8 +48,8 @@ def init_app(app: Flask) -> None:
 def is_own_page() -> bool:
     """Return whether a request may come from a page of this site, so that a login is valid for it.
 
-    An unsafe request must carry ``Origin`` or ``Sec-Fetch-Site`` as proof. A safe one may also
-    follow a link on another site, unless that sends an ``Origin``.
+    An unsafe request must carry ``Origin`` or ``Sec-Fetch-Site`` as proof. A safe one may follow
+    a link from another site; only an ``Origin`` of another site excludes it.
     """
     if request.method in SAFE:
         return request.headers.get("Origin") is None or _is_own()
