@@ -111,10 +111,9 @@ def are_forked() -> bool:
 
 
 def leave_terminal() -> None:
-    """Leave the terminal's process group, so that Ctrl-C reaches only the master.
+    """Leave the terminal's process group, so that Ctrl-C reaches only the master. For workers.
 
-    Call it in each worker. The terminal signals the whole group, then the master terminates its
-    workers, and a worker that is terminated twice may hang.
+    The master stops its workers on Ctrl-C, and a worker that receives both signals may hang.
     """
     os.setpgrp()
 

@@ -53,10 +53,7 @@ class InvalidCatalog(ServingError):
 
 
 class ModelNotFound(ServingError):
-    """No model of that name, or no such version of it, is hosted.
-
-    ``version`` is empty if only the name was given.
-    """
+    """No model of that name, or no such version of it, is hosted."""
 
     def __init__(self, name: str, version: str = "") -> None:
         what = f"no version or alias {version!r} of the model" if version else "no model"

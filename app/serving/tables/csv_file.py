@@ -105,7 +105,7 @@ class Sheet:
         :param lines: the first line with a filled cell is the header.
         :param schema: of a row; its references must be resolvable.
         :param decimal: the decimal mark, if known.
-        :raises InvalidInput: if a line has a problem, or :func:`column_names` rejects the header.
+        :raises InvalidInput: if the header has a problem, or :func:`column_names` rejects it.
         """
         self._lines = lines
         self._members = Members(schema)

@@ -19,8 +19,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 OPEN = frozenset({"static", "bootstrap.static"})
 #: The attribute of a view that holds the scope it requires.
 NEED = "needed_scope"
-#: The session entry of a login: the key's id and a part of its hash. The login ends when another
-#: key takes the same id.
+#: The session entry of a login: the key's id and part of its hash, so a new key ends the login.
 LOGIN = "key"
 
 
@@ -74,8 +73,7 @@ def admit() -> None:
     """Reject a request without the key that its view requires.
 
     :raises Unauthorized: if the key is missing or unknown.
-    :raises Forbidden: if the key lacks the scope or model, or an admin view is requested and no
-        keys are configured.
+    :raises Forbidden: if the key lacks scope or model, or an admin view has no configured keys.
     """
     scope = _needed()
     if scope is None:
