@@ -20,7 +20,7 @@ run: $(VENV)/.serve examples ## Serve the models; HOST, PORT, WORKERS and SERVER
 	@echo "Starting the server. Ctrl-C stops it."
 	@exec $($(SERVER))
 
-test: $(VENV)/.dev examples chromium ## Pass the tests; ARGS goes to pytest.
+test: $(VENV)/.dev examples chromium ## Run the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
@@ -59,7 +59,7 @@ wrk:
 openapi: $(VENV)/.serve examples ## Write openapi.yaml.
 	@$(BIN)/python openapi.py
 
-pictures: $(VENV)/.dev examples chromium ## Take the pictures of the docs anew; wants chromium.
+pictures: $(VENV)/.dev examples chromium ## Retake the pictures in the docs; needs chromium.
 	@$(BIN)/python -m docs.take_pictures
 
 lock: $(VENV)/.dev ## Pin the newest dependencies, those of the tests and benchmarks too.

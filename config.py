@@ -48,8 +48,8 @@ class Production:
     #: The file that names the models; a relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
     #: What becomes of pickles in MODELS_FILE without sha256 or trust: check builds them as far as
-    #: the allow-list lets them, isolate gives each a sandboxed process of its own, refuse fails
-    #: them.
+    #: the allow-list lets them, isolate puts all of them into one sandboxed process for each
+    #: process of the server, refuse fails them.
     UNPINNED = "check"
     #: Seconds between two looks at MODELS_FILE: if it was written since, it is read again, and its
     #: models take the place of those before. 0 looks never: SIGHUP and POST /api/models/reload do

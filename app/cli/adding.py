@@ -58,7 +58,7 @@ def add(
 ) -> None:
     """Write FILE into models.yaml, which is otherwise left as it is.
 
-    The file is verified, and no model is built. The server takes it in when it starts again.
+    The file is verified, and no model is built. Restart or reload the server to load it.
     """
     filetypes.check_folder(file)
     portal = hosting()
@@ -84,7 +84,7 @@ def add(
         return
     place = f"{portal.path.name}, line {line}"
     write_facts([("added", model.name), ("to", place), *entry.items()])
-    say("The server takes it in when it starts again.")
+    say("Restart or reload the server to load it.")
 
 
 COMMANDS = (add,)

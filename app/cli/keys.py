@@ -65,7 +65,7 @@ def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bo
     if as_json:
         write_json({"key": text, "entry": entry})
         return
-    say("Give away the key, which nobody sees again, and put the line below `keys:` in KEYS_FILE.")
+    say("Copy the key now: it is not shown again. Put the line below `keys:` in KEYS_FILE.")
     write_facts([("key", text), ("line", f"- {_flow(entry)}")])
 
 
@@ -85,6 +85,8 @@ def list_keys(as_json: bool) -> None:
     if as_json:
         write_json({"keys": listed})
         return
+    if not listed:
+        say("There are no keys: KEYS_FILE and KEYS are empty.")
     write_table(
         {
             **each,

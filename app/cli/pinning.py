@@ -72,6 +72,9 @@ def _with_hash(text: str, place: int, digest: str) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     gap = ", " if entry.flow_style else newline + " " * key.start_mark.column
     end: Any = value.end_mark.index
+    if not entry.flow_style:
+        # A comment stays on the line of the file.
+        end = (text.find(newline, end) + 1 or len(text) + 1) - 1
     return f"{text[:end]}{gap}sha256: {digest}{text[end:]}"
 
 

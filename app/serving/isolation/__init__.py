@@ -1,1 +1,1 @@
-"""A model in a sandboxed process of its own."""
+"""Models in sandboxed processes: one of their own, or one that unpinned models share."""

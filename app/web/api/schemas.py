@@ -316,7 +316,7 @@ class Readiness(Body):
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "The models with processes of their own: `isolated, sandboxed`, or "
+            "description": "The isolated models: `isolated, sandboxed`, or "
             "`isolated, not sandboxed` where the kernel cannot restrict them."
         },
     )

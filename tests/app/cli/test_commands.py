@@ -708,6 +708,15 @@ def test_entries_are_pinned(run, models_file, linear_file, before):
     assert "nothing to pin" in again.stderr
 
 
+def test_pinning_keeps_comments_on_their_line(run, models_file, linear_file):
+    run("pin", models=f"models:\n  - file: {linear_file}  # the digits\n    name: one\n")
+
+    lines = models_file.read_text().splitlines()
+    assert lines[1].endswith(f"{linear_file}  # the digits")
+    assert lines[2].startswith("    sha256: ")
+    assert lines[3] == "    name: one"
+
+
 def test_a_file_that_is_refused_is_not_pinned(run, models_file, tmp_path):
     (tmp_path / "hostile.pkl").write_bytes(
         attack_pickles.CASES["popped again"](tmp_path / "marker")

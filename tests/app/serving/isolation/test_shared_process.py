@@ -68,10 +68,14 @@ def portal(make_app, tmp_path):
 
 def inmates():
     """Return the processes of isolated models of this process."""
-    found = psutil.Process().children()
-    return {
-        each.pid for each in found if "app.serving.isolation.worker" in " ".join(each.cmdline())
-    }
+    return {each.pid for each in psutil.Process().children() if is_inmate(each)}
+
+
+def is_inmate(process):
+    try:
+        return "app.serving.isolation.worker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or a zombie, which has no command line either
+        return False
 
 
 def kill(predict, name):
