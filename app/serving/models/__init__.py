@@ -1,1 +1,1 @@
-"""The hosted models, the manager, and the predictor."""
+"""Hosted models, the manager that holds them, and the predictor."""

@@ -1,4 +1,4 @@
-"""The ways to ask a hosted model: predict, and what its author offers beside it."""
+"""Endpoints of a hosted model: predict, and those that its author marks with ``@endpoint``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mlmodel.schema.validator import Schema
 
 @dataclass(frozen=True)
 class HostedEndpoint:
-    """One way to ask a model: predict, or what its author has marked with ``@endpoint``.
+    """One endpoint of a model: predict, or a method that its author marked with ``@endpoint``.
 
-    ``ask`` takes the rows of one call and gives as many answers. ``meter`` counts such calls.
+    ``ask`` maps the rows of a call to as many predictions. ``meter`` counts the calls.
     """
 
     name: str
@@ -34,12 +34,12 @@ class HostedEndpoint:
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of a row; ``None`` where anything goes."""
+        """The JSON Schema of a row; ``None`` if any row is valid."""
         return self.input.document if isinstance(self.input.document, Mapping) else None
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of an answer; ``None`` where it promises nothing."""
+        """The JSON Schema of a prediction; ``None`` if any prediction is valid."""
         return self.output.document if isinstance(self.output.document, Mapping) else None
 
 
@@ -51,11 +51,11 @@ def endpoints(
     methods: Mapping[str, Method],
     ask: Callable[[str, Sequence[Any]], Any],
 ) -> dict[str, HostedEndpoint]:
-    """Return the ways to ask a loaded model, by their names.
+    """Return the endpoints of a loaded model by name.
 
-    :param spec: its entry, whose input schema counts more than the model's own.
-    :param methods: what answers, see :func:`asking`.
-    :param ask: calls one of them as long as the model is there, by its name.
+    :param spec: the model's entry, whose input schema overrides the model's own.
+    :param methods: the methods behind the endpoints, see :func:`asking`.
+    :param ask: calls the method of the named endpoint while the model is loaded.
     """
     asked = spec.input_schema
     predict = HostedEndpoint(
@@ -85,7 +85,7 @@ def endpoints(
 
 
 def asking(model: MLModel) -> dict[str, Method]:
-    """Return what answers rows, in plain JSON, by the names of the endpoints."""
+    """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
     if isinstance(model, IsolatedModel):
         return {name: partial(model.ask, name) for name in (PREDICT, *model.endpoints)}
     return methods_of(model)

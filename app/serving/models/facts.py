@@ -1,4 +1,4 @@
-"""What a model tells of itself beside its schemas, as far as others can rely on its shape."""
+"""Metadata of a model, limited to members of the expected shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 
-#: The members of metadata that pages and tools read, and what each of them is.
+#: JSON Schemas of the metadata members that pages and tools read.
 SHAPES = {
     "artifacts": {
         "type": ["array", "null"],
@@ -64,10 +64,10 @@ _SCHEMA = Schema({"properties": SHAPES})
 
 
 def facts(metadata: Any, model: str) -> dict[str, Any]:
-    """Return a model's metadata as JSON, without the members that are not what they should be.
+    """Return a model's metadata as JSON, without members that violate :data:`SHAPES`.
 
-    :param metadata: whatever its author made it.
-    :param model: the model's name, for the log, which names what is left out.
+    :param metadata: any value that the author has set.
+    :param model: the model's name, for the warnings about omitted members.
     """
     told = to_json(metadata)
     if not isinstance(told, Mapping):

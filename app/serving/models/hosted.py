@@ -1,4 +1,4 @@
-"""One model in the manager's hands: its state, and what it says of itself."""
+"""A hosted model: its state, its description and its calls."""
 
 from __future__ import annotations
 
@@ -41,56 +41,55 @@ from mlmodel.model import MLModel, checked_name, display_name
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which a model that is let go is waited for, if its calls have no limit.
+#: Seconds to wait for running calls before a model is dropped, if calls have no time limit.
 LEAVE_SECONDS = 30
-#: Callers that may wait for a model while it is loaded.
+#: Maximum number of callers that wait while a model loads.
 LOADERS = 1000
 
 
-#: Whether the process of an isolated model is restricted, in words.
+#: Descriptions of the process of an isolated model.
 SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
 
 
 class Status(StrEnum):
-    """Where a hosted model stands."""
+    """State of a hosted model."""
 
-    LAZY = "lazy"  # is loaded when it is first used
+    LAZY = "lazy"  # loads on first use
     LOADING = "loading"
     READY = "ready"
-    UNLOADED = "unloaded"  # was taken out, and stays out until it is loaded again
-    FAILED = "failed"  # could not be loaded; `reason` says why
+    UNLOADED = "unloaded"  # stays unloaded until an operator loads it
+    FAILED = "failed"  # cannot be used, see `reason`
 
 
-#: States in which whoever asks for a model makes it load, or waits until it is loaded.
+#: States in which the first call loads the model, and other calls wait until it is loaded.
 WAITING = frozenset({Status.LAZY, Status.LOADING})
 
 
 class HostedModel:
-    """A model, its schemas and its state. Any thread may call any method.
+    """A model, its schemas and its state. Thread safe.
 
-    What it says of itself is read once, when it is made and loaded: a model's own properties
-    may be slow, or fail.
+    The model's properties, which may be slow or fail, are read only when it is created and loaded.
     """
 
     def __init__(self, spec: ModelSpec, limits: Limits) -> None:
         self.spec = spec
-        #: The file's bytes that the model is made of, as they were just before it was loaded.
+        #: Fingerprint of the model file, taken just before the model is loaded.
         self.contents: Contents | None = None
         self.name = spec.provisional_name
         self.display_name = self.name
         self.description = ""
         self.version = ""
         self.metadata: Mapping[str, Any] = {}
-        #: What answers: the packages that run the model, as they are installed, and Python.
+        #: Installed packages that run the model, the Python version, and its process if isolated.
         self.runtime = _runtime(self.metadata, spec)
         self.status = Status.LAZY
         self.reason: str | None = None
         self.endpoints: dict[str, HostedEndpoint] = {}
         self.examples: list[Any] = list(spec.examples)
-        #: Whether the author gave the examples; otherwise one is made from the input schema.
+        #: Whether the author provides the examples; otherwise the input schema yields one.
         self.has_own_examples = bool(spec.examples)
         self.notes: tuple[str, ...] = ()
-        #: How far it is kept apart, see :data:`SANDBOXED`; nothing if it is not isolated.
+        #: :data:`SANDBOXED` or :data:`UNSANDBOXED`; ``None`` if the model is not isolated.
         self.isolation: str | None = None
         self._limits = (
             limits if spec.time_limit is None else replace(limits, seconds=spec.time_limit)
@@ -98,70 +97,70 @@ class HostedModel:
         self.calls = Batcher(self._limits, spec.batch_rows or 0)
         self._is_named = False
         self._since = 0.0
-        #: Whether it may not be loaded by itself, see :meth:`set_aside`.
+        #: Whether the model is in quarantine, see :meth:`set_aside`.
         self.is_aside = False
         self._model: MLModel | None = None
-        #: What a process that forks others has built, and each of them loads.
+        #: The model that the master has built and each forked worker loads.
         self._built: MLModel | None = None
-        #: What answers, by the endpoint's name, as long as the model is loaded.
+        #: Methods by endpoint name; empty unless the model is loaded.
         self._methods: Mapping[str, Callable[[Sequence[Any]], Any]] = {}
         self._running = 0
-        #: Calls of the model itself, which run its code, and those of them that took too long.
+        #: Calls that run the model's code, and how many of them exceeded the time limit.
         self._calling = self._late = 0
         self._place = ledger.enter()
         weakref.finalize(self, ledger.leave, self._place).atexit = False
         self._is_retired = False
         self._loader = Lane(replace(limits, threads=1, waiting=LOADERS))
-        # Held as long as a model loads or unloads; the other lock only for a moment.
+        # Held while the model loads or unloads; `_lock` is held only briefly.
         self._loading = threading.Lock()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of a row; ``None`` where anything goes, or it is not known yet."""
+        """The JSON Schema of a row; ``None`` if any row is valid or it is not known yet."""
         return self.endpoints[PREDICT].input_schema if self.endpoints else self.spec.input_schema
 
     @property
     def output_schema(self) -> Mapping[str, Any] | None:
-        """The JSON Schema of an answer; ``None`` where it promises nothing, or is not known yet."""
+        """The JSON Schema of a prediction; ``None`` if any is valid or it is not known yet."""
         return self.endpoints[PREDICT].output_schema if self.endpoints else None
 
     @property
     def label(self) -> str:
-        """The name, and the version where the entry says one: no other model has it."""
+        """The unique name: ``name@version`` if the entry has a version, else ``name``."""
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name
 
     @property
     def suspect(self) -> Suspect:
-        """What the model is known by when it crashes a process: the entry and the file's bytes."""
+        """The model's identity in crash records: a fingerprint of its entry and file, its name."""
         return Suspect(self.spec.fingerprint(self.contents), self.name)
 
     @property
     def reference(self) -> str:
-        """What stands for the name in the model's own addresses."""
+        """The path segment that stands for the model in its URLs."""
         return self.name if self.spec.default else self.label
 
     @property
     def is_retired(self) -> bool:
-        """Whether another has taken the model's place."""
+        """Whether another model has replaced this one."""
         return self._is_retired
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Words to find the model by."""
+        """Search terms of the model."""
         return self.spec.tags
 
     @property
     def framework(self) -> str:
-        """Name and version of what the model was made with; empty for a class of its own."""
+        """Name and version of the model's framework; empty if its metadata names none."""
         return str(self.metadata.get("framework") or "")
 
     def prepare(self, *, before_fork: bool = False) -> None:
-        """Load the model, or only read its names if it is lazy. A failure becomes its state.
+        """Load the model, or only describe it if it is lazy. On failure, set its state to failed.
 
-        :param before_fork: leave a model that a fork would break in the state of loading.
-            :meth:`finish_loading` loads it in each process, or whoever asks it first.
+        :param before_fork: leave a model that a fork would break in the state ``LOADING``.
+            :meth:`finish_loading` or the first call loads it in each worker.
         """
         load = self._load_before_fork if before_fork else self._load
         with self._loading:
@@ -171,9 +170,9 @@ class HostedModel:
         self._is_named = True
 
     def prepare_in_time(self) -> None:
-        """Do the same in a thread of its own, and wait for that as long as a model may take.
+        """Call :meth:`prepare` in a thread and wait for it within the time limit for loading.
 
-        One that takes longer goes on loading; its ``reason`` says so.
+        A slower model continues to load in the background, with a ``reason`` to that effect.
         """
         seconds = self.spec.load_seconds or self._limits.load_seconds
         loading = threading.Thread(target=self.prepare, name="loading", daemon=True)
@@ -184,33 +183,32 @@ class HostedModel:
             self.reason = f"it takes longer than {seconds:g} seconds to load"
 
     def finish_loading(self) -> None:
-        """Load the model if a fork was to come first. One that takes long goes on loading."""
+        """Load a model that :meth:`prepare` deferred; it may continue in the background."""
         if self.status is Status.LOADING and not self._is_retired:
             self.open()
 
     def load(self) -> None:
-        """Load the model unless it is ready, whatever became of it before.
+        """Load the model from any state but ready.
 
-        One that takes longer than a prediction may goes on loading.
+        A model that exceeds the time limit of a call continues to load in the background.
 
-        :raises ModelUnavailable: if it cannot be loaded.
+        :raises ModelUnavailable: if loading fails.
         """
         self._within_limits(self._load_unless, {Status.READY})
         if self.status is Status.FAILED:
             raise self._unavailable()
 
     def open(self) -> None:
-        """Load the model if it waits for its first use. Only one of many callers loads it."""
+        """Load the model if its state is lazy or loading. Only one of many callers loads it."""
         if self.status in WAITING:
             self._within_limits(self._load_unless, set(Status) - WAITING)
 
     def unload(self) -> None:
-        """Take the model out. New calls are refused, those that run are waited for.
+        """Unload the model: reject new calls and wait for the running ones.
 
-        Of a model that hangs, the wait ends with the time that a call may take, or half a minute
-        where that has no limit.
+        The wait ends after the time limit of a call, or :data:`LEAVE_SECONDS` if it has none.
 
-        :raises ModelUnavailable: if it is being loaded, and that takes longer.
+        :raises ModelUnavailable: if the model is still loading after the time limit of a call.
         """
         if not self._loading.acquire(timeout=self._limits.seconds or -1):
             raise self._unavailable()
@@ -220,10 +218,10 @@ class HostedModel:
             self._loading.release()
 
     def begin(self, endpoint: str = PREDICT) -> HostedEndpoint:
-        """Return a way to ask the ready model, which stays loaded until :meth:`end` is called.
+        """Acquire the model for one call of an endpoint. Call :meth:`end` when done.
 
-        :raises ModelUnavailable: if it is not ready and does not become so by its first use.
-        :raises EndpointNotFound: if it offers no such way.
+        :raises ModelUnavailable: if the model is not ready and does not load on first use.
+        :raises EndpointNotFound: if the model has no such endpoint.
         """
         if self.status is not Status.READY and not self._is_retired:
             self.open()
@@ -234,14 +232,14 @@ class HostedModel:
         return self.endpoints[endpoint]
 
     def end(self) -> None:
-        """Say that a use of the model, see :meth:`begin`, has ended."""
+        """Release the model after :meth:`begin`."""
         with self._lock:
             self._end()
 
     def retire(self) -> None:
-        """Refuse new uses, for another model has taken this one's place, and go with the last.
+        """Reject new calls, since another model replaces this one, and drop it after the last.
 
-        Those that have begun are answered. It still says what it said of itself.
+        Running calls complete. The model's description and schemas stay readable.
         """
         with self._lock:
             self._is_retired = True
@@ -252,18 +250,18 @@ class HostedModel:
             self._leave()
 
     def keep(self, spec: ModelSpec, reason: str | None = None) -> None:
-        """Go on as before with an entry that says the same of the model, or has failed.
+        """Adopt the aliases and the position of a new entry without loading it.
 
-        :param reason: why what the entry says cannot take the model's place.
+        :param reason: why the model of the new entry cannot replace this one.
         """
         self.spec = replace(self.spec, default=spec.default, aliases=spec.aliases, line=spec.line)
         if self.status is Status.READY:
             self.reason = reason
 
     def set_aside(self, reason: str, name: str | None = None) -> None:
-        """Quarantine the model: refuse all uses until an operator loads it.
+        """Quarantine the model: reject all calls until an operator loads it.
 
-        :param name: its name, if it was never loaded.
+        :param name: the model's name, if it was never loaded.
         """
         with self._lock:
             self.status, self.reason = Status.FAILED, reason
@@ -273,14 +271,14 @@ class HostedModel:
         threading.Thread(target=self._leave_if_failed, name="set-aside", daemon=True).start()
 
     def fail(self, reason: str) -> None:
-        """Refuse all uses until the model is loaded again: it does not do what it is for."""
+        """Set the state to failed and reject all calls until the model is loaded again."""
         with self._lock:
             self.status, self.reason = Status.FAILED, reason
         log.error("model %r failed: %s", self.name, reason)
         threading.Thread(target=self._leave_if_failed, name="failed", daemon=True).start()
 
     def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
-        """Return how fast the model and its graph answer some numbers of rows, if it has one.
+        """Return how fast a packaged model and its graph predict batches of ``counts`` rows.
 
         :raises ModelUnavailable: if the model is not ready.
         """
@@ -292,10 +290,10 @@ class HostedModel:
             self.end()
 
     def artifact(self, name: str) -> BinaryIO:
-        """Open a file that came with the model, if its entry in ``models.yaml`` offers it.
+        """Open an artifact of the model, if its entry in ``models.yaml`` offers it.
 
-        :raises ModelUnavailable: if the model is not ready and does not become so.
-        :raises ArtifactNotFound: if there is none, or it is not offered.
+        :raises ModelUnavailable: if the model is not ready and does not load on first use.
+        :raises ArtifactNotFound: if there is no such artifact, or the entry does not offer it.
         """
         self.open()
         self._begin()
@@ -304,7 +302,7 @@ class HostedModel:
             is_offered = self.spec.artifacts == "all" or name in self.spec.artifacts
             if not is_offered or name not in files:
                 raise ArtifactNotFound(self.name, name)
-            # Who reads it goes on reading, even if the model is unloaded meanwhile.
+            # The open file stays readable even if the model is unloaded meanwhile.
             if isinstance(self._model, IsolatedModel):
                 return self._model.open_artifact(name)
             return files[name].open("rb")
@@ -318,10 +316,10 @@ class HostedModel:
             self._running += 1
 
     def _ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        """Call the model in a thread of its own, which uses it until it is done.
+        """Call the model, and hold it until the call returns.
 
-        Whoever waits may have given up long before, and the model be gone. As long as they wait,
-        it is there, even if it refuses new uses by now.
+        The caller may time out before the call starts, and the model be unloaded by then. While
+        the caller waits, the model stays loaded, even if it already rejects new calls.
         """
         with self._lock:
             method = self._methods.get(endpoint)
@@ -340,13 +338,13 @@ class HostedModel:
                 self._end()
 
     def give_up(self) -> None:
-        """Count a call as one that hangs: no crash is its fault."""
+        """Count a running call as hanging: it is not held responsible for a crash."""
         with self._lock:
             self._late = min(self._late + 1, self._calling)
             self._record()
 
     def _record(self, start: int | None = None) -> None:
-        """Record when the last call began, or that none runs that others wait for."""
+        """Record when the last call began, or 0 if callers wait for none of the running calls."""
         if self._calling == self._late or self.spec.is_isolated:
             ledger.starts[self._place] = 0
         elif start is not None:
@@ -358,7 +356,7 @@ class HostedModel:
             self._changed.notify_all()
 
     def _within_limits(self, step: Callable[..., None], *arguments: Any) -> None:
-        # In a thread of its own: a model that hangs while it is loaded must not keep a request.
+        # In a separate thread: a model that hangs while loading must not block a request.
         with suppress(PredictionTimeout, QueueFull):
             self._loader.run(step, *arguments)
 
@@ -383,7 +381,7 @@ class HostedModel:
                 self._drop()
 
     def _drop(self) -> None:
-        """Wait until nobody uses the model, or for as long as a call may take, and let it go."""
+        """Wait until the model is idle, at most the time limit of a call, and drop it."""
         with self._changed:
             is_idle = self._changed.wait_for(
                 lambda: self._running == 0, self._limits.seconds or LEAVE_SECONDS
@@ -404,11 +402,11 @@ class HostedModel:
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
-                raise  # it may be the operator's
+                raise  # the operator may have pressed Ctrl-C
             if not (self._is_named or self.spec.is_isolated):
                 self.name = self.spec.provisional_name
             self.status, self.reason = Status.FAILED, reason(error)
-            # An error of ours without a cause tells all that its traceback would.
+            # The traceback of a FlmError without a cause adds nothing to its message.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
             log.error("model %r failed: %s", self.name, self.reason, exc_info=trace)
 
@@ -418,7 +416,7 @@ class HostedModel:
         return self.spec.create()
 
     def _introduce(self) -> None:
-        # The model itself is dropped again: a lazy one takes no memory before its first use.
+        # Keep no reference to the model: a lazy one takes no memory before its first use.
         self._describe(self._create())
         self.status = Status.LAZY
 
@@ -452,11 +450,11 @@ class HostedModel:
 
     def _build(self, model: MLModel) -> None:
         model.load()
-        # Which runtime answers is only known now.
+        # The metadata names the runtime only after loading.
         self._describe(model)
         self._read_schemas(model)
         self._model = model
-        # Calls that hang keep the threads that were before.
+        # Hanging calls keep the threads of the previous Batcher.
         limits = replace(self._limits, threads=1) if self.spec.is_isolated else self._limits
         batch_rows = self.spec.batch_rows
         if batch_rows is None:
@@ -470,7 +468,7 @@ class HostedModel:
 
     def _describe(self, model: MLModel) -> None:
         own_name = checked_name(self.spec.name or model.qualified_name)
-        # By its first name it is known everywhere, even one that was provisional.
+        # Keep the first name, even a provisional one: clients and metrics already use it.
         self.name = self.name if self._is_named else own_name
         ledger.identify(self._place, self.suspect)
         self.display_name = sizes.check_text("display_name", display_name(model))
@@ -528,5 +526,5 @@ def _is_main_thread() -> bool:
 def _call_unload(model: MLModel) -> None:
     try:
         model.unload()
-    except Exception:  # it is gone for us all the same
+    except Exception:  # the model is dropped regardless
         log.exception("model %r failed while it was unloaded", model.qualified_name)

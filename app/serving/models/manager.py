@@ -1,4 +1,4 @@
-"""``ModelManager``, the one object that holds all models of a process."""
+"""``ModelManager``, the singleton that holds all models of a process."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ Used = TypeVar("Used")
 
 
 class ModelManager:
-    """Holds the models of ``models.yaml``. Every ``ModelManager()`` is the same object.
+    """Holds the models of ``models.yaml``. ``ModelManager()`` always returns the same object.
 
-    Any thread may call any method.
+    Thread safe.
     """
 
     _instance: ClassVar[Self | None] = None
     _making: ClassVar[threading.Lock] = threading.Lock()
     _models: tuple[HostedModel, ...]
-    #: By name, and by name and version or alias.
+    #: Models by name, by ``name@version`` and by ``name@alias``.
     _found: Mapping[str, HostedModel]
 
     def __new__(cls) -> Self:
-        """Return the object, made by the first caller under a lock."""
+        """Return the singleton, which the first caller creates under a lock."""
         with cls._making:
             if cls._instance is None:
                 cls._instance = super().__new__(cls)
@@ -58,14 +58,14 @@ class ModelManager:
         before_fork: bool = False,
         aside: Mapping[str, Quarantined] = MappingProxyType({}),
     ) -> None:
-        """Hold these models instead of any others, loaded unless they are lazy.
+        """Replace all models by those of ``specs``, loaded unless they are lazy.
 
-        A model that cannot be loaded is held as failed, and the others serve.
+        A model that fails to load is held as failed; the others serve.
 
-        :param path: the file that the specs come from, for its name in errors.
+        :param path: the file of the specs, for error messages.
         :param before_fork: see :meth:`HostedModel.prepare`.
-        :param aside: the models in quarantine, by their fingerprints.
-        :raises InvalidCatalog: if two models say the same name.
+        :param aside: the models in quarantine, by fingerprint.
+        :raises InvalidCatalog: if two models have the same name.
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
@@ -80,73 +80,73 @@ class ModelManager:
                     model.set_aside(known.reason, known.name)
         check_names(models, path)
         self.hold(models)
-        # What was only needed to read the files would else be in the memory of each process.
+        # Memory that was needed only to read the files would otherwise stay in each process.
         return_memory()
 
     def close(self) -> None:
-        """Unload all models and hold none."""
+        """Unload and remove all models."""
         models = self._models
         self.hold(())
         for model in models:
             model.unload()
 
     def hold(self, models: Sequence[HostedModel]) -> None:
-        """Hold these models from now on, as they are. No two have the same label."""
+        """Hold these models, as they are, instead of all others. Their labels must be unique."""
         found = {model.name: model for model in models if model.spec.default}
         for model in models:
             found |= dict.fromkeys(_references(model), model)
         self._models, self._found = tuple(models), found
 
     def models(self) -> list[HostedModel]:
-        """Return all models, each version too, in the order of ``models.yaml``."""
+        """Return all versions of all models, in the order of ``models.yaml``."""
         return list(self._models)
 
     def defaults(self) -> list[HostedModel]:
-        """Return the models that answer for their names alone, in the order of ``models.yaml``."""
+        """Return the default version of each model, in the order of ``models.yaml``."""
         return [model for model in self._models if model.spec.default]
 
     def versions(self, name: str) -> list[HostedModel]:
         """Return the versions of a model, in the order of ``models.yaml``.
 
-        :raises ModelNotFound: if there is none.
+        :raises ModelNotFound: if there is no such model.
         """
         name = self.get(name).name
         return [model for model in self._models if model.name == name]
 
     def get(self, name: str) -> HostedModel:
-        """Return a model, whatever its state.
+        """Return a model in any state.
 
-        :param name: its name, for the default version, or its name, ``@`` and a version or alias.
-        :raises ModelNotFound: if there is none.
+        :param name: ``name`` for the default version, or ``name@version`` or ``name@alias``.
+        :raises ModelNotFound: if there is no such model.
         """
         found = self._found.get(name)
         return self._by_own_version(name) if found is None else found
 
     def opened(self, name: str) -> HostedModel:
-        """Return a model, see :meth:`get`, loaded if it waited for its first use.
+        """Return a model, see :meth:`get`, and load it if it is lazy.
 
-        :raises ModelNotFound: if there is none.
+        :raises ModelNotFound: if there is no such model.
         """
         model = self.get(name)
         model.open()
         return model
 
     def begin(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
-        """Return a model, see :meth:`get`, and a way to ask it, see :meth:`HostedModel.begin`."""
+        """Acquire a model, see :meth:`get`, and its endpoint, see :meth:`HostedModel.begin`."""
         model = self.get(name)
         try:
             return model, model.begin(endpoint)
         except ModelUnavailable:
             if not model.is_retired:
                 raise
-        # Its successor was held before it was retired.
+        # The manager already holds the successor: a model is retired only after that.
         return self.begin(name, endpoint)
 
     def using(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
-        """Return what a use of a model gives, of its successor if that takes its place meanwhile.
+        """Return ``use(model)``, retried with the successor if the model is replaced meanwhile.
 
-        :raises ModelNotFound: if there is none.
-        :raises ServingError: whatever the use raises.
+        :raises ModelNotFound: if there is no such model.
+        :raises ServingError: if ``use`` raises it.
         """
         model = self.get(name)
         try:
@@ -157,7 +157,7 @@ class ModelManager:
         return self.using(name, use)
 
     def tell_states(self) -> None:
-        """Tell the metrics in which states the models of this process are."""
+        """Update the metrics with the states of the models of this process."""
         states.tell({model.label: model.status for model in self._models})
 
     def _by_own_version(self, name: str) -> HostedModel:
@@ -165,20 +165,20 @@ class ModelManager:
         model = self._found.get(plain)
         if model is None:
             raise ModelNotFound(plain)
-        # Where no entry says a version, the model's own is one.
+        # If the entry has no version, the model's own version is valid.
         if model.version != version or model.spec.version:
             raise ModelNotFound(plain, version)
         return model
 
 
 def check_names(models: Sequence[HostedModel], path: Path) -> None:
-    """Give way with the provisional names of failed models to those of others.
+    """Rename failed models whose provisional name is taken.
 
-    :raises InvalidCatalog: if two of the others say the same name.
+    :raises InvalidCatalog: if two other models have the same name.
     """
     by_label: dict[str, HostedModel] = {}
     mistakes = []
-    # A model that failed before it could say its name has a provisional one, and gives way.
+    # A failed model may have a provisional name, so it comes last and gives way.
     for model in sorted(models, key=lambda model: model.status is Status.FAILED):
         known = by_label.get(model.label)
         if known and model.status is Status.FAILED and not model.spec.name:
@@ -195,7 +195,7 @@ def check_names(models: Sequence[HostedModel], path: Path) -> None:
 
 
 def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
-    """Return the versions whose name another model has that says no version."""
+    """Return a mistake for each versioned model that shares its name with an unversioned one."""
     return [
         Mistake(
             model.spec.line,

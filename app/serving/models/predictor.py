@@ -1,4 +1,4 @@
-"""The one path of every prediction: get the model, check, run, check, measure."""
+"""The path of every prediction: acquire the model, validate, run, validate, measure."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 
-#: Violations that one error tells. A thousand wrong rows have as many.
+#: Maximum number of violations in one error, which would otherwise grow with the rows.
 TOLD_VIOLATIONS = 200
 
 
 class Predictor:
-    """Answers rows with the models of ``manager``. Any thread may ask."""
+    """Predicts rows with the models of ``manager``. Thread safe."""
 
     def __init__(self, manager: ModelManager, limits: Limits) -> None:
         self.manager = manager
         self._limits = limits
 
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
-        """Return a model's answers to rows, in their order, as plain JSON.
+        """Return a model's predictions for rows, in their order, as plain JSON.
 
         :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
-        :param endpoint: what the model is asked: predict, or what its author offers beside it.
+        :param endpoint: predict, or another endpoint of the model.
         :raises ModelNotFound: if there is no such model.
-        :raises EndpointNotFound: if it has no such endpoint.
-        :raises TooManyRows: if there are more than the limit.
-        :raises ModelUnavailable: if the model is not ready and cannot become so.
-        :raises InvalidInput: with all that is wrong with the rows, by schema or by the model.
+        :raises EndpointNotFound: if the model has no such endpoint.
+        :raises TooManyRows: if there are more rows than the limit.
+        :raises ModelUnavailable: if the model is not ready and does not load on first use.
+        :raises InvalidInput: if the schema or the model rejects rows; it lists the violations.
         :raises QueueFull: if too many calls wait for the model.
-        :raises PredictionTimeout: if the model takes longer than its limit.
+        :raises PredictionTimeout: if the call exceeds its time limit.
         :raises PredictionFailed: if the model raises an error.
-        :raises InvalidAnswer: if an answer breaks the model's output schema.
+        :raises InvalidAnswer: if the predictions are not JSON, one for each row, or violate the
+            output schema.
         """
         return self.asked(name, rows, endpoint)[1]
 
     def asked(
         self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
     ) -> tuple[HostedModel, list[Any]]:
-        """Return which model has answered, and its answers. Raises what :meth:`predict` raises."""
+        """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
         try:
             hosted, asked = self._begin(name, rows, endpoint)
         except (ModelUnavailable, TooManyRows) as error:
-            # Words that a client makes up are no labels.
+            # A name that a client invents must not become a label.
             known = endpoint if endpoint == PREDICT else OTHER
             refused(self.manager.get(name).label, known, error)
             raise
@@ -85,11 +86,11 @@ class Predictor:
         return self.manager.begin(name, endpoint)
 
     def try_out(self, hosted: HostedModel) -> str:
-        """Let a ready model predict its first example; return what went wrong.
+        """Predict the first example of a ready model; return why that failed, or ``""``.
 
-        That is not counted as a prediction. A model that cannot predict an example of its author's
-        is failed from then on: it would answer each request with an error. One that rejects it as
-        input stays ready.
+        The metrics do not count the call. A model that raises an error, or violates its output
+        schema, for an example of its author is set to failed, since every request would fail.
+        A model that rejects the example as input stays ready.
         """
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
@@ -141,7 +142,7 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any
         raise
     except (InvalidInput, ServingError):
         raise
-    # The author's code may raise anything; whatever it is, it ends here.
+    # The author's code may raise anything, even SystemExit; it must not propagate.
     except BaseException as error:
         raise PredictionFailed(hosted.name) from error
 
