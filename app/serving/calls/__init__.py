@@ -1,1 +1,1 @@
-"""How a model is called: queue, batch, executor, time limit."""
+"""Calls of a model: queue, batch, executor, time limit."""

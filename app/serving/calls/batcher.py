@@ -1,7 +1,7 @@
-"""Rows of several callers in one call of their model.
+"""Batches the rows of several callers into one call of their model.
 
-Many models take as long for one row as for fifty. So whoever comes while a call runs waits for it
-to end, and is asked together with all who wait by then. Nobody waits for others to come.
+Many models take as long for one row as for fifty. Calls that arrive while another one runs wait
+for it to end, and then run as one batch. No call waits for others to arrive.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 
 from app.serving.calls.executor import Lane, Limits, Places
 
-#: From rows to answers, as many and in their order.
+#: Maps rows to as many predictions, in the same order.
 Ask = Callable[[Sequence[Any]], Any]
 
-#: Seconds of a call below which joining costs more than it saves. All calls pass the same lane,
-#: joined or not; what joining itself takes is some microseconds a caller.
+#: Duration of a call in seconds below which batching costs more than it saves: some microseconds
+#: for each caller. The same executor runs all these calls, batched or not.
 WORTH_JOINING = 0.00005
-#: By how much what calls take is corrected after each: so it follows the median, and a call that
-#: the machine has held up once changes little.
+#: Relative correction of the estimated duration after each call. A constant step follows the
+#: median, so one outlier changes little.
 STEP = 0.1
 
 
 class Batcher:
-    """Asks a model, with the rows of as many callers as wait: those in a lane of one thread.
+    """Calls a model with the rows of all waiting callers, in an executor with one thread.
 
-    :param max_rows: rows of a call for several callers. Who brings as many or more is asked
-        alone, in a lane of as many threads as the limits say; with 0, all are.
-    :param ends_soon: whether a call of few rows surely does. It runs in the thread of whoever
-        asks: another thread would cost more than most such calls.
+    :param max_rows: rows of a batch. Calls with as many rows or more run alone, in an executor
+        with the other threads; with 0, all calls do.
+    :param ends_soon: whether a call of few rows is certain to end soon. It runs in the caller's
+        thread, since another thread would cost more than most such calls.
     """
 
     def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
-        # All their threads together are as many as the limits say.
+        # Both executors together use `limits.threads` threads.
         joint = replace(limits, threads=1)
         others = replace(limits, threads=max(limits.threads - 1, 1))
         places = Places(limits)
@@ -48,9 +48,9 @@ class Batcher:
         self._seconds = 0.0
 
     def run(self, ask: Ask, rows: Sequence[Any]) -> Any:
-        """Return the answers to the rows. Raises what :meth:`Lane.run` raises.
+        """Return the predictions for the rows. Raises the same errors as :meth:`Lane.run`.
 
-        If a call for several callers fails, each is asked apart, and hears only of its own rows.
+        If a batch fails, each of its calls runs alone, so that an error reaches only its caller.
         """
         if len(rows) >= self._max_rows:
             return self._alone.run(ask, rows)
@@ -66,12 +66,12 @@ class Batcher:
                 self._waiting.pop(id(call), None)
 
     def close(self) -> None:
-        """Let the threads end when the calls that wait are done."""
+        """End the threads after the queued calls."""
         self._alone.close()
         self._joint.close()
 
     def _answer(self, call: _Call) -> Any:
-        """Answer a caller whose turn has come, in the lane's thread."""
+        """Run a call, in a thread of the executor, unless an earlier batch contained it."""
         if not call.is_answered:
             calls = self._joined(call)
             started = time.perf_counter()
@@ -84,7 +84,7 @@ class Batcher:
         self._seconds = known * (1 + STEP if seconds > known else 1 - STEP)
 
     def _joined(self, first: _Call) -> list[_Call]:
-        """Return who is asked together with a caller, itself first."""
+        """Return the queued calls to run in one batch, starting with ``first``."""
         calls, count = [first], len(first.rows)
         with self._lock:
             self._waiting.pop(id(first), None)
@@ -98,7 +98,7 @@ class Batcher:
 
 
 class _Call:
-    """One caller's rows, and then what came of them."""
+    """The rows of one caller, and later their predictions or error."""
 
     def __init__(self, ask: Ask, rows: Sequence[Any]) -> None:
         self.ask = ask
@@ -108,11 +108,11 @@ class _Call:
         self._error: BaseException | None = None
 
     def tell(self, answers: Any, error: BaseException | None = None) -> None:
-        """Keep what came of it."""
+        """Store the predictions or the error."""
         self._answers, self._error, self.is_answered = answers, error, True
 
     def answer(self) -> Any:
-        """Return the answers, or raise the error that came instead."""
+        """Return the predictions, or raise the error."""
         if self._error is not None:
             raise self._error
         return self._answers
@@ -122,7 +122,7 @@ def _ask_all(calls: list[_Call]) -> None:
     if len(calls) > 1 and _ask_together(calls):
         return
     for call in calls:
-        # A model may raise anything; the caller alone hears of it.
+        # A model may raise anything; the error is raised in the caller's thread only.
         try:
             call.tell(call.ask(call.rows))
         except BaseException as error:
@@ -130,11 +130,11 @@ def _ask_all(calls: list[_Call]) -> None:
 
 
 def _ask_together(calls: list[_Call]) -> bool:
-    """Ask once for all callers; tell whether that went well."""
+    """Run the calls as one batch; return whether it succeeded."""
     rows = [row for call in calls for row in call.rows]
     try:
         answers = calls[0].ask(rows)
-    except BaseException:  # whose rows it was is found by asking apart
+    except BaseException:  # running each call alone finds the rows at fault
         return False
     if not isinstance(answers, list) or len(answers) != len(rows):
         return False

@@ -1,8 +1,7 @@
-"""A model's own threads: its calls wait in line there, for a limited time, and nowhere else.
+"""Threads and a queue for the calls of one model, with a time limit.
 
-A model that hangs keeps threads of its own busy. Whoever asked it gets an error when the time is
-up, another thread takes the place of the one that hangs, and whoever asks another model notices
-nothing.
+A model that hangs blocks only its own threads. Its callers get an error after the time limit,
+another thread replaces the one that hangs, and callers of other models are not affected.
 """
 
 from __future__ import annotations
@@ -19,31 +18,30 @@ from app.serving.errors import PredictionTimeout, QueueFull
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is done at once, and for how long."""
+    """Limits on the rows, concurrency, duration and crashes of a model's calls."""
 
-    #: Rows of one call.
+    #: Maximum number of rows in one call.
     rows: int
-    #: Calls of one model that run at the same time.
+    #: Maximum number of running calls of one model.
     threads: int
-    #: Calls of one model that wait beside those that run.
+    #: Maximum number of queued calls of one model, in addition to the running ones.
     waiting: int
-    #: Seconds for which a call waits and runs; 0 for as long as it takes.
+    #: Time limit of a call in seconds, queue time included; 0 for none.
     seconds: float
-    #: Times that a model may end a process, within so many seconds; then it is set aside. 0 for as
-    #: often as it does.
+    #: Crashes within ``deaths_seconds`` after which a model is quarantined; 0 for no quarantine.
     deaths: int = 3
     deaths_seconds: float = 600
-    #: Seconds that a model may take to load while others answer; 0 for as long as it takes.
+    #: Time limit for loading a model while others serve, in seconds; 0 for none.
     load_seconds: float = 120
 
 
 def times(most: float, seconds: float) -> str:
-    """Return how often something may not happen, in words."""
+    """Return a rate in words, such as "3 times within 600 seconds"."""
     return f"{most:g} times within {seconds:g} seconds"
 
 
 class Places:
-    """How many calls of one model may run or wait at the same time, in all of its lanes."""
+    """Bounds the running and queued calls of one model, in all of its executors."""
 
     def __init__(self, limits: Limits) -> None:
         self._waiting = limits.waiting
@@ -51,9 +49,9 @@ class Places:
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Take a place.
+        """Acquire a place for a call.
 
-        :raises QueueFull: if there is none.
+        :raises QueueFull: if no place is free.
         """
         with self._lock:
             if not self._free:
@@ -61,15 +59,15 @@ class Places:
             self._free -= 1
 
     def leave(self) -> None:
-        """Give a place back."""
+        """Release a place."""
         with self._lock:
             self._free += 1
 
 
 class _Call:
-    """A function that is called once, and what came of it.
+    """A function to call once, and later its result or error.
 
-    ``done`` is a lock that is let go when it is: whoever waits for that waits for the lock.
+    ``done`` is a lock that the executor releases after the call; the caller waits for it.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -85,25 +83,25 @@ class _Call:
         self.worker: _Worker | None = None
 
     def answer(self) -> None:
-        """Call the function, in a thread of the lane."""
+        """Call the function, in a thread of the executor."""
         try:
             self.result = self.function(*self.arguments)
-        # A model may raise anything, SystemExit too; whoever waits for the result must hear of it.
+        # A model may raise anything, even SystemExit; the waiting caller must get the error.
         except BaseException as error:
             self.error = error
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A thread of a lane; ``is_given_up`` if another has taken its place."""
+    """A thread of an executor; ``is_given_up`` if another thread has replaced it."""
 
     is_given_up: bool = False
 
 
 class Lane:
-    """Calls functions in threads of its own. They start with the first call.
+    """An executor: calls functions in its own threads, which start with the first calls.
 
-    :param places: those of several lanes together; of this one alone, if nobody says.
+    :param places: the capacity that several executors share; by default, the executor has its own.
     """
 
     def __init__(self, limits: Limits, places: Places | None = None) -> None:
@@ -115,11 +113,11 @@ class Lane:
         self._workers: set[_Worker] = set()
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what the function returns, called in one of the lane's threads.
+        """Return the result of the function, called in one of the executor's threads.
 
-        :raises QueueFull: if as many calls wait as may.
-        :raises PredictionTimeout: if the time is up. A call that has begun runs on unheard.
-        :raises Exception: whatever the function raises.
+        :raises QueueFull: if the queue is full.
+        :raises PredictionTimeout: after the time limit. The result of a started call is dropped.
+        :raises Exception: if the function raises it.
         """
         call = _Call(function, arguments)
         self._line_up(call)
@@ -130,7 +128,7 @@ class Lane:
         return call.result
 
     def close(self) -> None:
-        """Let the threads end when the calls that wait are done."""
+        """End the threads after the queued calls."""
         with self._lock:
             for _ in self._workers:
                 self._calls.put(None)
@@ -150,7 +148,7 @@ class Lane:
         except RuntimeError as error:
             with self._lock:
                 if self._workers:
-                    return  # another thread will come to it
+                    return  # another thread will run the call
                 call.is_dropped, call.has_place = True, False
             self._places.leave()
             raise QueueFull(self._limits.waiting) from error
@@ -161,21 +159,21 @@ class Lane:
                 return
             worker = _Worker()
             self._workers.add(worker)
-        # Daemons, so that a model that hangs does not keep the process from ending.
+        # Daemon threads, so that a model that hangs does not keep the process from ending.
         thread = threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more threads
+        except RuntimeError:  # the system's limit of threads is reached
             with self._lock:
                 self._workers.discard(worker)
             raise
 
     def _gives_up(self, call: _Call) -> bool:
-        """Drop a call that is late, or put a new thread in the place of the one in which it hangs.
+        """Drop a late call if it is queued, or replace the thread in which it hangs.
 
-        It keeps its place among those that run or wait: so many may hang, no more.
+        A hanging call keeps its place, which bounds the number of hanging threads.
 
-        :returns: false if it was done at the last moment.
+        :returns: false if the call completed just in time.
         """
         with self._lock:
             if call.is_done:
@@ -186,7 +184,7 @@ class Lane:
             call.worker.is_given_up = True
             self._workers.discard(call.worker)
         if not self._calls.empty():
-            with suppress(RuntimeError):  # the next caller tries again
+            with suppress(RuntimeError):  # the next call tries again
                 self._start_thread()
         return True
 
@@ -195,15 +193,15 @@ class Lane:
             call = self._calls.get()
             if call is None:
                 if worker in self._workers:
-                    continue  # it was meant for one that hangs
+                    continue  # the end marker was meant for a thread that hangs
                 return
             if self._is_begun(call, worker):
                 call.answer()
             self._end(call)
-            del call  # or a thread that waits would hold the rows of its last call
+            del call  # an idle thread must not hold the rows of its last call
 
     def _is_begun(self, call: _Call, worker: _Worker) -> bool:
-        """Give a call its thread, unless nobody waits for it any more."""
+        """Assign a thread to a call; return false if its caller has timed out."""
         with self._lock:
             call.worker = worker
             return not call.is_dropped

@@ -1,4 +1,4 @@
-"""What of a model answers rows: predict, and what its author offers beside it."""
+"""Methods of a model that map rows to predictions, by endpoint."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mlmodel.model import MLModel, answer_each
 
 #: The endpoint that every model has.
 PREDICT = "predict"
-#: Answers rows.
+#: Maps rows to predictions.
 Method = Callable[[Sequence[Any]], Any]
 
 
 def methods_of(model: MLModel) -> dict[str, Method]:
-    """Return what answers rows, in plain JSON, by the names of the endpoints."""
+    """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
     answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
     marked = {
         name: _plainly(partial(answer_each, getattr(model, each.attribute)))
@@ -27,5 +27,5 @@ def methods_of(model: MLModel) -> dict[str, Method]:
 
 
 def _plainly(method: Method) -> Method:
-    """Return a method with its answers in plain JSON: a generator runs where it is called."""
+    """Return a method that returns plain JSON, so that a generator runs within its call."""
     return lambda rows: to_json(method(rows))

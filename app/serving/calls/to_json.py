@@ -1,4 +1,4 @@
-"""A model's answer as plain JSON."""
+"""Conversion of predictions to plain JSON."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from uuid import UUID
 
 from app.serving.errors import InvalidAnswer
 
-#: Nesting beyond which an answer is taken for one that holds itself.
+#: Maximum nesting of a prediction; deeper ones are assumed to contain themselves.
 DEPTH = 100
 
-#: Bits of the largest whole number that is written: some 3,000 digits.
+#: Maximum number of bits of an integer: some 3,000 digits.
 INTEGER_BITS = 10_000
 
 
 def to_json(value: Any, depth: int = DEPTH) -> Any:
-    """Return a model's answer as dicts with text keys, lists, text, numbers, booleans and None.
+    """Convert a prediction to dicts with string keys, lists, strings, numbers, booleans and None.
 
-    numpy's and pandas' scalars, arrays, series and frames (a list of rows), dates and times
-    (ISO 8601), UUID, Enum (its value), Decimal, sets, dataclasses, bytes (base64) and
-    pydantic's models, as these write themselves, are understood. NaN and the infinities, which
-    JSON lacks, become None.
+    Supports scalars, arrays, series and frames (as a list of rows) of numpy and pandas, dates and
+    times (ISO 8601), UUID, Enum (its value), Decimal, sets, dataclasses, bytes (base64) and
+    pydantic models (by their own conversion). NaN and the infinities, which JSON lacks, become
+    None.
 
     :raises InvalidAnswer: for anything else.
     """
@@ -65,7 +65,7 @@ def _float(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-#: The types of most values, as they are.
+#: Conversions of the most frequent types, by exact type.
 _SCALARS: Mapping[type, Any] = {
     type(None): lambda value: value,
     bool: lambda value: value,
@@ -93,7 +93,7 @@ def _other(value: Any, depth: int) -> Any:
 
 
 def _foreign(value: Any, depth: int) -> Any:
-    """Convert by methods that numpy, scipy, pandas and pydantic have, without importing them."""
+    """Convert objects of numpy, scipy, pandas and pydantic without importing these packages."""
     if type(value).__name__ in {"NaTType", "NAType"}:
         return None
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
@@ -110,13 +110,13 @@ def _foreign(value: Any, depth: int) -> Any:
 
 
 def _dumped(value: Any) -> Any:
-    """Return what a pydantic model of either version writes in JSON."""
+    """Return the JSON form of a pydantic model, version 1 or 2."""
     is_of_2 = hasattr(value, "model_dump")
     try:
         if is_of_2:
             return value.model_dump(mode="json", by_alias=True)
         return json.loads(value.json(by_alias=True))
-    except (TypeError, ValueError):  # pydantic does not know the type of a member; we may
+    except (TypeError, ValueError):  # a member that pydantic cannot convert, but `to_json` may
         return value.model_dump(by_alias=True) if is_of_2 else value.dict(by_alias=True)
 
 
@@ -129,10 +129,10 @@ def _table(value: Any, depth: int) -> Any:
 def _array(value: Any, depth: int) -> Any:
     kind = str(getattr(value, "dtype", ""))
     if kind.endswith(("[ns]", "[ps]", "[fs]", "[as]")):
-        # Python has no times as fine as these: numpy would give bare integers.
+        # Python's times stop at microseconds: for finer ones, numpy returns bare integers.
         value = value.astype(f"{kind.partition('[')[0]}[us]")
     plain = value.tolist()
-    if type(plain) is type(value):  # a long double, which has no other type
+    if type(plain) is type(value):  # a long double, which numpy returns unchanged
         plain = float(plain)
     return to_json(plain, depth - 1)
 
