@@ -1,1 +1,1 @@
-"""Facts about one process of a server."""
+"""State of one server process: metrics, memory, running calls."""

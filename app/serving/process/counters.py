@@ -1,11 +1,11 @@
-"""Counters that all processes of a server see, in files that a full disk cannot harm.
+"""Counters that all processes of a server share, in files that are safe on a full disk.
 
-``prometheus_client`` keeps each process's counters in files that it maps into memory. It makes
-them larger without allocating blocks, so on a full disk the next write to the memory is a SIGBUS,
-which ends the process. Here each file is allocated before it is mapped. Without room for it, the
-process counts in memory of its own, and its ``/metrics`` shows its own numbers alone.
+``prometheus_client`` maps a file with the counters of each process into memory. It enlarges the
+file without allocating blocks, so on a full disk the next write to the memory raises SIGBUS, which
+ends the process. This module allocates each file before it maps it. If the disk has no room, the
+process counts in private memory, and its ``/metrics`` shows only its own numbers.
 
-The names that start with an underscore are ``prometheus_client``'s; a test fails when they change.
+Names with a leading underscore belong to ``prometheus_client``; a test fails when they change.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from prometheus_client import mmap_dict, values
 
 log = logging.getLogger(__name__)
 
-#: Bytes that a value takes beside its name: padding, the name's length and two doubles.
+#: Bytes of a value without its name: padding, the name's length and two doubles.
 VALUE_BYTES = 32
-#: The processes without files; a fork of one has another number, and tries to have files.
+#: PIDs without a file of counters; a forked process has another PID and tries again.
 _alone: set[int] = set()
 
 
 def is_alone() -> bool:
-    """Tell whether this process counts in memory of its own."""
+    """Return whether this process counts in private memory."""
     return os.getpid() in _alone
 
 
 class AllocatedDict(mmap_dict.MmapedDict):
-    """A file of counters whose blocks are allocated before they are used.
+    """A file of counters whose blocks are allocated before use.
 
-    Not thread safe, as its base class: ``prometheus_client`` has one lock for all of them.
+    Not thread safe, like its base class: ``prometheus_client`` has one lock for all of them.
     """
 
     _f: BinaryIO | None  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class AllocatedDict(mmap_dict.MmapedDict):
 
 
 def _count_alone(filename: str, error: OSError) -> None:
-    """Let this process count in memory, and log why."""
+    """Record that this process counts in private memory, and log why."""
     if not is_alone():
         log.error("this process counts alone, its metrics have no room: %s", error.strerror)
     _alone.add(os.getpid())
@@ -94,6 +94,6 @@ def _count_alone(filename: str, error: OSError) -> None:
 
 
 def install() -> None:
-    """Let ``prometheus_client`` use such files, on Linux. To be called before it counts."""
+    """Make ``prometheus_client`` use :class:`AllocatedDict` on Linux. Call it before counting."""
     if hasattr(os, "posix_fallocate"):
         values.MmapedDict = AllocatedDict  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""What of a process a fork does not carry over: a model that has it must be loaded after the fork.
+"""Threads and connections, which do not survive a fork: models with any must load after it.
 
-Threads are gone in the forked process, with whatever they were about to do; and a connection
-would be one and the same in both, each reading what the other was sent.
+The forked process lacks the threads and their unfinished work. It would share each connection with
+its parent, and each of them would read responses meant for the other.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ FILES = Path("/proc/self/fd")
 
 
 def ties() -> Set[str]:
-    """Return what ties whoever has it to this process: its threads and its connections.
+    """Return names of the threads and connections of this process.
 
-    On Linux all of them, elsewhere the threads that Python knows.
+    On Linux, of all of them; elsewhere, only of the threads that Python started.
     """
     if not TASKS.is_dir():
         return {f"thread {thread.ident}" for thread in threading.enumerate()}
@@ -29,7 +29,7 @@ def _sockets() -> Iterator[str]:
     for file in FILES.iterdir():
         try:
             target = os.readlink(file)
-        except OSError:  # the folder's own, which is closed by now
+        except OSError:  # the descriptor of the listing itself, already closed
             continue
         if target.startswith("socket:"):
             yield target

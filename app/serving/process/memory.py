@@ -1,4 +1,4 @@
-"""Memory that nobody uses any more, given back to the system."""
+"""Return of unused memory to the system."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import suppress
 
 
 def return_memory() -> None:
-    """Free what only refers to itself, and give the C library's free memory back, where it can."""
+    """Collect garbage, and return the C library's free memory to the system if it is glibc."""
     gc.collect()
-    # Only glibc has it; without it, small pieces wait in the process to be used again.
+    # Only glibc has malloc_trim; other C libraries keep small free blocks for reuse.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""What is counted: names and labels in one place.
+"""Metrics of the server: all names and labels.
 
 Source of the naming: Prometheus, "Metric and label naming".
 """
@@ -24,12 +24,12 @@ from app.serving.process.processes import is_alive
 
 counters.install()
 
-#: The variable by which prometheus_client counts for several processes together.
+#: Environment variable that makes prometheus_client add up several processes.
 MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 
-#: How a call ends that is answered.
+#: Outcome of a successful call.
 OK = "ok"
-#: How an endpoint is counted that is not known, since its model is not there.
+#: Label of an endpoint that cannot be looked up, since its model is not available.
 OTHER = "(other)"
 
 PREDICTIONS = Counter(
@@ -77,7 +77,7 @@ REQUEST_SECONDS = Histogram(
 
 
 class Meter:
-    """Counts the calls of one endpoint of a model: their rows, their time, and how they ended."""
+    """Counts the calls of one endpoint of a model: their rows, durations and outcomes."""
 
     def __init__(self, model: str, endpoint: str) -> None:
         self._labels = (model, endpoint)
@@ -87,16 +87,16 @@ class Meter:
         self._calls = CALLS.labels(model)
 
     def begun(self) -> None:
-        """Count a call that is to run, until it has ended."""
+        """Count a call as running or queued, until it ends."""
         self._calls.inc()
 
     def answered(self, rows: int, seconds: float) -> None:
-        """Count a call that was answered."""
+        """Count a successful call."""
         self._answered.inc()
         self._took(rows, seconds)
 
     def failed(self, error: Exception, rows: int, seconds: float) -> None:
-        """Count a call that ended with an error, under the name of the error's class."""
+        """Count a failed call, with the name of the error's class as outcome."""
         PREDICTIONS.labels(*self._labels, type(error).__name__).inc()
         self._took(rows, seconds)
 
@@ -107,13 +107,13 @@ class Meter:
 
 
 def refused(model: str, endpoint: str, error: Exception) -> None:
-    """Count a call that never came to its model, under the name of the error's class."""
+    """Count a call that was rejected before its model, with the error's class name as outcome."""
     PREDICTIONS.labels(model, endpoint, type(error).__name__).inc()
 
 
 @lru_cache(maxsize=1024)
 def traffic(method: str, route: str, status_class: int) -> Callable[[float], None]:
-    """Return what counts a request of a kind, from the seconds that it took."""
+    """Return a function that counts a request of this kind, given its duration in seconds."""
     requests = REQUESTS.labels(method, route, f"{status_class}xx")
     times = REQUEST_SECONDS.labels(route)
 
@@ -126,9 +126,9 @@ def traffic(method: str, route: str, status_class: int) -> Callable[[float], Non
 
 @dataclass
 class Usage:
-    """How often a model was called since the start, by all its endpoints, and how it went.
+    """Calls of all endpoints of a model since the server started.
 
-    ``seconds`` is the time of all calls together.
+    ``answered`` counts the successful calls; ``seconds`` is the total duration of all calls.
     """
 
     calls: int = 0
@@ -137,14 +137,14 @@ class Usage:
 
     @property
     def mean_seconds(self) -> float:
-        """The seconds that one call took, on average."""
+        """The mean duration of a call in seconds."""
         return self.seconds / self.calls if self.calls else 0.0
 
 
 class States:
-    """Tells in which states the models of this process are: see :data:`STATES`.
+    """Exports the states of the models of this process as :data:`STATES`.
 
-    A process that only loads models for others, which it forks, tells nothing.
+    A master, which only loads models for the workers that it forks, exports none.
     """
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class States:
         self._told: dict[str, str] = {}
 
     def tell(self, models: Mapping[str, str]) -> None:
-        """Tell all states, by the models' labels. Those of other models are gone."""
+        """Export all states, by the models' labels, and reset those of other models."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pid, self._told = os.getpid(), {}
@@ -172,12 +172,12 @@ class States:
         self._told[model] = state
 
 
-#: Those of this process.
+#: The states of this process.
 states = States()
 
 
 class _Memory:
-    """The memory of each process, as Linux tells it."""
+    """The memory of each process, as Linux reports it."""
 
     def __init__(self, pids: Collection[int]) -> None:
         self._pids = pids
@@ -189,14 +189,14 @@ class _Memory:
             labels=["pid"],
         )
         for pid in sorted(self._pids):
-            with suppress(OSError):  # it has just ended, or this is no Linux
+            with suppress(OSError):  # the process has just ended, or the system is not Linux
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 family.add_metric([str(pid)], pages * resource.getpagesize())
         yield family
 
 
 def registry() -> CollectorRegistry:
-    """Return what was counted, by this process or by all that a server has started."""
+    """Return the metrics of all processes of the server, or of this one if it counts alone."""
     everything = CollectorRegistry()
     folder = os.environ.get(MANY_PROCESSES)
     if folder is None or counters.is_alone():
@@ -206,7 +206,7 @@ def registry() -> CollectorRegistry:
     pids = {int(file.stem.rpartition("_")[2]) for file in Path(folder).glob("*.db")}
     ended = {pid for pid in pids if not is_alive(pid)}
     for pid in ended:
-        # Whatever has ended it: it does nothing any more.
+        # However the process has ended, its models and calls must not count any more.
         mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
     MultiProcessCollector(everything, folder)  # type: ignore[no-untyped-call]
     everything.register(_Memory(pids - ended | {os.getpid()}))
@@ -214,7 +214,7 @@ def registry() -> CollectorRegistry:
 
 
 def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
-    """Return how each model was used; one that never was is not used at all."""
+    """Return the usage of each model; a model that was never called has an empty usage."""
     models: dict[str, Usage] = defaultdict(Usage)
     for family in counted.collect():
         for sample in family.samples:

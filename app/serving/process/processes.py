@@ -1,4 +1,4 @@
-"""The processes of this machine."""
+"""Processes of this machine."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether there is a process of that number."""
+    """Return whether a process has this PID."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's, so it is alive
+    except PermissionError:  # another user's process, so it is alive
         return True
     return True

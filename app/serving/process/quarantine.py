@@ -1,4 +1,4 @@
-"""Models in quarantine, which are not loaded again by themselves."""
+"""Models in quarantine, which are not reloaded automatically."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A model in quarantine: its name, why, and since which generation of the shared state."""
+    """A model in quarantine: its name, the reason, and the generation of the shared state."""
 
     name: str
     reason: str

@@ -1,4 +1,4 @@
-"""Why a model could not be loaded, in words of ours: its own may tell too much."""
+"""Public reasons for a failed load, since the message of the error may reveal too much."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mlmodel.errors import BrokenModel, FlmError
 
 
 def reason(error: BaseException) -> str:
-    """Return what everybody may know of it; the log has the rest."""
+    """Return the public reason for an error; the log has the details."""
     if isinstance(error, BrokenModel):
         return f"{error.summary}; the log says more"
     if isinstance(error, FlmError | ServingError):

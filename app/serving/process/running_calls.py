@@ -1,9 +1,9 @@
-"""Which models' code runs in a process, for the processes that find that it has crashed.
+"""Record of the models whose code runs in a process, to find suspects after a crash.
 
 Each process maps a file in the folder that all processes of a server share. The file outlives a
-crash, and the next process reads it. A process that ends as it should removes its file.
+crash, and the next process reads it. A process that ends normally removes its file.
 
-A file has a slot for each model: when the last call that runs began (0 if none runs), the model's
+A file has a slot for each model: the start of its last running call (0 if none runs), its
 fingerprint, and its name.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from app.serving.process.processes import is_alive
 
-#: Models of a process that are watched, the old ones of a reload too. Any others share a slot.
+#: Models of a process with a slot, including the old ones of a reload. Others share one slot.
 MOST = 1000
 WORD_BYTES = 8
 FINGERPRINT_BYTES = 64
@@ -40,10 +40,10 @@ class Suspect:
 
 
 class Ledger:
-    """Records when the running call of each model began. Any thread may call any method.
+    """Records when the running call of each model began. Thread safe.
 
-    ``starts`` has that number at the place of a model, which only the model itself changes, under
-    its own lock.
+    ``starts[place]`` is the start of a model's last call, in nanoseconds since the epoch. Only
+    the model itself writes it, under its own lock.
     """
 
     def __init__(self) -> None:
@@ -54,48 +54,48 @@ class Ledger:
 
     @property
     def is_open(self) -> bool:
-        """Whether this process has a file."""
+        """Whether this process has opened its file."""
         return self._pid == os.getpid()
 
     def enter(self) -> int:
-        """Return a place for a model. The last is for all models when there is no other."""
+        """Return a place for a model. Models share the last place when no other is free."""
         slot = self._free.popleft() if self._free else MOST
         return slot * SLOT_BYTES // WORD_BYTES
 
     def identify(self, place: int, suspect: Suspect) -> None:
-        """Write which model has a place."""
+        """Record which model has a place."""
         at = (place + 1) * WORD_BYTES
         name = suspect.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
         fingerprint = suspect.fingerprint.encode()[:FINGERPRINT_BYTES].ljust(FINGERPRINT_BYTES)
         self._slots[at : at + FINGERPRINT_BYTES + NAME_BYTES] = fingerprint + name
 
     def leave(self, place: int) -> None:
-        """Free a place. The garbage collector may call this in the middle of anything else."""
+        """Free a place. The garbage collector may call this at any time, so it takes no lock."""
         self.starts[place] = 0
         slot = place * WORD_BYTES // SLOT_BYTES
         if slot < MOST:
             self._free.append(slot)
 
     def open(self, folder: Path) -> None:
-        """Keep this process's file in a folder until the process ends.
+        """Map this process's file in a folder until the process ends.
 
-        :raises OSError: if the folder has no room for it.
+        :raises OSError: if the file cannot be written, for example on a full disk.
         """
         if self.is_open:
             return
         file = folder / f"{os.getpid()}{RUNNING}"
-        # Written, not made as long: memory of a file without blocks cannot be written to.
+        # Write the slots instead of only setting the length: memory without blocks is unwritable.
         file.write_bytes(self._slots)
         with file.open("r+b") as stream:
             self._slots = memoryview(mmap.mmap(stream.fileno(), SIZE_BYTES))
         self.starts = self._slots.cast("Q")
         self._pid = os.getpid()
-        # Unlike atexit, this runs at the end of multiprocessing's processes, granian's, too.
+        # Unlike atexit, this also runs at the end of multiprocessing's processes, as granian uses.
         Finalize(None, file.unlink, kwargs={"missing_ok": True}, exitpriority=0)
 
     @contextmanager
     def running(self, place: int) -> Iterator[None]:
-        """Record that a model's code runs in the block, while no other call of it does."""
+        """Record that a model's code runs in the block. No other call of it may run."""
         self.starts[place] = time.time_ns()
         try:
             yield
@@ -103,14 +103,14 @@ class Ledger:
             self.starts[place] = 0
 
 
-#: That of this process.
+#: The ledger of this process.
 ledger = Ledger()
 
 
 def crashes(folder: Path) -> list[list[Suspect]]:
-    """Return the suspects of each process that has crashed, the last call last, and forget them.
+    """Return the suspects of each crashed process, ordered by call start, and delete the records.
 
-    To be called by one process at a time.
+    Only one process may call this at a time.
     """
     found = []
     for file in _of_the_dead(folder):
@@ -120,14 +120,14 @@ def crashes(folder: Path) -> list[list[Suspect]]:
 
 
 def has_crashes(folder: Path) -> bool:
-    """Tell whether :func:`crashes` would return any."""
+    """Return whether :func:`crashes` would return any."""
     return any(map(_suspects, _of_the_dead(folder)))
 
 
 def _of_the_dead(folder: Path) -> Iterator[Path]:
     for file in folder.glob(f"*{RUNNING}"):
         pid = int(file.stem)
-        # One that had the number of this process is another, as long as this one has no file.
+        # A file with this PID is from an earlier process, unless this process opened it.
         if not (ledger.is_open if pid == os.getpid() else is_alive(pid)):
             yield file
 
@@ -135,7 +135,7 @@ def _of_the_dead(folder: Path) -> Iterator[Path]:
 def _suspects(file: Path) -> list[Suspect]:
     try:
         content = file.read_bytes()
-    except OSError:  # another process was faster
+    except OSError:  # another process has deleted it
         return []
     slots = [content[at : at + SLOT_BYTES] for at in range(0, MOST * SLOT_BYTES, SLOT_BYTES)]
     running = [slot for slot in slots if any(slot[:WORD_BYTES])]
