@@ -1,1 +1,1 @@
-"""Changing models while the server runs, in all of its processes."""
+"""Changes of the models in all processes of a running server."""

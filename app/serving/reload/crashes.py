@@ -1,8 +1,8 @@
-"""Quarantine: a model that ran in each of several crashes is not loaded again by itself.
+"""Quarantine: a model that ran in each of several crashes is not reloaded automatically.
 
-It stays ``failed`` until its own entry or file changes, or an operator loads it. Which model
-crashed a process is not known, only whose code ran in it. Of several that ran in as many crashes,
-the one whose call began last is quarantined first.
+It stays ``failed`` until its entry or file changes, or an operator loads it. The server cannot
+find out which model crashed a process, only whose code ran in it. Of several models that reach
+the limit in a crash, only the one whose call began last is quarantined.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from app.serving.reload.shared_state import Board, Wanted
 def counted(
     wanted: Wanted, crashes: Sequence[Sequence[Suspect]], limits: Limits, now: float
 ) -> Wanted:
-    """Return what is wanted after some processes have crashed.
+    """Return the desired state after some processes have crashed.
 
-    :param crashes: the models that ran in each of them, the last call last.
-    :param now: when that was, in seconds since the epoch.
+    :param crashes: the models that ran in each of them, ordered by call start.
+    :param now: the time of the crashes, in seconds since the epoch.
     """
     for suspects in crashes:
         ran = tuple(each.fingerprint for each in suspects)
@@ -44,9 +44,9 @@ def counted(
 
 
 def any_in(folder: Path) -> bool:
-    """Tell whether a model has crashed a process of a server lately.
+    """Return whether the shared state has recent crashes; false if it cannot be read.
 
-    :param folder: that of the server's board.
+    :param folder: the folder of the server's shared state.
     """
     try:
         with Board(str(folder)).changing() as wanted:
@@ -56,14 +56,14 @@ def any_in(folder: Path) -> bool:
 
 
 def put_aside(wanted: Wanted, model: Suspect, reason: str) -> Wanted:
-    """Return what is wanted with a model in quarantine."""
+    """Return the desired state with a model in quarantine."""
     generation = wanted.generation + 1
     aside = {**wanted.aside, model.fingerprint: Quarantined(model.name, reason, generation)}
     return replace(wanted, generation=generation, aside=aside)
 
 
 def forgiven(wanted: Wanted, fingerprint: str) -> Wanted:
-    """Return what is wanted when a model may be tried again, as if it had never crashed."""
+    """Return the desired state without the crashes and the quarantine of a model."""
     return replace(
         wanted,
         crashes=tuple(

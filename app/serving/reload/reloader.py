@@ -1,7 +1,7 @@
-"""One generation of models after another, in all processes of a server.
+"""Reloads models in all processes of a server, one generation after another.
 
-Whoever is told of a change (`SIGHUP`, a request, a watched file) makes it in its own process first.
-If that goes well it shows the change on the board, and the other processes follow.
+The process that receives a change (`SIGHUP`, a request, a watched file) applies it first. If that
+succeeds, it publishes the change in the shared state, and the other processes follow.
 """
 
 from __future__ import annotations
@@ -37,49 +37,49 @@ from app.serving.reload.shared_state import Board, Order, Wanted
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the board.
+#: Seconds between two reads of the shared state.
 LOOK_SECONDS = 0.1
-#: Seconds after which the board is marked as in use again.
+#: Seconds between two marks that the shared state is in use.
 KEEP_SECONDS = 3600
-#: Seconds for which a new process waits for those who change what is wanted.
+#: Time limit of a new process for the lock of the shared state, in seconds.
 ENTER_SECONDS = 1
-#: Seconds since a watched file was written, after which it is taken to be whole.
+#: Seconds since the last write after which a watched file is assumed to be complete.
 SETTLED_SECONDS = 1
-#: Seconds for which whoever has made a change waits until all processes have followed.
+#: Time limit for waiting until all processes have applied a change, in seconds.
 FOLLOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the models come from, and how much is done at once."""
+    """The file that lists the models, and the limits for loading and calling them."""
 
     path: Path
-    #: What ``${NAME}`` in the file stands for.
+    #: Values of ``${NAME}`` in the file.
     environ: Mapping[str, str]
     limits: Limits
-    #: Seconds between two looks at the file; 0 if nobody looks.
+    #: Seconds between two checks of the file; 0 to not watch it.
     watch_seconds: float = 0
-    #: What becomes of pickles without `sha256` or `trust`.
+    #: How to handle pickles without `sha256` or `trust`.
     unpinned: catalog.Unpinned = "check"
 
     def specs(self, text: str | None) -> list[catalog.ModelSpec]:
-        """Return the entries of a text of the file.
+        """Return the entries in a text of the file.
 
-        :raises InvalidCatalog: if it has mistakes.
+        :raises InvalidCatalog: if the text has mistakes.
         """
         return catalog.read(self.path, self.environ, text, self.unpinned)
 
     def text(self) -> str | None:
-        """Return what stands in the file; nothing if it cannot be read."""
+        """Return the text of the file; ``None`` if it cannot be read."""
         try:
             return self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
 
     def new_text(self) -> str | None:
-        """Return the same, where models answer that it may take away.
+        """Return the text of the file for a reload, which may remove models.
 
-        :raises InvalidCatalog: if it is empty, as a file is that somebody begins to write.
+        :raises InvalidCatalog: if it is empty, as a file is at the beginning of a write.
         """
         text = self.text()
         if text is not None and not text.strip():
@@ -90,18 +90,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Followed:
-    """A change: what became of the models here, and how many processes have it by now."""
+    """Result of a change: the changes in this process, and how many processes have applied it."""
 
     generation: int
     following: int
     processes: int
     changes: Changes = field(default_factory=Changes)
-    #: Whether it is made in this process. If not, that goes on.
+    #: Whether this process has applied the change; if not, it continues in the background.
     is_done: bool = True
 
 
 class Generations:
-    """Lets this process have the models that are wanted. Any thread may call any method."""
+    """Brings the models of this process to the desired state. Thread safe."""
 
     def __init__(self, source: Source, board: Board, predictor: Predictor) -> None:
         self._source = source
@@ -109,20 +109,20 @@ class Generations:
         self._predictor = predictor
         self._before_fork = False
         self._now = Wanted()
-        # Held while the models of this process change, and while it forks.
+        # Held while the models of this process change, and while the process forks.
         self._lock = threading.RLock()
         self._lane = Lane(replace(source.limits, threads=1, waiting=LOADERS))
 
     @property
     def mistakes(self) -> tuple[str, ...]:
-        """Where the mistakes are for which a later ``models.yaml`` was refused."""
+        """Places of the mistakes for which a later ``models.yaml`` was rejected."""
         return self._board.read().mistakes
 
     def open(self, *, before_fork: bool = False) -> None:
-        """Hold the models that are wanted: at first, those of ``models.yaml``.
+        """Load the models of the desired state: initially, those of ``models.yaml``.
 
         :param before_fork: see :meth:`HostedModel.prepare`.
-        :raises InvalidCatalog: if it has mistakes.
+        :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         self._before_fork = before_fork
         source = self._source
@@ -138,56 +138,56 @@ class Generations:
         if self._board.is_shared:
             self._show(text)
             return_memory()
-            # All there is by now stays. To look for what could go would take time, and memory too:
-            # it writes to every object, and what is written to is shared with no other process.
+            # All present objects stay. To collect garbage among them would take time, and memory
+            # too: it writes to every object, and processes stop sharing pages that are written to.
             gc.freeze()
 
     def start(self) -> None:
-        """Follow what is wanted from now on, in a thread of its own."""
+        """Start a thread that follows the desired state."""
         if self._before_fork:
             self._hold_forks()
         threading.Thread(target=self._follow, name="generations", daemon=True).start()
 
     def start_in_worker(self) -> None:
-        """Catch up with what is wanted, in a process that is to take requests, and follow it."""
+        """Apply the desired state in a worker that will serve requests, and follow it."""
         self._before_fork = False
         self._entered()
         self.catch_up()
         self.start()
 
     def catch_up(self) -> None:
-        """Let this process have the models that are wanted."""
+        """Apply the desired state to this process if it has changed."""
         with self._lock:
             wanted = self._board.read()
             if wanted.generation > self._now.generation:
                 try:
                     self._become(wanted)
                 except InvalidCatalog as error:
-                    # In the process that showed it, it was none.
+                    # The process that published this state found no mistake.
                     log.error("the models stay as they were: %s", error)
                     self._now = wanted
             if not self._before_fork:
                 self._board.report(wanted.generation)
 
     def reload(self) -> Followed:
-        """Read ``models.yaml`` again, and let all processes have its models.
+        """Read ``models.yaml`` again, and apply it in all processes.
 
         :raises InvalidCatalog: if it has mistakes. Then nothing changes.
         """
         return self._within_limits(self._reload)
 
     def reload_model(self, name: str) -> Followed:
-        """Make one model again, of its entry as it was last read, and let all processes do so.
+        """Reload one model in all processes, with its entry as last read.
 
-        :raises ModelNotFound: if there is none.
+        :raises ModelNotFound: if there is no such model.
         """
         return self._within_limits(self._reload_model, ModelManager().get(name).label)
 
     def load(self, name: str) -> Followed:
         """Load a model in all processes.
 
-        :raises ModelNotFound: if there is none.
-        :raises ModelUnavailable: if it cannot be loaded in this one.
+        :raises ModelNotFound: if there is no such model.
+        :raises ModelUnavailable: if it cannot be loaded in this process.
         """
         model, failure = ModelManager().get(name), None
         with self._changed(model.label, "load"):
@@ -202,10 +202,10 @@ class Generations:
         return followed
 
     def unload(self, name: str) -> Followed:
-        """Take a model out in all processes, see :meth:`HostedModel.unload`.
+        """Unload a model in all processes, see :meth:`HostedModel.unload`.
 
-        :raises ModelNotFound: if there is none.
-        :raises ModelUnavailable: if it is being loaded, and that takes longer.
+        :raises ModelNotFound: if there is no such model.
+        :raises ModelUnavailable: if it is still loading after the time limit of a call.
         """
         model = ModelManager().get(name)
         with self._changed(model.label, "unload"):
@@ -214,7 +214,7 @@ class Generations:
         return self._followed()
 
     def _entered(self) -> Wanted:
-        """Return what is wanted, when the processes that have died are counted, and this one is."""
+        """Return the desired state after counting crashes and registering this process."""
         folder = self._board.folder
         if folder is None:
             return self._board.read()
@@ -224,7 +224,7 @@ class Generations:
                 if wanted is not before:
                     self._board.write(wanted)
         except TimeoutError:
-            # Somebody loads models: whoever comes next counts those that have died.
+            # The lock is held by a reload; the next worker to start counts the crashes.
             wanted = self._board.read()
         except NoRoom as error:
             log.error("processes that have died are not counted: %s", error)
@@ -236,7 +236,7 @@ class Generations:
         return wanted
 
     def _show(self, text: str | None) -> None:
-        """Let a process that takes the place of this one find what stands in the file now."""
+        """Publish the text of the file, so that a process that replaces this one reads the same."""
         try:
             with self._board.changing() as wanted:
                 if wanted.text is None:
@@ -246,7 +246,7 @@ class Generations:
 
     @contextmanager
     def _changed(self, label: str, order: Order) -> Iterator[Wanted]:
-        """Show an order for a model, when it was carried out here."""
+        """Publish an order for a model after the block has carried it out in this process."""
         with self._board.changing() as before, self._lock:
             self.catch_up()
             generation = before.generation + 1
@@ -260,7 +260,7 @@ class Generations:
             self._board.report(generation)
 
     def _within_limits(self, change: Callable[..., Changes], *arguments: str) -> Followed:
-        # In a thread of its own: a model that hangs while it is loaded must not keep a request.
+        # In a separate thread: a model that hangs while loading must not block a request.
         try:
             return self._followed(self._lane.run(change, *arguments))
         except PredictionTimeout:
@@ -285,7 +285,7 @@ class Generations:
         source, seen = self._source, self._seen()
         with self._lock:
             self.catch_up()
-            # Whatever comes of it, nobody does it again: not even if it ends this process.
+            # Mark the file as read first: no process reads it again, even if this one crashes.
             before = replace(before, text=self._now.text, seen=seen)
             self._board.write(before)
             generation = before.generation + 1
@@ -310,9 +310,9 @@ class Generations:
         return changes
 
     def _become(self, wanted: Wanted) -> Changes:
-        """Let this process have the models of a generation.
+        """Apply a desired state to this process.
 
-        :raises InvalidCatalog: if ``models.yaml`` has mistakes. Then nothing has changed.
+        :raises InvalidCatalog: if ``models.yaml`` has mistakes. Then nothing changes.
         """
         source, since = self._source, self._now.generation
         new = {label: order for label, (at, order) in wanted.orders.items() if at > since}
@@ -364,27 +364,27 @@ class Generations:
                     self._tell_aside()
                     self._heed(is_due)
             except InvalidCatalog:
-                continue  # that is logged, and shown on the board
+                continue  # already logged, and published in the shared state
             except (NoRoom, OSError) as error:
-                # Once, not ten times a second.
+                # Log it once, not ten times a second.
                 if str(error) != trouble:
                     trouble = str(error)
                     log.error("cannot follow: %s", trouble)
-            # It must go on: without it, the process would never follow again.
+            # The thread must continue: without it, the process would never follow again.
             except Exception:
                 log.exception("cannot follow")
 
     def _heed(self, is_due: bool) -> None:
-        """Reload if the server was told to, or if it is time to look and the file has changed."""
+        """Reload after a SIGHUP, or if a check is due and the file has changed."""
         if not self._is_asked(self._board.read(), is_due):
             return
         with self._board.changing() as wanted:
-            # Another process may have done it meanwhile.
+            # Another process may have reloaded meanwhile.
             if self._is_asked(wanted, is_due):
                 self._reread(wanted)
 
     def _tell_aside(self) -> None:
-        """Let the others set aside what was set aside in this process alone."""
+        """Publish the models that only this process has quarantined."""
         known = self._board.read().aside
         new = [
             model
@@ -397,7 +397,7 @@ class Generations:
             self.catch_up()
             wanted = before
             for model in new:
-                # It may have been loaded again meanwhile.
+                # An operator may have loaded it meanwhile.
                 if model.is_aside:
                     wanted = put_aside(wanted, model.suspect, model.reason or "")
             self._now = wanted
@@ -411,7 +411,7 @@ class Generations:
         if not is_due:
             return False
         now = stamp(self._source.path)
-        # One that is just written may not be there to its end.
+        # A file that was just written may be incomplete.
         is_settled = not now or not 0 <= time.time() - now[0] / 1e9 < SETTLED_SECONDS
         return now != file and is_settled
 
@@ -419,7 +419,7 @@ class Generations:
         return stamp(self._source.path), self._board.hang_up
 
     def _hold_forks(self) -> None:
-        """Let no process be forked while the models change: it would find them half changed."""
+        """Block forks while the models change, since a child would inherit them half changed."""
         owner = os.getpid()
 
         def free() -> None:

@@ -1,7 +1,6 @@
-"""New models take the place of old ones without a gap: they are made beside them, tried, and held.
+"""Replacement of models without a gap: new models load beside the old ones and are tried first.
 
-Whoever asks meanwhile is answered by the old ones, and those are let go when the last of these
-has its answer.
+The old models serve meanwhile, and are unloaded after their last running call.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Changes:
-    """What became of the models, by their labels, and why some could not be replaced."""
+    """Labels of the models by outcome, and the reasons why some could not be replaced."""
 
     loaded: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -32,26 +31,26 @@ class Changes:
 
 @dataclass(frozen=True)
 class Succession:
-    """How models are made that are to take the place of others."""
+    """Replaces the models that the manager holds."""
 
     path: Path
     limits: Limits
-    #: Lets a model answer its example, and returns what went wrong; see `Predictor.try_out`.
+    #: Predicts the example of a model and returns why that failed, see `Predictor.try_out`.
     try_out: Callable[[HostedModel], str]
-    #: See `HostedModel.prepare`. No model is tried then.
+    #: See `HostedModel.prepare`. If true, no model is tried.
     before_fork: bool = False
 
     def to(
         self, specs: Sequence[ModelSpec], anew: Collection[str], *, with_failed: bool
     ) -> Changes:
-        """Let the manager hold the models of these entries.
+        """Replace the models of the manager by those of these entries.
 
-        Those whose entry and file are what they were stay as they are. One that cannot take the
-        place of an old one that answers does not, and the old one says why.
+        Models whose entry and file are unchanged stay. If a new model fails, a ready old one with
+        its label stays too, and its ``reason`` gives the cause.
 
-        :param anew: the labels of models that are made again in any case.
-        :param with_failed: make those again that have failed, but for those in quarantine.
-        :raises InvalidCatalog: if two models say the same name. Then nothing has changed.
+        :param anew: the labels of models to reload in any case.
+        :param with_failed: whether to reload failed models, except those in quarantine.
+        :raises InvalidCatalog: if two models have the same name. Then nothing changes.
         """
         old = ModelManager().models()
         kept, new = self._sorted_out(old, specs, anew, with_failed)
@@ -81,7 +80,7 @@ class Succession:
         anew: Collection[str],
         with_failed: bool,
     ) -> tuple[dict[int, HostedModel], list[HostedModel]]:
-        """Return which entries keep their models, by the entries' ids, and models of the others."""
+        """Return the kept models by the id of their entry, and new models of the other entries."""
         free = [
             model
             for model in old
@@ -101,7 +100,7 @@ class Succession:
     def _held(
         self, model: HostedModel, old: Sequence[HostedModel], changes: Changes
     ) -> HostedModel:
-        """Return the model if it may take the place of the one with its label; else that one."""
+        """Return the new model, or the ready old one with its label if the new one cannot serve."""
         before = next((each for each in old if each.label == model.label), None)
         was_ready = before is not None and before.status is Status.READY
         trouble = self._trouble(model, is_needed=was_ready)
@@ -113,9 +112,9 @@ class Succession:
         return before if before is not None and trouble and was_ready else model
 
     def _trouble(self, model: HostedModel, *, is_needed: bool) -> str:
-        """Return what is wrong with a model.
+        """Return why a model cannot serve, or ``""``.
 
-        :param is_needed: the one before it answers, so a lazy one is loaded now.
+        :param is_needed: whether the model replaces a ready one, so a lazy model is loaded now.
         """
         is_late = model.status is Status.LOADING and model.reason is not None
         if is_needed and not self.before_fork and not is_late:
@@ -134,7 +133,7 @@ def _made_of(spec: ModelSpec, models: Sequence[HostedModel]) -> HostedModel:
 
 
 def _take_name(model: HostedModel, others: Sequence[HostedModel]) -> None:
-    """Give a model that failed before it could say its name the name of what its source made."""
+    """Give a failed model without a name the name of the old model of the same source."""
     if model.status is not Status.FAILED or model.spec.name:
         return
     for other in others:

@@ -1,7 +1,7 @@
-"""What all processes of a server see: which models are wanted, and how far each process is.
+"""State that all processes of a server share: the desired state, and how far each process is.
 
-It is a folder. Whoever changes what is wanted holds its lock, which goes with a process that dies;
-whoever reads finds all of it or none of a change.
+It is a folder. A writer holds its lock, which the system releases if the process dies. A reader
+finds either the old or the new state.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from app.serving.errors import NoRoom
 from app.serving.process.processes import is_alive
 from app.serving.process.quarantine import Quarantined
 
-#: The variable that names the folder, which the server makes before it starts its processes.
+#: Environment variable with the folder, which the server creates before it starts its processes.
 FOLDER = "WANTED_MODELS_DIR"
-#: The file that the server touches when it is told to reload (SIGHUP).
+#: The file that the server touches to request a reload (SIGHUP).
 HANG_UP = "hang-up"
-#: Seconds between two looks at how far the others are.
+#: Seconds between two checks of the other processes or of the lock.
 LOOK_SECONDS = 0.02
-#: The file that becomes what is wanted, and bytes by which that may grow in one change.
+#: The file that becomes the next desired state, and the bytes by which a change may enlarge it.
 NEW = "wanted.new"
 SPARE_BYTES = 1 << 18
 
@@ -40,29 +40,29 @@ Order = Literal["load", "unload", "reload"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which models are wanted. Whatever changes that makes another generation of it."""
+    """The desired state of the models. Each change of the models makes a new generation."""
 
     generation: int = 0
-    #: What stood in ``models.yaml`` when it was last read without a mistake.
+    #: The text of ``models.yaml`` when it was last read without a mistake.
     text: str | None = None
-    #: The generation in which that was.
+    #: The generation in which the text was read.
     read: int = 0
-    #: By the models' labels, what was last ordered for one, and in which generation.
+    #: By label of the model, the last order for it, with its generation.
     orders: Mapping[str, tuple[int, Order]] = field(default_factory=dict)
-    #: The mistakes for which a later ``models.yaml`` was refused.
+    #: The mistakes for which a later ``models.yaml`` was rejected.
     mistakes: tuple[str, ...] = ()
-    #: The stamps of ``models.yaml`` and of the file that asks for it, as they were last seen.
+    #: The stamps of ``models.yaml`` and of :data:`HANG_UP` when ``models.yaml`` was last read.
     seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    #: When processes have crashed lately, and the fingerprints of the models that ran in them.
+    #: The times of recent crashes, and the fingerprints of the models that ran in them.
     crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
-    #: The models in quarantine, by their fingerprints.
+    #: The models in quarantine, by fingerprint.
     aside: Mapping[str, Quarantined] = field(default_factory=dict)
 
 
 class Board:
-    """Shows what is wanted.
+    """The shared state: reads and writes the desired state.
 
-    :param folder: where; without it, to this process alone.
+    :param folder: the folder of the state; if ``None``, this process shares it with no other.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -70,30 +70,31 @@ class Board:
         self._own = Wanted()
         self._lock = threading.Lock()
         self._read: tuple[tuple[int, ...], Wanted] = (), Wanted()
-        #: By the process that has said so: a forked one has not.
+        #: The last reported generation by PID, so that a forked process reports its own.
         self._reported: dict[int, int] = {}
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes look at it."""
+        """Whether other processes read the state."""
         return self._given is not None
 
     @property
     def hang_up(self) -> tuple[int, ...]:
-        """The stamp of the file that asks for a reload; empty, if nobody ever has."""
+        """The stamp of the file that requests a reload; empty if none was ever requested."""
         return stamp(self._folder / HANG_UP) if self._given else ()
 
     @property
     def folder(self) -> Path | None:
-        """Where it is, if other processes look at it."""
+        """The folder of the state; ``None`` if it is not shared."""
         return Path(self._given) if self._given else None
 
     @contextmanager
     def changing(self, seconds: float | None = None) -> Iterator[Wanted]:
-        """Return what is wanted; nobody else changes it as long as the block lasts.
+        """Return the desired state, locked against other writers during the block.
 
-        :param seconds: for how long to wait for those who change it now.
-        :raises TimeoutError: if they take longer.
+        :param seconds: how long to wait for the lock; ``None`` for no limit.
+        :raises TimeoutError: if another writer holds the lock for longer.
+        :raises NoRoom: if the folder has no room for the next change.
         """
         if self._given is None:
             with self._lock:
@@ -115,11 +116,11 @@ class Board:
             try:
                 yield
             finally:
-                # Closing would not do, if a process was forked meanwhile.
+                # Closing does not unlock the file if a process was forked meanwhile.
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _reserve(self, wanted: Wanted) -> None:
-        """Allocate what the next change will need, so that it is not made in this process alone."""
+        """Allocate room for the next change: this process must not apply it and fail to publish."""
         if not hasattr(os, "posix_fallocate"):
             return
         size = SPARE_BYTES + 2 * len(json.dumps(asdict(wanted)))
@@ -132,22 +133,22 @@ class Board:
             raise NoRoom(error) from error
 
     def read(self) -> Wanted:
-        """Return what is wanted."""
+        """Return the desired state."""
         if self._given is None:
             return self._own
         file = self._folder / "wanted.json"
         now = stamp(file)
-        # If somebody has swept it away, what was read last goes on.
+        # If a cleaner of temporary files has deleted the file, the last read state stays valid.
         if now and now != self._read[0]:
             self._read = now, _wanted(json.loads(file.read_text(encoding="utf-8")))
         return self._read[1]
 
     def write(self, wanted: Wanted) -> None:
-        """Show what is wanted, to be called while it is changed."""
+        """Publish a desired state. Call this within :meth:`changing`."""
         if self._given is None:
             self._own = wanted
             return
-        # In place at once, and in blocks that are reserved: whoever reads it finds it whole.
+        # Replaced in one step, in reserved blocks, so that readers find a complete file.
         new = self._folder / NEW
         with new.open("r+b" if new.exists() else "wb") as file:
             file.write(json.dumps(asdict(wanted)).encode())
@@ -155,14 +156,14 @@ class Board:
         new.replace(self._folder / "wanted.json")
 
     def keep(self) -> None:
-        """Keep those from sweeping it away who look for temporary files that nobody uses."""
+        """Mark the files as in use, so that cleaners of temporary files keep them."""
         for file in (self._folder, *self._folder.iterdir()) if self.is_shared else ():
             with suppress(OSError):
-                # The time of its last change tells others whether they know it already.
+                # Keep the time of the last change: other processes detect changes by it.
                 os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
 
     def report(self, generation: int) -> None:
-        """Say how far this process is, if others want to know."""
+        """Publish the generation that this process has applied, if the state is shared."""
         if self.is_shared and generation != self._reported.get(os.getpid()):
             self._reported = {os.getpid(): generation}
             self._say(generation)
@@ -177,7 +178,7 @@ class Board:
             log.error("other processes cannot see how far this one is: %s", error)
 
     def followers(self, generation: int) -> tuple[int, int]:
-        """Return how many processes are as far, and how many there are."""
+        """Return how many processes have applied a generation, and how many there are."""
         reached = []
         if self._given is None:
             return 0, 0
@@ -188,7 +189,7 @@ class Board:
         return sum(each >= generation for each in reached), len(reached)
 
     def await_followers(self, generation: int, seconds: float) -> tuple[int, int]:
-        """Return the same, when all are as far or some seconds are over."""
+        """Return :meth:`followers` once all have applied it, or after ``seconds``."""
         end = time.monotonic() + seconds
         following, count = self.followers(generation)
         while following < count and time.monotonic() < end:

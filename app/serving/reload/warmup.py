@@ -1,7 +1,7 @@
-"""A worker's first steps: load what it has to load itself, and ask each model for the first time.
+"""Warm-up of a worker: it loads the remaining models, and predicts an example with each model.
 
-A model's first answer may take a hundred times as long as the second: code is imported, memory
-taken, a graph built. Nobody who asks should have to wait for that.
+The first prediction of a model may take a hundred times as long as the second: it imports code,
+allocates memory and builds a graph. No client should wait for that.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 
-#: The name of the thread in which that happens.
+#: Name of the warm-up thread.
 THREAD = "warm-up"
-#: Seconds between two beats.
+#: Seconds between two calls of ``beat``.
 BEAT_SECONDS = 0.1
 
 
@@ -25,14 +25,14 @@ def warm_up(
     beat: Callable[[], bool] = lambda: True,
     begin: Callable[[], None] = lambda: None,
 ) -> None:
-    """Load the models that were not to be forked, and let each ready one answer its example.
+    """Load the models that were not loaded before the fork, and predict each ready one's example.
 
-    Returns when all have, or after some seconds: the rest then goes on beside the requests, so
-    that a slow model does not keep the others from answering.
+    Returns when that is done, or after ``seconds``. The rest then continues beside the requests,
+    so that a slow model does not keep the others from serving.
 
-    :param seconds: 0 to ask no model, and wait for none.
-    :param beat: is called while it waits; false ends the waiting.
-    :param begin: comes before all that, and is waited for however long it takes.
+    :param seconds: the time limit; 0 to predict no example and not to wait for loading.
+    :param beat: called while waiting; a false result ends the wait.
+    :param begin: called first, in the same thread; the time limit starts when it ends.
     """
     has_begun = threading.Event()
 
