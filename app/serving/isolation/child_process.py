@@ -1,4 +1,4 @@
-"""The process of an isolated model, seen from the server: see inmate.py for its own side."""
+"""The server's side of a process of isolated models; the process itself runs worker.py."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from app.serving.isolation.protocol import Bounds, read, written
 log = logging.getLogger(__name__)
 
 APP = Path(__file__).parents[2]
-#: Begins the process with the engine alone. With the web application around it, whose package it
-#: is in, that would take three times as long, and twice the memory.
+#: Starts the process with the engine only. The web application, in whose package the engine is,
+#: would take three times as long to import, and twice the memory.
 BEGIN = """
 import sys, types
 sys.modules["app"] = app = types.ModuleType("app")
@@ -34,33 +34,33 @@ app.__path__ = [sys.argv.pop()]
 from app.serving.isolation.worker import main
 main()
 """
-#: What of our own environment is no business of a model: settings, keys and shared folders.
+#: Prefixes of environment variables that a model must not see: settings, keys, shared folders.
 PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
-#: Bytes of a line that a model writes; a longer one is cut in several.
+#: Maximum bytes of a line of a model's output; longer ones are split.
 LINE_BYTES = 2000
 
 
 class Ended(Exception):
-    """The process of the model has ended while it was asked."""
+    """The process of the model ended during a call."""
 
 
 class Child:
-    """A process that holds models, see inmate.py, and obeys one caller at a time.
+    """A process that holds models, see worker.py. Only one thread at a time may call it.
 
-    :param title: what the log calls its models.
-    :param ended: is called with this object, from a thread, when what it writes has an end.
+    :param title: the name of its models in the log.
+    :param ended: called with this object, from a thread, when the process closes its output.
     """
 
     def __init__(self, title: str, bounds: Bounds, ended: Callable[[Child], None]) -> None:
         self._folder = tempfile.mkdtemp(prefix="modelhost-isolated-")
-        #: A folder that the process reads, and another one in which it writes.
+        #: A folder that the process may only read, and one in which it writes.
         self.files, self.own = (os.path.join(self._folder, name) for name in ("files", "own"))
         os.mkdir(self.files)
         os.mkdir(self.own)
         ours, theirs = socket.socketpair()
         held, self._lifeline = os.pipe()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  Python, and a program of ours
+            self._process = subprocess.Popen(  # noqa: S603  Python, and a fixed program
                 [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
                 env=_environment(self.own),
                 pass_fds=(theirs.fileno(), held),
@@ -78,41 +78,41 @@ class Child:
         level = logging.getLogger().getEffectiveLevel()
         bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
         setup = pickle.dumps((bounds, level))
-        with suppress(OSError):  # it has ended already; whoever asks hears of it
+        with suppress(OSError):  # the process has already ended; the first order raises `Ended`
             self._orders.send_bytes(setup)
         arguments = self._process.stdout, title, ended
         threading.Thread(target=self._listen, args=arguments, name="isolated", daemon=True).start()
 
     @property
     def is_ended(self) -> bool:
-        """Whether somebody here has ended the process."""
+        """Whether :meth:`end` has ended the process."""
         return self._is_ended
 
     @property
     def has_fallen(self) -> bool:
-        """Whether the process has ended, and nobody here has ended it."""
+        """Whether the process has ended without a call of :meth:`end`."""
         return not self._is_ended and self._process.poll() is not None
 
     @property
     def ending(self) -> str:
-        """How the process has ended, in words."""
+        """A description of how the process ended."""
         code = self._process.returncode
         if code is None or code >= 0:
             return "it exited" if code is None else f"it exited with status {code}"
         return f"killed by {signal.Signals(-code).name}"
 
     def wait_for(self, seconds: float) -> None:
-        """Wait so long for an answer, from now on; 0 for as long as it takes."""
+        """Set the time limit of orders in seconds; 0 for none."""
         limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
         with suppress(OSError):
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
 
     def obey(self, *order: Any) -> dict[str, Any]:
-        """Return what came of an order, see :meth:`Inmate.obey`.
+        """Return the result of an order, see :meth:`app.serving.isolation.worker.Inmate.obey`.
 
-        :raises TimeoutError: if that takes too long.
-        :raises Ended: if the process has ended.
+        :raises TimeoutError: after the time limit, see :meth:`wait_for`.
+        :raises Ended: if the process has ended, or its response cannot be decoded.
         """
         try:
             self._orders.send_bytes(written(order))
@@ -125,9 +125,9 @@ class Child:
             self._fall("it answered what nobody can read; ")
 
     def end(self) -> None:
-        """End the process and all that it has started, now. Nothing is left of it."""
+        """Kill the process with its process group, and delete its folders."""
         if os.getpid() != self._owner:
-            return  # what is to be done at the end of a process is inherited by those it forks
+            return  # a forked process inherits the finalizers of its parent
         with self._ending:
             if self._is_ended:
                 return
@@ -136,7 +136,7 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             os.close(self._lifeline)
-            self._socket.detach()  # the descriptor is the connection's too
+            self._socket.detach()  # the connection closes the descriptor that both share
             self._orders.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -146,7 +146,7 @@ class Child:
         raise Ended(f"{why}{self.ending}") from None
 
     def _listen(self, output: IO[bytes], title: str, ended: Callable[[Child], None]) -> None:
-        """Log what the model writes, line by line: it can forge no line of others."""
+        """Log the model's output line by line, so that it cannot forge other log lines."""
         with output:
             while line := output.readline(LINE_BYTES):
                 log.info("%s wrote: %s", title, line.decode(errors="replace").rstrip())

@@ -1,7 +1,7 @@
-"""A model in a process of its own, or in one that isolated models share, see isolation.py.
+"""A model in its own process, or in one that it shares, see isolation_process.py.
 
-It crashes, and its own call fails; it hangs, and is ended when its time is up; it takes memory,
-and gets no more than it may. Each time it is brought back at once.
+A crash fails only the running call, a process that hangs is killed after the time limit, and its
+memory is limited. Each time, a new process loads the model again at once.
 
 Why not gunicorn's dirty workers, or a pool of processes: docs/operations.md, "Isolation".
 """
@@ -41,7 +41,7 @@ from mlmodel.model import MLModel
 
 log = logging.getLogger(__name__)
 
-#: What the process states of a model beside its metadata, endpoints and artifacts.
+#: Attributes that the process reports of a model, besides its metadata, endpoints and artifacts.
 STATED = frozenset(
     {
         "description",
@@ -59,11 +59,11 @@ STATED = frozenset(
 
 
 class NotMade(ServingError):
-    """The model could not be made or loaded in its process. Its text is fit for everybody."""
+    """The model could not be created or loaded in its process. The message is safe to publish."""
 
 
 class Raised(Exception):
-    """The model has raised an error in its process: the notes have its trace."""
+    """The model raised an error in its process; a note has the traceback."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         super().__init__(f"{told['kind']}: {told['text']}")
@@ -72,11 +72,11 @@ class Raised(Exception):
 
 
 class IsolatedModel(MLModel):
-    """A model like any other, whose calls are made in its process. Any thread may ask.
+    """A model whose calls run in another process. Thread safe.
 
-    It has one call at a time, with the models that share its process: whoever else asks waits.
+    The process runs one call at a time for all its models; other callers wait.
 
-    :param fail: is told why, once, when the model cannot be brought back.
+    :param fail: called once, with the reason, when the model has failed too often.
     """
 
     answers_json = True
@@ -88,9 +88,9 @@ class IsolatedModel(MLModel):
         self._load_seconds = spec.load_seconds or limits.load_seconds
         self._fail = fail
         self._told: Mapping[str, Any] = {}
-        #: Whether it is to be loaded again when its process is replaced.
+        #: Whether to load the model again when its process is replaced.
         self.is_loaded = False
-        #: When its process has ended by itself, or could not be started again.
+        #: When its process crashed or the model could not be loaded again, by the monotonic clock.
         self._failures: deque[float] = deque(maxlen=limits.deaths or None)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
         self._key = self._process.join(self)
@@ -99,24 +99,24 @@ class IsolatedModel(MLModel):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What else the model tells of itself."""
+        """The metadata that the process reports of the model."""
         return self._told["metadata"]  # type: ignore[no-any-return]
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:
-        """What the model's author has marked, beside predict."""
+        """The endpoints that the model's author has marked, besides predict."""
         marked = [{**each, "methods": tuple(each["methods"])} for each in self._told["endpoints"]]
         return {each["name"]: Endpoint(**each) for each in marked}
 
     @property
     def unsandboxed(self) -> str:
-        """Why its process may do what the server may; empty if it is restricted."""
+        """Why the process is not sandboxed; empty if it is."""
         return str(self._told.get("unsandboxed", ""))
 
     def load(self) -> None:
         """Load the model in its process.
 
-        :raises NotMade: if that fails, takes too long, or ends the process.
+        :raises NotMade: if loading fails, exceeds its time limit, or ends the process.
         """
         with self._leaving_if_it_fails(), self._process.using():
             if not self._process.is_created(self._key):
@@ -125,11 +125,11 @@ class IsolatedModel(MLModel):
             self.is_loaded = True
 
     def open_artifact(self, name: str) -> BinaryIO:
-        """Open a file that came with the model, if the process could have read it.
+        """Open an artifact of the model, if the process may read it.
 
-        A sandboxed process may state the path of any file, or put a link in the place of its own.
+        A sandboxed process may report the path of any file, or replace its own file by a link.
 
-        :raises ArtifactNotFound: if it is another file.
+        :raises ArtifactNotFound: if the process may not read the file.
         """
         if not self._spec.is_sandboxed:
             return self.artifacts[name].open("rb")
@@ -149,24 +149,25 @@ class IsolatedModel(MLModel):
         return stream
 
     def unload(self) -> None:
-        """Let the model unload, and end its process if no other model is in it."""
+        """Unload the model, and end its process if it holds no other model."""
         self.is_loaded = False
         self._process.leave(self._key)
 
     def predict(self, row: Any) -> Any:
-        """Return the model's answer to a row."""
+        """Return the prediction for a row."""
         return self.predict_rows([row])[0]
 
     def predict_rows(self, rows: Sequence[Any]) -> Any:
-        """Return the model's answers to rows."""
+        """Return the predictions for rows."""
         return self.ask(PREDICT, rows)
 
     def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        """Return what the model answers rows at an endpoint.
+        """Return the model's predictions for rows at an endpoint.
 
-        :raises PredictionTimeout: if it takes too long; then its process is ended.
-        :raises Ended: if its process has ended meanwhile.
-        :raises Raised: if the model has raised an error.
+        :raises PredictionTimeout: after the time limit. If the call has started, it is killed.
+        :raises ModelUnavailable: if the process could not load the model again.
+        :raises Ended: if the process ends during the call.
+        :raises Raised: if the model raises an error other than ``InvalidInput``.
         """
         seconds = self._limits.seconds
         with self._process.using(seconds):
@@ -186,9 +187,9 @@ class IsolatedModel(MLModel):
         return _done(said)
 
     def come_back(self) -> bool:
-        """Load the model again, and return whether that is all that can be done.
+        """Load the model again in a new process, which the caller has locked.
 
-        Its process, which the caller uses, is a new one.
+        :returns: false if the caller should try again.
         """
         if not self.is_loaded:
             return True
@@ -201,7 +202,7 @@ class IsolatedModel(MLModel):
         return True
 
     def count_end(self, how: str) -> None:
-        """Count an end of its process in a call; after too many the model is set aside."""
+        """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
             log.error("the process of model %r was ended: %s", self.qualified_name, how)
             self._count(f"its process has ended {{}}: {how}")
@@ -216,15 +217,15 @@ class IsolatedModel(MLModel):
 
     def _create(self) -> None:
         with self._readable() as spec:
-            # JSON has no bytes. What comes back is JSON alone, and never unpickled.
+            # JSON has no bytes. Responses of the process are only JSON, and never unpickled.
             self._hear(self._made("create", pickle.dumps(spec).decode("latin-1")))
 
     @contextmanager
     def _readable(self) -> Iterator[ModelSpec]:
         """Yield the entry with a file that the process may read.
 
-        The sandbox of a shared process cannot be widened, so that reads a copy. It is in a folder
-        where no model can put a link for the server to write through.
+        The sandbox of a shared process cannot be widened, so that process reads a copy. The copy
+        is in a folder where no model can place a link for the server to write through.
         """
         if not self._spec.shares_process or self._spec.file is None:
             yield self._spec
@@ -255,14 +256,14 @@ class IsolatedModel(MLModel):
         return _done(said)  # type: ignore[no-any-return]
 
     def _hear(self, told: Mapping[str, Any]) -> None:
-        """Take over what the model says of itself."""
+        """Store the description of the model that the process returns."""
         self._told = told
         for name in STATED & told.keys():
             setattr(self, name, told[name])
         self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
 
     def _count(self, reason: str) -> None:
-        """Count a failure, and set the model aside if that is one more than it may have."""
+        """Count a failure, and quarantine the model if it reaches the limit."""
         most, seconds = self._limits.deaths, self._limits.deaths_seconds
         if not most:
             return
@@ -280,7 +281,7 @@ def _own_process(spec: ModelSpec) -> IsolationProcess:
 
 
 def _done(said: Mapping[str, Any]) -> Any:
-    """Return what came of an order, or raise what came instead."""
+    """Return the result of an order, or raise its error."""
     if "done" in said:
         return said["done"]
     if "input" in said:

@@ -1,4 +1,4 @@
-"""A process for isolated models, which is replaced when it ends: see inmate.py for its own side."""
+"""A process for isolated models that is replaced when it ends; the process runs worker.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.serving.isolation.protocol import Bounds
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a model has to unload before its process is ended.
+#: Time limit for unloading a model, in seconds; then its process is ended.
 LEAVE_SECONDS = 5
 #: Seconds between two attempts to load a model again.
 RETRY_SECONDS = 1
@@ -33,7 +33,7 @@ class Member(Protocol):
         """Whether the model is to be loaded again in the next process."""
 
     def come_back(self) -> bool:
-        """Load the model again, and return whether that is all that can be done."""
+        """Load the model again; return false if the caller should try again."""
 
     def count_end(self, how: str) -> None:
         """Count an end of the process for which the model is responsible."""
@@ -43,13 +43,13 @@ class IsolationProcess:
     """A process for one isolated model, or for several that share it.
 
     It runs one order at a time. When it ends, a thread starts the next one and loads the models
-    again, and the calls of each wait until it is loaded.
+    again. Calls of a model wait until it is loaded.
 
-    ``using`` takes the lock that guards everything here but ``_gone``. A model that is collected
-    may leave in any thread, even one that has the lock, so it is listed there and the next thread
-    to release the lock unloads it.
+    ``using`` acquires the lock that guards all attributes but ``_gone``. The garbage collector may
+    remove a model in any thread, even one that holds the lock. ``_gone`` then lists the model, and
+    the next thread to release the lock unloads it.
 
-    :param title: what the log calls the process.
+    :param title: the name of the process in the log.
     """
 
     def __init__(self, title: str, bounds: Bounds) -> None:
@@ -62,14 +62,14 @@ class IsolationProcess:
         self._end: Callable[[], Any] = lambda: None
         self._keys = itertools.count()
         self._members: dict[int, Callable[[], Member | None]] = {}
-        #: By key, whether the model is loaded in the present process, or only created.
+        #: By key, whether the model is loaded in the current process, or only created.
         self._held: dict[int, bool] = {}
         self._running: int | None = None
         self._is_returning = False
         self._gone: deque[int] = deque()
 
     def join(self, model: Member) -> int:
-        """Add a model, which leaves when it is collected, and return its key."""
+        """Add a model, which leaves when it is garbage-collected, and return its key."""
         key = next(self._keys)
         self._members[key] = weakref.ref(model)
         weakref.finalize(model, self._forget, key).atexit = False
@@ -77,7 +77,7 @@ class IsolationProcess:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the process while its models come and go."""
+        """Keep the process running while models join and leave."""
         key = next(self._keys)
         self._members[key] = lambda: None
         try:
@@ -99,10 +99,10 @@ class IsolationProcess:
 
     @contextmanager
     def using(self, seconds: float = 0) -> Iterator[None]:
-        """Use the process alone.
+        """Lock the process, and replace it if it has ended.
 
-        :param seconds: how long to wait for that; 0 for as long as it takes.
-        :raises PredictionTimeout: if it takes longer.
+        :param seconds: how long to wait for the lock; 0 for no limit.
+        :raises PredictionTimeout: if another thread holds the lock for longer.
         """
         if not self._lock.acquire(timeout=seconds or -1):
             raise PredictionTimeout(seconds)
@@ -116,7 +116,7 @@ class IsolationProcess:
 
     @property
     def files(self) -> str:
-        """A folder that the process reads, and in which only the server writes."""
+        """The folder that the process reads and only the server writes."""
         return self._living().files
 
     @property
@@ -125,10 +125,10 @@ class IsolationProcess:
         return self._living().own
 
     def wait_until_loaded(self, key: int, seconds: float) -> bool:
-        """Return whether the process has loaded the model, when it has if it is about to.
+        """Wait until the process has loaded the model; return false if it is not going to.
 
-        :param seconds: how long to wait for that; 0 for as long as it takes.
-        :raises PredictionTimeout: if it takes longer.
+        :param seconds: how long to wait; 0 for no limit.
+        :raises PredictionTimeout: if loading takes longer.
         """
         if not self._changed.wait_for(
             lambda: self._held.get(key) or key not in self._models(), seconds or None
@@ -137,15 +137,15 @@ class IsolationProcess:
         return self._held.get(key, False)
 
     def is_created(self, key: int) -> bool:
-        """Return whether the present process has created the model."""
+        """Return whether the current process has created the model."""
         return key in self._held
 
     def obey(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
         """Return the result of an order, see :meth:`app.serving.isolation.worker.Inmate.obey`.
 
-        :param seconds: its time limit; 0 for as long as it takes.
-        :raises TimeoutError: if it takes longer. Then the process is replaced.
-        :raises Ended: if the process ends. Then it is replaced too.
+        :param seconds: the time limit of the order; 0 for none.
+        :raises TimeoutError: after the time limit. The process is then replaced.
+        :raises Ended: if the process ends. It is then replaced.
         """
         child = self._living()
         self._running = key
@@ -162,7 +162,7 @@ class IsolationProcess:
         return said
 
     def replace(self) -> None:
-        """End the process, and load its models again in another one."""
+        """End the process, and load its models again in a new one."""
         self._stop()
         if self._models() and not self._is_returning:
             self._is_returning = True
@@ -171,7 +171,7 @@ class IsolationProcess:
     def _living(self) -> Child:
         if self._child is None:
             self._child = Child(self._title, self._bounds, self._end_is_seen)
-            # At the end of the server too.
+            # Runs at the exit of the server too.
             self._end = weakref.finalize(self, self._child.end)
         return self._child
 
@@ -182,12 +182,12 @@ class IsolationProcess:
 
     def _end_is_seen(self, _: Child) -> None:
         with self.using():
-            pass  # that replaces it
+            pass  # `using` replaces the process
 
     def _replace_ended(self) -> None:
         """Replace a process that has ended between calls.
 
-        Which of several models is responsible is not known.
+        If it held several models, the responsible one is unknown, so none is counted.
         """
         child = self._child
         if child is None or not (child.has_fallen or child.is_ended):
@@ -200,12 +200,12 @@ class IsolationProcess:
         self.replace()
 
     def _models(self) -> dict[int, Member]:
-        """Return the models that are to be loaded, by their keys."""
+        """Return the models to be loaded, by key."""
         found = {key: member() for key, member in [*self._members.items()]}
         return {key: model for key, model in found.items() if model and model.is_loaded}
 
     def _return(self) -> None:
-        """Load the models again. Calls of those that are loaded run in between."""
+        """Load the models again. Calls of models that are already loaded run in between."""
         while missing := self._missing():
             if not all([self._has_returned(model) for model in missing]):  # noqa: C419  each one
                 time.sleep(RETRY_SECONDS)
@@ -220,19 +220,19 @@ class IsolationProcess:
         try:
             with self.using():
                 return model.come_back()
-        except Exception:  # a hostile process can answer anything
+        except Exception:  # a hostile process can return any response
             log.exception("a model of %s is not loaded again", self._title)
             return False
 
     def _forget(self, key: int) -> None:
-        if os.getpid() == self._owner:  # a process that was forked has inherited this
+        if os.getpid() == self._owner:  # a forked process inherits the finalizers
             self._gone.append(key)
             self._sweep()
 
     def _sweep(self) -> None:
         while self._gone and self._lock.acquire(blocking=False):
             try:
-                if self._gone:  # no other thread was faster
+                if self._gone:  # another thread may have taken the last one
                     self._unload(self._gone.popleft())
             finally:
                 self._changed.notify_all()
@@ -248,10 +248,10 @@ class IsolationProcess:
             self._stop()
 
 
-#: The process that several models share, by the process of the server that starts it.
+#: The process that several models share, by the PID of the server process that starts it.
 _SHARED: dict[int, IsolationProcess] = {}
 
 
 def shared_process() -> IsolationProcess:
-    """Return the process that the models without one of their own share."""
+    """Return the process that isolated models without their own process share."""
     return _SHARED.setdefault(os.getpid(), IsolationProcess("unpinned models", Bounds()))

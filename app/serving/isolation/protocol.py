@@ -1,4 +1,4 @@
-"""What a server and the process of an isolated model say to each other, as bytes."""
+"""Encoding of messages between the server and the process of an isolated model."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 import orjson
 
-#: Comes before what the standard library has written, and reads: a whole number of more than 64
-#: bits, and half of a surrogate pair, which orjson has no words for.
+#: Prefix of messages for the standard library's json: orjson can encode neither integers of more
+#: than 64 bits nor lone surrogates.
 WIDE = b" "
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a process may do, whichever models are in it."""
+    """Restrictions of a process, the same for all its models."""
 
     is_sandboxed: bool = True
     #: Files and folders that it may read in the sandbox, see sandbox.py.
     reads: tuple[Path, ...] = ()
-    #: Bytes of memory that it may take; 0 for as many as there are.
+    #: Maximum memory in bytes; 0 for all memory of the machine.
     memory_bytes: int = 0
 
 
 def written(said: Any) -> bytes:
-    """Return JSON of whatever it can say.
+    """Encode a value as JSON.
 
-    :raises TypeError: for anything else.
-    :raises ValueError: for what holds itself.
+    :raises TypeError: if the value has a type that JSON lacks.
+    :raises ValueError: if the value contains itself.
     """
     try:
         return orjson.dumps(said)
@@ -38,8 +38,8 @@ def written(said: Any) -> bytes:
 
 
 def read(content: bytes) -> Any:
-    """Return what was said.
+    """Decode a message.
 
-    :raises ValueError: if it is no JSON.
+    :raises ValueError: if it is not JSON.
     """
     return json.loads(content) if content.startswith(WIDE) else orjson.loads(content)

@@ -1,10 +1,10 @@
-"""What the process of an isolated model may do: Landlock for files, seccomp for all else.
+"""Sandbox for the process of an isolated model: Landlock for files, seccomp for the rest.
 
-It reads Python, its libraries and its own model file, writes its own temporary folder, opens no
-socket, starts no process, and signals no other. Nothing that it does can take that back.
+The process can read Python, its libraries and its model file, and write its temporary folder. It
+cannot open sockets, start processes or signal others, nor lift these restrictions.
 
-Own code, for what there is on PyPI is not released (``landlock`` 1.0.0.dev5) or new
-(``py-landlock`` 0.1.1), and has no filter of system calls, which sockets other than TCP's need.
+The packages on PyPI are unreleased (``landlock`` 1.0.0.dev5) or new (``py-landlock`` 0.1.1), and
+do not filter system calls, which is necessary to block sockets other than TCP.
 
 Sources: landlock(7), seccomp(2), Linux' ``Documentation/userspace-api/landlock.rst``.
 """
@@ -30,14 +30,14 @@ CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 RULE_PATH_BENEATH = 1
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
 WRITE_FILE, TRUNCATE, IOCTL = 1 << 1, 1 << 14, 1 << 15
-#: Rights that a file that is no folder can have.
+#: Rights that apply to files; the others apply only to folders.
 OF_FILES = 1 | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL
-#: The rights that each version of Landlock knows, the first first.
+#: Rights that each version of Landlock supports, from version 1 on.
 RIGHTS = (0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
 BIND_AND_CONNECT = 3  # from version 4 on
 ABSTRACT_SOCKETS_AND_SIGNALS = 3  # from version 6 on
 
-#: Folders and files of the system that libraries read.
+#: System folders and files that libraries read.
 SYSTEM = (
     "/lib",
     "/lib64",
@@ -58,11 +58,11 @@ SYSTEM = (
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
 )
-#: Where installed packages are.
+#: Names of folders with installed packages.
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 
-#: By the processor: its number in seccomp, and those of the system calls that are denied; ``None``
-#: where it has none of the name.
+#: By processor: its number in seccomp, and its column in the tables of system calls below. The
+#: number of a call that it lacks is -1 or ``None``.
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 DENIED: dict[str, tuple[int | None, int]] = {
     "add_key": (248, 217),
@@ -98,9 +98,9 @@ DENIED: dict[str, tuple[int | None, int]] = {
     "vfork": (58, -1),
 }
 CLONE, CLONE3 = (56, 220), (435, 435)
-#: Signals to this process alone.
+#: System calls that may signal only this process: kill and its variants.
 KILLS = ((62, 129), (234, 131), (129, 138), (297, 240))
-#: The first number of the other system calls that processors of 64 bits have for 32.
+#: First number of the x32 system calls of x86_64, which are denied.
 X32 = 0x40000000
 
 # Instructions of the Berkeley Packet Filter.
@@ -110,15 +110,15 @@ NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 
 
 class NoSandbox(Exception):
-    """The system cannot have one; the message says why."""
+    """The system does not support the sandbox; the message gives the reason."""
 
 
 def enter(reads: Iterable[str | os.PathLike[str]], folder: str) -> None:
-    """Restrict this process, which must have one thread, and all that it does from now on.
+    """Restrict this process, which must have one thread, for the rest of its life.
 
-    :param reads: files and folders that it may read beside Python and its libraries.
-    :param folder: in which it may do anything.
-    :raises NoSandbox: if the system lacks a part of it. Then others may be in force already.
+    :param reads: files and folders that it may read, besides Python and its libraries.
+    :param folder: in which it may read, create, write and delete, but not execute.
+    :raises NoSandbox: if the system lacks a part of the sandbox. Other parts may be in force.
     """
     if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
         raise NoSandbox(f"not known on {sys.platform}, {platform.machine()}")
@@ -134,9 +134,9 @@ def enter(reads: Iterable[str | os.PathLike[str]], folder: str) -> None:
 
 
 def libraries() -> Iterator[Path]:
-    """Yield the files and folders of Python and of all that can be imported.
+    """Yield the files and folders of Python and of all importable modules.
 
-    Of a folder on the path that also holds other things, those with modules in them.
+    Of a folder on ``sys.path`` that may hold other files too, only the modules and packages.
     """
     yield from {Path(each) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     for place in {Path(each or ".") for each in sys.path}:
@@ -166,7 +166,7 @@ def _restrict_files(
         for place in (*SYSTEM, *libraries(), *reads):
             _allow(libc, ruleset, place, READ_FILE | READ_DIR)
         for place in {each or "." for each in sys.path}:
-            _allow(libc, ruleset, place, READ_DIR)  # names, to find modules by
+            _allow(libc, ruleset, place, READ_DIR)  # the import system lists the folder
         _allow(libc, ruleset, os.devnull, READ_FILE | WRITE_FILE | TRUNCATE & rights)
         _allow(libc, ruleset, folder, rights & ~(1 | IOCTL))
         _check(libc.syscall(RESTRICT_SELF, ruleset, 0), "Landlock")
@@ -177,7 +177,7 @@ def _restrict_files(
 def _allow(libc: ctypes.CDLL, ruleset: int, place: str | os.PathLike[str], rights: int) -> None:
     try:
         opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # it is not there
+    except OSError:  # the path does not exist
         return
     try:
         if not os.path.isdir(place):
@@ -205,7 +205,7 @@ def _program(architecture: int, column: int) -> Iterator[bytes]:
     yield _denied()
     for numbers in DENIED.values():
         yield from _if_number(numbers, column, [_denied()])
-    yield from _if_number(CLONE3, column, [_denied(errno.ENOSYS)])  # glibc calls clone then
+    yield from _if_number(CLONE3, column, [_denied(errno.ENOSYS)])  # glibc then uses clone
     is_thread = [
         _step(LOAD, FIRST_ARGUMENT_AT),
         _step(HAS_BITS, CLONE_THREAD, 1, 0),

@@ -1,7 +1,7 @@
-"""The process of isolated models, which child.py starts.
+"""The process of isolated models, which child_process.py starts.
 
-It makes models, loads them, and answers one call after the other, in JSON. Whatever a model
-does to its process ends here, and the process ends with the one that has started it.
+It creates and loads models, and runs one call after another; its responses are JSON. A crash of a
+model is contained here, and the process ends with the server process that started it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mlmodel.trust.trial import first_look
 
 
 class Inmate:
-    """A model, and what it is told to do."""
+    """A model of this process, which carries out the server's orders."""
 
     def __init__(self, unsandboxed: str) -> None:
         self._unsandboxed = unsandboxed
@@ -44,7 +44,7 @@ class Inmate:
         self._methods: Mapping[str, Method] = {}
 
     def obey(self, order: Sequence[Any]) -> dict[str, Any]:
-        """Return what came of an order: a name of a method below, and what it takes."""
+        """Return the result or error of an order: the name of a method below, and its arguments."""
         name, *arguments = order
         try:
             return {"done": _METHODS[name](self, *arguments)}
@@ -52,19 +52,19 @@ class Inmate:
             return {"input": [str(error), [asdict(each) for each in error.violations]]}
         except InvalidAnswer as error:
             return {"answer": str(error)}
-        # The author's code may raise anything, SystemExit and KeyboardInterrupt too.
+        # The author's code may raise anything, even SystemExit and KeyboardInterrupt.
         except BaseException as error:
             return {"raised": _told(error)}
 
     def create(self, pickled: str) -> dict[str, Any]:
-        """Make the model of an entry, and return what it says of itself before it is loaded."""
-        # From the process that has started this one; what goes back to it is JSON.
+        """Create the model of an entry, and return the description that it has before loading."""
+        # Only the server process sends pickles; the responses to it are JSON.
         spec: ModelSpec = pickle.loads(pickled.encode("latin-1"))  # noqa: S301
         self._model = spec.create()
         return self._described()
 
     def load(self) -> dict[str, Any]:
-        """Load the model, and return all that it says of itself."""
+        """Load the model, and return its full description."""
         model = self._model
         model.load()
         self._methods = methods_of(model)
@@ -80,11 +80,11 @@ class Inmate:
         }
 
     def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        """Return the model's answers to rows, as plain JSON."""
+        """Return the model's predictions for rows, as plain JSON."""
         return self._methods[endpoint](rows)
 
     def unload(self) -> None:
-        """Let the model give back what it has taken, if it was loaded."""
+        """Call the model's ``unload`` if it was loaded."""
         if self._methods:
             self._model.unload()
 
@@ -118,7 +118,7 @@ def _told(error: BaseException) -> dict[str, Any]:
         "reason": reason(error),
         "kind": type(error).__name__,
         "text": str(error),
-        # An error of ours without a cause tells all that its trace would.
+        # The traceback of a FlmError without a cause adds nothing to its message.
         "trace": None
         if isinstance(error, FlmError) and not error.__cause__
         else "".join(traceback.format_exception(error)),
@@ -127,10 +127,10 @@ def _told(error: BaseException) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Obey until the process that has started this one is gone, or wants no more."""
+    """Carry out orders until the server process closes the connection or ends."""
     orders, lifeline = (int(argument) for argument in sys.argv[1:])
     _end_with(lifeline)
-    # A server that is told to end still waits for the answers; it ends this process itself.
+    # A server that shuts down still waits for running calls; it ends this process itself.
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     faulthandler.enable()
@@ -139,10 +139,10 @@ def main() -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     most = bounds.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    # It may die of a file: nobody else needs to look first.
+    # A hostile file may crash this process, so no other process needs to inspect it first.
     first_look.look_in_this_process()
     unsandboxed = _restrict(bounds)
-    #: By the keys that the server gives them.
+    #: Models by the keys that the server assigns.
     inmates: dict[int, Inmate] = {}
     while True:
         try:
@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def _restrict(bounds: Bounds) -> str:
-    """Enter the sandbox; return why that is not possible, or not wanted."""
+    """Enter the sandbox; return why that is impossible or disabled, or ``""``."""
     if not bounds.is_sandboxed:
         return "its entry says so"
     try:
@@ -179,14 +179,14 @@ def _in_words(said: dict[str, Any]) -> bytes:
 
 
 def _end_with(lifeline: int) -> None:
-    """Let the kernel end this process, and those it starts, when the other end is closed.
+    """Make the kernel kill this process group when the other end of the pipe closes.
 
-    It does so whatever the model is about: it needs no thread, and no lock of the interpreter.
+    This works regardless of what the model does: it needs no thread and no interpreter lock.
     """
     if sys.platform == "linux":
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # it was closed before
+    if select.select([lifeline], [], [], 0)[0]:  # the other end is already closed
         sys.exit()
