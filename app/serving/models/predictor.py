@@ -50,8 +50,7 @@ class Predictor:
         :raises QueueFull: if too many calls wait for the model.
         :raises PredictionTimeout: if the call exceeds its time limit.
         :raises PredictionFailed: if the model raises an error.
-        :raises InvalidAnswer: if the predictions are not JSON, one for each row, or violate the
-            output schema.
+        :raises InvalidAnswer: if a prediction is missing or violates the output schema.
         """
         return self.asked(name, rows, endpoint)[1]
 
@@ -88,9 +87,9 @@ class Predictor:
     def try_out(self, hosted: HostedModel) -> str:
         """Predict the first example of a ready model; return why that failed, or ``""``.
 
-        The metrics do not count the call. A model that raises an error, or violates its output
-        schema, for an example of its author is set to failed, since every request would fail.
-        A model that rejects the example as input stays ready.
+        The metrics do not count it. A model that raises an error or violates its output schema for
+        its author's example is set to failed: each request would fail. One that rejects it as
+        input stays ready.
         """
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
