@@ -116,7 +116,7 @@ class Lane:
         """Return the result of the function, called in one of the executor's threads.
 
         :raises QueueFull: if the queue is full.
-        :raises PredictionTimeout: after the time limit. The result of a started call is dropped.
+        :raises PredictionTimeout: after the time limit. A running call is not interrupted.
         :raises Exception: if the function raises it.
         """
         call = _Call(function, arguments)

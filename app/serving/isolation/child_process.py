@@ -25,8 +25,8 @@ from app.serving.isolation.protocol import Bounds, read, written
 log = logging.getLogger(__name__)
 
 APP = Path(__file__).parents[2]
-#: Starts the process with the engine only. The web application, in whose package the engine is,
-#: would take three times as long to import, and twice the memory.
+#: Starts the process with the engine only. With the web application, in whose package the engine
+#: is, the start would take three times as long, and twice the memory.
 BEGIN = """
 import sys, types
 sys.modules["app"] = app = types.ModuleType("app")

@@ -164,7 +164,7 @@ class IsolatedModel(MLModel):
     def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
         """Return the model's predictions for rows at an endpoint.
 
-        :raises PredictionTimeout: after the time limit. If the call has started, it is killed.
+        :raises PredictionTimeout: after the time limit. A started call is ended with its process.
         :raises ModelUnavailable: if the process could not load the model again.
         :raises Ended: if the process ends during the call.
         :raises Raised: if the model raises an error other than ``InvalidInput``.

@@ -250,7 +250,7 @@ class HostedModel:
             self._leave()
 
     def keep(self, spec: ModelSpec, reason: str | None = None) -> None:
-        """Adopt the aliases and the position of a new entry without loading it.
+        """Adopt the default flag, the aliases and the line of a new entry without loading it.
 
         :param reason: why the model of the new entry cannot replace this one.
         """
