@@ -84,7 +84,14 @@ def dump(
     adapter = frameworks.adapter(lib)
     packed = adapter.dumps(model, sample)
     words = None if labels is None else label_words.words_of(labels)
-    found = _found(adapter, model, sample, [str(name) for name in outputs], words)
+    found = _found(
+        adapter,
+        model,
+        sample,
+        [str(name) for name in outputs],
+        words,
+        has_own_schema="input_schema" in (extra or {}),
+    )
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
         timestamp=(timestamp or datetime.now(UTC)).isoformat(),
@@ -155,16 +162,22 @@ def _found(
     sample: Any,
     outputs: Sequence[str],
     words: Sequence[Any] | None,
+    *,
+    has_own_schema: bool,
 ) -> dict[str, Any]:
-    """Return the schemas and examples of a sample, as members of ``extra``, and log doubts."""
+    """Return the schemas and examples of a sample, as members of ``extra``, and log doubts.
+
+    :param has_own_schema: whether the author gives an input schema: then no doubt is logged.
+    """
     named: dict[str, Any] = {"outputs": outputs} if outputs else {}
     found = adapter.schemas(model, sample, outputs)
     if words is not None:
         label_words.check(words, found.output)
         found = replace(found, output=label_words.with_words(found.output or {}, words))
         named[label_words.KEY] = words
-    for note in found.notes:
-        logger.warning("%s", note)
+    if not has_own_schema:
+        for note in found.notes:
+            logger.warning("%s", note)
     if sample is None:
         return named
     schemas = {"input_schema": found.input, "output_schema": found.output}

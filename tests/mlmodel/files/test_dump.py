@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
@@ -289,3 +290,20 @@ def test_a_sample_of_polars_is_a_sample(tmp_path):
     dump(model, tmp_path / "pandas.flm", sample=table)
 
     assert load(tmp_path / "polars.flm").input_schema == load(tmp_path / "pandas.flm").input_schema
+
+
+def test_no_doubt_is_logged_beside_an_own_schema(tmp_path, caplog):
+    model = HistGradientBoostingRegressor(max_iter=2).fit([[0.0]] * 30, [1.0] * 30)
+    schema = {
+        "type": "object",
+        "properties": {"x0": {"type": "number"}},
+        "required": ["x0"],
+        "additionalProperties": False,
+    }
+
+    dump(model, tmp_path / "doubtful.flm")
+    told = list(caplog.messages)
+    dump(model, tmp_path / "own.flm", extra={"input_schema": schema})
+
+    assert any("accepts rows without any field" in message for message in told)
+    assert caplog.messages == told
