@@ -62,7 +62,7 @@ class Child:
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  Python, and a fixed program
                 [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(held), str(APP)],
-                env=_environment(self.own),
+                env=_environment(self.own, is_sandboxed=bounds.is_sandboxed),
                 pass_fds=(theirs.fileno(), held),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -155,8 +155,11 @@ class Child:
         ended(self)
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment(folder: str, *, is_sandboxed: bool) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
     paths = [path or os.getcwd() for path in sys.path]
     own = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TMPDIR": folder}
+    if is_sandboxed:
+        # It can start no processes, and joblib warns where it finds that out by itself.
+        own["JOBLIB_MULTIPROCESSING"] = "0"
     return inherited | own

@@ -213,3 +213,10 @@ def test_a_shared_process_leaves_no_file(share, tmp_path, monkeypatch):
 
     assert inmates() == set()
     assert not list(tmp_path.glob("modelhost-isolated-*"))
+
+
+def test_a_shared_process_writes_no_warning(portal, caplog):
+    with caplog.at_level("INFO"):
+        portal(one=1)("one", ROW)
+
+    assert "wrote" not in caplog.text
