@@ -1,8 +1,7 @@
-"""A short way for what is asked most, ``POST /api/models/<name>/predict``.
+"""The fast path in front of Flask for ``POST /api/models/<name>/predict``.
 
-Flask takes ten times as long for such a request as this door does. What comes through it gets what
-the view gives, byte for byte: the door asks the same predictor, and sends everything that is not
-usual, errors too, the normal way, which words them.
+Flask takes ten times as long for such a request. The response equals the view's byte for byte: the
+fast path calls the same predictor, and passes unusual requests and all errors on to Flask.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 BEFORE, AFTER = "/api/models/", f"/{PREDICT}"
-#: How Flask knows the view.
+#: The rule of the view in Flask.
 ROUTE = f"{BEFORE}<name>{AFTER}"
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
-#: Headers of a request that are known here, or say nothing to us. All others go the normal way.
+#: Request headers that the fast path handles or can ignore. Any other header leads to Flask.
 USUAL = frozenset(
     {
         "HTTP_ACCEPT",
@@ -55,29 +54,29 @@ USUAL = frozenset(
         "HTTP_X_REQUEST_ID",
     }
 )
-#: Headers that bring a key. Where there are none, they say nothing to us either.
+#: Headers with a key. They can be ignored if no keys are set.
 KEYS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
-#: A length that is surely a number.
+#: A valid ``Content-Length``.
 DIGITS = re.compile(r"[0-9]{1,15}")
-#: Where the normal way finds what a model has raised already.
+#: The WSGI key under which Flask finds the error that a model has raised already.
 RAISED = "modelhost.raised"
 
 
 def init_app(app: Flask) -> None:
-    """Put the door before the application, unless each request must be counted there."""
+    """Put the fast path in front of the application unless requests are limited in rate."""
     if not app.config["RATE_LIMIT"]:
         app.wsgi_app = _Door(app)  # type: ignore[method-assign]
 
 
 def raise_known(environ: Environ) -> None:
-    """Raise what a model has raised when it was asked through the door: it is not asked again."""
+    """Raise the error of a model that was called on the fast path, so that it is called once."""
     error: Exception | None = environ.get(RAISED)
     if error is not None:
         raise error
 
 
 class _Answered(NamedTuple):
-    """A body, its headers, and what the journal tells of them."""
+    """A response body, its headers, and the facts for the access log."""
 
     said: bytes
     headers: list[prediction.Header]
@@ -90,7 +89,7 @@ class _Door:
     def __init__(self, app: Flask) -> None:
         self._normally: Application = app.wsgi_app
         self._predictor: Predictor = app.extensions["predictor"]
-        # A longer one may have more in it than is allowed.
+        # A longer body may hold more arrays and objects than allowed.
         self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._journal: Journal = app.extensions["journal"]
@@ -99,10 +98,10 @@ class _Door:
             ("Cache-Control", security_headers.NO_STORE),
         ]
         self._gate: access.Gate = app.extensions["gate"]
-        # Where keys are only for administration, a wrong one is told the normal way.
+        # If keys are only for administration, Flask reports a wrong one.
         is_key_known = self._gate.is_shut or not self._gate.keys.are_set
         self._known: Set[str] = USUAL | KEYS if is_key_known else USUAL
-        #: The hosts that surely may be asked for; empty, if all may.
+        #: The allowed hosts; empty if all are allowed.
         self._hosts = frozenset(app.config["HOST_NAMES"].split())
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -142,15 +141,15 @@ class _Door:
         return environ.keys() <= self._known or self._knows(environ.keys() - self._known)
 
     def _knows(self, others: Set[str]) -> bool:
-        """Tell whether what else an environment has is no header, and know it from now on."""
+        """Return whether other keys of an environment are no headers, and remember them."""
         if any(key.startswith("HTTP_") for key in others):
             return False
-        # What is no header only the server names: they are the same with every request.
+        # The server sets all keys that are not headers, the same for every request.
         self._known |= others
         return True
 
     def _answer(self, environ: Environ) -> _Answered | None:
-        """Return the body and headers; ``None`` where the normal way must say what is wrong."""
+        """Return the response; ``None`` where Flask must report an error."""
         name = _name(environ["PATH_INFO"])
         key = self._gate.admitted(environ, name) if self._gate.is_shut else None
         if self._gate.is_shut and key is None:
@@ -166,7 +165,7 @@ class _Door:
             return None
         try:
             said, headers = prediction.answer(self._predictor, name, body, PREDICT)
-        # The normal way tells it, whatever it is.
+        # Flask reports every error.
         except Exception as error:
             environ[RAISED] = error
             return None
@@ -174,7 +173,7 @@ class _Door:
         return _Answered(said, headers, name, rows, key.id if key else None)
 
     def _content(self, environ: Environ) -> bytes | None:
-        """Return the body, which can be read once more; ``None`` if its length is in doubt."""
+        """Return the body, and leave it to be read again; ``None`` if its length is invalid."""
         length = environ.get("CONTENT_LENGTH", "")
         if not DIGITS.fullmatch(length) or int(length) > self._max_bytes:
             return None

@@ -1,4 +1,4 @@
-"""What a request says: in a body of JSON, in a file of rows, or in its query."""
+"""The content of a request: a JSON body, a file of rows, a form, or a query string."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from app.web.api.strict_json import parse
 from mlmodel.schema.shape import unescaped
 from mlmodel.schema.validator import Schema
 
-#: Arrays and objects that a body may have: for each row that is allowed, and in any case.
+#: Arrays and objects that a body may have: for each allowed row, and at least.
 NESTED_OF_ROW = 10
 LEAST_NESTED = 1_000_000
-#: How a browser sends a form without files.
+#: The media type of a form without files.
 URL_ENCODED = "application/x-www-form-urlencoded"
-#: What a file of rows may be called. What it is, its content says.
+#: Media types of files of rows. The content decides which kind a file is.
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TABLES = (
     "text/csv",
@@ -39,10 +39,10 @@ UTF_8 = frozenset({"utf-8", "utf8"})
 
 
 def read_json() -> Any:
-    """Return what the body of the current request says.
+    """Return the JSON value in the body of the current request.
 
-    :raises UnsupportedMediaType: if it does not say that it is JSON in UTF-8.
-    :raises BadRequest: if it is not, or is nested too deep.
+    :raises UnsupportedMediaType: if the media type is not JSON in UTF-8.
+    :raises BadRequest: if it is not valid JSON, or is nested too deep.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
         objects than :func:`most_nested`.
     """
@@ -51,7 +51,7 @@ def read_json() -> Any:
     if charset.lower() not in UTF_8:
         raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")
     content, most = _read(), most_nested(current_app.config)
-    # Before they are made: one takes thirty times the memory of its two brackets.
+    # Counted before parsing: one takes thirty times the memory of its two brackets.
     if len(content) > most:
         count = content.count(b"{") + content.count(b"[")
         if count > most:
@@ -62,16 +62,16 @@ def read_json() -> Any:
 
 
 def most_nested(config: Mapping[str, Any]) -> int:
-    """Return how many arrays and objects a body may have: a body of fewer bytes has no more."""
+    """Return how many arrays and objects a body may have. A body of fewer bytes has no more."""
     return max(LEAST_NESTED, NESTED_OF_ROW * int(config["MAX_ROWS"]))
 
 
 def read_table() -> tuple[BinaryIO, str]:
-    """Return the file of rows that the current request sends, and its charset, if that is named.
+    """Return the file of rows in the current request, and its charset; empty if unknown.
 
-    UTF-8 counts as not named: many clients say so of whatever they send.
+    UTF-8 counts as unknown: many clients declare it for any content.
 
-    :raises UnsupportedMediaType: if it does not say that it is CSV or a workbook.
+    :raises UnsupportedMediaType: if the media type is not that of CSV or a workbook.
     :raises BadRequest: if it cannot be read to its end.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
@@ -81,13 +81,13 @@ def read_table() -> tuple[BinaryIO, str]:
 
 
 def read_form() -> MultiDict[str, str]:
-    """Return the fields of the form that the current request sends.
+    """Return the fields of the form in the current request.
 
     :raises BadRequest: if it cannot be read.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has too many fields.
     """
     with _to_its_end():
-        # Of this kind of form Werkzeug counts no fields, and takes long for a million.
+        # Werkzeug does not limit the fields of this kind of form, and takes long for a million.
         if request.mimetype == URL_ENCODED and request.get_data().count(b"&") >= _most_fields():
             raise RequestEntityTooLarge
         return request.form
@@ -99,9 +99,9 @@ def _most_fields() -> int:
 
 
 def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """Return the row that a query says: each value a text, or what its JSON says if only that fits.
+    """Convert a query to a row: each value a string, or parsed as JSON if only that is valid.
 
-    :param schema: that of a row. What fits neither way stays a text, for the judge to refuse.
+    :param schema: of the row. A value that is valid neither way stays a string.
     """
     row: dict[str, Any] = dict(query)
     for violation in schema.violations(row):
@@ -134,7 +134,7 @@ def _to_its_end() -> Iterator[None]:
         yield
     except HTTPException:
         raise
-    # At a chunk that is none each server raises an error of its own.
+    # At an invalid chunk, each server raises its own error.
     except Exception as error:
         raise BadRequest("the body cannot be read to its end") from error
 
