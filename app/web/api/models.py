@@ -1,4 +1,4 @@
-"""The REST interface: list, describe and ask models.
+"""The REST interface: list, describe and call models.
 
 Each docstring below its ``---`` is the operation in the OpenAPI document.
 """
@@ -37,7 +37,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 
 class Marked(BaseConverter):
-    """The name of an endpoint that an author marked: not of a route of ours, such as predict."""
+    """The name of an endpoint that an author exposes, other than the names of routes."""
 
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
 
@@ -90,7 +90,7 @@ def metadata(name: str) -> ResponseReturnValue:
 
 @blueprint.post("/models/<name>/predict")
 def predict(name: str) -> ResponseReturnValue:
-    """Ask a model.
+    """Call a model.
     ---
     post:
       summary: Ask a model
@@ -171,7 +171,7 @@ def metadata_of_version(name: str, version: str) -> ResponseReturnValue:
 
 @blueprint.post("/models/<name>/versions/<version>/predict")
 def predict_by_version(name: str, version: str) -> ResponseReturnValue:
-    """Ask one version of a model.
+    """Call one version of a model.
     ---
     post:
       summary: Ask a version of a model
@@ -257,7 +257,7 @@ def rows(name: str) -> ResponseReturnValue:
 
 @blueprint.get("/models/<name>/rows")
 def header(name: str) -> ResponseReturnValue:
-    """Give the header of a CSV file.
+    """Return the header line of a CSV file.
     ---
     get:
       summary: The header of a CSV file of rows
@@ -281,7 +281,7 @@ def header(name: str) -> ResponseReturnValue:
 
 @blueprint.get("/models/<name>/inspect")
 def inspect(name: str) -> ResponseReturnValue:
-    """Look into a model.
+    """Return the versions, parameters and metrics of a model.
     ---
     get:
       summary: Look into a model
@@ -304,7 +304,7 @@ def inspect(name: str) -> ResponseReturnValue:
 
 @blueprint.route("/models/<name>/<marked:endpoint>", methods=["GET", "POST"])
 def ask(name: str, endpoint: str) -> ResponseReturnValue:
-    """Ask a model what its author offers beside predict.
+    """Call an endpoint that a model's author exposes beside predict.
 
     Each endpoint has a path of its own in the document.
     """
@@ -317,7 +317,7 @@ def ask(name: str, endpoint: str) -> ResponseReturnValue:
 
 
 def description(model: HostedModel) -> dict[str, Any]:
-    """Return all that is told of a model, for the schemas to choose from."""
+    """Return all facts about a model, from which a schema selects."""
     return {
         **model.metadata,
         **_summary(model),
@@ -358,7 +358,7 @@ def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
 
 
 def _by_rows(name: str, endpoint: str, body: Any) -> Any:
-    """Return the rows that a body writes by columns; any other body as it is."""
+    """Return the rows of a body in columns; any other body unchanged."""
     if not split_frames.is_likely(body):
         return body
     asked = ModelManager().opened(name).endpoints.get(endpoint)

@@ -1,4 +1,4 @@
-"""What operators and their tools ask: alive, ready, and metrics."""
+"""Routes for operators and their tools: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/healthz")
 @access.needs(None)
 def healthz() -> ResponseReturnValue:
-    """Say that the process answers.
+    """Return that the process is alive.
     ---
     get:
       summary: Is the process alive?
@@ -45,7 +45,7 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 @access.needs(None)
 def readyz() -> ResponseReturnValue:
-    """Say where each model stands.
+    """Return the state of each model.
     ---
     get:
       summary: Do the models answer?
@@ -76,7 +76,7 @@ def readyz() -> ResponseReturnValue:
 
 
 def _missing(wanted: str, models: Sequence[HostedModel]) -> list[str]:
-    """Return the names of the models for which the process is not ready yet, as READY_WHEN says."""
+    """Return the names of the models that READY_WHEN waits for."""
     unable = [model.label for model in models if model.status in NOT_ANSWERING]
     if wanted == "any":
         return unable if len(unable) == len(models) else []
@@ -94,7 +94,7 @@ def _missing(wanted: str, models: Sequence[HostedModel]) -> list[str]:
 @blueprint.get("/metrics")
 @access.needs(access.Scope.METRICS)
 def metrics() -> ResponseReturnValue:
-    """Give the counters in Prometheus' text format.
+    """Return the metrics in Prometheus' text format.
     ---
     get:
       summary: Counters for Prometheus

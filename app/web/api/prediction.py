@@ -1,4 +1,4 @@
-"""A model's answer over HTTP: its body, and the headers that tell what answered, and how fast."""
+"""A prediction over HTTP: the body, and headers with the model's version, runtime and time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from app.serving.models.predictor import Predictor
 from app.web.http.json_provider import dumps
 
-#: Of such a body, and how each header is called and what it says.
+#: The name and the value of a header.
 Header = tuple[str, str]
 
 
 def answer(predictor: Predictor, name: str, body: Any, endpoint: str) -> tuple[bytes, list[Header]]:
-    """Ask a model, and return the answer's body and headers.
+    """Call a model, and return the body and headers of the response.
 
-    :param body: a row, for its bare answer, or a list of rows for a list of answers.
+    :param body: a row, for one prediction, or a list of rows, for a list of predictions.
     :raises FlmError: as :meth:`Predictor.predict` does.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
@@ -35,5 +35,5 @@ def _identity(version: str, runtime: str) -> tuple[Header, ...]:
 
 
 def _in_header(text: str) -> str:
-    """Return a text as a header may have it: in ASCII, on one line."""
+    """Return a text in ASCII on one line, as a header value requires."""
     return "".join(each if " " <= each <= "~" else "?" for each in text).strip()

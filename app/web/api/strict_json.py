@@ -1,9 +1,9 @@
-"""JSON by the letter of RFC 8259: what two readers could take for two things is refused.
+"""Strict JSON, as RFC 8259 defines it: ambiguous texts are rejected.
 
-Most bodies are read by ``orjson``, which is fast, and lax in what the RFC leaves open: of a key
-that comes twice it takes the last, of a whole number beyond 64 bits it makes a fraction. Where such
-a thing is not ruled out, the judge reads the body: ``json``, taught to refuse, who also words
-every error.
+``orjson`` parses most bodies. It is fast, and lenient where the RFC leaves a choice: it takes the
+last of duplicate keys, and turns an integer beyond 64 bits into a float. If a body may have such a
+thing, the strict parser reads it: the standard library's ``json`` with checks. It also writes
+every error message.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from typing import Any, NoReturn
 import orjson
 from werkzeug.exceptions import BadRequest
 
-#: An escape that may be half of a surrogate pair.
+#: An escape that may be a lone surrogate.
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-#: Digits of which there are more than in the largest double.
+#: More digits than the largest double has.
 LONG_NUMBER = re.compile(r"\d{309}")
 
-#: Turns digits into 0, keeps points, and makes a space of all else.
+#: Maps digits to 0, keeps points, and maps all other bytes to spaces.
 DIGITS = bytes(48 if byte in b"0123456789" else 46 if byte in b"." else 32 for byte in range(256))
-#: What is then where a whole number may have more than 64 bits. None begins after a point.
+#: Then found where an integer may have more than 64 bits. Integers do not follow a point.
 LONG_WHOLE = b" " + b"0" * 19
 
-#: Makes a space of the other white space that JSON may have.
+#: Maps the other white space of JSON to spaces.
 SPACES = bytes.maketrans(b"\t\n\r", b"   ")
 
-#: Nesting that the judge can read, however many calls he is within.
+#: Nesting that the strict parser can read, however deep the call stack is.
 SURE_DEPTH = 250
 
 
 def parse(body: bytes, max_depth: int) -> Any:
     """Return the value of a JSON text.
 
-    :raises BadRequest: if it is not UTF-8 or not JSON, has the same key twice in an object, a
-        number beyond a double, half a surrogate pair, or is nested deeper than ``max_depth``.
+    :raises BadRequest: if it is not UTF-8 or not JSON, has a duplicate key in an object, a
+        number beyond a double, a lone surrogate, or is nested deeper than ``max_depth``.
     """
     try:
         value = orjson.loads(body)
@@ -50,7 +50,7 @@ def parse(body: bytes, max_depth: int) -> Any:
 
 
 def _is_sure(body: bytes, value: Any, max_depth: int) -> bool:
-    """Tell whether the judge would say the same; if not, he still may."""
+    """Return whether the strict parser surely returns the same value."""
     if LONG_WHOLE in body.translate(DIGITS):
         return False
     colons, brackets = body.count(b":"), body.count(b"{") + body.count(b"[")
@@ -60,18 +60,19 @@ def _is_sure(body: bytes, value: Any, max_depth: int) -> bool:
 
 
 def _most_members(body: bytes, colons: int) -> int:
-    """Return a number that the members in a body do not exceed, and mostly are."""
-    # Not those within texts, such as the ones of a time, unless one is apart from its quote.
+    """Return an upper bound of the members in a body, which is mostly exact."""
+    # Colons within strings, such as those of a time, do not count unless one is apart from a quote.
     quoted = body.count(b'":')
     is_apart = quoted < colons and b" :" in body.translate(SPACES)
     return colons if is_apart else quoted
 
 
 def _is_whole(value: Any, most_members: int, brackets: int, max_depth: int) -> bool:
-    """Tell whether a value has all the members of its text, and is nested no deeper than allowed.
+    """Return whether a value has all members of its text, and is not nested too deep.
 
-    :param most_members: no more are in the text. If the value has as many, no key came twice.
-    :param brackets: that open in the text: no more levels than these can be below.
+    :param most_members: an upper bound of those in the text. If the value has as many, no key
+        is a duplicate.
+    :param brackets: opening brackets in the text, which bound the levels.
     """
     depth = members = 0
     level = [value]
@@ -86,7 +87,7 @@ def _is_whole(value: Any, most_members: int, brackets: int, max_depth: int) -> b
 
 
 def judged(body: bytes, max_depth: int) -> Any:
-    """Return what :func:`parse` does, and raise what it does, slowly."""
+    """Parse a body strictly. Returns and raises the same as :func:`parse`, more slowly."""
     try:
         text = body.decode("utf-8")
         value = _DECODER.decode(_without_mark(text))
@@ -143,7 +144,7 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_members, parse_float=_finite, parse_constant=_refuse_constant
 )
 
-#: Slower: it looks at whole numbers, too.
+#: Slower, because it checks integers too.
 _STRICT_DECODER = json.JSONDecoder(parse_int=_finite_integer)
 
 
