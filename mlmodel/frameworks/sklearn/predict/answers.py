@@ -1,4 +1,4 @@
-"""A model's answers in plain JSON."""
+"""A model's predictions as plain JSON."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from mlmodel.frameworks.sklearn.schemas.traits import (
     says,
 )
 
-#: From what a model takes to one object for each row.
+#: From a model's input to one object for each row.
 Answering = Callable[[Any], list[dict[str, Any]]]
 
 
-#: Difference of two shares below which rounding may decide which is the larger.
+#: Difference of two probabilities below which rounding may decide which is larger.
 TIE = 1e-6
 
 
 class NotFiniteError(ValueError):
-    """The model's answer is not a finite number.
+    """A prediction is not a finite number.
 
-    ``rows`` are the places of those whose answer is NaN.
+    ``rows`` are the indices of rows whose prediction is NaN.
     """
 
     def __init__(self, rows: Sequence[int] = ()) -> None:
@@ -43,13 +43,12 @@ class NotFiniteError(ValueError):
 
 
 def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
-    """Return the function that asks a model and gives an answer for each row.
+    """Return the function that calls a model and returns a prediction for each row.
 
-    It raises :class:`NotFiniteError` for a number that JSON cannot say, and whatever the model
-    raises.
+    It raises :class:`NotFiniteError` for a number that JSON lacks, and what the model raises.
 
-    :param outputs: names of the outputs, where there are several.
-    :raises InvalidModel: if the model can say nothing about rows that it was not fitted on.
+    :param outputs: names of the outputs, if there are several.
+    :raises InvalidModel: if the model cannot predict for rows that it was not fitted on.
     """
     if chooses_likeliest(model):
         return _Chooser(model)
@@ -63,7 +62,7 @@ def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
 
 
 class _Teller:
-    """Asks for predictions, and for whatever else there is to say of them."""
+    """Calls predict, and the methods for probabilities or scores."""
 
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
@@ -85,10 +84,10 @@ class _Teller:
         ]
 
     def _members(self) -> dict[str, Callable[[Any, list[Any]], list[Any] | None]]:
-        """Return what there is beside the prediction.
+        """Return the members beside the prediction.
 
-        Probabilities are asked for beside the labels: the likeliest label is not always the one
-        that a classifier chooses.
+        Probabilities are computed in addition to labels: the likeliest label is not always the
+        one that a classifier predicts.
         """
         has = _offers(self._model)
         if says(is_outlier_detector, self._model):
@@ -103,7 +102,7 @@ class _Teller:
         return {}
 
     def _by_output(self, predicted: Any) -> list[Any]:
-        """Return plain values; of several outputs an object with their names."""
+        """Return plain values; for several outputs, objects with their names."""
         values = _dense(predicted)
         if values.ndim == 1:
             return plain_list(values)
@@ -116,10 +115,10 @@ class _Teller:
         return dict(zip(names, values, strict=True))
 
     def _probabilities(self, inputs: Any, predictions: list[Any]) -> list[Any]:
-        """Return each row's share of each label, by output where there are several.
+        """Return the probability of each label for each row, by output if there are several.
 
-        Some models of several outputs tell the shares of all labels of each, some only how likely
-        each output is on.
+        Some models of several outputs return the probabilities of all labels of each, some only
+        the probability that each output is on.
         """
         shares = self._model.predict_proba(inputs)
         if isinstance(shares, list):
@@ -134,7 +133,7 @@ class _Teller:
         return _by_label(shares, self._labels or range(shares.shape[1]))
 
     def _scores(self, inputs: Any, predictions: list[Any]) -> list[Any] | None:
-        """Return each row's score for each label; of two labels for the second alone."""
+        """Return the score of each label for each row; of two labels only that of the second."""
         scores = self._model.decision_function(inputs)
         if isinstance(scores, list):
             return None
@@ -159,7 +158,7 @@ class _Teller:
 
 
 class _Chooser:
-    """Asks a classifier once: it would compute the shares again to choose the likeliest label."""
+    """Calls a classifier once: predict would compute the probabilities again."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -179,13 +178,13 @@ class _Chooser:
     def _chosen(self, inputs: Any, shares: Any) -> list[Any]:
         lowest, highest = np.sort(shares, axis=1)[:, -2:].T
         if (highest - lowest < self._tie).any():
-            # Which label it is then may hang on a last digit, and only the model itself knows.
+            # The label may then depend on the last digit, so the model decides.
             return plain_list(self._model.predict(inputs))
         return [self._labels[at] for at in shares.argmax(axis=1)]
 
 
 class _Transformer:
-    """Gives what a transformer makes of a row as the prediction."""
+    """Returns the output of a transformer as the prediction."""
 
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
@@ -200,7 +199,7 @@ class _Transformer:
         return [{"prediction": self._shaped(row)} for row in _dense(made)]
 
     def _set(self, row: Any) -> dict[str, Any]:
-        """Return what is not zero in a sparse row."""
+        """Return the nonzero values of a sparse row."""
         pairs = zip(row.indices, row.data, strict=True)
         return {
             self._name(at): plain(value) for at, value in sorted(pairs, key=lambda each: each[0])
@@ -226,7 +225,7 @@ def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
 
 
 def _finite(values: Any) -> Any:
-    """Return an array that JSON can say.
+    """Return an array of finite numbers.
 
     :raises NotFiniteError: if it holds NaN or an infinity.
     """
@@ -238,9 +237,9 @@ def _finite(values: Any) -> Any:
 
 
 def _in_rows(values: Any, count: int) -> Any:
-    """Return what a transformer made, a row for each that it got: some leave out a single one's.
+    """Return the output of a transformer, one row for each input row: some drop that of one row.
 
-    :raises ValueError: if it is of another number of rows.
+    :raises ValueError: if the number of rows differs.
     """
     if values.shape[0] == count:
         return values

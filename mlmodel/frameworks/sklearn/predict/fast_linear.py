@@ -1,7 +1,7 @@
-"""Linear models and small networks, asked by their arithmetic alone.
+"""Linear models and small networks, computed by their arithmetic alone.
 
-What scikit-learn checks before it computes takes ten times as long as a row's few products. The
-formulas are its own, digit for digit: one whose results differ on some probes is not used.
+scikit-learn's checks take ten times as long as the few products of one row. The formulas are its
+own, digit for digit: a formula whose results differ on some probes is not used.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ LINEAR = frozenset(
 
 
 def is_simple(model: Any) -> bool:
-    """Tell whether a model is of those that are asked by their arithmetic."""
+    """Return whether a model has a formula here."""
     return any(_formula(model, method) is not None for method in ("predict_proba", "predict"))
 
 
 def unchecked(model: Any, method: str) -> Formula:
-    """Return a model's method without its checks, where the model is simple.
+    """Return a model's method without its checks if the model is simple.
 
     :param method: ``"predict_proba"`` of a classifier, ``"predict"`` of a regressor.
     """
@@ -52,14 +52,14 @@ def unchecked(model: Any, method: str) -> Formula:
     formula = _formula(model, method)
     if formula is None or not _is_right(formula, own, model.n_features_in_):
         return own
-    # What is no array of doubles is the model's to check. NaN comes out as NaN.
+    # The model itself checks any other input than an array of doubles. NaN stays NaN.
     return lambda inputs: (
         formula(inputs.astype(float, copy=False)) if _is_plain(inputs) else own(inputs)
     )
 
 
 def _is_plain(inputs: Any) -> bool:
-    """Tell whether inputs are doubles, or integers that scikit-learn makes doubles of."""
+    """Return whether inputs are doubles, or integers that scikit-learn converts to doubles."""
     return type(inputs) is np.ndarray and inputs.dtype in (np.float64, np.int64)
 
 
@@ -94,7 +94,7 @@ def _part(model: Any, method: str) -> Any:
     make = _FORMULAS.get((name, method))
     try:
         return make(model) if make else None
-    except (AttributeError, KeyError):  # of a release that keeps it elsewhere, or has more
+    except (AttributeError, KeyError):  # another release stores it elsewhere, or stores more
         return None
 
 

@@ -1,8 +1,8 @@
-"""Rows as what a model was fitted on: a frame of the right types, an array, texts or objects.
+"""Rows as the input that a model was fitted on: a frame, an array, texts or objects.
 
-A row becomes the same whatever rows are beside it. Where a value does not fit the type of its
-column, as one that is missing among integers, the column is of another type, as in pandas; rows
-of which that is so are kept apart from the others by :func:`grouping`.
+A row is converted the same whatever the other rows are. If a value does not fit the type of its
+column, such as a missing one among integers, the column gets another type, as in pandas;
+:func:`grouping` keeps such rows apart from the others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mlmodel.model import Row
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.messages import pointer_to
 
-#: Up to here doubles hold each whole number.
+#: Doubles hold each integer up to here.
 LARGEST_EXACT = 2**53
 
-#: From rows to what the model's own methods take.
+#: From rows to the input of the model's methods.
 Builder = Callable[[Sequence[Row]], Any]
-#: From JSON values to the type of each one's column; ``None`` if they are all the same.
+#: From JSON values to the type of each one's column; ``None`` if all types are the same.
 Forms = Callable[[list[Any]], list[Hashable] | None]
 #: From JSON values, ``None`` for a missing one, to a column.
 Convert = Callable[[list[Any]], Any]
@@ -35,13 +35,12 @@ Convert = Callable[[list[Any]], Any]
 
 @dataclass(frozen=True)
 class Cells:
-    """One column of a table, made of a row's member.
+    """One column of a table, made from a member of rows.
 
-    ``name`` is the member's, ``label`` the table's. ``convert`` makes a column of values, in which
-    ``None`` is what is missing. A ``filler`` is the value of a column that the model does not
-    read, whatever the rows have there. ``plain`` is a value that the model most likely takes.
-    ``forms`` returns for each of some values the type of the column that it is in; ``None`` if all
-    are in columns of one type.
+    ``name`` is the member's, ``label`` the column's. ``convert`` makes a column of values, in which
+    ``None`` is a missing one. ``filler`` is the value of a column that the model ignores.
+    ``plain`` is a value that the model most likely accepts. ``forms`` returns the column type that
+    each value needs; ``None`` if all need the same.
     """
 
     name: str
@@ -54,7 +53,7 @@ class Cells:
     def of(self, rows: Sequence[Row]) -> Any:
         """Return the column.
 
-        :raises InvalidInput: if a value is none that such a column can hold.
+        :raises InvalidInput: if the column cannot hold a value.
         """
         values = self.values(rows)
         try:
@@ -63,7 +62,7 @@ class Cells:
             raise self._wrong(values) from error
 
     def values(self, rows: Sequence[Row]) -> list[Any]:
-        """Return what the rows have in this column, ``None`` where it is missing."""
+        """Return the values of this column, ``None`` for missing ones."""
         if self.filler is not None:
             return [self.filler] * len(rows)
         return [row.get(self.name) for row in rows]
@@ -81,7 +80,7 @@ class Cells:
 
 
 def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
-    """Return the function that gives the places of rows of which tables are made together."""
+    """Return the function that groups the indices of rows that may share a table."""
     formed = [(cell.name, cell.forms) for cell in cells if cell.forms and cell.filler is None]
 
     def groups(rows: Sequence[Row]) -> list[list[int]]:
@@ -101,12 +100,12 @@ def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]
 
 
 def are_floats(cells: Sequence[Cells]) -> bool:
-    """Tell whether all columns are of floats of one type."""
+    """Return whether all columns are of floats of one type."""
     return len({cell.convert for cell in cells}) == 1 and isinstance(cells[0].convert, Floats)
 
 
 def frames(cells: Sequence[Cells]) -> Builder:
-    """Return the way from rows to a data frame."""
+    """Return the function from rows to a data frame."""
     labels = [cell.label for cell in cells]
     if are_floats(cells):
         flat = columns_first(cells)
@@ -121,31 +120,31 @@ def frames(cells: Sequence[Cells]) -> Builder:
 
 
 def columns_first(cells: Sequence[Cells]) -> Builder:
-    """Return the way from rows to an array that lies in memory as a frame's columns do.
+    """Return the function from rows to an array in the memory order of a frame's columns.
 
-    Matrices that lie otherwise are multiplied in another order, and the last digit differs.
+    In another memory order, matrices are multiplied in another order, and the last digit differs.
     """
     flat = _matrix(cells, _float_of(cells))
     return lambda rows: np.asfortranarray(flat(rows))
 
 
 def arrays(cells: Sequence[Cells]) -> Builder:
-    """Return the way from rows to an array: of numbers, if all are such."""
+    """Return the function from rows to an array: of numbers if all columns are numbers."""
     if are_floats(cells):
         return _matrix(cells, _float_of(cells))
     if all(isinstance(cell.convert, Whole) for cell in cells):
-        # Of one type of integers: doubles hold only 53 bits of them.
+        # Integers of one type stay integers: doubles hold only 53 bits.
         return lambda rows: np.column_stack([cell.of(rows) for cell in cells])
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
         return _exact(cells, _matrix(cells, float))
     if any(cell.convert is anything for cell in cells):
-        # An array has one type: with a text in it, its numbers are objects too.
+        # An array has one type: beside texts, numbers are objects too.
         return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
 
 
 def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
-    """Return the way from rows to doubles, which no integer beyond their digits may go."""
+    """Return the function from rows to doubles that rejects integers beyond 53 bits."""
     whole = [cell.name for cell in cells if isinstance(cell.convert, Whole)]
 
     def checked(rows: Sequence[Row]) -> Any:
@@ -161,28 +160,28 @@ def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
 
 
 def texts(cells: Sequence[Cells]) -> Builder:
-    """Return the way from rows to a list of the values of their one column."""
+    """Return the function from rows to a list of the values of their one column."""
     (cell,) = cells
     return lambda rows: list(cell.of(rows))
 
 
 def records(_cells: Sequence[Cells]) -> Builder:
-    """Return the way from rows to objects, without the members that are missing."""
+    """Return the function from rows to objects without missing members."""
     return lambda rows: [
         {name: value for name, value in row.items() if value is not None} for row in rows
     ]
 
 
 def converter(schema: Mapping[str, Any]) -> Convert:
-    """Return what makes a column of JSON values, as its schema says.
+    """Return the function that makes a column of JSON values, as their schema requires.
 
-    :raises TypeError: if pandas knows no such type.
+    :raises TypeError: if pandas has no such type.
     """
     dtype, form = str(schema.get("x-dtype", "")), _word(schema, "format")
     if dtype == "category":
         return _categories(schema)
     if dtype == "object" and form == "date":
-        dtype = "object[date]"  # as files of earlier releases have it
+        dtype = "object[date]"  # in files of earlier releases
     if not dtype.startswith("object") and form in ("date", "date-time", "date-time-local"):
         return dtypes.moments(dtype)
     special = Whole(dtype) if WHOLE.fullmatch(dtype) else _SPECIAL.get(dtype)
@@ -202,7 +201,7 @@ def _plain_converter(kind: str) -> Convert:
 
 
 def forms_of(convert: Convert) -> Forms | None:
-    """Return what decides on the types of columns that values are in, see :class:`Cells`."""
+    """Return the function that returns the column types of values, see :class:`Cells`."""
     if isinstance(convert, Whole | dtypes.Categorical):
         return convert.forms
     return _FORMS.get(convert)
@@ -210,7 +209,7 @@ def forms_of(convert: Convert) -> Forms | None:
 
 @dataclass(frozen=True)
 class Floats:
-    """Makes a column of floats of a type; NaN is what is missing."""
+    """Makes a column of floats of a type, with NaN for missing values."""
 
     dtype: str
 
@@ -223,7 +222,7 @@ numbers = Floats("float64")
 
 
 class Whole:
-    """Makes a column of integers of a type; of wider ones, or of floats, where it must."""
+    """Makes a column of integers of a type, or of wider ones or floats if needed."""
 
     def __init__(self, dtype: str) -> None:
         self._dtype = dtype
@@ -231,7 +230,7 @@ class Whole:
         self._least, self._most = int(limits.min), int(limits.max)
 
     def __call__(self, values: list[Any]) -> Any:
-        """Return the column: floats, if a value is missing or has a fraction or 20 digits."""
+        """Return the column: of floats if a value is missing, or has a fraction or 20 digits."""
         if not all(map(_is_whole, values)):
             return numbers(values)
         whole = list(map(int, values))
@@ -241,7 +240,7 @@ class Whole:
         return np.array(whole, dtype=float)
 
     def forms(self, values: list[Any]) -> list[Hashable] | None:
-        """Return the type of the column that each value is in; ``None`` if it is this one."""
+        """Return the column type that each value needs; ``None`` if all need this one."""
         if (
             set(map(type, values)) == {int}
             and self._least <= min(values) <= max(values) <= self._most
@@ -256,14 +255,14 @@ class Whole:
 
 
 def booleans(values: list[Any]) -> Any:
-    """Return a column of booleans; of objects, if one is missing."""
+    """Return a column of booleans, or of objects if one is missing."""
     if None in values:
         return _objects_or_nan(values)
     return np.array(values, dtype=bool)
 
 
 def anything(values: list[Any]) -> Any:
-    """Return a column of floats, if all are numbers; of objects otherwise."""
+    """Return a column of floats if all are numbers, otherwise of objects."""
     if values and all(map(_is_number, values)):
         return numbers(values)
     return _objects_or_nan(values)
@@ -279,10 +278,10 @@ def _forms_of_anything(values: list[Any]) -> list[Hashable]:
 
 _FORMS: Mapping[Convert, Forms] = {booleans: _forms_of_booleans, anything: _forms_of_anything}
 
-#: Makes a column of Python objects; NaN is what is missing.
+#: Makes a column of Python objects, with NaN for missing values.
 _objects_or_nan = dtypes.builder("object", "NaN")
 
-#: What makes columns that an array holds as doubles.
+#: Converters of columns that an array holds as doubles.
 _NUMERIC = (numbers, booleans)
 _PLAIN: Mapping[str, Convert] = {"number": numbers, "boolean": booleans}
 _SPECIAL: Mapping[str, Convert] = {
@@ -305,14 +304,14 @@ def _float_of(cells: Sequence[Cells]) -> Any:
 
 
 def _typed(column: Any, index: pd.Index) -> Any:
-    """Return a column that a frame keeps as it is: it would make texts of objects."""
+    """Return a column that a frame does not convert: it would turn objects into strings."""
     if isinstance(column, np.ndarray) and column.dtype == object:
         return pd.Series(column, index=index, dtype=object)
     return column
 
 
 def _categories(schema: Mapping[str, Any]) -> Convert:
-    """Return what makes a column of categories. What is none of them is missing."""
+    """Return the function that makes a column of categories."""
     told = _word(schema, "x-categories")
     if told is not None:
         values, dtype = tuple(told["values"]), str(told["dtype"])
@@ -327,11 +326,11 @@ def _categories(schema: Mapping[str, Any]) -> Convert:
 def _matrix(cells: Sequence[Cells], dtype: Any) -> Builder:
     names = [cell.name for cell in cells]
     fillers = {at: cell.filler for at, cell in enumerate(cells) if cell.filler is not None}
-    # One name alone would give a value instead of a list of one.
+    # A single name would give a value instead of a list of one.
     whole = itemgetter(*names) if len(names) > 1 and not fillers else None
 
     def build(rows: Sequence[Row]) -> Any:
-        # numpy reads None as NaN where it makes floats.
+        # numpy converts None to NaN in floats.
         return np.array(_lines(rows), dtype=dtype).reshape(len(rows), len(names))
 
     def _lines(rows: Sequence[Row]) -> list[Any]:
@@ -360,13 +359,13 @@ def _objects(columns: Sequence[Any], count: int) -> Any:
 
 
 def _word(schema: Mapping[str, Any], word: str) -> Any:
-    """Return what a schema, or the first alternative that says so, has for a keyword."""
+    """Return the value of a keyword in a schema or in the first alternative that has it."""
     parts = [schema, *schema.get("anyOf", ())]
     return next((part[word] for part in parts if word in part), None)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
-    """Return the types that values may be of, but for null."""
+    """Return the types of values other than null."""
     found: set[str] = set()
     for part in [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]:
         types = part.get("type", [])

@@ -1,4 +1,4 @@
-"""How a model is asked: rows to what it was fitted on, to answers, and whose fault it is."""
+"""Predictions of an estimator: rows to its input, its output to predictions, and its errors."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mlmodel.model import Row
 from mlmodel.schema.examples import example_of
 from mlmodel.schema.messages import pointer_to, shown
 
-#: Packages that check what they are given, and raise an error of their own at what they refuse.
+#: Packages that validate their input and raise errors about it.
 LIBRARIES = frozenset(
     {"catboost", "imblearn", "lightgbm", "numpy", "pandas", "scipy", "sklearn", "xgboost"}
 )
-#: Trees keep numbers in four bytes.
+#: Trees store numbers as float32.
 LARGEST_FLOAT32 = 3.4e38
-#: Rows that one error tells of.
+#: Rows that one error names.
 MOST_BLAMED = 5
-#: Calls of the model by which one question is answered of a request that it refuses.
+#: Calls of the model to find the cause of one rejected request.
 MOST_CALLS = 200
 
 #: Characters of a model's own error that a message repeats.
 MOST_TOLD = 200
-#: What an answer is that JSON cannot write, though the row is in order.
+#: The detail of an error for a valid row whose prediction is not finite.
 NO_NUMBER = "the model returns NaN for this row, which is not a number: there is no prediction"
 
 Rows = Sequence[Row]
@@ -47,12 +47,12 @@ Rows = Sequence[Row]
 def predictor(
     model: Any, reading: Reading | None, columns: Mapping[str, Any], outputs: Sequence[str] = ()
 ) -> Predictor:
-    """Return the function that answers rows with a model.
+    """Return the function that predicts for rows.
 
-    It raises :class:`InvalidInput` for a value that fits the schema, and that the model refuses.
+    It raises :class:`InvalidInput` for a value that satisfies the schema and the model rejects.
 
     :param columns: the members of a row and their schemas; empty if they are the model's own.
-    :raises InvalidModel: if the model can say nothing about new rows, or not about such ones.
+    :raises InvalidModel: if the model cannot predict for new rows, or not for rows like these.
     """
     cells = list(_cells(reading, columns))
     row = {cell.name: cell.plain for cell in cells if cell.filler is None}
@@ -74,7 +74,7 @@ def predictor(
 
 
 def _with_own_names(ask: Predict, renamed: Set[str]) -> Predict:
-    """Return what predicts for rows in which blanks are where the model has underscores."""
+    """Return a function for rows whose member names have blanks instead of underscores."""
 
     def own(name: str) -> str:
         written = name.replace(" ", "_")
@@ -90,9 +90,9 @@ def asker(
     row: Row,
     outputs: Sequence[str] = (),
 ) -> Predict:
-    """Return the function that asks a model about rows, and raises what the model raises.
+    """Return the function that calls a model with rows, and raises what the model raises.
 
-    :param row: a row to find out in which shape the model wants them, where it does not tell.
+    :param row: tried to find the input shape that the model needs, if it is not known.
     """
     cells = list(_cells(reading, columns))
     if reading is not None and reading.is_named and tables.are_floats(cells):
@@ -108,12 +108,12 @@ def asker(
 
 
 def own_columns(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the members of a row that such columns make, with their schemas."""
+    """Return the members of a row with these columns, and their schemas."""
     return {column.name: column.schema() for column in columns if column.is_asked}
 
 
 def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
-    """Refuse members without a column that the model cannot do without."""
+    """Reject members that lack a column which the model needs."""
     absent = [name for name in row if name not in columns] if columns else []
     if not absent:
         return
@@ -129,10 +129,10 @@ def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Answers rows; ``row`` is one that the model takes, to find out what it does not.
+    """Predicts for rows. ``row`` is one that the model accepts, used to find what it rejects.
 
-    ``ask`` raises what the model raises. The rest is how a table is made of rows: ``cells`` from
-    ``members``, which have the schemas of a row's values.
+    ``ask`` raises what the model raises. ``cells`` make a table of rows from ``members``, which
+    have the schemas of a row's values.
     """
 
     ask: Predict
@@ -141,20 +141,23 @@ class Predictor:
     cells: Sequence[Cells]
     members: Mapping[str, Any]
     outputs: Sequence[str]
-    #: Whether there is nothing but arithmetic in a call.
+    #: Whether a call is only arithmetic.
     ends_soon: bool
-    #: Whether a prediction is the same to the last digit whatever rows are beside its own.
+    #: Whether a prediction never depends on the other rows of a call, not even in the last digit.
     is_row_wise: bool
 
     def __call__(self, rows: Rows) -> list[Any]:
-        """Answer rows, or say what is wrong with which of them."""
+        """Return the predictions.
+
+        :raises InvalidInput: with each violation and its row, if the model rejects some.
+        """
         if not rows:
             return []
         try:
             return self.ask(rows)
         except InvalidInput:
             raise
-        # A model may raise anything. What comes of the rows is told from what comes of the model.
+        # A model may raise anything. Errors caused by rows are told apart from those of the model.
         except Exception as error:
             violations = list(self._violations(rows, error)) if _refuses(error) else []
             if not violations:
@@ -164,11 +167,11 @@ class Predictor:
             raise InvalidInput(words, violations=violations) from error
 
     def with_example(self, rows: Rows, *, is_guess: bool = True) -> Predictor:
-        """Return the same predictor, with the first of some rows that the model predicts for.
+        """Return the same predictor, with the first of some rows that the model accepts.
 
-        :param rows: the model's examples; without any, the row that was made for it is tried.
-        :param is_guess: whether the schema was made without a sample and without its author.
-        :raises InvalidModel: if the model predicts for none of them, with its own words.
+        :param rows: the model's examples; without any, a generated row is tried.
+        :param is_guess: whether the schema was inferred without a sample.
+        :raises InvalidModel: with the model's own error, if it accepts none of them.
         """
         error = None
         for row in rows or [self.row]:
@@ -183,7 +186,7 @@ class Predictor:
         ) from error
 
     def _violations(self, rows: Rows, error: Exception) -> Iterator[Violation]:
-        """Yield what the model refuses: each value that it refuses in a row that it else takes."""
+        """Yield each value that the model rejects in a row that it otherwise accepts."""
         trial = Trial(self.ask, self.row)
         if trial.answer is None:
             return
@@ -203,7 +206,7 @@ class Predictor:
 
 
 def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
-    """Yield the columns of the model's table, each with the member that it is made of."""
+    """Yield the columns of the model's table, each with its member of a row."""
     if reading is None or reading.takes != "columns":
         own = {column.name: column.schema() for column in reading.columns} if reading else {}
         for name, schema in (columns or own).items():
@@ -232,9 +235,9 @@ def _known(reading: Reading | None, columns: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _members(reading: Reading, names: list[str]) -> list[str]:
-    """Return the member that each of the model's columns is made of.
+    """Return the member for each of the model's columns.
 
-    Members that are not called as the columns are count: in the order of the columns.
+    Members with other names than the columns are taken in the order of the columns.
     """
     own = [column.name for column in reading.columns]
     if any(name in own for name in names) and not are_alike(own, names):
@@ -254,7 +257,7 @@ def _members(reading: Reading, names: list[str]) -> list[str]:
 
 
 def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
-    """Return in which shapes the model may want its rows, the likeliest first."""
+    """Return the input shapes that the model may need, the likeliest first."""
     if reading is None:
         is_text = len(cells) == 1 and isinstance(cells[0].plain, str)
         return [*([tables.texts] if is_text else []), tables.frames, tables.arrays]
@@ -272,7 +275,7 @@ def _asking(
 
     def ask(rows: Rows) -> list[Any]:
         together = groups(rows)
-        # What overflows shows as an answer that is not finite, not as a warning.
+        # An overflow shows as a prediction that is not finite, not as a warning.
         with np.errstate(all="ignore"):
             if len(together) == 1:
                 return tell(build(rows))
@@ -298,7 +301,7 @@ def error_text(error: Exception | None) -> str:
 
 
 def _overflows(rows: Rows, places: Sequence[int]) -> bool:
-    """Tell whether some rows have a number that is too large for most models."""
+    """Return whether some rows have a number that is too large for most models."""
     return any(
         isinstance(value, int | float) and abs(value) > LARGEST_FLOAT32
         for at in places
@@ -307,7 +310,7 @@ def _overflows(rows: Rows, places: Sequence[int]) -> bool:
 
 
 def _refuses(error: Exception) -> bool:
-    """Tell whether an error is a library's, about what it was given, and not the author's own."""
+    """Return whether an error is a library's about its input, and not one of the author's code."""
     if isinstance(error, NotFiniteError):
         return True
     if type(error).__module__.partition(".")[0] in LIBRARIES:
@@ -328,7 +331,7 @@ def _sentence(value: Any, words: str) -> str:
 
 
 def _plain(schema: Any) -> Any:
-    """Return a value of a schema that a model most likely takes."""
+    """Return a value of a schema that a model most likely accepts."""
     if not isinstance(schema, Mapping) or "$ref" in schema:
         return None
     value = example_of(schema)

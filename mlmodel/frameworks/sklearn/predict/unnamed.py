@@ -1,4 +1,4 @@
-"""Estimators that were fitted on frames, made to answer arrays: a frame of one row costs most."""
+"""Copies of estimators fitted on frames that accept arrays: making a frame of a row costs most."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mlmodel.frameworks.sklearn.schemas.columns import inner_parts, steps_of
 
 
 def nameless(model: Any) -> Any:
-    """Return a model that says to an array of numbers what this one says to a frame of them.
+    """Return a copy of a model that predicts the same for an array as the model for a frame.
 
-    It shares all that was learned, and only forgets the names of the columns, which it would miss
-    in an array. ``None`` if more than the order of the columns may matter to it.
+    It shares the fitted attributes but lacks the names of the columns, which an array lacks too.
+    ``None`` if the model may depend on more than the order of the columns.
     """
     if model is None or model == "passthrough":
         return model
@@ -29,7 +29,7 @@ def nameless(model: Any) -> Any:
 
 
 def _looks_for_names(model: Any) -> bool:
-    """Tell whether a model hands columns on by name, or gives frames to whoever is next."""
+    """Return whether a model selects columns by name, or passes frames to its parts."""
     return (
         hasattr(model, "transformers_")
         or hasattr(model, "transformer_list")
