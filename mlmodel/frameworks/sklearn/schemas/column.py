@@ -1,4 +1,4 @@
-"""One column that a model takes: what is known of it, and that as JSON Schema."""
+"""One input column of a model, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "": {"type": ["number", "string", "boolean"]},
 }
 
-#: What pandas calls a column of a kind, where the schema need not name it.
+#: The pandas type of a kind that a schema need not name.
 IMPLIED_DTYPES: Mapping[str, str] = {
     "boolean": "bool",
     "integer": "int64",
@@ -33,26 +33,25 @@ IMPLIED_DTYPES: Mapping[str, str] = {
     "text": "str",
 }
 
-#: Types of an index of categories that JSON writes as they are.
+#: Types of categories that JSON has.
 PLAIN_INDEX = re.compile(r"category|object|str|string|bool|boolean|(?i:u?int|float)\d+")
 
-#: Choices of an open column that are listed: a longer list is of no use to a reader.
+#: Choices of an open column that are listed; a longer list does not help a reader.
 MOST_SUGGESTIONS = 1000
 
 
 @dataclass(frozen=True)
 class Column:
-    """What is known of one column. Whatever it knows of values is plain JSON.
+    """One column. All values are plain JSON.
 
-    ``choices`` are the values that an encoder knows; it takes others too if ``is_open``.
-    ``is_asked`` says whether any of the model reads it. ``default`` is what the model takes where
-    the value is missing. ``span`` is from where to where the values that it has seen go.
+    ``choices`` are the values that an encoder was fitted on; the model accepts others too if
+    ``is_open``. ``is_asked`` is true if any part of the model reads the column. ``default``
+    replaces a missing value. ``span`` is the range of the values in the training data.
 
-    ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is what pandas
-    calls it, see :mod:`.dtypes`, and empty where that is not known. ``missing``
-    names what the model knows as missing in a column of Python objects. ``is_never_missing`` says
-    that a sample has a value in each of its rows. ``is_renamed`` says that underscores of the name
-    may have been blanks.
+    ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is the pandas
+    type, see :mod:`.dtypes`, and empty if unknown. ``missing`` is the missing value in a column of
+    Python objects. ``is_never_missing`` is true if a sample has a value in each row.
+    ``is_renamed`` is true if underscores of the name may have been blanks.
     """
 
     name: str
@@ -73,34 +72,34 @@ class Column:
 
     @property
     def is_numeric(self) -> bool:
-        """Tell whether its values are numbers."""
+        """Return whether its values are numbers."""
         return self.kind in {"integer", "number"}
 
     @property
     def plain(self) -> Any:
-        """Return a value that the model most likely takes."""
+        """Return a value that the model most likely accepts."""
         first = _first([*self.choices, self.default, *self.examples])
         if first is None and self.dtype == "category":
-            return None  # any other might be none of its categories
+            return None  # any other value may be outside its categories
         return PLAIN[self.kind] if first is None else first
 
     def with_choices(self, values: Iterable[Any]) -> Column:
-        """Return the column with choices, and the kind that they are of. ``None`` is none."""
+        """Return the column with choices and their kind. ``None`` is not a choice."""
         choices = tuple(value for value in values if value is not None)
         return replace(self, choices=choices, kind=kind_of(choices), is_sure=True)
 
     @property
     def has_texts_of_values(self) -> bool:
-        """Tell whether its choices are texts of values that JSON cannot write, as of intervals.
+        """Return whether its choices are texts of values that JSON lacks, such as intervals.
 
-        There may be several texts of one value: ``(0, 10]`` and ``(0.0, 10.0]``.
+        Several texts may stand for one value: ``(0, 10]`` and ``(0.0, 10.0]``.
         """
         index = self.dtype if self.categories is None else self.categories.dtype
         return bool(self.choices) and bool(index) and not PLAIN_INDEX.fullmatch(index)
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether a sample has whole numbers in the column, of a type of numpy."""
+        """Return whether a sample has integers of a numpy type in the column."""
         return self.kind in {"integer", "number"} and bool(WHOLE.fullmatch(self.dtype))
 
     def schema(self) -> dict[str, Any]:
@@ -116,7 +115,7 @@ class Column:
         return {**self._values(), **said}
 
     def _dtype_words(self) -> dict[str, Any]:
-        """Return how the column is made of values, where that does not follow from its kind."""
+        """Return the keywords for making the column, if they do not follow from its kind."""
         words: dict[str, Any] = {}
         if self.dtype != IMPLIED_DTYPES.get(self.kind):
             words["x-dtype"] = self.dtype
@@ -140,11 +139,11 @@ class Column:
         return shape
 
     def _suggestions(self) -> tuple[Any, ...]:
-        """Return choices that are no limit: forms offer them, and take others."""
+        """Return choices that forms offer beside any other value."""
         return self.choices[:MOST_SUGGESTIONS] if self.is_open else ()
 
 
-#: A kind's own plain value. 1 has a logarithm and a root, and can be divided by.
+#: A plain value of each kind. 1 has a logarithm and a root, and can be a divisor.
 PLAIN: Mapping[str, Any] = {
     "boolean": True,
     "code": 1,
@@ -160,7 +159,7 @@ PLAIN: Mapping[str, Any] = {
 
 
 def kind_of(values: Iterable[Any]) -> str:
-    """Return the kind that all of some plain values are of."""
+    """Return the common kind of plain values."""
     types = {type(value) for value in values}
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     if types == {int, float}:
@@ -169,11 +168,11 @@ def kind_of(values: Iterable[Any]) -> str:
 
 
 def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
-    """Return the JSON Schema of a row of such columns.
+    """Return the JSON Schema of a row with these columns.
 
-    What may be missing may be null or left out, unless a sample has it in each row: then it must be
-    sent. A column that the model does not read is taken and ignored, so that a whole line of a
-    table fits.
+    A value that may be missing may be null or left out, unless a sample has it in each row: then it
+    is required. A column that the model does not read is accepted and ignored, so that a whole
+    line of a table is valid.
     """
     asked = [column for column in columns if column.is_asked]
     ignored = [column.name for column in columns if not column.is_asked]

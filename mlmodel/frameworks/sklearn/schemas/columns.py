@@ -1,8 +1,8 @@
-"""What a fitted estimator itself knows of the columns that it takes.
+"""The input columns of a fitted estimator, as the object itself describes them.
 
-Columns are followed through pipelines, column transformers, unions, searches and ensembles, as far
-as their values stay what they were. Whoever meets such a column on its way may know something of
-it: see :mod:`mlmodel.frameworks.sklearn.schemas.estimators`.
+Columns are followed through pipelines, column transformers, unions, searches and ensembles as long
+as their values do not change. Each estimator on the way may store something about a column:
+see :mod:`mlmodel.frameworks.sklearn.schemas.estimators`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sklearn.utils import get_tags
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.estimators import learned, takes_records, takes_texts
 
-#: Where a fitted estimator keeps the estimators that it hands its own columns to.
+#: Attributes in which a fitted estimator keeps estimators of its own columns.
 INNER = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor")
 INNER_LISTS = ("estimators_", "calibrated_classifiers_")
-#: Members of an ensemble that are asked for what they know: it is of the same columns.
+#: Members of an ensemble that are inspected; all of them have the same columns.
 MOST_MEMBERS = 20
 
-#: What an estimator keeps that is of these columns, and where it says so.
+#: Attributes with estimators of some columns, and those that list the columns.
 Part = tuple[Any, Sequence[int] | None]
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Flow:
     """One column somewhere within a model.
 
     ``sources`` are the input columns that it was made from. ``raw`` is the one whose values it
-    still has. What was missing in that one is surely still missing if ``is_lacking``.
+    still has. If ``is_lacking``, missing values of that one are surely still missing.
     """
 
     sources: frozenset[int]
@@ -48,7 +48,7 @@ class Flow:
 class Reading:
     """What was found while a model was read.
 
-    ``strict`` are the columns in which it surely takes nothing missing. ``takes`` is ``"texts"``
+    ``strict`` are the columns in which it surely rejects missing values. ``takes`` is ``"texts"``
     or ``"records"`` for a model of lists of these instead of columns.
     """
 
@@ -59,8 +59,8 @@ class Reading:
 
 
 def read(model: Any) -> Reading | None:
-    """Return what a model knows of its columns; ``None`` if not even how many there are."""
-    # Estimators of others may raise anything when they are looked into.
+    """Return the columns of a model; ``None`` if not even their number is known."""
+    # Estimators of other packages may raise anything when they are inspected.
     try:
         return _read(model)
     except Exception:
@@ -69,7 +69,7 @@ def read(model: Any) -> Reading | None:
 
 
 def column_names(model: Any) -> list[str] | None:
-    """Return the names of the columns that a model was fitted on, if it knows them."""
+    """Return the names of the columns that a model was fitted on, if it stores them."""
     for estimator in _first_of_all(model):
         names = getattr(estimator, "feature_names_in_", None)
         if names is None and not takes_records(estimator):
@@ -80,13 +80,13 @@ def column_names(model: Any) -> list[str] | None:
 
 
 def column_count(model: Any, default: int = 0) -> int:
-    """Return how many columns a model was fitted on; ``default`` if it does not know."""
+    """Return the number of columns that a model was fitted on, or ``default``."""
     for estimator in _first_of_all(model):
         count = getattr(estimator, "n_features_in_", None)
         if isinstance(count, int | np.integer) and count > 0:
             return int(count)
         if _is_of(estimator, "catboost"):
-            # It forgets the count, and not the names, when it is pickled.
+            # A pickle of it lacks the count but has the names.
             return len(estimator.feature_names_)
     return default
 
@@ -141,7 +141,7 @@ class _Reader:
         self.takes = "columns"
 
     def through(self, estimator: Any, flows: list[Flow]) -> list[Flow]:
-        """Learn what an estimator knows of the columns it gets; return those that it gives."""
+        """Read what an estimator stores about its columns, and return its output columns."""
         if _is_nothing(estimator):
             return flows
         flows = _counted(estimator, flows)
@@ -179,7 +179,7 @@ class _Reader:
             self.strict.update(*(flow.sources for flow in flows if flow.is_lacking))
 
     def _take(self, kind: str, flows: list[Flow]) -> None:
-        # A column transformer hands a vectorizer one of many columns: those are columns still.
+        # A column transformer passes one of many columns to a vectorizer; they are still columns.
         if len(self.columns) == 1 and len(flows) == 1 and self.takes == "columns":
             self.takes = kind
 
@@ -200,9 +200,9 @@ def _places(columns: Any, names: list[str]) -> list[int]:
 
 
 def _given(estimator: Any, flows: list[Flow]) -> list[Flow]:
-    """Return the columns that an estimator gives, of those that it gets."""
+    """Return the output columns of an estimator for its input columns."""
     if hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform"):
-        return flows  # works when the model is fitted, and not afterwards
+        return flows  # it works only while the model is fitted
     if not hasattr(estimator, "transform") or hasattr(estimator, "predict"):
         return _mixed(flows, 1)
     if hasattr(estimator, "get_support"):
@@ -222,7 +222,7 @@ def _each_changed(estimator: Any, flows: list[Flow]) -> list[Flow]:
 
 
 def _imputed(estimator: Any, flows: list[Flow]) -> list[Flow]:
-    """Return the columns with nothing missing, less those that were always missing."""
+    """Return the columns without missing values, and without those that were always missing."""
     filled = [replace(flow, is_lacking=False) for flow in flows]
     statistics = getattr(estimator, "statistics_", None)
     if statistics is not None and not getattr(estimator, "keep_empty_features", False):
@@ -232,7 +232,7 @@ def _imputed(estimator: Any, flows: list[Flow]) -> list[Flow]:
 
 
 def _counted(estimator: Any, flows: list[Flow]) -> list[Flow]:
-    """Return as many columns as an estimator gets. Miscounted before, each may be any of them."""
+    """Return as many columns as an estimator gets. If their number differs, each may be any."""
     count = getattr(estimator, "n_features_in_", None)
     if not isinstance(count, int | np.integer) or count in (0, len(flows)):
         return flows
@@ -245,7 +245,7 @@ def _mixed(flows: list[Flow], count: int) -> list[Flow]:
 
 
 def _picked(flows: list[Flow], places: Iterable[int] | None) -> list[Flow]:
-    """Return some of the columns. One that nobody could count to may come from any."""
+    """Return some of the columns. One beyond their number may come from any."""
     if places is None:
         return flows
     whole = _mixed(flows, 1)[0]
@@ -253,7 +253,7 @@ def _picked(flows: list[Flow], places: Iterable[int] | None) -> list[Flow]:
 
 
 def _width(estimator: Any) -> int:
-    # Estimators of others may raise anything when they are asked for what they do not have.
+    # Estimators of other packages may raise anything for an attribute that they lack.
     try:
         return len(estimator.get_feature_names_out())
     except Exception:
@@ -261,7 +261,7 @@ def _width(estimator: Any) -> int:
 
 
 def _refuses_missing(estimator: Any) -> bool:
-    """Tell whether an estimator surely refuses what is missing: one that hands nothing on."""
+    """Return whether an estimator surely rejects missing values, and passes nothing on."""
     if not _is_own(estimator) or inner_parts(estimator):
         return False
     tags = get_tags(estimator)
@@ -269,7 +269,7 @@ def _refuses_missing(estimator: Any) -> bool:
 
 
 def _only_asks(estimator: Any, parts: Sequence[Part]) -> bool:
-    """Tell whether an estimator reads nothing but what the ones within it do, all of them known."""
+    """Return whether an estimator reads only what the known estimators in it read."""
     return (
         _is_own(estimator)
         and hasattr(estimator, "predict")
@@ -322,7 +322,7 @@ def _flat_one(member: Any) -> list[Any]:
 
 
 def _unless_counted(names: Any) -> list[str] | None:
-    """Return names that are more than numbers: CatBoost counts columns that have none."""
+    """Return names that are not just numbers: CatBoost numbers columns without a name."""
     if not isinstance(names, list) or names == [str(at) for at in range(len(names))]:
         return None
     return names

@@ -1,7 +1,7 @@
-"""What single estimators know of the columns that they read.
+"""What each estimator stores about the columns that it reads.
 
-Estimators are known by what they have learned, not by their classes: so those of other packages
-are understood where they keep to scikit-learn's names.
+Estimators are recognized by their fitted attributes, not by their classes, so those of other
+packages are understood if they use scikit-learn's names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.dtypes import plain
 
-#: What estimators know to lie amid a column's values: one number for each column, or rows of them.
+#: Attributes with typical values: one number for each column, or rows of them.
 CENTRES = (
     "mean_",
     "center_",
@@ -38,7 +38,7 @@ CENTRES = (
 )
 #: Imputers whose statistic is a value that stands for a missing one.
 STATISTICS = {"median", "most_frequent", "mean"}
-#: Trees that are asked where they split.
+#: Trees whose thresholds are read.
 MOST_TREES = 20
 #: Digits of a number that is only an example.
 DIGITS = 4
@@ -48,10 +48,9 @@ Columns = Sequence[Known]
 
 
 def learned(estimator: Any, columns: Columns) -> list[Known]:
-    """Return the columns with what an estimator knows of them.
+    """Return the columns with what an estimator stores about them.
 
-    :param columns: as the estimator reads them; ``None`` for one whose values are not the
-        input's any more.
+    :param columns: as the estimator reads them; ``None`` for one whose values have changed.
     """
     if takes_records(estimator):
         return list(_record_members(estimator))
@@ -64,17 +63,17 @@ def learned(estimator: Any, columns: Columns) -> list[Known]:
 
 
 def takes_texts(estimator: Any) -> bool:
-    """Tell whether an estimator reads a list of texts, and not a table."""
+    """Return whether an estimator reads a list of texts, and not a table."""
     return hasattr(estimator, "build_analyzer")
 
 
 def takes_records(estimator: Any) -> bool:
-    """Tell whether an estimator reads a list of objects, and not a table."""
+    """Return whether an estimator reads a list of objects, and not a table."""
     return type(estimator).__name__ == "DictVectorizer"
 
 
 def rounded(value: Any) -> float | None:
-    """Return a number short enough to read; ``None`` for what is none."""
+    """Return a number short enough to read; ``None`` for any other value."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         return None
@@ -88,7 +87,7 @@ def _texts(estimator: Any, columns: Columns) -> list[Known] | None:
 
 
 def _encoded(estimator: Any, columns: Columns) -> list[Known] | None:
-    """Read the categories of an encoder. Missing ones are no choices, but may be missing."""
+    """Read the categories of an encoder. A missing category makes the column nullable."""
     categories = getattr(estimator, "categories_", None)
     if not isinstance(categories, list) or len(categories) != len(columns):
         return None
@@ -105,7 +104,7 @@ def _with_categories(column: Column, values: pd.Series) -> Column:
     missing = dtypes.missing_in(values)
     if values.dtype == object:
         dtype = dtypes.name_of_objects(present)
-        # Texts and numbers may have come in any column; one with None is of Python objects.
+        # Texts and numbers may be in any column; one with None is of Python objects.
         is_plain = dtype == "object" and "None" not in missing
         return replace(known, dtype="" if is_plain else dtype, missing=missing)
     is_typed = values.dtype.kind in "mMiu"
@@ -129,7 +128,7 @@ def _with_statistic(column: Column, value: Any, stands_in: bool) -> Column:
         return column
     kind = "string" if isinstance(value, str) else "number"
     known = replace(column, kind=kind, is_sure=True)
-    # A default must be what the model takes, to the last digit: a long one is only an example.
+    # A default must be exact to the last digit: a long one is only an example.
     if stands_in and (isinstance(value, str) or rounded(value) == value):
         return replace(known, default=value, examples=known.examples or (value,))
     if isinstance(value, str):
@@ -156,7 +155,7 @@ def _by_column(values: Any, count: int) -> Any:
 
 
 def _spanned(estimator: Any, columns: Columns) -> list[Known] | None:
-    """Read from where to where the values went that an estimator was fitted on."""
+    """Read the range of the values that an estimator was fitted on."""
     spans = _spans(estimator)
     if spans is None or len(spans) != len(columns):
         return None
@@ -187,7 +186,7 @@ def _with_span(column: Column, low: Any, high: Any, middle: float | None) -> Col
 
 
 def _split(estimator: Any, columns: Columns) -> list[Known] | None:
-    """Read where a tree splits: there lie values that make a difference."""
+    """Read the thresholds of a tree: values near them make a difference."""
     tree = getattr(estimator, "tree_", None)
     if tree is None or not hasattr(tree, "threshold"):
         return None
@@ -326,7 +325,7 @@ def _with_examples(columns: Columns, values: Iterable[Any]) -> list[Known]:
 
 
 def _with_example(column: Column, value: Any) -> Column:
-    """Return a column with an example, unless it has one from whoever read it before."""
+    """Return a column with an example, unless an earlier estimator gave it one."""
     example = rounded(value)
     if example is None or not column.is_numeric or column.choices:
         return column
@@ -336,7 +335,7 @@ def _with_example(column: Column, value: Any) -> Column:
 def _record_members(estimator: Any) -> list[Column]:
     """Return the members of the objects that a DictVectorizer was fitted on.
 
-    It writes a text as ``name=value``, and takes whatever it does not know.
+    It writes a text as ``name=value``, and accepts unknown members.
     """
     members: dict[str, Column] = {}
     for feature in estimator.feature_names_:
@@ -348,7 +347,7 @@ def _record_members(estimator: Any) -> list[Column]:
     return list(members.values())
 
 
-#: In the order of asking: who comes first is believed, and an imputer's statistic is exact.
+#: In order of precedence: an imputer's statistic is exact, so imputers come first.
 FACTS: Sequence[Callable[[Any, Columns], list[Known] | None]] = (
     _texts,
     _encoded,

@@ -1,19 +1,15 @@
-"""The schemas of a fitted estimator, from the object itself and from a sample.
+"""Infers the schemas of a fitted estimator, from the object itself and from a sample.
 
-    reading    which columns it takes, followed through whatever it is made of
-    knowledge  what single estimators know of a column
-    dtypes     column types of pandas, and how JSON writes their values
-    sampling   what a sample shows of a column
-    merging    both made one, and where they disagree
-    trial      what it takes that nobody can know without asking it
-    answering  what it answers
-    promising  the schema of that
-    traits     what kind of model it is
-    plan       how it is asked: rows to tables, answers to JSON
-    nameless   what asks it with an array instead of a frame
-    arithmetic what asks simple ones without scikit-learn's checks
+    columns        the input columns, followed through all parts of the estimator
+    estimators     what each estimator stores about a column
+    dtypes         column types of pandas, and their values in JSON
+    sample         what a sample shows of a column
+    merge          both combined, and where they disagree
+    probe          what the model accepts, found by calling it
+    output_schema  the schema of its predictions
+    traits         what kind of model it is
 
-It is for scikit-learn's estimators, and those that behave like them.
+It works for scikit-learn's estimators and those with the same interface.
 """
 
 from __future__ import annotations
@@ -45,16 +41,16 @@ from mlmodel.frameworks.sklearn.schemas.traits import says
 from mlmodel.model import Row
 from mlmodel.schema.validator import Schema
 
-#: Rows of a sample that go into the file, and those among which they are looked for.
+#: Rows of a sample that are stored in the file, and rows from which they are selected.
 EXAMPLES = 3
 LOOKED_AT = 50
-#: Calls of the model by which one question about all of its columns is answered.
+#: Calls of the model to probe one property of all columns.
 MOST_CALLS = 2000
 
-#: Calls of the model by which is found which columns take texts.
+#: Calls of the model to find the columns that accept texts.
 MOST_TEXTS = 100
 
-#: The note on a model that predicts for a row of which nothing is known.
+#: The note on a model that predicts for an empty row.
 ACCEPTS_NOTHING = (
     "the model accepts rows without any field: package it with a sample, or list the members that "
     "a row must have under 'required' in its input schema"
@@ -65,12 +61,12 @@ STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
 
 
 def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
-    """Return the schemas of a fitted estimator, with example rows and what is doubtful.
+    """Return the schemas of a fitted estimator, with example rows and notes on doubts.
 
-    :param sample: rows such as it was fitted on: a frame, array, series, sparse matrix or list.
-    :param outputs: names of the outputs, where there are several.
-    :raises InvalidModel: if it cannot answer new rows, if the sample is not of its columns, or
-        the names are not as many as its outputs.
+    :param sample: rows like those it was fitted on: a frame, array, series, sparse matrix or list.
+    :param outputs: names of the outputs, if there are several.
+    :raises InvalidModel: if it cannot predict for new rows, if the sample has other columns, or
+        if the number of names differs from the number of outputs.
     """
     reading = read(model)
     if sample is not None:
@@ -94,7 +90,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
 def predictor(
     model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
 ) -> plan.Predictor:
-    """Return the function that answers rows with a fitted estimator, see the adapter's."""
+    """Return the function that predicts for rows, see the adapter's ``predictor``."""
     return plan.predictor(model, read(model), columns, outputs)
 
 
@@ -116,7 +112,7 @@ def _with_sample(
         notes.append(_unanswered(trial))
     schema = _schema(columns, reading, trial)
     notes += sample.doubts()
-    # A row without what JSON cannot say is tried, but it is none of the sample's.
+    # A row without values that JSON lacks is tried, but it is not one of the sample's.
     whole = [row for row in rows if row.keys() >= schema["properties"].keys()]
     examples = tuple(islice(_good(whole, schema, trial), EXAMPLES))
     return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
@@ -125,7 +121,7 @@ def _with_sample(
 def _check_reproduced(
     columns: Iterable[Column], sample: Sample, seen: Mapping[str, Column]
 ) -> None:
-    """Refuse a sample with a column that JSON does not give back as it is.
+    """Reject a sample with a column that does not survive JSON.
 
     :raises InvalidModel: naming the column and a value of it.
     """
@@ -138,9 +134,9 @@ def _check_reproduced(
 def _tried(
     model: Any, reading: Reading | None, attempts: Iterable[tuple[list[Column], Row]]
 ) -> tuple[list[Column], Trial]:
-    """Return the first columns with a row that the model answers; the last if it answers none."""
+    """Return the first columns with a row that the model accepts; the last if it accepts none."""
     for columns, row in attempts:
-        # As if each could be missing: that is asked with this model.
+        # As if each could be missing, which is then probed with this model.
         members = plan.own_columns([replace(column, is_nullable=True) for column in columns])
         trial = Trial(plan.asker(model, reading, members, row), row)
         if trial.answer is not None:
@@ -149,9 +145,9 @@ def _tried(
 
 
 def _with_texts(model: Any, reading: Reading, columns: list[Column], trial: Trial) -> list[Column]:
-    """Return the columns, those of any type that may be texts too.
+    """Return the columns, with those of any type that may also be texts marked so.
 
-    Such are columns that only an estimator of another package reads.
+    These are columns that only an estimator of another package reads.
     """
     unsure = [
         column.name
@@ -173,9 +169,9 @@ def _with_texts(model: Any, reading: Reading, columns: list[Column], trial: Tria
 
 
 def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
-    """Yield columns with rows that they make.
+    """Yield columns with rows made for them.
 
-    Of a column that only an unknown estimator reads, the type is not known: a number is tried
+    The type of a column that only an unknown estimator reads is not known: a number is tried
     first, then a text. Estimators of compiled code may take only the floats they were fitted on.
     """
     for kind in ("number", "string", ""):
@@ -195,10 +191,9 @@ def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
 def _probed(
     columns: list[Column], reading: Reading | None, trial: Trial, *, is_shown: bool = False
 ) -> tuple[list[Column], list[str]]:
-    """Return the columns with what the model says to a missing value and to a new category.
+    """Return the columns after probing missing values, new categories and fractions.
 
-    Whether whole numbers must be such is asked as well, unless a sample shows them. With the
-    columns come sentences on what it was not asked: there the schema is not strict.
+    The notes name columns that were not probed, for which the schema is not strict.
     """
     if reading is not None and reading.takes == "records":
         return columns, []
@@ -237,7 +232,7 @@ def _probed(
 
 
 def _in_objects(columns: list[Column], nullable: Mapping[int, bool | None]) -> list[int]:
-    """Return the columns of Python objects in which NaN is not taken: None may be."""
+    """Return the columns of Python objects in which the model rejects NaN but may accept None."""
     return [
         at
         for at, is_taken in nullable.items()
@@ -246,7 +241,7 @@ def _in_objects(columns: list[Column], nullable: Mapping[int, bool | None]) -> l
 
 
 def _unambiguous(columns: list[Column], trial: Trial) -> tuple[list[Column], list[str]]:
-    """Return the columns, those not nullable in which two missing values are not the same."""
+    """Return the columns; not nullable are those in which None and NaN predict differently."""
     kept, notes = list(columns), []
     for at, column in enumerate(columns):
         if len(column.missing) < 2 or not (column.is_nullable and column.is_asked):  # noqa: PLR2004
@@ -266,7 +261,7 @@ def _unambiguous(columns: list[Column], trial: Trial) -> tuple[list[Column], lis
 def _said(
     trial: Trial, columns: list[Column], places: list[int], other: Callable[[Column], Any]
 ) -> dict[int, bool | None]:
-    """Return for some columns whether the model takes another value there."""
+    """Return for some columns whether the model accepts another value there."""
     changes = [{columns[at].name: other(columns[at])} for at in places]
     return dict(zip(places, trial.takes(changes, MOST_CALLS), strict=True))
 
@@ -280,19 +275,19 @@ def _none(_column: Column) -> Any:
 
 
 def _stranger(column: Column) -> Any:
-    """Return a value of a column's kind that is none of its choices."""
+    """Return a value of a column's kind that is not among its choices."""
     return max(column.choices) + 1 if column.is_numeric else STRANGE
 
 
 def _fraction(column: Column) -> float:
-    """Return a number between whole ones that is none of a column's choices."""
+    """Return a fraction that is not among a column's choices."""
     return float(max(column.choices or column.examples or (0,)) + 1.5)
 
 
 def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dict[str, Any]:
     schema = row_schema(columns)
     if reading is not None and reading.takes == "records":
-        # Whatever such a model does not know, it leaves out.
+        # Such a model ignores unknown members.
         del schema["additionalProperties"]
     row = _row_of(columns)
     if trial.takes([row], MOST_CALLS) == [True]:
@@ -301,7 +296,7 @@ def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dic
 
 
 def _good(rows: list[dict[str, Any]], schema: dict[str, Any], trial: Trial) -> Iterator[Row]:
-    """Yield the rows that fit the schema and that the model answers."""
+    """Yield the rows that satisfy the schema and that the model accepts."""
     judge = Schema(schema)
     fitting = [row for row in rows if not judge.violations(row)]
     refused = trial.refused(fitting, len(fitting), MOST_CALLS)

@@ -1,8 +1,8 @@
-"""What a model takes, found by asking it.
+"""What a model accepts, found by calling it.
 
-Nobody but the model itself knows for sure whether it takes a missing value, or a category that it
-has never seen: that depends on every estimator that a value passes. So one row that the model
-answers is changed in one place, and the model is asked again.
+Only a call shows for sure whether a model accepts a missing value or a new category: that depends
+on every estimator that a value passes. So one row that the model accepts is changed in one place,
+and the model is called again.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 class Trial:
-    """A model, and one row that it answers.
+    """A model, and one row that it accepts.
 
-    It is asked in one thread: before a server forks its workers, a pool of threads that OpenMP
-    keeps would not survive the fork, and the workers would wait for it for good.
+    It is called in one thread: a thread pool of OpenMP does not survive the fork of workers, which
+    would wait for it forever.
 
-    ``answer`` is what it says to that row; ``None`` if it does not answer, and then nothing can be
-    found out. ``error`` is what it raised last.
+    ``answer`` is the prediction for that row; ``None`` if it raises, and then nothing can be
+    probed. ``error`` is the last error.
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
@@ -49,9 +49,9 @@ class Trial:
         self.answer: Any = answers[0] if answers else None
 
     def takes(self, changes: Sequence[Mapping[str, Any]], most_calls: int) -> list[bool | None]:
-        """Say for each change of the row whether the model takes the row with it.
+        """Return for each change of the row whether the model accepts the changed row.
 
-        :param most_calls: of the model. ``None`` where more would have been needed.
+        :param most_calls: of the model. ``None`` is returned where more would be needed.
         """
         if self.answer is None:
             return [False] * len(changes)
@@ -65,21 +65,21 @@ class Trial:
         return says
 
     def answer_with(self, change: Mapping[str, Any]) -> Any:
-        """Return the model's answer to the row with a change; ``None`` if it does not answer."""
+        """Return the prediction for the row with a change; ``None`` if the model raises."""
         answers = self._answers([{**self.row, **change}])
         return answers[0] if answers else None
 
     def refused(self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int) -> list[int]:
-        """Return the places of the first rows that the model does not answer.
+        """Return the indices of the first rows that the model rejects.
 
-        :param most: how many are enough.
+        :param most: the maximum to return.
         """
         return self._refused(rows, most, most_calls)[0]
 
     def _refused(
         self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int
     ) -> tuple[list[int], list[int]]:
-        """Return the places of the rows that are refused, and of those that were not asked."""
+        """Return the indices of rejected rows, and of rows that were not tried."""
         found: list[int] = []
         parts = [(0, len(rows))] if rows else []
         for _ in range(most_calls):
@@ -96,7 +96,7 @@ class Trial:
         return found, [at for start, end in parts for at in range(start, end)]
 
     def _answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
-        # The model's code may raise anything at a row that it does not take.
+        # The model's code may raise anything for a row that it rejects.
         try:
             with caught_warnings(), self._pools.limit(limits=1):
                 answers = self._predict(rows)

@@ -17,12 +17,12 @@ from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of
 from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, plain
 from mlmodel.frameworks.sklearn.schemas.estimators import rounded
 
-#: Distinct texts up to which a column of them is a list to choose from.
+#: Maximum of distinct texts in a column that becomes a list of choices.
 MOST_CHOICES = 50
-#: Rows that are looked at, and cells of them; of a larger sample rows are taken at even steps.
+#: Maximum of rows and cells to inspect; a larger sample is thinned out evenly.
 MOST_ROWS = 100_000
 MOST_CELLS = 5_000_000
-#: Cells of the rows that are given as JSON.
+#: Cells of the rows that are converted to JSON.
 MOST_SHOWN = 100_000
 #: Distinct values of a column that are written as JSON and read back when a model is packaged.
 MOST_COMPARED = 1000
@@ -32,13 +32,13 @@ MOST_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as a table. ``is_named`` says whether its columns have names of their own."""
+    """A sample as a table. ``is_named`` is true if its columns have names."""
 
     table: pd.DataFrame
     is_named: bool
 
     def columns(self, ignored: Collection[str] = ()) -> dict[str, Column]:
-        """Return what each column shows, by its name, but for those that are ignored.
+        """Return the columns of the sample by name, except ignored ones.
 
         :raises InvalidModel: if JSON cannot write values of its type.
         """
@@ -59,8 +59,8 @@ class Sample:
     def rows(self, columns: Sequence[Column]) -> Iterable[dict[str, Any]]:
         """Yield rows as JSON, those with nothing missing first; of a wide table only a few.
 
-        What is missing is ``null``. Columns that are not asked are left out, and so are rows with
-        a value that JSON cannot say: if all have one, there is one row, without such values.
+        A missing value is ``null``. Columns that the model does not read are left out, and so are
+        rows with a value that JSON lacks: if all rows have one, the only row lacks these values.
         """
         asked = [column for column in columns if column.is_asked]
         table = self.table[[column.name for column in asked]]
@@ -75,7 +75,7 @@ class Sample:
         yield from said
 
     def doubts(self) -> list[str]:
-        """Return a sentence on each column with values that JSON cannot say."""
+        """Return a note on each column with values that JSON lacks."""
         return [
             f"{name} has values that cannot be shown as JSON, of type {', '.join(kinds)}: "
             "rows with them are no examples"
@@ -101,7 +101,7 @@ def _rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, 
 
 
 def _unsaid(values: pd.Series) -> list[str]:
-    """Return the types of the values that JSON cannot say."""
+    """Return the types of the values that JSON lacks."""
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "bium":
         return []
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
@@ -112,9 +112,9 @@ def _unsaid(values: pd.Series) -> list[str]:
 
 
 def sampled(sample: Any) -> Sample:
-    """Return a sample in whatever shape as a table.
+    """Convert a sample of any shape to a table.
 
-    :raises InvalidModel: if it is not of rows, or of none.
+    :raises InvalidModel: if it does not consist of rows, or is empty.
     """
     found = _sampled(sample)
     if found.table.empty:
@@ -125,7 +125,7 @@ def sampled(sample: Any) -> Sample:
 
 
 def seen(name: str, values: pd.Series) -> Column:
-    """Return what a column of a sample shows.
+    """Return a column of a sample.
 
     :raises InvalidModel: if JSON cannot write values of its type.
     """
@@ -151,7 +151,7 @@ def seen(name: str, values: pd.Series) -> Column:
 
 
 def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
-    """Refuse a column whose values do not come back from JSON as they are.
+    """Reject a column whose values change when they are written to JSON and read back.
 
     :param convert: makes a column of JSON values, see
         :func:`mlmodel.frameworks.sklearn.predict.frames.converter`.
@@ -211,7 +211,7 @@ def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> N
 
 
 def _present(values: pd.Series) -> pd.Series:
-    # Said to numpy where it can be: a wide table has many columns of few rows.
+    # With numpy if possible: a wide table has many columns of few rows.
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
         lacking = np.isnan(values.to_numpy()) if values.dtype.kind == "f" else np.False_
         return values.dropna() if lacking.any() else values
@@ -221,7 +221,7 @@ def _present(values: pd.Series) -> pd.Series:
 def as_json(value: Any, column: Column) -> Any:
     """Return a value of a table as JSON: times as ISO 8601, what is missing as ``None``.
 
-    What JSON cannot write is :data:`~mlmodel.frameworks.sklearn.schemas.dtypes.UNSAID`.
+    A value that JSON lacks is :data:`~mlmodel.frameworks.sklearn.schemas.dtypes.UNSAID`.
     """
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
@@ -267,7 +267,7 @@ def _thinned(sample: Any) -> Any:
 
 
 def _size(sample: Any) -> tuple[int, int]:
-    """Return how many rows a sample has, and how many columns: at least one."""
+    """Return the numbers of rows and columns of a sample, at least one each."""
     if not hasattr(sample, "shape"):
         first = sample[0] if sample else ()
         return len(sample), max(len(first), 1) if isinstance(first, list | tuple | Mapping) else 1
@@ -289,7 +289,7 @@ def _of_list(rows: list[Any]) -> Sample:
 
 
 def _kind_and_dtype(name: str, dtype: Any, present: pd.Series) -> tuple[str, str]:
-    """Return the kind of a column's values in JSON, and what pandas calls the column."""
+    """Return the kind of a column's values in JSON, and its pandas type."""
     if isinstance(dtype, pd.CategoricalDtype):
         return kind_of(map(dtypes.write, dtype.categories)), "category"
     if pd.api.types.is_object_dtype(dtype):
@@ -334,7 +334,7 @@ def _is_text_in_json(dtype: Any) -> bool:
     )
 
 
-#: Which types of pandas there are, and the kind of their values in JSON. The first that fits.
+#: Types of pandas, and the kind of their values in JSON. The first match counts.
 _KINDS: Sequence[tuple[Any, Any]] = (
     (pd.api.types.is_bool_dtype, lambda _: "boolean"),
     (pd.api.types.is_integer_dtype, lambda _: "integer"),
@@ -350,7 +350,7 @@ def _is_midnight(moments: pd.Series) -> bool:
 
 
 def _choices(kind: str, dtype: str, present: pd.Series) -> tuple[Any, ...]:
-    """Return the texts that come again and again in a column of them."""
+    """Return the texts of a column that repeat."""
     if kind != "string" or dtype not in ("str", "string", "object"):
         return ()
     texts = sorted(set(map(str, present)))
@@ -358,7 +358,7 @@ def _choices(kind: str, dtype: str, present: pd.Series) -> tuple[Any, ...]:
 
 
 def _examples(kind: str, present: pd.Series) -> tuple[Any, ...]:
-    """Return a value from the middle; of texts, which have none, the first."""
+    """Return the median, or the first of texts."""
     if present.empty or isinstance(present.dtype, pd.CategoricalDtype):
         return ()
     column = Column("", kind)

@@ -1,4 +1,4 @@
-"""What kind of model an estimator is, as far as it tells."""
+"""What kind of model an estimator is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mlmodel.frameworks.sklearn.schemas.columns import column_parts, inner_parts, steps_of
 
-#: Classifiers whose ``predict`` gives the label with the largest of ``predict_proba``.
+#: Classifiers whose ``predict`` returns the label with the largest of ``predict_proba``.
 CHOOSERS = frozenset(
     {
         "BernoulliNB",
@@ -30,7 +30,7 @@ CHOOSERS = frozenset(
     }
 )
 
-#: Packages whose searches and pipelines answer as the last estimator in them does.
+#: Packages whose searches and pipelines predict as their last estimator does.
 OWN = frozenset({"imblearn", "sklearn"})
 
 #: Estimators that compute each row by itself, in the same order of operations whatever rows are
@@ -93,7 +93,7 @@ ROW_WISE = frozenset(
 )
 #: Packages whose estimators of these names compute so.
 ROW_WISE_PACKAGES = frozenset({"imblearn", "lightgbm", "sklearn", "xgboost"})
-#: Estimators that are looked at: a forest of more trees is made of trees all the same.
+#: Estimators of an ensemble that are inspected; the others are of the same class.
 MOST_PARTS = 1000
 
 #: Members of a transformed row above which they are a list instead of an object with names.
@@ -111,7 +111,7 @@ def labels_of(model: Any) -> list[Any]:
 
 
 def plain_list(values: Any) -> list[Any]:
-    """Return what an array holds in Python's own types; one of objects may hold numpy's."""
+    """Return the values of an array as Python objects; an array of objects may hold numpy's."""
     array = np.asarray(values)
     items: list[Any] = array.tolist()
     if array.dtype.kind != "O":
@@ -120,7 +120,7 @@ def plain_list(values: Any) -> list[Any]:
 
 
 def has_several(model: Any) -> bool:
-    """Say whether a classifier's ``classes_`` may be its outputs instead of its labels."""
+    """Return whether a classifier's ``classes_`` may be its outputs instead of its labels."""
     last = last_of(model)
     return bool(
         getattr(last, "multilabel_", False)
@@ -130,7 +130,7 @@ def has_several(model: Any) -> bool:
 
 
 def chooses_likeliest(model: Any) -> bool:
-    """Say whether a model is a classifier of scikit-learn that chooses the likeliest label."""
+    """Return whether a model is a classifier of scikit-learn that predicts the likeliest label."""
     last = last_of(model)
     if type(last).__name__ not in CHOOSERS or not all(map(is_own, _around(model))):
         return False
@@ -138,9 +138,9 @@ def chooses_likeliest(model: Any) -> bool:
 
 
 def is_own(estimator: Any) -> bool:
-    """Tell whether an estimator answers by the code of its library alone.
+    """Return whether an estimator predicts by the code of its library alone.
 
-    Somebody may have derived a class from one of the library's, or set a method on an object.
+    A class may derive from one of the library's, and an object may have a method of its own.
     """
     root = type(estimator).__module__.partition(".")[0]
     return root in OWN and not any(
@@ -149,7 +149,7 @@ def is_own(estimator: Any) -> bool:
 
 
 def is_row_wise(model: Any) -> bool:
-    """Tell whether a prediction is the same to the last digit whatever rows are beside its own."""
+    """Return whether a prediction never depends on other rows, not even in the last digit."""
     waiting, looked_at = [model], 0
     while waiting and looked_at < MOST_PARTS:
         part = waiting.pop()
@@ -173,7 +173,7 @@ def _parts_of(model: Any) -> list[Any]:
 
 
 def _around(model: Any) -> Iterator[Any]:
-    """Yield a model, and what answers within it, down to what :func:`last_of` gives."""
+    """Yield a model and the estimators in it, down to the one that :func:`last_of` returns."""
     yield model
     steps = steps_of(model)
     if hasattr(model, "best_estimator_"):
@@ -183,23 +183,23 @@ def _around(model: Any) -> Iterator[Any]:
 
 
 def is_forest(model: Any) -> bool:
-    """Say whether a model is a forest, which of likeliest labels chooses the first."""
+    """Return whether a model is a forest, which predicts the first of equally likely labels."""
     return type(last_of(model)).__name__ in {"ExtraTreesClassifier", "RandomForestClassifier"}
 
 
 def compares_pairs(model: Any) -> bool:
-    """Say whether the scores of more than two labels are those of pairs of them."""
+    """Return whether the scores of more than two labels are those of pairs."""
     return getattr(last_of(model), "decision_function_shape", "") == "ovo"
 
 
 def centres_of(model: Any) -> int:
-    """Return how many clusters a model knows the centres of."""
+    """Return the number of cluster centres of a model."""
     return len(getattr(last_of(model), "cluster_centers_", ()))
 
 
 def feature_names(model: Any) -> list[str]:
-    """Return the names of what a transformer gives; none if it has none to give."""
-    # Transformers of others may raise anything when they have no names to give.
+    """Return the names of a transformer's output features; empty if it has none."""
+    # Transformers of other packages may raise anything if they have no names.
     try:
         return [str(name) for name in model.get_feature_names_out()]
     except Exception:
@@ -207,8 +207,8 @@ def feature_names(model: Any) -> list[str]:
 
 
 def says(question: Callable[[Any], bool], model: Any) -> bool:
-    """Tell whether a model answers yes to a question about its tags."""
-    # A class without BaseEstimator has no tags to ask.
+    """Return whether a condition on a model's tags holds."""
+    # A class without BaseEstimator has no tags.
     try:
         return bool(question(model))
     except AttributeError:
@@ -216,7 +216,7 @@ def says(question: Callable[[Any], bool], model: Any) -> bool:
 
 
 def last_of(model: Any) -> Any:
-    """Return the estimator that answers, out of a search or a pipeline."""
+    """Return the estimator that predicts, out of a search or a pipeline."""
     if hasattr(model, "best_estimator_"):
         return last_of(model.best_estimator_)
     steps = steps_of(model)
