@@ -1,1 +1,1 @@
-"""The faces of the engine: REST, pages and operations, over HTTP."""
+"""The HTTP interfaces of the engine: REST API, pages and operations."""

@@ -1,6 +1,6 @@
-"""What operators change over HTTP: load, unload and make models again, in all processes.
+"""Administration routes: load, unload and reload models in all processes of the server.
 
-Each docstring below its ``---`` is the operation in the OpenAPI document.
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ blueprint = Blueprint("changes", __name__, url_prefix="/api")
 
 
 def init_app(app: Flask) -> None:
-    """Serve what changes models."""
+    """Register the administration routes."""
     app.register_blueprint(blueprint)
 
 
@@ -78,7 +78,7 @@ def unload(name: str) -> ResponseReturnValue:
 @blueprint.post("/models/<name>/reload")
 @access.needs(access.Scope.ADMIN)
 def reload_model(name: str) -> ResponseReturnValue:
-    """Make a model again.
+    """Reload a model.
     ---
     post:
       summary: Make a model again
@@ -107,7 +107,7 @@ def reload_model(name: str) -> ResponseReturnValue:
 @blueprint.post("/models/reload")
 @access.needs(access.Scope.ADMIN)
 def reload() -> ResponseReturnValue:
-    """Read models.yaml again.
+    """Reload models.yaml.
     ---
     post:
       summary: Read `models.yaml` again

@@ -1,4 +1,4 @@
-"""The bodies of the REST interface, from which apispec writes the document."""
+"""marshmallow schemas of the REST API's bodies; apispec adds them to the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _text(description: str, **keywords: object) -> fields.String:
 
 
 class ModelSummary(Body):
-    """What a list says of a model."""
+    """A model in a list of models."""
 
     qualified_name = _text("The name in addresses.", example="iris")
     display_name = _text("The name for people.", example="Iris species")
@@ -49,7 +49,7 @@ class ModelList(Body):
 
 
 class ModelVersion(ModelSummary):
-    """What a list says of a version of a model."""
+    """A version in a list of a model's versions."""
 
     default = fields.Boolean(metadata={"description": "Whether it answers for the name alone."})
     aliases = fields.List(fields.String(), metadata={"description": "Other words for it."})
@@ -62,14 +62,14 @@ class ModelVersions(Body):
 
 
 class Processes(Body):
-    """How far the processes of the server are with a change."""
+    """How many processes of the server have applied a change."""
 
     following = fields.Integer(metadata={"description": "How many have made it."})
     all = fields.Integer(metadata={"description": "How many there are; 0: only the one asked."})
 
 
 class Reloaded(Body):
-    """What became of the models. One with a version is named with it: ``iris@2``."""
+    """The result of a reload. A model with a version is named with it: ``iris@2``."""
 
     done = fields.Boolean(metadata={"description": "Whether it is done; if not, it goes on."})
     generation = fields.Integer(metadata={"description": "How often the models have changed."})
@@ -92,7 +92,7 @@ class Artifact(Body):
 
 
 class Endpoint(Body):
-    """What a model's author offers beside predict."""
+    """A method that a model's author exposes beside predict."""
 
     name = _text("The last part of its address.")
     methods = fields.List(fields.String())
@@ -104,7 +104,7 @@ class Endpoint(Body):
 
 
 class Version(Body):
-    """A package's version when the model was packaged, and now."""
+    """A package's version when the model was packaged, and its installed version."""
 
     package = _text("The package, or `python`.")
     packaged = _text("Its version then.")
@@ -115,7 +115,7 @@ class Version(Body):
 
 
 class Parity(Body):
-    """How a compiled graph was compared with its model."""
+    """The comparison of a compiled graph with its model."""
 
     rows = fields.Integer(metadata={"description": "Rows on which both were asked."})
     probes = fields.Dict(
@@ -130,7 +130,7 @@ class Parity(Body):
 
 
 class Speed(Body):
-    """How long a model and its graph take for so many rows."""
+    """The time that a model and its graph take for a number of rows."""
 
     rows = fields.Integer(metadata={"description": "Rows of one call."})
     native_us = fields.Float(metadata={"description": "Microseconds of the model itself."})
@@ -139,7 +139,7 @@ class Speed(Body):
 
 
 class Runtime(Body):
-    """What answers, where a compiled graph was asked for."""
+    """The runtime of a model that requests a compiled graph."""
 
     asked = _text("What the entry or the file asks for.", enum=["onnx", "auto"])
     name = _text("What answers, with its version.", example="ONNX Runtime 1.31.1")
@@ -150,7 +150,7 @@ class Runtime(Body):
 
 
 class _Packaged(ModelSummary):
-    """What a description and an inspection have in common. Most of it is a packaged file's."""
+    """Common fields of metadata and inspection. Most of them come from a packaged file."""
 
     framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
     id = _text("The file's id.")
@@ -166,7 +166,7 @@ class _Packaged(ModelSummary):
 
 
 class ModelMetadata(_Packaged):
-    """What there is to know for asking a model."""
+    """The facts needed to call a model."""
 
     input_schema = fields.Raw(
         allow_none=True, metadata={"description": "JSON Schema of a row; null: anything goes."}
@@ -181,7 +181,7 @@ class ModelMetadata(_Packaged):
 
 
 class ModelInspection(_Packaged):
-    """What a model was made with, and how."""
+    """How a model was built: framework, versions and parameters."""
 
     class_ = fields.String(
         data_key="class", attribute="class", metadata={"description": "The class of the model."}
@@ -193,7 +193,7 @@ class ModelInspection(_Packaged):
 
 
 class SheetLine(Body):
-    """A line of a CSV file, or of a workbook's sheet."""
+    """A line of a CSV file or of a workbook's sheet."""
 
     line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
     cells = fields.Raw(
@@ -212,7 +212,7 @@ class SheetLine(Body):
 
 
 class SheetRows(Body):
-    """A CSV file or a workbook beside a model's input schema."""
+    """A CSV file or a workbook, matched with a model's input schema."""
 
     columns = fields.List(
         fields.String(),
@@ -267,7 +267,7 @@ class Columns(Schema):
 
 
 class FieldError(Body):
-    """One thing that is wrong with the body."""
+    """One violation in the body."""
 
     pointer = _text("JSON Pointer (RFC 6901) to the value in the body.", example="/age")
     detail = _text("What is wrong with it.", example="must be at least 0, got -4")
@@ -288,20 +288,20 @@ class Problem(Body):
 
 
 class Health(Body):
-    """That the process answers."""
+    """The health of the process."""
 
     status = _text("Always `ok`.", enum=["ok"])
 
 
 class ModelState(Body):
-    """Where one model stands."""
+    """The state of one model."""
 
     status = _text("As in the list of models.")
     reason = fields.String(allow_none=True, metadata={"description": "Why the model failed."})
 
 
 class Readiness(Body):
-    """Whether the models answer."""
+    """The readiness of the server."""
 
     status = _text("`ready`, or `not ready`, see `READY_WHEN`.", enum=["ready", "not ready"])
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
@@ -323,7 +323,7 @@ class Readiness(Body):
 
     @post_dump
     def omit_isolation(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Leave it out where no model is isolated."""
+        """Omit ``isolation`` if no model is isolated."""
         if not data.get("isolation"):
             data.pop("isolation", None)
         return data
