@@ -1,7 +1,7 @@
 """A model's own JSON Schema as components of an OpenAPI 3.1 document.
 
-Its dialect is JSON Schema 2020-12: what older drafts wrote otherwise is rewritten. Its references
-are rewritten to lead into the document.
+OpenAPI 3.1 uses JSON Schema 2020-12: keywords of older drafts are converted, and references are
+rewritten to point into the document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
 from mlmodel.schema.shape import escaped, unescaped
 
-#: Keywords that give a schema an address of its own, or a place for others' schemas.
+#: Keywords that give a schema a dialect, an id or an anchor: dropped from components.
 ADDRESSES = frozenset({"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
 DEFINITIONS = ("$defs", "definitions")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -24,7 +24,7 @@ PREFIX = "#/components/schemas/"
 def components_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema and its definitions as components: ``name``, and ``name.<definition>``.
 
-    :param document: a schema all of whose references lead into itself.
+    :param document: a schema whose references all point into itself.
     """
     embedding = _Embedding(name, document)
     own = {key: value for key, value in document.items() if key not in DEFINITIONS}
@@ -35,7 +35,7 @@ def components_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Embedding:
-    """Where each definition of a document goes, and where its references then lead."""
+    """Mapping of a schema's definitions to component names, to rewrite its references."""
 
     def __init__(self, name: str, document: Mapping[str, Any]) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class _Embedding:
                 self.components[keyword, key] = self._component(key)
 
     def schema(self, node: Any) -> Any:
-        """Return a schema as it reads within the OpenAPI document."""
+        """Return a schema rewritten for the OpenAPI document."""
         if isinstance(node, list):
             return [self.schema(item) for item in node]
         if not isinstance(node, Mapping):
@@ -84,7 +84,7 @@ class _Embedding:
 
 
 def _anchors(node: Any, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each anchor in a schema with the steps that lead to it."""
+    """Yield each anchor in a schema with its path, as keys from the root."""
     if isinstance(node, list):
         for index, item in enumerate(node):
             yield from _anchors(item, (*place, str(index)))
@@ -98,7 +98,7 @@ def _anchors(node: Any, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[str
 
 
 def _renewed(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema with the words of 2020-12 for what older drafts said otherwise."""
+    """Return a schema with keywords of older drafts replaced by those of 2020-12."""
     renewed = dict(node)
     for keyword in REFERENCES[1:]:
         if keyword in renewed:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, as a route."""
+"""The route of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ blueprint = Blueprint("openapi", __name__)
 
 
 def init_app(app: Flask) -> None:
-    """Serve the OpenAPI document."""
+    """Register the route of the OpenAPI document."""
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/openapi.json")
 def document() -> ResponseReturnValue:
-    """Give the OpenAPI document of the models that are loaded now.
+    """Return the OpenAPI document of the models that the client may see.
     ---
     get:
       summary: This document

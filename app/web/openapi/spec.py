@@ -1,4 +1,4 @@
-"""The OpenAPI document: from the views' docstrings, the marshmallow schemas and the models' own."""
+"""The OpenAPI document, built from views' docstrings, marshmallow schemas and models' schemas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DESCRIPTION = (
     "its own. Errors are problem documents (RFC 9457)."
 )
 
-#: Responses that several operations share: name, and what it means.
+#: Responses that several operations share: name and description.
 PROBLEMS = {
     "InvalidCatalog": "`models.yaml` has mistakes: nothing was changed.",
     "Forbidden": "The key is not for this, there are none, or a page of another site sent it.",
@@ -44,7 +44,7 @@ PROBLEMS = {
     "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
 }
 
-#: Headers of a model's answer: name, and what it means.
+#: Headers of a prediction's response: name and description.
 HEADERS = {
     "ModelRuntime": "What answered: the packages that run the model, and Python.",
     "ModelVersion": "The version of the model that answered.",
@@ -52,10 +52,10 @@ HEADERS = {
 }
 
 
-#: What only a request with a body is answered.
+#: Statuses that only apply to requests with a body.
 NOT_OF_GET = ("400", "413", "415")
 
-#: How a key is sent: either will do.
+#: Security schemes: the client sends the key in either header.
 SECURITY = {
     "Key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer mh_...`"},
     "KeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -64,7 +64,7 @@ SECURITY = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of an endpoint of a model that is not loaded."""
+    """An endpoint of a model that is not loaded, as far as it is known."""
 
     name: str
     methods: tuple[str, ...]
@@ -74,7 +74,7 @@ class Asked:
 
 
 def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of an application and of some of its models."""
+    """Return the OpenAPI 3.1 document of an application, with typed paths for the given models."""
     spec = APISpec(
         title=app.config["PORTAL_NAME"],
         version=VERSION,
@@ -103,7 +103,7 @@ def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
 
 
 def _tell_keys(document: dict[str, Any], operation_ids: Set[str]) -> None:
-    """Say of some operations that they want a key."""
+    """Add the security requirement, 401 and 403 to the given operations."""
     for path in document["paths"].values():
         for operation in path.values():
             if operation["operationId"] in operation_ids:
@@ -131,9 +131,9 @@ def _add_components(spec: APISpec) -> None:
 
 
 def _add_model(document: dict[str, Any], model: HostedModel) -> None:
-    """Add a typed path for each endpoint of a model; of one that is not loaded, for predict.
+    """Add a typed path for each endpoint of a model.
 
-    Of a version that is not the default, for predict alone.
+    A model that is not loaded, or not the default version, gets one for predict only.
     """
     offered = list(model.endpoints.values()) or [_not_loaded(model)]
     for endpoint in offered if model.spec.default else offered[:1]:
@@ -212,6 +212,6 @@ def _query(document: dict[str, Any], component: str) -> list[dict[str, Any]]:
 def _schema(
     document: dict[str, Any], name: str, schema: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Add a model's schema to the components, and return a reference to it."""
+    """Add a model's schema to the components and return a reference to it."""
     document["components"]["schemas"].update(components_of(name, schema or {}))
     return {"$ref": f"#/components/schemas/{name}"}
