@@ -1,4 +1,4 @@
-"""The files that come with a model: what its page shows of them, and their download."""
+"""A model's artifacts: their preview on its page, and their download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.serving.models.manager import ModelManager
 
 blueprint = Blueprint("artifacts", __name__)
 
-#: Pictures that a page shows. Not SVG, which may hold script.
+#: Media types of pictures that a page shows. Not SVG, which may contain scripts.
 PICTURES = {
     ".gif": "image/gif",
     ".jpeg": "image/jpeg",
@@ -23,15 +23,15 @@ PICTURES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
-#: Files whose beginning a page shows.
+#: Suffixes of text files whose beginning a page shows.
 TEXTS = frozenset({".csv", ".json", ".log", ".md", ".tsv", ".txt", ".yaml", ".yml"})
-#: Bytes of a text that a page shows.
+#: Bytes of a text file that a page shows.
 SHOWN_BYTES = 4_000
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file for a model's page; ``beginning`` is that of a text, empty for any other file."""
+    """A file on a model's page; ``beginning`` is the start of a text file, else empty."""
 
     name: str
     size: str
@@ -41,13 +41,13 @@ class Artifact:
 
 
 def init_app(app: Flask) -> None:
-    """Serve the files that models come with."""
+    """Register the download of artifacts."""
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")
 def download(name: str, artifact: str) -> Response:
-    """Give a file that came with a model to keep, never to open in the browser."""
+    """Send a model's artifact as an attachment, which the browser saves and never displays."""
     stream = ModelManager().using(name, lambda model: model.artifact(artifact))
     path = PurePosixPath(artifact)
     kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
@@ -59,7 +59,7 @@ def download(name: str, artifact: str) -> Response:
 
 
 def described(model: HostedModel) -> Iterator[Artifact]:
-    """Yield the files that come with a model, those that it does not offer by name alone."""
+    """Yield a model's artifacts; without a preview for those that cannot be downloaded."""
     for each in model.metadata.get("artifacts") or ():
         name, suffix = each["name"], PurePosixPath(each["name"]).suffix.lower()
         try:
@@ -75,7 +75,7 @@ def described(model: HostedModel) -> Iterator[Artifact]:
 
 
 def size(size_bytes: int) -> str:
-    """Return a number of bytes as people say it: ``1.5 kB``."""
+    """Return a number of bytes with a unit: ``1.5 kB``."""
     for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
         if size_bytes >= 1000**power:
             return f"{size_bytes / 1000**power:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Schemas, names and values in words, as pages show them."""
+"""Labels that pages show for schemas, names and values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-#: What a text's ``format`` asks of the person who types it.
+#: Hints for a string's ``format``.
 FORMATS = {
     "email": "an e-mail address",
     "uri": "an address such as https://example.org",
@@ -18,7 +18,7 @@ FORMATS = {
     "time": "a time such as 10:30:00Z",
     "time-local": "local time",
 }
-#: What a schema's ``type``, or a text's ``format``, is called.
+#: Labels of a schema's ``type``, or of a string's ``format``.
 TYPES = {
     "array": "list",
     "boolean": "yes or no",
@@ -32,22 +32,22 @@ TYPES = {
     "string": "text",
     "time-local": "time of day",
 }
-#: Whole numbers from which on thousands are set apart; static/numbers.js does the same.
+#: Whole numbers from here on get thousands separators; static/numbers.js does the same.
 UNGROUPED = 10_000
-#: Floats above are not written out digit by digit.
+#: Floats from here on are not converted to integers.
 LARGEST_ROUND = 2**53
 CONSTANTS = {"null": "None", "true": "Yes", "false": "No"}
 
 
 def readable(name: str) -> str:
-    """Return a name as words: ``sepal_length`` and ``sepalLength`` as ``Sepal length``."""
+    """Return a name as words: ``Sepal length`` for ``sepal_length`` and ``sepalLength``."""
     words = re.sub(r"(?<=[a-z0-9])[A-Z](?=[a-z])", lambda found: f" {found[0].lower()}", name)
     words = re.sub(r"[_\s]+", " ", words).strip() or name
     return words[:1].upper() + words[1:]
 
 
 def label(value: Any) -> str:
-    """Return one of a schema's constants as a choice to read."""
+    """Return the label of a constant in a schema."""
     if isinstance(value, str) and value.strip():
         return value
     text = json.dumps(value, ensure_ascii=False)
@@ -55,7 +55,7 @@ def label(value: Any) -> str:
 
 
 def kind(schema: Schema) -> str:
-    """Return what a schema's values are called."""
+    """Return the label of a schema's type."""
     if schema.get("type") == "object" and not schema.get("properties"):
         inner = schema.get("additionalProperties")
         return f"object of {_plural(inner)}" if isinstance(inner, Mapping) else "object"
@@ -68,9 +68,9 @@ def kind(schema: Schema) -> str:
 
 
 def bounds(schema: Schema, has_example: bool = False) -> str:
-    """Return what a number or text may be: ``from 0.1 to 8``.
+    """Return a schema's limits for a value in words: ``from 0.1 to 8``.
 
-    :param has_example: whether an example shows what a text is like, instead of its pattern.
+    :param has_example: whether the page shows an example, which replaces the pattern.
     """
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     between = is_number(lowest) and is_number(highest)
@@ -94,18 +94,16 @@ def bounds(schema: Schema, has_example: bool = False) -> str:
 
 
 def digits(number: float, is_year: bool | None = None) -> str:
-    """Return a number as short as it can be said: 8.0 as 8, 0.1 as 0.1, 10000 as 10,000.
+    """Return a number in its shortest form, for display only: 8.0 as 8, 10000 as 10,000.
 
-    It is for the eye alone.
-
-    :param is_year: whether it gets no commas, as whole numbers of four digits, which may be years.
+    :param is_year: whether to omit commas; by default for whole numbers below 10,000 (years).
     """
     is_year = _may_be_year(number) if is_year is None else is_year
     return format(number, "" if is_year else ",").removesuffix(".0")
 
 
 def short(value: Any) -> Any:
-    """Return a JSON value with its numbers as short as they can be said: 8.0 as 8."""
+    """Return a JSON value with round floats as integers: 8.0 as 8."""
     if isinstance(value, Mapping):
         return {key: short(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -115,7 +113,7 @@ def short(value: Any) -> Any:
 
 
 def is_of_type(value: Any, name: str) -> bool:
-    """Tell whether a JSON value is of a type of JSON Schema; any is of no type at all."""
+    """Return whether a JSON value has a JSON Schema type; an empty ``name`` matches any value."""
     match name:
         case "string":
             return isinstance(value, str)
@@ -132,7 +130,7 @@ def is_of_type(value: Any, name: str) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a JSON value is a number; ``true`` is none."""
+    """Return whether a JSON value is a number; a boolean is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -146,7 +144,7 @@ def _may_be_year(number: float) -> bool:
 
 
 def _usual(span: Any) -> str:
-    """Return from where to where values usually go, which is no limit."""
+    """Return the usual range of values (``x-range``) in words; it is not a limit."""
     match span:
         case [int() | float() as low, int() | float() as high]:
             return f"usually {_span(low, high)}"

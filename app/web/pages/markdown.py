@@ -1,4 +1,4 @@
-"""A model's description as HTML: Markdown without HTML, pictures or odd links in it."""
+"""A model's description (Markdown) as HTML, without raw HTML, pictures or unsafe links."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-#: Where a link may lead: over the web, to a mailbox, or to a place on this server.
+#: Allowed links: the web, mail, and paths or fragments on this server.
 SAFE_LINK = re.compile(r"(https?://|mailto:|/(?!/)|#)", re.IGNORECASE)
-#: What the parser writes for a column's alignment, and our class for it.
+#: CSS class for each column alignment that the parser emits as a style.
 ALIGNED = {"text-align:right": "at-end", "text-align:center": "at-centre"}
-#: Headings lie below that of the page.
+#: The deepest level of HTML headings.
 DEEPEST_HEADING = 6
-#: Seconds of processor time in which a text is parsed: some short ones would take minutes.
+#: CPU time limit of parsing a text, in seconds: some short texts would take minutes.
 SECONDS = 0.2
-#: Texts whose HTML is kept, so that it is made once and not for each visitor.
+#: Size of the cache of rendered texts.
 REMEMBERED = 2000
 
 
 class _TooLongError(Exception):
-    """A text takes too long to parse."""
+    """Parsing a text exceeded its time limit."""
 
 
 class _Deadline(threading.local):
-    """When a thread must have parsed its text, by its processor time."""
+    """The CPU time of a thread at which it stops parsing."""
 
     at = 0.0
 
@@ -39,16 +39,16 @@ _deadline = _Deadline()
 
 
 def init_app(app: Flask) -> None:
-    """Let templates say ``{{ text|markdown }}`` and ``{{ text|plain }}``."""
+    """Register the template filters ``{{ text|markdown }}`` and ``{{ text|plain }}``."""
     app.add_template_filter(markdown)
     app.add_template_filter(plain)
 
 
 @lru_cache(maxsize=REMEMBERED)
 def markdown(text: str) -> Markup:
-    """Return Markdown as HTML that is safe, whoever wrote it.
+    """Render Markdown from an untrusted author as safe HTML.
 
-    A text that takes too long to parse is shown as it is written.
+    A text that takes too long to parse is shown as plain text.
     """
     parser = _parser()
     tokens = _tokens(text)
@@ -58,13 +58,13 @@ def markdown(text: str) -> Markup:
     _align(tokens)
     for token in tokens:
         token.children = _without_pictures(token.children or [])
-    # The parser escapes all that it does not make itself.
+    # The renderer escapes all text from the author.
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
 
 @lru_cache(maxsize=REMEMBERED)
 def plain(text: str) -> str:
-    """Return the words of a Markdown text, without its marks."""
+    """Return the words of a Markdown text without markup."""
     tokens = _tokens(text)
     if tokens is None:
         return re.sub(r"\s+", " ", text).strip()
@@ -74,7 +74,7 @@ def plain(text: str) -> str:
 
 
 def _tokens(text: str) -> list[Token] | None:
-    """Return what a text is made of; nothing if that takes too long to find."""
+    """Return the tokens of a text; ``None`` if parsing takes too long."""
     _deadline.at = time.thread_time() + SECONDS
     try:
         return _parser().parse(text)
@@ -83,7 +83,7 @@ def _tokens(text: str) -> list[Token] | None:
 
 
 def _check_time(*_: object) -> bool:
-    """Match nothing, as a rule of the parser that comes before all others."""
+    """Check the deadline, as the first rule of the parser; it never matches."""
     if time.thread_time() > _deadline.at:
         raise _TooLongError
     return False
@@ -91,7 +91,7 @@ def _check_time(*_: object) -> bool:
 
 @cache
 def _parser() -> MarkdownIt:
-    # Indented text is no code: a docstring's paragraphs may be indented for other reasons.
+    # Disable indented code: paragraphs of a docstring may be indented for other reasons.
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
     parser.disable(["html_block", "html_inline", "code"])
     parser.block.ruler.before("table", "deadline", _check_time)
@@ -101,7 +101,7 @@ def _parser() -> MarkdownIt:
 
 
 def _lower(tokens: Sequence[Token]) -> None:
-    """Give headings the levels that follow the page's own, without a gap."""
+    """Shift headings below the page's own heading, without gaps between levels."""
     level = 1
     for token in tokens:
         if token.type == "heading_open":
@@ -111,7 +111,7 @@ def _lower(tokens: Sequence[Token]) -> None:
 
 
 def _align(tokens: Sequence[Token]) -> None:
-    """Give the cells of aligned columns a class: no page allows styles within itself."""
+    """Give cells of aligned columns a class, as the CSP of pages forbids inline styles."""
     for token in tokens:
         style = token.attrs.pop("style", "")
         if style in ALIGNED:
@@ -119,7 +119,7 @@ def _align(tokens: Sequence[Token]) -> None:
 
 
 def _without_pictures(tokens: Sequence[Token]) -> list[Token]:
-    """Return the parts of a line with a link in the place of each picture; its words in a link."""
+    """Replace each picture in a line by a link to it, or by its words inside a link."""
     shown: list[Token] = []
     depth = 0
     for token in tokens:

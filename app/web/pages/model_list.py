@@ -1,4 +1,4 @@
-"""The list of all models: what it says of each, and which of them a search finds."""
+"""The list of all models and its search."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.serving.models.hosted import HostedModel, Status
 from app.serving.process.metrics import Usage
 from app.web.pages import markdown
 
-#: Models above which each takes one line instead of a card.
+#: Longer lists show one line for each model instead of a card.
 MANY = 24
-#: Shorter times are told by the tenth of a millisecond.
+#: Times up to this many seconds are shown in tenths of a millisecond.
 TEN_MILLISECONDS = 0.01
-#: Each status in words.
+#: Labels of the statuses.
 STATUSES = {
     Status.READY: "Ready",
     Status.LAZY: "Loads on first use",
@@ -27,7 +27,7 @@ STATUSES = {
 class Listed:
     """One model in the list.
 
-    ``words`` is all that a search looks at, in small letters; static/models.js looks there, too.
+    ``words`` is the text that a search matches, in lower case; static/models.js uses it too.
     """
 
     model: HostedModel
@@ -36,12 +36,12 @@ class Listed:
     words: str
 
     def is_found(self, search: str) -> bool:
-        """Tell whether each word of a search is in the words, wherever."""
+        """Return whether ``words`` contains each word of a search."""
         return all(word in self.words for word in search.lower().split())
 
 
 def listed(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequence[Listed]:
-    """Return the list of these models, in their order."""
+    """Return the entries of these models, in the same order."""
     return [_listed(model, usage[model.label]) for model in models]
 
 
@@ -54,7 +54,7 @@ def _listed(model: HostedModel, usage: Usage) -> Listed:
 
 
 def said(usage: Usage) -> str:
-    """Return how often and how fast a model answered, in words."""
+    """Return a model's call count and mean duration in words."""
     if not usage.calls:
         return "Not asked yet"
     all_of = "" if usage.answered == usage.calls else f" of {usage.calls:,}"
@@ -63,7 +63,7 @@ def said(usage: Usage) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time with two digits that count: ``3.4 ms``, ``120 ms``, ``2.3 s``."""
+    """Return a time in milliseconds or seconds: ``3.4 ms``, ``120 ms``, ``2.3 s``."""
     if seconds >= 1:
         return f"{seconds:.1f} s"
     return f"{seconds * 1000:.{0 if seconds > TEN_MILLISECONDS else 1}f} ms"

@@ -1,4 +1,4 @@
-"""What an output schema says of each value of a prediction, for the script that draws it."""
+"""Labels, units and other hints from an output schema, for the script that shows predictions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from app.web.pages import labels
 from app.web.pages.forms.fields import as_json
 from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
-#: Levels to which an answer's values are told of.
+#: Deepest level of values in the legend.
 MAX_DEPTH = 8
-#: Values that are told of at most, and classes of one of them.
+#: Most values in a legend, and most classes of one value.
 MAX_VALUES = 500
-#: A step of a pointer that stands for every item of a list, and every member without a name.
+#: Pointer step for all items of a list, or all additional members of an object.
 EACH = "*"
-#: What a number from 0 to 1 is called that is read as per cent.
+#: A number from 0 to 1 with this in its name is shown in per cent.
 LIKELY = "probabilit"
 
 Words = dict[str, Any]
 
 
 def legend(schema: Schema | None) -> dict[str, Words]:
-    """Return what is known of each value by JSON Pointer.
+    """Return the display hints of each value of a prediction, by JSON Pointer.
 
-    ``label`` and ``unit`` are words. ``media`` is the media type of what base64 says, as the schema
-    names it. ``names`` are those of constants, by their JSON. ``share`` is true for a probability.
-    ``order`` are the members of an object of numbers, or the classes that its members stand for.
+    ``label`` and ``unit`` are text. ``media`` is the media type of base64 content, as declared by
+    the schema. ``names`` maps the JSON of constants to their titles. ``share`` is true for a
+    probability. ``order`` lists the members of an object of numbers, or the classes that name them.
     """
     root = schema if isinstance(schema, Mapping) else {}
     told = {}
@@ -46,7 +46,7 @@ def _within(
     classes: Sequence[str] = (),
     refs: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[str, Words]]:
-    """Yield what is known of a value and of those in it; ``classes`` are those that are beside."""
+    """Yield the hints of a value and of those in it; ``classes`` are the choices of a sibling."""
     try:
         folded = fold(schema, root, refs)
     except ManyShapesError:
@@ -87,13 +87,13 @@ def _words(schema: Schema, key: str, pointer: str) -> Words:
 
 
 def _names(schema: Schema) -> dict[str, str]:
-    """Return what the constants of a schema are called, by their JSON."""
+    """Return the titles of a schema's constants, by their JSON."""
     titles = {as_json(part["const"]): _text(part.get("title")) for part in constants(schema)}
     return {value: title for value, title in titles.items() if title}
 
 
 def _numbers(members: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of an object's members, where all are numbers and there are several."""
+    """Return the names of an object's members if there are several and all are numbers."""
     numbers = [
         name
         for name, member in members.items()
@@ -103,7 +103,7 @@ def _numbers(members: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _classes(schema: Any, root: Schema, refs: frozenset[str]) -> tuple[str, ...]:
-    """Return the choices of a value, as an object names its members by them."""
+    """Return the choices of a value, as member names of an object."""
     try:
         plain = fold(schema, root, refs).schema
     except ManyShapesError:

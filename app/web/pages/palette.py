@@ -11,21 +11,21 @@ Colour = tuple[float, float, float]
 
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
-#: What text lies on; static/site.css has the same as ``--paper`` and ``--ground``.
+#: Backgrounds of text; ``--paper`` and ``--ground`` in static/site.css are the same.
 LIGHT_PAPERS = ("#ffffff", "#f6f7fa")
 DARK_PAPERS = ("#1b1e29", "#12141c")
-#: The least contrast of a button's words: that of WCAG AA, and a little more for rounding.
+#: Minimum contrast of a button's text: WCAG AA (4.5) plus a margin for rounding.
 BUTTON_CONTRAST = 4.6
-#: The least contrast of links and other small words.
+#: Minimum contrast of links and other small text.
 TEXT_CONTRAST = 6.0
-#: The least contrast of what is no text, such as a bar.
+#: Minimum contrast of shapes, such as a bar.
 SHAPE_CONTRAST = 3.0
-#: How far one step goes on the way to a colour that is readable.
+#: Share by which one step moves a colour on the way to a readable one.
 STEP = 0.02
 
 
 def palettes(colour: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the palettes, by theme, of a colour such as ``#4a4fc4``."""
+    """Return the palettes of a colour such as ``#4a4fc4``, by theme."""
     chosen = _parsed(colour)
     button = _readable(chosen, BLACK, [WHITE], BUTTON_CONTRAST)
     light = [_parsed(paper) for paper in LIGHT_PAPERS]
@@ -50,12 +50,12 @@ def palettes(colour: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours, from 1 to 21."""
+    """Return the contrast ratio of two colours, from 1 to 21."""
     return _contrast(_parsed(one), _parsed(other))
 
 
 def _readable(colour: Colour, towards: Colour, on: Iterable[Colour], least: float) -> Colour:
-    """Return the colour, moved towards another until it stands out from all that it lies on."""
+    """Return the colour, moved towards another until its contrast to all backgrounds is enough."""
     grounds = list(on)
     share, moved = 0.0, colour
     while share < 1 and min(_contrast(moved, ground) for ground in grounds) < least:

@@ -32,12 +32,12 @@ from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("pages", __name__)
 
-#: What can be moved in the rows of a schema, as long as a model has it.
+#: Cache of the axes of a schema, for as long as a model uses the schema.
 _AXES: WeakKeyDictionary[Schema, list[Axis]] = WeakKeyDictionary()
 
 
 def init_app(app: Flask) -> None:
-    """Serve the pages."""
+    """Register the pages."""
     app.register_blueprint(blueprint)
     markdown.init_app(app)
     app.add_template_global(model_list.STATUSES, "statuses")
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 def index() -> str:
-    """Show all models, or those that the search in the address finds."""
+    """Show all models, or those that match the search ``q``."""
     shown = access.visible(ModelManager().defaults())
     models = model_list.listed(shown, metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
@@ -60,7 +60,7 @@ def index() -> str:
 
 @blueprint.get("/models/<name>/metadata")
 def metadata(name: str) -> str:
-    """Show what a model is, takes and answers."""
+    """Show a model's description, input and output."""
     model = ModelManager().opened(name)
     examples = labels.short(model.examples)
     return render_template(
@@ -107,7 +107,7 @@ def predict(name: str) -> str:
 
 @blueprint.post("/models/<name>/predict")
 def answer(name: str) -> ResponseReturnValue:
-    """Answer a form that was sent without JavaScript: the same form, and the answer above it."""
+    """Predict from a form sent without JavaScript; show the form with the prediction above it."""
     model = ModelManager().opened(name)
     change = read_form().get("change")
     typed = posted.changed(_typed(), change or "")
@@ -120,7 +120,7 @@ def answer(name: str) -> ResponseReturnValue:
         g.rows = len(rows)
         (said,) = current_app.extensions["predictor"].predict(name, rows)
     except InvalidInput as error:
-        # Not for `problems` alone: the form comes back with all that was typed, here and below.
+        # Not left to `problems`: the page returns the form with its input, here and below.
         form = posted.refused(form, error.violations)
         shown = {"model": model, "form": form, "violations": error.violations}
         return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
@@ -145,7 +145,7 @@ def problems() -> str:
 
 
 def _typed() -> dict[str, list[str]]:
-    """Return what was typed into the posted form, files as base64."""
+    """Return the input of the posted form, files as base64."""
     typed = request.form.to_dict(flat=False)
     for name, file in request.files.items():
         if file.filename:
@@ -154,7 +154,7 @@ def _typed() -> dict[str, list[str]]:
 
 
 def _alike(model: HostedModel) -> list[HostedModel]:
-    """Return the other models that take this one's rows: its versions, and those like it."""
+    """Return the other ready models that accept this one's rows, such as its versions."""
     names = _members(model)
     return [
         each
@@ -171,7 +171,7 @@ def _members(model: HostedModel) -> set[str]:
 
 
 def _axes(model: HostedModel) -> list[Axis]:
-    """Return what can be moved in a model's rows, found once as long as it stays loaded."""
+    """Return the axes of a model's rows; cached while the model stays loaded."""
     endpoint = model.endpoints.get(PREDICT)
     if endpoint is None:
         return axes(model.input_schema)
@@ -181,7 +181,7 @@ def _axes(model: HostedModel) -> list[Axis]:
 
 
 def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None) -> list[Any]:
-    """Return a schema's fields for a table: all that lie in the row, or the row itself."""
+    """Return a schema's fields for a table: all fields in the row, or the row itself."""
     if schema is None:
         return []
     row = forms.build(schema, *(examples or [])[:1])
@@ -193,7 +193,7 @@ def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Return measures with their thousands set apart, which settings do not have."""
+    """Return metrics as text, numbers with thousands separators."""
     measures = facts or {}
     return [
         (name, labels.digits(float(f"{value:.6g}") if isinstance(value, float) else value))
@@ -204,7 +204,7 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _told(info: Any) -> Mapping[str, Any]:
-    """Return what a framework tells of a model, without what it could not tell as JSON."""
+    """Return a framework's facts about a model, without empty values."""
     told = info if isinstance(info, Mapping) else {}
     return {name: value for name, value in told.items() if value not in (None, [], {})}
 
@@ -220,9 +220,9 @@ def _as_json(value: Any) -> str:
 
 
 def _call(name: str, row: Any) -> str:
-    """Return the command that asks the model from a shell."""
+    """Return the shell command that calls the model."""
     address = url_for("api.predict", name=name, _external=True)
-    # A list alone would be taken for many rows.
+    # A bare list would be read as several rows.
     sent = [row] if isinstance(row, list) else row
     body = shlex.quote(json.dumps(sent, ensure_ascii=False))
     is_shut = current_app.extensions["gate"].is_shut

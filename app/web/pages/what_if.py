@@ -1,4 +1,4 @@
-"""The fields of a row that can be moved, to see how a model's answer moves with them."""
+"""The fields of a row that a user can vary to see how the prediction changes (What if)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from app.web.pages import labels as wording
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
 
-#: Objects within objects whose fields can be moved.
+#: Deepest nesting of objects whose fields are axes.
 MAX_DEPTH = 4
-#: Fields that are offered at most.
+#: Most axes of a schema.
 MAX_AXES = 300
-#: Schemas that are looked at for them.
+#: Most schemas searched for axes.
 MAX_SCHEMAS = 1_000
-#: Numbers of a closed range.
+#: Length of ``x-range``.
 BOTH = 2
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One field of a row and where it can be moved: from ``low`` to ``high``, or over choices.
+    """One field of a row and its values: from ``low`` to ``high``, or one of ``choices``.
 
-    ``choices`` are pairs of label and JSON; a number has none. What the schema does not say is
-    ``None``. ``open_low`` and ``open_high`` tell that the ends themselves are not allowed.
+    ``choices`` are pairs of label and JSON, empty for a number. ``None`` means that the schema
+    has no such limit. ``open_low`` and ``open_high`` exclude the limits themselves.
     """
 
     pointer: str
@@ -42,7 +42,7 @@ class Axis:
 
 
 def axes(schema: Schema | None) -> list[Axis]:
-    """Return the fields of a row that hold a number or one of some choices, in their order."""
+    """Return the fields of a row that hold a number or a choice, in the order of the schema."""
     root = schema if isinstance(schema, Mapping) else {}
     looked_at = islice(_within(root, root, "", (), frozenset()), MAX_SCHEMAS)
     return list(islice((axis for axis in looked_at if axis), MAX_AXES))
@@ -51,7 +51,7 @@ def axes(schema: Schema | None) -> list[Axis]:
 def _within(
     schema: Any, root: Schema, pointer: str, labels: tuple[str, ...], refs: frozenset[str]
 ) -> Iterator[Axis | None]:
-    """Yield a schema and those of its members as axes; ``None`` for each that is none."""
+    """Yield the axes of a schema and its members; ``None`` for each schema that is not an axis."""
     try:
         folded = fold(schema, root, refs)
     except ManyShapesError:
@@ -70,7 +70,7 @@ def _within(
 
 
 def _axis(schema: Schema, pointer: str, label: str) -> Axis | None:
-    """Return a schema as an axis; ``None`` where its values are no numbers and no choices."""
+    """Return a schema as an axis; ``None`` if its values are neither numbers nor choices."""
     unit = schema.get("x-unit")
     words = {
         "pointer": pointer,
@@ -104,14 +104,14 @@ def _choices(schema: Schema) -> tuple[tuple[str, str], ...]:
 
 
 def _range(schema: Schema) -> dict[str, Any]:
-    """Return from where to where a number goes: where it usually does, else where it may."""
+    """Return the range of a number: the usual one (``x-range``), else the allowed one."""
     low, open_low = _end(schema, "minimum", "exclusiveMinimum", max)
     high, open_high = _end(schema, "maximum", "exclusiveMaximum", min)
     usual = schema.get("x-range")
     if isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual)):
         low, high, open_low, open_high = *usual, open_low and usual[0] == low, False
     step = schema.get("multipleOf") if wording.is_number(schema.get("multipleOf")) else None
-    # A column of whole numbers takes others too, but What if moves among those that it had.
+    # A column of integers accepts other numbers too, but What if offers integers only.
     is_whole = schema.get("type") == "integer" or WHOLE.fullmatch(str(schema.get("x-dtype", "")))
     return {
         "low": low,
@@ -123,7 +123,7 @@ def _range(schema: Schema) -> dict[str, Any]:
 
 
 def _end(schema: Schema, closed: str, opened: str, tighter: Any) -> tuple[Any, bool]:
-    """Return one end of the range, and whether it is outside itself."""
+    """Return one limit of the range, and whether the limit itself is excluded."""
     at, beyond = (
         value if wording.is_number(value) else None
         for value in (schema.get(closed), schema.get(opened))
