@@ -1,8 +1,8 @@
 """A form for a JSON Schema: the tree of fields that a page draws and a script reads.
 
-Whatever follows from the schema is settled here, so that the template only shows, and the script
-only reads and writes values. What no field can hold becomes a text area for its JSON. A form never
-refuses what was typed: whether a row is right is for the server's own check to say.
+This package derives all properties of a field from the schema: the template only renders, and the
+script only reads and writes values. A value that no field can hold gets a text area for its JSON.
+A form never rejects input: the server validates the row.
 """
 
 from app.web.pages.forms.drawing import MAX_POSTED, build

@@ -1,4 +1,4 @@
-"""Several shapes of a value: which one it has, what tells them apart, what they are called."""
+"""Several shapes of a value: the shape of a given value, the tag, and the shapes' names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
 
 def folded(schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> list[Folded | None]:
-    """Return each of several schemas as one shape, or nothing where it has none."""
+    """Fold each schema to one shape; ``None`` for a schema without a simple shape."""
     found: list[Folded | None] = []
     for schema in schemas:
         try:
@@ -23,7 +23,7 @@ def folded(schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> list[F
 
 
 def fitting(shapes: Sequence[Folded | None], value: Any) -> int | None:
-    """Return which of several shapes a value has, as far as types and constants tell."""
+    """Return the index of the first shape whose types and constants fit a value, else ``None``."""
     if value is None:
         return None
     fits = (index for index, shape in enumerate(shapes) if shape and _fits(shape.schema, value))
@@ -31,7 +31,7 @@ def fitting(shapes: Sequence[Folded | None], value: Any) -> int | None:
 
 
 def tag(shapes: Sequence[Folded | None]) -> str:
-    """Return the member that is another constant in each of several objects, or no name."""
+    """Return the member with a different constant in each shape (the tag), or ``""``."""
     constants = [_constants(shape.schema) if shape else {} for shape in shapes]
     for key in constants[0]:
         values = {as_json(each[key]) for each in constants if key in each}
@@ -41,7 +41,7 @@ def tag(shapes: Sequence[Folded | None]) -> str:
 
 
 def tagged(field: Field, tag: str) -> Field:
-    """Return an object's field without the member that choosing the shape has settled."""
+    """Return an object's field with its tag fixed: the choice of the shape sets the tag."""
     return replace(
         field,
         fields=tuple(
@@ -53,7 +53,7 @@ def tagged(field: Field, tag: str) -> Field:
 def names(
     schemas: Sequence[Any], shapes: Sequence[Folded | None], fields: Sequence[Field], tag: str
 ) -> list[str]:
-    """Return by what name each of several shapes is chosen."""
+    """Return the names of the shapes, unique within the choice."""
     found = [
         _name(schema, shape, field, tag)
         for schema, shape, field in zip(schemas, shapes, fields, strict=True)
@@ -89,7 +89,7 @@ def _settled(field: Field) -> Field:
 
 
 def _name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
-    """Return a shape's title, the constant that tells it apart, its name in ``$ref``, or type."""
+    """Return a shape's title, the constant of its tag, its name in ``$ref``, or its type."""
     said = schema if isinstance(schema, Mapping) else {}
     ref = said.get("$ref", "").rpartition("/")[2]
     constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")

@@ -1,4 +1,4 @@
-"""The members of an object, with those that are asked for on a condition (`if` and `then`)."""
+"""The members of an object, including conditional ones (`if`, `then` and `else`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 
 from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
-#: A condition: by the name of a member the JSON of the values that it may have, or none for any,
-#: and whether it may be missing.
+#: For each member of a condition: its allowed values (``None``: any) and whether it may be missing.
 Condition = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object; ``when`` is the JSON of the condition on which there is one."""
+    """A member of an object; ``when`` is the JSON of its condition, or empty."""
 
     key: str
     schema: Any
@@ -25,7 +24,7 @@ class Member:
 
 
 def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
-    """Return the members of an object that are known, in the order of the schema."""
+    """Return the members of an object that its schema names, in the order of the schema."""
     properties = folded.schema.get("properties", {})
     required = folded.schema.get("required", ())
     found = {
@@ -43,7 +42,7 @@ def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
 
 
 def is_met(when: str, row: Mapping[str, Any]) -> bool:
-    """Tell whether a row meets a condition; an empty one is met by all."""
+    """Return whether a row meets a condition; every row meets the empty one."""
     if not when:
         return True
     condition = json.loads(when)
@@ -54,7 +53,7 @@ def is_met(when: str, row: Mapping[str, Any]) -> bool:
 
 
 def _inner(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
-    """Return the members that the consequence of a condition names."""
+    """Return the members that the ``then`` or ``else`` of a condition names."""
     try:
         folded = fold(schema, root, refs)
     except ManyShapesError:
@@ -63,7 +62,7 @@ def _inner(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
 
 
 def _when(condition: Schema, is_met: bool) -> str:
-    """Return a condition for scripts; empty where it is of no simple kind, to ask in any case."""
+    """Return a condition as JSON for scripts; empty (always met) if it is not a simple one."""
     required = condition.get("required", [])
     properties = condition.get("properties", {})
     if not set(condition) <= {"properties", "required", "type"}:

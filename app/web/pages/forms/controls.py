@@ -1,4 +1,4 @@
-"""The fields of one value each: a line to type, a choice, a text area, a file."""
+"""Fields of a single value: a line of text, a choice, a text area, a file."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from app.web.pages.forms.fields import Choice, Field, Place, as_json, picked
 from mlmodel.numerals import unambiguous
 from mlmodel.schema.shape import Schema, constants
 
-#: Characters above which a text gets several lines, and is no example to show.
+#: Longer examples or defaults get a text area, and are not shown as an example.
 LONG_TEXT = 60
-#: Examples from which on they are offered while one types.
+#: Number of examples from which on a field offers them as suggestions.
 SEVERAL = 2
-#: Characters that a text may have at most and still gets one line.
+#: A text with a larger ``maxLength`` gets a text area.
 LONG_LIMIT = 250
 
-#: The keyboard that a phone shows for a text's ``format``. Not the inputs of that type: a browser
-#: would trim what was typed into them.
+#: The ``inputmode`` (keyboard of a phone) for a string's ``format``. Not an input of that type: a
+#: browser would trim its text.
 KEYBOARDS = {"email": "email", "uri": "url"}
 
-#: What the items of a list are called that have no title.
+#: Label of list items without a title.
 UNNAMED_ITEM = "Item"
 
-#: The input in which a text of a ``format`` is picked: a browser shows it as its reader writes it.
+#: The input type of a picker for a string's ``format``: a browser shows it in the user's locale.
 PICKERS = {"date": "date", "date-time-local": "datetime-local", "time-local": "time"}
 
-#: What pandas calls a column of dates and times with a zone. Polars has quotes around it.
+#: The dtype of a column of dates and times with a zone, in pandas or (with quotes) in Polars.
 ZONED = re.compile(r"datetime64\[\w+, *'?([^\]']+)'?\]")
 
-#: Kinds of which the value is in the fields within.
+#: Kinds whose value is in inner fields.
 NESTED = frozenset({"group", "tuple", "list", "map", "later", "variant"})
 #: Kinds of lists, which may be empty.
 LISTS = frozenset({"lines", "numbers", "checks"})
 
 
 def made(schema: Schema, place: Place, kind: str, control: str, **shape: Any) -> Field:
-    """Return a field of that shape, with the schema's words and the place's."""
+    """Build a field of that kind, with labels from the schema and the place."""
     blank = _blank(kind, schema, place)
     field = Field(
         pointer=place.pointer,
@@ -69,16 +69,16 @@ def made(schema: Schema, place: Place, kind: str, control: str, **shape: Any) ->
 
 
 def json_text(schema: Schema, place: Place) -> Field:
-    """Return the field of any value: a text area for its JSON."""
+    """Return a field for any value: a text area for its JSON."""
     attributes = {"rows": "4", "spellcheck": "false"}
     return made(schema, place, "json", "textarea", typing="as JSON", attributes=attributes)
 
 
 def choice(schema: Schema, place: Place) -> Field:
-    """Return the field of a value that is one of those that the schema names."""
+    """Return the field of a value with a constant or an enumeration in its schema."""
     choices = _choices(schema)
     if any(each.value == "null" for each in choices):
-        # None is a choice like the others then, and not what is sent where none was made.
+        # Null is a choice like the others then, and not the value of a field without a choice.
         place = replace(place, is_nullable=False)
     if "const" in schema and place.is_required and not place.is_nullable:
         return made(
@@ -104,7 +104,7 @@ def _number(schema: Schema, place: Place) -> Field:
     lowest = known(schema.get("minimum"), schema.get("exclusiveMinimum"))
     keyboard = "numeric" if schema["type"] == "integer" else "decimal"
     if not wording.is_number(lowest) or lowest < 0:
-        # Some phones show no minus sign on their keyboards for numbers.
+        # The numeric keyboards of some phones have no minus sign.
         keyboard = "text"
     return _line(schema, place, "number", type="text", inputmode=keyboard, autocomplete="off")
 
@@ -127,7 +127,7 @@ def _string(schema: Schema, place: Place) -> Field:
     return _line(schema, place, "text", type="text", inputmode=keyboard, autocomplete="off")
 
 
-#: JSON Schema's scalar types, and who draws them.
+#: JSON Schema's scalar types, and the functions that build their fields.
 SCALARS: dict[str, Callable[[Schema, Place], Field]] = {
     "boolean": _boolean,
     "integer": _number,
@@ -138,12 +138,12 @@ SCALARS: dict[str, Callable[[Schema, Place], Field]] = {
 
 
 def scalar(schema: Schema, place: Place) -> Field:
-    """Return the field of a text, a number or a boolean; the JSON field for what is none."""
+    """Return the field of a string, a number or a boolean; the JSON field for other types."""
     return SCALARS.get(schema.get("type", ""), json_text)(schema, place)
 
 
 def _zone(schema: Schema) -> str:
-    """Return the time zone of the column that a model was fitted on; empty where it has none."""
+    """Return the time zone of the column that the model was fitted on, or ``""``."""
     found = ZONED.fullmatch(_text(schema.get("x-dtype")))
     return found[1] if found else ""
 
@@ -179,7 +179,7 @@ def _line(schema: Schema, place: Place, kind: str, **attributes: str) -> Field:
 
 
 def _suggestions(kind: str, schema: Schema) -> tuple[Choice, ...]:
-    """Return the schema's examples, to choose from while typing, where there are several."""
+    """Return the schema's examples as suggestions, if there are several."""
     examples = schema.get("examples", ())
     if kind not in ("text", "number") or len(examples) < SEVERAL:
         return ()
@@ -187,7 +187,7 @@ def _suggestions(kind: str, schema: Schema) -> tuple[Choice, ...]:
 
 
 def list_text(schema: Schema, place: Place, kind: str, typing: str, each: str) -> Field:
-    """Return the field of a list that is typed as one text; ``each`` says what an item may be."""
+    """Return the field of a list typed as one text; ``each`` describes the limits of an item."""
     bounds = ", ".join(filter(None, [wording.bounds(schema), each and f"each {each}"]))
     attributes = {"rows": "2", "spellcheck": "false"}
     return made(
@@ -196,7 +196,7 @@ def list_text(schema: Schema, place: Place, kind: str, typing: str, each: str) -
 
 
 def _choices(schema: Schema) -> tuple[Choice, ...]:
-    """Return what may be chosen; values that read alike, as 1 and "1", are shown as JSON."""
+    """Return a schema's choices; values with the same label, as 1 and "1", are shown as JSON."""
     parts = constants(schema)
     values = [part["const"] for part in parts] or schema.get("enum", [schema.get("const")])
     titles = [_text(part.get("title")) for part in parts] or [""] * len(values)
@@ -216,14 +216,14 @@ def _unset(place: Place) -> str:
 
 def _blank(kind: str, schema: Schema, place: Place) -> str:
     if place.is_item and not (place.is_nullable and kind in NESTED):
-        # An item that was added is there, whether or not something was typed into it.
+        # An added item counts, even if its field is blank.
         return "empty" if kind in (NESTED | LISTS | {"text"}) - {"variant", "later"} else "null"
     if not place.is_required or not place.pointer:
         return "empty" if kind in NESTED and not place.pointer else "omit"
     if place.is_nullable:
         return "null"
     if kind == "text":
-        # An empty text is an answer only where the schema says so; else it was forgotten.
+        # A blank field is an empty text only if the schema allows that explicitly.
         return "empty" if schema.get("minLength") == 0 or schema.get("default") == "" else "omit"
     return "empty" if kind in (NESTED | LISTS) - {"variant", "later"} else "omit"
 
@@ -237,7 +237,7 @@ def _label(place: Place) -> str:
 
 
 def _example(kind: str, schema: Schema, place: Place) -> str:
-    """Return a value to show beside the field: the schema's first, else the example row's."""
+    """Return an example to show at the field: the schema's first, else the example row's."""
     value = known(*schema.get("examples", ()), place.example)
     if value is None or kind not in ("number", "text", "local", "numbers"):
         return ""
@@ -248,7 +248,7 @@ def _example(kind: str, schema: Schema, place: Place) -> str:
 
 
 def _typed(kind: str, value: Any) -> str:
-    """Return a value as a person would type it into a field of that kind."""
+    """Return a value as a user types it into a field of that kind."""
     if kind in ("text", "local", "moment", "file") and isinstance(value, str):
         return value
     if kind == "lines" and isinstance(value, list):
@@ -261,7 +261,7 @@ def _typed(kind: str, value: Any) -> str:
 
 
 def _is_long(schema: Schema, place: Place) -> bool:
-    """Tell whether a text may need several lines."""
+    """Return whether a text may need several lines."""
     known: Sequence[Any] = [place.example, schema.get("default"), *schema.get("examples", ())]
     texts = [text for text in known if isinstance(text, str)]
     return (
@@ -276,5 +276,5 @@ def _text(value: Any) -> str:
 
 
 def known(*values: Any) -> Any:
-    """Return the first of some values that is not null."""
+    """Return the first value that is not ``None``, or ``None``."""
     return next((value for value in values if value is not None), None)

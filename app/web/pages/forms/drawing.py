@@ -1,4 +1,4 @@
-"""From a JSON Schema to its form: objects, lists, and values of several shapes."""
+"""Building of a form from a JSON Schema: objects, lists, and values of several shapes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from app.web.pages.forms.controls import (
 from app.web.pages.forms.fields import Choice, Field, Place
 from mlmodel.schema.shape import Folded, ManyShapesError, Schema, constants, fold
 
-#: Groups within groups that are drawn; what lies deeper is asked for as JSON.
+#: Maximum nesting of groups; deeper values get a JSON field.
 MAX_DEPTH = 6
-#: Fields of one form; what comes after them is asked for as JSON.
+#: Maximum number of fields in a form; values after them get a JSON field.
 MAX_FIELDS = 500
-#: Controls that a posted form may have.
+#: Maximum number of controls in a posted form.
 MAX_POSTED = 5_000
-#: How many more fields may be drawn for each of them: groups and rows count, too, and a choice
-#: posts nothing where none was made.
+#: Further fields allowed for each posted control: groups and rows count as fields, and a choice
+#: without a selection posts nothing.
 FIELDS_FOR_POSTED = 4
-#: Items up to which a list of a fixed length gets a field for each.
+#: A list of a fixed length up to this one gets a field for each item.
 MAX_FIXED = 16
 
-#: What was typed, by the names of the controls.
+#: Posted texts by the names of the controls.
 Typed = Mapping[str, Sequence[str]]
 
 
@@ -41,7 +41,7 @@ def build(schema: Schema | None, example: Any = None, typed: Typed | None = None
     """Return the form for one row.
 
     :param example: a row to take hints from.
-    :param typed: what stands in the form, as a browser posts it; without it the form is new.
+    :param typed: content of the form, as posted by a browser; ``None`` for a new form.
     """
     root = schema if isinstance(schema, Mapping) else {}
     drawing = _Drawing(root, typed)
@@ -50,26 +50,26 @@ def build(schema: Schema | None, example: Any = None, typed: Typed | None = None
 
 
 class _Drawing:
-    """One form while it is drawn: the document to refer into, and how many fields are left."""
+    """One form while it is built: the root schema for references, and the remaining fields."""
 
     def __init__(self, root: Schema, typed: Typed | None) -> None:
         self.root = root
         self.typed = typed
-        # What was posted stood on the page in fields, however many rows a person had added.
+        # The page had a field for each posted control, however many rows the user had added.
         self.left = MAX_FIELDS + FIELDS_FOR_POSTED * min(len(typed or ()), MAX_POSTED)
         self._shapes: dict[str, Field | None] = {}
 
     def shapes(self) -> tuple[Field, ...]:
-        """Return the fields that a person may add, by their number in ``Field.shape``."""
+        """Return the fields that a user may add, by their number in ``Field.shape``."""
         return tuple(field for field in self._shapes.values() if field)
 
     def field(self, schema: Any, place: Place) -> Field:
-        """Return the field for a schema; the JSON field where no other fits."""
+        """Return the field for a schema; the JSON field if no other fits."""
         plain = schema if isinstance(schema, Mapping) else {}
         try:
             folded = fold(schema, self.root, place.refs)
             plain = folded.schema
-            # Null is allowed, and the sample never had it: a blank field was forgotten then.
+            # If null is allowed but the training sample has none, a blank field does not mean null.
             was_seen = not place.is_required or plain.get("x-seen-missing") is not False
             is_nullable = folded.is_nullable
             place = replace(place, is_nullable=is_nullable and was_seen, refs=folded.refs)
@@ -82,7 +82,7 @@ class _Drawing:
     def folded(self, folded: Folded, place: Place) -> Field:
         """Return the field for a folded schema.
 
-        :raises ManyShapesError: for what no field but the JSON field can hold.
+        :raises ManyShapesError: if only the JSON field can hold the value.
         """
         schema = folded.schema
         if folded.recursion:
@@ -99,31 +99,32 @@ class _Drawing:
         return scalar(schema, place)
 
     def as_typed(self, field: Field) -> Field:
-        """Return a field with what was typed into it."""
+        """Return a field with its posted text."""
         if self.typed is None or field.control in ("group", "list", "variant"):
             return field
         texts = self.typed.get(field.name, ())
         if field.kind == "checks":
             there = [each.value for each in field.choices if each.value in texts]
             return replace(field, value=f"[{', '.join(there)}]" if there else "")
-        # A browser ends the lines of what it posts as e-mail does.
+        # Browsers post line breaks as CR LF.
         text = texts[0].replace("\r\n", "\n") if texts else ""
         return replace(field, value=field.first if field.is_first(text) else text)
 
     def count(self, place: Place, from_the_start: int) -> int:
-        """Return how many fields a person has added, or added and removed again."""
+        """Return the posted number of added fields; ``from_the_start`` for a new form."""
         if self.typed is None:
             return min(from_the_start, MAX_FIELDS)
         said = [text for text in self.typed.get(place.spot or "row", ()) if text.isdecimal()]
         return min(int(said[0][:4]), MAX_FIELDS) if said else 0
 
     def reserve(self, count: int, place: Place) -> None:
-        """Make sure that so many more fields may be drawn there.
+        """Reserve a number of fields for a group, a list or shapes.
 
-        :raises ManyShapesError: if not, or if there was a JSON field on the page that was posted.
+        :raises ManyShapesError: if the form may not have as many fields or as deep ones, or if the
+            posted page had a JSON field there.
         """
         texts = (self.typed or {}).get(place.spot or "row", ())
-        # Groups post nothing under their own names; lists and shapes a number, or nothing chosen.
+        # Groups post nothing under their names; lists and shapes post a number or an empty text.
         if any(text and not text.isdecimal() for text in texts):
             raise ManyShapesError
         if place.depth >= MAX_DEPTH or count > self.left:
@@ -131,7 +132,7 @@ class _Drawing:
         self.left -= count
 
     def group(self, folded: Folded, place: Place) -> Field:
-        """Return the fields of an object: its known members, and those that may be added."""
+        """Return the field of an object: its named members, and those that a user may add."""
         schema, more = folded.schema, _more(folded.schema)
         members = conditions.members(folded, self.root, place.refs)
         if not members:
@@ -153,7 +154,7 @@ class _Drawing:
         return made(schema, place, "group", "group", fields=tuple(fields))
 
     def map(self, schema: Schema, more: Any, place: Place) -> Field:
-        """Return the field of an object whose members a person names."""
+        """Return the field of an object whose members the user names."""
         if more is None and schema.get("additionalProperties") is False:
             return made(schema, place, "group", "group")
         shape = self.shape(more)
@@ -174,7 +175,7 @@ class _Drawing:
         return made(schema, place, "map", "list", fields=fields, shape=shape)
 
     def items(self, schema: Schema, place: Place) -> Field:
-        """Return the field of a list: a text, a box to tick for each choice, or a field an item."""
+        """Return the field of a list: a text, checkboxes for choices, or a field for each item."""
         item = schema.get("items", True)
         first = schema.get("prefixItems", item if isinstance(item, list) else [])
         if first:
@@ -194,7 +195,7 @@ class _Drawing:
         return self.list(schema, item, place)
 
     def single(self, schema: Any, place: Place) -> Field | None:
-        """Return the field of a list's item, if it is a field of one value."""
+        """Return the field of a list's item if the item is a single value, else ``None``."""
         try:
             folded = fold(schema, self.root, place.refs)
         except ManyShapesError:
@@ -207,7 +208,7 @@ class _Drawing:
         return choice(plain, inner) if is_choice else scalar(plain, inner)
 
     def list(self, schema: Schema, item: Any, place: Place) -> Field:
-        """Return the field of a list of as many items as a person wants."""
+        """Return the field of a list to which a user may add items."""
         shape = self.shape(item, is_numbered=True)
         default = known(place.default, schema.get("default"))
         place = replace(place, default=default)
@@ -219,7 +220,7 @@ class _Drawing:
         return made(schema, place, "list", "list", fields=fields, shape=shape, bounds=bounds)
 
     def tuple(self, schema: Schema, items: Sequence[Any], place: Place) -> Field:
-        """Return the field of a list with a place for each item."""
+        """Return the field of a list with a field for each item."""
         self.reserve(len(items), place)
         place = replace(place, default=known(place.default, schema.get("default")))
         needed = schema.get("minItems", len(items))
@@ -230,7 +231,7 @@ class _Drawing:
         return made(schema, place, "tuple", "group", fields=fields)
 
     def later(self, folded: Folded, place: Place) -> Field:
-        """Return the field of a value that is like one that it lies in: drawn when asked for."""
+        """Return the field of a recursive value, built only when the user adds it."""
         schema = {"$ref": folded.recursion}
         shape = self.shape(schema)
         place = replace(place, refs=place.refs - {folded.recursion})
@@ -242,7 +243,7 @@ class _Drawing:
         return made(folded.schema, place, "later", "list", fields=fields, shape=shape)
 
     def variant(self, folded: Folded, place: Place) -> Field:
-        """Return the field of a value of several shapes: which of them, and the fields of each."""
+        """Return the field of a value of several shapes: a choice, and a field for each shape."""
         self.reserve(len(folded.alternatives), place)
         default = known(place.default, folded.schema.get("default"))
         place = replace(place, default=default)
@@ -278,9 +279,9 @@ class _Drawing:
         )
 
     def shape(self, schema: Any, is_numbered: bool = False) -> str:
-        """Return the name of the field that a person may add as often as wanted.
+        """Return the name of a field that a user may add repeatedly.
 
-        :raises ManyShapesError: if it would be asked for as JSON; then all may be one JSON.
+        :raises ManyShapesError: if it would be a JSON field: one JSON field then holds all of them.
         """
         key = json.dumps([schema, is_numbered], sort_keys=True)
         number = str(list(self._shapes).index(key) if key in self._shapes else len(self._shapes))
@@ -298,9 +299,9 @@ class _Drawing:
 
 
 def _more(schema: Schema) -> Any:
-    """Return the schema of the members that a person may add to an object, if it says one.
+    """Return the schema of the members that a user may add to an object, else ``None``.
 
-    A pattern with a schema that allows anything is not one to be asked for.
+    A schema that allows anything does not count.
     """
     patterns = list(schema.get("patternProperties", {}).values())
     for more in [schema.get("additionalProperties"), *(patterns if len(patterns) == 1 else [])]:
@@ -315,5 +316,5 @@ def _others(value: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _unnumbered(field: Field) -> Field:
-    """Return the field of an item without its number, if it has a name of its own."""
+    """Return the field of an item, without its number if the item has a title."""
     return field if field.label == UNNAMED_ITEM else replace(field, number=0)

@@ -1,4 +1,4 @@
-"""One field of a form, and what is known about the place where it stands."""
+"""One field of a form, and its place in the row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from mlmodel.schema.shape import escaped, unescaped
 
-#: A date, a time, or both, without an offset or with that of UTC, which many write for none.
+#: A date, a time, or both, without an offset or with that of UTC, a common substitute for none.
 LOCAL = re.compile(
     r"(?:(?P<day>\d{4}-\d\d-\d\d)(?:[Tt ](?=\d)|$))?"
     r"(?:(?P<time>\d\d:\d\d(?::\d\d)?)(?P<fraction>\.\d{1,3})?\d*(?:[Zz]|[+-]00:?00)?)?",
@@ -23,7 +23,7 @@ MINUTES = re.compile(r"(?:^|T)\d\d:\d\d$", re.ASCII)
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values that a field may have; ``value`` is its JSON."""
+    """One choice of a field; ``value`` is its JSON."""
 
     label: str
     value: str
@@ -31,33 +31,33 @@ class Choice:
 
 @dataclass(frozen=True)
 class Field:
-    """One value of a row: what to ask, how to draw it and how to read it.
+    """One value of a row: its labels, its control, and how its text becomes JSON.
 
     ``pointer`` is the value's JSON Pointer within the row, ``key`` its name in its object, and
-    ``spot`` where it stands in the form: the pointer, with a step that begins with ``~`` for what
-    a pointer does not tell apart (see :class:`Place`).
+    ``spot`` its place in the form: the pointer, plus steps with ``~`` for places that share a
+    pointer (see :class:`Place`).
 
-    ``kind`` says how text becomes JSON: ``text`` as it is, ``number`` as typed, ``moment`` a date
+    ``kind`` decides how text becomes JSON: ``text`` unchanged, ``number`` parsed, ``moment`` a date
     and time with an offset, ``local`` a date, a time, or both without one; ``choice``, ``fixed``
     and ``json`` are JSON already; ``lines``, ``numbers`` and ``checks`` are lists; ``file`` is
     base64. ``group`` is an object of ``fields`` and ``tuple`` a list of them. ``list`` is a list
-    and ``map`` an object of as many ``fields`` as a person wants, ``later`` one of them or none:
-    each new one has the form's ``shape`` of that name. ``variant`` is the one of its ``fields``
-    whose place among them is ``value``.
+    and ``map`` an object to which a user may add ``fields``; ``later`` has one of them at most.
+    Each added field is a copy of the form's shape named ``shape``. ``variant`` is the one of its
+    ``fields`` whose index is ``value``.
 
-    ``blank`` is what no text at all becomes: ``omit``, ``null``, or ``empty`` for the empty value
-    of the kind. ``unset`` is how a choice names that.
+    ``blank`` is the value of a blank field: ``omit``, ``null``, or ``empty`` for the empty value
+    of the kind. ``unset`` is the label of a choice for it.
 
-    ``value`` is the text that stands in the field, and ``first`` what stands in it from the start.
+    ``value`` is the text in the field, and ``first`` its initial text.
 
-    ``choices`` are all the values that it may have, or some of them to choose from while typing.
+    ``choices`` are all allowed values, or suggestions for typing.
 
-    ``bounds`` is what the value may be and ``typing`` how to type it, both in words. ``zone`` is
-    the time zone of the column that a ``moment`` belongs to.
+    ``bounds`` describes the limits of the value, ``typing`` how to type it. ``zone`` is the time
+    zone of the column of a ``moment``.
 
-    ``of`` is the name of the shape that has it, where its object may have several. ``number`` is
-    its place in a list, from 1. ``when`` is the JSON of the condition on which it is asked.
-    ``errors`` are what the server said of the value. ``shapes`` are those of a whole form.
+    ``of`` is the name of the shape that the field belongs to, if its object may have several.
+    ``number`` is its position in a list, from 1. ``when`` is the JSON of the condition for the
+    field. ``errors`` are the server's violations. ``shapes`` are those of a whole form.
     """
 
     pointer: str
@@ -91,37 +91,37 @@ class Field:
 
     @property
     def id(self) -> str:
-        """Return the field's ``id`` in a page: of safe characters, and no other field's."""
+        """Return the field's ``id`` in a page: unique and of safe characters."""
         return "field" + quote(self.spot, safe="").replace(".", "%2E").replace("%", ".")
 
     @property
     def name(self) -> str:
-        """Return the spot, or ``row`` for the row itself: a nameless control is not posted."""
+        """Return the spot, or ``row`` for the row: browsers post no control without a name."""
         return self.spot or "row"
 
     @property
     def path(self) -> str:
-        """Return where the value is, to read: ``address.city``."""
+        """Return the path of the value for display: ``address.city``."""
         return ".".join(map(unescaped, self.pointer.split("/")[1:]))
 
     @property
     def range(self) -> str:
-        """Return what a value may be, in words: ``from 0.1 to 8, e.g. 5.1``."""
+        """Return limits and example in words: ``from 0.1 to 8, e.g. 5.1``."""
         return ", ".join(filter(None, [self.bounds, self.example and f"e.g. {self.example}"]))
 
     @property
     def hint(self) -> str:
-        """Return what to type, in words."""
+        """Return the hint of what to type."""
         hint = ", ".join(filter(None, [self.typing, self.range]))
         return hint[:1].upper() + hint[1:]
 
     @property
     def shown(self) -> str:
-        """Return the text that stands in the field's control, which may show less than it is."""
+        """Return the text in the field's control, which may be less precise than ``value``."""
         return picked(self.value, self.attributes["type"]) if self.kind == "local" else self.value
 
     def is_first(self, text: str) -> bool:
-        """Tell whether what a browser posts is what it showed from the start: 7:08:00 as 7:08."""
+        """Return whether a posted text equals the initial one, where 07:08 equals 07:08:00."""
         if self.kind != "local" or not text:
             return text == self.first
         shown = picked(self.first, self.attributes["type"])
@@ -129,18 +129,18 @@ class Field:
 
     @property
     def is_wide(self) -> bool:
-        """Tell whether the field takes a line of its own."""
+        """Return whether the field takes a full line."""
         return self.control in ("textarea", "checks", "group", "list", "variant")
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """Return what is ticked, each as JSON."""
+        """Return the JSON of each ticked choice."""
         ticked = json.loads(self.value) if self.value else []
-        # A default may be of any kind.
+        # A default may be any JSON.
         return tuple(map(as_json, ticked)) if isinstance(ticked, list) else ()
 
     def within(self) -> Iterator[Field]:
-        """Yield the fields within this one, each before those within it."""
+        """Yield all inner fields, parents first."""
         for inner in self.fields:
             if self.kind == "variant":
                 yield from (replace(each, of=each.of or inner.label) for each in inner.within())
@@ -151,10 +151,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the row a schema is drawn, and what is known about the value there.
+    """The place of a schema in the row, with the example and default of the value there.
 
     In ``spot``, ``~v1`` is the second of several shapes of a value, ``~k0`` the first member that
-    a person adds to an object, and ``~m`` all such members of an object that has others.
+    a user adds to an object, and ``~m`` all added members of an object that has named ones too.
     """
 
     pointer: str = ""
@@ -181,7 +181,7 @@ class Place:
         )
 
     def added(self, index: int, key: str) -> Place:
-        """Return the place of a member of an object that was given its name by a person."""
+        """Return the place of an object's member that the user named."""
         default = _member(self.default, key)
         return replace(self._inner("", f"~k{index}", key), is_item=True, default=default)
 
@@ -198,7 +198,7 @@ class Place:
         )
 
     def shape(self, index: int, is_given: bool) -> Place:
-        """Return the place of one of the value's shapes, which is the value's own."""
+        """Return the place of one of the value's shapes; it shares the value's pointer."""
         return replace(
             self,
             spot=f"{self.spot}/~v{index}",
@@ -222,9 +222,9 @@ class Place:
 
 
 def picked(text: str, control: str) -> str:
-    """Return a local date, time, or both as an input of that type holds it; empty if it cannot.
+    """Return a local date, time, or both as the text of an input of that type; empty if it cannot.
 
-    static/typed.js does the same. Without zone a browser shows the same everywhere.
+    static/typed.js does the same. Without a zone, browsers everywhere show the same time.
     """
     found = LOCAL.fullmatch(text)
     if not found:
@@ -239,12 +239,12 @@ def picked(text: str, control: str) -> str:
 
 
 def _to_seconds(text: str) -> str:
-    """Return the text of an input for a time with its seconds, where it has a time."""
+    """Return the text of an input with seconds added to a time and a zero fraction removed."""
     return f"{text}:00" if MINUTES.search(text) else re.sub(r"\.0*$", "", text)
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON, as it stands in a form."""
+    """Return a value as the JSON that forms contain."""
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -1,5 +1,6 @@
-"""A form that a browser posts without JavaScript: from what was typed to a row, and to the form
-with what was wrong. What static/row.js and static/rows.js do where there is a script.
+"""Reading of a form posted without JavaScript: its row, or the form with violations.
+
+With JavaScript, static/row.js and static/rows.js do the same.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from mlmodel.errors import Violation
 from mlmodel.numerals import parse_number
 from mlmodel.schema.shape import escaped, unescaped
 
-#: What stands between the numbers of a list: commas alone, or these.
+#: Separators of numbers in a list, besides commas alone.
 GAPS = re.compile(r",?[\s;]+,?")
-#: One number whose digits commas group, or several of three digits.
+#: Ambiguous: one number with commas between thousands, or several numbers of three digits.
 GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 
-#: What is read from a field that says nothing.
+#: The value of a field that the row omits.
 MISSING = object()
 
 
 def read(field: Field) -> Any:
-    """Return the value that was typed; ``MISSING`` where there is none to send."""
+    """Return the value of a field; ``MISSING`` if the row omits it."""
     if field.kind in NESTED:
         return _NESTED[field.kind](field)
     if field.value == "":
@@ -48,10 +49,10 @@ def refused(form: Field, violations: Iterable[Violation]) -> Field:
 
 
 def changed(typed: Typed, change: str) -> dict[str, list[str]]:
-    """Return what was typed with a row more, a row less, or two rows in each other's place.
+    """Return the posted texts after one change of a list: an item added, removed or moved.
 
-    :param change: what to do and the spot where, as a form's button says it: ``add /items``,
-        ``remove /items/1``, ``up /items/1``. One that is none of these changes nothing.
+    :param change: the value of a form's button, action and spot: ``add /items``,
+        ``remove /items/1``, ``up /items/1``, ``down /items/1``. Other values change nothing.
     """
     texts = {name: list(values) for name, values in typed.items()}
     what, _, spot = change.partition(" ")
@@ -77,7 +78,7 @@ def _count(texts: Typed, spot: str) -> int:
 def _in_order(
     texts: dict[str, list[str]], spot: str, order: Sequence[int], sign: str
 ) -> dict[str, list[str]]:
-    """Return what was typed with a list's items in another order."""
+    """Return the posted texts with a list's items in the given order."""
     item = re.compile(re.escape(f"{spot}/{sign}") + r"(\d{1,4})(?=$|[/~])")
     made = {name: values for name, values in texts.items() if not item.match(name)}
     for name, values in texts.items():
@@ -96,7 +97,7 @@ def _group(field: Field) -> Any:
     if field.blank != "empty" and not _is_said(field):
         return _blank(field, {})
     row: dict[str, Any] = {}
-    # Conditions speak of other members, and are looked at when these are known.
+    # Conditions refer to other members: read unconditional members first.
     for inner in sorted(field.fields, key=lambda each: bool(each.when)):
         value = read(inner)
         if value is MISSING or not conditions.is_met(inner.when, row):
@@ -152,7 +153,7 @@ _NESTED: Mapping[str, Callable[[Field], Any]] = {
 
 
 def _is_said(field: Field) -> bool:
-    """Tell whether something in an object was said by a person: what stood there says nothing."""
+    """Return whether the user changed a text in an object, or a list in it has items."""
     return any(
         inner.value != inner.first or (inner.control == "list" and bool(inner.fields))
         for inner in field.within()
@@ -160,7 +161,7 @@ def _is_said(field: Field) -> bool:
 
 
 def _number(text: str) -> Any:
-    """Return what was typed as a number if it means one, else as the text that it is."""
+    """Return a text as a number if it is one, else unchanged."""
     number = parse_number(text.strip())
     return text if number is None else number
 
@@ -169,12 +170,12 @@ def _numbers(text: str) -> list[Any]:
     parts = [part for part in GAPS.split(text.strip(" ,;\t\r\n")) if part]
     if len(parts) == 1 and not GROUPED.fullmatch(parts[0]):
         parts = [part for part in parts[0].split(",") if part]
-    # A comma within a part may be a decimal one, or group digits: the server refuses the text.
+    # A comma in a part may separate decimals or thousands: keep the text, which validation rejects.
     return [part if "," in part else _number(part) for part in parts]
 
 
 def _any(text: str) -> Any:
-    """Return what a JSON says; of what is none the text, for the judge to refuse."""
+    """Return the value of a JSON text; if it is invalid, the text, which validation rejects."""
     try:
         return parse(text.encode(), current_app.config["MAX_DEPTH"])
     except (ValueError, BadRequest):
@@ -197,7 +198,7 @@ _TEXTS: Mapping[str, Callable[[str], Any]] = {
 
 
 def _marked(field: Field, steps: list[str], detail: str) -> Field:
-    """Return a field with an error, or with that of the field within that it is about."""
+    """Return a field with an error added, to itself or to the inner field at ``steps``."""
     for place, inner in enumerate(field.fields):
         rest = _steps_within(field, place, steps)
         if rest is not None:
@@ -209,7 +210,7 @@ def _marked(field: Field, steps: list[str], detail: str) -> Field:
 
 
 def _steps_within(field: Field, place: int, steps: list[str]) -> list[str] | None:
-    """Return the steps that lead on from one of a field's fields, if they lead through it."""
+    """Return the steps that remain within an inner field, ``None`` if they do not lead into it."""
     inner = field.fields[place]
     if field.kind == "variant":
         return steps if inner is _shape(field) else None
