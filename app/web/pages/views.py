@@ -204,7 +204,7 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _told(info: Any) -> Mapping[str, Any]:
-    """Return a framework's facts about a model, without empty values."""
+    """Return a framework's facts about a model, without empty values and null (not JSON)."""
     told = info if isinstance(info, Mapping) else {}
     return {name: value for name, value in told.items() if value not in (None, [], {})}
 
