@@ -15,6 +15,8 @@ from tests.waiting import wait_until
 
 #: Seconds of load without an event.
 A_WHILE = 0.7
+#: Seconds in which both processes answer under load.
+WINDOW = 0.5
 #: Seconds after which a server must have all its processes again.
 STRONG_AGAIN = 5
 
@@ -48,10 +50,15 @@ def two(server, tmp_path_factory):
 
 
 def answers_by(load, number):
-    """Wait until only the models of a number answer, in all processes, and return since when."""
-    wait_until(lambda: load.numbers(time.monotonic() - 0.2) == {number}, PATIENCE)
-    since = time.monotonic() - 0.2
-    wait_until(lambda: len(load.processes(since)) == 2, PATIENCE)
+    """Wait until both processes answer, by the models of a number alone; return since when."""
+    since = 0.0
+
+    def is_so():
+        nonlocal since
+        since = time.monotonic() - WINDOW
+        return load.numbers(since) == {number} and len(load.processes(since)) == 2
+
+    wait_until(is_so, PATIENCE)
     return since
 
 
