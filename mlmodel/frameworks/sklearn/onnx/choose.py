@@ -1,4 +1,4 @@
-"""Which of a model and its graph answers."""
+"""The choice between a model and its compiled graph."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.model import Row
 
-#: Rows for which ``auto`` wants the graph to be faster.
+#: Numbers of rows for which ``auto`` requires the graph to be faster.
 COUNTS = (1, 64)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A graph that was found right: its bytes, what asks it and the model, and how well it answers.
+    """A graph that agrees with its model: its bytes, both predict functions and the comparison.
 
-    ``rows`` are some that both answer.
+    ``rows`` are some that both predict for.
     """
 
-    #: A graph has no code of anybody's own, and a model with such code has no graph.
+    #: A graph runs no code of the author's; a model with such code has no graph.
     ends_soon: ClassVar[bool] = True
 
     graph: bytes
@@ -42,15 +42,15 @@ class Compiled:
     rows: Sequence[Row]
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
-        """Answer rows by the graph; by the model itself if the graph does not take one of them."""
-        # Whatever is wrong with a row, the model itself has the words for it, or an answer.
+        """Predict with the graph, or with the model itself if the graph raises an error."""
+        # For a row that the graph rejects, the model has an error message or a prediction.
         try:
             return self.ask(rows)
         except Exception:
             return self.native(rows)
 
     def speeds(self, counts: Sequence[int]) -> list[Speed]:
-        """Return how long the model and its graph take for some numbers of rows."""
+        """Return how long the model and its graph take for each number of rows."""
         native = _Limited(self.native.ask)
         with caught_warnings(), native.pools.limit(limits=1):
             return [measured(self.native.ask, self.ask, self.rows, count) for count in counts]
@@ -58,7 +58,7 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What answers rows, and what there is to tell of it. ``compiled`` is there if that is it."""
+    """The chosen predict function and its description; ``compiled`` if it is the graph."""
 
     predict: Predict
     runtime: Runtime
@@ -74,12 +74,12 @@ def chosen(
     title: str,
     stored: bytes | None = None,
 ) -> Chosen:
-    """Return what answers rows.
+    """Return the predict function to use: that of the model or of its graph.
 
-    :param native: what asks the model itself.
+    :param native: predicts with the model itself.
     :param rows: examples, if there are any.
     :param title: of the framework, with its version.
-    :param stored: the model's graph, if it was made before: it is only looked at again.
+    :param stored: the model's graph, if the file has one: it is checked, not compiled again.
     """
     try:
         made, speeds = _made(model, native, asked, rows, stored)
@@ -89,7 +89,7 @@ def chosen(
     if not all(each.gain > 1 for each in speeds):
         reason = "it is at least as fast as its graph"
         return Chosen(native, Runtime(asked, title, False, reason, parity, speed))
-    import onnxruntime  # noqa: PLC0415  imported when the graph was opened
+    import onnxruntime  # noqa: PLC0415  already imported by the session
 
     title = f"ONNX Runtime {onnxruntime.__version__}"
     return Chosen(made, Runtime(asked, title, True, "", parity, speed), made)
@@ -98,13 +98,13 @@ def chosen(
 def _made(
     model: Any, native: Predictor, asked: Choice, rows: Sequence[Row], stored: bytes | None
 ) -> tuple[Compiled, list[Speed]]:
-    """Return a model's graph, known to be right, and for ``auto`` how fast it is.
+    """Return a model's verified graph and, for ``auto``, how fast it is.
 
-    :raises Uncompilable: if there is none; its words say why.
-    :raises TimeoutError: if ``auto`` takes too long.
+    :raises Uncompilable: if the model has no such graph, with the reason.
+    :raises TimeoutError: if ``auto`` exceeds its time limit.
     """
     deadline = Deadline(AUTO_SECONDS if asked == "auto" else None)
-    # A server may fork afterwards: see Trial on pools of threads.
+    # One thread, because a server may fork afterwards: see Trial.
     limited = _Limited(native.ask)
     own = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
     if not own:
@@ -123,9 +123,9 @@ def _made(
 def _written(
     arrangement: Any, inputs: Inputs, open_graph: Callable[[bytes], Predict], deadline: Deadline
 ) -> tuple[bytes, Predict]:
-    """Return a graph and what asks it: in double precision, or else in single."""
+    """Return a graph and its predict function, in double precision if possible, else single."""
     failure: Uncompilable | None = None
-    # Where four bytes round a number, a label may be another.
+    # Rounding to four bytes may change a label.
     for is_double in (True,) if labels_of(arrangement) else (True, False):
         deadline.check()
         try:
@@ -139,7 +139,7 @@ def _written(
 
 
 def _opener() -> Callable[..., Predict]:
-    # ONNX Runtime is large, and needed by nobody else.
+    # Import ONNX Runtime only here: it is large, and nothing else needs it.
     try:
         from mlmodel.frameworks.sklearn.onnx.session import asking  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -152,7 +152,7 @@ def _parity_told(parity: Parity) -> dict[str, Any]:
 
 
 class _Limited:
-    """Asks a model in one thread, and keeps its warnings for itself."""
+    """Calls a model in one thread and suppresses its warnings."""
 
     def __init__(self, predict: Predict) -> None:
         self._predict = predict

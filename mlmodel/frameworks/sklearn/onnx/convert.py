@@ -16,27 +16,27 @@ from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.schema.messages import shown
 
 NUMBERS, TEXTS = "numbers", "texts"
-#: Numbers beyond are the model's own: not all estimators take them, and sums of them differ.
+#: Larger numbers go to the model: not all estimators accept them, and their sums differ.
 LARGEST = 1e15
-#: What stands for a missing text, which ONNX has none of: ``None`` and NaN. Nobody types them.
+#: Stand-ins for missing texts, which ONNX does not have: ``None`` and NaN. Users do not type them.
 NO_TEXT = "\ue000None"
 NAN_TEXT = "\ue000NaN"
 
-#: Operators that compute in four bytes whatever they are given: a label beside a boundary may flip.
+#: Operators that always compute in four bytes: a label near a decision boundary may change.
 SINGLE = frozenset({"SVMClassifier"})
 
 
 class Uncompilable(Exception):
-    """A model, or a column, that no graph can stand for; its words say which."""
+    """A model or column that no graph can represent; the message names the reason."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One column of a tensor, and what of its values the graph takes.
+    """One column of a tensor, and the values that the graph accepts in it.
 
-    ``absent`` is what stands for ``None``, which is only taken if that is not ``None`` itself.
-    ``known`` are all values of a column of choices. A ``filler`` stands for whatever a row has in
-    a column that the model does not read. A column of whole numbers takes no others.
+    ``absent`` replaces ``None``; if it is ``None`` itself, the graph rejects missing values.
+    ``known`` are all values of a column of choices. A ``filler`` replaces any value of a column
+    that the model does not read. A column with ``is_whole`` accepts only whole numbers.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The columns of both tensors, in their order."""
+    """The columns of both tensors, in order."""
 
     numbers: tuple[Input, ...]
     texts: tuple[Input, ...]
@@ -57,12 +57,12 @@ class Inputs:
 def arranged(
     model: Any, reading: Reading | None, cells: Sequence[Cells], members: Mapping[str, Any]
 ) -> tuple[Any, Inputs]:
-    """Return a model that takes its columns as the tensors have them, and these columns.
+    """Return a model that takes its columns in the order of the tensors, and these columns.
 
-    What was learned is shared with the given one.
+    It shares the fitted state of the given model.
 
     :param members: the schemas of a row's members.
-    :raises Uncompilable: if a column is neither of numbers nor of texts, or both are mixed up.
+    :raises Uncompilable: if a column holds neither numbers nor texts, or the order is impossible.
     """
     if reading is None or reading.takes != "columns":
         raise Uncompilable("it does not take a table of columns")
@@ -90,9 +90,9 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
     """Return the graph of an arranged model.
 
     :param is_double: whether it computes in eight bytes instead of four.
-    :raises Uncompilable: if skl2onnx, or a converter of ours, cannot write it.
+    :raises Uncompilable: if neither skl2onnx nor the project's converters can write it.
     """
-    # skl2onnx is large, and needed by nobody else.
+    # Import skl2onnx only here: it is large, and nothing else needs it.
     try:
         from skl2onnx import convert_sklearn  # noqa: PLC0415
         from skl2onnx.common.data_types import (  # noqa: PLC0415
@@ -116,11 +116,11 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
     ]
     failure: Exception | None = None
     for options in _options(model):
-        # It raises whatever its parts do: at options that an estimator has none of, too.
+        # skl2onnx passes on any error, including that of an option unknown to an estimator.
         try:
             made = convert_sklearn(
                 model,
-                "model",  # without a name, it would have another each time
+                "model",  # skl2onnx would generate a random name
                 initial_types=types,
                 target_opset=dict(converters.VERSIONS),
                 options=options,
@@ -128,7 +128,7 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
                 custom_shape_calculators=dict(converters.SHAPES),
             )
         except NameError:
-            continue  # an option that an estimator of this kind has not
+            continue  # the estimator does not have this option
         except Exception as error:
             failure = failure or error
         else:
@@ -143,7 +143,7 @@ def _check_precision(made: Any) -> None:
 
 
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
-    """Yield the options with which a conversion is tried."""
+    """Yield the converter options to try, in order."""
     if hasattr(model, "classes_") or hasattr(model, "predict_proba"):
         for raw in [] if hasattr(model, "predict_proba") else [{"raw_scores": True}]:
             yield {id(model): {"zipmap": False, **raw}}
@@ -158,7 +158,7 @@ def _brief(error: Exception | None) -> str:
 
 
 def _kind(cell: Cells) -> str:
-    """Return which tensor a column belongs to."""
+    """Return the tensor that a column belongs to."""
     try:
         column = cell.convert([cell.plain])
     except (TypeError, ValueError, OverflowError) as error:
@@ -189,7 +189,7 @@ def _input(cell: Cells, schema: Any) -> Input:
 
 
 def _first(model: Any) -> Any:
-    """Return the column transformer that a model's columns go to, if that comes first."""
+    """Return the column transformer that receives a model's columns first, if there is one."""
     while model is not None:
         if hasattr(model, "transformers_"):
             return model
@@ -202,7 +202,7 @@ def _first(model: Any) -> Any:
 
 
 def _shortened(model: Any) -> Any:
-    """Return a pipeline without the steps that do nothing, which skl2onnx does not know."""
+    """Return a pipeline without its passthrough steps, which skl2onnx does not support."""
     if steps_of(model) is None:
         return model
     steps = [(name, _shortened(step)) for name, step in model.steps if not _is_nothing(step)]
@@ -214,7 +214,7 @@ def _shortened(model: Any) -> Any:
 
 
 def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
-    """Return a model whose first column transformer finds its columns by their new places."""
+    """Return a model whose first column transformer finds its columns at their new indices."""
     made = copy.copy(model)
     if hasattr(model, "transformers_"):
         names = [name for name, part, _ in model.transformers_ if not _is_dropped(part)]
@@ -232,9 +232,9 @@ def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
 
 
 def _grouped(places: list[int], numbers: int, count: int) -> list[int]:
-    """Return the places of one transformer's columns, if skl2onnx gives them to it in this order.
+    """Return the indices of one transformer's columns, if skl2onnx passes them in this order.
 
-    It takes those of a tensor together, and a whole tensor as it is.
+    skl2onnx groups the columns of a tensor, and passes a whole tensor in its own order.
     """
     is_number = [at < numbers for at in places]
     changes = sum(one is not other for one, other in pairwise(is_number))

@@ -1,9 +1,9 @@
-"""Converters of our own for skl2onnx: they keep to double precision, and to what is missing.
+"""Converters for skl2onnx that keep double precision and missing values.
 
-Those of skl2onnx 1.20 write trees with thresholds and sums of four bytes, whatever the input is
-(https://github.com/onnx/sklearn-onnx/issues/1183), fill in and encode in four bytes, and cannot
-write HistGradientBoosting at all: they give booleans where ONNX has whole numbers, which protobuf
-refuses since 7.34. Ours compute what scikit-learn computes, in its order of additions.
+Those of skl2onnx 1.20 write trees with four-byte thresholds and sums for any input type
+(https://github.com/onnx/sklearn-onnx/issues/1183), impute and encode in four bytes, and cannot
+write HistGradientBoosting at all: they pass booleans for ONNX integers, which protobuf rejects
+since 7.34. The converters here compute what scikit-learn computes, in its order of additions.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from sklearn.tree import (
 from mlmodel.frameworks.sklearn.onnx.convert import NAN_TEXT, NO_TEXT
 from mlmodel.frameworks.sklearn.onnx.tree_ensembles import Trees
 
-#: ONNX's operators, and its domain of models: the newest that skl2onnx 1.20 writes.
+#: Versions of the ONNX operators and of the ``ai.onnx.ml`` domain: the newest of skl2onnx 1.20.
 VERSIONS = {"": 21, "ai.onnx.ml": 3}
 #: The version of that domain that has trees in double precision, see :func:`finished`.
 TREES_VERSION = 5
 
 
 def finished(graph: Any) -> Any:
-    """Return a graph that says which version of ONNX's models its trees are of."""
+    """Return the graph, with the domain version that its ``TreeEnsemble`` operators require."""
     if any(node.op_type == "TreeEnsemble" for node in graph.graph.node):
         for each in graph.opset_import:
             if each.domain == "ai.onnx.ml":
@@ -60,7 +60,7 @@ class _Writer:
         self.outputs = [each.full_name for each in operator.outputs]
 
     def add(self, kind: str, *inputs: str, output: str = "", domain: str = "", **more: Any) -> str:
-        """Add an operator and return the name of what it gives."""
+        """Add an operator and return the name of its output."""
         made = output or self._scope.get_unique_variable_name(kind.lower())
         self._container.add_node(
             kind,
@@ -98,11 +98,11 @@ class _Writer:
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
     def texts(self) -> bool:
-        """Tell whether the inputs are texts."""
+        """Return whether the inputs are texts."""
         return all(isinstance(each.type, StringTensorType) for each in self._operator.inputs)
 
     def columns(self) -> list[tuple[str, bool]]:
-        """Return the name of each input column, and whether it is one of texts."""
+        """Return the name of each input column, and whether it holds texts."""
         found: list[tuple[str, bool]] = []
         for each in self._operator.inputs:
             is_text = isinstance(each.type, StringTensorType)
@@ -119,7 +119,7 @@ class _Writer:
         return self.add("TreeEnsemble", inputs, domain="ai.onnx.ml", **trees.attributes())
 
     def labels(self, places: str) -> None:
-        """Write the labels that stand at some places among the model's."""
+        """Write the model's labels at the given indices to the first output."""
         classes = np.asarray(self.model.classes_)
         if classes.dtype.kind not in "OUbiu" or classes.ndim != 1:
             raise NotImplementedError("labels must be texts or whole numbers")
@@ -133,7 +133,7 @@ class _Writer:
 
 
 def _rounded(writer: _Writer) -> str:
-    """Return the inputs as scikit-learn's trees see them: of four bytes, beside doubles."""
+    """Return the inputs as scikit-learn's trees read them: rounded to four bytes, as doubles."""
     narrow = writer.add("Cast", writer.inputs(), to=TensorProto.FLOAT)
     return writer.double(narrow)
 
@@ -174,7 +174,7 @@ def _mean(writer: _Writer, sums: str, count: int, output: str) -> None:
 
 
 def _gradient(writer: _Writer) -> str:
-    """Return the raw scores of scikit-learn's older boosted trees."""
+    """Return the raw scores of scikit-learn's ``GradientBoosting`` estimators."""
     model = writer.model
     if not (model.init is None or model.init == "zero"):
         raise NotImplementedError("an init estimator")
@@ -187,7 +187,7 @@ def _gradient(writer: _Writer) -> str:
 
 
 def _histogram(writer: _Writer) -> str:
-    """Return the raw scores of boosted trees of binned values."""
+    """Return the raw scores of scikit-learn's ``HistGradientBoosting`` estimators."""
     model = writer.model
     if model.is_categorical_ is not None and np.any(model.is_categorical_):
         raise NotImplementedError("columns of categories within HistGradientBoosting")
@@ -264,7 +264,7 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _has_empty(model: Any) -> bool:
-    """Tell whether some column had no value at all when an imputer was fitted."""
+    """Return whether a column had no value at all when the imputer was fitted."""
     return any(_is_nan(value) for value in model.statistics_)
 
 
@@ -273,7 +273,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    """Return a text, or what stands for a missing one."""
+    """Return a text, or the stand-in for a missing one."""
     if value is None:
         return NO_TEXT
     return NAN_TEXT if _is_nan(value) else str(value)
@@ -299,7 +299,7 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _same(writer: _Writer, name: str, categories: Any, is_text: bool) -> str:
-    """Return whether a column has each of some categories."""
+    """Return the name of the result of comparing a column with each of some categories."""
     if is_text:
         return writer.add("Equal", name, writer.constant([[_as_text(each) for each in categories]]))
     known = np.asarray([list(categories)], dtype=float)
@@ -309,7 +309,7 @@ def _same(writer: _Writer, name: str, categories: Any, is_text: bool) -> str:
 
 
 def _shape(operator: Any) -> None:
-    """Tell skl2onnx the types of what is given: doubles, and labels in front of shares."""
+    """Set the output types for skl2onnx: doubles, after the labels of a classifier."""
     model, outputs = operator.raw_operator, operator.outputs
     count = operator.inputs[0].get_first_dimension()
     if hasattr(model, "classes_"):
@@ -346,7 +346,7 @@ _FORESTS_OF_NUMBERS = (
     ExtraTreeRegressor,
 )
 
-#: What writes the estimators of a class.
+#: The function that writes the estimators of a class.
 CONVERTERS: Mapping[type, Callable[[Any, Any, Any], None]] = {
     **dict.fromkeys(_FORESTS, _forest_classifier),
     **dict.fromkeys(_FORESTS_OF_NUMBERS, _forest_regressor),
@@ -357,7 +357,7 @@ CONVERTERS: Mapping[type, Callable[[Any, Any, Any], None]] = {
     SimpleImputer: _imputer,
     OneHotEncoder: _one_hot,
 }
-#: What tells the types and widths of what they give.
+#: The function that sets the types and widths of their outputs.
 SHAPES: Mapping[type, Callable[[Any], None]] = {
     **dict.fromkeys(CONVERTERS, _shape),
     SimpleImputer: _text_or_doubles,

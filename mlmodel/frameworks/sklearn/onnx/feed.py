@@ -1,7 +1,7 @@
 """Rows as the tensors of a graph.
 
-One row is looked at in Python: each call of numpy takes longer than a few comparisons. Where that
-finds anything out of the ordinary, the row goes the way of many.
+A single row is checked in Python: each call of numpy takes longer than a few comparisons. A row
+with anything unusual, such as a missing value, takes the path for many rows.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Build = Callable[[Sequence[Row]], NDArray[Any]]
 
 
 class NotTaken(ValueError):
-    """Rows have a value that the graph does not take, or that it answers with no number."""
+    """A value of the rows that the graph rejects, or a prediction that is not a finite number."""
 
 
 def feeding(inputs: Inputs, dtype: Any) -> Callable[[Sequence[Row]], dict[str, NDArray[Any]]]:
-    """Return what makes tensors of rows.
+    """Return the function that builds tensors from rows.
 
-    It raises :class:`NotTaken`, or anything else, at rows that the graph does not take.
+    It raises :class:`NotTaken` or another error for rows that the graph rejects.
 
     :param dtype: of the tensor of numbers.
     """
@@ -90,7 +90,7 @@ def _texts(columns: Sequence[Input]) -> Build:
 def _building(
     columns: Sequence[Input], one: Callable[[Row], NDArray[Any] | None], many: Build
 ) -> Build:
-    """Return the quick way for one row before the way for many, unless a column is filled in."""
+    """Return a function that tries ``one`` for a single row first, unless a column has a filler."""
 
     def build(rows: Sequence[Row]) -> NDArray[Any]:
         if len(rows) == 1:
@@ -120,14 +120,14 @@ def _table(rows: Sequence[Row], columns: Sequence[Input]) -> NDArray[Any]:
     for values in table if fillers else ():
         for at, filler in fillers:
             values[at] = filler
-    # numpy reads None as NaN where it makes floats.
+    # numpy converts None to NaN when it makes floats.
     return np.array(table, dtype=float).reshape(len(rows), len(names))
 
 
 def _checked(table: NDArray[Any], columns: Sequence[Input], dtype: Any) -> NDArray[Any]:
-    """Return a table of numbers that the graph takes.
+    """Return a table of numbers that the graph accepts.
 
-    :raises NotTaken: if there are others.
+    :raises NotTaken: if it rejects one of them.
     """
     missing = np.isnan(table)
     if missing.any() and missing[:, [each.absent is None for each in columns]].any():
@@ -152,5 +152,5 @@ def _text(row: Row, column: Input) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a value is a text that is read to its end, and means itself."""
+    """Return whether a value is a text without NUL, at which ONNX stops, and no stand-in."""
     return type(value) is str and "\0" not in value and value not in (NO_TEXT, NAN_TEXT)

@@ -1,4 +1,4 @@
-"""Whether a graph answers what its model answers."""
+"""Comparison of a graph's predictions with those of its model."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, Space
 from mlmodel.model import Row
 from mlmodel.schema.messages import shown
 
-#: Two numbers agree if they differ by at most this, and this share of the model's own.
+#: Two numbers agree if they differ by at most ``TOLERANCE * (1 + abs(native))``.
 TOLERANCE = 1e-6
-#: Rows of one call of the model.
+#: Rows per call of the model.
 BATCH_ROWS = 256
-#: Kinds of rows of which a graph must take most.
+#: Kinds of rows of which a graph must accept at least half.
 PLAIN = ("examples", "random")
-#: Rows that are asked at once between two that are brought together.
+#: Rows between the two ends of a gap that one call predicts for.
 BETWEEN = 7
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How well a graph answers: rows compared of each kind, and the largest difference.
+    """How well a graph agrees: the rows compared of each kind, and the largest difference.
 
-    A difference is a share of one more than the model's own number.
+    A difference is relative to one plus the absolute value of the model's own number.
     """
 
     probes: Mapping[str, int]
     largest_difference: float
-    #: Rows beside these that the graph does not take: the model itself answers such.
+    #: Further rows, which the graph rejects and the model itself predicts for.
     left: int = 0
 
     @property
     def rows(self) -> int:
-        """All rows that were compared."""
+        """The number of rows compared."""
         return sum(self.probes.values())
 
 
 def compared(native: Predict, graph: Predict, space: Space, deadline: Deadline) -> Parity:
     """Return how well a graph agrees with its model on rows of a space.
 
-    :raises Uncompilable: if they differ, with the row.
+    :raises Uncompilable: if they differ, naming the row.
     :raises TimeoutError: if the deadline passes before all are compared.
     """
     judge = _Judge(native, graph, deadline)
@@ -70,17 +70,17 @@ class _Judge:
             self._batch(kind, rows[start : start + BATCH_ROWS])
 
     def check_taken(self, kind: str, count: int) -> None:
-        """Refuse a graph that does not take most of the plain rows, for it would be of no use."""
+        """Reject a graph that accepts fewer than half of the plain rows: it would be useless."""
         if kind in PLAIN and self._counts.get(kind, 0) < count / 2:
             taken = self._counts.get(kind, 0)
             raise Uncompilable(f"the graph answers only {taken} of {count} rows ({kind})")
 
     def verdict(self) -> Parity:
-        """Return what was found."""
+        """Return the result of all comparisons."""
         return Parity(self._counts, self._largest, self._left)
 
     def _batch(self, kind: str, rows: Sequence[Row]) -> None:
-        """Compare the answers to rows, those of the graph to them together and to each alone."""
+        """Compare the model's predictions with the graph's, in one batch and row by row."""
         alone = [(row, _answered(self._graph, [row])) for row in rows]
         self._left += sum(answer is None for _, answer in alone)
         taken = [row for row, answer in alone if answer is not None]
@@ -107,7 +107,7 @@ class _Judge:
 
 
 def _answered(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
-    # Models and graphs refuse rows with errors of any kind.
+    # Models and graphs may reject rows with any error.
     try:
         return predict(rows)
     except Exception:
@@ -115,7 +115,7 @@ def _answered(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
 
 
 def _difference(kind: str, row: Row, theirs: Any, ours: Any) -> float:
-    """Return the largest difference between two answers.
+    """Return the largest difference between two predictions.
 
     :raises Uncompilable: if it is too large, or they differ in anything but numbers.
     """
@@ -133,7 +133,7 @@ class _DifferError(Exception):
 
 
 def _apart(theirs: Any, ours: Any) -> float:
-    """Return how far two values differ, in the largest of their numbers."""
+    """Return the largest difference between the numbers of two values."""
     if type(theirs) is not type(ours):
         raise _DifferError(theirs, ours)
     if isinstance(theirs, float):
@@ -151,7 +151,7 @@ def _numbers_apart(theirs: float, ours: float) -> float:
     if math.isnan(theirs) and math.isnan(ours):
         return 0.0
     apart = abs(theirs - ours)
-    # As numpy's isclose has it, with one tolerance for both of its own.
+    # As numpy's isclose, with one value for both of its tolerances.
     if not apart <= TOLERANCE * (1 + abs(theirs)):
         raise _DifferError(theirs, ours)
     return apart / (1 + abs(theirs))
@@ -163,10 +163,10 @@ def _row(row: Row) -> str:
 
 
 def _jumps(native: Predict, space: Space, deadline: Deadline) -> list[dict[str, Any]]:
-    """Return neighbouring rows between which the model's numbers jump.
+    """Return pairs of adjacent rows between which the model's numbers jump.
 
-    There lie the thresholds of its trees, whatever becomes of a number before it reaches them.
-    Where two rows that differ in one number are answered otherwise, they are brought together.
+    These are the thresholds of its trees, however the model transforms a number before them.
+    Two rows that differ in one number and in their predictions are narrowed until adjacent.
     """
     gaps = list(_gaps(native, space))
     while gaps and not all(gap.is_closed for gap in gaps):
@@ -180,7 +180,7 @@ def _jumps(native: Predict, space: Space, deadline: Deadline) -> list[dict[str, 
 
 
 def _gaps(native: Predict, space: Space) -> Iterator[_Gap]:
-    """Yield pairs of random rows that differ in one number and in their answers."""
+    """Yield pairs of random rows that differ in one number and in their predictions."""
     names = space.open_numbers()
     pairs = [
         (names[at % len(names)], space.random(), space.random()) for at in range(JUMPS) if names
@@ -204,7 +204,7 @@ def _gaps(native: Predict, space: Space) -> Iterator[_Gap]:
 
 @dataclass
 class _Gap:
-    """Two rows that differ in one number, and what the model answers to both."""
+    """Two rows that differ in one number, and the model's predictions for both."""
 
     name: str
     low: dict[str, Any]
@@ -214,22 +214,22 @@ class _Gap:
 
     @property
     def is_closed(self) -> bool:
-        """Whether there is no number between the two."""
+        """Whether no number lies between the two."""
         return bool(math.nextafter(self.low[self.name], math.inf) >= self.high[self.name])
 
     @property
     def is_jump(self) -> bool:
-        """Whether the answers differ by more than two that agree may."""
+        """Whether the predictions differ by more than the tolerance."""
         return _far(self.below, self.above)
 
     def between(self) -> list[dict[str, Any]]:
-        """Return rows between the two, at even steps."""
+        """Return evenly spaced rows between the two."""
         low, high = self.low[self.name], self.high[self.name]
         shares = [at / (BETWEEN + 1) for at in range(1, BETWEEN + 1)]
         return [self.low | {self.name: low + (high - low) * share} for share in shares]
 
     def narrow(self, answers: Sequence[Any]) -> None:
-        """Bring the two together, to where the first other answer to the rows between comes."""
+        """Move the ends to the two rows between which the prediction first differs."""
         for row, answer in zip(self.between(), answers, strict=True):
             if _far(self.below, answer):
                 self.high, self.above = row, answer
@@ -238,10 +238,10 @@ class _Gap:
 
 
 def _far(one: Any, other: Any) -> bool:
-    """Tell whether two answers differ in a number by more than two graphs may."""
+    """Return whether two predictions differ in a number by more than the tolerance."""
     try:
         _apart({**one, "prediction": None}, {**other, "prediction": None})
-        if not isinstance(one["prediction"], str | int):  # no label
+        if not isinstance(one["prediction"], str | int):  # not a label
             _apart(one["prediction"], other["prediction"])
     except _DifferError:
         return True

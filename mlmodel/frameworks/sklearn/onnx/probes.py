@@ -17,14 +17,14 @@ from mlmodel.schema.coercion import WHOLE
 RANDOM = 2000
 FEW = 64
 THRESHOLDS = 1500
-#: Numbers around one threshold.
+#: Numbers tried around one threshold.
 NEIGHBOURS = 6
 JUMPS = 60
 SEED = 5
 
-#: Texts that no encoder has been fitted on, some of them nearly one that it has.
+#: Texts that no encoder was fitted on, some similar to missing values.
 STRANGE = ("", " ", "\N{WHITE QUESTION MARK ORNAMENT} none of them", "nan", "None", "0", "a" * 300)
-#: Numbers at which arithmetic ends, goes wrong or starts.
+#: Numbers at the limits of float arithmetic.
 EXTREMES = (
     0.0,
     -0.0,
@@ -44,7 +44,7 @@ Probes = dict[str, list[dict[str, Any]]]
 
 
 class Space:
-    """The rows that a schema takes, as far as they concern a graph."""
+    """The rows that a schema accepts, restricted to the columns of a graph."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Space:
         self._columns = [each.name for each in inputs.numbers]
         self._members = members
         self._random = np.random.default_rng(SEED)
-        # A model that hands its columns on in another order has none that see them as they come.
+        # splits() finds no trees behind a step that reorders the columns.
         self._splits = [each for each in splits(model) if each[0] < len(self._columns)]
         names = [each.name for each in (*inputs.numbers, *inputs.texts)]
         self._types = {name: self._type(name) for name in names}
@@ -71,7 +71,7 @@ class Space:
         self._spans = {each.name: self._span(each.name) for each in self.numbers}
 
     def probes(self) -> Probes:
-        """Return rows by what they are to find out."""
+        """Return rows by what they probe."""
         found = {
             "examples": self.rows,
             "random": [self.random() for _ in range(FEW if self.is_short else RANDOM)],
@@ -83,7 +83,7 @@ class Space:
         return {kind: rows for kind, rows in found.items() if rows}
 
     def open_numbers(self) -> list[str]:
-        """Return the columns that take any number."""
+        """Return the columns that accept any number."""
         return [
             each.name
             for each in self.numbers
@@ -91,7 +91,7 @@ class Space:
         ]
 
     def random(self) -> dict[str, Any]:
-        """Return a row of values that the schema takes."""
+        """Return a random row that the schema accepts."""
         row = dict(self.rows[self._random.integers(len(self.rows))])
         row |= {each.name: self._number(each) for each in self.numbers}
         return row | {each.name: self._text(each) for each in self.texts}
@@ -112,7 +112,7 @@ class Space:
         return values[self._random.integers(len(values))]
 
     def _around_splits(self) -> Iterator[dict[str, Any]]:
-        """Yield rows with a number at a tree's threshold, and the next ones on both sides."""
+        """Yield rows with a number at a tree's threshold, or next to it on either side."""
         takes = set(self.open_numbers())
         pairs = sorted(
             {
@@ -147,7 +147,7 @@ class Space:
                     yield self.random() | {each.name: int(value)}
 
     def _missing(self) -> Iterator[dict[str, Any]]:
-        """Yield rows without each value that may be missing, and without all of them."""
+        """Yield rows in which one value, or all values that may be missing, are missing."""
         names = [each.name for each in (*self.numbers, *self.texts) if each.absent is not None]
         for name in names:
             yield from (self.random() | {name: None} for _ in range(5))
@@ -155,7 +155,7 @@ class Space:
             yield from (self.random() | dict.fromkeys(names) for _ in range(5))
 
     def _unseen(self) -> Iterator[dict[str, Any]]:
-        """Yield rows with texts that a model was surely not fitted on, where it takes any."""
+        """Yield rows with texts and numbers that a model was most likely not fitted on."""
         for each in self.texts:
             if each.known is not None:
                 continue
@@ -172,7 +172,7 @@ class Space:
                     yield self.random() | {each.name: other}
 
     def _span(self, name: str) -> tuple[float, float]:
-        """Return from where to where numbers of a column are drawn."""
+        """Return the range from which numbers of a column are drawn."""
         known = [split for at, split in self._splits if self._columns[at] == name]
         known += [value for value in self._values[name] if not isinstance(value, bool)]
         known += [row[name] for row in self.rows if type(row.get(name)) in (int, float)]
@@ -192,7 +192,7 @@ class Space:
 
     def _type(self, name: str) -> str:
         if WHOLE.fullmatch(str(self._said(name, "x-dtype") or "")):
-            return "integer"  # it may be a fraction too, and then the graph leaves it to the model
+            return "integer"  # the graph leaves a fraction to the model
         types = self._said(name, "type") or ()
         return next(
             (one for one in ([types] if isinstance(types, str) else types) if one != "null"), ""
@@ -207,7 +207,7 @@ class Space:
 
 
 def splits(model: Any) -> list[tuple[int, float]]:
-    """Return the thresholds of trees that see the columns as they come, each with its column."""
+    """Return the thresholds of trees that read the input columns as they are, with the columns."""
     steps = [step for step in steps_of(model) or () if step is not None and step != "passthrough"]
     if steps:
         return splits(steps[0])

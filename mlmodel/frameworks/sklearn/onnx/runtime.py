@@ -1,15 +1,15 @@
-"""Models compiled: a graph that ONNX Runtime computes in place of scikit-learn, if it is right.
+"""Compiled models: a graph that ONNX Runtime computes in place of scikit-learn, if it agrees.
 
-    graph      an estimator as a graph of two tensors, by skl2onnx
-    operators  its converters of ours, in double precision
-    trees      trees as they need them
-    session    rows to the tensors, and arrays to answers
-    probes     rows where the two might differ
-    parity     whether they do
-    speed      which is faster
-    choosing   which of the two answers
+    convert         an estimator as a graph of two tensors, by skl2onnx
+    converters      the project's converters for skl2onnx, in double precision
+    tree_ensembles  trees in the form that they need
+    feed, session   rows to tensors, and arrays to predictions
+    probes          rows on which graph and model might differ
+    parity          the comparison of both
+    speed           their times
+    choose          the choice between them
 
-Nothing of these is imported before a model is compiled.
+skl2onnx and ONNX Runtime are imported only when a graph is compiled or opened.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: What may be asked for: the framework that the model was made with, a graph if it is right, or
-#: a graph if it is right, soon made and faster.
+#: Requested runtime: the model's own framework, a graph if it agrees with the model, or a graph
+#: that also is faster and compiled within :data:`AUTO_SECONDS`.
 Choice = Literal["native", "onnx", "auto"]
 CHOICES: tuple[Choice, ...] = ("native", "onnx", "auto")
 
-#: Seconds that ``auto`` takes for a model before it gives up. One step, such as what skl2onnx
-#: does, is never interrupted: it is looked at the clock in between.
+#: Time limit of ``auto`` for one model. It is checked between steps; one step, such as the
+#: conversion by skl2onnx, is not interrupted.
 AUTO_SECONDS = 10.0
 
-#: The artifact of a file that holds its graph, and the member of ``extra`` that says of what.
+#: The file's artifact that holds the graph, and the member of ``extra`` with its origin.
 ARTIFACT = "compiled.onnx"
 KEY = "compiled"
 
 
 def origin(model: bytes, graph: bytes) -> dict[str, str]:
-    """Return by what a file's graph is known to be that of its model, as the file says it."""
+    """Return the digests that link a graph to its model, as stored in the file."""
     return {
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "graph_sha256": hashlib.sha256(graph).hexdigest(),
@@ -43,10 +43,10 @@ def origin(model: bytes, graph: bytes) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What answers, and why. ``title`` has the version, as in ``"ONNX Runtime 1.31.1"``.
+    """The runtime in use, and why. ``title`` has its version, as in ``"ONNX Runtime 1.31.1"``.
 
-    ``reason`` says why a graph was not used that was asked for. ``parity`` and ``speed`` are what
-    was found out about it, as JSON.
+    ``reason`` is why a requested graph is not used. ``parity`` and ``speed`` are the measurements
+    as JSON.
     """
 
     asked: Choice
@@ -57,7 +57,7 @@ class Runtime:
     speed: Sequence[Mapping[str, Any]] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON, without what there is none of."""
+        """Return it as JSON, without empty members."""
         told = {
             "asked": self.asked,
             "name": self.title,

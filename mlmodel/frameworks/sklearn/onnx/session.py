@@ -1,4 +1,4 @@
-"""A graph that answers rows: one run of their tensors, and its arrays as JSON."""
+"""Predictions of a graph: one run of its tensors, and the resulting arrays as JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mlmodel.frameworks.sklearn.predict.answers import answering
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.trust import graphs
 
-#: Arrays of one run: those of the graph's outputs, in their order.
+#: The output arrays of one run, in the graph's order.
 Arrays = Sequence[NDArray[Any]]
 
 
 def opened(graph: bytes) -> onnxruntime.InferenceSession:
-    """Return a session on the CPU that computes in the thread of whoever asks.
+    """Return a session on the CPU that computes in the caller's thread.
 
     :raises Uncompilable: if ONNX Runtime cannot compute the graph, or a tensor is in another file.
     """
@@ -36,7 +36,7 @@ def opened(graph: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # What it says of a row that it does not take, the model itself says better.
+    # Log nothing about rejected rows: the model itself reports them better.
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -48,12 +48,12 @@ def opened(graph: bytes) -> onnxruntime.InferenceSession:
 def asking(
     inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any, graph: bytes
 ) -> Predict:
-    """Return the function that answers rows by a graph.
+    """Return the function that predicts for rows with a graph.
 
-    It raises :class:`NotTaken`, or anything else, at rows that are for the model itself.
+    It raises :class:`NotTaken` or another error for rows that the model itself must handle.
 
-    :param answer: one of the model's own, which shows their shape.
-    :raises Uncompilable: if ONNX Runtime cannot compute the graph, or it is of other columns.
+    :param answer: a prediction of the model, which shows the shape.
+    :raises Uncompilable: if ONNX Runtime cannot compute the graph, or its columns differ.
     """
     session = opened(graph)
     _check_inputs(session, inputs)
@@ -62,7 +62,7 @@ def asking(
     types = {each.name: each.type for each in session.get_inputs()}
     narrow = types.get(NUMBERS) == "tensor(float)"
     feed = feeding(inputs, np.float32 if narrow else np.float64)
-    # Its own method would look at each call whether the names are there.
+    # InferenceSession.run would validate the names at each call.
     run = session._sess.run
 
     return lambda rows: tell(run(names, feed(rows), None))
@@ -76,7 +76,7 @@ def _check_inputs(session: Any, inputs: Inputs) -> None:
 
 
 def _telling(model: Any, outputs: Sequence[str], answer: Any) -> Callable[[Arrays], list[Any]]:
-    """Return what makes answers of arrays, of the shape of the model's own."""
+    """Return the function from arrays to predictions in the shape of the model's own."""
     prediction = answer["prediction"]
     if set(answer) == {"prediction"} and type(prediction) is float:
         return _numbers
@@ -94,7 +94,7 @@ def _numbers(arrays: Arrays) -> list[Any]:
 
 
 def _classes(labels: Sequence[Any], names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
-    """Return what makes answers of labels and shares."""
+    """Return the function from labels and probabilities to predictions."""
     known = _by_graph(labels)
 
     def tell(arrays: Arrays) -> list[Any]:
@@ -114,7 +114,7 @@ def _classes(labels: Sequence[Any], names: Sequence[str]) -> Callable[[Arrays], 
 
 
 def _by_graph(labels: Sequence[Any]) -> dict[Any, Any]:
-    """Return labels by what a graph makes of them: texts and whole numbers."""
+    """Return the labels by their value in a graph: texts and whole numbers."""
     known = {each if isinstance(each, str) else int(each): each for each in labels}
     if len(known) != len(labels):
         raise Uncompilable("its labels are neither texts nor whole numbers")
@@ -122,7 +122,7 @@ def _by_graph(labels: Sequence[Any]) -> dict[Any, Any]:
 
 
 class _Results:
-    """The arrays of one run, in place of what a model takes."""
+    """The arrays of one run, in place of a model's input."""
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
@@ -132,7 +132,7 @@ class _Results:
 
 
 class _Computed:
-    """A model that reads its answers from the arrays of a run; it stands for another."""
+    """A stand-in for a model that reads its predictions from the arrays of a run."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -163,5 +163,5 @@ class _Computed:
         return results.arrays[-1]
 
 
-#: The methods of a model that are read from a run.
+#: The methods of a model whose results are read from a run.
 _COMPUTED = frozenset({"predict", "predict_proba", "decision_function", "transform"})

@@ -1,4 +1,4 @@
-"""How long a model and its graph take for some rows."""
+"""Time that a model and its graph take for some rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from mlmodel.frameworks import Predict
 from mlmodel.model import Row
 
-#: Seconds for which one of the two is asked again and again; the best of its calls counts.
+#: Seconds of repeated calls for each of the two; the fastest call counts.
 SECONDS = 0.03
 MOST_CALLS, LEAST_CALLS = 200, 3
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Microseconds that one call takes."""
+    """Microseconds per call."""
 
     rows: int
     native_us: float
@@ -39,9 +39,9 @@ class Speed:
 
 
 def measured(native: Predict, graph: Predict, rows: Sequence[Row], count: int) -> Speed:
-    """Return how long both take for so many rows.
+    """Return the time that both take for ``count`` rows.
 
-    :param rows: that both answer; they are repeated.
+    :param rows: that both predict for; they are repeated.
     """
     many = [rows[at % len(rows)] for at in range(count)]
     return Speed(count, _best(native, many), _best(graph, many))

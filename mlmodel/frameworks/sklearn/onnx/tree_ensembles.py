@@ -15,9 +15,9 @@ _SUM, _NONE, _LEQ = 1, 0, 0
 
 
 class Trees:
-    """Trees whose leaves are added up for each of some targets.
+    """Trees whose leaf values are summed for each target.
 
-    Sums are taken in the order in which the trees were added.
+    The sums follow the order in which the trees were added.
     """
 
     def __init__(self, targets: int) -> None:
@@ -28,7 +28,7 @@ class Trees:
         self._count = self._leaf_count = 0
 
     def add(self, tree: Any, values: NDArray[Any], target: int) -> None:
-        """Add a tree of scikit-learn's. ``values`` are its nodes'; those of leaves count."""
+        """Add a tree of scikit-learn's. ``values`` has one value per node; only leaves are used."""
         self._append(
             features=tree.feature,
             splits=tree.threshold,
@@ -41,7 +41,7 @@ class Trees:
         )
 
     def add_histogram(self, nodes: NDArray[Any], target: int) -> None:
-        """Add a tree of binned values."""
+        """Add a tree of a ``HistGradientBoosting`` estimator."""
         self._append(
             features=nodes["feature_idx"],
             splits=nodes["num_threshold"],
@@ -86,7 +86,7 @@ class Trees:
         target: int,
     ) -> None:
         if is_leaf[0]:
-            # The operator has no tree without a split: one whose sides are the same leaf.
+            # The operator requires a split: add one whose sides are the same leaf.
             zero, one = np.zeros(1), np.ones(1)
             features, splits, missing_left = zero, zero, zero
             inner, true, false = np.array([True]), zero, zero
