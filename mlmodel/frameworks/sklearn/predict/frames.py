@@ -1,6 +1,6 @@
 """Rows as the input that a model was fitted on: a frame, an array, texts or objects.
 
-A row is converted the same whatever the other rows are. If a value does not fit the type of its
+How a row is converted does not depend on the other rows. If a value does not fit the type of its
 column, such as a missing one among integers, the column gets another type, as in pandas;
 :func:`grouping` keeps such rows apart from the others.
 """

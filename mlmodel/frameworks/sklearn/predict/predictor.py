@@ -157,7 +157,7 @@ class Predictor:
             return self.ask(rows)
         except InvalidInput:
             raise
-        # A model may raise anything. Errors caused by rows are told apart from those of the model.
+        # A model may raise anything. Only errors that the rows cause become violations.
         except Exception as error:
             violations = list(self._violations(rows, error)) if _refuses(error) else []
             if not violations:

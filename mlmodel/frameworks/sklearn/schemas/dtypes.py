@@ -1,9 +1,9 @@
-"""Column types of pandas, and how JSON writes their values.
+"""Column types of pandas, and their values in JSON.
 
-A type is named as pandas names it: ``"int32"``, ``"datetime64[us, Europe/Berlin]"``,
+Types have the names that pandas gives them: ``"int32"``, ``"datetime64[us, Europe/Berlin]"``,
 ``"interval[int64, right]"``. A column of Python objects of one type is ``"object[<type>]"``, such
 as ``"object[Decimal]"``; one of texts, numbers and booleans is ``"object"``. Each type reads what
-it has written: ``read(write(value))`` equals the value, or :func:`write` returns :data:`UNSAID`.
+it writes: ``read(write(value))`` equals the value, or :func:`write` returns :data:`UNSAID`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NONE = object()
 #: What ``null`` becomes in a column of Python objects, by the name that a schema gives it.
 MISSING: Mapping[str, Any] = {"NaN": np.nan, "None": None, "NA": pd.NA, "NaT": pd.NaT}
 
-#: What a column of texts is to this pandas: ``str`` since 3.0, ``object`` before.
+#: The type of a text column in the installed pandas: ``str`` since 3.0, ``object`` before.
 TEXT = pd.Series(["text"]).dtype
 
 #: Categories that an error lists.
@@ -61,19 +61,19 @@ class Categories:
 
 
 class Unreadable(ValueError):
-    """A text is not of a value that a column can hold. The message follows "must be"."""
+    """A text that a column of its type cannot hold. The message follows "must be"."""
 
 
 @dataclass(frozen=True)
 class _Codec:
-    """How the values of one Python type are written in JSON, and read."""
+    """How the values of one Python type are written to JSON and read from it."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
 
 
 def plain(value: Any) -> Any:
-    """Return a value as plain JSON; ``None`` for a missing one and for what JSON cannot write."""
+    """Return a value as plain JSON; ``None`` if it is missing or JSON cannot represent it."""
     scalar = value.item() if isinstance(value, np.generic) else value
     if isinstance(scalar, float):
         return scalar if math.isfinite(scalar) else None
@@ -81,10 +81,10 @@ def plain(value: Any) -> Any:
 
 
 def write(value: Any) -> Any:
-    """Return a value that is not missing as JSON: numbers, texts and booleans, others as text.
+    """Return a value that is not missing as JSON: a number, text or boolean, any other as text.
 
-    Times are written as ISO 8601, without an offset where they have none. :data:`UNSAID` for a
-    value that JSON cannot write.
+    Times are ISO 8601, without an offset if they have none. Returns :data:`UNSAID` for a value that
+    JSON cannot write.
     """
     if isinstance(value, np.datetime64 | np.timedelta64):
         value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
@@ -96,7 +96,7 @@ def write(value: Any) -> Any:
 
 
 def name_of_objects(values: Iterable[Any]) -> str:
-    """Return the type of a column of Python objects, none of them missing."""
+    """Return the type of a column of Python objects without missing values."""
     names = {_type_name(value) for value in values}
     if len(names) == 1 and (name := names.pop()):
         return f"object[{name}]"
@@ -115,15 +115,15 @@ def builder(dtype: str, missing: str = "", *, is_local: bool = False) -> Callabl
     """Return the function from a list of JSON values, ``None`` for missing, to a column.
 
     :param missing: what ``None`` becomes in a column of Python objects, see :data:`MISSING`.
-    :param is_local: whether times are kept as written, whatever offset is with them.
-    :raises TypeError: if pandas knows no such type.
+    :param is_local: whether times keep the clock time as written and drop the offset.
+    :raises TypeError: if pandas does not have the type.
     """
     found = _OBJECT.fullmatch(dtype)
     if found:
         read = _reader(found[1])
         return _objects(MISSING[missing or "NaN"], _local(read) if is_local else read)
     if dtype == "object":
-        # Files of earlier releases have it for columns in which None is missing.
+        # Earlier releases wrote "object" for columns in which None is the missing value.
         return _objects(MISSING[missing or "None"], None)
     return _extension(dtype)
 
@@ -133,11 +133,11 @@ def _local(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 class Categorical:
-    """Makes a column of categories from JSON values.
+    """Builds a column of categories from JSON values.
 
-    A value that is not a category becomes one of its own behind the others, as if its frame had
-    brought it: what to do with it is the model's decision. Where the categories have an order, or
-    are written as texts that are read, such a value raises :class:`Unreadable`.
+    A value that is not a category becomes a new one behind the others, as in a data frame: the
+    model decides what to do with it. If the categories are ordered, or are written as texts (such
+    as intervals), such a value raises :class:`Unreadable`.
     """
 
     def __init__(self, categories: Categories) -> None:
@@ -161,7 +161,7 @@ class Categorical:
         return pd.Categorical.from_codes(known, dtype=self._dtype(index))
 
     def forms(self, values: list[Any]) -> list[Any] | None:
-        """Return for each value that is not a category itself; ``None`` if all are."""
+        """Return each value that is not a category, ``None`` for others; ``None`` if all are."""
         if self._read is not None or self._is_ordered or self._codes.keys() >= set(values):
             return None
         return [None if value in self._codes else value for value in values]
@@ -183,7 +183,7 @@ class Categorical:
 
 
 def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
-    """Return categories with those choices of a model that they lack, behind the others."""
+    """Return the categories, followed by those choices of a model that they lack."""
     read = _category_reader(categories.dtype)
     known = set(categories.values) | (set(map(read, categories.values)) if read else set())
     lacking = [each for each in choices if each not in known and not (read and read(each) in known)]
@@ -191,7 +191,7 @@ def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
 
 
 def _category_reader(dtype: str) -> Callable[[Any], Any] | None:
-    """Return what reads the text of a category; ``None`` if JSON writes such values as they are."""
+    """Return the function that reads a category's text; ``None`` if JSON has the value itself."""
     found = _OBJECT.fullmatch(dtype)
     if found:
         return _reader(found[1])
@@ -213,7 +213,7 @@ def _index_dtype(dtype: str) -> Any:
 def moments(dtype: str) -> Callable[[list[Any]], Any]:
     """Return the function from ISO texts to a column of points in time.
 
-    A type without a time zone keeps the time that is written: ``Z`` changes nothing.
+    A type without a time zone holds the time in UTC; a text without an offset stays as written.
     """
     kept = _pandas_dtype(dtype or "datetime64[us]")
 
@@ -263,7 +263,7 @@ def _pandas_dtype(dtype: str) -> Any:
 
 
 def categories_of(dtype: pd.CategoricalDtype) -> Categories:
-    """Return the categories of a type of pandas. What JSON cannot write is :data:`UNSAID`."""
+    """Return the categories of a pandas type; :data:`UNSAID` for those JSON cannot write."""
     index = dtype.categories
     name = name_of_objects(index) if index.dtype == object else str(index.dtype)
     return Categories(tuple(map(write, index)), name, bool(dtype.ordered))
@@ -279,7 +279,7 @@ def _implied_dtype(values: Sequence[Any]) -> str:
 
 
 def _type_name(value: Any) -> str:
-    """Return the name of a type of its own; none for texts, numbers and booleans."""
+    """Return the type's name in ``object[<type>]``; empty for texts, numbers and booleans."""
     kind = type(value)
     if kind is pd.Interval:
         return str(pd.IntervalDtype(pd.Index([value.left]).dtype, value.closed))
@@ -302,7 +302,7 @@ def _reader(name: str) -> Callable[[Any], Any]:
 def _period_reader(freq: Any) -> Callable[[Any], Any]:
     def period(text: Any) -> Any:
         found = pd.Period(text, freq=freq)
-        # A year is no month: pandas would take its first.
+        # Reject a year for a month: pandas would use its first month.
         if str(found) != text:
             raise Unreadable(f"a period such as {found}, got {text!r}")
         return found
@@ -311,7 +311,7 @@ def _period_reader(freq: Any) -> Callable[[Any], Any]:
 
 
 def _read_duration(text: Any) -> Any:
-    # Digits alone would be nanoseconds.
+    # pandas would read digits alone as nanoseconds.
     if not _DURATION.fullmatch(text):
         raise Unreadable(f"a duration such as P1DT12H or 1 days 12:00:00, got {text!r}")
     return pd.Timedelta(text)
@@ -352,7 +352,7 @@ def _is_missing(name: str, value: Any) -> bool:
 
 
 def _decimal(value: Any) -> Decimal:
-    # The shortest digits that give this double: those that were written.
+    # repr has the shortest digits that give this double: those in the request.
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 

@@ -285,7 +285,7 @@ def _xgboost_model(booster: Any) -> dict[str, Any]:
 def _xgboost_categories(booster: Any) -> list[list[Any]]:
     """Return each column's categories out of XGBoost's own JSON, where it has them.
 
-    Its own way to tell them wants pyarrow. Texts are written as Arrow has them: all bytes in a
+    Its own method for them requires pyarrow. Texts are written as Arrow has them: all bytes in a
     line, and where each text begins and ends.
     """
     encoded = _xgboost_model(booster).get("cats", {}).get("enc", [])

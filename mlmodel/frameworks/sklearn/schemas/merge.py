@@ -1,4 +1,4 @@
-"""What a model knows of its columns and what a sample shows, made one."""
+"""Combines what a model stores about its columns with what a sample shows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, joined, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import enumeration, shown
 
-#: Names or values that one sentence lists.
+#: Names or values that one message lists.
 MOST_LISTED = 5
 
 
 def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sample]:
     """Return both with the same columns in the same order and under the same names.
 
-    A sample's names are taken where the model knows none.
+    The sample's names are used if the model has none.
 
-    :raises InvalidModel: if it is not of the model's columns.
+    :raises InvalidModel: if the sample does not have the model's columns.
     """
     if reading is None or reading.takes == "records":
         return reading, Sample(_named(sample), sample.is_named)
@@ -41,7 +41,7 @@ def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sa
             f"the model was fitted on {len(own)} columns, the sample has {table.shape[1]}"
         )
     if sample.is_named:
-        # LightGBM names its columns anew, and models of arrays have no names at all.
+        # LightGBM renames its columns, and models fitted on arrays have no names.
         own = [str(name) for name in table]
         columns = [
             replace(column, name=name, is_renamed=False)
@@ -52,14 +52,14 @@ def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sa
 
 
 def are_alike(names: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Tell whether names differ only in what LightGBM writes as an underscore."""
+    """Return whether names differ only in characters that LightGBM replaces by underscores."""
     return list(names) != list(others) and [_simple(name) for name in names] == [
         _simple(name) for name in others
     ]
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return some names, and how many more there are."""
+    """Return the first few names, and the number of the others."""
     return enumeration([repr(name) for name in names], MOST_LISTED)
 
 
@@ -79,7 +79,7 @@ def merged(reading: Reading | None, seen: Mapping[str, Column]) -> list[Column]:
 def disagreements(
     columns: Iterable[Column], reading: Reading | None, sample: Sample, seen: Mapping[str, Column]
 ) -> list[str]:
-    """Return in sentences where a sample shows other than the model knows, or takes."""
+    """Return a message for each difference between a sample and what the model accepts."""
     known = {column.name: column for column in reading.columns} if reading else {}
     return [
         note
@@ -93,7 +93,7 @@ def disagreements(
 
 
 def _as_written(known: Column | None, column: Column) -> Column:
-    """Return what the model knows of a column, with choices as the sample has them."""
+    """Return what the model stores about a column, with the choices written as in the sample."""
     if known is None:
         return column
     is_rewritten = column.has_texts_of_values or column.kind == "boolean"
@@ -101,7 +101,7 @@ def _as_written(known: Column | None, column: Column) -> Column:
 
 
 def strangers(reading: Reading | None, sample: Sample) -> list[str]:
-    """Return a sentence on columns of a sample that the model was not fitted on."""
+    """Return a message on columns of a sample that the model was not fitted on."""
     if reading is None or not (reading.is_named and sample.is_named):
         return []
     own = {column.name for column in reading.columns}
@@ -123,7 +123,7 @@ def _named(sample: Sample) -> Any:
 
 
 def _merged(known: Column, seen: Column) -> Column:
-    """Return what is known of a column, with how a sample's column is made of values."""
+    """Return what is known of a column, with the types of the sample's column."""
     missing = _both(known.missing, seen.missing)
     made = replace(
         known,
@@ -134,7 +134,7 @@ def _merged(known: Column, seen: Column) -> Column:
     if known.choices:
         return _typed_as(made, seen)
     if seen.dtype == "category" and known.kind != "code":
-        # A booster knows the codes of categories, which are numbers.
+        # A booster stores the codes of categories, which are numbers.
         return replace(seen, is_open=bool(seen.choices))
     if known.kind == "code":
         kind = seen.kind if seen.kind in ("integer", "string") else "code"
@@ -152,7 +152,7 @@ def _merged(known: Column, seen: Column) -> Column:
 
 
 def _typed_as(known: Column, seen: Column) -> Column:
-    """Return a column with an encoder's choices, made as a sample's column is."""
+    """Return a column with an encoder's choices and the type of the sample's column."""
     if not seen.is_sure or _conflict(known, seen):
         return known
     categories = seen.categories and joined(seen.categories, known.choices)
@@ -163,10 +163,10 @@ def _typed_as(known: Column, seen: Column) -> Column:
         )
     typed = replace(known, dtype=seen.dtype, categories=categories)
     if seen.has_texts_of_values:
-        # Written as the sample's: an encoder may have learned (0.0, 10.0] of (0, 10].
+        # Use the sample's texts: an encoder may store (0.0, 10.0] for (0, 10].
         return replace(typed, kind=seen.kind, choices=seen.choices)
     if seen.kind == "boolean":
-        # pandas' booleans that may be missing are 0.0 and 1.0 to an encoder.
+        # An encoder stores pandas' nullable booleans as 0.0 and 1.0.
         return replace(typed, kind="boolean", choices=tuple(map(bool, known.choices)))
     return typed
 
@@ -181,7 +181,7 @@ def _both(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _conflict(known: Column, seen: Column) -> bool:
-    """Tell whether a sample shows another kind of values than the model surely takes."""
+    """Return whether a sample shows another kind of values than the model is known to accept."""
     numbers = {"integer", "number", "boolean"}
     if not known.is_sure or known.kind == seen.kind:
         return False
@@ -189,7 +189,7 @@ def _conflict(known: Column, seen: Column) -> bool:
 
 
 def _fitting(value: Any, kind: str) -> Any:
-    """Return a default in the type that the sample shows; ``None`` where it has no such value."""
+    """Return a default in the type that the sample shows; ``None`` if that is impossible."""
     if isinstance(value, float) and kind == "integer":
         return int(value) if value.is_integer() else None
     is_text = kind in ("string", "text")

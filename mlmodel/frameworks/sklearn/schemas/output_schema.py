@@ -1,4 +1,4 @@
-"""The JSON Schema that a model's answers keep."""
+"""The JSON Schema of a model's predictions."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mlmodel.frameworks.sklearn.schemas.traits import (
 )
 
 NUMBER: Mapping[str, Any] = {"type": "number"}
-#: What a detector of outliers says.
+#: The predictions of an outlier detector.
 VERDICTS: Mapping[str, Any] = {
     "oneOf": [{"const": 1, "title": "inlier"}, {"const": -1, "title": "outlier"}]
 }
 
 
 def answer_schema(model: Any, outputs: Sequence[str] = (), answer: Any = None) -> dict[str, Any]:
-    """Return the JSON Schema of a model's answers.
+    """Return the JSON Schema of a model's predictions.
 
-    :param answer: one of them, which shows what the model itself does not tell, with outputs that
-        are called by their place. Without one, the schema promises less.
-    :raises InvalidModel: if ``outputs`` are not as many as the model has.
+    :param answer: one of them, with outputs named by position, for what the model itself does not
+        define. Without it, the schema is less strict.
+    :raises InvalidModel: if the number of ``outputs`` is not the model's.
     """
     members = _renamed(answer, outputs) if answer else {"prediction": None}
     if not hasattr(model, "predict"):
@@ -62,7 +62,7 @@ def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
 
 
 def _labels_of_output(labels: list[Any], at: int) -> list[Any]:
-    """Return one output's labels; an output that is only on or off has none of its own."""
+    """Return the labels of one output; 0 and 1 for an output of a multilabel model."""
     return labels[at] if isinstance(labels[at], list) else [0, 1]
 
 
@@ -73,7 +73,7 @@ def _enum(labels: list[Any]) -> dict[str, Any]:
 
 
 def _of_type(value: Any) -> dict[str, Any]:
-    """Return the schema of values of the type of one of them."""
+    """Return the schema of values of the same type as the given one."""
     if isinstance(value, str):
         return {"type": "string"}
     if isinstance(value, bool):
@@ -96,7 +96,7 @@ def _transformed_schema(model: Any, prediction: Any) -> dict[str, Any]:
 
 
 def _gives_sparse(model: Any, prediction: dict[str, Any]) -> bool:
-    """Say whether an object leaves out what is zero, because it would have too many members."""
+    """Return whether an object leaves out zeros, because it would have too many members."""
     names = feature_names(model)
     counted = [f"y{at}" for at in range(len(prediction))]
     return len(names) > MOST_NAMED or (not names and list(prediction) != counted)
@@ -108,7 +108,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers_like(_model: Any, value: Any) -> dict[str, Any]:
-    """Return the schema of numbers by name, in objects as deep as an answer's."""
+    """Return the schema of named numbers, nested as in the prediction."""
     if isinstance(value, dict):
         return _members({name: _numbers_like(_model, inner) for name, inner in value.items()})
     return dict(NUMBER)
@@ -123,7 +123,7 @@ def _scores_schema(model: Any, value: Any) -> dict[str, Any]:
     return schema
 
 
-#: What may stand beside a prediction, and the schema of it.
+#: The possible members beside a prediction, and their schemas.
 MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
     "probabilities": _numbers_like,
     "scores": _scores_schema,
@@ -144,7 +144,7 @@ def _members(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(answer: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
-    """Return an answer with the names of its outputs, which were called by their place."""
+    """Return a prediction with the given names instead of the outputs' positions."""
     prediction = answer["prediction"]
     own = list(prediction) if isinstance(prediction, dict) else [""]
     if not outputs:

@@ -33,8 +33,8 @@ CHOOSERS = frozenset(
 #: Packages whose searches and pipelines predict as their last estimator does.
 OWN = frozenset({"imblearn", "sklearn"})
 
-#: Estimators that compute each row by itself, in the same order of operations whatever rows are
-#: beside it. Those that multiply matrices do not: BLAS sums in another order for other numbers of
+#: Estimators that compute each row by itself, in the same order of operations regardless of the
+#: other rows. Those that multiply matrices do not: BLAS sums in another order for other numbers of
 #: rows, and the last digit differs.
 ROW_WISE = frozenset(
     {
