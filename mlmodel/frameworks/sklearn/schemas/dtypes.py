@@ -161,7 +161,10 @@ class Categorical:
         return pd.Categorical.from_codes(known, dtype=self._dtype(index))
 
     def forms(self, values: list[Any]) -> list[Any] | None:
-        """Return each value that is not a category, ``None`` for others; ``None`` if all are."""
+        """Return each value that is not a category, ``None`` for others.
+
+        ``None`` if all are categories, or if only categories are accepted: ordered or parsed ones.
+        """
         if self._read is not None or self._is_ordered or self._codes.keys() >= set(values):
             return None
         return [None if value in self._codes else value for value in values]
@@ -279,7 +282,7 @@ def _implied_dtype(values: Sequence[Any]) -> str:
 
 
 def _type_name(value: Any) -> str:
-    """Return the type's name in ``object[<type>]``; empty for texts, numbers and booleans."""
+    """Return the type's name in ``object[<type>]``; empty for a type without a codec."""
     kind = type(value)
     if kind is pd.Interval:
         return str(pd.IntervalDtype(pd.Index([value.left]).dtype, value.closed))

@@ -181,7 +181,10 @@ def _both(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _conflict(known: Column, seen: Column) -> bool:
-    """Return whether a sample shows another kind of values than the model is known to accept."""
+    """Return whether one of model and sample has numbers or booleans, and the other has not.
+
+    Only if the kind of the model's column is sure.
+    """
     numbers = {"integer", "number", "boolean"}
     if not known.is_sure or known.kind == seen.kind:
         return False
