@@ -92,9 +92,9 @@ def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(serve
             hung = pool.submit(running.ask, "/api/models/hung/predict", {"hang": True})
             assert is_answered(running, "doubler", {"x": 1})
             status, problem = hung.result()
-            assert (status, problem["title"]) == (504, "The model took too long")
+            assert (status, problem["title"]) == (504, "Model timed out")
         status, problem = running.ask("/api/models/dying/predict", {"how": "segfault"})
-        assert (status, problem["title"]) == (500, "The model failed")
+        assert (status, problem["title"]) == (500, "Model error")
         wait_until(lambda: is_answered(running, "hung", {}) and is_answered(running, "dying", {}))
         processes = psutil.Process(running.process.pid).children(recursive=True)
         models = [

@@ -38,7 +38,7 @@ class Problem:
     title: str
     meaning: str
     #: Whether the same request may succeed later; adds Retry-After.
-    passes: bool = False
+    is_temporary: bool = False
 
     @property
     def type(self) -> str:
@@ -49,14 +49,14 @@ class Problem:
 MODEL_FAILED = Problem(
     500,
     "model-failed",
-    "The model failed",
-    "The model raised an error. The log tells it under the request id.",
+    "Model error",
+    "The model raised an error. The server's log contains it under the request id.",
 )
 INTERNAL_ERROR = Problem(
     500,
     "internal-error",
-    "The server failed",
-    "The server has a bug. The log tells it under the request id.",
+    "Internal server error",
+    "The server failed unexpectedly. Its log contains the error under the request id.",
 )
 
 #: Every error class that can reach a client. A class without a row uses that of its parent.
@@ -64,81 +64,83 @@ PROBLEMS: dict[type[Exception], Problem] = {
     models.InvalidInput: Problem(
         422,
         "invalid-input",
-        "The input breaks the model's schema",
-        "The JSON breaks the model's input schema, or the model itself refused it. "
-        "`errors` says where and why.",
+        "Invalid input",
+        "The rows violate the model's input schema, or the model itself rejected them. `errors` "
+        "lists each violation with its place.",
     ),
     models.FlmError: MODEL_FAILED,
     serving.ModelNotFound: Problem(
         404,
         "model-not-found",
-        "There is no such model",
-        "There is no model of this name. `GET /api/models` lists those that there are.",
+        "Model not found",
+        "No model has this name, or no version of it this version or alias. `GET /api/models` "
+        "lists all models.",
     ),
     serving.InvalidCatalog: Problem(
         409,
         "invalid-catalog",
-        "models.yaml has mistakes",
-        "The file has mistakes, so nothing was changed. `detail` says where and what would be "
-        "right.",
+        "Invalid models.yaml",
+        "The file has mistakes, so nothing changed. `detail` lists each mistake with its line, "
+        "its key and what is expected.",
     ),
     serving.EndpointNotFound: Problem(
         404,
         "endpoint-not-found",
-        "The model has no such endpoint",
-        "The model offers nothing of this name. Its metadata lists what it offers.",
+        "Endpoint not found",
+        "The model has no endpoint of this name. Its metadata lists its endpoints.",
     ),
     serving.ArtifactNotFound: Problem(
         404,
         "artifact-not-found",
-        "The model offers no such file",
-        "The model comes with no file of this name, or `artifacts` in its entry does not offer it.",
+        "Artifact not found",
+        "The model has no artifact of this name, or `artifacts` in its entry does not include it.",
     ),
     serving.UnreadableFile: Problem(
         400,
         "unreadable-file",
-        "The file cannot be read",
-        "The file is no CSV file in UTF-8, UTF-16 or Windows-1252, and no .xlsx workbook.",
+        "Unreadable file",
+        "The file is neither a CSV file in UTF-8, UTF-16 or Windows-1252, nor an .xlsx workbook.",
     ),
     serving.TooManyRows: Problem(
         413,
         "too-many-rows",
-        "The request has too many rows",
-        "The array has more rows than `MAX_ROWS`. Send them in several requests.",
+        "Too many rows",
+        "The request has more rows than `MAX_ROWS`. Split it into several requests.",
     ),
     serving.ModelUnavailable: Problem(
         503,
         "model-unavailable",
-        "The model is not loaded",
-        "The model failed to load, was unloaded, or has ended its process too often. "
-        "`Retry-After` is a guess.",
-        passes=True,
+        "Model unavailable",
+        "The model failed to load, was unloaded, or is in quarantine after repeated crashes. "
+        "`Retry-After` is an estimate.",
+        is_temporary=True,
     ),
     serving.QueueFull: Problem(
         503,
         "queue-full",
-        "The model has too much to do",
-        "As many calls as may wait for the model already. Come back after `Retry-After` seconds.",
-        passes=True,
+        "Model queue is full",
+        "The queue for the model is full (see `MODEL_WAITING`). Retry after `Retry-After` seconds.",
+        is_temporary=True,
     ),
     serving.PredictionTimeout: Problem(
         504,
         "model-timeout",
-        "The model took too long",
-        "The model took longer than its `time_limit`, or `PREDICT_SECONDS`.",
+        "Model timed out",
+        "The call took longer than the model's `time_limit`, or else `PREDICT_SECONDS`.",
     ),
     serving.NoRoom: Problem(
         507,
         "no-room",
-        "The temporary folder is full",
-        "The server cannot write to its temporary folder (`TMPDIR`), so nothing was changed.",
+        "Insufficient storage",
+        "The server cannot write to its temporary folder (`TMPDIR`), so nothing changed.",
     ),
     serving.PredictionFailed: MODEL_FAILED,
     serving.InvalidAnswer: Problem(
         500,
         "invalid-answer",
-        "The model's answer is not valid",
-        "The model answered what its own output schema forbids, or what JSON cannot say.",
+        "Invalid prediction",
+        "The prediction violates the model's output schema, or contains a value that JSON cannot "
+        "represent.",
     ),
     serving.ServingError: INTERNAL_ERROR,
 }
@@ -148,61 +150,66 @@ HTTP_PROBLEMS: dict[int, Problem] = {
     400: Problem(
         400,
         "invalid-body",
-        "The body cannot be read",
-        "The body is not JSON or CSV, not UTF-8, has `NaN` or `Infinity`, a number beyond a "
-        "double, the same key twice in an object, half of a surrogate pair, or is nested deeper "
-        "than `MAX_DEPTH`.",
+        "Bad request",
+        "The body is not valid JSON or CSV in UTF-8, or contains `NaN` or `Infinity`, a number "
+        "outside the range of a double, a duplicate key in an object, half of a surrogate pair, "
+        "or more nested levels than `MAX_DEPTH`; or the `Host` header is malformed or not in "
+        "`HOST_NAMES`.",
     ),
     401: Problem(
         401,
         "unauthorized",
-        "This needs a key",
-        "It needs a key, and none was sent, or one that is not known. Send it as `Authorization: "
-        "Bearer <key>` or `X-API-Key: <key>`, or log in to the pages.",
+        "API key required",
+        "The request has no API key, or an unknown one. Send it as `Authorization: Bearer <key>` "
+        "or `X-API-Key: <key>`, or log in to the pages.",
     ),
     403: Problem(
         403,
         "forbidden",
-        "This is not allowed here",
-        "The key is not for this or for this model; or models are to be loaded or unloaded, and "
-        "there are no keys: see `KEYS_FILE`. Or a page of another site sent it, as `Origin` or "
-        "`Sec-Fetch-Site` says; programs that send neither may ask.",
+        "Forbidden",
+        "The API key does not have the required scope, or is not valid for the model. Loading and "
+        "unloading models over HTTP is disabled if no keys are configured (`KEYS_FILE`). A page "
+        "of another site may not send the request, according to `Origin` or `Sec-Fetch-Site`; "
+        "programs that send neither header may.",
     ),
     404: Problem(
-        404, "not-found", "There is nothing at this path", "There is nothing at this path."
+        404,
+        "not-found",
+        "Not found",
+        "The path does not exist.",
     ),
     405: Problem(
         405,
         "method-not-allowed",
-        "This path has no such method",
-        "The path has no such method. `Allow` names those that it has.",
+        "Method not allowed",
+        "The path does not support this method. `Allow` lists the methods that it supports.",
     ),
     408: Problem(
         408,
         "request-timeout",
-        "The request took too long",
-        "The request did not come to its end within `CLIENT_SECONDS`.",
+        "Request timeout",
+        "The request did not arrive completely within `CLIENT_SECONDS`.",
     ),
     413: Problem(
         413,
         "body-too-large",
-        "The body is too large",
-        "The body has more bytes than `MAX_BODY_BYTES`.",
+        "Request body too large",
+        "The body has more bytes than `MAX_BODY_BYTES`, or too many arrays, objects or form "
+        "fields.",
     ),
     415: Problem(
         415,
         "unsupported-media-type",
-        "The body is of the wrong kind",
-        "`Content-Type` must be `application/json` in UTF-8, or that of a CSV file or a workbook; "
-        "and not compressed.",
+        "Unsupported media type",
+        "`Content-Type` must be `application/json` in UTF-8, or for a file of rows that of CSV or "
+        "an .xlsx workbook. The body must not be compressed.",
     ),
     429: Problem(
         429,
         "too-many-requests",
         "Too many requests",
-        "More requests than `RATE_LIMIT` of this key or address. `Retry-After` says in how many "
-        "seconds to come back.",
-        passes=True,
+        "The API key or the address has exceeded `RATE_LIMIT`. Retry after `Retry-After` seconds.",
+        is_temporary=True,
     ),
     500: INTERNAL_ERROR,
 }
@@ -210,7 +217,7 @@ HTTP_PROBLEMS: dict[int, Problem] = {
 
 def init_app(app: Flask) -> None:
     """Respond to every error of the application with its problem."""
-    app.register_error_handler(Exception, _answer)
+    app.register_error_handler(Exception, _respond)
 
 
 def all_problems() -> list[Problem]:
@@ -219,7 +226,7 @@ def all_problems() -> list[Problem]:
     return sorted(every, key=lambda problem: problem.status)
 
 
-def problem_of(error: Exception) -> Problem:
+def get_problem(error: Exception) -> Problem:
     """Return the problem of an error's class, or of its nearest parent class that has one."""
     if isinstance(error, HTTPException):
         status = error.code or 500
@@ -234,7 +241,7 @@ def problem_of(error: Exception) -> Problem:
 
 def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the RFC 9457 document of an error and its headers. Log it if the status is 5xx."""
-    problem = problem_of(error)
+    problem = get_problem(error)
     _log(error, problem)
     body: dict[str, Any] = {
         "type": problem.type,
@@ -250,9 +257,9 @@ def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     return body, _headers(error, problem)
 
 
-def _answer(error: Exception) -> BaseResponse:
+def _respond(error: Exception) -> BaseResponse:
     body, headers = told(error)
-    if _wants_json():
+    if _is_json_path():
         response: BaseResponse = _json(body)
     elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:
         return redirect(login.address(request), HTTPStatus.SEE_OTHER)
@@ -270,7 +277,7 @@ def _page(body: dict[str, Any]) -> Response:
     return Response(render_template("error.html", problem=body), status=body["status"])
 
 
-def _wants_json() -> bool:
+def _is_json_path() -> bool:
     return any(request.path == path or request.path.startswith(f"{path}/") for path in JSON_PATHS)
 
 
@@ -291,7 +298,7 @@ def _detail(error: Exception, problem: Problem) -> str:
     if isinstance(error, InternalServerError) or not isinstance(
         error, HTTPException | models.FlmError | serving.ServingError
     ):
-        return f"The server's log tells more under the request id {g.request_id}."
+        return f"see the server's log under the request id {g.request_id}"
     detail = str(error.description if isinstance(error, HTTPException) else error)
     is_failure = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
     if error.__cause__ and is_failure and current_app.config["TELL_MODEL_ERRORS"]:
@@ -299,26 +306,26 @@ def _detail(error: Exception, problem: Problem) -> str:
     return detail
 
 
-def _wrong_method(error: HTTPException) -> str:
+def _method_not_allowed(error: HTTPException) -> str:
     allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-    return f"{request.method} is no method of this path; it has {allowed or 'none'}"
+    return f"expected {allowed.replace(', ', ' or ')}, got {request.method}"
 
 
-def _too_large(error: HTTPException) -> str:
+def _body_too_large(error: HTTPException) -> str:
     if error.description and error.description != RequestEntityTooLarge.description:
         return error.description
-    most = f"at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
+    detail = f"expected at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
     if request.mimetype in FORMS:
-        most += f", and {current_app.config['MAX_FORM_PARTS']:,} fields of a form"
-    return most
+        detail += f" and {current_app.config['MAX_FORM_PARTS']:,} form fields"
+    return f"{detail}, got {request.content_length:,} bytes" if request.content_length else detail
 
 
 #: Details for Werkzeug's own errors, more specific than its descriptions.
 _HTTP_DETAILS: Mapping[int, Callable[[HTTPException], str]] = {
-    404: lambda error: f"there is nothing at {request.path}",
-    405: _wrong_method,
-    413: _too_large,
-    429: lambda error: f"at most {error.description}",
+    404: lambda error: f"the path {request.path} does not exist",
+    405: _method_not_allowed,
+    413: _body_too_large,
+    429: lambda error: f"the rate limit is {error.description}",
 }
 
 
@@ -330,14 +337,14 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
         headers = {
             name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}
         }
-    if problem.passes and "Retry-After" not in headers:
+    if problem.is_temporary and "Retry-After" not in headers:
         headers["Retry-After"] = str(current_app.config["RETRY_SECONDS"])
     return headers
 
 
 def _log(error: Exception, problem: Problem) -> None:
-    told = (plain(request.method), plain(request.path), problem.status, g.request_id)
+    facts = (plain(request.method), plain(request.path), problem.status, g.request_id)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        current_app.logger.error("%s %s: %s, request %s", *told, exc_info=error)
+        current_app.logger.error("%s %s: %s, request %s", *facts, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        current_app.logger.warning("%s %s: %s, request %s: %s", *told, error)
+        current_app.logger.warning("%s %s: %s, request %s: %s", *facts, error)

@@ -8,14 +8,14 @@ from app.web.http import access, security_headers
 from app.web.http.json_provider import dumps
 from app.web.http.problems import HTTP_PROBLEMS
 
-#: The detail of each status that a server responds with itself.
+#: The detail of each status with which a server rejects a request itself.
 DETAILS = {
-    400: "this is no HTTP request, or one that can be understood in two ways",
-    408: "the request did not come to its end within CLIENT_SECONDS",
-    414: "the first line of the request is too long",
-    417: "the server does what Expect: 100-continue asks for, and nothing else",
-    431: "the headers of the request are too many, or too long",
-    500: "the server's log tells more",
+    400: "the HTTP request is malformed or ambiguous",
+    408: "the request did not arrive completely within CLIENT_SECONDS",
+    414: "the request line is too long",
+    417: "the server supports no expectation other than '100-continue'",
+    431: "the request headers are too many or too long",
+    500: "see the server's log",
 }
 
 
@@ -23,12 +23,12 @@ def answer(status: int) -> bytes:
     """Return a response with a problem document and ``Connection: close``."""
     phrase, problem = HTTPStatus(status).phrase, HTTP_PROBLEMS.get(status)
     # The application's problem for 400 describes an unreadable body; here no body was read.
-    is_told = problem is not None and status != HTTPStatus.BAD_REQUEST
+    is_listed = problem is not None and status != HTTPStatus.BAD_REQUEST
     name = access.request_id("")
     body = dumps(
         {
-            "type": problem.type if is_told else "about:blank",
-            "title": problem.title if is_told else phrase,
+            "type": problem.type if is_listed else "about:blank",
+            "title": problem.title if is_listed else phrase,
             "status": status,
             "detail": DETAILS[status],
             "request_id": name,

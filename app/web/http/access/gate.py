@@ -81,15 +81,15 @@ def admit() -> None:
     gate: Gate = current_app.extensions["gate"]
     if scope is Scope.ADMIN and not gate.keys.are_set:
         raise Forbidden(
-            "models are loaded and unloaded over HTTP only with a key, and there are none here: "
-            "KEYS_FILE names them, and `flask keys new --scope admin` makes one"
+            "loading and unloading models over HTTP requires an API key, and none are configured; "
+            "create one with `flask keys new --scope admin` and list it in KEYS_FILE"
         )
     if g.has_wrong_key:
-        raise Unauthorized("the key is not known here")
+        raise Unauthorized("the API key is unknown")
     if not gate.needs_key(scope):
         return
     if g.key is None:
-        raise Unauthorized("send a key as `Authorization: Bearer <key>`, or log in at /login")
+        raise Unauthorized("send an API key as `Authorization: Bearer <key>`, or log in at /login")
     _check(g.key, scope, (request.view_args or {}).get("name"))
 
 
@@ -153,8 +153,8 @@ def _needed() -> Scope | None:
 
 def _check(key: Key, scope: Scope, model: str | None) -> None:
     if not key.is_for(scope):
-        raise Forbidden(f"the key {key.name!r} is not for {scope.value}")
+        raise Forbidden(f"the key {key.name!r} does not have the scope {scope.value!r}")
     if model is not None and not key.opens(model):
-        raise Forbidden(f"the key {key.name!r} is not for the model {model!r:.110}")
+        raise Forbidden(f"the key {key.name!r} is not valid for the model {model!r:.110}")
     if model is None and scope is not Scope.PREDICT and not key.opens(None):
-        raise Forbidden(f"this wants a key for all models, which {key.name!r} is not")
+        raise Forbidden(f"expected a key for all models; {key.name!r} is restricted to some")

@@ -15,7 +15,7 @@ HOST = re.compile(
     r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,30}\.?)(:[0-9]{0,5})?"
 )
 #: The WSGI environ key that holds the reason why the host is rejected.
-REFUSED = "modelhost.host"
+REJECTION = "modelhost.host"
 
 
 def init_app(app: Flask) -> None:
@@ -24,25 +24,25 @@ def init_app(app: Flask) -> None:
     Flask cannot route such a request, so it gets the host "localhost" until the rejection.
     """
     names = app.config["HOST_NAMES"].split()
-    normally = app.wsgi_app
+    wrapped = app.wsgi_app
 
-    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        trouble = _trouble(environ.get("HTTP_HOST", ""), names)
+    def check_host(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        rejection = _get_rejection(environ.get("HTTP_HOST", ""), names)
         if "HTTP_HOST" not in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
-            trouble = "a request of HTTP/1.1 must have a Host header (RFC 9112, 3.2)"
-        if trouble:
-            environ |= {REFUSED: trouble, "HTTP_HOST": "localhost"}
-        return normally(environ, start_response)
+            rejection = "expected a Host header, as HTTP/1.1 requires (RFC 9112, 3.2), got none"
+        if rejection:
+            environ |= {REJECTION: rejection, "HTTP_HOST": "localhost"}
+        return wrapped(environ, start_response)
 
-    app.wsgi_app = guarded  # type: ignore[method-assign]
-    app.before_request(_refuse)
+    app.wsgi_app = check_host  # type: ignore[method-assign]
+    app.before_request(_reject)
 
 
-def _trouble(host: str, names: Sequence[str]) -> str:
+def _get_rejection(host: str, names: Sequence[str]) -> str:
     if host and not _is_host(host):
-        return "the Host header is neither a name nor an address"
+        return "malformed Host header: expected a name or an address with an optional port"
     if names and not host_is_trusted(host, names):
-        return "the server is not asked by this Host: HOST_NAMES has those by which it is"
+        return "this Host header is not accepted; HOST_NAMES lists the accepted names"
     return ""
 
 
@@ -56,6 +56,6 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _refuse() -> None:
-    if REFUSED in request.environ:
-        raise BadRequest(request.environ[REFUSED])
+def _reject() -> None:
+    if REJECTION in request.environ:
+        raise BadRequest(request.environ[REJECTION])

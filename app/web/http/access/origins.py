@@ -11,12 +11,12 @@ from werkzeug.exceptions import Forbidden
 #: Methods that pages of any site may send, because they change nothing.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Values of Sec-Fetch-Site for a request by a page of this site, or directly by the user.
-OWN = frozenset({"same-origin", "none"})
+OWN_SITE = frozenset({"same-origin", "none"})
 #: Paths that pages of the sites in CORS_ORIGINS may request.
-SHARED = re.compile(r"/api/.*|/openapi\.json|/readyz|/healthz")
+SHARED_PATHS = re.compile(r"/api/.*|/openapi\.json|/readyz|/healthz")
 #: Request headers that such a page may send, and response headers that it may read.
-SENT = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
-READ = (
+ALLOWED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+EXPOSED_HEADERS = (
     "Retry-After",
     "Server-Timing",
     "WWW-Authenticate",
@@ -25,23 +25,23 @@ READ = (
     "X-Request-ID",
 )
 #: Seconds for which a browser may cache a preflight response.
-KEPT_SECONDS = 600
+PREFLIGHT_SECONDS = 600
 
 
 def init_app(app: Flask) -> None:
     """Reject unsafe requests from pages of other sites, except those in ``CORS_ORIGINS``."""
-    app.before_request(_refuse_other_sites)
+    app.before_request(_reject_other_sites)
     if app.config["CORS_ORIGINS"]:
         CORS(
             app,
-            resources={SHARED.pattern: {}},
+            resources={SHARED_PATHS.pattern: {}},
             origins=app.config["CORS_ORIGINS"].lower().split(),
-            allow_headers=SENT,
-            expose_headers=READ,
+            allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
             # The login cookie is not valid for other sites: their pages send a key.
             supports_credentials=False,
             always_send=False,
-            max_age=KEPT_SECONDS,
+            max_age=PREFLIGHT_SECONDS,
         )
 
 
@@ -52,32 +52,33 @@ def is_own_page() -> bool:
     a link from another site; only an ``Origin`` of another site excludes it.
     """
     if request.method in SAFE:
-        return request.headers.get("Origin") is None or _is_own()
-    return _is_own() and bool({"Origin", "Sec-Fetch-Site"} & {name for name, _ in request.headers})
+        return request.headers.get("Origin") is None or _is_own_site()
+    has_proof = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+    return has_proof and _is_own_site()
 
 
-def _refuse_other_sites() -> None:
+def _reject_other_sites() -> None:
     """Reject unsafe requests from pages of other sites; only browsers send the two headers.
 
     Source: Fetch Metadata (W3C), and OWASP, "Cross-Site Request Forgery Prevention".
     """
-    if request.method in SAFE or _is_own() or _is_shared():
+    if request.method in SAFE or _is_own_site() or _is_shared():
         return
     origin = request.headers.get("Origin")
-    who = f"the origin {origin!r:.100}" if origin else "another site"
-    raise Forbidden(f"a page of {who} may not send {request.method} requests here")
+    site = f"the origin {origin!r:.100}" if origin else "other sites"
+    raise Forbidden(f"{request.method} requests from pages of {site} are not allowed")
 
 
-def _is_own() -> bool:
+def _is_own_site() -> bool:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is not None:
         # Browsers send Sec-Fetch-Site only over HTTPS; behind a TLS proxy, hosts may differ.
         return origin.partition("://")[2].lower() == request.host.lower()
-    return site is None or site in OWN
+    return site is None or site in OWN_SITE
 
 
 def _is_shared() -> bool:
     origins = current_app.config["CORS_ORIGINS"]
     origin = request.headers.get("Origin", "").lower()
     is_named = origins == "*" or origin in origins.lower().split()
-    return bool(origin) and is_named and SHARED.fullmatch(request.path) is not None
+    return bool(origin) and is_named and SHARED_PATHS.fullmatch(request.path) is not None

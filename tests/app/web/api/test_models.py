@@ -141,7 +141,7 @@ def test_a_problem_says_which_kind_and_which_request(client):
 
     assert answer.json == {
         "type": "/docs/problems#model-not-found",
-        "title": "There is no such model",
+        "title": "Model not found",
         "status": 404,
         "detail": "there is no model 'nobody'",
         "request_id": "abc-1",
@@ -380,7 +380,7 @@ def test_a_workbook_that_cannot_be_read_says_what_to_do(client):
         client, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", content_type="application/vnd.ms-excel"
     )
 
-    assert (answer.status_code, answer.json["title"]) == (400, "The file cannot be read")
+    assert (answer.status_code, answer.json["title"]) == (400, "Unreadable file")
     assert "save it as .xlsx or CSV" in answer.json["detail"]
 
 

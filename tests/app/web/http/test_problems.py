@@ -6,7 +6,7 @@ from flask import abort
 
 import config
 from app.serving import errors as serving
-from app.web.http.problems import PROBLEMS, all_problems, problem_of
+from app.web.http.problems import PROBLEMS, all_problems, get_problem
 from mlmodel import errors as models
 
 DOCS = (config.ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -65,4 +65,4 @@ def test_an_error_on_a_page_is_a_page(client):
 
 
 def test_a_plain_bug_is_an_internal_error():
-    assert problem_of(KeyError()).status == 500
+    assert get_problem(KeyError()).status == 500

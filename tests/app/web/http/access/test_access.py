@@ -53,7 +53,7 @@ def test_a_page_of_another_site_sends_nothing(client, path, headers):
     answer = client.post(path, headers=headers)
 
     assert answer.status_code == 403
-    assert "may not send POST requests here" in answer.text
+    assert "POST requests from pages of" in answer.text
 
 
 def test_a_refused_page_is_told_as_a_problem(client):
@@ -62,7 +62,7 @@ def test_a_refused_page_is_told_as_a_problem(client):
     answer = client.post("/api/models/echo/predict", json={}, headers=headers).json
 
     assert answer["type"] == "/docs/problems#forbidden"
-    assert "a page of the origin 'https://evil.example' may not" in answer["detail"]
+    assert "from pages of the origin 'https://evil.example' are not allowed" in answer["detail"]
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_host_that_is_none_is_refused(client, path, host):
     answer = client.get(path, headers={"Host": host})
 
     assert answer.status_code == 400
-    assert "the Host header is neither a name nor an address" in answer.text
+    assert "malformed Host header" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_page_says_that_the_server_has_other_names(make_app):
     answer = make_app(HOST_NAMES="models.example").test_client().get("/", headers={"Host": "evil"})
 
     assert answer.status_code == 400
-    assert "HOST_NAMES has those by which it is" in answer.text
+    assert "HOST_NAMES lists the accepted names" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_key_for_some_models_opens_no_other_and_names_none(client):
 
     assert ask(client, ONE).status_code == 200
     assert (doubler.status_code, nothing.status_code) == (403, 403)
-    assert "is not for the model 'doubler'" in doubler.json["detail"]
+    assert "is not valid for the model 'doubler'" in doubler.json["detail"]
     assert [model["qualified_name"] for model in listed] == ["echo"]
 
 
@@ -120,7 +120,7 @@ def test_management_is_shut_where_there_are_no_keys(make_app, action, headers):
     answer = client.post(f"/api/models/echo/{action}", headers=headers)
 
     assert answer.status_code == 403
-    assert "`flask keys new --scope admin` makes one" in answer.json["detail"]
+    assert "create one with `flask keys new --scope admin`" in answer.json["detail"]
     assert client.get("/api/models/echo/metadata").json["status"] == "ready"
 
 
