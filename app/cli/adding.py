@@ -28,7 +28,7 @@ from app.cli.terminal import (
     write_json,
 )
 from app.serving.catalog import catalog
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidCatalog
 from app.serving.models.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes, safe_open

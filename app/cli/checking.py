@@ -17,7 +17,7 @@ from flask.cli import with_appcontext
 from app.cli.hosting import hosting
 from app.cli.listing import write_fields
 from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel, Status
 from mlmodel.bounded import filetypes

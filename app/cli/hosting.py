@@ -14,7 +14,7 @@ from flask import current_app
 
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager

@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from app.cli import adding
 from app.cli.hosting import Hosting, hosting
 from app.cli.terminal import as_json_option, printable, say, write_json
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.models.hosted import Status
 from mlmodel.bounded import safe_open
 

@@ -30,26 +30,34 @@ class ServingError(Exception):
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in ``models.yaml``: its line, from 1, its key, and what is expected."""
+    """One mistake in a YAML file: its line, its key, and what is expected.
 
-    line: int
+    The line counts from 1; it is ``None`` if the mistake concerns the whole file.
+    """
+
+    line: int | None
     key: str
     detail: str
+
+    def place(self, file: str) -> str:
+        """Return file, line and key, without the value there."""
+        return (
+            f"{file}: {self.key}" if self.line is None else f"{file}, line {self.line}: {self.key}"
+        )
 
 
 class InvalidCatalog(ServingError):
     """``models.yaml`` has mistakes; the message lists all of them."""
 
     def __init__(self, path: Path, mistakes: Sequence[Mistake]) -> None:
-        lines = [f"{path.name}, line {each.line}: {each.key} {each.detail}" for each in mistakes]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(f"{each.place(path.name)} {each.detail}" for each in mistakes))
         self.path = path
         self.mistakes = tuple(mistakes)
 
     @property
     def places(self) -> list[str]:
         """File, line and key of each mistake, without the value there."""
-        return [f"{self.path.name}, line {each.line}: {each.key}" for each in self.mistakes]
+        return [each.place(self.path.name) for each in self.mistakes]
 
 
 class ModelNotFound(ServingError):

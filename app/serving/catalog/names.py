@@ -21,7 +21,7 @@ class Names:
     def __init__(self) -> None:
         self._names: dict[str, _Name] = {}
 
-    def mistakes(self, entry: Mapping[str, Any], line: int) -> Iterator[tuple[str, str]]:
+    def add(self, entry: Mapping[str, Any], line: int) -> Iterator[tuple[str, str]]:
         """Add an entry and yield pointer and detail of each name, version or alias already in use.
 
         :param line: the line of its name.
@@ -32,20 +32,20 @@ class Names:
         version = entry.get("version")
         first = next(iter(name.lines.items()), None)
         if first and (version is None or first[0] is None):
-            detail = f"{entry['name']!r} is the name in line {first[1]} already"
-            yield "/name", f"{detail}; give each of them a version, or another name"
+            detail = f"{entry['name']!r} is already the name in line {first[1]}"
+            yield "/name", f"{detail}; give each entry a 'version' or another 'name'"
             return
-        for place, word in _words(entry):
+        for place, word in _versions_and_aliases(entry):
             if word in name.lines:
-                whose = f"a version or alias of {entry['name']!r}"
-                yield place, f"{word!r} is {whose} in line {name.lines[word]} already"
+                used = f"a version or alias of {entry['name']!r} in line {name.lines[word]}"
+                yield place, f"{word!r} is already {used}"
             name.lines.setdefault(word, line)
         if entry.get("default") and name.default:
-            yield "/default", f"is true in line {name.default} already, of the same name"
+            yield "/default", f"is already true for {entry['name']!r} in line {name.default}"
         name.default = name.default or (line if entry.get("default") else 0)
 
 
-def _words(entry: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+def _versions_and_aliases(entry: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     yield ("/version" if "version" in entry else "/name"), entry.get("version")
     for index, alias in enumerate(entry.get("aliases", ())):
         yield f"/aliases/{index}", alias

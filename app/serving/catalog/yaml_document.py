@@ -1,4 +1,4 @@
-"""YAML files of JSON values, with the line of every mistake."""
+"""Reads YAML files of JSON values, and reports each mistake with its line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from app.serving.errors import Mistake
 
-#: Maximum characters of a file, and values in it, counted again for each alias.
-MOST_BYTES = 1_000_000
-MOST_VALUES = 100_000
+#: Maximum size of a file.
+MAX_BYTES = 1_000_000
+#: Maximum values in a file, counted again for each alias.
+MAX_VALUES = 100_000
 VARIABLE = re.compile(r"(\$?)\$\{(\w+)\}")
 
 
-class _TooLongError(Exception):
-    """A file exceeds ``MOST_BYTES`` or ``MOST_VALUES``."""
+class TooLarge(ValueError):
+    """A file exceeds ``MAX_BYTES`` or ``MAX_VALUES``."""
 
 
 class Document:
@@ -51,33 +52,29 @@ class Document:
 
     def _read(self, source: Path | str) -> Any:  # noqa: PLR0911  one for each mistake
         try:
-            text = source if isinstance(source, str) else source.read_text(encoding="utf-8")
-            if len(text) > MOST_BYTES:
-                raise _TooLongError
-            root = self._yaml.compose(text)
+            root = self._yaml.compose(read_text(source))
             return self._value(root, "") if root is not None else None
         except FileNotFoundError:
-            return self._refuse(1, "does not exist")
-        except (OSError, UnicodeDecodeError):
-            return self._refuse(1, "is not a readable UTF-8 file")
+            return self._reject("does not exist")
+        except (OSError, UnicodeError):
+            return self._reject("is not a readable UTF-8 file")
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            return self._refuse(mark.line + 1 if mark else 1, f"is not YAML: {error.problem}")
+            return self._reject(f"is not valid YAML: {error.problem}", mark.line + 1 if mark else 1)
         except YAMLError as error:
-            return self._refuse(1, f"is not YAML: {error}")
-        except _TooLongError:
-            most = f"{MOST_BYTES:,} characters or {MOST_VALUES:,} values"
-            return self._refuse(1, f"has more than {most}, each counted for every alias of it")
+            return self._reject(f"is not valid YAML: {error}")
+        except TooLarge as error:
+            return self._reject(f"has more than {error}")
         except RecursionError:
-            return self._refuse(1, "has an alias inside of what it stands for")
+            return self._reject("has an alias that contains itself")
 
-    def _refuse(self, line: int, detail: str) -> None:
+    def _reject(self, detail: str, line: int | None = None) -> None:
         self.mistakes.append(Mistake(line, "the file", detail))
 
     def _value(self, node: Node, pointer: str) -> Any:
         self._count += 1
-        if self._count > MOST_VALUES:
-            raise _TooLongError
+        if self._count > MAX_VALUES:
+            raise TooLarge(f"{MAX_VALUES:,} values, counting each alias as its values")
         self._lines.setdefault(pointer, node.start_mark.line + 1)
         if isinstance(node, MappingNode):
             return dict(self._members(node, pointer))
@@ -91,12 +88,12 @@ class Document:
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self._mistaken(pointer, "has a key that is no text")
+                self._report(pointer, "has a key that is not text")
                 continue
             place = f"{pointer}/{key.value}"
-            self._lines[place] = key.start_mark.line + 1
+            first, self._lines[place] = self._lines.get(place), key.start_mark.line + 1
             if key.value in seen:
-                self._mistaken(place, "is there twice")
+                self._report(place, f"is a duplicate of the key in line {first}")
             seen.add(key.value)
             yield str(key.value), self._value(value, place)
 
@@ -108,20 +105,21 @@ class Document:
         node.value = text
         if str(node.tag).endswith(":timestamp"):
             return text  # JSON has no dates
-        return self._constructed(node, pointer)
+        return self._construct(node, pointer)
 
-    def _constructed(self, node: Any, pointer: str) -> Any:
+    def _construct(self, node: Any, pointer: str) -> Any:
         try:
             value = self._yaml.constructor.construct_object(node, deep=True)
         except (ValueError, KeyError):  # such as "!!int abc", or a number with thousands of digits
-            return self._mistaken(pointer, f"is no value of its type: {node.value!r:.60}")
+            kind = str(node.tag).rpartition(":")[2]
+            return self._report(pointer, f"must be a valid {kind}, got {node.value!r:.60}")
         if isinstance(value, float) and not math.isfinite(value):
-            return self._mistaken(pointer, f"must be a number that JSON can say, got {value}")
+            return self._report(pointer, f"must be a finite number, got {value}")
         if value is None or isinstance(value, str | bool | int | float):
             return value
-        return self._mistaken(pointer, f"must be a value of JSON, got {type(value).__name__}")
+        return self._report(pointer, f"must be a JSON value, got {type(value).__name__}")
 
-    def _mistaken(self, pointer: str, detail: str) -> None:
+    def _report(self, pointer: str, detail: str) -> None:
         self.mistakes.append(Mistake(self.line(pointer), key_of(pointer), detail))
 
     def _variable(self, match: re.Match[str], pointer: str) -> str:
@@ -129,9 +127,25 @@ class Document:
         if escaped:
             return f"${{{name}}}"
         if name not in self._environ:
-            detail = f"needs the environment variable {name}, which is not set"
-            self._mistaken(pointer, detail)
+            self._report(pointer, f"needs the environment variable {name}, which is not set")
         return self._environ.get(name, "")
+
+
+def read_text(source: Path | str) -> str:
+    """Return the text of a file, or a text given instead, if it is at most ``MAX_BYTES`` long.
+
+    :raises TooLarge: if it is longer.
+    :raises OSError: if the file cannot be read.
+    :raises UnicodeError: if it is not UTF-8.
+    """
+    if isinstance(source, str):
+        content = source.encode()
+    else:
+        with source.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise TooLarge(f"{MAX_BYTES:,} bytes")
+    return source if isinstance(source, str) else content.decode()
 
 
 def key_of(pointer: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from app.serving.calls.executor import Limits, times
 from app.serving.calls.methods import PREDICT
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
     ArtifactNotFound,
     InvalidAnswer,

@@ -23,7 +23,7 @@ from typing import Any
 
 from app.serving.calls.methods import Method, methods_of
 from app.serving.calls.to_json import to_json
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidAnswer
 from app.serving.isolation import sandbox
 from app.serving.isolation.protocol import Bounds, read, written

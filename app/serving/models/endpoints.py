@@ -9,7 +9,7 @@ from typing import Any
 
 from app.serving.calls.methods import PREDICT, Method, methods_of
 from app.serving.calls.to_json import to_json
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.process.metrics import Meter
 from mlmodel.endpoint import Endpoint, endpoints_of

@@ -17,8 +17,8 @@ from app.serving.calls.batcher import Batcher
 from app.serving.calls.executor import Lane, Limits
 from app.serving.calls.methods import PREDICT
 from app.serving.calls.to_json import to_json
-from app.serving.catalog.catalog import BATCH_ROWS, ModelSpec
 from app.serving.catalog.fingerprint import Contents
+from app.serving.catalog.model_spec import BATCH_ROWS, ModelSpec
 from app.serving.errors import (
     ArtifactNotFound,
     EndpointNotFound,

@@ -11,7 +11,7 @@ from typing import ClassVar, Self, TypeVar
 
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,

@@ -19,6 +19,8 @@ from pathlib import Path
 from app.serving.calls.executor import Lane, Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.fingerprint import stamp
+from app.serving.catalog.model_spec import ModelSpec
+from app.serving.catalog.yaml_document import read_text
 from app.serving.errors import (
     InvalidCatalog,
     Mistake,
@@ -62,7 +64,7 @@ class Source:
     #: How to handle pickles without `sha256` or `trust`.
     unpinned: catalog.Unpinned = "check"
 
-    def specs(self, text: str | None) -> list[catalog.ModelSpec]:
+    def specs(self, text: str | None) -> list[ModelSpec]:
         """Return the entries in a text of the file.
 
         :raises InvalidCatalog: if the text has mistakes.
@@ -72,8 +74,8 @@ class Source:
     def text(self) -> str | None:
         """Return the text of the file; ``None`` if it cannot be read."""
         try:
-            return self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return read_text(self.path)
+        except (OSError, ValueError):
             return None
 
     def new_text(self) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.serving.calls.executor import Limits
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolation_process import shared_process
 from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager, check_names
@@ -125,7 +125,7 @@ class Succession:
 
 
 def _is_same(model: HostedModel, spec: ModelSpec) -> bool:
-    return spec.makes_the_same_as(model.spec) and spec.contents(model.contents) == model.contents
+    return spec.is_same_model(model.spec) and spec.contents(model.contents) == model.contents
 
 
 def _made_of(spec: ModelSpec, models: Sequence[HostedModel]) -> HostedModel:

@@ -73,9 +73,7 @@ class InvalidKeys(Exception):
     """The keys have mistakes; the message lists all of them."""
 
     def __init__(self, place: str, mistakes: Sequence[Mistake]) -> None:
-        super().__init__(
-            "\n".join(f"{place}, line {each.line}: {each.key} {each.detail}" for each in mistakes)
-        )
+        super().__init__("\n".join(f"{each.place(place)} {each.detail}" for each in mistakes))
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class Keys:
         for key in found:
             if key.id in keys:
                 place = self._file.name if self._file else "KEYS"
-                raise InvalidKeys(place, [Mistake(1, "id", f"{key.id!r} is there twice")])
+                raise InvalidKeys(place, [Mistake(None, "id", f"{key.id!r} is there twice")])
             keys[key.id] = key
         return keys
 

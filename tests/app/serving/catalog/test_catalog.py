@@ -3,7 +3,7 @@ import pickle
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from app.serving.catalog import catalog
+from app.serving.catalog import catalog, yaml_document
 from app.serving.errors import InvalidCatalog
 from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidModel
@@ -100,7 +100,7 @@ def test_a_portal_may_be_empty(read, text):
         ("[]", "models.yaml, line 1: the file must be an object, got []"),
         (
             "models: [{file: m.pkl, trust: ['skrub*']}]",
-            "models.yaml, line 1: models/0/trust must have names, or patterns such as 'skrub.*'; got 'skrub*'",
+            "models.yaml, line 1: models/0/trust must contain names, or patterns such as 'skrub.*', got 'skrub*'",
         ),
         ("model: []", "models.yaml, line 1: model is not known here; did you mean 'models'?"),
         ("models: {a: 1}", 'models.yaml, line 1: models must be a list, got {"a": 1}'),
@@ -108,10 +108,13 @@ def test_a_portal_may_be_empty(read, text):
             "models:\n  - clas: a.B",
             "models.yaml, line 2: models/0/clas is not known here; did you mean 'class'?",
         ),
-        ("models:\n  - name: x", "models.yaml, line 2: models/0 must have either class or file"),
+        (
+            "models:\n  - name: x",
+            "models.yaml, line 2: models/0 must have either 'class' or 'file', got neither",
+        ),
         (
             "models:\n  - class: a.B\n    file: c",
-            "models.yaml, line 2: models/0 must have either class or file",
+            "models.yaml, line 2: models/0 must have either 'class' or 'file', got both",
         ),
         (
             "models:\n  - class: a.B\n    load: late",
@@ -119,8 +122,8 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    isolate: {memory: 5MB}",
-            "models.yaml, line 3: models/0/isolate/memory must be at least 64MB, such as 2GB or "
-            "500MB, got '5MB'",
+            "models.yaml, line 3: models/0/isolate/memory must be a size of at least 64MB, such as "
+            "'2GB' or '500MB', got '5MB'",
         ),
         (
             "models:\n  - class: a.B\n    time_limit: 0",
@@ -136,11 +139,11 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - file: c\n    settings: {}",
-            "models.yaml, line 3: models/0/settings goes only with class",
+            "models.yaml, line 3: models/0/settings is valid only together with 'class'",
         ),
         (
             "models:\n  - file: c\n    decorators: []",
-            "models.yaml, line 3: models/0/decorators goes only with class",
+            "models.yaml, line 3: models/0/decorators is valid only together with 'class'",
         ),
         (
             "models:\n  - class: a.B\n    decorators:\n      - c.D\n      - clas: c.D",
@@ -154,11 +157,11 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - file: model.pkl\n    trust: some",
-            "models.yaml, line 3: models/0/trust must be \"all\" or a list of names, got 'some'",
+            "models.yaml, line 3: models/0/trust must be 'all' or a list of names, got 'some'",
         ),
         (
             "models:\n  - class: a.B\n    trust: all",
-            "models.yaml, line 3: models/0/trust goes only with file",
+            "models.yaml, line 3: models/0/trust is valid only together with 'file'",
         ),
         (
             "models:\n  - class: a.B\n    input_schema: {type: nmber}",
@@ -166,36 +169,36 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    name: x\n  - class: a.C\n    name: x",
-            "models.yaml, line 5: models/1/name 'x' is the name in line 3 already; "
-            "give each of them a version, or another name",
+            "models.yaml, line 5: models/1/name 'x' is already the name in line 3; "
+            "give each entry a 'version' or another 'name'",
         ),
         (
             "models:\n  - class: a.B\n    class: a.C",
-            "models.yaml, line 3: models/0/class is there twice",
+            "models.yaml, line 3: models/0/class is a duplicate of the key in line 2",
         ),
         (
             "models: [{class: a.B, settings: {? [a] : 1}}]",
-            "models.yaml, line 1: models/0/settings has a key that is no text",
+            "models.yaml, line 1: models/0/settings has a key that is not text",
         ),
         (
             "models: [{class: a.B, settings: {a: !!int abc}}]",
-            "models.yaml, line 1: models/0/settings/a is no value of its type: 'abc'",
+            "models.yaml, line 1: models/0/settings/a must be a valid int, got 'abc'",
         ),
         (
             "models: [{class: a.B, settings: {a: .nan}}]",
-            "models.yaml, line 1: models/0/settings/a must be a number that JSON can say, got nan",
+            "models.yaml, line 1: models/0/settings/a must be a finite number, got nan",
         ),
         (
             "models: [{class: a.B, settings: {a: !!binary YQ==}}]",
-            "models.yaml, line 1: models/0/settings/a must be a value of JSON, got bytes",
+            "models.yaml, line 1: models/0/settings/a must be a JSON value, got bytes",
         ),
         (
             "models:\n  - class: a.B\n    version_mismatch: warn",
-            "models.yaml, line 3: models/0/version_mismatch goes only with file",
+            "models.yaml, line 3: models/0/version_mismatch is valid only together with 'file'",
         ),
         (
             "models:\n  - class: a.B\n    runtime: onnx",
-            "models.yaml, line 3: models/0/runtime goes only with file",
+            "models.yaml, line 3: models/0/runtime is valid only together with 'file'",
         ),
         (
             "models:\n  - file: a.flm\n    runtime: sklearn",
@@ -203,15 +206,15 @@ def test_a_portal_may_be_empty(read, text):
         ),
         (
             "models: [",
-            "models.yaml, line 1: the file is not YAML: expected the node content, but found '<stream end>'",
+            "models.yaml, line 1: the file is not valid YAML: expected the node content, but found '<stream end>'",
         ),
         (
             "models: !!python/name:os.system x",
-            "models.yaml, line 1: the file is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+            "models.yaml, line 1: the file is not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
         ),
         (
             "models: &a [*a]",
-            "models.yaml, line 1: the file has an alias inside of what it stands for",
+            "models.yaml: the file has an alias that contains itself",
         ),
     ],
 )
@@ -229,7 +232,7 @@ def test_all_mistakes_are_named(mistakes_in):
 
 
 def test_a_missing_file_is_a_mistake(tmp_path):
-    with pytest.raises(InvalidCatalog, match=r"nothing.yaml, line 1: the file does not exist"):
+    with pytest.raises(InvalidCatalog, match=r"nothing.yaml: the file does not exist"):
         catalog.read(tmp_path / "nothing.yaml", {})
 
 
@@ -290,7 +293,7 @@ def test_a_class_of_another_package_becomes_one_of_our_models(read):
 @pytest.mark.parametrize(
     ("model_class", "message"),
     [
-        (broken.NotAModel, "'NotAModel' must be a class derived from mlmodel.MLModel"),
+        (broken.NotAModel, "expected a class derived from mlmodel.MLModel, or .*, got 'NotAModel'"),
         (broken.NoPredict, "'NoPredict' must define predict"),
         (foreign.Estimator, "'Estimator' must have one of qualified_name, display_name"),
         (foreign.Settled, "settings do not fit 'Settled': missing a required .*: 'factor'"),
@@ -307,7 +310,7 @@ def test_a_class_that_is_no_model_is_refused(read, model_class, message):
 def test_a_class_that_its_module_lacks_is_refused(read):
     [spec] = read("models: [{class: tests.models.simple.Nobody}]")
 
-    with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no 'Nobody'"):
+    with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no class 'Nobody'"):
         spec.create()
 
 
@@ -341,7 +344,13 @@ def test_aliases_that_multiply_are_a_mistake(mistakes_in):
 
     [mistake] = mistakes_in(text)
 
-    assert "has more than 1,000,000 characters or 100,000 values" in mistake
+    assert "has more than 100,000 values, counting each alias" in mistake
+
+
+def test_file_size_is_bounded_in_bytes(mistakes_in):
+    text = "# " + "é" * (yaml_document.MAX_BYTES // 2)
+
+    assert mistakes_in(text) == ["models.yaml: the file has more than 1,000,000 bytes"]
 
 
 @pytest.mark.parametrize(
@@ -375,4 +384,6 @@ def test_refused_pickle_says_how_to_pin_it(make_app, tmp_path):
     make_app("models: [{file: model.pkl}]", UNPINNED="refuse")
 
     [model] = ModelManager().models()
-    assert model.reason.startswith("it is a pickle without sha256 or trust, which UNPINNED refuses")
+    assert model.reason.startswith(
+        "the file is a pickle without 'sha256' or 'trust', and UNPINNED is"
+    )

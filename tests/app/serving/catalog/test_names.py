@@ -28,30 +28,39 @@ IRIS = ("name: iris", 'version: "1"')
 @pytest.mark.parametrize(
     ("entries", "mistake"),
     [
-        ([IRIS, IRIS], "line 7: models/1/version '1' is a version or alias of 'iris' in line 3"),
+        (
+            [IRIS, IRIS],
+            "line 7: models/1/version '1' is already a version or alias of 'iris' in line 3",
+        ),
         (
             [IRIS, ("name: iris",)],
-            "line 6: models/1/name 'iris' is the name in line 3 already; give",
+            "line 6: models/1/name 'iris' is already the name in line 3; give",
         ),
         (
             [("name: iris",), IRIS],
-            "line 5: models/1/name 'iris' is the name in line 3 already; give",
+            "line 5: models/1/name 'iris' is already the name in line 3; give",
         ),
         (
             [(*IRIS, "aliases: [best]"), ("name: iris", "version: best")],
-            "line 8: models/1/version 'best' is a version or alias of 'iris' in line 3 already",
+            "line 8: models/1/version 'best' is already a version or alias of 'iris' in line 3",
         ),
         (
             [(*IRIS, "aliases: ['1']")],
-            "line 5: models/0/aliases/0 '1' is a version or alias of 'iris' in line 3 already",
+            "line 5: models/0/aliases/0 '1' is already a version or alias of 'iris' in line 3",
         ),
         (
             [(*IRIS, "default: true"), ("name: iris", "version: b", "default: true")],
-            "line 9: models/1/default is true in line 3 already, of the same name",
+            "line 9: models/1/default is already true for 'iris' in line 3",
         ),
-        ([("version: a",)], "line 3: models/0/version goes only with name"),
-        ([("name: iris", "default: true")], "line 4: models/0/default goes only with version"),
-        ([("name: iris", "aliases: [a]")], "line 4: models/0/aliases goes only with version"),
+        ([("version: a",)], "line 3: models/0/version is valid only together with 'name'"),
+        (
+            [("name: iris", "default: true")],
+            "line 4: models/0/default is valid only together with 'version'",
+        ),
+        (
+            [("name: iris", "aliases: [a]")],
+            "line 4: models/0/aliases is valid only together with 'version'",
+        ),
         ([("name: iris", "version: 1.0")], "line 4: models/0/version must be text, got 1.0"),
     ],
 )

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from app.serving.calls.executor import Limits
-from app.serving.catalog import catalog
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.isolation.child_process import Child
 from app.serving.isolation.protocol import Bounds
@@ -358,7 +358,7 @@ def sandboxed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sandbox")
     own, other = folder / "own.pkl", folder / "other.txt"
     other.write_text("secret")
-    spec = catalog.ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
+    spec = ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
     bounds = Bounds(reads=(own,)) if request.param == "alone" else Bounds()
     own.write_text("own")
     process = Child("evaluating", bounds, lambda _: None)
@@ -407,7 +407,7 @@ def test_a_sandboxed_model_offers_only_its_own_files(make_app, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("secret")
     # An entry offers only files of a package, whose pickle could do what this class does.
-    spec = catalog.ModelSpec(
+    spec = ModelSpec(
         line=1,
         class_path=f"{HARMFUL}.naming.Naming",
         settings={"other": str(other)},

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from app.serving.calls.executor import Limits
-from app.serving.catalog.catalog import ModelSpec
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
 from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager

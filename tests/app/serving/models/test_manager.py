@@ -111,11 +111,11 @@ def test_an_unknown_name_is_not_found(hold):
     [
         ("RaisesAtLoad", "raises-at-load", "it raised RuntimeError while it was loaded"),
         ("NoPredict", "no-predict", "'NoPredict' must define predict"),
-        ("NotAModel", "NotAModel", "must be a class derived from mlmodel.MLModel"),
+        ("NotAModel", "NotAModel", "expected a class derived from mlmodel.MLModel"),
         ("WrongName", "WrongName", "qualified_name must be 1 to 100 letters"),
         ("WrongSchema", "wrong-schema", "not a JSON Schema: at /type"),
         ("RemoteSchema", "remote-schema", "$ref must stay inside its document"),
-        ("Missing", "Missing", "module 'tests.models.broken' has no 'Missing'"),
+        ("Missing", "Missing", "module 'tests.models.broken' has no class 'Missing'"),
     ],
 )
 def test_a_broken_model_is_held_with_its_reason_while_others_serve(hold, class_name, name, reason):

@@ -1,0 +1,171 @@
+"""An entry of ``models.yaml``: where a model comes from, and how it is hosted."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import mlmodel
+from app.serving.catalog.fingerprint import Contents, contents
+from mlmodel.bounded import filetypes
+from mlmodel.errors import InvalidModel, Untrusted
+from mlmodel.files import bare
+from mlmodel.files.packaged import VersionMismatches
+from mlmodel.foreign import wrapper
+from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.model import NAME, MLModel
+from mlmodel.trust import Trust
+
+#: Maximum rows of a batch for a packaged model: many models take as long for one row as for these.
+BATCH_ROWS = 64
+
+
+@dataclass(frozen=True)
+class DecoratorSpec:
+    """A class that wraps a foreign model, and its settings."""
+
+    class_path: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One entry of ``models.yaml``: where a model comes from and how it is hosted."""
+
+    line: int
+    class_path: str | None = None
+    file: Path | None = None
+    name: str | None = None
+    #: The version in URLs. If it is ``None``, no other entry may have the name.
+    version: str | None = None
+    #: Whether the name without a version means this entry.
+    default: bool = True
+    #: Other names of the version.
+    aliases: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    decorators: tuple[DecoratorSpec, ...] = ()
+    sha256: str | None = None
+    trust: Trust = ()
+    version_mismatch: VersionMismatches = "warn"
+    runtime: Choice | None = None
+    #: Threads or processes that one call may use; -1 for one per core.
+    n_jobs: int = 1
+    lazy: bool = False
+    #: Whether each worker loads it after the fork, because the model does not survive a fork.
+    in_worker: bool = False
+    #: Whether it runs in a separate process, and whether other models share that process.
+    is_isolated: bool = False
+    shares_process: bool = False
+    #: Whether the file is a pickle without ``sha256`` or ``trust`` and UNPINNED is "refuse".
+    is_refused: bool = False
+    #: Whether that process is restricted, see isolation/sandbox.py, and which paths it may read.
+    is_sandboxed: bool = False
+    reads: tuple[Path, ...] = ()
+    #: Bytes of memory that this process may use; 0 for no limit.
+    memory_bytes: int = 0
+    #: Time limit for loading the model in that process.
+    load_seconds: float | None = None
+    #: Time limit of a call; ``None`` for PREDICT_SECONDS.
+    time_limit: float | None = None
+    input_schema: Mapping[str, Any] | None = None
+    examples: tuple[Any, ...] = ()
+    batch_rows: int | None = None
+    tags: tuple[str, ...] = ()
+    artifacts: Literal["all"] | tuple[str, ...] = ()
+
+    @property
+    def provisional_name(self) -> str:
+        """The name of a model that failed to load: its own if known, else from class or file."""
+        if self.name:
+            return self.name
+        module, _, class_name = str(self.class_path).rpartition(".")
+        own = getattr(getattr(sys.modules.get(module), class_name, None), "qualified_name", None)
+        if isinstance(own, str) and NAME.fullmatch(own):
+            return own
+        source = filetypes.stem(self.file) if self.file else class_name
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", source).strip("-_.") or "model"
+
+    @property
+    def reference(self) -> str:
+        """The provisional name, with the version unless it is the default."""
+        return self.provisional_name + ("" if self.default else f"@{self.version}")
+
+    @property
+    def source(self) -> Path | str:
+        """The model's file, or the path of its class."""
+        return self.file or str(self.class_path)
+
+    def fingerprint(self, found: Contents | None) -> str:
+        """Return a hash of the entry and the bytes of its file.
+
+        :param found: the result of :meth:`contents`.
+        """
+        entry = repr(self._without_place())
+        return hashlib.sha256(f"{entry} {found and found.digest}".encode()).hexdigest()
+
+    def is_same_model(self, other: ModelSpec) -> bool:
+        """Return whether both entries are equal except for line, default and aliases."""
+        return self._without_place() == other._without_place()
+
+    def contents(self, known: Contents | None = None) -> Contents | None:
+        """Return the :func:`contents` of the file; ``None`` for a class."""
+        return contents(self.file, known) if self.file else None
+
+    def _without_place(self) -> ModelSpec:
+        return replace(self, line=0, default=True, aliases=())
+
+    def create(self) -> MLModel:
+        """Create the model without loading it.
+
+        :raises FlmError: if the class is not a model, its settings do not fit, or the file is
+            broken or not trusted.
+        :raises Exception: any error that the author's module raises when it is imported.
+        """
+        if self.is_refused:
+            raise Untrusted(
+                "the file is a pickle without 'sha256' or 'trust', and UNPINNED is 'refuse'; to "
+                "pin the file, run `flask models pin`"
+            )
+        return self._create_from_class() if self.file is None else self._create_from_file(self.file)
+
+    def _create_from_file(self, file: Path) -> MLModel:
+        load = bare.load if bare.is_bare(file) else mlmodel.load
+        return load(
+            file,
+            trust=self.trust,
+            sha256=self.sha256,
+            input_schema=self.input_schema,
+            qualified_name=self.name,
+            version_mismatch=self.version_mismatch,
+            runtime=self.runtime,
+            n_jobs=self.n_jobs,
+        )
+
+    def _create_from_class(self) -> MLModel:
+        model_class = _import_class(str(self.class_path))
+        name = str(self.class_path).rpartition(".")[2]
+        if not wrapper.fits(model_class):
+            raise InvalidModel(
+                "expected a class derived from mlmodel.MLModel, or one with the interface of "
+                f"ml_base or ml_model_abc, got {name!r}"
+            )
+        if inspect.isabstract(model_class):
+            missing = ", ".join(sorted(model_class.__abstractmethods__))
+            raise InvalidModel(f"the class {name!r} must define {missing}")
+        decorators = [(_import_class(each.class_path), each.settings) for each in self.decorators]
+        return wrapper.adapted(wrapper.made(model_class, self.settings), decorators)
+
+
+def _import_class(class_path: str) -> Any:
+    module_name, _, class_name = class_path.rpartition(".")
+    found = getattr(importlib.import_module(module_name), class_name, None)
+    if found is None:
+        raise InvalidModel(f"module {module_name!r} has no class {class_name!r}")
+    return found
