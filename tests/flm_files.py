@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mlmodel.bounded.compression import Codec
 from mlmodel.bounded.metadata import Described, Framework, Meta
-from mlmodel.files.container import write
+from mlmodel.files.flm.container import write
 from tests import DATA
 
 FOLDER = DATA / "flm"

@@ -15,7 +15,7 @@ from mlmodel import frameworks
 from mlmodel.bounded.compression import named
 from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
-from mlmodel.files import container as flm
+from mlmodel.files.flm import container as flm
 from mlmodel.files.packaged import members
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions

@@ -27,8 +27,8 @@ from mlmodel.errors import (
     Untrusted,
     WrongHash,
 )
-from mlmodel.files import artifacts as files
-from mlmodel.files import container as flm
+from mlmodel.files.flm import artifacts as files
+from mlmodel.files.flm import container as flm
 from mlmodel.frameworks import labels, versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs

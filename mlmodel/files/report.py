@@ -10,7 +10,7 @@ from pathlib import Path
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import BrokenModel, Untrusted
-from mlmodel.files import container as flm
+from mlmodel.files.flm import container as flm
 from mlmodel.trust import Trust, pickles, pytorch, skops
 
 

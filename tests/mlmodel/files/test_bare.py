@@ -28,7 +28,7 @@ from mlmodel import dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
 from mlmodel.files import bare
-from mlmodel.files import container as flm
+from mlmodel.files.flm import container as flm
 from tests import DATA
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier
 

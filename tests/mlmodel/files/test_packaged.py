@@ -34,7 +34,7 @@ from mlmodel.errors import (
     WrongHash,
 )
 from mlmodel.files import packaged
-from mlmodel.files.container import write
+from mlmodel.files.flm.container import write
 from tests import DATA
 from tests.flm_files import (
     BY_NAME,

@@ -18,8 +18,8 @@ from mlmodel.errors import (
     TooLarge,
     UnknownProtocol,
 )
-from mlmodel.files.container import read, unpack_model, write
-from mlmodel.files.protocols import Layout, Section, encode
+from mlmodel.files.flm.container import read, unpack_model, write
+from mlmodel.files.flm.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of
 
 MIB = 1 << 20

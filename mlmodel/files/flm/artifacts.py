@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlmodel.bounded.compression import Budget
 from mlmodel.errors import BadArtifact
-from mlmodel.files.protocols import Section
+from mlmodel.files.flm.protocols import Section
 
 #: Maximum length of a name including folders: common file systems' limit for one file name.
 NAME_BYTES = 255

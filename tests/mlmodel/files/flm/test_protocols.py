@@ -13,7 +13,7 @@ from mlmodel.errors import (
     UnknownModelKind,
     UnknownProtocol,
 )
-from mlmodel.files.protocols import Layout, Section, decode, encode
+from mlmodel.files.flm.protocols import Layout, Section, decode, encode
 from tests.flm_files import BY_NAME, SAMPLES, content_of
 
 MIB = 1 << 20

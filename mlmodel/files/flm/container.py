@@ -3,10 +3,10 @@
 ======================  ================  ==========================
 first bytes             written by Flama  read by
 ======================  ================  ==========================
-``78 9c``               1.0               :mod:`mlmodel.files.legacy`
-gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.files.legacy`
-``00 00 00 01``         1.12, 2           :mod:`mlmodel.files.protocols`
-``00 00 00 02``         2                 :mod:`mlmodel.files.protocols`
+``78 9c``               1.0               :mod:`mlmodel.files.flm.legacy`
+gzip, bz2 or xz         1.1 to 1.11       :mod:`mlmodel.files.flm.legacy`
+``00 00 00 01``         1.12, 2           :mod:`mlmodel.files.flm.protocols`
+``00 00 00 02``         2                 :mod:`mlmodel.files.flm.protocols`
 ======================  ================  ==========================
 
 No container has a magic number of its own. This module builds nothing and writes no files.
@@ -23,9 +23,9 @@ from mlmodel.bounded import metadata
 from mlmodel.bounded.compression import Budget, Codec, compress
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BadHeader, CorruptSection
-from mlmodel.files import legacy, protocols
-from mlmodel.files.artifacts import check_names, check_plain
-from mlmodel.files.protocols import Layout, Section
+from mlmodel.files.flm import legacy, protocols
+from mlmodel.files.flm.artifacts import check_names, check_plain
+from mlmodel.files.flm.protocols import Layout, Section
 
 _ZLIB = b"\x78\x9c"
 _TARS = {b"\x1f\x8b": Codec.ZLIB, b"BZ": Codec.BZ2, b"\xfd7": Codec.LZMA}

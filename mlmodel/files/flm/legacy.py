@@ -14,7 +14,7 @@ from typing import Any
 from mlmodel.bounded.compression import Budget, Codec, decompress
 from mlmodel.bounded.metadata import parse
 from mlmodel.errors import BadArtifact, BadMetadata, CorruptSection
-from mlmodel.files.protocols import Cursor, Section
+from mlmodel.files.flm.protocols import Cursor, Section
 
 _BLOCK_BYTES = 512
 _FOLDER = "artifacts/"

@@ -16,7 +16,7 @@ from mlmodel.errors import (
     TooLarge,
     TruncatedFile,
 )
-from mlmodel.files.legacy import read_tar, read_zlib
+from mlmodel.files.flm.legacy import read_tar, read_zlib
 
 MIB = 1 << 20
 MODEL = base64.encodebytes(b"<model>").decode()

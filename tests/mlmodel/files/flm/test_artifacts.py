@@ -5,8 +5,8 @@ import pytest
 
 from mlmodel.bounded.compression import Budget, Codec
 from mlmodel.errors import BadArtifact, TooLarge
-from mlmodel.files.artifacts import check_names, check_plain, remove, unpack
-from mlmodel.files.protocols import Section
+from mlmodel.files.flm.artifacts import check_names, check_plain, remove, unpack
+from mlmodel.files.flm.protocols import Section
 
 LEADING_OUT = ["../x", "/etc/x", "a/../../x", "..", "C:x", "C:\\x", "..\\x", "a//b", "a/", ".", ""]
 UNPRINTABLE = ["a\0b", "a\nb", "\x1b[31m"]

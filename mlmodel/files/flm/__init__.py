@@ -1,0 +1,1 @@
+"""The bytes of ``.flm`` files: containers, sections and artifacts. Builds no model."""
