@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -48,12 +48,6 @@ class Verdict:
 
     trial: Trial
     doubts: Sequence[str] = field(default_factory=tuple)
-    #: Times of the model and its compiled graph for several numbers of rows.
-    speeds: Sequence[Mapping[str, Any]] = ()
-
-
-#: Numbers of rows for which a model and its graph are timed.
-COUNTS = (1, 64, 1000)
 
 
 @click.command("check")
@@ -135,7 +129,7 @@ def _verdict(model: HostedModel) -> Verdict:
     if model.status is not Status.READY:
         return Verdict(trial)
     said = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in warned)
-    return Verdict(trial, [*_doubts(model), *_slowness(trial), *said], model.speeds(COUNTS))
+    return Verdict(trial, [*_doubts(model), *_slowness(trial), *said])
 
 
 def _trial(model: HostedModel) -> Trial:
@@ -216,7 +210,6 @@ def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
         "first_ms": trial.first_ms,
         "ms": trial.ms,
         "runtime": model.metadata.get("runtime"),
-        "speeds": [dict(each) for each in verdict.speeds],
         "doubts": list(verdict.doubts),
     }
 
@@ -233,15 +226,15 @@ def _write(model: HostedModel, verdict: Verdict) -> None:
         "in": trial.ms and f"{trial.ms:.1f} ms (the first time {trial.first_ms:.1f} ms)",
     }
     doubts = [("doubtful", doubt) for doubt in verdict.doubts]
-    write_facts([*facts.items(), *_compared(model, verdict), *doubts], indent="  ")
+    write_facts([*facts.items(), *_compared(model), *doubts], indent="  ")
     if model.status is Status.READY:
         write_fields("row", model.input_schema, model)
         write_fields("answer", model.output_schema)
     click.echo()
 
 
-def _compared(model: HostedModel, verdict: Verdict) -> Iterator[tuple[str, Any]]:
-    """Yield how the compiled graph compares with its model, in predictions and speed."""
+def _compared(model: HostedModel) -> Iterator[tuple[str, Any]]:
+    """Yield how the predictions of the compiled graph compare with its model's."""
     runtime = model.metadata.get("runtime") or {}
     yield "answered by", runtime.get("name")
     parity = runtime.get("parity")
@@ -249,7 +242,3 @@ def _compared(model: HostedModel, verdict: Verdict) -> Iterator[tuple[str, Any]]
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity["probes"].items())
         yield "compared on", f"{parity['rows']:,} rows: {kinds}"
         yield "differs by", f"{parity['largest_difference']:.2g} at most"
-    for each in verdict.speeds:
-        times = f"{each['compiled_us']:,.0f} µs instead of {each['native_us']:,.0f}"
-        rows = "1 row" if each["rows"] == 1 else f"{each['rows']:,} rows"
-        yield f"for {rows}", f"{each['gain']:g} times faster: {times}"

@@ -329,11 +329,6 @@ class PackagedModel(MLModel):
             self.artifacts = {}
             self._remove_artifacts()
 
-    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the speed of the model and its graph for each row count; empty without a graph."""
-        compiled = self._compiled
-        return [] if compiled is None else [each.told() for each in compiled.speeds(counts)]
-
     @property
     def _wanted_runtime(self) -> compiling.Choice:
         return self._asked_runtime or ("native" if self._graph is None else "onnx")

@@ -36,7 +36,6 @@ from app.serving.process.reasons import reason
 from app.serving.process.running_calls import Suspect, ledger
 from mlmodel.bounded import sizes
 from mlmodel.errors import FlmError
-from mlmodel.files.packaged import PackagedModel
 from mlmodel.model import MLModel, checked_name, display_name
 
 log = logging.getLogger(__name__)
@@ -276,18 +275,6 @@ class HostedModel:
             self.status, self.reason = Status.FAILED, reason
         log.error("model %r failed: %s", self.name, reason)
         threading.Thread(target=self._leave_if_failed, name="failed", daemon=True).start()
-
-    def speeds(self, counts: Sequence[int]) -> list[dict[str, Any]]:
-        """Return how fast a packaged model and its graph predict batches of ``counts`` rows.
-
-        :raises ModelUnavailable: if the model is not ready.
-        """
-        self._begin()
-        try:
-            model = self._model
-            return model.speeds(counts) if isinstance(model, PackagedModel) else []
-        finally:
-            self.end()
 
     def artifact(self, name: str) -> BinaryIO:
         """Open an artifact of the model, if its entry in ``models.yaml`` offers it.

@@ -129,15 +129,6 @@ class Parity(Body):
     )
 
 
-class Speed(Body):
-    """The time that a model and its graph take for a number of rows."""
-
-    rows = fields.Integer(metadata={"description": "Rows of one call."})
-    native_us = fields.Float(metadata={"description": "Microseconds of the model itself."})
-    compiled_us = fields.Float(metadata={"description": "Microseconds of its graph."})
-    gain = fields.Float(metadata={"description": "How many times faster the graph is."})
-
-
 class Runtime(Body):
     """The runtime of a model that requests a compiled graph."""
 
@@ -146,7 +137,6 @@ class Runtime(Body):
     compiled = fields.Boolean(metadata={"description": "Whether that is the model's graph."})
     reason = _text("Why it is not.")
     parity = fields.Nested(Parity)
-    speed = fields.List(fields.Nested(Speed))
 
 
 class _Packaged(ModelSummary):

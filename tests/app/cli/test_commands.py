@@ -222,7 +222,6 @@ def test_check_compares_a_graph_with_its_model(run, numbers_file):
     assert checked.exit_code == 0
     assert re.search(r"^  answered by +ONNX Runtime [0-9.]+$", checked.stdout, re.MULTILINE)
     assert re.search(r"^  compared on +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
-    assert re.search(r"^  for 1,000 rows +[0-9.]+ times faster: ", checked.stdout, re.MULTILINE)
 
 
 def test_check_tells_the_comparison_as_json(run, numbers_file):
@@ -233,8 +232,7 @@ def test_check_tells_the_comparison_as_json(run, numbers_file):
     )["models"]
 
     assert found["runtime"]["compiled"]
-    assert [each["rows"] for each in found["speeds"]] == [1, 64, 1000]
-    assert all(each["gain"] > 1 for each in found["speeds"][:1])
+    assert found["runtime"]["parity"]["probes"]["examples"] == 4
 
 
 def test_check_says_why_a_model_is_not_compiled(run, tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from mlmodel.bounded.deadline import Deadline
 from mlmodel.frameworks import Predict
@@ -15,21 +16,22 @@ from mlmodel.frameworks.sklearn.onnx.convert import Inputs, Uncompilable, arrang
 from mlmodel.frameworks.sklearn.onnx.parity import Parity, compared
 from mlmodel.frameworks.sklearn.onnx.probes import Space
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
-from mlmodel.frameworks.sklearn.onnx.speed import Speed, measured
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
-from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings
+from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings, single_threaded
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.model import Row
 
-#: Numbers of rows for which ``auto`` requires the graph to be faster.
-COUNTS = (1, 64)
+#: How many times faster than the model a graph must predict one row, for ``auto``.
+LEAST_GAIN = 1.0
+#: Timed calls of each of the two; the fastest counts.
+TIMED_CALLS = 10
 
 
 @dataclass(frozen=True)
 class Compiled:
     """A graph that agrees with its model: its bytes, both predict functions and the comparison.
 
-    ``rows`` are some that both predict for.
+    ``row`` is one that the model predicts for.
     """
 
     #: A graph runs no code of the author's; a model with such code has no graph.
@@ -39,7 +41,7 @@ class Compiled:
     ask: Predict
     native: Predictor
     parity: Parity
-    rows: Sequence[Row]
+    row: Row
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
         """Predict with the graph, or with the model itself if the graph raises an error."""
@@ -48,12 +50,6 @@ class Compiled:
             return self.ask(rows)
         except Exception:
             return self.native(rows)
-
-    def speeds(self, counts: Sequence[int]) -> list[Speed]:
-        """Return how long the model and its graph take for each number of rows."""
-        native = _Limited(self.native.ask)
-        with caught_warnings(), native.pools.limit(limits=1):
-            return [measured(self.native.ask, self.ask, self.rows, count) for count in counts]
 
 
 @dataclass(frozen=True)
@@ -82,30 +78,30 @@ def chosen(
     :param stored: the model's graph, if the file has one: it is checked, not compiled again.
     """
     try:
-        made, speeds = _made(model, native, asked, rows, stored)
+        made = _made(model, native, asked, rows, stored)
     except (Uncompilable, TimeoutError) as error:
         return Chosen(native, Runtime(asked, title, reason=str(error)))
-    parity, speed = _parity_told(made.parity), [each.told() for each in speeds]
-    if not all(each.gain > 1 for each in speeds):
+    parity = {"rows": made.parity.rows, **asdict(made.parity)}
+    if asked == "auto" and _gain(made) <= LEAST_GAIN:
         reason = "it is at least as fast as its graph"
-        return Chosen(native, Runtime(asked, title, False, reason, parity, speed))
+        return Chosen(native, Runtime(asked, title, reason=reason, parity=parity))
     import onnxruntime  # noqa: PLC0415  already imported by the session
 
     title = f"ONNX Runtime {onnxruntime.__version__}"
-    return Chosen(made, Runtime(asked, title, True, "", parity, speed), made)
+    return Chosen(made, Runtime(asked, title, is_compiled=True, parity=parity), made)
 
 
 def _made(
     model: Any, native: Predictor, asked: Choice, rows: Sequence[Row], stored: bytes | None
-) -> tuple[Compiled, list[Speed]]:
-    """Return a model's verified graph and, for ``auto``, how fast it is.
+) -> Compiled:
+    """Return a model's verified graph.
 
     :raises Uncompilable: if the model has no such graph, with the reason.
     :raises TimeoutError: if ``auto`` exceeds its time limit.
     """
     deadline = Deadline(AUTO_SECONDS if asked == "auto" else None)
     # One thread, because a server may fork afterwards: see Trial.
-    limited = _Limited(native.ask)
+    limited = single_threaded(native.ask)
     own = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
     if not own:
         raise Uncompilable("it answers none of its examples, on which it would be compared")
@@ -116,8 +112,7 @@ def _made(
     else:
         graph, ask = stored, open_graph(stored)
     space = Space(inputs, native.members, own, model, is_short=stored is not None)
-    made = Compiled(graph, ask, native, compared(limited, ask, space, deadline), own)
-    return made, made.speeds(COUNTS) if asked == "auto" else []
+    return Compiled(graph, ask, native, compared(limited, ask, space, deadline), own[0])
 
 
 def _written(
@@ -147,17 +142,11 @@ def _opener() -> Callable[..., Predict]:
     return asking
 
 
-def _parity_told(parity: Parity) -> dict[str, Any]:
-    return {"rows": parity.rows, **asdict(parity)}
-
-
-class _Limited:
-    """Calls a model in one thread and suppresses its warnings."""
-
-    def __init__(self, predict: Predict) -> None:
-        self._predict = predict
-        self.pools = ThreadpoolController()
-
-    def __call__(self, rows: Sequence[Row]) -> list[Any]:
-        with caught_warnings(), self.pools.limit(limits=1):
-            return self._predict(rows)
+def _gain(made: Compiled) -> float:
+    """Return how many times faster than the model its graph predicts one row."""
+    with caught_warnings(), threadpool_limits(1):
+        native, graph = (
+            min(timeit.repeat(partial(predict, [made.row]), number=1, repeat=TIMED_CALLS))
+            for predict in (made.native, made)
+        )
+    return native / graph

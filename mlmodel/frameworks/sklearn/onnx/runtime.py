@@ -6,7 +6,6 @@
     feed, session   rows to tensors, and arrays to predictions
     probes          rows on which graph and model might differ
     parity          the comparison of both
-    speed           their times
     choose          the choice between them
 
 skl2onnx and ONNX Runtime are imported only when a graph is compiled or opened.
@@ -15,12 +14,12 @@ skl2onnx and ONNX Runtime are imported only when a graph is compiled or opened.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: Requested runtime: the model's own framework, a graph if it agrees with the model, or a graph
-#: that also is faster and compiled within :data:`AUTO_SECONDS`.
+#: that also is faster for one row and compiled within :data:`AUTO_SECONDS`.
 Choice = Literal["native", "onnx", "auto"]
 CHOICES: tuple[Choice, ...] = ("native", "onnx", "auto")
 
@@ -45,8 +44,8 @@ def origin(model: bytes, graph: bytes) -> dict[str, str]:
 class Runtime:
     """The runtime in use, and why. ``title`` has its version, as in ``"ONNX Runtime 1.31.1"``.
 
-    ``reason`` is why a requested graph is not used. ``parity`` and ``speed`` are the measurements
-    as JSON.
+    ``reason`` is why a requested graph is not used. ``parity`` is the result of the comparison as
+    JSON.
     """
 
     asked: Choice
@@ -54,7 +53,6 @@ class Runtime:
     is_compiled: bool = False
     reason: str = ""
     parity: Mapping[str, Any] = field(default_factory=dict)
-    speed: Sequence[Mapping[str, Any]] = ()
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, without empty members."""
@@ -64,6 +62,5 @@ class Runtime:
             "compiled": self.is_compiled,
             "reason": self.reason,
             "parity": dict(self.parity),
-            "speed": list(self.speed),
         }
         return {name: value for name, value in told.items() if value not in ("", {}, [])}

@@ -17,6 +17,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from mlmodel.frameworks import Predict
+from mlmodel.model import Row
 
 # Catching warnings changes a global: two threads at once would leave it changed.
 _catching_warnings = threading.RLock()
@@ -30,19 +31,29 @@ def caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
+def single_threaded(predict: Predict) -> Predict:
+    """Return a function that calls a model in one thread and suppresses its warnings.
+
+    A thread pool of OpenMP does not survive the fork of workers, which would wait for it forever.
+    """
+    pools = ThreadpoolController()
+
+    def call(rows: Sequence[Row]) -> list[Any]:
+        with caught_warnings(), pools.limit(limits=1):
+            return predict(rows)
+
+    return call
+
+
 class Trial:
     """A model, and one row that it accepts.
-
-    It is called in one thread: a thread pool of OpenMP does not survive the fork of workers, which
-    would wait for it forever.
 
     ``answer`` is the prediction for that row; ``None`` if it raises, and then nothing can be
     probed. ``error`` is the last error.
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
-        self._predict = predict
-        self._pools = ThreadpoolController()
+        self._predict = single_threaded(predict)
         self.row = dict(row)
         self.error: Exception | None = None
         answers = self._answers([self.row])
@@ -98,8 +109,7 @@ class Trial:
     def _answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
         # The model's code may raise anything for a row that it rejects.
         try:
-            with caught_warnings(), self._pools.limit(limits=1):
-                answers = self._predict(rows)
+            answers = self._predict(rows)
             json.dumps(answers, allow_nan=False)
         except Exception as error:
             self.error = error
