@@ -19,7 +19,8 @@ from app.serving.calls.executor import Limits
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.reload import shared_state
-from app.serving.reload.reloader import Generations, Source
+from app.serving.reload.models_file import ModelsFile
+from app.serving.reload.reloader import Generations
 from app.serving.reload.shared_state import Board
 from app.web.api import admin, fast_predict, models, operations
 from app.web.http import access, access_log, json_provider, problems, security_headers
@@ -66,14 +67,14 @@ def create_app(
     predictor = Predictor(ModelManager(), hosting.limits)
     app.extensions["predictor"] = predictor
     bounded_fork.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
-    source = Source(
+    file = ModelsFile(
         hosting.path,
         environ,
         hosting.limits,
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
     )
-    generations = Generations(source, Board(environ.get(shared_state.FOLDER)), predictor)
+    generations = Generations(file, Board(environ.get(shared_state.FOLDER)), predictor)
     app.extensions["generations"] = generations
     if with_models:
         generations.open(before_fork=before_fork)

@@ -144,10 +144,10 @@ def can_start() -> bool:
     """
     if _master.ready is not None and not select.select([_master.ready[0]], [], [], 0)[0]:
         return True
-    from app.serving.reload.crashes import any_in  # noqa: PLC0415
+    from app.serving.reload.crashes import has_recent_crashes  # noqa: PLC0415
 
     folder = wanted_folder()
-    return folder is not None and any_in(folder)
+    return folder is not None and has_recent_crashes(folder)
 
 
 def wanted_folder() -> Path | None:

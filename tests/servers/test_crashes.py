@@ -12,8 +12,8 @@ from app.serving.calls.executor import Limits
 from app.serving.errors import PredictionTimeout
 from app.serving.models.manager import ModelManager
 from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
-from app.serving.reload.crashes import counted, forgiven
-from app.serving.reload.shared_state import Wanted
+from app.serving.reload.crashes import count_crashes, forget_crashes
+from app.serving.reload.shared_state import DesiredState
 from tests.running_server import COMMANDS, serving
 from tests.waiting import wait_until
 
@@ -27,37 +27,39 @@ DYING = """models:
 
 
 def test_model_in_each_of_three_crashes_is_quarantined():
-    twice = counted(Wanted(), [[GUILTY], [GUILTY, BUSY]], LIMITS, now=1000)
-    thrice = counted(twice, [[BUSY, GUILTY]], LIMITS, now=1050)
+    twice = count_crashes(DesiredState(), [[GUILTY], [GUILTY, BUSY]], LIMITS, now=1000)
+    thrice = count_crashes(twice, [[BUSY, GUILTY]], LIMITS, now=1050)
 
-    assert twice.aside == {}
-    assert set(thrice.aside) == {GUILTY.fingerprint}
-    assert (thrice.aside[GUILTY.fingerprint].name, thrice.generation) == ("guilty", 1)
-    assert thrice.aside[GUILTY.fingerprint].reason == REASON
+    assert twice.quarantined == {}
+    assert set(thrice.quarantined) == {GUILTY.fingerprint}
+    assert (thrice.quarantined[GUILTY.fingerprint].name, thrice.generation) == ("guilty", 1)
+    assert thrice.quarantined[GUILTY.fingerprint].reason == REASON
 
 
 def test_the_model_called_last_is_quarantined_first():
-    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
-    more = counted(wanted, [[BUSY]], LIMITS, now=1000)
+    desired = count_crashes(DesiredState(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+    more = count_crashes(desired, [[BUSY]], LIMITS, now=1000)
 
-    assert set(wanted.aside) == {GUILTY.fingerprint}
-    assert set(more.aside) == {GUILTY.fingerprint, BUSY.fingerprint}
+    assert set(desired.quarantined) == {GUILTY.fingerprint}
+    assert set(more.quarantined) == {GUILTY.fingerprint, BUSY.fingerprint}
 
 
 def test_crashes_are_forgotten_after_some_time():
-    twice = counted(Wanted(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
+    twice = count_crashes(DesiredState(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
     limits = replace(LIMITS, deaths=0)
 
-    assert counted(twice, [[GUILTY]], LIMITS, now=1101).aside == {}
-    assert counted(Wanted(), [[GUILTY]] * 9, limits, now=1000).aside == {}
+    assert count_crashes(twice, [[GUILTY]], LIMITS, now=1101).quarantined == {}
+    assert count_crashes(DesiredState(), [[GUILTY]] * 9, limits, now=1000).quarantined == {}
 
 
 def test_forgiven_model_has_never_crashed():
-    wanted = counted(Wanted(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
+    desired = count_crashes(DesiredState(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
 
-    wanted = counted(forgiven(wanted, GUILTY.fingerprint), [[GUILTY]], LIMITS, now=1001)
+    desired = count_crashes(
+        forget_crashes(desired, GUILTY.fingerprint), [[GUILTY]], LIMITS, now=1001
+    )
 
-    assert wanted.aside == {}
+    assert desired.quarantined == {}
 
 
 @pytest.fixture

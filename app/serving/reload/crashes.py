@@ -7,6 +7,8 @@ the limit in a crash, only the one whose call began last is quarantined.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +17,41 @@ from pathlib import Path
 from app.serving.calls.executor import Limits
 from app.serving.errors import NoRoom
 from app.serving.process.quarantine import Quarantined
-from app.serving.process.running_calls import Suspect, has_crashes
-from app.serving.reload.shared_state import Board, Wanted
+from app.serving.process.running_calls import Suspect, crashes, has_crashes, ledger
+from app.serving.reload.shared_state import Board, DesiredState
+
+log = logging.getLogger(__name__)
+
+#: Time limit of a new process for the lock of the shared state, in seconds.
+REGISTER_SECONDS = 1
 
 
-def counted(
-    wanted: Wanted, crashes: Sequence[Sequence[Suspect]], limits: Limits, now: float
-) -> Wanted:
+def register_process(shared: Board, limits: Limits) -> DesiredState:
+    """Count the crashes so far, record the calls of this process, and return the desired state."""
+    folder = shared.folder
+    if folder is None:
+        return shared.read()
+    try:
+        with shared.lock(REGISTER_SECONDS) as before:
+            desired = count_crashes(before, crashes(folder), limits, time.time())
+            if desired is not before:
+                shared.write(desired)
+    except TimeoutError:
+        # The lock is held by a reload; the next worker to start counts the crashes.
+        desired = shared.read()
+    except NoRoom as error:
+        log.error("crashes of earlier processes are not counted: %s", error)
+        desired = shared.read()
+    try:
+        ledger.open(folder)
+    except OSError as error:
+        log.error("crashes of this process will not be counted: %s", error.strerror)
+    return desired
+
+
+def count_crashes(
+    desired: DesiredState, crashes: Sequence[Sequence[Suspect]], limits: Limits, now: float
+) -> DesiredState:
     """Return the desired state after some processes have crashed.
 
     :param crashes: the models that ran in each of them, ordered by call start.
@@ -29,46 +59,51 @@ def counted(
     """
     for suspects in crashes:
         ran = tuple(each.fingerprint for each in suspects)
-        recent = [each for each in wanted.crashes if now - each[0] < limits.deaths_seconds]
-        wanted = replace(wanted, crashes=(*recent, (now, ran)))
-        often = Counter(each for _, crash in wanted.crashes for each in set(crash))
-        guilty = [
+        recent = [each for each in desired.crashes if now - each[0] < limits.deaths_seconds]
+        desired = replace(desired, crashes=(*recent, (now, ran)))
+        counts = Counter(each for _, crash in desired.crashes for each in set(crash))
+        over_limit = [
             each
             for each in suspects
-            if often[each.fingerprint] >= limits.deaths > 0 and each.fingerprint not in wanted.aside
+            if counts[each.fingerprint] >= limits.deaths > 0
+            and each.fingerprint not in desired.quarantined
         ]
-        if guilty:
-            reason = f"crashed {often[guilty[-1].fingerprint]} times: set `isolate: true`"
-            wanted = put_aside(wanted, guilty[-1], reason)
-    return wanted
+        if over_limit:
+            last = over_limit[-1]
+            reason = f"crashed {counts[last.fingerprint]} times: set `isolate: true`"
+            desired = quarantine(desired, last, reason)
+    return desired
 
 
-def any_in(folder: Path) -> bool:
+def has_recent_crashes(folder: Path) -> bool:
     """Return whether the shared state has recent crashes; false if it cannot be read.
 
     :param folder: the folder of the server's shared state.
     """
     try:
-        with Board(str(folder)).changing() as wanted:
-            return bool(wanted.crashes) or has_crashes(folder)
+        with Board(str(folder)).lock() as desired:
+            return bool(desired.crashes) or has_crashes(folder)
     except NoRoom:
         return False
 
 
-def put_aside(wanted: Wanted, model: Suspect, reason: str) -> Wanted:
+def quarantine(desired: DesiredState, model: Suspect, reason: str) -> DesiredState:
     """Return the desired state with a model in quarantine."""
-    generation = wanted.generation + 1
-    aside = {**wanted.aside, model.fingerprint: Quarantined(model.name, reason, generation)}
-    return replace(wanted, generation=generation, aside=aside)
+    generation = desired.generation + 1
+    entry = Quarantined(model.name, reason, generation)
+    quarantined = {**desired.quarantined, model.fingerprint: entry}
+    return replace(desired, generation=generation, quarantined=quarantined)
 
 
-def forgiven(wanted: Wanted, fingerprint: str) -> Wanted:
+def forget_crashes(desired: DesiredState, fingerprint: str) -> DesiredState:
     """Return the desired state without the crashes and the quarantine of a model."""
     return replace(
-        wanted,
+        desired,
         crashes=tuple(
             (at, tuple(each for each in crash if each != fingerprint))
-            for at, crash in wanted.crashes
+            for at, crash in desired.crashes
         ),
-        aside={key: value for key, value in wanted.aside.items() if key != fingerprint},
+        quarantined={
+            key: entry for key, entry in desired.quarantined.items() if key != fingerprint
+        },
     )

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Changes:
-    """Labels of the models by outcome, and the reasons why some could not be replaced."""
+    """Labels of the models by outcome, and the reasons why some were not replaced."""
 
     loaded: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Succession:
+class Replacer:
     """Replaces the models that the manager holds."""
 
     path: Path
@@ -40,78 +40,76 @@ class Succession:
     #: See `HostedModel.prepare`. If true, no model is tried.
     before_fork: bool = False
 
-    def to(
-        self, specs: Sequence[ModelSpec], anew: Collection[str], *, with_failed: bool
+    def replace_models(
+        self, specs: Sequence[ModelSpec], to_reload: Collection[str], *, with_failed: bool
     ) -> Changes:
         """Replace the models of the manager by those of these entries.
 
         Models whose entry and file are unchanged stay. If a new model fails, a ready old one with
         its label stays too, and its ``reason`` gives the cause.
 
-        :param anew: the labels of models to reload in any case.
+        :param to_reload: the labels of models to reload in any case.
         :param with_failed: whether to reload failed models, except those in quarantine.
         :raises InvalidCatalog: if two models have the same name. Then nothing changes.
         """
         old = ModelManager().models()
-        kept, new = self._sorted_out(old, specs, anew, with_failed)
+        reusable = [
+            model
+            for model in old
+            if model.label not in to_reload
+            and (model.is_aside or not (with_failed and model.status is Status.FAILED))
+        ]
+        models, new = self._match(specs, reusable)
+        replaced = [model for model in old if model not in models]
         with shared_process().kept():
             for model in new:
                 if self.before_fork:
                     model.prepare(before_fork=True)
                 else:
                     model.prepare_in_time()
-                _take_name(model, [each for each in old if each not in kept.values()])
-        models = [kept.get(id(spec)) or _made_of(spec, new) for spec in specs]
+                _inherit_name(model, replaced)
         check_names(models, self.path)
-        changes = Changes(unchanged=[model.label for model in kept.values()])
-        held = [self._held(model, old, changes) if model in new else model for model in models]
+        changes = Changes(unchanged=[model.label for model in models if model not in new])
+        held = [self._choose(model, old, changes) if model in new else model for model in models]
         for spec, model in zip(specs, held, strict=True):
             model.keep(spec, changes.failed.get(model.label))
         ModelManager().hold(held)
-        changes.removed = [each.label for each in old if each.label not in _labels(held)]
+        labels = {model.label for model in held}
+        changes.removed = [model.label for model in old if model.label not in labels]
         for model in {*old, *new}.difference(held):
             model.retire()
         return changes
 
-    def _sorted_out(
-        self,
-        old: Sequence[HostedModel],
-        specs: Sequence[ModelSpec],
-        anew: Collection[str],
-        with_failed: bool,
-    ) -> tuple[dict[int, HostedModel], list[HostedModel]]:
-        """Return the kept models by the id of their entry, and new models of the other entries."""
-        free = [
-            model
-            for model in old
-            if model.label not in anew
-            and (model.is_aside or not (with_failed and model.status is Status.FAILED))
-        ]
-        kept, new = {}, []
+    def _match(
+        self, specs: Sequence[ModelSpec], reusable: list[HostedModel]
+    ) -> tuple[list[HostedModel], list[HostedModel]]:
+        """Return a model for each entry, reused if unchanged, and those of them that are new."""
+        models, new = [], []
         for spec in specs:
-            same = next((model for model in free if _is_same(model, spec)), None)
-            if same is None:
-                new.append(HostedModel(spec, self.limits))
+            model = next((each for each in reusable if _is_unchanged(each, spec)), None)
+            if model is None:
+                model = HostedModel(spec, self.limits)
+                new.append(model)
             else:
-                kept[id(spec)] = same
-                free.remove(same)
-        return kept, new
+                reusable.remove(model)
+            models.append(model)
+        return models, new
 
-    def _held(
+    def _choose(
         self, model: HostedModel, old: Sequence[HostedModel], changes: Changes
     ) -> HostedModel:
         """Return the new model, or the ready old one with its label if the new one cannot serve."""
         before = next((each for each in old if each.label == model.label), None)
         was_ready = before is not None and before.status is Status.READY
-        trouble = self._trouble(model, is_needed=was_ready)
-        if trouble:
-            changes.failed[model.label] = trouble
-            log.error("model %r is not replaced: %s", model.label, trouble)
+        failure = self._find_failure(model, is_needed=was_ready)
+        if failure:
+            changes.failed[model.label] = failure
+            log.error("model %r is not replaced: %s", model.label, failure)
         else:
             changes.loaded.append(model.label)
-        return before if before is not None and trouble and was_ready else model
+        return before if before is not None and failure and was_ready else model
 
-    def _trouble(self, model: HostedModel, *, is_needed: bool) -> str:
+    def _find_failure(self, model: HostedModel, *, is_needed: bool) -> str:
         """Return why a model cannot serve, or ``""``.
 
         :param is_needed: whether the model replaces a ready one, so a lazy model is loaded now.
@@ -124,15 +122,11 @@ class Succession:
         return "" if self.before_fork else self.try_out(model)
 
 
-def _is_same(model: HostedModel, spec: ModelSpec) -> bool:
+def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:
     return spec.is_same_model(model.spec) and spec.contents(model.contents) == model.contents
 
 
-def _made_of(spec: ModelSpec, models: Sequence[HostedModel]) -> HostedModel:
-    return next(model for model in models if model.spec is spec)
-
-
-def _take_name(model: HostedModel, others: Sequence[HostedModel]) -> None:
+def _inherit_name(model: HostedModel, others: Sequence[HostedModel]) -> None:
     """Give a failed model without a name the name of the old model of the same source."""
     if model.status is not Status.FAILED or model.spec.name:
         return
@@ -140,7 +134,3 @@ def _take_name(model: HostedModel, others: Sequence[HostedModel]) -> None:
         if other.spec.source == model.spec.source and not other.spec.name:
             model.name = other.name
             return
-
-
-def _labels(models: Sequence[HostedModel]) -> set[str]:
-    return {model.label for model in models}

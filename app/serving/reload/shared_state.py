@@ -1,4 +1,4 @@
-"""State that all processes of a server share: the desired state, and how far each process is.
+"""State that all processes of a server share: the desired state, and which of it each has applied.
 
 It is a folder. A writer holds its lock, which the system releases if the process dies. A reader
 finds either the old or the new state.
@@ -25,12 +25,12 @@ from app.serving.process.quarantine import Quarantined
 
 #: Environment variable with the folder, which the server creates before it starts its processes.
 FOLDER = "WANTED_MODELS_DIR"
-#: The file that the server touches to request a reload (SIGHUP).
-HANG_UP = "hang-up"
+#: The file that the server touches on SIGHUP to request a reload.
+RELOAD_REQUEST = "hang-up"
 #: Seconds between two checks of the other processes or of the lock.
 LOOK_SECONDS = 0.02
-#: The file that becomes the next desired state, and the bytes by which a change may enlarge it.
-NEW = "wanted.new"
+#: The file that becomes the next desired state, and how many bytes a change may add to it.
+NEW = "desired.new"
 SPARE_BYTES = 1 << 18
 
 log = logging.getLogger(__name__)
@@ -39,37 +39,40 @@ Order = Literal["load", "unload", "reload"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     """The desired state of the models. Each change of the models makes a new generation."""
 
     generation: int = 0
     #: The text of ``models.yaml`` when it was last read without a mistake.
     text: str | None = None
     #: The generation in which the text was read.
-    read: int = 0
+    text_generation: int = 0
     #: By label of the model, the last order for it, with its generation.
     orders: Mapping[str, tuple[int, Order]] = field(default_factory=dict)
     #: The mistakes for which a later ``models.yaml`` was rejected.
     mistakes: tuple[str, ...] = ()
-    #: The stamps of ``models.yaml`` and of :data:`HANG_UP` when ``models.yaml`` was last read.
-    seen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    #: The stamps of ``models.yaml`` and of :data:`RELOAD_REQUEST` when the text was last read.
+    stamps: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     #: The times of recent crashes, and the fingerprints of the models that ran in them.
     crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
     #: The models in quarantine, by fingerprint.
-    aside: Mapping[str, Quarantined] = field(default_factory=dict)
+    quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
 
 
 class Board:
-    """The shared state: reads and writes the desired state.
+    """The shared state: reads and writes the desired state. Thread safe.
+
+    A file lock, held within :meth:`lock`, makes processes write one after another. Without a
+    folder, ``_lock`` does the same for the threads of this process. Reading takes no lock.
 
     :param folder: the folder of the state; if ``None``, this process shares it with no other.
     """
 
     def __init__(self, folder: str | None = None) -> None:
         self._given = folder
-        self._own = Wanted()
+        self._own = DesiredState()
         self._lock = threading.Lock()
-        self._read: tuple[tuple[int, ...], Wanted] = (), Wanted()
+        self._read: tuple[tuple[int, ...], DesiredState] = (), DesiredState()
         #: The last reported generation by PID, so that a forked process reports its own.
         self._reported: dict[int, int] = {}
 
@@ -79,9 +82,9 @@ class Board:
         return self._given is not None
 
     @property
-    def hang_up(self) -> tuple[int, ...]:
-        """The stamp of the file that requests a reload; empty if none was ever requested."""
-        return stamp(self._folder / HANG_UP) if self._given else ()
+    def reload_request(self) -> tuple[int, ...]:
+        """The stamp of the file that requests a reload; empty before the first request."""
+        return stamp(self._folder / RELOAD_REQUEST) if self._given else ()
 
     @property
     def folder(self) -> Path | None:
@@ -89,7 +92,7 @@ class Board:
         return Path(self._given) if self._given else None
 
     @contextmanager
-    def changing(self, seconds: float | None = None) -> Iterator[Wanted]:
+    def lock(self, seconds: float | None = None) -> Iterator[DesiredState]:
         """Return the desired state, locked against other writers during the block.
 
         :param seconds: how long to wait for the lock; ``None`` for no limit.
@@ -100,30 +103,30 @@ class Board:
             with self._lock:
                 yield self._own
             return
-        with self._locked(seconds):
-            wanted = self.read()
-            self._reserve(wanted)
-            yield wanted
+        with self._lock_file(seconds):
+            desired = self.read()
+            self._reserve(desired)
+            yield desired
 
     @contextmanager
-    def _locked(self, seconds: float | None) -> Iterator[None]:
+    def _lock_file(self, seconds: float | None) -> Iterator[None]:
         try:
             lock = (self._folder / "lock").open("w")
         except OSError as error:
             raise NoRoom(error) from error
         with lock:
-            _take(lock, seconds)
+            _acquire(lock, seconds)
             try:
                 yield
             finally:
                 # Closing does not unlock the file if a process was forked meanwhile.
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
-    def _reserve(self, wanted: Wanted) -> None:
+    def _reserve(self, desired: DesiredState) -> None:
         """Allocate room for the next change: this process must not apply it and fail to publish."""
         if not hasattr(os, "posix_fallocate"):
             return
-        size = SPARE_BYTES + 2 * len(json.dumps(asdict(wanted)))
+        size = SPARE_BYTES + 2 * len(json.dumps(asdict(desired)))
         try:
             with (self._folder / NEW).open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -132,30 +135,30 @@ class Board:
                 (self._folder / NEW).unlink()
             raise NoRoom(error) from error
 
-    def read(self) -> Wanted:
+    def read(self) -> DesiredState:
         """Return the desired state."""
         if self._given is None:
             return self._own
-        file = self._folder / "wanted.json"
+        file = self._folder / "desired.json"
         now = stamp(file)
         # If a cleaner of temporary files has deleted the file, the last read state stays valid.
         if now and now != self._read[0]:
-            self._read = now, _wanted(json.loads(file.read_text(encoding="utf-8")))
+            self._read = now, _from_json(json.loads(file.read_text(encoding="utf-8")))
         return self._read[1]
 
-    def write(self, wanted: Wanted) -> None:
-        """Publish a desired state. Call this within :meth:`changing`."""
+    def write(self, desired: DesiredState) -> None:
+        """Publish a desired state. Call this within :meth:`lock`."""
         if self._given is None:
-            self._own = wanted
+            self._own = desired
             return
         # Replaced in one step, in reserved blocks, so that readers find a complete file.
         new = self._folder / NEW
         with new.open("r+b" if new.exists() else "wb") as file:
-            file.write(json.dumps(asdict(wanted)).encode())
+            file.write(json.dumps(asdict(desired)).encode())
             file.truncate()
-        new.replace(self._folder / "wanted.json")
+        new.replace(self._folder / "desired.json")
 
-    def keep(self) -> None:
+    def mark_in_use(self) -> None:
         """Mark the files as in use, so that cleaners of temporary files keep them."""
         for file in (self._folder, *self._folder.iterdir()) if self.is_shared else ():
             with suppress(OSError):
@@ -166,18 +169,18 @@ class Board:
         """Publish the generation that this process has applied, if the state is shared."""
         if self.is_shared and generation != self._reported.get(os.getpid()):
             self._reported = {os.getpid(): generation}
-            self._say(generation)
+            self._write_report(generation)
 
-    def _say(self, generation: int) -> None:
+    def _write_report(self, generation: int) -> None:
         file = self._folder / f"{os.getpid()}.at"
         new = file.with_suffix(".new")
         try:
             new.write_text(str(generation), encoding="utf-8")
             new.replace(file)
         except OSError as error:
-            log.error("other processes cannot see how far this one is: %s", error)
+            log.error("failed to publish that this process has applied the reload: %s", error)
 
-    def followers(self, generation: int) -> tuple[int, int]:
+    def count_followers(self, generation: int) -> tuple[int, int]:
         """Return how many processes have applied a generation, and how many there are."""
         reached = []
         if self._given is None:
@@ -188,13 +191,13 @@ class Board:
                     reached.append(int(file.read_text()))
         return sum(each >= generation for each in reached), len(reached)
 
-    def await_followers(self, generation: int, seconds: float) -> tuple[int, int]:
-        """Return :meth:`followers` once all have applied it, or after ``seconds``."""
-        end = time.monotonic() + seconds
-        following, count = self.followers(generation)
+    def await_followers(self, generation: int, wait_seconds: float) -> tuple[int, int]:
+        """Return :meth:`count_followers` once all have applied it, or after ``wait_seconds``."""
+        end = time.monotonic() + wait_seconds
+        following, count = self.count_followers(generation)
         while following < count and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
-            following, count = self.followers(generation)
+            following, count = self.count_followers(generation)
         return following, count
 
     @property
@@ -202,17 +205,21 @@ class Board:
         return Path(self._given or "")
 
 
-def _wanted(said: Mapping[str, Any]) -> Wanted:
-    orders = {label: tuple(order) for label, order in said["orders"].items()}
-    seen = tuple(map(tuple, said["seen"]))
-    aside = {identity: Quarantined(**each) for identity, each in said["aside"].items()}
-    crashes = tuple((at, tuple(crash)) for at, crash in said["crashes"])
-    known = {"orders": orders, "aside": aside, "crashes": crashes}
-    known |= {"mistakes": tuple(said["mistakes"]), "seen": seen}
-    return Wanted(**{**said, **known})
+def _from_json(members: Mapping[str, Any]) -> DesiredState:
+    quarantined = {key: Quarantined(**entry) for key, entry in members["quarantined"].items()}
+    return DesiredState(
+        generation=members["generation"],
+        text=members["text"],
+        text_generation=members["text_generation"],
+        orders={label: tuple(order) for label, order in members["orders"].items()},
+        mistakes=tuple(members["mistakes"]),
+        stamps=(tuple(members["stamps"][0]), tuple(members["stamps"][1])),
+        crashes=tuple((at, tuple(crash)) for at, crash in members["crashes"]),
+        quarantined=quarantined,
+    )
 
 
-def _take(lock: IO[str], seconds: float | None) -> None:
+def _acquire(lock: IO[str], seconds: float | None) -> None:
     if seconds is None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return

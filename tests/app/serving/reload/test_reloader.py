@@ -12,7 +12,7 @@ from app.serving.calls.executor import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
 from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
-from app.serving.reload import reloader, shared_state
+from app.serving.reload import crashes, models_file, shared_state
 from mlmodel import dump
 from tests.models import lives
 from tests.models.simple import Counting
@@ -258,7 +258,7 @@ def test_a_new_model_that_takes_long_to_load_answers_when_it_is_there(portal, mo
 def test_an_empty_file_takes_no_models_away(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
-    with pytest.raises(InvalidCatalog, match="the file is empty, and `models: \\[\\]` is how"):
+    with pytest.raises(InvalidCatalog, match="the file is empty; to remove all models, write"):
         one.reload("\n")
     assert one.number() == 1
     assert one.reload("models: []").changes.removed == ["lived"]
@@ -266,12 +266,11 @@ def test_an_empty_file_takes_no_models_away(portal):
 
 def test_a_new_process_does_not_wait_for_somebody_who_loads_models(portal, tmp_path, monkeypatch):
     monkeypatch.setenv(shared_state.FOLDER, str(tmp_path))
-    monkeypatch.setattr(reloader, "ENTER_SECONDS", 0.1)
-    source = reloader.Source(tmp_path / "models.yaml", {}, LIMITS)
-    new = reloader.Generations(source, shared_state.Board(str(tmp_path)), None)
+    monkeypatch.setattr(crashes, "REGISTER_SECONDS", 0.1)
+    shared = shared_state.Board(str(tmp_path))
 
-    with shared_state.Board(str(tmp_path)).changing():
-        assert new._entered() == shared_state.Wanted()
+    with shared_state.Board(str(tmp_path)).lock():
+        assert crashes.register_process(shared, LIMITS) == shared_state.DesiredState()
 
 
 @pytest.mark.parametrize(("age", "is_read"), [(0.2, False), (5, True)])
@@ -282,8 +281,6 @@ def test_a_watched_file_is_read_when_nobody_has_written_to_it_for_a_second(
     file.write_text("models: []")
     written = time.time() - age
     os.utime(file, (written, written))
-    monkeypatch.setattr(reloader, "SETTLED_SECONDS", 1)
-    source = reloader.Source(file, {}, LIMITS, watch_seconds=1)
-    one = reloader.Generations(source, shared_state.Board(str(tmp_path)), None)
+    monkeypatch.setattr(models_file, "SETTLED_SECONDS", 1)
 
-    assert one._is_asked(shared_state.Wanted(), is_due=True) == is_read
+    assert models_file.ModelsFile(file, {}, LIMITS).has_changed(()) == is_read

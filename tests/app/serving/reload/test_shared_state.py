@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.serving.reload.shared_state import Board, Wanted
+from app.serving.reload.shared_state import Board, DesiredState
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ def folder(tmp_path):
 
 
 def test_all_who_look_see_what_is_wanted(folder):
-    wanted = Wanted(3, "models: []", 2, {"iris@1": (3, "unload")}, ("line 1",), ((1, 2), ()))
+    wanted = DesiredState(3, "models: []", 2, {"iris@1": (3, "unload")}, ("line 1",), ((1, 2), ()))
 
-    with Board(folder).changing():
+    with Board(folder).lock():
         Board(folder).write(wanted)
 
     assert Board(folder).read() == wanted
@@ -24,20 +24,20 @@ def test_all_who_look_see_what_is_wanted(folder):
 
 def test_without_a_folder_only_this_process_sees_it():
     board = Board()
-    with board.changing():
-        board.write(Wanted(1))
+    with board.lock():
+        board.write(DesiredState(1))
 
-    assert (board.read(), Board().read()) == (Wanted(1), Wanted())
+    assert (board.read(), Board().read()) == (DesiredState(1), DesiredState())
 
 
 def test_only_one_changes_it_at_a_time(folder):
     board, order = Board(folder), []
 
     def change():
-        with Board(folder).changing():
+        with Board(folder).lock():
             order.append("other")
 
-    with board.changing():
+    with board.lock():
         other = threading.Thread(target=change)
         other.start()
         other.join(0.1)
@@ -48,11 +48,11 @@ def test_only_one_changes_it_at_a_time(folder):
 
 
 def test_who_dies_while_he_changes_it_lets_others_do_so(folder):
-    program = f"import os; from app.serving.reload.shared_state import Board\nwith Board({folder!r}).changing(): os._exit(1)"
+    program = f"import os; from app.serving.reload.shared_state import Board\nwith Board({folder!r}).lock(): os._exit(1)"
     subprocess.run([sys.executable, "-c", program], check=False)
 
-    with Board(folder).changing() as wanted:
-        assert wanted == Wanted()
+    with Board(folder).lock() as wanted:
+        assert wanted == DesiredState()
 
 
 def test_followers_are_those_that_live(folder, tmp_path):
@@ -63,27 +63,27 @@ def test_followers_are_those_that_live(folder, tmp_path):
     (tmp_path / f"{ended.pid}.at").write_text("2")
     (tmp_path / f"{os.getppid()}.at").write_text("1")
 
-    assert (board.followers(1), board.followers(2)) == ((2, 2), (1, 2))
+    assert (board.count_followers(1), board.count_followers(2)) == ((2, 2), (1, 2))
 
 
 def test_what_was_read_goes_on_if_somebody_sweeps_it_away(folder, tmp_path):
     board = Board(folder)
-    with board.changing():
-        board.write(Wanted(1))
+    with board.lock():
+        board.write(DesiredState(1))
     board.read()
 
-    (tmp_path / "wanted.json").unlink()
+    (tmp_path / "desired.json").unlink()
 
-    assert board.read() == Wanted(1)
+    assert board.read() == DesiredState(1)
 
 
 def test_what_is_in_use_is_no_old_file_and_has_not_changed(folder, tmp_path):
-    board, file = Board(folder), tmp_path / "wanted.json"
-    with board.changing():
-        board.write(Wanted(1))
+    board, file = Board(folder), tmp_path / "desired.json"
+    with board.lock():
+        board.write(DesiredState(1))
     os.utime(file, (1, 1))
 
-    board.keep()
+    board.mark_in_use()
 
     assert (file.stat().st_atime > 1, file.stat().st_mtime) == (True, 1)
 
@@ -96,5 +96,5 @@ def test_nobody_waits_longer_than_he_wants_for_others(folder, tmp_path):
 
 
 def test_who_changes_it_is_waited_for_only_so_long(folder):
-    with Board(folder).changing(), pytest.raises(TimeoutError), Board(folder).changing(0.1):
+    with Board(folder).lock(), pytest.raises(TimeoutError), Board(folder).lock(0.1):
         pass

@@ -1,0 +1,110 @@
+"""A thread that keeps one process in step with the desired state and with ``models.yaml``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from app.serving.errors import InvalidCatalog, NoRoom
+from app.serving.models.manager import ModelManager
+from app.serving.reload.crashes import quarantine
+from app.serving.reload.local_models import LocalModels
+from app.serving.reload.models_file import ModelsFile
+from app.serving.reload.shared_state import Board, DesiredState
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two reads of the shared state.
+LOOK_SECONDS = 0.1
+#: Seconds between two marks that the shared state is in use.
+MARK_SECONDS = 3600
+
+
+class Follower:
+    """Applies new desired states, and starts a reload when one is requested.
+
+    :param reread: reads ``models.yaml`` again; called within :meth:`LocalModels.changing`.
+    """
+
+    def __init__(
+        self,
+        local: LocalModels,
+        shared: Board,
+        file: ModelsFile,
+        reread: Callable[[DesiredState], object],
+    ) -> None:
+        self._local = local
+        self._shared = shared
+        self._file = file
+        self._reread = reread
+        # Only the thread of `start` accesses these.
+        self._checked_at = self._marked_at = time.monotonic()
+        self._last_error = ""
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="follower", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_SECONDS):
+            try:
+                self._follow()
+            except InvalidCatalog:
+                continue  # already logged, and published in the shared state
+            except (NoRoom, OSError) as error:
+                # Log it once, not ten times a second.
+                if str(error) != self._last_error:
+                    self._last_error = str(error)
+                    log.error("process failed to apply the reload: %s", error)
+            # The thread must continue: without it, the process would never follow again.
+            except Exception:
+                log.exception("process failed to apply the reload")
+
+    def _follow(self) -> None:
+        now = time.monotonic()
+        is_due = 0 < self._file.watch_seconds <= now - self._checked_at
+        if is_due:
+            self._checked_at = now
+        if now - self._marked_at > MARK_SECONDS:
+            self._marked_at = now
+            self._shared.mark_in_use()
+        self._local.catch_up()
+        if self._local.before_fork:
+            return
+        ModelManager().tell_states()
+        self._publish_quarantined()
+        self._reload_if_requested(is_due)
+
+    def _publish_quarantined(self) -> None:
+        """Publish the models that only this process has quarantined."""
+        published = self._shared.read().quarantined
+        new = [
+            model
+            for model in ModelManager().models()
+            if model.is_aside and model.suspect.fingerprint not in published
+        ]
+        if not new or not self._shared.is_shared:
+            return
+        with self._local.changing() as before:
+            desired = before
+            for model in new:
+                # An operator may have loaded it meanwhile.
+                if model.is_aside:
+                    desired = quarantine(desired, model.suspect, model.reason or "")
+            self._local.publish(desired)
+
+    def _reload_if_requested(self, is_due: bool) -> None:
+        """Reload after a SIGHUP, or if a check is due and the file has changed."""
+        if not self._is_requested(self._shared.read(), is_due):
+            return
+        with self._local.changing() as desired:
+            # Another process may have reloaded meanwhile.
+            if self._is_requested(desired, is_due):
+                self._reread(desired)
+
+    def _is_requested(self, desired: DesiredState, is_due: bool) -> bool:
+        file, request = desired.stamps
+        return self._shared.reload_request != request or (is_due and self._file.has_changed(file))

@@ -1,0 +1,181 @@
+"""The models of this process, brought to the desired state of all processes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
+from app.serving.process.memory import return_memory
+from app.serving.reload.models_file import ModelsFile
+from app.serving.reload.replacement import Changes, Replacer
+from app.serving.reload.shared_state import Board, DesiredState
+
+log = logging.getLogger(__name__)
+
+
+class LocalModels:
+    """Applies desired states to the models of this process. Thread safe.
+
+    ``lock`` guards the models and ``applied``, the desired state that they have reached. It is
+    reentrant, and held while the models change and, in a master, while the process forks. Acquire
+    the file lock of the shared state first, see :meth:`changing`; never while ``lock`` is held.
+
+    ============================  ==================================  ====================
+    generation of ``applied``     this process                        next
+    ============================  ==================================  ====================
+    older than the shared state   follows another process             :meth:`catch_up`
+    equal                         serves, and has reported it         any change
+    newer, within `changing`      makes a change, not yet published   :meth:`publish`
+    ============================  ==================================  ====================
+    """
+
+    def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
+        self._file = file
+        self._shared = shared
+        self._predictor = predictor
+        #: Whether this is a master, which must not call the models.
+        self.before_fork = False
+        self.applied = DesiredState()
+        self.lock = threading.RLock()
+
+    def load(self, desired: DesiredState, *, before_fork: bool) -> None:
+        """Load the models of a desired state, or of ``models.yaml`` if no process has read it yet.
+
+        :param before_fork: see :meth:`HostedModel.prepare`.
+        :raises InvalidCatalog: if ``models.yaml`` has mistakes.
+        """
+        self.before_fork = before_fork
+        file = self._file
+        text = file.read() if desired.text is None else desired.text
+        ModelManager().open(
+            file.get_specs(text),
+            file.limits,
+            file.path,
+            before_fork=before_fork,
+            aside=desired.quarantined,
+        )
+        for label, (_, order) in desired.orders.items():
+            self._carry_out(label, order)
+        self.applied = replace(desired, text=text)
+        if self._shared.is_shared:
+            self._publish_text(text)
+            return_memory()
+            # All present objects stay. To collect garbage among them would take time, and memory
+            # too: it writes to every object, and processes stop sharing pages that are written to.
+            gc.freeze()
+
+    def catch_up(self) -> None:
+        """Apply the desired state to this process if it has changed."""
+        with self.lock:
+            desired = self._shared.read()
+            if desired.generation > self.applied.generation:
+                try:
+                    self.apply(desired)
+                except InvalidCatalog as error:
+                    # The process that published this state found no mistake.
+                    name = self._file.path.name
+                    log.error("%s is invalid; keeping the loaded models: %s", name, error)
+                    self.applied = desired
+            if not self.before_fork:
+                self._shared.report(desired.generation)
+
+    @contextmanager
+    def changing(self) -> Iterator[DesiredState]:
+        """Lock the desired state and the models of this process, and bring it up to date.
+
+        :raises NoRoom: if the folder of the shared state has no room for a change.
+        """
+        with self._shared.lock() as desired, self.lock:
+            self.catch_up()
+            yield desired
+
+    def apply(self, desired: DesiredState) -> Changes:
+        """Change the models of this process to a desired state. Call it with the lock held.
+
+        :raises InvalidCatalog: if ``models.yaml`` has mistakes. Then nothing changes.
+        """
+        file, since = self._file, self.applied.generation
+        new = {label: order for label, (at, order) in desired.orders.items() if at > since}
+        to_reload = [label for label, order in new.items() if order == "reload"]
+        is_reread = desired.text_generation > since
+        changes = Changes()
+        if to_reload or is_reread:
+            specs = file.get_specs(desired.text)
+            replacer = Replacer(file.path, file.limits, self._predictor.try_out, self.before_fork)
+            changes = replacer.replace_models(specs, to_reload, with_failed=is_reread)
+        for model in ModelManager().models():
+            entry = desired.quarantined.get(model.suspect.fingerprint)
+            if entry and entry.generation > since and not model.is_aside:
+                model.set_aside(entry.reason)
+        unloaded = {
+            label: "unload"
+            for label in changes.loaded
+            if label in desired.orders and desired.orders[label][1] == "unload"
+        }
+        for label, order in (unloaded | new).items():
+            self._carry_out(label, order)
+        self.applied = desired
+        return changes
+
+    def publish(self, desired: DesiredState) -> None:
+        """Publish a state that this process has applied. Call it within :meth:`changing`."""
+        self.applied = desired
+        self._shared.write(desired)
+        self._shared.report(desired.generation)
+
+    def block_forks(self) -> None:
+        """Block forks while the models change, since a child would inherit them half changed."""
+        owner = os.getpid()
+
+        def renew() -> None:
+            self.lock = threading.RLock()
+
+        def acquire() -> None:
+            if os.getpid() == owner:
+                self.lock.acquire()
+
+        def release() -> None:
+            if os.getpid() == owner:
+                self.lock.release()
+
+        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=renew)
+
+    def _carry_out(self, label: str, order: str) -> None:
+        model = find_model(label)
+        if model is None or order == "reload":
+            return
+        try:
+            if order == "unload":
+                model.unload()
+            elif self.before_fork:
+                model.prepare(before_fork=True)
+            else:
+                model.load()
+            return_memory()
+        except ModelUnavailable as error:
+            log.error("failed to %s a model: %s", order, error)
+
+    def _publish_text(self, text: str | None) -> None:
+        """Publish the text of the file, so that a process that replaces this one reads the same."""
+        try:
+            with self._shared.lock() as desired:
+                if desired.text is None:
+                    stamps = self._file.stamp, self._shared.reload_request
+                    self._shared.write(replace(desired, text=text, stamps=stamps))
+        except NoRoom as error:
+            name = self._file.path.name
+            log.error("processes that start later will read %s again: %s", name, error)
+
+
+def find_model(label: str) -> HostedModel | None:
+    """Return the model with a label, or ``None``."""
+    return next((each for each in ModelManager().models() if each.label == label), None)
