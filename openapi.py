@@ -1,7 +1,7 @@
 """Write the OpenAPI document of the models in ``models.yaml`` to ``openapi.yaml``.
 
-python openapi.py            write it
-python openapi.py --check    compare it with the file; exit with status 1 if that is stale
+python openapi.py            write the file
+python openapi.py --check    exit with status 1 if the file is stale
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FILE = config.ROOT / "openapi.yaml"
 def main(arguments: Sequence[str]) -> int:
     """Write or check the file; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only compare; 1 if it is stale")
-    parser.add_argument("--file", type=Path, default=FILE, help="another file")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the file is stale")
+    parser.add_argument("--file", type=Path, default=FILE, help="the file to write or check")
     options = parser.parse_args(arguments)
     document = _document()
     return _check(options.file, document) if options.check else _write(options.file, document)
@@ -43,21 +43,21 @@ def _document() -> str:
 
 def _write(file: Path, document: str) -> int:
     file.write_text(document, encoding="utf-8")
-    return _say(f"{file.name} is written.")
+    return _print(f"wrote {file.name}")
 
 
 def _check(file: Path, document: str) -> int:
     found = file.read_text(encoding="utf-8") if file.exists() else ""
     if found == document:
-        return _say(f"{file.name} is up to date.")
+        return _print(f"{file.name} is up to date")
     changes = difflib.unified_diff(
-        found.splitlines(), document.splitlines(), file.name, "as it would be written", lineterm=""
+        found.splitlines(), document.splitlines(), file.name, "new document", lineterm=""
     )
-    _say("\n".join([*list(changes)[:40], f"{file.name} is stale; write it with: make openapi"]))
+    _print("\n".join([*list(changes)[:40], f"{file.name} is stale; to update it: make openapi"]))
     return 1
 
 
-def _say(text: str) -> int:
+def _print(text: str) -> int:
     sys.stdout.write(f"{text}\n")
     return 0
 

@@ -32,8 +32,8 @@ def load(name: str) -> ResponseReturnValue:
     post:
       summary: Load a model
       description: >-
-        Nothing changes if it is loaded. A failed or unloaded model is tried again. All processes
-        of the server do so.
+        Loads a failed or unloaded model in all processes of the server. Has no effect on a loaded
+        one.
       operationId: loadModel
       tags: [Operations]
       parameters: [ModelName]
@@ -58,8 +58,8 @@ def unload(name: str) -> ResponseReturnValue:
     post:
       summary: Unload a model
       description: >-
-        Calls that run are finished, new ones are refused until the model is loaded again. All
-        processes of the server do so.
+        Unloads the model in all processes of the server. Calls in progress are completed; later
+        ones are rejected until the model is loaded again.
       operationId: unloadModel
       tags: [Operations]
       parameters: [ModelName]
@@ -81,19 +81,20 @@ def reload_model(name: str) -> ResponseReturnValue:
     """Reload a model.
     ---
     post:
-      summary: Make a model again
+      summary: Reload a model
       description: >-
-        It is loaded and tried beside the old one, which answers until the new one takes its place,
-        and goes on if that cannot. All processes of the server do so.
+        Loads the model again in all processes of the server, even if nothing has changed. The
+        loaded model serves until the new one has predicted its example, and continues to serve if
+        that fails.
       operationId: reloadModel
       tags: [Operations]
       parameters: [ModelName]
       responses:
         200:
-          description: What became of it.
+          description: The result of the reload.
           content: {application/json: {schema: Reloaded}}
         202:
-          description: It takes long, and goes on.
+          description: The reload is still in progress.
           content: {application/json: {schema: Reloaded}}
         403: Forbidden
         404: ModelNotFound
@@ -110,18 +111,19 @@ def reload() -> ResponseReturnValue:
     """Reload models.yaml.
     ---
     post:
-      summary: Read `models.yaml` again
+      summary: Reload `models.yaml`
       description: >-
-        What is new or has changed is loaded and tried beside what was, which answers until then.
-        If the file has mistakes, nothing changes. All processes of the server do so.
+        Loads new and changed models in all processes of the server. A loaded model serves until
+        the new one has predicted its example, and continues to serve if that fails. If the file
+        has mistakes, nothing changes.
       operationId: reload
       tags: [Operations]
       responses:
         200:
-          description: What became of the models.
+          description: The result of the reload.
           content: {application/json: {schema: Reloaded}}
         202:
-          description: It takes long, and goes on.
+          description: The reload is still in progress.
           content: {application/json: {schema: Reloaded}}
         403: Forbidden
         409: InvalidCatalog

@@ -1,6 +1,6 @@
-"""The REST interface: list, describe and call models.
+"""The REST API: list, describe and call models.
 
-Each docstring below its ``---`` is the operation in the OpenAPI document.
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from mlmodel.numerals import COMMA, POINT
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 
-class Marked(BaseConverter):
-    """The name of an endpoint that an author exposes, other than the names of routes."""
+class EndpointConverter(BaseConverter):
+    """Matches the name of an author's endpoint: any name except those of other routes."""
 
     regex = rf"(?!(?:{'|'.join(sorted(RESERVED))})$)[^/]+"
 
 
 def init_app(app: Flask) -> None:
-    """Serve the REST interface."""
-    app.url_map.converters["marked"] = Marked
+    """Register the routes of models."""
+    app.url_map.converters["endpoint"] = EndpointConverter
     app.register_blueprint(blueprint)
 
 
@@ -67,37 +67,41 @@ def index() -> ResponseReturnValue:
     return jsonify(ModelList().dump({"models": map(_summary, shown)}))
 
 
+@blueprint.get("/models/<name>/versions/<version>/metadata")
 @blueprint.get("/models/<name>/metadata")
-def metadata(name: str) -> ResponseReturnValue:
-    """Describe one model.
+def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Describe a model, or a version of it.
     ---
     get:
       summary: Describe a model
-      description: A model that is loaded on first use is loaded by this.
+      description: Loads the model if it is `lazy`.
       operationId: describeModel
       tags: [Models]
       parameters: [ModelName]
       responses:
         200:
-          description: The model, with the whole JSON Schemas of its rows and answers.
+          description: The model, with the JSON Schemas of its rows and predictions.
           content: {application/json: {schema: ModelMetadata}}
         404: ModelNotFound
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelMetadata().dump(description(ModelManager().opened(name))))
+    return jsonify(
+        ModelMetadata().dump(description(ModelManager().opened(_reference(name, version))))
+    )
 
 
+@blueprint.post("/models/<name>/versions/<version>/predict")
 @blueprint.post("/models/<name>/predict")
-def predict(name: str) -> ResponseReturnValue:
-    """Call a model.
+def predict(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Predict with a model, or with a version of it.
     ---
     post:
-      summary: Ask a model
+      summary: Predict
       description: >-
-        One row gives the model's answer, bare. An array of rows gives an array of answers in
-        the same order, from one call of the model. So do rows written by columns, as pandas'
-        `to_json(orient="split")` writes them.
+        Send a row to get one prediction, without an envelope. Send an array of rows, or rows by
+        columns as pandas' `to_json(orient="split")` writes them, to get an array of predictions in
+        the same order, from one call of the model.
       operationId: predict
       tags: [Models]
       parameters: [ModelName]
@@ -106,7 +110,7 @@ def predict(name: str) -> ResponseReturnValue:
         content: {application/json: {schema: {}}}
       responses:
         200:
-          description: The answer, or the answers.
+          description: The prediction, or an array of predictions.
           headers:
             Server-Timing: PredictTime
             X-Model-Version: ModelVersion
@@ -123,8 +127,9 @@ def predict(name: str) -> ResponseReturnValue:
         503: ModelUnavailable
         504: ModelTimeout
     """
-    ModelManager().get(name)
-    return _answer(name, PREDICT, read_json())
+    reference = _reference(name, version)
+    ModelManager().get(reference)
+    return _answer(reference, PREDICT, read_json())
 
 
 @blueprint.get("/models/<name>/versions")
@@ -148,81 +153,24 @@ def versions(name: str) -> ResponseReturnValue:
     return jsonify(ModelVersions().dump({"versions": map(_version, models)}))
 
 
-@blueprint.get("/models/<name>/versions/<version>/metadata")
-def metadata_of_version(name: str, version: str) -> ResponseReturnValue:
-    """Describe one version of a model.
-    ---
-    get:
-      summary: Describe a version of a model
-      description: As without a version.
-      operationId: describeVersion
-      tags: [Models]
-      parameters: [ModelName, ModelVersion]
-      responses:
-        200:
-          description: The model, with the whole JSON Schemas of its rows and answers.
-          content: {application/json: {schema: ModelMetadata}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
-    """
-    return metadata(f"{name}@{version}")
-
-
-@blueprint.post("/models/<name>/versions/<version>/predict")
-def predict_by_version(name: str, version: str) -> ResponseReturnValue:
-    """Call one version of a model.
-    ---
-    post:
-      summary: Ask a version of a model
-      description: As without a version.
-      operationId: predictByVersion
-      tags: [Models]
-      parameters: [ModelName, ModelVersion]
-      requestBody:
-        required: true
-        content: {application/json: {schema: {}}}
-      responses:
-        200:
-          description: The answer, or the answers.
-          headers:
-            Server-Timing: PredictTime
-            X-Model-Version: ModelVersion
-            X-Model-Runtime: ModelRuntime
-          content: {application/json: {schema: {}}}
-        400: InvalidBody
-        403: Forbidden
-        404: ModelNotFound
-        413: TooLarge
-        415: UnsupportedMediaType
-        422: InvalidInput
-        429: TooManyRequests
-        500: ModelFailed
-        503: ModelUnavailable
-        504: ModelTimeout
-    """
-    return predict(f"{name}@{version}")
-
-
 @blueprint.post("/models/<name>/rows")
 def rows(name: str) -> ResponseReturnValue:
-    """Read a file as rows.
+    """Convert a file to rows.
     ---
     post:
-      summary: Read a CSV file or a workbook as rows
+      summary: Convert a CSV file or a workbook to rows
       description: >-
-        Nothing is predicted: what comes back are the cells of the file's lines, typed by the
-        model's input schema, to be sent to predict as rows of the known columns, without the cells
-        that are blank. The first line names the columns; commas, semicolons or tabs are between
-        them. A CSV file is in UTF-8, UTF-16 or Windows-1252. Of a workbook the first sheet is read.
+        Returns the cells of each line, converted to the types of the model's input schema, without
+        predicting. To predict, send the cells of the known columns as rows, without blank cells.
+        The first line names the columns. A CSV file has commas, semicolons or tabs between its
+        cells, and is in UTF-8, UTF-16 or Windows-1252. The first sheet of a workbook is read.
       operationId: readRows
       tags: [Models]
       parameters:
         - ModelName
         - name: decimal
           in: query
-          description: >-
-            The decimal mark of the file. Without it, the columns of numbers show which it is.
+          description: The decimal mark of the file. By default, it is inferred from the numbers.
           schema: {type: string, enum: [".", ","]}
       requestBody:
         required: true
@@ -245,13 +193,13 @@ def rows(name: str) -> ResponseReturnValue:
     model = ModelManager().opened(name)
     decimal = request.args.get("decimal", "")
     if decimal not in {"", POINT, COMMA}:
-        raise InvalidInput(f"must be . or , and not {decimal!r:.20}", pointer="/decimal")
+        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
     content, charset = read_table()
     sheet = csv_file.open_sheet(content, model.input_schema or True, decimal, charset)
-    most = current_app.config["MAX_ROWS"]
-    lines = list(islice(sheet.lines(), most + 1))
-    if len(lines) > most:
-        raise TooManyRows(most, len(lines))
+    max_rows = current_app.config["MAX_ROWS"]
+    lines = list(islice(sheet.lines(), max_rows + 1))
+    if len(lines) > max_rows:
+        raise TooManyRows(max_rows, len(lines))
     return jsonify(SheetRows().dump(_sheet(sheet, lines)))
 
 
@@ -260,14 +208,14 @@ def header(name: str) -> ResponseReturnValue:
     """Return the header line of a CSV file.
     ---
     get:
-      summary: The header of a CSV file of rows
-      description: The first line of such a file, to fill in.
+      summary: Download an empty CSV file for rows
+      description: The file contains only the header line.
       operationId: headerOfRows
       tags: [Models]
       parameters: [ModelName]
       responses:
         200:
-          description: The names of the row's members; nothing, where the schema names none.
+          description: The names of the row's members; empty if the schema has none.
           content: {text/csv: {schema: {type: string}}}
         404: ModelNotFound
         429: TooManyRequests
@@ -284,16 +232,16 @@ def inspect(name: str) -> ResponseReturnValue:
     """Return the versions, parameters and metrics of a model.
     ---
     get:
-      summary: Look into a model
+      summary: Inspect a model
       description: >-
-        What it was made with and how: versions then and now, hyper-parameters, metrics, artifacts.
-        Never the weights.
+        How the model was built: versions at packaging and now, hyper-parameters, metrics and
+        artifacts, without the weights.
       operationId: inspectModel
       tags: [Models]
       parameters: [ModelName]
       responses:
         200:
-          description: What there is to know.
+          description: How the model was built.
           content: {application/json: {schema: ModelInspection}}
         404: ModelNotFound
         429: TooManyRequests
@@ -302,22 +250,22 @@ def inspect(name: str) -> ResponseReturnValue:
     return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
 
 
-@blueprint.route("/models/<name>/<marked:endpoint>", methods=["GET", "POST"])
-def ask(name: str, endpoint: str) -> ResponseReturnValue:
+@blueprint.route("/models/<name>/<endpoint:endpoint>", methods=["GET", "POST"])
+def call_endpoint(name: str, endpoint: str) -> ResponseReturnValue:
     """Call an endpoint that a model's author exposes beside predict.
 
-    Each endpoint has a path of its own in the document.
+    The OpenAPI document has a path for each of these endpoints.
     """
-    offered = ModelManager().opened(name).endpoints.get(endpoint)
-    if offered and request.method not in offered.methods:
-        raise MethodNotAllowed(list(offered.methods))
+    hosted = ModelManager().opened(name).endpoints.get(endpoint)
+    if hosted and request.method not in hosted.methods:
+        raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
         return _answer(name, endpoint, read_json())
-    return _answer(name, endpoint, row_of(request.args, offered.input) if offered else {})
+    return _answer(name, endpoint, row_of(request.args, hosted.input) if hosted else {})
 
 
 def description(model: HostedModel) -> dict[str, Any]:
-    """Return all facts about a model, from which a schema selects."""
+    """Return all facts about a model; each marshmallow schema dumps some of them."""
     return {
         **model.metadata,
         **_summary(model),
@@ -328,6 +276,10 @@ def description(model: HostedModel) -> dict[str, Any]:
         "examples": model.examples,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }
+
+
+def _reference(name: str, version: str | None) -> str:
+    return f"{name}@{version}" if version else name
 
 
 def _sheet(sheet: csv_file.Sheet, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
@@ -358,7 +310,7 @@ def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
 
 
 def _by_rows(name: str, endpoint: str, body: Any) -> Any:
-    """Return the rows of a body in columns; any other body unchanged."""
+    """Convert a body in split format to rows; return any other body unchanged."""
     if not split_frames.is_likely(body):
         return body
     asked = ModelManager().opened(name).endpoints.get(endpoint)

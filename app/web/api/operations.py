@@ -16,12 +16,12 @@ from app.web.http import access
 
 blueprint = Blueprint("operations", __name__)
 
-#: States in which a model cannot answer.
-NOT_ANSWERING = frozenset({Status.FAILED, Status.LOADING, Status.UNLOADED})
+#: States in which a model is not available.
+UNAVAILABLE = frozenset({Status.FAILED, Status.LOADING, Status.UNLOADED})
 
 
 def init_app(app: Flask) -> None:
-    """Serve the operators' routes."""
+    """Register the routes of operations."""
     app.register_blueprint(blueprint)
 
 
@@ -31,12 +31,12 @@ def healthz() -> ResponseReturnValue:
     """Return that the process is alive.
     ---
     get:
-      summary: Is the process alive?
+      summary: Check that the process is alive
       operationId: isAlive
       tags: [Operations]
       responses:
         200:
-          description: It is.
+          description: The process is alive.
           content: {application/json: {schema: Health}}
     """
     return jsonify(Health().dump({"status": "ok"}))
@@ -48,18 +48,18 @@ def readyz() -> ResponseReturnValue:
     """Return the state of each model.
     ---
     get:
-      summary: Do the models answer?
+      summary: Check that the models are available
       description: >-
-        A failed model is named with its reason, if whoever asks may know of it. `READY_WHEN` says
-        which models must answer.
+        The setting `READY_WHEN` specifies which models must be available. If the server requires
+        keys, names and reasons of models are returned only to requests with a key.
       operationId: isReady
       tags: [Operations]
       responses:
         200:
-          description: As many models answer as must.
+          description: The required models are available.
           content: {application/json: {schema: Readiness}}
         503:
-          description: They do not; `waits_for` names those that must, and cannot.
+          description: A required model is not available; `waits_for` lists those.
           content: {application/json: {schema: Readiness}}
     """
     models = ModelManager().models()
@@ -75,20 +75,20 @@ def readyz() -> ResponseReturnValue:
     return jsonify(Readiness().dump(body)), 503 if missing else 200
 
 
-def _missing(wanted: str, models: Sequence[HostedModel]) -> list[str]:
-    """Return the names of the models that READY_WHEN waits for."""
-    unable = [model.label for model in models if model.status in NOT_ANSWERING]
-    if wanted == "any":
-        return unable if len(unable) == len(models) else []
-    if wanted == "all":
-        return unable
-    able = {
+def _missing(ready_when: str, models: Sequence[HostedModel]) -> list[str]:
+    """Return the names of the models that must be available and are not."""
+    unavailable = [model.label for model in models if model.status in UNAVAILABLE]
+    if ready_when == "any":
+        return unavailable if len(unavailable) == len(models) else []
+    if ready_when == "all":
+        return unavailable
+    available = {
         name
         for model in models
-        if model.label not in unable
+        if model.label not in unavailable
         for name in (model.label, model.reference)
     }
-    return [name for name in wanted.replace(",", " ").split() if name not in able]
+    return [name for name in ready_when.replace(",", " ").split() if name not in available]
 
 
 @blueprint.get("/metrics")
@@ -97,7 +97,7 @@ def metrics() -> ResponseReturnValue:
     """Return the metrics in Prometheus' text format.
     ---
     get:
-      summary: Counters for Prometheus
+      summary: Get metrics for Prometheus
       operationId: metrics
       tags: [Operations]
       responses:

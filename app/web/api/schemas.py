@@ -16,29 +16,34 @@ class Body(Schema):
         unknown = INCLUDE
 
 
+def _doc(description: str, **keywords: object) -> dict[str, Any]:
+    """Return the keyword arguments of a field that describe it in the OpenAPI document."""
+    return {"metadata": {"description": description, **keywords}}
+
+
 def _text(description: str, **keywords: object) -> fields.String:
-    return fields.String(metadata={"description": description, **keywords})
+    return fields.String(**_doc(description, **keywords))
 
 
 class ModelSummary(Body):
     """A model in a list of models."""
 
-    qualified_name = _text("The name in addresses.", example="iris")
-    display_name = _text("The name for people.", example="Iris species")
+    qualified_name = _text("The name in paths.", example="iris")
+    display_name = _text("The name to show to users.", example="Iris species")
     description = _text("What the model is for.")
     version = _text("The model's own version.", example="1.0.0")
-    tags = fields.List(fields.String(), metadata={"description": "Words to find the model by."})
+    tags = fields.List(fields.String(), **_doc("Tags by which users find the model."))
     status = _text(
-        "`ready`, `loading`, `lazy` (is loaded on first use), `unloaded` (was taken out) or "
-        "`failed` (see `reason`).",
+        "`ready`, `loading`, `lazy` (loaded on first use), `unloaded` (by an operator) or `failed` "
+        "(see `reason`).",
         enum=["ready", "loading", "lazy", "unloaded", "failed"],
     )
     reason = fields.String(
         allow_none=True,
-        metadata={
-            "description": "Why the model failed, or, if it answers, why the one that was to take "
-            "its place did; null if none did."
-        },
+        **_doc(
+            "Why the model failed, or why its replacement failed while this one serves; "
+            "null otherwise."
+        ),
     )
 
 
@@ -51,8 +56,8 @@ class ModelList(Body):
 class ModelVersion(ModelSummary):
     """A version in a list of a model's versions."""
 
-    default = fields.Boolean(metadata={"description": "Whether it answers for the name alone."})
-    aliases = fields.List(fields.String(), metadata={"description": "Other words for it."})
+    default = fields.Boolean(**_doc("Whether the name alone refers to this version."))
+    aliases = fields.List(fields.String(), **_doc("Other names for the version."))
 
 
 class ModelVersions(Body):
@@ -64,23 +69,23 @@ class ModelVersions(Body):
 class Processes(Body):
     """How many processes of the server have applied a change."""
 
-    following = fields.Integer(metadata={"description": "How many have made it."})
-    all = fields.Integer(metadata={"description": "How many there are; 0: only the one asked."})
+    following = fields.Integer(**_doc("Processes that have applied the change."))
+    all = fields.Integer(**_doc("All processes; 0 if the server has only one."))
 
 
 class Reloaded(Body):
-    """The result of a reload. A model with a version is named with it: ``iris@2``."""
+    """The result of a reload. Models with versions are named as ``iris@2``."""
 
-    done = fields.Boolean(metadata={"description": "Whether it is done; if not, it goes on."})
-    generation = fields.Integer(metadata={"description": "How often the models have changed."})
+    done = fields.Boolean(**_doc("Whether the reload is complete; false while it continues."))
+    generation = fields.Integer(**_doc("The number of changes since the start."))
     processes = fields.Nested(Processes)
-    loaded = fields.List(fields.String(), metadata={"description": "New, or in the old's place."})
-    unchanged = fields.List(fields.String(), metadata={"description": "Not loaded again."})
-    removed = fields.List(fields.String(), metadata={"description": "Are no more."})
+    loaded = fields.List(fields.String(), **_doc("New and replaced models."))
+    unchanged = fields.List(fields.String(), **_doc("Models that were not loaded again."))
+    removed = fields.List(fields.String(), **_doc("Models that are no longer hosted."))
     failed = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={"description": "Could not be loaded, and why. An old one answers, if it did."},
+        **_doc("Models that failed to load, with the reason. A previous model continues to serve."),
     )
 
 
@@ -88,70 +93,70 @@ class Artifact(Body):
     """A file inside a packaged model."""
 
     name = _text("The file's name.")
-    size_bytes = fields.Integer(metadata={"description": "Its size."})
+    size_bytes = fields.Integer(**_doc("The file's size in bytes."))
 
 
 class Endpoint(Body):
     """A method that a model's author exposes beside predict."""
 
-    name = _text("The last part of its address.")
+    name = _text("The last part of the endpoint's path.")
     methods = fields.List(fields.String())
-    description = _text("What it answers.")
-    input_schema = fields.Raw(allow_none=True, metadata={"description": "JSON Schema of a row."})
-    output_schema = fields.Raw(
-        allow_none=True, metadata={"description": "JSON Schema of an answer."}
-    )
+    description = _text("What the endpoint returns.")
+    input_schema = fields.Raw(allow_none=True, **_doc("JSON Schema of a row."))
+    output_schema = fields.Raw(allow_none=True, **_doc("JSON Schema of a prediction."))
 
 
 class Version(Body):
     """A package's version when the model was packaged, and its installed version."""
 
     package = _text("The package, or `python`.")
-    packaged = _text("Its version then.")
+    packaged = _text("The version at packaging.")
     running = fields.String(
-        allow_none=True, metadata={"description": "Its version now; null: not installed."}
+        allow_none=True, **_doc("The installed version; null if not installed.")
     )
-    drifted = fields.Boolean(metadata={"description": "Whether answers may differ for it."})
+    drifted = fields.Boolean(**_doc("Whether predictions may differ between these versions."))
 
 
 class Parity(Body):
     """The comparison of a compiled graph with its model."""
 
-    rows = fields.Integer(metadata={"description": "Rows on which both were asked."})
+    rows = fields.Integer(**_doc("Rows that both predicted."))
     probes = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
-        metadata={"description": "How many of these were of which kind."},
+        **_doc("The number of rows of each kind."),
     )
-    largest_difference = fields.Float(metadata={"description": "Between two numbers of answers."})
+    largest_difference = fields.Float(
+        **_doc("The largest difference between two predicted numbers.")
+    )
     left = fields.Integer(
-        metadata={"description": "Rows that the graph does not take: the model answers such."}
+        **_doc("Rows that the graph does not support; the model itself predicts such rows.")
     )
 
 
 class Runtime(Body):
     """The runtime of a model that requests a compiled graph."""
 
-    asked = _text("What the entry or the file asks for.", enum=["onnx", "auto"])
-    name = _text("What answers, with its version.", example="ONNX Runtime 1.31.1")
-    compiled = fields.Boolean(metadata={"description": "Whether that is the model's graph."})
-    reason = _text("Why it is not.")
+    asked = _text("The runtime that the entry or the file requests.", enum=["onnx", "auto"])
+    name = _text("The runtime in use, with its version.", example="ONNX Runtime 1.31.1")
+    compiled = fields.Boolean(**_doc("Whether a compiled graph is in use."))
+    reason = _text("Why no compiled graph is in use.")
     parity = fields.Nested(Parity)
 
 
 class _Packaged(ModelSummary):
     """Common fields of metadata and inspection. Most of them come from a packaged file."""
 
-    framework = _text("Name and version of what it was made with.", example="scikit-learn 1.9.1")
+    framework = _text("Name and version of the model's framework.", example="scikit-learn 1.9.1")
     id = _text("The file's id.")
     timestamp = _text("When the file was packaged (ISO 8601).")
-    sha256 = _text("The file's SHA-256, of a file without a package.")
-    size_bytes = fields.Integer(metadata={"description": "Its size."})
+    sha256 = _text("The SHA-256 of a file that is not a package.")
+    size_bytes = fields.Integer(**_doc("The file's size in bytes."))
     versions = fields.List(fields.Nested(Version))
     runtime = fields.Nested(Runtime)
-    params = fields.Raw(allow_none=True, metadata={"description": "What it was trained with."})
-    metrics = fields.Raw(allow_none=True, metadata={"description": "How good it was."})
-    extra = fields.Raw(allow_none=True, metadata={"description": "What its author added."})
+    params = fields.Raw(allow_none=True, **_doc("Training parameters."))
+    metrics = fields.Raw(allow_none=True, **_doc("Quality figures."))
+    extra = fields.Raw(allow_none=True, **_doc("Other metadata from the author."))
     artifacts = fields.List(fields.Nested(Artifact))
 
 
@@ -159,46 +164,46 @@ class ModelMetadata(_Packaged):
     """The facts needed to call a model."""
 
     input_schema = fields.Raw(
-        allow_none=True, metadata={"description": "JSON Schema of a row; null: anything goes."}
+        allow_none=True,
+        **_doc("JSON Schema of a row; null if any JSON is accepted."),
     )
     output_schema = fields.Raw(
-        allow_none=True, metadata={"description": "JSON Schema of an answer; null: no promise."}
+        allow_none=True,
+        **_doc("JSON Schema of a prediction; null if unspecified."),
     )
-    loaded = fields.Boolean(metadata={"description": "Whether it answers now."})
-    processes = fields.Nested(Processes, metadata={"description": "After load and unload."})
-    examples = fields.List(fields.Raw(), metadata={"description": "Rows to try the model with."})
+    loaded = fields.Boolean(**_doc("Whether the model is ready."))
+    processes = fields.Nested(Processes, **_doc("Only in responses to load and unload."))
+    examples = fields.List(fields.Raw(), **_doc("Example rows."))
     endpoints = fields.List(fields.Nested(Endpoint))
 
 
 class ModelInspection(_Packaged):
     """How a model was built: framework, versions and parameters."""
 
-    class_ = fields.String(
-        data_key="class", attribute="class", metadata={"description": "The class of the model."}
-    )
+    class_ = fields.String(data_key="class", attribute="class", **_doc("The class of the model."))
     info = fields.Raw(
         allow_none=True,
-        metadata={"description": "What its framework tells of it: scikit-learn's parameters."},
+        **_doc("Facts from the framework, such as scikit-learn's parameters."),
     )
 
 
 class SheetLine(Body):
     """A line of a CSV file or of a workbook's sheet."""
 
-    line = fields.Integer(metadata={"description": "Where it begins in the file, from 1."})
+    line = fields.Integer(**_doc("The number of the line in the file, from 1."))
     cells = fields.Raw(
         allow_none=True,
         attribute="values",
-        metadata={
-            "description": "A cell for each of `columns`: values, where the column is one of "
-            "`known`, else texts as they stand; null if the line has a problem."
-        },
+        **_doc(
+            "A cell for each of `columns`: a converted value if the column is in `known`, "
+            "else the unchanged text; null if the line has a problem."
+        ),
     )
     blank = fields.List(
         fields.Integer(),
-        metadata={"description": "Places in `cells`, from 0, of those that are left out of a row."},
+        **_doc("Positions in `cells`, from 0, that are omitted from the row."),
     )
-    problem = _text("Why it has no cells; empty if it has.")
+    problem = _text("Why the line has no cells; empty if it has.")
 
 
 class SheetRows(Body):
@@ -206,53 +211,50 @@ class SheetRows(Body):
 
     columns = fields.List(
         fields.String(),
-        metadata={
-            "description": "All columns, in order: by the name of the member that each means."
-        },
+        **_doc("All columns in order, each with the name of the member it matches."),
     )
-    known = fields.List(fields.String(), metadata={"description": "Those that are in the rows."})
-    unknown = fields.List(fields.String(), metadata={"description": "Those that are not."})
+    known = fields.List(fields.String(), **_doc("Columns that belong to the rows."))
+    unknown = fields.List(fields.String(), **_doc("Columns that do not."))
     missing = fields.Dict(
         keys=fields.String(),
         values=fields.Boolean(),
-        metadata={"description": "Members without a column, and whether a row must have them."},
+        **_doc("Members without a column, and whether each is required."),
     )
     decimal = fields.String(
         allow_none=True,
-        metadata={
-            "description": "The decimal mark with which the cells were read; null if the file "
-            "shows none and has numbers that could mean either: these stay texts.",
-            "enum": [".", ",", None],
-        },
+        **_doc(
+            "The decimal mark of the numbers; null if all are ambiguous, in which case "
+            "they stay texts.",
+            enum=[".", ",", None],
+        ),
     )
     encoding = fields.String(
         allow_none=True,
-        metadata={"description": "How a CSV file is encoded: `utf-8`, `utf-16`, `windows-1252`."},
+        **_doc("The encoding of a CSV file: `utf-8`, `utf-16` or `windows-1252`."),
     )
     sheet = fields.String(
-        allow_none=True, metadata={"description": "The sheet of a workbook that was read."}
+        allow_none=True,
+        **_doc("The name of the sheet that was read from a workbook."),
     )
     lines = fields.List(fields.Nested(SheetLine))
 
 
 class Columns(Schema):
-    """Rows written by columns, as pandas' ``to_json(orient="split")`` writes a frame."""
+    """Rows by columns, as pandas' ``to_json(orient="split")`` writes a data frame."""
 
     columns = fields.List(
         fields.String(),
         required=True,
-        metadata={"description": "The names of the rows' members.", "uniqueItems": True},
+        **_doc("The names of the rows' members.", uniqueItems=True),
     )
     index = fields.List(
         fields.Raw(allow_none=True),
-        metadata={
-            "description": "The lines' names, one for each, or none; the model does not see them."
-        },
+        **_doc("A label for each row, or an empty list; not passed to the model."),
     )
     data = fields.List(
         fields.List(fields.Raw(allow_none=True)),
         required=True,
-        metadata={"description": "The rows: each a list of its values, one for each column."},
+        **_doc("The rows, each a list with one value for each column."),
     )
 
 
@@ -260,20 +262,20 @@ class FieldError(Body):
     """One violation in the body."""
 
     pointer = _text("JSON Pointer (RFC 6901) to the value in the body.", example="/age")
-    detail = _text("What is wrong with it.", example="must be at least 0, got -4")
+    detail = _text("What was expected and what was received.", example="must be at least 0, got -4")
 
 
 class Problem(Body):
     """An error (RFC 9457)."""
 
-    type = _text("Which kind of error, as an address of its description.")
-    title = _text("The kind of error in words.")
-    status = fields.Integer(metadata={"description": "The HTTP status."})
-    detail = _text("What was wrong this time.")
-    request_id = _text("The id of the request, also in the server's log.")
+    type = _text("The type of the problem: the URL of its description.")
+    title = _text("The title of the type.")
+    status = fields.Integer(**_doc("The HTTP status."))
+    detail = _text("What caused this problem.")
+    request_id = _text("The id of the request, which the server's log contains too.")
     errors = fields.List(
         fields.Nested(FieldError),
-        metadata={"description": "Of a schema violation: everything that is wrong."},
+        **_doc("All violations of the schema, at most 200."),
     )
 
 
@@ -287,28 +289,28 @@ class ModelState(Body):
     """The state of one model."""
 
     status = _text("As in the list of models.")
-    reason = fields.String(allow_none=True, metadata={"description": "Why the model failed."})
+    reason = fields.String(allow_none=True, **_doc("Why the model failed."))
 
 
 class Readiness(Body):
     """The readiness of the server."""
 
-    status = _text("`ready`, or `not ready`, see `READY_WHEN`.", enum=["ready", "not ready"])
+    status = _text(
+        "Whether the models required by `READY_WHEN` are available.", enum=["ready", "not ready"]
+    )
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
     mistakes = fields.List(
         fields.String(),
-        metadata={"description": "Places of mistakes in models.yaml: the models before it go on."},
+        **_doc("Mistakes in models.yaml, by line and key. The loaded models continue to serve."),
     )
-    waits_for = fields.List(
-        fields.String(), metadata={"description": "The models that must answer, and cannot."}
-    )
+    waits_for = fields.List(fields.String(), **_doc("Models that must be available and are not."))
     isolation = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={
-            "description": "The isolated models: `isolated, sandboxed`, or "
-            "`isolated, not sandboxed` where the kernel cannot restrict them."
-        },
+        **_doc(
+            "The isolated models: `isolated, sandboxed`, or `isolated, not sandboxed` "
+            "where the kernel cannot restrict them."
+        ),
     )
 
     @post_dump

@@ -22,12 +22,12 @@ def document() -> ResponseReturnValue:
     """Return the OpenAPI document of the models that the client may see.
     ---
     get:
-      summary: This document
+      summary: Get this document
       operationId: document
       tags: [Operations]
       responses:
         200:
-          description: OpenAPI 3.1.
+          description: The OpenAPI 3.1 document of the models that the client may see.
           content: {application/json: {schema: {type: object}}}
     """
     return jsonify(build_spec(current_app, access.visible(ModelManager().models())))

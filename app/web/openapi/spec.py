@@ -3,57 +3,62 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.yaml_utils import load_operations_from_docstring
 from apispec_webframeworks.flask import FlaskPlugin
 from flask import Flask
+from werkzeug.routing import Rule
 
 from app.serving.calls.methods import PREDICT
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.web.api.schemas import Columns
 from app.web.http import split_frames
-from app.web.http.access import Gate
+from app.web.http.problems import all_problems
 from app.web.openapi.components import components_of
 
 VERSION = "1"
 DESCRIPTION = (
-    "Machine-learning models behind one interface. Each model that is loaded has a typed path of "
-    "its own. Errors are problem documents (RFC 9457)."
+    "Machine-learning models behind one API. Each loaded model has a typed path of its own. "
+    "Errors are problem documents (RFC 9457)."
 )
 
-#: Responses that several operations share: name and description.
-PROBLEMS = {
-    "InvalidCatalog": "`models.yaml` has mistakes: nothing was changed.",
-    "Forbidden": "The key is not for this, there are none, or a page of another site sent it.",
-    "InternalError": "The server failed; its log tells more under the request id.",
-    "InvalidBody": "Not JSON, not UTF-8, NaN or Infinity, a key twice, or nested too deep.",
-    "InvalidInput": "The JSON breaks the model's input schema; `errors` has all violations.",
-    "ModelFailed": "The model failed, or answered what its output schema forbids.",
-    "ModelNotFound": "There is no such model.",
-    "ModelTimeout": "The model took longer than its limit.",
-    "ModelUnavailable": "The model is not loaded, or has too much to do. See Retry-After.",
-    "TooLarge": "The body is too large, or has too many rows, arrays or objects.",
-    "TooManyRequests": "Too many requests. See Retry-After.",
-    "Unauthorized": "It needs a key, and there is none, or one that is not known.",
-    "UnsupportedMediaType": "The body does not say that it is JSON in UTF-8.",
+#: Responses that several operations share: name, and types of its problems.
+RESPONSES = {
+    "Forbidden": ["forbidden"],
+    "InternalError": ["internal-error"],
+    "InvalidBody": ["invalid-body"],
+    "InvalidCatalog": ["invalid-catalog"],
+    "InvalidInput": ["invalid-input"],
+    "ModelFailed": ["model-failed", "invalid-answer"],
+    "ModelNotFound": ["model-not-found"],
+    "ModelTimeout": ["model-timeout"],
+    "ModelUnavailable": ["model-unavailable", "queue-full"],
+    "TooLarge": ["body-too-large", "too-many-rows"],
+    "TooManyRequests": ["too-many-requests"],
+    "Unauthorized": ["unauthorized"],
+    "UnsupportedMediaType": ["unsupported-media-type"],
 }
 
 #: Headers of a prediction's response: name and description.
 HEADERS = {
-    "ModelRuntime": "What answered: the packages that run the model, and Python.",
-    "ModelVersion": "The version of the model that answered.",
-    "PredictTime": "Milliseconds that the prediction took, its checks included: `predict;dur=1.2`.",
+    "ModelRuntime": "The packages that run the model, and Python, with their versions.",
+    "ModelVersion": "The version of the model that made the prediction.",
+    "PredictTime": "Milliseconds from the rows to the validated predictions: `predict;dur=1.2`.",
 }
 
+#: Operations that may name a version in their path: operation id and summary of that path.
+VERSION_OPERATIONS = {
+    "describeModel": ("describeVersion", "Describe a version of a model"),
+    "predict": ("predictByVersion", "Predict with a version of a model"),
+}
 
 #: Statuses that only apply to requests with a body.
-NOT_OF_GET = ("400", "413", "415")
+BODY_STATUSES = ("400", "413", "415")
 
 #: Security schemes: the client sends the key in either header.
 SECURITY = {
@@ -62,9 +67,8 @@ SECURITY = {
 }
 
 
-@dataclass(frozen=True)
-class Asked:
-    """An endpoint of a model that is not loaded, as far as it is known."""
+class _UnloadedEndpoint(NamedTuple):
+    """The predict endpoint of a model that is not loaded."""
 
     name: str
     methods: tuple[str, ...]
@@ -80,20 +84,12 @@ def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
         version=VERSION,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
-        plugins=[FlaskPlugin(), MarshmallowPlugin()],
+        plugins=[MarshmallowPlugin()],
     )
     _add_components(spec)
-    gate: Gate = app.extensions["gate"]
-    shut = set()
-    with app.test_request_context():
-        for view in app.view_functions.values():
-            operations = load_operations_from_docstring(view.__doc__ or "")
-            if operations:
-                spec.path(view=view, app=app)
-            if gate.is_shut_to(view):
-                shut |= {operation["operationId"] for operation in operations.values()}
+    for rule in app.url_map.iter_rules():
+        _add_rule(spec, app, rule)
     document = spec.to_dict()
-    _tell_keys(document, shut)
     for model in models:
         if model.spec.default:
             tag = {"name": model.name, "description": model.description or model.display_name}
@@ -102,22 +98,27 @@ def build_spec(app: Flask, models: Iterable[HostedModel]) -> dict[str, Any]:
     return document
 
 
-def _tell_keys(document: dict[str, Any], operation_ids: Set[str]) -> None:
-    """Add the security requirement, 401 and 403 to the given operations."""
-    for path in document["paths"].values():
-        for operation in path.values():
-            if operation["operationId"] in operation_ids:
-                operation["security"] = [{name: []} for name in SECURITY]
-                operation["responses"] |= {
-                    "401": {"$ref": "#/components/responses/Unauthorized"},
-                    "403": {"$ref": "#/components/responses/Forbidden"},
-                }
+def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
+    """Add the operations in the docstring of a rule's view; nothing if it has none."""
+    view = app.view_functions[rule.endpoint]
+    operations = load_operations_from_docstring(view.__doc__ or "")
+    for operation in operations.values():
+        if "version" in rule.arguments:
+            id_and_summary = VERSION_OPERATIONS[operation["operationId"]]
+            operation["operationId"], operation["summary"] = id_and_summary
+            operation["parameters"].append("ModelVersion")
+        if app.extensions["gate"].is_shut_to(view):
+            operation["security"] = [{name: []} for name in SECURITY]
+            operation["responses"] |= {401: "Unauthorized", 403: "Forbidden"}
+    if operations:
+        path = FlaskPlugin.flaskpath2openapi(rule.rule)
+        spec.path(path, operations=operations)
 
 
 def _add_components(spec: APISpec) -> None:
-    name = {"description": "The model's name.", "schema": {"type": "string"}}
+    name = {"description": "The model's name, or `name@version`.", "schema": {"type": "string"}}
     spec.components.parameter("ModelName", "path", {"name": "name", **name})
-    version = {"description": "A version or an alias of it.", "schema": {"type": "string"}}
+    version = {"description": "The version, or an alias of it.", "schema": {"type": "string"}}
     spec.components.parameter("ModelVersion", "path", {"name": "version", **version})
     for header, description in HEADERS.items():
         schema = {"type": "string"}
@@ -125,7 +126,9 @@ def _add_components(spec: APISpec) -> None:
     for security, scheme in SECURITY.items():
         spec.components.security_scheme(security, scheme)
     spec.components.schema("Columns", schema=Columns)
-    for response, description in PROBLEMS.items():
+    meanings = {problem.slug: problem.meaning for problem in all_problems()}
+    for response, slugs in RESPONSES.items():
+        description = " ".join(meanings[slug] for slug in slugs)
         content = {"application/problem+json": {"schema": "Problem"}}
         spec.components.response(response, {"description": description, "content": content})
 
@@ -135,8 +138,9 @@ def _add_model(document: dict[str, Any], model: HostedModel) -> None:
 
     A model that is not loaded, or not the default version, gets one for predict only.
     """
-    offered = list(model.endpoints.values()) or [_not_loaded(model)]
-    for endpoint in offered if model.spec.default else offered[:1]:
+    unloaded = _UnloadedEndpoint(PREDICT, ("POST",), model.description, model.input_schema, None)
+    endpoints = list(model.endpoints.values()) or [unloaded]
+    for endpoint in endpoints if model.spec.default else endpoints[:1]:
         version = "" if model.spec.default else f"versions/{model.spec.version}/"
         path = f"/api/models/{model.name}/{version}{endpoint.name}"
         document["paths"][path] = {
@@ -145,17 +149,16 @@ def _add_model(document: dict[str, Any], model: HostedModel) -> None:
         }
 
 
-def _not_loaded(model: HostedModel) -> Asked:
-    return Asked(PREDICT, ("POST",), model.description, model.input_schema, None)
-
-
 def _operation(
-    document: dict[str, Any], model: HostedModel, endpoint: Asked | HostedEndpoint, method: str
+    document: dict[str, Any],
+    model: HostedModel,
+    endpoint: _UnloadedEndpoint | HostedEndpoint,
+    method: str,
 ) -> dict[str, Any]:
     is_predict = endpoint.name == PREDICT
     operation = copy.deepcopy(document["paths"]["/api/models/{name}/predict"]["post"])
     del operation["parameters"], operation["requestBody"]
-    operation["summary"] = f"{'Ask' if is_predict else endpoint.name} {model.display_name}"
+    operation["summary"] = f"{'Predict' if is_predict else endpoint.name} with {model.display_name}"
     if not model.spec.default:
         operation["summary"] += f", version {model.spec.version}"
     unique = model.reference.replace("@", ".versions.")
@@ -165,20 +168,21 @@ def _operation(
         operation["description"] = endpoint.description
     name = unique if is_predict else f"{unique}.{endpoint.name}"
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
-    answer = _schema(document, f"{name}.Answer", endpoint.output_schema)
+    prediction = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
         by_columns = split_frames.are_possible(endpoint.input_schema)
-        operation["requestBody"] = _body(row, model.examples if is_predict else [], by_columns)
-        answer = _one_or_many(answer)
+        examples = model.examples if is_predict else []
+        operation["requestBody"] = _request_body(row, examples, by_columns)
+        prediction = _one_or_many(prediction)
     else:
-        operation["parameters"] = _query(document, f"{name}.Row")
-        for status in NOT_OF_GET if "security" in operation else ("403", *NOT_OF_GET):
+        operation["parameters"] = _query_parameters(document, f"{name}.Row")
+        for status in BODY_STATUSES if "security" in operation else ("403", *BODY_STATUSES):
             del operation["responses"][status]
-    operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
+    operation["responses"]["200"]["content"]["application/json"]["schema"] = prediction
     return operation
 
 
-def _body(row: dict[str, Any], examples: Sequence[Any], by_columns: bool) -> dict[str, Any]:
+def _request_body(row: dict[str, Any], examples: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     content = {"schema": _one_or_many(row)}
     if by_columns:
         content["schema"]["anyOf"].append({"$ref": "#/components/schemas/Columns"})
@@ -189,18 +193,18 @@ def _body(row: dict[str, Any], examples: Sequence[Any], by_columns: bool) -> dic
 
 def _examples(rows: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     first = rows[0]
-    said = {"row": {"summary": "One row", "value": first}}
+    shown = {"row": {"summary": "One row", "value": first}}
     if by_columns and isinstance(first, Mapping):
-        alike = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
-        said["columns"] = {"summary": "Rows by columns", "value": split_frames.written(alike)}
-    return said
+        frame = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
+        shown["columns"] = {"summary": "Rows by columns", "value": split_frames.written(frame)}
+    return shown
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "array", "items": schema}]}
 
 
-def _query(document: dict[str, Any], component: str) -> list[dict[str, Any]]:
+def _query_parameters(document: dict[str, Any], component: str) -> list[dict[str, Any]]:
     schema = document["components"]["schemas"][component]
     required = schema.get("required", ())
     return [

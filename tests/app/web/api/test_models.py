@@ -418,7 +418,7 @@ def test_a_long_header_makes_no_long_answer(client):
             id="charset",
         ),
         pytest.param(
-            {"query_string": {"decimal": ";"}}, 422, "/decimal: must be . or ,", id="decimal"
+            {"query_string": {"decimal": ";"}}, 422, "/decimal: must be '.' or ','", id="decimal"
         ),
         pytest.param({"data": "1,2\n3,4\n"}, 422, "looks like values, not names", id="no header"),
         pytest.param({"data": "x\n" * 1002}, 413, "got 1,001", id="many"),
