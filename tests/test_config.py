@@ -47,7 +47,7 @@ def test_the_environment_overrides_a_setting():
             {"MODELHOST_RATE_LIMIT": "often"},
             "MODELHOST_RATE_LIMIT must be a rate such as '100 per minute', got 'often'",
         ),
-        ({"MODELHOST_PROT": "1"}, "MODELHOST_PROT is no setting; the settings are ACCESS_LOG, "),
+        ({"MODELHOST_PROT": "1"}, "unknown setting 'MODELHOST_PROT'; valid settings: ACCESS_LOG, "),
         (
             {"MODELHOST_KEYS_FOR": "some"},
             "MODELHOST_KEYS_FOR must be one of admin, all, got 'some'",
@@ -62,11 +62,11 @@ def test_the_environment_overrides_a_setting():
         ),
         (
             {"MODELHOST_SECRET_KEY": "short"},
-            "MODELHOST_SECRET_KEY must have at least 32 characters",
+            "MODELHOST_SECRET_KEY must have at least 32 characters, got 5",
         ),
         (
             {"MODELHOST_READY_WHEN": "a; b"},
-            "MODELHOST_READY_WHEN must be any, all, or names of models, got 'a; b'",
+            "MODELHOST_READY_WHEN must be 'any', 'all' or names of models, separated by commas or spaces, got 'a; b'",
         ),
         (
             {"MODELHOST_TRUSTED_PROXIES": "-1"},
@@ -82,7 +82,7 @@ def test_a_wrong_setting_is_named_with_what_it_may_be(environ, message):
 def test_there_is_a_worker_for_each_core_unless_somebody_says_how_many():
     cores = config.usable_cores()
 
-    assert config.settings({})["WORKERS"] == min(cores, config.MOST_WORKERS)
+    assert config.settings({})["WORKERS"] == min(cores, config.MAX_WORKERS)
     assert config.settings({"WORKERS": "3"})["WORKERS"] == 3
 
 
