@@ -1,1 +1,1 @@
-"""Read large or hostile files within limits."""
+"""Read large or hostile files, and run child processes, within limits."""

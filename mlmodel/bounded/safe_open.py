@@ -17,7 +17,7 @@ def content(path: str | os.PathLike[str]) -> bytes:
     """
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
-        if size > _memory_bytes():
+        if size > machine_memory_bytes():
             raise InvalidFile(f"it has {size:,} bytes, more than there is memory")
         # Read a fixed size: some files in /proc and /sys have no end.
         return stream.read(size)
@@ -41,5 +41,6 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _memory_bytes() -> int:
+def machine_memory_bytes() -> int:
+    """Return the memory of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -30,11 +30,11 @@ from app.serving.errors import (
     PredictionTimeout,
     ServingError,
 )
-from app.serving.isolation.child_process import Ended
 from app.serving.isolation.isolation_process import IsolationProcess, shared_process
 from app.serving.isolation.protocol import Bounds
 from app.serving.process.reasons import reason
 from mlmodel.bounded import safe_open
+from mlmodel.bounded.child_process import ProcessEnded
 from mlmodel.endpoint import Endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput, Violation
 from mlmodel.model import MLModel
@@ -42,7 +42,7 @@ from mlmodel.model import MLModel
 log = logging.getLogger(__name__)
 
 #: Attributes that the process reports of a model, besides its metadata, endpoints and artifacts.
-STATED = frozenset(
+REPORTED = frozenset(
     {
         "description",
         "display_name",
@@ -58,17 +58,17 @@ STATED = frozenset(
 )
 
 
-class NotMade(ServingError):
+class LoadFailed(ServingError):
     """The model could not be created or loaded in its process. The message is safe to publish."""
 
 
-class Raised(Exception):
+class ModelRaised(Exception):
     """The model raised an error in its process; a note has the traceback."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        super().__init__(f"{told['kind']}: {told['text']}")
-        if told["trace"]:
-            self.add_note(told["trace"])
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        super().__init__(f"{description['kind']}: {description['text']}")
+        if description["trace"]:
+            self.add_note(description["trace"])
 
 
 class IsolatedModel(MLModel):
@@ -87,41 +87,43 @@ class IsolatedModel(MLModel):
         self._limits = limits
         self._load_seconds = spec.load_seconds or limits.load_seconds
         self._fail = fail
-        self._told: Mapping[str, Any] = {}
+        self._description: Mapping[str, Any] = {}
         #: Whether to load the model again when its process is replaced.
         self.is_loaded = False
         #: When its process crashed or the model could not be loaded again, by the monotonic clock.
         self._failures: deque[float] = deque(maxlen=limits.deaths or None)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
         self._key = self._process.join(self)
-        with self._leaving_if_it_fails(), self._process.using():
+        with self._leaving_on_error(), self._process.lock():
             self._create()
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The metadata that the process reports of the model."""
-        return self._told["metadata"]  # type: ignore[no-any-return]
+        return self._description["metadata"]  # type: ignore[no-any-return]
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:
         """The endpoints that the model's author has marked, besides predict."""
-        marked = [{**each, "methods": tuple(each["methods"])} for each in self._told["endpoints"]]
+        marked = [
+            {**each, "methods": tuple(each["methods"])} for each in self._description["endpoints"]
+        ]
         return {each["name"]: Endpoint(**each) for each in marked}
 
     @property
     def unsandboxed(self) -> str:
         """Why the process is not sandboxed; empty if it is."""
-        return str(self._told.get("unsandboxed", ""))
+        return str(self._description.get("unsandboxed", ""))
 
     def load(self) -> None:
         """Load the model in its process.
 
-        :raises NotMade: if loading fails, exceeds its time limit, or ends the process.
+        :raises LoadFailed: if loading fails, exceeds its time limit, or ends the process.
         """
-        with self._leaving_if_it_fails(), self._process.using():
+        with self._leaving_on_error(), self._process.lock():
             if not self._process.is_created(self._key):
                 self._create()
-            self._hear(self._made("load"))
+            self._set_description(self._run_loading("load"))
             self.is_loaded = True
 
     def open_artifact(self, name: str) -> BinaryIO:
@@ -133,7 +135,7 @@ class IsolatedModel(MLModel):
         """
         if not self._spec.is_sandboxed:
             return self.artifacts[name].open("rb")
-        with self._process.using():
+        with self._process.lock():
             own = self._process.own_folder
         try:
             stream = safe_open.opened(self.artifacts[name])
@@ -166,27 +168,27 @@ class IsolatedModel(MLModel):
 
         :raises PredictionTimeout: after the time limit. A started call is ended with its process.
         :raises ModelUnavailable: if the process could not load the model again.
-        :raises Ended: if the process ends during the call.
-        :raises Raised: if the model raises an error other than ``InvalidInput``.
+        :raises ProcessEnded: if the process ends during the call.
+        :raises ModelRaised: if the model raises an error other than ``InvalidInput``.
         """
         seconds = self._limits.seconds
-        with self._process.using(seconds):
+        with self._process.lock(seconds):
             if not self._process.wait_until_loaded(self._key, seconds):
                 raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
             try:
-                said = self._process.obey(seconds, self._key, "ask", endpoint, rows)
+                response = self._process.run(seconds, self._key, "ask", endpoint, rows)
             except TimeoutError:
                 log.error("model %r took too long: its process is ended", self.qualified_name)
                 raise PredictionTimeout(seconds) from None
-            except Ended as error:
+            except ProcessEnded as error:
                 self.count_end(str(error))
                 raise
-            if said.get("raised", {}).get("is_short_of_memory"):
+            if response.get("raised", {}).get("is_short_of_memory"):
                 log.error("model %r has no more memory: its process is ended", self.qualified_name)
                 self._process.replace()
-        return _done(said)
+        return _result_of(response)
 
-    def come_back(self) -> bool:
+    def reload(self) -> bool:
         """Load the model again in a new process, which the caller has locked.
 
         :returns: false if the caller should try again.
@@ -195,9 +197,9 @@ class IsolatedModel(MLModel):
             return True
         try:
             self._create()
-            self._hear(self._made("load"))
+            self._set_description(self._run_loading("load"))
         except ServingError as error:
-            self._count(f"it could not be brought back {{}}: {error}")
+            self._count_failure(f"it could not be loaded again {{}}: {error}")
             return not self.is_loaded
         return True
 
@@ -205,10 +207,10 @@ class IsolatedModel(MLModel):
         """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
             log.error("the process of model %r was ended: %s", self.qualified_name, how)
-            self._count(f"its process has ended {{}}: {how}")
+            self._count_failure(f"its process has ended {{}}: {how}")
 
     @contextmanager
-    def _leaving_if_it_fails(self) -> Iterator[None]:
+    def _leaving_on_error(self) -> Iterator[None]:
         try:
             yield
         except BaseException:
@@ -216,12 +218,12 @@ class IsolatedModel(MLModel):
             raise
 
     def _create(self) -> None:
-        with self._readable() as spec:
+        with self._readable_spec() as spec:
             # JSON has no bytes. Responses of the process are only JSON, and never unpickled.
-            self._hear(self._made("create", pickle.dumps(spec).decode("latin-1")))
+            self._set_description(self._run_loading("create", pickle.dumps(spec).decode("latin-1")))
 
     @contextmanager
-    def _readable(self) -> Iterator[ModelSpec]:
+    def _readable_spec(self) -> Iterator[ModelSpec]:
         """Yield the entry with a file that the process may read.
 
         The sandbox of a shared process cannot be widened, so that process reads a copy. The copy
@@ -240,29 +242,33 @@ class IsolatedModel(MLModel):
                     shutil.copyfileobj(source, target)
                 yield replace(self._spec, file=copy)
         except (OSError, FlmError) as error:
-            raise NotMade(reason(error)) from error
+            raise LoadFailed(reason(error)) from error
 
-    def _made(self, *order: str) -> Mapping[str, Any]:
+    def _run_loading(self, *order: str) -> Mapping[str, Any]:
         try:
-            said = self._process.obey(self._load_seconds, self._key, *order)
+            response = self._process.run(self._load_seconds, self._key, *order)
         except TimeoutError:
             most = f"{self._load_seconds:g} seconds"
-            raise NotMade(f"it took longer than {most} to load") from None
-        except Ended as error:
-            raise NotMade(f"its process was ended while it was loaded: {error}") from None
-        if "raised" in said:
-            told = said["raised"]
-            raise NotMade(told["reason"]) from (Raised(told) if told["trace"] else None)
-        return _done(said)  # type: ignore[no-any-return]
+            raise LoadFailed(f"it took longer than {most} to load") from None
+        except ProcessEnded as error:
+            raise LoadFailed(f"its process was ended while it was loaded: {error}") from None
+        if "raised" in response:
+            description = response["raised"]
+            raise LoadFailed(description["reason"]) from (
+                ModelRaised(description) if description["trace"] else None
+            )
+        return _result_of(response)  # type: ignore[no-any-return]
 
-    def _hear(self, told: Mapping[str, Any]) -> None:
+    def _set_description(self, description: Mapping[str, Any]) -> None:
         """Store the description of the model that the process returns."""
-        self._told = told
-        for name in STATED & told.keys():
-            setattr(self, name, told[name])
-        self.artifacts = {name: Path(path) for name, path in told.get("artifacts", {}).items()}
+        self._description = description
+        for name in REPORTED & description.keys():
+            setattr(self, name, description[name])
+        self.artifacts = {
+            name: Path(path) for name, path in description.get("artifacts", {}).items()
+        }
 
-    def _count(self, reason: str) -> None:
+    def _count_failure(self, reason: str) -> None:
         """Count a failure, and quarantine the model if it reaches the limit."""
         most, seconds = self._limits.deaths, self._limits.deaths_seconds
         if not most:
@@ -280,13 +286,13 @@ def _own_process(spec: ModelSpec) -> IsolationProcess:
     return IsolationProcess(f"model {spec.provisional_name!r}", bounds)
 
 
-def _done(said: Mapping[str, Any]) -> Any:
+def _result_of(response: Mapping[str, Any]) -> Any:
     """Return the result of an order, or raise its error."""
-    if "done" in said:
-        return said["done"]
-    if "input" in said:
-        detail, violations = said["input"]
+    if "done" in response:
+        return response["done"]
+    if "input" in response:
+        detail, violations = response["input"]
         raise InvalidInput(detail, violations=[Violation(**each) for each in violations])
-    if "answer" in said:
-        raise InvalidAnswer(said["answer"])
-    raise Raised(said["raised"])
+    if "answer" in response:
+        raise InvalidAnswer(response["answer"])
+    raise ModelRaised(response["raised"])

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from app.serving.errors import PredictionTimeout
-from app.serving.isolation.child_process import Child, Ended
 from app.serving.isolation.protocol import Bounds
+from app.serving.isolation.worker_process import WorkerProcess
+from mlmodel.bounded.child_process import ProcessEnded
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Member(Protocol):
     def is_loaded(self) -> bool:
         """Whether the model is to be loaded again in the next process."""
 
-    def come_back(self) -> bool:
+    def reload(self) -> bool:
         """Load the model again; return false if the caller should try again."""
 
     def count_end(self, how: str) -> None:
@@ -45,9 +46,9 @@ class IsolationProcess:
     It runs one order at a time. When it ends, a thread starts the next one and loads the models
     again. Calls of a model wait until it is loaded.
 
-    ``using`` acquires the lock that guards all attributes but ``_gone``. The garbage collector may
-    remove a model in any thread, even one that holds the lock. ``_gone`` then lists the model, and
-    the next thread to release the lock unloads it.
+    ``lock`` acquires the lock that guards all attributes but ``_removed``. The garbage collector
+    may remove a model in any thread, even one that holds the lock. ``_removed`` then lists the
+    model, and the next thread to release the lock unloads it.
 
     :param title: the name of the process in the log.
     """
@@ -58,21 +59,21 @@ class IsolationProcess:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._child: Child | None = None
+        self._worker: WorkerProcess | None = None
         self._end: Callable[[], Any] = lambda: None
         self._keys = itertools.count()
         self._members: dict[int, Callable[[], Member | None]] = {}
         #: By key, whether the model is loaded in the current process, or only created.
-        self._held: dict[int, bool] = {}
+        self._loaded: dict[int, bool] = {}
         self._running: int | None = None
-        self._is_returning = False
-        self._gone: deque[int] = deque()
+        self._is_reloading = False
+        self._removed: deque[int] = deque()
 
     def join(self, model: Member) -> int:
         """Add a model, which leaves when it is garbage-collected, and return its key."""
         key = next(self._keys)
         self._members[key] = weakref.ref(model)
-        weakref.finalize(model, self._forget, key).atexit = False
+        weakref.finalize(model, self._remove, key).atexit = False
         return key
 
     @contextmanager
@@ -83,22 +84,22 @@ class IsolationProcess:
         try:
             yield
         finally:
-            self._forget(key)
+            self._remove(key)
 
     def leave(self, key: int) -> None:
         """Unload a model, and end the process with its last one.
 
         A call of the model that still runs after some seconds is ended with the process.
         """
-        self._gone.append(key)
+        self._removed.append(key)
         if self._lock.acquire(timeout=LEAVE_SECONDS):
             self._lock.release()
         elif self._running == key:
             self._end()
-        self._sweep()
+        self._unload_removed()
 
     @contextmanager
-    def using(self, seconds: float = 0) -> Iterator[None]:
+    def lock(self, seconds: float = 0) -> Iterator[None]:
         """Lock the process, and replace it if it has ended.
 
         :param seconds: how long to wait for the lock; 0 for no limit.
@@ -112,17 +113,17 @@ class IsolationProcess:
         finally:
             self._changed.notify_all()
             self._lock.release()
-            self._sweep()
+            self._unload_removed()
 
     @property
     def files(self) -> str:
         """The folder that the process reads and only the server writes."""
-        return self._living().files
+        return self._get_worker().files
 
     @property
     def own_folder(self) -> str:
         """The folder in which the process writes."""
-        return self._living().own
+        return self._get_worker().own
 
     def wait_until_loaded(self, key: int, seconds: float) -> bool:
         """Wait until the process has loaded the model; return false if it is not going to.
@@ -131,72 +132,71 @@ class IsolationProcess:
         :raises PredictionTimeout: if loading takes longer.
         """
         if not self._changed.wait_for(
-            lambda: self._held.get(key) or key not in self._models(), seconds or None
+            lambda: self._loaded.get(key) or key not in self._models(), seconds or None
         ):
             raise PredictionTimeout(seconds)
-        return self._held.get(key, False)
+        return self._loaded.get(key, False)
 
     def is_created(self, key: int) -> bool:
         """Return whether the current process has created the model."""
-        return key in self._held
+        return key in self._loaded
 
-    def obey(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
-        """Return the result of an order, see :meth:`app.serving.isolation.worker.Inmate.obey`.
+    def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
+        """Return the result of an order, see :meth:`app.serving.isolation.worker.WorkerModel.run`.
 
         :param seconds: the time limit of the order; 0 for none.
         :raises TimeoutError: after the time limit. The process is then replaced.
-        :raises Ended: if the process ends. It is then replaced.
+        :raises ProcessEnded: if the process ends. It is then replaced.
         """
-        child = self._living()
+        worker = self._get_worker()
         self._running = key
         try:
-            child.wait_for(seconds)
-            said = child.obey(key, *order)
-        except (TimeoutError, Ended):
+            response = worker.run(seconds, key, *order)
+        except (TimeoutError, ProcessEnded):
             self.replace()
             raise
         finally:
             self._running = None
-        if order[0] in {"create", "load"} and "done" in said:
-            self._held[key] = order[0] == "load"
-        return said
+        if order[0] in {"create", "load"} and "done" in response:
+            self._loaded[key] = order[0] == "load"
+        return response
 
     def replace(self) -> None:
         """End the process, and load its models again in a new one."""
         self._stop()
-        if self._models() and not self._is_returning:
-            self._is_returning = True
-            threading.Thread(target=self._return, name="isolated", daemon=True).start()
+        if self._models() and not self._is_reloading:
+            self._is_reloading = True
+            threading.Thread(target=self._reload, name="isolated", daemon=True).start()
 
-    def _living(self) -> Child:
-        if self._child is None:
-            self._child = Child(self._title, self._bounds, self._end_is_seen)
+    def _get_worker(self) -> WorkerProcess:
+        if self._worker is None:
+            self._worker = WorkerProcess(self._title, self._bounds, self._replace_if_ended)
             # Runs at the exit of the server too.
-            self._end = weakref.finalize(self, self._child.end)
-        return self._child
+            self._end = weakref.finalize(self, self._worker.end)
+        return self._worker
 
     def _stop(self) -> None:
         self._end()
-        self._child = None
-        self._held.clear()
+        self._worker = None
+        self._loaded.clear()
 
-    def _end_is_seen(self, _: Child) -> None:
-        with self.using():
-            pass  # `using` replaces the process
+    def _replace_if_ended(self) -> None:
+        with self.lock():
+            pass  # `lock` replaces the process
 
     def _replace_ended(self) -> None:
         """Replace a process that has ended between calls.
 
         If it held several models, the responsible one is unknown, so none is counted.
         """
-        child = self._child
-        if child is None or not (child.has_fallen or child.is_ended):
+        worker = self._worker
+        if worker is None or not (worker.has_fallen or worker.is_ended):
             return
         models = list(self._models().values())
-        if child.has_fallen:
-            log.error("the process of %s was ended: %s", self._title, child.ending)
-        if child.has_fallen and len(models) == 1:
-            models[0].count_end(child.ending)
+        if worker.has_fallen:
+            log.error("the process of %s has ended: %s", self._title, worker.ending)
+        if worker.has_fallen and len(models) == 1:
+            models[0].count_end(worker.ending)
         self.replace()
 
     def _models(self) -> dict[int, Member]:
@@ -204,46 +204,46 @@ class IsolationProcess:
         found = {key: member() for key, member in [*self._members.items()]}
         return {key: model for key, model in found.items() if model and model.is_loaded}
 
-    def _return(self) -> None:
+    def _reload(self) -> None:
         """Load the models again. Calls of models that are already loaded run in between."""
-        while missing := self._missing():
-            if not all([self._has_returned(model) for model in missing]):  # noqa: C419  each one
+        while missing := self._get_missing():
+            if not all([self._try_reload(model) for model in missing]):  # noqa: C419  each one
                 time.sleep(RETRY_SECONDS)
 
-    def _missing(self) -> list[Member]:
-        with self.using():
-            missing = [model for key, model in self._models().items() if not self._held.get(key)]
-            self._is_returning = bool(missing)
+    def _get_missing(self) -> list[Member]:
+        with self.lock():
+            missing = [model for key, model in self._models().items() if not self._loaded.get(key)]
+            self._is_reloading = bool(missing)
         return missing
 
-    def _has_returned(self, model: Member) -> bool:
+    def _try_reload(self, model: Member) -> bool:
         try:
-            with self.using():
-                return model.come_back()
+            with self.lock():
+                return model.reload()
         except Exception:  # a hostile process can return any response
             log.exception("a model of %s is not loaded again", self._title)
             return False
 
-    def _forget(self, key: int) -> None:
+    def _remove(self, key: int) -> None:
         if os.getpid() == self._owner:  # a forked process inherits the finalizers
-            self._gone.append(key)
-            self._sweep()
+            self._removed.append(key)
+            self._unload_removed()
 
-    def _sweep(self) -> None:
-        while self._gone and self._lock.acquire(blocking=False):
+    def _unload_removed(self) -> None:
+        while self._removed and self._lock.acquire(blocking=False):
             try:
-                if self._gone:  # another thread may have taken the last one
-                    self._unload(self._gone.popleft())
+                if self._removed:  # another thread may have taken the last one
+                    self._unload(self._removed.popleft())
             finally:
                 self._changed.notify_all()
                 self._lock.release()
 
     def _unload(self, key: int) -> None:
         self._members.pop(key, None)
-        if key in self._held:
-            with suppress(TimeoutError, Ended):
-                self.obey(LEAVE_SECONDS, key, "unload")
-            self._held.pop(key, None)
+        if key in self._loaded:
+            with suppress(TimeoutError, ProcessEnded):
+                self.run(LEAVE_SECONDS, key, "unload")
+            self._loaded.pop(key, None)
         if not self._members:
             self._stop()
 

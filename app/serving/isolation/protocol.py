@@ -25,19 +25,19 @@ class Bounds:
     memory_bytes: int = 0
 
 
-def written(said: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """Encode a value as JSON.
 
     :raises TypeError: if the value has a type that JSON lacks.
     :raises ValueError: if the value contains itself.
     """
     try:
-        return orjson.dumps(said)
+        return orjson.dumps(value)
     except TypeError:
-        return WIDE + json.dumps(said, allow_nan=False).encode()
+        return WIDE + json.dumps(value, allow_nan=False).encode()
 
 
-def read(content: bytes) -> Any:
+def decode(content: bytes) -> Any:
     """Decode a message.
 
     :raises ValueError: if it is not JSON.

@@ -7,17 +7,15 @@ sandbox: the allow-list decides what may be built, in the fork as elsewhere.
 from __future__ import annotations
 
 import contextlib
-import enum
-import gc
 import json
 import os
-import select
-import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
+from mlmodel.bounded.child_process import ChildProcess, ProcessEnded, limit_resources
+from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, scan, skops
 from mlmodel.trust.allowlist import Gate, canonical
 from mlmodel.trust.release import sklearn_release
@@ -40,22 +38,8 @@ TIMES_SIZE = 12
 #: Maximum bytes of a fork's result.
 RESULT_BYTES = 64 << 20
 
+#: The module that infers the schemas of a built model.
 ADAPTER = "mlmodel.frameworks.sklearn.adapter"
-
-#: Signals whose handlers in this process a fork must not inherit.
-_SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
-
-#: Seconds between two checks of whether a fork still computes.
-_LOOK_SECONDS = 0.5
-
-
-class Outcome(enum.StrEnum):
-    """Result of the work in a fork."""
-
-    FINE = enum.auto()
-    TOO_LARGE = enum.auto()
-    TOO_LONG = enum.auto()
-    CRASHED = enum.auto()
 
 
 class Limit:
@@ -90,7 +74,7 @@ def import_libraries(names: scan.Names) -> None:
             import_module(module)
 
 
-def names(content: bytes) -> Any:
+def names(content: bytes, _trust: Trust = ()) -> Any:
     """Return the names in a pickle or a ``.skops`` file as JSON."""
     if content.startswith(skops.MAGIC):
         split = [full.rpartition(".") for full in skops.names(content)]
@@ -117,113 +101,52 @@ def as_json(found: Any) -> Any:
     return [found.input, found.output, list(found.examples), list(found.notes)]
 
 
-def run(work: Callable[[], Any], size_bytes: int, most: float) -> tuple[Outcome, Any]:
-    """Run work on a file in a fork, and return the outcome and the JSON that the work returns.
+#: What can be done with a file, by name.
+WORK: Mapping[str, Callable[[bytes, Trust], Any]] = {"names": names, "schemas": schemas}
 
-    If the work raises an error, the outcome is ``FINE`` and the result ``None``.
+
+def run(work: Callable[[], Any], size_bytes: int, most: float) -> Any:
+    """Run work on a file in a fork, and return its result, which must be JSON.
+
+    If the work raises an error, the result is ``None``: the process that loads the file raises it
+    again.
 
     :param size_bytes: of the pickle, which determines the memory limit.
     :param most: seconds of processor time, see :func:`seconds`.
+    :raises BrokenModel: if the fork crashes or exceeds its limits.
 
-    Call it in a process with one thread: locks that other threads hold would stay locked in the
-    fork, and OpenMP would wait for those threads.
+    Call it in a process with one thread: OpenMP would wait for other threads in the fork.
     """
-    told, tell = os.pipe()
-    child = os.fork()
-    if not child:
-        _work_and_end(work, size_bytes, most, tell)
-    os.close(tell)
+    process = ChildProcess.fork(partial(_result, work, size_bytes, most))
     try:
-        said, is_late = _said(told, child)
+        result = process.receive(idle_seconds=IDLE_SECONDS, most_bytes=RESULT_BYTES)
+    except TimeoutError:
+        raise BrokenModel("building it takes more time than a model of its size should") from None
+    except ProcessEnded as error:
+        raise BrokenModel(f"building it crashes the interpreter: {error}") from None
     finally:
-        os.close(told)
-        status = _ended(child)
-    outcome, _, result = said.partition(b"\n")
-    if outcome:
-        return Outcome(outcome.decode()), json.loads(result) if result else None
-    is_late = is_late or (status is not None and os.WTERMSIG(status) == signal.SIGPROF)
-    return (Outcome.TOO_LONG if is_late else Outcome.CRASHED), None
+        process.end()
+    if not result:
+        raise BrokenModel("building it takes more memory than a model of its size should")
+    return json.loads(result)
 
 
-def _said(told: int, child: int) -> tuple[bytes, bool]:
-    """Return all that the fork writes, and whether it waited for too long."""
-    said, computed, since = b"", -1.0, time.monotonic()
-    while True:
-        if select.select([told], [], [], _LOOK_SECONDS)[0]:
-            more = os.read(told, 1 << 16)
-            said += more
-            if not more or len(said) > RESULT_BYTES:
-                return said if not more else b"", False
-        now = _computed(child)
-        if now != computed:
-            computed, since = now, time.monotonic()
-        if time.monotonic() - since > IDLE_SECONDS:
-            return b"", True
-
-
-def _computed(pid: int) -> float:
-    """Return a value that changes while a process computes, or waits for a processor or a disk."""
+def _result(work: Callable[[], Any], size_bytes: int, most: float) -> bytes:
+    """Return the result of the work in the fork; empty if its memory does not suffice."""
     try:
-        with open(f"/proc/{pid}/stat") as stream:
-            state, *numbers = stream.read().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    used = float(numbers[10]) + float(numbers[11])
-    return used if state in "SZ" else used + time.monotonic()
-
-
-def _ended(child: int) -> int | None:
-    """Kill the fork if it is still running, and return its exit status, if available."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    # Another handler that waits for all processes may have been faster.
-    with contextlib.suppress(ChildProcessError):
-        return os.waitpid(child, 0)[1]
-    return None
-
-
-def _work_and_end(work: Callable[[], Any], size_bytes: int, most: float, tell: int) -> None:
-    """Do the work, write its outcome and result, and never return."""
-    outcome, result = Outcome.FINE, b""
-    try:
-        _leave(tell)
-        _bound(size_bytes, most)
-        result = json.dumps(work()).encode()
+        limit_resources(_memory_bytes(size_bytes), most, file_bytes=0)
+        return json.dumps(work()).encode()
     except MemoryError:
-        outcome, result = Outcome.TOO_LARGE, b""
-    except BaseException:  # noqa: S110  raised again by the process that loads the file
-        pass
-    finally:
-        rest = memoryview(f"{outcome}\n".encode() + result)
-        while rest:
-            rest = rest[os.write(tell, rest) :]
-        os._exit(0)
+        return b""
+    except BaseException:
+        return b"null"
 
 
-def _leave(tell: int) -> None:
-    """Release the parent's files and signal handlers, and freeze its garbage."""
-    # The collector would finalize the parent's objects: remove folders, close connections.
-    gc.freeze()
-    signal.set_wakeup_fd(-1)
-    for name in _SIGNALS:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    os.closerange(3, tell)
-    os.closerange(tell + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _bound(size_bytes: int, most: float) -> None:
-    import resource  # noqa: PLC0415  not available on every system
-
-    # Not every system has this file.
-    with contextlib.suppress(OSError), open("/proc/self/statm") as stream:
-        used = int(stream.read().split()[0]) * resource.getpagesize()
-        limit = used + BYTES + TIMES_SIZE * size_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    # A signal ends the process after that much processor time.
-    if most != float("inf"):
-        signal.setitimer(signal.ITIMER_PROF, most)
+def _memory_bytes(size_bytes: int) -> int:
+    """Return the limit of a fork's memory; 0 for none, where it is unknown what this one uses."""
+    try:
+        with open("/proc/self/statm") as stream:
+            used = int(stream.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+    return used + BYTES + TIMES_SIZE * size_bytes

@@ -3,24 +3,24 @@
 The allow-list includes native code, which forged numbers can crash or keep busy forever. So a file
 is scanned, built and its schemas are inferred in a separate process first. A process with one
 thread forks itself for that; one with several uses a
-:class:`~mlmodel.trust.trial.trial_server.Substitute`, which has a single thread.
+:class:`~mlmodel.trust.trial.trial_server.TrialServer`, which has a single thread.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, scan
 from mlmodel.trust.trial import bounded_fork
-from mlmodel.trust.trial.bounded_fork import Outcome
-from mlmodel.trust.trial.trial_server import Substitute
+from mlmodel.trust.trial.trial_server import TrialServer
 
 #: Results kept by this process and its forks.
 REMEMBERED = 200
@@ -29,11 +29,6 @@ REMEMBERED = 200
 SHORT_BYTES = 1 << 15
 
 _TASKS = Path("/proc/self/task")
-_REASONS = {
-    Outcome.TOO_LARGE: "building it takes more memory than a model of its size should",
-    Outcome.TOO_LONG: "building it takes more time than a model of its size should",
-    Outcome.CRASHED: "building it crashes the interpreter",
-}
 
 
 def names(content: bytes, file_bytes: int) -> scan.Names:
@@ -43,9 +38,9 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
     :param file_bytes: the size of the file, which may be compressed.
     :raises BrokenModel: if that takes too much time or memory.
     """
-    if len(content) <= SHORT_BYTES or not _LOOKS.are_needed:
+    if len(content) <= SHORT_BYTES or not _TRIALS.are_needed:
         return scan.names(content)
-    found, others, is_whole = _LOOKS.result("names", content, (), file_bytes)
+    found, others, is_whole = _TRIALS.run("names", content, (), file_bytes)
     pairs = tuple((module, name) for module, name in found)
     return scan.Names(pairs, tuple(others), bool(is_whole))
 
@@ -60,8 +55,8 @@ def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     :raises BrokenModel: if that process crashes or exceeds its limits. Other errors are left to the
         actual build.
     """
-    if _LOOKS.are_needed:
-        _LOOKS.result("schemas", content, trust, file_bytes)
+    if _TRIALS.are_needed:
+        _TRIALS.run("schemas", content, trust, file_bytes)
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
@@ -69,7 +64,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
 
     :param content: not compressed.
     """
-    return _LOOKS.known("schemas", content, trust)
+    return _TRIALS.get("schemas", content, trust)
 
 
 def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
@@ -80,16 +75,14 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
 
     :raises BrokenModel: if the fork crashes or exceeds its limits.
     """
-    if not (_LOOKS.are_needed and has_one_thread()):
+    if not (_TRIALS.are_needed and has_one_thread()):
         return None
-    outcome, result = bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
-    _raise(outcome)
-    return result
+    return bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
 
 
 def look_in_this_process() -> None:
     """Disable first looks in this process: it serves one model, and may crash with it."""
-    _LOOKS.are_needed = False
+    _TRIALS.are_needed = False
 
 
 def has_one_thread() -> bool:
@@ -97,69 +90,62 @@ def has_one_thread() -> bool:
     return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
 
 
-class _Looks:
+class _Trials:
+    """The results of this process, and the process that tries files for it."""
+
     def __init__(self) -> None:
-        self.substitute = Substitute()
+        self.server = TrialServer()
         self.are_needed = hasattr(os, "fork")
         self._lock = threading.Lock()
-        self._fine: dict[bytes, Any] = {}
+        self._results: dict[bytes, Any] = {}
         self._is_registered = False
 
-    def result(self, work: str, content: bytes, trust: Trust, file_bytes: int) -> Any:
+    def run(self, work: str, content: bytes, trust: Trust, file_bytes: int) -> Any:
         """Return the result of work on a pickle, from the cache if possible.
 
         :raises BrokenModel: if its process crashes or exceeds its limits.
         """
-        question = _question(work, content, trust)
+        key = _key(work, content, trust)
         with self._lock:
-            if question not in self._fine:
+            if key not in self._results:
                 most = bounded_fork.seconds(min(len(content), bounded_fork.EXPANSION * file_bytes))
-                outcome, result = self._tried(work, content, trust, most)
-                _raise(outcome)
-                if len(self._fine) >= REMEMBERED:
-                    self._fine.clear()
-                self._fine[question] = result
-            return self._fine[question]
+                result = self._run(work, content, trust, most)
+                if len(self._results) >= REMEMBERED:
+                    self._results.clear()
+                self._results[key] = result
+            return self._results[key]
 
-    def known(self, work: str, content: bytes, trust: Trust) -> Any:
+    def get(self, work: str, content: bytes, trust: Trust) -> Any:
         """Return the cached result of the same work; ``None`` if there is none."""
-        return self._fine.get(_question(work, content, trust))
+        return self._results.get(_key(work, content, trust))
 
-    def _tried(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
+    def _run(self, work: str, content: bytes, trust: Trust, most: float) -> Any:
         if not self._is_registered:
-            os.register_at_fork(after_in_child=self._start_anew)
+            atexit.register(self.server.end)
+            os.register_at_fork(after_in_child=self._reset)
             self._is_registered = True
         if work == "schemas":
             # Libraries may start threads when they are imported.
             bounded_fork.import_libraries(scan.Names(*self._names(content, most)))
         if not has_one_thread():
-            return self.substitute.outcome(work, content, trust, most)
-        if work == "names":
-            return bounded_fork.run(lambda: bounded_fork.names(content), len(content), most)
-        return bounded_fork.run(lambda: bounded_fork.schemas(content, trust), len(content), most)
+            return self.server.run(work, content, trust, most)
+        return bounded_fork.run(
+            partial(bounded_fork.WORK[work], content, trust), len(content), most
+        )
 
     def _names(self, content: bytes, most: float) -> Any:
         if len(content) <= SHORT_BYTES:
             return bounded_fork.names(content)
-        known = self.known("names", content, ())
-        if known is None:
-            outcome, known = self._tried("names", content, (), most)
-            _raise(outcome)
-        return known
+        return self.get("names", content, ()) or self._run("names", content, (), most)
 
-    def _start_anew(self) -> None:
-        """Reset, in a fork, the lock and the reference to the parent's substitute."""
+    def _reset(self) -> None:
+        """Reset, in a fork, the lock and the reference to the parent's server."""
         self._lock = threading.Lock()
-        self.substitute.forget()
+        self.server.end()
 
 
-def _question(work: str, content: bytes, trust: Trust) -> bytes:
+def _key(work: str, content: bytes, trust: Trust) -> bytes:
     return hashlib.sha256(json.dumps([work, trust]).encode() + b"\n" + content).digest()
 
 
-def _raise(outcome: Outcome) -> None:
-    if outcome in _REASONS:
-        raise BrokenModel(_REASONS[outcome])
-
-
-_LOOKS = _Looks()
+_TRIALS = _Trials()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
-import select
-import struct
-import subprocess
-import sys
+from functools import partial
 from importlib import import_module
-from typing import IO, Any
+from typing import Any
 
+from mlmodel.bounded.child_process import ChildProcess, ProcessEnded, connect
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, scan
 from mlmodel.trust.trial import bounded_fork
-from mlmodel.trust.trial.bounded_fork import Outcome
 
 #: Seconds without a request after which the process exits.
 IDLE_SECONDS = 20
@@ -24,123 +20,87 @@ IDLE_SECONDS = 20
 #: Seconds in which it must have started and imported the libraries of a file.
 START_SECONDS = 120
 
-#: Wall-clock seconds for each second of the limit of processor time, and the longest limit that is
-#: multiplied.
+#: Wall-clock seconds for each second of the limit of processor time, which a fork has itself, and
+#: the longest limit that is multiplied: on a busy machine a fork takes longer.
 PATIENCE = 10
 MOST_SECONDS = 600
 
-_LENGTHS = struct.Struct("<QQ")
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mlmodel.trust.trial import trial_server; "
-    "trial_server.serve(sys.stdin.buffer, sys.stdout.buffer)"
-)
+_PROGRAM = "from mlmodel.trust.trial import trial_server; trial_server.serve()"
 
 
-class Substitute:
+class TrialServer:
     """Handle of the process, which starts on the first request. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._running: subprocess.Popen[bytes] | None = None
-        self._is_ended_at_exit = False
+        self._process: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:
         """The process id, or ``None`` if it is not running."""
-        return self._running.pid if self._running else None
+        return self._process.pid if self._process else None
 
-    def outcome(self, work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
-        """Return the outcome and the result of work on a pickle.
+    def run(self, work: str, content: bytes, trust: Trust, most: float) -> Any:
+        """Return the result of work on a pickle.
 
-        :param work: ``names`` or ``schemas``, see :mod:`~mlmodel.trust.trial.bounded_fork`.
+        :param work: a key of :data:`~mlmodel.trust.trial.bounded_fork.WORK`.
         :param most: seconds of processor time.
-        :raises BrokenModel: if the process does not start or respond.
+        :raises BrokenModel: as :func:`~mlmodel.trust.trial.bounded_fork.run` does, or if the
+            process does not start or respond.
         """
+        order = json.dumps([work, trust, most]).encode()
+        seconds = START_SECONDS + PATIENCE * min(most, MOST_SECONDS)
         for _ in range(2):
             # An idle process may exit at this moment.
-            with contextlib.suppress(OSError):
-                said = self._asked(self._started(), [work, trust, most], content)
-                if said:
-                    outcome, result = json.loads(said)
-                    return Outcome(outcome), result
+            with contextlib.suppress(ProcessEnded, TimeoutError):
+                process = self._start()
+                process.send(order)
+                process.send(content, seconds)
+                result, problem = json.loads(process.receive(seconds))
+                if problem:
+                    raise BrokenModel(problem)
+                return result
             self.end()
-        raise BrokenModel("the process in which files are tried first could not be used")
+        raise BrokenModel("the process in which files are tried first does not respond")
 
     def end(self) -> None:
-        """Kill the process, if it is running."""
-        running, self._running = self._running, None
-        if running is None:
-            return
-        running.kill()
-        running.wait()
-        _close(running)
+        """Kill the process, if it is running; in a fork, leave it to the parent."""
+        process, self._process = self._process, None
+        if process:
+            process.end()
 
-    def forget(self) -> None:
-        """In a fork, leave the process to the parent."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.returncode = 0
-            _close(running)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if not self._is_ended_at_exit:
-            atexit.register(self.end)
-            self._is_ended_at_exit = True
-        if self._running is None or self._running.poll() is not None:
-            self.end()
-            self._running = subprocess.Popen(  # noqa: S603  Python itself
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **dict.fromkeys(_POOLS, "1")},
-                start_new_session=True,
-            )
-        return self._running
-
-    def _asked(self, process: subprocess.Popen[bytes], order: Any, content: bytes) -> bytes:
-        asked = json.dumps(order).encode()
-        sent, answers = process.stdin, process.stdout
-        if sent is None or answers is None:
-            return b""
-        sent.write(_LENGTHS.pack(len(asked), len(content)) + asked)
-        sent.write(content)
-        sent.flush()
-        # The fork has its own limit of processor time: on a busy machine that takes longer.
-        seconds = START_SECONDS + PATIENCE * min(order[-1], MOST_SECONDS)
-        ready, _, _ = select.select([answers], [], [], seconds)
-        return answers.readline() if ready else b""
+    def _start(self) -> ChildProcess:
+        if self._process is None:
+            environ = {**os.environ, **dict.fromkeys(_POOLS, "1")}
+            self._process = ChildProcess.spawn(_PROGRAM, environ=environ)
+        return self._process
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            if stream:
-                stream.close()
-
-
-def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
+def serve() -> None:
     """Try pickles on request, until none comes for ``IDLE_SECONDS``. Entry point of the process."""
+    channel = connect()
     _import_what_models_need()
-    while select.select([questions], [], [], IDLE_SECONDS)[0]:
-        lengths = questions.read(_LENGTHS.size)
-        if len(lengths) < _LENGTHS.size:
-            return
-        asked, size = _LENGTHS.unpack(lengths)
-        work, trust, most = json.loads(questions.read(asked))
-        content = questions.read(size)
-        outcome, result = _result(work, content, trust if trust == "all" else tuple(trust), most)
-        answers.write(json.dumps([outcome, result]).encode() + b"\n")
-        answers.flush()
+    with contextlib.suppress(EOFError, TimeoutError):
+        while True:
+            work, trust, most = json.loads(channel.receive(IDLE_SECONDS))
+            content = channel.receive()
+            channel.send(_response(work, content, trust if trust == "all" else tuple(trust), most))
 
 
-def _result(work: str, content: bytes, trust: Trust, most: float) -> tuple[Outcome, Any]:
-    found = bounded_fork.run(lambda: bounded_fork.names(content), len(content), most)
-    if work == "names" or found[0] is not Outcome.FINE or found[1] is None:
-        return found
-    bounded_fork.import_libraries(scan.Names(*found[1]))
-    return bounded_fork.run(lambda: bounded_fork.schemas(content, trust), len(content), most)
+def _response(work: str, content: bytes, trust: Trust, most: float) -> bytes:
+    result, problem = None, None
+    try:
+        for step in dict.fromkeys(("names", work)):
+            result = bounded_fork.run(
+                partial(bounded_fork.WORK[step], content, trust), len(content), most
+            )
+            if result is None:
+                break
+            if step == "names":
+                bounded_fork.import_libraries(scan.Names(*result))
+    except BrokenModel as error:
+        problem = str(error)
+    return json.dumps([result, problem]).encode()
 
 
 def _import_what_models_need() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 
@@ -918,10 +919,11 @@ def test_what_crashes_the_interpreter_crashes_another_one():
 
 
 def test_the_process_of_first_looks_is_started_again(tmp_path):
-    first_look.look(pickle.dumps(iris_classifier(), 2), ())
-    os.kill(first_look._LOOKS.substitute.pid, signal.SIGKILL)
+    with ThreadPoolExecutor(1) as pool:  # a process with one thread forks itself instead
+        pool.submit(first_look.look, pickle.dumps(iris_classifier(), 2), ()).result()
+        os.kill(first_look._TRIALS.server.pid, signal.SIGKILL)
 
-    first_look.look(pickle.dumps(iris_classifier(), 3), ())
+        pool.submit(first_look.look, pickle.dumps(iris_classifier(), 3), ()).result()
 
 
 LONG_BINPUT = struct.Struct("<cI")
@@ -962,11 +964,11 @@ def test_schemas_are_inferred_in_another_process(tmp_path):
 def test_a_file_that_was_fine_is_not_tried_again():
     content = pickle.dumps(LogisticRegression(C=0.123))
     first_look.look(content, ())
-    first_look._LOOKS.substitute.end()
+    first_look._TRIALS.server.end()
 
     first_look.look(content, ())
 
-    assert first_look._LOOKS.substitute.pid is None
+    assert first_look._TRIALS.server.pid is None
 
 
 def of_program(program, **environ):
@@ -994,7 +996,7 @@ def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
         "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
         "[each.start() for each in threads]; [each.join() for each in threads]\n"
-        "print(first_look._LOOKS.substitute.pid)\n"
+        "print(first_look._TRIALS.server.pid)\n"
     )
 
     [pid] = of_program(program)
@@ -1008,16 +1010,16 @@ def test_a_program_of_one_thread_starts_no_other_program(tmp_path):
         "import mlmodel\n"
         "from mlmodel.trust.trial import first_look\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
-        f"print(model.predict({IRIS_ROW!r})['prediction'], first_look._LOOKS.substitute.pid)\n"
+        f"print(model.predict({IRIS_ROW!r})['prediction'], first_look._TRIALS.server.pid)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["setosa None"]
 
 
 DEADLY = {
-    "ctypes.string_at": (0, "crashes the interpreter"),
-    "signal.raise_signal": (signal.SIGTERM.value, "crashes the interpreter"),
-    "os._exit": (0, "crashes the interpreter"),
+    "ctypes.string_at": (0, "crashes the interpreter: killed by SIGSEGV"),
+    "signal.raise_signal": (signal.SIGTERM.value, "crashes the interpreter: killed by SIGTERM"),
+    "os._exit": (0, "crashes the interpreter: it exited with status 0"),
     "builtins.bytearray": (1 << 30, "takes more memory than a model of its size should"),
     "builtins.sum": (range(1 << 40), "takes more time than a model of its size should"),
     "time.sleep": (1000, "takes more time than a model of its size should"),
@@ -1057,7 +1059,7 @@ def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_
         "    raise SystemExit\n"
         "thread = threading.Thread(target=model.load)\n"
         "thread.start(); thread.join()\n"
-        "print(first_look._LOOKS.substitute.pid, flush=True)\n"
+        "print(first_look._TRIALS.server.pid, flush=True)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["None"]

@@ -21,8 +21,8 @@ import pytest
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidAnswer, ModelUnavailable, PredictionFailed, PredictionTimeout
-from app.serving.isolation.child_process import Child
 from app.serving.isolation.protocol import Bounds
+from app.serving.isolation.worker_process import WorkerProcess
 from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidInput
 from tests.running_server import ROOT
@@ -310,16 +310,38 @@ app.extensions["predictor"].predict("hung", [{"hang": True}])
 def test_a_process_ends_with_its_server_even_if_it_hangs(tmp_path):
     catalog = tmp_path / "models.yaml"
     catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
-    server = subprocess.Popen(
-        [sys.executable, "-c", HOST, catalog], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    child = int(server.stdout.readline())
-
-    server.kill()
-    server.wait()
+    child = _end_server(catalog, tmp_path)
 
     wait_until(lambda: not _runs(child))
-    server.stdout.close()
+
+
+def test_folder_of_a_killed_server_is_deleted(predict, tmp_path, monkeypatch):
+    catalog = tmp_path / "models.yaml"
+    catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
+    _end_server(catalog, tmp_path)
+    [left] = tmp_path.glob("modelhost-isolated-*")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    predict = predict(harmful("dying.Dying"), harmful("meddling.Meddling"))
+
+    assert predict("dying", [{}])
+    assert not left.exists()
+    assert len(list(tmp_path.glob("modelhost-isolated-*"))) == 2
+
+
+def _end_server(catalog, folder):
+    """Kill a server while a model hangs, and return the process id of the model."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", HOST, catalog],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        child = int(server.stdout.readline())
+        server.kill()
+    return child
 
 
 def _runs(pid):
@@ -361,17 +383,16 @@ def sandboxed(request, tmp_path_factory):
     spec = ModelSpec(line=1, class_path=f"{HARMFUL}.evaluating.Evaluating")
     bounds = Bounds(reads=(own,)) if request.param == "alone" else Bounds()
     own.write_text("own")
-    process = Child("evaluating", bounds, lambda _: None)
+    process = WorkerProcess("evaluating", bounds, lambda: None)
     if request.param == "shared":
         own = Path(process.files, "own.pkl")
         own.write_text("own")
-    process.wait_for(60)
-    process.obey(1, "create", pickle.dumps(spec).decode("latin-1"))
-    process.obey(1, "load")
+    process.run(60, 1, "create", pickle.dumps(spec).decode("latin-1"))
+    process.run(60, 1, "load")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         known = {"own": own, "other": other, "server": os.getpid()}
         known["port"] = listener.getsockname()[1]
-        yield lambda text: process.obey(1, "ask", "predict", [{"x": text.format(**known)}])
+        yield lambda text: process.run(60, 1, "ask", "predict", [{"x": text.format(**known)}])
     process.end()
 
 

@@ -1,0 +1,146 @@
+"""The server's side of a process of isolated models; the process itself runs worker.py."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import pickle
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.serving.isolation.protocol import Bounds, decode, encode
+from mlmodel.bounded.child_process import GRACE_SECONDS, ChildProcess, ProcessEnded
+
+log = logging.getLogger(__name__)
+
+APP = Path(__file__).parents[2]
+#: Starts the process with the engine only. With the web application, in whose package the engine
+#: is, the start would take three times as long, and twice the memory.
+PROGRAM = """
+import sys, types
+sys.modules["app"] = app = types.ModuleType("app")
+app.__path__ = [sys.argv.pop()]
+from app.serving.isolation.worker import main
+main()
+"""
+#: Prefixes of environment variables that a model must not see: settings, keys, shared folders.
+PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
+#: Prefix of the temporary folder of a process.
+FOLDER = "modelhost-isolated-"
+#: Maximum bytes of a line of a model's output; longer ones are split.
+LINE_BYTES = 2000
+
+
+class WorkerProcess:
+    """A process that holds models, see worker.py. One thread at a time may call :meth:`run`.
+
+    :param title: the name of its models in the log.
+    :param on_end: called from a thread when the process has closed its output.
+    """
+
+    def __init__(self, title: str, bounds: Bounds, on_end: Callable[[], None]) -> None:
+        self._folder, self._lock = _create_folder()
+        #: A folder that the process may only read, and one in which it writes.
+        self.files, self.own = (os.path.join(self._folder, name) for name in ("files", "own"))
+        os.mkdir(self.files)
+        os.mkdir(self.own)
+        environ = _environ(self.own, is_sandboxed=bounds.is_sandboxed)
+        self._process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ, has_output=True)
+        bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
+        with suppress(ProcessEnded):  # the first order raises it again
+            self._process.send(pickle.dumps((bounds, logging.getLogger().getEffectiveLevel())))
+        arguments = title, on_end
+        threading.Thread(
+            target=self._log_output, args=arguments, name="isolated", daemon=True
+        ).start()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether :meth:`end` has ended the process."""
+        return self._process.is_ended
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether the process has ended without a call of :meth:`end`."""
+        return self._process.has_fallen
+
+    @property
+    def ending(self) -> str:
+        """A description of how the process ended."""
+        return self._process.ending
+
+    def run(self, seconds: float, key: int, *order: Any) -> dict[str, Any]:
+        """Return the result of an order, see :meth:`app.serving.isolation.worker.WorkerModel.run`.
+
+        :param seconds: the time limit; 0 for none.
+        :raises TimeoutError: after the time limit.
+        :raises ProcessEnded: if the process has ended, or its response cannot be decoded.
+        """
+        self._process.send(encode((key, *order)), seconds)
+        try:
+            return decode(self._process.receive(seconds))  # type: ignore[no-any-return]
+        except ValueError:
+            raise ProcessEnded("its response is not JSON") from None
+
+    def end(self) -> None:
+        """Kill the process with its process group, and delete its folders."""
+        if self._process.end():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+
+    def _log_output(self, title: str, on_end: Callable[[], None]) -> None:
+        """Log the model's output line by line, so that it cannot forge other log lines."""
+        with self._process.output as output:
+            while line := output.readline(LINE_BYTES):
+                log.info("%s wrote: %s", title, line.decode(errors="replace").rstrip())
+        self._process.wait(GRACE_SECONDS)
+        on_end()
+
+
+def _environ(folder: str, *, is_sandboxed: bool) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    own = {"PYTHONUNBUFFERED": "1", "TMPDIR": folder}
+    if is_sandboxed:
+        # It can start no processes, and joblib warns where it finds that out by itself.
+        own["JOBLIB_MULTIPROCESSING"] = "0"
+    return inherited | own
+
+
+def _create_folder() -> tuple[str, int]:
+    """Create a temporary folder, and delete those of servers that were killed.
+
+    :returns: the folder, and a descriptor that locks it while this server runs.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER))
+        lock = _lock(folder)
+        if lock is not None:  # otherwise another server deletes the folder, not yet locked
+            return str(folder), lock
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that locks a folder of this user; ``None`` if it is locked or gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_uid == os.geteuid() and folder.exists():
+            return descriptor
+    except BlockingIOError:
+        pass
+    os.close(descriptor)
+    return None
