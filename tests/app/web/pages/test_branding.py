@@ -23,7 +23,7 @@ def test_the_portal_has_its_own_logo(make_app, tmp_path):
 
 @pytest.mark.parametrize("name", ["config.py", "nowhere.png", "static"])
 def test_a_logo_that_is_none_stops_the_start(make_app, name):
-    with pytest.raises(InvalidSetting, match=r"must be a file that ends in one of .jpg, .png"):
+    with pytest.raises(InvalidSetting, match=r"must be an existing file that ends in one of"):
         make_app("models: []", PORTAL_LOGO=name)
 
 
