@@ -27,7 +27,6 @@ from app.web.http import access, access_log, json_provider, problems, security_h
 from app.web.http.access.keys import InvalidKeys, Keys, opened
 from app.web.openapi import document
 from app.web.pages import artifacts, branding, views
-from app.web.pages.forms import MAX_POSTED
 from mlmodel.trust.trial import bounded_fork
 
 log = logging.getLogger(__name__)
@@ -53,9 +52,6 @@ def create_app(
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
-    # A form without JavaScript sends its files back as text, and each added row as several fields.
-    app.config["MAX_FORM_MEMORY_SIZE"] = app.config["MAX_BODY_BYTES"]
-    app.config["MAX_FORM_PARTS"] = MAX_POSTED
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
     app.json = json_provider.Writer(app)

@@ -49,7 +49,7 @@ export function fill(field, value) {
   settle(field.closest("form"));
 }
 
-// Prepares a new page: what is drawn for those without JavaScript as well begins to move.
+// Prepares a new page.
 export function start(form) {
   startParts(form);
   for (const template of form.querySelectorAll("template")) startMoments(template.content);

@@ -8,11 +8,6 @@ const IDS = ["id", "for", "list", "aria-describedby", "aria-labelledby"];
 // Makes the buttons of all lists work. `started` is called with each item that is new.
 export function startRows(form, started) {
   for (const list of form.querySelectorAll("[data-items]")) renumber(list.closest("[data-field]"));
-  // Return would press the first that posts.
-  for (const button of form.querySelectorAll("[data-change]")) button.type = "button";
-  for (const template of form.querySelectorAll("template")) {
-    for (const button of template.content.querySelectorAll("[data-change]")) button.type = "button";
-  }
   form.addEventListener("click", (event) => {
     const button = event.target.closest("[data-change]");
     if (!button) return;

@@ -762,24 +762,30 @@ def test_an_input_that_is_too_large_is_said_before_it_is_sent(two_files):
     assert rows == []
 
 
-@pytest.mark.parametrize("name", ["list of objects", "oneOf with a discriminator", "tuple"])
-def test_a_form_works_without_javascript(context, site, name):
-    steps = {
-        "list of objects": [press("Add"), fill("A", "1"), press("Add"), fill("A", "2", 1)],
-        "oneOf with a discriminator": [choose("X: which kind", "Square"), fill("Side", "2")],
-        "tuple": [fill("Item 1", "1"), fill("Item 2", "b"), tap("Item 3", "No")],
-    }
-    answers = {
-        "list of objects": {"x": [{"a": 1}, {"a": 2}]},
-        "oneOf with a discriminator": {"x": {"kind": "square", "side": 2}},
-        "tuple": {"x": [1, "b", False]},
-    }
+@pytest.fixture
+def plain_page(context):
+    """A page without JavaScript."""
     plain = context.browser.new_context(java_script_enabled=False)
-    page = plain.new_page()
-    page.goto(f"{site}/models/{NAMES[name]}/predict")
-
-    for step in [*steps[name], press("Predict")]:
-        step(page)
-
-    assert json.loads(page.locator("pre").text_content()) == answers[name]
+    yield plain.new_page()
     plain.close()
+
+
+def test_row_is_predicted_without_javascript(plain_page, site):
+    row = {"x": [{"a": 1}, {"a": 2}]}
+    plain_page.goto(f"{site}/models/{NAMES['list of objects']}/predict")
+    expect(plain_page.get_by_role("button")).to_have_text(["Predict"])
+
+    fill("The row as JSON", json.dumps(row))(plain_page)
+    press("Predict")(plain_page)
+
+    assert json.loads(plain_page.locator("pre").text_content()) == row
+
+
+def test_errors_are_shown_without_javascript(plain_page, site):
+    plain_page.goto(f"{site}/models/{NAMES['list of objects']}/predict")
+
+    fill("The row as JSON", '{"x": [1]}')(plain_page)
+    press("Predict")(plain_page)
+
+    expect(plain_page.get_by_role("alert")).to_contain_text("/x/0: must be an object")
+    expect(plain_page.get_by_label("The row as JSON")).to_have_value('{"x": [1]}')

@@ -21,8 +21,6 @@ from mlmodel.errors import Violation, summary
 
 #: Paths under which every error response is JSON.
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
-#: Media types of HTML forms.
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 #: Methods that a client can repeat after a login without losing a body.
@@ -315,8 +313,6 @@ def _body_too_large(error: HTTPException) -> str:
     if error.description and error.description != RequestEntityTooLarge.description:
         return error.description
     detail = f"expected at most {current_app.config['MAX_BODY_BYTES']:,} bytes"
-    if request.mimetype in FORMS:
-        detail += f" and {current_app.config['MAX_FORM_PARTS']:,} form fields"
     return f"{detail}, got {request.content_length:,} bytes" if request.content_length else detail
 
 

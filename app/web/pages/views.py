@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
@@ -20,14 +19,13 @@ from app.serving.models.hosted import HostedModel, Status
 from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
-from app.web.api.request_body import read_form
+from app.web.api.request_body import parse_json, read_form_field
 from app.web.http import access
 from app.web.http.problems import all_problems, told
 from app.web.pages import artifacts, forms, labels, markdown, model_list
-from app.web.pages.forms import posted
 from app.web.pages.output_labels import legend
 from app.web.pages.what_if import Axis, axes
-from mlmodel.errors import FlmError, InvalidInput
+from mlmodel.errors import FlmError
 from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("pages", __name__)
@@ -97,6 +95,7 @@ def predict(name: str) -> str:
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(model.output_schema)),
         examples=[json.dumps(example) for example in examples],
+        row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
         others=_alike(model),
         has_header=bool(csv_file.header(model.input_schema or True)),
@@ -106,29 +105,22 @@ def predict(name: str) -> str:
 
 
 @blueprint.post("/models/<name>/predict")
-def answer(name: str) -> ResponseReturnValue:
-    """Predict from a form sent without JavaScript; show the form with the prediction above it."""
+def predict_from_text(name: str) -> ResponseReturnValue:
+    """Predict the row in the JSON text area, which a page without JavaScript posts."""
     model = ModelManager().opened(name)
-    change = read_form().get("change")
-    typed = posted.changed(_typed(), change or "")
-    form = forms.build(model.input_schema, *labels.short(model.examples[:1]), typed=typed)
-    if change is not None:
-        return render_template("answered.html", model=model, form=form)
-    row = posted.read(form)
+    text = read_form_field("row")
+    g.rows = 1
     try:
-        rows = [None if row is posted.MISSING else row]
-        g.rows = len(rows)
-        (said,) = current_app.extensions["predictor"].predict(name, rows)
-    except InvalidInput as error:
-        # Not left to `problems`: the page returns the form with its input, here and below.
-        form = posted.refused(form, error.violations)
-        shown = {"model": model, "form": form, "violations": error.violations}
-        return render_template("answered.html", **shown), HTTPStatus.UNPROCESSABLE_ENTITY
-    except (FlmError, ServingError) as error:
+        row = parse_json(text.encode())
+        (prediction,) = current_app.extensions["predictor"].predict(name, [row])
+    except (BadRequest, RequestEntityTooLarge, FlmError, ServingError) as error:
+        # Not left to `problems`: the page keeps the input.
         problem, headers = told(error)
-        shown = {"model": model, "form": form, "problem": problem}
-        return render_template("answered.html", **shown), problem["status"], headers
-    return render_template("answered.html", model=model, form=form, said=_as_json(said))
+        page = render_template("prediction.html", model=model, row=text, problem=problem)
+        return page, problem["status"], headers
+    return render_template(
+        "prediction.html", model=model, row=text, prediction=_as_json(prediction)
+    )
 
 
 @blueprint.get("/docs")
@@ -142,15 +134,6 @@ def docs() -> str:
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
-
-
-def _typed() -> dict[str, list[str]]:
-    """Return the input of the posted form, files as base64."""
-    typed = request.form.to_dict(flat=False)
-    for name, file in request.files.items():
-        if file.filename:
-            typed[name.removesuffix("~f")] = [base64.b64encode(file.read()).decode()]
-    return typed
 
 
 def _alike(model: HostedModel) -> list[HostedModel]:

@@ -5,7 +5,7 @@ script only reads and writes values. A value that no field can hold gets a text 
 A form never rejects input: the server validates the row.
 """
 
-from app.web.pages.forms.drawing import MAX_POSTED, build
+from app.web.pages.forms.drawing import build
 from app.web.pages.forms.fields import Field
 
-__all__ = ["MAX_POSTED", "Field", "build"]
+__all__ = ["Field", "build"]

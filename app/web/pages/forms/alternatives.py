@@ -85,7 +85,7 @@ def _constants(schema: Schema) -> dict[str, Any]:
 
 def _settled(field: Field) -> Field:
     value = field.choices[0].value
-    return replace(field, kind="fixed", control="hidden", required=True, value=value, first=value)
+    return replace(field, kind="fixed", control="hidden", required=True, value=value)
 
 
 def _name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:

@@ -41,17 +41,6 @@ def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
     return list(found.values())
 
 
-def is_met(when: str, row: Mapping[str, Any]) -> bool:
-    """Return whether a row meets a condition; every row meets the empty one."""
-    if not when:
-        return True
-    condition = json.loads(when)
-    return condition["met"] is all(
-        (one["values"] is None or row[key] in one["values"]) if key in row else one["missing"]
-        for key, one in condition["members"].items()
-    )
-
-
 def _inner(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
     """Return the members that the ``then`` or ``else`` of a condition names."""
     try:

@@ -65,7 +65,7 @@ def made(schema: Schema, place: Place, kind: str, control: str, **shape: Any) ->
         field = replace(field, typing=f"{field.typing}, blank for none".removeprefix(", "))
     default = known(place.default, schema.get("default")) if kind not in NESTED else None
     value = field.value if field.value or default is None else _typed(kind, default)
-    return replace(field, value=value, first=value)
+    return replace(field, value=value)
 
 
 def json_text(schema: Schema, place: Place) -> Field:

@@ -25,26 +25,17 @@ from mlmodel.schema.shape import Folded, ManyShapesError, Schema, constants, fol
 MAX_DEPTH = 6
 #: Maximum number of fields in a form; values after them get a JSON field.
 MAX_FIELDS = 500
-#: Maximum number of controls in a posted form.
-MAX_POSTED = 5_000
-#: Further fields allowed for each posted control: groups and rows count as fields, and a choice
-#: without a selection posts nothing.
-FIELDS_FOR_POSTED = 4
 #: A list of a fixed length up to this one gets a field for each item.
 MAX_FIXED = 16
 
-#: Posted texts by the names of the controls.
-Typed = Mapping[str, Sequence[str]]
 
-
-def build(schema: Schema | None, example: Any = None, typed: Typed | None = None) -> Field:
+def build(schema: Schema | None, example: Any = None) -> Field:
     """Return the form for one row.
 
     :param example: a row to take hints from.
-    :param typed: content of the form, as posted by a browser; ``None`` for a new form.
     """
     root = schema if isinstance(schema, Mapping) else {}
-    drawing = _Drawing(root, typed)
+    drawing = _Drawing(root)
     form = drawing.field(root, Place(example=example))
     return replace(form, shapes=drawing.shapes())
 
@@ -52,11 +43,9 @@ def build(schema: Schema | None, example: Any = None, typed: Typed | None = None
 class _Drawing:
     """One form while it is built: the root schema for references, and the remaining fields."""
 
-    def __init__(self, root: Schema, typed: Typed | None) -> None:
+    def __init__(self, root: Schema) -> None:
         self.root = root
-        self.typed = typed
-        # The page had a field for each posted control, however many rows the user had added.
-        self.left = MAX_FIELDS + FIELDS_FOR_POSTED * min(len(typed or ()), MAX_POSTED)
+        self.left = MAX_FIELDS
         self._shapes: dict[str, Field | None] = {}
 
     def shapes(self) -> tuple[Field, ...]:
@@ -74,10 +63,9 @@ class _Drawing:
             is_nullable = folded.is_nullable
             place = replace(place, is_nullable=is_nullable and was_seen, refs=folded.refs)
             drawn = self.folded(folded, place)
-            drawn = drawn if was_seen else replace(drawn, nullable=is_nullable)
+            return drawn if was_seen else replace(drawn, nullable=is_nullable)
         except ManyShapesError:
-            drawn = json_text(plain, place)
-        return self.as_typed(drawn)
+            return json_text(plain, place)
 
     def folded(self, folded: Folded, place: Place) -> Field:
         """Return the field for a folded schema.
@@ -98,35 +86,11 @@ class _Drawing:
             return self.items(schema, place)
         return scalar(schema, place)
 
-    def as_typed(self, field: Field) -> Field:
-        """Return a field with its posted text."""
-        if self.typed is None or field.control in ("group", "list", "variant"):
-            return field
-        texts = self.typed.get(field.name, ())
-        if field.kind == "checks":
-            there = [each.value for each in field.choices if each.value in texts]
-            return replace(field, value=f"[{', '.join(there)}]" if there else "")
-        # Browsers post line breaks as CR LF.
-        text = texts[0].replace("\r\n", "\n") if texts else ""
-        return replace(field, value=field.first if field.is_first(text) else text)
-
-    def count(self, place: Place, from_the_start: int) -> int:
-        """Return the posted number of added fields; ``from_the_start`` for a new form."""
-        if self.typed is None:
-            return min(from_the_start, MAX_FIELDS)
-        said = [text for text in self.typed.get(place.spot or "row", ()) if text.isdecimal()]
-        return min(int(said[0][:4]), MAX_FIELDS) if said else 0
-
     def reserve(self, count: int, place: Place) -> None:
         """Reserve a number of fields for a group, a list or shapes.
 
-        :raises ManyShapesError: if the form may not have as many fields or as deep ones, or if the
-            posted page had a JSON field there.
+        :raises ManyShapesError: if the form may not have as many fields or as deep ones.
         """
-        texts = (self.typed or {}).get(place.spot or "row", ())
-        # Groups post nothing under their names; lists and shapes post a number or an empty text.
-        if any(text and not text.isdecimal() for text in texts):
-            raise ManyShapesError
         if place.depth >= MAX_DEPTH or count > self.left:
             raise ManyShapesError
         self.left -= count
@@ -160,17 +124,11 @@ class _Drawing:
         shape = self.shape(more)
         default = known(place.default, schema.get("default"))
         place = replace(place, default=default if isinstance(default, Mapping) else {})
-        count = self.count(place, len(place.default))
-        self.reserve(count, place)
-        names = [*place.default, *[""] * count]
-        if self.typed is not None:
-            names = [
-                next(iter(self.typed.get(f"{place.spot}/~k{index}~n", ())), "")
-                for index in range(count)
-            ]
+        names = list(place.default)[:MAX_FIELDS]
+        self.reserve(len(names), place)
         fields = tuple(
-            replace(self.field(more, place.added(index, names[index])), key=names[index])
-            for index in range(count)
+            replace(self.field(more, place.added(index, name)), key=name)
+            for index, name in enumerate(names)
         )
         return made(schema, place, "map", "list", fields=fields, shape=shape)
 
@@ -213,7 +171,7 @@ class _Drawing:
         default = known(place.default, schema.get("default"))
         place = replace(place, default=default)
         needed = int(schema.get("minItems", 0)) if place.is_required else 0
-        count = self.count(place, len(default) if isinstance(default, list) else needed)
+        count = min(len(default) if isinstance(default, list) else needed, MAX_FIELDS)
         self.reserve(count, place)
         fields = tuple(self.field(item, place.item(index)) for index in range(count))
         bounds = labels.bounds(schema)
@@ -235,11 +193,11 @@ class _Drawing:
         schema = {"$ref": folded.recursion}
         shape = self.shape(schema)
         place = replace(place, refs=place.refs - {folded.recursion})
-        there = self.count(place, 0 if place.default is None else 1)
-        if there and place.depth >= MAX_DEPTH:
-            raise ManyShapesError
-        inner = self.field(schema, replace(place.shape(0, True), is_item=True)) if there else None
-        fields = (inner,) if inner else ()
+        fields: tuple[Field, ...] = ()
+        if place.default is not None:
+            if place.depth >= MAX_DEPTH:
+                raise ManyShapesError
+            fields = (self.field(schema, replace(place.shape(0, True), is_item=True)),)
         return made(folded.schema, place, "later", "list", fields=fields, shape=shape)
 
     def variant(self, folded: Folded, place: Place) -> Field:
@@ -262,9 +220,6 @@ class _Drawing:
         if all(field.kind == "json" for field in fields):
             raise ManyShapesError
         names = alternatives.names(folded.alternatives, shapes, fields, tag)
-        value = "" if chosen is None else str(chosen)
-        if self.typed is not None:
-            value = next(iter(self.typed.get(place.spot or "row", ())), "")
         return made(
             folded.schema,
             place,
@@ -275,7 +230,7 @@ class _Drawing:
                 replace(field, label=name) for field, name in zip(fields, names, strict=True)
             ),
             choices=tuple(Choice(name, str(index)) for index, name in enumerate(names)),
-            value=value,
+            value="" if chosen is None else str(chosen),
         )
 
     def shape(self, schema: Any, is_numbered: bool = False) -> str:
@@ -289,9 +244,7 @@ class _Drawing:
             self._shapes[key] = None
             place = Place(spot=f"@{number}", pointer=f"@{number}", is_item=True)
             place = replace(place, number=int(is_numbered))
-            typed, self.typed = self.typed, None
             self._shapes[key] = replace(self.field(schema, place), shape=number)
-            self.typed = typed
         field = self._shapes[key]
         if field and field.kind == "json":
             raise ManyShapesError

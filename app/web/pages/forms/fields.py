@@ -17,8 +17,6 @@ LOCAL = re.compile(
     r"(?:(?P<time>\d\d:\d\d(?::\d\d)?)(?P<fraction>\.\d{1,3})?\d*(?:[Zz]|[+-]00:?00)?)?",
     re.ASCII,
 )
-#: A time to the minute.
-MINUTES = re.compile(r"(?:^|T)\d\d:\d\d$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Field:
     ``blank`` is the value of a blank field: ``omit``, ``null``, or ``empty`` for the empty value
     of the kind. ``unset`` is the label of a choice for it.
 
-    ``value`` is the text in the field, and ``first`` its initial text.
+    ``value`` is the initial text in the field.
 
     ``choices`` are all allowed values, or suggestions for typing.
 
@@ -57,7 +55,7 @@ class Field:
 
     ``of`` is the name of the shape that the field belongs to, if its object may have several.
     ``number`` is its position in a list, from 1. ``when`` is the JSON of the condition for the
-    field. ``errors`` are the server's violations. ``shapes`` are those of a whole form.
+    field. ``shapes`` are those of a whole form.
     """
 
     pointer: str
@@ -78,7 +76,6 @@ class Field:
     blank: str = "omit"
     unset: str = ""
     value: str = ""
-    first: str = ""
     choices: tuple[Choice, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[Field, ...] = ()
@@ -86,7 +83,6 @@ class Field:
     of: str = ""
     number: int = 0
     when: str = ""
-    errors: tuple[str, ...] = ()
     shapes: tuple[Field, ...] = ()
 
     @property
@@ -119,13 +115,6 @@ class Field:
     def shown(self) -> str:
         """Return the text in the field's control, which may be less precise than ``value``."""
         return picked(self.value, self.attributes["type"]) if self.kind == "local" else self.value
-
-    def is_first(self, text: str) -> bool:
-        """Return whether a posted text equals the initial one, where 07:08 equals 07:08:00."""
-        if self.kind != "local" or not text:
-            return text == self.first
-        shown = picked(self.first, self.attributes["type"])
-        return bool(shown) and _to_seconds(text) == _to_seconds(shown)
 
     @property
     def is_wide(self) -> bool:
@@ -236,11 +225,6 @@ def picked(text: str, control: str) -> str:
         case "datetime-local":
             return f"{day}T{time or '00:00'}{fraction}" if day else ""
     return "" if day else f"{time}{fraction}"
-
-
-def _to_seconds(text: str) -> str:
-    """Return the text of an input with seconds added to a time and a zero fraction removed."""
-    return f"{text}:00" if MINUTES.search(text) else re.sub(r"\.0*$", "", text)
 
 
 def as_json(value: Any) -> str:

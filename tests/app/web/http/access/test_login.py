@@ -70,7 +70,7 @@ def test_a_login_leads_nowhere_else(client, elsewhere):
 def test_pages_and_their_calls_work_after_the_login(client):
     log_in(client)
 
-    page = client.post("/models/doubler/predict", data={"/x": "4"}, headers=HERE)
+    page = client.post("/models/doubler/predict", data={"row": '{"x": 4}'}, headers=HERE)
     call = client.post("/api/models/doubler/predict", json={"x": 4}, headers=HERE)
 
     assert (page.status_code, call.json) == (200, {"y": 8})
@@ -168,7 +168,7 @@ def test_a_login_ends_with_its_time(make_app):
 
 
 def test_a_form_whose_login_has_ended_says_that_nothing_is_lost(client):
-    answer = client.post("/models/doubler/predict", data={"/x": "4"}, headers=HERE)
+    answer = client.post("/models/doubler/predict", data={"row": '{"x": 4}'}, headers=HERE)
 
     assert answer.status_code == 401
     assert "Nothing that you typed is lost" in answer.text
