@@ -250,18 +250,18 @@ def inspect(name: str) -> ResponseReturnValue:
     return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
 
 
-@blueprint.route("/models/<name>/<endpoint:endpoint>", methods=["GET", "POST"])
-def call_endpoint(name: str, endpoint: str) -> ResponseReturnValue:
+@blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
+def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     """Call an endpoint that a model's author exposes beside predict.
 
     The OpenAPI document has a path for each of these endpoints.
     """
-    hosted = ModelManager().opened(name).endpoints.get(endpoint)
+    hosted = ModelManager().opened(name).endpoints.get(endpoint_name)
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
-        return _answer(name, endpoint, read_json())
-    return _answer(name, endpoint, row_of(request.args, hosted.input) if hosted else {})
+        return _answer(name, endpoint_name, read_json())
+    return _answer(name, endpoint_name, row_of(request.args, hosted.input) if hosted else {})
 
 
 def description(model: HostedModel) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def test_members_that_a_pattern_names_may_be_added(make_app):
     entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
     client = make_app(json.dumps({"models": [entry]})).test_client()
 
-    assert "data-add" in page(client, "/models/echo/predict")
+    assert 'data-change="add"' in page(client, "/models/echo/predict")
 
 
 def test_a_row_that_is_a_list_is_sent_within_one(make_app):
@@ -211,3 +211,9 @@ def test_a_row_that_is_a_list_is_sent_within_one(make_app):
     client = make_app(json.dumps({"models": [model]})).test_client()
 
     assert "-d '[[1, 2]]'" in html.unescape(page(client, "/models/pair/metadata"))
+
+
+def test_model_page_lists_further_endpoints(make_app):
+    client = make_app("models: [{class: tests.models.simple.Explained}]").test_client()
+
+    assert "GET, POST /api/models/explained/explain" in page(client, "/models/explained/metadata")
