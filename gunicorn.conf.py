@@ -12,8 +12,7 @@ import gunicorn.glogging
 import logs
 from config import InvalidSetting
 from config import settings as read_settings
-from servers import forking as forked
-from servers import gunicorn_worker
+from servers import forking, gunicorn_worker
 
 try:
     settings = read_settings(os.environ)
@@ -22,7 +21,7 @@ except InvalidSetting as error:
 logs.configure(settings)
 
 wsgi_app = "wsgi:app"
-bind = forked.address(settings)
+bind = forking.address(settings)
 workers = settings["WORKERS"]
 threads = settings["THREADS"]
 
@@ -46,12 +45,12 @@ class Arbiter(gunicorn.arbiter.Arbiter):
     @property
     def WORKER_BOOT_ERROR(self):  # noqa: N802
         """The exit status of a worker that failed to start."""
-        return -1 if forked.can_start() else super().WORKER_BOOT_ERROR
+        return -1 if forking.can_start() else super().WORKER_BOOT_ERROR
 
     @property
     def APP_LOAD_ERROR(self):  # noqa: N802
         """The exit status of a worker that could not load the application."""
-        return -1 if forked.can_start() else super().APP_LOAD_ERROR
+        return -1 if forking.can_start() else super().APP_LOAD_ERROR
 
 
 class Logger(gunicorn.glogging.Logger):
@@ -62,7 +61,7 @@ class Logger(gunicorn.glogging.Logger):
 
 
 logger_class = Logger
-worker_tmp_dir = forked.heartbeat_folder()
+worker_tmp_dir = forking.heartbeat_folder()
 # Longer than proxies keep idle connections (nginx, Amazon's and Google's load balancers: 60
 # seconds): if the server closes a connection first, a request on its way is lost.
 keepalive = 75
@@ -74,10 +73,10 @@ loglevel = settings["LOG_LEVEL"].lower()
 logconfig_dict = logs.as_dict(settings)
 # TRUSTED_PROXIES sets whose forwarding headers are trusted.
 forwarded_allow_ips = ""
-forked.expect(workers)
+forking.prepare_forks(workers)
 
 #: Seconds between two heartbeats of a worker that loads its models.
-SIGN_OF_LIFE_SECONDS = 5
+HEARTBEAT_SECONDS = 5
 _is_started = threading.Event()
 
 
@@ -86,32 +85,32 @@ def when_ready(server):
     if preload_app:
         server.app.wsgi().extensions["generations"].start()
     # gunicorn's handler would fork new workers with the models that the master first loaded.
-    server.handle_hup = forked.hang_up
+    server.handle_hup = forking.request_reload
     server.__class__ = Arbiter
 
 
 def post_fork(server, worker):
     """Send heartbeats while a worker loads its models, or the master would kill it as hanging."""
-    forked.leave_terminal()
-    # Until the worker sets its own handlers it has the master's, which only queue the signal.
+    forking.leave_terminal()
+    # Until the worker sets its own handlers, it has those of the master, which only queue signals.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def live():
-        while not _is_started.wait(SIGN_OF_LIFE_SECONDS):
+    def send_heartbeats():
+        while not _is_started.wait(HEARTBEAT_SECONDS):
             worker.notify()
 
-    threading.Thread(target=live, name="signs-of-life", daemon=True).start()
+    threading.Thread(target=send_heartbeats, name="heartbeat", daemon=True).start()
 
 
 def post_worker_init(worker):
-    """Warm up before the first request, then write the server's URL."""
+    """Warm up before the first request, then log the server's URL."""
     from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions
     begin = parts["generations"].start_in_worker
     warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, begin)
     _is_started.set()
-    forked.say_ready(settings)
+    forking.log_ready(settings)
 
 
 def worker_exit(server, worker):
@@ -125,4 +124,4 @@ def worker_exit(server, worker):
 
 def child_exit(server, worker):
     """Remove a worker that has exited from the metrics and from the shared state."""
-    forked.ended(worker.pid)
+    forking.remove_worker(worker.pid)

@@ -18,6 +18,7 @@ import select
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,20 +37,20 @@ THREAD_POOLS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 #: The variable that makes prometheus_client aggregate the metrics of several processes.
-MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 #: The variable with the folder of the shared state, see app/serving/reload/shared_state.py, and
 #: the file in it that requests a reload.
-WANTED_MODELS = "WANTED_MODELS_DIR"
-HANG_UP = "hang-up"
+STATE_DIR = "SHARED_STATE_DIR"
+RELOAD_REQUEST = "reload-request"
 #: A folder in memory, used if the temporary folder is full.
 MEMORY = "/dev/shm"  # noqa: S108
 #: Bytes that the folders need at the start; for metrics, per worker.
-WANTED_BYTES = 1 << 20
+STATE_BYTES = 1 << 20
 METRICS_BYTES = 1 << 19
-#: What a process does without each folder, for the log.
+#: The effect of a missing folder, for the log.
 WITHOUT = {
-    WANTED_MODELS: "changes its models alone: restart the server instead of reloading",
-    MANY_PROCESSES: "has metrics of its own",
+    STATE_DIR: "processes cannot share changes of the models; to reload, restart the server",
+    METRICS_DIR: "each process reports only its own metrics",
 }
 
 
@@ -71,12 +72,13 @@ class _Master:
             try:
                 folder = _folder_with_room(prefix, place, size_bytes)
             except OSError as error:
-                log.error("no room for %s in %s: %s", prefix, place or "TMPDIR", error.strerror)
+                name = place or "the temporary folder (TMPDIR)"
+                log.error("cannot create %s* in %s: %s", prefix, name, error.strerror)
             else:
                 self.folders[variable] = os.environ[variable] = folder
                 atexit.register(_remove, folder, os.getpid())
                 return
-        log.error("without %s, each process %s", prefix, WITHOUT[variable])
+        log.error("%s", WITHOUT[variable])
 
 
 _master = _Master()
@@ -91,7 +93,7 @@ def limit_threads(environ: MutableMapping[str, str]) -> None:
         environ.setdefault(variable, "1")
 
 
-def expect(count: int) -> None:
+def prepare_forks(count: int) -> None:
     """Prepare this process to fork ``count`` workers. Call it before importing the application."""
     _master.forks = count > 1
     if _master.ready is None:
@@ -100,9 +102,9 @@ def expect(count: int) -> None:
         os.write(_master.ready[1], b".")
     # All workers and their replacements share one key, so that logins outlive a worker.
     os.environ.setdefault("MODELHOST_SECRET_KEY", secrets.token_hex())
-    _master.share(WANTED_MODELS, "modelhost-wanted-", WANTED_BYTES)
+    _master.share(STATE_DIR, "modelhost-state-", STATE_BYTES)
     if _master.forks:
-        _master.share(MANY_PROCESSES, "modelhost-metrics-", METRICS_BYTES * count)
+        _master.share(METRICS_DIR, "modelhost-metrics-", METRICS_BYTES * count)
 
 
 def are_forked() -> bool:
@@ -125,34 +127,43 @@ def address(settings: Mapping[str, Any]) -> str:
     return f"{host}:{settings['PORT']}"
 
 
-def say_ready(settings: Mapping[str, Any]) -> None:
-    """Write the server's URL to stderr at any log level, if no other worker has written it."""
+def log_ready(settings: Mapping[str, Any]) -> None:
+    """Write the server's URL and the states of its models to stderr, at any log level.
+
+    Only the first worker that is ready writes it.
+    """
     if _master.ready is None:
         return
     try:
         os.read(_master.ready[0], 1)
     except BlockingIOError:
         return
-    sys.stderr.write(logs.said(settings, f"Modelhost is ready: http://{address(settings)}/"))
+    # A late import, see the docstring of this module.
+    from app.serving.models.manager import ModelManager  # noqa: PLC0415
+
+    counts = Counter(str(model.status) for model in ModelManager().models())
+    states = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
+    text = f"Modelhost is ready: http://{address(settings)}/ (models: {states})"
+    sys.stderr.write(logs.said(settings, text))
 
 
 def can_start() -> bool:
-    """Return whether it makes sense to replace a worker that exited before it was ready.
+    """Return whether a new worker may succeed where one exited before it was ready.
 
-    It does if any worker has ever been ready, or if a model crashed the worker: a model that does
+    It may if any worker has ever been ready, or if a model crashed the worker: a model that does
     so repeatedly is quarantined.
     """
     if _master.ready is not None and not select.select([_master.ready[0]], [], [], 0)[0]:
         return True
     from app.serving.reload.crashes import has_recent_crashes  # noqa: PLC0415
 
-    folder = wanted_folder()
+    folder = state_folder()
     return folder is not None and has_recent_crashes(folder)
 
 
-def wanted_folder() -> Path | None:
+def state_folder() -> Path | None:
     """Return the folder of the shared state, or ``None``."""
-    folder = _master.folders.get(WANTED_MODELS)
+    folder = _master.folders.get(STATE_DIR)
     return Path(folder) if folder else None
 
 
@@ -161,24 +172,24 @@ def heartbeat_folder() -> str | None:
     return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
-def hang_up() -> None:
+def request_reload() -> None:
     """Request a reload: one worker reads ``models.yaml``; if it succeeds, the others follow."""
-    folder = wanted_folder()
+    folder = state_folder()
     if folder is None:
-        log.error("cannot reload: %s", WITHOUT[WANTED_MODELS])
+        log.error("cannot reload: %s", WITHOUT[STATE_DIR])
         return
     try:
-        (folder / HANG_UP).touch()
+        (folder / RELOAD_REQUEST).touch()
     except OSError as error:
-        log.error("the processes cannot be told to reload: %s", error)
+        log.error("cannot request a reload: %s", error)
 
 
-def ended(pid: int) -> None:
+def remove_worker(pid: int) -> None:
     """Remove a worker that has exited from the metrics and from the shared state."""
-    folder = wanted_folder()
+    folder = state_folder()
     if folder is not None:
         (folder / f"{pid}.at").unlink(missing_ok=True)
-    if MANY_PROCESSES in os.environ:
+    if METRICS_DIR in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
         mark_process_dead(pid)

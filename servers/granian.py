@@ -34,7 +34,7 @@ GRACE_SECONDS = 30
 #: Seconds between two checks whether a worker listens.
 LOOK_SECONDS = 0.02
 #: The signals that stop the server and each of its workers.
-ENDS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Without handlers, granian's log records propagate to those of the application.
 LOGGERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 
@@ -46,7 +46,7 @@ class Master(MPServer):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        #: A pipe that only the master can write to: a worker reads its end when the master is gone.
+        #: A pipe that only the master writes to: workers read its end when the master ends.
         self._lifeline = os.pipe()
         super().__init__(
             "wsgi:app",
@@ -85,11 +85,11 @@ class Master(MPServer):
         """Ignore the value that granian sets."""
 
     def _spawn_workers(self, *args: Any, **kwargs: Any) -> None:
-        with _ends_blocked():
+        with _stop_signals_blocked():
             super()._spawn_workers(*args, **kwargs)
 
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
-        with _ends_blocked():
+        with _stop_signals_blocked():
             super()._respawn_workers(*args, **kwargs)
         # granian loses a stop signal that arrives just as it starts to respawn.
         if self.interrupt_signal:
@@ -97,16 +97,16 @@ class Master(MPServer):
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Reload the models on SIGHUP, instead of replacing the workers."""
-        forking.hang_up()
+        forking.request_reload()
 
     def load(self, target: str) -> Any:
         """Return the application after its warm-up. Called in each worker before it listens."""
         forking.leave_terminal()
         # The worker has the master's handlers until granian sets its own. Until then, a stop
         # signal may end it at once: it has accepted no request.
-        for each in ENDS:
+        for each in STOP_SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         os.close(self._lifeline[1])
         threading.Thread(target=self._end_with_master, name="lifeline", daemon=True).start()
         app = _application()
@@ -115,23 +115,23 @@ class Master(MPServer):
         begin = app.extensions["generations"].start_in_worker
         seconds = self._settings["WARM_UP_SECONDS"]
         warm_up(app.extensions["predictor"], seconds, begin=begin)
-        threading.Thread(target=self._be_ready, name="ready", daemon=True).start()
+        threading.Thread(target=self._log_when_listening, name="ready", daemon=True).start()
         return app
 
     def _end_with_master(self) -> None:
-        """Stop this worker when the master is gone, even if killed: it would keep the port."""
+        """Stop this worker when the master has ended, even if killed: it would keep the port."""
         os.read(self._lifeline[0], 1)
-        log.error("the master is gone: its worker ends")
+        log.error("stopping: the master process has ended")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os._exit(1)
 
-    def _be_ready(self) -> None:
-        """Wait until the port is open, then write the server's URL unless already written."""
+    def _log_when_listening(self) -> None:
+        """Wait until the port is open, then log the server's URL unless another worker has."""
         place = (self._settings["HOST"], self._settings["PORT"])
-        while not _is_taken(*place):
+        while not _is_listening(*place):
             time.sleep(LOOK_SECONDS)
-        forking.say_ready(self._settings)
+        forking.log_ready(self._settings)
 
 
 def main() -> None:
@@ -141,39 +141,41 @@ def main() -> None:
     except InvalidSetting as error:
         sys.exit(f"Modelhost cannot start.\n{error}")
     logs.configure(settings)
-    if _is_taken(settings["HOST"], settings["PORT"]):
+    if _is_listening(settings["HOST"], settings["PORT"]):
         # Linux would distribute connections between the two servers.
         place = forking.address(settings)
-        sys.exit(f"Modelhost cannot start.\nThere is a server at {place} already")
+        sys.exit(f"Modelhost cannot start.\nAnother server listens at {place}; set another PORT")
     # Forked workers share the memory of what the master has loaded.
     multiprocessing.set_start_method("fork")
-    forking.expect(settings["WORKERS"])
-    # Import once for all workers and replacements, after `expect`, which sets the metrics folder.
+    forking.prepare_forks(settings["WORKERS"])
+    # Import once for all workers and replacements, after the metrics folder is set.
     importlib.import_module("app")
     if forking.are_forked():
         _application().extensions["generations"].start()
-    logging.getLogger("_granian").addFilter(_is_news)
+    logging.getLogger("_granian").addFilter(_is_relevant)
     if settings["TRUSTED_PROXIES"]:
-        log.warning("granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop it")
+        log.warning(
+            "granian reads the header X_Forwarded_For as X-Forwarded-For: the proxy must remove it"
+        )
     master = Master(settings)
     master.serve(target_loader=master.load)
 
 
 @contextmanager
-def _ends_blocked() -> Iterator[None]:
+def _stop_signals_blocked() -> Iterator[None]:
     """Block the stop signals while workers are forked.
 
     A worker starts with the master's handlers, which would lose a signal. A blocked signal is
     delivered once the worker has its own handlers.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def _is_taken(host: str, port: int) -> bool:
+def _is_listening(host: str, port: int) -> bool:
     """Return whether a server listens at an address."""
     try:
         socket.create_connection((host, port), timeout=1).close()
@@ -189,7 +191,7 @@ def _application() -> Any:
     return app
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_relevant(record: logging.LogRecord) -> bool:
     # granian warns of more threads than cores, but these threads mostly wait for models.
     return not record.getMessage().startswith("Configuration allows spawning up to")
 

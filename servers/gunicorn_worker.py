@@ -23,9 +23,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
 #: Seconds that a thread waits for a client at a time while many threads wait for clients.
-HURRIED_SECONDS = 1.0
+SHORT_SECONDS = 1.0
 #: Flag for non-blocking calls. An int: operations on the enum take longer than the call itself.
-AT_ONCE = int(socket.MSG_DONTWAIT)
+NONBLOCKING = int(socket.MSG_DONTWAIT)
 #: Seconds, and received bytes, after which a connection is closed even if the client has not.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 65_536
@@ -37,19 +37,19 @@ STATUSES: dict[type[Exception], int] = {
     errors.LimitRequestHeaders: 431,
 }
 #: Parse exceptions that are errors of gunicorn or the application, not of the client.
-FAULTS = (
+SERVER_ERRORS = (
     errors.ConfigurationProblem,
     errors.InvalidResponseHeader,
     errors.InvalidResponseHeaderName,
 )
 
 
-class Patience:
-    """How long threads wait for clients: less if more than half of them are waiting."""
+class ClientTimeout:
+    """The time limit of waits for clients: short while more than half of the threads wait."""
 
     def __init__(self, seconds: float, threads: int) -> None:
         self.seconds = seconds
-        self._most = max(1, threads // 2)
+        self._max_waiting = max(1, threads // 2)
         self._waiting = 0
         self._lock = threading.Lock()
 
@@ -58,9 +58,9 @@ class Patience:
         """Count the calling thread as waiting, and yield its time limit in seconds."""
         with self._lock:
             self._waiting += 1
-            is_hurried = self._waiting > self._most
+            is_short = self._waiting > self._max_waiting
         try:
-            yield HURRIED_SECONDS if is_hurried else self.seconds
+            yield SHORT_SECONDS if is_short else self.seconds
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -69,15 +69,15 @@ class Patience:
 class Connection(socket.socket):
     """A connection with a time limit for the client to send each request."""
 
-    def __init__(self, accepted: socket.socket, patience: Patience) -> None:
+    def __init__(self, accepted: socket.socket, client_timeout: ClientTimeout) -> None:
         super().__init__(fileno=accepted.detach())
-        self._patience = patience
+        self._client_timeout = client_timeout
         self._deadline = 0.0
         self._is_late = False
 
-    def begin(self) -> None:
+    def start_request(self) -> None:
         """Start the time limit of a request."""
-        self._deadline = time.monotonic() + self._patience.seconds
+        self._deadline = time.monotonic() + self._client_timeout.seconds
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive data, waiting within the time limit.
@@ -85,30 +85,30 @@ class Connection(socket.socket):
         :raises RequestTimeout: if nothing arrives in time. Later calls return the end of stream.
         """
         try:
-            return super().recv(size, flags | AT_ONCE)
+            return super().recv(size, flags | NONBLOCKING)
         except BlockingIOError:
             if self.gettimeout() is not None:  # gunicorn set a timeout and handles the error
                 raise
-        return self._awaited(size, flags)
+        return self._receive_in_time(size, flags)
 
-    def _awaited(self, size: int, flags: int) -> bytes:
+    def _receive_in_time(self, size: int, flags: int) -> bytes:
         if self._is_late:
             return b""
         try:
-            with self._patience.waiting() as seconds:
+            with self._client_timeout.waiting() as seconds:
                 left = min(seconds, self._deadline - time.monotonic())
                 self.settimeout(max(left, 0.001))
                 return super().recv(size, flags)
         except TimeoutError:
             self._is_late = True
-            raise RequestTimeout("the request did not come to its end in time") from None
+            raise RequestTimeout("the request did not arrive within the time limit") from None
         finally:
             self.setblocking(True)
 
     def sendall(self, content: Any, flags: int = 0) -> None:
         """Send all content; raise BrokenPipeError if the client reads nothing within the limit."""
         try:
-            sent = self.send(content, flags | AT_ONCE)
+            sent = self.send(content, flags | NONBLOCKING)
         except BlockingIOError:
             if self.gettimeout() is not None:
                 raise
@@ -116,25 +116,25 @@ class Connection(socket.socket):
         if sent < len(content):
             rest = memoryview(content)[sent:]
             while rest:
-                rest = rest[self._taken(rest, flags) :]
+                rest = rest[self._send_in_time(rest, flags) :]
 
-    def _taken(self, content: memoryview, flags: int) -> int:
+    def _send_in_time(self, content: memoryview, flags: int) -> int:
         try:
-            with self._patience.waiting() as seconds:
+            with self._client_timeout.waiting() as seconds:
                 self.settimeout(seconds)
                 return self.send(content, flags)
         except TimeoutError:
-            raise BrokenPipeError(errno.EPIPE, "the client does not take its answer") from None
+            raise BrokenPipeError(errno.EPIPE, "the client does not read the response") from None
         finally:
             self.setblocking(True)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file; raise BrokenPipeError if the client reads nothing within the limit."""
-        self.settimeout(self._patience.seconds)
+        self.settimeout(self._client_timeout.seconds)
         try:
             return super().sendfile(file, offset, count)
         except TimeoutError:
-            raise BrokenPipeError(errno.EPIPE, "the client does not take its answer") from None
+            raise BrokenPipeError(errno.EPIPE, "the client does not read the response") from None
         finally:
             self.setblocking(True)
 
@@ -147,10 +147,10 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         """Run the worker until it stops."""
-        self._patience = Patience(self.client_seconds, self.cfg.threads)
+        self._client_timeout = ClientTimeout(self.client_seconds, self.cfg.threads)
         self._lingering: deque[TConn] = deque()
         #: The time at which a stopping worker closes connections that have sent nothing.
-        self._last_moment = float("inf")
+        self._close_at = float("inf")
         super().init_process()
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -176,7 +176,7 @@ class Worker(ThreadWorker):
         if isinstance(conn.sock, Connection):
             super().enqueue_req(conn)
             return
-        conn.sock = Connection(conn.sock, self._patience)
+        conn.sock = Connection(conn.sock, self._client_timeout)
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
@@ -185,7 +185,7 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Handle a request within its time limit."""
-        conn.sock.begin()
+        conn.sock.start_request()
         return super().handle(conn)
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
@@ -199,14 +199,14 @@ class Worker(ThreadWorker):
         """Close idle and lingering connections whose time is over."""
         super().murder_keepalived(force)
         while self._lingering and (force or self._lingering[0].timeout <= time.monotonic()):
-            self._leave(self._lingering[0])
+            self._close_lingering(self._lingering[0])
 
     def murder_pending(self) -> None:
         """Close new connections that have sent nothing in time; sooner when the worker stops."""
         if not self.alive:
-            self._last_moment = min(self._last_moment, time.monotonic() + LINGER_SECONDS)
+            self._close_at = min(self._close_at, time.monotonic() + LINGER_SECONDS)
             for conn in self.pending_conns:
-                conn.timeout = min(conn.timeout, self._last_moment)
+                conn.timeout = min(conn.timeout, self._close_at)
         super().murder_pending()
 
     def _linger(self, conn: TConn) -> None:
@@ -222,7 +222,7 @@ class Worker(ThreadWorker):
             conn.sock.setblocking(False)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
         except (OSError, ValueError):
-            self._leave(conn)
+            self._close_lingering(conn)
 
     def _drain(self, conn: TConn, _: Any) -> None:
         try:
@@ -233,9 +233,9 @@ class Worker(ThreadWorker):
             more = b""
         conn.unread_bytes += len(more)
         if not more or conn.unread_bytes > LINGER_BYTES:
-            self._leave(conn)
+            self._close_lingering(conn)
 
-    def _leave(self, conn: TConn) -> None:
+    def _close_lingering(self, conn: TConn) -> None:
         with suppress(KeyError, ValueError):
             self.poller.unregister(conn.sock)
         self._lingering.remove(conn)
@@ -244,12 +244,14 @@ class Worker(ThreadWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Respond to a failed request with a problem document, as the application does."""
-        if not isinstance(exc, (errors.ParseException, RequestTimeout)) or isinstance(exc, FAULTS):
-            self.log.error("Error handling a request", exc_info=exc)
+        if not isinstance(exc, (errors.ParseException, RequestTimeout)) or isinstance(
+            exc, SERVER_ERRORS
+        ):
+            self.log.error("failed to handle a request", exc_info=exc)
             status = 500
         else:
             status = next((STATUSES[kind] for kind in STATUSES if isinstance(exc, kind)), 400)
-            self.log.debug("A request was refused: %s", exc)
+            self.log.debug("rejected a request: %s", exc)
         # A late import: prometheus_client reads the metrics folder then, see servers/forking.py.
         from app.web.http import raw_problem  # noqa: PLC0415
 

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from app.serving.isolation import worker_process
+from app.serving.reload import shared_state
 from servers import forking
 from tests import ROOT
 
@@ -48,11 +50,29 @@ def test_the_colons_of_an_address_are_not_that_of_its_port():
     assert forking.address({"HOST": "127.0.0.1", "PORT": 80}) == "127.0.0.1:80"
 
 
+def test_folders_of_the_server_stay_private():
+    assert forking.STATE_DIR == shared_state.FOLDER
+    assert {forking.STATE_DIR, forking.METRICS_DIR} <= set(worker_process.PRIVATE)
+
+
+def test_ready_line_counts_models_by_state(make_app, monkeypatch, capsys):
+    echo = "\n  - class: tests.models.simple.Echo"
+    make_app(f"models:{echo}{echo}\n    name: other\n    load: worker", before_fork=True)
+    reader, writer = os.pipe()
+    os.write(writer, b".")
+    monkeypatch.setattr(forking._master, "ready", (reader, writer))
+
+    forking.log_ready({"HOST": "127.0.0.1", "PORT": 80, "LOG_FORMAT": "text"})
+
+    url = "http://127.0.0.1:80/"
+    assert capsys.readouterr().err == (f"Modelhost is ready: {url} (models: 1 ready, 1 loading)\n")
+
+
 @pytest.fixture
 def expecting():
     """A program that expects two workers, and where its temporary files are."""
     program = (
-        "import os; from servers import forking; forking.expect(2); forking.expect(2); "
+        "import os; from servers import forking; forking.prepare_forks(2); forking.prepare_forks(2); "
         "print(os.path.isdir(os.environ['PROMETHEUS_MULTIPROC_DIR']), flush=True); {end}"
     )
 

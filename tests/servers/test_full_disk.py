@@ -121,7 +121,7 @@ def test_server_without_temporary_folders_serves_and_says_so(tmp_path):
     program = (
         "import resource; from servers import forking; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
-        "forking.expect(2); print(forking.wanted_folder(), forking.can_start())"
+        "forking.prepare_forks(2); print(forking.state_folder(), forking.can_start())"
     )
 
     ran = subprocess.run(
@@ -134,6 +134,6 @@ def test_server_without_temporary_folders_serves_and_says_so(tmp_path):
     )
 
     assert ran.stdout.split() == ["None", "False"]
-    assert "each process has metrics of its own" in ran.stderr
-    assert "each process changes its models alone" in ran.stderr
+    assert "each process reports only its own metrics" in ran.stderr
+    assert "processes cannot share changes of the models" in ran.stderr
     assert list(Path(tmp_path).iterdir()) == []

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from servers.gunicorn_worker import Connection, Patience
+from servers.gunicorn_worker import ClientTimeout, Connection
 from tests import malformed_http
 from tests.running_server import PATIENCE, serving
 
@@ -104,8 +104,8 @@ def test_a_client_that_says_nothing_does_not_delay_the_end(tmp_path):
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    with theirs, Connection(ours, Patience(0.3, 8)) as connection:
-        connection.begin()
+    with theirs, Connection(ours, ClientTimeout(0.3, 8)) as connection:
+        connection.start_request()
         yield connection, theirs
 
 
@@ -166,11 +166,11 @@ def test_who_takes_nothing_of_a_file_is_left(pair, tmp_path):
 
 
 def test_patience_is_shorter_while_most_threads_wait():
-    patience = Patience(60, threads=4)
+    limit = ClientTimeout(60, threads=4)
 
     with ExitStack() as others:
-        waits = [others.enter_context(patience.waiting()) for _ in range(3)]
+        waits = [others.enter_context(limit.waiting()) for _ in range(3)]
 
     assert waits == [60, 60, 1]
-    with patience.waiting() as seconds:
+    with limit.waiting() as seconds:
         assert seconds == 60

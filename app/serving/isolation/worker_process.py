@@ -31,7 +31,7 @@ from app.serving.isolation.worker import main
 main()
 """
 #: Prefixes of environment variables that a model must not see: settings, keys, shared folders.
-PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "WANTED_MODELS_DIR")
+PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
 #: Prefix of the temporary folder of a process.
 FOLDER = "modelhost-isolated-"
 #: Maximum bytes of a line of a model's output; longer ones are split.

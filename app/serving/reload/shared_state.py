@@ -24,9 +24,9 @@ from app.serving.process.processes import is_alive
 from app.serving.process.quarantine import Quarantined
 
 #: Environment variable with the folder, which the server creates before it starts its processes.
-FOLDER = "WANTED_MODELS_DIR"
+FOLDER = "SHARED_STATE_DIR"
 #: The file that the server touches on SIGHUP to request a reload.
-RELOAD_REQUEST = "hang-up"
+RELOAD_REQUEST = "reload-request"
 #: Seconds between two checks of the other processes or of the lock.
 LOOK_SECONDS = 0.02
 #: The file that becomes the next desired state, and how many bytes a change may add to it.
