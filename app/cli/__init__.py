@@ -9,7 +9,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from app.cli import adding, checking, keys, listing, packaging, pinning, predicting
+from app.cli import adding, checking, keys, listing, packaging, predicting
 from app.cli.hosting import KEY, Hosting
 from app.cli.terminal import Commands
 
@@ -17,8 +17,8 @@ from app.cli.terminal import Commands
 def init_app(app: Flask, hosting: Hosting) -> None:
     """Register the commands, which load the models that they need themselves."""
     app.extensions[KEY] = hosting
-    group = Commands("models", help="Look at models, try them, package them and add them.")
-    for module in (listing, checking, predicting, packaging, adding, pinning):
+    group = Commands("models", help="Show, check, package and add models, and predict with them.")
+    for module in (listing, checking, predicting, packaging, adding):
         for command in module.COMMANDS:
             group.add_command(command)
     app.cli.add_command(group)

@@ -1,4 +1,4 @@
-"""``check``: load a model, predict its own example, and report doubts."""
+"""``check``: load a model, predict its own example, and report warnings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.cli.hosting import hosting
+from app.cli.hosting import get_hosting
 from app.cli.listing import write_fields
-from app.cli.terminal import as_json_option, say, told, trust_option, write_facts, write_json
+from app.cli.terminal import (
+    as_json_option,
+    format_error,
+    trust_option,
+    write_facts,
+    write_json,
+    write_message,
+)
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel, Status
@@ -28,26 +35,19 @@ from mlmodel.trust import Trust
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The result of predicting a model's own example.
+class Check:
+    """The result of loading a model and predicting its own example.
 
-    ``failure`` is the reason why the model cannot be served, or ``None``.
+    ``failure`` is the reason why the model cannot be served, or ``None``. ``first_ms`` and ``ms``
+    are the milliseconds of the first call, which may include lazy loading, and of the second.
     """
 
     failure: str | None = None
     example: Any = None
-    answer: Any = None
-    #: Milliseconds of the first call, which may include lazy loading, and of the second.
+    prediction: Any = None
     first_ms: float | None = None
     ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A trial, and all doubts that the model's author should look at."""
-
-    trial: Trial
-    doubts: Sequence[str] = field(default_factory=tuple)
+    warnings: list[str] = field(default_factory=list)
 
 
 @click.command("check")
@@ -56,7 +56,7 @@ class Verdict:
 @click.option(
     "--runtime",
     type=click.Choice(CHOICES),
-    help="Check files as if their entry had this; onnx tells how a graph compares.",
+    help="Check files as if their entries had this runtime; 'onnx' compares the compiled graph.",
 )
 @as_json_option
 @click.pass_context
@@ -64,24 +64,24 @@ class Verdict:
 def check(
     ctx: click.Context,
     targets: Sequence[str],
-    trust: tuple[str, ...],
+    trust: Trust,
     runtime: Choice | None,
     as_json: bool,
 ) -> None:
-    """Load and try models, and say what is doubtful.
+    """Load models, predict their own examples, and report warnings.
 
-    Their fields are shown, and they are asked their own example. A FILE is a model file of any
-    kind, a NAME a model of models.yaml; without either, all of models.yaml are checked. A file is
-    judged as the server would: what it may name beside, --trust says.
+    A FILE is a model file of any kind, a NAME a model of models.yaml. By default, all models of
+    models.yaml are checked. The same checks apply to a file as on the server; --trust adds names
+    that it may reference.
 
     The exit status is 1 if a model cannot be served.
     """
     documents = []
-    for model in _models(targets, "all" if "all" in trust else trust, runtime):
-        verdict = _verdict(model)
-        documents.append(_document(model, verdict))
+    for model in _models(targets, trust, runtime):
+        result = _check(model)
+        documents.append(_to_document(model, result))
         if not as_json:
-            _write(model, verdict)
+            _write(model, result)
         model.unload()
     if as_json:
         write_json({"models": documents})
@@ -93,21 +93,22 @@ COMMANDS = (check,)
 
 def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Iterator[HostedModel]:
     """Yield the models one by one; those of models.yaml named as a target are already loaded."""
+    hosting, with_runtime = get_hosting(), partial(_with_runtime, runtime)
     if not targets:
-        specs = [replace(_with(runtime, spec), lazy=True) for spec in hosting().specs()]
-        for model in hosting().hold(specs):
-            say(f"Checking {model.reference} ...")
+        specs = [replace(with_runtime(spec), lazy=True) for spec in hosting.read_specs()]
+        for model in hosting.host(specs):
+            write_message(f"Checking {model.reference} ...")
             yield model
     for target in targets:
-        say(f"Checking {target} ...")
+        write_message(f"Checking {target} ...")
         if _is_path(target):
             spec = ModelSpec(line=0, file=Path(target), trust=trust, lazy=True)
-            yield from hosting().hold([_with(runtime, spec)])
+            yield from hosting.host([with_runtime(spec)])
         else:
-            yield hosting().named(target, partial(_with, runtime))
+            yield hosting.host_model(target, with_runtime)
 
 
-def _with(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
+def _with_runtime(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
     """Return the entry with another runtime if it has a file."""
     return replace(spec, runtime=runtime) if runtime and spec.file else spec
 
@@ -117,39 +118,39 @@ def _is_path(target: str) -> bool:
         filetypes.check_folder(target)
         return True
     if "/" in target or target.endswith(filetypes.ENDINGS):
-        raise click.UsageError(f"there is no file {target!r}")
+        raise click.UsageError(f"the file {target!r} does not exist")
     return False
 
 
-def _verdict(model: HostedModel) -> Verdict:
-    with warnings.catch_warnings(record=True) as warned:
+def _check(model: HostedModel) -> Check:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.open()
-        trial = _trial(model)
+        result = _predict_example(model)
     if model.status is not Status.READY:
-        return Verdict(trial)
-    said = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in warned)
-    return Verdict(trial, [*_doubts(model), *_slowness(trial), *said])
+        return result
+    texts = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught)
+    return replace(result, warnings=[*_warnings(model), *_time_warnings(result), *texts])
 
 
-def _trial(model: HostedModel) -> Trial:
+def _predict_example(model: HostedModel) -> Check:
     if model.status is not Status.READY:
-        return Trial(model.reason or f"it is {model.status}")
+        return Check(model.reason or f"the model is {model.status}")
     example = next((row for row in model.examples if not _violations(model, row)), None)
     if example is None:
-        return Trial()
+        return Check()
     try:
-        answer, first_ms = _asked(model, example)
-        _, ms = _asked(model, example)
+        prediction, first_ms = _predict(model, example)
+        _, ms = _predict(model, example)
     except (FlmError, ServingError) as error:
-        return Trial(told(error), example)
-    return Trial(None, example, answer, first_ms, ms)
+        return Check(format_error(error), example)
+    return Check(None, example, prediction, first_ms, ms)
 
 
-def _asked(model: HostedModel, row: Any) -> tuple[Any, float]:
+def _predict(model: HostedModel, row: Any) -> tuple[Any, float]:
     started = time.perf_counter()
-    [answer] = current_app.extensions["predictor"].predict(model.reference, [row])
-    return answer, round((time.perf_counter() - started) * 1000, 3)
+    [prediction] = current_app.extensions["predictor"].predict(model.reference, [row])
+    return prediction, round((time.perf_counter() - started) * 1000, 3)
 
 
 def _violations(model: HostedModel, row: Any) -> list[Violation]:
@@ -157,88 +158,89 @@ def _violations(model: HostedModel, row: Any) -> list[Violation]:
     return Schema(True if schema is None else schema).violations(row)
 
 
-def _doubts(model: HostedModel) -> Iterator[str]:
+def _warnings(model: HostedModel) -> Iterator[str]:
     if model.input_schema is None:
-        yield "it has no input schema: any JSON is let through, and there is no form"
+        yield "no input schema: any JSON is accepted, and there is no form"
     if model.output_schema is None:
-        yield "it has no output schema: nobody can tell what it answers"
+        yield "no output schema: clients do not know the form of predictions"
     if not model.examples:
-        yield "it has no example, and none can be made from its schema: it was not asked"
+        yield "no example, and none can be made from the schema: no prediction was tried"
     for number, row in enumerate(model.examples, start=1):
         for violation in _violations(model, row):
-            place = violation.pointer or "the whole"
-            yield f"its example {number} breaks its input schema: {place} {violation.detail}"
+            place = violation.pointer or "the whole value"
+            yield f"example {number} violates the input schema: {place} {violation.detail}"
     yield from model.notes
-    yield from _drifts(model)
+    yield from _difference_warnings(model)
 
 
-def _drifts(model: HostedModel) -> Iterator[str]:
-    """Yield the differences from the requested runtime and the packaged versions."""
+def _difference_warnings(model: HostedModel) -> Iterator[str]:
+    """Yield differences from the requested runtime and the packaged versions."""
     reason = (model.metadata.get("runtime") or {}).get("reason")
     if reason:
-        yield f"it is not compiled: {reason}"
+        yield f"not compiled: {reason}"
     for each in model.metadata.get("versions") or ():
         if each.get("drifted"):
             now = each["running"] or "not installed"
-            yield f"it was packaged with {each['package']} {each['packaged']}, here is {now}"
+            yield f"packaged with {each['package']} {each['packaged']}, installed: {now}"
 
 
-def _slowness(trial: Trial) -> Iterator[str]:
+def _time_warnings(result: Check) -> Iterator[str]:
     limit: float = current_app.config["PREDICT_SECONDS"]
-    if limit and trial.first_ms and trial.first_ms > limit * 1000:
-        yield f"its first answer took {trial.first_ms / 1000:.1f} s; the server waits {limit:g} s"
+    if limit and result.first_ms and result.first_ms > limit * 1000:
+        seconds = result.first_ms / 1000
+        yield f"the first prediction took {seconds:.1f} s; the server's limit is {limit:g} s"
 
 
-def _in_words(trial: Trial) -> str:
-    if trial.failure is not None:
-        return "cannot be served"
-    return "can be served" if trial.first_ms is not None else "is loaded, but was not asked"
-
-
-def _document(model: HostedModel, verdict: Verdict) -> dict[str, Any]:
-    trial = verdict.trial
+def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
     return {
         "name": model.reference,
-        "served": trial.failure is None,
-        "failure": trial.failure,
+        "served": result.failure is None,
+        "failure": result.failure,
         "version": model.version,
         "framework": model.framework,
         "input_schema": model.input_schema,
         "output_schema": model.output_schema,
-        "example": trial.example,
-        "answer": trial.answer,
-        "first_ms": trial.first_ms,
-        "ms": trial.ms,
+        "example": result.example,
+        "answer": result.prediction,
+        "first_ms": result.first_ms,
+        "ms": result.ms,
         "runtime": model.metadata.get("runtime"),
-        "doubts": list(verdict.doubts),
+        "doubts": result.warnings,
     }
 
 
-def _write(model: HostedModel, verdict: Verdict) -> None:
-    trial = verdict.trial
-    click.echo(f"{model.reference}: {_in_words(trial)}")
+def _write(model: HostedModel, result: Check) -> None:
+    if result.failure is not None:
+        summary = "cannot be served"
+    else:
+        summary = "can be served" if result.ms is not None else "loaded, no prediction was tried"
+    click.echo(f"{model.reference}: {summary}")
     facts = {
-        "failure": trial.failure,
+        "failure": result.failure,
         "version": model.version,
         "framework": model.framework,
-        "asked": trial.example,
-        "answered": trial.answer,
-        "in": trial.ms and f"{trial.ms:.1f} ms (the first time {trial.first_ms:.1f} ms)",
+        "example": result.example,
+        "prediction": result.prediction,
+        "time": result.ms and f"{result.ms:.1f} ms (first call {result.first_ms:.1f} ms)",
+        **_runtime_facts(model),
     }
-    doubts = [("doubtful", doubt) for doubt in verdict.doubts]
-    write_facts([*facts.items(), *_compared(model), *doubts], indent="  ")
+    lines = [*facts.items(), *(("warning", text) for text in result.warnings)]
+    write_facts(lines, indent="  ")
     if model.status is Status.READY:
         write_fields("row", model.input_schema, model)
-        write_fields("answer", model.output_schema)
+        write_fields("prediction", model.output_schema)
     click.echo()
 
 
-def _compared(model: HostedModel) -> Iterator[tuple[str, Any]]:
-    """Yield how the predictions of the compiled graph compare with its model's."""
+def _runtime_facts(model: HostedModel) -> dict[str, Any]:
+    """Return how the predictions of the compiled graph compare with its model's."""
     runtime = model.metadata.get("runtime") or {}
-    yield "answered by", runtime.get("name")
     parity = runtime.get("parity")
-    if parity:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity["probes"].items())
-        yield "compared on", f"{parity['rows']:,} rows: {kinds}"
-        yield "differs by", f"{parity['largest_difference']:.2g} at most"
+    if not parity:
+        return {"runtime": runtime.get("name")}
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in parity["probes"].items())
+    return {
+        "runtime": runtime.get("name"),
+        "compared": f"{parity['rows']:,} rows: {kinds}",
+        "difference": f"at most {parity['largest_difference']:.2g}",
+    }

@@ -19,7 +19,7 @@ from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 
-#: Its key in ``app.extensions``.
+#: The name in ``app.extensions``.
 KEY = "hosting"
 
 
@@ -31,51 +31,43 @@ class Hosting:
     environ: Mapping[str, str]
     limits: Limits
 
-    def specs(self) -> list[ModelSpec]:
+    def read_specs(self) -> list[ModelSpec]:
         """Return the entries of ``models.yaml``.
 
         :raises InvalidCatalog: with every mistake in it.
         """
         return catalog.read(self.path, self.environ)
 
-    def hold(self, specs: Sequence[ModelSpec], *, before_fork: bool = False) -> list[HostedModel]:
-        """Host these models and no others, loaded unless they are lazy.
+    def host(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
+        """Host the models of these entries in place of all others; load those that are not lazy.
 
-        :param before_fork: see :meth:`HostedModel.prepare`.
         :raises InvalidCatalog: if two of them have the same name.
         """
-        ModelManager().open(specs, self.limits, self.path, before_fork=before_fork)
+        ModelManager().open(specs, self.limits, self.path)
         return ModelManager().models()
 
-    def named(
-        self, name: str, changed: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
+    def host_model(
+        self, name: str, change: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
     ) -> HostedModel:
-        """Host only the model of that name, or name and version. It is loaded or has failed.
+        """Host only the model of that name, or name and version; it is loaded, or failed.
 
-        :param changed: returns the entry to use in place of the one in ``models.yaml``.
+        :param change: returns the entry to use in place of the one in ``models.yaml``.
         :raises ClickException: if there is no such model.
         """
         others = []
-        # The most likely entry first: if it matches, no other is opened.
-        for spec in sorted(self.specs(), key=lambda spec: spec.reference != name):
-            [model] = self.hold([replace(changed(spec), lazy=spec.reference != name)])
+        # The most likely entry first: if it matches, no other is hosted.
+        for spec in sorted(self.read_specs(), key=lambda spec: spec.reference != name):
+            [model] = self.host([replace(change(spec), lazy=spec.reference != name)])
             with suppress(ModelNotFound):
                 return ModelManager().opened(name)
             others.append(model.reference)
-        raise click.ClickException(_unknown(name, others, self.path.name))
+        close = difflib.get_close_matches(name, others, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"
+        raise click.ClickException(f"{self.path.name} has no model {name!r}; {hint}")
 
 
-def hosting() -> Hosting:
-    """Return the hosting of the current application, without a time limit.
-
-    No other call waits in the queue behind that of a command.
-    """
-    kept = cast(Hosting, current_app.extensions[KEY])
-    return replace(kept, limits=replace(kept.limits, seconds=0))
-
-
-def _unknown(name: str, names: Sequence[str], file: str) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"there is no model {name!r} in {file}; did you mean {close[0]!r}?"
-    return f"there is no model {name!r} in {file}; there are: {', '.join(names) or 'none'}"
+def get_hosting() -> Hosting:
+    """Return the hosting of the current application, without a time limit for calls."""
+    # No other call waits in the queue behind that of a command.
+    hosting = cast(Hosting, current_app.extensions[KEY])
+    return replace(hosting, limits=replace(hosting.limits, seconds=0))

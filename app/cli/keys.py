@@ -10,32 +10,29 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from app.cli.hosting import hosting
-from app.cli.terminal import Commands, as_json_option, say, write_facts, write_json, write_table
+from app.cli.hosting import get_hosting
+from app.cli.terminal import (
+    Commands,
+    as_json_option,
+    check_name,
+    write_facts,
+    write_json,
+    write_message,
+    write_table,
+)
 from app.web.http.access.keys import MOST_CHARACTERS, InvalidKeys, Scope, made, opened
-from mlmodel.errors import InvalidModel
-from mlmodel.model import checked_name
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    group = Commands("keys", help="Make API keys, and list those that there are.")
+    group = Commands("keys", help="Create and list API keys.")
     for command in (new, list_keys):
         group.add_command(command)
     app.cli.add_command(group)
 
 
-def _names(
-    _ctx: click.Context, _option: click.Parameter, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    try:
-        return tuple(checked_name(name) for name in names)
-    except InvalidModel as error:
-        raise click.BadParameter(str(error).removeprefix("qualified_name ")) from error
-
-
 @click.command("new")
-@click.option("--name", required=True, help="Who has the key: a person, a team, a program.")
+@click.option("--name", required=True, help="Who uses the key: a person, a team or a program.")
 @click.option(
     "--scope",
     "scopes",
@@ -43,20 +40,22 @@ def _names(
     multiple=True,
     default=[Scope.PREDICT.value],
     show_default=True,
-    help="What it is for; may be given several times.",
+    help="What the key permits; repeatable.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
-    callback=_names,
-    help="A model that it is for; may be given several times. Without, it is for all of them.",
+    callback=lambda ctx, option, names: tuple(check_name(ctx, option, name) for name in names),
+    help="A model for which the key is valid; repeatable. By default, all models.",
 )
 @as_json_option
 def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bool) -> None:
-    """Make a key. It is shown once: the server keeps only its hash."""
+    """Create a key. It is shown once: the server stores only its hash."""
     if not name.strip() or not name.isprintable() or len(name) > MOST_CHARACTERS:
-        raise click.BadParameter("must be 1 to 100 characters on one line", param_hint="--name")
+        raise click.BadParameter(
+            f"must be 1 to {MOST_CHARACTERS} characters on one line", param_hint="--name"
+        )
     text, key_id, sha256 = made()
     entry: dict[str, Any] = {"id": key_id, "name": name, "sha256": sha256}
     entry["scopes"] = list(dict.fromkeys(scopes))
@@ -65,8 +64,10 @@ def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bo
     if as_json:
         write_json({"key": text, "entry": entry})
         return
-    say("Copy the key now: it is not shown again. Put the line below `keys:` in KEYS_FILE.")
-    write_facts([("key", text), ("line", f"- {_flow(entry)}")])
+    write_message(
+        "Copy the key now: it is not shown again. Add the line below 'keys:' in KEYS_FILE."
+    )
+    write_facts([("key", text), ("line", f"- {_to_yaml(entry)}")])
 
 
 @click.command("list")
@@ -75,7 +76,7 @@ def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bo
 def list_keys(as_json: bool) -> None:
     """List the keys of KEYS_FILE and KEYS, without their hashes."""
     try:
-        keys = opened(current_app.config, Path(current_app.root_path), hosting().environ).all()
+        keys = opened(current_app.config, Path(current_app.root_path), get_hosting().environ).all()
     except InvalidKeys as error:
         raise click.ClickException(str(error)) from error
     listed = [
@@ -86,7 +87,7 @@ def list_keys(as_json: bool) -> None:
         write_json({"keys": listed})
         return
     if not listed:
-        say("There are no keys: KEYS_FILE and KEYS are empty.")
+        write_message("There are no keys: KEYS_FILE and KEYS are empty.")
     write_table(
         {
             **each,
@@ -97,11 +98,11 @@ def list_keys(as_json: bool) -> None:
     )
 
 
-def _flow(entry: Any) -> str:
+def _to_yaml(entry: Any) -> str:
     """Return an entry as YAML on one line, all strings quoted: an id may look like a number."""
     if isinstance(entry, dict):
-        return "{" + ", ".join(f"{key}: {_flow(value)}" for key, value in entry.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_to_yaml(value)}" for key, value in entry.items()) + "}"
     if isinstance(entry, list):
-        return "[" + ", ".join(map(_flow, entry)) + "]"
+        return "[" + ", ".join(map(_to_yaml, entry)) + "]"
     # Escape "${", which would be read as a variable.
     return json.dumps(entry.replace("${", "$${"), ensure_ascii=False)

@@ -12,25 +12,25 @@ import click
 from flask.cli import with_appcontext
 
 import mlmodel
-from app.cli.hosting import hosting
-from app.cli.terminal import as_json_option, say, write_facts, write_json, write_table
+from app.cli.hosting import get_hosting
+from app.cli.terminal import as_json_option, write_facts, write_json, write_message, write_table
 from app.serving.models.hosted import HostedModel, Status
 from app.web.api.models import description
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
 from mlmodel.bounded import safe_open
-from mlmodel.errors import FlmError, InvalidFile
+from mlmodel.errors import InvalidFile
 from mlmodel.files import bare
-from mlmodel.files.report import Report, report
+from mlmodel.files.report import report
 from mlmodel.schema.messages import enumeration
 
 #: Maximum names shown; ``--json`` has all of them.
-SHOWN_NAMES = 20
+MAX_NAMES = 20
 #: Maximum choices of a field shown; ``--json`` has all of them.
-SHOWN_CHOICES = 12
+MAX_CHOICES = 12
 
-#: Keys of ``extra`` that a description has in other places.
-TOLD_ELSEWHERE = frozenset(
+#: Keys of ``extra`` that are shown as facts of their own.
+OTHER_FACTS = frozenset(
     {
         "description",
         "display_name",
@@ -48,10 +48,11 @@ TOLD_ELSEWHERE = frozenset(
 @as_json_option
 @with_appcontext
 def list_models(as_json: bool) -> None:
-    """List the models of models.yaml, loaded as the server would."""
-    specs = hosting().specs()
-    say(f"Loading {len(specs)} models ...")
-    models = hosting().hold(specs)
+    """List the models of models.yaml, loaded as on the server."""
+    hosting = get_hosting()
+    specs = hosting.read_specs()
+    write_message(f"Loading {len(specs)} models ...")
+    models = hosting.host(specs)
     if as_json:
         listed = [description(model) for model in models]
         write_json(ModelList().dump({"models": listed}))
@@ -73,41 +74,45 @@ def list_models(as_json: bool) -> None:
 @as_json_option
 @with_appcontext
 def show(name: str, as_json: bool) -> None:
-    """Show all that is known of the model NAME."""
-    say(f"Loading {name} ...")
-    model = hosting().named(name)
-    known = description(model)
+    """Show the metadata and the fields of the model NAME."""
+    write_message(f"Loading {name} ...")
+    model = get_hosting().host_model(name)
+    facts = description(model)
     if as_json:
-        write_json({**ModelInspection().dump(known), **ModelMetadata().dump(known)})
+        write_json({**ModelInspection().dump(facts), **ModelMetadata().dump(facts)})
         return
-    write_facts(_facts(known).items())
+    write_facts(_select_facts(facts).items())
     if model.status is Status.READY:
         write_fields("row", model.input_schema, model)
-        write_fields("answer", model.output_schema)
+        write_fields("prediction", model.output_schema)
 
 
 @click.command("inspect")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @as_json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """Look into FILE and build nothing: safe on any file.
+    """Show the metadata of FILE without building it.
 
-    It tells what a package says of itself, and the classes and functions that a pickle, in a
-    package too, or a .skops file asks for.
+    The command is safe on any file. For a .skops file and a pickle, also in a package, it lists
+    the classes and functions that the file references.
     """
     try:
-        asked = report(file)
-        found = _bare(file) if bare.is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
+        references = report(file)
+        facts = _bare(file) if bare.is_bare(file) else dataclasses.asdict(mlmodel.inspect(file))
     except InvalidFile as error:
-        raise FlmError(f"{file.name} is no readable model file: {error}") from error
-    document = {"file": file.name, **found}
+        raise click.ClickException(f"{file.name} is not a readable model file: {error}") from error
+    document = {"file": file.name, **facts}
     if as_json:
-        write_json({**document, **dataclasses.asdict(asked)})
+        write_json({**document, **dataclasses.asdict(references)})
         return
     meta = document.pop("meta", {})
     model = meta.pop("model", {})
     model.pop("info", None)  # hundreds of parameters, which --json has
-    write_facts([*spread({**document, **meta, **model}).items(), *_asked(asked)])
+    rows = _flatten({**document, **meta, **model})
+    rows["references"] = enumeration(references.names, MAX_NAMES)
+    rows["not allowed"] = enumeration(references.untrusted, MAX_NAMES)
+    rows["rejected"] = references.refusal
+    write_facts(rows.items())
 
 
 COMMANDS = (list_models, show, inspect)
@@ -120,50 +125,42 @@ def write_fields(
     if schema is None:
         click.echo(f"\n{title}: any JSON")
         return
-    drawn = forms.build(schema, *(model.examples[:1] if model else []))
+    row = forms.build(schema, *(model.examples[:1] if model else []))
     click.echo(f"\n{title}:")
-    write_table(map(_field, list(drawn.within()) or [drawn]), indent="  ")
+    write_table(map(_to_row, list(row.within()) or [row]), indent="  ")
 
 
-def _field(field: forms.Field) -> dict[str, str]:
-    kind = f"{field.type} or null" if field.nullable else field.type
+def _to_row(field: forms.Field) -> dict[str, str]:
+    choices = enumeration([choice.label for choice in field.choices], MAX_CHOICES)
     return {
-        "field": field.path or "(the whole)",
-        "type": kind,
+        "field": field.path or "(whole value)",
+        "type": f"{field.type} or null" if field.nullable else field.type,
         "required": "yes" if field.required else "no",
-        "may be": field.bounds or _choices(field),
+        "allowed values": field.bounds or choices,
         "unit": field.unit,
         "example": field.example,
         "default": field.value,
-        "meaning": field.description,
+        "description": field.description,
     }
 
 
-def _choices(field: forms.Field) -> str:
-    labels = [choice.label for choice in field.choices]
-    return enumeration(labels, SHOWN_CHOICES)
-
-
-def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {**ModelInspection().dump(known), "endpoints": _names(known["endpoints"])}
+def _select_facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    facts = ModelInspection().dump(description)
+    facts["endpoints"] = ", ".join(endpoint.name for endpoint in description["endpoints"])
     facts.pop("info", None)  # hundreds of parameters, which --json has
     facts["versions"] = dict(_versions(facts.get("versions") or []))
     extra = facts.get("extra") or {}
-    facts["extra"] = {key: value for key, value in extra.items() if key not in TOLD_ELSEWHERE}
-    return spread(facts)
+    facts["extra"] = {key: value for key, value in extra.items() if key not in OTHER_FACTS}
+    return _flatten(facts)
 
 
-def spread(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Flatten objects among the facts to one fact per member, such as ``metrics.accuracy``."""
-    spread: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in facts.items():
         members = value.items() if isinstance(value, Mapping) else ()
-        spread |= {f"{name}.{key}": member for key, member in members} or {name: value}
-    return spread
-
-
-def _names(endpoints: list[Any]) -> str:
-    return ", ".join(endpoint.name for endpoint in endpoints)
+        flat |= {f"{name}.{key}": member for key, member in members} or {name: value}
+    return flat
 
 
 def _versions(versions: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -176,15 +173,3 @@ def _versions(versions: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 def _bare(file: Path) -> dict[str, Any]:
     content = safe_open.content(file)
     return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _asked(asked: Report) -> list[tuple[str, Any]]:
-    return [
-        ("asks for", _shown(asked.names)),
-        ("not allowed", _shown(asked.untrusted)),
-        ("refused", asked.refusal),
-    ]
-
-
-def _shown(names: tuple[str, ...]) -> str | None:
-    return enumeration(names, SHOWN_NAMES) or None

@@ -14,11 +14,10 @@ from app.cli import sampling
 from app.cli.terminal import (
     as_json_option,
     name_option,
-    printable,
-    say,
     trust_option,
     write_facts,
     write_json,
+    write_message,
 )
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
@@ -31,7 +30,7 @@ from mlmodel.trust import Trust, pickles, pickling
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class Named(click.ParamType[tuple[str, Any]]):
+class NamedValue(click.ParamType[tuple[str, Any]]):
     """``name=value``, where the value is JSON if it can be parsed as such, else a string."""
 
     name = "name=value"
@@ -44,7 +43,7 @@ class Named(click.ParamType[tuple[str, Any]]):
         if not (name and sign):
             self.fail(f"must be name=value, got {value!r}", param, ctx)
         try:
-            return name, json.loads(text, parse_constant=_no_constant)
+            return name, json.loads(text, parse_constant=_reject_constant)
         except ValueError:
             return name, text
 
@@ -55,12 +54,13 @@ class Named(click.ParamType[tuple[str, Any]]):
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; one that is there is replaced.",
+    help="The file to write; an existing file is replaced.",
 )
 @click.option(
     "--sample",
     type=READABLE,
-    help="Rows such as it was fitted on, .csv, .json or .ndjson: types, choices and examples.",
+    help="A .csv, .json or .ndjson file of rows like those that the estimator was fitted on, from "
+    "which types, choices and examples are inferred.",
 )
 @click.option(
     "--output",
@@ -70,19 +70,21 @@ class Named(click.ParamType[tuple[str, Any]]):
     help="The name of one of several outputs, in their order; repeatable.",
 )
 @name_option
-@click.option("--display-name", help="What people call the model.")
+@click.option("--display-name", help="The model's name on pages.")
 @click.option("--description", help="What the model is for.")
 @click.option("--version", help="The model's own version.")
 @click.option(
-    "--metric", "metrics", multiple=True, type=Named(), help="How good it is; repeatable."
+    "--metric", "metrics", multiple=True, type=NamedValue(), help="A quality figure; repeatable."
 )
-@click.option("--param", "params", multiple=True, type=Named(), help="How it was trained.")
+@click.option(
+    "--param", "params", multiple=True, type=NamedValue(), help="A training parameter; repeatable."
+)
 @click.option(
     "--artifact",
     "artifacts",
     multiple=True,
     type=READABLE,
-    help="A file to go with it; repeatable.",
+    help="A file that belongs to the model; repeatable.",
 )
 @click.option(
     "--compression",
@@ -95,7 +97,7 @@ class Named(click.ParamType[tuple[str, Any]]):
     type=click.Choice(["1", "2"]),
     default="2",
     show_default=True,
-    help="1 for Flama 1.12.",
+    help="The version of the file format: 1 for Flama 1.12.",
 )
 @trust_option
 @as_json_option
@@ -114,34 +116,34 @@ def package(
     artifacts: Sequence[Path],
     compression: str,
     protocol: str,
-    trust: tuple[str, ...],
+    trust: Trust,
     as_json: bool,
 ) -> None:
-    """Package the fitted ESTIMATOR, a pickle by whatever name, as a model file.
+    """Package a fitted estimator as a model file.
 
-    ESTIMATOR may also be a .skops file, or what save_model of XGBoost, LightGBM or CatBoost wrote.
-    It is read as the server reads it: classes and functions of your own in it want --trust, and
-    the entry of the file that is written wants the same.
+    The file ESTIMATOR is a pickle with any name, a .skops file, or what save_model of XGBoost,
+    LightGBM or CatBoost wrote. The same checks apply to it as on the server: list your own classes
+    and functions with --trust, and in the entry of the model file.
     """
     filetypes.check_folder(estimator)
     _check(out, artifacts)
-    described = {
+    extra = {
         "qualified_name": name,
         "display_name": display_name,
         "description": description,
         "version": version,
     }
-    say(f"Reading {estimator.name} ...")
-    model = _unpickled(estimator, "all" if "all" in trust else trust)
+    write_message(f"Reading {estimator.name} ...")
+    model = _load(estimator, trust)
     frame = sampling.read(sample, model) if sample else None
-    say(f"Writing {out} ...")
+    write_message(f"Writing {out} ...")
     mlmodel.dump(
         model,
         out,
         compression,
         params=dict(params) or None,
         metrics=dict(metrics) or None,
-        extra={key: text for key, text in described.items() if text is not None} or None,
+        extra={key: text for key, text in extra.items() if text is not None} or None,
         artifacts={path.name: path for path in artifacts},
         protocol=int(protocol),
         sample=frame,
@@ -153,41 +155,39 @@ def package(
 COMMANDS = (package,)
 
 
-def _no_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _check(out: Path, artifacts: Sequence[Path]) -> None:
     if not out.parent.is_dir():
-        raise click.UsageError(f"--out must be in a folder that is there, got '{out}'")
+        raise click.UsageError(f"--out must be in an existing folder, got '{out}'")
     names = [path.name for path in artifacts]
-    twice = {each for each in names if names.count(each) > 1}
-    if twice:
-        raise click.UsageError(f"two artifacts have the name {min(twice)!r}")
+    duplicates = {each for each in names if names.count(each) > 1}
+    if duplicates:
+        raise click.UsageError(f"two artifacts have the name {min(duplicates)!r}")
 
 
-def _unpickled(path: Path, trust: Trust) -> Any:
+def _load(path: Path, trust: Trust) -> Any:
     try:
         content = safe_open.content(path)
         if filetypes.recognize(content, path.name) is Kind.PICKLE:
             return pickles.build(content, trust)
         return bare.load(path, trust=trust).model
     except Untrusted as error:
-        raise click.ClickException(printable(f"{path.name} is refused: {error}")) from error
+        raise click.ClickException(f"{path.name} was rejected: {error}") from error
     # A file that is not a pickle, or one of another version, can raise any error.
     except Exception as error:
-        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
-        own = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
-        raise click.ClickException(
-            printable(f"{path.name} cannot be packaged: {known or own}")
-        ) from error
+        missing = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        text = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
+        raise click.ClickException(f"{path.name} cannot be packaged: {missing or text}") from error
 
 
 def _report(out: Path, as_json: bool) -> None:
     found = mlmodel.inspect(out)
     extra = found.meta.extra or {}
     fields = extra.get("input_schema", {}).get("properties", {})
-    doubts = list(extra.get("schema_notes") or ())
+    notes = list(extra.get("schema_notes") or ())
     document: dict[str, Any] = {
         "file": str(out),
         "size_bytes": found.size_bytes,
@@ -197,14 +197,11 @@ def _report(out: Path, as_json: bool) -> None:
         "fields": list(fields) or None,
     }
     if as_json:
-        write_json({**document, "doubts": doubts})
+        write_json({**document, "doubts": notes})
         return
-    write_facts([*document.items(), *(("doubtful", doubt) for doubt in doubts)])
-    trusted = report(out).untrusted
-    if trusted:
-        say(f"Whoever serves it must write into its entry: trust: [{', '.join(trusted)}]")
-    say(
-        " ".join(
-            [f"Try it with: flask models check {out}", *(f"--trust {name}" for name in trusted)]
-        )
-    )
+    write_facts([*document.items(), *(("warning", note) for note in notes)])
+    untrusted = report(out).untrusted
+    if untrusted:
+        write_message(f"Add to its entry in models.yaml: trust: [{', '.join(untrusted)}]")
+    options = "".join(f" --trust {name}" for name in untrusted)
+    write_message(f"To check it: flask models check {out}{options}")

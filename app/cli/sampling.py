@@ -1,4 +1,4 @@
-"""Sample rows for ``package``, with dates recognized among the texts of a file."""
+"""Sample rows for ``package``, with dates recognized in the texts of a file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from app.cli.terminal import printable, say
+from app.cli.terminal import write_message
 
 #: A date, or date and time, as in ISO 8601 and pandas.
-MOMENT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+DATE = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 #: Rows predicted to find out whether a model was fitted on dates or on their texts.
-ASKED = 50
+PREDICTED_ROWS = 50
 
 
 def read(path: Path, model: Any) -> Any:
@@ -21,14 +21,15 @@ def read(path: Path, model: Any) -> Any:
 
     Columns of dates become datetimes unless the model was fitted on their texts.
     """
-    say(f"Reading {path.name} ...")
+    write_message(f"Reading {path.name} ...")
     frame = _frame(path)
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
-    others = [name for name in frame.columns if name not in wanted]
-    if wanted and others:
-        say(f"Left out, because the model was not fitted on them: {', '.join(map(str, others))}")
+    fitted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    others = [name for name in frame.columns if name not in fitted]
+    if fitted and others:
+        names = ", ".join(map(str, others))
+        write_message(f"Left out columns that the model was not fitted on: {names}")
         frame = frame.drop(columns=others)
-    return _dated(frame, model)
+    return _convert_dates(frame, model)
 
 
 def _frame(path: Path) -> Any:
@@ -46,52 +47,52 @@ def _frame(path: Path) -> Any:
     try:
         return readers[path.suffix.lower()](path)
     except (ValueError, pandas.errors.ParserError) as error:
-        raise click.ClickException(printable(f"{path.name} is no table: {error}")) from error
+        raise click.ClickException(f"{path.name} is not a table: {error}") from error
 
 
-def _dated(frame: Any, model: Any) -> Any:
+def _convert_dates(frame: Any, model: Any) -> Any:
     """Convert date columns to datetimes unless the model was fitted on texts.
 
     A model that accepts the texts but predicts the datetimes differently or rejects them, such as
     an encoder that ignores unknown categories, was fitted on the texts of the file.
     """
-    names = [name for name in frame.columns if _is_of_dates(frame[name])]
+    names = [name for name in frame.columns if _has_dates(frame[name])]
     if not names:
         return frame
-    dated = _with_dates(frame, names)
-    texts = _answers(model, frame.head(ASKED))
-    if texts is not None and texts != _answers(model, dated.head(ASKED)):
+    with_dates = _parse_dates(frame, names)
+    predictions = _predict(model, frame.head(PREDICTED_ROWS))
+    if predictions is not None and predictions != _predict(model, with_dates.head(PREDICTED_ROWS)):
         return frame
-    say(f"Taken as dates: {', '.join(map(str, names))}")
-    return dated
+    write_message(f"Converted to dates: {', '.join(map(str, names))}")
+    return with_dates
 
 
-def _is_of_dates(column: Any) -> bool:
-    known = column.dropna()
-    is_text = len(known) > 0 and all(isinstance(value, str) for value in known)
-    return is_text and bool(known.str.fullmatch(MOMENT).all())
+def _has_dates(column: Any) -> bool:
+    values = column.dropna()
+    is_text = len(values) > 0 and all(isinstance(value, str) for value in values)
+    return is_text and bool(values.str.fullmatch(DATE).all())
 
 
-def _with_dates(frame: Any, names: list[Any]) -> Any:
+def _parse_dates(frame: Any, names: list[Any]) -> Any:
     import pandas  # noqa: PLC0415
 
-    dated = frame.copy()
+    converted = frame.copy()
     for name in names:
         try:
-            dated[name] = pandas.to_datetime(frame[name], format="ISO8601")
+            converted[name] = pandas.to_datetime(frame[name], format="ISO8601")
         except ValueError:  # such as 2026-02-30, or several time zones
             continue
-    return dated
+    return converted
 
 
-def _answers(model: Any, rows: Any) -> list[Any] | None:
+def _predict(model: Any, rows: Any) -> list[Any] | None:
     """Return a model's raw predictions as strings; ``None`` if it fails on the rows."""
-    ask: Any = getattr(model, "predict", None) or getattr(model, "transform", None)
+    predict: Any = getattr(model, "predict", None) or getattr(model, "transform", None)
     # The model's code may raise any error on unsuitable rows.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answers = ask(rows)
-        return [str(answer) for answer in getattr(answers, "values", answers)]
+            predictions = predict(rows)
+        return [str(each) for each in getattr(predictions, "values", predictions)]
     except Exception:
         return None

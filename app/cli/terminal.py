@@ -18,34 +18,38 @@ from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.files import dump, packaged
 from mlmodel.model import checked_name
+from mlmodel.trust import Trust
 
 #: Maximum characters shown of a list or an object; ``--json`` has all of them.
-SHOWN_CHARACTERS = 300
+MAX_CHARACTERS = 300
 #: Values for which no line is written.
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
-as_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write one exact JSON document to stdout."
-)
 
-
-def _named(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+def check_name(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Return the value of an option if it is a valid model name; a callback of click."""
     try:
         return None if name is None else checked_name(name)
     except InvalidModel as error:
         raise click.BadParameter(str(error).removeprefix("qualified_name ")) from error
 
 
-name_option = click.option(
-    "--name", callback=_named, help="The model's name in addresses, if not its own."
+def _to_trust(_ctx: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> Trust:
+    return "all" if "all" in names else names
+
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one exact JSON document to stdout."
 )
-
-
+name_option = click.option(
+    "--name", callback=check_name, help="The model's name in paths, if not its own."
+)
 trust_option = click.option(
     "--trust",
     multiple=True,
-    help="What the file may reference beside the allow-list: all, a package such as skrub.*, or "
-    "the name of a class or function; repeatable.",
+    callback=_to_trust,
+    help="What the file may reference besides the allow-list: 'all', a package such as 'skrub.*', "
+    "or the name of a class or function; repeatable.",
 )
 
 
@@ -59,32 +63,34 @@ class Commands(AppGroup):
                 return super().invoke(ctx)
         except BrokenPipeError:  # the reader of stdout has closed it; click handles this
             raise
+        except click.ClickException as error:
+            error.message = escape(error.message)
+            raise
         except (FlmError, ServingError) as error:
-            raise click.ClickException(printable(str(error))) from error
+            raise click.ClickException(escape(str(error))) from error
         except RecursionError as error:
-            raise click.ClickException("what is there is nested too deep to be shown") from error
+            raise click.ClickException("the content is nested too deep to be shown") from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{place}{error.strerror or error}") from error
 
 
-def say(text: str) -> None:
+def write_message(text: str) -> None:
     """Write a message to stderr."""
-    click.echo(printable(text), err=True)
+    click.echo(escape(text), err=True)
 
 
 def write_json(value: Any) -> None:
     """Write a JSON document to stdout."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
     # Control characters occur only in strings, where JSON permits escapes.
-    click.echo("".join(map(_escaped, text)))
+    click.echo(escape(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)))
 
 
 def write_facts(facts: Iterable[tuple[str, Any]], indent: str = "") -> None:
     """Write names and values to stdout, one line each, without empty values."""
-    filled = [(printable(name), shown(value)) for name, value in facts if value not in EMPTY]
-    for text in _aligned(filled):
-        click.echo(indent + text)
+    filled = [(escape(name), format_value(value)) for name, value in facts if value not in EMPTY]
+    for line in _align(filled):
+        click.echo(indent + line)
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
@@ -92,46 +98,46 @@ def write_table(rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
 
     Lines are never cut or coloured, on terminals or in pipes.
     """
-    lines = [{name: shown(value) for name, value in row.items()} for row in rows]
-    names = [name for name in tables.columns(lines) if any(line.get(name) for line in lines)]
+    texts = [{name: format_value(value) for name, value in row.items()} for row in rows]
+    names = [name for name in tables.columns(texts) if any(row.get(name) for row in texts)]
     if not names:
         return
-    header = [printable(name) for name in names]
-    cells = [[line.get(name, "") for name in names] for line in lines]
-    for text in _aligned([header, *cells]):
-        click.echo(indent + text)
+    header = [escape(name) for name in names]
+    cells = [[row.get(name, "") for name in names] for row in texts]
+    for line in _align([header, *cells]):
+        click.echo(indent + line)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a value on one line: strings without extra whitespace, floats to six digits, JSON."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
-        return printable(" ".join(value.split()))
-    text = printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+        return escape(" ".join(value.split()))
+    text = escape(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
 
 
-def told(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """Return the message of an error and of its cause, which helps the model's author."""
     cause = error.__cause__
-    return printable(f"{error}: {type(cause).__name__}: {cause}" if cause else str(error))
+    return f"{error}: {type(cause).__name__}: {cause}" if cause else str(error)
 
 
-def printable(text: str) -> str:
+def escape(text: str) -> str:
     """Escape all characters that are not printable, except line breaks."""
-    return "".join(map(_escaped, text))
+    return "".join(map(_escape_character, text))
 
 
-def _escaped(character: str) -> str:
+def _escape_character(character: str) -> str:
     if character.isprintable() or character == "\n":
         return character
     return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+def _align(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = zip(line, widths, strict=True)
@@ -157,30 +163,30 @@ def _short_logs() -> Iterator[None]:
     """
     root = logging.getLogger()
     handlers = [] if root.isEnabledFor(logging.DEBUG) else root.handlers
-    kept = [(handler, handler.formatter) for handler in handlers]
+    formatters = [(handler, handler.formatter) for handler in handlers]
     for handler in handlers:
-        handler.setFormatter(_Short())
-        handler.addFilter(_is_news)
+        handler.setFormatter(_OneLineFormatter())
+        handler.addFilter(_is_unreported)
     try:
         yield
     finally:
-        for handler, formatter in kept:
+        for handler, formatter in formatters:
             handler.setFormatter(formatter)
-            handler.removeFilter(_is_news)
+            handler.removeFilter(_is_unreported)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether to log a record: commands report failures and doubts themselves."""
+def _is_unreported(record: logging.LogRecord) -> bool:
+    """Return whether to log a record: commands report failures and warnings themselves."""
     if record.name in {hosted.log.name, packaged.logger.name, dump.logger.name}:
         return record.exc_info is not None
     return record.levelno >= logging.WARNING
 
 
-class _Short(logging.Formatter):
+class _OneLineFormatter(logging.Formatter):
     """Formats an exception as its class and message, without a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one line."""
         text = f"log: {record.getMessage()}"
         error = record.exc_info[1] if record.exc_info else None
-        return printable(f"{text} ({type(error).__name__}: {error})" if error else text)
+        return escape(f"{text} ({type(error).__name__}: {error})" if error else text)

@@ -113,7 +113,7 @@ def test_flask_finds_the_commands_and_loads_no_model_for_them(tmp_path):
     )
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr.startswith("Error: models.yaml is no readable model file: it is text")
+    assert ran.stderr.startswith("Error: models.yaml is not a readable model file: it is text")
 
 
 def test_flask_finds_the_models_for_its_own_commands(tmp_path):
@@ -172,7 +172,7 @@ def test_show_tells_what_is_known_and_the_fields(run):
     shown = run("show", "doubler")
 
     assert "qualified_name  doubler\n" in shown.stdout
-    assert "row:\n  field  type    required  may be" in shown.stdout
+    assert "row:\n  field  type    required  allowed values" in shown.stdout
     assert "  x      number  yes       from -1e+300 to 1,000" in shown.stdout
 
 
@@ -189,7 +189,7 @@ def test_a_model_that_is_not_there_is_named_with_one_that_is(run):
     shown = run("show", "dubler")
 
     assert shown.exit_code == 1
-    assert "no model 'dubler' in models.yaml; did you mean 'doubler'?" in shown.stderr
+    assert "models.yaml has no model 'dubler'; did you mean 'doubler'?" in shown.stderr
 
 
 def test_only_the_model_that_is_asked_is_loaded(run, monkeypatch):
@@ -205,7 +205,7 @@ def test_check_tries_a_file_on_its_own_example(run, linear_file):
 
     assert checked.exit_code == 0
     assert checked.stdout.startswith("linear: can be served\n")
-    assert re.search(r"^  answered +\{\"prediction\": ", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  prediction +\{\"prediction\": ", checked.stdout, re.MULTILINE)
 
 
 @pytest.fixture
@@ -220,8 +220,8 @@ def test_check_compares_a_graph_with_its_model(run, numbers_file):
     checked = run("check", numbers_file, "--runtime", "onnx")
 
     assert checked.exit_code == 0
-    assert re.search(r"^  answered by +ONNX Runtime [0-9.]+$", checked.stdout, re.MULTILINE)
-    assert re.search(r"^  compared on +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  runtime +ONNX Runtime [0-9.]+$", checked.stdout, re.MULTILINE)
+    assert re.search(r"^  compared +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
 
 
 def test_check_tells_the_comparison_as_json(run, numbers_file):
@@ -244,7 +244,7 @@ def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
 
     assert checked.exit_code == 0
     assert re.search(
-        r"^  doubtful +it is not compiled: it does not take a table", checked.stdout, re.MULTILINE
+        r"^  warning +not compiled: it does not take a table", checked.stdout, re.MULTILINE
     )
 
 
@@ -284,8 +284,8 @@ def test_check_says_what_is_doubtful(run):
     doubts = json.loads(run("check", "--json", models=models).stdout)["models"][0]["doubts"]
 
     assert doubts == [
-        "its example 2 breaks its input schema: /x is required",
-        "its example 2 breaks its input schema: /z is not known here; known are: x",
+        "example 2 violates the input schema: /x is required",
+        "example 2 violates the input schema: /z is not known here; known are: x",
     ]
 
 
@@ -293,14 +293,14 @@ def test_an_answer_that_takes_longer_than_the_server_waits_is_doubtful(run):
     checked = run("check", "doubler", "--json", PREDICT_SECONDS=0.000001)
 
     [doubt] = json.loads(checked.stdout)["models"][0]["doubts"]
-    assert doubt.startswith("its first answer took 0.0 s; the server waits 1e-06 s")
+    assert doubt.startswith("the first prediction took 0.0 s; the server's limit is 1e-06 s")
 
 
 def test_check_of_a_file_that_is_not_there_is_a_usage_error(run):
     checked = run("check", "nowhere/model.flm")
 
     assert checked.exit_code == 2
-    assert "Error: there is no file 'nowhere/model.flm'" in checked.stderr
+    assert "Error: the file 'nowhere/model.flm' does not exist" in checked.stderr
 
 
 def test_an_object_gives_a_bare_answer(run):
@@ -346,7 +346,7 @@ def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
     assert asked.exit_code == 1
     assert asked.stderr.splitlines()[1:] == [
         "rows.csv, line 3: x must be at most 1000, got 5000",
-        "Error: rows.csv was refused, and no answer is written",
+        "Error: rows.csv has invalid rows; no prediction is written",
     ]
     assert not output.exists()
 
@@ -358,7 +358,7 @@ def test_other_columns_are_named_and_ignored(run, tmp_path):
     asked = run("predict", "doubler", "--input", source, "--json")
 
     assert json.loads(asked.stdout) == [{"y": 2.0}]
-    assert "rows.csv: not used by the model: id, target\n" in asked.stderr
+    assert "rows.csv: columns not used by the model: id, target\n" in asked.stderr
 
 
 def test_decimal_commas_are_named(run, tmp_path):
@@ -369,7 +369,7 @@ def test_decimal_commas_are_named(run, tmp_path):
 
     assert json.loads(asked.stdout) == [{"y": 29.0}]
     assert "rows.csv: read as windows-1252\n" in asked.stderr
-    assert "rows.csv: decimals are written with a comma\n" in asked.stderr
+    assert "rows.csv: decimal mark is a comma\n" in asked.stderr
 
 
 def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
@@ -380,7 +380,7 @@ def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
     answered = run("predict", "doubler", "--input", source, "--decimal", ".", "--json")
 
     assert 'got "1.500". Write 1500, or 1.5 for a decimal\n' in asked.stderr
-    assert "its numbers do not show the decimal mark; name it with --decimal" in asked.stderr
+    assert "rows.csv: the decimal mark is ambiguous; specify it with --decimal" in asked.stderr
     assert json.loads(answered.stdout) == [{"y": 3.0}]
 
 
@@ -546,7 +546,9 @@ def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
         *("--trust", "tests.app.cli.test_commands.lengths"),
     )
 
-    assert "m.joblib is refused: the file references names outside the allow-list" in refused.stderr
+    assert (
+        "m.joblib was rejected: the file references names outside the allow-list" in refused.stderr
+    )
     assert "trust: [tests.app.cli.test_commands.lengths]" in made.stderr
     assert (
         f"flask models check {tmp_path / 'm.flm'} --trust tests.app.cli.test_commands.lengths"
@@ -584,7 +586,7 @@ def test_a_packaged_model_can_be_checked(run, tmp_path, estimator_file):
         (["--metric", "auc"], "must be name=value, got 'auc'"),
         (["--name", "a b"], "Invalid value for '--name': must be 1 to 100 letters"),
         (["--sample", __file__], "--sample must end with one of .csv, .json, .ndjson"),
-        (["--out", "no/folder/m.flm"], "--out must be in a folder that is there"),
+        (["--out", "no/folder/m.flm"], "--out must be in an existing folder"),
         (["--compression", "rar"], "'rar' is not one of 'bz2', 'lzma', 'zlib', 'zstd'"),
     ],
 )
@@ -703,7 +705,7 @@ def test_entries_are_pinned(run, models_file, linear_file, before):
     [spec, _] = catalog.read(models_file, {})
     assert "pinned one" in pinned.stderr
     assert spec.sha256 == hashlib.sha256(linear_file.read_bytes()).hexdigest()
-    assert "nothing to pin" in again.stderr
+    assert "no file to pin" in again.stderr
 
 
 def test_pinning_keeps_comments_on_their_line(run, models_file, linear_file):
@@ -801,7 +803,7 @@ def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
     )
 
     assert pipe.endswith(
-        f"pipe{ending} is no readable model file: it is no regular file, but a device or a pipe\n"
+        f"pipe{ending} is not a readable model file: it is no regular file, but a device or a pipe\n"
     )
     assert "it is no regular file" in zero
     assert "does not exist" in loop
@@ -834,7 +836,7 @@ def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
 
     added = run("add", linear_file.with_name("ab:c.flm"))
 
-    assert "Error: models.yaml, line 4: models/2/file must be the path of a file " in added.stderr
+    assert "Error: models.yaml, line 4: models/2/file must be a local path, " in added.stderr
     assert models_file.read_text() == SIMPLE
 
 
@@ -862,11 +864,15 @@ def test_a_path_may_have_any_characters(run, models_file, linear_file):
 @pytest.mark.parametrize(
     ("models", "words", "message"),
     [
-        ("models: [{file: ./linear.flm}]", [], "linear.flm is in models.yaml already, in line 1"),
+        (
+            "models: [{file: ./linear.flm}]",
+            [],
+            "models.yaml already contains linear.flm, in line 1",
+        ),
         (
             SIMPLE,
             ["--name", "echo"],
-            "a model of the name 'echo' already, in line 3; give this one",
+            "models.yaml already has a model 'echo', in line 3; set another",
         ),
         (SIMPLE, ["--name", "a/b"], "Invalid value for '--name': must be 1 to 100 letters"),
     ],
