@@ -10,7 +10,8 @@ from mlmodel.bounded.metadata import Meta
 from mlmodel.endpoint import endpoint
 from mlmodel.errors import FlmError, InvalidFile, InvalidInput
 from mlmodel.files.dump import dump
-from mlmodel.files.packaged import Inspection, PackagedModel, inspect, load
+from mlmodel.files.packaged import PackagedModel, load
+from mlmodel.files.report import Inspection, inspect
 from mlmodel.model import MLModel
 
 __all__ = [

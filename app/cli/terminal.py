@@ -16,7 +16,6 @@ from app.serving.errors import ServingError
 from app.serving.models import hosted
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
-from mlmodel.files import dump, packaged
 from mlmodel.model import checked_name
 from mlmodel.trust import Trust
 
@@ -177,7 +176,7 @@ def _short_logs() -> Iterator[None]:
 
 def _is_unreported(record: logging.LogRecord) -> bool:
     """Return whether to log a record: commands report failures and warnings themselves."""
-    if record.name in {hosted.log.name, packaged.logger.name, dump.logger.name}:
+    if record.name == hosted.log.name or record.name.startswith("mlmodel.files."):
         return record.exc_info is not None
     return record.levelno >= logging.WARNING
 

@@ -15,8 +15,8 @@ from mlmodel import frameworks
 from mlmodel.bounded.compression import named
 from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
-from mlmodel.files.flm import container as flm
-from mlmodel.files.packaged import members
+from mlmodel.files.build import members
+from mlmodel.files.flm import container
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
@@ -118,7 +118,7 @@ def dump(
             raise BadArtifact(f"{compiling.ARTIFACT} is the name of the model's graph")
         meta = replace(meta, extra={**(meta.extra or {}), **told})
         contents |= graph
-    _replace(Path(path), flm.write(meta, packed, contents, codec, protocol))
+    _replace(Path(path), container.write(meta, packed, contents, codec, protocol))
 
 
 def _check_path(path: Path) -> None:

@@ -1,17 +1,53 @@
-"""Report the names that a model file references, without building the model."""
+"""Inspect model files without building their models."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
+from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BrokenModel, Untrusted
-from mlmodel.files.flm import container as flm
-from mlmodel.trust import Trust, pickles, pytorch, skops
+from mlmodel.files.flm import container
+from mlmodel.files.package import check_trust, content_kind
+from mlmodel.trust import Trust, pickles, skops
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The result of :func:`inspect`.
+
+    ``container`` is ``"zlib"``, ``"tar"``, ``"protocol 1"`` or ``"protocol 2"``. ``artifacts``
+    has the compressed size of each artifact in bytes (in a tar: the original size).
+    """
+
+    container: str
+    compression: str
+    size_bytes: int
+    sha256: str
+    meta: Meta
+    artifacts: dict[str, int]
+
+
+def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> Inspection:
+    """Return the metadata of a file. Safe on any file: it builds no model and writes no files.
+
+    :param limit_bytes: as for :func:`load`.
+    :raises InvalidFile: if it is not a readable ``.flm`` file.
+    """
+    content = safe_open.content(path)
+    found = container.read(content, compression.budget(len(content), limit_bytes))
+    return Inspection(
+        container=found.container,
+        compression=found.compression,
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        meta=found.meta,
+        artifacts={name: len(section.packed) for name, section in found.artifacts.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -33,44 +69,29 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
     """
     filetypes.check_folder(path)
     content = safe_open.content(path)
-    match filetypes.recognize(content, Path(path).name):
-        case Kind.PACKAGE:
-            return _of_package(content, trust)
-        case Kind.PICKLE:
-            return _of_pickle(content, trust)
-        case Kind.SKOPS:
-            return _of_skops(compression.expanded(content), trust)
-    return Report()
-
-
-def _of_package(content: bytes, trust: Trust) -> Report:
-    budget = compression.budget(len(content))
-    found = flm.read(content, budget)
-    match found.meta.framework.lib:
-        case "sklearn":
-            return _of_pickle(flm.unpack_model(found, budget), trust)
-        case "torch":
-            return Report(refusal=_refusal(lambda: pytorch.check(trust)))
-    return Report()
-
-
-def _of_pickle(content: bytes, trust: Trust) -> Report:
-    look = pickles.look(content, trust)
-    return Report(look.names, look.untrusted, _refusal(lambda: pickles.check(content, trust)))
-
-
-def _of_skops(content: bytes, trust: Trust) -> Report:
-    names = skops.names(content)
+    kind, lib = filetypes.recognize(content, Path(path).name), ""
+    if kind is Kind.PACKAGE:
+        budget = compression.budget(len(content))
+        contents = container.read(content, budget)
+        lib = contents.meta.framework.lib
+        kind = content_kind(lib)
+        content = container.unpack_model(contents, budget) if kind is Kind.PICKLE else b""
+    names, untrusted = _references(kind, content, trust)
     try:
-        skops.check(content, trust)
-    except Untrusted as error:
-        return Report(names, error.types, str(error))
-    return Report(names)
-
-
-def _refusal(check: Callable[[], object]) -> str | None:
-    try:
-        check()
+        check_trust(kind, content, trust, lib=lib)
     except (Untrusted, BrokenModel) as error:
-        return str(error)
-    return None
+        types = error.types if isinstance(error, Untrusted) else ()
+        return Report(names, untrusted or types, str(error))
+    return Report(names, untrusted)
+
+
+def _references(
+    kind: Kind, content: bytes, trust: Trust
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return all names in a file, and those in a pickle that are not trusted."""
+    if kind is Kind.PICKLE:
+        found = pickles.look(content, trust)
+        return found.names, found.untrusted
+    if kind is Kind.SKOPS:
+        return skops.names(compression.expanded(content)), ()
+    return (), ()

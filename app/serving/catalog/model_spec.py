@@ -17,7 +17,7 @@ from app.serving.catalog.fingerprint import Contents, contents
 from mlmodel.bounded import filetypes
 from mlmodel.errors import InvalidModel, Untrusted
 from mlmodel.files import bare
-from mlmodel.files.packaged import VersionMismatches
+from mlmodel.files.description import VersionMismatches
 from mlmodel.foreign import wrapper
 from mlmodel.frameworks.sklearn.onnx.runtime import Choice
 from mlmodel.model import NAME, MLModel

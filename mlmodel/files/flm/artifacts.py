@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mlmodel.bounded.compression import Budget
@@ -48,30 +49,43 @@ def check_names(names: Iterable[str]) -> None:
             raise BadArtifact(f"the artifact {name!r} has the name of a folder")
 
 
-def unpack(artifacts: Mapping[str, Section], budget: Budget) -> tuple[Path | None, dict[str, Path]]:
-    """Write artifacts to a new temporary folder; return the folder and the path of each.
+class ArtifactFolder:
+    """The artifacts of a model, unpacked to a temporary folder. ``paths`` has their paths by name.
 
-    Without artifacts, the folder is ``None``. If an artifact fails, the folder is removed.
-
-    :param artifacts: by names that passed :func:`check_names`.
-    :raises InvalidFile: if one does not decompress, or not within the budget.
+    The folder is removed by :meth:`remove`, with this object, or when the process ends, but only
+    in the process that created it: a fork does not remove it.
     """
-    if not artifacts:
-        return None, {}
-    folder = Path(tempfile.mkdtemp(prefix="flm-"))
-    try:
-        return folder, {
-            name: _write(folder / name, section.unpack(budget))
-            for name, section in artifacts.items()
-        }
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
+
+    def __init__(self, artifacts: Mapping[str, Section], budget: Budget) -> None:
+        """Unpack artifacts. Without any, no folder is created.
+
+        :param artifacts: by names that passed :func:`check_names`.
+        :raises InvalidFile: if one does not decompress, or not within the budget. Then no folder
+            is left.
+        """
+        self.paths: dict[str, Path] = {}
+        self._remove: Callable[[], object] = lambda: None
+        if artifacts:
+            folder = Path(tempfile.mkdtemp(prefix="flm-"))
+            self._remove = weakref.finalize(self, _remove, folder, os.getpid())
+            self._unpack(folder, artifacts, budget)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        self.paths = {}
+        self._remove()
+
+    def _unpack(self, folder: Path, artifacts: Mapping[str, Section], budget: Budget) -> None:
+        try:
+            for name, section in artifacts.items():
+                self.paths[name] = _write(folder / name, section.unpack(budget))
+        except BaseException:
+            self.remove()
+            raise
 
 
-def remove(folder: Path | None, owner: int) -> None:
-    """Remove a folder, but only in the process that created it, not when a fork ends."""
-    if folder is not None and os.getpid() == owner:
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
 

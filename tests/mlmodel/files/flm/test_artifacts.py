@@ -5,7 +5,7 @@ import pytest
 
 from mlmodel.bounded.compression import Budget, Codec
 from mlmodel.errors import BadArtifact, TooLarge
-from mlmodel.files.flm.artifacts import check_names, check_plain, remove, unpack
+from mlmodel.files.flm.artifacts import ArtifactFolder, check_names, check_plain
 from mlmodel.files.flm.protocols import Section
 
 LEADING_OUT = ["../x", "/etc/x", "a/../../x", "..", "C:x", "C:\\x", "..\\x", "a//b", "a/", ".", ""]
@@ -48,35 +48,38 @@ def test_only_a_plain_ascii_name_is_written(name):
 
 
 def test_artifacts_are_unpacked_to_one_folder(temporary):
-    folder, paths = unpack(
-        {"a": Section(Codec.NONE, b"<a>"), "sub/b": Section(Codec.NONE, b"")}, Budget(10)
-    )
+    sections = {"a": Section(Codec.NONE, b"<a>"), "sub/b": Section(Codec.NONE, b"")}
 
-    assert paths == {"a": folder / "a", "sub/b": folder / "sub/b"}
-    assert (paths["a"].read_bytes(), paths["sub/b"].read_bytes()) == (b"<a>", b"")
+    unpacked = ArtifactFolder(sections, Budget(10))
+
+    (folder,) = temporary.iterdir()
+    assert unpacked.paths == {"a": folder / "a", "sub/b": folder / "sub/b"}
+    assert [path.read_bytes() for path in unpacked.paths.values()] == [b"<a>", b""]
 
 
 def test_no_artifacts_need_no_folder(temporary):
-    assert unpack({}, Budget(0)) == (None, {})
+    assert ArtifactFolder({}, Budget(0)).paths == {}
     assert list(temporary.iterdir()) == []
 
 
-def test_nothing_is_left_of_artifacts_that_are_too_large(temporary):
+def test_too_large_artifacts_leave_no_folder(temporary):
+    sections = {"a": Section(Codec.NONE, b"a"), "b": Section(Codec.NONE, b"bc")}
+
     with pytest.raises(TooLarge):
-        unpack({"a": Section(Codec.NONE, b"a"), "b": Section(Codec.NONE, b"bc")}, Budget(2))
+        ArtifactFolder(sections, Budget(2))
 
     assert list(temporary.iterdir()) == []
 
 
-def test_a_folder_is_removed_by_its_owner_only(tmp_path):
-    folder = tmp_path / "artifacts"
-    folder.mkdir()
+@pytest.mark.parametrize(("is_owner", "is_left"), [(True, False), (False, True)])
+def test_only_the_owner_removes_a_folder(temporary, monkeypatch, is_owner, is_left):
+    unpacked = ArtifactFolder({"a": Section(Codec.NONE, b"a")}, Budget(1))
+    if not is_owner:
+        monkeypatch.setattr(os, "getpid", lambda: 0)
 
-    remove(folder, os.getpid() + 1)
-    assert folder.exists()
+    unpacked.remove()
 
-    remove(folder, os.getpid())
-    assert not folder.exists()
+    assert (unpacked.paths, any(temporary.iterdir())) == ({}, is_left)
 
 
 @pytest.mark.parametrize(

@@ -384,7 +384,7 @@ def test_missing_and_new_texts_are_answered_as_by_the_model(encode, missing, com
     estimator = make_pipeline(mixed, HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2))
     model = compiled(estimator.fit(table, AMOUNT * (1 + (words == "cook"))), table)
 
-    native = load(model._path)
+    native = load(model._state.package.path)
     for word in ("cook", "clerk", "pilot", "", None, "cook\0", "Cook"):
         row = {"age": 40, "job": word}
         assert said(model, row) == nearly(said(native, row))
@@ -514,7 +514,9 @@ def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, ca
     model = load(tmp_path / "model.flm")
     model.load()
 
-    assert "compiled.onnx in the file was not made of its model, and is not used" in caplog.text
+    assert (
+        "compiled.onnx was not converted from the model in the file, and is not used" in caplog.text
+    )
     assert "runtime" not in model.metadata
 
 

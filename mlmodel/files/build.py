@@ -1,0 +1,162 @@
+"""Build the model of a verified file, and what predicts with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
+
+from mlmodel import frameworks
+from mlmodel.bounded import compression
+from mlmodel.bounded.filetypes import Kind
+from mlmodel.errors import InvalidModel
+from mlmodel.files.package import Package
+from mlmodel.frameworks import labels
+from mlmodel.frameworks.sklearn.onnx.runtime import Choice, Runtime
+from mlmodel.trust import Trust, pickles, skops
+from mlmodel.trust.trial import bounded_fork, first_look
+
+logger = logging.getLogger(__name__)
+
+#: Files written by ``save_model`` of the boosted-tree libraries.
+BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What predicts rows: the native model or its graph.
+
+    ``runtime`` describes the choice, if a graph was requested.
+    """
+
+    predict: frameworks.Predict
+    is_row_wise: bool
+    runtime: Runtime | None = None
+
+
+def try_build(package: Package, trust: Trust) -> None:
+    """Build the model in another process first, if building it in this one may crash.
+
+    Raises the errors of :func:`build`.
+    """
+    if package.kind is Kind.PICKLE:
+        pickles.try_first(package.content, trust)
+    elif package.kind is Kind.SKOPS:
+        first_look.look(compression.expanded(package.content), trust)
+
+
+def build(package: Package, trust: Trust) -> Any:
+    """Return the framework's own model.
+
+    :raises UnsupportedFramework: if no adapter builds such a model.
+    :raises MissingFramework: if its framework is not installed.
+    :raises BrokenModel: if the framework cannot build it.
+    :raises InvalidModel: if a bare file has a model of another framework.
+    """
+    model = _load(package, trust)
+    lib = frameworks.detect(model)
+    if package.is_bare and lib != package.meta.framework.lib:
+        title = frameworks.title(lib)
+        raise InvalidModel(f"{package.path.name} has a model of {title}; package it with `dump`")
+    return model
+
+
+def infer_in_fork(package: Package, model: Any, trust: Trust) -> frameworks.Schemas | None:
+    """Return schemas inferred in another process, so that this one need not call the model.
+
+    ``None`` if the file has them, or this process must infer them.
+    """
+    declared = package.description
+    if None not in (declared.input_schema, declared.output_schema, declared.notes):
+        return None
+    found = None
+    if package.kind is Kind.PICKLE and not declared.outputs:
+        found = pickles.schemas(package.content, trust)
+    if found is None:
+        infer = partial(_adapter(package).schemas, model, outputs=declared.outputs)
+        found = first_look.inferred(lambda: bounded_fork.as_json(infer()), len(package.content))
+    if found is None:
+        return None
+    input_schema, output_schema, examples, notes = found
+    return frameworks.Schemas(input_schema, output_schema, tuple(examples), tuple(notes))
+
+
+def infer(package: Package, model: Any) -> frameworks.Schemas:
+    """Return schemas inferred from the model in this process."""
+    return _adapter(package).schemas(model, outputs=package.description.outputs)
+
+
+def build_predictor(
+    package: Package, model: Any, input_schema: Mapping[str, Any] | None, runtime: Choice
+) -> Predictor:
+    """Return what predicts, prepared with the first example that works.
+
+    :raises InvalidModel: if the input schema does not match the data the model was fitted on, or
+        the model does not predict for any example.
+    """
+    declared = package.description
+    native = _adapter(package).predictor(model, members(input_schema), declared.outputs)
+    is_row_wise = bool(getattr(native, "is_row_wise", False))
+    with_example = getattr(native, "with_example", None)
+    if with_example is not None:
+        is_guess = declared.input_schema is None
+        native = cast(frameworks.Predict, with_example(declared.examples, is_guess=is_guess))
+    predictor = Predictor(native, is_row_wise)
+    if runtime != "native":
+        predictor = _choose_runtime(package, model, predictor, runtime)
+    if declared.labels is None:
+        return predictor
+    return replace(predictor, predict=labels.Labelled(predictor.predict, declared.labels))
+
+
+def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the schemas of a row's members, as far as its schema names them."""
+    properties = (schema or {}).get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _adapter(package: Package) -> frameworks.Adapter:
+    return frameworks.adapter(package.meta.framework.lib)
+
+
+def _load(package: Package, trust: Trust) -> Any:
+    if package.kind in (Kind.PACKAGE, Kind.PICKLE):
+        return _adapter(package).loads(package.content, trust)
+    content = compression.expanded(package.content)
+    if package.kind is Kind.SKOPS:
+        return _load_skops(content, trust, package.versions.get("scikit-learn"))
+    if package.kind in BOOSTED:
+        # This imports scikit-learn, as late as its adapter would.
+        from mlmodel.frameworks.sklearn import boosters  # noqa: PLC0415
+
+        return boosters.load(package.kind, content)
+    return _adapter(package).loads(content, trust)
+
+
+def _load_skops(content: bytes, trust: Trust, release: str | None) -> Any:
+    # This imports scikit-learn as late as its adapter would.
+    from mlmodel.frameworks.sklearn.adapter import built  # noqa: PLC0415
+
+    if trust != "all":
+        first_look.look(content, trust)
+    return built(lambda: skops.build(content, trust), release)
+
+
+def _choose_runtime(
+    package: Package, model: Any, native: Predictor, requested: Choice
+) -> Predictor:
+    """Return the model's graph as the predictor if it can be used, else ``native``."""
+    if package.meta.framework.lib != "sklearn":
+        title = frameworks.title(package.meta.framework.lib)
+        reason = f"only models of scikit-learn are compiled, this one is of {title}"
+        current = f"{title} {_adapter(package).version()}"
+        return replace(native, runtime=Runtime(requested, current, reason=reason))
+    from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  already imported
+
+    examples = package.description.examples
+    chosen = adapter.chosen(model, native.predict, requested, examples, package.graph)
+    if chosen.runtime.reason:
+        logger.warning("%s is not compiled: %s", package.path.name, chosen.runtime.reason)
+    return replace(native, predict=chosen.predict, runtime=chosen.runtime)

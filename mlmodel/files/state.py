@@ -1,0 +1,120 @@
+"""The state of a model in a file: read, built, ready to predict, or dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mlmodel import frameworks
+from mlmodel.bounded import sizes
+from mlmodel.files import build
+from mlmodel.files.description import LoadOptions
+from mlmodel.files.package import Package, versions_explained
+from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.frameworks.sklearn.parallelism import limit_jobs
+
+
+class ModelState:
+    """A file, and what was built from it so far. Thread-safe.
+
+    =========  ==================================  ===================================
+    state      holds                               leaves by
+    =========  ==================================  ===================================
+    read       the bytes of the model              ``get_model``, ``drop``
+    built      the model                           ``get_predictor``, ``drop``
+    ready      the model and its predictor         ``drop``
+    dropped    the description of the file         ``get_model`` reads the file again
+    =========  ==================================  ===================================
+
+    ``package`` is the file; its bytes are dropped when the model is built. ``predictor`` is
+    ``None`` unless the model is ready.
+    """
+
+    def __init__(self, read: Callable[[], Package], options: LoadOptions) -> None:
+        self.package = read()
+        self.predictor: build.Predictor | None = None
+        self._read = read
+        self._options = options
+        # Held while the file is read, and the model is built or called to infer its schemas.
+        self._lock = threading.RLock()
+        self._model: Any = None
+        self._inferred: frameworks.Schemas | None = None
+
+    @property
+    def survives_fork(self) -> bool:
+        """Whether models of its framework do. Importing ONNX Runtime starts a thread."""
+        if self._options.n_jobs != 1:
+            return False  # a pool of processes or threads does not survive a fork
+        framework = frameworks.FRAMEWORKS.get(self.package.meta.framework.lib)
+        return framework is None or (framework.survives_fork and self._runtime == "native")
+
+    def try_build(self) -> None:
+        """Build the model in another process first, unless it is built or all is trusted.
+
+        Raises the errors of :func:`.build.build`.
+        """
+        with self._lock:
+            if self._options.granted_trust != "all" and self.package.content:
+                build.try_build(self.package, self._options.granted_trust)
+
+    def get_model(self) -> Any:
+        """Return the framework's own model. Build it, and read the file again, if necessary.
+
+        Raises the errors of :func:`.package.read` and :func:`.build.build`.
+        """
+        with self._lock:
+            if self._model is None:
+                if not self.package.content:
+                    self.package = self._read()
+                package, trust = self.package, self._options.granted_trust
+                with versions_explained(package.versions):
+                    model = build.build(package, trust)
+                if package.meta.framework.lib == "sklearn":
+                    limit_jobs(model, self._options.n_jobs)
+                    self._inferred = self._inferred or build.infer_in_fork(package, model, trust)
+                self._model, self.package = model, replace(package, content=b"")
+            return self._model
+
+    def get_inferred(self) -> frameworks.Schemas:
+        """Return the schemas inferred from the model. Raises the errors of :meth:`get_model`."""
+        with self._lock:
+            model = self.get_model()  # it may set _inferred
+            if self._inferred is None:
+                with versions_explained(self.package.versions):
+                    self._inferred = build.infer(self.package, model)
+            return self._inferred
+
+    def get_input_schema(self) -> Mapping[str, Any] | None:
+        """Return the declared input schema, or the inferred one, which builds the model."""
+        declared = self.package.description.input_schema
+        return self.get_inferred().input if declared is None else declared
+
+    def get_predictor(self) -> build.Predictor:
+        """Return what predicts. Raises the errors of :meth:`get_model`.
+
+        :raises InvalidModel: if the input schema does not match the data the model was fitted on.
+        """
+        with self._lock:
+            if self.predictor is None:
+                sizes.check_schema("input_schema", self.get_input_schema())
+                model = self.get_model()
+                # The schema is read again: the file may have been replaced while it was dropped.
+                input_schema = self.get_input_schema()
+                with versions_explained(self.package.versions):
+                    self.predictor = build.build_predictor(
+                        self.package, model, input_schema, self._runtime
+                    )
+            return self.predictor
+
+    def drop(self) -> None:
+        """Drop the model and its artifacts."""
+        with self._lock:
+            self._model = self._inferred = self.predictor = None
+            self.package.artifacts.remove()
+            self.package = replace(self.package, content=b"")
+
+    @property
+    def _runtime(self) -> Choice:
+        return self._options.runtime or ("native" if self.package.graph is None else "onnx")
