@@ -14,24 +14,24 @@ from mlmodel.bounded.compression import Budget
 from mlmodel.errors import BadArtifact
 from mlmodel.files.flm.protocols import Section
 
-#: Maximum length of a name including folders: common file systems' limit for one file name.
-NAME_BYTES = 255
-
-#: Maximum number of artifacts in one file, and parts of one path.
-MOST_FILES = 10_000
-MOST_FOLDERS = 16
+#: Maximum length of a name including folders: the limit of common file systems for a file name.
+MAX_NAME_BYTES = 255
+#: Maximum number of artifacts in one file.
+MAX_ARTIFACTS = 10_000
+#: Maximum number of parts of one name, separated by slashes.
+MAX_PARTS = 16
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def check_plain(name: str) -> None:
+def check_flama_name(name: str) -> None:
     """Reject a name that Flama cannot read back.
 
-    :raises BadArtifact: unless it is one plain ASCII file name.
+    :raises BadArtifact: unless it is a plain ASCII file name.
     """
     # Flama counts the characters of a name where the format counts bytes.
-    if not name.isascii() or "/" in name or len(name) > NAME_BYTES or not _is_plain(name):
-        raise BadArtifact(f"an artifact's name must be one plain ASCII file name, got {name!r}")
+    if not name.isascii() or "/" in name or len(name) > MAX_NAME_BYTES or not _is_plain(name):
+        raise BadArtifact(f"the name of an artifact must be a plain ASCII file name, got {name!r}")
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -40,13 +40,13 @@ def check_names(names: Iterable[str]) -> None:
     :raises BadArtifact: if a name leads out of the folder or is the folder of another, or if
         there are too many.
     """
-    places = {name: _checked_parts(name) for name in names}
-    if len(places) > MOST_FILES:
-        raise BadArtifact(f"there may be {MOST_FILES:,} artifacts, got {len(places):,}")
-    folders = {parts[:depth] for parts in places.values() for depth in range(1, len(parts))}
-    for name, parts in places.items():
+    paths = {name: _parse_name(name) for name in names}
+    if len(paths) > MAX_ARTIFACTS:
+        raise BadArtifact(f"expected at most {MAX_ARTIFACTS:,} artifacts, got {len(paths):,}")
+    folders = {parts[:depth] for parts in paths.values() for depth in range(1, len(parts))}
+    for name, parts in paths.items():
         if parts in folders:
-            raise BadArtifact(f"the artifact {name!r} has the name of a folder")
+            raise BadArtifact(f"the artifact {name!r} has the name of another artifact's folder")
 
 
 class ArtifactFolder:
@@ -96,11 +96,11 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def _checked_parts(name: str) -> tuple[str, ...]:
-    if len(name.encode()) > NAME_BYTES:
-        raise BadArtifact(f"an artifact's name must have at most {NAME_BYTES} bytes")
+def _parse_name(name: str) -> tuple[str, ...]:
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise BadArtifact(f"the name of an artifact must have at most {MAX_NAME_BYTES} bytes")
     parts = tuple(name.split("/"))
-    if len(parts) > MOST_FOLDERS or not all(map(_is_plain, parts)):
+    if len(parts) > MAX_PARTS or not all(map(_is_plain, parts)):
         raise BadArtifact(f"the artifact {name!r} must lie within the artifacts' folder")
     return parts
 

@@ -24,7 +24,7 @@ from mlmodel.bounded.compression import Budget, Codec, compress
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BadHeader, CorruptSection
 from mlmodel.files.flm import legacy, protocols
-from mlmodel.files.flm.artifacts import check_names, check_plain
+from mlmodel.files.flm.artifacts import check_flama_name, check_names
 from mlmodel.files.flm.protocols import Layout, Section
 
 _ZLIB = b"\x78\x9c"
@@ -48,7 +48,7 @@ class Contents:
     is_bundle: bool = False
 
 
-def read(content: bytes | memoryview, spent: Budget) -> Contents:
+def read(content: bytes | memoryview, budget: Budget) -> Contents:
     """Read a file's metadata and locate its artifacts and its model.
 
     In protocols 1 and 2, only the metadata is decompressed; older containers are one stream.
@@ -59,28 +59,28 @@ def read(content: bytes | memoryview, spent: Budget) -> Contents:
         raise BadHeader("the file is empty")
     first = bytes(content[:4])
     if first[:2] == _ZLIB:
-        found = _from_legacy("zlib", Codec.ZLIB, legacy.read_zlib(content, spent))
+        found = _from_legacy("zlib", Codec.ZLIB, legacy.read_zlib(content, budget))
     elif first[:2] in _TARS:
         codec = _TARS[first[:2]]
-        found = _from_legacy("tar", codec, legacy.read_tar(content, codec, spent))
+        found = _from_legacy("tar", codec, legacy.read_tar(content, codec, budget))
     elif first[:3] == b"\0\0\0":
-        found = _from_layout(protocols.decode(content), spent)
+        found = _from_layout(protocols.decode(content), budget)
     else:
-        raise BadHeader(f"no .flm file begins with the bytes '{first.hex(' ')}'")
+        raise BadHeader(f"expected the first bytes of an .flm file, got '{first.hex(' ')}'")
     check_names(found.artifacts)
     return found
 
 
-def unpack_model(contents: Contents, spent: Budget) -> bytes:
+def unpack_model(contents: Contents, budget: Budget) -> bytes:
     """Return the model's bytes as its framework wrote them.
 
     :raises CorruptSection: if the section is not base64 text, or empty.
     :raises TooLarge: if it expands beyond the remaining budget.
     """
-    unpacked = contents.model.unpack(spent)
+    unpacked = contents.model.unpack(budget)
     model = unpacked if contents.is_bundle else _from_base64(unpacked)
     if not model:
-        raise CorruptSection("the model's section is empty; write the file again from the model")
+        raise CorruptSection("the model section is empty; write the file again from the model")
     return model
 
 
@@ -93,7 +93,7 @@ def write(
     :raises UnknownProtocol: if the protocol is neither 1 nor 2.
     """
     for name in artifacts:
-        check_plain(name)
+        check_flama_name(name)
 
     def section(content: bytes) -> Section:
         return Section(codec, compress(codec, content))
@@ -113,11 +113,11 @@ def _from_legacy(container: str, codec: Codec, found: legacy.Legacy) -> Contents
     return Contents(container, codec.name.lower(), meta, found.artifacts, found.model)
 
 
-def _from_layout(layout: Layout, spent: Budget) -> Contents:
+def _from_layout(layout: Layout, budget: Budget) -> Contents:
     return Contents(
         container=f"protocol {layout.protocol}",
         compression=layout.codec.name.lower(),
-        meta=metadata.decode(metadata.parse(layout.meta.unpack(spent))),
+        meta=metadata.decode(metadata.parse(layout.meta.unpack(budget))),
         artifacts=layout.artifacts,
         model=layout.model,
         is_bundle=layout.is_bundle,

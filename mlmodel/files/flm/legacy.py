@@ -53,9 +53,9 @@ def read_tar(content: bytes | memoryview, codec: Codec, budget: Budget) -> Legac
         elif name.startswith(_FOLDER) and name not in artifacts:
             artifacts[name] = Section(Codec.NONE, member)
         else:
-            raise BadArtifact(f"the tar's member {name!r} is no artifact, or comes twice")
+            raise BadArtifact(f"the member {name!r} of the tar is not an artifact, or occurs twice")
     if model is None:
-        raise CorruptSection("the tar has no member 'model'")
+        raise CorruptSection("expected a member 'model' in the tar")
     meta, text = _meta_and_model(model, budget)
     return Legacy(meta, text, {name.removeprefix(_FOLDER): artifacts[name] for name in artifacts})
 
@@ -64,12 +64,12 @@ def _meta_and_model(packed: bytes | memoryview, budget: Budget) -> tuple[Any, Se
     if not packed:
         # A missing flush in Flama wrote every model of less than 8 KiB like this.
         raise CorruptSection(
-            "the model's section is empty, as Flama 1.1 to 1.11 wrote it for small models; "
+            "the model section is empty: Flama 1.1 to 1.11 wrote this for small models; "
             "write the file again from the model"
         )
     document = parse(decompress(Codec.ZLIB, packed, budget))
     if not isinstance(document, dict) or not isinstance(document.get("model"), str):
-        raise BadMetadata("the file must hold an object with a text 'model' and an object 'meta'")
+        raise BadMetadata("expected an object with a string 'model' and an object 'meta'")
     return document.get("meta"), Section(Codec.NONE, document["model"].encode("ascii", "replace"))
 
 
@@ -82,13 +82,15 @@ def _members(tar: bytes) -> Iterator[tuple[str, memoryview]]:
     Source: POSIX.1-2008, "ustar Interchange Format" and "pax Header Block".
     """
     cursor, name = Cursor(tar), None
-    while any(header := bytes(cursor.take(_BLOCK_BYTES, "a tar's header"))):
+    while any(header := bytes(cursor.read(_BLOCK_BYTES, "a tar header"))):
         kind, size = header[156:157], _octal(header[124:136])
-        content = cursor.take(size, "a tar's member")
-        cursor.take(-size % _BLOCK_BYTES, "a tar's padding")
+        content = cursor.read(size, "a tar member")
+        cursor.read(-size % _BLOCK_BYTES, "tar padding")
         match kind:
             case b"x" | b"L" if size > _NAME_BYTES:
-                raise BadArtifact(f"a name in the tar takes {size:,} bytes")
+                raise BadArtifact(
+                    f"a name in the tar must have at most {_NAME_BYTES:,} bytes, got {size:,}"
+                )
             case b"x":
                 name = _pax_path(bytes(content))
             case b"L":
@@ -99,13 +101,15 @@ def _members(tar: bytes) -> Iterator[tuple[str, memoryview]]:
             case b"5" | b"g":
                 name = None
             case _:
-                raise BadArtifact(f"the tar has a link or a device, of type {kind!r}")
+                raise BadArtifact(
+                    f"expected only files and folders in the tar, got a member of type {kind!r}"
+                )
 
 
 def _octal(field: bytes) -> int:
     digits = field.strip(b" \0")
     if digits.strip(b"01234567"):
-        raise CorruptSection(f"a tar's sizes must be octal digits, got {field!r}")
+        raise CorruptSection(f"a size in the tar must be octal digits, got {field!r}")
     return int(digits or b"0", 8)
 
 
@@ -123,7 +127,7 @@ def _pax_path(records: bytes) -> str | None:
         key, _, value = records[len(digits) + 1 : size - 1].partition(b"=")
         if not len(digits) + 1 < size <= len(records):
             raise CorruptSection(
-                f"a tar's records must begin with their length, got {digits[:20]!r}"
+                f"a record in the tar must begin with its length, got {digits[:20]!r}"
             )
         if key == b"path":
             path = _text(value)

@@ -76,26 +76,27 @@ class Cursor:
     def __len__(self) -> int:
         return len(self._rest)
 
-    def take(self, size_bytes: int, what: str) -> memoryview:
+    def read(self, size_bytes: int, field: str) -> memoryview:
         """Return the next ``size_bytes`` bytes.
 
+        :param field: what they are, for the error message.
         :raises TruncatedFile: if fewer are left.
         """
         if size_bytes > len(self._rest):
             raise TruncatedFile(
-                f"{what} must have {size_bytes:,} bytes, only {len(self._rest):,} are left"
+                f"expected {size_bytes:,} bytes of {field}, got {len(self._rest):,}"
             )
-        taken, self._rest = self._rest[:size_bytes], self._rest[size_bytes:]
-        return taken
+        content, self._rest = self._rest[:size_bytes], self._rest[size_bytes:]
+        return content
 
-    def unpack(self, fields: struct.Struct, what: str) -> tuple[int, ...]:
-        """Return the next integers. Raises the errors of :meth:`take`."""
-        return fields.unpack(self.take(fields.size, what))
+    def read_integers(self, layout: struct.Struct, field: str) -> tuple[int, ...]:
+        """Return the next integers. Raises the errors of :meth:`read`."""
+        return layout.unpack(self.read(layout.size, field))
 
-    def finish(self, what: str) -> None:
-        """Raise :class:`CorruptSection` if anything is left."""
+    def check_end(self, field: str) -> None:
+        """Raise :class:`CorruptSection` if bytes are left after ``field``."""
         if self._rest:
-            raise CorruptSection(f"{len(self._rest):,} bytes follow the end of {what}")
+            raise CorruptSection(f"{len(self._rest):,} bytes follow the end of {field}")
 
 
 def decode(content: bytes | memoryview) -> Layout:
@@ -105,8 +106,8 @@ def decode(content: bytes | memoryview) -> Layout:
     """
     cursor = Cursor(content)
     if len(cursor) < HEADER.size:
-        raise BadHeader(f"the header has {HEADER.size} bytes, the file ends after {len(cursor)}")
-    protocol, codec, body_bytes = cursor.unpack(HEADER, "the header")
+        raise BadHeader(f"expected a header of {HEADER.size} bytes, got a file of {len(cursor)}")
+    protocol, codec, body_bytes = cursor.read_integers(HEADER, "the header")
     if protocol not in PROTOCOLS:
         raise UnknownProtocol(protocol)
     file_codec = _file_codec(codec)
@@ -129,36 +130,36 @@ def encode(layout: Layout) -> bytes:
 def _file_codec(number: int) -> Codec:
     if number in FILE_CODECS:
         return Codec(number)
-    raise UnknownCompression(f"the file's codec must be 1, 2, 3 or 4, got {number}")
+    raise UnknownCompression(f"the codec of the file must be 1, 2, 3 or 4, got {number}")
 
 
-def _check_size(promised_bytes: int, found_bytes: int) -> None:
-    message = f"the header says {promised_bytes:,} bytes after it, the file has {found_bytes:,}"
-    if promised_bytes > found_bytes:
+def _check_size(declared_bytes: int, found_bytes: int) -> None:
+    message = f"the header declares {declared_bytes:,} bytes after it, the file has {found_bytes:,}"
+    if declared_bytes > found_bytes:
         raise TruncatedFile(message)
-    if promised_bytes < found_bytes:
+    if declared_bytes < found_bytes:
         raise BadHeader(message)
 
 
 def _decode_1(cursor: Cursor, codec: Codec) -> Layout:
-    meta_bytes, model_bytes, count, artifacts_bytes = cursor.unpack(_SIZES_1, "the sizes")
-    meta = cursor.take(meta_bytes, "the metadata")
-    model = cursor.take(model_bytes, "the model")
-    entries = Cursor(cursor.take(artifacts_bytes, "the artifacts"))
-    cursor.finish("the artifacts")
+    meta_bytes, model_bytes, count, artifacts_bytes = cursor.read_integers(_SIZES_1, "the sizes")
+    meta = cursor.read(meta_bytes, "the metadata")
+    model = cursor.read(model_bytes, "the model")
+    entries = Cursor(cursor.read(artifacts_bytes, "the artifacts"))
+    cursor.check_end("the artifacts")
     artifacts = _decode_artifacts(entries, count, codec)
     return Layout(1, codec, Section(codec, meta), Section(codec, model), artifacts)
 
 
 def _decode_2(cursor: Cursor, codec: Codec) -> Layout:
-    meta_bytes, artifacts_bytes, model_bytes = cursor.unpack(_SIZES_2, "the sizes")
-    meta = Cursor(cursor.take(meta_bytes, "the metadata"))
-    entries = Cursor(cursor.take(artifacts_bytes, "the artifacts"))
-    model = Cursor(cursor.take(model_bytes, "the model"))
-    cursor.finish("the model")
+    meta_bytes, artifacts_bytes, model_bytes = cursor.read_integers(_SIZES_2, "the sizes")
+    meta = Cursor(cursor.read(meta_bytes, "the metadata"))
+    entries = Cursor(cursor.read(artifacts_bytes, "the artifacts"))
+    model = Cursor(cursor.read(model_bytes, "the model"))
+    cursor.check_end("the model")
     meta_codec = _section_codec(meta, codec)
     entries_codec = _section_codec(entries, codec)
-    (count,) = entries.unpack(_COUNT, "the artifacts' count")
+    (count,) = entries.read_integers(_COUNT, "the number of artifacts")
     model_codec = _section_codec(model, codec)
     return Layout(
         protocol=2,
@@ -171,37 +172,37 @@ def _decode_2(cursor: Cursor, codec: Codec) -> Layout:
 
 
 def _section_codec(cursor: Cursor, inherited: Codec) -> Codec:
-    (number,) = cursor.unpack(_BYTE, "a section's codec")
+    (number,) = cursor.read_integers(_BYTE, "the codec of a section")
     if number == _INHERIT:
         return inherited
     try:
         return Codec(number)
     except ValueError as error:
         raise UnknownCompression(
-            f"a section's codec must be 0, 1, 2, 3, 4 or 255, got {number}"
+            f"the codec of a section must be 0, 1, 2, 3, 4 or 255, got {number}"
         ) from error
 
 
 def _is_bundle(cursor: Cursor) -> bool:
-    (kind,) = cursor.unpack(_BYTE, "the model's kind")
+    (kind,) = cursor.read_integers(_BYTE, "the kind of the model")
     if kind not in (_BINARY, _BUNDLE):
         raise UnknownModelKind(kind)
     return kind == _BUNDLE
 
 
 def _rest(cursor: Cursor, codec: Codec) -> Section:
-    return Section(codec, cursor.take(len(cursor), "the section"))
+    return Section(codec, cursor.read(len(cursor), "the section"))
 
 
 def _decode_artifacts(cursor: Cursor, count: int, codec: Codec) -> dict[str, Section]:
     artifacts: dict[str, Section] = {}
     for _ in range(count):
-        name_bytes, content_bytes = cursor.unpack(_ENTRY, "an artifact")
-        name = _decode_name(cursor.take(name_bytes, "an artifact's name"))
+        name_bytes, content_bytes = cursor.read_integers(_ENTRY, "an artifact")
+        name = _decode_name(cursor.read(name_bytes, "the name of an artifact"))
         if name in artifacts:
-            raise BadArtifact(f"the artifact {name!r} comes twice")
-        artifacts[name] = Section(codec, cursor.take(content_bytes, f"the artifact {name!r}"))
-    cursor.finish("the last artifact")
+            raise BadArtifact(f"the artifact {name!r} occurs twice")
+        artifacts[name] = Section(codec, cursor.read(content_bytes, f"the artifact {name!r}"))
+    cursor.check_end("the last artifact")
     return artifacts
 
 
@@ -209,7 +210,7 @@ def _decode_name(name: memoryview) -> str:
     try:
         return bytes(name).decode()
     except UnicodeDecodeError as error:
-        raise BadArtifact(f"an artifact's name must be UTF-8, got {bytes(name)!r}") from error
+        raise BadArtifact(f"the name of an artifact must be UTF-8, got {bytes(name)!r}") from error
 
 
 def _encode_1(layout: Layout) -> list[bytes | memoryview]:

@@ -82,7 +82,7 @@ def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
         ({"metrics": {"auc": float("nan")}}, BadMetadata, "metrics.auc must be JSON, got nan"),
         ({"params": {"model": object}}, BadMetadata, "params.model must be JSON"),
         ({"extra": [1]}, BadMetadata, r"extra must be an object, got \[1\]"),
-        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "one plain ASCII file"),
+        ({"artifacts": {"../x": FOLDER / "manifest.json"}}, BadArtifact, "a plain ASCII file"),
         ({"artifacts": {"x": FOLDER / "missing"}}, FileNotFoundError, "missing"),
     ],
     ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],

@@ -201,7 +201,7 @@ def test_an_empty_model_of_old_is_refused(tmp_path):
         tar.addfile(tarfile.TarInfo("model"))
     (tmp_path / "old.flm").write_bytes(stream.getvalue())
 
-    with pytest.raises(CorruptSection, match="the model's section is empty"):
+    with pytest.raises(CorruptSection, match="the model section is empty"):
         load(tmp_path / "old.flm")
 
 

@@ -96,33 +96,37 @@ def test_a_folder_s_own_entry_is_passed_over():
     ids=["symbolic link", "hard link", "device", "pipe", "sparse file"],
 )
 def test_whatever_is_no_regular_file_is_refused(kind):
-    with pytest.raises(BadArtifact, match="a link or a device"):
+    with pytest.raises(BadArtifact, match="only files and folders in the tar"):
         read(tar_of((member("artifacts/x", kind), b""), ("model", DOCUMENT)))
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/cron.d/x", "other", "artifacts", "model"])
 def test_a_member_that_is_no_artifact_is_refused(name):
-    with pytest.raises(BadArtifact, match=f"member '{name}' is no artifact, or comes twice"):
+    with pytest.raises(
+        BadArtifact, match=f"member '{name}' of the tar is not an artifact, or occurs twice"
+    ):
         read(tar_of(("model", DOCUMENT), (name, b"")))
 
 
 def test_an_artifact_that_comes_twice_is_refused():
-    with pytest.raises(BadArtifact, match="'artifacts/x' is no artifact, or comes twice"):
+    with pytest.raises(
+        BadArtifact, match="'artifacts/x' of the tar is not an artifact, or occurs twice"
+    ):
         read(tar_of(("artifacts/x", b"1"), ("artifacts/x", b"2"), ("model", DOCUMENT)))
 
 
 def test_an_empty_model_is_refused_and_explained():
-    with pytest.raises(CorruptSection, match=r"empty, as Flama 1\.1 to 1\.11 wrote it"):
+    with pytest.raises(CorruptSection, match=r"empty: Flama 1\.1 to 1\.11 wrote this"):
         read(tar_of(("model", b"")))
 
 
 def test_a_tar_without_a_model_is_refused():
-    with pytest.raises(CorruptSection, match="has no member 'model'"):
+    with pytest.raises(CorruptSection, match="expected a member 'model' in the tar"):
         read(tar_of(("artifacts/x", b"")))
 
 
 def test_a_document_without_a_model_is_refused():
-    with pytest.raises(BadMetadata, match="an object with a text 'model'"):
+    with pytest.raises(BadMetadata, match="an object with a string 'model'"):
         read_zlib(zlib.compress(b'{"model": 5, "meta": {}}'), Budget(MIB))
 
 
@@ -154,7 +158,7 @@ def test_a_size_that_is_no_octal_number_is_refused(size):
 def test_records_without_end_are_refused():
     header = member("pax", tarfile.XHDTYPE)
 
-    with pytest.raises(BadArtifact, match="a name in the tar takes 1,048,576 bytes"):
+    with pytest.raises(BadArtifact, match="at most 4,096 bytes, got 1,048,576"):
         read(tar_of((header, b"4 =\n" * (MIB // 4)), ("model", DOCUMENT)), limit_bytes=4 * MIB)
 
 

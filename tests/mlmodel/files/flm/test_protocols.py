@@ -145,7 +145,9 @@ def test_a_wrong_size_is_refused_at_once(protocol, size):
 def test_a_size_beyond_the_file_is_named():
     content = changed(encode(small(2)), 16, "!Q", 2**62)
 
-    with pytest.raises(TruncatedFile, match="the metadata must have 4,611,686,018,427,387,904"):
+    with pytest.raises(
+        TruncatedFile, match="expected 4,611,686,018,427,387,904 bytes of the metadata"
+    ):
         decode(content)
 
 
@@ -156,7 +158,7 @@ def test_a_wrong_number_of_artifacts_is_refused(count):
 
 
 def test_bytes_after_the_end_are_refused():
-    with pytest.raises(BadHeader, match="says 73 bytes after it, the file has 74"):
+    with pytest.raises(BadHeader, match="declares 73 bytes after it, the file has 74"):
         decode(encode(small(1)) + b"\n")
 
 
@@ -194,7 +196,7 @@ def test_an_unknown_kind_of_model_is_refused():
 def test_an_artifact_that_comes_twice_is_refused():
     content = encode(small(1)).replace(b"b<b>", b"a<b>")
 
-    with pytest.raises(BadArtifact, match="'a' comes twice"):
+    with pytest.raises(BadArtifact, match="'a' occurs twice"):
         decode(content)
 
 
