@@ -7,7 +7,7 @@ import { isObject } from "./values.js";
 export const json = document.getElementById("json");
 
 const root = document.querySelector("#form [data-field]");
-const isList = ["list", "tuple", "numbers", "lines", "checks"].includes(root.dataset.kind);
+const isList = ["list", "tuple", "numbers", "lines", "multiselect"].includes(root.dataset.kind);
 const formTab = document.getElementById("form-tab");
 const jsonTab = document.getElementById("json-tab");
 const error = document.getElementById("json-error");

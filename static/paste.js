@@ -8,7 +8,7 @@ import { fill, read } from "./row.js";
 import { typed } from "./typed.js";
 import { element } from "./values.js";
 
-const KINDS = ["text", "number", "moment", "local", "choice"];
+const KINDS = ["text", "number", "datetime", "local", "choice"];
 
 const root = form.querySelector("[data-field]");
 const { address } = document.getElementById("file-panel").dataset;

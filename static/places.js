@@ -7,8 +7,8 @@ const INNER = {
   tuple: ":scope > [data-members] > [data-field]",
   list: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
   map: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
-  later: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
-  variant: ":scope > [data-pane] > [data-field]",
+  recursive: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
+  one_of: ":scope > [data-pane] > [data-field]",
 };
 
 // The fields that lie directly in one.
@@ -19,7 +19,7 @@ export function inner(field) {
 
 // Whether a field of an object is one of its members, and not those that a person adds to it.
 export function isMember(field) {
-  return !field.dataset.spot.endsWith("/~m");
+  return !field.dataset.path.endsWith("/~m");
 }
 
 // The innermost field of a JSON Pointer, and what of the pointer lies within it.
@@ -30,7 +30,7 @@ export function fieldAt(root, pointer) {
   for (;;) {
     const own = inner(field);
     // These are at the place of what they hold.
-    if (field.dataset.kind === "variant" || field.dataset.kind === "later") {
+    if (field.dataset.kind === "one_of" || field.dataset.kind === "recursive") {
       const there = own.find((one) => !one.parentElement.hidden);
       if (!there) break;
       field = there;

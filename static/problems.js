@@ -105,7 +105,7 @@ function markInvalid(field, inside, detail) {
   const step = inside.slice(1);
   box.append(element("span", "", step ? `${step}: ${detail}` : detail));
   field.classList.add("invalid");
-  if (["group", "tuple", "list", "map", "later"].includes(field.dataset.kind)) return;
+  if (["group", "tuple", "list", "map", "recursive"].includes(field.dataset.kind)) return;
   const own = controls(field).filter((control) => control.closest("[data-field]") === field);
   for (const control of own) control.ariaInvalid = "true";
 }

@@ -6,7 +6,7 @@ import { Digits, parse, same, stringify } from "./json.js";
 import { readBack } from "./numerals.js";
 import { inner, isMember } from "./places.js";
 import { setCount, startRows } from "./rows.js";
-import { controls, KINDS, startMoments, type, typed } from "./typed.js";
+import { controls, KINDS, startDates, type, typed } from "./typed.js";
 import { element, isObject } from "./values.js";
 
 export { controls };
@@ -16,9 +16,9 @@ const READERS = {
   tuple: readTuple,
   list: (field) => (inner(field).length ? inner(field).map(readItem) : blank(field, [])),
   map: readMap,
-  later: (field) => (inner(field).length ? readItem(inner(field)[0]) : blank(field)),
-  variant: (field) => (shown(field) ? read(shown(field)) : blank(field)),
-  checks: readChecks,
+  recursive: (field) => (inner(field).length ? readItem(inner(field)[0]) : blank(field)),
+  one_of: (field) => (selectedAlternative(field) ? read(selectedAlternative(field)) : blank(field)),
+  multiselect: readMultiselect,
   file: (field) => content(field).value || blank(field),
 };
 const WRITERS = {
@@ -26,14 +26,14 @@ const WRITERS = {
   tuple: (field, value) => inner(field).forEach((item, index) => write(item, value?.[index])),
   list: writeList,
   map: writeMap,
-  later: writeLater,
-  variant: writeVariant,
-  checks: writeChecks,
+  recursive: writeRecursive,
+  one_of: writeOneOf,
+  multiselect: writeMultiselect,
   file: (field, value) => setFile(field, typeof value === "string" ? value : ""),
 };
 
 // Kinds in which null can be said; in any other field it would be a text of that name.
-const SAYS_NULL = ["choice", "fixed", "json"];
+const NULLABLE_KINDS = ["choice", "fixed", "json"];
 
 // The field's value; undefined where there is none to send.
 export function read(field) {
@@ -52,15 +52,14 @@ export function fill(field, value) {
 // Prepares a new page.
 export function start(form) {
   startParts(form);
-  for (const template of form.querySelectorAll("template")) startMoments(template.content);
-  for (const list of outerLists(form)) list.dataset.begun = stringify(read(list) ?? null);
+  for (const list of outerLists(form)) list.dataset.initial = stringify(read(list) ?? null);
   startRows(form, (item) => {
-    startMoments(item);
+    startDates(item);
     settle(form);
   });
   startFiles(form);
   form.addEventListener("input", (event) => {
-    if ("pick" in event.target.dataset) switchShape(event.target);
+    if ("pick" in event.target.dataset) switchAlternative(event.target);
     settle(form);
   });
   // In the phase before the page's own listener.
@@ -72,7 +71,7 @@ export function start(form) {
 export function restore(form) {
   for (const group of form.querySelectorAll("[data-given]")) group.removeAttribute("data-given");
   for (const list of outerLists(form)) {
-    const begun = parse(list.dataset.begun);
+    const begun = parse(list.dataset.initial);
     write(list, begun === null ? undefined : begun);
   }
   startParts(form);
@@ -90,7 +89,7 @@ export function unfinished(form) {
 }
 
 function startParts(form) {
-  startMoments(form);
+  startDates(form);
   for (const field of form.querySelectorAll('[data-kind="file"]')) {
     setFile(field, content(field).dataset.content);
   }
@@ -109,8 +108,8 @@ function settle(form) {
     const panes = pick.closest("[data-field]").querySelectorAll(":scope > [data-pane]");
     for (const pane of panes) pane.hidden = pane.dataset.pane !== pick.value;
   }
-  for (const field of form.querySelectorAll("[data-when]")) field.hidden = !isAsked(field);
-  for (const map of form.querySelectorAll('[data-kind="map"]')) markTwice(inner(map).map(nameOf));
+  for (const field of form.querySelectorAll("[data-condition]")) field.hidden = !meetsCondition(field);
+  for (const map of form.querySelectorAll('[data-kind="map"]')) markDuplicates(inner(map).map(nameOf));
   for (const field of form.querySelectorAll('[data-kind="number"]')) showRead(field);
 }
 
@@ -128,15 +127,15 @@ function showRead(field) {
   if (note && note.textContent !== words) note.textContent = words;
 }
 
-function markTwice(names) {
+function markDuplicates(names) {
   names.forEach((name, index) => {
     const isTwice = names.slice(0, index).some((one) => one.value === name.value);
     name.closest(".field").querySelector("[data-twice]").hidden = !isTwice;
   });
 }
 
-function isAsked(field) {
-  const { met, members } = parse(field.dataset.when);
+function meetsCondition(field) {
+  const { met, members } = parse(field.dataset.condition);
   const siblings = inner(field.parentElement.closest("[data-field]"));
   const isMet = Object.entries(members).every(([key, { values, missing }]) => {
     const sibling = siblings.find((one) => one.dataset.key === key);
@@ -147,7 +146,7 @@ function isAsked(field) {
 }
 
 // What two shapes both ask for need not be typed again.
-function switchShape(pick) {
+function switchAlternative(pick) {
   const field = pick.closest("[data-field]");
   const panes = [...field.querySelectorAll(":scope > [data-pane]")];
   const [before, after] = [panes.find((pane) => !pane.hidden), panes[Number(pick.value || -1)]];
@@ -155,8 +154,8 @@ function switchShape(pick) {
   const known = inner(before.querySelector("[data-field]"));
   for (const member of inner(after.querySelector("[data-field]"))) {
     const { key, kind } = member.dataset;
-    const twin = known.find((one) => one.dataset.key === key && one.dataset.kind === kind);
-    if (twin && kind !== "fixed" && !controls(member).some(isChanged)) write(member, read(twin));
+    const counterpart = known.find((one) => one.dataset.key === key && one.dataset.kind === kind);
+    if (counterpart && kind !== "fixed" && !controls(member).some(isChanged)) write(member, read(counterpart));
   }
 }
 
@@ -165,10 +164,10 @@ function readItem(field) {
 }
 
 function readGroup(group) {
-  if (group.dataset.blank !== "empty" && !isSaid(group)) return blank(group);
+  if (group.dataset.blank !== "empty" && !hasInput(group)) return blank(group);
   const row = {};
   for (const field of inner(group)) {
-    if (field.dataset.when && field.hidden) continue;
+    if (field.dataset.condition && field.hidden) continue;
     const value = read(field);
     if (value === undefined) continue;
     if (isMember(field)) define(row, field.dataset.key, value);
@@ -199,7 +198,7 @@ function without(value, keys) {
 }
 
 function readTuple(field) {
-  if (field.dataset.blank !== "empty" && !isSaid(field)) return blank(field);
+  if (field.dataset.blank !== "empty" && !hasInput(field)) return blank(field);
   const items = inner(field).map(read);
   while (items.length && items.at(-1) === undefined) items.pop();
   return items.map((item) => item ?? null);
@@ -232,52 +231,52 @@ function nameOf(member) {
   return member.closest("[data-item]").querySelector(":scope > .field > [data-name]");
 }
 
-function writeLater(field, value) {
+function writeRecursive(field, value) {
   const isThere = value !== undefined && !(value === null && field.dataset.blank === "null");
   setCount(field, isThere ? 1 : 0);
   if (isThere) write(inner(field)[0], value);
 }
 
-function shown(variant) {
-  const { value } = variant.querySelector(":scope > [data-pick]");
-  return value === "" ? null : inner(variant)[Number(value)];
+function selectedAlternative(field) {
+  const { value } = field.querySelector(":scope > [data-pick]");
+  return value === "" ? null : inner(field)[Number(value)];
 }
 
 // The first shape that gives the value back as it came; else the first that is of its kind.
-function writeVariant(variant, value) {
-  const shapes = inner(variant);
-  const pick = variant.querySelector(":scope > [data-pick]");
-  const isNone = value === undefined || (value === null && variant.dataset.blank === "null");
-  let found = isNone ? -1 : shapes.findIndex((shape) => gives(shape, value));
-  if (found < 0 && !isNone && value !== null) found = Math.max(0, shapes.findIndex((shape) => isOfKind(shape, value)));
-  shapes.forEach((shape, index) => write(shape, index === found ? value : undefined));
+function writeOneOf(field, value) {
+  const alternatives = inner(field);
+  const pick = field.querySelector(":scope > [data-pick]");
+  const isNone = value === undefined || (value === null && field.dataset.blank === "null");
+  let found = isNone ? -1 : alternatives.findIndex((one) => canHold(one, value));
+  if (found < 0 && !isNone && value !== null) found = Math.max(0, alternatives.findIndex((one) => isOfKind(one, value)));
+  alternatives.forEach((one, index) => write(one, index === found ? value : undefined));
   pick.value = found < 0 ? "" : String(found);
 }
 
-function gives(shape, value) {
-  write(shape, value);
-  return same(read(shape), value);
+function canHold(field, value) {
+  write(field, value);
+  return same(read(field), value);
 }
 
-function isOfKind(shape, value) {
-  const { kind } = shape.dataset;
-  if (Array.isArray(value)) return ["list", "tuple", "numbers", "lines", "checks"].includes(kind);
+function isOfKind(field, value) {
+  const { kind } = field.dataset;
+  if (Array.isArray(value)) return ["list", "tuple", "numbers", "lines", "multiselect"].includes(kind);
   if (value instanceof Digits) return kind === "number";
-  if (isObject(value)) return ["group", "map"].includes(kind) && hasTags(shape, value);
-  return ["text", "local", "moment"].includes(kind);
+  if (isObject(value)) return ["group", "map"].includes(kind) && hasTags(field, value);
+  return ["text", "local", "datetime"].includes(kind);
 }
 
-function hasTags(shape, value) {
-  const fixed = inner(shape).filter((field) => field.dataset.kind === "fixed");
-  return fixed.every((field) => same(read(field), value[field.dataset.key]));
+function hasTags(field, value) {
+  const fixed = inner(field).filter((one) => one.dataset.kind === "fixed");
+  return fixed.every((one) => same(read(one), value[one.dataset.key]));
 }
 
-function readChecks(field) {
+function readMultiselect(field) {
   const ticked = controls(field).filter((control) => control.checked);
   return ticked.length ? ticked.map((control) => parse(control.value)) : blank(field, []);
 }
 
-function writeChecks(field, value) {
+function writeMultiselect(field, value) {
   const items = Array.isArray(value) ? value : [];
   for (const control of controls(field)) {
     control.checked = items.some((item) => same(item, parse(control.value)));
@@ -292,7 +291,7 @@ function content(field) {
 function write(field, value) {
   const { kind } = field.dataset;
   if (kind in WRITERS) return WRITERS[kind](field, value);
-  const isBlank = value === undefined || (value === null && !SAYS_NULL.includes(kind));
+  const isBlank = value === undefined || (value === null && !NULLABLE_KINDS.includes(kind));
   return type(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
 }
 
@@ -302,7 +301,7 @@ function blank(field, empty) {
 
 // Whether a person, or an example, said something in a group that may be left out: what stands in
 // it from the start says nothing.
-function isSaid(group) {
+function hasInput(group) {
   const inside = controls(group);
   if (inside.some(isChanged) || [...group.querySelectorAll("[data-items]")].some(isLonger)) return true;
   return "given" in group.dataset && inside.some((control) => control.value !== "");
@@ -313,7 +312,7 @@ function isLonger(items) {
 }
 
 function isChanged(control) {
-  if ("begun" in control.dataset) return control.value !== control.dataset.begun;
+  if ("initial" in control.dataset) return control.value !== control.dataset.initial;
   if ("content" in control.dataset) return control.value !== control.dataset.content;
   if (["radio", "checkbox"].includes(control.type)) return control.checked !== control.defaultChecked;
   if (control.options) return [...control.options].some((one) => one.selected !== one.defaultSelected);

@@ -2,7 +2,7 @@
 
 import { inner } from "./places.js";
 
-const SPOTS = ["name", "data-spot"];
+const PATHS = ["name", "data-path"];
 const IDS = ["id", "for", "list", "aria-describedby", "aria-labelledby"];
 
 // Makes the buttons of all lists work. `started` is called with each item that is new.
@@ -61,10 +61,10 @@ function add(list) {
   const form = list.closest("form");
   const item = copy(form, "frame", list.dataset.kind);
   const body = item.querySelector("[data-body]");
-  const field = copy(form, "shape", list.dataset.shape);
-  const spot = `${list.dataset.spot}/~new`;
-  retarget(field, field.dataset.spot, spot);
-  retarget(item, "@", spot);
+  const field = copy(form, "template", list.dataset.template);
+  const path = `${list.dataset.path}/~new`;
+  retarget(field, field.dataset.path, path);
+  retarget(item, "@", path);
   body.append(field);
   items(list).append(item);
   item.dispatchEvent(new Event("rowadded", { bubbles: true }));
@@ -79,8 +79,8 @@ function copy(form, kind, name) {
 // Gives each item the names and ids of its place. Twice, as two of one name would untick each other.
 function renumber(list) {
   const all = [...items(list).children];
-  all.forEach((item, index) => place(item, `${list.dataset.spot}/~t${index}`));
-  all.forEach((item, index) => place(item, `${list.dataset.spot}/${step(list, index)}`));
+  all.forEach((item, index) => setPath(item, `${list.dataset.path}/~t${index}`));
+  all.forEach((item, index) => setPath(item, `${list.dataset.path}/${step(list, index)}`));
   inner(list).forEach((field, index) => {
     if (list.dataset.kind === "list") field.dataset.key = String(index);
     const number = field.querySelector("[data-number]");
@@ -93,28 +93,28 @@ function renumber(list) {
     if (up) up.disabled = index === 0;
     if (down) down.disabled = index === all.length - 1;
   }
-  if (list.dataset.kind === "later") adder(list).hidden = all.length > 0;
+  if (list.dataset.kind === "recursive") adder(list).hidden = all.length > 0;
 }
 
-function place(item, spot) {
+function setPath(item, path) {
   const field = item.querySelector(":scope > [data-body] > [data-field]");
-  retarget(item, field.dataset.spot, spot);
+  retarget(item, field.dataset.path, path);
 }
 
 function step(list, index) {
-  return { list: String(index), map: `~k${index}`, later: "~v0" }[list.dataset.kind];
+  return { list: String(index), map: `~k${index}`, recursive: "~v0" }[list.dataset.kind];
 }
 
-// Puts all that stands at one spot of the form, and below it, at another.
+// Puts all that stands at one path of the form, and below it, at another.
 function retarget(part, from, to) {
   for (const element of [part, ...part.querySelectorAll("*")]) {
-    for (const name of SPOTS) change(element, name, (text) => moved(text, from, to));
+    for (const name of PATHS) change(element, name, (text) => moved(text, from, to));
     for (const name of IDS) {
       const each = (text) => moved(text, idOf(from), idOf(to));
       change(element, name, (text) => text.split(" ").map(each).join(" "));
     }
-    if (element.dataset.spot) {
-      element.dataset.field = element.dataset.spot.replaceAll(/\/~(v\d+|m)(?=\/|$)/g, "");
+    if (element.dataset.path) {
+      element.dataset.field = element.dataset.path.replaceAll(/\/~(v\d+|m)(?=\/|$)/g, "");
     }
   }
 }
@@ -130,8 +130,8 @@ function moved(text, from, to) {
 }
 
 // The same as `Field.id` in app/web/pages/forms/fields.py.
-function idOf(spot) {
-  const quoted = encodeURIComponent(spot).replaceAll(
+function idOf(path) {
+  const quoted = encodeURIComponent(path).replaceAll(
     /[!'()*]/g,
     (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
   );

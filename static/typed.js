@@ -4,7 +4,7 @@
 import { parse, parsed, same, stringify } from "./json.js";
 import { number, numbers, unambiguous } from "./numerals.js";
 
-// The same as in app/web/pages/forms/fields.py: a day, a time, its fraction; digits beyond the third are cut.
+// A day, a time, and its fraction, with the offset of UTC or none. Digits beyond the third are cut.
 const LOCAL = new RegExp(
   /^(?:(\d{4}-\d\d-\d\d)(?:[T ](?=\d)|$))?/.source +
     /(?:(\d\d:\d\d(?::\d\d)?)(\.\d{1,3})?\d*(?:Z|[+-]00:?00)?)?$/.source,
@@ -14,7 +14,7 @@ const LOCAL = new RegExp(
 export const KINDS = {
   text: { read: (text) => text, write: plain, empty: "" },
   number: { read: number, write: (value) => unambiguous(plain(value)) },
-  moment: { read: readMoment, write: writeMoment },
+  datetime: { read: readDatetime, write: writeDatetime },
   local: { read: (text, field) => untouched(text, field) ?? text, write: writeLocal },
   choice: { read: parse, write: writeChoice },
   fixed: { read: parse, write: (value, field) => controls(field)[0].value },
@@ -48,25 +48,15 @@ export function type(field, text) {
   else for (const control of [first, ...rest]) control.checked = control.value === text;
 }
 
-// Moments stand in the page as RFC 3339; with a script they are picked in the reader's own time. Local
-// times are picked as they are, with and without one.
-export function startMoments(part) {
-  for (const field of part.querySelectorAll('[data-kind="local"]')) {
+// Shows the initial dates and times of a new part of the form.
+export function startDates(part) {
+  for (const field of part.querySelectorAll('[data-kind="datetime"], [data-kind="local"]')) {
     const [control] = controls(field);
-    if (field.dataset.first) control.value = writeLocal(field.dataset.first, field);
-    control.dataset.begun = control.value;
-  }
-  for (const field of part.querySelectorAll('[data-kind="moment"]')) {
-    const [control] = controls(field);
-    control.removeAttribute("value"); // no text of this type
-    control.value = "";
-    control.type = "datetime-local";
-    control.step = "1";
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    const shown = field.querySelector("[data-zone]");
-    if (zone && shown) shown.textContent = ` (${zone})`;
-    if (field.dataset.first) control.value = writeMoment(field.dataset.first, field);
-    control.dataset.begun = control.value;
+    const { initial, kind } = field.dataset;
+    if (initial) control.value = KINDS[kind].write(initial, field);
+    control.dataset.initial = control.value;
+    const zone = field.querySelector("[data-zone]");
+    if (zone) zone.textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
   }
 }
 
@@ -87,21 +77,21 @@ function readJson(text) {
   return value === undefined ? text : value;
 }
 
-// RFC 3339 in the reader's own time; a moment that nobody touched goes back as it came.
-function readMoment(text, field) {
-  const moment = untouched(text, field);
-  if (moment !== undefined) return moment;
+// RFC 3339 in the reader's own time zone. An unchanged value is sent as received.
+function readDatetime(text, field) {
+  const unchanged = untouched(text, field);
+  if (unchanged !== undefined) return unchanged;
   const minutes = -new Date(text).getTimezoneOffset();
   const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
   const seconds = text.length === "2000-01-01T00:00".length ? ":00" : "";
   return `${text}${seconds}${minutes < 0 ? "-" : "+"}${twoDigits(hours)}:${twoDigits(rest)}`;
 }
 
-function writeMoment(value, field) {
-  const moment = new Date(value);
-  if (typeof value !== "string" || Number.isNaN(moment.getTime())) return "";
-  const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map(twoDigits).join("-");
-  const time = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(twoDigits).join(":");
+function writeDatetime(value, field) {
+  const date = new Date(value);
+  if (typeof value !== "string" || Number.isNaN(date.getTime())) return "";
+  const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(twoDigits).join("-");
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
   return keep(`${day}T${time}`, value, field);
 }
 
@@ -122,13 +112,13 @@ function writeLocal(value, field) {
 function keep(text, value, field) {
   const [control] = controls(field);
   control.value = text;
-  field.dataset.moment = JSON.stringify([control.value, value]);
+  field.dataset.received = JSON.stringify([control.value, value]);
   return control.value;
 }
 
 // The value that came in, as long as nobody has typed another.
 function untouched(text, field) {
-  const [shown, value] = JSON.parse(field.dataset.moment ?? "[]");
+  const [shown, value] = JSON.parse(field.dataset.received ?? "[]");
   return text === shown ? value : undefined;
 }
 

@@ -127,13 +127,13 @@ def write_fields(
         return
     row = forms.build(schema, *(model.examples[:1] if model else []))
     click.echo(f"\n{title}:")
-    write_table(map(_to_row, list(row.within()) or [row]), indent="  ")
+    write_table(map(_to_row, list(row.descendants()) or [row]), indent="  ")
 
 
 def _to_row(field: forms.Field) -> dict[str, str]:
     choices = enumeration([choice.label for choice in field.choices], MAX_CHOICES)
     return {
-        "field": field.path or "(whole value)",
+        "field": field.dotted_path or "(whole value)",
         "type": f"{field.type} or null" if field.nullable else field.type,
         "required": "yes" if field.required else "no",
         "allowed values": field.bounds or choices,

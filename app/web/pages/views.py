@@ -168,7 +168,7 @@ def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None)
     if schema is None:
         return []
     row = forms.build(schema, *(examples or [])[:1])
-    return list(row.within()) or [row]
+    return list(row.descendants()) or [row]
 
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ script only reads and writes values. A value that no field can hold gets a text 
 A form never rejects input: the server validates the row.
 """
 
-from app.web.pages.forms.drawing import build
+from app.web.pages.forms.builder import build
 from app.web.pages.forms.fields import Field
 
 __all__ = ["Field", "build"]

@@ -11,28 +11,47 @@ from app.web.pages.forms.fields import Field, as_json
 from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
 
 
-def folded(schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> list[Folded | None]:
-    """Fold each schema to one shape; ``None`` for a schema without a simple shape."""
-    found: list[Folded | None] = []
-    for schema in schemas:
-        try:
-            found.append(fold(schema, root, refs))
-        except ManyShapesError:
-            found.append(None)
-    return found
+class Alternatives:
+    """The alternatives of a schema, of which a value has one."""
 
+    def __init__(self, schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> None:
+        self._schemas = schemas
+        self._shapes = [_fold(schema, root, refs) for schema in schemas]
+        self._tag = _find_tag(self._shapes)
 
-def fitting(shapes: Sequence[Folded | None], value: Any) -> int | None:
-    """Return the index of the first shape whose types and constants fit a value, else ``None``."""
-    if value is None:
+    def find(self, value: Any) -> int | None:
+        """Return the index of the first alternative whose types and constants match a value."""
+        if value is None:
+            return None
+        for index, shape in enumerate(self._shapes):
+            if shape and _is_match(shape.schema, value):
+                return index
         return None
-    fits = (index for index, shape in enumerate(shapes) if shape and _fits(shape.schema, value))
-    return next(fits, None)
+
+    def label(self, fields: Sequence[Field]) -> list[Field]:
+        """Return the fields of the alternatives with unique labels, and with their tags fixed."""
+        fields = [_with_fixed_member(field, self._tag) for field in fields]
+        names = [
+            _get_name(schema, shape, field, self._tag)
+            for schema, shape, field in zip(self._schemas, self._shapes, fields, strict=True)
+        ]
+        return [
+            replace(field, label=name if names.count(name) == 1 else f"{name} ({number})")
+            for index, (field, name) in enumerate(zip(fields, names, strict=True))
+            for number in [names[:index].count(name) + 1]
+        ]
 
 
-def tag(shapes: Sequence[Folded | None]) -> str:
+def _fold(schema: Any, root: Schema, refs: frozenset[str]) -> Folded | None:
+    try:
+        return fold(schema, root, refs)
+    except ManyShapesError:
+        return None
+
+
+def _find_tag(shapes: Sequence[Folded | None]) -> str:
     """Return the member with a different constant in each shape (the tag), or ``""``."""
-    constants = [_constants(shape.schema) if shape else {} for shape in shapes]
+    constants = [_get_constants(shape.schema) if shape else {} for shape in shapes]
     for key in constants[0]:
         values = {as_json(each[key]) for each in constants if key in each}
         if len(values) == len(shapes):
@@ -40,42 +59,17 @@ def tag(shapes: Sequence[Folded | None]) -> str:
     return ""
 
 
-def tagged(field: Field, tag: str) -> Field:
-    """Return an object's field with its tag fixed: the choice of the shape sets the tag."""
-    return replace(
-        field,
-        fields=tuple(
-            _settled(inner) if tag and inner.key == tag else inner for inner in field.fields
-        ),
-    )
-
-
-def names(
-    schemas: Sequence[Any], shapes: Sequence[Folded | None], fields: Sequence[Field], tag: str
-) -> list[str]:
-    """Return the names of the shapes, unique within the choice."""
-    found = [
-        _name(schema, shape, field, tag)
-        for schema, shape, field in zip(schemas, shapes, fields, strict=True)
-    ]
-    return [
-        name if found.count(name) == 1 else f"{name} ({found[:place].count(name) + 1})"
-        for place, name in enumerate(found)
-    ]
-
-
-def _fits(schema: Schema, value: Any) -> bool:
+def _is_match(schema: Schema, value: Any) -> bool:
     if not labels.is_of_type(value, schema.get("type", "")):
         return False
     if not isinstance(value, Mapping):
         return True
-    fixed = _constants(schema)
     return set(schema.get("required", ())) <= set(value) and all(
-        value.get(key, constant) == constant for key, constant in fixed.items()
+        value.get(key, constant) == constant for key, constant in _get_constants(schema).items()
     )
 
 
-def _constants(schema: Schema) -> dict[str, Any]:
+def _get_constants(schema: Schema) -> dict[str, Any]:
     return {
         key: part["const"]
         for key, part in schema.get("properties", {}).items()
@@ -83,15 +77,23 @@ def _constants(schema: Schema) -> dict[str, Any]:
     }
 
 
-def _settled(field: Field) -> Field:
+def _with_fixed_member(field: Field, key: str) -> Field:
+    """Return an object's field whose tag is fixed: the choice of the alternative sets the tag."""
+    if not key:
+        return field
+    fields = (_to_hidden(inner) if inner.key == key else inner for inner in field.fields)
+    return replace(field, fields=tuple(fields))
+
+
+def _to_hidden(field: Field) -> Field:
     value = field.choices[0].value
     return replace(field, kind="fixed", control="hidden", required=True, value=value)
 
 
-def _name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
+def _get_name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
     """Return a shape's title, the constant of its tag, its name in ``$ref``, or its type."""
-    said = schema if isinstance(schema, Mapping) else {}
-    ref = said.get("$ref", "").rpartition("/")[2]
+    plain = schema if isinstance(schema, Mapping) else {}
+    ref = plain.get("$ref", "").rpartition("/")[2]
     constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")
-    title = said.get("title") or (ref and shape and shape.schema.get("title"))
+    title = plain.get("title") or (ref and shape and shape.schema.get("title"))
     return str(title or (tag and constant) or labels.readable(ref or field.type))

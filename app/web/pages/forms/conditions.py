@@ -15,15 +15,15 @@ Condition = dict[str, Any]
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object; ``when`` is the JSON of its condition, or empty."""
+    """A member of an object; ``condition`` is JSON, and empty if the member has none."""
 
     key: str
     schema: Any
     is_required: bool
-    when: str = ""
+    condition: str = ""
 
 
-def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
+def get_members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
     """Return the members of an object that its schema names, in the order of the schema."""
     properties = folded.schema.get("properties", {})
     required = folded.schema.get("required", ())
@@ -34,23 +34,23 @@ def members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
     }
     for condition in folded.conditions:
         for word in ("then", "else"):
-            for member in _inner(condition.get(word), root, refs):
-                when = _when(condition["if"], is_met=word == "then")
+            for member in _get_inner_members(condition.get(word), root, refs):
+                text = _to_json(condition["if"], is_met=word == "then")
                 if member.key not in properties:
-                    found.setdefault(member.key, replace(member, when=when))
+                    found.setdefault(member.key, replace(member, condition=text))
     return list(found.values())
 
 
-def _inner(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
+def _get_inner_members(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
     """Return the members that the ``then`` or ``else`` of a condition names."""
     try:
         folded = fold(schema, root, refs)
     except ManyShapesError:
         return []
-    return members(replace(folded, conditions=()), root, refs)
+    return get_members(replace(folded, conditions=()), root, refs)
 
 
-def _when(condition: Schema, is_met: bool) -> str:
+def _to_json(condition: Schema, is_met: bool) -> str:
     """Return a condition as JSON for scripts; empty (always met) if it is not a simple one."""
     required = condition.get("required", [])
     properties = condition.get("properties", {})

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.web.pages import labels as wording
-from app.web.pages.forms.fields import Choice, Field, Place, as_json, picked
+from app.web.pages.forms.fields import Choice, Field, Place, as_json
 from mlmodel.numerals import unambiguous
 from mlmodel.schema.shape import Schema, constants
 
@@ -34,54 +34,66 @@ PICKERS = {"date": "date", "date-time-local": "datetime-local", "time-local": "t
 ZONED = re.compile(r"datetime64\[\w+, *'?([^\]']+)'?\]")
 
 #: Kinds whose value is in inner fields.
-NESTED = frozenset({"group", "tuple", "list", "map", "later", "variant"})
+NESTED = frozenset({"group", "tuple", "list", "map", "recursive", "one_of"})
 #: Kinds of lists, which may be empty.
-LISTS = frozenset({"lines", "numbers", "checks"})
+LISTS = frozenset({"lines", "numbers", "multiselect"})
+#: Kinds whose blank field has no empty value: a choice of one, or a value that may be added.
+WITHOUT_EMPTY = frozenset({"one_of", "recursive"})
 
 
-def made(schema: Schema, place: Place, kind: str, control: str, **shape: Any) -> Field:
+def build_field(schema: Schema, place: Place, kind: str, control: str, **shape: Any) -> Field:
     """Build a field of that kind, with labels from the schema and the place."""
     blank = _blank(kind, schema, place)
     field = Field(
         pointer=place.pointer,
-        spot=place.spot,
+        path=place.path,
         key=place.key,
-        label=_text(schema.get("title")) or _label(place),
+        label=_clean(schema.get("title")) or _label(place),
         kind=kind,
         control=control,
         type=shape.pop("type", wording.kind(schema)),
-        description=_text(schema.get("description")),
+        description=_clean(schema.get("description")),
         example=_example(kind, schema, place),
-        unit=_text(schema.get("x-unit")),
+        unit=_clean(schema.get("x-unit")),
         required=place.is_required,
         nullable=place.is_nullable,
         blank=blank,
-        unset=shape.pop("unset", _unset(place) if kind == "variant" else ""),
+        blank_label=shape.pop("blank_label", _blank_label(place) if kind == "one_of" else ""),
         number=place.number,
-        when=place.when,
+        condition=place.condition,
         **shape,
     )
-    if place.is_nullable and blank == "null" and not field.unset and kind not in NESTED:
-        field = replace(field, typing=f"{field.typing}, blank for none".removeprefix(", "))
-    default = known(place.default, schema.get("default")) if kind not in NESTED else None
-    value = field.value if field.value or default is None else _typed(kind, default)
+    if kind in NESTED:
+        return field
+    if place.is_nullable and blank == "null" and not field.blank_label:
+        format_hint = f"{field.format_hint}, blank for none".removeprefix(", ")
+        field = replace(field, format_hint=format_hint)
+    default = place.with_default(schema).default
+    value = field.value if field.value or default is None else _to_text(kind, default)
     return replace(field, value=value)
 
 
-def json_text(schema: Schema, place: Place) -> Field:
+def json_field(schema: Schema, place: Place) -> Field:
     """Return a field for any value: a text area for its JSON."""
     attributes = {"rows": "4", "spellcheck": "false"}
-    return made(schema, place, "json", "textarea", typing="as JSON", attributes=attributes)
+    return build_field(
+        schema, place, "json", "textarea", format_hint="as JSON", attributes=attributes
+    )
 
 
-def choice(schema: Schema, place: Place) -> Field:
+def is_choice(schema: Schema) -> bool:
+    """Return whether a schema lists the allowed values."""
+    return "const" in schema or "enum" in schema or bool(constants(schema))
+
+
+def choice_field(schema: Schema, place: Place) -> Field:
     """Return the field of a value with a constant or an enumeration in its schema."""
     choices = _choices(schema)
     if any(each.value == "null" for each in choices):
         # Null is a choice like the others then, and not the value of a field without a choice.
         place = replace(place, is_nullable=False)
     if "const" in schema and place.is_required and not place.is_nullable:
-        return made(
+        return build_field(
             schema,
             place,
             "fixed",
@@ -90,18 +102,20 @@ def choice(schema: Schema, place: Place) -> Field:
             value=choices[0].value,
             choices=choices,
         )
-    unset = _unset(place)
-    return made(schema, place, "choice", "select", type="choice", choices=choices, unset=unset)
+    blank_label = _blank_label(place)
+    return build_field(
+        schema, place, "choice", "select", type="choice", choices=choices, blank_label=blank_label
+    )
 
 
 def _boolean(schema: Schema, place: Place) -> Field:
     choices = (Choice("Yes", "true"), Choice("No", "false"))
-    unset = "" if place.is_required and not place.is_nullable else _unset(place)
-    return made(schema, place, "choice", "radios", choices=choices, unset=unset)
+    blank_label = "" if place.is_required and not place.is_nullable else _blank_label(place)
+    return build_field(schema, place, "choice", "radios", choices=choices, blank_label=blank_label)
 
 
 def _number(schema: Schema, place: Place) -> Field:
-    lowest = known(schema.get("minimum"), schema.get("exclusiveMinimum"))
+    lowest = first_not_none(schema.get("minimum"), schema.get("exclusiveMinimum"))
     keyboard = "numeric" if schema["type"] == "integer" else "decimal"
     if not wording.is_number(lowest) or lowest < 0:
         # The numeric keyboards of some phones have no minus sign.
@@ -114,15 +128,15 @@ def _string(schema: Schema, place: Place) -> Field:
     if schema.get("contentEncoding") == "base64":
         return _file(schema, place)
     if form == "date-time":
-        line = _line(schema, place, "moment", type="text", autocomplete="off")
-        return replace(line, zone=_zone(schema))
+        line = _line(schema, place, "datetime", type="datetime-local", step="1")
+        return replace(line, time_zone=_time_zone(schema))
     if form in PICKERS:
         seconds = {} if form == "date" else {"step": "1"}
         return _line(schema, place, "local", type=PICKERS[form], **seconds)
     if _is_long(schema, place):
         rows = {"rows": "4"}
         bounds = wording.bounds(schema)
-        return made(schema, place, "text", "textarea", bounds=bounds, attributes=rows)
+        return build_field(schema, place, "text", "textarea", bounds=bounds, attributes=rows)
     keyboard = KEYBOARDS.get(form, "text")
     return _line(schema, place, "text", type="text", inputmode=keyboard, autocomplete="off")
 
@@ -133,24 +147,24 @@ SCALARS: dict[str, Callable[[Schema, Place], Field]] = {
     "integer": _number,
     "number": _number,
     "string": _string,
-    "null": lambda schema, place: choice({**schema, "const": None}, place),
+    "null": lambda schema, place: choice_field({**schema, "const": None}, place),
 }
 
 
-def scalar(schema: Schema, place: Place) -> Field:
+def scalar_field(schema: Schema, place: Place) -> Field:
     """Return the field of a string, a number or a boolean; the JSON field for other types."""
-    return SCALARS.get(schema.get("type", ""), json_text)(schema, place)
+    return SCALARS.get(schema.get("type", ""), json_field)(schema, place)
 
 
-def _zone(schema: Schema) -> str:
+def _time_zone(schema: Schema) -> str:
     """Return the time zone of the column that the model was fitted on, or ``""``."""
-    found = ZONED.fullmatch(_text(schema.get("x-dtype")))
+    found = ZONED.fullmatch(_clean(schema.get("x-dtype")))
     return found[1] if found else ""
 
 
 def _file(schema: Schema, place: Place) -> Field:
-    accept = _text(schema.get("contentMediaType"))
-    return made(
+    accept = _clean(schema.get("contentMediaType"))
+    return build_field(
         schema,
         place,
         "file",
@@ -162,16 +176,16 @@ def _file(schema: Schema, place: Place) -> Field:
 
 
 def _line(schema: Schema, place: Place, kind: str, **attributes: str) -> Field:
-    typing = ""
+    format_hint = ""
     choices = _suggestions(kind, schema)
     if choices and kind == "text":
-        typing = "choose from the list or type another"
-    return made(
+        format_hint = "choose from the list or type another"
+    return build_field(
         schema,
         place,
         kind,
         "input",
-        typing=typing,
+        format_hint=format_hint,
         bounds=wording.bounds(schema, has_example=bool(_example(kind, schema, place))),
         choices=choices,
         attributes=attributes,
@@ -183,15 +197,21 @@ def _suggestions(kind: str, schema: Schema) -> tuple[Choice, ...]:
     examples = schema.get("examples", ())
     if kind not in ("text", "number") or len(examples) < SEVERAL:
         return ()
-    return tuple(Choice(wording.label(value), _typed(kind, value)) for value in examples)
+    return tuple(Choice(wording.label(value), _to_text(kind, value)) for value in examples)
 
 
-def list_text(schema: Schema, place: Place, kind: str, typing: str, each: str) -> Field:
+def list_text_field(schema: Schema, place: Place, kind: str, format_hint: str, each: str) -> Field:
     """Return the field of a list typed as one text; ``each`` describes the limits of an item."""
     bounds = ", ".join(filter(None, [wording.bounds(schema), each and f"each {each}"]))
     attributes = {"rows": "2", "spellcheck": "false"}
-    return made(
-        schema, place, kind, "textarea", typing=typing, bounds=bounds, attributes=attributes
+    return build_field(
+        schema,
+        place,
+        kind,
+        "textarea",
+        format_hint=format_hint,
+        bounds=bounds,
+        attributes=attributes,
     )
 
 
@@ -199,7 +219,7 @@ def _choices(schema: Schema) -> tuple[Choice, ...]:
     """Return a schema's choices; values with the same label, as 1 and "1", are shown as JSON."""
     parts = constants(schema)
     values = [part["const"] for part in parts] or schema.get("enum", [schema.get("const")])
-    titles = [_text(part.get("title")) for part in parts] or [""] * len(values)
+    titles = [_clean(part.get("title")) for part in parts] or [""] * len(values)
     labels = [title or wording.label(value) for title, value in zip(titles, values, strict=True)]
     texts = [as_json(value) for value in values]
     return tuple(
@@ -208,7 +228,7 @@ def _choices(schema: Schema) -> tuple[Choice, ...]:
     )
 
 
-def _unset(place: Place) -> str:
+def _blank_label(place: Place) -> str:
     if not place.is_required:
         return "Not given"
     return "None" if place.is_nullable else "Choose …"
@@ -217,7 +237,7 @@ def _unset(place: Place) -> str:
 def _blank(kind: str, schema: Schema, place: Place) -> str:
     if place.is_item and not (place.is_nullable and kind in NESTED):
         # An added item counts, even if its field is blank.
-        return "empty" if kind in (NESTED | LISTS | {"text"}) - {"variant", "later"} else "null"
+        return "empty" if kind in (NESTED | LISTS | {"text"}) - WITHOUT_EMPTY else "null"
     if not place.is_required or not place.pointer:
         return "empty" if kind in NESTED and not place.pointer else "omit"
     if place.is_nullable:
@@ -225,7 +245,7 @@ def _blank(kind: str, schema: Schema, place: Place) -> str:
     if kind == "text":
         # A blank field is an empty text only if the schema allows that explicitly.
         return "empty" if schema.get("minLength") == 0 or schema.get("default") == "" else "omit"
-    return "empty" if kind in (NESTED | LISTS) - {"variant", "later"} else "omit"
+    return "empty" if kind in (NESTED | LISTS) - WITHOUT_EMPTY else "omit"
 
 
 def _label(place: Place) -> str:
@@ -238,18 +258,18 @@ def _label(place: Place) -> str:
 
 def _example(kind: str, schema: Schema, place: Place) -> str:
     """Return an example to show at the field: the schema's first, else the example row's."""
-    value = known(*schema.get("examples", ()), place.example)
+    value = first_not_none(*schema.get("examples", ()), place.example)
     if value is None or kind not in ("number", "text", "local", "numbers"):
         return ""
-    text = _typed(kind, value)
+    text = _to_text(kind, value)
     if kind == "local":
-        return picked(text, PICKERS[schema["format"]]).replace("T", " ")
+        return text.replace("T", " ")
     return text if len(text) <= LONG_TEXT and "\n" not in text else ""
 
 
-def _typed(kind: str, value: Any) -> str:
+def _to_text(kind: str, value: Any) -> str:
     """Return a value as a user types it into a field of that kind."""
-    if kind in ("text", "local", "moment", "file") and isinstance(value, str):
+    if kind in ("text", "local", "datetime", "file") and isinstance(value, str):
         return value
     if kind == "lines" and isinstance(value, list):
         return "\n".join(map(str, value))
@@ -262,8 +282,8 @@ def _typed(kind: str, value: Any) -> str:
 
 def _is_long(schema: Schema, place: Place) -> bool:
     """Return whether a text may need several lines."""
-    known: Sequence[Any] = [place.example, schema.get("default"), *schema.get("examples", ())]
-    texts = [text for text in known if isinstance(text, str)]
+    values: Sequence[Any] = [place.example, schema.get("default"), *schema.get("examples", ())]
+    texts = [text for text in values if isinstance(text, str)]
     return (
         "contentMediaType" in schema
         or schema.get("maxLength", 0) > LONG_LIMIT
@@ -271,10 +291,10 @@ def _is_long(schema: Schema, place: Place) -> bool:
     )
 
 
-def _text(value: Any) -> str:
+def _clean(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def known(*values: Any) -> Any:
+def first_not_none(*values: Any) -> Any:
     """Return the first value that is not ``None``, or ``None``."""
     return next((value for value in values if value is not None), None)

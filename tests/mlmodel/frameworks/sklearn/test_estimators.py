@@ -141,7 +141,7 @@ def test_every_column_that_a_model_reads_has_a_field(packaged):
 
     form = build(schema)
     assert [field.key for field in form.fields] == list(schema["properties"])
-    assert "json" not in {field.kind for field in form.within()}
+    assert "json" not in {field.kind for field in form.descendants()}
 
 
 @each_case
