@@ -107,8 +107,8 @@ def post_worker_init(worker):
     from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions
-    begin = parts["generations"].start_in_worker
-    warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, begin)
+    start = parts["generations"].start_in_worker
+    warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
     forking.log_ready(settings)
 

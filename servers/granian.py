@@ -112,9 +112,9 @@ class Master(MPServer):
         app = _application()
         from app.serving.reload.warmup import warm_up  # noqa: PLC0415
 
-        begin = app.extensions["generations"].start_in_worker
+        start = app.extensions["generations"].start_in_worker
         seconds = self._settings["WARM_UP_SECONDS"]
-        warm_up(app.extensions["predictor"], seconds, begin=begin)
+        warm_up(app.extensions["predictor"], seconds, start=start)
         threading.Thread(target=self._log_when_listening, name="ready", daemon=True).start()
         return app
 

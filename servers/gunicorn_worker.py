@@ -244,9 +244,8 @@ class Worker(ThreadWorker):
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Respond to a failed request with a problem document, as the application does."""
-        if not isinstance(exc, (errors.ParseException, RequestTimeout)) or isinstance(
-            exc, SERVER_ERRORS
-        ):
+        is_of_client = isinstance(exc, (errors.ParseException, RequestTimeout))
+        if not is_of_client or isinstance(exc, SERVER_ERRORS):
             self.log.error("failed to handle a request", exc_info=exc)
             status = 500
         else:

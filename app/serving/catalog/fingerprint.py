@@ -38,15 +38,15 @@ def stamp(path: Path) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def contents(path: Path, known: Contents | None = None) -> Contents:
+def contents(path: Path, previous: Contents | None = None) -> Contents:
     """Return the fingerprint of a file; its digest is empty if the file cannot be read.
 
-    :param known: an earlier result, returned if the file's stamp is unchanged.
+    :param previous: an earlier result, returned if the file's stamp is unchanged.
     """
     # The stamp is taken first, so that a write during the hashing changes it.
     now = stamp(path)
-    if known is not None and now == known.stamp:
-        return known
+    if previous is not None and now == previous.stamp:
+        return previous
     try:
         with safe_open.opened(path) as stream:
             return Contents(now, hashlib.file_digest(stream, "sha256").hexdigest())

@@ -102,21 +102,21 @@ class ModelSpec:
         """The model's file, or the path of its class."""
         return self.file or str(self.class_path)
 
-    def fingerprint(self, found: Contents | None) -> str:
+    def fingerprint(self, file: Contents | None) -> str:
         """Return a hash of the entry and the bytes of its file.
 
-        :param found: the result of :meth:`contents`.
+        :param file: the result of :meth:`contents`.
         """
         entry = repr(self._without_place())
-        return hashlib.sha256(f"{entry} {found and found.digest}".encode()).hexdigest()
+        return hashlib.sha256(f"{entry} {file and file.digest}".encode()).hexdigest()
 
     def is_same_model(self, other: ModelSpec) -> bool:
         """Return whether both entries are equal except for line, default and aliases."""
         return self._without_place() == other._without_place()
 
-    def contents(self, known: Contents | None = None) -> Contents | None:
+    def contents(self, previous: Contents | None = None) -> Contents | None:
         """Return the :func:`contents` of the file; ``None`` for a class."""
-        return contents(self.file, known) if self.file else None
+        return contents(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
         return replace(self, line=0, default=True, aliases=())

@@ -116,11 +116,9 @@ class LocalModels:
             entry = desired.quarantined.get(model.suspect.fingerprint)
             if entry and entry.generation > since and not model.is_aside:
                 model.set_aside(entry.reason)
-        unloaded = {
-            label: "unload"
-            for label in changes.loaded
-            if label in desired.orders and desired.orders[label][1] == "unload"
-        }
+        # A model that an operator has unloaded stays unloaded when its entry changes.
+        orders = {label: order for label, (_, order) in desired.orders.items()}
+        unloaded = {each: "unload" for each in changes.loaded if orders.get(each) == "unload"}
         for label, order in (unloaded | new).items():
             self._carry_out(label, order)
         self.applied = desired

@@ -51,8 +51,8 @@ class Generations:
        at a time, loading included;
     2. :attr:`LocalModels.lock` of this process.
 
-    The other processes acquire only the second one to follow. A new desired state increments
-    ``generation``; a change that fails leaves the desired state and the models as they were.
+    A process that only follows acquires the second one alone. Each new desired state increments
+    ``generation``. If a change fails, the desired state and the models stay as they are.
     """
 
     def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
@@ -161,10 +161,7 @@ class Generations:
     def _ordering(self, label: str, order: Order) -> Iterator[DesiredState]:
         """Publish an order for a model after the block has carried it out in this process."""
         with self._local.changing() as before:
-            generation = before.generation + 1
-            orders = {**before.orders, label: (generation, order)}
-            text = self._local.applied.text
-            desired = replace(before, generation=generation, orders=orders, text=text)
+            desired = replace(before.with_order(label, order), text=self._local.applied.text)
             model = find_model(label)
             if model is not None:
                 desired = forget_crashes(desired, model.suspect.fingerprint)
@@ -185,8 +182,14 @@ class Generations:
         log.info("reloading %s", file.path.name)
         try:
             text = file.read_for_reload()
-            new = replace(before, generation=generation, text_generation=generation, text=text)
-            changes = self._local.apply(replace(new, mistakes=()))
+            new = replace(
+                before,
+                generation=generation,
+                text=text,
+                text_generation=generation,
+                mistakes=(),
+            )
+            changes = self._local.apply(new)
         except InvalidCatalog as error:
             log.error("%s is invalid; keeping the loaded models:\n%s", file.path.name, error)
             self._shared.write(replace(before, mistakes=tuple(error.places)))
@@ -194,16 +197,7 @@ class Generations:
         models = ModelManager().models()
         labels = {model.label for model in models}
         fingerprints = {model.suspect.fingerprint for model in models}
-        self._local.publish(
-            replace(
-                new,
-                orders={key: order for key, order in new.orders.items() if key in labels},
-                quarantined={
-                    key: entry for key, entry in new.quarantined.items() if key in fingerprints
-                },
-                mistakes=(),
-            )
-        )
+        self._local.publish(new.with_only(labels, fingerprints))
         loaded, removed = (", ".join(each) or "none" for each in (changes.loaded, changes.removed))
         log.info("reload %d: loaded %s; removed %s", generation, loaded, removed)
         return changes

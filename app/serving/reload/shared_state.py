@@ -12,9 +12,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -57,6 +57,18 @@ class DesiredState:
     crashes: tuple[tuple[float, tuple[str, ...]], ...] = ()
     #: The models in quarantine, by fingerprint.
     quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
+
+    def with_order(self, label: str, order: Order) -> DesiredState:
+        """Return the next generation, with an order for a model."""
+        generation = self.generation + 1
+        orders = {**self.orders, label: (generation, order)}
+        return replace(self, generation=generation, orders=orders)
+
+    def with_only(self, labels: Collection[str], fingerprints: Collection[str]) -> DesiredState:
+        """Return this state without orders for other models, or their quarantine."""
+        orders = {label: order for label, order in self.orders.items() if label in labels}
+        quarantined = {key: entry for key, entry in self.quarantined.items() if key in fingerprints}
+        return replace(self, orders=orders, quarantined=quarantined)
 
 
 class Board:

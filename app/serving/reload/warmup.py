@@ -15,15 +15,15 @@ from app.serving.models.predictor import Predictor
 
 #: Name of the warm-up thread.
 THREAD = "warm-up"
-#: Seconds between two calls of ``beat``.
-BEAT_SECONDS = 0.1
+#: Seconds between two calls of ``heartbeat``.
+HEARTBEAT_SECONDS = 0.1
 
 
 def warm_up(
     predictor: Predictor,
     seconds: float,
-    beat: Callable[[], bool] = lambda: True,
-    begin: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], bool] = lambda: True,
+    start: Callable[[], None] = lambda: None,
 ) -> None:
     """Load the models that were not loaded before the fork, and predict each ready one's example.
 
@@ -31,29 +31,29 @@ def warm_up(
     so that a slow model does not keep the others from serving.
 
     :param seconds: the time limit; 0 to predict no example and not to wait for loading.
-    :param beat: called while waiting; a false result ends the wait.
-    :param begin: called first, in the same thread; the time limit starts when it ends.
+    :param heartbeat: called while waiting; a false result ends the wait.
+    :param start: called first, in the same thread; the time limit starts when it ends.
     """
-    has_begun = threading.Event()
+    has_started = threading.Event()
 
-    def work() -> None:
+    def run() -> None:
         try:
-            begin()
+            start()
         finally:
-            has_begun.set()
-        _warm_up(predictor, seconds > 0)
+            has_started.set()
+        _load_and_predict(predictor, with_examples=seconds > 0)
 
-    warming = threading.Thread(target=work, name=THREAD, daemon=True)
-    warming.start()
-    while not has_begun.wait(BEAT_SECONDS) and beat():
+    thread = threading.Thread(target=run, name=THREAD, daemon=True)
+    thread.start()
+    while not has_started.wait(HEARTBEAT_SECONDS) and heartbeat():
         pass
     end = time.monotonic() + seconds
-    while warming.is_alive() and time.monotonic() < end and beat():
-        warming.join(BEAT_SECONDS)
+    while thread.is_alive() and time.monotonic() < end and heartbeat():
+        thread.join(HEARTBEAT_SECONDS)
 
 
-def _warm_up(predictor: Predictor, is_asked: bool) -> None:
+def _load_and_predict(predictor: Predictor, *, with_examples: bool) -> None:
     for model in ModelManager().models():
         model.finish_loading()
-        if is_asked:
+        if with_examples:
             predictor.try_out(model)
