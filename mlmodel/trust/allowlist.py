@@ -126,11 +126,8 @@ def as_yaml(names: Iterable[str]) -> str:
 
 
 def misuse(what: str) -> Untrusted:
-    """Return the error for allowed names that are used in a way that no fitted model uses them."""
-    return Untrusted(
-        f"{what}, as no fitted model does; if you trust the file, say 'trust: all', or pin it "
-        "with 'sha256'"
-    )
+    """Return the error for a file that does what no fitted model does with allowed names."""
+    return Untrusted(f"{what}; to trust the file, set 'trust: all' or pin it with 'sha256'")
 
 
 def _printable(name: str) -> str:

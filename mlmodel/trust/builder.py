@@ -81,7 +81,7 @@ class _Builder(Reader):
     def load_reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
         if type(arguments) is not tuple or not self._may_call(called, arguments):
-            raise misuse(f"it calls {_title(called)} with what no model calls it with")
+            raise misuse(f"the pickle calls {_title(called)} with unexpected arguments")
         made = called(*arguments)
         if id(called) in self._stateful or id(called) in self._trusted:
             self._await_state(made)
@@ -101,7 +101,7 @@ class _Builder(Reader):
             # scikit-learn 1.8 writes an empty state for a loss: there is nothing to set.
             return
         if id(built) not in self._stateless:
-            raise misuse(f"it changes {_title(built)}, which is no new object")
+            raise misuse(f"the pickle changes {_title(built)}, which is not a new object")
         if isinstance(built, Array):
             del self._stateless[id(built)]
             self.stack[-1] = self._array(state)
@@ -114,7 +114,7 @@ class _Builder(Reader):
         if id(type(built)) in self._conversions:
             state = _converted(self._conversions[id(type(built))], built, state)
         if state is not None and not self._may_have(built, state):
-            raise misuse(f"it gives {_title(built)} a state that no model gives it")
+            raise misuse(f"the pickle sets an unexpected state on {_title(built)}")
         del self._stateless[id(built)]
         if state is not None:
             self._give(built, state)
@@ -166,11 +166,13 @@ class _Builder(Reader):
     def _check_made(self) -> None:
         for built in self._made:
             if not state_rules.is_sound(built):
-                raise misuse(f"it puts into {_title(built)} what leads astray")
+                raise misuse(f"the pickle builds {_title(built)} with unsafe members")
 
     def refuse_opcode(self) -> None:
         """Reject an opcode that reaches objects without naming them."""
-        raise misuse("it has an opcode of extensions, buffers, persistent objects or old classes")
+        raise misuse(
+            "the pickle has an opcode of extensions, buffers, persistent objects or old classes"
+        )
 
     load_inst = load_obj = load_ext1 = load_ext2 = load_ext4 = refuse_opcode
     load_persid = load_binpersid = load_next_buffer = load_readonly_buffer = refuse_opcode
@@ -200,7 +202,7 @@ class _Builder(Reader):
             or keywords != {}
             or self._has_stateless(arguments)
         ):
-            raise misuse(f"it makes {_title(kind)} of what no model makes it of")
+            raise misuse(f"the pickle creates {_title(kind)} with unexpected arguments")
         made = kind.__new__(kind, *arguments, **keywords)
         self._await_state(made)
         self.append(made)
@@ -244,7 +246,7 @@ class _Builder(Reader):
         # Subclasses such as Bunch are accepted if they use dict's own ``__setitem__``.
         is_dict = dict in kinds and getattr(type(target), "__setitem__", None) is dict.__setitem__
         if type(target) not in kinds and not is_dict and id(type(target)) not in self._trusted:
-            raise misuse(f"it puts members into {_title(target)}")
+            raise misuse(f"the pickle adds items to {_title(target)}")
 
     def _array(self, state: Any) -> Any:
         """Read an array that joblib wrote behind its opcodes."""
@@ -252,7 +254,7 @@ class _Builder(Reader):
 
         shape, dtype = state["shape"], state["dtype"]
         if not isinstance(dtype, np.dtype) or self._has_stateless(dtype):
-            raise misuse("it has an array of no type or shape")
+            raise misuse("the pickle has an array without a valid type and shape")
         if dtype.hasobject:
             # A pickle within the pickle, built under the same allow-list.
             return _Builder(self._stream, self._gate).load()
@@ -282,7 +284,7 @@ def _converted(conversion: Conversion, built: Any, state: Any) -> Any:
         return conversion.give(built, state)
     # A conversion unpacks the state; any error means that it differs from that of a fitted model.
     except Exception as error:
-        raise misuse(f"it gives {_title(built)} a state that no model gives it") from error
+        raise misuse(f"the pickle sets an unexpected state on {_title(built)}") from error
 
 
 def _is_shell(value: Any) -> bool:

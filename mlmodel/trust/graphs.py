@@ -65,7 +65,7 @@ def _check_tensor(content: bytes, start: int, end: int) -> None:
     if is_external:
         title = name[:80].decode(errors="replace")
         raise BrokenModel(
-            f"its tensor {title!r} is kept in another file, which is never read; "
+            f"its tensor {title!r} is in another file, which is not read; "
             "save the model with all of its tensors inside"
         )
 
@@ -108,4 +108,4 @@ def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _unreadable() -> BrokenModel:
-    return BrokenModel("it is not an ONNX graph, or a damaged one")
+    return BrokenModel("it is not an ONNX graph, or it is damaged")

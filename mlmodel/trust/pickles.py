@@ -58,7 +58,7 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
     if found.untrusted:
         raise refusal(found.untrusted)
     if found.opcodes:
-        raise misuse(f"it has the opcode {', '.join(found.opcodes)}")
+        raise misuse(f"the pickle has the opcode {', '.join(found.opcodes)}")
 
 
 def build(content: bytes, trust: Trust) -> Any:

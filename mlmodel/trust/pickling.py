@@ -29,9 +29,9 @@ def dumps(model: Any) -> bytes:
     strangers = sorted(name for module, name in own if module == NOTEBOOK)
     if strangers:
         raise InvalidModel(
-            f"{type(model).__name__} has parts that were written in a notebook or script, and "
-            f"that no other process finds: {', '.join(strangers)}; put them into a module of a "
-            "package that is installed where the model is served, and import them from there"
+            f"{type(model).__name__} has parts that were defined in a notebook or script, where no "
+            f"other process can import them: {', '.join(strangers)}; move them to a module of a "
+            "package that is installed where the model is served"
         )
     return stream.getvalue()
 
@@ -51,7 +51,9 @@ def missing(error: ImportError | AttributeError) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return f"the model needs the module {error.name!r}, which is not installed"
     if isinstance(error, ImportError):
-        return f"the model needs the module {error.name!r}, which cannot be imported as it is here"
+        return (
+            f"the model needs the module {error.name!r}, which is installed but cannot be imported"
+        )
     found = _NO_NAME.search(str(error))
     own = getattr(error.obj, "__name__", "") if isinstance(error.obj, ModuleType) else ""
     name, module = found.groups() if found else (error.name, own)
@@ -66,7 +68,7 @@ def missing(error: ImportError | AttributeError) -> str | None:
 def of_notebook(name: str) -> str:
     """Return the message for a pickle that references a name of its author's notebook or script."""
     return (
-        f"the model needs {name!r}, which was written in a notebook or script "
+        f"the model needs {name!r}, which was defined in a notebook or script "
         f"(module {NOTEBOOK!r}); package it again with {name!r} in a module that is "
         "installed here"
     )
@@ -99,8 +101,8 @@ def _pickle(model: Any, recorder: _Recorder) -> set[tuple[str, str]]:
         if "<lambda>" in str(error) or "<locals>" in str(error):
             raise InvalidModel(
                 f"{type(model).__name__} has a lambda, or a function or class that was defined "
-                f"within a function, which no other process finds ({error}): define it by name at "
-                "the top of a module that is installed where the model is served"
+                f"within a function, where no other process can import it ({error}): define it by "
+                "name at the top of a module that is installed where the model is served"
             ) from error
         raise InvalidModel(f"{type(model).__name__} cannot be pickled: {error}") from error
     return recorder.met

@@ -14,6 +14,6 @@ def check(trust: Trust) -> None:
     if trust == "all":
         return
     raise Untrusted(
-        "it is a program of PyTorch, and building one can run any code; if you trust the file, "
-        "say 'trust: all', or pin it with 'sha256'"
+        "it is a PyTorch program, which can run any code when it is built; to trust the file, set "
+        "'trust: all' or pin it with 'sha256'"
     )

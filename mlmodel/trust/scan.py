@@ -92,7 +92,7 @@ class Reader(_Unpickler):  # type: ignore[misc]
         """Return the bytes of an array that joblib wrote behind its opcodes."""
         shape = state["shape"]
         if not is_shape(shape):
-            raise misuse("it has an array of no type or shape")
+            raise misuse("the pickle has an array without a valid type and shape")
         if state.get("numpy_array_alignment_bytes") is not None:
             self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
         content, at = self._stream.getbuffer(), self._stream.tell()

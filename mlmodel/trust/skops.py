@@ -94,9 +94,9 @@ def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
         is_first = ids.setdefault(node.get("__id__"), (full, loader)) == (full, loader)
         # skops reuses the first node with an id, and ignores later ones.
         if node.get("__id__") and loader != "CachedNode" and not is_first:
-            raise misuse("it has two objects of one number")
+            raise misuse("the file has two objects with the same id")
         if loader == "DictNode" and not _is_plain_dict(node):
-            raise misuse("it has members that Python itself looks up")
+            raise misuse("the file has a dict with names that Python looks up itself")
     return tuple(sorted(unknown))
 
 

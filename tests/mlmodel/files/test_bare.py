@@ -156,7 +156,7 @@ def test_skops_builds_nothing_deep_inside_that_opens_what_rows_name(skops_file):
         ColumnTransformer([("words", of_texts(CountVectorizer(), "filename")[0], "text")])
     )
 
-    with pytest.raises(Untrusted, match="CountVectorizer a state that no model gives it"):
+    with pytest.raises(Untrusted, match="an unexpected state on .*CountVectorizer"):
         bare.load(skops_file(model)).load()
 
 
@@ -264,7 +264,7 @@ def test_skops_takes_no_object_for_another(skops_file):
 
     forge(path, share)
 
-    with pytest.raises(Untrusted, match="two objects of one number"):
+    with pytest.raises(Untrusted, match="two objects with the same id"):
         bare.load(path)
 
 

@@ -138,7 +138,7 @@ def test_threads_share_a_session():
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x3a\x05", b"\x08", b"\x00\x00\x00\x00ORTM"])
 def test_what_is_no_graph_is_broken(content):
-    with pytest.raises(BrokenModel, match="it is not an ONNX graph, or a damaged one"):
+    with pytest.raises(BrokenModel, match="it is not an ONNX graph, or it is damaged"):
         onnx.loads(content)
 
 

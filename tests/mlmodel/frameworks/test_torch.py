@@ -241,7 +241,7 @@ def test_what_is_no_module_is_broken():
 def test_a_program_is_refused_unless_it_is_trusted():
     path = FOLDER / SAMPLE["file"]
 
-    with pytest.raises(Untrusted, match="is a program of PyTorch, and building one can run any"):
+    with pytest.raises(Untrusted, match="is a PyTorch program, which can run any"):
         load(path)
 
     assert load(path, sha256=SAMPLE["sha256"]).meta.framework.lib == "torch"

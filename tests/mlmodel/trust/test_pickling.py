@@ -43,7 +43,9 @@ def test_parts_of_a_notebook_are_refused_by_name(tmp_path, notebook, where):
     }
     part, name = parts[where]
 
-    with pytest.raises(InvalidModel, match=f"notebook or script, and .* finds: {name}; put"):
+    with pytest.raises(
+        InvalidModel, match=f"notebook or script, where .* import them: {name}; move"
+    ):
         dump(fitted(part), tmp_path / "m.flm")
 
     assert not (tmp_path / "m.flm").exists()
@@ -63,7 +65,7 @@ def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, m
     with pytest.raises(BrokenModel) as caught:
         build[ending]()
 
-    assert "needs 'Ages', which was written in a notebook" in caught.value.summary
+    assert "needs 'Ages', which was defined in a notebook" in caught.value.summary
 
 
 def test_a_name_that_is_gone_is_told_with_its_module():
@@ -83,7 +85,7 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
         adapter.loads(b"cstale_part\nModel\n.", ("stale_part.Model",))
 
     assert caught.value.summary == (
-        "the model needs the module 'math', which cannot be imported as it is here"
+        "the model needs the module 'math', which is installed but cannot be imported"
     )
 
 

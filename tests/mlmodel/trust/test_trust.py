@@ -552,7 +552,7 @@ def test_a_list_that_grows_after_it_was_given_is_judged_whole():
     made = attack_pickles.estimator(members + attack_pickles.text(sklearn.__version__))
     grown = b"h\x00" + attack_pickles.text("fit") + b"a0"
 
-    with pytest.raises(Untrusted, match="what leads astray"):
+    with pytest.raises(Untrusted, match="with unsafe members"):
         builder.build(attack_pickles.whole(made, grown))
 
 
@@ -585,7 +585,7 @@ def test_keywords_that_grow_after_they_were_given_are_checked():
         members, "sklearn.preprocessing._function_transformer", "FunctionTransformer"
     )
 
-    with pytest.raises(Untrusted, match="what leads astray"):
+    with pytest.raises(Untrusted, match="with unsafe members"):
         builder.build(attack_pickles.whole(made, b"h\x00", attack_pickles.text("out"), b"]s0"))
 
 
@@ -633,7 +633,7 @@ def test_an_ordinary_function_of_arrays_is_built(step):
 def test_no_allowed_name_can_be_changed(tmp_path):
     before = dict(vars(LogisticRegression))
 
-    with pytest.raises(Untrusted, match="which is no new object"):
+    with pytest.raises(Untrusted, match="which is not a new object"):
         builder.build(attack_pickles.CASES["class that is changed by allowed names"](tmp_path))
 
     assert dict(vars(LogisticRegression)) == before
@@ -833,12 +833,12 @@ def test_a_distribution_of_other_things_than_numbers_is_refused(arguments):
     spread = stats.norm(0.0, 1.0)
     spread.args = tuple(arguments)
 
-    with pytest.raises(Untrusted, match="a state that no model gives it"):
+    with pytest.raises(Untrusted, match="an unexpected state on"):
         builder.build(pickle.dumps(spread))
 
 
 def test_a_model_of_a_notebook_says_so(tmp_path):
-    with pytest.raises(BrokenModel, match="needs 'Ages', which was written in a notebook"):
+    with pytest.raises(BrokenModel, match="needs 'Ages', which was defined in a notebook"):
         pickles.check(attack_pickles.whole(attack_pickles.name("__main__", "Ages")), ())
 
 

@@ -432,7 +432,8 @@ def test_a_model_comes_back_from_its_bytes():
 
 def test_a_model_that_cannot_be_pickled_is_refused():
     with pytest.raises(
-        InvalidModel, match=r"FunctionTransformer has a lambda, or .* which no other process finds"
+        InvalidModel,
+        match=r"FunctionTransformer has a lambda, or .* where no other process can import it",
     ):
         adapter.dumps(FunctionTransformer(lambda rows: rows))
 
