@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlmodel.bounded import nonmodels
-from mlmodel.bounded.compression import LZ4, STREAMS, Codec, expanded
+from mlmodel.bounded.compression import DECODER_BYTES, LZ4, STREAMS, Codec, expanded
 from mlmodel.errors import BadHeader, InvalidFile
 
 #: Bytes at the start of a file that identify a package; with fewer, bz2 would yield nothing.
@@ -208,7 +208,7 @@ def _bz2_head(content: bytes) -> bytes:
 
 
 def _lzma_head(content: bytes) -> bytes:
-    return lzma.LZMADecompressor(memlimit=128 << 20).decompress(content, nonmodels.HEAD_BYTES)
+    return lzma.LZMADecompressor(memlimit=DECODER_BYTES).decompress(content, nonmodels.HEAD_BYTES)
 
 
 _HEADS: Mapping[Codec, Callable[[bytes], bytes]] = {

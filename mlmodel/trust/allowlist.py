@@ -13,7 +13,7 @@ from mlmodel.trust import Trust
 from mlmodel.trust.rules import conversions
 from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.call_rules import CALLS
-from mlmodel.trust.rules.conversions import named
+from mlmodel.trust.rules.conversions import import_object
 
 #: Maximum characters of all names in an error, and of one name: a file may have millions.
 LISTED_LETTERS = 8000
@@ -36,7 +36,7 @@ _RENAMED: Mapping[str, str] = {
 _METRIC = re.compile(r"sklearn\.metrics\._dist_metrics\.[A-Z]\w*Distance", re.ASCII)
 
 
-class Gate:
+class AllowList:
     """The allow-list together with the names that the operator trusts.
 
     Names listed in ``trust`` may be referenced, instantiated and called without restrictions.
@@ -45,7 +45,7 @@ class Gate:
     def __init__(self, trust: Trust = ()) -> None:
         self._trust = trust
 
-    def admits(self, module: str, name: str) -> bool:
+    def allows(self, module: str, name: str) -> bool:
         """Return whether a name may be referenced, from the name alone. Imports nothing.
 
         This includes names in a missing module of an estimator library: the module belongs to
@@ -71,8 +71,8 @@ class Gate:
         :raises AttributeError: if the module has no such name.
         """
         full = f"{module}.{name}"
-        if not self.admits(module, name):
-            raise refusal([full])
+        if not self.allows(module, name):
+            raise untrusted_names([full])
         if not self.is_trusted(full):
             module, _, name = canonical(full).rpartition(".")
             conversion = conversions.find(canonical(full))
@@ -82,7 +82,7 @@ class Gate:
         for part in name.split("."):
             found = getattr(found, part)
         if not self._stands_for(found, module, name):
-            raise refusal([full])
+            raise untrusted_names([full])
         return found
 
     def _is_of_trusted_package(self, full: str) -> bool:
@@ -103,7 +103,7 @@ class Gate:
         return _is_as_named(found, module, name)
 
 
-def refusal(names: Iterable[str]) -> Untrusted:
+def untrusted_names(names: Iterable[str]) -> Untrusted:
     """Return the error that lists the untrusted names of a file, as YAML."""
     unknown = sorted(set(names))
     return Untrusted(
@@ -125,7 +125,7 @@ def as_yaml(names: Iterable[str]) -> str:
     return f"trust: [{', '.join(written)}]"
 
 
-def misuse(what: str) -> Untrusted:
+def unexpected_use(what: str) -> Untrusted:
     """Return the error for a file that does what no fitted model does with allowed names."""
     return Untrusted(f"{what}; to trust the file, set 'trust: all' or pin it with 'sha256'")
 
@@ -158,7 +158,7 @@ def canonical(full: str) -> str:
 def _is_listed(full: str) -> bool:
     if full in ARRAYS or conversions.find(full):
         return True
-    listed = (CALLS, allowed.MADE, allowed.FUNCTIONS, allowed.UFUNCS, allowed.TYPES)
+    listed = (CALLS, allowed.CLASSES, allowed.FUNCTIONS, allowed.UFUNCS, allowed.TYPES)
     return any(full in names for names in listed)
 
 
@@ -199,5 +199,5 @@ def is_estimator(found: Any) -> bool:
         return False
     library = found.__module__.partition(".")[0]
     return library in allowed.ESTIMATORS and issubclass(
-        found, named(allowed.ESTIMATORS[library][0])
+        found, import_object(allowed.ESTIMATORS[library][0])
     )

@@ -13,10 +13,10 @@ from typing import Any
 
 from mlmodel.errors import Untrusted
 from mlmodel.trust import Trust
-from mlmodel.trust.allowlist import Gate, canonical, is_estimator, misuse
+from mlmodel.trust.allowlist import AllowList, canonical, is_estimator, unexpected_use
 from mlmodel.trust.rules import conversions, names, state_rules
 from mlmodel.trust.rules.call_rules import CALLS, STATEFUL
-from mlmodel.trust.rules.conversions import Conversion, Dropped, named
+from mlmodel.trust.rules.conversions import Conversion, Dropped, import_object
 from mlmodel.trust.scan import ARRAY, Array, Reader
 
 #: Depth to which nested tuples and dicts are searched for objects without a state.
@@ -30,25 +30,25 @@ def build(content: bytes, trust: Trust = ()) -> Any:
     :raises Untrusted: if it needs any other name, or uses an allowed one as no model does.
     :raises Exception: any error of the classes, and of pickle for invalid content.
     """
-    return _Builder(io.BytesIO(content), Gate(trust)).load()
+    return _Builder(io.BytesIO(content), AllowList(trust)).load()
 
 
 class _Builder(Reader):
-    def __init__(self, stream: io.BytesIO, gate: Gate) -> None:
+    def __init__(self, stream: io.BytesIO, allow_list: AllowList) -> None:
         super().__init__(stream)
-        self._gate = gate
+        self._allow_list = allow_list
         # Keyed by id. The values keep the objects alive, so that no id is reused.
-        self._judges: dict[int, tuple[Any, Callable[..., bool]]] = {}
+        self._rules: dict[int, tuple[Any, Callable[..., bool]]] = {}
         self._kinds: dict[int, Any] = {}
         self._trusted: dict[int, Any] = {}
         self._conversions: dict[int, Conversion] = {}
         self._stateless: dict[int, Any] = {}
         self._stateful: set[int] = set()
-        self._made: list[Any] = []
+        self._created: list[Any] = []
 
     def load(self) -> Any:
         found = super().load()
-        self._check_made()
+        self._check_created()
         return found
 
     def _find(self, module: str, name: str) -> Any:
@@ -59,8 +59,8 @@ class _Builder(Reader):
         if full == "numpy.memmap":
             # joblib references it for an array that was memory-mapped from a file.
             module, name = "numpy", "ndarray"
-        found = self._gate.find(module, name)
-        if self._gate.is_trusted(f"{module}.{name}"):
+        found = self._allow_list.find(module, name)
+        if self._allow_list.is_trusted(f"{module}.{name}"):
             self._trusted[id(found)] = found
         else:
             self._register(found, full)
@@ -70,30 +70,30 @@ class _Builder(Reader):
         """Record how an object that was found by name may be used."""
         conversion = conversions.find(full) if isinstance(found, type) else None
         if full in CALLS:
-            self._judges[id(found)] = (found, CALLS[full])
+            self._rules[id(found)] = (found, CALLS[full])
             if full in STATEFUL:
                 self._stateful.add(id(found))
-        elif full in names.MADE or is_estimator(found) or conversion:
+        elif full in names.CLASSES or is_estimator(found) or conversion:
             self._kinds[id(found)] = found
         if conversion:
             self._conversions[id(found)] = conversion
 
     def load_reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
-        if type(arguments) is not tuple or not self._may_call(called, arguments):
-            raise misuse(f"the pickle calls {_title(called)} with unexpected arguments")
-        made = called(*arguments)
+        if type(arguments) is not tuple or not self._is_allowed_call(called, arguments):
+            raise unexpected_use(f"the pickle calls {_title(called)} with unexpected arguments")
+        created = called(*arguments)
         if id(called) in self._stateful or id(called) in self._trusted:
-            self._await_state(made)
-        self.append(made)
+            self._expect_state(created)
+        self.append(created)
 
     def load_newobj(self) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
-        self._make(kind, arguments, {})
+        self._create(kind, arguments, {})
 
     def load_newobj_ex(self) -> None:
         keywords, arguments, kind = self.stack.pop(), self.stack.pop(), self.stack.pop()
-        self._make(kind, arguments, keywords)
+        self._create(kind, arguments, keywords)
 
     def load_build(self) -> None:
         state, built = self.stack.pop(), self.stack[-1]
@@ -101,7 +101,7 @@ class _Builder(Reader):
             # scikit-learn 1.8 writes an empty state for a loss: there is nothing to set.
             return
         if id(built) not in self._stateless:
-            raise misuse(f"the pickle changes {_title(built)}, which is not a new object")
+            raise unexpected_use(f"the pickle changes {_title(built)}, which is not a new object")
         if isinstance(built, Array):
             del self._stateless[id(built)]
             self.stack[-1] = self._array(state)
@@ -112,12 +112,12 @@ class _Builder(Reader):
             super().load_build()
             return
         if id(type(built)) in self._conversions:
-            state = _converted(self._conversions[id(type(built))], built, state)
-        if state is not None and not self._may_have(built, state):
-            raise misuse(f"the pickle sets an unexpected state on {_title(built)}")
+            state = _convert(self._conversions[id(type(built))], built, state)
+        if state is not None and not self._is_allowed_state(built, state):
+            raise unexpected_use(f"the pickle sets an unexpected state on {_title(built)}")
         del self._stateless[id(built)]
         if state is not None:
-            self._give(built, state)
+            self._set_state(built, state)
 
     def load_get(self) -> None:
         super().load_get()
@@ -163,24 +163,24 @@ class _Builder(Reader):
         self._check_kind(self.metastack[-1][-1], set)
         super().load_additems()
 
-    def _check_made(self) -> None:
-        for built in self._made:
+    def _check_created(self) -> None:
+        for built in self._created:
             if not state_rules.is_sound(built):
-                raise misuse(f"the pickle builds {_title(built)} with unsafe members")
+                raise unexpected_use(f"the pickle builds {_title(built)} with unsafe members")
 
     def refuse_opcode(self) -> None:
         """Reject an opcode that reaches objects without naming them."""
-        raise misuse(
+        raise unexpected_use(
             "the pickle has an opcode of extensions, buffers, persistent objects or old classes"
         )
 
     load_inst = load_obj = load_ext1 = load_ext2 = load_ext4 = refuse_opcode
     load_persid = load_binpersid = load_next_buffer = load_readonly_buffer = refuse_opcode
 
-    def _may_call(self, called: Any, arguments: tuple[Any, ...]) -> bool:
+    def _is_allowed_call(self, called: Any, arguments: tuple[Any, ...]) -> bool:
         if id(called) in self._trusted:
             return True
-        if id(called) not in self._judges:
+        if id(called) not in self._rules:
             return False
         if self._has_stateless(arguments):
             return False
@@ -190,9 +190,9 @@ class _Builder(Reader):
                 return True
             if id(kind) not in self._kinds:
                 return False
-        return _answer(self._judges[id(called)][1], *arguments)
+        return _complies(self._rules[id(called)][1], *arguments)
 
-    def _make(self, kind: Any, arguments: Any, keywords: Any) -> None:
+    def _create(self, kind: Any, arguments: Any, keywords: Any) -> None:
         is_trusted = id(kind) in self._trusted
         parts = names.NAMED_TUPLES.get(_title(kind), 0)
         if not is_trusted and (
@@ -202,23 +202,23 @@ class _Builder(Reader):
             or keywords != {}
             or self._has_stateless(arguments)
         ):
-            raise misuse(f"the pickle creates {_title(kind)} with unexpected arguments")
-        made = kind.__new__(kind, *arguments, **keywords)
-        self._await_state(made)
-        self.append(made)
+            raise unexpected_use(f"the pickle creates {_title(kind)} with unexpected arguments")
+        created = kind.__new__(kind, *arguments, **keywords)
+        self._expect_state(created)
+        self.append(created)
 
-    def _await_state(self, made: Any) -> None:
-        self._stateless[id(made)] = made
-        self._made.append(made)
+    def _expect_state(self, created: Any) -> None:
+        self._stateless[id(created)] = created
+        self._created.append(created)
 
-    def _may_have(self, built: Any, state: Any) -> bool:
+    def _is_allowed_state(self, built: Any, state: Any) -> bool:
         if self._has_stateless(state):
             return False
         members = state.values() if type(state) is dict else ()
         # A model may call its members, so classes and functions to build with must not be members.
-        if any(id(each) in self._kinds or id(each) in self._judges for each in members):
+        if any(id(each) in self._kinds or id(each) in self._rules for each in members):
             return False
-        return _answer(state_rules.judge, built, state)
+        return _complies(state_rules.is_allowed, built, state)
 
     def _has_stateless(self, value: Any, depth: int = 0) -> bool:
         """Return whether a value contains arrays or dtypes that a later state could change."""
@@ -229,7 +229,7 @@ class _Builder(Reader):
         parts = value.values() if type(value) is dict else value
         return any(self._has_stateless(each, depth + 1) for each in parts)
 
-    def _give(self, built: Any, state: Any) -> None:
+    def _set_state(self, built: Any, state: Any) -> None:
         if type(state) is dict and any(isinstance(each, Dropped) for each in state.values()):
             state = {
                 name: None if isinstance(each, Dropped) else each for name, each in state.items()
@@ -246,7 +246,7 @@ class _Builder(Reader):
         # Subclasses such as Bunch are accepted if they use dict's own ``__setitem__``.
         is_dict = dict in kinds and getattr(type(target), "__setitem__", None) is dict.__setitem__
         if type(target) not in kinds and not is_dict and id(type(target)) not in self._trusted:
-            raise misuse(f"the pickle adds items to {_title(target)}")
+            raise unexpected_use(f"the pickle adds items to {_title(target)}")
 
     def _array(self, state: Any) -> Any:
         """Read an array that joblib wrote behind its opcodes."""
@@ -254,23 +254,23 @@ class _Builder(Reader):
 
         shape, dtype = state["shape"], state["dtype"]
         if not isinstance(dtype, np.dtype) or self._has_stateless(dtype):
-            raise misuse("the pickle has an array without a valid type and shape")
+            raise unexpected_use("the pickle has an array without a valid type and shape")
         if dtype.hasobject:
             # A pickle within the pickle, built under the same allow-list.
-            return _Builder(self._stream, self._gate).load()
+            return _Builder(self._stream, self._allow_list).load()
         content = self._read_array(state, dtype.itemsize)
         is_fortran = state.get("order") == "F"
         array = np.ndarray(shape, dtype, content, order="F" if is_fortran else "C").copy("K")
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
-_RECONSTRUCTOR = named("copyreg._reconstructor")
+_RECONSTRUCTOR = import_object("copyreg._reconstructor")
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 
 
-def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
+def _complies(rule: Callable[..., bool], *arguments: Any) -> bool:
     try:
-        return bool(judge(*arguments))
+        return bool(rule(*arguments))
     except Untrusted:
         raise
     # A rule unpacks its arguments; any error means that they differ from those of a fitted model.
@@ -278,13 +278,13 @@ def _answer(judge: Callable[..., bool], *arguments: Any) -> bool:
         return False
 
 
-def _converted(conversion: Conversion, built: Any, state: Any) -> Any:
+def _convert(conversion: Conversion, built: Any, state: Any) -> Any:
     """Return the part of a state that is still to be set on an object after its conversion."""
     try:
-        return conversion.give(built, state)
+        return conversion.set_state(built, state)
     # A conversion unpacks the state; any error means that it differs from that of a fitted model.
     except Exception as error:
-        raise misuse(f"the pickle sets an unexpected state on {_title(built)}") from error
+        raise unexpected_use(f"the pickle sets an unexpected state on {_title(built)}") from error
 
 
 def _is_shell(value: Any) -> bool:

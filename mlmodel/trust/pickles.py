@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel.bounded.compression import LZ4, STREAMS, expanded
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, pickling
-from mlmodel.trust.allowlist import Gate, misuse, refusal
+from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
 from mlmodel.trust.trial import first_look
 
 
@@ -34,8 +34,8 @@ def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     :raises BrokenModel: if finding the names takes too much time or memory.
     """
     found = first_look.names(expanded(content), file_bytes or len(content))
-    gate = Gate(trust)
-    unknown = [each for each in found.names if not gate.admits(*each)]
+    allow_list = AllowList(trust)
+    unknown = [each for each in found.names if not allow_list.allows(*each)]
     return Look(_full(found.names), _full(unknown), found.others)
 
 
@@ -54,11 +54,11 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
     found = look(content, trust, file_bytes)
     own = f"{pickling.NOTEBOOK}."
     if found.untrusted and all(name.startswith(own) for name in found.untrusted):
-        raise BrokenModel(pickling.of_notebook(found.untrusted[0].removeprefix(own)))
+        raise BrokenModel(pickling.notebook_message(found.untrusted[0].removeprefix(own)))
     if found.untrusted:
-        raise refusal(found.untrusted)
+        raise untrusted_names(found.untrusted)
     if found.opcodes:
-        raise misuse(f"the pickle has the opcode {', '.join(found.opcodes)}")
+        raise unexpected_use(f"the pickle has the opcode {', '.join(found.opcodes)}")
 
 
 def build(content: bytes, trust: Trust) -> Any:
@@ -69,7 +69,7 @@ def build(content: bytes, trust: Trust) -> Any:
     :raises Exception: any error of pickle, joblib or the classes.
     """
     if trust == "all":
-        return _built_as_it_is(content)
+        return _load_unchecked(content)
     return builder.build(try_first(content, trust), trust)
 
 
@@ -89,7 +89,7 @@ def schemas(content: bytes, trust: Trust) -> Any:
     return None if trust == "all" else first_look.schemas(expanded(content), trust)
 
 
-def _built_as_it_is(content: bytes) -> Any:
+def _load_unchecked(content: bytes) -> Any:
     is_compressed = content.startswith((LZ4, *STREAMS))
     if not is_compressed and b"joblib.numpy_pickle" not in content:
         return pickle.loads(content)  # noqa: S301  trusted by the operator

@@ -61,11 +61,11 @@ def missing(error: ImportError | AttributeError) -> str | None:
         return None
     # In a module run by ``python -m``, the specification holds the module's name.
     if module.rpartition(".")[2] == NOTEBOOK:
-        return of_notebook(str(name))
+        return notebook_message(str(name))
     return f"the model needs {name!r} of the module {module!r}, which has no such name"
 
 
-def of_notebook(name: str) -> str:
+def notebook_message(name: str) -> str:
     """Return the message for a pickle that references a name of its author's notebook or script."""
     return (
         f"the model needs {name!r}, which was defined in a notebook or script "

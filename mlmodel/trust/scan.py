@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-from mlmodel.trust.allowlist import misuse
+from mlmodel.trust.allowlist import unexpected_use
 from mlmodel.trust.rules.call_rules import is_shape
 
 #: The class that joblib writes in place of an array.
@@ -92,7 +92,7 @@ class Reader(_Unpickler):  # type: ignore[misc]
         """Return the bytes of an array that joblib wrote behind its opcodes."""
         shape = state["shape"]
         if not is_shape(shape):
-            raise misuse("the pickle has an array without a valid type and shape")
+            raise unexpected_use("the pickle has an array without a valid type and shape")
         if state.get("numpy_array_alignment_bytes") is not None:
             self._stream.seek(self._stream.read(1)[0], io.SEEK_CUR)
         content, at = self._stream.getbuffer(), self._stream.tell()
@@ -138,7 +138,7 @@ class _Listing(Reader):
 
     def load_reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
-        self.append(_made(called, arguments if type(arguments) is tuple else ()))
+        self.append(_placeholder(called, arguments if type(arguments) is tuple else ()))
 
     load_newobj = load_reduce
 
@@ -207,7 +207,7 @@ class _Listing(Reader):
         self.append(_UNKNOWN)
 
 
-def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
+def _placeholder(called: Any, arguments: tuple[Any, ...]) -> Any:
     """Return the placeholder for a new object."""
     full = called.full if type(called) is _Name else ""
     if full == "copyreg._reconstructor" and arguments and type(arguments[0]) is _Name:
@@ -219,19 +219,19 @@ def _made(called: Any, arguments: tuple[Any, ...]) -> Any:
     return _UNKNOWN
 
 
-def _noted(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
-    def noted(listing: _Listing) -> None:
+def _recording(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
+    def load_and_record(listing: _Listing) -> None:
         load(listing)
         listing.others[opcode] = None
 
-    return noted
+    return load_and_record
 
 
 #: Opcodes that Python 3 does not write for models, and that reach objects without naming them.
 _OTHERS = "INST OBJ EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER"
 _Listing.dispatch.update(
     {
-        code: _noted(name, _Listing.dispatch[code])
+        code: _recording(name, _Listing.dispatch[code])
         for name in _OTHERS.split()
         for code in getattr(pickle, name)
     }

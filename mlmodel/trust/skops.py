@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from mlmodel.bounded import archives
 from mlmodel.errors import BrokenModel, MissingFramework
 from mlmodel.trust import Trust, builder
-from mlmodel.trust.allowlist import Gate, misuse, refusal
+from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
 from mlmodel.trust.release import sklearn_release
 from mlmodel.trust.rules import conversions
 from mlmodel.trust.rules import names as allowed
@@ -60,7 +60,7 @@ _CALLING: Mapping[str, frozenset[str]] = {
     "TupleNode": frozenset({"builtins.tuple", *allowed.NAMED_TUPLES}),
 }
 #: Modules of the losses that ``LossNode`` calls with numbers.
-_LOSSES = ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast")
+_LOSS_MODULES = (conversions.LOSSES, conversions.SGD_LOSSES)
 #: Types that skops converts the keys of a dict to.
 _KEYS = full_names({"builtins": "bool float int str"}) | {
     name for name in allowed.TYPES if re.fullmatch(r"numpy\.((u?int|float)\d+|str_|bool_?)", name)
@@ -75,7 +75,7 @@ def check(content: bytes, trust: Trust) -> None:
     """
     unknown = () if trust == "all" else untrusted(content, trust)
     if unknown:
-        raise refusal(unknown)
+        raise untrusted_names(unknown)
 
 
 def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
@@ -85,18 +85,18 @@ def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
     :raises FlmError: as :func:`types` does.
     """
     types(content)
-    gate, unknown = Gate(trust), set()
+    allow_list, unknown = AllowList(trust), set()
     ids: dict[Any, tuple[str, str]] = {}
     for node in _read(lambda: list(_nodes(_schema(content)))):
         full, loader = _title(node), node["__loader__"]
-        if not gate.is_trusted(full) and not _may_load(loader, full, gate):
+        if not allow_list.is_trusted(full) and not _may_load(loader, full, allow_list):
             unknown.add(full)
         is_first = ids.setdefault(node.get("__id__"), (full, loader)) == (full, loader)
         # skops reuses the first node with an id, and ignores later ones.
         if node.get("__id__") and loader != "CachedNode" and not is_first:
-            raise misuse("the file has two objects with the same id")
+            raise unexpected_use("the file has two objects with the same id")
         if loader == "DictNode" and not _is_plain_dict(node):
-            raise misuse("the file has a dict with names that Python looks up itself")
+            raise unexpected_use("the file has a dict with names that Python looks up itself")
     return tuple(sorted(unknown))
 
 
@@ -146,7 +146,7 @@ def build(content: bytes, trust: Trust) -> Any:
     return model if trust == "all" else builder.build(pickle.dumps(model), trust)
 
 
-def _may_load(loader: str, full: str, gate: Gate) -> bool:
+def _may_load(loader: str, full: str, allow_list: AllowList) -> bool:
     """Return whether a skops loader may build the object of a name."""
     if loader in _FIXED:
         return True
@@ -154,13 +154,13 @@ def _may_load(loader: str, full: str, gate: Gate) -> bool:
         return full in _CALLING[loader]
     module, _, name = full.rpartition(".")
     if loader == "LossNode":
-        return module in _LOSSES and gate.admits(module, name)
+        return module in _LOSS_MODULES and allow_list.allows(module, name)
     if loader == "ObjectNode":
         # ObjectNode sets the state from the file, which a distribution must not receive.
-        return gate.admits(module, name) and (
+        return allow_list.allows(module, name) and (
             conversions.find(full) is None or module.startswith("joblib.")
         )
-    return loader in ("FunctionNode", "TypeNode") and gate.admits(module, name)
+    return loader in ("FunctionNode", "TypeNode") and allow_list.allows(module, name)
 
 
 def _member(content: bytes) -> bytes:

@@ -62,9 +62,9 @@ SYSTEM = (
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 #: By processor: its number in seccomp, and its column in the tables of system calls below. The
-#: number of a call that it lacks is -1 or ``None``.
+#: number of a call that it lacks is -1.
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-DENIED: dict[str, tuple[int | None, int]] = {
+DENIED: dict[str, tuple[int, int]] = {
     "add_key": (248, 217),
     "bpf": (321, 280),
     "execve": (59, 221),
@@ -224,11 +224,9 @@ def _program(architecture: int, column: int) -> Iterator[bytes]:
     yield _step(RETURN, ALLOW)
 
 
-def _if_number(
-    numbers: Sequence[int | None], column: int, then: Sequence[bytes]
-) -> Iterator[bytes]:
+def _if_number(numbers: Sequence[int], column: int, then: Sequence[bytes]) -> Iterator[bytes]:
     number = numbers[column]
-    if number is not None and number >= 0:
+    if number >= 0:
         yield _step(EQUAL, number, 0, len(then))
         yield from then
 

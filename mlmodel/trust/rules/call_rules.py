@@ -13,15 +13,22 @@ from datetime import timedelta, timezone
 from types import NoneType
 from typing import Any
 
-from mlmodel.trust.rules.conversions import PLAIN, is_distribution, named
+from mlmodel.trust.rules.conversions import (
+    LOSSES,
+    PLAIN,
+    SGD_LOSSES,
+    import_object,
+    is_distribution,
+    is_number,
+)
 
-#: scikit-learn's losses in native code.
-_LOSSES = (
+#: The classes of :data:`~mlmodel.trust.rules.conversions.LOSSES`.
+_LOSS_CLASSES = (
     "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss "
     "CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss "
     "CyPinballLoss"
 )
-_LOSS_NAMES = frozenset(f"sklearn._loss._loss.{name}" for name in _LOSSES.split())
+_LOSS_NAMES = frozenset(f"{LOSSES}.{name}" for name in _LOSS_CLASSES.split())
 
 _MOST_AXES = 64
 
@@ -41,23 +48,17 @@ def is_shape(shape: Any) -> bool:
 
 
 def _plain(*arguments: Any) -> bool:
-    return all(isinstance(each, PLAIN) or _is_number(each) for each in arguments)
+    return all(isinstance(each, PLAIN) or is_number(each) for each in arguments)
 
 
 def _interval(*ends: Any) -> bool:
-    kinds = (named("pandas.Timestamp"), named("pandas.Timedelta"))
+    kinds = (import_object("pandas.Timestamp"), import_object("pandas.Timedelta"))
     return all(isinstance(each, kinds) or _plain(each) for each in ends)
 
 
 def _period(value: Any, freq: Any, ordinal: Any) -> bool:
-    is_offset = isinstance(freq, named("pandas._libs.tslibs.offsets.BaseOffset"))
+    is_offset = isinstance(freq, import_object("pandas._libs.tslibs.offsets.BaseOffset"))
     return value is None and (is_offset or type(freq) is str) and type(ordinal) is int
-
-
-def _is_number(value: Any) -> bool:
-    import numpy as np  # noqa: PLC0415  only for a file that needs it
-
-    return isinstance(value, np.number | np.bool_)
 
 
 def _class_of(*bases: str) -> Callable[..., bool]:
@@ -66,10 +67,10 @@ def _class_of(*bases: str) -> Callable[..., bool]:
     :param bases: the classes with their modules.
     """
 
-    def judge(kind: Any) -> bool:
-        return isinstance(kind, type) and issubclass(kind, tuple(map(named, bases)))
+    def rule(kind: Any) -> bool:
+        return isinstance(kind, type) and issubclass(kind, tuple(map(import_object, bases)))
 
-    return judge
+    return rule
 
 
 def _bytearray(content: Any, encoding: Any = None) -> bool:
@@ -133,7 +134,7 @@ def _buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) 
 
 
 def _text(storage: Any = None, missing: Any = None) -> bool:
-    return _plain(storage) and (_plain(missing) or missing is named("pandas.NA"))
+    return _plain(storage) and (_plain(missing) or missing is import_object("pandas.NA"))
 
 
 def _bits(kind: Any = "MT19937") -> bool:
@@ -141,13 +142,13 @@ def _bits(kind: Any = "MT19937") -> bool:
 
 
 def _random(bits: Any = "MT19937", constructor: Any = None) -> bool:
-    is_bits = type(bits) is str or isinstance(bits, named("numpy.random.BitGenerator"))
-    known = named("numpy.random._pickle.__bit_generator_ctor")
+    is_bits = type(bits) is str or isinstance(bits, import_object("numpy.random.BitGenerator"))
+    known = import_object("numpy.random._pickle.__bit_generator_ctor")
     return is_bits and (constructor is None or constructor is known)
 
 
 def _seed(kind: Any, checksum: Any, state: Any) -> bool:
-    is_seed = kind is named("numpy.random.bit_generator.SeedSequence")
+    is_seed = kind is import_object("numpy.random.bit_generator.SeedSequence")
     return is_seed and type(checksum) is int and state is None
 
 
@@ -164,6 +165,11 @@ def _method(built: Any, name: Any) -> bool:
 def _reconstructor(_kind: Any, base: Any, state: Any) -> bool:
     # The builder checks that the class may be instantiated.
     return (base is object and state is None) or (base in (dict, tuple) and type(state) is base)
+
+
+def _partial(function: Any) -> bool:
+    # The state holds the other arguments of the call.
+    return function is import_object("sklearn.utils.validation.check_array")
 
 
 def _tree(features: Any, classes: Any, outputs: Any) -> bool:
@@ -183,12 +189,12 @@ def _tree(features: Any, classes: Any, outputs: Any) -> bool:
 
 
 def _index(kind: Any, members: Any) -> bool:
-    is_index = isinstance(kind, type) and issubclass(kind, named("pandas.Index"))
+    is_index = isinstance(kind, type) and issubclass(kind, import_object("pandas.Index"))
     return is_index and type(members) is dict and all(type(name) is str for name in members)
 
 
 def _backed(kind: Any, checksum: Any, state: Any) -> bool:
-    arrays = named("pandas._libs.arrays.NDArrayBacked")
+    arrays = import_object("pandas._libs.arrays.NDArrayBacked")
     is_array = isinstance(kind, type) and issubclass(kind, arrays)
     return is_array and type(checksum) is int and state is None
 
@@ -197,14 +203,14 @@ def _block(values: Any, placement: Any, dimensions: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     return (
-        isinstance(values, np.ndarray | named("pandas.api.extensions.ExtensionArray"))
+        isinstance(values, np.ndarray | import_object("pandas.api.extensions.ExtensionArray"))
         and isinstance(placement, slice | np.ndarray)
         and dimensions in (1, 2)
     )
 
 
 def _blocks(blocks: Any, axes: Any) -> bool:
-    index, block = named("pandas.Index"), named("pandas._libs.internals.Block")
+    index, block = import_object("pandas.Index"), import_object("pandas._libs.internals.Block")
     return _all_are(blocks, block) and _all_are(axes, index)
 
 
@@ -212,8 +218,8 @@ def _all_are(values: Any, kind: Any) -> bool:
     return type(values) in (list, tuple) and all(isinstance(each, kind) for each in values)
 
 
-def _listed(module: str, names: str, judge: Callable[..., bool]) -> dict[str, Any]:
-    return {f"{module}.{name}": judge for name in names.split()}
+def _listed(module: str, names: str, rule: Callable[..., bool]) -> dict[str, Any]:
+    return {f"{module}.{name}": rule for name in names.split()}
 
 
 #: The rule for each call, by the full name of the callable.
@@ -244,7 +250,9 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "decimal.Decimal": _plain,
     "fractions.Fraction": _plain,
     # The state holds the other arguments of the call.
-    "functools.partial": lambda function: function is named("sklearn.utils.validation.check_array"),
+    "functools.partial": lambda function: (
+        function is import_object("sklearn.utils.validation.check_array")
+    ),
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _buffer,
@@ -285,10 +293,10 @@ CALLS: Mapping[str, Callable[..., bool]] = {
         "BusinessDay Day Hour Micro Milli Minute MonthEnd Nano QuarterEnd Second Week YearEnd",
         _plain,
     ),
-    **{f"sklearn._loss._loss.__pyx_unpickle_{name}": _loss for name in _LOSSES.split()},
-    **_listed("sklearn._loss._loss", _LOSSES, _plain),
+    **{f"{LOSSES}.__pyx_unpickle_{name}": _loss for name in _LOSS_CLASSES.split()},
+    **_listed(LOSSES, _LOSS_CLASSES, _plain),
     **_listed(
-        "sklearn.linear_model._sgd_fast",
+        SGD_LOSSES,
         "EpsilonInsensitive Hinge Huber Log ModifiedHuber SquaredEpsilonInsensitive SquaredHinge "
         "SquaredLoss",
         _plain,

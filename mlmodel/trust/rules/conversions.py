@@ -19,8 +19,9 @@ from mlmodel.trust.rules import tree_nodes
 
 #: Types of plain values.
 PLAIN = (type(None), bool, int, float, str)
-_LOSSES = "sklearn._loss._loss"
-_SGD = "sklearn.linear_model._sgd_fast"
+#: scikit-learn's modules of losses in native code.
+LOSSES = "sklearn._loss._loss"
+SGD_LOSSES = "sklearn.linear_model._sgd_fast"
 _SCORERS = "sklearn.metrics._scorer"
 
 
@@ -28,14 +29,14 @@ _SCORERS = "sklearn.metrics._scorer"
 class Conversion:
     """How an object is built.
 
-    ``find`` returns the class to instantiate, or the function that builds the object. ``give``
+    ``find`` returns the class to instantiate, or the function that builds the object. ``set_state``
     takes the new object and the stored state, and returns the part that is still to be checked and
     set like any other state, or ``None``. It may raise any error for a state that no fitted model
     has.
     """
 
     find: Callable[[], Any]
-    give: Callable[[Any, Any], Any] = lambda _built, _state: None
+    set_state: Callable[[Any, Any], Any] = lambda _built, _state: None
 
 
 class Dropped:
@@ -53,18 +54,25 @@ class Columns(list[Any]):
 def find(full: str) -> Conversion | None:
     """Return the conversion for a full name, or ``None``. Imports nothing."""
     if _DISTRIBUTION.fullmatch(full):
-        return Conversion(lambda: named(full), _give_distribution)
+        return Conversion(lambda: import_object(full), _set_distribution)
     if _FROZEN.fullmatch(full):
-        return Conversion(lambda: named(full), _give_frozen)
-    if full.startswith(f"{_LOSSES}.__pyx_unpickle_Cy"):
+        return Conversion(lambda: import_object(full), _set_frozen)
+    if full.startswith(f"{LOSSES}.__pyx_unpickle_Cy"):
         return Conversion(lambda: _unpickled_loss)
     return _CONVERSIONS.get(full)
 
 
-def named(full: str) -> Any:
+def import_object(full: str) -> Any:
     """Import and return the object with a full name."""
     module, _, name = full.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number or a boolean, of Python or numpy."""
+    import numpy as np  # noqa: PLC0415  only for a file that needs it
+
+    return isinstance(value, int | float | np.number | np.bool_)
 
 
 def _unpickled_loss(kind: Any, _checksum: Any, state: Any) -> Any:
@@ -72,7 +80,7 @@ def _unpickled_loss(kind: Any, _checksum: Any, state: Any) -> Any:
     return kind(*(state or ()))
 
 
-def _give_distribution(built: Any, _state: Any) -> None:
+def _set_distribution(built: Any, _state: Any) -> None:
     """Give a distribution the state of scipy's own: the file's state has a string to execute."""
     public = vars(import_module("scipy.stats")).values()
     [own, *_] = [each for each in public if type(each) is type(built)]
@@ -92,22 +100,16 @@ def is_distribution(built: Any) -> bool:
     return bool(_DISTRIBUTION.fullmatch(f"{type(built).__module__}.{type(built).__qualname__}"))
 
 
-def _give_frozen(built: Any, state: Any) -> None:
+def _set_frozen(built: Any, state: Any) -> None:
     arguments, keywords = tuple(state["args"]), dict(state["kwds"])
-    if not all(_is_number(each) for each in (*arguments, *keywords.values())):
-        raise TypeError("a distribution has other arguments than numbers")
+    if not all(is_number(each) for each in (*arguments, *keywords.values())):
+        raise TypeError("the arguments of a distribution must be numbers")
     if not is_distribution(state["dist"]):
-        raise TypeError("it is no distribution of scipy")
+        raise TypeError("the object is not a distribution of scipy")
     built.__init__(state["dist"], *arguments, **keywords)
 
 
-def _is_number(value: Any) -> bool:
-    import numpy as np  # noqa: PLC0415
-
-    return isinstance(value, int | float | np.number)
-
-
-def _give_tree(built: Any, state: Any) -> Any:
+def _set_tree(built: Any, state: Any) -> Any:
     """Return a tree's state in the format of scikit-learn 1.4.
 
     Until 1.2 nodes did not store where missing values go, and until 1.3 the values of a classifier
@@ -115,7 +117,7 @@ def _give_tree(built: Any, state: Any) -> Any:
     """
     import numpy as np  # noqa: PLC0415
 
-    expected = named("sklearn.tree._tree.NODE_DTYPE")
+    expected = import_object("sklearn.tree._tree.NODE_DTYPE")
     nodes, values = state["nodes"], state["values"]
     if set(nodes.dtype.names) == set(expected.names) - {"missing_go_to_left"}:
         older, nodes = nodes, np.zeros(nodes.shape, expected)
@@ -128,7 +130,7 @@ def _give_tree(built: Any, state: Any) -> Any:
     return {**state, "nodes": nodes, "values": values}
 
 
-def _give_columns(built: Any, state: Any) -> None:
+def _set_columns(built: Any, state: Any) -> None:
     built.extend(each for each in state["data"] if isinstance(each, PLAIN))
 
 
@@ -138,22 +140,22 @@ def _boosting(name: str, **parameters: str) -> Conversion:
     :param parameters: the parameters' new names by their old ones.
     """
 
-    def give(built: Any, state: Any) -> Any:
+    def set_state(built: Any, state: Any) -> Any:
         if "closs" in state:
             # A current loss, used by another part of the same model.
             return state
         kept = {parameters[key]: state[key] for key in parameters}
-        if not all(_is_number(value) for value in kept.values()):
-            raise TypeError("a loss has other parameters than numbers")
+        if not all(is_number(value) for value in kept.values()):
+            raise TypeError("the parameters of a loss must be numbers")
         built.__init__(**kept)
         return None
 
-    return Conversion(lambda: named(f"sklearn._loss.loss.{name}"), give)
+    return Conversion(lambda: import_object(f"sklearn._loss.loss.{name}"), set_state)
 
 
 def _scorer(method: Any) -> Conversion:
     return Conversion(
-        lambda: named(f"{_SCORERS}._Scorer"),
+        lambda: import_object(f"{_SCORERS}._Scorer"),
         lambda _built, state: {"_response_method": method, "_metadata_request": None, **state},
     )
 
@@ -171,11 +173,11 @@ _CONVERSIONS: Mapping[str, Conversion] = {
     "joblib._store_backends.FileSystemStoreBackend": Conversion(lambda: Dropped),
     "joblib.memory.Memory": Conversion(lambda: Dropped),
     "sklearn.compose._column_transformer._RemainderColsList": Conversion(
-        lambda: Columns, _give_columns
+        lambda: Columns, _set_columns
     ),
-    f"{_SGD}.Huber": Conversion(lambda: named(f"{_LOSSES}.CyHuberLoss")),
-    f"{_SGD}.Log": Conversion(lambda: named(f"{_LOSSES}.CyHalfBinomialLoss")),
-    f"{_SGD}.SquaredLoss": Conversion(lambda: named(f"{_LOSSES}.CyHalfSquaredError")),
+    f"{SGD_LOSSES}.Huber": Conversion(lambda: import_object(f"{LOSSES}.CyHuberLoss")),
+    f"{SGD_LOSSES}.Log": Conversion(lambda: import_object(f"{LOSSES}.CyHalfBinomialLoss")),
+    f"{SGD_LOSSES}.SquaredLoss": Conversion(lambda: import_object(f"{LOSSES}.CyHalfSquaredError")),
     "sklearn.ensemble._gb_losses.BinomialDeviance": _boosting("HalfBinomialLoss"),
     "sklearn.ensemble._gb_losses.ExponentialLoss": _boosting("ExponentialLoss"),
     "sklearn.ensemble._gb_losses.HuberLossFunction": _boosting("HuberLoss", alpha="quantile"),
@@ -185,7 +187,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
         "HalfMultinomialLoss", K="n_classes"
     ),
     "sklearn.ensemble._gb_losses.QuantileLossFunction": _boosting("PinballLoss", alpha="quantile"),
-    "sklearn.tree._tree.Tree": Conversion(tree_nodes.tree, _give_tree),
+    "sklearn.tree._tree.Tree": Conversion(tree_nodes.tree, _set_tree),
     f"{_SCORERS}._passthrough_scorer": Conversion(Dropped),
     f"{_SCORERS}._PredictScorer": _scorer("predict"),
     f"{_SCORERS}._ProbaScorer": _scorer("predict_proba"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlmodel.trust.rules.conversions import is_number
 from mlmodel.trust.rules.names import FUNCTIONS, STEPS, UFUNCS
 from mlmodel.trust.rules.tree_nodes import is_a
 
@@ -29,7 +30,7 @@ _STEPS = STEPS | UFUNCS
 #: Functions that pool many columns into one.
 _POOLING = frozenset(name for name in FUNCTIONS - STEPS if name.startswith("numpy."))
 #: Functions that may be kept, by class and member.
-_KEPT: Mapping[str, Mapping[str, frozenset[str]]] = {
+_ALLOWED: Mapping[str, Mapping[str, frozenset[str]]] = {
     "scipy.interpolate._bsplines.BSpline": {
         "_asarray": frozenset({"scipy._lib.array_api_compat.numpy._aliases.asarray"})
     },
@@ -46,12 +47,12 @@ _AGGREGATIONS = frozenset(
 )
 
 
-def may_be_kept(built: Any, name: str, value: Any) -> bool:
+def is_allowed_member(built: Any, name: str, value: Any) -> bool:
     """Return whether an object may keep a value as this member; always, if it is not callable."""
     if isinstance(value, type):
         return "dtype" in name
     full = _full_name(value)
-    for kind, members in _KEPT.items():
+    for kind, members in _ALLOWED.items():
         if name in members and is_a(built, kind):
             return full in members[name] or full not in FUNCTIONS | UFUNCS
     # Callables of other libraries are trusted by the operator.
@@ -106,7 +107,7 @@ def _is_amount(value: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     is_array = type(value) is np.ndarray and value.dtype.kind in "biuf"
-    return is_array or value is None or isinstance(value, int | float | np.number | np.bool_)
+    return is_array or value is None or is_number(value)
 
 
 def _are_aggregations(functions: Any) -> bool:

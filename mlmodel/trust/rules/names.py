@@ -61,7 +61,7 @@ ESTIMATORS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 #: Classes other than estimators that are created without arguments and receive a state.
-MADE = full_names(
+CLASSES = full_names(
     {
         "lightgbm.basic": "Booster",
         "pandas": "CategoricalDtype DataFrame DatetimeTZDtype Series Int8Dtype Int16Dtype "

@@ -15,7 +15,7 @@ from mlmodel.trust.rules.tree_nodes import is_a
 _MEMBERS = frozenset({"_flags", "_metadata", "_mgr", "_name", "_typ", "attrs"})
 
 
-def may_have(_built: Any, state: Any) -> bool:
+def is_allowed(_built: Any, state: Any) -> bool:
     """Return whether a state is that of a frame or series: its blocks, and its name."""
     from pandas.core.internals import managers  # noqa: PLC0415  only for a file that needs it
 

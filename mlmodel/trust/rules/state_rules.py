@@ -11,7 +11,7 @@ from typing import Any
 
 from mlmodel.trust.rules import functions, pandas_state, tree_nodes
 from mlmodel.trust.rules.call_rules import is_shape
-from mlmodel.trust.rules.conversions import named
+from mlmodel.trust.rules.conversions import import_object
 
 #: The flag of a structured dtype whose fields are aligned as in C.
 _ALIGNED = 0x80
@@ -47,11 +47,11 @@ CALLED = RESPONSES | {
 }
 
 
-def judge(built: Any, state: Any) -> bool:
+def is_allowed(built: Any, state: Any) -> bool:
     """Return whether a fitted model gives such a state to such an object."""
-    for full, judged in _JUDGES.items():
+    for full, rule in _RULES.items():
         if tree_nodes.is_a(built, full):
-            return judged(built, state)
+            return rule(built, state)
     return _members(built, state)
 
 
@@ -75,16 +75,16 @@ def is_sound(built: Any) -> bool:
 
 def _has_methods(built: Any) -> bool:
     members = getattr(built, "__dict__", {})
-    return all(_may_be_called_so(members[name]) for name in METHODS & members.keys())
+    return all(_are_response_methods(members[name]) for name in METHODS & members.keys())
 
 
 def _has_items(built: Any) -> bool:
-    return not isinstance(built, dict) or all(_is_no_look_up(*item) for item in built.items())
+    return not isinstance(built, dict) or all(_is_plain_item(*item) for item in built.items())
 
 
-def _may_be_called_so(word: Any) -> bool:
+def _are_response_methods(word: Any) -> bool:
     if type(word) in (list, tuple):
-        return all(map(_may_be_called_so, word))
+        return all(map(_are_response_methods, word))
     return word is None or (type(word) is str and word in RESPONSES)
 
 
@@ -99,7 +99,7 @@ def _members(built: Any, state: Any) -> bool:
         and not (name.startswith("__") and name.endswith("__"))
         and not callable(getattr(type(built), name, None))
         and _is_no_method(name, value)
-        and functions.may_be_kept(built, name, value)
+        and functions.is_allowed_member(built, name, value)
         for name, value in state.items()
     )
 
@@ -109,7 +109,7 @@ def _is_no_method(name: Any, value: Any) -> bool:
     return name not in CALLED or not callable(value)
 
 
-def _is_no_look_up(key: Any, value: Any) -> bool:
+def _is_plain_item(key: Any, value: Any) -> bool:
     """Return whether an item, which may be found as an attribute, replaces no other attribute.
 
     numpy uses ``__array_interface__`` as an address of memory without checking it.
@@ -208,7 +208,7 @@ def _texts(built: Any, state: Any) -> bool:
 
 def _partial(_built: Any, state: Any) -> bool:
     function, arguments, keywords, members = state
-    known = named("sklearn.utils.validation.check_array")
+    known = import_object("sklearn.utils.validation.check_array")
     return (
         function is known
         and arguments == ()
@@ -247,13 +247,13 @@ _THEMSELVES = """
     sklearn.neighbors._kd_tree.BinaryTree64 sklearn.neighbors._kd_tree.BinaryTree32
 """
 #: The rule for a state, by the full name of its class. The first match counts.
-_JUDGES: Mapping[str, Callable[[Any, Any], bool]] = {
+_RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.dtype": _dtype,
     "numpy.ma.MaskedArray": _masked,
     "numpy.ndarray": _array,
     **dict.fromkeys(_THEMSELVES.split(), lambda _built, _state: True),
     "pandas._libs.arrays.NDArrayBacked": _backed,
-    "pandas.core.generic.NDFrame": pandas_state.may_have,
+    "pandas.core.generic.NDFrame": pandas_state.is_allowed,
     "pandas.core.internals.managers.SingleBlockManager": pandas_state.is_series,
     "functools.partial": _partial,
     "sklearn.tree._tree.Tree": _tree,

@@ -17,7 +17,7 @@ from typing import Any
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded, limit_resources
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, scan, skops
-from mlmodel.trust.allowlist import Gate, canonical
+from mlmodel.trust.allowlist import AllowList, canonical
 from mlmodel.trust.release import sklearn_release
 
 #: Seconds of processor time for each step: for any file, and for each megabyte of it. Time that
@@ -62,11 +62,11 @@ def seconds(size_bytes: int) -> float:
 
 def import_libraries(names: scan.Names) -> None:
     """Import the allowed modules of a pickle, once for this process and its forks: it is slow."""
-    gate = Gate()
+    allow_list = AllowList()
     modules = {
         canonical(f"{module}.{name}").rpartition(".")[0]
         for module, name in names.names
-        if gate.admits(module, name)
+        if allow_list.allows(module, name)
     }
     for module in (ADAPTER, *sorted(modules)):
         # Building the model raises the ImportError again.
