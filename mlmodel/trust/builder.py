@@ -7,6 +7,7 @@ subclass check names, and then calls and changes any class unchecked.
 from __future__ import annotations
 
 import io
+import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
@@ -78,46 +79,36 @@ class _Builder(Reader):
         if conversion:
             self._conversions[id(found)] = conversion
 
-    def load_reduce(self) -> None:
-        arguments, called = self.stack.pop(), self.stack.pop()
+    def _call(self, called: Any, arguments: Any) -> Any:
         if type(arguments) is not tuple or not self._is_allowed_call(called, arguments):
             raise unexpected_use(f"the pickle calls {_title(called)} with unexpected arguments")
         created = called(*arguments)
         if id(called) in self._stateful or id(called) in self._trusted:
             self._expect_state(created)
-        self.append(created)
+        return created
 
-    def load_newobj(self) -> None:
-        arguments, kind = self.stack.pop(), self.stack.pop()
-        self._create(kind, arguments, {})
-
-    def load_newobj_ex(self) -> None:
-        keywords, arguments, kind = self.stack.pop(), self.stack.pop(), self.stack.pop()
-        self._create(kind, arguments, keywords)
-
-    def load_build(self) -> None:
-        state, built = self.stack.pop(), self.stack[-1]
-        if type(state) is tuple and not state and id(built) not in self._stateless:
-            # scikit-learn 1.8 writes an empty state for a loss: there is nothing to set.
-            return
+    def _set_state(self, built: Any, state: Any) -> Any:
         if id(built) not in self._stateless:
+            if type(state) is tuple and not state:
+                # scikit-learn 1.8 writes an empty state for a loss: there is nothing to set.
+                return built
             raise unexpected_use(f"the pickle changes {_title(built)}, which is not a new object")
         if isinstance(built, Array):
             del self._stateless[id(built)]
-            self.stack[-1] = self._array(state)
-            return
+            return self._array(state)
         if id(type(built)) in self._trusted:
             del self._stateless[id(built)]
             self.stack.append(state)
-            super().load_build()
-            return
+            pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
+            return built
         if id(type(built)) in self._conversions:
             state = _convert(self._conversions[id(type(built))], built, state)
         if state is not None and not self._is_allowed_state(built, state):
             raise unexpected_use(f"the pickle sets an unexpected state on {_title(built)}")
         del self._stateless[id(built)]
         if state is not None:
-            self._set_state(built, state)
+            _set_allowed_state(built, state)
+        return built
 
     def load_get(self) -> None:
         super().load_get()
@@ -192,7 +183,7 @@ class _Builder(Reader):
                 return False
         return _complies(self._rules[id(called)][1], *arguments)
 
-    def _create(self, kind: Any, arguments: Any, keywords: Any) -> None:
+    def _create(self, kind: Any, arguments: Any, keywords: Any) -> Any:
         is_trusted = id(kind) in self._trusted
         parts = names.NAMED_TUPLES.get(_title(kind), 0)
         if not is_trusted and (
@@ -205,7 +196,7 @@ class _Builder(Reader):
             raise unexpected_use(f"the pickle creates {_title(kind)} with unexpected arguments")
         created = kind.__new__(kind, *arguments, **keywords)
         self._expect_state(created)
-        self.append(created)
+        return created
 
     def _expect_state(self, created: Any) -> None:
         self._stateless[id(created)] = created
@@ -228,19 +219,6 @@ class _Builder(Reader):
             return False
         parts = value.values() if type(value) is dict else value
         return any(self._has_stateless(each, depth + 1) for each in parts)
-
-    def _set_state(self, built: Any, state: Any) -> None:
-        if type(state) is dict and any(isinstance(each, Dropped) for each in state.values()):
-            state = {
-                name: None if isinstance(each, Dropped) else each for name, each in state.items()
-            }
-        # Looked up on the class: an attribute of the instance would come from the pickle.
-        setstate = getattr(type(built), "__setstate__", None)
-        if setstate is not None:
-            setstate(built, state)
-            return
-        for name, value in state.items():
-            built.__dict__[name] = value
 
     def _check_kind(self, target: Any, *kinds: type) -> None:
         # Subclasses such as Bunch are accepted if they use dict's own ``__setitem__``.
@@ -285,6 +263,18 @@ def _convert(conversion: Conversion, built: Any, state: Any) -> Any:
     # A conversion unpacks the state; any error means that it differs from that of a fitted model.
     except Exception as error:
         raise unexpected_use(f"the pickle sets an unexpected state on {_title(built)}") from error
+
+
+def _set_allowed_state(built: Any, state: Any) -> None:
+    if type(state) is dict and any(isinstance(each, Dropped) for each in state.values()):
+        state = {name: None if isinstance(each, Dropped) else each for name, each in state.items()}
+    # Looked up on the class: an attribute of the instance would come from the pickle.
+    setstate = getattr(type(built), "__setstate__", None)
+    if setstate is not None:
+        setstate(built, state)
+        return
+    for name, value in state.items():
+        built.__dict__[name] = value
 
 
 def _is_shell(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """List the names that a pickle references, without building anything.
 
-The scan and the builder share :class:`Reader`, an interpreter of opcodes that also reads the arrays
-that joblib wrote between them. The scan puts an inert object in place of each call's result.
+The scan and the builder share :class:`Reader`, which interprets the opcodes, and the arrays that
+joblib wrote between them. Where the builder imports, calls and sets a state, the scan uses inert
+placeholders.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -27,29 +29,26 @@ _DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
 
 @dataclass(frozen=True)
 class Names:
-    """The names that a pickle references, in the order of its opcodes.
+    """The names that a pickle references, as modules and names in the order of its opcodes.
 
-    ``others`` are the opcodes that could reach more than names. ``is_whole`` is whether the pickle
-    could be read to its end.
+    ``others`` are the opcodes that could reach more than names.
     """
 
     names: tuple[tuple[str, str], ...]
     others: tuple[str, ...]
-    is_whole: bool
 
 
 def names(content: bytes) -> Names:
     """Return the names in an uncompressed pickle, plain or written by joblib.
 
-    Time and memory grow only with its length, whichever opcodes it has.
+    For invalid content, the names before the first error. Time and memory grow only with its
+    length, whichever opcodes it has.
     """
-    listing, is_whole = _Listing(io.BytesIO(content), {}, {}), True
-    try:
-        listing.load()
+    listing = _Listing(io.BytesIO(content), {}, {})
     # Invalid content may fail in any opcode, with any error.
-    except Exception:
-        is_whole = False
-    return Names(tuple(listing.names), tuple(listing.others), is_whole)
+    with suppress(Exception):
+        listing.load()
+    return Names(tuple(listing.names), tuple(listing.others))
 
 
 class Array:
@@ -61,7 +60,12 @@ _Unpickler: Any = pickle._Unpickler
 
 
 class Reader(_Unpickler):  # type: ignore[misc]
-    """The pure-Python unpickler, whose subclasses override the methods of single opcodes."""
+    """The pure-Python unpickler, whose subclasses decide what each object is.
+
+    They define ``_find(module, name)``, ``_call(called, arguments)``, ``_create(kind, arguments,
+    keywords)`` and ``_set_state(built, state)``, whose results are put on the stack; and they may
+    override the methods of other opcodes.
+    """
 
     def __init_subclass__(cls) -> None:
         cls.dispatch = {
@@ -79,6 +83,26 @@ class Reader(_Unpickler):  # type: ignore[misc]
             module = _compat_pickle.IMPORT_MAPPING.get(module, module)
             module, name = _compat_pickle.NAME_MAPPING.get(key, (module, name))
         return self._find(module, name)
+
+    def load_reduce(self) -> None:
+        """Call an object with arguments."""
+        arguments, called = self.stack.pop(), self.stack.pop()
+        self.append(self._call(called, arguments))
+
+    def load_newobj(self) -> None:
+        """Create an object of a class."""
+        arguments, kind = self.stack.pop(), self.stack.pop()
+        self.append(self._create(kind, arguments, {}))
+
+    def load_newobj_ex(self) -> None:
+        """Create an object of a class, with keywords."""
+        keywords, arguments, kind = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.append(self._create(kind, arguments, keywords))
+
+    def load_build(self) -> None:
+        """Set the state of an object."""
+        state = self.stack.pop()
+        self.stack[-1] = self._set_state(self.stack[-1], state)
 
     def load_bytearray8(self) -> None:
         """Push a bytearray, allocating no more than the file holds, whichever length it states."""
@@ -136,20 +160,14 @@ class _Listing(Reader):
         else:
             self.stack[-2:] = [_UNKNOWN]
 
-    def load_reduce(self) -> None:
-        arguments, called = self.stack.pop(), self.stack.pop()
-        self.append(_placeholder(called, arguments if type(arguments) is tuple else ()))
+    def _call(self, called: Any, arguments: Any) -> Any:
+        return _placeholder(called, arguments if type(arguments) is tuple else ())
 
-    load_newobj = load_reduce
+    def _create(self, kind: Any, arguments: Any, _keywords: Any) -> Any:
+        return self._call(kind, arguments)
 
-    def load_newobj_ex(self) -> None:
-        self.stack.pop()
-        self.load_reduce()
-
-    def load_build(self) -> None:
-        state, built = self.stack.pop(), self.stack[-1]
-        if isinstance(built, Array):
-            self.stack[-1] = self._skip_array(state)
+    def _set_state(self, built: Any, state: Any) -> Any:
+        return self._skip_array(state) if isinstance(built, Array) else built
 
     def _skip_array(self, state: Any) -> Any:
         kind, digits = _DTYPE.fullmatch(state["dtype"].text).groups()  # type: ignore[union-attr]
@@ -163,17 +181,17 @@ class _Listing(Reader):
     def load_dict(self) -> None:
         items = self.pop_mark()
         self.append({})
-        self._set(items)
+        self._set_items(items)
 
     def load_setitem(self) -> None:
         items = self.stack[-2:]
         del self.stack[-2:]
-        self._set(items)
+        self._set_items(items)
 
     def load_setitems(self) -> None:
-        self._set(self.pop_mark())
+        self._set_items(self.pop_mark())
 
-    def _set(self, items: list[Any]) -> None:
+    def _set_items(self, items: list[Any]) -> None:
         """Set items with string keys only: hashing a nested tuple may take forever."""
         if type(self.stack[-1]) is dict:
             pairs = zip(items[::2], items[1::2], strict=False)
@@ -219,7 +237,7 @@ def _placeholder(called: Any, arguments: tuple[Any, ...]) -> Any:
     return _UNKNOWN
 
 
-def _recording(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
+def _record(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
     def load_and_record(listing: _Listing) -> None:
         load(listing)
         listing.others[opcode] = None
@@ -231,7 +249,7 @@ def _recording(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_List
 _OTHERS = "INST OBJ EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER"
 _Listing.dispatch.update(
     {
-        code: _recording(name, _Listing.dispatch[code])
+        code: _record(name, _Listing.dispatch[code])
         for name in _OTHERS.split()
         for code in getattr(pickle, name)
     }

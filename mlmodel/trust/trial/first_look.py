@@ -38,11 +38,10 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
     :param file_bytes: the size of the file, which may be compressed.
     :raises BrokenModel: if that takes too much time or memory.
     """
-    if len(content) <= SHORT_BYTES or not _TRIALS.are_needed:
+    if len(content) <= SHORT_BYTES or not _TRIALS.is_enabled:
         return scan.names(content)
-    found, others, is_whole = _TRIALS.run("names", content, (), file_bytes)
-    pairs = tuple((module, name) for module, name in found)
-    return scan.Names(pairs, tuple(others), bool(is_whole))
+    found, others = _TRIALS.run("names", content, (), file_bytes)
+    return scan.Names(tuple((module, name) for module, name in found), tuple(others))
 
 
 def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
@@ -55,7 +54,7 @@ def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     :raises BrokenModel: if that process crashes or exceeds its limits. Other errors are left to the
         actual build.
     """
-    if _TRIALS.are_needed:
+    if _TRIALS.is_enabled:
         _TRIALS.run("schemas", content, trust, file_bytes)
 
 
@@ -75,17 +74,17 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
 
     :raises BrokenModel: if the fork crashes or exceeds its limits.
     """
-    if not (_TRIALS.are_needed and has_one_thread()):
+    if not (_TRIALS.is_enabled and _has_one_thread()):
         return None
     return bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
 
 
 def look_in_this_process() -> None:
     """Disable first looks in this process: it serves one model, and may crash with it."""
-    _TRIALS.are_needed = False
+    _TRIALS.is_enabled = False
 
 
-def has_one_thread() -> bool:
+def _has_one_thread() -> bool:
     """Return whether this process surely has a single thread, counting those of native code."""
     return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
 
@@ -95,7 +94,7 @@ class _Trials:
 
     def __init__(self) -> None:
         self.server = TrialServer()
-        self.are_needed = hasattr(os, "fork")
+        self.is_enabled = hasattr(os, "fork")
         self._lock = threading.Lock()
         self._results: dict[bytes, Any] = {}
         self._is_registered = False
@@ -127,7 +126,7 @@ class _Trials:
         if work == "schemas":
             # Libraries may start threads when they are imported.
             bounded_fork.import_libraries(scan.Names(*self._names(content, most)))
-        if not has_one_thread():
+        if not _has_one_thread():
             return self.server.run(work, content, trust, most)
         return bounded_fork.run(
             partial(bounded_fork.WORK[work], content, trust), len(content), most

@@ -156,7 +156,7 @@ def test_skops_builds_nothing_deep_inside_that_opens_what_rows_name(skops_file):
         ColumnTransformer([("words", of_texts(CountVectorizer(), "filename")[0], "text")])
     )
 
-    with pytest.raises(Untrusted, match="an unexpected state on .*CountVectorizer"):
+    with pytest.raises(Untrusted, match=r"an unexpected state on .*CountVectorizer"):
         bare.load(skops_file(model)).load()
 
 
