@@ -129,7 +129,8 @@ class ChildProcess:
             return "it exited"
         if self._status >= 0:
             return f"it exited with status {self._status}"
-        return f"killed by {signal.Signals(-self._status).name}"
+        names = {each.value: each.name for each in signal.Signals}
+        return f"killed by {names.get(-self._status, f'signal {-self._status}')}"
 
     def send(self, message: bytes, seconds: float = 0) -> None:
         """Send a message.

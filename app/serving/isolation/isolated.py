@@ -176,15 +176,17 @@ class IsolatedModel(MLModel):
             if not self._process.wait_until_loaded(self._key, seconds):
                 raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
             try:
-                response = self._process.run(seconds, self._key, "ask", endpoint, rows)
+                response = self._process.run(seconds, self._key, "predict", endpoint, rows)
             except TimeoutError:
-                log.error("model %r took too long: its process is ended", self.qualified_name)
+                log.error(
+                    "model %r exceeded its time limit: its process is replaced", self.qualified_name
+                )
                 raise PredictionTimeout(seconds) from None
             except ProcessEnded as error:
                 self.count_end(str(error))
                 raise
             if response.get("raised", {}).get("is_short_of_memory"):
-                log.error("model %r has no more memory: its process is ended", self.qualified_name)
+                log.error("model %r is out of memory: its process is replaced", self.qualified_name)
                 self._process.replace()
         return _result_of(response)
 
@@ -206,7 +208,7 @@ class IsolatedModel(MLModel):
     def count_end(self, how: str) -> None:
         """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
-            log.error("the process of model %r was ended: %s", self.qualified_name, how)
+            log.error("the process of model %r has ended: %s", self.qualified_name, how)
             self._count_failure(f"its process has ended {{}}: {how}")
 
     @contextmanager

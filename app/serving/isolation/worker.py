@@ -74,7 +74,7 @@ class WorkerModel:
             "endpoints": [to_json(asdict(each)) for each in endpoints_of(model).values()],
         }
 
-    def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
+    def predict(self, endpoint: str, rows: Sequence[Any]) -> Any:
         """Return the model's predictions for rows, as plain JSON."""
         return self._methods[endpoint](rows)
 
@@ -98,7 +98,7 @@ class WorkerModel:
 _METHODS: Mapping[str, Callable[..., Any]] = {
     "create": WorkerModel.create,
     "load": WorkerModel.load,
-    "ask": WorkerModel.ask,
+    "predict": WorkerModel.predict,
     "unload": WorkerModel.unload,
 }
 
@@ -150,7 +150,7 @@ def main() -> None:
 def _restrict(bounds: Bounds) -> str:
     """Enter the sandbox; return why that is impossible or disabled, or ``""``."""
     if not bounds.is_sandboxed:
-        return "its entry says so"
+        return "disabled by its entry"
     try:
         sandbox.enter(bounds.reads, os.environ["TMPDIR"])
     except sandbox.NoSandbox as error:

@@ -68,6 +68,7 @@ def test_program_has_arguments_and_output(spawned):
         (b"os._exit(3)", "it exited with status 3"),
         (b"sys.exit()", "it exited with status 0"),
         (b"os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
+        (b"os.kill(os.getpid(), 40)", "killed by signal 40"),
     ],
 )
 def test_end_of_a_process_is_described(spawned, order, ending):

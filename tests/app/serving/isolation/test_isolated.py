@@ -392,7 +392,7 @@ def sandboxed(request, tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         known = {"own": own, "other": other, "server": os.getpid()}
         known["port"] = listener.getsockname()[1]
-        yield lambda text: process.run(60, 1, "ask", "predict", [{"x": text.format(**known)}])
+        yield lambda text: process.run(60, 1, "predict", "predict", [{"x": text.format(**known)}])
     process.end()
 
 
