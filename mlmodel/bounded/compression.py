@@ -92,7 +92,7 @@ def expanded(content: bytes) -> bytes:
     :raises InvalidFile: if it does not decompress, or not within its budget.
     """
     if content.startswith(LZ4):
-        raise UnknownCompression("lz4 is not read; write the file with compress=('zlib', 3)")
+        raise UnknownCompression("lz4 is not supported; write the file with compress=('zlib', 3)")
     for magic, codec in STREAMS.items():
         if content.startswith(magic):
             return decompress(codec, content, budget(len(content)))

@@ -75,7 +75,7 @@ def recognize(content: bytes, name: str = "") -> Kind:
     kind = _plain(content, name) or _compressed(content)
     if kind is not None:
         return kind
-    raise BadHeader(nonmodels.file(content))
+    raise BadHeader(nonmodels.describe_file(content))
 
 
 def is_package(content: bytes) -> bool:
@@ -93,7 +93,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     """
     folder = Path(path)
     if folder.is_dir():
-        raise InvalidFile(nonmodels.folder(folder, (*ENDINGS, *COMPRESSED)))
+        raise InvalidFile(nonmodels.describe_folder(folder, (*ENDINGS, *COMPRESSED)))
 
 
 def stem(path: str | os.PathLike[str]) -> str:
@@ -128,7 +128,7 @@ def _of_braces(content: bytes) -> Kind:
     """Return the kind of a JSON document or UBJSON, the binary form that XGBoost writes."""
     if b"learner" in content[:4096] or (b'"learner"' in content and b'"gradient_b' in content):
         return Kind.XGBOOST
-    raise BadHeader(nonmodels.braces(content))
+    raise BadHeader(nonmodels.describe_json(content))
 
 
 def _of_protobuf(content: bytes, name: str) -> Kind:
@@ -150,13 +150,13 @@ def _of_archive(content: bytes) -> Kind:
         return Kind.SKOPS
     if {"config.json", "model.weights.h5"} <= known:
         return Kind.KERAS
-    raise BadHeader(nonmodels.archive(known))
+    raise BadHeader(nonmodels.describe_archive(known))
 
 
 def _compressed(content: bytes) -> Kind | None:
     """Return the kind of the content of a compressed stream; ``None`` if it is not one."""
     if content.startswith(LZ4):
-        raise BadHeader("lz4 is not read; write the file with joblib's compress=('zlib', 3)")
+        raise BadHeader("lz4 is not supported; write the file with joblib's compress=('zlib', 3)")
     if content.startswith(b"\x28\xb5\x2f\xfd"):
         raise BadHeader("it is compressed with zstd, which is not read here: decompress it first")
     head = _head(content)
@@ -175,7 +175,7 @@ def _compressed(content: bytes) -> Kind | None:
     kind = _plain(inner, "")
     if kind is not None:
         return kind
-    raise BadHeader(f"it is compressed; within, {nonmodels.file(inner)}")
+    raise BadHeader(f"it is compressed; within, {nonmodels.describe_file(inner)}")
 
 
 def _is_packages_tar(head: bytes) -> bool:

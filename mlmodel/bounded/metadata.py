@@ -142,7 +142,7 @@ def _text(members: dict[str, Any], place: str, default: Any = None) -> str:
     value = _member(members, place, default)
     if isinstance(value, str):
         return value
-    raise BadMetadata(f"{place} must be a text, got {_shown(value)}")
+    raise BadMetadata(f"{place} must be a string, got {_shown(value)}")
 
 
 def _object(members: dict[str, Any], place: str) -> dict[str, Any]:

@@ -14,28 +14,27 @@ from mlmodel.bounded import safe_open
 #: Bytes at the start of a file that identify its kind.
 HEAD_BYTES = 1024
 
-DATA = "it holds data, not a model: name the file that the fitted model was written to"
+DATA = "it contains data, not a model: name the file of the fitted model"
 #: First bytes of other files, and their messages.
 _OTHERS: Mapping[bytes, str] = {
     b"\x89HDF\r\n\x1a\n": "it is an HDF5 file (.h5), as older Keras writes: load it with Keras and "
     "save it again as .keras",
     b"PAR1": f"it is a Parquet file; {DATA}",
     b"ARROW1": f"it is an Arrow or Feather file; {DATA}",
-    b"\x93NUMPY": f"it is an array of numpy (.npy); {DATA}",
+    b"\x93NUMPY": f"it is a numpy array (.npy); {DATA}",
     b"SQLite format 3": f"it is an SQLite database; {DATA}",
-    b"RDX": "it is a file of R: export the model from R as ONNX, or fit it again in Python",
+    b"RDX": "it is an R file: export the model from R as ONNX, or fit it again in Python",
     b"GGUF": "it is a language model in GGUF, which Modelhost does not serve",
     b"binf": "it is a model in XGBoost's old binary format: load it with an XGBoost before 3.1 and "
     "save it with save_model('model.json')",
     b"version https://git-lfs": "it is a pointer of Git LFS, not the file: run git lfs pull",
 }
 TORCH = (
-    "it is a file of PyTorch (torch.save, TorchScript or torch.export): load it with torch and "
+    "it is a PyTorch file (torch.save, TorchScript or torch.export): load it with torch and "
     "package the module with mlmodel.dump(module, 'model.flm')"
 )
 SAVED_MODEL = (
-    "it is a SavedModel of TensorFlow: load it with Keras or TensorFlow and save the model as "
-    ".keras"
+    "it is a TensorFlow SavedModel: load it with Keras or TensorFlow and save the model as .keras"
 )
 #: Keys that identify other JSON files, and their messages.
 _JSON: Mapping[bytes, str] = {
@@ -55,7 +54,7 @@ KNOWN = (
 )
 
 
-def file(content: bytes) -> str:
+def describe_file(content: bytes) -> str:
     """Return the message for a file whose first bytes are not those of a model file."""
     if not content:
         return "the file is empty"
@@ -64,38 +63,38 @@ def file(content: bytes) -> str:
             return sentence
     head = content[:HEAD_BYTES]
     if content[4:8] == b"TFL3":
-        return "it is a TensorFlow Lite model: save the Keras model that it was made of as .keras"
+        return "it is a TensorFlow Lite model: save the Keras model it was converted from as .keras"
     if content[8:10] == b'{"' and not any(content[5:8]):
-        return "it holds weights alone (safetensors): package the model that they are of"
+        return "it contains only weights (safetensors): package the whole model"
     if head[:2] in (b"X\n", b"A\n"):
         return _OTHERS[b"RDX"]
     return _unknown_text(head) if _is_text(head) else _unknown_bytes(head)
 
 
-def braces(content: bytes) -> str:
+def describe_json(content: bytes) -> str:
     """Return the message for JSON that is not a model."""
     for key, sentence in _JSON.items():
         if key in content:
             return sentence
-    return f"it is JSON, but no model of XGBoost; {KNOWN}"
+    return f"it is JSON, but not an XGBoost model; {KNOWN}"
 
 
-def archive(names: Collection[str]) -> str:
+def describe_archive(names: Collection[str]) -> str:
     """Return the message for a zip archive that is not a model file, by its members' names."""
     if {each.rpartition("/")[2] for each in names} & {"data.pkl", "constants.pkl"}:
         return TORCH
     if "xl/workbook.xml" in names:
         return f"it is a spreadsheet (.xlsx); {DATA}"
     if names and all(each.endswith(".npy") for each in names):
-        return f"it holds arrays of numpy (.npz); {DATA}"
+        return f"it is an archive of numpy arrays (.npz); {DATA}"
     shown = ", ".join(sorted(names)[:3])
     return (
-        f"it is a zip archive, and no model file of one ({shown}): unpack it and name the model's "
+        f"it is a zip archive, but not a model file ({shown}): unpack it and name the model's "
         "file in it"
     )
 
 
-def folder(path: Path, endings: Collection[str]) -> str:
+def describe_folder(path: Path, endings: Collection[str]) -> str:
     """Return the message for a folder, with the file in it to name instead.
 
     :param endings: suffixes of the files that may be models.

@@ -18,7 +18,7 @@ def content(path: str | os.PathLike[str]) -> bytes:
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > machine_memory_bytes():
-            raise InvalidFile(f"it has {size:,} bytes, more than there is memory")
+            raise InvalidFile(f"it has {size:,} bytes, more than the memory of the machine")
         # Read a fixed size: some files in /proc and /sys have no end.
         return stream.read(size)
 
@@ -33,7 +33,7 @@ def opened(path: str | os.PathLike[str]) -> BufferedReader:
     stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  the caller closes it
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
-        raise InvalidFile("it is no regular file, but a device or a pipe")
+        raise InvalidFile("it is not a regular file but a device or a pipe")
     return stream
 
 

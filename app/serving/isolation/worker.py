@@ -104,8 +104,8 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
 
 
 def _metadata(model: MLModel) -> Mapping[str, Any]:
-    told = to_json(model.metadata)
-    return told if isinstance(told, Mapping) else {}
+    metadata = to_json(model.metadata)
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _describe_error(error: BaseException) -> dict[str, Any]:

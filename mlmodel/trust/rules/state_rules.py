@@ -202,8 +202,8 @@ def _of_type(member: str, kind: type, default: Any = None) -> Callable[[Any, Any
 def _texts(built: Any, state: Any) -> bool:
     # With other values it would open the file, or read from the object, that a row names. The type
     # is checked too: an array could be changed later.
-    asked = state.get("input", "content")
-    return _members(built, state) and type(asked) is str and asked == "content"
+    source = state.get("input", "content")
+    return _members(built, state) and type(source) is str and source == "content"
 
 
 def _partial(_built: Any, state: Any) -> bool:

@@ -803,9 +803,10 @@ def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
     )
 
     assert pipe.endswith(
-        f"pipe{ending} is not a readable model file: it is no regular file, but a device or a pipe\n"
+        f"pipe{ending} is not a readable model file: it is not a regular file but a device or a "
+        "pipe\n"
     )
-    assert "it is no regular file" in zero
+    assert "it is not a regular file" in zero
     assert "does not exist" in loop
     assert "it is a folder: name the model's file" in folder
 
@@ -815,7 +816,7 @@ def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
         stream.truncate(1 << 42)
 
     assert (
-        "4,398,046,511,104 bytes, more than there is memory"
+        "4,398,046,511,104 bytes, more than the memory of the machine"
         in run("inspect", tmp_path / "huge.pkl").stderr
     )
 

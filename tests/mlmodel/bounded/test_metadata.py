@@ -48,10 +48,10 @@ def test_what_is_left_out_is_none():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"id": 5}, "id must be a text, got 5"),
-        ({"timestamp": None}, "timestamp must be a text, got nothing"),
+        ({"id": 5}, "id must be a string, got 5"),
+        ({"timestamp": None}, "timestamp must be a string, got nothing"),
         ({"framework": "sklearn"}, "framework must be an object, got 'sklearn'"),
-        ({"framework": {"version": "1"}}, "framework.lib must be a text, got nothing"),
+        ({"framework": {"version": "1"}}, "framework.lib must be a string, got nothing"),
         ({"model": {"obj": "Ridge", "params": [1]}}, r"model.params must be an object, got \[1\]"),
         ({"extra": "tags"}, "extra must be an object, got 'tags'"),
     ],

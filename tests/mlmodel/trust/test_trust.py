@@ -991,11 +991,11 @@ def test_a_program_with_threads_may_load_and_leaves_no_process(tmp_path):
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import threading, mlmodel\n"
-        "from mlmodel.trust.trial import first_look\n"
+        "import mlmodel.trust.trial.first_look as trial\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
         "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
         "[each.start() for each in threads]; [each.join() for each in threads]\n"
-        "print(first_look._TRIALS.server.pid)\n"
+        "print(trial._TRIALS.server.pid)\n"
     )
 
     [pid] = of_program(program)
@@ -1007,9 +1007,9 @@ def test_a_program_of_one_thread_starts_no_other_program(tmp_path):
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import mlmodel\n"
-        "from mlmodel.trust.trial import first_look\n"
+        "import mlmodel.trust.trial.first_look as trial\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
-        f"print(model.predict({IRIS_ROW!r})['prediction'], first_look._TRIALS.server.pid)\n"
+        f"print(model.predict({IRIS_ROW!r})['prediction'], trial._TRIALS.server.pid)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["setosa None"]
@@ -1050,7 +1050,7 @@ def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_
     dump(iris_classifier(), tmp_path / "iris.flm")
     program = (
         "import os, threading, mlmodel\n"
-        "from mlmodel.trust.trial import first_look\n"
+        "import mlmodel.trust.trial.first_look as trial\n"
         f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
         "model.before_fork()\n"
         "if os.fork():\n"
@@ -1058,7 +1058,7 @@ def test_a_model_that_each_worker_loads_is_looked_at_before_they_are_forked(tmp_
         "    raise SystemExit\n"
         "thread = threading.Thread(target=model.load)\n"
         "thread.start(); thread.join()\n"
-        "print(first_look._TRIALS.server.pid, flush=True)\n"
+        "print(trial._TRIALS.server.pid, flush=True)\n"
     )
 
     assert of_program(program, **ONE_THREAD) == ["None"]
