@@ -12,9 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from mlmodel.bounded.deadline import Deadline
 from mlmodel.frameworks import Predict
-from mlmodel.frameworks.sklearn.onnx.convert import Inputs, Uncompilable, arranged, converted
-from mlmodel.frameworks.sklearn.onnx.parity import Parity, compared
-from mlmodel.frameworks.sklearn.onnx.probes import Space
+from mlmodel.frameworks.sklearn.onnx.conversion import (
+    Inputs,
+    Uncompilable,
+    arrange_columns,
+    convert,
+)
+from mlmodel.frameworks.sklearn.onnx.parity import Parity, compare
+from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
 from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings, single_threaded
@@ -38,7 +43,7 @@ class Compiled:
     ends_soon: ClassVar[bool] = True
 
     graph: bytes
-    ask: Predict
+    predict: Predict
     native: Predictor
     parity: Parity
     row: Row
@@ -47,7 +52,7 @@ class Compiled:
         """Predict with the graph, or with the model itself if the graph raises an error."""
         # For a row that the graph rejects, the model has an error message or a prediction.
         try:
-            return self.ask(rows)
+            return self.predict(rows)
         except Exception:
             return self.native(rows)
 
@@ -64,7 +69,7 @@ class Chosen:
 def chosen(
     model: Any,
     native: Predictor,
-    asked: Choice,
+    requested: Choice,
     rows: Sequence[Row],
     *,
     title: str,
@@ -78,75 +83,76 @@ def chosen(
     :param stored: the model's graph, if the file has one: it is checked, not compiled again.
     """
     try:
-        made = _made(model, native, asked, rows, stored)
+        compiled = _compile(model, native, requested, rows, stored)
     except (Uncompilable, TimeoutError) as error:
-        return Chosen(native, Runtime(asked, title, reason=str(error)))
-    parity = {"rows": made.parity.rows, **asdict(made.parity)}
-    if asked == "auto" and _gain(made) <= LEAST_GAIN:
+        return Chosen(native, Runtime(requested, title, reason=str(error)))
+    parity = {"rows": compiled.parity.rows, **asdict(compiled.parity)}
+    if requested == "auto" and _gain(compiled) <= LEAST_GAIN:
         reason = "it is at least as fast as its graph"
-        return Chosen(native, Runtime(asked, title, reason=reason, parity=parity))
+        return Chosen(native, Runtime(requested, title, reason=reason, parity=parity))
     import onnxruntime  # noqa: PLC0415  already imported by the session
 
     title = f"ONNX Runtime {onnxruntime.__version__}"
-    return Chosen(made, Runtime(asked, title, is_compiled=True, parity=parity), made)
+    return Chosen(compiled, Runtime(requested, title, is_compiled=True, parity=parity), compiled)
 
 
-def _made(
-    model: Any, native: Predictor, asked: Choice, rows: Sequence[Row], stored: bytes | None
+def _compile(
+    model: Any, native: Predictor, requested: Choice, rows: Sequence[Row], stored: bytes | None
 ) -> Compiled:
     """Return a model's verified graph.
 
     :raises Uncompilable: if the model has no such graph, with the reason.
     :raises TimeoutError: if ``auto`` exceeds its time limit.
     """
-    deadline = Deadline(AUTO_SECONDS if asked == "auto" else None)
-    # One thread, because a server may fork afterwards: see Trial.
-    limited = single_threaded(native.ask)
-    own = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
-    if not own:
-        raise Uncompilable("it answers none of its examples, on which it would be compared")
-    arrangement, inputs = arranged(model, native.reading, native.cells, native.members)
-    open_graph = partial(_opener(), inputs, model, native.outputs, limited(own[:1])[0])
+    deadline = Deadline(AUTO_SECONDS if requested == "auto" else None)
+    # One thread, because a server may fork afterwards.
+    predict = single_threaded(native.ask)
+    examples = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
+    if not examples:
+        raise Uncompilable("it predicts for none of its examples, on which it would be compared")
+    arranged, inputs = arrange_columns(model, native.reading, native.cells, native.members)
+    build = partial(_graph_predictor(), inputs, model, native.outputs, predict(examples[:1])[0])
     if stored is None:
-        graph, ask = _written(arrangement, inputs, open_graph, deadline)
+        graph, graph_predict = _convert(arranged, inputs, build, deadline)
     else:
-        graph, ask = stored, open_graph(stored)
-    space = Space(inputs, native.members, own, model, is_short=stored is not None)
-    return Compiled(graph, ask, native, compared(limited, ask, space, deadline), own[0])
+        graph, graph_predict = stored, build(stored)
+    sampler = RowSampler(inputs, native.members, examples, model, is_short=stored is not None)
+    parity = compare(predict, graph_predict, sampler, deadline)
+    return Compiled(graph, graph_predict, native, parity, examples[0])
 
 
-def _written(
-    arrangement: Any, inputs: Inputs, open_graph: Callable[[bytes], Predict], deadline: Deadline
+def _convert(
+    arranged: Any, inputs: Inputs, build: Callable[[bytes], Predict], deadline: Deadline
 ) -> tuple[bytes, Predict]:
     """Return a graph and its predict function, in double precision if possible, else single."""
     failure: Uncompilable | None = None
     # Rounding to four bytes may change a label.
-    for is_double in (True,) if labels_of(arrangement) else (True, False):
+    for is_double in (True,) if labels_of(arranged) else (True, False):
         deadline.check()
         try:
             with caught_warnings():
-                graph = converted(arrangement, inputs, is_double=is_double)
+                graph = convert(arranged, inputs, is_double=is_double)
             deadline.check()
-            return graph, open_graph(graph)
+            return graph, build(graph)
         except Uncompilable as error:
             failure = failure or error
     raise failure or Uncompilable("")
 
 
-def _opener() -> Callable[..., Predict]:
+def _graph_predictor() -> Callable[..., Predict]:
     # Import ONNX Runtime only here: it is large, and nothing else needs it.
     try:
-        from mlmodel.frameworks.sklearn.onnx.session import asking  # noqa: PLC0415
+        from mlmodel.frameworks.sklearn.onnx.session import graph_predictor  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Uncompilable(f"{error.name} is not installed: pip install onnxruntime") from error
-    return asking
+    return graph_predictor
 
 
-def _gain(made: Compiled) -> float:
+def _gain(compiled: Compiled) -> float:
     """Return how many times faster than the model its graph predicts one row."""
     with caught_warnings(), threadpool_limits(1):
         native, graph = (
-            min(timeit.repeat(partial(predict, [made.row]), number=1, repeat=TIMED_CALLS))
-            for predict in (made.native, made)
+            min(timeit.repeat(partial(predict, [compiled.row]), number=1, repeat=TIMED_CALLS))
+            for predict in (compiled.native, compiled)
         )
     return native / graph

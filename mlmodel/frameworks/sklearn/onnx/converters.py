@@ -33,16 +33,16 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
-from mlmodel.frameworks.sklearn.onnx.convert import NAN_TEXT, NO_TEXT
+from mlmodel.frameworks.sklearn.onnx.conversion import NAN_TEXT, NO_TEXT
 from mlmodel.frameworks.sklearn.onnx.tree_ensembles import Trees
 
 #: Versions of the ONNX operators and of the ``ai.onnx.ml`` domain: the newest of skl2onnx 1.20.
 VERSIONS = {"": 21, "ai.onnx.ml": 3}
-#: The version of that domain that has trees in double precision, see :func:`finished`.
+#: The version of that domain that has trees in double precision, see :func:`with_tree_version`.
 TREES_VERSION = 5
 
 
-def finished(graph: Any) -> Any:
+def with_tree_version(graph: Any) -> Any:
     """Return the graph, with the domain version that its ``TreeEnsemble`` operators require."""
     if any(node.op_type == "TreeEnsemble" for node in graph.graph.node):
         for each in graph.opset_import:
@@ -61,17 +61,17 @@ class _Writer:
 
     def add(self, kind: str, *inputs: str, output: str = "", domain: str = "", **more: Any) -> str:
         """Add an operator and return the name of its output."""
-        made = output or self._scope.get_unique_variable_name(kind.lower())
+        result = output or self._scope.get_unique_variable_name(kind.lower())
         self._container.add_node(
             kind,
             list(inputs),
-            made,
+            result,
             op_domain=domain,
             op_version=VERSIONS[domain],
             name=self._scope.get_unique_operator_name(kind),
             **more,
         )
-        return made
+        return result
 
     def constant(self, values: Any) -> str:
         """Add an array of doubles, whole numbers or texts, and return its name."""
@@ -84,20 +84,15 @@ class _Writer:
         self._container.add_initializer(name, kinds[array.dtype.kind], array.shape, content)
         return str(name)
 
-    def double(self, name: str, output: str = "") -> str:
+    def to_double(self, name: str, output: str = "") -> str:
         return self.add("Cast", name, output=output, to=TensorProto.DOUBLE)
 
     def inputs(self) -> str:
         """Return the name of all inputs side by side, as doubles."""
-        parts = [
-            each.full_name
-            if isinstance(each.type, DoubleTensorType)
-            else self.double(each.full_name)
-            for each in self._operator.inputs
-        ]
+        parts = [self._as_double(each) for each in self._operator.inputs]
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
-    def texts(self) -> bool:
+    def has_texts(self) -> bool:
         """Return whether the inputs are texts."""
         return all(isinstance(each.type, StringTensorType) for each in self._operator.inputs)
 
@@ -129,13 +124,13 @@ class _Writer:
     def _as_double(self, variable: Any) -> str:
         if isinstance(variable.type, DoubleTensorType):
             return str(variable.full_name)
-        return self.double(variable.full_name)
+        return self.to_double(variable.full_name)
 
 
-def _rounded(writer: _Writer) -> str:
+def _float32_inputs(writer: _Writer) -> str:
     """Return the inputs as scikit-learn's trees read them: rounded to four bytes, as doubles."""
     narrow = writer.add("Cast", writer.inputs(), to=TensorProto.FLOAT)
-    return writer.double(narrow)
+    return writer.to_double(narrow)
 
 
 def _members(model: Any) -> list[Any]:
@@ -152,7 +147,7 @@ def _forest_classifier(scope: Any, operator: Any, container: Any) -> None:
         for label in range(trees.targets):
             trees.add(member, member.value[:, 0, label], label)
     shares = writer.outputs[1]
-    _mean(writer, writer.trees(trees, _rounded(writer)), len(members), shares)
+    _mean(writer, writer.trees(trees, _float32_inputs(writer)), len(members), shares)
     writer.labels(writer.add("ArgMax", shares, axis=1, keepdims=0))
 
 
@@ -163,7 +158,7 @@ def _forest_regressor(scope: Any, operator: Any, container: Any) -> None:
     for member in members:
         for output in range(trees.targets):
             trees.add(member, member.value[:, output, 0], output)
-    _mean(writer, writer.trees(trees, _rounded(writer)), len(members), writer.outputs[0])
+    _mean(writer, writer.trees(trees, _float32_inputs(writer)), len(members), writer.outputs[0])
 
 
 def _mean(writer: _Writer, sums: str, count: int, output: str) -> None:
@@ -183,7 +178,7 @@ def _gradient(writer: _Writer) -> str:
         for target, member in enumerate(stage):
             trees.add(member.tree_, model.learning_rate * member.tree_.value[:, 0, 0], target)
     start = model._raw_predict_init(np.zeros((1, model.n_features_in_)))
-    return writer.add("Add", writer.trees(trees, _rounded(writer)), writer.constant(start))
+    return writer.add("Add", writer.trees(trees, _float32_inputs(writer)), writer.constant(start))
 
 
 def _histogram(writer: _Writer) -> str:
@@ -247,23 +242,23 @@ def _histogram_regressor(scope: Any, operator: Any, container: Any) -> None:
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
     writer = _Writer(scope, operator, container)
     model = writer.model
-    if model.add_indicator or _has_empty(model):
+    if model.add_indicator or _has_empty_column(model):
         raise NotImplementedError("an imputer that adds or drops columns")
-    if writer.texts():
+    if writer.has_texts():
         names = [name for name, _ in writer.columns()]
         table = writer.add("Concat", *names, axis=1) if len(names) > 1 else names[0]
-        absent = writer.add("Equal", table, writer.constant([_as_text(model.missing_values)]))
+        absent = writer.add("Equal", table, writer.constant([_text(model.missing_values)]))
     else:
         table = writer.inputs()
         if not _is_nan(model.missing_values):
-            raise NotImplementedError("an imputer of other values than missing ones")
+            raise NotImplementedError("an imputer that replaces values other than missing ones")
         absent = writer.add("IsNaN", table)
-    kind = str if writer.texts() else float
+    kind = str if writer.has_texts() else float
     values = writer.constant([np.asarray(model.statistics_).astype(kind)])
     writer.add("Where", absent, values, table, output=writer.outputs[0])
 
 
-def _has_empty(model: Any) -> bool:
+def _has_empty_column(model: Any) -> bool:
     """Return whether a column had no value at all when the imputer was fitted."""
     return any(_is_nan(value) for value in model.statistics_)
 
@@ -272,7 +267,7 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value  # noqa: PLR0124  NaN
 
 
-def _as_text(value: Any) -> str:
+def _text(value: Any) -> str:
     """Return a text, or the stand-in for a missing one."""
     if value is None:
         return NO_TEXT
@@ -286,22 +281,22 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
         raise NotImplementedError("infrequent categories")
     columns = writer.columns()
     if len(columns) != len(model.categories_):
-        raise NotImplementedError("columns that were counted otherwise")
+        raise NotImplementedError("other numbers of columns and of categories")
     dropped = model.drop_idx_ if model.drop_idx_ is not None else [None] * len(columns)
     parts = [
-        _same(writer, name, np.delete(categories, [] if drop is None else [drop]), is_text)
+        _equals(writer, name, np.delete(categories, [] if drop is None else [drop]), is_text)
         for (name, is_text), categories, drop in zip(
             columns, model.categories_, dropped, strict=True
         )
     ]
     table = writer.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    writer.double(table, writer.outputs[0])
+    writer.to_double(table, writer.outputs[0])
 
 
-def _same(writer: _Writer, name: str, categories: Any, is_text: bool) -> str:
+def _equals(writer: _Writer, name: str, categories: Any, is_text: bool) -> str:
     """Return the name of the result of comparing a column with each of some categories."""
     if is_text:
-        return writer.add("Equal", name, writer.constant([[_as_text(each) for each in categories]]))
+        return writer.add("Equal", name, writer.constant([[_text(each) for each in categories]]))
     known = np.asarray([list(categories)], dtype=float)
     if np.isnan(known).any():
         raise NotImplementedError("a missing number as a category")
@@ -318,7 +313,7 @@ def _shape(operator: Any) -> None:
     outputs[-1].type = DoubleTensorType([count, _width(model)])
 
 
-def _text_or_doubles(operator: Any) -> None:
+def _text_or_double_shape(operator: Any) -> None:
     count = operator.inputs[0].get_first_dimension()
     is_text = isinstance(operator.inputs[0].type, StringTensorType)
     kind = StringTensorType if is_text else DoubleTensorType
@@ -360,5 +355,5 @@ CONVERTERS: Mapping[type, Callable[[Any, Any, Any], None]] = {
 #: The function that sets the types and widths of their outputs.
 SHAPES: Mapping[type, Callable[[Any], None]] = {
     **dict.fromkeys(CONVERTERS, _shape),
-    SimpleImputer: _text_or_doubles,
+    SimpleImputer: _text_or_double_shape,
 }

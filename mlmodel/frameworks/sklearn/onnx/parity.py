@@ -9,8 +9,8 @@ from typing import Any
 
 from mlmodel.bounded.deadline import Deadline
 from mlmodel.frameworks import Predict
-from mlmodel.frameworks.sklearn.onnx.convert import Uncompilable
-from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, Space
+from mlmodel.frameworks.sklearn.onnx.conversion import Uncompilable
+from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, RowSampler
 from mlmodel.model import Row
 from mlmodel.schema.messages import shown
 
@@ -22,6 +22,8 @@ BATCH_ROWS = 256
 PLAIN = ("examples", "random")
 #: Rows between the two ends of a gap that one call predicts for.
 BETWEEN = 7
+#: Characters of a row that an error message repeats.
+MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,24 @@ class Parity:
         return sum(self.probes.values())
 
 
-def compared(native: Predict, graph: Predict, space: Space, deadline: Deadline) -> Parity:
-    """Return how well a graph agrees with its model on rows of a space.
+def compare(native: Predict, graph: Predict, sampler: RowSampler, deadline: Deadline) -> Parity:
+    """Return how well a graph agrees with its model on the rows of a sampler.
 
     :raises Uncompilable: if they differ, naming the row.
     :raises TimeoutError: if the deadline passes before all are compared.
     """
-    judge = _Judge(native, graph, deadline)
-    for kind, rows in space.probes().items():
-        judge.compare(kind, rows)
-        judge.check_taken(kind, len(rows))
-    if not space.is_short:
-        judge.compare("jumps", _jumps(native, space, deadline))
-    return judge.verdict()
+    comparison = _Comparison(native, graph, deadline)
+    for kind, rows in sampler.probes().items():
+        comparison.compare(kind, rows)
+        comparison.check_coverage(kind, len(rows))
+    if not sampler.is_short:
+        comparison.compare("jumps", _jumps(native, sampler, deadline))
+    return comparison.result()
 
 
-class _Judge:
+class _Comparison:
+    """Compares predictions, and counts the rows."""
+
     def __init__(self, native: Predict, graph: Predict, deadline: Deadline) -> None:
         self._native, self._graph, self._deadline = native, graph, deadline
         self._counts: dict[str, int] = {}
@@ -67,46 +71,49 @@ class _Judge:
     def compare(self, kind: str, rows: Sequence[Row]) -> None:
         for start in range(0, len(rows), BATCH_ROWS):
             self._deadline.check()
-            self._batch(kind, rows[start : start + BATCH_ROWS])
+            self._compare_batch(kind, rows[start : start + BATCH_ROWS])
 
-    def check_taken(self, kind: str, count: int) -> None:
+    def check_coverage(self, kind: str, count: int) -> None:
         """Reject a graph that accepts fewer than half of the plain rows: it would be useless."""
-        if kind in PLAIN and self._counts.get(kind, 0) < count / 2:
-            taken = self._counts.get(kind, 0)
-            raise Uncompilable(f"the graph answers only {taken} of {count} rows ({kind})")
+        accepted = self._counts.get(kind, 0)
+        if kind in PLAIN and accepted < count / 2:
+            raise Uncompilable(f"the graph predicts only {accepted} of {count} rows ({kind})")
 
-    def verdict(self) -> Parity:
-        """Return the result of all comparisons."""
+    def result(self) -> Parity:
         return Parity(self._counts, self._largest, self._left)
 
-    def _batch(self, kind: str, rows: Sequence[Row]) -> None:
+    def _compare_batch(self, kind: str, rows: Sequence[Row]) -> None:
         """Compare the model's predictions with the graph's, in one batch and row by row."""
-        alone = [(row, _answered(self._graph, [row])) for row in rows]
-        self._left += sum(answer is None for _, answer in alone)
-        taken = [row for row, answer in alone if answer is not None]
-        if not taken:
-            return
-        theirs = self._theirs(taken)
-        together = _answered(self._graph, taken)
-        if together is None:
-            raise Uncompilable("the graph answers rows alone, and not together")
-        apart = [answer for _, answers in alone for answer in answers or ()]
-        for answers in (together, apart):
-            for row, their, our in zip(taken, theirs, answers, strict=True):
-                self._largest = max(self._largest, _difference(kind, row, their, our))
-        self._counts[kind] = self._counts.get(kind, 0) + len(taken)
-
-    def _theirs(self, rows: Sequence[Row]) -> list[Any]:
-        answers = _answered(self._native, rows)
-        if answers is not None:
-            return answers
+        accepted, alone = [], []
         for row in rows:
-            if _answered(self._native, [row]) is None:
-                raise Uncompilable(f"the graph answers what the model refuses: {_row(row)}")
-        raise Uncompilable("the model answers rows alone, and not together")
+            predictions = _predict(self._graph, [row])
+            if predictions is None:
+                self._left += 1
+            else:
+                accepted.append(row)
+                alone += predictions
+        if not accepted:
+            return
+        native = self._native_predictions(accepted)
+        batch = _predict(self._graph, accepted)
+        if batch is None:
+            raise Uncompilable("the graph predicts rows alone, but not in a batch")
+        for predictions in (batch, alone):
+            for row, expected, found in zip(accepted, native, predictions, strict=True):
+                self._largest = max(self._largest, _difference(kind, row, expected, found))
+        self._counts[kind] = self._counts.get(kind, 0) + len(accepted)
+
+    def _native_predictions(self, rows: Sequence[Row]) -> list[Any]:
+        predictions = _predict(self._native, rows)
+        if predictions is not None:
+            return predictions
+        for row in rows:
+            if _predict(self._native, [row]) is None:
+                raise Uncompilable(f"the graph predicts a row that the model rejects: {_row(row)}")
+        raise Uncompilable("the model predicts rows alone, but not in a batch")
 
 
-def _answered(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
+def _predict(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
     # Models and graphs may reject rows with any error.
     try:
         return predict(rows)
@@ -114,92 +121,98 @@ def _answered(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
         return None
 
 
-def _difference(kind: str, row: Row, theirs: Any, ours: Any) -> float:
+def _difference(kind: str, row: Row, native: Any, graph: Any) -> float:
     """Return the largest difference between two predictions.
 
     :raises Uncompilable: if it is too large, or they differ in anything but numbers.
     """
     try:
-        return _apart(theirs, ours)
+        return _largest_difference(native, graph)
     except _DifferError as error:
         raise Uncompilable(
-            f"the graph answers {error.ours}, the model {error.theirs} ({kind}: {_row(row)})"
+            f"the graph predicts {error.graph}, the model {error.native} ({kind}: {_row(row)})"
         ) from error
 
 
 class _DifferError(Exception):
-    def __init__(self, theirs: Any, ours: Any) -> None:
-        self.theirs, self.ours = shown(theirs), shown(ours)
+    def __init__(self, native: Any, graph: Any) -> None:
+        self.native, self.graph = shown(native), shown(graph)
 
 
-def _apart(theirs: Any, ours: Any) -> float:
+def _largest_difference(native: Any, graph: Any) -> float:
     """Return the largest difference between the numbers of two values."""
-    if type(theirs) is not type(ours):
-        raise _DifferError(theirs, ours)
-    if isinstance(theirs, float):
-        return _numbers_apart(theirs, ours)
-    if isinstance(theirs, dict) and list(theirs) == list(ours):
-        return max((_apart(theirs[name], ours[name]) for name in theirs), default=0.0)
-    if isinstance(theirs, list) and len(theirs) == len(ours):
-        return max(map(_apart, theirs, ours), default=0.0)
-    if theirs != ours:
-        raise _DifferError(theirs, ours)
+    if type(native) is not type(graph):
+        raise _DifferError(native, graph)
+    if isinstance(native, float):
+        return _number_difference(native, graph)
+    if isinstance(native, dict) and list(native) == list(graph):
+        return max((_largest_difference(native[name], graph[name]) for name in native), default=0.0)
+    if isinstance(native, list) and len(native) == len(graph):
+        return max(map(_largest_difference, native, graph), default=0.0)
+    if native != graph:
+        raise _DifferError(native, graph)
     return 0.0
 
 
-def _numbers_apart(theirs: float, ours: float) -> float:
-    if math.isnan(theirs) and math.isnan(ours):
+def _number_difference(native: float, graph: float) -> float:
+    if math.isnan(native) and math.isnan(graph):
         return 0.0
-    apart = abs(theirs - ours)
+    difference = abs(native - graph)
     # As numpy's isclose, with one value for both of its tolerances.
-    if not apart <= TOLERANCE * (1 + abs(theirs)):
-        raise _DifferError(theirs, ours)
-    return apart / (1 + abs(theirs))
+    if not difference <= TOLERANCE * (1 + abs(native)):
+        raise _DifferError(native, graph)
+    return difference / (1 + abs(native))
 
 
 def _row(row: Row) -> str:
     text = ", ".join(f"{name}={value!r}" for name, value in row.items())
-    return text if len(text) < 300 else f"{text[:300]}..."  # noqa: PLR2004
+    return text if len(text) < MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
-def _jumps(native: Predict, space: Space, deadline: Deadline) -> list[dict[str, Any]]:
+def _jumps(native: Predict, sampler: RowSampler, deadline: Deadline) -> list[dict[str, Any]]:
     """Return pairs of adjacent rows between which the model's numbers jump.
 
     These are the thresholds of its trees, however the model transforms a number before them.
     Two rows that differ in one number and in their predictions are narrowed until adjacent.
     """
-    gaps = list(_gaps(native, space))
+    gaps = _gaps(native, sampler)
     while gaps and not all(gap.is_closed for gap in gaps):
         deadline.check()
-        answers = _answered(native, [row for gap in gaps for row in gap.between()])
-        if answers is None:
+        predictions = _predict(native, [row for gap in gaps for row in gap.between()])
+        if predictions is None:
             return []
         for at, gap in enumerate(gaps):
-            gap.narrow(answers[at * BETWEEN : (at + 1) * BETWEEN])
+            gap.narrow(predictions[at * BETWEEN : (at + 1) * BETWEEN])
     return [row for gap in gaps if gap.is_jump for row in (gap.low, gap.high)]
 
 
-def _gaps(native: Predict, space: Space) -> Iterator[_Gap]:
-    """Yield pairs of random rows that differ in one number and in their predictions."""
-    names = space.open_numbers()
-    pairs = [
-        (names[at % len(names)], space.random(), space.random()) for at in range(JUMPS) if names
+def _gaps(native: Predict, sampler: RowSampler) -> list[_Gap]:
+    """Return pairs of random rows that differ in one number and in their predictions."""
+    ends = list(_row_pairs(sampler))
+    if not ends:
+        return []
+    rows = [row for _, low, high in ends for row in (low, high)]
+    predictions = _predict(native, rows)
+    if predictions is None:
+        return []
+    gaps = [
+        _Gap(name, low, high, below, above)
+        for (name, low, high), below, above in zip(
+            ends, predictions[::2], predictions[1::2], strict=True
+        )
     ]
-    pairs = [each for each in pairs if all(isinstance(row[each[0]], float) for row in each[1:])]
-    if not pairs:
-        return
-    ends = [sorted((row[name], other[name])) for name, row, other in pairs]
-    lows = [row | {name: low} for (name, row, _), (low, _) in zip(pairs, ends, strict=True)]
-    highs = [row | {name: high} for (name, row, _), (_, high) in zip(pairs, ends, strict=True)]
-    answers = _answered(native, [*lows, *highs])
-    if answers is None:
-        return
-    names = [name for name, _, _ in pairs]
-    halves = answers[: len(pairs)], answers[len(pairs) :]
-    for name, low, high, below, above in zip(names, lows, highs, *halves, strict=True):
-        gap = _Gap(name, low, high, below, above)
-        if gap.is_jump:
-            yield gap
+    return [gap for gap in gaps if gap.is_jump]
+
+
+def _row_pairs(sampler: RowSampler) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yield the name of a number, and two random rows that differ only in this number."""
+    names = sampler.continuous()
+    for at in range(JUMPS if names else 0):
+        name = names[at % len(names)]
+        row, other = sampler.draw(), sampler.draw()
+        if isinstance(row[name], float) and isinstance(other[name], float):
+            low, high = sorted((row[name], other[name]))
+            yield name, row | {name: low}, row | {name: high}
 
 
 @dataclass
@@ -220,7 +233,7 @@ class _Gap:
     @property
     def is_jump(self) -> bool:
         """Whether the predictions differ by more than the tolerance."""
-        return _far(self.below, self.above)
+        return _is_jump(self.below, self.above)
 
     def between(self) -> list[dict[str, Any]]:
         """Return evenly spaced rows between the two."""
@@ -228,21 +241,21 @@ class _Gap:
         shares = [at / (BETWEEN + 1) for at in range(1, BETWEEN + 1)]
         return [self.low | {self.name: low + (high - low) * share} for share in shares]
 
-    def narrow(self, answers: Sequence[Any]) -> None:
+    def narrow(self, predictions: Sequence[Any]) -> None:
         """Move the ends to the two rows between which the prediction first differs."""
-        for row, answer in zip(self.between(), answers, strict=True):
-            if _far(self.below, answer):
-                self.high, self.above = row, answer
+        for row, prediction in zip(self.between(), predictions, strict=True):
+            if _is_jump(self.below, prediction):
+                self.high, self.above = row, prediction
                 return
-            self.low, self.below = row, answer
+            self.low, self.below = row, prediction
 
 
-def _far(one: Any, other: Any) -> bool:
+def _is_jump(one: Any, other: Any) -> bool:
     """Return whether two predictions differ in a number by more than the tolerance."""
     try:
-        _apart({**one, "prediction": None}, {**other, "prediction": None})
+        _largest_difference({**one, "prediction": None}, {**other, "prediction": None})
         if not isinstance(one["prediction"], str | int):  # not a label
-            _apart(one["prediction"], other["prediction"])
+            _largest_difference(one["prediction"], other["prediction"])
     except _DifferError:
         return True
     return False

@@ -1,9 +1,9 @@
 """Compiled models: a graph that ONNX Runtime computes in place of scikit-learn, if it agrees.
 
-    convert         an estimator as a graph of two tensors, by skl2onnx
+    conversion      an estimator as a graph of two tensors, by skl2onnx
     converters      the project's converters for skl2onnx, in double precision
     tree_ensembles  trees in the form that they need
-    feed, session   rows to tensors, and arrays to predictions
+    feeds, session  rows to tensors, and arrays to predictions
     probes          rows on which graph and model might differ
     parity          the comparison of both
     choose          the choice between them
@@ -48,7 +48,7 @@ class Runtime:
     JSON.
     """
 
-    asked: Choice
+    requested: Choice
     title: str
     is_compiled: bool = False
     reason: str = ""
@@ -56,11 +56,11 @@ class Runtime:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, without empty members."""
-        told = {
-            "asked": self.asked,
+        members = {
+            "asked": self.requested,
             "name": self.title,
             "compiled": self.is_compiled,
             "reason": self.reason,
             "parity": dict(self.parity),
         }
-        return {name: value for name, value in told.items() if value not in ("", {}, [])}
+        return {name: value for name, value in members.items() if value not in ("", {}, [])}

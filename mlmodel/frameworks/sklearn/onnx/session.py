@@ -7,121 +7,94 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mlmodel.errors import BrokenModel
-from mlmodel.frameworks import Predict
-from mlmodel.frameworks.sklearn.onnx.convert import NUMBERS, TEXTS, Inputs, Uncompilable
-from mlmodel.frameworks.sklearn.onnx.feed import NotTaken, feeding
+from mlmodel.frameworks import Predict, onnx
+from mlmodel.frameworks.sklearn.onnx.conversion import NUMBERS, TEXTS, Inputs, Uncompilable
+from mlmodel.frameworks.sklearn.onnx.feeds import UnsupportedRow, build_feed
 from mlmodel.frameworks.sklearn.predict.answers import answering
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
-from mlmodel.trust import graphs
 
 #: The output arrays of one run, in the graph's order.
 Arrays = Sequence[NDArray[Any]]
 
 
-def opened(graph: bytes) -> onnxruntime.InferenceSession:
-    """Return a session on the CPU that computes in the caller's thread.
-
-    :raises Uncompilable: if ONNX Runtime cannot compute the graph, or a tensor is in another file.
-    """
-    try:
-        graphs.check(graph)
-    except BrokenModel as error:
-        raise Uncompilable(f"ONNX Runtime may not compute its graph ({error})") from error
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry(*graphs.AS_READ)
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Log nothing about rejected rows: the model itself reports them better.
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        words = str(error).strip().splitlines() or [""]
-        raise Uncompilable(f"ONNX Runtime cannot compute its graph ({words[0]:.160})") from error
-
-
-def asking(
-    inputs: Inputs, model: Any, outputs: Sequence[str], answer: Any, graph: bytes
+def graph_predictor(
+    inputs: Inputs, model: Any, outputs: Sequence[str], example: Any, graph: bytes
 ) -> Predict:
     """Return the function that predicts for rows with a graph.
 
-    It raises :class:`NotTaken` or another error for rows that the model itself must handle.
+    It raises :class:`UnsupportedRow` or another error for rows that the model itself must handle.
 
-    :param answer: a prediction of the model, which shows the shape.
+    :param example: a prediction of the model, which shows the shape.
     :raises Uncompilable: if ONNX Runtime cannot compute the graph, or its columns differ.
     """
-    session = opened(graph)
+    try:
+        session = onnx.loads(graph)
+    except BrokenModel as error:
+        raise Uncompilable(f"ONNX Runtime cannot compute its graph ({error})") from error
     _check_inputs(session, inputs)
-    tell = _telling(model, outputs, answer)
+    to_predictions = _formatter(model, outputs, example)
     names = [each.name for each in session.get_outputs()]
     types = {each.name: each.type for each in session.get_inputs()}
-    narrow = types.get(NUMBERS) == "tensor(float)"
-    feed = feeding(inputs, np.float32 if narrow else np.float64)
+    feed = build_feed(inputs, np.float32 if types.get(NUMBERS) == "tensor(float)" else np.float64)
     # InferenceSession.run would validate the names at each call.
     run = session._sess.run
 
-    return lambda rows: tell(run(names, feed(rows), None))
+    return lambda rows: to_predictions(run(names, feed(rows), None))
 
 
 def _check_inputs(session: Any, inputs: Inputs) -> None:
-    wanted = {NUMBERS: len(inputs.numbers), TEXTS: len(inputs.texts)}
+    expected = {NUMBERS: len(inputs.numbers), TEXTS: len(inputs.texts)}
     found = {each.name: each.shape[-1] for each in session.get_inputs()}
-    if found != {name: count for name, count in wanted.items() if count}:
-        raise Uncompilable("its graph is of other columns than the model")
+    if found != {name: count for name, count in expected.items() if count}:
+        raise Uncompilable("its graph has other columns than the model")
 
 
-def _telling(model: Any, outputs: Sequence[str], answer: Any) -> Callable[[Arrays], list[Any]]:
+def _formatter(model: Any, outputs: Sequence[str], example: Any) -> Callable[[Arrays], list[Any]]:
     """Return the function from arrays to predictions in the shape of the model's own."""
-    prediction = answer["prediction"]
-    if set(answer) == {"prediction"} and type(prediction) is float:
-        return _numbers
-    if set(answer) == {"prediction", "probabilities"} and not isinstance(prediction, dict):
-        return _classes(labels_of(model), list(answer["probabilities"]))
-    tell = answering(_Computed(model), outputs)
-    return lambda arrays: tell(_Results(arrays))
+    prediction = example["prediction"]
+    if set(example) == {"prediction"} and type(prediction) is float:
+        return _to_numbers
+    if set(example) == {"prediction", "probabilities"} and not isinstance(prediction, dict):
+        return _class_formatter(labels_of(model), list(example["probabilities"]))
+    predict = answering(_GraphEstimator(model), outputs)
+    return lambda arrays: predict(_RunResult(arrays))
 
 
-def _numbers(arrays: Arrays) -> list[Any]:
+def _to_numbers(arrays: Arrays) -> list[Any]:
     values = arrays[0].ravel().tolist()
     if not all(map(math.isfinite, values)):
-        raise NotTaken("an answer is not a finite number")
+        raise UnsupportedRow("a prediction is not a finite number")
     return [{"prediction": value} for value in values]
 
 
-def _classes(labels: Sequence[Any], names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
+def _class_formatter(labels: Sequence[Any], names: Sequence[str]) -> Callable[[Arrays], list[Any]]:
     """Return the function from labels and probabilities to predictions."""
-    known = _by_graph(labels)
+    by_value = _labels_by_value(labels)
 
-    def tell(arrays: Arrays) -> list[Any]:
-        chosen, shares = arrays
-        table = shares.tolist()
-        if not math.isfinite(math.fsum(map(sum, table))):
-            raise NotTaken("an answer is not a finite number")
+    def to_predictions(arrays: Arrays) -> list[Any]:
+        values, probabilities = arrays[0].tolist(), arrays[1].tolist()
+        if not math.isfinite(math.fsum(map(sum, probabilities))):
+            raise UnsupportedRow("a prediction is not a finite number")
         return [
-            {
-                "prediction": known[label],
-                "probabilities": dict(zip(names, row, strict=True)),
-            }
-            for label, row in zip(chosen.tolist(), table, strict=True)
+            {"prediction": by_value[value], "probabilities": dict(zip(names, row, strict=True))}
+            for value, row in zip(values, probabilities, strict=True)
         ]
 
-    return tell
+    return to_predictions
 
 
-def _by_graph(labels: Sequence[Any]) -> dict[Any, Any]:
+def _labels_by_value(labels: Sequence[Any]) -> dict[Any, Any]:
     """Return the labels by their value in a graph: texts and whole numbers."""
-    known = {each if isinstance(each, str) else int(each): each for each in labels}
-    if len(known) != len(labels):
+    by_value = {each if isinstance(each, str) else int(each): each for each in labels}
+    if len(by_value) != len(labels):
         raise Uncompilable("its labels are neither texts nor whole numbers")
-    return known
+    return by_value
 
 
-class _Results:
+class _RunResult:
     """The arrays of one run, in place of a model's input."""
 
     def __init__(self, arrays: Arrays) -> None:
@@ -131,36 +104,36 @@ class _Results:
         return len(self.arrays[0])
 
 
-class _Computed:
+class _GraphEstimator:
     """A stand-in for a model that reads its predictions from the arrays of a run."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         labels = labels_of(model)
         is_flat = bool(labels) and not isinstance(labels[0], list)
-        self._known = _by_graph(labels) if is_flat else None
+        self._labels = _labels_by_value(labels) if is_flat else None
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._model, name)
-        return getattr(self, f"_{name}") if name in _COMPUTED else found
+        own = getattr(self._model, name)
+        return getattr(self, f"_{name}") if name in _COMPUTED else own
 
-    def _predict(self, results: _Results) -> NDArray[Any]:
-        found = results.arrays[0]
-        if self._known is None or (found.ndim > 1 and found.shape[1] > 1):
-            return found
-        values = [self._known[each] for each in found.ravel().tolist()]
-        return np.array(values, dtype=np.asarray(self._model.classes_).dtype)
+    def _predict(self, result: _RunResult) -> NDArray[Any]:
+        values = result.arrays[0]
+        if self._labels is None or (values.ndim > 1 and values.shape[1] > 1):
+            return values
+        labels = [self._labels[each] for each in values.ravel().tolist()]
+        return np.array(labels, dtype=np.asarray(self._model.classes_).dtype)
 
-    def _predict_proba(self, results: _Results) -> NDArray[Any]:
-        return results.arrays[1]
+    def _predict_proba(self, result: _RunResult) -> NDArray[Any]:
+        return result.arrays[1]
 
-    def _decision_function(self, results: _Results) -> NDArray[Any]:
-        scores = results.arrays[1]
-        is_pair = self._known is not None and len(self._known) == 2  # noqa: PLR2004
-        return scores[:, -1] if is_pair and scores.ndim > 1 else scores
+    def _decision_function(self, result: _RunResult) -> NDArray[Any]:
+        scores = result.arrays[1]
+        is_binary = self._labels is not None and len(self._labels) == 2  # noqa: PLR2004
+        return scores[:, -1] if is_binary and scores.ndim > 1 else scores
 
-    def _transform(self, results: _Results) -> NDArray[Any]:
-        return results.arrays[-1]
+    def _transform(self, result: _RunResult) -> NDArray[Any]:
+        return result.arrays[-1]
 
 
 #: The methods of a model whose results are read from a run.

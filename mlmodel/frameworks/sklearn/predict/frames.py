@@ -124,23 +124,50 @@ def columns_first(cells: Sequence[Cells]) -> Builder:
 
     In another memory order, matrices are multiplied in another order, and the last digit differs.
     """
-    flat = _matrix(cells, _float_of(cells))
+    flat = matrix([(cell.name, cell.filler) for cell in cells], _float_of(cells))
     return lambda rows: np.asfortranarray(flat(rows))
 
 
 def arrays(cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to an array: of numbers if all columns are numbers."""
     if are_floats(cells):
-        return _matrix(cells, _float_of(cells))
+        return matrix([(cell.name, cell.filler) for cell in cells], _float_of(cells))
     if all(isinstance(cell.convert, Whole) for cell in cells):
         # Integers of one type stay integers: doubles hold only 53 bits.
         return lambda rows: np.column_stack([cell.of(rows) for cell in cells])
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
-        return _exact(cells, _matrix(cells, float))
+        return _exact(cells, matrix([(cell.name, cell.filler) for cell in cells], float))
     if any(cell.convert is anything for cell in cells):
         # An array has one type: beside texts, numbers are objects too.
         return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
+
+
+def matrix(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
+    """Return the function from rows to an array of numbers, with NaN for missing ones.
+
+    :param columns: the members of a row, each with the value that replaces the row's, or ``None``.
+    """
+    names = [name for name, _ in columns]
+    fillers = {at: filler for at, (_, filler) in enumerate(columns) if filler is not None}
+    # A single name would give a value instead of a list of one.
+    whole = itemgetter(*names) if len(names) > 1 and not fillers else None
+
+    def build(rows: Sequence[Row]) -> Any:
+        # numpy converts None to NaN in floats.
+        return np.array(_lines(rows), dtype=dtype).reshape(len(rows), len(names))
+
+    def _lines(rows: Sequence[Row]) -> list[Any]:
+        if whole is not None:
+            with suppress(KeyError):
+                return list(map(whole, rows))
+        lines = [[row.get(name) for name in names] for row in rows]
+        for values in lines if fillers else ():
+            for at, filler in fillers.items():
+                values[at] = filler
+        return lines
+
+    return build
 
 
 def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
@@ -177,7 +204,7 @@ def converter(schema: Mapping[str, Any]) -> Convert:
 
     :raises TypeError: if pandas has no such type.
     """
-    dtype, form = str(schema.get("x-dtype", "")), _word(schema, "format")
+    dtype, form = str(schema.get("x-dtype", "")), keyword(schema, "format")
     if dtype == "category":
         return _categories(schema)
     if dtype == "object" and form == "date":
@@ -198,6 +225,12 @@ def _plain_converter(kind: str) -> Convert:
     if kind == "string":
         return dtypes.builder(str(dtypes.TEXT), "NaN")
     return Whole("int64") if kind == "integer" else _PLAIN.get(kind, anything)
+
+
+def keyword(schema: Mapping[str, Any], word: str) -> Any:
+    """Return the value of a keyword in a schema or in the first alternative that has it."""
+    parts = [schema, *schema.get("anyOf", ())]
+    return next((part[word] for part in parts if word in part), None)
 
 
 def forms_of(convert: Convert) -> Forms | None:
@@ -312,38 +345,15 @@ def _typed(column: Any, index: pd.Index) -> Any:
 
 def _categories(schema: Mapping[str, Any]) -> Convert:
     """Return the function that makes a column of categories."""
-    told = _word(schema, "x-categories")
+    told = keyword(schema, "x-categories")
     if told is not None:
         values, dtype = tuple(told["values"]), str(told["dtype"])
         return dtypes.Categorical(dtypes.Categories(values, dtype, bool(told.get("ordered"))))
-    known = _word(schema, "enum") or schema.get("examples")
+    known = keyword(schema, "enum") or schema.get("examples")
     if known is None:
         as_they_come: Convert = pd.Categorical
         return as_they_come
     return dtypes.Categorical(dtypes.implied_categories(tuple(known)))
-
-
-def _matrix(cells: Sequence[Cells], dtype: Any) -> Builder:
-    names = [cell.name for cell in cells]
-    fillers = {at: cell.filler for at, cell in enumerate(cells) if cell.filler is not None}
-    # A single name would give a value instead of a list of one.
-    whole = itemgetter(*names) if len(names) > 1 and not fillers else None
-
-    def build(rows: Sequence[Row]) -> Any:
-        # numpy converts None to NaN in floats.
-        return np.array(_lines(rows), dtype=dtype).reshape(len(rows), len(names))
-
-    def _lines(rows: Sequence[Row]) -> list[Any]:
-        if whole is not None:
-            with suppress(KeyError):
-                return list(map(whole, rows))
-        lines = [[row.get(name) for name in names] for row in rows]
-        for values in lines if fillers else ():
-            for at, filler in fillers.items():
-                values[at] = filler
-        return lines
-
-    return build
 
 
 def _narrowed(table: Any) -> Any:
@@ -356,12 +366,6 @@ def _objects(columns: Sequence[Any], count: int) -> Any:
     for at, column in enumerate(columns):
         table[:, at] = np.asarray(column, dtype=object)
     return table
-
-
-def _word(schema: Mapping[str, Any], word: str) -> Any:
-    """Return the value of a keyword in a schema or in the first alternative that has it."""
-    parts = [schema, *schema.get("anyOf", ())]
-    return next((part[word] for part in parts if word in part), None)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

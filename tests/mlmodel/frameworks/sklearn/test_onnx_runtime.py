@@ -33,7 +33,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from mlmodel import InvalidInput, dump, load
 from mlmodel.errors import BadArtifact, InvalidModel
 from mlmodel.frameworks.sklearn.onnx import choose, parity
-from mlmodel.frameworks.sklearn.onnx import convert as graph
+from mlmodel.frameworks.sklearn.onnx import conversion as graph
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.schema.validator import Schema
 from tests import ROOT
@@ -254,13 +254,13 @@ def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
 
 def jumps_of(estimator, data):
     from mlmodel.bounded.deadline import Deadline
-    from mlmodel.frameworks.sklearn.onnx.probes import Space
+    from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
     from mlmodel.frameworks.sklearn.schemas import infer
 
     found = infer.infer(estimator, data)
     native = infer.predictor(estimator, found.input["properties"])
-    _, inputs = graph.arranged(estimator, native.reading, native.cells, native.members)
-    space = Space(inputs, native.members, found.examples, estimator)
+    _, inputs = graph.arrange_columns(estimator, native.reading, native.cells, native.members)
+    space = RowSampler(inputs, native.members, found.examples, estimator)
     return parity._jumps(native, space, Deadline(None))
 
 
@@ -269,9 +269,9 @@ def nudged(monkeypatch):
     """A function that makes each number of each graph a little larger, or another."""
 
     def nudge(change):
-        written = graph.converted
+        written = graph.convert
         monkeypatch.setattr(
-            choose, "converted", lambda *words, **more: change(written(*words, **more))
+            choose, "convert", lambda *words, **more: change(written(*words, **more))
         )
 
     return nudge
@@ -321,7 +321,7 @@ def test_a_wrong_graph_is_found_out_and_not_used(estimator, change, nudged, comp
 
     told = runtime_of(model)
     assert not told["compiled"]
-    assert "the graph answers " in told["reason"]
+    assert "the graph predicts " in told["reason"]
     assert told["name"].startswith("scikit-learn 1.")
 
 
@@ -407,7 +407,9 @@ def test_columns_in_turns_are_left_to_the_model(compiled):
 
     told = runtime_of(compiled(make_pipeline(encode, LinearRegression()).fit(table, AMOUNT), table))
 
-    assert told["reason"] == "one of its transformers takes columns of numbers and texts in turns"
+    assert (
+        told["reason"] == "one of its transformers takes columns of numbers and texts alternately"
+    )
 
 
 def test_auto_keeps_the_graph_that_is_faster(compiled):
@@ -521,18 +523,18 @@ def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, ca
 
 
 def test_a_packaged_graph_that_answers_otherwise_is_not_used(tmp_path, monkeypatch):
-    real = choose.compared
-    monkeypatch.setattr(choose, "compared", lambda *words: parity.Parity({"examples": 1}, 0.0))
-    written = graph.converted
+    real = choose.compare
+    monkeypatch.setattr(choose, "compare", lambda *words: parity.Parity({"examples": 1}, 0.0))
+    written = graph.convert
     wrong = with_constants(lambda array: array[::-1].copy())
-    monkeypatch.setattr(choose, "converted", lambda *words, **more: wrong(written(*words, **more)))
+    monkeypatch.setattr(choose, "convert", lambda *words, **more: wrong(written(*words, **more)))
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
-    monkeypatch.setattr(choose, "compared", real)
+    monkeypatch.setattr(choose, "compare", real)
 
     model = load(tmp_path / "model.flm")
     model.load()
 
-    assert runtime_of(model)["reason"].startswith("the graph answers ")
+    assert runtime_of(model)["reason"].startswith("the graph predicts ")
 
 
 def test_equal_graphs_are_packaged_as_equal_bytes(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlmodel.frameworks.sklearn.onnx.convert import (
+from mlmodel.frameworks.sklearn.onnx.conversion import (
     LARGEST,
     NAN_TEXT,
     NO_TEXT,
@@ -22,38 +22,40 @@ from mlmodel.frameworks.sklearn.onnx.convert import (
     Input,
     Inputs,
 )
+from mlmodel.frameworks.sklearn.predict.frames import matrix
 from mlmodel.model import Row
 
 #: From rows to a tensor of some of their members.
 Build = Callable[[Sequence[Row]], NDArray[Any]]
 
 
-class NotTaken(ValueError):
+class UnsupportedRow(ValueError):
     """A value of the rows that the graph rejects, or a prediction that is not a finite number."""
 
 
-def feeding(inputs: Inputs, dtype: Any) -> Callable[[Sequence[Row]], dict[str, NDArray[Any]]]:
+def build_feed(inputs: Inputs, dtype: Any) -> Callable[[Sequence[Row]], dict[str, NDArray[Any]]]:
     """Return the function that builds tensors from rows.
 
-    It raises :class:`NotTaken` or another error for rows that the graph rejects.
+    It raises :class:`UnsupportedRow` or another error for rows that the graph rejects.
 
     :param dtype: of the tensor of numbers.
     """
     builds: list[tuple[str, Build]] = []
     if inputs.numbers:
-        builds.append((NUMBERS, _numbers(inputs.numbers, dtype)))
+        builds.append((NUMBERS, _number_builder(inputs.numbers, dtype)))
     if inputs.texts:
-        builds.append((TEXTS, _texts(inputs.texts)))
+        builds.append((TEXTS, _text_builder(inputs.texts)))
     return lambda rows: {name: build(rows) for name, build in builds}
 
 
-def _numbers(columns: Sequence[Input], dtype: Any) -> Build:
-    pick = _picking(columns)
+def _number_builder(columns: Sequence[Input], dtype: Any) -> Build:
+    get_values = _getter(columns)
     whole = [at for at, each in enumerate(columns) if each.is_whole]
+    table = matrix([(each.name, each.filler) for each in columns], float)
     array, least = np.array, -LARGEST
 
-    def one(row: Row) -> NDArray[Any] | None:
-        values = pick(row)
+    def build_one(row: Row) -> NDArray[Any] | None:
+        values = get_values(row)
         if not (least <= min(values) and max(values) <= LARGEST):
             return None
         for at in whole:
@@ -61,51 +63,56 @@ def _numbers(columns: Sequence[Input], dtype: Any) -> Build:
                 return None
         return array([values], dtype=dtype)
 
-    return _building(columns, one, lambda rows: _checked(_table(rows, columns), columns, dtype))
+    def build_many(rows: Sequence[Row]) -> NDArray[Any]:
+        numbers: NDArray[Any] = table(rows)
+        _check_numbers(numbers, columns)
+        return numbers.astype(dtype, copy=False)
+
+    return _with_fast_path(columns, build_one, build_many)
 
 
-def _texts(columns: Sequence[Input]) -> Build:
-    pick = _picking(columns)
-    known = [each.known for each in columns]
+def _text_builder(columns: Sequence[Input]) -> Build:
+    get_values = _getter(columns)
+    choices = [each.known for each in columns]
     shape, empty = (1, len(columns)), np.empty
 
-    def one(row: Row) -> NDArray[Any] | None:
-        words = pick(row)
-        for word, choices in zip(words, known, strict=True):
-            if not _is_plain(word) if choices is None else word not in choices:
+    def build_one(row: Row) -> NDArray[Any] | None:
+        texts = get_values(row)
+        for text, known in zip(texts, choices, strict=True):
+            if not _is_plain(text) if known is None else text not in known:
                 return None
         table = empty(shape, dtype=object)
-        table[0] = words
+        table[0] = texts
         return table
 
-    def many(rows: Sequence[Row]) -> NDArray[Any]:
+    def build_many(rows: Sequence[Row]) -> NDArray[Any]:
         table = empty((len(rows), len(columns)), dtype=object)
         for at, column in enumerate(columns):
             table[:, at] = [_text(row, column) for row in rows]
         return table
 
-    return _building(columns, one, many)
+    return _with_fast_path(columns, build_one, build_many)
 
 
-def _building(
-    columns: Sequence[Input], one: Callable[[Row], NDArray[Any] | None], many: Build
+def _with_fast_path(
+    columns: Sequence[Input], build_one: Callable[[Row], NDArray[Any] | None], build_many: Build
 ) -> Build:
-    """Return a function that tries ``one`` for a single row first, unless a column has a filler."""
+    """Return a function that tries ``build_one`` for a single row, unless a column has a filler."""
 
     def build(rows: Sequence[Row]) -> NDArray[Any]:
         if len(rows) == 1:
             try:
-                found = one(rows[0])
+                tensor = build_one(rows[0])
             except (KeyError, TypeError):  # something is missing
-                found = None
-            if found is not None:
-                return found
-        return many(rows)
+                tensor = None
+            if tensor is not None:
+                return tensor
+        return build_many(rows)
 
-    return many if any(each.filler is not None for each in columns) else build
+    return build_many if any(each.filler is not None for each in columns) else build
 
 
-def _picking(columns: Sequence[Input]) -> Callable[[Row], tuple[Any, ...]]:
+def _getter(columns: Sequence[Input]) -> Callable[[Row], tuple[Any, ...]]:
     names = [each.name for each in columns]
     if len(names) > 1:
         return itemgetter(*names)
@@ -113,31 +120,19 @@ def _picking(columns: Sequence[Input]) -> Callable[[Row], tuple[Any, ...]]:
     return lambda row: (row[name],)
 
 
-def _table(rows: Sequence[Row], columns: Sequence[Input]) -> NDArray[Any]:
-    names = [each.name for each in columns]
-    fillers = [(at, each.filler) for at, each in enumerate(columns) if each.filler is not None]
-    table = [[row.get(name) for name in names] for row in rows]
-    for values in table if fillers else ():
-        for at, filler in fillers:
-            values[at] = filler
-    # numpy converts None to NaN when it makes floats.
-    return np.array(table, dtype=float).reshape(len(rows), len(names))
+def _check_numbers(table: NDArray[Any], columns: Sequence[Input]) -> None:
+    """Check that the graph accepts all numbers of a table.
 
-
-def _checked(table: NDArray[Any], columns: Sequence[Input], dtype: Any) -> NDArray[Any]:
-    """Return a table of numbers that the graph accepts.
-
-    :raises NotTaken: if it rejects one of them.
+    :raises UnsupportedRow: if it rejects one of them.
     """
     missing = np.isnan(table)
     if missing.any() and missing[:, [each.absent is None for each in columns]].any():
-        raise NotTaken("a number is missing")
+        raise UnsupportedRow("a number is missing")
     if not (missing | (np.abs(table) <= LARGEST)).all():
-        raise NotTaken("a number is too large")
+        raise UnsupportedRow("a number is too large")
     whole = [at for at, each in enumerate(columns) if each.is_whole]
     if whole and not (missing | (table == np.rint(table)))[:, whole].all():
-        raise NotTaken("a number is not whole")
-    return table.astype(dtype, copy=False)
+        raise UnsupportedRow("a number is not whole")
 
 
 def _text(row: Row, column: Input) -> str:
@@ -148,7 +143,7 @@ def _text(row: Row, column: Input) -> str:
         return str(column.absent)
     if _is_plain(value) if column.known is None else value in column.known:
         return str(value)
-    raise NotTaken("a text is missing, or none that is taken")
+    raise UnsupportedRow("a text is missing or not accepted")
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.frameworks.sklearn.predict.frames import Cells
+from mlmodel.frameworks.sklearn.predict.frames import Cells, keyword
 from mlmodel.frameworks.sklearn.schemas.columns import Reading, column_parts, steps_of
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.schema.messages import shown
@@ -54,7 +54,7 @@ class Inputs:
     texts: tuple[Input, ...]
 
 
-def arranged(
+def arrange_columns(
     model: Any, reading: Reading | None, cells: Sequence[Cells], members: Mapping[str, Any]
 ) -> tuple[Any, Inputs]:
     """Return a model that takes its columns in the order of the tensors, and these columns.
@@ -66,27 +66,24 @@ def arranged(
     """
     if reading is None or reading.takes != "columns":
         raise Uncompilable("it does not take a table of columns")
-    model = _shortened(model)
-    first = _first(model)
-    parts = [places for _, places in column_parts(first)] if first is not None else []
-    order = list(dict.fromkeys(at for places in parts for at in places or ()))
-    if first is None:
-        order = list(range(len(cells)))
+    model = _without_passthrough(model)
+    transformer = _first_column_transformer(model)
+    order = list(range(len(cells))) if transformer is None else _columns_read(transformer)
     kinds = {at: _kind(cells[at]) for at in order}
-    if first is None and TEXTS in kinds.values():
-        raise Uncompilable("it takes texts, and not first by a ColumnTransformer")
-    by_kind = {kind: [at for at in order if kinds[at] is kind] for kind in (NUMBERS, TEXTS)}
-    inputs = {
-        kind: tuple(_input(cells[at], members.get(cells[at].name)) for at in places)
-        for kind, places in by_kind.items()
-    }
-    if first is not None:
-        places = {at: place for place, at in enumerate([*by_kind[NUMBERS], *by_kind[TEXTS]])}
-        model = _moved(model, places, len(by_kind[NUMBERS]))
-    return model, Inputs(inputs[NUMBERS], inputs[TEXTS])
+    if transformer is None and TEXTS in kinds.values():
+        raise Uncompilable("it takes texts, and its first step is not a ColumnTransformer")
+    numbers = [at for at in order if kinds[at] is NUMBERS]
+    texts = [at for at in order if kinds[at] is TEXTS]
+    if transformer is not None:
+        places = {at: place for place, at in enumerate([*numbers, *texts])}
+        model = _reordered(model, places, len(numbers))
+    return model, Inputs(
+        tuple(_input(cells[at], members.get(cells[at].name)) for at in numbers),
+        tuple(_input(cells[at], members.get(cells[at].name)) for at in texts),
+    )
 
 
-def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
+def convert(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
     """Return the graph of an arranged model.
 
     :param is_double: whether it computes in eight bytes instead of four.
@@ -118,7 +115,7 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
     for options in _options(model):
         # skl2onnx passes on any error, including that of an option unknown to an estimator.
         try:
-            made = convert_sklearn(
+            graph = convert_sklearn(
                 model,
                 "model",  # skl2onnx would generate a random name
                 initial_types=types,
@@ -132,13 +129,13 @@ def converted(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
         except Exception as error:
             failure = failure or error
         else:
-            _check_precision(made)
-            return bytes(converters.finished(made).SerializeToString(deterministic=True))
-    raise Uncompilable(f"skl2onnx cannot convert it ({_brief(failure)})") from failure
+            _check_precision(graph)
+            return bytes(converters.with_tree_version(graph).SerializeToString(deterministic=True))
+    raise Uncompilable(f"skl2onnx cannot convert it ({_summary(failure)})") from failure
 
 
-def _check_precision(made: Any) -> None:
-    if any(node.op_type in SINGLE for node in made.graph.node):
+def _check_precision(graph: Any) -> None:
+    if any(node.op_type in SINGLE for node in graph.graph.node):
         raise Uncompilable("ONNX Runtime computes support vectors in single precision")
 
 
@@ -152,7 +149,7 @@ def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
     yield None
 
 
-def _brief(error: Exception | None) -> str:
+def _summary(error: Exception | None) -> str:
     lines = str(error or "").strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]:.160}"
 
@@ -162,7 +159,7 @@ def _kind(cell: Cells) -> str:
     try:
         column = cell.convert([cell.plain])
     except (TypeError, ValueError, OverflowError) as error:
-        raise Uncompilable(f"its column {shown(cell.name)} has values of no one type") from error
+        raise Uncompilable(f"its column {shown(cell.name)} has values of several types") from error
     dtype = column.dtype if isinstance(column, np.ndarray) else None
     if dtype is not None and (dtype.kind in "iub" or dtype == np.float64):
         return NUMBERS
@@ -171,24 +168,26 @@ def _kind(cell: Cells) -> str:
     is_text = column.dtype == TEXT or (dtype is not None and dtype.kind == "O")
     if is_text and isinstance(column[0], str):
         return TEXTS
-    raise Uncompilable(f"its column {shown(cell.name)} is neither of plain numbers nor of texts")
+    raise Uncompilable(f"its column {shown(cell.name)} has neither plain numbers nor texts")
 
 
 def _input(cell: Cells, schema: Any) -> Input:
-    said = schema if isinstance(schema, Mapping) else {}
-    parts = [said, *said.get("anyOf", ())]
-    takes_null = any(part.get("type") == "null" or "null" in part.get("type", ()) for part in parts)
-    values = next((part["enum"] for part in parts if "enum" in part), None)
+    schema = schema if isinstance(schema, Mapping) else {}
+    parts = [schema, *schema.get("anyOf", ())]
+    is_nullable = any(
+        part.get("type") == "null" or "null" in part.get("type", ()) for part in parts
+    )
+    choices = keyword(schema, "enum")
     if _kind(cell) is NUMBERS:
         kind = cell.convert([cell.plain]).dtype.kind
-        missing = np.nan if takes_null and kind != "b" else None
+        missing = np.nan if is_nullable and kind != "b" else None
         return Input(cell.name, missing, filler=cell.filler, is_whole=kind in "iu")
     absent = NO_TEXT if cell.convert([None])[0] is None else NAN_TEXT
-    known = frozenset(each for each in values if isinstance(each, str)) if values else None
-    return Input(cell.name, absent if takes_null else None, known, cell.filler)
+    known = frozenset(each for each in choices if isinstance(each, str)) if choices else None
+    return Input(cell.name, absent if is_nullable else None, known, cell.filler)
 
 
-def _first(model: Any) -> Any:
+def _first_column_transformer(model: Any) -> Any:
     """Return the column transformer that receives a model's columns first, if there is one."""
     while model is not None:
         if hasattr(model, "transformers_"):
@@ -201,37 +200,45 @@ def _first(model: Any) -> Any:
     return None
 
 
-def _shortened(model: Any) -> Any:
+def _columns_read(transformer: Any) -> list[int]:
+    """Return the indices of the columns that a column transformer reads, each once."""
+    parts = [places or () for _, places in column_parts(transformer)]
+    return list(dict.fromkeys(at for places in parts for at in places))
+
+
+def _without_passthrough(model: Any) -> Any:
     """Return a pipeline without its passthrough steps, which skl2onnx does not support."""
     if steps_of(model) is None:
         return model
-    steps = [(name, _shortened(step)) for name, step in model.steps if not _is_nothing(step)]
+    steps = [
+        (name, _without_passthrough(step)) for name, step in model.steps if not _is_nothing(step)
+    ]
     if not steps:
         return model
-    made = copy.copy(model)
-    made.steps = steps
-    return made
+    shortened = copy.copy(model)
+    shortened.steps = steps
+    return shortened
 
 
-def _moved(model: Any, places: Mapping[int, int], numbers: int) -> Any:
+def _reordered(model: Any, places: Mapping[int, int], numbers: int) -> Any:
     """Return a model whose first column transformer finds its columns at their new indices."""
-    made = copy.copy(model)
+    reordered = copy.copy(model)
     if hasattr(model, "transformers_"):
-        names = [name for name, part, _ in model.transformers_ if not _is_dropped(part)]
-        made.transformers_ = [
-            (name, part, _grouped([places[at] for at in of_part], numbers, len(places)))
+        names = [name for name, part, _ in model.transformers_ if not _is_drop(part)]
+        reordered.transformers_ = [
+            (name, part, _checked_places([places[at] for at in of_part], numbers, len(places)))
             for name, (part, of_part) in zip(names, column_parts(model), strict=True)
             if of_part
         ]
     elif hasattr(model, "best_estimator_"):
-        made.best_estimator_ = _moved(model.best_estimator_, places, numbers)
+        reordered.best_estimator_ = _reordered(model.best_estimator_, places, numbers)
     else:
         (name, step), *more = model.steps
-        made.steps = [(name, _moved(step, places, numbers)), *more]
-    return made
+        reordered.steps = [(name, _reordered(step, places, numbers)), *more]
+    return reordered
 
 
-def _grouped(places: list[int], numbers: int, count: int) -> list[int]:
+def _checked_places(places: list[int], numbers: int, count: int) -> list[int]:
     """Return the indices of one transformer's columns, if skl2onnx passes them in this order.
 
     skl2onnx groups the columns of a tensor, and passes a whole tensor in its own order.
@@ -244,11 +251,11 @@ def _grouped(places: list[int], numbers: int, count: int) -> list[int]:
         if len(part) == len(whole) and part != list(whole):
             raise Uncompilable("two of its transformers take all columns, in different orders")
     if changes > 1:
-        raise Uncompilable("one of its transformers takes columns of numbers and texts in turns")
+        raise Uncompilable("one of its transformers takes columns of numbers and texts alternately")
     return places
 
 
-def _is_dropped(part: Any) -> bool:
+def _is_drop(part: Any) -> bool:
     return isinstance(part, str) and part == "drop"
 
 
