@@ -49,7 +49,8 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(*graphs.AS_READ)
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    # Log nothing: errors are raised.
+    options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -72,26 +73,21 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
     :param sample: an array or frame of rows, for a graph that takes one tensor.
     """
     session = _session(model)
-    fields = Fields(_inputs(session), tensors.names_of(sample) or _names(session))
-    shown = sample is not None and len(fields.tensors) == 1
-    return Schemas(
-        fields.schema(),
-        _answer_schema(session, fields, outputs),
-        fields.examples(sample) if shown else (),
-    )
+    fields = Fields(_inputs(session), tensors.column_names(sample) or _names(session))
+    return fields.schemas(_prediction_schema(session, fields, outputs), sample)
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
     """Return the function that predicts in one call of the session where the shapes allow it."""
     fields = Fields(_inputs(model), list(columns) or _names(model))
 
-    def ask(arrays: list[NDArray[Any]]) -> list[Any]:
+    def call(arrays: list[NDArray[Any]]) -> list[Any]:
         results = _results(model, fields, arrays)
         if _is_classifier(results):
-            return _classified(*results.values())
-        return tensors.answers_of(tensors.named(results, outputs))
+            return _to_predictions(*results.values())
+        return tensors.to_predictions(results, outputs)
 
-    return fields.predictor(ask)
+    return fields.predictor(call)
 
 
 def _session(model: Any) -> Any:
@@ -128,7 +124,7 @@ def _results(session: Any, fields: Fields, arrays: Sequence[NDArray[Any]]) -> di
     names = [output.name for output in session.get_outputs()]
     results = session.run(names, given)
     return {
-        name: tensors.values_of(result) if isinstance(result, np.ndarray) else list(result)
+        name: tensors.to_values(result) if isinstance(result, np.ndarray) else list(result)
         for name, result in zip(names, results, strict=True)
     }
 
@@ -137,25 +133,29 @@ def _is_classifier(outputs: Mapping[str, Sequence[Any]]) -> bool:
     """Return whether the outputs are labels and their probabilities, as converters name them."""
     if len(outputs) != 2:  # noqa: PLR2004
         return False
-    label, shares = outputs
-    return "label" in label and "prob" in shares
+    label, probabilities = outputs
+    return "label" in label and "prob" in probabilities
 
 
-def _classified(labels: Sequence[Any], shares: Sequence[Any]) -> list[Any]:
+def _to_predictions(labels: Sequence[Any], probabilities: Sequence[Any]) -> list[Any]:
     """Return predictions. The probabilities are a list if the graph does not name their labels."""
     return [
         {"prediction": label, "probabilities": _by_label(of)}
-        for label, of in zip(labels, shares, strict=True)
+        for label, of in zip(labels, probabilities, strict=True)
     ]
 
 
-def _by_label(shares: Any) -> Any:
-    if not isinstance(shares, Mapping):
-        return shares
-    return {str(label): tensors.finite(share) for label, share in shares.items()}
+def _by_label(probabilities: Any) -> Any:
+    if not isinstance(probabilities, Mapping):
+        return probabilities
+    return {
+        str(label): tensors.with_nulls(probability) for label, probability in probabilities.items()
+    }
 
 
-def _answer_schema(session: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:
+def _prediction_schema(
+    session: Any, fields: Fields, outputs: Sequence[str]
+) -> dict[str, Any] | None:
     declared = session.get_outputs()
     if _is_classifier({output.name: () for output in declared}):
         return _classifier_schema(session, fields)
@@ -163,26 +163,27 @@ def _answer_schema(session: Any, fields: Fields, outputs: Sequence[str]) -> dict
         found = {tensor.name: tensor for tensor in map(_tensor, declared)}
     except InvalidModel:
         return None
-    return tensors.answer_schema(tensors.named(found, outputs))
+    return tensors.prediction_schema(found, outputs)
 
 
 def _classifier_schema(session: Any, fields: Fields) -> dict[str, Any]:
     label = _tensor(session.get_outputs()[0]).value_schema()
-    shares = _shares_of_zeros(session, fields)
-    if not isinstance(shares, Mapping):
-        of_each = {"type": "array", "items": {"type": "number"}}
-        return tensors.members({"prediction": label, "probabilities": of_each})
-    by_label = tensors.members({str(each): {"type": "number"} for each in shares})
-    return tensors.members({"prediction": {"enum": list(shares)}, "probabilities": by_label})
+    probabilities = _probabilities_of_zeros(session, fields)
+    if not isinstance(probabilities, Mapping):
+        numbers = {"type": "array", "items": {"type": "number"}}
+        return tensors.object_schema({"prediction": label, "probabilities": numbers})
+    label = {"enum": list(probabilities)}
+    by_label = tensors.object_schema({str(each): {"type": "number"} for each in probabilities})
+    return tensors.object_schema({"prediction": label, "probabilities": by_label})
 
 
-def _shares_of_zeros(session: Any, fields: Fields) -> Any:
+def _probabilities_of_zeros(session: Any, fields: Fields) -> Any:
     """Return the probabilities for a row of zeros, or ``None`` if the graph provides none."""
     examples = tensors.zeros(fields.tensors)
     if examples is None:
         return None
     try:
-        _, shares = _results(session, fields, examples).values()
+        _, probabilities = _results(session, fields, examples).values()
     except Exception:  # a graph may reject zeros, and still predict rows
         return None
-    return shares[0]
+    return probabilities[0]

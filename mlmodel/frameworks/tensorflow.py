@@ -76,26 +76,21 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
     :param sample: an array or frame of rows, for a model that takes one tensor.
     :raises InvalidModel: if it declares none, as a subclassed model does not.
     """
-    fields = Fields(_inputs(model), tensors.names_of(sample))
-    answered = {tensor.name: tensor for tensor in _outputs(model)}
-    shown = sample is not None and len(fields.tensors) == 1
-    return Schemas(
-        fields.schema(),
-        tensors.answer_schema(tensors.named(answered, outputs)),
-        fields.examples(sample) if shown else (),
-    )
+    fields = Fields(_inputs(model), tensors.column_names(sample))
+    found = {tensor.name: tensor for tensor in _outputs(model)}
+    return fields.schemas(tensors.prediction_schema(found, outputs), sample)
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
     """Return the function that predicts in one call of the model where the shapes allow it."""
     names = [tensor.name for tensor in _outputs(model)]
 
-    def ask(arrays: list[NDArray[Any]]) -> list[Any]:
+    def call(arrays: list[NDArray[Any]]) -> list[Any]:
         results = keras.tree.flatten(model(_packed(model, arrays), training=False))
-        values = [tensors.values_of(_array(result)) for result in results]
-        return tensors.answers_of(tensors.named(dict(zip(names, values, strict=True)), outputs))
+        values = [tensors.to_values(_array(result)) for result in results]
+        return tensors.to_predictions(dict(zip(names, values, strict=True)), outputs)
 
-    return Fields(_inputs(model), list(columns)).predictor(ask)
+    return Fields(_inputs(model), list(columns)).predictor(call)
 
 
 def _inputs(model: Any) -> list[Tensor]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.frameworks import Predict
+from mlmodel.frameworks import Predict, Schemas
 from mlmodel.model import Row
 
 #: The longest vector that has a field for each of its numbers.
@@ -24,7 +24,7 @@ LONGEST_VECTOR = 100
 EXAMPLES, LARGEST_EXAMPLE = 3, 1000
 
 #: Maps tensors, in the order of the model's inputs, to a prediction for each row.
-Ask = Callable[[list[NDArray[Any]]], list[Any]]
+ModelCall = Callable[[list[NDArray[Any]]], list[Any]]
 
 #: JSON types by numpy's kind; all other kinds are numbers.
 _TYPES = {"b": "boolean", "i": "integer", "u": "integer", "O": "string"}
@@ -102,45 +102,52 @@ class Fields:
         self.tensors = tuple(tensors)
         self.names = tuple(names) if names and len(tensors) == 1 else self._own_names()
         width = self._width()
-        if self.spread and width not in {None, len(self.names)}:
+        if self.is_spread and width not in {None, len(self.names)}:
             raise InvalidModel(f"a row has {len(self.names)} fields, the model takes {width}")
 
     @property
-    def spread(self) -> bool:
+    def is_spread(self) -> bool:
         """Whether each member is one number of a vector."""
         return len(self.names) > len(self.tensors)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of a row, of which every member is required."""
-        if self.spread:
+        if self.is_spread:
             schemas = [self.tensors[0].value_schema() for _ in self.names]
         else:
-            schemas = [_described(tensor) for tensor in self.tensors]
-        schema = members(dict(zip(self.names, schemas, strict=True)))
+            schemas = [_input_schema(tensor) for tensor in self.tensors]
+        schema = object_schema(dict(zip(self.names, schemas, strict=True)))
         return {**schema, "additionalProperties": False}
 
     def arrays(self, rows: Sequence[Row]) -> list[NDArray[Any]]:
         """Return the tensors filled from rows; raises the errors of :meth:`Tensor.array`."""
-        if self.spread:
+        if self.is_spread:
             return [self.tensors[0].array([[row.get(name) for name in self.names] for row in rows])]
         return [
             tensor.array([row.get(name) for row in rows])
             for name, tensor in zip(self.names, self.tensors, strict=True)
         ]
 
-    def predictor(self, ask: Ask) -> Predict:
+    def predictor(self, call: ModelCall) -> Predict:
         """Return the function that predicts rows with as few calls of the model as possible."""
         size = next((tensor.rows for tensor in self.tensors if tensor.rows), None)
         if size is not None:
-            return lambda rows: self._ask_in_parts(ask, rows, size)
-        return lambda rows: self._ask_at_once(ask, rows) if rows else []
+            return lambda rows: self._predict_in_parts(call, rows, size)
+        return lambda rows: self._predict_at_once(call, rows) if rows else []
 
-    def examples(self, sample: Any) -> tuple[Row, ...]:
+    def schemas(self, output: dict[str, Any] | None, sample: Any) -> Schemas:
+        """Return the schemas of a model, with the first rows of a sample as examples.
+
+        :param output: the schema of a prediction, if it is known.
+        :raises InvalidModel: if the tensor cannot hold the sample's rows.
+        """
+        is_shown = sample is not None and len(self.tensors) == 1
+        return Schemas(self.schema(), output, self._examples(sample) if is_shown else ())
+
+    def _examples(self, sample: Any) -> tuple[Row, ...]:
         """Return the first rows of a sample as examples, for a model with one tensor.
 
         Large ones, such as photographs, are left out: they would go into the file as text.
-
-        :raises InvalidModel: if the tensor cannot hold the sample's rows.
         """
         [tensor] = self.tensors
         try:
@@ -149,7 +156,7 @@ class Fields:
             raise InvalidModel(f"the sample's rows are not of the shape {tensor.shape}") from error
         if np.size(rows[:1]) > LARGEST_EXAMPLE:
             return ()
-        if self.spread:
+        if self.is_spread:
             return tuple(dict(zip(self.names, row, strict=True)) for row in rows)
         return tuple({self.names[0]: row[0] if tensor.shape == (1,) else row} for row in rows)
 
@@ -164,26 +171,26 @@ class Fields:
         shape = self.tensors[0].known_shape
         return None if shape is None else math.prod(shape)
 
-    def _ask_at_once(self, ask: Ask, rows: Sequence[Row]) -> list[Any]:
+    def _predict_at_once(self, call: ModelCall, rows: Sequence[Row]) -> list[Any]:
         try:
             arrays = self.arrays(rows)
         except ValueError:
             if len(rows) == 1:
                 raise
             # Rows with an axis of any length fit into one array only if their lengths are equal.
-            return [answer for row in rows for answer in ask(self.arrays([row]))]
-        return ask(arrays)
+            return [each for row in rows for each in call(self.arrays([row]))]
+        return call(arrays)
 
-    def _ask_in_parts(self, ask: Ask, rows: Sequence[Row], size: int) -> list[Any]:
-        answers = []
+    def _predict_in_parts(self, call: ModelCall, rows: Sequence[Row], size: int) -> list[Any]:
+        predictions = []
         for at in range(0, len(rows), size):
             part = list(rows[at : at + size])
             filled = part + part[-1:] * (size - len(part))
-            answers += ask(self.arrays(filled))[: len(part)]
-        return answers
+            predictions += call(self.arrays(filled))[: len(part)]
+        return predictions
 
 
-def names_of(sample: Any) -> list[str]:
+def column_names(sample: Any) -> list[str]:
     """Return the names of a frame's columns; of any other sample none."""
     return [str(name) for name in getattr(sample, "columns", ())]
 
@@ -202,14 +209,7 @@ def zeros(tensors: Sequence[Tensor], rows: int = 2) -> list[NDArray[Any]] | None
     ]
 
 
-def named(outputs: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
-    """Return a model's outputs under other names, if there is a name for each."""
-    if len(names) != len(outputs):
-        return outputs
-    return dict(zip(names, outputs.values(), strict=True))
-
-
-def values_of(tensor: Any) -> list[Any]:
+def to_values(tensor: Any) -> list[Any]:
     """Return the values of each row of any framework's tensor, a vector of one as its value.
 
     NaN and the infinities, which JSON lacks, become ``None``.
@@ -217,37 +217,49 @@ def values_of(tensor: Any) -> list[Any]:
     values = tensor[:, 0] if tuple(tensor.shape[1:]) == (1,) else tensor
     rows = list(values.tolist())
     is_finite = "float" not in str(values.dtype) or bool((values - values == 0).all())
-    return rows if is_finite else finite(rows)
+    return rows if is_finite else with_nulls(rows)
 
 
-def finite(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
     """Return a number or nested lists of numbers, with ``None`` for those that JSON lacks."""
     if isinstance(value, list):
-        return [finite(item) for item in value]
+        return [with_nulls(item) for item in value]
     return value if math.isfinite(value) else None
 
 
-def answers_of(outputs: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """Return a prediction for each row. With several outputs, it is an object of their values."""
+def to_predictions(outputs: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> list[Any]:
+    """Return a prediction for each row. With several outputs, it is an object of their values.
+
+    :param outputs: the values of each row, by the model's own names of its outputs.
+    :param names: used instead if there is one for each output.
+    """
+    outputs = _with_names(outputs, names)
     rows = zip(*outputs.values(), strict=True)
     if len(outputs) == 1:
         return [{"prediction": value} for (value,) in rows]
     return [{"prediction": dict(zip(outputs, row, strict=True))} for row in rows]
 
 
-def answer_schema(outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+def prediction_schema(outputs: Mapping[str, Tensor], names: Sequence[str] = ()) -> dict[str, Any]:
     """Return the JSON Schema of such a prediction."""
-    schemas = {name: _given(tensor) for name, tensor in outputs.items()}
-    prediction = members(schemas) if len(schemas) > 1 else next(iter(schemas.values()))
-    return members({"prediction": prediction})
+    schemas = {name: _output_schema(tensor) for name, tensor in _with_names(outputs, names).items()}
+    prediction = object_schema(schemas) if len(schemas) > 1 else next(iter(schemas.values()))
+    return object_schema({"prediction": prediction})
 
 
-def members(properties: dict[str, Any]) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
     """Return the JSON Schema of an object in which all of these members are required."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _given(tensor: Tensor) -> dict[str, Any]:
+def _with_names(outputs: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """Return a model's outputs under other names, if there is a name for each."""
+    if len(names) != len(outputs):
+        return outputs
+    return dict(zip(names, outputs.values(), strict=True))
+
+
+def _output_schema(tensor: Tensor) -> dict[str, Any]:
     if tensor.shape != (None,):
         return tensor.schema()
     # A vector of any length may have length one, and is then a value.
@@ -255,7 +267,7 @@ def _given(tensor: Tensor) -> dict[str, Any]:
     return {**value, "type": [value["type"], "array"], "items": value}
 
 
-def _described(tensor: Tensor) -> dict[str, Any]:
+def _input_schema(tensor: Tensor) -> dict[str, Any]:
     """Return a field's schema, with its shape as the description if it has more than one value."""
     if tensor.is_scalar:
         return tensor.schema()

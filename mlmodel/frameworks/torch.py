@@ -12,6 +12,7 @@ import inspect
 import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
         if isinstance(model, torch.jit.ScriptModule):
             torch.jit.save(model, content)
         else:
-            torch.export.save(_exported(model, sample), content)
+            torch.export.save(_export(model, sample), content)
     except InvalidModel:
         raise
     except Exception as error:
@@ -83,37 +84,30 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
         its arguments by name.
     """
     module = _module(model)
-    fields = Fields(_tensors(module, sample), tensors.names_of(sample))
-    shown = sample is not None and len(fields.tensors) == 1
-    return Schemas(
-        fields.schema(),
-        _answer_schema(module, fields, outputs),
-        fields.examples(sample) if shown else (),
-    )
+    fields = Fields(_tensors(module, sample), tensors.column_names(sample))
+    return fields.schemas(_prediction_schema(module, fields, outputs), sample)
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
     """Return the function that predicts in one call of the module where the shapes allow it."""
-    taken = _tensors(model) if isinstance(model, GraphModule) else _filled(model, columns)
+    inputs = _tensors(model) if isinstance(model, GraphModule) else _shaped(model, columns)
 
-    def ask(arrays: list[NDArray[Any]]) -> list[Any]:
-        results = tensors.named(_results(model, arrays), outputs)
-        return tensors.answers_of(
-            {name: tensors.values_of(result) for name, result in results.items()}
-        )
+    def call(arrays: list[NDArray[Any]]) -> list[Any]:
+        results = _results(model, arrays)
+        values = {name: tensors.to_values(result) for name, result in results.items()}
+        return tensors.to_predictions(values, outputs)
 
-    return Fields(taken, list(columns)).predictor(ask)
+    return Fields(inputs, list(columns)).predictor(call)
 
 
-def _exported(model: Any, sample: Any) -> ExportedProgram:
+def _export(model: Any, sample: Any) -> ExportedProgram:
     if isinstance(model, ExportedProgram):
         return model
-    taken = _tensors(model, sample)
-    examples = tensors.zeros(taken)
+    examples = tensors.zeros(_tensors(model, sample))
     if examples is None:
         raise InvalidModel(
-            f"{type(model).__name__} does not tell the shape of what it takes; "
-            "give a sample: dump(..., sample=rows)"
+            f"{type(model).__name__} does not define the shape of its input; "
+            "pass a sample: dump(..., sample=rows)"
         )
     # A copy on the CPU in evaluation mode; the author's own module is not changed.
     module = model if isinstance(model, GraphModule) else copy.deepcopy(model).cpu().eval()
@@ -136,22 +130,23 @@ def _module(model: Any) -> Any:
 def _tensors(model: Any, sample: Any = None) -> list[Tensor]:
     """Return the tensors that a module takes, as far as the module or a sample defines them."""
     if isinstance(model, GraphModule):
-        return list(_declared(model))
+        return list(_declared_tensors(model))
     names = _arguments(model)
     if len(names) == 1:
         dtype, shape = _first_layer(model)
         return [Tensor(names[0], dtype, shape if sample is None else np.shape(sample)[1:])]
     given = sample if isinstance(sample, Mapping) else {}
     return [
-        _shown(name, given[name]) if name in given else Tensor(name, "float32") for name in names
+        _tensor_of(name, given[name]) if name in given else Tensor(name, "float32")
+        for name in names
     ]
 
 
-def _declared(model: GraphModule) -> Iterator[Tensor]:
+def _declared_tensors(model: GraphModule) -> Iterator[Tensor]:
     for node in model.graph.find_nodes(op="placeholder"):
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or value.ndim == 0:
-            raise InvalidModel(f"the model takes {node.target!r}, which is no tensor of rows")
+            raise InvalidModel(f"the model takes {node.target!r}, which is not a tensor of rows")
         # A variable length is a symbol and not an int.
         first, *axes = (axis if isinstance(axis, int) else None for axis in value.shape)
         yield Tensor(str(node.target), _dtype(value), tuple(axes), first)
@@ -173,11 +168,11 @@ def _first_layer(model: Any) -> tuple[str, tuple[int | None, ...] | None]:
             kind = getattr(layer, "original_name", type(layer).__name__)
             if kind == "Embedding":
                 return "int64", (None,)
-            return _dtype(weight), _taken_by(kind, weight)
+            return _dtype(weight), _input_shape(kind, weight)
     return "float32", None
 
 
-def _taken_by(kind: str, weight: torch.Tensor) -> tuple[int | None, ...] | None:
+def _input_shape(kind: str, weight: torch.Tensor) -> tuple[int | None, ...] | None:
     if kind == "Linear":
         return (weight.shape[1],)
     if kind in {"Conv1d", "Conv2d", "Conv3d"}:
@@ -185,22 +180,22 @@ def _taken_by(kind: str, weight: torch.Tensor) -> tuple[int | None, ...] | None:
     return None
 
 
-def _shown(name: str, values: Any) -> Tensor:
+def _tensor_of(name: str, values: Any) -> Tensor:
     array = np.asarray(values)
     dtype = "float32" if array.dtype.kind == "f" else array.dtype.name
     return Tensor(name, dtype, array.shape[1:])
 
 
-def _filled(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
+def _shaped(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
     """Return the tensors of a module, shaped by the columns: its layers only suggest a shape."""
-    taken = _tensors(model)
-    if len(taken) > 1 or not columns:
-        return taken
+    inputs = _tensors(model)
+    if len(inputs) > 1 or not columns:
+        return inputs
     [schema, *others] = columns.values()
     if others:
-        return [Tensor(taken[0].name, taken[0].dtype, (len(columns),))]
+        return [replace(inputs[0], shape=(len(columns),))]
     is_array = isinstance(schema, Mapping) and schema.get("type") == "array"
-    return [Tensor(taken[0].name, taken[0].dtype, None if is_array else (1,))]
+    return [replace(inputs[0], shape=None if is_array else (1,))]
 
 
 def _results(model: Any, arrays: Sequence[NDArray[Any]]) -> dict[str, torch.Tensor]:
@@ -214,7 +209,7 @@ def _results(model: Any, arrays: Sequence[NDArray[Any]]) -> dict[str, torch.Tens
     return {f"y{at}": output for at, output in enumerate(result)}
 
 
-def _answer_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:
+def _prediction_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[str, Any] | None:
     examples = tensors.zeros(fields.tensors)
     if examples is None:
         return None
@@ -226,7 +221,7 @@ def _answer_schema(model: Any, fields: Fields, outputs: Sequence[str]) -> dict[s
         name: Tensor(name, _dtype(result), tuple(result.shape[1:]))
         for name, result in results.items()
     }
-    return tensors.answer_schema(tensors.named(found, outputs))
+    return tensors.prediction_schema(found, outputs)
 
 
 def _dtype(tensor: torch.Tensor) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.frameworks.tensors import Fields, Tensor, answer_schema
+from mlmodel.frameworks.tensors import Fields, Tensor, prediction_schema
 from mlmodel.schema.validator import Schema
 
 
@@ -67,7 +67,7 @@ def test_a_model_without_inputs_is_refused():
 
 @pytest.mark.parametrize("value", [1.5, [1.5, 2.5]])
 def test_a_vector_of_any_length_may_be_answered_by_one_value(value):
-    schema = Schema(answer_schema({"y": Tensor("y", "float32", (None,))}))
+    schema = Schema(prediction_schema({"y": Tensor("y", "float32", (None,))}))
 
     assert schema.violations({"prediction": value}) == []
     assert schema.violations({"prediction": "text"}) != []

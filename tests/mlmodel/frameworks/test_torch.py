@@ -182,7 +182,7 @@ def test_a_sample_tells_what_the_layers_do_not(pictures, tmp_path):
 
 def test_without_a_sample_such_a_module_is_not_written():
     with pytest.raises(
-        InvalidModel, match="Sequential does not tell the shape of what it takes; give a sample"
+        InvalidModel, match="Sequential does not define the shape of its input; pass a sample"
     ):
         adapter.dumps(nn.Sequential(nn.Conv2d(1, 2, 2)))
 
