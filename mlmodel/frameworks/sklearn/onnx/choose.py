@@ -22,7 +22,7 @@ from mlmodel.frameworks.sklearn.onnx.parity import Parity, compare
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
-from mlmodel.frameworks.sklearn.schemas.probe import Trial, caught_warnings, single_threaded
+from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, single_threaded
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 from mlmodel.model import Row
 
@@ -106,11 +106,13 @@ def _compile(
     """
     deadline = Deadline(AUTO_SECONDS if requested == "auto" else None)
     # One thread, because a server may fork afterwards.
-    predict = single_threaded(native.ask)
-    examples = [row for row in [*rows, native.row] if Trial(native.ask, row).answer is not None]
+    predict = single_threaded(native.call)
+    examples = [
+        row for row in [*rows, native.row] if Probe(native.call, row).prediction is not None
+    ]
     if not examples:
         raise Uncompilable("it predicts for none of its examples, on which it would be compared")
-    arranged, inputs = arrange_columns(model, native.reading, native.cells, native.members)
+    arranged, inputs = arrange_columns(model, native.model_input, native.cells, native.members)
     build = partial(_graph_predictor(), inputs, model, native.outputs, predict(examples[:1])[0])
     if stored is None:
         graph, graph_predict = _convert(arranged, inputs, build, deadline)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlmodel.frameworks.sklearn.predict.frames import Cells, keyword
-from mlmodel.frameworks.sklearn.schemas.columns import Reading, column_parts, steps_of
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, column_parts, steps_of
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.schema.messages import shown
 
@@ -55,7 +55,7 @@ class Inputs:
 
 
 def arrange_columns(
-    model: Any, reading: Reading | None, cells: Sequence[Cells], members: Mapping[str, Any]
+    model: Any, model_input: ModelInput | None, cells: Sequence[Cells], members: Mapping[str, Any]
 ) -> tuple[Any, Inputs]:
     """Return a model that takes its columns in the order of the tensors, and these columns.
 
@@ -64,7 +64,7 @@ def arrange_columns(
     :param members: the schemas of a row's members.
     :raises Uncompilable: if a column holds neither numbers nor texts, or the order is impossible.
     """
-    if reading is None or reading.takes != "columns":
+    if model_input is None or model_input.takes != "columns":
         raise Uncompilable("it does not take a table of columns")
     model = _without_passthrough(model)
     transformer = _first_column_transformer(model)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlmodel.errors import BrokenModel
-from mlmodel.frameworks import Predict, onnx
+from mlmodel.frameworks import Predict
+from mlmodel.frameworks.onnx import loads as open_session
 from mlmodel.frameworks.sklearn.onnx.conversion import NUMBERS, TEXTS, Inputs, Uncompilable
 from mlmodel.frameworks.sklearn.onnx.feeds import UnsupportedRow, build_feed
-from mlmodel.frameworks.sklearn.predict.answers import answering
+from mlmodel.frameworks.sklearn.predict.predictions import build_predict
 from mlmodel.frameworks.sklearn.schemas.traits import labels_of
 
 #: The output arrays of one run, in the graph's order.
@@ -31,7 +32,7 @@ def graph_predictor(
     :raises Uncompilable: if ONNX Runtime cannot compute the graph, or its columns differ.
     """
     try:
-        session = onnx.loads(graph)
+        session = open_session(graph)
     except BrokenModel as error:
         raise Uncompilable(f"ONNX Runtime cannot compute its graph ({error})") from error
     _check_inputs(session, inputs)
@@ -59,7 +60,7 @@ def _formatter(model: Any, outputs: Sequence[str], example: Any) -> Callable[[Ar
         return _to_numbers
     if set(example) == {"prediction", "probabilities"} and not isinstance(prediction, dict):
         return _class_formatter(labels_of(model), list(example["probabilities"]))
-    predict = answering(_GraphEstimator(model), outputs)
+    predict = build_predict(_GraphEstimator(model), outputs)
     return lambda arrays: predict(_RunResult(arrays))
 
 

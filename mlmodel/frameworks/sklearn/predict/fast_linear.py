@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mlmodel.frameworks.sklearn.schemas.columns import steps_of
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
-from mlmodel.frameworks.sklearn.schemas.traits import is_own
+from mlmodel.frameworks.sklearn.schemas.traits import is_library_code
 
 #: From an array of rows to an array.
 Formula = Callable[[Any], Any]
@@ -38,19 +38,19 @@ LINEAR = frozenset(
 )
 
 
-def is_simple(model: Any) -> bool:
+def has_formula(model: Any) -> bool:
     """Return whether a model has a formula here."""
     return any(_formula(model, method) is not None for method in ("predict_proba", "predict"))
 
 
-def unchecked(model: Any, method: str) -> Formula:
+def fast_method(model: Any, method: str) -> Formula:
     """Return a model's method without its checks if the model is simple.
 
     :param method: ``"predict_proba"`` of a classifier, ``"predict"`` of a regressor.
     """
     own: Formula = getattr(model, method)
     formula = _formula(model, method)
-    if formula is None or not _is_right(formula, own, model.n_features_in_):
+    if formula is None or not _matches(formula, own, model.n_features_in_):
         return own
     # The model itself checks any other input than an array of doubles. NaN stays NaN.
     return lambda inputs: (
@@ -63,7 +63,7 @@ def _is_plain(inputs: Any) -> bool:
     return type(inputs) is np.ndarray and inputs.dtype in (np.float64, np.int64)
 
 
-def _is_right(formula: Formula, own: Formula, columns: int) -> bool:
+def _matches(formula: Formula, own: Formula, columns: int) -> bool:
     chance = np.random.default_rng(SEED)
     probes = [chance.normal(scale=3, size=(count, columns)) for count in PROBES]
     # A pool of threads would not survive the fork of a server's workers.
@@ -75,7 +75,7 @@ def _is_right(formula: Formula, own: Formula, columns: int) -> bool:
 
 
 def _formula(model: Any, method: str) -> Formula | None:
-    if not is_own(model):
+    if not is_library_code(model):
         return None
     steps = steps_of(model) or [model]
     *before, last = [step for step in steps if step is not None and step != "passthrough"]
@@ -88,7 +88,7 @@ def _formula(model: Any, method: str) -> Formula | None:
 
 
 def _part(model: Any, method: str) -> Any:
-    if not is_own(model):
+    if not is_library_code(model):
         return None
     name = "Linear" if type(model).__name__ in LINEAR else type(model).__name__
     make = _FORMULAS.get((name, method))
@@ -123,7 +123,7 @@ def _linear(model: Any) -> Formula:
 def _shares(model: Any) -> Formula | None:
     scores = _linear(model)
     if len(model.classes_) == 2:  # noqa: PLR2004
-        return lambda inputs: _of_two(expit(scores(inputs).ravel()))
+        return lambda inputs: _two_columns(expit(scores(inputs).ravel()))
     return lambda inputs: _softmax(scores(inputs))
 
 
@@ -145,7 +145,7 @@ def _network_shares(model: Any) -> Formula:
     formula = _network(model)
     if model.n_outputs_ > 1:
         return formula
-    return lambda inputs: _of_two(formula(inputs).ravel())
+    return lambda inputs: _two_columns(formula(inputs).ravel())
 
 
 def _network_values(model: Any) -> Formula:
@@ -155,7 +155,7 @@ def _network_values(model: Any) -> Formula:
     return lambda inputs: formula(inputs).ravel()
 
 
-def _of_two(second: Any) -> Any:
+def _two_columns(second: Any) -> Any:
     return np.vstack([1 - second, second]).T
 
 

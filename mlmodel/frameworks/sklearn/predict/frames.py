@@ -2,7 +2,7 @@
 
 How a row is converted does not depend on the other rows. If a value does not fit the type of its
 column, such as a missing one among integers, the column gets another type, as in pandas;
-:func:`grouping` keeps such rows apart from the others.
+:func:`row_grouper` keeps such rows apart from the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LARGEST_EXACT = 2**53
 #: From rows to the input of the model's methods.
 Builder = Callable[[Sequence[Row]], Any]
 #: From JSON values to the type of each one's column; ``None`` if all types are the same.
-Forms = Callable[[list[Any]], list[Hashable] | None]
+TypeKeys = Callable[[list[Any]], list[Hashable] | None]
 #: From JSON values, ``None`` for a missing one, to a column.
 Convert = Callable[[list[Any]], Any]
 
@@ -39,8 +39,8 @@ class Cells:
 
     ``name`` is the member's, ``label`` the column's. ``convert`` makes a column of values, in which
     ``None`` is a missing one. ``filler`` is the value of a column that the model ignores.
-    ``plain`` is a value that the model most likely accepts. ``forms`` returns the column type that
-    each value needs; ``None`` if all need the same.
+    ``plain`` is a value that the model most likely accepts. ``type_keys`` returns the column type
+    that each value needs; ``None`` if all need the same.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Cells:
     convert: Convert
     filler: Any = None
     plain: Any = None
-    forms: Forms | None = None
+    type_keys: TypeKeys | None = None
 
     def of(self, rows: Sequence[Row]) -> Any:
         """Return the column.
@@ -79,16 +79,18 @@ class Cells:
         return InvalidInput(detail, pointer_to([self.name])).at(at)
 
 
-def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
+def row_grouper(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
     """Return the function that groups the indices of rows that may share a table."""
-    formed = [(cell.name, cell.forms) for cell in cells if cell.forms and cell.filler is None]
+    members = [
+        (cell.name, cell.type_keys) for cell in cells if cell.type_keys and cell.filler is None
+    ]
 
-    def groups(rows: Sequence[Row]) -> list[list[int]]:
-        different = (
-            forms([row.get(name) for row in rows])
-            for name, forms in (formed if len(rows) > 1 else ())
+    def group(rows: Sequence[Row]) -> list[list[int]]:
+        by_member = (
+            type_keys([row.get(name) for row in rows])
+            for name, type_keys in (members if len(rows) > 1 else ())
         )
-        keys = [each for each in different if each is not None]
+        keys = [each for each in by_member if each is not None]
         if not keys:
             return [list(range(len(rows)))]
         found: dict[Hashable, list[int]] = {}
@@ -96,7 +98,7 @@ def grouping(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]
             found.setdefault(key, []).append(at)
         return list(found.values())
 
-    return groups
+    return group
 
 
 def are_floats(cells: Sequence[Cells]) -> bool:
@@ -137,7 +139,7 @@ def arrays(cells: Sequence[Cells]) -> Builder:
         return lambda rows: np.column_stack([cell.of(rows) for cell in cells])
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
         return _exact(cells, matrix([(cell.name, cell.filler) for cell in cells], float))
-    if any(cell.convert is anything for cell in cells):
+    if any(cell.convert is mixed_values for cell in cells):
         # An array has one type: beside texts, numbers are objects too.
         return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
@@ -218,13 +220,13 @@ def converter(schema: Mapping[str, Any]) -> Convert:
         is_local = form == "date-time-local"
         return dtypes.builder(dtype, str(schema.get("x-missing", "")), is_local=is_local)
     types = _types(schema)
-    return _plain_converter(types.pop()) if len(types) == 1 else anything
+    return _plain_converter(types.pop()) if len(types) == 1 else mixed_values
 
 
 def _plain_converter(kind: str) -> Convert:
     if kind == "string":
         return dtypes.builder(str(dtypes.TEXT), "NaN")
-    return Whole("int64") if kind == "integer" else _PLAIN.get(kind, anything)
+    return Whole("int64") if kind == "integer" else _PLAIN.get(kind, mixed_values)
 
 
 def keyword(schema: Mapping[str, Any], word: str) -> Any:
@@ -233,11 +235,11 @@ def keyword(schema: Mapping[str, Any], word: str) -> Any:
     return next((part[word] for part in parts if word in part), None)
 
 
-def forms_of(convert: Convert) -> Forms | None:
+def type_keys_of(convert: Convert) -> TypeKeys | None:
     """Return the function that returns the column types of values, see :class:`Cells`."""
     if isinstance(convert, Whole | dtypes.Categorical):
-        return convert.forms
-    return _FORMS.get(convert)
+        return convert.type_keys
+    return _TYPE_KEYS.get(convert)
 
 
 @dataclass(frozen=True)
@@ -272,16 +274,16 @@ class Whole:
                 return np.array(whole, dtype=dtype)
         return np.array(whole, dtype=float)
 
-    def forms(self, values: list[Any]) -> list[Hashable] | None:
+    def type_keys(self, values: list[Any]) -> list[Hashable] | None:
         """Return the column type that each value needs; ``None`` if all need this one."""
         if (
             set(map(type, values)) == {int}
             and self._least <= min(values) <= max(values) <= self._most
         ):
             return None
-        return [self._form(value) for value in values]
+        return [self._type_key(value) for value in values]
 
-    def _form(self, value: Any) -> Hashable:
+    def _type_key(self, value: Any) -> Hashable:
         if _is_whole(value) and self._least <= value <= self._most:
             return self._dtype
         return str(self([value]).dtype)
@@ -294,22 +296,25 @@ def booleans(values: list[Any]) -> Any:
     return np.array(values, dtype=bool)
 
 
-def anything(values: list[Any]) -> Any:
+def mixed_values(values: list[Any]) -> Any:
     """Return a column of floats if all are numbers, otherwise of objects."""
     if values and all(map(_is_number, values)):
         return numbers(values)
     return _objects_or_nan(values)
 
 
-def _forms_of_booleans(values: list[Any]) -> list[Hashable] | None:
+def _type_keys_of_booleans(values: list[Any]) -> list[Hashable] | None:
     return [value is None for value in values] if None in values else None
 
 
-def _forms_of_anything(values: list[Any]) -> list[Hashable]:
+def _type_keys_of_mixed(values: list[Any]) -> list[Hashable]:
     return list(map(_is_number, values))
 
 
-_FORMS: Mapping[Convert, Forms] = {booleans: _forms_of_booleans, anything: _forms_of_anything}
+_TYPE_KEYS: Mapping[Convert, TypeKeys] = {
+    booleans: _type_keys_of_booleans,
+    mixed_values: _type_keys_of_mixed,
+}
 
 #: Makes a column of Python objects, with NaN for missing values.
 _objects_or_nan = dtypes.builder("object", "NaN")
@@ -345,14 +350,14 @@ def _typed(column: Any, index: pd.Index) -> Any:
 
 def _categories(schema: Mapping[str, Any]) -> Convert:
     """Return the function that makes a column of categories."""
-    told = keyword(schema, "x-categories")
-    if told is not None:
-        values, dtype = tuple(told["values"]), str(told["dtype"])
-        return dtypes.Categorical(dtypes.Categories(values, dtype, bool(told.get("ordered"))))
+    stored = keyword(schema, "x-categories")
+    if stored is not None:
+        values, dtype = tuple(stored["values"]), str(stored["dtype"])
+        return dtypes.Categorical(dtypes.Categories(values, dtype, bool(stored.get("ordered"))))
     known = keyword(schema, "enum") or schema.get("examples")
     if known is None:
-        as_they_come: Convert = pd.Categorical
-        return as_they_come
+        inferred: Convert = pd.Categorical
+        return inferred
     return dtypes.Categorical(dtypes.implied_categories(tuple(known)))
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_outlier_detector
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks.sklearn.predict.fast_linear import unchecked
+from mlmodel.frameworks.sklearn.predict.fast_linear import fast_method
 from mlmodel.frameworks.sklearn.schemas.dtypes import plain
 from mlmodel.frameworks.sklearn.schemas.traits import (
     MOST_NAMED,
-    centres_of,
-    chooses_likeliest,
-    compares_pairs,
+    count_centres,
     feature_names,
+    has_pairwise_scores,
+    has_tag,
     is_forest,
     labels_of,
     plain_list,
-    says,
+    predicts_likeliest,
 )
 
 #: From a model's input to one object for each row.
-Answering = Callable[[Any], list[dict[str, Any]]]
+EstimatorPredict = Callable[[Any], list[dict[str, Any]]]
 
 
 #: Difference of two probabilities below which rounding may decide which is larger.
@@ -38,11 +40,11 @@ class NotFiniteError(ValueError):
     """
 
     def __init__(self, rows: Sequence[int] = ()) -> None:
-        super().__init__("the model's answer is not a finite number")
+        super().__init__("the prediction is not a finite number")
         self.rows = tuple(rows)
 
 
-def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
+def build_predict(model: Any, outputs: Sequence[str] = ()) -> EstimatorPredict:
     """Return the function that calls a model and returns a prediction for each row.
 
     It raises :class:`NotFiniteError` for a number that JSON lacks, and what the model raises.
@@ -50,32 +52,32 @@ def answering(model: Any, outputs: Sequence[str] = ()) -> Answering:
     :param outputs: names of the outputs, if there are several.
     :raises InvalidModel: if the model cannot predict for rows that it was not fitted on.
     """
-    if chooses_likeliest(model):
-        return _Chooser(model)
+    if predicts_likeliest(model):
+        return _LikeliestLabel(model)
     if hasattr(model, "predict"):
-        return _Teller(model, outputs)
+        return _Predict(model, outputs)
     if hasattr(model, "transform"):
-        return _Transformer(model, outputs)
+        return _Transform(model, outputs)
     raise InvalidModel(
-        f"{type(model).__name__} has neither predict nor transform: it cannot answer new rows"
+        f"{type(model).__name__} has neither predict nor transform: it cannot predict for new rows"
     )
 
 
-class _Teller:
+class _Predict:
     """Calls predict, and the methods for probabilities or scores."""
 
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
         self._outputs = outputs
-        self._predict = unchecked(model, "predict")
+        self._predict = fast_method(model, "predict")
         self._labels = labels_of(model)
-        self._more = self._members()
+        self._others = self._members()
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
         predictions = self._by_output(_finite(self._predict(inputs)))
         members = {"prediction": predictions}
-        for name, told in self._more.items():
-            values = told(inputs, predictions)
+        for name, get_values in self._others.items():
+            values = get_values(inputs, predictions)
             if values is not None:
                 members[name] = values
         return [
@@ -89,15 +91,15 @@ class _Teller:
         Probabilities are computed in addition to labels: the likeliest label is not always the
         one that a classifier predicts.
         """
-        has = _offers(self._model)
-        if says(is_outlier_detector, self._model):
+        has = partial(hasattr, self._model)
+        if has_tag(is_outlier_detector, self._model):
             scores = {"score": self._outlier_scores} if has("decision_function") else {}
             return {"is_outlier": self._outliers, **scores}
         if has("predict_proba"):
             return {"probabilities": self._probabilities}
-        if self._labels and has("decision_function") and not compares_pairs(self._model):
+        if self._labels and has("decision_function") and not has_pairwise_scores(self._model):
             return {"scores": self._scores}
-        if centres_of(self._model) and has("transform"):
+        if count_centres(self._model) and has("transform"):
             return {"distances": self._distances}
         return {}
 
@@ -147,7 +149,7 @@ class _Teller:
 
     def _distances(self, inputs: Any, _predictions: list[Any]) -> list[Any] | None:
         distances = _finite(self._model.transform(inputs))
-        count = centres_of(self._model)
+        count = count_centres(self._model)
         return _by_label(distances, range(count)) if distances.shape[1] == count else None
 
     def _outliers(self, _inputs: Any, predictions: list[Any]) -> list[Any]:
@@ -157,13 +159,13 @@ class _Teller:
         return list(_finite(self._model.decision_function(inputs)).ravel().tolist())
 
 
-class _Chooser:
+class _LikeliestLabel:
     """Calls a classifier once: predict would compute the probabilities again."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._labels = labels_of(model)
-        self._shares = unchecked(model, "predict_proba")
+        self._shares = fast_method(model, "predict_proba")
         self._tie = 0.0 if is_forest(model) else TIE
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
@@ -171,11 +173,11 @@ class _Chooser:
         return [
             {"prediction": prediction, "probabilities": by_label}
             for prediction, by_label in zip(
-                self._chosen(inputs, shares), _by_label(shares, self._labels), strict=True
+                self._labels_for(inputs, shares), _by_label(shares, self._labels), strict=True
             )
         ]
 
-    def _chosen(self, inputs: Any, shares: Any) -> list[Any]:
+    def _labels_for(self, inputs: Any, shares: Any) -> list[Any]:
         lowest, highest = np.sort(shares, axis=1)[:, -2:].T
         if (highest - lowest < self._tie).any():
             # The label may then depend on the last digit, so the model decides.
@@ -183,7 +185,7 @@ class _Chooser:
         return [self._labels[at] for at in shares.argmax(axis=1)]
 
 
-class _Transformer:
+class _Transform:
     """Returns the output of a transformer as the prediction."""
 
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
@@ -191,21 +193,18 @@ class _Transformer:
         self._names = list(outputs) or feature_names(model)
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        made = _in_rows(self._model.transform(inputs), len(inputs))
-        if hasattr(made, "tocsr") and made.shape[1] > MOST_NAMED:
-            return [{"prediction": self._set(row)} for row in made.tocsr()]
-        if hasattr(made, "columns"):
-            return [{"prediction": self._shaped(row)} for row in made.to_numpy(dtype=object)]
-        return [{"prediction": self._shaped(row)} for row in _dense(made)]
+        output = _in_rows(self._model.transform(inputs), len(inputs))
+        if hasattr(output, "tocsr") and output.shape[1] > MOST_NAMED:
+            return [{"prediction": self._nonzero(row)} for row in output.tocsr()]
+        rows = output.to_numpy(dtype=object) if hasattr(output, "columns") else _dense(output)
+        return [{"prediction": self._to_json(row)} for row in rows]
 
-    def _set(self, row: Any) -> dict[str, Any]:
+    def _nonzero(self, row: Any) -> dict[str, Any]:
         """Return the nonzero values of a sparse row."""
-        pairs = zip(row.indices, row.data, strict=True)
-        return {
-            self._name(at): plain(value) for at, value in sorted(pairs, key=lambda each: each[0])
-        }
+        pairs = sorted(zip(row.indices, row.data, strict=True), key=itemgetter(0))
+        return {self._name(at): plain(value) for at, value in pairs}
 
-    def _shaped(self, row: Any) -> Any:
+    def _to_json(self, row: Any) -> Any:
         if np.ndim(row) == 0:
             return plain(row)
         values = [plain(value) for value in row]
@@ -248,7 +247,3 @@ def _in_rows(values: Any, count: int) -> Any:
 
 def _dense(values: Any) -> Any:
     return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
-
-
-def _offers(model: Any) -> Callable[[str], bool]:
-    return lambda name: hasattr(model, name)

@@ -12,14 +12,18 @@ import numpy as np
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.predict import frames as tables
-from mlmodel.frameworks.sklearn.predict.answers import Answering, NotFiniteError, answering
-from mlmodel.frameworks.sklearn.predict.fast_linear import is_simple
-from mlmodel.frameworks.sklearn.predict.frames import Builder, Cells, converter, forms_of
-from mlmodel.frameworks.sklearn.predict.unnamed import nameless
+from mlmodel.frameworks.sklearn.predict.fast_linear import has_formula
+from mlmodel.frameworks.sklearn.predict.frames import Builder, Cells, converter, type_keys_of
+from mlmodel.frameworks.sklearn.predict.predictions import (
+    EstimatorPredict,
+    NotFiniteError,
+    build_predict,
+)
+from mlmodel.frameworks.sklearn.predict.unnamed import without_names
 from mlmodel.frameworks.sklearn.schemas.column import Column
-from mlmodel.frameworks.sklearn.schemas.columns import Reading
-from mlmodel.frameworks.sklearn.schemas.merge import are_alike, listed
-from mlmodel.frameworks.sklearn.schemas.probe import Trial
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.merge import are_renamed, listed
+from mlmodel.frameworks.sklearn.schemas.probe import Probe
 from mlmodel.frameworks.sklearn.schemas.traits import is_row_wise
 from mlmodel.model import Row
 from mlmodel.schema.examples import example_of
@@ -32,20 +36,23 @@ LIBRARIES = frozenset(
 #: Trees store numbers as float32.
 LARGEST_FLOAT32 = 3.4e38
 #: Rows that one error names.
-MOST_BLAMED = 5
+MOST_VIOLATIONS = 5
 #: Calls of the model to find the cause of one rejected request.
 MOST_CALLS = 200
 
 #: Characters of a model's own error that a message repeats.
-MOST_TOLD = 200
+MOST_CHARACTERS = 200
 #: The detail of an error for a valid row whose prediction is not finite.
-NO_NUMBER = "the model returns NaN for this row, which is not a number: there is no prediction"
+NOT_A_NUMBER = "the model returns NaN for this row, which is not a number: there is no prediction"
 
 Rows = Sequence[Row]
 
 
 def predictor(
-    model: Any, reading: Reading | None, columns: Mapping[str, Any], outputs: Sequence[str] = ()
+    model: Any,
+    model_input: ModelInput | None,
+    columns: Mapping[str, Any],
+    outputs: Sequence[str] = (),
 ) -> Predictor:
     """Return the function that predicts for rows.
 
@@ -54,38 +61,39 @@ def predictor(
     :param columns: the members of a row and their schemas; empty if they are the model's own.
     :raises InvalidModel: if the model cannot predict for new rows, or not for rows like these.
     """
-    cells = list(_cells(reading, columns))
+    cells = list(_cells(model_input, columns))
     row = {cell.name: cell.plain for cell in cells if cell.filler is None}
-    ask = asker(model, reading, columns, row, outputs)
-    _check_members(ask, row, columns)
-    known = _known(reading, columns)
-    own = reading.columns if reading else ()
-    renamed = {column.name for column in own if column.is_renamed and column.name in known}
+    call = build_call(model, model_input, columns, row, outputs)
+    _check_members(call, row, columns)
+    own = model_input.columns if model_input else ()
+    # The schemas that are given, or the model's own.
+    members = columns or column_schemas(own)
+    renamed = {column.name for column in own if column.is_renamed and column.name in members}
     return Predictor(
-        _with_own_names(ask, renamed) if renamed else ask,
+        _with_underscores(call, renamed) if renamed else call,
         row,
-        reading,
+        model_input,
         cells,
-        known,
+        members,
         tuple(outputs),
-        ends_soon=is_simple(model),
+        ends_soon=has_formula(model),
         is_row_wise=is_row_wise(model),
     )
 
 
-def _with_own_names(ask: Predict, renamed: Set[str]) -> Predict:
+def _with_underscores(call: Predict, renamed: Set[str]) -> Predict:
     """Return a function for rows whose member names have blanks instead of underscores."""
 
     def own(name: str) -> str:
         written = name.replace(" ", "_")
         return written if written in renamed else name
 
-    return lambda rows: ask([{own(name): value for name, value in row.items()} for row in rows])
+    return lambda rows: call([{own(name): value for name, value in row.items()} for row in rows])
 
 
-def asker(
+def build_call(
     model: Any,
-    reading: Reading | None,
+    model_input: ModelInput | None,
     columns: Mapping[str, Any],
     row: Row,
     outputs: Sequence[str] = (),
@@ -94,33 +102,33 @@ def asker(
 
     :param row: tried to find the input shape that the model needs, if it is not known.
     """
-    cells = list(_cells(reading, columns))
-    if reading is not None and reading.is_named and tables.are_floats(cells):
-        bare = nameless(model)
+    cells = list(_cells(model_input, columns))
+    if model_input is not None and model_input.is_named and tables.are_floats(cells):
+        bare = without_names(model)
         if bare is not None:
-            return _asking(cells, tables.columns_first, answering(bare, outputs))
-    tell = answering(model, outputs)
-    candidates = [_asking(cells, shape, tell) for shape in _shapes(reading, cells)]
-    if len(candidates) == 1:
-        return candidates[0]
-    answers = (each for each in candidates if Trial(each, row).answer is not None)
-    return next(answers, candidates[0])
+            return _grouped_call(cells, tables.columns_first, build_predict(bare, outputs))
+    predict = build_predict(model, outputs)
+    calls = [_grouped_call(cells, shape, predict) for shape in _shapes(model_input, cells)]
+    if len(calls) == 1:
+        return calls[0]
+    working = (call for call in calls if Probe(call, row).prediction is not None)
+    return next(working, calls[0])
 
 
-def own_columns(columns: Sequence[Column]) -> dict[str, Any]:
+def column_schemas(columns: Sequence[Column]) -> dict[str, Any]:
     """Return the members of a row with these columns, and their schemas."""
-    return {column.name: column.schema() for column in columns if column.is_asked}
+    return {column.name: column.schema() for column in columns if column.is_read}
 
 
-def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
+def _check_members(call: Predict, row: Row, columns: Mapping[str, Any]) -> None:
     """Reject members that lack a column which the model needs."""
     absent = [name for name in row if name not in columns] if columns else []
     if not absent:
         return
     rest = {name: value for name, value in row.items() if name in columns}
-    trial = Trial(ask, row)
-    needed = [name for name in absent if trial.takes([{name: None}], MOST_CALLS) == [False]]
-    if needed or Trial(ask, rest).answer is None:
+    probe = Probe(call, row)
+    needed = [name for name in absent if probe.accepts([{name: None}], MOST_CALLS) == [False]]
+    if needed or Probe(call, rest).prediction is None:
         raise InvalidModel(
             f"the input schema has no member for {listed(needed or absent)}, "
             "which the model was fitted on"
@@ -131,13 +139,13 @@ def _check_members(ask: Predict, row: Row, columns: Mapping[str, Any]) -> None:
 class Predictor:
     """Predicts for rows. ``row`` is one that the model accepts, used to find what it rejects.
 
-    ``ask`` raises what the model raises. ``cells`` make a table of rows from ``members``, which
+    ``call`` raises what the model raises. ``cells`` make a table of rows from ``members``, which
     have the schemas of a row's values.
     """
 
-    ask: Predict
+    call: Predict
     row: Row
-    reading: Reading | None
+    model_input: ModelInput | None
     cells: Sequence[Cells]
     members: Mapping[str, Any]
     outputs: Sequence[str]
@@ -154,12 +162,12 @@ class Predictor:
         if not rows:
             return []
         try:
-            return self.ask(rows)
+            return self.call(rows)
         except InvalidInput:
             raise
         # A model may raise anything. Only errors that the rows cause become violations.
         except Exception as error:
-            violations = list(self._violations(rows, error)) if _refuses(error) else []
+            violations = list(self._violations(rows, error)) if _is_input_error(error) else []
             if not violations:
                 raise
             first = violations[0]
@@ -175,121 +183,118 @@ class Predictor:
         """
         error = None
         for row in rows or [self.row]:
-            trial = Trial(self.ask, row)
-            if trial.answer is not None:
+            probe = Probe(self.call, row)
+            if probe.prediction is not None:
                 return replace(self, row=row)
-            error = error or trial.error
-        its = "its own example" if rows else "a row that was made of what is known of it"
+            error = error or probe.error
+        kind = "its own example" if rows else "a row generated from its schema"
         raise InvalidModel(
-            f"the model does not predict for {its}{error_text(error)}"
+            f"the model does not predict for {kind}{error_text(error)}"
             f"{'; package it with a sample' if is_guess else ''}"
         ) from error
 
     def _violations(self, rows: Rows, error: Exception) -> Iterator[Violation]:
         """Yield each value that the model rejects in a row that it otherwise accepts."""
-        trial = Trial(self.ask, self.row)
-        if trial.answer is None:
+        probe = Probe(self.call, self.row)
+        if probe.prediction is None:
             return
         if isinstance(error, NotFiniteError) and error.rows and not _overflows(rows, error.rows):
-            yield from (Violation("", NO_NUMBER, at) for at in error.rows[:MOST_BLAMED])
+            yield from (Violation("", NOT_A_NUMBER, at) for at in error.rows[:MOST_VIOLATIONS])
             return
         words = "" if isinstance(error, NotFiniteError) else error_text(error)
-        for at in trial.refused(rows, MOST_BLAMED, MOST_CALLS):
+        for at in probe.rejected(rows, MOST_VIOLATIONS, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
-                Violation(pointer_to(member), _sentence(next(iter(member.values())), words), at)
-                for member, is_taken in zip(members, trial.takes(members, MOST_CALLS), strict=True)
-                if is_taken is False
+                Violation(pointer_to(member), _detail(next(iter(member.values())), words), at)
+                for member, is_accepted in zip(
+                    members, probe.accepts(members, MOST_CALLS), strict=True
+                )
+                if is_accepted is False
             ]
             together = f"this model cannot use these values together{words}"
             yield from wrong or [Violation("", together, at)]
 
 
-def _cells(reading: Reading | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
+def _cells(model_input: ModelInput | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
     """Yield the columns of the model's table, each with its member of a row."""
-    if reading is None or reading.takes != "columns":
-        own = {column.name: column.schema() for column in reading.columns} if reading else {}
-        for name, schema in (columns or own).items():
+    if model_input is None or model_input.takes != "columns":
+        own = model_input.columns if model_input else ()
+        for name, schema in (columns or {each.name: each.schema() for each in own}).items():
             yield _cell(name, name, schema, plain=_plain(schema))
         return
-    members = _members(reading, list(columns))
-    for column, member in zip(reading.columns, members, strict=True):
+    members = _members(model_input, list(columns))
+    for column, member in zip(model_input.columns, members, strict=True):
         schema = dict(_mapping(columns.get(member)) or column.schema())
         if column.dtype and "x-dtype" not in schema:
             schema["x-dtype"] = column.dtype
         if column.dtype == "category" and column.choices and "x-categories" not in schema:
             schema = {"x-dtype": "category", "enum": list(column.choices)}
-        filler = None if column.is_asked else column.plain
+        filler = None if column.is_read else column.plain
         plain = column.plain if column.is_sure else _plain(columns.get(member, column.schema()))
         yield _cell(member, column.name, schema, filler, plain)
 
 
 def _cell(name: str, label: str, schema: Any, filler: Any = None, plain: Any = None) -> Cells:
     convert = converter(_mapping(schema))
-    return Cells(name, label, convert, filler, plain, forms_of(convert))
+    return Cells(name, label, convert, filler, plain, type_keys_of(convert))
 
 
-def _known(reading: Reading | None, columns: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the members of a row and their schemas: those given, or the model's own."""
-    return columns or own_columns(reading.columns if reading else ())
-
-
-def _members(reading: Reading, names: list[str]) -> list[str]:
+def _members(model_input: ModelInput, names: list[str]) -> list[str]:
     """Return the member for each of the model's columns.
 
     Members with other names than the columns are taken in the order of the columns.
     """
-    own = [column.name for column in reading.columns]
-    if any(name in own for name in names) and not are_alike(own, names):
+    own = [column.name for column in model_input.columns]
+    if any(name in own for name in names) and not are_renamed(own, names):
         return own
     if len(names) == len(own):
         return names
-    asked = [column.name for column in reading.columns if column.is_asked]
+    read = [column.name for column in model_input.columns if column.is_read]
     if not names:
         return own
-    if len(names) != len(asked):
+    if len(names) != len(read):
         raise InvalidModel(
             f"the input schema has {len(names)} members, {listed(names)}, but the model was fitted "
-            f"on {len(asked)} columns, {listed(asked)}"
+            f"on {len(read)} columns, {listed(read)}"
         )
-    given = dict(zip(asked, names, strict=True))
+    given = dict(zip(read, names, strict=True))
     return [given.get(name, name) for name in own]
 
 
-def _shapes(reading: Reading | None, cells: list[Cells]) -> list[Any]:
+def _shapes(model_input: ModelInput | None, cells: list[Cells]) -> list[Any]:
     """Return the input shapes that the model may need, the likeliest first."""
-    if reading is None:
+    if model_input is None:
         is_text = len(cells) == 1 and isinstance(cells[0].plain, str)
         return [*([tables.texts] if is_text else []), tables.frames, tables.arrays]
-    if reading.takes == "texts":
+    if model_input.takes == "texts":
         return [tables.texts]
-    if reading.takes == "records":
+    if model_input.takes == "records":
         return [tables.records]
-    return [tables.frames] if reading.is_named else [tables.arrays, tables.frames]
+    return [tables.frames] if model_input.is_named else [tables.arrays, tables.frames]
 
 
-def _asking(
-    cells: Sequence[Cells], shape: Callable[[Sequence[Cells]], Builder], tell: Answering
+def _grouped_call(
+    cells: Sequence[Cells], shape: Callable[[Sequence[Cells]], Builder], predict: EstimatorPredict
 ) -> Predict:
-    build, groups = shape(cells), tables.grouping(cells)
+    build, group = shape(cells), tables.row_grouper(cells)
 
-    def ask(rows: Rows) -> list[Any]:
-        together = groups(rows)
+    def call(rows: Rows) -> list[Any]:
+        groups = group(rows)
         # An overflow shows as a prediction that is not finite, not as a warning.
         with np.errstate(all="ignore"):
-            if len(together) == 1:
-                return tell(build(rows))
-            answers: list[Any] = [None] * len(rows)
-            for places in together:
+            if len(groups) == 1:
+                return predict(build(rows))
+            predictions: list[Any] = [None] * len(rows)
+            for places in groups:
                 try:
-                    told = tell(build([rows[at] for at in places]))
+                    some = predict(build([rows[at] for at in places]))
                 except InvalidInput as error:
                     raise error.placed(places) from error
-                for at, answer in zip(places, told, strict=True):
-                    answers[at] = answer
-            return answers
+                for at, prediction in zip(places, some, strict=True):
+                    predictions[at] = prediction
+            return predictions
 
-    return ask
+    return call
 
 
 def error_text(error: Exception | None) -> str:
@@ -297,7 +302,7 @@ def error_text(error: Exception | None) -> str:
     if error is None:
         return ""
     lines = str(error).strip().splitlines() or [""]
-    return f" ({type(error).__name__}: {lines[0][:MOST_TOLD]})"
+    return f" ({type(error).__name__}: {lines[0][:MOST_CHARACTERS]})"
 
 
 def _overflows(rows: Rows, places: Sequence[int]) -> bool:
@@ -309,7 +314,7 @@ def _overflows(rows: Rows, places: Sequence[int]) -> bool:
     )
 
 
-def _refuses(error: Exception) -> bool:
+def _is_input_error(error: Exception) -> bool:
     """Return whether an error is a library's about its input, and not one of the author's code."""
     if isinstance(error, NotFiniteError):
         return True
@@ -321,7 +326,7 @@ def _refuses(error: Exception) -> bool:
     return is_about_values and module.partition(".")[0] in LIBRARIES
 
 
-def _sentence(value: Any, words: str) -> str:
+def _detail(value: Any, words: str) -> str:
     if value is None:
         return "must not be missing for this model"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

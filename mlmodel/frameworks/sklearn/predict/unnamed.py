@@ -8,7 +8,7 @@ from typing import Any
 from mlmodel.frameworks.sklearn.schemas.columns import inner_parts, steps_of
 
 
-def nameless(model: Any) -> Any:
+def without_names(model: Any) -> Any:
     """Return a copy of a model that predicts the same for an array as the model for a frame.
 
     It shares the fitted attributes but lacks the names of the columns, which an array lacks too.
@@ -16,11 +16,11 @@ def nameless(model: Any) -> Any:
     """
     if model is None or model == "passthrough":
         return model
-    if not type(model).__module__.startswith("sklearn.") or _looks_for_names(model):
+    if not type(model).__module__.startswith("sklearn.") or _needs_names(model):
         return None
     made = copy.copy(model)
     if steps_of(model) is not None:
-        steps = [(name, nameless(step)) for name, step in model.steps]
+        steps = [(name, without_names(step)) for name, step in model.steps]
         if any(step is None for _, step in steps):
             return None
         made.steps = steps
@@ -28,7 +28,7 @@ def nameless(model: Any) -> Any:
     return made
 
 
-def _looks_for_names(model: Any) -> bool:
+def _needs_names(model: Any) -> bool:
     """Return whether a model selects columns by name, or passes frames to its parts."""
     return (
         hasattr(model, "transformers_")

@@ -45,7 +45,7 @@ class Column:
     """One column. All values are plain JSON.
 
     ``choices`` are the values that an encoder was fitted on; the model accepts others too if
-    ``is_open``. ``is_asked`` is true if any part of the model reads the column. ``default``
+    ``is_open``. ``is_read`` is true if any part of the model reads the column. ``default``
     replaces a missing value. ``span`` is the range of the values in the training data.
 
     ``kind`` is one of :data:`KINDS`, and only a guess unless ``is_sure``. ``dtype`` is the pandas
@@ -60,7 +60,7 @@ class Column:
     choices: tuple[Any, ...] = ()
     is_open: bool = False
     is_nullable: bool = False
-    is_asked: bool = True
+    is_read: bool = True
     default: Any = None
     examples: tuple[Any, ...] = ()
     span: tuple[float, float] | None = None
@@ -108,22 +108,22 @@ class Column:
             "default": self.default,
             "examples": list(self._suggestions() or self.examples),
             "x-range": None if self.span is None else list(self.span),
-            **self._dtype_words(),
+            **self._dtype_keywords(),
             "x-seen-missing": False if self.is_never_missing and self.is_nullable else None,
         }
-        said = {word: value for word, value in about.items() if value not in (None, "", [])}
-        return {**self._values(), **said}
+        given = {word: value for word, value in about.items() if value not in (None, "", [])}
+        return {**self._values(), **given}
 
-    def _dtype_words(self) -> dict[str, Any]:
+    def _dtype_keywords(self) -> dict[str, Any]:
         """Return the keywords for making the column, if they do not follow from its kind."""
-        words: dict[str, Any] = {}
+        keywords: dict[str, Any] = {}
         if self.dtype != IMPLIED_DTYPES.get(self.kind):
-            words["x-dtype"] = self.dtype
+            keywords["x-dtype"] = self.dtype
         if self.dtype.startswith("object") and self.is_nullable:
-            words["x-missing"] = self.missing[0] if self.missing else "NaN"
+            keywords["x-missing"] = self.missing[0] if self.missing else "NaN"
         if self.categories and self.categories != implied_categories(self._listed()):
-            words["x-categories"] = self.categories.document()
-        return words
+            keywords["x-categories"] = self.categories.document()
+        return keywords
 
     def _listed(self) -> tuple[Any, ...]:
         return self._suggestions() or self.choices
@@ -174,19 +174,19 @@ def row_schema(columns: Iterable[Column]) -> dict[str, Any]:
     is required. A column that the model does not read is accepted and ignored, so that a whole
     line of a table is valid.
     """
-    asked = [column for column in columns if column.is_asked]
-    ignored = [column.name for column in columns if not column.is_asked]
+    used = [column for column in columns if column.is_read]
+    ignored = [column.name for column in columns if not column.is_read]
     schema = {
         "type": "object",
-        "properties": {column.name: column.schema() for column in asked},
+        "properties": {column.name: column.schema() for column in used},
         "required": [
-            column.name for column in asked if not column.is_nullable or column.is_never_missing
+            column.name for column in used if not column.is_nullable or column.is_never_missing
         ],
         "additionalProperties": False,
     }
     others = [
         *map(_literal, ignored),
-        *(_with_blanks(each.name) for each in asked if each.is_renamed),
+        *(_with_blanks(each.name) for each in used if each.is_renamed),
     ]
     if others:
         schema["patternProperties"] = {f"^(?:{'|'.join(others)})$": {}}

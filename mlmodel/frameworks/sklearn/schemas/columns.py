@@ -17,7 +17,11 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils import get_tags
 
 from mlmodel.frameworks.sklearn.schemas.column import Column
-from mlmodel.frameworks.sklearn.schemas.estimators import learned, takes_records, takes_texts
+from mlmodel.frameworks.sklearn.schemas.estimators import (
+    reads_records,
+    reads_texts,
+    with_stored_facts,
+)
 
 #: Attributes in which a fitted estimator keeps estimators of its own columns.
 INNER = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor")
@@ -32,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Flow:
+class TracedColumn:
     """One column somewhere within a model.
 
     ``sources`` are the input columns that it was made from. ``raw`` is the one whose values it
@@ -45,7 +49,7 @@ class Flow:
 
 
 @dataclass
-class Reading:
+class ModelInput:
     """What was found while a model was read.
 
     ``strict`` are the columns in which it surely rejects missing values. ``takes`` is ``"texts"``
@@ -58,22 +62,22 @@ class Reading:
     takes: str = "columns"
 
 
-def read(model: Any) -> Reading | None:
+def read(model: Any) -> ModelInput | None:
     """Return the columns of a model; ``None`` if not even their number is known."""
     # Estimators of other packages may raise anything when they are inspected.
     try:
-        return _read(model)
+        return _trace(model)
     except Exception:
-        logger.exception("nothing can be told of %s", type(model).__name__)
+        logger.exception("cannot inspect %s", type(model).__name__)
         return None
 
 
 def column_names(model: Any) -> list[str] | None:
     """Return the names of the columns that a model was fitted on, if it stores them."""
-    for estimator in _first_of_all(model):
+    for estimator in _first_estimators(model):
         names = getattr(estimator, "feature_names_in_", None)
-        if names is None and not takes_records(estimator):
-            names = _unless_counted(getattr(estimator, "feature_names_", None))
+        if names is None and not reads_records(estimator):
+            names = _real_names(getattr(estimator, "feature_names_", None))
         if names is not None and len(names) == column_count(estimator, len(names)):
             return [str(name) for name in names]
     return None
@@ -81,7 +85,7 @@ def column_names(model: Any) -> list[str] | None:
 
 def column_count(model: Any, default: int = 0) -> int:
     """Return the number of columns that a model was fitted on, or ``default``."""
-    for estimator in _first_of_all(model):
+    for estimator in _first_estimators(model):
         count = getattr(estimator, "n_features_in_", None)
         if isinstance(count, int | np.integer) and count > 0:
             return int(count)
@@ -117,68 +121,76 @@ def steps_of(estimator: Any) -> list[Any] | None:
     return [step for _, step in steps] if isinstance(steps, list) else None
 
 
-def _read(model: Any) -> Reading | None:
+def _trace(model: Any) -> ModelInput | None:
     names = column_names(model)
     count = len(names or ()) or column_count(model)
-    reader = _Reader([Column(name) for name in names or [f"x{at}" for at in range(count or 1)]])
-    flows = reader.through(model, [Flow(frozenset({at}), at) for at in range(len(reader.columns))])
-    if not count and reader.takes == "columns":
+    tracer = _Tracer([Column(name) for name in names or [f"x{at}" for at in range(count or 1)]])
+    flows = tracer.trace(
+        model, [TracedColumn(frozenset({at}), at) for at in range(len(tracer.columns))]
+    )
+    if not count and tracer.takes == "columns":
         return None
-    asked = {source for flow in flows for source in flow.sources}
+    used = {source for flow in flows for source in flow.sources}
     columns = [
-        replace(column, is_asked=at in asked or reader.takes != "columns")
-        for at, column in enumerate(reader.columns)
+        replace(column, is_read=at in used or tracer.takes != "columns")
+        for at, column in enumerate(tracer.columns)
     ]
-    if reader.takes == "texts" and not names:
+    if tracer.takes == "texts" and not names:
         columns = [replace(columns[0], name="text")]
-    return Reading(columns, bool(names), reader.strict, reader.takes)
+    return ModelInput(columns, bool(names), tracer.strict, tracer.takes)
 
 
-class _Reader:
+class _Tracer:
     def __init__(self, columns: list[Column]) -> None:
         self.columns = columns
         self.strict: set[int] = set()
         self.takes = "columns"
 
-    def through(self, estimator: Any, flows: list[Flow]) -> list[Flow]:
+    def trace(self, estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
         """Read what an estimator stores about its columns, and return its output columns."""
         if _is_nothing(estimator):
             return flows
-        flows = _counted(estimator, flows)
+        flows = _with_count(estimator, flows)
         steps = steps_of(estimator)
         if steps is not None:
             for step in steps:
-                flows = self.through(step, flows)
+                flows = self.trace(step, flows)
             return flows
         if isinstance(getattr(estimator, "transformers_", None), list):
             return self._side_by_side(column_parts(estimator), flows)
         if hasattr(estimator, "transformer_list"):
             return self._side_by_side([(one, None) for _, one in estimator.transformer_list], flows)
-        self._learn(estimator, flows)
+        self._add_facts(estimator, flows)
         parts = inner_parts(estimator)
         read = self._side_by_side(parts, flows)
-        return _mixed(read, 1) if _only_asks(estimator, parts) else _given(estimator, flows)
+        return (
+            _combined(read, 1)
+            if _only_delegates(estimator, parts)
+            else _outputs_of(estimator, flows)
+        )
 
-    def _side_by_side(self, parts: Iterable[Part], flows: list[Flow]) -> list[Flow]:
+    def _side_by_side(self, parts: Iterable[Part], flows: list[TracedColumn]) -> list[TracedColumn]:
         return [
-            given for part, subset in parts for given in self.through(part, _picked(flows, subset))
+            given for part, subset in parts for given in self.trace(part, _selected(flows, subset))
         ]
 
-    def _learn(self, estimator: Any, flows: list[Flow]) -> None:
-        if takes_texts(estimator):
-            self._take("texts", flows)
-        elif takes_records(estimator):
-            self._take("records", flows)
-            self.columns[:] = [each for each in learned(estimator, []) if each is not None]
+    def _add_facts(self, estimator: Any, flows: list[TracedColumn]) -> None:
+        if reads_texts(estimator):
+            self._set_takes("texts", flows)
+        elif reads_records(estimator):
+            self._set_takes("records", flows)
+            self.columns[:] = [
+                each for each in with_stored_facts(estimator, []) if each is not None
+            ]
             return
         raw = [None if flow.raw is None else self.columns[flow.raw] for flow in flows]
-        for flow, column in zip(flows, learned(estimator, raw), strict=True):
+        for flow, column in zip(flows, with_stored_facts(estimator, raw), strict=True):
             if flow.raw is not None and column is not None:
                 self.columns[flow.raw] = column
-        if _refuses_missing(estimator):
+        if _rejects_missing(estimator):
             self.strict.update(*(flow.sources for flow in flows if flow.is_lacking))
 
-    def _take(self, kind: str, flows: list[Flow]) -> None:
+    def _set_takes(self, kind: str, flows: list[TracedColumn]) -> None:
         # A column transformer passes one of many columns to a vectorizer; they are still columns.
         if len(self.columns) == 1 and len(flows) == 1 and self.takes == "columns":
             self.takes = kind
@@ -199,56 +211,56 @@ def _places(columns: Any, names: list[str]) -> list[int]:
     return [names.index(each) if isinstance(each, str) else int(each) for each in every]
 
 
-def _given(estimator: Any, flows: list[Flow]) -> list[Flow]:
+def _outputs_of(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return the output columns of an estimator for its input columns."""
     if hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform"):
         return flows  # it works only while the model is fitted
     if not hasattr(estimator, "transform") or hasattr(estimator, "predict"):
-        return _mixed(flows, 1)
+        return _combined(flows, 1)
     if hasattr(estimator, "get_support"):
-        return _picked(flows, np.flatnonzero(estimator.get_support()))
+        return _selected(flows, np.flatnonzero(estimator.get_support()))
     if _is_imputer(estimator):
         return _imputed(estimator, flows)
     if _is_one_to_one(estimator):
-        return _each_changed(estimator, flows)
-    return _mixed(flows, _width(estimator))
+        return _changed(estimator, flows)
+    return _combined(flows, _width(estimator))
 
 
-def _each_changed(estimator: Any, flows: list[Flow]) -> list[Flow]:
+def _changed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     if getattr(estimator, "func", estimator) is None:
         return flows  # a FunctionTransformer without a function
     passes = _is_own(estimator) and not hasattr(estimator, "categories_")
-    return [Flow(flow.sources, is_lacking=flow.is_lacking and passes) for flow in flows]
+    return [TracedColumn(flow.sources, is_lacking=flow.is_lacking and passes) for flow in flows]
 
 
-def _imputed(estimator: Any, flows: list[Flow]) -> list[Flow]:
+def _imputed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return the columns without missing values, and without those that were always missing."""
     filled = [replace(flow, is_lacking=False) for flow in flows]
     statistics = getattr(estimator, "statistics_", None)
     if statistics is not None and not getattr(estimator, "keep_empty_features", False):
         filled = [one for one, value in zip(filled, statistics, strict=False) if value == value]  # noqa: PLR0124  NaN
     indicator = getattr(estimator, "indicator_", None)
-    return [*filled, *(_mixed(flows, len(indicator.features_)) if indicator is not None else ())]
+    return [*filled, *(_combined(flows, len(indicator.features_)) if indicator is not None else ())]
 
 
-def _counted(estimator: Any, flows: list[Flow]) -> list[Flow]:
+def _with_count(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return as many columns as an estimator gets. If their number differs, each may be any."""
     count = getattr(estimator, "n_features_in_", None)
     if not isinstance(count, int | np.integer) or count in (0, len(flows)):
         return flows
-    return _mixed(flows, int(count))
+    return _combined(flows, int(count))
 
 
-def _mixed(flows: list[Flow], count: int) -> list[Flow]:
+def _combined(flows: list[TracedColumn], count: int) -> list[TracedColumn]:
     sources: frozenset[int] = frozenset().union(*(flow.sources for flow in flows))
-    return [Flow(sources, is_lacking=False)] * max(count, 1)
+    return [TracedColumn(sources, is_lacking=False)] * max(count, 1)
 
 
-def _picked(flows: list[Flow], places: Iterable[int] | None) -> list[Flow]:
+def _selected(flows: list[TracedColumn], places: Iterable[int] | None) -> list[TracedColumn]:
     """Return some of the columns. One beyond their number may come from any."""
     if places is None:
         return flows
-    whole = _mixed(flows, 1)[0]
+    whole = _combined(flows, 1)[0]
     return [flows[place] if place < len(flows) else whole for place in map(int, places)]
 
 
@@ -260,7 +272,7 @@ def _width(estimator: Any) -> int:
         return 1
 
 
-def _refuses_missing(estimator: Any) -> bool:
+def _rejects_missing(estimator: Any) -> bool:
     """Return whether an estimator surely rejects missing values, and passes nothing on."""
     if not _is_own(estimator) or inner_parts(estimator):
         return False
@@ -268,7 +280,7 @@ def _refuses_missing(estimator: Any) -> bool:
     return not (tags.input_tags.allow_nan or tags.no_validation)
 
 
-def _only_asks(estimator: Any, parts: Sequence[Part]) -> bool:
+def _only_delegates(estimator: Any, parts: Sequence[Part]) -> bool:
     """Return whether an estimator reads only what the known estimators in it read."""
     return (
         _is_own(estimator)
@@ -321,14 +333,14 @@ def _flat_one(member: Any) -> list[Any]:
     return list(member) if isinstance(member, list | tuple) else [member]
 
 
-def _unless_counted(names: Any) -> list[str] | None:
+def _real_names(names: Any) -> list[str] | None:
     """Return names that are not just numbers: CatBoost numbers columns without a name."""
     if not isinstance(names, list) or names == [str(at) for at in range(len(names))]:
         return None
     return names
 
 
-def _first_of_all(model: Any) -> Iterator[Any]:
+def _first_estimators(model: Any) -> Iterator[Any]:
     """Yield a model and, one within the other, the estimators that get its columns first."""
     while model is not None and not isinstance(model, str):
         yield model

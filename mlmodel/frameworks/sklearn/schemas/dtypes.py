@@ -23,7 +23,7 @@ import pandas as pd
 from mlmodel.schema.messages import enumeration
 
 #: Stands for a value that JSON cannot write.
-UNSAID = object()
+NOT_JSON = object()
 #: Stands for ``None`` itself in a column in which ``null`` is another missing value.
 NONE = object()
 
@@ -83,8 +83,8 @@ def plain(value: Any) -> Any:
 def write(value: Any) -> Any:
     """Return a value that is not missing as JSON: a number, text or boolean, any other as text.
 
-    Times are ISO 8601, without an offset if they have none. Returns :data:`UNSAID` for a value that
-    JSON cannot write.
+    Times are ISO 8601, without an offset if they have none. Returns :data:`NOT_JSON` for a value
+    that JSON cannot write.
     """
     if isinstance(value, np.datetime64 | np.timedelta64):
         value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
@@ -92,7 +92,7 @@ def write(value: Any) -> Any:
     if codec is not None:
         return codec.write(value)
     written = plain(value)
-    return UNSAID if written is None else written
+    return NOT_JSON if written is None else written
 
 
 def name_of_objects(values: Iterable[Any]) -> str:
@@ -160,7 +160,7 @@ class Categorical:
         known = [places[v] if code is None else code for v, code in zip(values, codes, strict=True)]
         return pd.Categorical.from_codes(known, dtype=self._dtype(index))
 
-    def forms(self, values: list[Any]) -> list[Any] | None:
+    def type_keys(self, values: list[Any]) -> list[Any] | None:
         """Return each value that is not a category, ``None`` for others.
 
         ``None`` if all are categories, or if only categories are accepted: ordered or parsed ones.
@@ -266,7 +266,7 @@ def _pandas_dtype(dtype: str) -> Any:
 
 
 def categories_of(dtype: pd.CategoricalDtype) -> Categories:
-    """Return the categories of a pandas type; :data:`UNSAID` for those JSON cannot write."""
+    """Return the categories of a pandas type; :data:`NOT_JSON` for those JSON cannot write."""
     index = dtype.categories
     name = name_of_objects(index) if index.dtype == object else str(index.dtype)
     return Categories(tuple(map(write, index)), name, bool(dtype.ordered))
@@ -361,7 +361,7 @@ def _decimal(value: Any) -> Decimal:
 
 def _written_decimal(value: Decimal) -> Any:
     if not value.is_finite():
-        return UNSAID
+        return NOT_JSON
     return int(value) if value == value.to_integral_value() else float(value)
 
 

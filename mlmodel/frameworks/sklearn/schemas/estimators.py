@@ -47,27 +47,27 @@ Known = Column | None
 Columns = Sequence[Known]
 
 
-def learned(estimator: Any, columns: Columns) -> list[Known]:
+def with_stored_facts(estimator: Any, columns: Columns) -> list[Known]:
     """Return the columns with what an estimator stores about them.
 
     :param columns: as the estimator reads them; ``None`` for one whose values have changed.
     """
-    if takes_records(estimator):
+    if reads_records(estimator):
         return list(_record_members(estimator))
     known = list(columns)
-    for fact in FACTS:
-        told = fact(estimator, known)
-        if told is not None and len(told) == len(known):
-            known = [before and after for before, after in zip(known, told, strict=True)]
+    for find_facts in FACTS:
+        found = find_facts(estimator, known)
+        if found is not None and len(found) == len(known):
+            known = [before and after for before, after in zip(known, found, strict=True)]
     return known
 
 
-def takes_texts(estimator: Any) -> bool:
+def reads_texts(estimator: Any) -> bool:
     """Return whether an estimator reads a list of texts, and not a table."""
     return hasattr(estimator, "build_analyzer")
 
 
-def takes_records(estimator: Any) -> bool:
+def reads_records(estimator: Any) -> bool:
     """Return whether an estimator reads a list of objects, and not a table."""
     return type(estimator).__name__ == "DictVectorizer"
 
@@ -80,13 +80,13 @@ def rounded(value: Any) -> float | None:
     return float(f"{number:.{DIGITS}g}")
 
 
-def _texts(estimator: Any, columns: Columns) -> list[Known] | None:
-    if not takes_texts(estimator):
+def _from_vectorizer(estimator: Any, columns: Columns) -> list[Known] | None:
+    if not reads_texts(estimator):
         return None
     return [column and replace(column, kind="text", is_sure=True) for column in columns]
 
 
-def _encoded(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_encoder(estimator: Any, columns: Columns) -> list[Known] | None:
     """Read the categories of an encoder. A missing category makes the column nullable."""
     categories = getattr(estimator, "categories_", None)
     if not isinstance(categories, list) or len(categories) != len(columns):
@@ -112,7 +112,7 @@ def _with_categories(column: Column, values: pd.Series) -> Column:
     return replace(known, dtype=str(values.dtype) if is_typed else "", kind=kind)
 
 
-def _imputed(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_imputer(estimator: Any, columns: Columns) -> list[Known] | None:
     statistics = getattr(estimator, "statistics_", None)
     if statistics is None or len(statistics) != len(columns):
         return None
@@ -136,7 +136,7 @@ def _with_statistic(column: Column, value: Any, stands_in: bool) -> Column:
     return _with_example(known, value)
 
 
-def _centred(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_centres(estimator: Any, columns: Columns) -> list[Known] | None:
     for name in CENTRES:
         centre = _by_column(getattr(estimator, name, None), len(columns))
         if centre is not None:
@@ -154,7 +154,7 @@ def _by_column(values: Any, count: int) -> Any:
     return values if values.shape == (count,) else None
 
 
-def _spanned(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_ranges(estimator: Any, columns: Columns) -> list[Known] | None:
     """Read the range of the values that an estimator was fitted on."""
     spans = _spans(estimator)
     if spans is None or len(spans) != len(columns):
@@ -185,7 +185,7 @@ def _with_span(column: Column, low: Any, high: Any, middle: float | None) -> Col
     return replace(_with_example(column, middle), span=(low, high))
 
 
-def _split(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_tree(estimator: Any, columns: Columns) -> list[Known] | None:
     """Read the thresholds of a tree: values near them make a difference."""
     tree = getattr(estimator, "tree_", None)
     if tree is None or not hasattr(tree, "threshold"):
@@ -194,7 +194,7 @@ def _split(estimator: Any, columns: Columns) -> list[Known] | None:
     return _with_examples(columns, map(_median, thresholds))
 
 
-def _binned(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_bins(estimator: Any, columns: Columns) -> list[Known] | None:
     mapper = getattr(estimator, "_bin_mapper", None)
     if mapper is None:
         return None
@@ -211,7 +211,7 @@ def _median(values: Any) -> Any:
     return np.median(values) if len(values) else None
 
 
-def _boosted_by_lightgbm(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_lightgbm(estimator: Any, columns: Columns) -> list[Known] | None:
     """Read the line that LightGBM writes of its columns: spans, or codes of categories."""
     if not type(estimator).__module__.startswith("lightgbm") or not hasattr(estimator, "booster_"):
         return None
@@ -244,16 +244,17 @@ def _with_info(column: Column, info: str, categories: Any) -> Column:
     return column if values is None else replace(column.with_choices(values), dtype="category")
 
 
-def _boosted_by_xgboost(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_xgboost(estimator: Any, columns: Columns) -> list[Known] | None:
     if not type(estimator).__module__.startswith("xgboost"):
         return None
     booster = estimator.get_booster()
     types = booster.feature_types or [""] * len(columns)
     choices = _xgboost_categories(booster) if "c" in types else []
-    told = _with_examples(columns, _xgboost_splits(booster, len(columns)))
     known = [
         column and replace(column, kind="boolean" if kind == "i" else "number", is_sure=True)
-        for column, kind in zip(told, types, strict=True)
+        for column, kind in zip(
+            _with_examples(columns, _xgboost_splits(booster, len(columns))), types, strict=True
+        )
     ]
     for at, values in enumerate(choices):
         column = known[at]
@@ -299,7 +300,7 @@ def _arrow_values(values: list[Any], offsets: list[int] | None) -> list[Any]:
     return [line[start:end].decode() for start, end in pairwise(offsets)]
 
 
-def _boosted_by_catboost(estimator: Any, columns: Columns) -> list[Known] | None:
+def _from_catboost(estimator: Any, columns: Columns) -> list[Known] | None:
     if not hasattr(estimator, "get_cat_feature_indices"):
         return None
     borders = estimator.get_borders()
@@ -307,13 +308,13 @@ def _boosted_by_catboost(estimator: Any, columns: Columns) -> list[Known] | None
     kinds |= dict.fromkeys(estimator.get_text_feature_indices(), "text")
     # A category may have been a whole number, and CatBoost reads that as its digits.
     names = dict.fromkeys(estimator.get_cat_feature_indices(), "str")
-    told = _with_examples(columns, [_median(borders.get(at, ())) for at in range(len(columns))])
+    known = _with_examples(columns, [_median(borders.get(at, ())) for at in range(len(columns))])
     return [
         column
         and replace(
             column, kind=kinds.get(at, "number"), dtype=names.get(at, column.dtype), is_sure=True
         )
-        for at, column in enumerate(told)
+        for at, column in enumerate(known)
     ]
 
 
@@ -349,14 +350,14 @@ def _record_members(estimator: Any) -> list[Column]:
 
 #: In order of precedence: an imputer's statistic is exact, so imputers come first.
 FACTS: Sequence[Callable[[Any, Columns], list[Known] | None]] = (
-    _texts,
-    _encoded,
-    _imputed,
-    _spanned,
-    _centred,
-    _split,
-    _binned,
-    _boosted_by_lightgbm,
-    _boosted_by_xgboost,
-    _boosted_by_catboost,
+    _from_vectorizer,
+    _from_encoder,
+    _from_imputer,
+    _from_ranges,
+    _from_centres,
+    _from_tree,
+    _from_bins,
+    _from_lightgbm,
+    _from_xgboost,
+    _from_catboost,
 )

@@ -14,7 +14,7 @@ It works for scikit-learn's estimators and those with the same interface.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -25,28 +25,23 @@ from mlmodel.frameworks import Schemas
 from mlmodel.frameworks.sklearn.predict import predictor as plan
 from mlmodel.frameworks.sklearn.predict.frames import converter
 from mlmodel.frameworks.sklearn.schemas.column import Column, row_schema
-from mlmodel.frameworks.sklearn.schemas.columns import Reading, read
-from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, read
 from mlmodel.frameworks.sklearn.schemas.merge import (
-    aligned,
+    align,
     disagreements,
-    listed,
-    merged,
-    strangers,
+    merge_columns,
+    unknown_columns,
 )
-from mlmodel.frameworks.sklearn.schemas.output_schema import answer_schema
-from mlmodel.frameworks.sklearn.schemas.probe import Trial
-from mlmodel.frameworks.sklearn.schemas.sample import Sample, check_reproduced, sampled
-from mlmodel.frameworks.sklearn.schemas.traits import says
+from mlmodel.frameworks.sklearn.schemas.output_schema import prediction_schema
+from mlmodel.frameworks.sklearn.schemas.probe import MOST_CALLS, UNKNOWN_TEXT, Probe, probe_columns
+from mlmodel.frameworks.sklearn.schemas.sample import Sample, check_reproduced, to_sample
+from mlmodel.frameworks.sklearn.schemas.traits import has_tag
 from mlmodel.model import Row
 from mlmodel.schema.validator import Schema
 
 #: Rows of a sample that are stored in the file, and rows from which they are selected.
 EXAMPLES = 3
-LOOKED_AT = 50
-#: Calls of the model to probe one property of all columns.
-MOST_CALLS = 2000
-
+CANDIDATE_ROWS = 50
 #: Calls of the model to find the columns that accept texts.
 MOST_TEXTS = 100
 
@@ -55,9 +50,6 @@ ACCEPTS_NOTHING = (
     "the model accepts rows without any field: package it with a sample, or list the members that "
     "a row must have under 'required' in its input schema"
 )
-
-#: A text that no encoder has been fitted on.
-STRANGE = "\N{WHITE QUESTION MARK ORNAMENT} none of them"
 
 
 def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schemas:
@@ -68,23 +60,23 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     :raises InvalidModel: if it cannot predict for new rows, if the sample has other columns, or
         if the number of names differs from the number of outputs.
     """
-    reading = read(model)
+    model_input = read(model)
     if sample is not None:
-        return _with_sample(model, reading, sampled(sample), outputs)
-    if reading is None and says(lambda each: get_tags(each).input_tags.one_d_array, model):
-        reading = Reading([Column("x0")])
-    if reading is None:
-        note = "the model does not tell which columns it takes: package it with a sample"
-        return Schemas(output=answer_schema(model, outputs), notes=(note,))
-    columns, trial = _tried(model, reading, _guesses(reading.columns))
-    columns = _with_texts(model, reading, columns, trial)
-    columns, notes = _probed(columns, reading, trial)
-    if trial.answer is None:
-        notes.append(_unanswered(trial))
-    schema = _schema(columns, reading, trial)
-    if not schema["required"] and reading.takes != "records":
+        return _with_sample(model, model_input, to_sample(sample), outputs)
+    if model_input is None and has_tag(lambda each: get_tags(each).input_tags.one_d_array, model):
+        model_input = ModelInput([Column("x0")])
+    if model_input is None:
+        note = "the columns of the model are unknown: package it with a sample"
+        return Schemas(output=prediction_schema(model, outputs), notes=(note,))
+    columns, probe = _try_columns(model, model_input, _guesses(model_input.columns))
+    columns = _with_texts(model, model_input, columns, probe)
+    columns, notes = probe_columns(columns, model_input, probe)
+    if probe.prediction is None:
+        notes.append(_failure_note(probe))
+    schema = _schema(columns, model_input, probe)
+    if not schema["required"] and model_input.takes != "records":
         notes.append(ACCEPTS_NOTHING)
-    return Schemas(schema, answer_schema(model, outputs, trial.answer), (), tuple(notes))
+    return Schemas(schema, prediction_schema(model, outputs, probe.prediction), (), tuple(notes))
 
 
 def predictor(
@@ -95,27 +87,29 @@ def predictor(
 
 
 def _with_sample(
-    model: Any, reading: Reading | None, sample: Sample, outputs: Sequence[str]
+    model: Any, model_input: ModelInput | None, sample: Sample, outputs: Sequence[str]
 ) -> Schemas:
-    notes = strangers(reading, sample)
-    reading, sample = aligned(reading, sample)
-    own = reading.columns if reading else ()
-    seen = sample.columns([column.name for column in own if not column.is_asked])
-    columns = merged(reading, seen)
+    notes = unknown_columns(model_input, sample)
+    model_input, sample = align(model_input, sample)
+    own = model_input.columns if model_input else ()
+    seen = sample.columns([column.name for column in own if not column.is_read])
+    columns = merge_columns(model_input, seen)
     _check_reproduced(columns, sample, seen)
-    rows = list(islice(sample.rows(columns), LOOKED_AT))
+    rows = list(islice(sample.rows(columns), CANDIDATE_ROWS))
     attempts = [(columns, row) for row in (rows[0], _row_of(columns))]
-    columns, trial = _tried(model, reading, attempts)
-    columns, doubts = _probed(columns, reading, trial, is_shown=True)
-    notes += doubts + disagreements(columns, reading, sample, seen)
-    if trial.answer is None:
-        notes.append(_unanswered(trial))
-    schema = _schema(columns, reading, trial)
+    columns, probe = _try_columns(model, model_input, attempts)
+    columns, doubts = probe_columns(columns, model_input, probe, is_sampled=True)
+    notes += doubts + disagreements(columns, model_input, sample, seen)
+    if probe.prediction is None:
+        notes.append(_failure_note(probe))
+    schema = _schema(columns, model_input, probe)
     notes += sample.doubts()
     # A row without values that JSON lacks is tried, but it is not one of the sample's.
     whole = [row for row in rows if row.keys() >= schema["properties"].keys()]
-    examples = tuple(islice(_good(whole, schema, trial), EXAMPLES))
-    return Schemas(schema, answer_schema(model, outputs, trial.answer), examples, tuple(notes))
+    examples = tuple(islice(_accepted_rows(whole, schema, probe), EXAMPLES))
+    return Schemas(
+        schema, prediction_schema(model, outputs, probe.prediction), examples, tuple(notes)
+    )
 
 
 def _check_reproduced(
@@ -127,24 +121,26 @@ def _check_reproduced(
     """
     for column in columns:
         own = seen.get(column.name)
-        if own is not None and column.is_asked and own.is_sure and own.dtype != "category":
+        if own is not None and column.is_read and own.is_sure and own.dtype != "category":
             check_reproduced(column.name, sample.table[column.name], converter(own.schema()))
 
 
-def _tried(
-    model: Any, reading: Reading | None, attempts: Iterable[tuple[list[Column], Row]]
-) -> tuple[list[Column], Trial]:
+def _try_columns(
+    model: Any, model_input: ModelInput | None, attempts: Iterable[tuple[list[Column], Row]]
+) -> tuple[list[Column], Probe]:
     """Return the first columns with a row that the model accepts; the last if it accepts none."""
     for columns, row in attempts:
         # As if each could be missing, which is then probed with this model.
-        members = plan.own_columns([replace(column, is_nullable=True) for column in columns])
-        trial = Trial(plan.asker(model, reading, members, row), row)
-        if trial.answer is not None:
+        members = plan.column_schemas([replace(column, is_nullable=True) for column in columns])
+        probe = Probe(plan.build_call(model, model_input, members, row), row)
+        if probe.prediction is not None:
             break
-    return columns, trial
+    return columns, probe
 
 
-def _with_texts(model: Any, reading: Reading, columns: list[Column], trial: Trial) -> list[Column]:
+def _with_texts(
+    model: Any, model_input: ModelInput, columns: list[Column], probe: Probe
+) -> list[Column]:
     """Return the columns, with those of any type that may also be texts marked so.
 
     These are columns that only an estimator of another package reads.
@@ -152,20 +148,20 @@ def _with_texts(model: Any, reading: Reading, columns: list[Column], trial: Tria
     unsure = [
         column.name
         for at, column in enumerate(columns)
-        if column.is_asked
+        if column.is_read
         and not column.is_sure
         and column.kind == "number"
-        and at not in reading.strict
+        and at not in model_input.strict
     ]
-    if trial.answer is None or not unsure:
+    if probe.prediction is None or not unsure:
         return columns
-    members = plan.own_columns(
+    members = plan.column_schemas(
         [replace(each, kind="") if each.name in unsure else each for each in columns]
     )
-    mixed = Trial(plan.asker(model, reading, members, trial.row), trial.row)
-    says = mixed.takes([{name: STRANGE} for name in unsure], MOST_TEXTS)
-    taken = {name for name, is_taken in zip(unsure, says, strict=True) if is_taken}
-    return [replace(each, kind="") if each.name in taken else each for each in columns]
+    mixed = Probe(plan.build_call(model, model_input, members, probe.row), probe.row)
+    found = mixed.accepts([{name: UNKNOWN_TEXT} for name in unsure], MOST_TEXTS)
+    accepted = {name for name, is_accepted in zip(unsure, found, strict=True) if is_accepted}
+    return [replace(each, kind="") if each.name in accepted else each for each in columns]
 
 
 def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
@@ -185,133 +181,32 @@ def _guesses(columns: list[Column]) -> Iterator[tuple[list[Column], Row]]:
 
 
 def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
-    return {column.name: column.plain for column in columns if column.is_asked}
+    return {column.name: column.plain for column in columns if column.is_read}
 
 
-def _probed(
-    columns: list[Column], reading: Reading | None, trial: Trial, *, is_shown: bool = False
-) -> tuple[list[Column], list[str]]:
-    """Return the columns after probing missing values, new categories and fractions.
-
-    The notes name columns that were not probed, for which the schema is not strict.
-    """
-    if reading is not None and reading.takes == "records":
-        return columns, []
-    if trial.answer is None:
-        return [replace(column, is_open=bool(column.choices)) for column in columns], []
-    strict = reading.strict if reading is not None else set()
-    asked = [at for at, column in enumerate(columns) if column.is_asked]
-    closed = [
-        at
-        for at in asked
-        if columns[at].choices
-        and columns[at].kind != "boolean"
-        and not columns[at].has_texts_of_values
-    ]
-    whole = [at for at in closed if columns[at].kind == "integer" and not is_shown]
-    shown = [at for at in asked if columns[at].is_whole and not columns[at].choices]
-    nullable = _said(trial, columns, [at for at in asked if at not in strict], _nothing)
-    with_none = _said(trial, columns, _in_objects(columns, nullable), _none)
-    is_open = _said(trial, columns, closed, _stranger)
-    takes_any = _said(trial, columns, whole + shown, _fraction)
-    unknown = sorted({at for said in (nullable, is_open) for at in said if said[at] is None})
-    probed = [
-        replace(
-            column,
-            is_nullable=nullable.get(at, False) is not False or bool(with_none.get(at)),
-            missing=("None",) if with_none.get(at) else column.missing,
-            is_open=is_open.get(at, False) is not False
-            or column.is_open
-            or column.has_texts_of_values,
-            kind="number" if takes_any.get(at) else column.kind,
-        )
-        for at, column in enumerate(columns)
-    ]
-    probed, notes = _unambiguous(probed, trial)
-    return probed, notes + ([_unasked([columns[at].name for at in unknown])] if unknown else [])
-
-
-def _in_objects(columns: list[Column], nullable: Mapping[int, bool | None]) -> list[int]:
-    """Return the columns of Python objects in which the model rejects NaN but may accept None."""
-    return [
-        at
-        for at, is_taken in nullable.items()
-        if is_taken is False and columns[at].dtype == "object" and not columns[at].missing
-    ]
-
-
-def _unambiguous(columns: list[Column], trial: Trial) -> tuple[list[Column], list[str]]:
-    """Return the columns; not nullable are those in which None and NaN predict differently."""
-    kept, notes = list(columns), []
-    for at, column in enumerate(columns):
-        if len(column.missing) < 2 or not (column.is_nullable and column.is_asked):  # noqa: PLR2004
-            continue
-        values = [NONE if name == "None" else MISSING[name] for name in column.missing]
-        first, *others = [trial.answer_with({column.name: value}) for value in values]
-        if any(other != first for other in others):
-            kept[at] = replace(column, is_nullable=False)
-            words = " and ".join(column.missing)
-            notes.append(
-                f"{column.name} has both {words} as missing values, and the model predicts "
-                "differently for them: null is not accepted"
-            )
-    return kept, notes
-
-
-def _said(
-    trial: Trial, columns: list[Column], places: list[int], other: Callable[[Column], Any]
-) -> dict[int, bool | None]:
-    """Return for some columns whether the model accepts another value there."""
-    changes = [{columns[at].name: other(columns[at])} for at in places]
-    return dict(zip(places, trial.takes(changes, MOST_CALLS), strict=True))
-
-
-def _nothing(_column: Column) -> None:
-    return None
-
-
-def _none(_column: Column) -> Any:
-    return NONE
-
-
-def _stranger(column: Column) -> Any:
-    """Return a value of a column's kind that is not among its choices."""
-    return max(column.choices) + 1 if column.is_numeric else STRANGE
-
-
-def _fraction(column: Column) -> float:
-    """Return a fraction that is not among a column's choices."""
-    return float(max(column.choices or column.examples or (0,)) + 1.5)
-
-
-def _schema(columns: list[Column], reading: Reading | None, trial: Trial) -> dict[str, Any]:
+def _schema(columns: list[Column], model_input: ModelInput | None, probe: Probe) -> dict[str, Any]:
     schema = row_schema(columns)
-    if reading is not None and reading.takes == "records":
+    if model_input is not None and model_input.takes == "records":
         # Such a model ignores unknown members.
         del schema["additionalProperties"]
     row = _row_of(columns)
-    if trial.takes([row], MOST_CALLS) == [True]:
+    if probe.accepts([row], MOST_CALLS) == [True]:
         schema["examples"] = [row]
     return schema
 
 
-def _good(rows: list[dict[str, Any]], schema: dict[str, Any], trial: Trial) -> Iterator[Row]:
+def _accepted_rows(
+    rows: list[dict[str, Any]], schema: dict[str, Any], probe: Probe
+) -> Iterator[Row]:
     """Yield the rows that satisfy the schema and that the model accepts."""
-    judge = Schema(schema)
-    fitting = [row for row in rows if not judge.violations(row)]
-    refused = trial.refused(fitting, len(fitting), MOST_CALLS)
-    yield from (row for at, row in enumerate(fitting) if at not in refused)
+    validator = Schema(schema)
+    fitting = [row for row in rows if not validator.violations(row)]
+    rejected = probe.rejected(fitting, len(fitting), MOST_CALLS)
+    yield from (row for at, row in enumerate(fitting) if at not in rejected)
 
 
-def _unasked(names: list[str]) -> str:
+def _failure_note(probe: Probe) -> str:
     return (
-        f"the model has too many columns to be asked about all: whether it takes missing or new "
-        f"values in {listed(names)} is not known, so the schema takes them"
-    )
-
-
-def _unanswered(trial: Trial) -> str:
-    return (
-        "the model does not predict for a row that was made of what is known of it"
-        f"{plan.error_text(trial.error)}: its schemas are a guess"
+        f"the model does not predict for a row generated from its columns"
+        f"{plan.error_text(probe.error)}: its schemas are a guess"
     )

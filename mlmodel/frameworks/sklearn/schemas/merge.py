@@ -9,8 +9,8 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.schemas.column import Column
-from mlmodel.frameworks.sklearn.schemas.columns import Reading
-from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, joined, write
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
+from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, joined, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import enumeration, shown
 
@@ -18,24 +18,24 @@ from mlmodel.schema.messages import enumeration, shown
 MOST_LISTED = 5
 
 
-def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sample]:
+def align(model_input: ModelInput | None, sample: Sample) -> tuple[ModelInput | None, Sample]:
     """Return both with the same columns in the same order and under the same names.
 
     The sample's names are used if the model has none.
 
     :raises InvalidModel: if the sample does not have the model's columns.
     """
-    if reading is None or reading.takes == "records":
-        return reading, Sample(_named(sample), sample.is_named)
-    table, own = sample.table, [column.name for column in reading.columns]
-    if sample.is_named and reading.is_named and not are_alike(own, list(table)):
-        wanted = [column.name for column in reading.columns if column.is_asked]
-        missing = [name for name in wanted if name not in table]
+    if model_input is None or model_input.takes == "records":
+        return model_input, Sample(_named(sample), sample.is_named)
+    table, own = sample.table, [column.name for column in model_input.columns]
+    if sample.is_named and model_input.is_named and not are_renamed(own, list(table)):
+        expected = [column.name for column in model_input.columns if column.is_read]
+        missing = [name for name in expected if name not in table]
         if missing:
             raise InvalidModel(
                 f"the sample has no column {listed(missing)}, which the model was fitted on"
             )
-        return reading, replace(sample, table=table[[name for name in own if name in table]])
+        return model_input, replace(sample, table=table[[name for name in own if name in table]])
     if len(own) != table.shape[1]:
         raise InvalidModel(
             f"the model was fitted on {len(own)} columns, the sample has {table.shape[1]}"
@@ -45,13 +45,13 @@ def aligned(reading: Reading | None, sample: Sample) -> tuple[Reading | None, Sa
         own = [str(name) for name in table]
         columns = [
             replace(column, name=name, is_renamed=False)
-            for column, name in zip(reading.columns, own, strict=True)
+            for column, name in zip(model_input.columns, own, strict=True)
         ]
-        reading = replace(reading, columns=columns)
-    return reading, Sample(table.set_axis(own, axis=1), sample.is_named)
+        model_input = replace(model_input, columns=columns)
+    return model_input, Sample(table.set_axis(own, axis=1), sample.is_named)
 
 
-def are_alike(names: Sequence[Any], others: Sequence[Any]) -> bool:
+def are_renamed(names: Sequence[Any], others: Sequence[Any]) -> bool:
     """Return whether names differ only in characters that LightGBM replaces by underscores."""
     return list(names) != list(others) and [_simple(name) for name in names] == [
         _simple(name) for name in others
@@ -63,31 +63,36 @@ def listed(names: Iterable[str]) -> str:
     return enumeration([repr(name) for name in names], MOST_LISTED)
 
 
-def merged(reading: Reading | None, seen: Mapping[str, Column]) -> list[Column]:
+def merge_columns(model_input: ModelInput | None, seen: Mapping[str, Column]) -> list[Column]:
     """Return the model's columns with the types and ranges that a sample shows.
 
     :param seen: what the columns of an aligned sample show, by name.
     """
-    if reading is None:
+    if model_input is None:
         return list(seen.values())
     return [
-        _merged(column, seen[column.name]) if column.name in seen and column.is_asked else column
-        for column in reading.columns
+        _merge_column(column, seen[column.name])
+        if column.name in seen and column.is_read
+        else column
+        for column in model_input.columns
     ]
 
 
 def disagreements(
-    columns: Iterable[Column], reading: Reading | None, sample: Sample, seen: Mapping[str, Column]
+    columns: Iterable[Column],
+    model_input: ModelInput | None,
+    sample: Sample,
+    seen: Mapping[str, Column],
 ) -> list[str]:
     """Return a message for each difference between a sample and what the model accepts."""
-    known = {column.name: column for column in reading.columns} if reading else {}
+    known = {column.name: column for column in model_input.columns} if model_input else {}
     return [
         note
         for column in columns
-        if column.is_asked and column.name in seen
+        if column.is_read and column.name in seen
         for note in [
-            *_missing(column, sample),
-            *_doubts(_as_written(known.get(column.name), column), seen[column.name], sample),
+            *_missing_notes(column, sample),
+            *_differences(_as_written(known.get(column.name), column), seen[column.name], sample),
         ]
     ]
 
@@ -100,11 +105,11 @@ def _as_written(known: Column | None, column: Column) -> Column:
     return replace(known, choices=column.choices) if known.choices and is_rewritten else known
 
 
-def strangers(reading: Reading | None, sample: Sample) -> list[str]:
+def unknown_columns(model_input: ModelInput | None, sample: Sample) -> list[str]:
     """Return a message on columns of a sample that the model was not fitted on."""
-    if reading is None or not (reading.is_named and sample.is_named):
+    if model_input is None or not (model_input.is_named and sample.is_named):
         return []
-    own = {column.name for column in reading.columns}
+    own = {column.name for column in model_input.columns}
     others = [str(name) for name in sample.table if str(name) not in own]
     return [f"the sample's column {listed(others)} is not the model's"] if others else []
 
@@ -122,9 +127,9 @@ def _named(sample: Sample) -> Any:
     return sample.table.set_axis(names, axis=1)
 
 
-def _merged(known: Column, seen: Column) -> Column:
+def _merge_column(known: Column, seen: Column) -> Column:
     """Return what is known of a column, with the types of the sample's column."""
-    missing = _both(known.missing, seen.missing)
+    missing = _union(known.missing, seen.missing)
     made = replace(
         known,
         is_nullable=seen.is_nullable,
@@ -132,7 +137,7 @@ def _merged(known: Column, seen: Column) -> Column:
         missing=missing,
     )
     if known.choices:
-        return _typed_as(made, seen)
+        return _with_type(made, seen)
     if seen.dtype == "category" and known.kind != "code":
         # A booster stores the codes of categories, which are numbers.
         return replace(seen, is_open=bool(seen.choices))
@@ -141,17 +146,17 @@ def _merged(known: Column, seen: Column) -> Column:
         return replace(seen, kind=kind, dtype=known.dtype, is_open=bool(seen.choices))
     if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
         return replace(made, dtype=_text_type(known, seen))
-    fitting = (_fitting(value, seen.kind) for value in known.examples)
+    fitting = (_converted(value, seen.kind) for value in known.examples)
     return replace(
         seen,
-        default=_fitting(known.default, seen.kind),
+        default=_converted(known.default, seen.kind),
         examples=seen.examples or tuple(value for value in fitting if value is not None),
         is_open=bool(seen.choices),
         missing=missing,
     )
 
 
-def _typed_as(known: Column, seen: Column) -> Column:
+def _with_type(known: Column, seen: Column) -> Column:
     """Return a column with an encoder's choices and the type of the sample's column."""
     if not seen.is_sure or _conflict(known, seen):
         return known
@@ -176,7 +181,7 @@ def _text_type(known: Column, seen: Column) -> str:
     return seen.dtype if is_text else known.dtype
 
 
-def _both(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+def _union(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*others, *names]))
 
 
@@ -191,7 +196,7 @@ def _conflict(known: Column, seen: Column) -> bool:
     return (known.kind in numbers) != (seen.kind in numbers)
 
 
-def _fitting(value: Any, kind: str) -> Any:
+def _converted(value: Any, kind: str) -> Any:
     """Return a default in the type that the sample shows; ``None`` if that is impossible."""
     if isinstance(value, float) and kind == "integer":
         return int(value) if value.is_integer() else None
@@ -199,8 +204,8 @@ def _fitting(value: Any, kind: str) -> Any:
     return value if isinstance(value, str) == is_text and kind != "boolean" else None
 
 
-def _missing(column: Column, sample: Sample) -> Iterator[str]:
-    lacking = sample.lacking(column.name)
+def _missing_notes(column: Column, sample: Sample) -> Iterator[str]:
+    lacking = sample.count_missing(column.name)
     if lacking and not column.is_nullable and len(column.missing) < 2:  # noqa: PLR2004
         yield (
             f"{column.name} is missing in {lacking} of {len(sample.table)} rows of the sample, "
@@ -208,12 +213,12 @@ def _missing(column: Column, sample: Sample) -> Iterator[str]:
         )
 
 
-def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
+def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
     if known.choices:
         values = sample.table[known.name].dropna()
-        strange = sorted({shown(_said(value)) for value in values.unique()} - _shown(known))
-        if strange:
-            listed = enumeration(strange, MOST_LISTED)
+        unknown = sorted({shown(_to_json(value)) for value in values.unique()} - _shown(known))
+        if unknown:
+            listed = enumeration(unknown, MOST_LISTED)
             yield f"{known.name} has {listed} in the sample, which the model does not know"
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
         kind = seen.kind or "mixed"
@@ -225,9 +230,9 @@ def _doubts(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
         )
 
 
-def _said(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     said = write(value)
-    return str(value) if said is UNSAID else said
+    return str(value) if said is NOT_JSON else said
 
 
 def _shown(column: Column) -> set[str]:

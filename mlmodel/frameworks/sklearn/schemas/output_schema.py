@@ -12,8 +12,8 @@ from mlmodel.frameworks.sklearn.schemas.traits import (
     MOST_NAMED,
     feature_names,
     has_several,
+    has_tag,
     labels_of,
-    says,
 )
 
 NUMBER: Mapping[str, Any] = {"type": "number"}
@@ -23,21 +23,23 @@ VERDICTS: Mapping[str, Any] = {
 }
 
 
-def answer_schema(model: Any, outputs: Sequence[str] = (), answer: Any = None) -> dict[str, Any]:
+def prediction_schema(
+    model: Any, outputs: Sequence[str] = (), example: Any = None
+) -> dict[str, Any]:
     """Return the JSON Schema of a model's predictions.
 
-    :param answer: one of them, with outputs named by position, for what the model itself does not
+    :param example: one of them, with outputs named by position, for what the model itself does not
         define. Without it, the schema is less strict.
     :raises InvalidModel: if the number of ``outputs`` is not the model's.
     """
-    members = _renamed(answer, outputs) if answer else {"prediction": None}
+    members = _renamed(example, outputs) if example else {"prediction": None}
     if not hasattr(model, "predict"):
         return _members({"prediction": _transformed_schema(model, members["prediction"])})
     schemas = {"prediction": _prediction_schema(model, members["prediction"])}
     for name, value in members.items():
         if name not in schemas:
             schemas[name] = MEMBERS[name](model, value)
-    if answer is None and labels_of(model) and hasattr(model, "predict_proba"):
+    if example is None and labels_of(model) and hasattr(model, "predict_proba"):
         schemas["probabilities"] = {"type": "object"}
         return {**_members(schemas), "required": ["prediction"]}
     return _members(schemas)
@@ -45,7 +47,7 @@ def answer_schema(model: Any, outputs: Sequence[str] = (), answer: Any = None) -
 
 def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
     labels = labels_of(model)
-    if says(is_outlier_detector, model):
+    if has_tag(is_outlier_detector, model):
         return dict(VERDICTS)
     if isinstance(prediction, dict):
         return _members(
@@ -56,7 +58,7 @@ def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
         )
     if labels and (prediction is not None or not has_several(model)):
         return _enum(labels)
-    if says(is_clusterer, model):
+    if has_tag(is_clusterer, model):
         return {"type": "integer", "title": "Cluster"}
     return {} if labels else _of_type(prediction)
 
@@ -143,17 +145,17 @@ def _members(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _renamed(answer: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+def _renamed(example: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
     """Return a prediction with the given names instead of the outputs' positions."""
-    prediction = answer["prediction"]
+    prediction = example["prediction"]
     own = list(prediction) if isinstance(prediction, dict) else [""]
     if not outputs:
-        return answer
+        return example
     if len(outputs) != len(own):
         raise InvalidModel(f"the model has {len(own)} outputs, but {len(outputs)} names for them")
     return {
         name: dict(zip(outputs, value.values(), strict=True))
         if isinstance(value, dict) and list(value) == own
         else value
-        for name, value in answer.items()
+        for name, value in example.items()
     }

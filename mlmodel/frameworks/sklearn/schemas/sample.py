@@ -14,7 +14,7 @@ import pandas as pd
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of
-from mlmodel.frameworks.sklearn.schemas.dtypes import UNSAID, plain
+from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, plain
 from mlmodel.frameworks.sklearn.schemas.estimators import rounded
 
 #: Maximum of distinct texts in a column that becomes a list of choices.
@@ -23,7 +23,7 @@ MOST_CHOICES = 50
 MOST_ROWS = 100_000
 MOST_CELLS = 5_000_000
 #: Cells of the rows that are converted to JSON.
-MOST_SHOWN = 100_000
+MOST_JSON_CELLS = 100_000
 #: Distinct values of a column that are written as JSON and read back when a model is packaged.
 MOST_COMPARED = 1000
 #: Characters of a value that an error repeats.
@@ -43,12 +43,12 @@ class Sample:
         :raises InvalidModel: if JSON cannot write values of its type.
         """
         return {
-            str(name): seen(str(name), values)
+            str(name): column_of(str(name), values)
             for name, values in self.table.items()
             if str(name) not in ignored
         }
 
-    def lacking(self, name: str) -> int:
+    def count_missing(self, name: str) -> int:
         """Return in how many rows a column is missing."""
         return self._lacking[name]
 
@@ -62,17 +62,17 @@ class Sample:
         A missing value is ``null``. Columns that the model does not read are left out, and so are
         rows with a value that JSON lacks: if all rows have one, the only row lacks these values.
         """
-        asked = [column for column in columns if column.is_asked]
-        table = self.table[[column.name for column in asked]]
+        used = [column for column in columns if column.is_read]
+        table = self.table[[column.name for column in used]]
         order = np.argsort(table.isna().sum(axis=1).to_numpy(), kind="stable")
-        some = table.iloc[order[: MOST_SHOWN // max(len(asked), 1) + 1]]
-        said = _said(some, asked)
-        first = next(said, None)
+        some = table.iloc[order[: MOST_JSON_CELLS // max(len(used), 1) + 1]]
+        written = _complete_rows(some, used)
+        first = next(written, None)
         if first is None:
-            row = next(_rows(some, asked))
-            first = {name: value for name, value in row.items() if value is not UNSAID}
+            row = next(_rows(some, used))
+            first = {name: value for name, value in row.items() if value is not NOT_JSON}
         yield first
-        yield from said
+        yield from written
 
     def doubts(self) -> list[str]:
         """Return a note on each column with values that JSON lacks."""
@@ -80,12 +80,12 @@ class Sample:
             f"{name} has values that cannot be shown as JSON, of type {', '.join(kinds)}: "
             "rows with them are no examples"
             for name, values in self.table.items()
-            if (kinds := _unsaid(values))
+            if (kinds := _unsupported_types(values))
         ]
 
 
-def _said(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
-    return (row for row in _rows(table, columns) if UNSAID not in row.values())
+def _complete_rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+    return (row for row in _rows(table, columns) if NOT_JSON not in row.values())
 
 
 def _rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
@@ -100,23 +100,23 @@ def _rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, 
     return (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
 
 
-def _unsaid(values: pd.Series) -> list[str]:
+def _unsupported_types(values: pd.Series) -> list[str]:
     """Return the types of the values that JSON lacks."""
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "bium":
         return []
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
         return ["infinity"] if np.isinf(values.to_numpy()).any() else []
     kinds = {type(value): value for value in values.dropna()}
-    unsaid = (kind for kind, value in kinds.items() if dtypes.write(value) is UNSAID)
-    return sorted(kind.__name__ for kind in unsaid)
+    unsupported = (kind for kind, value in kinds.items() if dtypes.write(value) is NOT_JSON)
+    return sorted(kind.__name__ for kind in unsupported)
 
 
-def sampled(sample: Any) -> Sample:
+def to_sample(sample: Any) -> Sample:
     """Convert a sample of any shape to a table.
 
     :raises InvalidModel: if it does not consist of rows, or is empty.
     """
-    found = _sampled(sample)
+    found = _to_sample(sample)
     if found.table.empty:
         raise InvalidModel("the sample has no rows")
     if not found.table.columns.is_unique:
@@ -124,7 +124,7 @@ def sampled(sample: Any) -> Sample:
     return found
 
 
-def seen(name: str, values: pd.Series) -> Column:
+def column_of(name: str, values: pd.Series) -> Column:
     """Return a column of a sample.
 
     :raises InvalidModel: if JSON cannot write values of its type.
@@ -159,15 +159,15 @@ def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
     """
     some = _present(values).drop_duplicates() if _is_hashable(values) else _present(values)
     pairs = [(value, dtypes.write(value)) for value in some.head(MOST_COMPARED)]
-    told = [(value, said) for value, said in pairs if said is not UNSAID]
+    pairs = [(value, written) for value, written in pairs if written is not NOT_JSON]
     try:
-        made = convert([said for _, said in told])
+        made = convert([written for _, written in pairs])
         back = pd.Series(made, dtype=getattr(made, "dtype", None))
     except (ValueError, TypeError, OverflowError) as error:
-        raise _not_reproduced(name, values.dtype, told[0][0]) from error
+        raise _not_reproduced(name, values.dtype, pairs[0][0]) from error
     is_objects = pd.api.types.is_object_dtype(values.dtype)
-    is_same_type = is_objects or back.dtype == values.dtype or not told
-    for (value, _), now in zip(told, back, strict=True):
+    is_same_type = is_objects or back.dtype == values.dtype or not pairs
+    for (value, _), now in zip(pairs, back, strict=True):
         if not (is_same_type and _is_same(value, now)):
             raise _not_reproduced(name, values.dtype, value)
 
@@ -197,13 +197,13 @@ def _is_hashable(values: pd.Series) -> bool:
 
 
 def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> None:
-    unsaid = [
+    unsupported = [
         value
-        for value, said in zip(dtype.categories, categories.values, strict=True)
-        if said is UNSAID
+        for value, written in zip(dtype.categories, categories.values, strict=True)
+        if written is NOT_JSON
     ]
-    if unsaid:
-        raise _not_reproduced(name, dtype.categories.dtype, unsaid[0])
+    if unsupported:
+        raise _not_reproduced(name, dtype.categories.dtype, unsupported[0])
     back = dtypes.Categorical(categories)([*categories.values]).categories
     for value, now in zip(dtype.categories, back, strict=True):
         if not _is_same(value, now):
@@ -213,60 +213,60 @@ def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> N
 def _present(values: pd.Series) -> pd.Series:
     # With numpy if possible: a wide table has many columns of few rows.
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
-        lacking = np.isnan(values.to_numpy()) if values.dtype.kind == "f" else np.False_
-        return values.dropna() if lacking.any() else values
+        count_missing = np.isnan(values.to_numpy()) if values.dtype.kind == "f" else np.False_
+        return values.dropna() if count_missing.any() else values
     return values.dropna()
 
 
 def as_json(value: Any, column: Column) -> Any:
     """Return a value of a table as JSON: times as ISO 8601, what is missing as ``None``.
 
-    A value that JSON lacks is :data:`~mlmodel.frameworks.sklearn.schemas.dtypes.UNSAID`.
+    A value that JSON lacks is :data:`~mlmodel.frameworks.sklearn.schemas.dtypes.NOT_JSON`.
     """
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
-    said = dtypes.write(value)
-    if said is UNSAID:
-        return said
+    written = dtypes.write(value)
+    if written is NOT_JSON:
+        return written
     if column.kind == "date":
-        return str(said)[: len("2026-01-31")]
+        return str(written)[: len("2026-01-31")]
     if column.kind in ("string", "text"):
-        return str(said)
-    is_whole = isinstance(said, bool) or (isinstance(said, float) and said.is_integer())
-    return int(said) if (column.kind == "integer" or column.is_whole) and is_whole else said
+        return str(written)
+    is_whole = isinstance(written, bool) or (isinstance(written, float) and written.is_integer())
+    return int(written) if (column.kind == "integer" or column.is_whole) and is_whole else written
 
 
-def _sampled(sample: Any) -> Sample:
+def _to_sample(sample: Any) -> Sample:
     if isinstance(sample, Sample):
         return sample
     if isinstance(sample, pd.DataFrame):
         is_named = not pd.api.types.is_integer_dtype(sample.columns)
         return Sample(
-            _thinned(sample).rename(columns=str) if is_named else _thinned(sample), is_named
+            _thin_out(sample).rename(columns=str) if is_named else _thin_out(sample), is_named
         )
     if isinstance(sample, pd.Series):
-        return Sample(_thinned(sample.to_frame(str(sample.name))), sample.name is not None)
+        return Sample(_thin_out(sample.to_frame(str(sample.name))), sample.name is not None)
     if hasattr(sample, "toarray"):
-        return _of_array(_thinned(sample.tocsr()).toarray())
+        return _of_array(_thin_out(sample.tocsr()).toarray())
     if isinstance(sample, np.ndarray):
-        return _of_array(_thinned(sample))
+        return _of_array(_thin_out(sample))
     if isinstance(sample, list | tuple):
-        return _of_list(_thinned(list(sample)))
+        return _of_list(_thin_out(list(sample)))
     raise InvalidModel(
         "the sample must be a data frame, an array, a series or a list of rows, "
         f"got {type(sample).__name__}"
     )
 
 
-def _thinned(sample: Any) -> Any:
-    count, width = _size(sample)
+def _thin_out(sample: Any) -> Any:
+    count, width = _shape_of(sample)
     step = -(-count // min(MOST_ROWS, max(MOST_CELLS // width, 1)))
     if step <= 1:
         return sample
     return sample.iloc[::step] if hasattr(sample, "iloc") else sample[::step]
 
 
-def _size(sample: Any) -> tuple[int, int]:
+def _shape_of(sample: Any) -> tuple[int, int]:
     """Return the numbers of rows and columns of a sample, at least one each."""
     if not hasattr(sample, "shape"):
         first = sample[0] if sample else ()

@@ -10,7 +10,7 @@ import numpy as np
 from mlmodel.frameworks.sklearn.schemas.columns import column_parts, inner_parts, steps_of
 
 #: Classifiers whose ``predict`` returns the label with the largest of ``predict_proba``.
-CHOOSERS = frozenset(
+LIKELIEST = frozenset(
     {
         "BernoulliNB",
         "CategoricalNB",
@@ -129,15 +129,15 @@ def has_several(model: Any) -> bool:
     )
 
 
-def chooses_likeliest(model: Any) -> bool:
+def predicts_likeliest(model: Any) -> bool:
     """Return whether a model is a classifier of scikit-learn that predicts the likeliest label."""
     last = last_of(model)
-    if type(last).__name__ not in CHOOSERS or not all(map(is_own, _around(model))):
+    if type(last).__name__ not in LIKELIEST or not all(map(is_library_code, _path_to_last(model))):
         return False
     return len(labels_of(model)) > 1 and not has_several(model)
 
 
-def is_own(estimator: Any) -> bool:
+def is_library_code(estimator: Any) -> bool:
     """Return whether an estimator predicts by the code of its library alone.
 
     A class may derive from one of the library's, and an object may have a method of its own.
@@ -159,7 +159,7 @@ def is_row_wise(model: Any) -> bool:
         package = type(part).__module__.partition(".")[0]
         if type(part).__name__ not in ROW_WISE or package not in ROW_WISE_PACKAGES:
             return False
-        if package == "sklearn" and not is_own(part):
+        if package == "sklearn" and not is_library_code(part):
             return False
         waiting += _parts_of(part)
     return True
@@ -172,14 +172,14 @@ def _parts_of(model: Any) -> list[Any]:
     return [*(steps_of(model) or ()), *(part for part, _ in inner_parts(model)), *union]
 
 
-def _around(model: Any) -> Iterator[Any]:
+def _path_to_last(model: Any) -> Iterator[Any]:
     """Yield a model and the estimators in it, down to the one that :func:`last_of` returns."""
     yield model
     steps = steps_of(model)
     if hasattr(model, "best_estimator_"):
-        yield from _around(model.best_estimator_)
+        yield from _path_to_last(model.best_estimator_)
     elif steps:
-        yield from _around(steps[-1])
+        yield from _path_to_last(steps[-1])
 
 
 def is_forest(model: Any) -> bool:
@@ -187,12 +187,12 @@ def is_forest(model: Any) -> bool:
     return type(last_of(model)).__name__ in {"ExtraTreesClassifier", "RandomForestClassifier"}
 
 
-def compares_pairs(model: Any) -> bool:
+def has_pairwise_scores(model: Any) -> bool:
     """Return whether the scores of more than two labels are those of pairs."""
     return getattr(last_of(model), "decision_function_shape", "") == "ovo"
 
 
-def centres_of(model: Any) -> int:
+def count_centres(model: Any) -> int:
     """Return the number of cluster centres of a model."""
     return len(getattr(last_of(model), "cluster_centers_", ()))
 
@@ -206,7 +206,7 @@ def feature_names(model: Any) -> list[str]:
         return []
 
 
-def says(question: Callable[[Any], bool], model: Any) -> bool:
+def has_tag(question: Callable[[Any], bool], model: Any) -> bool:
     """Return whether a condition on a model's tags holds."""
     # A class without BaseEstimator has no tags.
     try:

@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from mlmodel.frameworks.sklearn.predict.fast_linear import is_simple, unchecked
+from mlmodel.frameworks.sklearn.predict.fast_linear import fast_method, has_formula
 
 CHANCE = np.random.default_rng(3)
 ROWS = CHANCE.normal(size=(60, 4))
@@ -73,9 +73,9 @@ def test_a_model_answers_the_same_to_the_last_digit(model, wanted, method):
     model.fit(ROWS, wanted)
     own = getattr(model, method)
 
-    answer = unchecked(model, method)
+    answer = fast_method(model, method)
 
-    assert is_simple(model)
+    assert has_formula(model)
     assert answer != own
     assert np.array_equal(answer(NEW), own(NEW))
     assert np.array_equal(answer(NEW[:1]), own(NEW[:1]))
@@ -85,8 +85,8 @@ def test_a_model_answers_the_same_to_the_last_digit(model, wanted, method):
 def test_other_models_are_asked_as_they_are(name):
     model = OTHERS[name].fit(ROWS, THREE)
 
-    assert not is_simple(model)
-    assert unchecked(model, "predict_proba") == model.predict_proba
+    assert not has_formula(model)
+    assert fast_method(model, "predict_proba") == model.predict_proba
 
 
 def test_a_formula_that_differs_is_not_used(monkeypatch):
@@ -94,13 +94,13 @@ def test_a_formula_that_differs_is_not_used(monkeypatch):
     own = type(model).predict_proba
     monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, rows: own(self, rows) / 2)
 
-    assert unchecked(model, "predict_proba") == model.predict_proba
+    assert fast_method(model, "predict_proba") == model.predict_proba
 
 
 def test_what_is_no_array_of_doubles_is_checked():
     model = LinearRegression().fit(ROWS, VALUES)
 
-    predict = unchecked(model, "predict")
+    predict = fast_method(model, "predict")
 
     with pytest.raises(ValueError, match="could not convert string"):
         predict(np.array([["a", "b", "c", "d"]], dtype=object))
@@ -111,4 +111,4 @@ def test_what_is_no_array_of_doubles_is_checked():
 def test_what_is_missing_makes_no_answer():
     model = LogisticRegression().fit(ROWS, THREE)
 
-    assert np.isnan(unchecked(model, "predict_proba")(np.full((1, 4), np.nan))).all()
+    assert np.isnan(fast_method(model, "predict_proba")(np.full((1, 4), np.nan))).all()

@@ -259,7 +259,7 @@ def jumps_of(estimator, data):
 
     found = infer.infer(estimator, data)
     native = infer.predictor(estimator, found.input["properties"])
-    _, inputs = graph.arrange_columns(estimator, native.reading, native.cells, native.members)
+    _, inputs = graph.arrange_columns(estimator, native.model_input, native.cells, native.members)
     space = RowSampler(inputs, native.members, found.examples, estimator)
     return parity._jumps(native, space, Deadline(None))
 
@@ -347,7 +347,8 @@ def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled,
 
 
 def test_without_onnxruntime_the_reason_says_what_to_install(monkeypatch, compiled):
-    monkeypatch.delitem(sys.modules, "mlmodel.frameworks.sklearn.onnx.session", raising=False)
+    for name in ("mlmodel.frameworks.onnx", "mlmodel.frameworks.sklearn.onnx.session"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     model = compiled(forest(), POINTS)

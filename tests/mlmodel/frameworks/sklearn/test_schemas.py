@@ -42,7 +42,7 @@ from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn import adapter
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.infer import infer, predictor
-from mlmodel.frameworks.sklearn.schemas.sample import sampled
+from mlmodel.frameworks.sklearn.schemas.sample import to_sample
 from mlmodel.schema.validator import Schema
 
 TARGET = [1.5, 2.5, 3.5, 4.0]
@@ -213,13 +213,13 @@ def test_of_many_columns_each_is_told_apart():
 
 
 def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(monkeypatch):
-    monkeypatch.setattr("mlmodel.frameworks.sklearn.schemas.infer.MOST_CALLS", 1)
+    monkeypatch.setattr("mlmodel.frameworks.sklearn.schemas.probe.MOST_CALLS", 1)
     table = frame(a=list("abab"), b=list("abab"), c=list("abab"))
 
     found = infer(OneHotEncoder().fit(table))
 
     assert Schema(found.input).violations({"a": "z", "b": "z", "c": "z"}) == []
-    assert "'a', 'b', 'c' is not known" in found.notes[0]
+    assert "new values in 'a', 'b', 'c'" in found.notes[0]
 
 
 def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
@@ -507,9 +507,7 @@ def test_a_model_that_tells_nothing_asks_for_a_sample():
     found = infer(Mute())
 
     assert found.input is None
-    assert found.notes == (
-        "the model does not tell which columns it takes: package it with a sample",
-    )
+    assert found.notes == ("the columns of the model are unknown: package it with a sample",)
 
 
 def test_an_example_is_answered_even_where_nothing_is_required():
@@ -570,7 +568,7 @@ def test_a_wide_sparse_sample_is_made_dense_only_in_part():
     wide = sparse.eye(2000, 20_000, format="csr")
 
     tracemalloc.start()
-    found = sampled(wide)
+    found = to_sample(wide)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -589,11 +587,11 @@ def test_a_wide_sparse_sample_is_made_dense_only_in_part():
     ids=["array", "frame", "lists", "one column"],
 )
 def test_of_a_large_sample_rows_are_taken_at_even_steps(sample, count):
-    assert len(sampled(sample).table) == count
+    assert len(to_sample(sample).table) == count
 
 
 def test_of_a_wide_sample_a_few_rows_are_shown():
-    found = sampled(np.zeros((40, 20_000)))
+    found = to_sample(np.zeros((40, 20_000)))
     columns = [Column(name) for name in found.table]
 
     assert len(list(found.rows(columns))) == 6
@@ -602,7 +600,7 @@ def test_of_a_wide_sample_a_few_rows_are_shown():
 def test_an_example_has_the_values_of_its_row_to_the_last_digit():
     table = pd.DataFrame({"x": [2**53 + 1, 3], "y": [0.5, 1.5]})
 
-    assert next(iter(sampled(table).rows([Column("x", "integer"), Column("y")]))) == {
+    assert next(iter(to_sample(table).rows([Column("x", "integer"), Column("y")]))) == {
         "x": 9007199254740993,
         "y": 0.5,
     }

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from mlmodel.frameworks.sklearn.predict.unnamed import nameless
+from mlmodel.frameworks.sklearn.predict.unnamed import without_names
 
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [2.0, 1.0, 3.0]})
 TARGET = [1.0, 2.0, 3.0]
@@ -25,7 +25,7 @@ class Own(Ridge):
 def test_an_array_gets_the_answers_of_a_frame_without_a_warning(model):
     model.fit(TABLE, TARGET)
 
-    bare = nameless(model)
+    bare = without_names(model)
 
     assert np.array_equal(bare.predict(TABLE.to_numpy()), model.predict(TABLE))
     assert list(model.feature_names_in_) == ["a", "b"]
@@ -43,4 +43,4 @@ def test_an_array_gets_the_answers_of_a_frame_without_a_warning(model):
     ids=["own class", "columns", "function", "frames within", "models within"],
 )
 def test_where_names_may_matter_they_are_kept(model):
-    assert nameless(model.fit(TABLE, TARGET)) is None
+    assert without_names(model.fit(TABLE, TARGET)) is None
