@@ -71,7 +71,7 @@ def adapted(model: Any, release: str | None) -> Any:
     :param release: the scikit-learn that wrote it, if known.
     """
     if release not in (None, version()):
-        releases.cure(model, release)
+        releases.adapt(model, release)
     return as_estimator(model)
 
 

@@ -56,8 +56,8 @@ def test_a_fixed_number_of_rows_is_filled_up():
 def test_large_rows_of_a_sample_are_no_examples():
     picture = Fields([Tensor("picture", "uint8", (40, 40))])
 
-    assert picture.examples(np.zeros((5, 40, 40), "uint8")) == ()
-    assert len(Fields([Tensor("x", "uint8", (2,))]).examples(np.zeros((5, 2)))) == 3
+    assert picture.schemas(None, np.zeros((5, 40, 40), "uint8")).examples == ()
+    assert len(Fields([Tensor("x", "uint8", (2,))]).schemas(None, np.zeros((5, 2))).examples) == 3
 
 
 def test_a_model_without_inputs_is_refused():
