@@ -30,8 +30,8 @@ from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.frameworks.sklearn.predict import frames
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
 from mlmodel.frameworks.sklearn.schemas import infer
-from mlmodel.frameworks.sklearn.schemas.columns import steps_of
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
+from mlmodel.frameworks.sklearn.structure import steps_of
 from mlmodel.model import Row
 from mlmodel.trust import Trust, pickles, pickling
 from mlmodel.trust.release import sklearn_release

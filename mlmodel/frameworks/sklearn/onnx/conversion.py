@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mlmodel.frameworks.sklearn.predict.frames import Cells, keyword
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, column_parts, steps_of
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
+from mlmodel.frameworks.sklearn.structure import column_parts, is_passthrough, steps_of
 from mlmodel.schema.messages import shown
 
 NUMBERS, TEXTS = "numbers", "texts"
@@ -211,7 +212,7 @@ def _without_passthrough(model: Any) -> Any:
     if steps_of(model) is None:
         return model
     steps = [
-        (name, _without_passthrough(step)) for name, step in model.steps if not _is_nothing(step)
+        (name, _without_passthrough(step)) for name, step in model.steps if not is_passthrough(step)
     ]
     if not steps:
         return model
@@ -257,7 +258,3 @@ def _checked_places(places: list[int], numbers: int, count: int) -> list[int]:
 
 def _is_drop(part: Any) -> bool:
     return isinstance(part, str) and part == "drop"
-
-
-def _is_nothing(step: Any) -> bool:
-    return step is None or isinstance(step, str)

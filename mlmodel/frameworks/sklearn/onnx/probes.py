@@ -12,7 +12,7 @@ import numpy as np
 
 from mlmodel.frameworks.sklearn.onnx.conversion import LARGEST, Input, Inputs
 from mlmodel.frameworks.sklearn.predict.frames import keyword
-from mlmodel.frameworks.sklearn.schemas.columns import inner_parts, steps_of
+from mlmodel.frameworks.sklearn.structure import active_steps, inner_parts
 from mlmodel.model import Row
 from mlmodel.schema.coercion import WHOLE
 
@@ -272,7 +272,7 @@ def _unseen_values(column: ProbeColumn) -> list[Any]:
 
 def tree_thresholds(model: Any) -> list[tuple[int, float]]:
     """Return the thresholds of trees that read the input columns as they are, with the columns."""
-    steps = [step for step in steps_of(model) or () if step is not None and step != "passthrough"]
+    steps = active_steps(model)
     if steps:
         return tree_thresholds(steps[0])
     if hasattr(model, "tree_"):

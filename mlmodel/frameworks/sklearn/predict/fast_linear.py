@@ -14,9 +14,9 @@ from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
-from mlmodel.frameworks.sklearn.schemas.columns import steps_of
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.schemas.traits import is_library_code
+from mlmodel.frameworks.sklearn.structure import active_steps
 
 #: From an array of rows to an array.
 Formula = Callable[[Any], Any]
@@ -77,8 +77,7 @@ def _matches(formula: Formula, own: Formula, columns: int) -> bool:
 def _formula(model: Any, method: str) -> Formula | None:
     if not is_library_code(model):
         return None
-    steps = steps_of(model) or [model]
-    *before, last = [step for step in steps if step is not None and step != "passthrough"]
+    *before, last = active_steps(model) or [model]
     makers = [*(("transform", step) for step in before), (method, last)]
     parts = [_part(step, name) for name, step in makers]
     if None in parts:

@@ -25,6 +25,7 @@ from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.merge import are_renamed, listed
 from mlmodel.frameworks.sklearn.schemas.probe import Probe
 from mlmodel.frameworks.sklearn.schemas.traits import is_row_wise
+from mlmodel.frameworks.sklearn.structure import package_of
 from mlmodel.model import Row
 from mlmodel.schema.examples import example_of
 from mlmodel.schema.messages import pointer_to, shown
@@ -318,7 +319,7 @@ def _is_input_error(error: Exception) -> bool:
     """Return whether an error is a library's about its input, and not one of the author's code."""
     if isinstance(error, NotFiniteError):
         return True
-    if type(error).__module__.partition(".")[0] in LIBRARIES:
+    if package_of(error) in LIBRARIES:
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""

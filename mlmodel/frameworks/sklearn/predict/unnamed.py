@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from mlmodel.frameworks.sklearn.schemas.columns import inner_parts, steps_of
+from mlmodel.frameworks.sklearn.structure import inner_parts, steps_of
 
 
 def without_names(model: Any) -> Any:

@@ -22,15 +22,16 @@ from mlmodel.frameworks.sklearn.schemas.estimators import (
     reads_texts,
     with_stored_facts,
 )
-
-#: Attributes in which a fitted estimator keeps estimators of its own columns.
-INNER = ("best_estimator_", "estimator_", "regressor_", "classifier_", "_preprocessor")
-INNER_LISTS = ("estimators_", "calibrated_classifiers_")
-#: Members of an ensemble that are inspected; all of them have the same columns.
-MOST_MEMBERS = 20
-
-#: Attributes with estimators of some columns, and those that list the columns.
-Part = tuple[Any, Sequence[int] | None]
+from mlmodel.frameworks.sklearn.structure import (
+    MOST_MEMBERS,
+    Part,
+    active_steps,
+    column_parts,
+    inner_parts,
+    is_passthrough,
+    package_of,
+    steps_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -89,36 +90,10 @@ def column_count(model: Any, default: int = 0) -> int:
         count = getattr(estimator, "n_features_in_", None)
         if isinstance(count, int | np.integer) and count > 0:
             return int(count)
-        if _is_of(estimator, "catboost"):
+        if package_of(estimator) == "catboost":
             # A pickle of it lacks the count but has the names.
             return len(estimator.feature_names_)
     return default
-
-
-def inner_parts(estimator: Any) -> list[Part]:
-    """Return the fitted estimators that get an estimator's own columns, and which of them."""
-    parts: list[Part] = [
-        (inner, None)
-        for name in INNER
-        if (inner := getattr(estimator, name, None)) is not None and _is_estimator(inner)
-    ]
-    for name in INNER_LISTS:
-        members = _flat(getattr(estimator, name, None))
-        subsets = getattr(estimator, "estimators_features_", None) or [None] * len(members)
-        parts += [
-            (getattr(member, "estimator", member) if name != "estimators_" else member, subset)
-            for member, subset in zip(members, subsets, strict=False)
-            if _is_estimator(member) or hasattr(member, "estimator")
-        ]
-    if not parts and _is_frozen(estimator):
-        parts.append((estimator.estimator, None))
-    return parts[:MOST_MEMBERS]
-
-
-def steps_of(estimator: Any) -> list[Any] | None:
-    """Return a pipeline's steps, or ``None`` for anything else."""
-    steps = getattr(estimator, "steps", None)
-    return [step for _, step in steps] if isinstance(steps, list) else None
 
 
 def _trace(model: Any) -> ModelInput | None:
@@ -148,12 +123,11 @@ class _Tracer:
 
     def trace(self, estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
         """Read what an estimator stores about its columns, and return its output columns."""
-        if _is_nothing(estimator):
+        if is_passthrough(estimator):
             return flows
         flows = _with_count(estimator, flows)
-        steps = steps_of(estimator)
-        if steps is not None:
-            for step in steps:
+        if steps_of(estimator) is not None:
+            for step in active_steps(estimator):
                 flows = self.trace(step, flows)
             return flows
         if isinstance(getattr(estimator, "transformers_", None), list):
@@ -196,21 +170,6 @@ class _Tracer:
             self.takes = kind
 
 
-def column_parts(transformer: Any) -> Iterator[Part]:
-    """Yield the fitted parts of a column transformer, with the places of their columns."""
-    names = list(getattr(transformer, "feature_names_in_", ()))
-    resolved = getattr(transformer, "_transformer_to_input_indices", {})
-    for name, part, columns in transformer.transformers_:
-        if isinstance(part, str) and part == "drop":
-            continue
-        yield part, resolved.get(name) or _places(columns, names)
-
-
-def _places(columns: Any, names: list[str]) -> list[int]:
-    every = [columns] if isinstance(columns, str | int) else columns
-    return [names.index(each) if isinstance(each, str) else int(each) for each in every]
-
-
 def _outputs_of(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return the output columns of an estimator for its input columns."""
     if hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform"):
@@ -229,7 +188,7 @@ def _outputs_of(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]
 def _changed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     if getattr(estimator, "func", estimator) is None:
         return flows  # a FunctionTransformer without a function
-    passes = _is_own(estimator) and not hasattr(estimator, "categories_")
+    passes = package_of(estimator) == "sklearn" and not hasattr(estimator, "categories_")
     return [TracedColumn(flow.sources, is_lacking=flow.is_lacking and passes) for flow in flows]
 
 
@@ -274,7 +233,7 @@ def _width(estimator: Any) -> int:
 
 def _rejects_missing(estimator: Any) -> bool:
     """Return whether an estimator surely rejects missing values, and passes nothing on."""
-    if not _is_own(estimator) or inner_parts(estimator):
+    if package_of(estimator) != "sklearn" or inner_parts(estimator):
         return False
     tags = get_tags(estimator)
     return not (tags.input_tags.allow_nan or tags.no_validation)
@@ -283,7 +242,7 @@ def _rejects_missing(estimator: Any) -> bool:
 def _only_delegates(estimator: Any, parts: Sequence[Part]) -> bool:
     """Return whether an estimator reads only what the known estimators in it read."""
     return (
-        _is_own(estimator)
+        package_of(estimator) == "sklearn"
         and hasattr(estimator, "predict")
         and 0 < len(parts) < MOST_MEMBERS
         and not getattr(estimator, "passthrough", False)
@@ -291,46 +250,14 @@ def _only_delegates(estimator: Any, parts: Sequence[Part]) -> bool:
     )
 
 
-def _is_own(estimator: Any) -> bool:
-    return _is_of(estimator, "sklearn")
-
-
-def _is_of(estimator: Any, package: str) -> bool:
-    return type(estimator).__module__.partition(".")[0] == package
-
-
 def _is_imputer(estimator: Any) -> bool:
-    return _is_own(estimator) and type(estimator).__name__.endswith("Imputer")
+    return package_of(estimator) == "sklearn" and type(estimator).__name__.endswith("Imputer")
 
 
 def _is_one_to_one(estimator: Any) -> bool:
     if type(estimator).__name__ == "FunctionTransformer":
         return estimator.func is None
     return isinstance(estimator, OneToOneFeatureMixin)
-
-
-def _is_nothing(estimator: Any) -> bool:
-    return estimator is None or isinstance(estimator, str)
-
-
-def _is_frozen(estimator: Any) -> bool:
-    return type(estimator).__name__ == "FrozenEstimator"
-
-
-def _is_estimator(value: Any) -> bool:
-    return hasattr(value, "fit") and not isinstance(value, type)
-
-
-def _flat(members: Any) -> list[Any]:
-    if members is None:
-        return []
-    if isinstance(members, np.ndarray):
-        return list(members.ravel())
-    return [one for member in members for one in _flat_one(member)]
-
-
-def _flat_one(member: Any) -> list[Any]:
-    return list(member) if isinstance(member, list | tuple) else [member]
 
 
 def _real_names(names: Any) -> list[str] | None:
@@ -342,9 +269,9 @@ def _real_names(names: Any) -> list[str] | None:
 
 def _first_estimators(model: Any) -> Iterator[Any]:
     """Yield a model and, one within the other, the estimators that get its columns first."""
-    while model is not None and not isinstance(model, str):
+    while not is_passthrough(model):
         yield model
-        steps = [step for step in steps_of(model) or () if not _is_nothing(step)]
         parts = [inner for inner, subset in inner_parts(model) if subset is None]
-        union = [one for _, one in getattr(model, "transformer_list", ()) if not _is_nothing(one)]
-        model = next(iter([*steps, *parts, *union]), None)
+        union = [one for _, one in getattr(model, "transformer_list", ())]
+        candidates = [*active_steps(model), *parts, *union]
+        model = next((each for each in candidates if not is_passthrough(each)), None)

@@ -15,6 +15,7 @@ from mlmodel.frameworks.sklearn.schemas.traits import (
     has_tag,
     labels_of,
 )
+from mlmodel.frameworks.tensors import object_schema
 
 NUMBER: Mapping[str, Any] = {"type": "number"}
 #: The predictions of an outlier detector.
@@ -34,15 +35,15 @@ def prediction_schema(
     """
     members = _renamed(example, outputs) if example else {"prediction": None}
     if not hasattr(model, "predict"):
-        return _members({"prediction": _transformed_schema(model, members["prediction"])})
+        return object_schema({"prediction": _transformed_schema(model, members["prediction"])})
     schemas = {"prediction": _prediction_schema(model, members["prediction"])}
     for name, value in members.items():
         if name not in schemas:
             schemas[name] = MEMBERS[name](model, value)
     if example is None and labels_of(model) and hasattr(model, "predict_proba"):
         schemas["probabilities"] = {"type": "object"}
-        return {**_members(schemas), "required": ["prediction"]}
-    return _members(schemas)
+        return {**object_schema(schemas), "required": ["prediction"]}
+    return object_schema(schemas)
 
 
 def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _prediction_schema(model: Any, prediction: Any) -> dict[str, Any]:
     if has_tag(is_outlier_detector, model):
         return dict(VERDICTS)
     if isinstance(prediction, dict):
-        return _members(
+        return object_schema(
             {
                 name: _enum(_labels_of_output(labels, at)) if labels else _of_type(value)
                 for at, (name, value) in enumerate(prediction.items())
@@ -94,7 +95,7 @@ def _transformed_schema(model: Any, prediction: Any) -> dict[str, Any]:
         return _or_null(_of_type(prediction))
     if _gives_sparse(model, prediction):
         return {"type": "object", "additionalProperties": NUMBER}
-    return _members({name: _or_null(_of_type(value)) for name, value in prediction.items()})
+    return object_schema({name: _or_null(_of_type(value)) for name, value in prediction.items()})
 
 
 def _gives_sparse(model: Any, prediction: dict[str, Any]) -> bool:
@@ -112,7 +113,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _numbers_like(_model: Any, value: Any) -> dict[str, Any]:
     """Return the schema of named numbers, nested as in the prediction."""
     if isinstance(value, dict):
-        return _members({name: _numbers_like(_model, inner) for name, inner in value.items()})
+        return object_schema({name: _numbers_like(_model, inner) for name, inner in value.items()})
     return dict(NUMBER)
 
 
@@ -139,10 +140,6 @@ MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
         "description": "Below 0 it is an outlier: the lower, the stranger.",
     },
 }
-
-
-def _members(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _renamed(example: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mlmodel.frameworks.sklearn.schemas.columns import column_parts, inner_parts, steps_of
+from mlmodel.frameworks.sklearn.structure import (
+    column_parts,
+    inner_parts,
+    is_passthrough,
+    last_of,
+    package_of,
+    path_to_last,
+    steps_of,
+)
 
 #: Classifiers whose ``predict`` returns the label with the largest of ``predict_proba``.
 LIKELIEST = frozenset(
@@ -132,7 +140,7 @@ def has_several(model: Any) -> bool:
 def predicts_likeliest(model: Any) -> bool:
     """Return whether a model is a classifier of scikit-learn that predicts the likeliest label."""
     last = last_of(model)
-    if type(last).__name__ not in LIKELIEST or not all(map(is_library_code, _path_to_last(model))):
+    if type(last).__name__ not in LIKELIEST or not all(map(is_library_code, path_to_last(model))):
         return False
     return len(labels_of(model)) > 1 and not has_several(model)
 
@@ -142,21 +150,20 @@ def is_library_code(estimator: Any) -> bool:
 
     A class may derive from one of the library's, and an object may have a method of its own.
     """
-    root = type(estimator).__module__.partition(".")[0]
-    return root in OWN and not any(
+    return package_of(estimator) in OWN and not any(
         callable(getattr(type(estimator), name, None)) for name in vars(estimator)
     )
 
 
 def is_row_wise(model: Any) -> bool:
     """Return whether a prediction never depends on other rows, not even in the last digit."""
-    waiting, looked_at = [model], 0
-    while waiting and looked_at < MOST_PARTS:
+    waiting, count = [model], 0
+    while waiting and count < MOST_PARTS:
         part = waiting.pop()
-        if part is None or isinstance(part, str):
+        if is_passthrough(part):
             continue
-        looked_at += 1
-        package = type(part).__module__.partition(".")[0]
+        count += 1
+        package = package_of(part)
         if type(part).__name__ not in ROW_WISE or package not in ROW_WISE_PACKAGES:
             return False
         if package == "sklearn" and not is_library_code(part):
@@ -170,16 +177,6 @@ def _parts_of(model: Any) -> list[Any]:
         return [part for part, _ in column_parts(model)]
     union = [part for _, part in getattr(model, "transformer_list", ())]
     return [*(steps_of(model) or ()), *(part for part, _ in inner_parts(model)), *union]
-
-
-def _path_to_last(model: Any) -> Iterator[Any]:
-    """Yield a model and the estimators in it, down to the one that :func:`last_of` returns."""
-    yield model
-    steps = steps_of(model)
-    if hasattr(model, "best_estimator_"):
-        yield from _path_to_last(model.best_estimator_)
-    elif steps:
-        yield from _path_to_last(steps[-1])
 
 
 def is_forest(model: Any) -> bool:
@@ -213,11 +210,3 @@ def has_tag(question: Callable[[Any], bool], model: Any) -> bool:
         return bool(question(model))
     except AttributeError:
         return False
-
-
-def last_of(model: Any) -> Any:
-    """Return the estimator that predicts, out of a search or a pipeline."""
-    if hasattr(model, "best_estimator_"):
-        return last_of(model.best_estimator_)
-    steps = steps_of(model)
-    return last_of(steps[-1]) if steps else model
