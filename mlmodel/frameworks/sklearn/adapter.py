@@ -29,7 +29,7 @@ from mlmodel.frameworks.sklearn.onnx.choose import Chosen
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.frameworks.sklearn.predict import frames
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
-from mlmodel.frameworks.sklearn.schemas import infer
+from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
 from mlmodel.frameworks.sklearn.structure import steps_of
 from mlmodel.model import Row
@@ -122,7 +122,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
     """Return the schemas inferred from the model and a sample."""
     model = as_estimator(model)
     _check_hasher(model)
-    return _built(lambda: infer.infer(model, sample, outputs))
+    return _built(lambda: inference.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -135,7 +135,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     model = as_estimator(model)
     _check_hasher(model)
     _check_dtypes(columns)
-    return _built(lambda: infer.predictor(model, columns, outputs))
+    return _built(lambda: inference.predictor(model, columns, outputs))
 
 
 def chosen(

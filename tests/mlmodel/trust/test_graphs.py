@@ -147,5 +147,5 @@ def test_a_model_with_tensors_in_files_is_not_packaged(here):
 def test_a_graph_beside_a_model_reads_no_file_of_the_server():
     hostile = by_initializer(external()).SerializeToString()
 
-    with pytest.raises(session.Uncompilable, match=r"may not compute its graph .*in another file"):
-        session.opened(hostile)
+    with pytest.raises(session.Uncompilable, match=r"cannot compute its graph .*in another file"):
+        session.graph_predictor(inputs=None, model=None, outputs=(), example=None, graph=hostile)

@@ -950,7 +950,7 @@ def test_small_file_that_takes_long_to_read_holds_nothing(tmp_path, monkeypatch,
 def test_schemas_are_inferred_in_another_process(tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(iris_classifier()))
     program = (
-        "from mlmodel.files import bare\nfrom mlmodel.frameworks.sklearn.schemas import infer as inference\n"
+        "from mlmodel.files import bare\nfrom mlmodel.frameworks.sklearn.schemas import inference\n"
         "calls, infer = [], inference.infer\n"
         "inference.infer = lambda *given: calls.append(1) or infer(*given)\n"
         f"models = [bare.load({str(tmp_path / 'model.pkl')!r}, trust=t) for t in ((), 'all')]\n"

@@ -34,7 +34,8 @@ def graph_predictor(
     try:
         session = open_session(graph)
     except BrokenModel as error:
-        raise Uncompilable(f"ONNX Runtime cannot compute its graph ({error})") from error
+        reason = str(error).splitlines()[0]
+        raise Uncompilable(f"ONNX Runtime cannot compute its graph ({reason:.160})") from error
     _check_inputs(session, inputs)
     to_predictions = _formatter(model, outputs, example)
     names = [each.name for each in session.get_outputs()]

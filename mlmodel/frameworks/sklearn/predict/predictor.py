@@ -49,7 +49,7 @@ NOT_A_NUMBER = "the model returns NaN for this row, which is not a number: there
 Rows = Sequence[Row]
 
 
-def predictor(
+def build_predictor(
     model: Any,
     model_input: ModelInput | None,
     columns: Mapping[str, Any],

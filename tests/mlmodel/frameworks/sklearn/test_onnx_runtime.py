@@ -255,10 +255,10 @@ def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
 def jumps_of(estimator, data):
     from mlmodel.bounded.deadline import Deadline
     from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
-    from mlmodel.frameworks.sklearn.schemas import infer
+    from mlmodel.frameworks.sklearn.schemas import inference
 
-    found = infer.infer(estimator, data)
-    native = infer.predictor(estimator, found.input["properties"])
+    found = inference.infer(estimator, data)
+    native = inference.predictor(estimator, found.input["properties"])
     _, inputs = graph.arrange_columns(estimator, native.model_input, native.cells, native.members)
     space = RowSampler(inputs, native.members, found.examples, estimator)
     return parity._jumps(native, space, Deadline(None))

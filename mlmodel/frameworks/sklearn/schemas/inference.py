@@ -22,8 +22,14 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from mlmodel.frameworks import Schemas
-from mlmodel.frameworks.sklearn.predict import predictor as plan
 from mlmodel.frameworks.sklearn.predict.frames import converter
+from mlmodel.frameworks.sklearn.predict.predictor import (
+    Predictor,
+    build_call,
+    build_predictor,
+    column_schemas,
+    error_text,
+)
 from mlmodel.frameworks.sklearn.schemas.column import Column, row_schema
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, read
 from mlmodel.frameworks.sklearn.schemas.merge import (
@@ -79,11 +85,9 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     return Schemas(schema, prediction_schema(model, outputs, probe.prediction), (), tuple(notes))
 
 
-def predictor(
-    model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()
-) -> plan.Predictor:
+def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predictor:
     """Return the function that predicts for rows, see the adapter's ``predictor``."""
-    return plan.predictor(model, read(model), columns, outputs)
+    return build_predictor(model, read(model), columns, outputs)
 
 
 def _with_sample(
@@ -131,8 +135,8 @@ def _try_columns(
     """Return the first columns with a row that the model accepts; the last if it accepts none."""
     for columns, row in attempts:
         # As if each could be missing, which is then probed with this model.
-        members = plan.column_schemas([replace(column, is_nullable=True) for column in columns])
-        probe = Probe(plan.build_call(model, model_input, members, row), row)
+        members = column_schemas([replace(column, is_nullable=True) for column in columns])
+        probe = Probe(build_call(model, model_input, members, row), row)
         if probe.prediction is not None:
             break
     return columns, probe
@@ -155,10 +159,10 @@ def _with_texts(
     ]
     if probe.prediction is None or not unsure:
         return columns
-    members = plan.column_schemas(
+    members = column_schemas(
         [replace(each, kind="") if each.name in unsure else each for each in columns]
     )
-    mixed = Probe(plan.build_call(model, model_input, members, probe.row), probe.row)
+    mixed = Probe(build_call(model, model_input, members, probe.row), probe.row)
     found = mixed.accepts([{name: UNKNOWN_TEXT} for name in unsure], MOST_TEXTS)
     accepted = {name for name, is_accepted in zip(unsure, found, strict=True) if is_accepted}
     return [replace(each, kind="") if each.name in accepted else each for each in columns]
@@ -208,5 +212,5 @@ def _accepted_rows(
 def _failure_note(probe: Probe) -> str:
     return (
         f"the model does not predict for a row generated from its columns"
-        f"{plan.error_text(probe.error)}: its schemas are a guess"
+        f"{error_text(probe.error)}: its schemas are a guess"
     )
