@@ -52,8 +52,8 @@ def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any
     types = {str: "string", bool: "boolean", int: "integer", float: "number"}
     kinds = {types[type(word)] for word in words}
     kept = {key: value for key, value in members["prediction"].items() if key != "type"}
-    named = {"type": kinds.pop()} if len(kinds) == 1 else {}
-    members["prediction"] = {**named, **kept, "enum": list(words)}
+    typed = {"type": kinds.pop()} if len(kinds) == 1 else {}
+    members["prediction"] = {**typed, **kept, "enum": list(words)}
     for name in BY_LABEL:
         if "properties" in members.get(name, {}):
             members[name] = _renamed(members[name], words)
@@ -71,14 +71,16 @@ class Labelled:
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
         """Return the predictions for rows, in their order."""
-        return list(map(self._worded, self._predict(rows)))
+        return list(map(self._labelled, self._predict(rows)))
 
-    def _worded(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        worded = {**answer, "prediction": self._words[int(answer["prediction"])]}
+    def _labelled(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        labelled = {**prediction, "prediction": self._words[int(prediction["prediction"])]}
         for name in BY_LABEL:
-            if name in worded:
-                worded[name] = {self._names[key]: value for key, value in answer[name].items()}
-        return worded
+            if name in labelled:
+                labelled[name] = {
+                    self._names[key]: value for key, value in prediction[name].items()
+                }
+        return labelled
 
 
 def _names(words: Sequence[Any]) -> dict[str, str]:
@@ -90,7 +92,7 @@ def _names(words: Sequence[Any]) -> dict[str, str]:
 def _renamed(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
     names = _names(words)
     properties = {names[key]: each for key, each in schema["properties"].items()}
-    made = {**schema, "properties": properties, "required": list(properties)}
+    renamed = {**schema, "properties": properties, "required": list(properties)}
     if len(words) == 2 and "description" in schema:  # noqa: PLR2004
-        made["description"] = f"Above 0 it is {words[1]}, below it is {words[0]}."
-    return made
+        renamed["description"] = f"Above 0 it is {words[1]}, below it is {words[0]}."
+    return renamed

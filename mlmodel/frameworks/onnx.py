@@ -102,7 +102,9 @@ def _tensor(described: Any) -> Tensor:
     """Return a tensor as the graph describes it; an axis of variable length has no integer."""
     dtype = described.type.removeprefix("tensor(").removesuffix(")")
     if "(" in dtype:
-        raise InvalidModel(f"{described.name!r} is a {described.type}, which rows cannot fill")
+        raise InvalidModel(
+            f"{described.name!r} is a {described.type}, which cannot be built from rows"
+        )
     axes = [axis if isinstance(axis, int) else None for axis in described.shape]
     shape, rows = (tuple(axes[1:]), axes[0]) if axes else (None, None)
     return Tensor(described.name, _DTYPES.get(dtype, dtype), shape, rows)

@@ -98,12 +98,12 @@ class Fields:
 
     def __init__(self, tensors: Sequence[Tensor], names: Sequence[str] = ()) -> None:
         if not tensors:
-            raise InvalidModel("the model takes no tensors, so it takes no rows")
+            raise InvalidModel("the model has no input tensors")
         self.tensors = tuple(tensors)
         self.names = tuple(names) if names and len(tensors) == 1 else self._own_names()
         width = self._width()
         if self.is_spread and width not in {None, len(self.names)}:
-            raise InvalidModel(f"a row has {len(self.names)} fields, the model takes {width}")
+            raise InvalidModel(f"a row has {len(self.names)} fields, expected {width}")
 
     @property
     def is_spread(self) -> bool:

@@ -146,7 +146,7 @@ def _declared_tensors(model: GraphModule) -> Iterator[Tensor]:
     for node in model.graph.find_nodes(op="placeholder"):
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or value.ndim == 0:
-            raise InvalidModel(f"the model takes {node.target!r}, which is not a tensor of rows")
+            raise InvalidModel(f"the input {node.target!r} is not a tensor of rows")
         # A variable length is a symbol and not an int.
         first, *axes = (axis if isinstance(axis, int) else None for axis in value.shape)
         yield Tensor(str(node.target), _dtype(value), tuple(axes), first)

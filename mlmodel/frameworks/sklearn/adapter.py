@@ -107,7 +107,7 @@ def _unpickled(content: bytes, trust: Trust) -> Any:
         try:
             return pickles.build(content, ())
         except Exception as error:
-            logger.info("the file is not built without trust either: %s", error)
+            logger.info("the file cannot be built without trust either: %s", error)
         raise
 
 
@@ -141,7 +141,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
 def chosen(
     model: Any,
     native: Predict,
-    asked: runtime.Choice,
+    requested: runtime.Choice,
     rows: Sequence[Row],
     stored: bytes | None = None,
 ) -> Chosen:
@@ -153,7 +153,7 @@ def chosen(
     """
     own = cast(Predictor, native)
     title = f"scikit-learn {version()}"
-    return choose.chosen(model, own, asked, rows, title=title, stored=stored)
+    return choose.chosen(model, own, requested, rows, title=title, stored=stored)
 
 
 def _check_fitted(model: Any) -> None:
@@ -182,9 +182,9 @@ def _check_dtypes(columns: Mapping[str, Any]) -> None:
             frames.converter(schema)([])
         except (TypeError, ValueError) as error:
             raise InvalidModel(
-                f"the input schema's member {name!r} has x-dtype {dtype!r}, which is no type of a "
-                "column of such values in pandas; it may be left out, or be 'category', 'object', "
-                "'Int64', 'float32', 'datetime64[ns]' or another that pandas has"
+                f"the input schema's member {name!r} has x-dtype {dtype!r}, which is not a pandas "
+                "type for such values; remove it, or use 'category', 'object', 'Int64', 'float32', "
+                "'datetime64[ns]' or another type of pandas"
             ) from error
 
 
@@ -195,8 +195,8 @@ def _check_hasher(model: Any) -> None:
         _check_hasher(steps[0])
     elif isinstance(model, FeatureHasher):
         raise InvalidModel(
-            "FeatureHasher takes objects or lists of any members, and keeps no names of them: "
-            "there is no form and no schema for that; use a DictVectorizer instead"
+            "FeatureHasher accepts objects with any members and stores no names, so no schema can "
+            "be inferred; use a DictVectorizer instead"
         )
 
 

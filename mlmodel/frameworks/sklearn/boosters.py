@@ -31,9 +31,9 @@ LIBRARIES: Mapping[Kind, tuple[str, str, str]] = {
     Kind.CATBOOST: ("CatBoost", "catboost", "pip install catboost"),
 }
 #: Prefix of the names that LightGBM gives to unnamed columns.
-_NAMELESS = "Column_"
+_UNNAMED = "Column_"
 #: CatBoost's loss functions of classifiers.
-_CLASSIFYING = ("Logloss", "CrossEntropy", "MultiClass", "MultiLogloss", "MultiCrossEntropy")
+_CLASSIFIER_LOSSES = ("Logloss", "CrossEntropy", "MultiClass", "MultiLogloss", "MultiCrossEntropy")
 
 
 def load(kind: Kind, content: bytes) -> Any:
@@ -61,16 +61,16 @@ def version(kind: Kind) -> str:
 
 def as_estimator(model: Any) -> Any:
     """Return a raw booster as an estimator, and any other model unchanged."""
-    made = _RAW.get(f"{type(model).__module__}.{type(model).__qualname__}")
-    return made(model) if made else model
+    convert = _RAW.get(f"{type(model).__module__}.{type(model).__qualname__}")
+    return convert(model) if convert else model
 
 
 def raw(model: Any) -> Any:
     """Return the booster of an estimator of this module, and any other model unchanged."""
-    return model._booster if isinstance(model, _Boosted) else model
+    return model._booster if isinstance(model, _BoosterEstimator) else model
 
 
-class _Boosted(BaseEstimator):  # type: ignore[misc]
+class _BoosterEstimator(BaseEstimator):  # type: ignore[misc]
     """Estimator around a trained booster.
 
     ``estimator_`` is the library's own estimator around the same booster, which provides the
@@ -78,16 +78,16 @@ class _Boosted(BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, booster: Any, shell: Any, ask: Callable[[Any], Any], names: list[str] | None
+        self, booster: Any, estimator: Any, predict: Callable[[Any], Any], names: list[str] | None
     ) -> None:
         self._booster = booster
-        self.estimator_ = shell
-        self._ask = ask
-        self.n_features_in_ = int(shell.n_features_in_)
+        self.estimator_ = estimator
+        self._predict = predict
+        self.n_features_in_ = int(estimator.n_features_in_)
         if names:
             self.feature_names_in_ = np.asarray(names, dtype=object)
 
-    def fit(self, X: Any, y: Any = None) -> _Boosted:  # noqa: N803  scikit-learn's names
+    def fit(self, X: Any, y: Any = None) -> _BoosterEstimator:  # noqa: N803  scikit-learn's names
         """Do nothing: the booster is trained."""
         return self
 
@@ -99,15 +99,15 @@ class _Boosted(BaseEstimator):  # type: ignore[misc]
         return True
 
 
-class BoostedRegressor(RegressorMixin, _Boosted):  # type: ignore[misc]
+class BoostedRegressor(RegressorMixin, _BoosterEstimator):  # type: ignore[misc]
     """A booster of numbers, or of the probability of the second of two classes."""
 
     def predict(self, X: Any) -> Any:  # noqa: N803
         """Return what the booster predicts."""
-        return self._ask(X)
+        return self._predict(X)
 
 
-class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
+class BoostedClassifier(ClassifierMixin, _BoosterEstimator):  # type: ignore[misc]
     """A booster that predicts the probability of each of several classes, numbered from 0."""
 
     def __init__(self, *parts: Any, count: int) -> None:
@@ -120,7 +120,7 @@ class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Any:  # noqa: N803
         """Return the booster's predictions: the probability of each class."""
-        return self._ask(X)
+        return self._predict(X)
 
 
 def _library(kind: Kind) -> Any:
@@ -134,28 +134,28 @@ def _library(kind: Kind) -> Any:
 def _from_xgboost(library: Any, content: bytes) -> Any:
     booster = library.Booster()
     booster.load_model(bytearray(content))
-    told = booster.attr("scikit_learn") or ""
-    if '"_estimator_type"' not in told:
-        return _of_xgboost(booster)
-    kind = library.XGBClassifier if '"classifier"' in told else library.XGBRegressor
+    stored_type = booster.attr("scikit_learn") or ""
+    if '"_estimator_type"' not in stored_type:
+        return _xgboost_estimator(booster)
+    kind = library.XGBClassifier if '"classifier"' in stored_type else library.XGBRegressor
     model = kind()
     model.load_model(bytearray(content))
     return model
 
 
-def _of_xgboost(booster: Any) -> Any:
+def _xgboost_estimator(booster: Any) -> Any:
     library = _library(Kind.XGBOOST)
     # A booster predicts with all of its trees, its estimator with those up to the best iteration.
     original, booster = booster, copy.copy(booster)
     booster.set_attr(best_iteration=None, best_score=None)
-    shell = library.XGBRegressor()
-    shell.load_model(booster.save_raw("ubj"))
+    estimator = library.XGBRegressor()
+    estimator.load_model(booster.save_raw("ubj"))
     has_categories = "c" in (booster.feature_types or ())
 
-    def ask(rows: Any) -> Any:
+    def predict(rows: Any) -> Any:
         return booster.predict(library.DMatrix(rows, enable_categorical=has_categories))
 
-    parts = (original, shell, ask, booster.feature_names)
+    parts = (original, estimator, predict, booster.feature_names)
     count = _xgboost_classes(booster)
     return BoostedClassifier(*parts, count=count) if count else BoostedRegressor(*parts)
 
@@ -171,23 +171,23 @@ def _xgboost_classes(booster: Any) -> int:
 def _from_lightgbm(library: Any, content: bytes) -> Any:
     # LightGBM counts the bytes of each tree, and a file from Windows may have other line ends.
     text = content.decode("utf-8").replace("\r\n", "\n")
-    return _of_lightgbm(library.Booster(model_str=text))
+    return _lightgbm_estimator(library.Booster(model_str=text))
 
 
-def _of_lightgbm(booster: Any) -> Any:
+def _lightgbm_estimator(booster: Any) -> Any:
     library = _library(Kind.LIGHTGBM)
-    shell = library.LGBMRegressor()
-    shell._Booster, shell.fitted_ = booster, True
-    shell._n_features = shell._n_features_in = booster.num_feature()
+    estimator = library.LGBMRegressor()
+    estimator._Booster, estimator.fitted_ = booster, True
+    estimator._n_features = estimator._n_features_in = booster.num_feature()
     names = booster.feature_name()
-    named = None if all(each.startswith(_NAMELESS) for each in names) else names
+    stored_names = None if all(each.startswith(_UNNAMED) for each in names) else names
     count = booster.num_model_per_iteration()
     objective = str((booster.params or {}).get("objective", ""))
 
-    def ask(rows: Any) -> Any:
+    def predict(rows: Any) -> Any:
         return booster.predict(rows)
 
-    parts = (booster, shell, ask, named)
+    parts = (booster, estimator, predict, stored_names)
     if count > 1 and objective.startswith(("multiclass", "softmax")):
         return BoostedClassifier(*parts, count=count)
     return BoostedRegressor(*parts)
@@ -200,7 +200,7 @@ def _from_catboost(library: Any, content: bytes) -> Any:
         path.write_bytes(content)
         raw = library.CatBoost().load_model(str(path))
         loss = str(raw.get_all_params().get("loss_function", "")).partition(":")[0]
-        kind = library.CatBoostClassifier if loss.startswith(_CLASSIFYING) else None
+        kind = library.CatBoostClassifier if loss.startswith(_CLASSIFIER_LOSSES) else None
         model = (kind or library.CatBoostRegressor)()
         model.load_model(str(path))
     return model
@@ -212,6 +212,6 @@ _LOADERS: Mapping[Kind, Callable[[Any, bytes], Any]] = {
     Kind.CATBOOST: _from_catboost,
 }
 _RAW: Mapping[str, Callable[[Any], Any]] = {
-    "xgboost.core.Booster": _of_xgboost,
-    "lightgbm.basic.Booster": _of_lightgbm,
+    "xgboost.core.Booster": _xgboost_estimator,
+    "lightgbm.basic.Booster": _lightgbm_estimator,
 }

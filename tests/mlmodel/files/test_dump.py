@@ -125,7 +125,7 @@ def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
 
     dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
 
-    note = "the sample's column 'pay' is not the model's"
+    note = "the sample has columns that the model was not fitted on: 'pay'"
     assert load(tmp_path / "m.flm").notes == [note]
     assert note in caplog.text
 
@@ -222,7 +222,7 @@ def test_a_hasher_of_objects_is_refused_in_words(tmp_path):
     objects = [{"dog": 1}, {"cat": 2}]
     model = make_pipeline(FeatureHasher(8), LinearRegression()).fit(objects, [1.0, 2.0])
 
-    with pytest.raises(InvalidModel, match=r"keeps no names of them: .* use a DictVectorizer"):
+    with pytest.raises(InvalidModel, match=r"stores no names.* use a DictVectorizer"):
         dump(model, tmp_path / "m.flm")
 
 

@@ -104,7 +104,7 @@ def test_a_given_schema_names_the_columns_in_its_order():
 
 
 def test_a_schema_of_too_many_columns_is_refused():
-    with pytest.raises(InvalidModel, match="a row has 3 fields, the model takes 4"):
+    with pytest.raises(InvalidModel, match="a row has 3 fields, expected 4"):
         predict("iris.onnx", [], columns="abc")
 
 

@@ -61,7 +61,7 @@ def test_large_rows_of_a_sample_are_no_examples():
 
 
 def test_a_model_without_inputs_is_refused():
-    with pytest.raises(InvalidModel, match="the model takes no tensors, so it takes no rows"):
+    with pytest.raises(InvalidModel, match="the model has no input tensors"):
         Fields([])
 
 

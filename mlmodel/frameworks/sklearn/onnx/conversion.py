@@ -66,13 +66,13 @@ def arrange_columns(
     :raises Uncompilable: if a column holds neither numbers nor texts, or the order is impossible.
     """
     if model_input is None or model_input.takes != "columns":
-        raise Uncompilable("it does not take a table of columns")
+        raise Uncompilable("its input is not a table of columns")
     model = _without_passthrough(model)
     transformer = _first_column_transformer(model)
     order = list(range(len(cells))) if transformer is None else _columns_read(transformer)
     kinds = {at: _kind(cells[at]) for at in order}
     if transformer is None and TEXTS in kinds.values():
-        raise Uncompilable("it takes texts, and its first step is not a ColumnTransformer")
+        raise Uncompilable("it has columns of texts, and its first step is not a ColumnTransformer")
     numbers = [at for at in order if kinds[at] is NUMBERS]
     texts = [at for at in order if kinds[at] is TEXTS]
     if transformer is not None:
@@ -250,9 +250,9 @@ def _checked_places(places: list[int], numbers: int, count: int) -> list[int]:
     of_texts = [at for at in places if at >= numbers]
     for part, whole in ((of_numbers, range(numbers)), (of_texts, range(numbers, count))):
         if len(part) == len(whole) and part != list(whole):
-            raise Uncompilable("two of its transformers take all columns, in different orders")
+            raise Uncompilable("two of its transformers read all columns, in different orders")
     if changes > 1:
-        raise Uncompilable("one of its transformers takes columns of numbers and texts alternately")
+        raise Uncompilable("one of its transformers reads columns of numbers and texts alternately")
     return places
 
 

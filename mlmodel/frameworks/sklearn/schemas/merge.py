@@ -111,7 +111,9 @@ def unknown_columns(model_input: ModelInput | None, sample: Sample) -> list[str]
         return []
     own = {column.name for column in model_input.columns}
     others = [str(name) for name in sample.table if str(name) not in own]
-    return [f"the sample's column {listed(others)} is not the model's"] if others else []
+    if not others:
+        return []
+    return [f"the sample has columns that the model was not fitted on: {listed(others)}"]
 
 
 def _simple(name: Any) -> str:
@@ -164,7 +166,7 @@ def _with_type(known: Column, seen: Column) -> Column:
     if categories and categories != seen.categories and categories.is_ordered:
         raise InvalidModel(
             f"the sample's column {known.name!r} has ordered categories, and lacks some that the "
-            f"model knows: it must have {', '.join(map(str, categories.values))}, in their order"
+            f"model was fitted on: expected {', '.join(map(str, categories.values))}, in order"
         )
     typed = replace(known, dtype=seen.dtype, categories=categories)
     if seen.has_texts_of_values:
@@ -209,7 +211,7 @@ def _missing_notes(column: Column, sample: Sample) -> Iterator[str]:
     if lacking and not column.is_nullable and len(column.missing) < 2:  # noqa: PLR2004
         yield (
             f"{column.name} is missing in {lacking} of {len(sample.table)} rows of the sample, "
-            "but the model does not take it missing"
+            "but the model rejects missing values"
         )
 
 
@@ -219,10 +221,10 @@ def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
         unknown = sorted({shown(_to_json(value)) for value in values.unique()} - _shown(known))
         if unknown:
             listed = enumeration(unknown, MOST_LISTED)
-            yield f"{known.name} has {listed} in the sample, which the model does not know"
+            yield f"{known.name} has {listed} in the sample, which the model was not fitted on"
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
         kind = seen.kind or "mixed"
-        yield f"{known.name} is {kind} in the sample, but the model takes {known.kind}"
+        yield f"{known.name} is {kind} in the sample, but the model expects {known.kind}"
     if known.span and seen.span and not _within(seen.span, known.span):
         yield (
             f"{known.name} goes from {seen.span[0]:g} to {seen.span[1]:g} in the sample, but went "
@@ -231,8 +233,8 @@ def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
 
 
 def _to_json(value: Any) -> Any:
-    said = write(value)
-    return str(value) if said is NOT_JSON else said
+    written = write(value)
+    return str(value) if written is NOT_JSON else written
 
 
 def _shown(column: Column) -> set[str]:

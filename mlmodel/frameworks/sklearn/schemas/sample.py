@@ -284,7 +284,7 @@ def _of_list(rows: list[Any]) -> Sample:
     if all(isinstance(row, Mapping) for row in rows):
         return Sample(pd.DataFrame.from_records(rows), is_named=True)
     if any(isinstance(row, Mapping) for row in rows):
-        raise InvalidModel("the sample's rows must all be objects, or none of them")
+        raise InvalidModel("the sample mixes objects with other rows")
     return Sample(pd.DataFrame(rows), is_named=False)
 
 

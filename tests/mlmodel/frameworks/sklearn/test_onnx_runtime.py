@@ -409,7 +409,7 @@ def test_columns_in_turns_are_left_to_the_model(compiled):
     told = runtime_of(compiled(make_pipeline(encode, LinearRegression()).fit(table, AMOUNT), table))
 
     assert (
-        told["reason"] == "one of its transformers takes columns of numbers and texts alternately"
+        told["reason"] == "one of its transformers reads columns of numbers and texts alternately"
     )
 
 

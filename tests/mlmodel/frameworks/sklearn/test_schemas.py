@@ -448,7 +448,7 @@ def test_a_sample_names_the_columns_of_a_model_that_has_no_names():
         (5, "must be a data frame, an array, a series or a list of rows, got int"),
         ([], "the sample has no rows"),
         ([[1]], "was fitted on 2 columns, the sample has 1"),
-        ([{"width": 1}, [2]], "must all be objects, or none of them"),
+        ([{"width": 1}, [2]], "mixes objects with other rows"),
         (np.zeros((2, 2, 2)), "one or two dimensions, got 3"),
         (frame(width=[1]), "has no column 'height', which the model was fitted on"),
         (pd.DataFrame([[1, 2]], columns=["width", "width"]), "two columns of the same name"),
@@ -465,7 +465,12 @@ def test_a_sample_that_is_none_is_refused(sample, message):
     [
         (OneHotEncoder(), WORDS, ["a", "z", "a", "b"], 'x has "z" in the sample, which the model'),
         (StandardScaler(), TARGET, [1.0, None, 2.0, 3.0], "x is missing in 1 of 4 rows"),
-        (StandardScaler(), TARGET, WORDS, "x is string in the sample, but the model takes number"),
+        (
+            StandardScaler(),
+            TARGET,
+            WORDS,
+            "x is string in the sample, but the model expects number",
+        ),
         (
             MinMaxScaler(),
             TARGET,
@@ -485,7 +490,7 @@ def test_a_column_of_the_sample_that_is_not_the_model_s_is_noted():
     model = LinearRegression().fit(NAMED, TARGET)
 
     assert infer(model, NAMED.assign(price=1)).notes == (
-        "the sample's column 'price' is not the model's",
+        "the sample has columns that the model was not fitted on: 'price'",
     )
 
 
