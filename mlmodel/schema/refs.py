@@ -61,7 +61,8 @@ def resolve(reference: str, document: JsonSchema) -> Any:
     registry: Registry[Any] = Registry().with_resource("", specification.create_resource(document))
     try:
         return registry.resolver().lookup(reference).contents
-    except Unresolvable as error:
+    # A step into a text, or a list's step that is no number, raises one of the others.
+    except (Unresolvable, AttributeError, TypeError, ValueError) as error:
         raise InvalidSchema(f"$ref {reference!r:.80} leads nowhere") from error
 
 

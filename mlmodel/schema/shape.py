@@ -1,11 +1,20 @@
-"""Simplify JSON Schemas: resolve references and alternatives that only allow null."""
+"""The shapes of the values that a JSON Schema allows, for people and for programs that show them.
+
+A shape is a simplified schema: references are resolved, ``allOf`` is merged, and alternatives that
+only allow null become :attr:`Shape.is_nullable`. Inner shapes are built when they are first read,
+so a schema may refer to itself. It is an approximation: a value that fits a shape may violate the
+schema. What must be exact, such as conversion, reads :class:`mlmodel.schema.refs.Subschemas`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
+
+from mlmodel.errors import InvalidSchema
+from mlmodel.schema.refs import JsonSchema, resolve
 
 Schema = Mapping[str, Any]
 
@@ -42,31 +51,109 @@ class ManyShapesError(Exception):
 
 
 @dataclass(frozen=True)
-class Folded:
+class Constant:
+    """One of the values that a schema lists, and its title, or an empty text."""
+
+    value: Any
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
     """A schema of one shape, or the annotations of several.
 
-    ``refs`` are the references resolved on the way. ``alternatives`` are schemas not folded yet,
-    one for each shape. ``conditions`` are schemas with ``if``. ``recursion`` is the reference that
-    leads back to a schema above; then ``schema`` holds only the keywords beside it.
+    ``schema`` holds its keywords, with a single ``type`` or none. ``refs`` are the references
+    resolved on the way from the root of ``document``. ``alternatives`` are schemas, one for each
+    shape. ``conditions`` are schemas with ``if``. ``recursion`` is the reference that leads back to
+    a schema above; then ``schema`` holds only the keywords beside it. If ``is_simple`` is false,
+    the schema has no such shape, and ``schema`` holds its keywords unchanged.
     """
 
     schema: Schema
+    document: Schema = field(repr=False, compare=False)
     is_nullable: bool = False
     refs: frozenset[str] = field(default_factory=frozenset)
     alternatives: tuple[Any, ...] = ()
     conditions: tuple[Schema, ...] = ()
     recursion: str = ""
+    is_simple: bool = True
+
+    @classmethod
+    def of(cls, document: JsonSchema | None) -> Shape:
+        """Return the shape of a document; without keywords if it allows any value."""
+        root = document if isinstance(document, Mapping) else {}
+        return cls(root, root).inner(root)
+
+    def inner(self, schema: Any) -> Shape:
+        """Return the shape of a schema within this one."""
+        try:
+            return fold(schema, self.document, self.refs)
+        except ManyShapesError:
+            plain = schema if isinstance(schema, Mapping) else {}
+            return Shape(plain, self.document, refs=self.refs, is_simple=False)
+
+    @property
+    def type(self) -> str:
+        """The only type of the values; empty if any or several are allowed."""
+        kind = self.schema.get("type", "")
+        return kind if isinstance(kind, str) else ""
+
+    @cached_property
+    def members(self) -> Mapping[str, Shape]:
+        """The shapes of an object's named members, in the order of the schema."""
+        named = self.schema.get("properties", {}) if self.is_simple else {}
+        return {name: self.inner(schema) for name, schema in named.items()}
+
+    def title_of(self, member: str) -> str:
+        """Return the title beside a member's name; empty if only its reference leads to one."""
+        schema = self.schema["properties"][member]
+        return _text(schema.get("title")) if isinstance(schema, Mapping) else ""
+
+    @cached_property
+    def items(self) -> Shape | None:
+        """The shape of a list's items; ``None`` if the schema has none for all of them."""
+        return self._inner_of("items")
+
+    @cached_property
+    def other_members(self) -> Shape | None:
+        """The shape of an object's members without a name in the schema, if it has one."""
+        return self._inner_of("additionalProperties")
+
+    @cached_property
+    def constants(self) -> tuple[Constant, ...]:
+        """The values that the schema lists, if it allows no others."""
+        parts = constants(self.schema)
+        if parts:
+            return tuple(Constant(part["const"], _text(part.get("title"))) for part in parts)
+        if "const" in self.schema:
+            return (Constant(self.schema["const"]),)
+        return tuple(map(Constant, self.schema.get("enum", ())))
+
+    def text(self, keyword: str) -> str:
+        """Return the text of a keyword such as ``title``; empty if it is missing or no text."""
+        return _text(self.schema.get(keyword))
+
+    def number(self, keyword: str) -> float | None:
+        """Return the number of a keyword such as ``minimum``; ``None`` if it has none."""
+        value = self.schema.get(keyword)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _inner_of(self, keyword: str) -> Shape | None:
+        schema = self.schema.get(keyword) if self.is_simple else None
+        return self.inner(schema) if isinstance(schema, Mapping) else None
 
 
-def fold(schema: Any, root: Schema, refs: frozenset[str] = frozenset()) -> Folded:
+#: The former name, until the forms read shapes.
+Folded = Shape
+
+
+def fold(schema: Any, root: Schema, refs: frozenset[str] = frozenset()) -> Shape:
     """Return the shape, or the shapes, of a schema within the document ``root``.
-
-    The result is an approximation for drawing forms: a value that fits it may violate the schema.
 
     :param refs: the references resolved on the way here; meeting one again is recursion.
     :raises ManyShapesError: if the schema has no such shape.
     """
-    return _Folding(root, refs).fold(schema, refs)
+    return _Simplifier(root, refs).simplify(schema, refs)
 
 
 def constants(schema: Schema) -> Sequence[Schema]:
@@ -89,18 +176,18 @@ def unescaped(step: str) -> str:
 
 def remarks(schema: Schema) -> dict[str, Any]:
     """Return the annotations of a schema."""
-    return {word: said for word, said in schema.items() if _is_remark(word)}
+    return {word: value for word, value in schema.items() if _is_remark(word)}
 
 
-class _Folding:
-    """The state of folding one schema: its document, and the references that led to it."""
+class _Simplifier:
+    """Simplifies one schema of a document; ``above`` are the references that led to it."""
 
     def __init__(self, root: Schema, above: frozenset[str]) -> None:
         self.root = root
         self.above = above
         self.steps = MAX_STEPS
 
-    def fold(self, schema: Any, refs: frozenset[str]) -> Folded:
+    def simplify(self, schema: Any, refs: frozenset[str]) -> Shape:
         self.steps -= 1
         if not isinstance(schema, Mapping) or self.steps < 0:
             raise ManyShapesError
@@ -111,64 +198,94 @@ class _Folding:
         for word in ("anyOf", "oneOf"):
             if word in schema and not constants(schema):
                 return self.alternatives(schema, word, refs)
-        return _of_one_type(schema, refs)
+        return self.of_one_type(schema, refs)
 
-    def referred(self, schema: Schema, refs: frozenset[str]) -> Folded:
-        """Fold the target of ``$ref``, combined with the keywords beside it."""
+    def referred(self, schema: Schema, refs: frozenset[str]) -> Shape:
+        """Simplify the target of ``$ref``, combined with the keywords beside it."""
         ref, beside = schema["$ref"], _without(schema, "$ref")
         if ref in self.above:
-            return Folded(beside, refs=refs, recursion=ref)
+            return Shape(beside, self.root, refs=refs, recursion=ref)
         if ref in refs:
             raise ManyShapesError
-        return self.fold(_over(beside, _at(self.root, ref)), refs | {ref})
+        return self.simplify(_over(beside, self.target(ref)), refs | {ref})
 
-    def joined(self, schema: Schema, refs: frozenset[str]) -> Folded:
-        """Fold ``allOf`` by merging its parts."""
+    def joined(self, schema: Schema, refs: frozenset[str]) -> Shape:
+        """Simplify ``allOf`` by merging its parts."""
         parts = []
         for part in [*schema["allOf"], _without(schema, "allOf")]:
-            folded = self.fold(part, refs)
+            shape = self.simplify(part, refs)
             # Passed on, so that parts that refer to each other twice cannot double without end.
-            refs = folded.refs
-            parts.append(folded)
+            refs = shape.refs
+            parts.append(shape)
         whole = _merged([part.schema for part in parts])
         conditions = tuple(each for part in parts for each in part.conditions)
         recursion = _only([part.recursion for part in parts if part.recursion], "")
         several = _only([part.alternatives for part in parts if part.alternatives], ())
         if recursion:
-            return Folded(remarks(whole), refs=refs, recursion=recursion)
+            return Shape(remarks(whole), self.root, refs=refs, recursion=recursion)
         if several:
             base = {"allOf": [_constraints(whole), *conditions]}
-            return replace(_several(whole, base, several), refs=refs)
+            return self.several(whole, base, several, refs)
         is_nullable = all(part.is_nullable or "type" not in part.schema for part in parts)
-        plain = _of_one_type(whole, refs)
+        plain = self.of_one_type(whole, refs)
         return replace(
             plain,
             is_nullable=plain.is_nullable or (is_nullable and any(p.is_nullable for p in parts)),
             conditions=conditions,
         )
 
-    def alternatives(self, schema: Schema, word: str, refs: frozenset[str]) -> Folded:
-        """Fold alternatives. Null only sets nullability; those without a shape are ignored."""
+    def alternatives(self, schema: Schema, word: str, refs: frozenset[str]) -> Shape:
+        """Simplify alternatives. Null only sets nullability; those without a shape are ignored."""
         beside = _without(schema, word)
         parts = [part for part in schema[word] if not _is_null(part)]
         nullable = len(parts) < len(schema[word])
         if parts and all(_is_shapeless(part) for part in parts):
-            return self.fold(beside, refs)
+            return self.simplify(beside, refs)
         if all(_is_plain_number(part) for part in parts) and len(parts) > 1:
             parts = [{"type": "number"}]
         if len(parts) == 1 and isinstance(parts[0], Mapping):
-            folded = self.fold(_over(beside, parts[0]), refs)
+            shape = self.simplify(_over(beside, parts[0]), refs)
         elif parts:
-            folded = replace(_several(beside, _constraints(beside), parts), refs=refs)
+            shape = self.several(beside, _constraints(beside), parts, refs)
         else:
             raise ManyShapesError
-        return replace(folded, is_nullable=folded.is_nullable or nullable)
+        return replace(shape, is_nullable=shape.is_nullable or nullable)
 
+    def several(
+        self, annotated: Schema, base: Schema, parts: Sequence[Any], refs: frozenset[str]
+    ) -> Shape:
+        """Return a schema of several shapes, each combined with ``base``."""
+        whole = [_within(base, part) if isinstance(part, Mapping) else part for part in parts]
+        return Shape(remarks(annotated), self.root, refs=refs, alternatives=tuple(whole))
 
-def _several(said: Schema, base: Schema, parts: Sequence[Any]) -> Folded:
-    """Return a schema of several shapes, each combined with ``base``."""
-    whole = [_within(base, part) if isinstance(part, Mapping) else part for part in parts]
-    return Folded(remarks(said), alternatives=tuple(whole))
+    def of_one_type(self, schema: Schema, refs: frozenset[str]) -> Shape:
+        """Return the schema with a single ``type``, or without one if it implies no type."""
+        schema, conditions = _unconditional(schema)
+        if "enum" in schema or "const" in schema or constants(schema):
+            return Shape(schema, self.root, refs=refs, conditions=conditions)
+        types: Any = schema.get("type") or next(
+            (kind for word, kind in IMPLIED_TYPES.items() if word in schema), []
+        )
+        types = [types] if isinstance(types, str) else types
+        kinds = [kind for kind in types if kind != "null"]
+        if set(kinds) == {"integer", "number"}:
+            kinds = ["number"]
+        nullable = "null" in types and bool(kinds)
+        if len(kinds) > 1:
+            alternatives = tuple({**_constraints(schema), "type": kind} for kind in kinds)
+            return Shape(remarks(schema), self.root, nullable, refs, alternatives)
+        only = {"type": (kinds or types)[0]} if types else {}
+        return Shape({**schema, **only}, self.root, nullable, refs, conditions=conditions)
+
+    def target(self, ref: str) -> Schema:
+        """Return the schema that a reference leads to."""
+        try:
+            found = resolve(ref, self.root)
+        except InvalidSchema as error:
+            raise ManyShapesError from error
+        if not isinstance(found, Mapping):
+            raise ManyShapesError
+        return found
 
 
 def _within(base: Schema, part: Schema) -> Schema:
@@ -207,26 +324,6 @@ def _merged(schemas: Sequence[Schema]) -> Schema:
     return whole | ({"required": list(dict.fromkeys(required))} if required else {})
 
 
-def _of_one_type(schema: Schema, refs: frozenset[str]) -> Folded:
-    """Return the schema with a single ``type``, or without one if it implies no type."""
-    schema, conditions = _unconditional(schema)
-    if "enum" in schema or "const" in schema or constants(schema):
-        return Folded(schema, refs=refs, conditions=conditions)
-    types: Any = schema.get("type") or next(
-        (kind for word, kind in IMPLIED_TYPES.items() if word in schema), []
-    )
-    types = [types] if isinstance(types, str) else types
-    kinds = [kind for kind in types if kind != "null"]
-    if set(kinds) == {"integer", "number"}:
-        kinds = ["number"]
-    nullable = "null" in types and bool(kinds)
-    if len(kinds) > 1:
-        alternatives = tuple({**_constraints(schema), "type": kind} for kind in kinds)
-        return Folded(remarks(schema), nullable, refs, alternatives)
-    only = {"type": (kinds or types)[0]} if types else {}
-    return Folded({**schema, **only}, nullable, refs, conditions=conditions)
-
-
 def _unconditional(schema: Schema) -> tuple[Schema, tuple[Schema, ...]]:
     """Split a schema into its unconditional part and schemas with ``if``."""
     conditions = []
@@ -235,21 +332,6 @@ def _unconditional(schema: Schema) -> tuple[Schema, tuple[Schema, ...]]:
     for key, part in schema.get("dependentSchemas", {}).items():
         conditions.append({"if": {"required": [key]}, "then": part})
     return _without(schema, *CONDITIONAL), tuple(conditions)
-
-
-def _at(root: Schema, ref: str) -> Schema:
-    """Return the target of a reference, which must be within the document."""
-    found: Any = root
-    if not ref.startswith("#") or ref[1:2] not in ("", "/"):
-        raise ManyShapesError
-    for step in map(unescaped, unquote(ref[1:]).split("/")[1:]):
-        if isinstance(found, list):
-            found = found[int(step)] if step.isdecimal() and int(step) < len(found) else None
-        else:
-            found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
-        raise ManyShapesError
-    return found
 
 
 def _only(found: Sequence[Any], default: Any) -> Any:
@@ -277,8 +359,12 @@ def _is_remark(word: str) -> bool:
 
 
 def _constraints(schema: Schema) -> dict[str, Any]:
-    return {word: said for word, said in schema.items() if not _is_remark(word)}
+    return {word: value for word, value in schema.items() if not _is_remark(word)}
 
 
 def _without(schema: Schema, *words: str) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key not in words}
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
@@ -33,6 +33,7 @@ from mlmodel.schema.messages import explain, pointer_to
 from mlmodel.schema.refs import JsonSchema, dialect_of, schemas_of
 from mlmodel.schema.regex import check as check_pattern
 from mlmodel.schema.regex import matches
+from mlmodel.schema.shape import Shape
 
 #: For the second keyword, jsonschema matches the patterns of the first itself and may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")
@@ -68,6 +69,11 @@ class Schema:
         row = fill({})
         pointers = [error.absolute_path for error in self._judge.iter_errors(row)]
         return {str(path[0]) for path in pointers if path and path[0] in row}
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of the values."""
+        return Shape.of(self.document)
 
     def accepts(self, values: Iterable[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""

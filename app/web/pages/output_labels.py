@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from app.web.pages import labels
 from app.web.pages.forms.fields import as_json
-from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
+from mlmodel.schema.shape import Shape, escaped
 
 #: Deepest level of values in the legend.
 MAX_DEPTH = 8
@@ -21,97 +22,67 @@ LIKELY = "probabilit"
 Words = dict[str, Any]
 
 
-def legend(schema: Schema | None) -> dict[str, Words]:
+def legend(prediction: Shape) -> dict[str, Words]:
     """Return the display hints of each value of a prediction, by JSON Pointer.
 
     ``label`` and ``unit`` are text. ``media`` is the media type of base64 content, as declared by
     the schema. ``names`` maps the JSON of constants to their titles. ``share`` is true for a
     probability. ``order`` lists the members of an object of numbers, or the classes that name them.
     """
-    root = schema if isinstance(schema, Mapping) else {}
-    told = {}
-    for pointer, words in _within(root, root, "", ""):
-        if len(told) == MAX_VALUES:
-            break
-        told[pointer] = words
-    return told
+    return dict(islice(_within(prediction, "", ""), MAX_VALUES))
 
 
 def _within(
-    schema: Any,
-    root: Schema,
-    pointer: str,
-    key: str,
-    *,
-    classes: Sequence[str] = (),
-    refs: frozenset[str] = frozenset(),
+    shape: Shape, pointer: str, key: str, classes: Sequence[str] = ()
 ) -> Iterator[tuple[str, Words]]:
     """Yield the hints of a value and of those in it; ``classes`` are the choices of a sibling."""
-    try:
-        folded = fold(schema, root, refs)
-    except ManyShapesError:
-        if isinstance(schema, Mapping):
-            yield pointer, _words(schema, key, pointer)
+    if not shape.is_simple:
+        if shape.schema:
+            yield pointer, _words(shape, key, pointer)
         return
-    plain, refs = folded.schema, folded.refs
-    members = plain.get("properties", {})
-    words = _words(plain, key, pointer)
-    order = _numbers(members) or (classes if plain.get("type") == "object" and not members else ())
-    yield pointer, words | ({"order": list(order[:MAX_VALUES])} if order else {})
+    members = shape.members
+    order = _numbers(shape) or (classes if shape.type == "object" and not members else ())
+    yield (
+        pointer,
+        _words(shape, key, pointer) | ({"order": list(order[:MAX_VALUES])} if order else {}),
+    )
     if pointer.count("/") == MAX_DEPTH:
         return
-    classes = next(filter(None, (_classes(member, root, refs) for member in members.values())), ())
+    classes = next(filter(None, map(_classes, members.values())), ())
     for name, member in members.items():
-        inner = f"{pointer}/{escaped(name)}"
-        yield from _within(member, root, inner, name, classes=classes, refs=refs)
-    for word in ("items", "additionalProperties"):
-        if isinstance(plain.get(word), Mapping):
-            yield from _within(plain[word], root, f"{pointer}/{EACH}", "", refs=refs)
+        yield from _within(member, f"{pointer}/{escaped(name)}", name, classes)
+    for each in filter(None, (shape.items, shape.other_members)):
+        yield from _within(each, f"{pointer}/{EACH}", "")
 
 
-def _words(schema: Schema, key: str, pointer: str) -> Words:
-    title = schema.get("title")
-    label = title.strip() if isinstance(title, str) and key else ""
-    is_base64 = schema.get("contentEncoding") == "base64"
+def _words(shape: Shape, key: str, pointer: str) -> Words:
+    label = shape.text("title") if key else ""
+    is_base64 = shape.schema.get("contentEncoding") == "base64"
+    media = shape.text("contentMediaType") or "application/octet-stream"
+    bounds = shape.schema.get("minimum"), shape.schema.get("maximum")
     words = {
         "label": label or (labels.readable(key) if key else ""),
-        "unit": _text(schema.get("x-unit")),
-        "media": _text(schema.get("contentMediaType", "application/octet-stream"))
-        if is_base64
-        else "",
-        "names": _names(schema),
-        "share": (schema.get("minimum"), schema.get("maximum")) == (0, 1)
-        and LIKELY in f"{pointer} {label}".lower(),
+        "unit": shape.text("x-unit"),
+        "media": media if is_base64 else "",
+        "names": {as_json(each.value): each.title for each in shape.constants if each.title},
+        "share": bounds == (0, 1) and LIKELY in f"{pointer} {label}".lower(),
     }
-    return {name: said for name, said in words.items() if said}
+    return {name: value for name, value in words.items() if value}
 
 
-def _names(schema: Schema) -> dict[str, str]:
-    """Return the titles of a schema's constants, by their JSON."""
-    titles = {as_json(part["const"]): _text(part.get("title")) for part in constants(schema)}
-    return {value: title for value, title in titles.items() if title}
-
-
-def _numbers(members: Mapping[str, Any]) -> tuple[str, ...]:
+def _numbers(shape: Shape) -> tuple[str, ...]:
     """Return the names of an object's members if there are several and all are numbers."""
-    numbers = [
+    members = shape.members
+    numbers = tuple(
         name
         for name, member in members.items()
-        if isinstance(member, Mapping) and member.get("type") in ("number", "integer")
-    ]
-    return tuple(numbers) if len(numbers) == len(members) > 1 else ()
+        if member.type in ("number", "integer") and not member.is_nullable
+    )
+    return numbers if len(numbers) == len(members) > 1 else ()
 
 
-def _classes(schema: Any, root: Schema, refs: frozenset[str]) -> tuple[str, ...]:
+def _classes(shape: Shape) -> tuple[str, ...]:
     """Return the choices of a value, as member names of an object."""
-    try:
-        plain = fold(schema, root, refs).schema
-    except ManyShapesError:
-        return ()
-    parts = [part["const"] for part in constants(plain)]
-    values = parts or plain.get("enum", ())
+    is_choice = shape.is_simple and "const" not in shape.schema
+    values = [each.value for each in shape.constants] if is_choice else []
     return tuple(value if isinstance(value, str) else as_json(value) for value in values)
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""

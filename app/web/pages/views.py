@@ -26,6 +26,7 @@ from app.web.pages import artifacts, forms, labels, markdown, model_list
 from app.web.pages.output_labels import legend
 from app.web.pages.what_if import Axis, axes
 from mlmodel.errors import FlmError
+from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("pages", __name__)
@@ -93,7 +94,7 @@ def predict(name: str) -> str:
         model=model,
         family=ModelManager().versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        legend=json.dumps(legend(model.output_schema)),
+        legend=json.dumps(legend(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
@@ -157,9 +158,9 @@ def _axes(model: HostedModel) -> list[Axis]:
     """Return the axes of a model's rows; cached while the model stays loaded."""
     endpoint = model.endpoints.get(PREDICT)
     if endpoint is None:
-        return axes(model.input_schema)
+        return axes(Shape.of(model.input_schema))
     if endpoint.input not in _AXES:
-        _AXES[endpoint.input] = axes(endpoint.input_schema)
+        _AXES[endpoint.input] = axes(endpoint.input.shape)
     return _AXES[endpoint.input]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 from app.web.pages import labels as wording
 from mlmodel.schema.coercion import WHOLE
-from mlmodel.schema.shape import ManyShapesError, Schema, constants, escaped, fold
+from mlmodel.schema.shape import Constant, Shape, escaped
 
 #: Deepest nesting of objects whose fields are axes.
 MAX_DEPTH = 4
@@ -41,93 +42,73 @@ class Axis:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-def axes(schema: Schema | None) -> list[Axis]:
+def axes(row: Shape) -> list[Axis]:
     """Return the fields of a row that hold a number or a choice, in the order of the schema."""
-    root = schema if isinstance(schema, Mapping) else {}
-    looked_at = islice(_within(root, root, "", (), frozenset()), MAX_SCHEMAS)
-    return list(islice((axis for axis in looked_at if axis), MAX_AXES))
+    visited = islice(_within(row, "", ()), MAX_SCHEMAS)
+    return list(islice((axis for axis in visited if axis), MAX_AXES))
 
 
-def _within(
-    schema: Any, root: Schema, pointer: str, labels: tuple[str, ...], refs: frozenset[str]
-) -> Iterator[Axis | None]:
-    """Yield the axes of a schema and its members; ``None`` for each schema that is not an axis."""
-    try:
-        folded = fold(schema, root, refs)
-    except ManyShapesError:
-        yield None
-        return
-    plain = folded.schema
-    axis = _axis(plain, pointer, " / ".join(labels))
+def _within(shape: Shape, pointer: str, labels: tuple[str, ...]) -> Iterator[Axis | None]:
+    """Yield the axes of a shape and its members; ``None`` for each shape that is not an axis."""
+    axis = _axis(shape, pointer, " / ".join(labels)) if shape.is_simple else None
     yield axis
-    if not axis and plain.get("type") == "object" and len(labels) < MAX_DEPTH:
-        for key, member in plain.get("properties", {}).items():
-            title = member.get("title") if isinstance(member, Mapping) else None
-            label = title.strip() if isinstance(title, str) else ""
-            inner = f"{pointer}/{escaped(key)}"
-            words = (*labels, label or wording.readable(key))
-            yield from _within(member, root, inner, words, folded.refs)
+    if not axis and shape.type == "object" and len(labels) < MAX_DEPTH:
+        for key, member in shape.members.items():
+            label = shape.title_of(key) or wording.readable(key)
+            yield from _within(member, f"{pointer}/{escaped(key)}", (*labels, label))
 
 
-def _axis(schema: Schema, pointer: str, label: str) -> Axis | None:
-    """Return a schema as an axis; ``None`` if its values are neither numbers nor choices."""
-    unit = schema.get("x-unit")
+def _axis(shape: Shape, pointer: str, label: str) -> Axis | None:
+    """Return a shape as an axis; ``None`` if its values are neither numbers nor choices."""
+    unit = shape.schema.get("x-unit")
     words = {
         "pointer": pointer,
         "label": label or "The row",
         "unit": unit if isinstance(unit, str) else "",
     }
-    choices = _choices(schema)
+    choices = _choices(shape)
     if len(choices) > 1:
         return Axis(**words, choices=choices)
-    if choices or schema.get("type") not in {"integer", "number"}:
+    if choices or shape.type not in {"integer", "number"}:
         return None
-    return Axis(**words, **_range(schema))
+    return Axis(**words, **_range(shape))
 
 
-def _choices(schema: Schema) -> tuple[tuple[str, str], ...]:
-    parts = constants(schema)
-    if parts:
-        titles = [part.get("title") for part in parts]
-        values = [part["const"] for part in parts]
-    else:
-        values = [True, False] if schema.get("type") == "boolean" else schema.get("enum", [])
-        values = [schema["const"]] if "const" in schema else values
-        titles = [None] * len(values)
+def _choices(shape: Shape) -> tuple[tuple[str, str], ...]:
+    constants = shape.constants
+    if not constants and shape.type == "boolean":
+        constants = (Constant(True), Constant(False))
     return tuple(
-        (
-            title if isinstance(title, str) and title.strip() else wording.label(value),
-            json.dumps(value, ensure_ascii=False),
-        )
-        for title, value in zip(titles, values, strict=True)
+        (each.title or wording.label(each.value), json.dumps(each.value, ensure_ascii=False))
+        for each in constants
     )
 
 
-def _range(schema: Schema) -> dict[str, Any]:
+def _range(shape: Shape) -> dict[str, Any]:
     """Return the range of a number: the usual one (``x-range``), else the allowed one."""
-    low, open_low = _end(schema, "minimum", "exclusiveMinimum", max)
-    high, open_high = _end(schema, "maximum", "exclusiveMaximum", min)
-    usual = schema.get("x-range")
+    low, open_low = _end(shape, "minimum", "exclusiveMinimum", max)
+    high, open_high = _end(shape, "maximum", "exclusiveMaximum", min)
+    usual = shape.schema.get("x-range")
     if isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual)):
-        low, high, open_low, open_high = *usual, open_low and usual[0] == low, False
-    step = schema.get("multipleOf") if wording.is_number(schema.get("multipleOf")) else None
+        open_low, open_high = open_low and usual[0] == low, open_high and usual[1] == high
+        low, high = usual
+    step = shape.number("multipleOf")
     # A column of integers accepts other numbers too, but What if offers integers only.
-    is_whole = schema.get("type") == "integer" or WHOLE.fullmatch(str(schema.get("x-dtype", "")))
+    if shape.type == "integer" or WHOLE.fullmatch(str(shape.schema.get("x-dtype", ""))):
+        # The least integer that is a multiple: 5 for 2.5.
+        step = Fraction(str(step or 1)).numerator
     return {
         "low": low,
         "high": high,
         "open_low": open_low,
         "open_high": open_high,
-        "step": max(step or 1, 1) if is_whole else step,
+        "step": step,
     }
 
 
-def _end(schema: Schema, closed: str, opened: str, tighter: Any) -> tuple[Any, bool]:
+def _end(shape: Shape, closed: str, opened: str, tighter: Any) -> tuple[Any, bool]:
     """Return one limit of the range, and whether the limit itself is excluded."""
-    at, beyond = (
-        value if wording.is_number(value) else None
-        for value in (schema.get(closed), schema.get(opened))
-    )
+    at, beyond = shape.number(closed), shape.number(opened)
     if at is None or beyond is None:
         return (beyond, beyond is not None) if at is None else (at, False)
     return tighter(at, beyond), tighter(at, beyond) == beyond

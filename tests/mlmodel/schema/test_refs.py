@@ -166,7 +166,7 @@ def test_a_model_s_file_has_no_address(tmp_path, file):
     path = tmp_path / "models.yaml"
     path.write_text(f'models: [{{file: "{file}"}}]')
 
-    with pytest.raises(InvalidCatalog, match="must be the path of a file here, not an address"):
+    with pytest.raises(InvalidCatalog, match="must be a local path, got the address"):
         catalog.read(path, {})
 
 
@@ -176,3 +176,9 @@ def test_an_address_of_the_whole_document_is_a_name_alone(elsewhere):
 
     assert [len(Schema(document).violations(value)) for value in ([None], [1])] == [0, 1]
     assert asked == []
+
+
+@pytest.mark.parametrize("reference", ["#/allOf/x", "#/title/0", "#/title/x"])
+def test_step_into_no_schema_is_rejected(reference):
+    with pytest.raises(InvalidSchema, match="leads nowhere"):
+        Schema({"$ref": reference, "allOf": [{}], "title": "a"})

@@ -1,10 +1,11 @@
 import pytest
 
 from app.web.pages.what_if import MAX_AXES, MAX_SCHEMAS, axes
+from mlmodel.schema.shape import Shape
 
 
 def axis(schema):
-    [found] = axes({"properties": {"a": schema}})
+    [found] = axes(Shape.of({"properties": {"a": schema}}))
     return found
 
 
@@ -32,6 +33,17 @@ def test_whole_numbers_and_multiples_have_steps():
     assert axis({"type": ["number", "null"], "multipleOf": 0.5}).step == 0.5
 
 
+@pytest.mark.parametrize(("multiple", "step"), [(0.5, 1), (0.3, 3), (2.5, 5), (4, 4)])
+def test_step_of_integers_is_an_integer(multiple, step):
+    assert axis({"type": "integer", "multipleOf": multiple}).step == step
+
+
+def test_usual_range_excludes_an_open_end():
+    found = axis({"type": "number", "exclusiveMaximum": 3, "x-range": [2, 3]})
+
+    assert (found.high, found.open_high) == (3, True)
+
+
 def test_choices_have_labels_and_json():
     assert axis({"type": "boolean"}).choices == (("Yes", "true"), ("No", "false"))
     assert axis({"enum": ["a", None]}).choices == (("a", '"a"'), ("None", "null"))
@@ -47,7 +59,7 @@ def test_fields_of_inner_objects_are_named_by_their_way():
         "$defs": {"Home": {"properties": {"a/b": {"type": "number"}}}},
     }
 
-    [found] = axes(schema)
+    [found] = axes(Shape.of(schema))
 
     assert (found.pointer, found.label) == ("/home/a~1b", "Home / A/b")
 
@@ -57,11 +69,11 @@ def test_fields_of_inner_objects_are_named_by_their_way():
     [{"type": "string"}, {"const": 1}, {"enum": ["a"]}, {}, True, {"$ref": "#"}, {"type": "array"}],
 )
 def test_what_has_nowhere_to_go_is_no_axis(schema):
-    assert axes({"properties": {"a": schema}}) == []
+    assert axes(Shape.of({"properties": {"a": schema}})) == []
 
 
 def test_a_row_that_is_a_number_is_an_axis():
-    [found] = axes({"type": "number"})
+    [found] = axes(Shape.of({"type": "number"}))
 
     assert (found.pointer, found.label) == ("", "The row")
 
@@ -69,10 +81,10 @@ def test_a_row_that_is_a_number_is_an_axis():
 def test_a_large_schema_has_some_of_its_axes():
     many = {f"m{number}": {"type": "number"} for number in range(2 * MAX_AXES)}
 
-    assert len(axes({"properties": many})) == MAX_AXES
+    assert len(axes(Shape.of({"properties": many}))) == MAX_AXES
 
 
 def test_a_large_schema_is_not_looked_through_to_its_end():
     texts = {f"m{number}": {"type": "string"} for number in range(MAX_SCHEMAS)}
 
-    assert axes({"properties": {**texts, "last": {"type": "number"}}}) == []
+    assert axes(Shape.of({"properties": {**texts, "last": {"type": "number"}}})) == []
