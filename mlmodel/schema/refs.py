@@ -60,10 +60,13 @@ def resolve(reference: str, document: JsonSchema) -> Any:
     specification = specification_with(dialect.ID_OF(dialect.META_SCHEMA))
     registry: Registry[Any] = Registry().with_resource("", specification.create_resource(document))
     try:
-        return registry.resolver().lookup(reference).contents
-    # A step into a text, or a list's step that is no number, raises one of the others.
+        target = registry.resolver().lookup(reference).contents
+    # A name as a step into a list or a text raises one of the others.
     except (Unresolvable, AttributeError, TypeError, ValueError) as error:
         raise InvalidSchema(f"$ref {reference!r:.80} leads nowhere") from error
+    if not isinstance(target, Mapping | bool):
+        raise InvalidSchema(f"$ref {reference!r:.80} must lead to a schema, got {target!r:.80}")
+    return target
 
 
 def applied_with(
