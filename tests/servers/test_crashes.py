@@ -1,4 +1,4 @@
-"""Models that end the server's own processes, and how they are set aside."""
+"""Models that crash the server's processes, and their quarantine."""
 
 import http.client
 import os
@@ -64,7 +64,7 @@ def test_forgiven_model_has_never_crashed():
 
 @pytest.fixture
 def dead(tmp_path):
-    """A function that lets a process die with calls of some models, by when they began."""
+    """A function that crashes a process in which models run, given the start of each call."""
 
     def die(*starts):
         pid = os.fork()
@@ -121,12 +121,12 @@ def server(request):
 
 
 def is_answered(running, name, row):
-    """Tell whether a model answers; a server that has just lost a process may refuse."""
+    """Return whether a model predicts; a server that has just lost a process may not accept."""
     return asked(running, f"/api/models/{name}/predict", row)[0] == HTTPStatus.OK
 
 
 def states(running, name):
-    """Return the states of a model in all processes, as far as many requests find them."""
+    """Return the states of a model in all processes that many requests reach."""
     answers = [asked(running, "/readyz")[1] for _ in range(20)]
     return {tuple(each["models"][name].values()) if each else ("gone", "") for each in answers}
 
@@ -139,7 +139,7 @@ def asked(running, *request):
 
 
 def end_all(running, hows):
-    """Let a model end a process in some ways, one after the other."""
+    """Crash a process in several ways, one after the other."""
     for how in hows:
         wait_until(lambda: is_answered(running, "dying", {}), 20)
         assert not is_answered(running, "dying", {"how": how})

@@ -70,7 +70,7 @@ def test_ready_line_counts_models_by_state(make_app, monkeypatch, capsys):
 
 @pytest.fixture
 def expecting():
-    """A program that expects two workers, and where its temporary files are."""
+    """A function that runs a program for two workers with a folder for temporary files."""
     program = (
         "import os; from servers import forking; forking.prepare_forks(2); forking.prepare_forks(2); "
         "print(os.path.isdir(os.environ['PROMETHEUS_MULTIPROC_DIR']), flush=True); {end}"

@@ -1,4 +1,4 @@
-"""Temporary folders without room: the server starts, serves, and says what it does without."""
+"""Temporary folders without room: the server starts, serves, and logs what is missing."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ print(counters.is_alone(), 'model="model-7",outcome="ValueError"}} 2.0' in
 
 @contextmanager
 def small_disk(folder, size="4m"):
-    """A file system of a few megabytes, as long as the block lasts."""
+    """Mount a file system of a few megabytes for the block."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False
@@ -40,7 +40,7 @@ def small_disk(folder, size="4m"):
 
 
 def fill(folder, name="filling"):
-    """Write until nothing more can be written, and return the file."""
+    """Fill the disk with a file, and return the file."""
     file = folder / name
     with file.open("wb", buffering=0) as stream:
         for size in (1 << 16, 1):
@@ -117,7 +117,7 @@ def test_server_survives_disk_that_fills(tmp_path):
 
 
 def test_server_without_temporary_folders_serves_and_says_so(tmp_path):
-    """With files of at most a kilobyte it is as if no folder had any room."""
+    """A limit of one kilobyte for each file acts like folders without room."""
     program = (
         "import resource; from servers import forking; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "

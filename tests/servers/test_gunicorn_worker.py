@@ -1,4 +1,4 @@
-"""Clients that take their time, and the threads that they do not get for it."""
+"""Slow clients do not occupy threads."""
 
 import socket
 import time

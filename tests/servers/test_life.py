@@ -1,4 +1,4 @@
-"""A server's life under load: nothing that it has accepted is lost, and no answer is wrong."""
+"""Reloads, crashes and stops under load: no accepted request is lost, no response is wrong."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def two(server, tmp_path_factory):
 
 
 def answers_by(load, number):
-    """Wait until both processes answer, by the models of a number alone; return since when."""
+    """Wait until both processes respond with the model of one number only; return the time."""
     since = 0.0
 
     def is_so():
@@ -183,7 +183,7 @@ def test_a_model_that_hangs_in_a_reload_keeps_no_process_from_coming_back(server
 
 
 def is_asked(running):
-    """The status of an answer, or that there was none."""
+    """Return the status of a response, or that there was no response."""
     try:
         return running.ask("/api/models/lived/predict", {"id": 1})[0]
     except OSError:
@@ -215,7 +215,7 @@ def test_the_end_answers_all_who_were_let_in(server, tmp_path):
 
 
 def statuses_until_refused(running):
-    """Ask on a new connection each time, and return the statuses of all that were let in."""
+    """Send each request on a new connection, and return the status of each accepted one."""
     statuses = []
     while True:
         connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Each server for real, in processes of its own."""
+"""Both servers, run in processes of their own."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def server(request):
 
 @pytest.fixture(scope="module")
 def two(server, tmp_path_factory):
-    """A server with two workers, whose environment asks for pools of several threads."""
+    """A server with two workers, whose environment sets thread pools of several threads."""
     folder = tmp_path_factory.mktemp(server)
     # Without a sample, schemas are what the model itself says when it is asked at load.
     rows = np.random.default_rng(0).random((200, 3))
@@ -56,7 +56,7 @@ def two(server, tmp_path_factory):
 
 
 def asked(running, name, times=16):
-    """The answers to as many requests, each on a connection of its own."""
+    """Return the responses to several requests, each on its own connection."""
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: running.ask(f"/api/models/{name}/predict", {}), range(times))
         return [body for status, body in answers if status == 200]

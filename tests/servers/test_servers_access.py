@@ -1,4 +1,4 @@
-"""Keys, logs and metrics of each server for real, with several processes."""
+"""Keys, logs and metrics of both servers, with several processes."""
 
 import json
 import os
@@ -27,7 +27,7 @@ WORKERS = 2
 
 @pytest.fixture(scope="module", params=COMMANDS)
 def shut(request, tmp_path_factory):
-    """A server with two workers that wants keys."""
+    """A server with two workers that requires keys."""
     folder = tmp_path_factory.mktemp(request.param)
     settings = {"MODELHOST_KEYS": f"[{OWN}, {ADMIN}]", "MODELHOST_WARM_UP_SECONDS": 1}
     with serving(request.param, folder, MODELS, WORKERS=WORKERS, **settings) as running:
@@ -35,7 +35,7 @@ def shut(request, tmp_path_factory):
 
 
 def ask(running, path, method="GET", body=None, **headers):
-    """The status, headers (in small letters) and body of an answer, on its own connection."""
+    """Return status, headers (in lower case) and body of a response on its own connection."""
     connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, named)
@@ -58,7 +58,7 @@ def metrics(running):
 
 
 def asked_in(running):
-    """The process that answers; none if it has just been killed."""
+    """Return the process that responds; ``None`` if it has just been killed."""
     path = "/api/models/whereabouts/predict"
     try:
         _, _, body = ask(

@@ -47,8 +47,8 @@ class Generations:
 
     A change holds two locks, always acquired in this order:
 
-    1. the file lock of the shared state (:meth:`Board.lock`), which all processes share: one change
-       at a time, loading included;
+    1. the file lock of the shared state (:meth:`Board.lock`), which all processes share: one
+       change at a time, loading included;
     2. :attr:`LocalModels.lock` of this process.
 
     A process that only follows acquires the second one alone. Each new desired state increments

@@ -123,7 +123,9 @@ class Replacer:
 
 
 def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:
-    return spec.is_same_model(model.spec) and spec.contents(model.contents) == model.contents
+    if not spec.is_same_model(model.spec):
+        return False
+    return spec.contents(model.contents) == model.contents
 
 
 def _inherit_name(model: HostedModel, others: Sequence[HostedModel]) -> None:

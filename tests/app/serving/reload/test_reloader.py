@@ -24,7 +24,7 @@ LIVED = "  - class: tests.models.lives.Lived\n    settings: "
 
 @pytest.fixture
 def portal(make_app, tmp_path):
-    """A function from the text of a models.yaml to a portal, whose file can be written again."""
+    """A factory of portals from the text of a models.yaml that can be reloaded."""
 
     class Portal:
         def __init__(self, text, **settings):

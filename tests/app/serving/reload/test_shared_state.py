@@ -48,7 +48,10 @@ def test_only_one_changes_it_at_a_time(folder):
 
 
 def test_who_dies_while_he_changes_it_lets_others_do_so(folder):
-    program = f"import os; from app.serving.reload.shared_state import Board\nwith Board({folder!r}).lock(): os._exit(1)"
+    program = (
+        "import os; from app.serving.reload import shared_state\n"
+        f"with shared_state.{Board.__name__}({folder!r}).lock(): os._exit(1)"
+    )
     subprocess.run([sys.executable, "-c", program], check=False)
 
     with Board(folder).lock() as wanted:

@@ -12,7 +12,7 @@ PROCESSES = "models:\n  - class: tests.models.processes."
 
 @pytest.fixture
 def predictor(make_app):
-    """A function from the text of a models.yaml to the predictor, before a fork."""
+    """A factory of predictors before a fork, from the text of a models.yaml."""
 
     def make(text):
         return make_app(text, before_fork=True).extensions["predictor"]
@@ -21,7 +21,7 @@ def predictor(make_app):
 
 
 def calls(predictor, name):
-    """How often a model had been asked before this."""
+    """Return how many calls a model had before this one."""
     return predictor.predict(name, [{}])[0]["calls"] - 1
 
 
