@@ -62,17 +62,18 @@ def endpoint(
     if not NAME.fullmatch(name) or name in RESERVED:
         reserved = ", ".join(sorted(RESERVED))
         raise InvalidModel(
-            f"an endpoint's name must be lower-case letters, digits, '_' or '-', "
-            f"and none of {reserved}; got {name!r}"
+            "the name of an endpoint must be 1 to 64 lower-case letters, digits, '_' or '-', and "
+            f"not one of {reserved}; got {name!r}"
         )
     if not methods or not METHODS.issuperset(methods):
-        raise InvalidModel(f"an endpoint's methods must be GET, POST or both, got {methods!r}")
+        raise InvalidModel(f"the methods of an endpoint must be GET, POST or both, got {methods!r}")
 
     def mark(method: Method) -> Method:
-        marked = Endpoint(
-            name, tuple(methods), input_schema, output_schema, description=_words(method)
+        description = inspect.getdoc(method) or ""
+        declared = Endpoint(
+            name, tuple(methods), input_schema, output_schema, description=description
         )
-        setattr(method, _MARK, marked)
+        setattr(method, _MARK, declared)
         return method
 
     return mark
@@ -83,20 +84,16 @@ def endpoints_of(model: MLModel) -> dict[str, Endpoint]:
 
     :raises InvalidModel: if two methods declare the same name.
     """
-    found: dict[str, Endpoint] = {}
-    for each in _marked(type(model)):
-        if each.name in found:
-            raise InvalidModel(f"two methods are the endpoint {each.name!r}")
-        found[each.name] = each
-    return dict(sorted(found.items()))
+    endpoints: dict[str, Endpoint] = {}
+    for each in _declared(type(model)):
+        if each.name in endpoints:
+            raise InvalidModel(f"two methods declare the endpoint {each.name!r}")
+        endpoints[each.name] = each
+    return dict(sorted(endpoints.items()))
 
 
-def _marked(model_class: type) -> Iterator[Endpoint]:
+def _declared(model_class: type) -> Iterator[Endpoint]:
     for attribute in dir(model_class):
         mark = getattr(inspect.getattr_static(model_class, attribute), _MARK, None)
         if isinstance(mark, Endpoint):
             yield replace(mark, attribute=attribute)
-
-
-def _words(method: Callable[..., Any]) -> str:
-    return inspect.getdoc(method) or ""

@@ -61,7 +61,7 @@ def summary(
 ) -> str:
     """Return the first violation as text, and the number of further ones.
 
-    :param whole: stands for the empty pointer, which is that of the value itself.
+    :param whole: replaces the empty pointer, which is that of the value itself.
     :param most: the number of violations at which the validator stopped counting.
     """
     first, others = violations[0], len(violations) - 1
@@ -125,7 +125,7 @@ class UnknownModelKind(InvalidFile):
     """The model section is neither binary nor a bundle."""
 
     def __init__(self, kind: int) -> None:
-        super().__init__(f"the model's kind must be 0 (binary) or 1 (bundle), got {kind}")
+        super().__init__(f"the kind of the model must be 0 (binary) or 1 (bundle), got {kind}")
         self.kind = kind
 
 
@@ -157,7 +157,7 @@ class WrongHash(InvalidFile):
     """The file's SHA-256 differs from the expected one."""
 
     def __init__(self, expected: str, found: str) -> None:
-        super().__init__(f"sha256 must be {expected}, the file has {found}")
+        super().__init__(f"expected a file with sha256 {expected}, got {found}")
         self.expected = expected
         self.found = found
 
@@ -184,8 +184,8 @@ class UnusableFramework(MissingFramework):
     def __init__(self, framework: str, install: str, module: str) -> None:
         FlmError.__init__(
             self,
-            f"{framework} is installed, but {module or 'a part of it'} cannot be imported as it is "
-            f"here: it may be too old, or damaged; renew it with --upgrade: {install}",
+            f"{framework} is installed, but {module or 'a part of it'} cannot be imported: it may "
+            f"be too old or damaged; reinstall it with --upgrade: {install}",
         )
         self.framework = framework
         self.install = install
@@ -193,10 +193,10 @@ class UnusableFramework(MissingFramework):
 
 
 class VersionMismatch(FlmError):
-    """The installed versions differ from the packaged ones, and the caller made that an error."""
+    """The installed versions differ from the packaged ones, and the caller requires equal ones."""
 
     def __init__(self, drifted: str) -> None:
-        super().__init__(f"it was packaged with other versions: {drifted}")
+        super().__init__(f"the file was packaged with other versions: {drifted}")
 
 
 class Untrusted(FlmError):
@@ -216,6 +216,6 @@ class BrokenModel(FlmError):
     ``summary`` is the message without the framework's own text, which may contain paths.
     """
 
-    def __init__(self, summary: str, words: str = "") -> None:
-        super().__init__(f"{summary}: {words}" if words else summary)
+    def __init__(self, summary: str, detail: str = "") -> None:
+        super().__init__(f"{summary}: {detail}" if detail else summary)
         self.summary = summary

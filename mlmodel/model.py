@@ -44,7 +44,7 @@ class MLModel(ABC):
     version: str = ""
     #: JSON Schema of one row. ``None`` accepts any JSON.
     input_schema: Mapping[str, Any] | None = None
-    #: JSON Schema of one prediction. ``None`` promises nothing.
+    #: JSON Schema of one prediction. ``None`` allows any JSON.
     output_schema: Mapping[str, Any] | None = None
     #: Example rows. If empty, the host derives one from ``input_schema``.
     examples: Sequence[Any] = ()
@@ -108,13 +108,13 @@ def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
 
     :raises InvalidInput: if the method does, with the row's index.
     """
-    answers = []
+    results = []
     for index, row in enumerate(rows):
         try:
-            answers.append(method(row))
+            results.append(method(row))
         except InvalidInput as error:
             raise error.at(index) from error
-    return answers
+    return results
 
 
 def checked_name(name: object) -> str:
@@ -125,8 +125,8 @@ def checked_name(name: object) -> str:
     if isinstance(name, str) and NAME.fullmatch(name):
         return name
     raise InvalidModel(
-        f"qualified_name must be 1 to 100 letters, digits, '_', '.' or '-', "
-        f"the first a letter or digit, got {name!r}"
+        "qualified_name must be 1 to 100 letters, digits, '_', '.' or '-', and begin with a letter "
+        f"or digit, got {name!r}"
     )
 
 

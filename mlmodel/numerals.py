@@ -27,12 +27,12 @@ GROUPED_BY_POINTS = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 #: Currency signs, without the cent, which changes the value.
 _CURRENCY = "$£¥฿\u20a0-\u20cf"
 #: Spaces that group digits, including no-break, figure, thin and narrow no-break spaces.
-_BLANK = " \u00a0\u2007\u2009\u202f"
+_SPACES = " \u00a0\u2007\u2009\u202f"
 #: Apostrophes, which group digits under either decimal mark.
 _APOSTROPHE = "'\u2019"
 
 #: Maximum length of a text that gets advice, in characters.
-_LONGEST = 60
+_MAX_CHARACTERS = 60
 #: A comma that may be the decimal mark of one number or the separator of two.
 _LONE_COMMA = re.compile(r"\D*\d*,\d+([eE][+-]?\d+)?\D*", re.ASCII)
 _WITH_UNIT = re.compile(r"(.*?\d)\s*(%|°?[^\W\d_]+[²³]?)")
@@ -48,8 +48,8 @@ def parse_number(text: str, decimal: str = "") -> int | float | None:
             return _number(text)
         return None
     if decimal:
-        return _read(text, decimal)
-    with_point, with_comma = _read(text, POINT), _read(text, COMMA)
+        return _parse(text, decimal)
+    with_point, with_comma = _parse(text, POINT), _parse(text, COMMA)
     if with_comma is None or with_point == with_comma:
         return with_point
     if with_point is not None or _LONE_COMMA.fullmatch(text):
@@ -62,14 +62,14 @@ def decimal_marks(text: str) -> str:
 
     For ``52 000`` it returns both, although they give the same number.
     """
-    return "".join(mark for mark in (POINT, COMMA) if _read(text, mark) is not None)
+    return "".join(mark for mark in (POINT, COMMA) if _parse(text, mark) is not None)
 
 
 def number_advice(text: str) -> str:
     """Return advice on how to write a number, as the end of a sentence; empty if there is none."""
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_CHARACTERS:
         return ""
-    with_point, with_comma = _read(text, POINT), _read(text, COMMA)
+    with_point, with_comma = _parse(text, POINT), _parse(text, COMMA)
     if with_point is not None and with_comma is not None and with_point != with_comma:
         whole, fraction = sorted((with_point, with_comma), key=lambda one: isinstance(one, float))
         return f". Write {whole}, or {unambiguous(str(fraction))} for a decimal"
@@ -78,7 +78,7 @@ def number_advice(text: str) -> str:
         return "; write decimals with a dot"
     if number is not None:
         return "" if PLAIN_NUMBER.fullmatch(text.strip()) else f". Write {number}"
-    return _advice_on_unit(text.strip())
+    return _unit_advice(text.strip())
 
 
 def unambiguous(text: str) -> str:
@@ -86,25 +86,25 @@ def unambiguous(text: str) -> str:
     return f"{text}0" if GROUPED_BY_POINTS.fullmatch(text) else text
 
 
-def _advice_on_unit(text: str) -> str:
-    found = _WITH_UNIT.fullmatch(text)
-    number = parse_number(found[1]) if found else None
-    if not found or number is None:
+def _unit_advice(text: str) -> str:
+    match = _WITH_UNIT.fullmatch(text)
+    number = parse_number(match[1]) if match else None
+    if not match or number is None:
         return ""
-    if found[2] == "%":
+    if match[2] == "%":
         return f". Write {number} or {number / 100:g}, without the per cent sign"
     return f". Write {number} without the unit"
 
 
 def _pattern(mark: str, other: str) -> re.Pattern[str]:
-    money = f"(?:[{_CURRENCY}][{_BLANK}]?)?"
-    group = f"[{re.escape(other)}{_BLANK}{_APOSTROPHE}]"
+    money = f"(?:[{_CURRENCY}][{_SPACES}]?)?"
+    group = f"[{re.escape(other)}{_SPACES}{_APOSTROPHE}]"
     whole = rf"[1-9]\d{{0,2}}(?:({group})\d{{3}})(?:\3\d{{3}})*|\d+"
     # A point may end a number; a comma at the end may be punctuation.
     fraction = r"\.(\d*)" if mark == POINT else r",(\d+)"
     return re.compile(
         rf"{money}([+\-\u2212]?){money}(?:({whole})(?:{fraction})?|{re.escape(mark)}(\d+))"
-        rf"([eE][+-]?\d+)?(?:[{_BLANK}]?[{_CURRENCY}])?",
+        rf"([eE][+-]?\d+)?(?:[{_SPACES}]?[{_CURRENCY}])?",
         re.ASCII,
     )
 
@@ -113,19 +113,19 @@ _PATTERNS = {POINT: _pattern(POINT, COMMA), COMMA: _pattern(COMMA, POINT)}
 _MONEY = re.compile(f"[{_CURRENCY}]")
 
 
-def _read(text: str, mark: str) -> int | float | None:
-    found = _PATTERNS[mark].fullmatch(text.strip())
-    if not found or len(_MONEY.findall(text)) > 1:
+def _parse(text: str, mark: str) -> int | float | None:
+    match = _PATTERNS[mark].fullmatch(text.strip())
+    if not match or len(_MONEY.findall(text)) > 1:
         return None
-    sign, whole, group, after, alone, exponent = found.groups()
+    sign, whole, group, fraction, leading_fraction, exponent = match.groups()
     if group and exponent:
         return None
     digits = re.sub(r"\D", "", whole or "0", flags=re.ASCII)
     minus = "-" if sign in {"-", "\u2212"} else ""
-    fraction = alone if after is None else after
-    if fraction is None and not exponent:
+    decimals = leading_fraction if fraction is None else fraction
+    if decimals is None and not exponent:
         return _number(f"{minus}{digits}")
-    return _number(f"{minus}{digits}.{fraction or '0'}{exponent or ''}")
+    return _number(f"{minus}{digits}.{decimals or '0'}{exponent or ''}")
 
 
 def _number(text: str) -> int | float | None:

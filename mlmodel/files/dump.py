@@ -73,23 +73,23 @@ def dump(
         the sample or the input schema in extra, or it cannot be compiled.
     :raises BadMetadata: if params, metrics or extra are not JSON.
     :raises InvalidSchema: if a schema in extra is invalid.
-    :raises BadArtifact: if an artifact's name is not one plain ASCII file name.
+    :raises BadArtifact: if an artifact's name is not a plain ASCII file name.
     """
     if runtime not in compiling.CHOICES:
-        raise InvalidModel(f"runtime must be one of {compiling.CHOICES}, got {runtime!r}")
+        choices = ", ".join(compiling.CHOICES)
+        raise InvalidModel(f"runtime must be one of {choices}, got {runtime!r}")
     codec = named(compression)
     _check_path(Path(path))
     sample = _as_pandas(sample)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
-    packed = adapter.dumps(model, sample)
-    words = None if labels is None else label_words.words_of(labels)
-    found = _found(
+    content = adapter.dumps(model, sample)
+    inferred = _infer_extra(
         adapter,
         model,
         sample,
         [str(name) for name in outputs],
-        words,
+        None if labels is None else label_words.words_of(labels),
         has_own_schema="input_schema" in (extra or {}),
     )
     meta = Meta(
@@ -104,31 +104,31 @@ def dump(
         ),
         extra={
             versions.KEY: versions.running(frameworks.distributions(lib, model)),
-            **to_json(found, "extra"),
+            **to_json(inferred, "extra"),
             **(_object(extra, "extra") or {}),
         },
     )
-    _check_schemas(adapter, model, extra or {}, found.get("outputs", ()))
+    _check_schemas(adapter, model, extra or {}, inferred.get("outputs", ()))
     if lib == "sklearn":
-        _tell_untrusted(packed)
-    contents = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
+        _log_untrusted(content)
+    included = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
     if runtime != "native":
-        told, graph = _compiled(model, lib, runtime, meta.extra or {}, packed)
-        if compiling.ARTIFACT in contents:
-            raise BadArtifact(f"{compiling.ARTIFACT} is the name of the model's graph")
-        meta = replace(meta, extra={**(meta.extra or {}), **told})
-        contents |= graph
-    _replace(Path(path), container.write(meta, packed, contents, codec, protocol))
+        if compiling.ARTIFACT in included:
+            raise BadArtifact(f"the artifact name {compiling.ARTIFACT!r} is reserved for the graph")
+        compiled, graph = _compile(model, lib, runtime, meta.extra or {}, content)
+        meta = replace(meta, extra={**(meta.extra or {}), **compiled})
+        included |= graph
+    _write_atomically(Path(path), container.write(meta, content, included, codec, protocol))
 
 
 def _check_path(path: Path) -> None:
     """Reject a path that cannot be a package's, before the work begins."""
     if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         raise InvalidModel(
-            f"dump writes .flm files, got {str(path)!r}: name it {path.with_suffix('.flm').name!r}"
+            f"dump writes .flm files, got {str(path)!r}; name it {path.with_suffix('.flm').name!r}"
         )
     if not path.parent.is_dir():
-        raise InvalidModel(f"there is no folder {str(path.parent)!r}: make it first")
+        raise InvalidModel(f"the folder {str(path.parent)!r} does not exist; create it first")
 
 
 def _as_pandas(sample: Any) -> Any:
@@ -156,7 +156,7 @@ def _column(series: Any, pd: Any) -> Any:
     return pd.Series(values)
 
 
-def _found(
+def _infer_extra(
     adapter: frameworks.Adapter,
     model: Any,
     sample: Any,
@@ -169,39 +169,39 @@ def _found(
 
     :param has_own_schema: whether the author gives an input schema: then no doubt is logged.
     """
-    named: dict[str, Any] = {"outputs": outputs} if outputs else {}
+    declared: dict[str, Any] = {"outputs": outputs} if outputs else {}
     found = adapter.schemas(model, sample, outputs)
     if words is not None:
         label_words.check(words, found.output)
         found = replace(found, output=label_words.with_words(found.output or {}, words))
-        named[label_words.KEY] = words
+        declared[label_words.KEY] = words
     if not has_own_schema:
         for note in found.notes:
             logger.warning("%s", note)
     if sample is None:
-        return named
+        return declared
     schemas = {"input_schema": found.input, "output_schema": found.output}
     return {
         **{key: schema for key, schema in schemas.items() if schema is not None},
         "examples": found.examples,
         "schema_notes": found.notes,
-        **named,
+        **declared,
     }
 
 
-def _tell_untrusted(packed: bytes) -> None:
+def _log_untrusted(content: bytes) -> None:
     """Log the names that a model's entry must trust, before a server rejects the file."""
-    names = pickles.look(packed).untrusted
+    names = pickles.look(content).untrusted
     if names:
         logger.warning(
-            "the model references names outside the allow-list: a server builds it only with this "
-            "in its entry in models.yaml:\ntrust:\n%s",
+            "the model references names outside the allow-list; to trust them, add this to its "
+            "entry in models.yaml:\ntrust:\n%s",
             "\n".join(f"  - {name}" for name in names),
         )
 
 
-def _compiled(
-    model: Any, lib: str, runtime: compiling.Choice, extra: Mapping[str, Any], packed: bytes
+def _compile(
+    model: Any, lib: str, runtime: compiling.Choice, extra: Mapping[str, Any], content: bytes
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the entry in ``extra`` for a model's graph, and the graph as an artifact.
 
@@ -209,23 +209,26 @@ def _compiled(
         is not of scikit-learn.
     """
     if lib != "sklearn":
-        raise InvalidModel(f"only models of scikit-learn are compiled, got {type(model).__name__}")
+        raise InvalidModel(f"expected a scikit-learn model to compile, got {type(model).__name__}")
     from mlmodel.frameworks.sklearn import adapter as sklearn  # noqa: PLC0415  already imported
 
     outputs = extra.get("outputs", ())
     schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input
     native = sklearn.predictor(model, members(schema), outputs)
-    made = sklearn.chosen(model, native, runtime, extra.get("examples") or ())
-    if made.compiled is None:
-        words = f"{type(model).__name__} is not compiled: {made.runtime.reason}"
+    chosen = sklearn.chosen(model, native, runtime, extra.get("examples") or ())
+    if chosen.compiled is None:
+        message = f"{type(model).__name__} is not compiled: {chosen.runtime.reason}"
         if runtime == "onnx":
-            raise InvalidModel(words)
-        logger.warning("%s", words)
+            raise InvalidModel(message)
+        logger.warning("%s", message)
         return {}, {}
-    graph = made.compiled.graph
-    origin = compiling.origin(packed, graph)
-    told = {"runtime": made.runtime.title, **origin, "parity": dict(made.runtime.parity)}
-    return {compiling.KEY: told}, {compiling.ARTIFACT: graph}
+    graph = chosen.compiled.graph
+    entry = {
+        "runtime": chosen.runtime.title,
+        **compiling.origin(content, graph),
+        "parity": dict(chosen.runtime.parity),
+    }
+    return {compiling.KEY: entry}, {compiling.ARTIFACT: graph}
 
 
 def _check_schemas(
@@ -239,7 +242,7 @@ def _check_schemas(
         adapter.predictor(model, members(schemas["input_schema"]), outputs)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _write_atomically(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{uuid.uuid4().hex}.draft")
     try:
         with draft.open("xb") as stream:

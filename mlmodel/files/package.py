@@ -158,8 +158,13 @@ def verify(
         versions.check(packaged)
     for each in versions.compare(packaged):
         if each.drifted:
-            now = each.running or "not installed"
-            logger.warning("%s: %s was %s, is %s", path.name, each.package, each.packaged, now)
+            logger.warning(
+                "%s: packaged with %s %s, installed: %s",
+                path.name,
+                each.package,
+                each.packaged,
+                each.running or "none",
+            )
     with versions_explained(packaged):
         check_trust(kind, content, options.granted_trust, lib=lib)
 

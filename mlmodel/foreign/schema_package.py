@@ -15,16 +15,16 @@ from typing import Any
 JSON_TYPES = (str, int, float, bool, list, dict)
 
 #: Keywords that restrict nothing.
-WORDS = frozenset({"title", "description", "default", "example", "examples"})
+ANNOTATIONS = frozenset({"title", "description", "default", "example", "examples"})
 #: Keywords of the root, which are dropped: the rest means the same in 2020-12.
-OF_THE_WHOLE = frozenset({"$id", "$schema", "id"})
+ROOT_KEYWORDS = frozenset({"$id", "$schema", "id"})
 
 
-def document_of(declared: Any) -> dict[str, Any]:
+def to_json_schema(declared: Any) -> dict[str, Any]:
     """Return the JSON Schema of a ``schema.Schema``."""
     document = declared.json_schema("model")
     _correct(document, declared, declared)
-    document = {key: value for key, value in document.items() if key not in OF_THE_WHOLE}
+    document = {key: value for key, value in document.items() if key not in ROOT_KEYWORDS}
     plain: dict[str, Any] = json.loads(json.dumps(document, default=str))
     return plain
 
@@ -69,11 +69,11 @@ def _combined(combination: Any, whole: Any) -> dict[str, Any]:
 
 
 def _document_within(declared: Any, whole: Any) -> dict[str, Any]:
-    return document_of(type(whole)(_unwrapped(declared)))
+    return to_json_schema(type(whole)(_unwrapped(declared)))
 
 
 def _replace(document: dict[str, Any], other: dict[str, Any]) -> None:
-    words = {key: value for key, value in document.items() if key in WORDS}
+    words = {key: value for key, value in document.items() if key in ANNOTATIONS}
     document.clear()
     document.update(other | words)
 

@@ -13,27 +13,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from mlmodel.errors import InvalidInput, InvalidModel, Violation, summary
-from mlmodel.foreign.declarations import Declaration, declaration_of
+from mlmodel.foreign.declarations import Declaration, to_declaration
 from mlmodel.model import MLModel
 from mlmodel.schema.messages import pointer_to
 
 #: Attributes of which such a class has at least one.
-SHAPE = ("qualified_name", "display_name", "input_schema", "output_schema")
+ATTRIBUTES = ("qualified_name", "display_name", "input_schema", "output_schema")
 
 #: The exception that both packages raise for invalid input.
-REFUSAL = "MLModelSchemaValidationException"
+VALIDATION_ERROR = "MLModelSchemaValidationException"
 
 #: Annotations of a ``predict`` that takes the row itself.
-MAPPING = re.compile(r"([\w.]+\.)?(dict|Dict|Mapping|MutableMapping)\b")
+_MAPPING = re.compile(r"([\w.]+\.)?(dict|Dict|Mapping|MutableMapping)\b")
 #: The location in an error of the package ``schema``.
-PLACE = re.compile(r"Key (.+) error:$")
+_LOCATION = re.compile(r"Key (.+) error:$")
 #: The prefix that pydantic 2 adds to the message of an author's own validator.
-PREFIX = re.compile(r"^(Value error|Assertion failed), ")
+_PREFIX = re.compile(r"^(Value error|Assertion failed), ")
 
-Made = TypeVar("Made")
+Instance = TypeVar("Instance")
 
 
-def made(model_class: type[Made], settings: Mapping[str, Any]) -> Made:
+def made(model_class: type[Instance], settings: Mapping[str, Any]) -> Instance:
     """Return an instance of a class, created with ``settings`` as keyword arguments.
 
     :raises InvalidModel: if the class does not take these settings.
@@ -41,31 +41,15 @@ def made(model_class: type[Made], settings: Mapping[str, Any]) -> Made:
     try:
         inspect.signature(model_class).bind(**settings)
     except TypeError as error:
-        raise InvalidModel(f"settings do not fit {model_class.__name__!r}: {error}") from error
+        raise InvalidModel(
+            f"{model_class.__name__!r} does not accept its settings: {error}"
+        ) from error
     return model_class(**settings)
 
 
-def decorated(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> Any:
-    """Return a model wrapped in an instance of a class derived from ``MLModelDecorator``.
-
-    :raises InvalidModel: if the class is not a decorator, or rejects its settings or the model.
-    """
-    name = getattr(decorator_class, "__name__", repr(decorator_class))
-    if not (inspect.isclass(decorator_class) and hasattr(decorator_class, "set_model")):
-        raise InvalidModel(f"{name!r} must be a class derived from ml_base's MLModelDecorator")
-    parameter = inspect.signature(decorator_class).parameters.get("model")
-    wants_model = parameter is not None and parameter.default is inspect.Parameter.empty
-    decorator = made(decorator_class, {"model": model, **settings} if wants_model else settings)
-    try:
-        decorator.set_model(model)
-    except ValueError as error:
-        raise InvalidModel(f"{name!r} cannot decorate {type(model).__name__!r}: {error}") from error
-    return decorator
-
-
-def fits(found: Any) -> bool:
+def fits(value: Any) -> bool:
     """Return whether an object is a class with a ``predict``, native or foreign."""
-    return inspect.isclass(found) and callable(getattr(found, "predict", None))
+    return inspect.isclass(value) and callable(getattr(value, "predict", None))
 
 
 def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
@@ -74,15 +58,17 @@ def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()
     :param decorators: classes and their settings, innermost first.
     :raises InvalidModel: if it lacks the attributes of a model, or cannot be decorated.
     """
-    whole = model
+    outermost = model
     for decorator_class, settings in decorators:
-        whole = decorated(whole, decorator_class, settings)
-    if isinstance(whole, MLModel):
-        return whole
-    if not any(hasattr(whole, name) for name in SHAPE):
-        names = ", ".join(SHAPE)
-        raise InvalidModel(f"{type(model).__name__!r} must have one of {names}")
-    return ForeignModel(whole, model)
+        outermost = _decorate(outermost, decorator_class, settings)
+    if isinstance(outermost, MLModel):
+        return outermost
+    if not any(hasattr(outermost, name) for name in ATTRIBUTES):
+        names = ", ".join(ATTRIBUTES)
+        raise InvalidModel(
+            f"expected {type(model).__name__!r} to have one of these attributes: {names}"
+        )
+    return ForeignModel(outermost, model)
 
 
 class ForeignModel(MLModel):
@@ -95,15 +81,15 @@ class ForeignModel(MLModel):
     def __init__(self, model: Any, innermost: Any) -> None:
         self._model = model
         self._innermost = innermost
-        self._input = declaration_of(getattr(model, "input_schema", None))
-        output = declaration_of(getattr(model, "output_schema", None))
-        self._read = _reader(innermost, self._input)
+        self._input = to_declaration(getattr(model, "input_schema", None))
+        output = to_declaration(getattr(model, "output_schema", None))
+        self._parse = _get_parser(innermost, self._input)
         self.qualified_name = _text(model, "qualified_name") or type(innermost).__name__
         self.display_name = _text(model, "display_name")
         self.description = _text(model, "description")
         self.version = _version(model)
-        self.input_schema = self._input.of_rows()
-        self.output_schema = output.of_answers()
+        self.input_schema = self._input.get_input_schema()
+        self.output_schema = output.get_output_schema()
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -117,25 +103,26 @@ class ForeignModel(MLModel):
         :raises Exception: any other error of the model.
         """
         try:
-            return self._model.predict(self._read(row))
+            return self._model.predict(self._parse(row))
         except Exception as error:
-            refusal = self._refusal(error, row)
-            if refusal is None:
+            invalid_input = self._to_invalid_input(error, row)
+            if invalid_input is None:
                 raise
-            raise refusal from error
+            raise invalid_input from error
 
-    def _refusal(self, error: Exception, row: Any) -> InvalidInput | None:
-        if _is(error, REFUSAL):
+    def _to_invalid_input(self, error: Exception, row: Any) -> InvalidInput | None:
+        """Return the error for an invalid row; ``None`` if the model failed for another reason."""
+        if _is_named(error, VALIDATION_ERROR):
             # It is raised while the package's own error, which has the locations, is handled.
             violations = _violations(error.__cause__ or error.__context__, row)
-            return InvalidInput(str(error) or "the model refused it", violations=violations)
+            return InvalidInput(str(error) or "the model rejected the row", violations=violations)
         if self._is_about_row(error):
-            return _refusal_of(error, row)
+            return _from_package_error(error, row)
         try:
-            self._input.judge(row)
-        except Exception as judgement:  # an author's own validators may raise anything
-            is_known = _is_of_pydantic(judgement) or _is_of_schema(judgement)
-            return _refusal_of(judgement, row) if is_known else None
+            self._input.validate(row)
+        except Exception as violation:  # an author's own validators may raise anything
+            is_known = _is_of_pydantic(violation) or _is_of_schema(violation)
+            return _from_package_error(violation, row) if is_known else None
         return None
 
     def _is_about_row(self, error: Any) -> bool:
@@ -146,7 +133,25 @@ class ForeignModel(MLModel):
         return title not in _titles(self.output_schema) - _titles(self.input_schema)
 
 
-def _reader(model: Any, declaration: Declaration) -> Any:
+def _decorate(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> Any:
+    """Return a model wrapped in an instance of a class derived from ``MLModelDecorator``.
+
+    :raises InvalidModel: if the class is not a decorator, or rejects its settings or the model.
+    """
+    name = getattr(decorator_class, "__name__", repr(decorator_class))
+    if not (inspect.isclass(decorator_class) and hasattr(decorator_class, "set_model")):
+        raise InvalidModel(f"{name!r} must be a class derived from MLModelDecorator of ml_base")
+    parameter = inspect.signature(decorator_class).parameters.get("model")
+    requires_model = parameter is not None and parameter.default is inspect.Parameter.empty
+    decorator = made(decorator_class, {"model": model, **settings} if requires_model else settings)
+    try:
+        decorator.set_model(model)
+    except ValueError as error:
+        raise InvalidModel(f"{name!r} cannot decorate {type(model).__name__!r}: {error}") from error
+    return decorator
+
+
+def _get_parser(model: Any, declaration: Declaration) -> Any:
     """Return the function that converts a row to the argument of a model's ``predict``.
 
     Classes of older ml_base convert the row themselves, from a dict to a pydantic class.
@@ -154,12 +159,12 @@ def _reader(model: Any, declaration: Declaration) -> Any:
     parameters = list(inspect.signature(model.predict).parameters.values())
     annotation = parameters[0].annotation if parameters else inspect.Parameter.empty
     if annotation is inspect.Parameter.empty:
-        return declaration.with_members().read
+        return declaration.with_mapping_access().parse
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return _itself if MAPPING.match(text) else declaration.read
+    return _identity if _MAPPING.match(text) else declaration.parse
 
 
-def _itself(row: Any) -> Any:
+def _identity(row: Any) -> Any:
     return row
 
 
@@ -173,17 +178,17 @@ def _version(model: Any) -> str:
     return _text(model, "version") or ".".join(filter(None, parts))
 
 
-def _is(error: BaseException | None, name: str) -> bool:
+def _is_named(error: BaseException | None, name: str) -> bool:
     return name in [each.__name__ for each in type(error).__mro__]
 
 
 def _is_of_pydantic(error: BaseException | None) -> bool:
     # Other packages have errors of that name, but without that method.
-    return _is(error, "ValidationError") and hasattr(error, "errors")
+    return _is_named(error, "ValidationError") and hasattr(error, "errors")
 
 
 def _is_of_schema(error: BaseException | None) -> bool:
-    return _is(error, "SchemaError") and hasattr(error, "autos")
+    return _is_named(error, "SchemaError") and hasattr(error, "autos")
 
 
 def _titles(document: Mapping[str, Any] | None) -> set[str]:
@@ -193,7 +198,7 @@ def _titles(document: Mapping[str, Any] | None) -> set[str]:
     return {str(part.get("title")) for part in [root, *definitions.values()]}
 
 
-def _refusal_of(error: Exception, row: Any) -> InvalidInput:
+def _from_package_error(error: Exception, row: Any) -> InvalidInput:
     violations = _violations(error, row)
     return InvalidInput(summary(violations), "", violations)
 
@@ -202,21 +207,21 @@ def _violations(error: BaseException | None, row: Any) -> list[Violation]:
     """Return the violations in an error of pydantic or of the package ``schema``."""
     if _is_of_pydantic(error):
         return [
-            Violation(pointer_to(_path(each, row)), PREFIX.sub("", each["msg"]))
+            Violation(pointer_to(_path(each, row)), _PREFIX.sub("", each["msg"]))
             for each in cast(Any, error).errors()
         ]
     return [_violation(error)] if _is_of_schema(error) else []
 
 
 def _violation(error: Any) -> Violation:
-    *places, detail = [words for words in error.autos if words] or [str(error)]
-    found = [PLACE.search(place) for place in places]
+    *locations, detail = [text for text in error.autos if text] or [str(error)]
+    steps = [_LOCATION.search(location) for location in locations]
     # The path has no step for an alternative or an item of a list, so it would be incomplete.
-    if not all(found):
+    if not all(steps):
         return Violation("", error.code)
-    own_words = [words for words in error.errors if words]
-    path = [ast.literal_eval(place[1]) for place in found if place]
-    return Violation(pointer_to(path), own_words[-1] if own_words else detail)
+    messages = [text for text in error.errors if text]
+    path = [ast.literal_eval(step[1]) for step in steps if step]
+    return Violation(pointer_to(path), messages[-1] if messages else detail)
 
 
 def _path(error: Mapping[str, Any], row: Any) -> Iterator[str | int]:

@@ -9,7 +9,7 @@ from tests.models.simple import Doubler, Explained
 
 @pytest.mark.parametrize("name", ["predict", "metadata", "Explain", "a/b", "", "x" * 65])
 def test_a_name_that_no_endpoint_may_have_is_refused(name):
-    with pytest.raises(InvalidModel, match="an endpoint's name must be lower-case letters"):
+    with pytest.raises(InvalidModel, match="the name of an endpoint must be 1 to 64 lower-case"):
         endpoint(name)
 
 
@@ -40,7 +40,7 @@ def test_two_methods_of_one_name_are_refused():
         one = endpoint("same")(lambda self, row: row)
         two = endpoint("same")(lambda self, row: row)
 
-    with pytest.raises(InvalidModel, match="two methods are the endpoint 'same'"):
+    with pytest.raises(InvalidModel, match="two methods declare the endpoint 'same'"):
         endpoints_of(Twice())
 
 

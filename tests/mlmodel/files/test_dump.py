@@ -245,12 +245,14 @@ def listed(column):
 
 @pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.PICKLE"])
 def test_dump_writes_no_pickles(tmp_path, name):
-    with pytest.raises(InvalidModel, match=r"dump writes .flm files, got .*: name it 'm.flm'"):
+    with pytest.raises(InvalidModel, match=r"dump writes .flm files, got .*; name it 'm.flm'"):
         dump(iris_classifier(), tmp_path / name)
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InvalidModel, match=r"there is no folder '.*models': make it first"):
+    with pytest.raises(
+        InvalidModel, match=r"the folder '.*models' does not exist; create it first"
+    ):
         dump(iris_classifier(), tmp_path / "models" / "m.flm")
 
 

@@ -158,7 +158,7 @@ def test_a_file_of_flama_tells_the_version_of_its_framework():
 def test_other_versions_are_told_to_the_log_or_are_an_error(caplog):
     load(FOLDER / OF_ANOTHER_VERSION)
 
-    assert "scikit-learn was 1.5.2, is 1." in caplog.text
+    assert "packaged with scikit-learn 1.5.2, installed: 1." in caplog.text
     with pytest.raises(VersionMismatch, match=r"scikit-learn 1.5.2 \(now 1."):
         load(FOLDER / OF_ANOTHER_VERSION, version_mismatch="error")
 
@@ -173,7 +173,7 @@ def test_a_file_is_named_by_its_hash(iris_file):
     found = hashlib.sha256(iris_file.read_bytes()).hexdigest()
 
     assert load(iris_file, sha256=found.upper()).meta.id == "iris"
-    with pytest.raises(WrongHash, match=f"sha256 must be 9f86d0, the file has {found}"):
+    with pytest.raises(WrongHash, match=f"expected a file with sha256 9f86d0, got {found}"):
         load(iris_file, sha256="9f86d0")
 
 

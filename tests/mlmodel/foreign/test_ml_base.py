@@ -78,15 +78,15 @@ def test_a_decorator_without_settings_is_its_class_alone(hosted):
 @pytest.mark.parametrize(
     ("decorators", "message"),
     [
-        ("[tests.models.foreign.Nobody]", "module 'tests.models.foreign' has no 'Nobody'"),
+        ("[tests.models.foreign.Nobody]", "module 'tests.models.foreign' has no class 'Nobody'"),
         ("[nowhere.Nobody]", "the module 'nowhere' is not installed"),
         (
             "[tests.models.foreign.NotADecorator]",
-            "'NotADecorator' must be a class derived from ml_base's MLModelDecorator",
+            "'NotADecorator' must be a class derived from MLModelDecorator of ml_base",
         ),
         (
             "[tests.models.foreign_ml_base.Signed]",
-            "settings do not fit 'Signed': missing a required argument: 'signature'",
+            "'Signed' does not accept its settings: missing a required argument: 'signature'",
         ),
     ],
 )
@@ -105,4 +105,4 @@ def test_a_model_of_another_kind_cannot_be_decorated(reason, model):
 def test_a_class_that_is_not_finished_is_refused(reason):
     said = reason(model="tests.models.foreign_ml_base.HalfDone")
 
-    assert said.startswith("'HalfDone' must define __init__, description, input_schema")
+    assert said.startswith("the class 'HalfDone' must define __init__, description, input_schema")

@@ -294,7 +294,7 @@ def test_a_refusal_knows_the_places_of_the_error_behind_it(refusal_by):
 def test_a_refusal_without_words_is_one_all_the_same(refusal_by):
     refusal = refusal_by(foreign_pydantic.Refuses(), {"address": {"city": "Porto"}})
 
-    assert str(refusal) == "the model refused it"
+    assert str(refusal) == "the model rejected the row"
 
 
 def test_an_error_of_a_class_that_is_not_declared_is_about_the_input(refusal_by):
@@ -321,8 +321,11 @@ def test_what_pydantic_1_may_leave_empty_may_be_null():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (foreign.Estimator(), "'Estimator' must have one of qualified_name, display_name"),
-        (foreign.OddSchema(), "a schema must be a class of pydantic, .* got 'a text'"),
+        (
+            foreign.Estimator(),
+            "expected 'Estimator' to have one of these attributes: qualified_name, display_name",
+        ),
+        (foreign.OddSchema(), "expected a class of pydantic, .* got 'a text'"),
     ],
 )
 def test_what_has_not_the_shape_of_a_model_is_refused(model, message):

@@ -109,7 +109,7 @@ def test_a_framework_that_is_too_old_is_told_in_words(monkeypatch):
 
     with pytest.raises(
         UnusableFramework,
-        match=r"^scikit-learn is installed, but sklearn.utils cannot be imported as it is here: .*"
-        r"renew it with --upgrade: pip install scikit-learn pandas$",
+        match=r"^scikit-learn is installed, but sklearn.utils cannot be imported: .*"
+        r"reinstall it with --upgrade: pip install scikit-learn pandas$",
     ):
         adapter("sklearn")

@@ -295,9 +295,18 @@ def test_a_class_of_another_package_becomes_one_of_our_models(read):
     [
         (broken.NotAModel, "expected a class derived from mlmodel.MLModel, or .*, got 'NotAModel'"),
         (broken.NoPredict, "'NoPredict' must define predict"),
-        (foreign.Estimator, "'Estimator' must have one of qualified_name, display_name"),
-        (foreign.Settled, "settings do not fit 'Settled': missing a required .*: 'factor'"),
-        (simple.Greeter, "settings do not fit 'Greeter': missing a required argument: 'greeting'"),
+        (
+            foreign.Estimator,
+            "expected 'Estimator' to have one of these attributes: qualified_name, display_name",
+        ),
+        (
+            foreign.Settled,
+            "'Settled' does not accept its settings: missing a required .*: 'factor'",
+        ),
+        (
+            simple.Greeter,
+            "'Greeter' does not accept its settings: missing a required argument: 'greeting'",
+        ),
     ],
 )
 def test_a_class_that_is_no_model_is_refused(read, model_class, message):

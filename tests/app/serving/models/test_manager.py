@@ -207,7 +207,7 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
 def test_a_model_that_failed_has_the_name_of_its_class(hold):
     manager = hold("models: [{class: tests.models.simple.Doubler, settings: {a: 1}}]")
 
-    assert "settings do not fit 'Doubler'" in manager.get("doubler").reason
+    assert "'Doubler' does not accept its settings" in manager.get("doubler").reason
 
 
 def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):

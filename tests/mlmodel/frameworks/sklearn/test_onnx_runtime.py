@@ -567,7 +567,9 @@ def test_packaging_leaves_the_graph_away_where_it_is_free_to(tmp_path, caplog):
 def test_an_artifact_may_not_have_the_name_of_the_graph(tmp_path):
     (tmp_path / "card.md").write_text("mine")
 
-    with pytest.raises(BadArtifact, match=r"compiled\.onnx is the name of the model's graph"):
+    with pytest.raises(
+        BadArtifact, match=r"artifact name 'compiled\.onnx' is reserved for the graph"
+    ):
         dump(
             forest(),
             tmp_path / "model.flm",
