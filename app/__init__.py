@@ -24,7 +24,7 @@ from app.serving.reload.reloader import Generations
 from app.serving.reload.shared_state import Board
 from app.web.api import admin, fast_predict, models, operations
 from app.web.http import access, access_log, json_provider, problems, security_headers
-from app.web.http.access.keys import InvalidKeys, Keys, opened
+from app.web.http.access.keys import InvalidKeys, Keys, load_keys
 from app.web.openapi import document
 from app.web.pages import artifacts, branding, views
 from mlmodel.trust.trial import bounded_fork
@@ -102,7 +102,7 @@ def create_app(
 
 def _keys(app: Flask, environ: Mapping[str, str]) -> Keys:
     try:
-        return opened(app.config, config.ROOT, environ)
+        return load_keys(app.config, config.ROOT, environ)
     except InvalidKeys as error:
         raise config.InvalidSetting(str(error)) from error
 

@@ -1,15 +1,15 @@
-"""API keys of the tests' own."""
+"""API keys for tests."""
 
 import json
 
-from app.web.http.access.keys import made
+from app.web.http.access.keys import generate_key
 
 
 class NewKey:
-    """A new key, its text, and how it is sent; as a text, its entry in the configuration."""
+    """A new key, its text and its headers; as a string, its entry in the configuration."""
 
     def __init__(self, *scopes, models=()):
-        self.text, self.id, sha256 = made()
+        self.text, self.id, sha256 = generate_key()
         self.entry = {"id": self.id, "name": f"key of {self.id}", "sha256": sha256}
         self.entry["scopes"] = list(scopes or ["predict"])
         if models:

@@ -20,7 +20,13 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
-from app.web.http.access.keys import MOST_CHARACTERS, InvalidKeys, Scope, made, opened
+from app.web.http.access.keys import (
+    MAX_NAME_CHARACTERS,
+    InvalidKeys,
+    Scope,
+    generate_key,
+    load_keys,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -52,11 +58,11 @@ def init_app(app: Flask) -> None:
 @as_json_option
 def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bool) -> None:
     """Create a key. It is shown once: the server stores only its hash."""
-    if not name.strip() or not name.isprintable() or len(name) > MOST_CHARACTERS:
+    if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
         raise click.BadParameter(
-            f"must be 1 to {MOST_CHARACTERS} characters on one line", param_hint="--name"
+            f"must be 1 to {MAX_NAME_CHARACTERS} characters on one line", param_hint="--name"
         )
-    text, key_id, sha256 = made()
+    text, key_id, sha256 = generate_key()
     entry: dict[str, Any] = {"id": key_id, "name": name, "sha256": sha256}
     entry["scopes"] = list(dict.fromkeys(scopes))
     if models:
@@ -76,7 +82,8 @@ def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bo
 def list_keys(as_json: bool) -> None:
     """List the keys of KEYS_FILE and KEYS, without their hashes."""
     try:
-        keys = opened(current_app.config, Path(current_app.root_path), get_hosting().environ).all()
+        folder = Path(current_app.root_path)
+        keys = load_keys(current_app.config, folder, get_hosting().environ).all()
     except InvalidKeys as error:
         raise click.ClickException(str(error)) from error
     listed = [

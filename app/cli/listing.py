@@ -15,7 +15,7 @@ import mlmodel
 from app.cli.hosting import get_hosting
 from app.cli.terminal import as_json_option, write_facts, write_json, write_message, write_table
 from app.serving.models.hosted import HostedModel, Status
-from app.web.api.models import description
+from app.web.api.models import describe
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
 from mlmodel.bounded import safe_open
@@ -54,7 +54,7 @@ def list_models(as_json: bool) -> None:
     write_message(f"Loading {len(specs)} models ...")
     models = hosting.host(specs)
     if as_json:
-        listed = [description(model) for model in models]
+        listed = [describe(model) for model in models]
         write_json(ModelList().dump({"models": listed}))
         return
     write_table(
@@ -77,7 +77,7 @@ def show(name: str, as_json: bool) -> None:
     """Show the metadata and the fields of the model NAME."""
     write_message(f"Loading {name} ...")
     model = get_hosting().host_model(name)
-    facts = description(model)
+    facts = describe(model)
     if as_json:
         write_json({**ModelInspection().dump(facts), **ModelMetadata().dump(facts)})
         return

@@ -1,4 +1,4 @@
-"""Requests as nobody should send them, to each server: a right answer, or a problem that says why."""
+"""Malformed requests to each server get a valid response or a problem."""
 
 import json
 import re
@@ -36,14 +36,14 @@ def running(request, tmp_path_factory):
 
 
 def answer_to(running, sent):
-    """Return what is answered to bytes: status, headers in small letters, and body."""
+    """Send bytes; return status, headers in lower case, and body of the response."""
     with socket.create_connection(("127.0.0.1", running.port), PATIENCE) as connection:
         got = b""
         try:
             connection.sendall(sent)
             while more := connection.recv(65536):
                 got += more
-        except ConnectionError:  # it was refused before all was sent
+        except ConnectionError:  # rejected before everything was sent
             pass
     head, _, body = got.partition(b"\r\n\r\n")
     found = re.match(rb"HTTP/1\.[01] (\d{3}) ", head)
@@ -101,7 +101,7 @@ def test_pipelined_requests_are_answered_in_their_order(running):
 
 
 def test_a_refused_request_has_no_other_behind_it(running):
-    """Or what a proxy takes for a body would be a request: smuggling."""
+    """Prevents request smuggling: a proxy may take the second request for a body."""
     lengths = "Content-Length: 2\r\nContent-Length: 60"
     sent = f"POST {malformed_http.ECHO} HTTP/1.1\r\nHost: x\r\n{lengths}\r\n\r\n{{}}".encode()
 

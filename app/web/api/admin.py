@@ -12,11 +12,11 @@ from flask.typing import ResponseReturnValue
 
 from app.serving.models.manager import ModelManager
 from app.serving.reload.reloader import Followed, Generations
-from app.web.api.models import description
+from app.web.api.models import describe
 from app.web.api.schemas import ModelMetadata, Reloaded
 from app.web.http import access
 
-blueprint = Blueprint("changes", __name__, url_prefix="/api")
+blueprint = Blueprint("admin", __name__, url_prefix="/api")
 
 
 def init_app(app: Flask) -> None:
@@ -47,7 +47,7 @@ def load(name: str) -> ResponseReturnValue:
         500: InternalError
         503: ModelUnavailable
     """
-    return _changed(name, _generations().load(name))
+    return _model_response(name, _generations().load(name))
 
 
 @blueprint.post("/models/<name>/unload")
@@ -72,7 +72,7 @@ def unload(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return _changed(name, _generations().unload(name))
+    return _model_response(name, _generations().unload(name))
 
 
 @blueprint.post("/models/<name>/reload")
@@ -102,7 +102,7 @@ def reload_model(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return _reloaded(_generations().reload_model(name))
+    return _reload_response(_generations().reload_model(name))
 
 
 @blueprint.post("/models/reload")
@@ -130,7 +130,7 @@ def reload() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return _reloaded(_generations().reload())
+    return _reload_response(_generations().reload())
 
 
 def _generations() -> Generations:
@@ -138,20 +138,20 @@ def _generations() -> Generations:
     return generations
 
 
-def _changed(name: str, followed: Followed) -> ResponseReturnValue:
-    about = {**description(ModelManager().get(name)), "processes": _processes(followed)}
+def _model_response(name: str, followed: Followed) -> ResponseReturnValue:
+    about = {**describe(ModelManager().get(name)), "processes": _count_processes(followed)}
     return jsonify(ModelMetadata().dump(about))
 
 
-def _reloaded(followed: Followed) -> ResponseReturnValue:
+def _reload_response(followed: Followed) -> ResponseReturnValue:
     about = {
         **asdict(followed.changes),
         "done": followed.is_done,
         "generation": followed.generation,
-        "processes": _processes(followed),
+        "processes": _count_processes(followed),
     }
     return jsonify(Reloaded().dump(about)), 200 if followed.is_done else 202
 
 
-def _processes(followed: Followed) -> dict[str, int]:
+def _count_processes(followed: Followed) -> dict[str, int]:
     return {"following": followed.following, "all": followed.processes}

@@ -86,9 +86,7 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(
-        ModelMetadata().dump(description(ModelManager().opened(_reference(name, version))))
-    )
+    return jsonify(ModelMetadata().dump(describe(ModelManager().opened(_reference(name, version)))))
 
 
 @blueprint.post("/models/<name>/versions/<version>/predict")
@@ -129,7 +127,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     reference = _reference(name, version)
     ModelManager().get(reference)
-    return _answer(reference, PREDICT, read_json())
+    return _predict(reference, PREDICT, read_json())
 
 
 @blueprint.get("/models/<name>/versions")
@@ -204,7 +202,7 @@ def rows(name: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/models/<name>/rows")
-def header(name: str) -> ResponseReturnValue:
+def rows_header(name: str) -> ResponseReturnValue:
     """Return the header line of a CSV file.
     ---
     get:
@@ -247,7 +245,7 @@ def inspect(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelInspection().dump(description(ModelManager().opened(name))))
+    return jsonify(ModelInspection().dump(describe(ModelManager().opened(name))))
 
 
 @blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
@@ -260,11 +258,11 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
-        return _answer(name, endpoint_name, read_json())
-    return _answer(name, endpoint_name, row_of(request.args, hosted.input) if hosted else {})
+        return _predict(name, endpoint_name, read_json())
+    return _predict(name, endpoint_name, row_of(request.args, hosted.input) if hosted else {})
 
 
-def description(model: HostedModel) -> dict[str, Any]:
+def describe(model: HostedModel) -> dict[str, Any]:
     """Return all facts about a model; each marshmallow schema dumps some of them."""
     return {
         **model.metadata,
@@ -300,21 +298,21 @@ def _version(model: HostedModel) -> dict[str, Any]:
     return {**_summary(model), "default": spec.default, "aliases": spec.aliases}
 
 
-def _answer(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
-    body = _by_rows(name, endpoint, body)
+def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
+    body = _to_rows(name, endpoint, body)
     g.many_rows = isinstance(body, list)
     g.rows = len(body) if g.many_rows else 1
-    fast_predict.raise_known(request.environ)
-    said, headers = prediction.answer(current_app.extensions["predictor"], name, body, endpoint)
-    return Response(said, content_type="application/json", headers=headers)
+    fast_predict.raise_recorded(request.environ)
+    content, headers = prediction.predict(current_app.extensions["predictor"], name, body, endpoint)
+    return Response(content, content_type="application/json", headers=headers)
 
 
-def _by_rows(name: str, endpoint: str, body: Any) -> Any:
+def _to_rows(name: str, endpoint: str, body: Any) -> Any:
     """Convert a body in split format to rows; return any other body unchanged."""
     if not split_frames.is_likely(body):
         return body
-    asked = ModelManager().opened(name).endpoints.get(endpoint)
-    if asked is None or not split_frames.are_possible(asked.input_schema):
+    hosted = ModelManager().opened(name).endpoints.get(endpoint)
+    if hosted is None or not split_frames.are_possible(hosted.input_schema):
         return body
     rows = split_frames.rows_of(body, current_app.config["MAX_ROWS"])
     g.columns = body[split_frames.NAMES]

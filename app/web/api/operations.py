@@ -68,9 +68,9 @@ def readyz() -> ResponseReturnValue:
     body = {
         "status": "not ready" if missing else "ready",
         "models": shown,
-        "waits_for": list(filter(access.may_know, missing)),
+        "waits_for": list(filter(access.can_see, missing)),
         "isolation": {label: each.isolation for label, each in shown.items() if each.isolation},
-        "mistakes": current_app.extensions["generations"].mistakes if access.may_know() else (),
+        "mistakes": current_app.extensions["generations"].mistakes if access.can_see() else (),
     }
     return jsonify(Readiness().dump(body)), 503 if missing else 200
 

@@ -13,7 +13,9 @@ from app.web.http.json_provider import dumps
 Header = tuple[str, str]
 
 
-def answer(predictor: Predictor, name: str, body: Any, endpoint: str) -> tuple[bytes, list[Header]]:
+def predict(
+    predictor: Predictor, name: str, body: Any, endpoint: str
+) -> tuple[bytes, list[Header]]:
     """Call a model, and return the body and headers of the response.
 
     :param body: a row, for one prediction, or a list of rows, for a list of predictions.
@@ -22,18 +24,20 @@ def answer(predictor: Predictor, name: str, body: Any, endpoint: str) -> tuple[b
     """
     is_many = isinstance(body, list)
     started = time.perf_counter()
-    model, answers = predictor.asked(name, body if is_many else [body], endpoint)
+    model, predictions = predictor.asked(name, body if is_many else [body], endpoint)
     milliseconds = 1000 * (time.perf_counter() - started)
     timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
-    said = dumps(answers if is_many else answers[0])
-    return said, [timing, *_identity(model.version, model.runtime)]
+    content = dumps(predictions if is_many else predictions[0])
+    return content, [timing, *_model_headers(model.version, model.runtime)]
 
 
 @lru_cache
-def _identity(version: str, runtime: str) -> tuple[Header, ...]:
-    return ("X-Model-Version", _in_header(version)), ("X-Model-Runtime", _in_header(runtime))
+def _model_headers(version: str, runtime: str) -> list[Header]:
+    """Return the headers that describe the model, without empty ones."""
+    headers = {"X-Model-Version": _to_header(version), "X-Model-Runtime": _to_header(runtime)}
+    return [(name, value) for name, value in headers.items() if value]
 
 
-def _in_header(text: str) -> str:
+def _to_header(text: str) -> str:
     """Return a text in ASCII on one line, as a header value requires."""
     return "".join(each if " " <= each <= "~" else "?" for each in text).strip()

@@ -15,22 +15,22 @@ from app.serving.process import metrics
 #: Methods with their own label in metrics; others, which a client may invent, share "OTHER".
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 #: The route label of paths that match no route.
-NOWHERE = "(none)"
+NO_ROUTE = "(none)"
 #: Maximum characters logged of a path or other client text.
-MOST_CHARACTERS = 200
-PLAIN = re.compile(r"[!-~]*")
+MAX_CHARACTERS = 200
+SAFE_TEXT = re.compile(r"[!-~]*")
 
 #: Writes the facts of a request to the log.
 Log = Callable[[dict[str, Any]], None]
 
 
-class Journal:
-    """Counts requests and logs them unless ``log`` is ``None``. Thread-safe."""
+class AccessLog:
+    """Counts requests in the metrics, and logs them unless ``log`` is ``None``. Thread-safe."""
 
     def __init__(self, log: Log | None) -> None:
         self._log = log
 
-    def ended(
+    def record(
         self,
         method: str,
         path: str,
@@ -57,45 +57,44 @@ class Journal:
         event: dict[str, Any] = {
             "event": "request",
             "request_id": request_id,
-            "method": plain(method),
-            "path": plain(path),
+            "method": sanitize(method),
+            "path": sanitize(path),
             "status": status,
             "milliseconds": round(1000 * seconds, 3),
             "address": address,
         }
         for name, value in (("model", model), ("rows", rows), ("key", key)):
             if value is not None:
-                event[name] = plain(value) if isinstance(value, str) else value
+                event[name] = sanitize(value) if isinstance(value, str) else value
         self._log(event)
 
 
 def init_app(app: Flask, log: Log | None) -> None:
     """Count and log all requests. Call it before anything that changes responses."""
-    journal = Journal(log)
-    app.extensions["journal"] = journal
-    app.before_request(_begin)
-    app.after_request(lambda response: _end(journal, response))
+    access_log = AccessLog(log)
+    app.extensions["access_log"] = access_log
+    app.before_request(_start_timer)
+    app.after_request(lambda response: _record(access_log, response))
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """Return a client's text in a form safe for logs: ASCII, on one line, cut if too long."""
-    short = text[:MOST_CHARACTERS]
-    shown = (
-        short if PLAIN.fullmatch(short) else quote(short, safe="/:@!$&'()*+,;=", errors="replace")
-    )
-    return shown if len(text) <= MOST_CHARACTERS else f"{shown}..."
+    short = text[:MAX_CHARACTERS]
+    is_safe = SAFE_TEXT.fullmatch(short)
+    safe = short if is_safe else quote(short, safe="/:@!$&'()*+,;=", errors="replace")
+    return safe if len(text) <= MAX_CHARACTERS else f"{safe}..."
 
 
-def _begin() -> None:
+def _start_timer() -> None:
     g.started = time.perf_counter()
 
 
-def _end(journal: Journal, response: Response) -> Response:
+def _record(access_log: AccessLog, response: Response) -> Response:
     key = g.get("key")
-    journal.ended(
+    access_log.record(
         request.method,
         request.path,
-        request.url_rule.rule if request.url_rule else NOWHERE,
+        request.url_rule.rule if request.url_rule else NO_ROUTE,
         response.status_code,
         g.started,
         request_id=g.request_id,

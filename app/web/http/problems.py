@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from app.serving import errors as serving
 from app.web.http import split_frames
 from app.web.http.access import login
-from app.web.http.access_log import plain
+from app.web.http.access_log import sanitize
 from app.web.http.json_provider import dumps
 from mlmodel import errors as models
 from mlmodel.errors import Violation, summary
@@ -260,7 +260,7 @@ def _respond(error: Exception) -> BaseResponse:
     if _is_json_path():
         response: BaseResponse = _json(body)
     elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:
-        return redirect(login.address(request), HTTPStatus.SEE_OTHER)
+        return redirect(login.get_login_url(request), HTTPStatus.SEE_OTHER)
     else:
         response = _page(body)
     response.headers.extend(headers)
@@ -339,7 +339,7 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
 
 
 def _log(error: Exception, problem: Problem) -> None:
-    facts = (plain(request.method), plain(request.path), problem.status, g.request_id)
+    facts = (sanitize(request.method), sanitize(request.path), problem.status, g.request_id)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         current_app.logger.error("%s %s: %s, request %s", *facts, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:

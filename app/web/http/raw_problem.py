@@ -24,21 +24,21 @@ def answer(status: int) -> bytes:
     phrase, problem = HTTPStatus(status).phrase, HTTP_PROBLEMS.get(status)
     # The application's problem for 400 describes an unreadable body; here no body was read.
     is_listed = problem is not None and status != HTTPStatus.BAD_REQUEST
-    name = access.request_id("")
+    request_id = access.get_request_id("")
     body = dumps(
         {
             "type": problem.type if is_listed else "about:blank",
             "title": problem.title if is_listed else phrase,
             "status": status,
             "detail": DETAILS[status],
-            "request_id": name,
+            "request_id": request_id,
         }
     )
     headers = [
         ("Connection", "close"),
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
-        ("X-Request-ID", name),
+        ("X-Request-ID", request_id),
         *security_headers.headers("application/problem+json"),
     ]
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{key}: {value}" for key, value in headers)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
+
+from app.web.http.access import get_access_control
 
 #: Content-Security-Policy of pages: they load and run only this server's files, nothing inline.
-PAGES = (
+PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -13,7 +15,7 @@ PAGES = (
 #: They may store an empty form, or "Back" would lose the user's input.
 NO_STORE, NO_CACHE = "no-store", "no-cache"
 #: Content-Security-Policy of all other responses, should a browser open one as a page.
-NO_PAGES = "default-src 'none'; frame-ancestors 'none'"
+OTHER_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 #: Headers of all responses. Strict-Transport-Security is left to the proxy that terminates TLS.
 HEADERS = {
@@ -32,28 +34,29 @@ PAGE_HEADERS = {
 
 def init_app(app: Flask) -> None:
     """Add the headers to all responses, including errors."""
-    app.after_request(_guard)
+    app.after_request(_add_headers)
 
 
 def headers(media_type: str) -> list[tuple[str, str]]:
     """Return the security headers for a response of a media type."""
     if media_type == "text/html":
-        return [("Content-Security-Policy", PAGES), *HEADERS.items(), *PAGE_HEADERS.items()]
-    return [("Content-Security-Policy", NO_PAGES), *HEADERS.items()]
+        return [("Content-Security-Policy", PAGE_POLICY), *HEADERS.items(), *PAGE_HEADERS.items()]
+    return [("Content-Security-Policy", OTHER_POLICY), *HEADERS.items()]
 
 
-def _caching(response: Response) -> str:
+def _get_cache_control(response: Response) -> str:
     has_data = request.method != "GET" or request.query_string or request.path == "/login"
-    has_data = has_data or g.get("key") is not None or current_app.extensions["gate"].is_shut
+    has_data = has_data or g.get("key") is not None or get_access_control().is_key_required
     if response.mimetype != "text/html" or has_data:
         return NO_STORE
     return NO_CACHE
 
 
-def _guard(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     # Each lookup in werkzeug's Headers is a linear search.
-    given = {name.lower() for name, _ in response.headers}
-    for name, value in [*headers(response.mimetype), ("Cache-Control", _caching(response))]:
-        if name.lower() not in given:
+    present = {name.lower() for name, _ in response.headers}
+    cache_control = ("Cache-Control", _get_cache_control(response))
+    for name, value in [*headers(response.mimetype), cache_control]:
+        if name.lower() not in present:
             response.headers.add(name, value)
     return response

@@ -21,20 +21,20 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 PREFIX = "#/components/schemas/"
 
 
-def components_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def build_components(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema and its definitions as components: ``name``, and ``name.<definition>``.
 
     :param document: a schema whose references all point into itself.
     """
-    embedding = _Embedding(name, document)
+    names = _ComponentNames(name, document)
     own = {key: value for key, value in document.items() if key not in DEFINITIONS}
-    components = {name: embedding.schema(own)}
-    for place, component in embedding.components.items():
-        components[component] = embedding.schema(document[place[0]][place[1]])
+    components = {name: names.rewrite(own)}
+    for (keyword, key), component in names.components.items():
+        components[component] = names.rewrite(document[keyword][key])
     return components
 
 
-class _Embedding:
+class _ComponentNames:
     """Mapping of a schema's definitions to component names, to rewrite its references."""
 
     def __init__(self, name: str, document: Mapping[str, Any]) -> None:
@@ -43,27 +43,29 @@ class _Embedding:
         self.components: dict[tuple[str, ...], str] = {}
         for keyword in DEFINITIONS:
             for key in document.get(keyword, {}):
-                self.components[keyword, key] = self._component(key)
+                self.components[keyword, key] = self._get_name(key)
 
-    def schema(self, node: Any) -> Any:
+    def rewrite(self, node: Any) -> Any:
         """Return a schema rewritten for the OpenAPI document."""
         if isinstance(node, list):
-            return [self.schema(item) for item in node]
+            return [self.rewrite(item) for item in node]
         if not isinstance(node, Mapping):
             return node
-        members = {key: self._member(key, value) for key, value in _renewed(node).items()}
+        members = {
+            key: self._rewrite_member(key, value) for key, value in _to_2020_12(node).items()
+        }
         return {key: value for key, value in members.items() if key not in ADDRESSES}
 
-    def _member(self, keyword: str, value: Any) -> Any:
+    def _rewrite_member(self, keyword: str, value: Any) -> Any:
         if keyword in DATA_KEYWORDS:
             return value
         if keyword in NAMED_SCHEMAS and isinstance(value, Mapping):
-            return {name: self.schema(member) for name, member in value.items()}
+            return {name: self.rewrite(member) for name, member in value.items()}
         if keyword == "$ref" and isinstance(value, str):
-            return self._reference(value)
-        return self.schema(value)
+            return self._rewrite_reference(value)
+        return self.rewrite(value)
 
-    def _reference(self, reference: str) -> str:
+    def _rewrite_reference(self, reference: str) -> str:
         fragment = unquote(reference.removeprefix("#"))
         if fragment and not fragment.startswith("/"):
             steps = self._anchors.get(fragment, ())
@@ -73,13 +75,13 @@ class _Embedding:
         target, rest = (component, steps[2:]) if component else (self._name, steps)
         return PREFIX + "/".join([target, *(quote(escaped(step), safe="~$") for step in rest)])
 
-    def _component(self, definition: str) -> str:
+    def _get_name(self, definition: str) -> str:
         # Component names allow fewer characters than the members of $defs.
-        wanted = f"{self._name}.{re.sub(r'[^A-Za-z0-9._-]', '_', definition)}"
+        preferred = f"{self._name}.{re.sub(r'[^A-Za-z0-9._-]', '_', definition)}"
         taken, number = set(self.components.values()), 2
-        component = wanted
+        component = preferred
         while component in taken:
-            component, number = f"{wanted}_{number}", number + 1
+            component, number = f"{preferred}_{number}", number + 1
         return component
 
 
@@ -97,17 +99,17 @@ def _anchors(node: Any, place: tuple[str, ...]) -> Iterator[tuple[str, tuple[str
             yield from _anchors(value, (*place, keyword))
 
 
-def _renewed(node: Mapping[str, Any]) -> dict[str, Any]:
+def _to_2020_12(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema with keywords of older drafts replaced by those of 2020-12."""
-    renewed = dict(node)
+    schema = dict(node)
     for keyword in REFERENCES[1:]:
-        if keyword in renewed:
-            renewed.setdefault("$ref", renewed.pop(keyword))
-    if isinstance(renewed.get("items"), list):
-        renewed["prefixItems"] = renewed.pop("items")
-        if "additionalItems" in renewed:
-            renewed["items"] = renewed.pop("additionalItems")
+        if keyword in schema:
+            schema.setdefault("$ref", schema.pop(keyword))
+    if isinstance(schema.get("items"), list):
+        schema["prefixItems"] = schema.pop("items")
+        if "additionalItems" in schema:
+            schema["items"] = schema.pop("additionalItems")
     for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(renewed.get(exclusive), bool) and renewed.pop(exclusive):
-            renewed[exclusive] = renewed.pop(limit, 0)
-    return renewed
+        if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive):
+            schema[exclusive] = schema.pop(limit, 0)
+    return schema

@@ -19,7 +19,7 @@ from app.serving.models.hosted import HostedModel
 from app.web.api.schemas import Columns
 from app.web.http import split_frames
 from app.web.http.problems import all_problems
-from app.web.openapi.components import components_of
+from app.web.openapi.components import build_components
 
 VERSION = "1"
 DESCRIPTION = (
@@ -107,7 +107,7 @@ def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
             id_and_summary = VERSION_OPERATIONS[operation["operationId"]]
             operation["operationId"], operation["summary"] = id_and_summary
             operation["parameters"].append("ModelVersion")
-        if app.extensions["gate"].is_shut_to(view):
+        if app.extensions["access_control"].view_needs_key(view):
             operation["security"] = [{name: []} for name in SECURITY]
             operation["responses"] |= {401: "Unauthorized", 403: "Forbidden"}
     if operations:
@@ -217,5 +217,5 @@ def _schema(
     document: dict[str, Any], name: str, schema: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Add a model's schema to the components and return a reference to it."""
-    document["components"]["schemas"].update(components_of(name, schema or {}))
+    document["components"]["schemas"].update(build_components(name, schema or {}))
     return {"$ref": f"#/components/schemas/{name}"}

@@ -26,8 +26,8 @@ NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [3.0, 1.0, 2.0]})
 SIMPLE = "models:\n  - class: tests.models.simple.Doubler\n  - class: tests.models.simple.Echo\n"
 
 
-class CodeOfItsOwn:
-    """What a pickle may bring: building it makes a folder."""
+class CreatesFolder:
+    """An object whose pickle creates a folder when it is built."""
 
     def __init__(self, path):
         self.path = path
@@ -38,7 +38,7 @@ class CodeOfItsOwn:
 
 @pytest.fixture
 def run(make_app):
-    """A function from a command's words, and the text of a models.yaml, to what came out."""
+    """A function that runs a command with a models.yaml, and returns the result."""
 
     def run(*words, models=SIMPLE, text=None, **settings):
         runner = make_app(models, with_models=False, **settings).test_cli_runner()
@@ -436,7 +436,7 @@ def test_a_model_that_fails_is_told_with_its_own_error(run):
 def test_inspect_builds_nothing(run, tmp_path):
     path, made = tmp_path / "bad.flm", tmp_path / "made"
     dump(LinearRegression().fit([[1.0]], [1.0]), path)
-    path.write_bytes(pickle.dumps(CodeOfItsOwn(made)))
+    path.write_bytes(pickle.dumps(CreatesFolder(made)))
 
     inspected = run("inspect", path)
 
@@ -456,7 +456,7 @@ def test_inspect_is_exact_json(run, tmp_path):
 
 @pytest.fixture
 def deep_file(tmp_path):
-    """A file that can be read with Python's own limit of recursion, and not written."""
+    """A file whose metadata can be parsed within Python's recursion limit, but not serialized."""
     path, limit = tmp_path / "deep.flm", sys.getrecursionlimit()
     nested = json.loads("[" * 600 + "]" * 600)
     sys.setrecursionlimit(20_000)

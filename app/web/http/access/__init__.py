@@ -11,17 +11,24 @@ import re
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.web.http.access import gate, hosts, login, origins, rates
-from app.web.http.access.gate import Gate, may_know, needs, visible
+from app.web.http.access import authorization, hosts, login, origins, rates
+from app.web.http.access.authorization import (
+    AccessControl,
+    can_see,
+    get_access_control,
+    needs,
+    visible,
+)
 from app.web.http.access.keys import Keys, Scope
 
 __all__ = [
-    "Gate",
+    "AccessControl",
     "Scope",
+    "can_see",
+    "get_access_control",
+    "get_request_id",
     "init_app",
-    "may_know",
     "needs",
-    "request_id",
     "trust_proxies",
     "visible",
 ]
@@ -32,14 +39,15 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 def init_app(app: Flask, keys: Keys) -> None:
     """Register the request id and all access checks."""
-    app.before_request(_identify)
-    app.after_request(_tell_identity)
+    app.before_request(_set_request_id)
+    app.after_request(_add_request_id)
     hosts.init_app(app)
     origins.init_app(app)
-    gate.init_app(app, Gate(keys, is_for_all=app.config["KEYS_FOR"] == "all"))
+    control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
+    authorization.init_app(app, control)
     # The limiter runs before the key check, so that it also limits guesses of keys.
     rates.init_app(app)
-    app.before_request(gate.admit)
+    app.before_request(authorization.authorize)
     login.init_app(app)
 
 
@@ -52,15 +60,15 @@ def trust_proxies(app: Flask) -> None:
         )
 
 
-def request_id(wanted: str) -> str:
+def get_request_id(received: str) -> str:
     """Return the request id that the client sent if it is well formed, else a random one."""
-    return wanted if wanted and REQUEST_ID.fullmatch(wanted) else f"{random.getrandbits(128):032x}"
+    return received if REQUEST_ID.fullmatch(received) else f"{random.getrandbits(128):032x}"
 
 
-def _identify() -> None:
-    g.request_id = request_id(request.headers.get("X-Request-ID", ""))
+def _set_request_id() -> None:
+    g.request_id = get_request_id(request.headers.get("X-Request-ID", ""))
 
 
-def _tell_identity(response: Response) -> Response:
+def _add_request_id(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     return response

@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 KEY = re.compile(r"mh_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 #: Maximum characters of a key's name.
-MOST_CHARACTERS = 100
-#: Seconds between two checks whether the file has changed.
-LOOK_SECONDS = 1.0
+MAX_NAME_CHARACTERS = 100
+#: Minimum seconds between two checks whether the file has changed.
+CHECK_SECONDS = 1.0
 
 
 class Scope(StrEnum):
@@ -46,7 +46,7 @@ ENTRY = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
-        "name": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS},
+        "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS},
         "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "scopes": {"type": "array", "items": {"enum": list(Scope)}, "minItems": 1},
         "models": {
@@ -86,11 +86,11 @@ class Key:
     scopes: frozenset[str]
     models: frozenset[str] = frozenset()
 
-    def is_for(self, scope: Scope) -> bool:
+    def has_scope(self, scope: Scope) -> bool:
         """Return whether the key has a scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
-    def opens(self, model: str | None) -> bool:
+    def is_valid_for(self, model: str | None) -> bool:
         """Return whether the key is valid for a model, or for that of a version such as ``iris@2``.
 
         :param model: ``None`` for all models.
@@ -98,14 +98,14 @@ class Key:
         return not self.models or (model is not None and model.partition("@")[0] in self.models)
 
 
-def made() -> tuple[str, str, str]:
+def generate_key() -> tuple[str, str, str]:
     """Return a new random key, its id and its hash."""
-    name = secrets.token_hex(6)
-    text = f"mh_{name}_{secrets.token_urlsafe(32)}"
-    return text, name, _hashed(text)
+    key_id = secrets.token_hex(6)
+    text = f"mh_{key_id}_{secrets.token_urlsafe(32)}"
+    return text, key_id, _hash(text)
 
 
-def opened(settings: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Keys:
+def load_keys(settings: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Keys:
     """Return the keys of ``KEYS_FILE`` and ``KEYS``.
 
     :param folder: the base of a relative path.
@@ -129,64 +129,65 @@ class Keys:
     def __init__(self, file: Path | None, text: str, environ: Mapping[str, str]) -> None:
         self._file = file
         self._environ = environ
-        self._own = _read(text, "KEYS", environ) if text else []
+        self._environment_keys = _read(text, "KEYS", environ) if text else []
         self._lock = threading.Lock()
-        self._looked_at = time.monotonic()
-        self._seen = _state(file)
-        self._keys = self._all()
+        self._checked_at = time.monotonic()
+        self._file_state = _get_state(file)
+        self._keys = self._read_all()
         #: Whether keys are configured. An empty file counts: it must not make the portal public.
         self.are_set = file is not None or bool(text)
 
     def all(self) -> list[Key]:
         """Return all keys, those of the environment first."""
-        self._look()
+        self._reload_if_changed()
         return list(self._keys.values())
 
     def find(self, text: str) -> Key | None:
         """Return the entry of a key that a client sent, or ``None`` if it is unknown."""
-        self._look()
-        shape = KEY.fullmatch(text)
-        key = self._keys.get(shape[1]) if shape else None
-        if key is not None and hmac.compare_digest(_hashed(text), key.sha256):
+        self._reload_if_changed()
+        match = KEY.fullmatch(text)
+        key = self._keys.get(match[1]) if match else None
+        if key is not None and hmac.compare_digest(_hash(text), key.sha256):
             return key
         return None
 
-    def get(self, name: str) -> Key | None:
+    def get(self, key_id: str) -> Key | None:
         """Return the entry with an id, or ``None``."""
-        self._look()
-        return self._keys.get(name)
+        self._reload_if_changed()
+        return self._keys.get(key_id)
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         """Reread the file if it has changed."""
-        if self._file is None or time.monotonic() - self._looked_at < LOOK_SECONDS:
+        if self._file is None or time.monotonic() - self._checked_at < CHECK_SECONDS:
             return
         with self._lock:
-            self._looked_at = time.monotonic()
-            state = _state(self._file)
-            if state == self._seen:
+            self._checked_at = time.monotonic()
+            state = _get_state(self._file)
+            if state == self._file_state:
                 return
-            self._seen = state
+            self._file_state = state
             try:
-                self._keys = self._all()
+                self._keys = self._read_all()
             except InvalidKeys as error:
-                log.error("the keys stay as they were: %s", error)
+                log.error("invalid keys; keeping the previous ones: %s", error)
             else:
-                log.info("%s has changed: there are %d keys now", self._file, len(self._keys))
+                log.info("reloaded %s: %d keys", self._file, len(self._keys))
 
-    def _all(self) -> dict[str, Key]:
-        found = list(self._own)
+    def _read_all(self) -> dict[str, Key]:
+        found = list(self._environment_keys)
         if self._file is not None:
             found += _read(self._file, self._file.name, self._environ)
         keys: dict[str, Key] = {}
         for key in found:
             if key.id in keys:
                 place = self._file.name if self._file else "KEYS"
-                raise InvalidKeys(place, [Mistake(None, "id", f"{key.id!r} is there twice")])
+                mistake = Mistake(None, "id", f"must be unique, got {key.id!r} twice")
+                raise InvalidKeys(place, [mistake])
             keys[key.id] = key
         return keys
 
 
-def _hashed(text: str) -> str:
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -209,7 +210,7 @@ def _key(entry: Mapping[str, Any]) -> Key:
     return Key(entry["id"], entry["name"], entry["sha256"], frozenset(entry["scopes"]), models)
 
 
-def _state(file: Path | None) -> tuple[int, ...] | None:
+def _get_state(file: Path | None) -> tuple[int, ...] | None:
     """Return modification time, size and inode of a file; ``None`` if there is no file."""
     try:
         about = os.stat(file) if file else None

@@ -8,7 +8,6 @@ from flask import (
     Blueprint,
     Flask,
     Request,
-    current_app,
     redirect,
     render_template,
     request,
@@ -17,15 +16,15 @@ from flask import (
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
-from app.web.http.access import gate
+from app.web.http.access import authorization
 
 blueprint = Blueprint("login", __name__)
 
 #: Maximum characters of the path to which a login redirects.
-MOST = 2000
+MAX_CHARACTERS = 2000
 
 
-class _Cookie(SecureCookieSessionInterface):
+class _SessionInterface(SecureCookieSessionInterface):
     """Sessions in a cookie that is ``Secure`` if it was set over HTTPS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
@@ -35,7 +34,7 @@ class _Cookie(SecureCookieSessionInterface):
 
 def init_app(app: Flask) -> None:
     """Register the login views and configure the session cookie."""
-    app.session_interface = _Cookie()
+    app.session_interface = _SessionInterface()
     app.config.update(
         PERMANENT_SESSION_LIFETIME=3600 * app.config["LOGIN_HOURS"],
         SESSION_COOKIE_HTTPONLY=True,
@@ -48,42 +47,42 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/login")
-@gate.needs(None)
+@authorization.needs(None)
 def show() -> ResponseReturnValue:
     """Render the login form."""
-    if not current_app.extensions["gate"].keys.are_set:
+    if not authorization.get_access_control().keys.are_set:
         return redirect(url_for("pages.index"))
-    return render_template("login.html", back=_back(request.args.get("next")))
+    return render_template("login.html", back=_get_target(request.args.get("next")))
 
 
 @blueprint.post("/login")
-@gate.needs(None)
+@authorization.needs(None)
 def log_in() -> ResponseReturnValue:
     """Log in and redirect to the page that required it."""
-    key = current_app.extensions["gate"].keys.find(request.form.get("key", "").strip())
-    back = _back(request.form.get("next"))
+    key = authorization.get_access_control().keys.find(request.form.get("key", "").strip())
+    back = _get_target(request.form.get("next"))
     if key is None:
         return render_template("login.html", back=back, is_wrong=True), 401
-    gate.log_in(key)
+    authorization.log_in(key)
     return redirect(back, 303)
 
 
 @blueprint.post("/logout")
-@gate.needs(None)
+@authorization.needs(None)
 def log_out() -> ResponseReturnValue:
     """Log out."""
-    gate.log_out()
+    authorization.log_out()
     return redirect(url_for("login.show"), 303)
 
 
-def address(asked: Request) -> str:
+def get_login_url(rejected: Request) -> str:
     """Return the URL of the login form, which redirects back to the requested path."""
-    return url_for("login.show", next=asked.full_path.rstrip("?")[:MOST])
+    return url_for("login.show", next=rejected.full_path.rstrip("?")[:MAX_CHARACTERS])
 
 
-def _back(wanted: str | None) -> str:
+def _get_target(path: str | None) -> str:
     """Return the path if it leads to this site, else that of the first page."""
-    text = wanted or ""
+    text = path or ""
     # Browsers treat "\\" as "/" and drop line breaks, so both can produce another host.
     is_plain = text.isprintable() and "\\" not in text and text.startswith("/")
     is_here = is_plain and not text.startswith("//") and not urlsplit(text).netloc

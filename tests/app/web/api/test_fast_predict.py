@@ -1,4 +1,4 @@
-"""The short way and the normal way: one behaviour."""
+"""The fast path and Flask respond alike."""
 
 import json
 
@@ -23,8 +23,8 @@ models:
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
 
-#: A header of which the door knows nothing.
-ASIDE = {"X-Aside": "1"}
+#: A header that the fast path does not handle.
+THROUGH_FLASK = {"X-Other": "1"}
 
 REQUESTS = {
     "a row": {"json": ROW},
@@ -66,7 +66,7 @@ REQUESTS = {
 
 @pytest.fixture
 def ask(make_app):
-    """A function from a request to its answer."""
+    """A function that sends a request and returns status, headers and body."""
     client = make_app(MODELS).test_client()
 
     def ask(path="/api/models/iris/predict", method="POST", data=None, headers=(), **about):
@@ -83,7 +83,7 @@ def ask(make_app):
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_both_ways_give_the_same_answer(ask, request_):
-    other = request_ | {"headers": {**request_.get("headers", {}), **ASIDE}}
+    other = request_ | {"headers": {**request_.get("headers", {}), **THROUGH_FLASK}}
 
     assert ask(**request_) == ask(**other)
 
@@ -98,7 +98,7 @@ def test_both_ways_name_a_request_alike(make_app, wanted):
             "X-Request-ID"
         ]
 
-    short, normal = name(), name(**ASIDE)
+    short, normal = name(), name(**THROUGH_FLASK)
 
     assert len(short) == len(normal)
     assert (short == wanted) == (normal == wanted)
@@ -164,7 +164,7 @@ def test_both_ways_ask_for_the_same_key(make_app, headers, keys_for, path):
         told = {name: value for name, value in answer.headers if name != "Server-Timing"}
         return answer.status, told, answer.data
 
-    assert ask({}) == ask(ASIDE)
+    assert ask({}) == ask(THROUGH_FLASK)
 
 
 def test_a_request_with_its_key_takes_the_short_way(make_app, monkeypatch):

@@ -25,6 +25,14 @@ def test_an_answer_tells_its_time_version_and_runtime(client):
     assert headers["X-Model-Runtime"] == f"Python {platform.python_version()}"
 
 
+def test_model_without_version_omits_its_header(client):
+    fast = predict(client, "doubler", {"x": 1})
+    through_flask = predict(client, "doubler", {"x": 1}, headers={"X-Other": "1"})
+
+    assert "X-Model-Version" not in fast.headers
+    assert "X-Model-Version" not in through_flask.headers
+
+
 def test_the_runtime_of_a_packaged_file_is_its_framework_as_it_runs(example_app):
     client = example_app.test_client()
     [row, *_] = client.get("/api/models/loan/metadata").json["examples"]
@@ -301,7 +309,7 @@ def test_a_full_queue_says_when_to_ask_again(make_app):
     text = "models: [{class: tests.models.simple.Waiting}]"
     app = make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1, MODEL_WAITING=0)
     Waiting.go.clear()
-    predict(app.test_client(), "waiting", {})  # is given up, and goes on
+    predict(app.test_client(), "waiting", {})  # times out, and continues to run
 
     answer = predict(app.test_client(), "waiting", {})
     Waiting.go.set()
@@ -312,7 +320,7 @@ def test_a_full_queue_says_when_to_ask_again(make_app):
 
 @pytest.fixture
 def admin(make_app):
-    """A client that administers, where that alone needs a key."""
+    """A client with an admin key; only administration requires one."""
     key = NewKey("admin")
     client = make_app(KEYS=[key], KEYS_FOR="admin").test_client()
     client.environ_base.update(key.environ)

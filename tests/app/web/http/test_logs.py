@@ -1,4 +1,4 @@
-"""What is logged: lines that nobody can forge, and no secrets."""
+"""Log lines: clients cannot forge them, and they contain no secrets."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 import logs
-from app.web.http.access_log import Journal, plain
+from app.web.http.access_log import AccessLog, sanitize
 from tests.new_keys import NewKey
 
 OWN = NewKey()
@@ -19,7 +19,7 @@ models:
   - class: tests.models.broken.RaisesAtPredict
     name: raises
 """
-#: What a client may send so as to be taken for somebody else, or to command a terminal.
+#: Client input that imitates log lines or contains terminal commands.
 HOSTILE = [
     'a\n{"level": "info", "event": "forged"}',
     "a\r\nforged",
@@ -33,7 +33,7 @@ HOSTILE = [
 
 
 class Stderr:
-    """What is written to stderr, as bytes."""
+    """The bytes written to stderr."""
 
     def __init__(self, capture):
         self._capture = capture
@@ -51,13 +51,13 @@ def stderr(capsysbinary):
 
 @pytest.fixture
 def events(stderr):
-    """A function to the events that were logged as JSON."""
+    """A function that returns the events logged as JSON."""
     return lambda: [json.loads(line) for line in stderr.getvalue().splitlines()]
 
 
 @pytest.fixture
 def new_client(make_app):
-    """A function to a client: what is written before a test begins, pytest keeps for itself."""
+    """A function that creates a client: pytest captures what is logged before a test starts."""
     settings = {"KEYS": [OWN], "ACCESS_LOG": True, "LOG_FORMAT": "json"}
     return lambda: make_app(MODELS, **settings).test_client()
 
@@ -137,14 +137,14 @@ def test_a_client_cannot_forge_a_line(make_app, stderr, hostile, form):
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_nor_a_method(hostile):
-    assert plain(hostile).isprintable()
-    assert " " not in plain(hostile)
-    assert len(plain(hostile)) < 700
+    assert sanitize(hostile).isprintable()
+    assert " " not in sanitize(hostile)
+    assert len(sanitize(hostile)) < 700
 
 
 @pytest.fixture
 def logger(stderr):
-    """A function from the format of the log to a logger of the application."""
+    """A function that returns an application logger with the given format."""
     handlers = []
 
     def make(form):
@@ -223,4 +223,4 @@ def test_requests_are_answered_though_nobody_reads_the_log(make_app, monkeypatch
 
 
 def test_a_log_of_requests_need_not_be(make_app):
-    Journal(None).ended("GET", "/", "/", 200, 0.0, request_id="", address=None)
+    AccessLog(None).record("GET", "/", "/", 200, 0.0, request_id="", address=None)

@@ -11,7 +11,7 @@ from mlmodel import errors as models
 
 DOCS = (config.ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
-#: Errors that stop the start, and never meet a request.
+#: Errors that prevent the start, and reach no request.
 AT_START = {serving.InvalidCatalog}
 
 RAISED = [

@@ -1,4 +1,4 @@
-"""Headers of all answers."""
+"""Security headers of all responses."""
 
 import pytest
 from werkzeug.test import create_environ, run_wsgi_app

@@ -2,14 +2,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from app.web.openapi.components import components_of
+from app.web.openapi.components import build_components
 
 PREFIX = "#/components/schemas/"
 
 
 def refer(schema):
-    """Where the reference in a component leads."""
-    return components_of("m", schema)["m"]["$ref"]
+    """Return the target of the reference in a component."""
+    return build_components("m", schema)["m"]["$ref"]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_reference_leads_into_the_document(schema, reference):
 
 
 def test_definitions_of_like_names_stay_apart():
-    components = components_of("m", {"$defs": {"A b": {"const": 1}, "A_b": {"const": 2}}})
+    components = build_components("m", {"$defs": {"A b": {"const": 1}, "A_b": {"const": 2}}})
 
     assert components == {"m": {}, "m.A_b": {"const": 1}, "m.A_b_2": {"const": 2}}
 
@@ -43,7 +43,7 @@ def test_definitions_of_like_names_stay_apart():
 def test_data_and_names_are_no_references():
     schema = {"properties": {"$ref": {"const": {"$ref": "#/x"}}}, "examples": [{"$ref": "#/y"}]}
 
-    assert components_of("m", schema)["m"] == schema
+    assert build_components("m", schema)["m"] == schema
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_data_and_names_are_no_references():
     ids=str,
 )
 def test_older_drafts_are_put_in_the_words_of_today(old, new):
-    assert components_of("m", old)["m"] == new
+    assert build_components("m", old)["m"] == new
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_components_are_valid_and_their_references_lead_somewhere(schema):
         "openapi": "3.1.0",
         "info": {"title": "t", "version": "1"},
         "paths": {},
-        "components": {"schemas": components_of("m", schema)},
+        "components": {"schemas": build_components("m", schema)},
     }
 
     validate(document)

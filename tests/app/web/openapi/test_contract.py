@@ -1,5 +1,5 @@
-"""The running application against its own document: schemathesis sends what the schemas allow, and
-what they forbid, and every answer must be one that the document describes."""
+"""The application against its OpenAPI document: schemathesis sends requests that the schemas allow
+and forbid, and the document must describe each response."""
 
 import pytest
 import schemathesis
@@ -8,7 +8,7 @@ from schemathesis import GenerationMode, checks
 
 from tests.conftest import EXAMPLES
 
-#: No 5xx, and nothing that the document does not describe.
+#: No 5xx, and no response that the document does not describe.
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -16,7 +16,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 
-#: Models of our own: nested rows, and more to ask than predictions.
+#: Models with nested rows and with endpoints beside predict.
 OTHERS = """
 models:
   - class: tests.models.simple.Doubler
@@ -30,7 +30,7 @@ models:
 @pytest.fixture(params=["examples", "others"])
 def document(make_app, request):
     models = {"MODELS_FILE": EXAMPLES} if request.param == "examples" else {"text": OTHERS}
-    # Without keys, nothing is unloaded under the eyes of the other operations.
+    # Without keys, no operation can unload a model that others call.
     return schemathesis.openapi.from_wsgi("/openapi.json", make_app(**models))
 
 
@@ -41,7 +41,7 @@ def test_what_the_document_allows_is_answered_as_it_says(document):
 
 def test_what_the_document_forbids_is_refused_as_it_says(document):
     for operation in operations(document):
-        # A body for any model may be anything, and so may a name.
+        # The paths for any model accept any body and name.
         if "{name}" not in operation.path and (operation.body or list(operation.query)):
             hold(operation, GenerationMode.NEGATIVE, [*CHECKS, checks.negative_data_rejection])
 
@@ -52,9 +52,12 @@ def test_no_operation_has_other_methods(document):
 
 
 def accepts(context, response, case):
-    """Demand that the row is taken. An inferred schema has no limits: only the model itself knows
-    from which number on a sum of it is none any more. And whether columns are those of a row, no
-    schema of the columns says. Nor does a path for all models say what the rows of one are."""
+    """Check that a valid row is accepted.
+
+    Three kinds of requests are exempt: an inferred schema has no limits, so the model may reject
+    large numbers; no schema matches columns with the members of rows; and paths for all models
+    have no schema of rows.
+    """
     if "{name}" in case.operation.path:
         return None
     if isinstance(case.body, dict) and case.body.keys() >= {"columns", "data"}:

@@ -182,7 +182,7 @@ def test_no_other_site_reads_anything_unless_the_settings_say_so(client, method)
 
 @pytest.fixture
 def shared(make_app):
-    """A client of a portal that the pages of a friend may ask, with a key."""
+    """A client of a server with keys, and another site in CORS_ORIGINS."""
     key = NewKey("admin")
     app = make_app(KEYS=[key], CORS_ORIGINS="https://friend.example https://b.example:8443")
     client = app.test_client()
@@ -258,11 +258,11 @@ def test_every_site_may_ask_where_the_settings_say_so(make_app):
     assert cors_headers(client.get("/", headers=FRIEND)) == {}
 
 
-# Every answer
+# Every response
 
 
 def answers(client):
-    """An answer of every route and method, and of every kind of refusal."""
+    """A response of each route and method, and of each kind of rejection."""
     for rule in client.application.url_map.iter_rules():
         path = re.sub("<[^>]*>", "echo", rule.rule)
         for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
@@ -309,7 +309,7 @@ def test_no_answer_tells_a_trace_or_a_path_of_the_server(make_app):
             assert app.root_path not in told
 
 
-# Known holes of others: paths that leave their folder (MLflow, Gradio).
+# Vulnerabilities of other servers: paths that leave their folder (MLflow, Gradio).
 
 OUT = [
     "../config.py",

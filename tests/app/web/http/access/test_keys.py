@@ -1,4 +1,4 @@
-"""API keys: their file, their commands, and who gets in."""
+"""API keys: their file, their commands, and what they permit."""
 
 import json
 import re
@@ -20,7 +20,7 @@ OWN, ONE, METRICS, ADMIN = (
     NewKey("metrics"),
     NewKey("admin"),
 )
-#: What is answered to nobody in particular.
+#: Routes that require no key.
 FOR_ALL = {"/healthz", "/readyz", "/login", "/docs/problems", "/portal/logo", "/portal/colours.css"}
 
 
@@ -114,7 +114,7 @@ def test_only_an_admin_key_loads_and_unloads_models(client, action):
 @pytest.mark.parametrize("action", ["load", "unload"])
 @pytest.mark.parametrize("headers", [{}, OWN.headers, ADMIN.headers])
 def test_management_is_shut_where_there_are_no_keys(make_app, action, headers):
-    """TorchServe and Ray left theirs open to the world."""
+    """TorchServe and Ray exposed their management APIs without authentication."""
     client = make_app(MODELS).test_client()
 
     answer = client.post(f"/api/models/echo/{action}", headers=headers)
@@ -150,7 +150,7 @@ def test_keys_may_be_for_administration_alone(make_app):
 
 
 def test_every_route_wants_a_key_but_those_that_are_for_all(client):
-    """A route that is added wants one unless it says otherwise."""
+    """A new route requires a key by default."""
     rules = client.application.url_map.iter_rules()
     paths = {
         (method, rule.rule.replace("<name>", "echo").replace("<path:artifact>", "a"))
@@ -192,7 +192,7 @@ def test_the_document_says_what_wants_a_key(make_app):
     assert document["components"]["securitySchemes"]["Key"]["scheme"] == "bearer"
 
 
-# Where keys are
+# Sources of keys
 
 
 def new_file(path, *keys):
@@ -236,7 +236,7 @@ def test_a_mistake_in_the_file_keeps_the_keys_as_they_were(make_app, tmp_path, c
 
     def is_told():
         assert ask(client, OWN).status_code == 200
-        return "the keys stay as they were: keys.yaml" in caplog.text
+        return "invalid keys; keeping the previous ones: keys.yaml" in caplog.text
 
     wait_until(is_told, 10)
     assert ask(client).status_code == 401
@@ -254,7 +254,7 @@ ENTRY = OWN.entry
         ([{**ENTRY, "sha256": OWN.text}], "KEYS, line 1: 0/sha256 "),
         ([{**ENTRY, "key": "x"}], "KEYS, line 1: 0/key "),
         ([{"id": OWN.id}], "KEYS, line 1: 0/name is required"),
-        ([ENTRY, ENTRY], f"KEYS: id '{OWN.id}' is there twice"),
+        ([ENTRY, ENTRY], f"KEYS: id must be unique, got '{OWN.id}' twice"),
         ({}, "KEYS, line 1: the file must be a list, got {}"),
     ],
     ids=["scope", "no scope", "no model", "hash", "unknown", "missing", "twice", "no list"],
@@ -291,7 +291,7 @@ def test_the_start_warns_where_others_can_ask_without_keys(make_app, caplog, set
 
 @pytest.fixture
 def run(make_app):
-    """A function from the words of a command to what came out."""
+    """A function that runs a command and returns the result."""
 
     def run(*words, **settings):
         runner = make_app(MODELS, with_models=False, **settings).test_cli_runner()

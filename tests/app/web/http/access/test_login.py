@@ -1,4 +1,4 @@
-"""Logging in to the pages, and what no other site can make of it."""
+"""Login to the pages, which other sites cannot use."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from tests.new_keys import NewKey
 
 MODELS = "models: [{class: tests.models.simple.Doubler}, {class: tests.models.simple.Echo}]"
 OWN, ONE, ADMIN = NewKey(), NewKey(models=["echo"]), NewKey("admin")
-#: What a browser says of a page of this server.
+#: Headers that a browser sends for a page of this server.
 HERE = {"Origin": "http://localhost"}
 SECRET = "a secret of thirty-two characters"
 
@@ -144,7 +144,7 @@ def test_a_login_ends_with_its_key(make_app, app, client):
 
 
 def with_cookie_of(client, app):
-    """A client of another portal that has the cookie of one's login."""
+    """A client of another server with the cookie of this login."""
     cookie = client.get_cookie("modelhost_8000")
     other = app.test_client()
     other.set_cookie(cookie.key, cookie.value)

@@ -1,0 +1,172 @@
+"""Authentication by key or login, and authorization by scope and model."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request, session
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from app.serving.models.hosted import HostedModel
+from app.web.http.access import origins
+from app.web.http.access.keys import Key, Keys, Scope
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: Views that never require a key: the login page needs these files.
+PUBLIC = frozenset({"static", "bootstrap.static"})
+#: The attribute of a view that holds the scope it requires.
+SCOPE = "required_scope"
+#: The session entry of a login: the key's id and part of its hash, so a new key ends the login.
+LOGIN = "key"
+
+
+class AccessControl:
+    """The keys of the server, and what requires one.
+
+    :param is_for_all: false if only administration requires a key.
+    """
+
+    def __init__(self, keys: Keys, *, is_for_all: bool) -> None:
+        self.keys = keys
+        #: Whether predictions require a key.
+        self.is_key_required = keys.are_set and is_for_all
+
+    def scope_needs_key(self, scope: Scope) -> bool:
+        """Return whether a scope requires a key."""
+        return self.is_key_required or scope is Scope.ADMIN
+
+    def view_needs_key(self, view: Callable[..., Any]) -> bool:
+        """Return whether a view requires a key."""
+        scope = _get_scope(view)
+        return scope is not None and self.scope_needs_key(scope)
+
+    def find_key(self, environ: Mapping[str, Any], model: str) -> Key | None:
+        """Return the key of a request if it permits predictions of a model, else ``None``."""
+        key = self.keys.find(_read_key(environ))
+        return key if key and key.has_scope(Scope.PREDICT) and key.is_valid_for(model) else None
+
+
+def init_app(app: Flask, control: AccessControl) -> None:
+    """Register authentication, which runs before the rate limit; :func:`authorize` runs after."""
+    app.extensions["access_control"] = control
+    app.before_request(_authenticate)
+    app.context_processor(lambda: {"login": g.get("login"), "is_shut": control.is_key_required})
+
+
+def needs(scope: Scope | None) -> Callable[[View], View]:
+    """Return a decorator that sets the scope a view requires; ``None`` makes the view public.
+
+    A view without the decorator requires :attr:`Scope.PREDICT`.
+    """
+
+    def mark(view: View) -> View:
+        setattr(view, SCOPE, scope)
+        return view
+
+    return mark
+
+
+def authorize() -> None:
+    """Reject a request without the key that its view requires.
+
+    :raises Unauthorized: if the key is missing or unknown.
+    :raises Forbidden: if the key lacks scope or model, or an admin view has no configured keys.
+    """
+    scope = _get_required_scope()
+    if scope is None:
+        return
+    control = get_access_control()
+    if scope is Scope.ADMIN and not control.keys.are_set:
+        raise Forbidden(
+            "loading and unloading models over HTTP requires an API key, and none are configured; "
+            "create one with `flask keys new --scope admin` and list it in KEYS_FILE"
+        )
+    if g.has_unknown_key:
+        raise Unauthorized("the API key is unknown")
+    if not control.scope_needs_key(scope):
+        return
+    if g.key is None:
+        raise Unauthorized("send an API key as `Authorization: Bearer <key>`, or log in at /login")
+    _check_key(g.key, scope, (request.view_args or {}).get("name"))
+
+
+def visible(models: Iterable[HostedModel]) -> list[HostedModel]:
+    """Return those of the models that the client may see."""
+    return [model for model in models if can_see(model.name)]
+
+
+def can_see(model: str | None = None) -> bool:
+    """Return whether the client may see a model; for ``None``, all models."""
+    is_public = not get_access_control().is_key_required
+    return is_public or (g.key is not None and g.key.is_valid_for(model))
+
+
+def get_access_control() -> AccessControl:
+    """Return the access control of the current application."""
+    control: AccessControl = current_app.extensions["access_control"]
+    return control
+
+
+def _read_key(environ: Mapping[str, Any]) -> str:
+    """Return the key in a request's headers; empty if there is none."""
+    authorization: str = environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, text = authorization.partition(" ")
+    # Authorization may hold other credentials, such as a password that a proxy required.
+    return text.strip() if scheme.lower() == "bearer" else environ.get("HTTP_X_API_KEY", "")
+
+
+def log_in(key: Key) -> None:
+    """Log in the client with a key, until the cookie expires."""
+    session.clear()
+    session.permanent = True
+    session[LOGIN] = [key.id, key.sha256[:16]]
+
+
+def log_out() -> None:
+    """Log out the client."""
+    session.clear()
+
+
+def _authenticate() -> None:
+    keys = get_access_control().keys
+    g.key, g.login, g.has_unknown_key = None, None, False
+    if not keys.are_set:
+        return
+    text = _read_key(request.environ)
+    if text:
+        g.key = keys.find(text)
+        g.has_unknown_key = g.key is None
+    elif origins.is_own_page():
+        g.key = g.login = _find_login(keys)
+
+
+def _find_login(keys: Keys) -> Key | None:
+    match session.get(LOGIN):
+        case [str(key_id), str(digest)]:
+            key = keys.get(key_id)
+            return key if key and hmac.compare_digest(digest, key.sha256[:16]) else None
+    return None
+
+
+def _get_required_scope() -> Scope | None:
+    # 404 and 405 need no key, nor does OPTIONS, which only lists the methods.
+    if request.endpoint is None or request.endpoint in PUBLIC or request.method == "OPTIONS":
+        return None
+    return _get_scope(current_app.view_functions[request.endpoint])
+
+
+def _get_scope(view: Callable[..., Any]) -> Scope | None:
+    scope: Scope | None = getattr(view, SCOPE, Scope.PREDICT)
+    return scope
+
+
+def _check_key(key: Key, scope: Scope, model: str | None) -> None:
+    if not key.has_scope(scope):
+        raise Forbidden(f"the key {key.name!r} does not have the scope {scope.value!r}")
+    if model is not None and not key.is_valid_for(model):
+        raise Forbidden(f"the key {key.name!r} is not valid for the model {model!r:.110}")
+    if model is None and scope is not Scope.PREDICT and not key.is_valid_for(None):
+        raise Forbidden(f"expected a key for all models; {key.name!r} is restricted to some")
