@@ -1,9 +1,10 @@
-"""Resolve the references of a JSON Schema, all within its own document."""
+"""The subschemas of a JSON Schema and its references, all within its own document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
@@ -12,6 +13,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from mlmodel.errors import InvalidSchema
+from mlmodel.schema.regex import matches
 
 #: A JSON Schema as ``json.loads`` returns it.
 JsonSchema = Mapping[str, Any] | bool
@@ -31,6 +33,10 @@ NAMED_SCHEMAS = frozenset(
 )
 #: Keywords that refer to another schema.
 REFERENCES = frozenset({"$dynamicRef", "$recursiveRef", "$ref"})
+#: Keywords whose schema applies to members that no other keyword names.
+OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
+#: Keywords of schemas of which some or all apply to the same value.
+COMBINATIONS = ("allOf", "anyOf", "oneOf")
 
 
 def dialect_of(document: JsonSchema) -> Any:
@@ -69,25 +75,96 @@ def resolve(reference: str, document: JsonSchema) -> Any:
     return target
 
 
-def applied_with(
-    schema: Any, document: JsonSchema, keywords: Sequence[str]
-) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema, its ``$ref`` targets, and the subschemas that ``keywords`` apply in place.
+class Subschemas:
+    """The schemas of a document that apply to one value, as ``nodes``.
 
-    :param keywords: keywords whose value is a list of schemas: ``allOf``, ``anyOf``, ``oneOf``.
-    :raises InvalidSchema: if a ``$ref`` target is outside the document or does not exist.
+    :meth:`member` and :meth:`item` return those of an inner value. They are found when a value
+    first needs them, and kept, so a schema may refer to itself.
+
+    :param keywords: keywords whose schemas apply, or may apply, to the same value: ``allOf``.
     """
-    waiting, seen = [schema], set[int]()
-    while waiting:
-        part = waiting.pop(0)
-        if not isinstance(part, Mapping) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield part
-        if "$ref" in part:
-            waiting.append(resolve(part["$ref"], document))
-        for keyword in keywords:
-            waiting += part.get(keyword, [])
+
+    def __init__(
+        self,
+        document: JsonSchema,
+        keywords: Sequence[str],
+        nodes: Sequence[Mapping[str, Any]] | None = None,
+        known: dict[frozenset[int], Any] | None = None,
+    ) -> None:
+        self._document = document
+        self._keywords = keywords
+        self._known = {} if known is None else known
+        self.nodes = self._applied([document]) if nodes is None else nodes
+        #: Names of members, in the order of the schemas.
+        self.names = dict.fromkeys(name for node in self.nodes for name in _named(node))
+        self._patterns = {name for node in self.nodes for name in _named(node, "patternProperties")}
+        self._first_items = max((len(_first_items(node)) for node in self.nodes), default=0)
+        self._members: dict[str | tuple[str, ...], Self] = {}
+        self._items: dict[int | None, Self] = {}
+
+    def member(self, name: str) -> Self:
+        """Return the schemas that apply to an object's member."""
+        if name in self.names and name in self._members:
+            return self._members[name]
+        # Unnamed members that match the same patterns share schemas: clients choose their names.
+        patterns = tuple(sorted(text for text in self._patterns if matches(text, name)))
+        key = name if name in self.names else patterns
+        if key not in self._members:
+            self._members[key] = self._inner(self._schemas_of_member(name))
+        return self._members[key]
+
+    def item(self, index: int) -> Self:
+        """Return the schemas that apply to a list's item."""
+        key = index if index < self._first_items else None
+        if key not in self._items:
+            self._items[key] = self._inner(self._schemas_of_item(key))
+        return self._items[key]
+
+    def _inner(self, schemas: Iterable[Any]) -> Self:
+        nodes = self._applied(schemas)
+        key = frozenset(map(id, nodes))
+        if key not in self._known:
+            self._known[key] = type(self)(self._document, self._keywords, nodes, self._known)
+        inner: Self = self._known[key]
+        return inner
+
+    def _applied(self, schemas: Iterable[Any]) -> list[Mapping[str, Any]]:
+        """Return schemas, the targets of their references, and the schemas of the keywords."""
+        waiting, found = deque(schemas), dict[int, Mapping[str, Any]]()
+        while waiting:
+            node = waiting.popleft()
+            if not isinstance(node, Mapping) or id(node) in found:
+                continue
+            found[id(node)] = node
+            waiting += [resolve(reference, self._document) for reference in _references_in(node)]
+            for keyword in self._keywords:
+                waiting += _schemas_in(keyword, node.get(keyword))
+        return list(found.values())
+
+    def _schemas_of_member(self, name: str) -> Iterator[Any]:
+        for node in self.nodes:
+            named, patterns = _named(node), _named(node, "patternProperties")
+            matching = [patterns[text] for text in patterns if matches(text, name)]
+            if name in named:
+                yield named[name]
+            elif not matching:
+                yield from (node.get(keyword) for keyword in OTHER_MEMBERS)
+            yield from matching
+
+    def _schemas_of_item(self, index: int | None) -> Iterator[Any]:
+        for node in self.nodes:
+            first = _first_items(node)
+            if index is not None and index < len(first):
+                yield first[index]
+            else:
+                is_list = isinstance(node.get("items"), list)
+                yield node.get("additionalItems" if is_list else "items")
+
+
+def types_of(schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the types that a schema names, without those of its subschemas."""
+    types: str | list[str] = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
 def schemas_of(document: JsonSchema) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -124,3 +201,21 @@ def _within(place: str, node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _references_in(schema: Mapping[str, Any]) -> Iterator[str]:
     found = (schema.get(keyword) for keyword in sorted(REFERENCES))
     return (reference for reference in found if isinstance(reference, str))
+
+
+def _schemas_in(keyword: str, value: Any) -> Iterable[Any]:
+    if isinstance(value, list):
+        return value
+    return value.values() if keyword in NAMED_SCHEMAS and value else [value]
+
+
+def _named(schema: Mapping[str, Any], keyword: str = "properties") -> Mapping[str, Any]:
+    named: Mapping[str, Any] = schema.get(keyword, {})
+    return named
+
+
+def _first_items(schema: Mapping[str, Any]) -> list[Any]:
+    # Drafts before 2020-12 write prefixItems as a list in items.
+    items = schema.get("items")
+    first: list[Any] = schema.get("prefixItems", items if isinstance(items, list) else [])
+    return first

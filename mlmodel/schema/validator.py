@@ -25,7 +25,7 @@ from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.schema.coercion import Conversion
-from mlmodel.schema.defaults import filling
+from mlmodel.schema.defaults import filler
 from mlmodel.schema.examples import example_of
 from mlmodel.schema.fast import compiled
 from mlmodel.schema.formats import checker, format_of
@@ -57,13 +57,15 @@ class Schema:
             self._judge = judge(self.document)
             self._fit = compiled(self.document, self._judge.format_checker)
             self._conversion = Conversion(self.document)
-            self._fill = filling(self.document, is_null_left=is_null_left, unfit=self._unfit())
+            self._fill = filler(
+                self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
+            )
         except RecursionError as error:
             raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
 
-    def _unfit(self) -> set[str]:
+    def _invalid_defaults(self) -> set[str]:
         """Return the members of a row whose default violates its own schema."""
-        fill = filling(self.document, is_null_left=False)
+        fill = filler(self.document, is_null_left=False)
         if fill is None:
             return set()
         row = fill({})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, time
 from math import isfinite
 from typing import Any, NoReturn
 
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
-from mlmodel.schema.refs import JsonSchema, applied_with
+from mlmodel.schema.refs import COMBINATIONS, JsonSchema, Subschemas, types_of
 
 #: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()
@@ -36,20 +36,21 @@ Cell = str | int | float | bool | datetime | time | None
 class Column:
     """Converts the cells of one column by the schema of its member."""
 
-    def __init__(self, name: str, schema: JsonSchema) -> None:
-        rows = list(_together(schema, schema))
-        parts = [part for row in rows for part in _member(row, name, schema)]
+    def __init__(self, name: str, row: Subschemas) -> None:
+        parts = row.member(name).nodes
         constants = [value for part in parts for value in _constants(part)]
         self.name = name
         self.titles = {part["title"] for part in parts if isinstance(part.get("title"), str)}
         self._choices = {as_text(value): value for value in reversed(constants)}
-        self._types = {kind for part in parts for kind in _types(part)} | set(map(_type, constants))
+        self._types = {kind for part in parts for kind in types_of(part)} | set(
+            map(_type, constants)
+        )
         self._formats = {part.get("format") for part in parts}
-        self._is_required = any(name in row.get("required", ()) for row in rows)
+        self._is_required = any(name in node.get("required", ()) for node in row.nodes)
         # Choices and examples, by their text without surrounding whitespace.
         self._texts = _by_stripped([*constants, *_examples(parts)])
         self._is_open_text = any(
-            "string" in _types(part) and not _constants(part) for part in parts
+            "string" in types_of(part) and not _constants(part) for part in parts
         )
         #: Whether its cells are numbers and never text.
         self.is_number = bool(self._types & NUMBERS) and "string" not in self._types
@@ -140,36 +141,25 @@ class Members:
     """The members that a schema names for a row."""
 
     def __init__(self, schema: JsonSchema) -> None:
-        rows = list(_together(schema, schema))
+        self._row = Subschemas(schema, COMBINATIONS)
+        nodes = self._row.nodes
         #: Unique, in the order of the schema.
-        self.names = dict.fromkeys(name for row in rows for name in row.get("properties", ()))
-        self.required = {name for row in rows for name in row.get("required", ())}
+        self.names = self._row.names
+        self.required = {name for node in nodes for name in node.get("required", ())}
         #: Whether columns that the schema does not name are part of the row.
-        self.is_open = not self.names or any(row.get("additionalProperties") for row in rows)
+        self.is_open = not self.names or any(node.get("additionalProperties") for node in nodes)
 
     def has(self, column: str) -> bool:
         """Return whether a column is part of the row. A column without a name is an index."""
         return bool(column) and (self.is_open or column in self.names)
 
-
-def _together(schema: Any, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and its subschemas that apply to the same value."""
-    return applied_with(schema, document, ("allOf", "anyOf", "oneOf"))
-
-
-def _member(row: Mapping[str, Any], name: str, document: JsonSchema) -> Iterator[Mapping[str, Any]]:
-    properties = row.get("properties", {})
-    part = properties[name] if name in properties else row.get("additionalProperties")
-    return _together(part, document)
+    def column(self, name: str) -> Column:
+        """Return the column of a member."""
+        return Column(name, self._row)
 
 
 def _constants(schema: Mapping[str, Any]) -> list[Any]:
     return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
-
-
-def _types(schema: Mapping[str, Any]) -> Sequence[str]:
-    types: str | list[str] = schema.get("type", [])
-    return [types] if isinstance(types, str) else types
 
 
 def _type(value: Any) -> str:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from app.serving.tables import encodings, workbooks
-from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, as_text, guarded
+from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Members, as_text, guarded
 from app.serving.tables.headers import column_names
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT, decimal_marks
@@ -110,9 +110,9 @@ class Sheet:
         self._lines = lines
         self._members = Members(schema)
         #: The columns' names; a column without one is an index that pandas wrote.
-        self.names = column_names(self._header(), schema, MAX_OTHERS)
+        self.names = column_names(self._header(), self._members, MAX_OTHERS)
         self._columns = [
-            Column(name, schema) if self._members.has(name) else None for name in self.names
+            self._members.column(name) if self._members.has(name) else None for name in self.names
         ]
         self._numbers = [
             place for place, column in enumerate(self._columns) if column and column.is_number

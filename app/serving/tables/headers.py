@@ -6,30 +6,28 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from app.serving.tables.csv_cells import Column, Members, unguarded
+from app.serving.tables.csv_cells import Members, unguarded
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import decimal_marks
-from mlmodel.schema.refs import JsonSchema
 
 
-def column_names(cells: Sequence[str], schema: JsonSchema, most_others: int) -> list[str]:
+def column_names(cells: Sequence[str], members: Members, most_others: int) -> list[str]:
     """Return the name of each column: that of the member that its header matches, or the header.
 
     A header matches the member with exactly this name; else the one whose name or title differs
     only in surrounding whitespace, case, or ``_`` for a space, if there is only one and no other
     header matches it. A header may be empty: pandas writes one above the index.
 
-    :param most_others: columns allowed in addition to the members of the schema.
+    :param most_others: columns allowed in addition to the members.
     :raises InvalidInput: if there are more, none has a name, two have the same, or the header
         looks like values.
     """
-    members = Members(schema)
     most = most_others + len(members.names)
     if len(cells) > most:
         raise InvalidInput(f"line 1 must name at most {most:,} columns, got {len(cells):,}")
     if not any(cell.strip() for cell in cells):
         raise InvalidInput("line 1 must name the columns")
-    names = _matched(cells, members, schema)
+    names = _matched(cells, members)
     if members.names and members.names.keys().isdisjoint(names) and _are_values(cells):
         wanted = ", ".join(map(repr, list(members.names)[:3]))
         raise InvalidInput(
@@ -43,7 +41,7 @@ def column_names(cells: Sequence[str], schema: JsonSchema, most_others: int) -> 
     return names
 
 
-def _matched(cells: Sequence[str], members: Members, schema: JsonSchema) -> list[str]:
+def _matched(cells: Sequence[str], members: Members) -> list[str]:
     found: dict[int, str] = {}
     for spelling in (str, unguarded, _stripped):
         taken = set(found.values())
@@ -53,7 +51,7 @@ def _matched(cells: Sequence[str], members: Members, schema: JsonSchema) -> list
                 found[place] = name
     rest = [place for place in range(len(cells)) if place not in found and cells[place].strip()]
     if rest:
-        found |= _loosely(rest, cells, _meanings(members, schema, found))
+        found |= _loosely(rest, cells, _meanings(members, found))
     return [found.get(place, _stripped(cell)) for place, cell in enumerate(cells)]
 
 
@@ -66,13 +64,11 @@ def _loosely(
     return {place: name for place, name in single.items() if counted[name] == 1}
 
 
-def _meanings(
-    members: Members, schema: JsonSchema, found: Mapping[int, str]
-) -> Mapping[str, set[str]]:
+def _meanings(members: Members, found: Mapping[int, str]) -> Mapping[str, set[str]]:
     """Return the members that have no column yet, by their folded names and titles."""
     meanings: dict[str, set[str]] = defaultdict(set)
     for name in members.names.keys() - set(found.values()):
-        for called in {name, *Column(name, schema).titles}:
+        for called in {name, *members.column(name).titles}:
             meanings[_folded(called)].add(name)
     return meanings
 
