@@ -180,5 +180,5 @@ def test_an_address_of_the_whole_document_is_a_name_alone(elsewhere):
 
 @pytest.mark.parametrize("reference", ["#/allOf/x", "#/title/0", "#/title/x"])
 def test_step_into_no_schema_is_rejected(reference):
-    with pytest.raises(InvalidSchema, match="leads? (nowhere|to a schema)"):
+    with pytest.raises(InvalidSchema, match=r"leads? (nowhere|to a schema)"):
         Schema({"$ref": reference, "allOf": [{}], "title": "a"})
