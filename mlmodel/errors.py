@@ -90,15 +90,15 @@ class InvalidInput(FlmError):
             str(self), violations=[replace(each, row=row) for each in self.violations]
         )
 
-    def placed(self, places: Sequence[int]) -> InvalidInput:
-        """Return the same error with each row index mapped through ``places``."""
-        placed = [replace(each, row=places[each.row]) for each in self.violations]
-        return InvalidInput(str(self), violations=placed)
+    def placed(self, indices: Sequence[int]) -> InvalidInput:
+        """Return the same error with each row index replaced by ``indices[row]``."""
+        mapped = [replace(each, row=indices[each.row]) for each in self.violations]
+        return InvalidInput(str(self), violations=mapped)
 
-    def moved(self, rows: int) -> InvalidInput:
-        """Return the same error with ``rows`` added to each row index."""
-        moved = [replace(each, row=each.row + rows) for each in self.violations]
-        return InvalidInput(str(self), violations=moved)
+    def shift_rows(self, count: int) -> InvalidInput:
+        """Return the same error with ``count`` added to each row index."""
+        shifted = [replace(each, row=each.row + count) for each in self.violations]
+        return InvalidInput(str(self), violations=shifted)
 
 
 class InvalidFile(FlmError):

@@ -232,5 +232,5 @@ def _predict_slices(predict: frameworks.Predict, rows: Sequence[Row]) -> list[An
         try:
             predictions += predict(rows[start : start + SLICE_ROWS])
         except InvalidInput as error:
-            raise error.moved(start) from error
+            raise error.shift_rows(start) from error
     return predictions
