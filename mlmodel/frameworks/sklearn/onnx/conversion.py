@@ -65,7 +65,7 @@ def arrange_columns(
     :param members: the schemas of a row's members.
     :raises Uncompilable: if a column holds neither numbers nor texts, or the order is impossible.
     """
-    if model_input is None or model_input.takes != "columns":
+    if model_input is None or model_input.layout != "columns":
         raise Uncompilable("its input is not a table of columns")
     model = _without_passthrough(model)
     transformer = _first_column_transformer(model)

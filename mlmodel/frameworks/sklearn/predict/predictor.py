@@ -218,7 +218,7 @@ class Predictor:
 
 def _cells(model_input: ModelInput | None, columns: Mapping[str, Any]) -> Iterator[Cells]:
     """Yield the columns of the model's table, each with its member of a row."""
-    if model_input is None or model_input.takes != "columns":
+    if model_input is None or model_input.layout != "columns":
         own = model_input.columns if model_input else ()
         for name, schema in (columns or {each.name: each.schema() for each in own}).items():
             yield _cell(name, name, schema, plain=_plain(schema))
@@ -267,9 +267,9 @@ def _shapes(model_input: ModelInput | None, cells: list[Cells]) -> list[Any]:
     if model_input is None:
         is_text = len(cells) == 1 and isinstance(cells[0].plain, str)
         return [*([tables.texts] if is_text else []), tables.frames, tables.arrays]
-    if model_input.takes == "texts":
+    if model_input.layout == "texts":
         return [tables.texts]
-    if model_input.takes == "records":
+    if model_input.layout == "records":
         return [tables.records]
     return [tables.frames] if model_input.is_named else [tables.arrays, tables.frames]
 

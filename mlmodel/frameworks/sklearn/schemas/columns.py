@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.estimators import (
     reads_records,
     reads_texts,
+    record_members,
     with_stored_facts,
 )
 from mlmodel.frameworks.sklearn.structure import (
@@ -53,14 +55,14 @@ class TracedColumn:
 class ModelInput:
     """What was found while a model was read.
 
-    ``strict`` are the columns in which it surely rejects missing values. ``takes`` is ``"texts"``
+    ``strict`` are the columns in which it surely rejects missing values. ``layout`` is ``"texts"``
     or ``"records"`` for a model of lists of these instead of columns.
     """
 
     columns: list[Column]
     is_named: bool = False
     strict: set[int] = field(default_factory=set)
-    takes: str = "columns"
+    layout: str = "columns"
 
 
 def read(model: Any) -> ModelInput | None:
@@ -103,23 +105,23 @@ def _trace(model: Any) -> ModelInput | None:
     flows = tracer.trace(
         model, [TracedColumn(frozenset({at}), at) for at in range(len(tracer.columns))]
     )
-    if not count and tracer.takes == "columns":
+    if not count and tracer.layout == "columns":
         return None
     used = {source for flow in flows for source in flow.sources}
     columns = [
-        replace(column, is_read=at in used or tracer.takes != "columns")
+        replace(column, is_read=at in used or tracer.layout != "columns")
         for at, column in enumerate(tracer.columns)
     ]
-    if tracer.takes == "texts" and not names:
+    if tracer.layout == "texts" and not names:
         columns = [replace(columns[0], name="text")]
-    return ModelInput(columns, bool(names), tracer.strict, tracer.takes)
+    return ModelInput(columns, bool(names), tracer.strict, tracer.layout)
 
 
 class _Tracer:
     def __init__(self, columns: list[Column]) -> None:
         self.columns = columns
         self.strict: set[int] = set()
-        self.takes = "columns"
+        self.layout = "columns"
 
     def trace(self, estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
         """Read what an estimator stores about its columns, and return its output columns."""
@@ -137,25 +139,20 @@ class _Tracer:
         self._add_facts(estimator, flows)
         parts = inner_parts(estimator)
         read = self._side_by_side(parts, flows)
-        return (
-            _combined(read, 1)
-            if _only_delegates(estimator, parts)
-            else _outputs_of(estimator, flows)
-        )
+        if _only_delegates(estimator, parts):
+            return _combined(read, 1)
+        return _outputs_of(estimator, flows)
 
     def _side_by_side(self, parts: Iterable[Part], flows: list[TracedColumn]) -> list[TracedColumn]:
-        return [
-            given for part, subset in parts for given in self.trace(part, _selected(flows, subset))
-        ]
+        outputs = [self.trace(part, _selected(flows, subset)) for part, subset in parts]
+        return list(chain.from_iterable(outputs))
 
     def _add_facts(self, estimator: Any, flows: list[TracedColumn]) -> None:
         if reads_texts(estimator):
-            self._set_takes("texts", flows)
+            self._set_layout("texts", flows)
         elif reads_records(estimator):
-            self._set_takes("records", flows)
-            self.columns[:] = [
-                each for each in with_stored_facts(estimator, []) if each is not None
-            ]
+            self._set_layout("records", flows)
+            self.columns = record_members(estimator)
             return
         raw = [None if flow.raw is None else self.columns[flow.raw] for flow in flows]
         for flow, column in zip(flows, with_stored_facts(estimator, raw), strict=True):
@@ -164,32 +161,38 @@ class _Tracer:
         if _rejects_missing(estimator):
             self.strict.update(*(flow.sources for flow in flows if flow.is_lacking))
 
-    def _set_takes(self, kind: str, flows: list[TracedColumn]) -> None:
+    def _set_layout(self, kind: str, flows: list[TracedColumn]) -> None:
         # A column transformer passes one of many columns to a vectorizer; they are still columns.
-        if len(self.columns) == 1 and len(flows) == 1 and self.takes == "columns":
-            self.takes = kind
+        if len(self.columns) == 1 and len(flows) == 1 and self.layout == "columns":
+            self.layout = kind
 
 
 def _outputs_of(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return the output columns of an estimator for its input columns."""
-    if hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform"):
-        return flows  # it works only while the model is fitted
+    if _passes_columns(estimator):
+        return flows
     if not hasattr(estimator, "transform") or hasattr(estimator, "predict"):
         return _combined(flows, 1)
     if hasattr(estimator, "get_support"):
         return _selected(flows, np.flatnonzero(estimator.get_support()))
-    if _is_imputer(estimator):
+    is_own = package_of(estimator) == "sklearn"
+    if is_own and type(estimator).__name__.endswith("Imputer"):
         return _imputed(estimator, flows)
-    if _is_one_to_one(estimator):
-        return _changed(estimator, flows)
+    if isinstance(estimator, OneToOneFeatureMixin):
+        passes_missing = is_own and not hasattr(estimator, "categories_")
+        return [
+            TracedColumn(flow.sources, is_lacking=flow.is_lacking and passes_missing)
+            for flow in flows
+        ]
     return _combined(flows, _width(estimator))
 
 
-def _changed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
-    if getattr(estimator, "func", estimator) is None:
-        return flows  # a FunctionTransformer without a function
-    passes = package_of(estimator) == "sklearn" and not hasattr(estimator, "categories_")
-    return [TracedColumn(flow.sources, is_lacking=flow.is_lacking and passes) for flow in flows]
+def _passes_columns(estimator: Any) -> bool:
+    """Return whether the columns remain as they are when a fitted model predicts."""
+    if type(estimator).__name__ == "FunctionTransformer":
+        return estimator.func is None
+    # A resampler changes rows only while the model is fitted.
+    return hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform")
 
 
 def _imputed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
@@ -248,16 +251,6 @@ def _only_delegates(estimator: Any, parts: Sequence[Part]) -> bool:
         and not getattr(estimator, "passthrough", False)
         and getattr(estimator, "_preprocessor", None) is None
     )
-
-
-def _is_imputer(estimator: Any) -> bool:
-    return package_of(estimator) == "sklearn" and type(estimator).__name__.endswith("Imputer")
-
-
-def _is_one_to_one(estimator: Any) -> bool:
-    if type(estimator).__name__ == "FunctionTransformer":
-        return estimator.func is None
-    return isinstance(estimator, OneToOneFeatureMixin)
 
 
 def _real_names(names: Any) -> list[str] | None:

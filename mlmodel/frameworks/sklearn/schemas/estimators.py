@@ -52,8 +52,6 @@ def with_stored_facts(estimator: Any, columns: Columns) -> list[Known]:
 
     :param columns: as the estimator reads them; ``None`` for one whose values have changed.
     """
-    if reads_records(estimator):
-        return list(_record_members(estimator))
     known = list(columns)
     for find_facts in FACTS:
         found = find_facts(estimator, known)
@@ -70,6 +68,21 @@ def reads_texts(estimator: Any) -> bool:
 def reads_records(estimator: Any) -> bool:
     """Return whether an estimator reads a list of objects, and not a table."""
     return type(estimator).__name__ == "DictVectorizer"
+
+
+def record_members(estimator: Any) -> list[Column]:
+    """Return the members of the objects that a DictVectorizer was fitted on.
+
+    It writes a text as ``name=value``, and accepts unknown members.
+    """
+    members: dict[str, Column] = {}
+    for feature in estimator.feature_names_:
+        name, separator, value = str(feature).partition(estimator.separator)
+        member = members.get(name, Column(name, is_sure=True, is_nullable=True))
+        if separator:
+            member = member.with_choices([*member.choices, value])
+        members[name] = replace(member, is_open=bool(member.choices))
+    return list(members.values())
 
 
 def rounded(value: Any) -> float | None:
@@ -331,21 +344,6 @@ def _with_example(column: Column, value: Any) -> Column:
     if example is None or not column.is_numeric or column.choices:
         return column
     return replace(column, is_sure=True, examples=column.examples or (example,))
-
-
-def _record_members(estimator: Any) -> list[Column]:
-    """Return the members of the objects that a DictVectorizer was fitted on.
-
-    It writes a text as ``name=value``, and accepts unknown members.
-    """
-    members: dict[str, Column] = {}
-    for feature in estimator.feature_names_:
-        name, separator, value = str(feature).partition(estimator.separator)
-        member = members.get(name, Column(name, is_sure=True, is_nullable=True))
-        if separator:
-            member = member.with_choices([*member.choices, value])
-        members[name] = replace(member, is_open=bool(member.choices))
-    return list(members.values())
 
 
 #: In order of precedence: an imputer's statistic is exact, so imputers come first.

@@ -80,7 +80,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     if probe.prediction is None:
         notes.append(_failure_note(probe))
     schema = _schema(columns, model_input, probe)
-    if not schema["required"] and model_input.takes != "records":
+    if not schema["required"] and model_input.layout != "records":
         notes.append(ACCEPTS_NOTHING)
     return Schemas(schema, prediction_schema(model, outputs, probe.prediction), (), tuple(notes))
 
@@ -190,7 +190,7 @@ def _row_of(columns: Iterable[Column]) -> dict[str, Any]:
 
 def _schema(columns: list[Column], model_input: ModelInput | None, probe: Probe) -> dict[str, Any]:
     schema = row_schema(columns)
-    if model_input is not None and model_input.takes == "records":
+    if model_input is not None and model_input.layout == "records":
         # Such a model ignores unknown members.
         del schema["additionalProperties"]
     row = _row_of(columns)

@@ -25,7 +25,7 @@ def align(model_input: ModelInput | None, sample: Sample) -> tuple[ModelInput | 
 
     :raises InvalidModel: if the sample does not have the model's columns.
     """
-    if model_input is None or model_input.takes == "records":
+    if model_input is None or model_input.layout == "records":
         return model_input, Sample(_named(sample), sample.is_named)
     table, own = sample.table, [column.name for column in model_input.columns]
     if sample.is_named and model_input.is_named and not are_renamed(own, list(table)):
@@ -131,15 +131,15 @@ def _named(sample: Sample) -> Any:
 
 def _merge_column(known: Column, seen: Column) -> Column:
     """Return what is known of a column, with the types of the sample's column."""
-    missing = _union(known.missing, seen.missing)
-    made = replace(
+    missing = tuple(dict.fromkeys([*seen.missing, *known.missing]))
+    typed = replace(
         known,
         is_nullable=seen.is_nullable,
         is_never_missing=seen.is_never_missing,
         missing=missing,
     )
     if known.choices:
-        return _with_type(made, seen)
+        return _with_type(typed, seen)
     if seen.dtype == "category" and known.kind != "code":
         # A booster stores the codes of categories, which are numbers.
         return replace(seen, is_open=bool(seen.choices))
@@ -147,7 +147,8 @@ def _merge_column(known: Column, seen: Column) -> Column:
         kind = seen.kind if seen.kind in ("integer", "string") else "code"
         return replace(seen, kind=kind, dtype=known.dtype, is_open=bool(seen.choices))
     if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
-        return replace(made, dtype=_text_type(known, seen))
+        are_texts = known.kind in ("string", "text") and seen.kind == "string"
+        return replace(typed, dtype=seen.dtype if are_texts else known.dtype)
     fitting = (_converted(value, seen.kind) for value in known.examples)
     return replace(
         seen,
@@ -178,15 +179,6 @@ def _with_type(known: Column, seen: Column) -> Column:
     return typed
 
 
-def _text_type(known: Column, seen: Column) -> str:
-    is_text = known.kind in ("string", "text") and seen.kind == "string"
-    return seen.dtype if is_text else known.dtype
-
-
-def _union(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*others, *names]))
-
-
 def _conflict(known: Column, seen: Column) -> bool:
     """Return whether one of model and sample has numbers or booleans, and the other has not.
 
@@ -207,10 +199,12 @@ def _converted(value: Any, kind: str) -> Any:
 
 
 def _missing_notes(column: Column, sample: Sample) -> Iterator[str]:
-    lacking = sample.count_missing(column.name)
-    if lacking and not column.is_nullable and len(column.missing) < 2:  # noqa: PLR2004
+    if column.is_nullable or len(column.missing) > 1:
+        return
+    count = int(sample.table[column.name].isna().sum())
+    if count:
         yield (
-            f"{column.name} is missing in {lacking} of {len(sample.table)} rows of the sample, "
+            f"{column.name} is missing in {count} of {len(sample.table)} rows of the sample, "
             "but the model rejects missing values"
         )
 
@@ -225,11 +219,13 @@ def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
         kind = seen.kind or "mixed"
         yield f"{known.name} is {kind} in the sample, but the model expects {known.kind}"
-    if known.span and seen.span and not _within(seen.span, known.span):
-        yield (
-            f"{known.name} goes from {seen.span[0]:g} to {seen.span[1]:g} in the sample, but went "
-            f"from {known.span[0]:g} to {known.span[1]:g} when the model was fitted"
-        )
+    if known.span and seen.span:
+        (low, high), (fitted_low, fitted_high) = seen.span, known.span
+        if low < fitted_low or fitted_high < high:
+            yield (
+                f"{known.name} ranges from {low:g} to {high:g} in the sample, but ranged from "
+                f"{fitted_low:g} to {fitted_high:g} when the model was fitted"
+            )
 
 
 def _to_json(value: Any) -> Any:
@@ -241,7 +237,3 @@ def _shown(column: Column) -> set[str]:
     return {shown(value) for value in column.choices} | {
         shown(float(value)) for value in column.choices if type(value) in (int, float)
     }
-
-
-def _within(span: tuple[float, float], whole: tuple[float, float]) -> bool:
-    return whole[0] <= span[0] and span[1] <= whole[1]

@@ -64,7 +64,7 @@ def probe_columns(
 
     :param is_sampled: whether the columns have the types of a sample.
     """
-    if model_input is not None and model_input.takes == "records":
+    if model_input is not None and model_input.layout == "records":
         return columns, []
     if probe.prediction is None:
         return [replace(column, is_open=bool(column.choices)) for column in columns], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,6 @@ class Sample:
             if str(name) not in ignored
         }
 
-    def count_missing(self, name: str) -> int:
-        """Return in how many rows a column is missing."""
-        return self._lacking[name]
-
-    @cached_property
-    def _lacking(self) -> dict[str, int]:
-        return {str(name): int(count) for name, count in self.table.isna().sum().items()}
-
     def rows(self, columns: Sequence[Column]) -> Iterable[dict[str, Any]]:
         """Yield rows as JSON, those with nothing missing first; of a wide table only a few.
 
@@ -66,13 +58,13 @@ class Sample:
         table = self.table[[column.name for column in used]]
         order = np.argsort(table.isna().sum(axis=1).to_numpy(), kind="stable")
         some = table.iloc[order[: MOST_JSON_CELLS // max(len(used), 1) + 1]]
-        written = _complete_rows(some, used)
-        first = next(written, None)
+        complete = (row for row in _rows(some, used) if NOT_JSON not in row.values())
+        first = next(complete, None)
         if first is None:
             row = next(_rows(some, used))
             first = {name: value for name, value in row.items() if value is not NOT_JSON}
         yield first
-        yield from written
+        yield from complete
 
     def doubts(self) -> list[str]:
         """Return a note on each column with values that JSON lacks."""
@@ -82,10 +74,6 @@ class Sample:
             for name, values in self.table.items()
             if (kinds := _unsupported_types(values))
         ]
-
-
-def _complete_rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
-    return (row for row in _rows(table, columns) if NOT_JSON not in row.values())
 
 
 def _rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
@@ -213,8 +201,8 @@ def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> N
 def _present(values: pd.Series) -> pd.Series:
     # With numpy if possible: a wide table has many columns of few rows.
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
-        count_missing = np.isnan(values.to_numpy()) if values.dtype.kind == "f" else np.False_
-        return values.dropna() if count_missing.any() else values
+        is_complete = values.dtype.kind != "f" or not np.isnan(values.to_numpy()).any()
+        return values if is_complete else values.dropna()
     return values.dropna()
 
 
@@ -232,18 +220,19 @@ def as_json(value: Any, column: Column) -> Any:
         return str(written)[: len("2026-01-31")]
     if column.kind in ("string", "text"):
         return str(written)
-    is_whole = isinstance(written, bool) or (isinstance(written, float) and written.is_integer())
-    return int(written) if (column.kind == "integer" or column.is_whole) and is_whole else written
+    if column.kind == "integer" or column.is_whole:
+        is_whole = isinstance(written, bool) or (
+            isinstance(written, float) and written.is_integer()
+        )
+        return int(written) if is_whole else written
+    return written
 
 
 def _to_sample(sample: Any) -> Sample:
-    if isinstance(sample, Sample):
-        return sample
     if isinstance(sample, pd.DataFrame):
         is_named = not pd.api.types.is_integer_dtype(sample.columns)
-        return Sample(
-            _thin_out(sample).rename(columns=str) if is_named else _thin_out(sample), is_named
-        )
+        table = _thin_out(sample)
+        return Sample(table.rename(columns=str) if is_named else table, is_named)
     if isinstance(sample, pd.Series):
         return Sample(_thin_out(sample.to_frame(str(sample.name))), sample.name is not None)
     if hasattr(sample, "toarray"):

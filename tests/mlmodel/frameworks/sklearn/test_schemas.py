@@ -475,7 +475,7 @@ def test_a_sample_that_is_none_is_refused(sample, message):
             MinMaxScaler(),
             TARGET,
             [9.0] * 3 + [0.0],
-            "from 0 to 9 in the sample, but went from 1.5 to 4",
+            "from 0 to 9 in the sample, but ranged from 1.5 to 4",
         ),
     ],
     ids=["choices", "missing", "type", "range"],
