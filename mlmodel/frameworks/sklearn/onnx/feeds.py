@@ -22,7 +22,7 @@ from mlmodel.frameworks.sklearn.onnx.conversion import (
     Input,
     Inputs,
 )
-from mlmodel.frameworks.sklearn.predict.frames import matrix
+from mlmodel.frameworks.sklearn.predict.frames import matrix_builder
 from mlmodel.model import Row
 
 #: From rows to a tensor of some of their members.
@@ -51,7 +51,7 @@ def build_feed(inputs: Inputs, dtype: Any) -> Callable[[Sequence[Row]], dict[str
 def _number_builder(columns: Sequence[Input], dtype: Any) -> Build:
     get_values = _getter(columns)
     whole = [at for at, each in enumerate(columns) if each.is_whole]
-    table = matrix([(each.name, each.filler) for each in columns], float)
+    table = matrix_builder([(each.name, each.filler) for each in columns], float)
     array, least = np.array, -LARGEST
 
     def build_one(row: Row) -> NDArray[Any] | None:

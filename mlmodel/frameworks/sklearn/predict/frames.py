@@ -106,11 +106,11 @@ def are_floats(cells: Sequence[Cells]) -> bool:
     return len({cell.convert for cell in cells}) == 1 and isinstance(cells[0].convert, Floats)
 
 
-def frames(cells: Sequence[Cells]) -> Builder:
+def frame_builder(cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to a data frame."""
     labels = [cell.label for cell in cells]
     if are_floats(cells):
-        flat = columns_first(cells)
+        flat = column_major_builder(cells)
         return lambda rows: pd.DataFrame(flat(rows), columns=labels)
 
     def build(rows: Sequence[Row]) -> Any:
@@ -121,31 +121,31 @@ def frames(cells: Sequence[Cells]) -> Builder:
     return build
 
 
-def columns_first(cells: Sequence[Cells]) -> Builder:
+def column_major_builder(cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to an array in the memory order of a frame's columns.
 
     In another memory order, matrices are multiplied in another order, and the last digit differs.
     """
-    flat = matrix([(cell.name, cell.filler) for cell in cells], _float_of(cells))
+    flat = matrix_builder([(cell.name, cell.filler) for cell in cells], _float_of(cells))
     return lambda rows: np.asfortranarray(flat(rows))
 
 
-def arrays(cells: Sequence[Cells]) -> Builder:
+def array_builder(cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to an array: of numbers if all columns are numbers."""
     if are_floats(cells):
-        return matrix([(cell.name, cell.filler) for cell in cells], _float_of(cells))
+        return matrix_builder([(cell.name, cell.filler) for cell in cells], _float_of(cells))
     if all(isinstance(cell.convert, Whole) for cell in cells):
         # Integers of one type stay integers: doubles hold only 53 bits.
         return lambda rows: np.column_stack([cell.of(rows) for cell in cells])
     if all(cell.convert in _NUMERIC or isinstance(cell.convert, Whole) for cell in cells):
-        return _exact(cells, matrix([(cell.name, cell.filler) for cell in cells], float))
+        return _exact(cells, matrix_builder([(cell.name, cell.filler) for cell in cells], float))
     if any(cell.convert is mixed_values for cell in cells):
         # An array has one type: beside texts, numbers are objects too.
         return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
 
 
-def matrix(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
+def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
     """Return the function from rows to an array of numbers, with NaN for missing ones.
 
     :param columns: the members of a row, each with the value that replaces the row's, or ``None``.
@@ -188,13 +188,13 @@ def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
     return checked if whole else build
 
 
-def texts(cells: Sequence[Cells]) -> Builder:
+def text_builder(cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to a list of the values of their one column."""
     (cell,) = cells
     return lambda rows: list(cell.of(rows))
 
 
-def records(_cells: Sequence[Cells]) -> Builder:
+def record_builder(_cells: Sequence[Cells]) -> Builder:
     """Return the function from rows to objects without missing members."""
     return lambda rows: [
         {name: value for name, value in row.items() if value is not None} for row in rows
@@ -212,20 +212,20 @@ def converter(schema: Mapping[str, Any]) -> Convert:
     if dtype == "object" and form == "date":
         dtype = "object[date]"  # in files of earlier releases
     if not dtype.startswith("object") and form in ("date", "date-time", "date-time-local"):
-        return dtypes.moments(dtype)
+        return dtypes.time_builder(dtype)
     special = Whole(dtype) if WHOLE.fullmatch(dtype) else _SPECIAL.get(dtype)
     if special is not None:
         return special
     if dtype:
         is_local = form == "date-time-local"
-        return dtypes.builder(dtype, str(schema.get("x-missing", "")), is_local=is_local)
+        return dtypes.column_builder(dtype, str(schema.get("x-missing", "")), is_local=is_local)
     types = _types(schema)
     return _plain_converter(types.pop()) if len(types) == 1 else mixed_values
 
 
 def _plain_converter(kind: str) -> Convert:
     if kind == "string":
-        return dtypes.builder(str(dtypes.TEXT), "NaN")
+        return dtypes.column_builder(str(dtypes.TEXT), "NaN")
     return Whole("int64") if kind == "integer" else _PLAIN.get(kind, mixed_values)
 
 
@@ -317,7 +317,7 @@ _TYPE_KEYS: Mapping[Convert, TypeKeys] = {
 }
 
 #: Makes a column of Python objects, with NaN for missing values.
-_objects_or_nan = dtypes.builder("object", "NaN")
+_objects_or_nan = dtypes.column_builder("object", "NaN")
 
 #: Converters of columns that an array holds as doubles.
 _NUMERIC = (numbers, booleans)

@@ -22,7 +22,7 @@ from mlmodel.frameworks.sklearn.predict.predictions import (
 from mlmodel.frameworks.sklearn.predict.unnamed import without_names
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
-from mlmodel.frameworks.sklearn.schemas.merge import are_renamed, listed
+from mlmodel.frameworks.sklearn.schemas.merge import are_renamed, name_list
 from mlmodel.frameworks.sklearn.schemas.probe import Probe
 from mlmodel.frameworks.sklearn.schemas.traits import is_row_wise
 from mlmodel.frameworks.sklearn.structure import package_of
@@ -107,9 +107,9 @@ def build_call(
     if model_input is not None and model_input.is_named and tables.are_floats(cells):
         bare = without_names(model)
         if bare is not None:
-            return _grouped_call(cells, tables.columns_first, build_predict(bare, outputs))
+            return _grouped_call(cells, tables.column_major_builder, build_predict(bare, outputs))
     predict = build_predict(model, outputs)
-    calls = [_grouped_call(cells, shape, predict) for shape in _shapes(model_input, cells)]
+    calls = [_grouped_call(cells, builder, predict) for builder in _builders(model_input, cells)]
     if len(calls) == 1:
         return calls[0]
     working = (call for call in calls if Probe(call, row).prediction is not None)
@@ -131,7 +131,7 @@ def _check_members(call: Predict, row: Row, columns: Mapping[str, Any]) -> None:
     needed = [name for name in absent if probe.accepts([{name: None}], MOST_CALLS) == [False]]
     if needed or Probe(call, rest).prediction is None:
         raise InvalidModel(
-            f"the input schema has no member for {listed(needed or absent)}, "
+            f"the input schema has no member for {name_list(needed or absent)}, "
             "which the model was fitted on"
         )
 
@@ -255,29 +255,32 @@ def _members(model_input: ModelInput, names: list[str]) -> list[str]:
         return own
     if len(names) != len(read):
         raise InvalidModel(
-            f"the input schema has {len(names)} members, {listed(names)}, but the model was fitted "
-            f"on {len(read)} columns, {listed(read)}"
+            f"the input schema has {len(names)} members, {name_list(names)}, but the model was "
+            f"fitted on {len(read)} columns, {name_list(read)}"
         )
     given = dict(zip(read, names, strict=True))
     return [given.get(name, name) for name in own]
 
 
-def _shapes(model_input: ModelInput | None, cells: list[Cells]) -> list[Any]:
-    """Return the input shapes that the model may need, the likeliest first."""
+def _builders(model_input: ModelInput | None, cells: list[Cells]) -> list[Any]:
+    """Return the builders of inputs that the model may accept, the likeliest first."""
     if model_input is None:
         is_text = len(cells) == 1 and isinstance(cells[0].plain, str)
-        return [*([tables.texts] if is_text else []), tables.frames, tables.arrays]
+        builders = [tables.frame_builder, tables.array_builder]
+        return [tables.text_builder, *builders] if is_text else builders
     if model_input.layout == "texts":
-        return [tables.texts]
+        return [tables.text_builder]
     if model_input.layout == "records":
-        return [tables.records]
-    return [tables.frames] if model_input.is_named else [tables.arrays, tables.frames]
+        return [tables.record_builder]
+    if model_input.is_named:
+        return [tables.frame_builder]
+    return [tables.array_builder, tables.frame_builder]
 
 
 def _grouped_call(
-    cells: Sequence[Cells], shape: Callable[[Sequence[Cells]], Builder], predict: EstimatorPredict
+    cells: Sequence[Cells], builder: Callable[[Sequence[Cells]], Builder], predict: EstimatorPredict
 ) -> Predict:
-    build, group = shape(cells), tables.row_grouper(cells)
+    build, group = builder(cells), tables.row_grouper(cells)
 
     def call(rows: Rows) -> list[Any]:
         groups = group(rows)

@@ -65,7 +65,7 @@ class ModelInput:
     layout: str = "columns"
 
 
-def read(model: Any) -> ModelInput | None:
+def read_input(model: Any) -> ModelInput | None:
     """Return the columns of a model; ``None`` if not even their number is known."""
     # Estimators of other packages may raise anything when they are inspected.
     try:

@@ -95,7 +95,7 @@ def write(value: Any) -> Any:
     return NOT_JSON if written is None else written
 
 
-def name_of_objects(values: Iterable[Any]) -> str:
+def object_dtype_of(values: Iterable[Any]) -> str:
     """Return the type of a column of Python objects without missing values."""
     names = {_type_name(value) for value in values}
     if len(names) == 1 and (name := names.pop()):
@@ -103,7 +103,7 @@ def name_of_objects(values: Iterable[Any]) -> str:
     return "object"
 
 
-def missing_in(values: pd.Series) -> tuple[str, ...]:
+def missing_values_of(values: pd.Series) -> tuple[str, ...]:
     """Return the names of the missing values in a column of Python objects."""
     if values.dtype != object:
         return ()
@@ -111,7 +111,9 @@ def missing_in(values: pd.Series) -> tuple[str, ...]:
     return tuple(name for name in MISSING if any(_is_missing(name, each) for each in lacking))
 
 
-def builder(dtype: str, missing: str = "", *, is_local: bool = False) -> Callable[[list[Any]], Any]:
+def column_builder(
+    dtype: str, missing: str = "", *, is_local: bool = False
+) -> Callable[[list[Any]], Any]:
     """Return the function from a list of JSON values, ``None`` for missing, to a column.
 
     :param missing: what ``None`` becomes in a column of Python objects, see :data:`MISSING`.
@@ -185,7 +187,7 @@ class Categorical:
             ) from error
 
 
-def joined(categories: Categories, choices: Iterable[Any]) -> Categories:
+def join_categories(categories: Categories, choices: Iterable[Any]) -> Categories:
     """Return the categories, followed by those choices of a model that they lack."""
     read = _category_reader(categories.dtype)
     known = set(categories.values) | (set(map(read, categories.values)) if read else set())
@@ -213,7 +215,7 @@ def _index_dtype(dtype: str) -> Any:
     return object if _OBJECT.fullmatch(dtype) else _pandas_dtype(dtype)
 
 
-def moments(dtype: str) -> Callable[[list[Any]], Any]:
+def time_builder(dtype: str) -> Callable[[list[Any]], Any]:
     """Return the function from ISO texts to a column of points in time.
 
     A type without a time zone holds the time in UTC; a text without an offset stays as written.
@@ -268,7 +270,7 @@ def _pandas_dtype(dtype: str) -> Any:
 def categories_of(dtype: pd.CategoricalDtype) -> Categories:
     """Return the categories of a pandas type; :data:`NOT_JSON` for those JSON cannot write."""
     index = dtype.categories
-    name = name_of_objects(index) if index.dtype == object else str(index.dtype)
+    name = object_dtype_of(index) if index.dtype == object else str(index.dtype)
     return Categories(tuple(map(write, index)), name, bool(dtype.ordered))
 
 

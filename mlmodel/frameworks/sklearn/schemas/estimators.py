@@ -114,9 +114,9 @@ def _with_categories(column: Column, values: pd.Series) -> Column:
     """Return a column with an encoder's categories as choices."""
     present = values.dropna()
     known = column.with_choices(map(dtypes.write, present))
-    missing = dtypes.missing_in(values)
+    missing = dtypes.missing_values_of(values)
     if values.dtype == object:
-        dtype = dtypes.name_of_objects(present)
+        dtype = dtypes.object_dtype_of(present)
         # Texts and numbers may be in any column; one with None is of Python objects.
         is_plain = dtype == "object" and "None" not in missing
         return replace(known, dtype="" if is_plain else dtype, missing=missing)

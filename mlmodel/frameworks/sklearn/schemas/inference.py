@@ -31,7 +31,7 @@ from mlmodel.frameworks.sklearn.predict.predictor import (
     error_text,
 )
 from mlmodel.frameworks.sklearn.schemas.column import Column, row_schema
-from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, read
+from mlmodel.frameworks.sklearn.schemas.columns import ModelInput, read_input
 from mlmodel.frameworks.sklearn.schemas.merge import (
     align,
     disagreements,
@@ -66,7 +66,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
     :raises InvalidModel: if it cannot predict for new rows, if the sample has other columns, or
         if the number of names differs from the number of outputs.
     """
-    model_input = read(model)
+    model_input = read_input(model)
     if sample is not None:
         return _with_sample(model, model_input, to_sample(sample), outputs)
     if model_input is None and has_tag(lambda each: get_tags(each).input_tags.one_d_array, model):
@@ -87,7 +87,7 @@ def infer(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Schema
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predictor:
     """Return the function that predicts for rows, see the adapter's ``predictor``."""
-    return build_predictor(model, read(model), columns, outputs)
+    return build_predictor(model, read_input(model), columns, outputs)
 
 
 def _with_sample(

@@ -10,7 +10,7 @@ from typing import Any
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
-from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, joined, write
+from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, join_categories, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
 from mlmodel.schema.messages import enumeration, shown
 
@@ -33,7 +33,7 @@ def align(model_input: ModelInput | None, sample: Sample) -> tuple[ModelInput | 
         missing = [name for name in expected if name not in table]
         if missing:
             raise InvalidModel(
-                f"the sample has no column {listed(missing)}, which the model was fitted on"
+                f"the sample has no column {name_list(missing)}, which the model was fitted on"
             )
         return model_input, replace(sample, table=table[[name for name in own if name in table]])
     if len(own) != table.shape[1]:
@@ -58,7 +58,7 @@ def are_renamed(names: Sequence[Any], others: Sequence[Any]) -> bool:
     ]
 
 
-def listed(names: Iterable[str]) -> str:
+def name_list(names: Iterable[str]) -> str:
     """Return the first few names, and the number of the others."""
     return enumeration([repr(name) for name in names], MOST_LISTED)
 
@@ -113,7 +113,7 @@ def unknown_columns(model_input: ModelInput | None, sample: Sample) -> list[str]
     others = [str(name) for name in sample.table if str(name) not in own]
     if not others:
         return []
-    return [f"the sample has columns that the model was not fitted on: {listed(others)}"]
+    return [f"the sample has columns that the model was not fitted on: {name_list(others)}"]
 
 
 def _simple(name: Any) -> str:
@@ -163,7 +163,7 @@ def _with_type(known: Column, seen: Column) -> Column:
     """Return a column with an encoder's choices and the type of the sample's column."""
     if not seen.is_sure or _conflict(known, seen):
         return known
-    categories = seen.categories and joined(seen.categories, known.choices)
+    categories = seen.categories and join_categories(seen.categories, known.choices)
     if categories and categories != seen.categories and categories.is_ordered:
         raise InvalidModel(
             f"the sample's column {known.name!r} has ordered categories, and lacks some that the "

@@ -21,7 +21,7 @@ from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import MISSING, NONE
-from mlmodel.frameworks.sklearn.schemas.merge import listed
+from mlmodel.frameworks.sklearn.schemas.merge import name_list
 from mlmodel.model import Row
 
 #: Calls of the model to probe one property of all columns.
@@ -94,10 +94,10 @@ def probe_columns(
     probed, notes = _unambiguous(probed, probe)
     untried = {at for found in (null, unknown) for at in found if found[at] is None}
     if untried:
+        names = name_list([columns[at].name for at in sorted(untried)])
         notes.append(
             "the model has too many columns to probe all of them: the schema accepts missing and "
-            f"new values in {listed([columns[at].name for at in sorted(untried)])}, and the model "
-            "may reject them"
+            f"new values in {names}, and the model may reject them"
         )
     return probed, notes
 

@@ -132,7 +132,7 @@ def column_of(name: str, values: pd.Series) -> Column:
         examples=_examples(kind, present),
         span=_span(kind, present),
         dtype=dtype,
-        missing=dtypes.missing_in(values),
+        missing=dtypes.missing_values_of(values),
         categories=categories,
         is_never_missing=len(present) == len(values),
     )
@@ -282,7 +282,7 @@ def _kind_and_dtype(name: str, dtype: Any, present: pd.Series) -> tuple[str, str
     if isinstance(dtype, pd.CategoricalDtype):
         return kind_of(map(dtypes.write, dtype.categories)), "category"
     if pd.api.types.is_object_dtype(dtype):
-        found = dtypes.name_of_objects(present)
+        found = dtypes.object_dtype_of(present)
         return _kind_of_objects(found, list(present)), found
     for is_of, kind in _KINDS:
         if is_of(dtype):
