@@ -27,7 +27,7 @@ from mlmodel.frameworks.sklearn.boosters import as_estimator, raw
 from mlmodel.frameworks.sklearn.onnx import choose, runtime
 from mlmodel.frameworks.sklearn.onnx.choose import Chosen
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
-from mlmodel.frameworks.sklearn.predict import frames
+from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
 from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
@@ -179,7 +179,7 @@ def _check_dtypes(columns: Mapping[str, Any]) -> None:
         if dtype is None:
             continue
         try:
-            frames.converter(schema)([])
+            converter(schema)([])
         except (TypeError, ValueError) as error:
             raise InvalidModel(
                 f"the input schema's member {name!r} has x-dtype {dtype!r}, which is not a pandas "

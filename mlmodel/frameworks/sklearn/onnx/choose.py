@@ -23,7 +23,7 @@ from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
 from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, single_threaded
-from mlmodel.frameworks.sklearn.schemas.traits import labels_of
+from mlmodel.frameworks.sklearn.traits import labels_of
 from mlmodel.model import Row
 
 #: How many times faster than the model a graph must predict one row, for ``auto``.

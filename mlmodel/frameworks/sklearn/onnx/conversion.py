@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mlmodel.frameworks.sklearn.predict.frames import Cells, keyword
+from mlmodel.frameworks.sklearn.predict.column_values import keyword
+from mlmodel.frameworks.sklearn.predict.frames import Cells
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.frameworks.sklearn.structure import column_parts, is_passthrough, steps_of

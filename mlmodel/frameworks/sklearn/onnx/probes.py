@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlmodel.frameworks.sklearn.onnx.conversion import LARGEST, Input, Inputs
-from mlmodel.frameworks.sklearn.predict.frames import keyword
+from mlmodel.frameworks.sklearn.predict.column_values import keyword
 from mlmodel.frameworks.sklearn.structure import active_steps, inner_parts
 from mlmodel.model import Row
 from mlmodel.schema.coercion import WHOLE

@@ -15,7 +15,7 @@ from mlmodel.frameworks.onnx import loads as open_session
 from mlmodel.frameworks.sklearn.onnx.conversion import NUMBERS, TEXTS, Inputs, Uncompilable
 from mlmodel.frameworks.sklearn.onnx.feeds import UnsupportedRow, build_feed
 from mlmodel.frameworks.sklearn.predict.predictions import build_predict
-from mlmodel.frameworks.sklearn.schemas.traits import labels_of
+from mlmodel.frameworks.sklearn.traits import labels_of
 
 #: The output arrays of one run, in the graph's order.
 Arrays = Sequence[NDArray[Any]]

@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
 from mlmodel.frameworks.sklearn.schemas.probe import caught_warnings
-from mlmodel.frameworks.sklearn.schemas.traits import is_library_code
 from mlmodel.frameworks.sklearn.structure import active_steps
+from mlmodel.frameworks.sklearn.traits import is_library_code
 
 #: From an array of rows to an array.
 Formula = Callable[[Any], Any]

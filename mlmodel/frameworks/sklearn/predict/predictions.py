@@ -13,7 +13,7 @@ from sklearn.base import is_outlier_detector
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.predict.fast_linear import fast_method
 from mlmodel.frameworks.sklearn.schemas.dtypes import plain
-from mlmodel.frameworks.sklearn.schemas.traits import (
+from mlmodel.frameworks.sklearn.traits import (
     MOST_NAMED,
     count_centres,
     feature_names,

@@ -12,8 +12,9 @@ import numpy as np
 from mlmodel.errors import InvalidInput, InvalidModel, Violation
 from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.predict import frames as tables
+from mlmodel.frameworks.sklearn.predict.column_values import converter, type_keys_of
 from mlmodel.frameworks.sklearn.predict.fast_linear import has_formula
-from mlmodel.frameworks.sklearn.predict.frames import Builder, Cells, converter, type_keys_of
+from mlmodel.frameworks.sklearn.predict.frames import Builder, Cells
 from mlmodel.frameworks.sklearn.predict.predictions import (
     EstimatorPredict,
     NotFiniteError,
@@ -24,8 +25,8 @@ from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.merge import are_renamed, name_list
 from mlmodel.frameworks.sklearn.schemas.probe import Probe
-from mlmodel.frameworks.sklearn.schemas.traits import is_row_wise
 from mlmodel.frameworks.sklearn.structure import package_of
+from mlmodel.frameworks.sklearn.traits import is_row_wise
 from mlmodel.model import Row
 from mlmodel.schema.examples import example_of
 from mlmodel.schema.messages import pointer_to, shown

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlmodel.frameworks.sklearn.schemas.dtypes import Categories, implied_categories
+from mlmodel.frameworks.sklearn.schemas.dtypes import Categories, implied_categories, plain
 from mlmodel.schema.coercion import WHOLE
 
 #: A column's ``kind``: the schema of its values. No kind is any of the plain types.
@@ -36,6 +36,8 @@ IMPLIED_DTYPES: Mapping[str, str] = {
 #: Types of categories that JSON has.
 PLAIN_INDEX = re.compile(r"category|object|str|string|bool|boolean|(?i:u?int|float)\d+")
 
+#: Digits of a number that is only an example.
+DIGITS = 4
 #: Choices of an open column that are listed; a longer list does not help a reader.
 MOST_SUGGESTIONS = 1000
 
@@ -82,6 +84,20 @@ class Column:
         if first is None and self.dtype == "category":
             return None  # any other value may be outside its categories
         return PLAIN[self.kind] if first is None else first
+
+    def with_example(self, value: Any) -> Column:
+        """Return the column with an example, unless an earlier estimator gave it one."""
+        example = rounded(value)
+        if example is None or not self.is_numeric or self.choices:
+            return self
+        return replace(self, is_sure=True, examples=self.examples or (example,))
+
+    def with_span(self, low: Any, high: Any, middle: Any) -> Column:
+        """Return the column with a range, and with its middle as an example."""
+        low, high = rounded(low), rounded(high)
+        if low is None or high is None or rounded(middle) is None:
+            return self
+        return replace(self.with_example(middle), span=(low, high))
 
     def with_choices(self, values: Iterable[Any]) -> Column:
         """Return the column with choices and their kind. ``None`` is not a choice."""
@@ -143,6 +159,10 @@ class Column:
         return self.choices[:MOST_SUGGESTIONS] if self.is_open else ()
 
 
+#: A column within a model; ``None`` if its values have changed.
+MaybeColumn = Column | None
+Columns = Sequence[MaybeColumn]
+
 #: A plain value of each kind. 1 has a logarithm and a root, and can be a divisor.
 PLAIN: Mapping[str, Any] = {
     "boolean": True,
@@ -165,6 +185,21 @@ def kind_of(values: Iterable[Any]) -> str:
     if types == {int, float}:
         return "number"
     return kinds.get(types.pop(), "") if len(types) == 1 else ""
+
+
+def rounded(value: Any) -> float | None:
+    """Return a number short enough to read; ``None`` for any other value."""
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    return float(f"{number:.{DIGITS}g}")
+
+
+def with_examples(columns: Columns, values: Iterable[Any]) -> list[MaybeColumn]:
+    """Return columns with an example each, where they are known."""
+    return [
+        column and column.with_example(value) for column, value in zip(columns, values, strict=True)
+    ]
 
 
 def row_schema(columns: Iterable[Column]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Infers the schemas of a fitted estimator, from the object itself and from a sample.
 
     columns        the input columns, followed through all parts of the estimator
-    estimators     what each estimator stores about a column
+    estimators     what each estimator stores about a column; booster_columns for boosters
     dtypes         column types of pandas, and their values in JSON
     sample         what a sample shows of a column
     merge          both combined, and where they disagree
     probe          what the model accepts, found by calling it
     output_schema  the schema of its predictions
-    traits         what kind of model it is
 
 It works for scikit-learn's estimators and those with the same interface.
 """
@@ -22,7 +21,7 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from mlmodel.frameworks import Schemas
-from mlmodel.frameworks.sklearn.predict.frames import converter
+from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.predictor import (
     Predictor,
     build_call,
@@ -41,7 +40,7 @@ from mlmodel.frameworks.sklearn.schemas.merge import (
 from mlmodel.frameworks.sklearn.schemas.output_schema import prediction_schema
 from mlmodel.frameworks.sklearn.schemas.probe import MOST_CALLS, UNKNOWN_TEXT, Probe, probe_columns
 from mlmodel.frameworks.sklearn.schemas.sample import Sample, check_reproduced, to_sample
-from mlmodel.frameworks.sklearn.schemas.traits import has_tag
+from mlmodel.frameworks.sklearn.traits import has_tag
 from mlmodel.model import Row
 from mlmodel.schema.validator import Schema
 

@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.base import is_clusterer, is_outlier_detector
 
 from mlmodel.errors import InvalidModel
-from mlmodel.frameworks.sklearn.schemas.traits import (
+from mlmodel.frameworks.sklearn.traits import (
     MOST_NAMED,
     feature_names,
     has_several,

@@ -13,9 +13,8 @@ import pandas as pd
 
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.schemas import dtypes
-from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of
+from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of, rounded
 from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, plain
-from mlmodel.frameworks.sklearn.schemas.estimators import rounded
 
 #: Maximum of distinct texts in a column that becomes a list of choices.
 MOST_CHOICES = 50
@@ -142,7 +141,7 @@ def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
     """Reject a column whose values change when they are written to JSON and read back.
 
     :param convert: makes a column of JSON values, see
-        :func:`mlmodel.frameworks.sklearn.predict.frames.converter`.
+        :func:`mlmodel.frameworks.sklearn.predict.column_values.converter`.
     :raises InvalidModel: naming the first value that does not.
     """
     some = _present(values).drop_duplicates() if _is_hashable(values) else _present(values)
