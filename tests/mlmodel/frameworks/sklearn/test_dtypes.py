@@ -326,7 +326,7 @@ def test_ordered_sample_that_lacks_categories_is_refused():
     model = OrdinalEncoder(categories=[["lo", "mid", "hi"]]).fit(pd.DataFrame({"c": ["lo", "hi"]}))
     sample = pd.DataFrame({"c": pd.Categorical(["lo", "hi"], ["lo", "hi"], ordered=True)})
 
-    with pytest.raises(InvalidModel, match="it must have lo, hi, mid, in their order"):
+    with pytest.raises(InvalidModel, match="expected lo, hi, mid, in order"):
         infer(model, sample)
 
 
