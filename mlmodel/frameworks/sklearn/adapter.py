@@ -38,7 +38,7 @@ from mlmodel.trust.release import sklearn_release
 
 logger = logging.getLogger(__name__)
 
-_Result = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
 def version() -> str:
