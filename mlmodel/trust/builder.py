@@ -18,7 +18,7 @@ from mlmodel.trust.allowlist import AllowList, canonical, is_estimator, unexpect
 from mlmodel.trust.rules import conversions, names, state_rules
 from mlmodel.trust.rules.call_rules import CALLS, STATEFUL
 from mlmodel.trust.rules.conversions import Conversion, Dropped, import_object
-from mlmodel.trust.scan import ARRAY, Array, Reader
+from mlmodel.trust.scan import ARRAY, Array, Reader, UnexpectedOpcode
 
 #: Depth to which nested tuples and dicts are searched for objects without a state.
 _DEPTH = 4
@@ -31,7 +31,10 @@ def build(content: bytes, trust: Trust = ()) -> Any:
     :raises Untrusted: if it needs any other name, or uses an allowed one as no model does.
     :raises Exception: any error of the classes, and of pickle for invalid content.
     """
-    return _Builder(io.BytesIO(content), AllowList(trust)).load()
+    try:
+        return _Builder(io.BytesIO(content), AllowList(trust)).load()
+    except UnexpectedOpcode as error:
+        raise unexpected_use(f"the pickle has the opcode {error.opcode}") from None
 
 
 class _Builder(Reader):
@@ -158,15 +161,6 @@ class _Builder(Reader):
         for built in self._created:
             if not state_rules.is_sound(built):
                 raise unexpected_use(f"the pickle builds {_title(built)} with unsafe members")
-
-    def refuse_opcode(self) -> None:
-        """Reject an opcode that reaches objects without naming them."""
-        raise unexpected_use(
-            "the pickle has an opcode of extensions, buffers, persistent objects or old classes"
-        )
-
-    load_inst = load_obj = load_ext1 = load_ext2 = load_ext4 = refuse_opcode
-    load_persid = load_binpersid = load_next_buffer = load_readonly_buffer = refuse_opcode
 
     def _is_allowed_call(self, called: Any, arguments: tuple[Any, ...]) -> bool:
         if id(called) in self._trusted:

@@ -17,15 +17,15 @@ from mlmodel.trust.trial import first_look
 
 @dataclass(frozen=True)
 class Look:
-    """The contents of a pickle: all names, those not allowed, and opcodes that no model has."""
+    """The contents of a pickle: all names, those not allowed, and an opcode that no model has."""
 
     names: tuple[str, ...]
     untrusted: tuple[str, ...]
-    opcodes: tuple[str, ...]
+    opcode: str
 
 
 def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
-    """Return the names and opcodes of a pickle. Nothing is built or imported.
+    """Return the names of a pickle. Nothing is built or imported.
 
     For invalid content, the result has the names before the first error.
 
@@ -36,7 +36,7 @@ def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     found = first_look.names(expanded(content), file_bytes or len(content))
     allow_list = AllowList(trust)
     unknown = [each for each in found.names if not allow_list.allows(*each)]
-    return Look(_full(found.names), _full(unknown), found.others)
+    return Look(_full(found.names), _full(unknown), found.opcode)
 
 
 def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -57,8 +57,8 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
         raise BrokenModel(pickling.notebook_message(found.untrusted[0].removeprefix(own)))
     if found.untrusted:
         raise untrusted_names(found.untrusted)
-    if found.opcodes:
-        raise unexpected_use(f"the pickle has the opcode {', '.join(found.opcodes)}")
+    if found.opcode:
+        raise unexpected_use(f"the pickle has the opcode {found.opcode}")
 
 
 def build(content: bytes, trust: Trust) -> Any:

@@ -13,9 +13,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 from mlmodel.trust.allowlist import unexpected_use
@@ -31,11 +29,11 @@ _DTYPE = re.compile(r"([A-Za-z])(\d{1,9})")
 class Names:
     """The names that a pickle references, as modules and names in the order of its opcodes.
 
-    ``others`` are the opcodes that could reach more than names.
+    ``opcode`` is the first opcode that no model has, after which nothing is read; or empty.
     """
 
     names: tuple[tuple[str, str], ...]
-    others: tuple[str, ...]
+    opcode: str = ""
 
 
 def names(content: bytes) -> Names:
@@ -44,15 +42,43 @@ def names(content: bytes) -> Names:
     For invalid content, the names before the first error. Time and memory grow only with its
     length, whichever opcodes it has.
     """
-    listing = _Listing(io.BytesIO(content), {}, {})
-    # Invalid content may fail in any opcode, with any error.
-    with suppress(Exception):
+    listing, opcode = _Listing(io.BytesIO(content), {}), ""
+    try:
         listing.load()
-    return Names(tuple(listing.names), tuple(listing.others))
+    except UnexpectedOpcode as error:
+        opcode = error.opcode
+    except Exception:  # noqa: S110  invalid content may fail in any opcode, with any error
+        pass
+    return Names(tuple(listing.names), opcode)
+
+
+class UnexpectedOpcode(Exception):
+    """The pickle has an opcode that Python 3 does not write for models.
+
+    Those opcodes reach objects without naming them.
+    """
+
+    def __init__(self, opcode: str) -> None:
+        super().__init__(opcode)
+        self.opcode = opcode
 
 
 class Array:
     """Placeholder for an array that joblib wrote."""
+
+
+#: The names of these opcodes in the module ``pickle``.
+_UNEXPECTED = (
+    *("INST", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"),
+    *("NEXT_BUFFER", "READONLY_BUFFER"),
+)
+
+
+def _reject(opcode: str) -> Callable[[Any], None]:
+    def reject(_reader: Any) -> None:
+        raise UnexpectedOpcode(opcode)
+
+    return reject
 
 
 #: The private class has no type hints; joblib's unpickler is built on it as well.
@@ -64,13 +90,13 @@ class Reader(_Unpickler):  # type: ignore[misc]
 
     They define ``_find(module, name)``, ``_call(called, arguments)``, ``_create(kind, arguments,
     keywords)`` and ``_set_state(built, state)``, whose results are put on the stack; and they may
-    override the methods of other opcodes.
+    override the methods of other opcodes. Some raise :class:`UnexpectedOpcode` in all subclasses.
     """
 
     def __init_subclass__(cls) -> None:
         cls.dispatch = {
             code: getattr(cls, load.__name__) for code, load in _Unpickler.dispatch.items()
-        }
+        } | {code: _reject(name) for name in _UNEXPECTED for code in getattr(pickle, name)}
 
     def __init__(self, stream: io.BytesIO, **options: Any) -> None:
         super().__init__(stream, **options)
@@ -143,11 +169,9 @@ _UNKNOWN = object()
 class _Listing(Reader):
     """Reader that imports and calls nothing. It keeps only what determines the size of an array."""
 
-    def __init__(
-        self, stream: io.BytesIO, names: dict[tuple[str, str], None], others: dict[str, None]
-    ) -> None:
-        super().__init__(stream, encoding="latin-1", buffers=repeat(_UNKNOWN))
-        self.names, self.others = names, others
+    def __init__(self, stream: io.BytesIO, names: dict[tuple[str, str], None]) -> None:
+        super().__init__(stream, encoding="latin-1")
+        self.names = names
 
     def _find(self, module: str, name: str) -> Any:
         self.names[module, name] = None
@@ -173,7 +197,7 @@ class _Listing(Reader):
         kind, digits = _DTYPE.fullmatch(state["dtype"].text).groups()  # type: ignore[union-attr]
         if kind == "O":
             # An array of objects is a nested pickle, after which this one continues.
-            _Listing(self._stream, self.names, self.others).load()
+            _Listing(self._stream, self.names).load()
         else:
             self._read_array(state, int(digits) * (4 if kind == "U" else 1))
         return _UNKNOWN
@@ -212,18 +236,6 @@ class _Listing(Reader):
         self.pop_mark()
         self.append(_UNKNOWN)
 
-    def load_readonly_buffer(self) -> None:
-        """Leave the buffer unchanged."""
-
-    def persistent_load(self, _name: Any) -> Any:
-        return _UNKNOWN
-
-    def get_extension(self, _code: int) -> None:
-        self.append(_UNKNOWN)
-
-    def _instantiate(self, _kind: Any, _arguments: Any) -> None:
-        self.append(_UNKNOWN)
-
 
 def _placeholder(called: Any, arguments: tuple[Any, ...]) -> Any:
     """Return the placeholder for a new object."""
@@ -235,22 +247,3 @@ def _placeholder(called: Any, arguments: tuple[Any, ...]) -> Any:
     if full == "numpy.dtype" and arguments and type(arguments[0]) is str:
         return _DType(arguments[0])
     return _UNKNOWN
-
-
-def _record(opcode: str, load: Callable[[_Listing], None]) -> Callable[[_Listing], None]:
-    def load_and_record(listing: _Listing) -> None:
-        load(listing)
-        listing.others[opcode] = None
-
-    return load_and_record
-
-
-#: Opcodes that Python 3 does not write for models, and that reach objects without naming them.
-_OTHERS = "INST OBJ EXT1 EXT2 EXT4 PERSID BINPERSID NEXT_BUFFER READONLY_BUFFER"
-_Listing.dispatch.update(
-    {
-        code: _record(name, _Listing.dispatch[code])
-        for name in _OTHERS.split()
-        for code in getattr(pickle, name)
-    }
-)

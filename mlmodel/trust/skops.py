@@ -70,20 +70,11 @@ _KEYS = full_names({"builtins": "bool float int str"}) | {
 def check(content: bytes, trust: Trust) -> None:
     """Reject a file with names that are neither allowed nor trusted. Builds nothing.
 
-    :raises Untrusted: with those names.
+    :raises Untrusted: with those names, or if the file uses a loader in a way that skops does not.
     :raises FlmError: as :func:`types` does.
     """
-    unknown = () if trust == "all" else untrusted(content, trust)
-    if unknown:
-        raise untrusted_names(unknown)
-
-
-def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
-    """Return the names in a file that are neither on the allow-list nor trusted.
-
-    :raises Untrusted: if the file uses a loader in a way that skops does not.
-    :raises FlmError: as :func:`types` does.
-    """
+    if trust == "all":
+        return
     types(content)
     allow_list, unknown = AllowList(trust), set()
     ids: dict[Any, tuple[str, str]] = {}
@@ -97,7 +88,8 @@ def untrusted(content: bytes, trust: Trust) -> tuple[str, ...]:
             raise unexpected_use("the file has two objects with the same id")
         if loader == "DictNode" and not _is_plain_dict(node):
             raise unexpected_use("the file has a dict with names that Python looks up itself")
-    return tuple(sorted(unknown))
+    if unknown:
+        raise untrusted_names(unknown)
 
 
 def names(content: bytes) -> tuple[str, ...]:

@@ -78,9 +78,9 @@ def names(content: bytes, _trust: Trust = ()) -> Any:
     """Return the names in a pickle or a ``.skops`` file as JSON."""
     if content.startswith(skops.MAGIC):
         split = [full.rpartition(".") for full in skops.names(content)]
-        return [[(module, name) for module, _, name in split], []]
+        return [[(module, name) for module, _, name in split], ""]
     found = scan.names(content)
-    return [found.names, found.others]
+    return [found.names, found.opcode]
 
 
 def schemas(content: bytes, trust: Trust) -> Any:

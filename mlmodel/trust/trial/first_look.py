@@ -40,8 +40,8 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
     """
     if len(content) <= SHORT_BYTES or not _TRIALS.is_enabled:
         return scan.names(content)
-    found, others = _TRIALS.run("names", content, (), file_bytes)
-    return scan.Names(tuple((module, name) for module, name in found), tuple(others))
+    found, opcode = _TRIALS.run("names", content, (), file_bytes)
+    return scan.Names(tuple((module, name) for module, name in found), opcode)
 
 
 def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
