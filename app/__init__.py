@@ -93,8 +93,9 @@ def create_app(
     access.trust_proxies(app)
     if with_models and not keys.are_set and not _is_loopback(app.config["HOST"]):
         log.warning(
-            "other machines reach %s, and there are no keys: whoever does may ask every model; "
-            "KEYS_FILE names keys, and `flask keys new` makes one",
+            "%s accepts connections from other machines, and no API keys are configured: all "
+            "clients can call every model; create a key with `flask keys new`, and list it in "
+            "KEYS_FILE",
             app.config["HOST"],
         )
     return app

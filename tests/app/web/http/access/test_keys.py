@@ -283,7 +283,7 @@ def test_a_file_that_is_missing_stops_the_start(make_app, tmp_path):
 def test_the_start_warns_where_others_can_ask_without_keys(make_app, caplog, settings, is_told):
     make_app(MODELS, **settings)
 
-    assert ("and there are no keys: whoever does may ask every model" in caplog.text) == is_told
+    assert ("all clients can call every model" in caplog.text) == is_told
 
 
 # Commands
