@@ -14,7 +14,7 @@ const status = document.getElementById("link-status");
 button.addEventListener("click", () => {
   const link = linkTo(text());
   if (link.length <= LONGEST) return copyBy(button, link);
-  status.textContent = "This input is too long for a link. Copy its JSON instead.";
+  status.textContent = "This input is too long for a link. Copy the JSON instead.";
 });
 addEventListener("hashchange", readAddress);
 
@@ -36,7 +36,7 @@ export function readAddress() {
   if (!location.hash.startsWith(KEY)) return;
   const row = parsed(decoded(location.hash.slice(KEY.length)));
   if (row !== undefined) showWhole(row);
-  else status.textContent = "The row in this address is cut or broken, so the form begins empty.";
+  else status.textContent = "The row in this address is incomplete, so the form is empty.";
 }
 
 function linkTo(row) {

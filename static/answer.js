@@ -19,7 +19,7 @@ const MOST_MEMBERS = 100;
 // {"/y": {"label": "Price", "unit": "EUR"}}; "*" in a pointer is each item of a list.
 export function draw(answer, legend) {
   const box = element("div", "drawn");
-  box.append(shown(answer, "", legend, "Answer"), asJson(answer));
+  box.append(shown(answer, "", legend, "Prediction"), asJson(answer));
   return box;
 }
 

@@ -25,13 +25,13 @@ export async function ask(address, body, options = {}) {
 
 const UNREACHED = {
   title: "The server could not be reached",
-  detail: "Nothing you typed is lost. Check the connection, then try again.",
+  detail: "Your input is kept. Check the connection, then try again.",
 };
 
 function notJson(response) {
   return {
-    title: `The server answered ${response.status}, and not in JSON`,
-    detail: "Perhaps something stands between this page and the server. Nothing you typed is lost.",
+    title: `The response (${response.status}) is not JSON`,
+    detail: "A proxy between this page and the server may have sent it. Your input is kept.",
   };
 }
 

@@ -20,7 +20,7 @@ function show() {
   const asked = parsed(body());
   const language = choices.find((choice) => choice.checked).value;
   const isJson = asked !== undefined;
-  status.textContent = isJson ? "" : "The input is not JSON yet.";
+  status.textContent = isJson ? "" : "The input is not valid JSON.";
   code.parentElement.hidden = !isJson;
   copy.hidden = !isJson;
   if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, asked, panel.dataset.key !== undefined);

@@ -32,7 +32,7 @@ function partOfAPage({ React }) {
         return draw(
           "div",
           { className: "swagger-ui" },
-          status === "loading" && draw("p", { className: "quiet" }, "Reading the document ..."),
+          status === "loading" && draw("p", { className: "quiet" }, "Loading the document …"),
           ...parts.map((name) => draw(getComponent(name, name !== "SvgAssets"), { key: name })),
         );
       },

@@ -7,7 +7,7 @@ import { form } from "./input.js";
 import { Digits } from "./json.js";
 import { count as grouped } from "./numbers.js";
 import { region, table } from "./table.js";
-import { bytes, element, short } from "./values.js";
+import { bytes, element, sentence, short } from "./values.js";
 
 const MOST_SHOWN = 50;
 const FIRST = 5;
@@ -61,7 +61,7 @@ async function take(file, decimal = "") {
   const { signal } = stopper;
   clear(decimal);
   if (file.size > limits.bytes) {
-    return say(`${file.name} has ${bytes(file.size)}; at most ${bytes(limits.bytes)} are read here.`);
+    return say(`${file.name} has ${bytes(file.size)}; the limit is ${bytes(limits.bytes)}.`);
   }
   say(`Reading ${file.name} …`);
   const content = await file.arrayBuffer().catch(() => null);
@@ -109,18 +109,18 @@ function showSheet() {
 function readingNotes() {
   const { encoding, sheet: title, decimal, entries } = sheet;
   const notes = [
-    entries.length ? "" : "There is nothing below the header.",
+    entries.length ? "" : "The file has no rows below the header.",
     title ? `Read from the sheet "${title}".` : "",
-    encoding === null || encoding.startsWith("utf") ? "" : `Read as ${encoding}: if letters are wrong, save it as UTF-8.`,
-    decimal === null ? "Its numbers could mean two things, as 52.000: choose below how decimals are written." : "",
+    encoding === null || encoding.startsWith("utf") ? "" : `Read as ${encoding}. If letters are wrong, save the file as UTF-8.`,
+    decimal === null ? "Numbers such as 52.000 are ambiguous. Choose below how decimals are written." : "",
   ];
   return notes.filter(Boolean).map((note) => ` ${note}`).join("");
 }
 
 // What is wrong with a file: only the reason, where it is one of the file itself.
 function reason({ type, title, detail, errors }) {
-  const told = errors?.[0]?.detail ?? (type?.endsWith("#unreadable-file") ? detail : "");
-  return told ? `${told[0].toUpperCase()}${told.slice(1)}.` : `${title}. ${detail ?? ""}`;
+  const ofFile = errors?.[0]?.detail ?? (type?.endsWith("#unreadable-file") ? detail : "");
+  return ofFile ? sentence(ofFile) : `${title}. ${sentence(detail)}`;
 }
 
 function columnsFound() {
@@ -176,7 +176,7 @@ function showResult(ended, hadFocus) {
     bad.length ? `${count(bad.length, "row")} with errors` : "",
     open.length ? `${count(open.length, "row")} remaining` : "",
   ];
-  const why = ended && !ended.isStopped ? ` ${ended.title}. ${ended.detail ?? ""}` : "";
+  const why = ended && !ended.isStopped ? ` ${ended.title}. ${sentence(ended.detail)}` : "";
   say(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
   start.hidden = open.length === 0;
   start.textContent = `Continue with ${count(open.length, "row")}`;

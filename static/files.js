@@ -50,7 +50,7 @@ function take(input) {
   reading.delete(field);
   refusals.delete(field);
   if (file.size > most) {
-    refusals.set(field, `must have at most ${bytes(most)}, and ${file.name} has ${bytes(file.size)}`);
+    refusals.set(field, `expected at most ${bytes(most)}, ${file.name} has ${bytes(file.size)}`);
     return keep(field, "");
   }
   const mine = base64Of(file).then((base64) => {
@@ -71,7 +71,7 @@ function keep(field, base64) {
 
 function show(field) {
   const { value } = content(field);
-  const words = refusals.has(field) ? `Not taken, ${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
+  const words = refusals.has(field) ? `File rejected: ${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
   field.querySelector("[data-file]").hidden = value === "" && !words;
   field.querySelector("[data-size]").textContent = words || size(value);
   const preview = field.querySelector("[data-preview]");

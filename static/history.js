@@ -81,8 +81,8 @@ function show() {
   buttons.hidden = predictions.length === 0;
   const count = predictions.length === 1 ? "prediction" : `${predictions.length} predictions`;
   status.textContent = predictions.length
-    ? `The last ${count} of this browser, which keeps at most ${MOST} and sends them nowhere.`
-    : "What you ask appears here. It stays in this browser.";
+    ? `Your last ${count}. Predictions are stored only in this browser, at most ${MOST}.`
+    : "Your predictions are listed here. They are stored only in this browser.";
   box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
 }
 

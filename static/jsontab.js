@@ -67,14 +67,14 @@ function fillForm() {
   if (json.value.trim() === "") return true;
   const row = parsed(json.value);
   if (row === undefined) {
-    error.textContent = "This is not JSON yet, so the form cannot show it.";
+    error.textContent = "This is not valid JSON, so the form cannot show it.";
     json.focus();
     return false;
   }
   fill(root, row);
   const names = unshownNames(row);
   unshown.hidden = names.length === 0;
-  unshown.textContent = `Only in the JSON, and not sent from this form: ${names.join(", ")}.`;
+  unshown.textContent = `Only in the JSON, not sent from this form: ${names.join(", ")}.`;
   return true;
 }
 

@@ -37,7 +37,7 @@ async function take(text, fields, place) {
   const said = await ask(address, `sep=\t\n${lines}\n`, { type: "text/csv" });
   const [line] = said.answer?.lines ?? [];
   if (said.problem || !line?.cells) {
-    return say(`This row cannot be read: ${said.problem?.detail ?? line?.problem ?? "it is empty"}.`);
+    return say(`The pasted row cannot be read: ${said.problem?.detail ?? line?.problem ?? "it is empty"}.`);
   }
   const before = fields.map((field) => [field, read(field)]);
   const { filled, left } = write(said.answer.columns, line, fields);

@@ -80,15 +80,15 @@ function giveUp() {
 function tooLarge(size) {
   return {
     title: `The input has ${bytes(size)}`,
-    detail: `The server takes at most ${bytes(mostBytes)}. Nothing was sent, and nothing is lost.`,
+    detail: `The server accepts at most ${bytes(mostBytes)}. Nothing was sent.`,
   };
 }
 
 function sourceWords({ milliseconds, inModel, version, runtime }) {
-  const inside = inModel === null ? "" : `, ${duration(inModel)} of it in the model`;
+  const inside = inModel === null ? "" : ` (model: ${duration(inModel)})`;
   const source = [version && `version ${version}`, runtime].filter(Boolean).join(", ");
   const words = source && ` ${source[0].toUpperCase()}${source.slice(1)}.`;
-  return `Answered in ${duration(milliseconds)}${inside}.${words}`;
+  return `${duration(milliseconds)}${inside}.${words}`;
 }
 
 function duration(milliseconds) {
@@ -98,10 +98,10 @@ function duration(milliseconds) {
 
 function refuse(violations, problem) {
   if (Array.isArray(violations) && violations.length) {
-    clearAnswer("No answer yet: the input needs another look.");
+    clearAnswer("No prediction yet. Correct the marked fields.");
     return showViolations(violations);
   }
-  clearAnswer("No answer this time.");
+  clearAnswer("No prediction.");
   return showProblem(problem);
 }
 
@@ -116,7 +116,7 @@ function showWhetherOutdated() {
   const isOutdated = shown !== null && !same(shown.row, row());
   answer.classList.toggle("outdated", isOutdated);
   outdated.hidden = !isOutdated;
-  outdated.textContent = isOutdated ? "The input has changed since. Press Predict for the new one." : "";
+  outdated.textContent = isOutdated ? "The input has changed. Press Predict to update." : "";
   note.textContent = shown ? shown.words : "";
 }
 

@@ -21,8 +21,8 @@ export function showViolations(violations) {
     list.append(line(field, inside, detail));
     return field;
   });
-  const title = violations.length === 1 ? "One thing needs" : `${violations.length} things need`;
-  alert.replaceChildren(element("p", "alert-title", `${title} another look:`), list);
+  const title = violations.length === 1 ? "1 error in the input:" : `${violations.length} errors in the input:`;
+  alert.replaceChildren(element("p", "alert-title", title), list);
   alert.hidden = false;
   if (isJsonShown()) json.focus();
   else focusOn(fields.find((field) => field !== root) ?? root);
@@ -40,7 +40,7 @@ export function showProblem({ title, detail, status, request_id: requestId }) {
 
 // In another tab, so that nothing that was typed is lost.
 function loginLink() {
-  const line = element("p", "", "Nothing that you typed is lost: ");
+  const line = element("p", "", "Your input is kept: ");
   const link = element("a", "alert-link", "log in in another tab");
   link.href = form.dataset.login;
   link.target = "_blank";

@@ -84,7 +84,7 @@ export function unfinished(form) {
   const begun = [...form.querySelectorAll("[data-field] input")]
     .filter((control) => control.validity.badInput)
     .map((control) => control.closest("[data-field]").dataset.field);
-  const dates = begun.map((pointer) => ({ pointer, detail: "is not complete yet" }));
+  const dates = begun.map((pointer) => ({ pointer, detail: "is incomplete" }));
   return [...dates, ...refusedFiles(form)];
 }
 

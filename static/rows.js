@@ -33,7 +33,7 @@ function grow(list, started) {
   renumber(list);
   const first = item.querySelector("input:not([type=hidden]), select, textarea, button");
   first?.focus();
-  say(list, `Item ${items(list).childElementCount} is added.`);
+  say(list, `Item ${items(list).childElementCount} added.`);
 }
 
 function shrink(list, item) {
@@ -43,7 +43,7 @@ function shrink(list, item) {
   renumber(list);
   const button = next?.querySelector(':scope > .item-buttons > [data-change="remove"]');
   (button ?? adder(list)).focus();
-  say(list, `Item ${place} is removed; ${items(list).childElementCount} left.`);
+  say(list, `Item ${place} removed, ${items(list).childElementCount} left.`);
 }
 
 function move(list, button) {
@@ -54,7 +54,7 @@ function move(list, button) {
   const buttons = [...item.querySelectorAll(":scope > .item-buttons > [data-change]")];
   (button.disabled ? buttons.find((one) => !one.disabled) : button).focus();
   const place = [...item.parentElement.children].indexOf(item) + 1;
-  say(list, `Moved to place ${place} of ${items(list).childElementCount}.`);
+  say(list, `Moved to position ${place} of ${items(list).childElementCount}.`);
 }
 
 function add(list) {

@@ -77,6 +77,11 @@ export function words(value) {
   return value instanceof Digits ? rounded(value) : value;
 }
 
+// The detail of a problem as a sentence.
+export function sentence(detail = "") {
+  return detail && `${detail[0].toUpperCase()}${detail.slice(1).replace(/\.$/, "")}.`;
+}
+
 export function readable(name) {
   const text = name.replaceAll(/[_\s]+/g, " ").trim() || name || "(no name)";
   return text[0].toUpperCase() + text.slice(1);

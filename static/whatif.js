@@ -10,7 +10,7 @@ import { number as typedNumber } from "./numerals.js";
 import { count } from "./numbers.js";
 import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
-import { element, numeral, readable, short, unstep } from "./values.js";
+import { element, numeral, readable, sentence, short, unstep } from "./values.js";
 
 // What the server says where a model itself failed, or took too long.
 const FAILED = [500, 504];
@@ -75,16 +75,16 @@ function suggest() {
 
 async function show() {
   const asked = row();
-  if (asked === undefined) return say("The input above is not JSON yet.");
+  if (asked === undefined) return say("The input above is not valid JSON.");
   const moving = axis();
   const [from, to] = [low, high].map((input) => typedNumber(input.value));
   const isRange = from instanceof Digits && to instanceof Digits && Number(from.text) < Number(to.text);
-  if (!moving.choices.length && !isRange) return say("Say from which number to which larger one.", low);
+  if (!moving.choices.length && !isRange) return say("Enter a range: the first number must be smaller than the second.", low);
   const standing = numberAt(asked, moving.pointer);
   const places = stops(moving, Number(from.text), Number(to.text), standing);
   turn += 1;
   const mine = turn;
-  say("Asking …");
+  say("Running …");
   const models = [{ title: result.dataset.title, address: form.dataset.action }];
   if (other?.value) models.push({ title: other.selectedOptions[0].textContent, address: other.value });
   // The row as it stands goes first, so that both models are seen side by side on the same input.
@@ -140,7 +140,7 @@ function missing(answers, rows) {
   const open = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined));
   if (open.length === 0) return "";
   const reason = answers.find((each) => each.reason)?.reason;
-  const words = `${count(open.length)} of ${count(rows.length)} inputs have no answer, and are left out`;
+  const words = `${count(open.length)} of ${count(rows.length)} values have no prediction and are not shown`;
   return reason ? `${words}: ${reason}` : `${words}.`;
 }
 
@@ -156,7 +156,7 @@ function refuse({ title, detail, errors = [] }, model) {
       return `${labelOf(pointer ?? "")}: ${each.detail}`;
     }),
   );
-  const words = reasons.size ? [...reasons].slice(0, 5).join("; ") : (detail ?? "");
+  const words = reasons.size ? [...reasons].slice(0, 5).join("; ") : sentence(detail);
   say(`${model && `${model}: `}${title}. ${words}`);
 }
 
@@ -170,7 +170,7 @@ function say(words, at = null) {
 // Another way to write the same row is no change.
 function showWhetherOutdated() {
   const isOutdated = !same(shown.asked, row());
-  status.textContent = isOutdated ? "The input has changed since; press Show for the new one." : shown.words;
+  status.textContent = isOutdated ? "The input has changed. Press Run to update." : shown.words;
   result.classList.toggle("outdated", isOutdated);
   status.classList.toggle("outdated-note", isOutdated);
 }
@@ -198,7 +198,7 @@ function showResult() {
 function sideBySide({ title }, index) {
   const box = element("section", "whatif-one");
   const answer = shown.answers[index][0];
-  const refusal = element("p", "nothing", "Refuses this input.");
+  const refusal = element("p", "nothing", "This model rejects the input.");
   const body = answer === undefined ? refusal : draw(answer, index ? {} : legend);
   box.append(element("h3", "whatif-title", title), body);
   return box;
@@ -293,5 +293,5 @@ function movingTexts(answers, output) {
 
 function nameOf(place) {
   const key = unstep(place.split("/").at(-1));
-  return legend[place]?.label || (place ? readable(key) : "Answer");
+  return legend[place]?.label || (place ? readable(key) : "Prediction");
 }

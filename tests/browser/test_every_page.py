@@ -102,7 +102,7 @@ def test_axe_finds_nothing_in_an_answer_that_is_outdated_or_refused(risk, faults
 
 
 def drawn(page):
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Run").click()
     page.locator("#whatif-chart canvas").wait_for()
 
 

@@ -758,7 +758,7 @@ def test_an_input_that_is_too_large_is_said_before_it_is_sent(two_files):
 
     press("Predict")(page)
 
-    expect(page.get_by_role("alert")).to_contain_text("The server takes at most 100 kB.")
+    expect(page.get_by_role("alert")).to_contain_text("The server accepts at most 100 kB.")
     assert rows == []
 
 

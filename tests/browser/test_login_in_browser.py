@@ -52,7 +52,7 @@ def test_axe_finds_nothing_on_the_login_and_a_phone_shows_it_whole(page, site):
     page.goto(site)
     asked = faults(page)
     log_in(page, "mh_wrong")
-    expect(page.get_by_role("alert")).to_have_text("This key is not known here.")
+    expect(page.get_by_role("alert")).to_have_text("Unknown key.")
 
     assert asked + faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -99,7 +99,7 @@ def test_the_code_has_a_place_for_the_key(logged_in, language, text):
 def test_a_login_that_has_ended_loses_nothing(logged_in):
     logged_in.context.clear_cookies()
     logged_in.get_by_role("button", name="Predict").click()
-    expect(logged_in.get_by_role("alert")).to_contain_text("Nothing that you typed is lost")
+    expect(logged_in.get_by_role("alert")).to_contain_text("Your input is kept")
 
     with logged_in.context.expect_page() as opened:
         logged_in.get_by_role("link", name="log in in another tab").click()

@@ -38,9 +38,9 @@ def test_the_list_is_searched_while_one_types(page, many):
 def test_a_search_that_finds_nothing_says_so(page, many):
     page.goto(f"{many}/?q=nowhere")
 
-    expect(page.get_by_text("No model has all of these words.")).to_be_visible()
+    expect(page.get_by_text("No models match your search.")).to_be_visible()
     page.get_by_role("searchbox").fill("model-7")
-    expect(page.get_by_text("No model has all of these words.")).to_be_hidden()
+    expect(page.get_by_text("No models match your search.")).to_be_hidden()
 
 
 def test_300_models_are_a_list_that_folds_on_a_phone(page, many):

@@ -228,8 +228,8 @@ def test_a_moment_names_the_clock_it_is_typed_on(page, site):
     page.goto(f"{site}/models/moment/predict")
 
     hint = page.locator('[data-field="/at"] .field-hint')
-    expect(hint).to_contain_text("On your own clock (Asia/")
-    expect(hint).to_contain_text("The training data has the clock of Europe/Berlin")
+    expect(hint).to_contain_text("In your time zone (Asia/")
+    expect(hint).to_contain_text("The training data is in the time zone Europe/Berlin")
 
 
 def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
@@ -391,7 +391,7 @@ def test_reset_empties_the_form_and_the_answer(page, site):
     page.get_by_role("button", name="Reset").click()
 
     expect(page.get_by_label("City")).to_have_value("")
-    expect(page.locator("#answer")).to_have_text("The answer appears here.")
+    expect(page.locator("#answer")).to_have_text("The prediction appears here.")
 
 
 @pytest.mark.fails("422 /api/models/loan/predict")

@@ -56,10 +56,11 @@ def _listed(model: HostedModel, usage: Usage) -> Listed:
 def said(usage: Usage) -> str:
     """Return a model's call count and mean duration in words."""
     if not usage.calls:
-        return "Not asked yet"
-    all_of = "" if usage.answered == usage.calls else f" of {usage.calls:,}"
-    calls = "call" if usage.calls == 1 else "calls"
-    return f"Answered {usage.answered:,}{all_of} {calls}, {duration(usage.mean_seconds)} on average"
+        return "Not used yet"
+    calls = f"{usage.calls:,} {'call' if usage.calls == 1 else 'calls'}"
+    if usage.answered != usage.calls:
+        calls = f"{usage.answered:,} of {calls} succeeded"
+    return f"{calls}, {duration(usage.mean_seconds)} on average"
 
 
 def duration(seconds: float) -> str:

@@ -158,10 +158,10 @@ def _build_list_text(form: _Form, schema: Schema, item: Any, place: Place) -> Fi
             choices=single.choices,
         )
     if single.kind == "number" and not single.nullable:
-        format_hint = "with commas or spaces between them"
+        format_hint = "separated by commas or spaces"
         return list_text_field(schema, place, "numbers", format_hint, single.bounds)
     if single.kind == "text" and single.attributes.get("type") == "text":
-        return list_text_field(schema, place, "lines", "one on each line", single.bounds)
+        return list_text_field(schema, place, "lines", "one per line", single.bounds)
     return None
 
 

@@ -66,7 +66,7 @@ def build_field(schema: Schema, place: Place, kind: str, control: str, **shape: 
     if kind in NESTED:
         return field
     if place.is_nullable and blank == "null" and not field.blank_label:
-        format_hint = f"{field.format_hint}, blank for none".removeprefix(", ")
+        format_hint = f"{field.format_hint}, may be left blank".removeprefix(", ")
         field = replace(field, format_hint=format_hint)
     default = place.with_default(schema).default
     value = field.value if field.value or default is None else _to_text(kind, default)
@@ -98,7 +98,7 @@ def choice_field(schema: Schema, place: Place) -> Field:
             place,
             "fixed",
             "fixed",
-            type="always the same",
+            type="constant",
             value=choices[0].value,
             choices=choices,
         )
@@ -170,7 +170,7 @@ def _file(schema: Schema, place: Place) -> Field:
         "file",
         "file",
         type="file",
-        bounds=f"of the type {accept}" if accept else "",
+        bounds=f"type {accept}" if accept else "",
         attributes={"accept": accept} if accept else {},
     )
 
@@ -179,7 +179,7 @@ def _line(schema: Schema, place: Place, kind: str, **attributes: str) -> Field:
     format_hint = ""
     choices = _suggestions(kind, schema)
     if choices and kind == "text":
-        format_hint = "choose from the list or type another"
+        format_hint = "choose or type a value"
     return build_field(
         schema,
         place,

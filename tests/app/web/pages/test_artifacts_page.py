@@ -58,7 +58,7 @@ def test_the_page_shows_what_is_offered_and_names_the_rest(client):
     assert '<img src="/models/iris/artifacts/curve.png" alt="curve.png"' in text
     assert "&lt;script&gt;document" in text
     assert "/artifacts/page.html" not in text
-    assert 'page.html <span class="quiet">18 bytes, not offered here' in text
+    assert 'page.html <span class="quiet">18 bytes, no download' in text
 
 
 @pytest.mark.parametrize(

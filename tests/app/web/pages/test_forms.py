@@ -124,7 +124,7 @@ def test_a_nullable_number_is_a_number_that_may_be_blank(schema):
     field = field_for(schema, **{"$defs": {"N": {"type": "number"}}})
 
     assert (field.kind, field.nullable, field.blank) == ("number", True, "null")
-    assert field.hint == "Blank for none"
+    assert field.hint == "May be left blank"
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
         ),
         pytest.param(
             {"type": "string", "examples": ["Rome", "Oslo"]},
-            "Choose from the list or type another, e.g. Rome",
+            "Choose or type a value, e.g. Rome",
             id="open choice",
         ),
         pytest.param(
             {"items": {"type": "number", "minimum": 0}, "minItems": 1},
-            "With commas or spaces between them, at least 1 item, each at least 0",
+            "Separated by commas or spaces, at least 1 item, each at least 0",
             id="list",
         ),
     ],

@@ -18,11 +18,11 @@ models:
 @pytest.mark.parametrize(
     ("usage", "words"),
     [
-        (Usage(), "Not asked yet"),
-        (Usage(1, 1, 0.0034), "Answered 1 call, 3.4 ms on average"),
-        (Usage(1200, 1200, 144), "Answered 1,200 calls, 120 ms on average"),
-        (Usage(4, 3, 8), "Answered 3 of 4 calls, 2.0 s on average"),
-        (Usage(1, 0, 0.1), "Answered 0 of 1 call, 100 ms on average"),
+        (Usage(), "Not used yet"),
+        (Usage(1, 1, 0.0034), "1 call, 3.4 ms on average"),
+        (Usage(1200, 1200, 144), "1,200 calls, 120 ms on average"),
+        (Usage(4, 3, 8), "3 of 4 calls succeeded, 2.0 s on average"),
+        (Usage(1, 0, 0.1), "0 of 1 call succeeded, 100 ms on average"),
     ],
 )
 def test_use_is_said_in_words(usage, words):
@@ -65,8 +65,8 @@ def test_the_list_tells_how_often_a_model_answered(make_app):
     client.post("/api/models/counted-here/predict", json={})
     client.post("/api/models/counted-here/predict", data="{")
 
-    assert "Answered 1 call, " in client.get("/").text
-    assert "Answered 1 call, " in client.get("/models/counted-here/metadata").text
+    assert "1 call, " in client.get("/").text
+    assert "1 call, " in client.get("/models/counted-here/metadata").text
 
 
 def test_tags_are_in_the_list_of_models(make_app):

@@ -79,7 +79,7 @@ def test_a_model_that_failed_cannot_be_tried_and_says_why(client):
 def test_an_empty_portal_says_how_to_add_a_model(make_app):
     client = make_app("models: []").test_client()
 
-    assert "No models here yet" in page(client, "/")
+    assert "No models yet" in page(client, "/")
 
 
 def test_the_model_page_describes_each_field(client):
@@ -146,7 +146,7 @@ def test_a_page_that_is_not_there_is_answered_with_a_page(client, path):
     response = client.get(path)
 
     assert (response.status_code, response.mimetype) == (404, "text/html")
-    assert "See all models" in response.text
+    assert "Show all models" in response.text
 
 
 @pytest.mark.parametrize("path", ["/", "/models/loan/predict", "/docs", "/nothing"])

@@ -43,7 +43,7 @@ def test_a_wrong_key_is_told_beside_its_field_and_not_repeated(client):
     answer = log_in(client, NewKey())
 
     assert answer.status_code == 401
-    assert "This key is not known here." in answer.text
+    assert "Unknown key." in answer.text
     assert "mh_" not in answer.text.replace("<code>mh_</code>", "")
     assert client.get("/").status_code == 303
 
@@ -171,7 +171,7 @@ def test_a_form_whose_login_has_ended_says_that_nothing_is_lost(client):
     answer = client.post("/models/doubler/predict", data={"row": '{"x": 4}'}, headers=HERE)
 
     assert answer.status_code == 401
-    assert "Nothing that you typed is lost" in answer.text
+    assert "Your input is kept" in answer.text
     assert urlsplit(re.search(r'href="(/login[^"]*)"', answer.text)[1]).path == "/login"
 
 
