@@ -1,14 +1,18 @@
 """A compiled JSON Schema that accepts most valid values some hundred times faster.
 
 It never accepts a value that the full validator in :mod:`.validator` rejects. So it only compiles
-keywords on which both always agree: not ``oneOf``, ``multipleOf`` only of 1, and ``format`` only
-in a row's own members. The full validator checks every value not accepted here.
+keywords on which both always agree: not ``oneOf``, and ``multipleOf`` only of 1. The full validator
+checks every value not accepted here.
+
+Patterns are those of ``jsonschema-rs`` in both. Formats are not: its own ``date`` accepts
+``999.-12-31``, so it calls the full validator's checks.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -64,7 +68,7 @@ EXACT = 2**53
 NEAR = {"maximum": EXACT, "minimum": -EXACT}
 
 
-class _OnlyTheJudgeError(Exception):
+class _UnsupportedKeywordError(Exception):
     """The schema has a keyword on which the two validators may differ."""
 
 
@@ -72,75 +76,52 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     """Return the compiled schema; ``None`` if only the full validator can decide.
 
     :param document: a valid schema, of any draft.
-    :param formats: the full validator's, for the members of a row that name a format.
+    :param formats: the full validator's.
     """
-    named = _formats(document)
+    checks: dict[str, Callable[..., bool]] = {
+        name: partial(formats.conforms, format=name) for name in formats.checkers
+    }
     try:
         if dialect_of(document) is not Draft202012Validator:
             return None
-        made = Compiled(_alike(_without_formats(document)), pattern_options=OPTIONS, offline=True)
-    except (_OnlyTheJudgeError, ValueError):  # ValueError: not compilable
+        validator = Compiled(
+            _supported(document),
+            pattern_options=OPTIONS,
+            validate_formats=True,
+            formats=checks,
+            offline=True,
+        )
+    except (_UnsupportedKeywordError, ValueError):  # ValueError: not compilable
         return None
 
-    is_valid = made.is_valid
+    is_valid = validator.is_valid
 
-    def fit(values: Iterable[Any]) -> bool:
+    def are_valid(values: Iterable[Any]) -> bool:
         try:
             return all(map(is_valid, values))
         except ValueError:  # not plain JSON, a lone surrogate, or nested too deep
             return False
 
-    def fit_in_form(values: Iterable[Any]) -> bool:
-        rows = list(values)
-        return fit(rows) and all(
-            formats.conforms(row[name], form)
-            for row in rows
-            for name, form in named.items()
-            if isinstance(row, dict) and name in row
-        )
-
-    return fit_in_form if named else fit
+    return are_valid
 
 
-def _formats(document: JsonSchema) -> dict[str, str]:
-    """Return the formats of a row's own members."""
-    members = document.get("properties", {}) if isinstance(document, Mapping) else {}
-    return {
-        name: format_of(schema)
-        for name, schema in members.items()
-        if isinstance(schema, Mapping) and "format" in schema
-    }
-
-
-def _without_formats(document: JsonSchema) -> JsonSchema:
-    if not isinstance(document, Mapping) or "properties" not in document:
-        return document
-    members = {
-        name: {key: value for key, value in schema.items() if key != "format"}
-        if isinstance(schema, Mapping)
-        else schema
-        for name, schema in document["properties"].items()
-    }
-    return {**document, "properties": members}
-
-
-def _alike(schema: Any) -> Any:
+def _supported(schema: Any) -> Any:
     """Return a schema on which both validators agree.
 
-    :raises _OnlyTheJudgeError: if there is none.
+    :raises _UnsupportedKeywordError: if there is none.
     """
     if isinstance(schema, bool):
         return schema
-    made = {
-        keyword: _value(keyword, value)
+    keywords = {
+        keyword: format_of(schema) if keyword == "format" else _value(keyword, value)
         for keyword, value in schema.items()
         if keyword not in ANNOTATIONS and not keyword.startswith("x-")
     }
-    if _may_be_number(made.get("type", ())):
-        return {**NEAR, **made}
-    if BOUNDS & made.keys():
-        raise _OnlyTheJudgeError
-    return made
+    if _may_be_number(keywords.get("type", ())):
+        return {**NEAR, **keywords}
+    if BOUNDS & keywords.keys():
+        raise _UnsupportedKeywordError
+    return keywords
 
 
 def _may_be_number(types: Any) -> bool:
@@ -152,14 +133,14 @@ def _value(keyword: str, value: Any) -> Any:
     if keyword in PLAIN:
         return value
     if keyword in ONE_SCHEMA:
-        return _alike(value)
+        return _supported(value)
     if keyword in LIST_OF_SCHEMAS:
-        return [_alike(each) for each in value]
+        return [_supported(each) for each in value]
     if keyword in NAMED_SCHEMAS:
-        return {name: _alike(each) for name, each in value.items()}
-    is_alike = _ALIKE.get(keyword)
-    if is_alike is None or not is_alike(value):
-        raise _OnlyTheJudgeError
+        return {name: _supported(each) for name, each in value.items()}
+    is_agreed = _AGREED.get(keyword)
+    if is_agreed is None or not is_agreed(value):
+        raise _UnsupportedKeywordError
     return int(value) if keyword in BOUNDS and value == int(value) else value
 
 
@@ -172,7 +153,7 @@ def _is_exact(value: Any) -> bool:
     return not isinstance(value, int | float) or abs(value) <= EXACT
 
 
-_ALIKE: Mapping[str, Callable[[Any], Any]] = {
+_AGREED: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(BOUNDS, _is_exact),
     "$ref": LOCAL.fullmatch,
     "const": _is_exact,

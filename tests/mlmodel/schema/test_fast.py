@@ -19,7 +19,7 @@ NUMBERS = (
     | st.sampled_from([0.3, 2**53, 2**53 + 1, -(2**63), 2**64, 1e300, 10**309, -(10**400)])
 )
 TEXTS = st.sampled_from(
-    ["", "a", "a\n", "ab", "b", "1", "\u0661", "\ufeff", "\U0001f44d", "\ud800"]
+    ["", "a", "a\n", "ab", "b", "1", "\u0661", "\ufeff", "\U0001f44d", "\ud800", "999.-12-31"]
 )
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
 VALUES = st.recursive(
@@ -101,8 +101,6 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
     "document",
     [
         {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"},
-        {"type": "string", "format": "date"},
-        {"properties": {"day": {"items": {"type": "string", "format": "date"}}}},
         {"not": {"type": "string"}},
         {"maximum": 3},
         {"type": "number", "maximum": 2**53 + 1},
@@ -126,11 +124,12 @@ def plain(value):
     return json.loads(json.dumps(value))
 
 
-def test_formats_of_a_row_s_own_members_are_checked_beside():
-    schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
+@pytest.mark.parametrize("place", [lambda day: {"day": day}, lambda day: {"days": [day]}])
+def test_formats_are_checked_at_any_depth(place):
+    day = {"type": "string", "format": "date"}
+    fit = compiled({"properties": {"day": day, "days": {"items": day}}}, FORMATS)
 
-    fit = compiled(schema, FORMATS)
-
-    assert fit([{"day": "2026-01-31"}, {}])
-    assert not fit([{"day": "2026-02-31"}])
-    assert not fit([{"day": 1}])
+    assert fit([place("2026-01-31"), {}])
+    assert not fit([place("2026-02-31")])
+    assert not fit([place("999.-12-31")])
+    assert not fit([place(1)])
