@@ -83,7 +83,7 @@ _is_started = threading.Event()
 def when_ready(server):
     """Follow the workers' reloads, and reload the models on SIGHUP."""
     if preload_app:
-        server.app.wsgi().extensions["generations"].start()
+        server.app.wsgi().extensions["modelhost"].reloader.start()
     # gunicorn's handler would fork new workers with the models that the master first loaded.
     server.handle_hup = forking.request_reload
     server.__class__ = Arbiter
@@ -106,11 +106,11 @@ def post_worker_init(worker):
     """Warm up before the first request, then log the server's URL."""
     from app.serving.reload.warmup import warm_up
 
-    parts = worker.wsgi.extensions
-    start = parts["generations"].start_in_worker
-    warm_up(parts["predictor"], settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
+    parts = worker.wsgi.extensions["modelhost"]
+    start = parts.reloader.start_in_worker
+    warm_up(parts.predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
-    forking.log_ready(settings)
+    forking.log_ready(settings, parts.manager.models())
 
 
 def worker_exit(server, worker):

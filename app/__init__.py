@@ -23,8 +23,18 @@ from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Generations
 from app.serving.reload.shared_state import Board
 from app.web.api import admin, fast_predict, models, operations
-from app.web.http import access, access_log, json_provider, problems, security_headers
+from app.web.http import (
+    access,
+    access_log,
+    extension,
+    json_provider,
+    problems,
+    security_headers,
+)
+from app.web.http.access import AccessControl
 from app.web.http.access.keys import InvalidKeys, Keys, load_keys
+from app.web.http.access_log import AccessLog
+from app.web.http.extension import Modelhost
 from app.web.openapi import document
 from app.web.pages import artifacts, branding, views
 from mlmodel.trust.trial import bounded_fork
@@ -60,8 +70,8 @@ def create_app(
     Bootstrap5(app)
     keys = _keys(app, environ) if with_models else Keys(None, "", environ)
     hosting = _hosting(app, environ)
-    predictor = Predictor(ModelManager(), hosting.limits)
-    app.extensions["predictor"] = predictor
+    manager = ModelManager()
+    predictor = Predictor(manager, hosting.limits)
     bounded_fork.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
     file = ModelsFile(
         hosting.path,
@@ -70,15 +80,18 @@ def create_app(
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
     )
-    generations = Generations(file, Board(environ.get(shared_state.FOLDER)), predictor)
-    app.extensions["generations"] = generations
+    reloader = Generations(file, Board(environ.get(shared_state.FOLDER)), predictor)
+    control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
+    app.extensions[extension.NAME] = Modelhost(
+        manager, predictor, reloader, control, AccessLog(logs.access(app.config))
+    )
     if with_models:
-        generations.open(before_fork=before_fork)
+        reloader.open(before_fork=before_fork)
     cli.init_app(app, hosting)
-    problems.init_app(app)
-    access_log.init_app(app, logs.access(app.config))
-    access.init_app(app, keys)
     for part in (
+        problems,
+        access_log,  # before all that change responses
+        access,
         security_headers,
         branding,
         models,

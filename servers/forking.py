@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def address(settings: Mapping[str, Any]) -> str:
     return f"{host}:{settings['PORT']}"
 
 
-def log_ready(settings: Mapping[str, Any]) -> None:
+def log_ready(settings: Mapping[str, Any], models: Iterable[Any]) -> None:
     """Write the server's URL and the states of its models to stderr, at any log level.
 
     Only the first worker that is ready writes it.
@@ -138,10 +138,7 @@ def log_ready(settings: Mapping[str, Any]) -> None:
         os.read(_master.ready[0], 1)
     except BlockingIOError:
         return
-    # A late import, see the docstring of this module.
-    from app.serving.models.manager import ModelManager  # noqa: PLC0415
-
-    counts = Counter(str(model.status) for model in ModelManager().models())
+    counts = Counter(str(model.status) for model in models)
     states = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
     text = f"Modelhost is ready: http://{address(settings)}/ (models: {states})"
     sys.stderr.write(logs.said(settings, text))

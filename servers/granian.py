@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,10 +112,16 @@ class Master(MPServer):
         app = _application()
         from app.serving.reload.warmup import warm_up  # noqa: PLC0415
 
-        start = app.extensions["generations"].start_in_worker
+        parts = app.extensions["modelhost"]
+        start = parts.reloader.start_in_worker
         seconds = self._settings["WARM_UP_SECONDS"]
-        warm_up(app.extensions["predictor"], seconds, start=start)
-        threading.Thread(target=self._log_when_listening, name="ready", daemon=True).start()
+        warm_up(parts.predictor, seconds, start=start)
+        threading.Thread(
+            target=self._log_when_listening,
+            args=(parts.manager.models(),),
+            name="ready",
+            daemon=True,
+        ).start()
         return app
 
     def _end_with_master(self) -> None:
@@ -126,12 +132,12 @@ class Master(MPServer):
         time.sleep(GRACE_SECONDS)
         os._exit(1)
 
-    def _log_when_listening(self) -> None:
+    def _log_when_listening(self, models: Iterable[Any]) -> None:
         """Wait until the port is open, then log the server's URL unless another worker has."""
         place = (self._settings["HOST"], self._settings["PORT"])
         while not _is_listening(*place):
             time.sleep(LOOK_SECONDS)
-        forking.log_ready(self._settings)
+        forking.log_ready(self._settings, models)
 
 
 def main() -> None:
@@ -151,7 +157,7 @@ def main() -> None:
     # Import once for all workers and replacements, after the metrics folder is set.
     importlib.import_module("app")
     if forking.are_forked():
-        _application().extensions["generations"].start()
+        _application().extensions["modelhost"].reloader.start()
     logging.getLogger("_granian").addFilter(_is_relevant)
     if settings["TRUSTED_PROXIES"]:
         log.warning(

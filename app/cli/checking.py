@@ -27,6 +27,7 @@ from app.cli.terminal import (
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel, Status
+from app.web.http.extension import modelhost
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
 from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice
@@ -149,7 +150,7 @@ def _predict_example(model: HostedModel) -> Check:
 
 def _predict(model: HostedModel, row: Any) -> tuple[Any, float]:
     started = time.perf_counter()
-    [prediction] = current_app.extensions["predictor"].predict(model.reference, [row])
+    [prediction] = modelhost().predictor.predict(model.reference, [row])
     return prediction, round((time.perf_counter() - started) * 1000, 3)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from app.cli.hosting import get_hosting
@@ -28,6 +27,7 @@ from app.serving.models.hosted import HostedModel, Status
 from app.serving.tables import tables
 from app.serving.tables.csv_file import Sheet
 from app.serving.tables.tables import Placed, Table
+from app.web.http.extension import modelhost
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 
@@ -147,7 +147,7 @@ def _open(source: Path) -> AbstractContextManager[BinaryIO]:
 
 def _predict(model: HostedModel, table: Table) -> Iterator[Any]:
     """Yield the predictions, made in chunks of the maximum rows of a request."""
-    predictor, size = current_app.extensions["predictor"], get_hosting().limits.rows
+    predictor, size = modelhost().predictor, get_hosting().limits.rows
     while chunk := list(islice(table.rows, size)):
         try:
             yield from predictor.predict(model.reference, [each.row for each in chunk])

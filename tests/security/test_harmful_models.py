@@ -168,7 +168,7 @@ def test_a_limit_of_its_own_is_that_of_no_other_model(make_app):
 
 def test_a_herd_of_first_requests_loads_a_lazy_model_once(make_app):
     text = "models: [{class: tests.models.harmful.slow.Slow, load: lazy}]"
-    predict = make_app(text, MODEL_WAITING=20).extensions["predictor"].predict
+    predict = make_app(text, MODEL_WAITING=20).extensions["modelhost"].predictor.predict
     before = Slow.loads
 
     with ThreadPoolExecutor(16) as pool:

@@ -107,7 +107,7 @@ def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
     [model] = ModelManager().models()
 
     with pytest.raises(PredictionTimeout):
-        app.extensions["predictor"].predict("stuck", [{}])
+        app.extensions["modelhost"].predictor.predict("stuck", [{}])
     hung = ledger.starts[model._place]
     file.unlink()
 

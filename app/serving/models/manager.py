@@ -122,6 +122,10 @@ class ModelManager:
         found = self._found.get(name)
         return self._by_own_version(name) if found is None else found
 
+    def find(self, label: str) -> HostedModel | None:
+        """Return the model with a label, or ``None``."""
+        return next((model for model in self._models if model.label == label), None)
+
     def opened(self, name: str) -> HostedModel:
         """Return a model, see :meth:`get`, and load it if it is lazy.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from app.serving.errors import InvalidCatalog, NoRoom
-from app.serving.models.manager import ModelManager
 from app.serving.reload.crashes import quarantine
 from app.serving.reload.local_models import LocalModels
 from app.serving.reload.models_file import ModelsFile
@@ -74,7 +73,7 @@ class Follower:
         self._local.catch_up()
         if self._local.before_fork:
             return
-        ModelManager().tell_states()
+        self._local.manager.tell_states()
         self._publish_quarantined()
         self._reload_if_requested(is_due)
 
@@ -83,7 +82,7 @@ class Follower:
         published = self._shared.read().quarantined
         new = [
             model
-            for model in ModelManager().models()
+            for model in self._local.manager.models()
             if model.is_aside and model.suspect.fingerprint not in published
         ]
         if not new or not self._shared.is_shared:

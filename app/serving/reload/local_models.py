@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom
-from app.serving.models.hosted import HostedModel
-from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.reload.models_file import ModelsFile
@@ -41,7 +39,8 @@ class LocalModels:
     def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
         self._file = file
         self._shared = shared
-        self._predictor = predictor
+        self.manager = predictor.manager
+        self._try_out = predictor.try_out
         #: Whether this is a master, which must not call the models.
         self.before_fork = False
         self.applied = DesiredState()
@@ -56,7 +55,7 @@ class LocalModels:
         self.before_fork = before_fork
         file = self._file
         text = file.read() if desired.text is None else desired.text
-        ModelManager().open(
+        self.manager.open(
             file.get_specs(text),
             file.limits,
             file.path,
@@ -110,9 +109,11 @@ class LocalModels:
         changes = Changes()
         if to_reload or is_reread:
             specs = file.get_specs(desired.text)
-            replacer = Replacer(file.path, file.limits, self._predictor.try_out, self.before_fork)
+            replacer = Replacer(
+                self.manager, file.path, file.limits, self._try_out, self.before_fork
+            )
             changes = replacer.replace_models(specs, to_reload, with_failed=is_reread)
-        for model in ModelManager().models():
+        for model in self.manager.models():
             entry = desired.quarantined.get(model.suspect.fingerprint)
             if entry and entry.generation > since and not model.is_aside:
                 model.set_aside(entry.reason)
@@ -148,7 +149,7 @@ class LocalModels:
         os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=renew)
 
     def _carry_out(self, label: str, order: str) -> None:
-        model = find_model(label)
+        model = self.manager.find(label)
         if model is None or order == "reload":
             return
         try:
@@ -172,8 +173,3 @@ class LocalModels:
         except NoRoom as error:
             name = self._file.path.name
             log.error("processes that start later will read %s again: %s", name, error)
-
-
-def find_model(label: str) -> HostedModel | None:
-    """Return the model with a label, or ``None``."""
-    return next((each for each in ModelManager().models() if each.label == label), None)

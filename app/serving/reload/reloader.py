@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from app.serving.calls.executor import Lane
 from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
 from app.serving.models.hosted import LOADERS
-from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.reload.crashes import forget_crashes, register_process
 from app.serving.reload.follower import Follower
-from app.serving.reload.local_models import LocalModels, find_model
+from app.serving.reload.local_models import LocalModels
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes
 from app.serving.reload.shared_state import Board, DesiredState, Order
@@ -58,6 +57,7 @@ class Generations:
     def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
         self._file = file
         self._shared = shared
+        self._manager = predictor.manager
         self._local = LocalModels(file, shared, predictor)
         self._executor = Lane(replace(file.limits, threads=1, waiting=LOADERS))
 
@@ -100,7 +100,7 @@ class Generations:
 
         :raises ModelNotFound: if there is no such model.
         """
-        return self._run_in_time(self._reload_model, ModelManager().get(name).label)
+        return self._run_in_time(self._reload_model, self._manager.get(name).label)
 
     def load(self, name: str) -> Followed:
         """Load a model in all processes.
@@ -108,7 +108,7 @@ class Generations:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it cannot be loaded in this process.
         """
-        model, failure = ModelManager().get(name), None
+        model, failure = self._manager.get(name), None
         with self._ordering(model.label, "load"):
             try:
                 model.load()
@@ -126,7 +126,7 @@ class Generations:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it is still loading after the time limit of a call.
         """
-        model = ModelManager().get(name)
+        model = self._manager.get(name)
         with self._ordering(model.label, "unload"):
             model.unload()
         return_memory()
@@ -162,7 +162,7 @@ class Generations:
         """Publish an order for a model after the block has carried it out in this process."""
         with self._local.changing() as before:
             desired = replace(before.with_order(label, order), text=self._local.applied.text)
-            model = find_model(label)
+            model = self._manager.find(label)
             if model is not None:
                 desired = forget_crashes(desired, model.suspect.fingerprint)
             yield desired
@@ -194,7 +194,7 @@ class Generations:
             log.error("%s is invalid; keeping the loaded models:\n%s", file.path.name, error)
             self._shared.write(replace(before, mistakes=tuple(error.places)))
             raise
-        models = ModelManager().models()
+        models = self._manager.models()
         labels = {model.label for model in models}
         fingerprints = {model.suspect.fingerprint for model in models}
         self._local.publish(new.with_only(labels, fingerprints))

@@ -33,6 +33,7 @@ class Changes:
 class Replacer:
     """Replaces the models that the manager holds."""
 
+    manager: ModelManager
     path: Path
     limits: Limits
     #: Predicts the example of a model and returns why that failed, see `Predictor.try_out`.
@@ -52,7 +53,7 @@ class Replacer:
         :param with_failed: whether to reload failed models, except those in quarantine.
         :raises InvalidCatalog: if two models have the same name. Then nothing changes.
         """
-        old = ModelManager().models()
+        old = self.manager.models()
         reusable = [
             model
             for model in old
@@ -73,7 +74,7 @@ class Replacer:
         held = [self._choose(model, old, changes) if model in new else model for model in models]
         for spec, model in zip(specs, held, strict=True):
             model.keep(spec, changes.failed.get(model.label))
-        ModelManager().hold(held)
+        self.manager.hold(held)
         labels = {model.label for model in held}
         changes.removed = [model.label for model in old if model.label not in labels]
         for model in {*old, *new}.difference(held):

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 
 #: Name of the warm-up thread.
@@ -53,7 +52,7 @@ def warm_up(
 
 
 def _load_and_predict(predictor: Predictor, *, with_examples: bool) -> None:
-    for model in ModelManager().models():
+    for model in predictor.manager.models():
         model.finish_loading()
         if with_examples:
             predictor.try_out(model)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Blueprint, Flask, current_app, jsonify
+from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.models.manager import ModelManager
 from app.serving.reload.reloader import Followed, Generations
 from app.web.api.models import describe
 from app.web.api.schemas import ModelMetadata, Reloaded
 from app.web.http import access
+from app.web.http.extension import modelhost
 
 blueprint = Blueprint("admin", __name__, url_prefix="/api")
 
@@ -134,12 +134,11 @@ def reload() -> ResponseReturnValue:
 
 
 def _generations() -> Generations:
-    generations: Generations = current_app.extensions["generations"]
-    return generations
+    return modelhost().reloader
 
 
 def _model_response(name: str, followed: Followed) -> ResponseReturnValue:
-    about = {**describe(ModelManager().get(name)), "processes": _count_processes(followed)}
+    about = {**describe(modelhost().manager.get(name)), "processes": _count_processes(followed)}
     return jsonify(ModelMetadata().dump(about))
 
 

@@ -16,12 +16,11 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
-from app.serving.models.predictor import Predictor
 from app.web.api.prediction import Header, predict
 from app.web.api.request_body import most_nested
 from app.web.api.strict_json import parse
 from app.web.http import access, security_headers, split_frames
-from app.web.http.access_log import AccessLog
+from app.web.http.extension import modelhost
 
 Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
@@ -90,17 +89,17 @@ class _FastPredict:
 
     def __init__(self, app: Flask) -> None:
         self._flask_app: Application = app.wsgi_app
-        self._predictor: Predictor = app.extensions["predictor"]
+        parts = modelhost(app)
+        self._predictor = parts.predictor
         # A longer body may hold more arrays and objects than allowed.
         self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
-        self._access_log: AccessLog = app.extensions["access_log"]
+        self._access_log = parts.access_log
         self._headers = [
             *security_headers.headers("application/json"),
             ("Cache-Control", security_headers.NO_STORE),
         ]
-        control: access.AccessControl = app.extensions["access_control"]
-        self._access_control = control
+        self._access_control = control = parts.access_control
         # If only administration requires a key, Flask rejects an unknown key.
         handles_keys = control.is_key_required or not control.keys.are_set
         self._handled_keys: Set[str] = HANDLED_HEADERS | (KEY_HEADERS if handles_keys else set())

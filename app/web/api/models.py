@@ -6,6 +6,7 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,6 @@ from werkzeug.routing import BaseConverter
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel, Status
-from app.serving.models.manager import ModelManager
 from app.serving.tables import csv_file
 from app.web.api import fast_predict, prediction
 from app.web.api.request_body import read_json, read_table, row_of
@@ -29,6 +29,7 @@ from app.web.api.schemas import (
     SheetRows,
 )
 from app.web.http import access, split_frames
+from app.web.http.extension import modelhost
 from mlmodel.endpoint import RESERVED
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
@@ -63,7 +64,7 @@ def index() -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    shown = access.visible(ModelManager().defaults())
+    shown = access.visible(modelhost().manager.defaults())
     return jsonify(ModelList().dump({"models": map(_summary, shown)}))
 
 
@@ -86,7 +87,9 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelMetadata().dump(describe(ModelManager().opened(_reference(name, version)))))
+    return jsonify(
+        ModelMetadata().dump(describe(modelhost().manager.opened(_reference(name, version))))
+    )
 
 
 @blueprint.post("/models/<name>/versions/<version>/predict")
@@ -126,7 +129,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         504: ModelTimeout
     """
     reference = _reference(name, version)
-    ModelManager().get(reference)
+    modelhost().manager.get(reference)
     return _predict(reference, PREDICT, read_json())
 
 
@@ -147,7 +150,7 @@ def versions(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    models = ModelManager().versions(name)
+    models = modelhost().manager.versions(name)
     return jsonify(ModelVersions().dump({"versions": map(_version, models)}))
 
 
@@ -188,7 +191,7 @@ def rows(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = ModelManager().opened(name)
+    model = modelhost().manager.opened(name)
     decimal = request.args.get("decimal", "")
     if decimal not in {"", POINT, COMMA}:
         raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
@@ -219,7 +222,7 @@ def rows_header(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = ModelManager().opened(name)
+    model = modelhost().manager.opened(name)
     response = Response(csv_file.header(model.input_schema or True), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
     return response
@@ -245,7 +248,7 @@ def inspect(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelInspection().dump(describe(ModelManager().opened(name))))
+    return jsonify(ModelInspection().dump(describe(modelhost().manager.opened(name))))
 
 
 @blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
@@ -254,7 +257,7 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
 
     The OpenAPI document has a path for each of these endpoints.
     """
-    hosted = ModelManager().opened(name).endpoints.get(endpoint_name)
+    hosted = modelhost().manager.opened(name).endpoints.get(endpoint_name)
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
@@ -299,24 +302,36 @@ def _version(model: HostedModel) -> dict[str, Any]:
 
 
 def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
-    body = _to_rows(name, endpoint, body)
-    g.many_rows = isinstance(body, list)
-    g.rows = len(body) if g.many_rows else 1
-    fast_predict.raise_recorded(request.environ)
-    content, headers = prediction.predict(current_app.extensions["predictor"], name, body, endpoint)
+    columns = body[split_frames.NAMES] if _is_split(name, endpoint, body) else None
+    if columns is not None:
+        body = split_frames.rows_of(body, current_app.config["MAX_ROWS"])
+    g.rows = len(body) if isinstance(body, list) else 1
+    try:
+        fast_predict.raise_recorded(request.environ)
+        content, headers = prediction.predict(modelhost().predictor, name, body, endpoint)
+    except InvalidInput as error:
+        raise _point_into_body(error, body, columns) from error
     return Response(content, content_type="application/json", headers=headers)
 
 
-def _to_rows(name: str, endpoint: str, body: Any) -> Any:
-    """Convert a body in split format to rows; return any other body unchanged."""
+def _point_into_body(error: InvalidInput, body: Any, columns: Sequence[str] | None) -> InvalidInput:
+    """Return an error about rows with pointers into the body that they came from."""
+    violations = error.violations
+    if columns is not None:
+        violations = split_frames.placed(violations, columns)
+    elif isinstance(body, list):
+        violations = tuple(
+            replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations
+        )
+    return InvalidInput(str(error), violations=violations)
+
+
+def _is_split(name: str, endpoint: str, body: Any) -> bool:
+    """Return whether a body is in split format: its shape is, and the model's rows are not."""
     if not split_frames.is_likely(body):
-        return body
-    hosted = ModelManager().opened(name).endpoints.get(endpoint)
-    if hosted is None or not split_frames.are_possible(hosted.input_schema):
-        return body
-    rows = split_frames.rows_of(body, current_app.config["MAX_ROWS"])
-    g.columns = body[split_frames.NAMES]
-    return rows
+        return False
+    hosted = modelhost().manager.opened(name).endpoints.get(endpoint)
+    return hosted is not None and split_frames.are_possible(hosted.input_schema)
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.models.hosted import HostedModel, Status
-from app.serving.models.manager import ModelManager
 from app.serving.process.metrics import registry
 from app.web.api.schemas import Health, Readiness
 from app.web.http import access
+from app.web.http.extension import modelhost
 
 blueprint = Blueprint("operations", __name__)
 
@@ -62,7 +62,7 @@ def readyz() -> ResponseReturnValue:
           description: A required model is not available; `waits_for` lists those.
           content: {application/json: {schema: Readiness}}
     """
-    models = ModelManager().models()
+    models = modelhost().manager.models()
     missing = _missing(current_app.config["READY_WHEN"], models)
     shown = {model.label: model for model in access.visible(models)}
     body = {
@@ -70,7 +70,7 @@ def readyz() -> ResponseReturnValue:
         "models": shown,
         "waits_for": list(filter(access.can_see, missing)),
         "isolation": {label: each.isolation for label, each in shown.items() if each.isolation},
-        "mistakes": current_app.extensions["generations"].mistakes if access.can_see() else (),
+        "mistakes": modelhost().reloader.mistakes if access.can_see() else (),
     }
     return jsonify(Readiness().dump(body)), 503 if missing else 200
 
@@ -105,6 +105,6 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
-    ModelManager().tell_states()
+    modelhost().manager.tell_states()
     counted = registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)

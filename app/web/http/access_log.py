@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 
 from app.serving.process import metrics
+from app.web.http.extension import modelhost
 
 #: Methods with their own label in metrics; others, which a client may invent, share "OTHER".
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -69,10 +70,9 @@ class AccessLog:
         self._log(event)
 
 
-def init_app(app: Flask, log: Log | None) -> None:
+def init_app(app: Flask) -> None:
     """Count and log all requests. Call it before anything that changes responses."""
-    access_log = AccessLog(log)
-    app.extensions["access_log"] = access_log
+    access_log = modelhost(app).access_log
     app.before_request(_start_timer)
     app.after_request(lambda response: _record(access_log, response))
 

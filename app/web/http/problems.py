@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -12,12 +12,11 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntit
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.serving import errors as serving
-from app.web.http import split_frames
 from app.web.http.access import login
 from app.web.http.access_log import sanitize
 from app.web.http.json_provider import dumps
 from mlmodel import errors as models
-from mlmodel.errors import Violation, summary
+from mlmodel.errors import summary
 
 #: Paths under which every error response is JSON.
 JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
@@ -250,7 +249,7 @@ def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     }
     if isinstance(error, models.InvalidInput):
         body["errors"] = [
-            {"pointer": each.pointer, "detail": each.detail} for each in _placed(error.violations)
+            {"pointer": each.pointer, "detail": each.detail} for each in error.violations
         ]
     return body, _headers(error, problem)
 
@@ -279,18 +278,9 @@ def _is_json_path() -> bool:
     return any(request.path == path or request.path.startswith(f"{path}/") for path in JSON_PATHS)
 
 
-def _placed(violations: Sequence[Violation]) -> Sequence[Violation]:
-    """Return violations with pointers into the body: a row, an array of rows, or columns."""
-    if "columns" in g:
-        return split_frames.placed(violations, g.columns)
-    if g.get("many_rows"):
-        return [replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations]
-    return violations
-
-
 def _detail(error: Exception, problem: Problem) -> str:
     if isinstance(error, models.InvalidInput):
-        return summary(_placed(error.violations), "the body")
+        return summary(error.violations, "the body")
     if isinstance(error, HTTPException) and problem.status in _HTTP_DETAILS:
         return _HTTP_DETAILS[problem.status](error)
     if isinstance(error, InternalServerError) or not isinstance(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
-from app.web.http.access import get_access_control
+from app.web.http.extension import modelhost
 
 #: Content-Security-Policy of pages: they load and run only this server's files, nothing inline.
 PAGE_POLICY = (
@@ -46,7 +46,7 @@ def headers(media_type: str) -> list[tuple[str, str]]:
 
 def _get_cache_control(response: Response) -> str:
     has_data = request.method != "GET" or request.query_string or request.path == "/login"
-    has_data = has_data or g.get("key") is not None or get_access_control().is_key_required
+    has_data = has_data or g.get("key") is not None or modelhost().access_control.is_key_required
     if response.mimetype != "text/html" or has_data:
         return NO_STORE
     return NO_CACHE

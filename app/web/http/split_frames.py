@@ -63,13 +63,13 @@ def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     return lines
 
 
-def placed(violations: Sequence[Violation], names: Sequence[str]) -> list[Violation]:
+def placed(violations: Sequence[Violation], names: Sequence[str]) -> tuple[Violation, ...]:
     """Return violations of rows with pointers into the split-format body.
 
     A missing column is reported once, not for every line.
     """
     places = {name: place for place, name in enumerate(names)}
-    return list(dict.fromkeys(_placed(each, places) for each in violations))
+    return tuple(dict.fromkeys(_placed(each, places) for each in violations))
 
 
 def _placed(violation: Violation, places: Mapping[str, int]) -> Violation:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.models.manager import ModelManager
 from app.web.http import access
+from app.web.http.extension import modelhost
 from app.web.openapi.spec import build_spec
 
 blueprint = Blueprint("openapi", __name__)
@@ -30,4 +30,4 @@ def document() -> ResponseReturnValue:
           description: The OpenAPI 3.1 document of the models that the client may see.
           content: {application/json: {schema: {type: object}}}
     """
-    return jsonify(build_spec(current_app, access.visible(ModelManager().models())))
+    return jsonify(build_spec(current_app, access.visible(modelhost().manager.models())))

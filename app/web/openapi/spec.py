@@ -18,6 +18,7 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.web.api.schemas import Columns
 from app.web.http import split_frames
+from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems
 from app.web.openapi.components import build_components
 
@@ -107,7 +108,7 @@ def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
             id_and_summary = VERSION_OPERATIONS[operation["operationId"]]
             operation["operationId"], operation["summary"] = id_and_summary
             operation["parameters"].append("ModelVersion")
-        if app.extensions["access_control"].view_needs_key(view):
+        if modelhost(app).access_control.view_needs_key(view):
             operation["security"] = [{name: []} for name in SECURITY]
             operation["responses"] |= {401: "Unauthorized", 403: "Forbidden"}
     if operations:

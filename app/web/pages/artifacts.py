@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, send_file
 
 from app.serving.errors import ArtifactNotFound, ModelUnavailable
 from app.serving.models.hosted import HostedModel
-from app.serving.models.manager import ModelManager
+from app.web.http.extension import modelhost
 
 blueprint = Blueprint("artifacts", __name__)
 
@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")
 def download(name: str, artifact: str) -> Response:
     """Send a model's artifact as an attachment, which the browser saves and never displays."""
-    stream = ModelManager().using(name, lambda model: model.artifact(artifact))
+    stream = modelhost().manager.using(name, lambda model: model.artifact(artifact))
     path = PurePosixPath(artifact)
     kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
     if path.suffix.lower() in TEXTS:

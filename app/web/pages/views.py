@@ -16,11 +16,11 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel, Status
-from app.serving.models.manager import ModelManager
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web.api.request_body import parse_json, read_form_field
 from app.web.http import access
+from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, told
 from app.web.pages import artifacts, forms, labels, markdown, model_list
 from app.web.pages.output_labels import legend
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that match the search ``q``."""
-    shown = access.visible(ModelManager().defaults())
+    shown = access.visible(modelhost().manager.defaults())
     models = model_list.listed(shown, metrics.usage(metrics.registry()))
     search = request.args.get("q", "").strip()
     return render_template(
@@ -60,12 +60,12 @@ def index() -> str:
 @blueprint.get("/models/<name>/metadata")
 def metadata(name: str) -> str:
     """Show a model's description, input and output."""
-    model = ModelManager().opened(name)
+    model = modelhost().manager.opened(name)
     examples = labels.short(model.examples)
     return render_template(
         "model.html",
         model=model,
-        family=ModelManager().versions(name),
+        family=modelhost().manager.versions(name),
         inputs=_fields(model.input_schema, examples),
         outputs=_fields(model.output_schema),
         input_schema=_as_json(model.input_schema),
@@ -86,13 +86,13 @@ def metadata(name: str) -> str:
 @blueprint.get("/models/<name>/predict")
 def predict(name: str) -> str:
     """Show a model's form."""
-    model = ModelManager().opened(name)
+    model = modelhost().manager.opened(name)
     examples = labels.short(model.examples)
     is_ready = model.status is Status.READY
     return render_template(
         "predict.html",
         model=model,
-        family=ModelManager().versions(name),
+        family=modelhost().manager.versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
         legend=json.dumps(legend(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
@@ -108,12 +108,12 @@ def predict(name: str) -> str:
 @blueprint.post("/models/<name>/predict")
 def predict_from_text(name: str) -> ResponseReturnValue:
     """Predict the row in the JSON text area, which a page without JavaScript posts."""
-    model = ModelManager().opened(name)
+    model = modelhost().manager.opened(name)
     text = read_form_field("row")
     g.rows = 1
     try:
         row = parse_json(text.encode())
-        (prediction,) = current_app.extensions["predictor"].predict(name, [row])
+        (prediction,) = modelhost().predictor.predict(name, [row])
     except (BadRequest, RequestEntityTooLarge, FlmError, ServingError) as error:
         # Not left to `problems`: the page keeps the input.
         problem, headers = told(error)
@@ -142,7 +142,7 @@ def _alike(model: HostedModel) -> list[HostedModel]:
     names = _members(model)
     return [
         each
-        for each in access.visible(ModelManager().models())
+        for each in access.visible(modelhost().manager.models())
         if each.label != model.label
         and each.status is Status.READY
         and names & _members(each)

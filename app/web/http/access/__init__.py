@@ -15,17 +15,15 @@ from app.web.http.access import authorization, hosts, login, origins, rates
 from app.web.http.access.authorization import (
     AccessControl,
     can_see,
-    get_access_control,
     needs,
     visible,
 )
-from app.web.http.access.keys import Keys, Scope
+from app.web.http.access.keys import Scope
 
 __all__ = [
     "AccessControl",
     "Scope",
     "can_see",
-    "get_access_control",
     "get_request_id",
     "init_app",
     "needs",
@@ -37,14 +35,13 @@ __all__ = [
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def init_app(app: Flask, keys: Keys) -> None:
+def init_app(app: Flask) -> None:
     """Register the request id and all access checks."""
     app.before_request(_set_request_id)
     app.after_request(_add_request_id)
     hosts.init_app(app)
     origins.init_app(app)
-    control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
-    authorization.init_app(app, control)
+    authorization.init_app(app)
     # The limiter runs before the key check, so that it also limits guesses of keys.
     rates.init_app(app)
     app.before_request(authorization.authorize)

@@ -12,6 +12,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from app.serving.models.hosted import HostedModel
 from app.web.http.access import origins
 from app.web.http.access.keys import Key, Keys, Scope
+from app.web.http.extension import modelhost
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -49,9 +50,9 @@ class AccessControl:
         return key if key and key.has_scope(Scope.PREDICT) and key.is_valid_for(model) else None
 
 
-def init_app(app: Flask, control: AccessControl) -> None:
+def init_app(app: Flask) -> None:
     """Register authentication, which runs before the rate limit; :func:`authorize` runs after."""
-    app.extensions["access_control"] = control
+    control = modelhost(app).access_control
     app.before_request(_authenticate)
     app.context_processor(lambda: {"login": g.get("login"), "is_shut": control.is_key_required})
 
@@ -78,7 +79,7 @@ def authorize() -> None:
     scope = _get_required_scope()
     if scope is None:
         return
-    control = get_access_control()
+    control = modelhost().access_control
     if scope is Scope.ADMIN and not control.keys.are_set:
         raise Forbidden(
             "loading and unloading models over HTTP requires an API key, and none are configured; "
@@ -100,14 +101,8 @@ def visible(models: Iterable[HostedModel]) -> list[HostedModel]:
 
 def can_see(model: str | None = None) -> bool:
     """Return whether the client may see a model; for ``None``, all models."""
-    is_public = not get_access_control().is_key_required
+    is_public = not modelhost().access_control.is_key_required
     return is_public or (g.key is not None and g.key.is_valid_for(model))
-
-
-def get_access_control() -> AccessControl:
-    """Return the access control of the current application."""
-    control: AccessControl = current_app.extensions["access_control"]
-    return control
 
 
 def _read_key(environ: Mapping[str, Any]) -> str:
@@ -131,7 +126,7 @@ def log_out() -> None:
 
 
 def _authenticate() -> None:
-    keys = get_access_control().keys
+    keys = modelhost().access_control.keys
     g.key, g.login, g.has_unknown_key = None, None, False
     if not keys.are_set:
         return

@@ -17,6 +17,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from app.web.http.access import authorization
+from app.web.http.extension import modelhost
 
 blueprint = Blueprint("login", __name__)
 
@@ -50,7 +51,7 @@ def init_app(app: Flask) -> None:
 @authorization.needs(None)
 def show() -> ResponseReturnValue:
     """Render the login form."""
-    if not authorization.get_access_control().keys.are_set:
+    if not modelhost().access_control.keys.are_set:
         return redirect(url_for("pages.index"))
     return render_template("login.html", back=_get_target(request.args.get("next")))
 
@@ -59,7 +60,7 @@ def show() -> ResponseReturnValue:
 @authorization.needs(None)
 def log_in() -> ResponseReturnValue:
     """Log in and redirect to the page that required it."""
-    key = authorization.get_access_control().keys.find(request.form.get("key", "").strip())
+    key = modelhost().access_control.keys.find(request.form.get("key", "").strip())
     back = _get_target(request.form.get("next"))
     if key is None:
         return render_template("login.html", back=back, is_wrong=True), 401

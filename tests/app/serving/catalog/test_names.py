@@ -78,19 +78,19 @@ def test_a_mistake_in_versions_is_named_with_its_line_and_key(tmp_path, entries,
     ("reference", "number"), [("iris", 2), ("iris@old", 1), ("iris@new", 2), ("iris@champion", 2)]
 )
 def test_a_version_answers_by_its_name_and_its_aliases(make_app, reference, number):
-    predictor = make_app(TWO).extensions["predictor"]
+    predictor = make_app(TWO).extensions["modelhost"].predictor
 
     assert predictor.predict(reference, [ROW])[0]["number"] == number
 
 
 def test_the_first_version_is_the_default_if_no_entry_says_so(make_app):
-    predictor = make_app(TWO.replace("    default: true\n", "")).extensions["predictor"]
+    predictor = make_app(TWO.replace("    default: true\n", "")).extensions["modelhost"].predictor
 
     assert predictor.predict("iris", [ROW])[0]["number"] == 1
 
 
 def test_the_only_version_of_a_model_is_its_own(make_app):
-    predictor = make_app(f"models:\n{LIVED}{{number: 7}}").extensions["predictor"]
+    predictor = make_app(f"models:\n{LIVED}{{number: 7}}").extensions["modelhost"].predictor
 
     assert predictor.predict("lived@7", [ROW])[0]["number"] == 7
     with pytest.raises(ModelNotFound, match="no version or alias '8' of the model 'lived'"):
@@ -140,11 +140,11 @@ def test_each_version_is_counted_for_itself(make_app):
 def test_one_version_is_taken_out_and_the_others_answer(make_app):
     app = make_app(TWO)
 
-    app.extensions["generations"].unload("iris@old")
+    app.extensions["modelhost"].reloader.unload("iris@old")
 
     with pytest.raises(ModelUnavailable):
-        app.extensions["predictor"].predict("iris@old", [ROW])
-    assert app.extensions["predictor"].predict("iris", [ROW])[0]["number"] == 2
+        app.extensions["modelhost"].predictor.predict("iris@old", [ROW])
+    assert app.extensions["modelhost"].predictor.predict("iris", [ROW])[0]["number"] == 2
 
 
 def test_another_default_is_no_other_model(make_app, tmp_path):
@@ -155,10 +155,10 @@ def test_another_default_is_no_other_model(make_app, tmp_path):
         text.replace("version: old", "version: old\n    default: true")
     )
 
-    app.extensions["generations"].reload()
+    app.extensions["modelhost"].reloader.reload()
 
     assert ModelManager().models() == before
-    assert app.extensions["predictor"].predict("iris", [ROW])[0]["number"] == 1
+    assert app.extensions["modelhost"].predictor.predict("iris", [ROW])[0]["number"] == 1
 
 
 def test_pages_name_the_versions_and_stay_with_the_one_that_was_chosen(make_app):

@@ -43,7 +43,7 @@ def predict(make_app):
         models = [{"isolate": True, **entry} for entry in entries]
         models.append({"class": "tests.models.simple.Echo"})
         app = make_app(json.dumps({"models": models}), **settings)
-        return app.extensions["predictor"].predict
+        return app.extensions["modelhost"].predictor.predict
 
     return make
 
@@ -302,8 +302,8 @@ HOST = """
 import os, sys
 from app import create_app
 app = create_app({"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": sys.argv[1]})
-print(*app.extensions["predictor"].predict("hung", [{}]), flush=True)
-app.extensions["predictor"].predict("hung", [{"hang": True}])
+print(*app.extensions["modelhost"].predictor.predict("hung", [{}]), flush=True)
+app.extensions["modelhost"].predictor.predict("hung", [{"hang": True}])
 """
 
 

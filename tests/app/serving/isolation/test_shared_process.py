@@ -43,7 +43,7 @@ def share(make_app, tmp_path):
             for name, class_path in class_paths.items()
         ]
         ModelManager().open(specs, limits, tmp_path / "models.yaml")
-        return app.extensions["predictor"].predict
+        return app.extensions["modelhost"].predictor.predict
 
     return make
 
@@ -60,8 +60,8 @@ def portal(make_app, tmp_path):
             (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(model))
             lines.append(f"  - file: {name}.pkl")
         (tmp_path / "models.yaml").write_text("\n".join(["models:", *lines]))
-        app.extensions["generations"].reload()
-        return app.extensions["predictor"].predict
+        app.extensions["modelhost"].reloader.reload()
+        return app.extensions["modelhost"].predictor.predict
 
     return reload
 

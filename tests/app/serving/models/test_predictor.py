@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 @pytest.fixture
 def predictor(app):
-    return app.extensions["predictor"]
+    return app.extensions["modelhost"].predictor
 
 
 def test_rows_are_answered_in_their_order(predictor):
@@ -104,7 +104,9 @@ def test_a_model_that_hangs_hurts_no_other(make_app):
     text = "models:\n" + "".join(
         f"  - class: tests.models.simple.{name}\n" for name in ("Waiting", "Echo")
     )
-    predictor = make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1).extensions["predictor"]
+    predictor = (
+        make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1).extensions["modelhost"].predictor
+    )
     Waiting.go.clear()
 
     with pytest.raises(PredictionTimeout):
@@ -121,7 +123,7 @@ def test_a_model_that_hangs_hurts_no_other(make_app):
 def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, batch, answers):
     text = f"models: [{{class: tests.models.simple.Together, batch: {batch}}}]"
     app = make_app(text, MODEL_THREADS=1, MODEL_WAITING=2)
-    predict = app.extensions["predictor"].predict
+    predict = app.extensions["modelhost"].predictor.predict
     Together.go.clear()
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
@@ -143,7 +145,9 @@ def hanging(make_app):
         entry = {"class": "tests.models.simple.Hanging", "settings": {"at": at}, **keys}
         settings = {"PREDICT_SECONDS": 0.05, "MODEL_THREADS": 1, "MODEL_WAITING": 0}
         Hanging.go.clear()
-        return make_app(json.dumps({"models": [entry]}), **settings).extensions["predictor"]
+        return (
+            make_app(json.dumps({"models": [entry]}), **settings).extensions["modelhost"].predictor
+        )
 
     yield make
     Hanging.go.set()
@@ -183,7 +187,9 @@ def test_a_model_that_hangs_while_it_is_loaded_keeps_nobody_waiting(hanging):
 
 
 def test_what_a_model_does_late_is_done_in_its_own_time_and_is_its_failure(make_app):
-    predictor = make_app("models: [{class: tests.models.simple.Lazily}]").extensions["predictor"]
+    predictor = (
+        make_app("models: [{class: tests.models.simple.Lazily}]").extensions["modelhost"].predictor
+    )
 
     assert predictor.predict("lazily", [{"x": 2}]) == [0.5]
     with pytest.raises(PredictionFailed):

@@ -29,8 +29,8 @@ def portal(make_app, tmp_path):
     class Portal:
         def __init__(self, text, **settings):
             app = make_app(text, **settings)
-            self.generations = app.extensions["generations"]
-            self.ask = app.extensions["predictor"].predict
+            self.generations = app.extensions["modelhost"].reloader
+            self.ask = app.extensions["modelhost"].predictor.predict
 
         def reload(self, text):
             (tmp_path / "models.yaml").write_text(text)

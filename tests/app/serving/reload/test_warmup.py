@@ -15,7 +15,7 @@ def predictor(make_app):
     """A factory of predictors before a fork, from the text of a models.yaml."""
 
     def make(text):
-        return make_app(text, before_fork=True).extensions["predictor"]
+        return make_app(text, before_fork=True).extensions["modelhost"].predictor
 
     return make
 

@@ -1,0 +1,34 @@
+"""What one application is made of: the object in ``app.extensions["modelhost"]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, current_app
+
+if TYPE_CHECKING:  # the parts import this module to find each other
+    from app.serving.models.manager import ModelManager
+    from app.serving.models.predictor import Predictor
+    from app.serving.reload.reloader import Generations
+    from app.web.http.access.authorization import AccessControl
+    from app.web.http.access_log import AccessLog
+
+#: The name in ``app.extensions``.
+NAME = "modelhost"
+
+
+@dataclass(frozen=True)
+class Modelhost:
+    """The parts that views share. ``create_app`` makes them once, for the whole application."""
+
+    manager: ModelManager
+    predictor: Predictor
+    reloader: Generations
+    access_control: AccessControl
+    access_log: AccessLog
+
+
+def modelhost(app: Flask = current_app) -> Modelhost:
+    """Return the parts of an application; without an argument, of the current one."""
+    return cast("Modelhost", app.extensions[NAME])
