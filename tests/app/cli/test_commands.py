@@ -244,7 +244,7 @@ def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
 
     assert checked.exit_code == 0
     assert re.search(
-        r"^  warning +not compiled: it does not take a table", checked.stdout, re.MULTILINE
+        r"^  warning +not compiled: its input is not a table", checked.stdout, re.MULTILINE
     )
 
 
