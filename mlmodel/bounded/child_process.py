@@ -45,7 +45,7 @@ class ChildProcess:
     """A process that this one has started, and ends.
 
         running ──end()──────────> ended
-           └──crash or exit──> fallen ──end()──> ended
+           └──crash or exit──> exited ──end()──> ended
 
     It leads a process group, which Linux kills when this process ends, however that happens and
     whatever the child does. Messages are bytes. One thread at a time may send and receive; the
@@ -118,7 +118,7 @@ class ChildProcess:
         return self._is_ended
 
     @property
-    def has_fallen(self) -> bool:
+    def has_exited(self) -> bool:
         """Whether the process has ended without a call of :meth:`end`."""
         return not self._is_ended and not self._is_running(os.WNOHANG)
 

@@ -190,12 +190,12 @@ class IsolationProcess:
         If it held several models, the responsible one is unknown, so none is counted.
         """
         worker = self._worker
-        if worker is None or not (worker.has_fallen or worker.is_ended):
+        if worker is None or not (worker.has_exited or worker.is_ended):
             return
         models = list(self._models().values())
-        if worker.has_fallen:
+        if worker.has_exited:
             log.error("the process of %s has ended: %s", self._title, worker.ending)
-        if worker.has_fallen and len(models) == 1:
+        if worker.has_exited and len(models) == 1:
             models[0].count_end(worker.ending)
         self.replace()
 

@@ -67,9 +67,9 @@ class WorkerProcess:
         return self._process.is_ended
 
     @property
-    def has_fallen(self) -> bool:
+    def has_exited(self) -> bool:
         """Whether the process has ended without a call of :meth:`end`."""
-        return self._process.has_fallen
+        return self._process.has_exited
 
     @property
     def ending(self) -> str:

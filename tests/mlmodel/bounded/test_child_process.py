@@ -78,7 +78,7 @@ def test_end_of_a_process_is_described(spawned, order, ending):
         spawned.receive()
     with pytest.raises(ProcessEnded, match=f"^{ending}$"):
         spawned.send(b"")
-    assert spawned.has_fallen
+    assert spawned.has_exited
     assert not spawned.is_ended
 
 
@@ -89,7 +89,7 @@ def test_silent_process_times_out(spawned):
         spawned.receive(0.1)
     with pytest.raises(TimeoutError):
         spawned.send(b"x" * 10_000_000, 0.1)
-    assert not spawned.has_fallen
+    assert not spawned.has_exited
 
 
 def test_closed_channel_is_reported(spawned):
@@ -106,7 +106,7 @@ def test_ended_process_leaves_nothing():
     assert process.end()
     assert not process.end()
     assert process.is_ended
-    assert not process.has_fallen
+    assert not process.has_exited
     assert not Path(f"/proc/{process.pid}").exists()
     assert len(os.listdir("/proc/self/fd")) == before
 
