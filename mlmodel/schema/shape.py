@@ -46,7 +46,7 @@ CONDITIONAL = ("if", "then", "else", "dependentSchemas")
 MAX_STEPS = 64
 
 
-class ManyShapesError(Exception):
+class NoSingleShapeError(Exception):
     """The schema has no simple shape, or a ``$ref`` leads to itself or to nothing."""
 
 
@@ -87,8 +87,8 @@ class Shape:
     def inner(self, schema: Any) -> Shape:
         """Return the shape of a schema within this one."""
         try:
-            return fold(schema, self.document, self.refs)
-        except ManyShapesError:
+            return _Simplifier(self.document, self.refs).simplify(schema, self.refs)
+        except NoSingleShapeError:
             plain = schema if isinstance(schema, Mapping) else {}
             return Shape(plain, self.document, refs=self.refs, is_simple=False)
 
@@ -143,19 +143,6 @@ class Shape:
         return self.inner(schema) if isinstance(schema, Mapping) else None
 
 
-#: The former name, until the forms read shapes.
-Folded = Shape
-
-
-def fold(schema: Any, root: Schema, refs: frozenset[str] = frozenset()) -> Shape:
-    """Return the shape, or the shapes, of a schema within the document ``root``.
-
-    :param refs: the references resolved on the way here; meeting one again is recursion.
-    :raises ManyShapesError: if the schema has no such shape.
-    """
-    return _Simplifier(root, refs).simplify(schema, refs)
-
-
 def constants(schema: Schema) -> Sequence[Schema]:
     """Return the alternatives of a schema if each is a constant, else an empty sequence."""
     parts = schema.get("oneOf") or schema.get("anyOf") or []
@@ -190,7 +177,7 @@ class _Simplifier:
     def simplify(self, schema: Any, refs: frozenset[str]) -> Shape:
         self.steps -= 1
         if not isinstance(schema, Mapping) or self.steps < 0:
-            raise ManyShapesError
+            raise NoSingleShapeError
         if "$ref" in schema:
             return self.referred(schema, refs)
         if "allOf" in schema:
@@ -206,7 +193,7 @@ class _Simplifier:
         if ref in self.above:
             return Shape(beside, self.root, refs=refs, recursion=ref)
         if ref in refs:
-            raise ManyShapesError
+            raise NoSingleShapeError
         return self.simplify(_over(beside, self.target(ref)), refs | {ref})
 
     def joined(self, schema: Schema, refs: frozenset[str]) -> Shape:
@@ -248,7 +235,7 @@ class _Simplifier:
         elif parts:
             shape = self.several(beside, _constraints(beside), parts, refs)
         else:
-            raise ManyShapesError
+            raise NoSingleShapeError
         return replace(shape, is_nullable=shape.is_nullable or nullable)
 
     def several(
@@ -282,9 +269,9 @@ class _Simplifier:
         try:
             found = resolve(ref, self.root)
         except InvalidSchema as error:
-            raise ManyShapesError from error
+            raise NoSingleShapeError from error
         if not isinstance(found, Mapping):
-            raise ManyShapesError
+            raise NoSingleShapeError
         return found
 
 
@@ -336,7 +323,7 @@ def _unconditional(schema: Schema) -> tuple[Schema, tuple[Schema, ...]]:
 
 def _only(found: Sequence[Any], default: Any) -> Any:
     if len(found) > 1:
-        raise ManyShapesError
+        raise NoSingleShapeError
     return found[0] if found else default
 
 

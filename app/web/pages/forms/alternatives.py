@@ -8,23 +8,23 @@ from typing import Any
 
 from app.web.pages import labels
 from app.web.pages.forms.fields import Field, as_json
-from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
+from mlmodel.schema.shape import Schema, Shape
 
 
 class Alternatives:
-    """The alternatives of a schema, of which a value has one."""
+    """The alternatives of a shape, of which a value has one."""
 
-    def __init__(self, schemas: Sequence[Any], root: Schema, refs: frozenset[str]) -> None:
-        self._schemas = schemas
-        self._shapes = [_fold(schema, root, refs) for schema in schemas]
-        self._tag = _find_tag(self._shapes)
+    def __init__(self, shape: Shape) -> None:
+        self._schemas = shape.alternatives
+        self.shapes = [shape.inner(schema) for schema in shape.alternatives]
+        self._tag = _find_tag(self.shapes)
 
     def find(self, value: Any) -> int | None:
         """Return the index of the first alternative whose types and constants match a value."""
         if value is None:
             return None
-        for index, shape in enumerate(self._shapes):
-            if shape and _is_match(shape.schema, value):
+        for index, shape in enumerate(self.shapes):
+            if shape.is_simple and _is_match(shape.schema, value):
                 return index
         return None
 
@@ -33,7 +33,7 @@ class Alternatives:
         fields = [_with_fixed_member(field, self._tag) for field in fields]
         names = [
             _get_name(schema, shape, field, self._tag)
-            for schema, shape, field in zip(self._schemas, self._shapes, fields, strict=True)
+            for schema, shape, field in zip(self._schemas, self.shapes, fields, strict=True)
         ]
         return [
             replace(field, label=name if names.count(name) == 1 else f"{name} ({number})")
@@ -42,16 +42,9 @@ class Alternatives:
         ]
 
 
-def _fold(schema: Any, root: Schema, refs: frozenset[str]) -> Folded | None:
-    try:
-        return fold(schema, root, refs)
-    except ManyShapesError:
-        return None
-
-
-def _find_tag(shapes: Sequence[Folded | None]) -> str:
+def _find_tag(shapes: Sequence[Shape]) -> str:
     """Return the member with a different constant in each shape (the tag), or ``""``."""
-    constants = [_get_constants(shape.schema) if shape else {} for shape in shapes]
+    constants = [_get_constants(shape.schema) if shape.is_simple else {} for shape in shapes]
     for key in constants[0]:
         values = {as_json(each[key]) for each in constants if key in each}
         if len(values) == len(shapes):
@@ -90,10 +83,10 @@ def _to_hidden(field: Field) -> Field:
     return replace(field, kind="fixed", control="hidden", required=True, value=value)
 
 
-def _get_name(schema: Any, shape: Folded | None, field: Field, tag: str) -> str:
+def _get_name(schema: Any, shape: Shape, field: Field, tag: str) -> str:
     """Return a shape's title, the constant of its tag, its name in ``$ref``, or its type."""
     plain = schema if isinstance(schema, Mapping) else {}
     ref = plain.get("$ref", "").rpartition("/")[2]
     constant = next((inner.choices[0].label for inner in field.fields if inner.key == tag), "")
-    title = plain.get("title") or (ref and shape and shape.schema.get("title"))
+    title = plain.get("title") or (ref and shape.is_simple and shape.schema.get("title"))
     return str(title or (tag and constant) or labels.readable(ref or field.type))

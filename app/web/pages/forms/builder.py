@@ -20,7 +20,7 @@ from app.web.pages.forms.controls import (
     scalar_field,
 )
 from app.web.pages.forms.fields import Choice, Field, Place
-from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
+from mlmodel.schema.shape import NoSingleShapeError, Schema, Shape
 
 #: Maximum nesting of groups; deeper values get a JSON field.
 MAX_DEPTH = 6
@@ -38,17 +38,17 @@ class _Form:
     user may add, by their schemas; ``None`` for one that is being built.
     """
 
-    root: Schema
+    root: Shape
     remaining: int = MAX_FIELDS
     templates: dict[str, Field | None] = field(default_factory=dict)
 
     def reserve(self, count: int, place: Place) -> None:
         """Reserve a number of fields for a group, a list or alternatives.
 
-        :raises ManyShapesError: if the form would have too many fields, or too deep ones.
+        :raises NoSingleShapeError: if the form would have too many fields, or too deep ones.
         """
         if place.depth >= MAX_DEPTH or count > self.remaining:
-            raise ManyShapesError
+            raise NoSingleShapeError
         self.remaining -= count
 
 
@@ -57,97 +57,101 @@ def build(schema: Schema | None, example: Any = None) -> Field:
 
     :param example: a row to take hints from.
     """
-    form = _Form(schema if isinstance(schema, Mapping) else {})
-    row = _build(form, form.root, Place(example=example))
+    shape = Shape.of(schema)
+    # Templates are built as if no reference led to them.
+    form = _Form(replace(shape, refs=frozenset()))
+    row = _build(form, shape, Place(example=example))
     return replace(row, templates=tuple(filter(None, form.templates.values())))
 
 
-# A function below raises ManyShapesError if only a JSON field can hold the value.
+# A function below raises NoSingleShapeError if only a JSON field can hold the value.
 
 
-def _build(form: _Form, schema: Any, place: Place) -> Field:
-    """Return the field for a schema; the JSON field if no other can hold the value."""
-    plain = schema if isinstance(schema, Mapping) else {}
+def _build(form: _Form, shape: Shape, place: Place) -> Field:
+    """Return the field for a shape; the JSON field if no other can hold the value."""
+    if not shape.is_simple:
+        return json_field(shape.schema, place)
+    # If null is allowed but the training sample has none, a blank field does not mean null.
+    was_seen = not place.is_required or shape.schema.get("x-seen-missing") is not False
+    place = replace(place, is_nullable=shape.is_nullable and was_seen)
     try:
-        folded = fold(schema, form.root, place.refs)
-        plain = folded.schema
-        # If null is allowed but the training sample has none, a blank field does not mean null.
-        was_seen = not place.is_required or plain.get("x-seen-missing") is not False
-        is_nullable = folded.is_nullable
-        place = replace(place, is_nullable=is_nullable and was_seen, refs=folded.refs)
-        field = _build_folded(form, folded, place)
-        return field if was_seen else replace(field, nullable=is_nullable)
-    except ManyShapesError:
-        return json_field(plain, place)
+        field = _build_simple(form, shape, place)
+    except NoSingleShapeError:
+        return json_field(shape.schema, place)
+    return field if was_seen else replace(field, nullable=shape.is_nullable)
 
 
-def _build_folded(form: _Form, folded: Folded, place: Place) -> Field:
-    """Return the field for a folded schema."""
-    schema = folded.schema
-    if folded.recursion:
-        return _build_recursive(form, folded, place)
-    if folded.alternatives:
-        return _build_one_of(form, folded, place)
-    if is_choice(schema):
-        return choice_field(schema, place)
-    kind = schema.get("type", "")
-    if kind == "object":
-        return _build_object(form, folded, place)
-    if kind == "array":
-        return _build_array(form, schema, place)
-    return scalar_field(schema, place)
+def _build_simple(form: _Form, shape: Shape, place: Place) -> Field:
+    if shape.recursion:
+        return _build_recursive(form, shape, place)
+    if shape.alternatives:
+        return _build_one_of(form, shape, place)
+    if is_choice(shape.schema):
+        return choice_field(shape.schema, place)
+    if shape.type == "object":
+        return _build_object(form, shape, place)
+    if shape.type == "array":
+        return _build_array(form, shape, place)
+    return scalar_field(shape.schema, place)
 
 
-def _build_object(form: _Form, folded: Folded, place: Place) -> Field:
+def _build_object(form: _Form, shape: Shape, place: Place) -> Field:
     """Return the field of an object: its named members, and those that a user may add."""
-    schema, additional = folded.schema, _additional_schema(folded.schema)
-    members = get_members(folded, form.root, place.refs)
+    schema, additional = shape.schema, _additional_schema(shape.schema)
+    members = get_members(shape)
     if not members:
-        return _build_map(form, schema, additional, place)
+        return _build_map(form, schema, additional, shape, place)
     form.reserve(len(members), place)
     place = place.with_default(schema)
     fields = [
-        _build(form, each.schema, place.member(each.key, each.is_required, each.condition))
+        _build(form, each.shape, place.member(each.key, each.is_required, each.condition))
         for each in members
     ]
     if additional:
         inner = place.additional_members([each.key for each in members])
-        fields.append(_build_map(form, {"title": "More members"}, additional, inner))
+        fields.append(_build_map(form, {"title": "More members"}, additional, shape, inner))
     return build_field(schema, place, "group", "group", fields=tuple(fields))
 
 
-def _build_map(form: _Form, schema: Schema, additional: Any, place: Place) -> Field:
-    """Return the field of an object whose members the user names."""
+def _build_map(form: _Form, schema: Schema, additional: Any, shape: Shape, place: Place) -> Field:
+    """Return the field of the members of an object that the user names.
+
+    :param schema: the keywords for the labels of the field.
+    """
     if additional is None and schema.get("additionalProperties") is False:
         return build_field(schema, place, "group", "group")
     template = _add_template(form, additional)
     place = place.with_default(schema)
     names = list(place.default) if isinstance(place.default, Mapping) else []
     form.reserve(len(names), place)
+    member = shape.inner(additional)
     fields = tuple(
-        replace(_build(form, additional, place.named_member(index, name)), key=name)
+        replace(_build(form, member, place.named_member(index, name)), key=name)
         for index, name in enumerate(names)
     )
     return build_field(schema, place, "map", "list", fields=fields, template=template)
 
 
-def _build_array(form: _Form, schema: Schema, place: Place) -> Field:
+def _build_array(form: _Form, shape: Shape, place: Place) -> Field:
     """Return the field of a list: a text, checkboxes for choices, or a field for each item."""
+    schema = shape.schema
     item = schema.get("items", True)
     items = schema.get("prefixItems", item if isinstance(item, list) else [])
     length = int(schema.get("maxItems", 0))
     if not items and length == schema.get("minItems") and length <= MAX_FIXED:
         items = [item] * length
     if items:
-        return _build_tuple(form, schema, items, place)
-    return _build_list_text(form, schema, item, place) or _build_list(form, schema, item, place)
+        return _build_tuple(form, shape, items, place)
+    single = _build_single(shape.inner(item))
+    text = _build_list_text(schema, single, place) if single else None
+    return text or _build_list(form, shape, item, place)
 
 
-def _build_list_text(form: _Form, schema: Schema, item: Any, place: Place) -> Field | None:
-    """Return the single field that holds a list of simple values, ``None`` for other lists."""
-    single = _build_single(form, item, place)
-    if not single:
-        return None
+def _build_list_text(schema: Schema, single: Field, place: Place) -> Field | None:
+    """Return the single field that holds a list of simple values, ``None`` for other lists.
+
+    :param single: the field of one item.
+    """
     if single.kind == "choice" and schema.get("uniqueItems"):
         return build_field(
             schema,
@@ -165,76 +169,75 @@ def _build_list_text(form: _Form, schema: Schema, item: Any, place: Place) -> Fi
     return None
 
 
-def _build_single(form: _Form, schema: Any, place: Place) -> Field | None:
+def _build_single(item: Shape) -> Field | None:
     """Return the field of a list's item if the item is a single value, else ``None``."""
-    try:
-        folded = fold(schema, form.root, place.refs)
-    except ManyShapesError:
+    has_parts = item.alternatives or item.recursion or item.type in ("object", "array")
+    if has_parts or not item.is_simple:
         return None
-    plain = folded.schema
-    if folded.alternatives or folded.recursion or plain.get("type") in ("object", "array"):
-        return None
-    inner = Place(is_nullable=folded.is_nullable)
-    return choice_field(plain, inner) if is_choice(plain) else scalar_field(plain, inner)
+    place = Place(is_nullable=item.is_nullable)
+    build = choice_field if is_choice(item.schema) else scalar_field
+    return build(item.schema, place)
 
 
-def _build_list(form: _Form, schema: Schema, item: Any, place: Place) -> Field:
+def _build_list(form: _Form, shape: Shape, item: Any, place: Place) -> Field:
     """Return the field of a list to which a user may add items."""
+    schema, inner = shape.schema, shape.inner(item)
     template = _add_template(form, item, is_numbered=True)
     place = place.with_default(schema)
     count = int(schema.get("minItems", 0)) if place.is_required else 0
     if isinstance(place.default, list):
         count = len(place.default)
     form.reserve(count, place)
-    fields = tuple(_build(form, item, place.item(index)) for index in range(count))
+    fields = tuple(_build(form, inner, place.item(index)) for index in range(count))
     bounds = labels.bounds(schema)
     return build_field(
         schema, place, "list", "list", fields=fields, template=template, bounds=bounds
     )
 
 
-def _build_tuple(form: _Form, schema: Schema, items: Sequence[Any], place: Place) -> Field:
+def _build_tuple(form: _Form, shape: Shape, items: Sequence[Any], place: Place) -> Field:
     """Return the field of a list with a field for each item."""
+    schema = shape.schema
     form.reserve(len(items), place)
     place = place.with_default(schema)
     required = schema.get("minItems", len(items))
     fields = tuple(
-        _unnumbered(_build(form, item, place.item(index, index < required)))
+        _unnumbered(_build(form, shape.inner(item), place.item(index, index < required)))
         for index, item in enumerate(items)
     )
     return build_field(schema, place, "tuple", "group", fields=fields)
 
 
-def _build_recursive(form: _Form, folded: Folded, place: Place) -> Field:
+def _build_recursive(form: _Form, shape: Shape, place: Place) -> Field:
     """Return the field of a recursive value, which the user adds level by level."""
-    schema = {"$ref": folded.recursion}
+    schema = {"$ref": shape.recursion}
     template = _add_template(form, schema)
-    place = replace(place, refs=place.refs - {folded.recursion})
     fields: tuple[Field, ...] = ()
     if place.default is not None:
         form.reserve(0, place)
-        fields = (_build(form, schema, replace(place.alternative(0), is_item=True)),)
-    return build_field(folded.schema, place, "recursive", "list", fields=fields, template=template)
+        target = replace(shape, refs=shape.refs - {shape.recursion}).inner(schema)
+        fields = (_build(form, target, replace(place.alternative(0), is_item=True)),)
+    return build_field(shape.schema, place, "recursive", "list", fields=fields, template=template)
 
 
-def _build_one_of(form: _Form, folded: Folded, place: Place) -> Field:
+def _build_one_of(form: _Form, shape: Shape, place: Place) -> Field:
     """Return the field of a value of several shapes: a choice, and a field for each shape."""
-    form.reserve(len(folded.alternatives), place)
-    place = place.with_default(folded.schema)
-    alternatives = Alternatives(folded.alternatives, form.root, place.refs)
+    form.reserve(len(shape.alternatives), place)
+    place = place.with_default(shape.schema)
+    alternatives = Alternatives(shape)
     selected = alternatives.find(place.default)
     like_example = alternatives.find(place.example)
     fields = []
-    for index, schema in enumerate(folded.alternatives):
+    for index, alternative in enumerate(alternatives.shapes):
         inner = place.alternative(index)
         default = inner.default if index == selected else None
         example = inner.example if index == like_example else None
-        fields.append(_build(form, schema, replace(inner, default=default, example=example)))
+        fields.append(_build(form, alternative, replace(inner, default=default, example=example)))
     if all(field.kind == "json" for field in fields):
-        raise ManyShapesError
+        raise NoSingleShapeError
     fields = alternatives.label(fields)
     return build_field(
-        folded.schema,
+        shape.schema,
         place,
         "one_of",
         "one_of",
@@ -248,7 +251,7 @@ def _build_one_of(form: _Form, folded: Folded, place: Place) -> Field:
 def _add_template(form: _Form, schema: Any, is_numbered: bool = False) -> str:
     """Return the name of the field that a user may add repeatedly, built on first use.
 
-    :raises ManyShapesError: if it would be a JSON field: one JSON field then holds all of them.
+    :raises NoSingleShapeError: if it would be a JSON field: one JSON field then holds all of them.
     """
     key = json.dumps([schema, is_numbered], sort_keys=True)
     is_new = key not in form.templates
@@ -257,10 +260,10 @@ def _add_template(form: _Form, schema: Any, is_numbered: bool = False) -> str:
     name = str(list(form.templates).index(key))
     if is_new:
         place = Place(path=f"@{name}", pointer=f"@{name}", is_item=True, number=int(is_numbered))
-        form.templates[key] = replace(_build(form, schema, place), template=name)
+        form.templates[key] = replace(_build(form, form.root.inner(schema), place), template=name)
     field = form.templates[key]
     if field and field.kind == "json":
-        raise ManyShapesError
+        raise NoSingleShapeError
     return name
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlmodel.schema.shape import Folded, ManyShapesError, Schema, fold
+from mlmodel.schema.shape import Schema, Shape
 
 #: For each member of a condition: its allowed values (``None``: any) and whether it may be missing.
 Condition = dict[str, Any]
@@ -18,36 +18,30 @@ class Member:
     """A member of an object; ``condition`` is JSON, and empty if the member has none."""
 
     key: str
-    schema: Any
+    shape: Shape
     is_required: bool
     condition: str = ""
 
 
-def get_members(folded: Folded, root: Schema, refs: frozenset[str]) -> list[Member]:
+def get_members(shape: Shape) -> list[Member]:
     """Return the members of an object that its schema names, in the order of the schema."""
-    properties = folded.schema.get("properties", {})
-    required = folded.schema.get("required", ())
-    found = {
-        key: Member(key, part, key in required)
-        for key, part in properties.items()
-        if part is not False
-    }
-    for condition in folded.conditions:
+    members = _get_unconditional(shape)
+    for condition in shape.conditions:
         for word in ("then", "else"):
-            for member in _get_inner_members(condition.get(word), root, refs):
-                text = _to_json(condition["if"], is_met=word == "then")
-                if member.key not in properties:
-                    found.setdefault(member.key, replace(member, condition=text))
-    return list(found.values())
+            text = _to_json(condition["if"], is_met=word == "then")
+            for key, member in _get_unconditional(shape.inner(condition.get(word))).items():
+                if key not in shape.members:
+                    members.setdefault(key, replace(member, condition=text))
+    return list(members.values())
 
 
-def _get_inner_members(schema: Any, root: Schema, refs: frozenset[str]) -> list[Member]:
-    """Return the members that the ``then`` or ``else`` of a condition names."""
-    try:
-        folded = fold(schema, root, refs)
-    except ManyShapesError:
-        return []
-    return get_members(replace(folded, conditions=()), root, refs)
+def _get_unconditional(shape: Shape) -> dict[str, Member]:
+    required = shape.schema.get("required", ())
+    return {
+        key: Member(key, member, key in required)
+        for key, member in shape.members.items()
+        if shape.schema["properties"][key] is not False
+    }
 
 
 def _to_json(condition: Schema, is_met: bool) -> str:

@@ -147,7 +147,6 @@ class Place:
     example: Any = None
     default: Any = None
     depth: int = 0
-    refs: frozenset[str] = frozenset()
 
     def with_default(self, schema: Schema) -> Place:
         """Return the place with its schema's default, unless an outer schema has one for it."""
@@ -208,7 +207,6 @@ class Place:
             path=f"{self.path}/{path}",
             key=key,
             depth=self.depth + 1,
-            refs=self.refs,
         )
 
 
