@@ -1,4 +1,4 @@
-"""Models whose graph answers in their place, and models whose graph is not right."""
+"""Compiled models: graphs that agree with their models, and graphs that do not."""
 
 import functools
 import gc
