@@ -100,9 +100,9 @@ MEDIA = {
     "CSV with NUL": (post(b"a,b\n\x00,1", ECHO[:-7] + "rows", "text/csv"), 200),
     "CSV with an open quote": (post(b'a\n"' + b"x" * 90_000, ECHO[:-7] + "rows", "text/csv"), 200),
     "CSV of commas": (post(b"," * 90_000, ECHO[:-7] + "rows", "text/csv"), 422),
-    "a form with a body of none": (
+    "a multipart form": (
         post(b"--x", "/models/echo/predict", "multipart/form-data; boundary=x"),
-        200,
+        415,
     ),
 }
 #: Methods, paths and whole requests that are none.
