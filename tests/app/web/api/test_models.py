@@ -454,3 +454,23 @@ def test_the_header_of_a_csv_file_is_given_to_fill_in(client):
 
     assert (header.mimetype, header.text) == ("text/csv", "head,others,home\r\n")
     assert header.headers["Content-Disposition"] == "attachment; filename=household.csv"
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        pytest.param({"format": "date-time-local"}, id="local"),
+        pytest.param({"format": "date-time", "x-dtype": "datetime64[ns]"}, id="earlier releases"),
+    ],
+)
+def test_offset_in_local_time_is_rejected(make_app, time):
+    schema = json.dumps({"properties": {"at": {"type": "string", **time}}})
+    app = make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
+
+    def predict(at):
+        return app.test_client().post("/api/models/echo/predict", json={"at": at})
+
+    assert predict("2026-01-31T14:30:00").json == {"at": "2026-01-31T14:30:00"}
+    response = predict("2026-01-31T14:30:00+02:00")
+    assert response.status_code == 422
+    assert "a date and time without a zone" in response.json["errors"][0]["detail"]
