@@ -98,6 +98,9 @@ def _build_simple(form: _Form, shape: Shape, place: Place) -> Field:
 def _build_object(form: _Form, shape: Shape, place: Place) -> Field:
     """Return the field of an object: its named members, and those that a user may add."""
     schema, additional = shape.schema, _additional_schema(shape.schema)
+    # Counted first: shapes of many members take long to build.
+    if len(schema.get("properties", ())) > form.remaining:
+        raise NoSingleShapeError
     members = get_members(shape)
     if not members:
         return _build_map(form, schema, additional, shape, place)
