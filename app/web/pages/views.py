@@ -209,6 +209,6 @@ def _call(name: str, row: Any) -> str:
     # A bare list would be read as several rows.
     sent = [row] if isinstance(row, list) else row
     body = shlex.quote(json.dumps(sent, ensure_ascii=False))
-    is_shut = access.get_access_control().is_key_required
+    is_shut = modelhost().access_control.is_key_required
     key = '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' if is_shut else ""
     return f"curl {address} \\\n{key}  -H 'Content-Type: application/json' \\\n  -d {body}"
