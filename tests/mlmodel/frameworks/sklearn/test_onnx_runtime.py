@@ -598,8 +598,8 @@ def test_metadata_and_the_page_say_which_graph_answers(served):
     page = client.get("/models/m/metadata").text
 
     assert told.items() >= {"asked": "onnx", "compiled": True}.items()
-    assert f"<strong>{told['name']}</strong>, by a graph made of the model" in page
-    assert f"were asked {told['parity']['rows']:,} rows" in page
+    assert f"<strong>{told['name']}</strong>, with a graph compiled from the model" in page
+    assert f"On {told['parity']['rows']:,} rows" in page
 
 
 def test_metadata_and_the_page_say_why_a_model_answers_itself(served):
@@ -609,9 +609,9 @@ def test_metadata_and_the_page_say_why_a_model_answers_itself(served):
     told = client.get("/api/models/m/inspect").get_json()["runtime"]
     page = client.get("/models/m/metadata").text
 
-    reason = 'its column "grade" is neither of plain numbers nor of texts'
+    reason = 'its column "grade" has neither plain numbers nor texts'
     assert told == {"asked": "onnx", "name": told["name"], "compiled": False, "reason": reason}
-    assert f"<strong>{told['name']}</strong> itself. The model is not compiled: " in page
+    assert f"<strong>{told['name']}</strong>. The model is not compiled: " in page
     assert escape(reason) in page
 
 
