@@ -64,7 +64,7 @@ def _compiled(pattern: str) -> Draft202012Validator:
     try:
         return Draft202012Validator({"pattern": pattern}, pattern_options=OPTIONS, offline=True)
     except (ValidationError, ValueError) as error:  # ValueError: a lone surrogate
-        reason = next((said for sign, said in INSTEAD.items() if sign in pattern), None)
+        reason = next((text for sign, text in INSTEAD.items() if sign in pattern), None)
         raise InvalidSchema(f"{pattern!r:.80} is no pattern here: {reason or RULE}") from error
 
 

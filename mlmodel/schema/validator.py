@@ -54,8 +54,8 @@ class Schema:
     def __init__(self, document: JsonSchema, *, is_null_left: bool = False) -> None:
         try:
             self.document = copy.deepcopy(document)
-            self._judge = judge(self.document)
-            self._fit = compiled(self.document, self._judge.format_checker)
+            self._validator = judge(self.document)
+            self._fit = compiled(self.document, self._validator.format_checker)
             self._conversion = Conversion(self.document)
             self._fill = filler(
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
@@ -69,7 +69,7 @@ class Schema:
         if fill is None:
             return set()
         row = fill({})
-        pointers = [error.absolute_path for error in self._judge.iter_errors(row)]
+        pointers = [error.absolute_path for error in self._validator.iter_errors(row)]
         return {str(path[0]) for path in pointers if path and path[0] in row}
 
     @cached_property
@@ -91,7 +91,7 @@ class Schema:
             return []
         found = (
             Violation(pointer, detail, row)
-            for error in self._judge.iter_errors(value)
+            for error in self._validator.iter_errors(value)
             for pointer, detail in explain(error)
         )
         return list(islice(found, most))
@@ -135,11 +135,11 @@ def judge(document: JsonSchema) -> Validator:
         place = pointer_to(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
     # With an empty registry, jsonschema fetches nothing for any reference.
-    made = _validator_class(dialect)(
+    validator = _validator_class(dialect)(
         _without_dialect(document), registry=Registry(), format_checker=formats
     )
-    _try(made)
-    return made
+    _check_references(validator)
+    return validator
 
 
 @cache
@@ -195,12 +195,12 @@ def _without_dialect(document: JsonSchema) -> JsonSchema:
     return {keyword: value for keyword, value in document.items() if keyword != "$schema"}
 
 
-def _try(judge: Validator) -> None:
+def _check_references(validator: Validator) -> None:
     """Detect hidden or endless references, which only appear when a value is validated."""
     try:
         values: tuple[Any, ...] = (None, {}, [])
         for value in values:
-            judge.is_valid(value)
+            validator.is_valid(value)
     except RecursionError as error:
         raise InvalidSchema("a $ref leads to itself without end") from error
     except Unresolvable as error:

@@ -69,10 +69,10 @@ def placed(violations: Sequence[Violation], names: Sequence[str]) -> tuple[Viola
     A missing column is reported once, not for every line.
     """
     places = {name: place for place, name in enumerate(names)}
-    return tuple(dict.fromkeys(_placed(each, places) for each in violations))
+    return tuple(dict.fromkeys(_move(each, places) for each in violations))
 
 
-def _placed(violation: Violation, places: Mapping[str, int]) -> Violation:
+def _move(violation: Violation, places: Mapping[str, int]) -> Violation:
     line = f"/{LINES}/{violation.row}"
     member, slash, rest = violation.pointer.removeprefix("/").partition("/")
     name = unescaped(member)
@@ -88,17 +88,17 @@ def _violations(body: Mapping[str, Any]) -> Iterator[Violation]:
     yield from _of_names(names)
     index = body.get(INDEX, lines)
     if not isinstance(index, list) or len(index) not in (0, len(lines)):
-        detail = f"must be a list of {len(lines)}, one for each of {LINES}, got {_said(index)}"
+        detail = f"must be a list of {len(lines)}, one for each of {LINES}, got {_kind(index)}"
         yield Violation(f"/{INDEX}", detail)
     if set(map(type, lines)) <= {list} and set(map(len, lines)) <= {len(names)}:
         return
     for place, line in enumerate(lines):
         if not isinstance(line, list) or len(line) != len(names):
-            detail = f"must be a list of {len(names)}, one for each of {NAMES}, got {_said(line)}"
+            detail = f"must be a list of {len(names)}, one for each of {NAMES}, got {_kind(line)}"
             yield Violation(f"/{LINES}/{place}", detail)
 
 
-def _said(value: Any) -> str:
+def _kind(value: Any) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else shown(value)
 
 

@@ -113,7 +113,7 @@ def test_what_the_two_may_think_otherwise_of_is_the_judge_s(document):
 
 def test_what_is_accepted_never_sees_the_judge(monkeypatch):
     schema = Schema({"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}})
-    monkeypatch.delattr(schema, "_judge")
+    monkeypatch.delattr(schema, "_validator")
 
     assert schema.violations({"age": 3}) == []
     with pytest.raises(AttributeError):
