@@ -1,11 +1,11 @@
-// The row in the page's address, behind the #: a link carries it, and no server's log sees it.
+// The row in the fragment of the page's address. Browsers do not send fragments to servers.
 
 import { copyBy } from "./clipboard.js";
 import { showWhole, text } from "./input.js";
 import { parsed } from "./json.js";
 
 const KEY = "#row=";
-// Beyond this, mail programs and chats cut a link.
+// Mail programs and chats cut longer links.
 const LONGEST = 8000;
 
 const button = document.getElementById("copy-link");
@@ -18,20 +18,20 @@ button.addEventListener("click", () => {
 });
 addEventListener("hashchange", readAddress);
 
-// Writes what was asked into the address, so that a reload or a bookmark has it.
+// Writes a row into the address, for reloads and bookmarks.
 export function writeAddress(row) {
   const link = linkTo(row);
   history.replaceState(null, "", link.length <= LONGEST ? link : location.pathname);
   status.textContent = "";
 }
 
-// Forgets the row that the address has.
+// Removes the row from the address.
 export function clearAddress() {
   history.replaceState(null, "", location.pathname);
   status.textContent = "";
 }
 
-// Shows the row that the address has, if it has one.
+// Shows the row in the address, if any.
 export function readAddress() {
   if (!location.hash.startsWith(KEY)) return;
   const row = parsed(decoded(location.hash.slice(KEY.length)));

@@ -1,45 +1,45 @@
-// Many rows asked a few at a time: what is answered, what is refused and why, and how far it is.
+// Predictions for many rows in several requests, with their errors and the progress.
 
-import { ask } from "./asking.js";
+import { postRows } from "./api.js";
 import { stringify } from "./json.js";
 
 const MOST_ROWS = 500;
-// Rows that fail one after the other, and none that is answered: then it is not the rows.
+// Consecutive failures after which the model itself is considered broken.
 const MOST_FAILURES = 20;
 const MOST_WAITS = 20;
-// A row that makes the model fail, or a call that is too large or too slow: asked again in halves.
+// The model failed on a row, or the call is too large or too slow: the rows are sent again in halves.
 const HALVED = [413, 500, 504];
 const WAITED = [429, 503];
 
-// Asks for every entry, {row}, that has neither answer nor problem yet, and writes either into it.
+// Predicts every entry, {row}, that has no answer and no problem, and writes either into it.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
-export async function askAll(address, entries, limits, { told, signal }) {
+export async function predictAll(address, entries, limits, { showProgress, signal }) {
   const waiting = chunks(entries.filter(isOpen), limits);
   let [failures, waits] = [0, 0];
   while (waiting.length) {
     const chunk = waiting.shift();
-    const said = await ask(address, stringify(chunk.map(({ row }) => row)), { signal });
-    if (!said.problem) {
-      chunk.forEach((entry, index) => (entry.answer = said.answer[index]));
+    const response = await postRows(address, stringify(chunk.map(({ row }) => row)), { signal });
+    if (!response.problem) {
+      chunk.forEach((entry, index) => (entry.answer = response.answer[index]));
       [failures, waits] = [0, 0];
-    } else if (WAITED.includes(said.problem.status) && said.problem.seconds && waits < MOST_WAITS) {
+    } else if (WAITED.includes(response.problem.status) && response.problem.seconds && waits < MOST_WAITS) {
       waits += 1;
       waiting.unshift(chunk);
-      told(`Waiting ${said.problem.seconds} s: ${said.problem.title}.`);
-      if (!(await slept(said.problem.seconds, signal))) return { isStopped: true };
-    } else if (refused(chunk, said.problem)) {
+      showProgress(`Waiting ${response.problem.seconds} s: ${response.problem.title}.`);
+      if (!(await sleep(response.problem.seconds, signal))) return { isStopped: true };
+    } else if (markRejected(chunk, response.problem)) {
       waiting.unshift(...chunks(chunk.filter(isOpen), limits));
-    } else if (!HALVED.includes(said.problem.status)) {
-      return said.problem;
+    } else if (!HALVED.includes(response.problem.status)) {
+      return response.problem;
     } else if (chunk.length > 1) {
       const half = Math.ceil(chunk.length / 2);
       waiting.unshift(chunk.slice(0, half), chunk.slice(half));
     } else {
-      chunk[0].problem = said.problem.detail || said.problem.title;
+      chunk[0].problem = response.problem.detail || response.problem.title;
       failures += 1;
-      if (failures === MOST_FAILURES) return said.problem;
+      if (failures === MOST_FAILURES) return response.problem;
     }
-    told("");
+    showProgress("");
   }
   return null;
 }
@@ -48,8 +48,8 @@ export function isOpen({ answer, problem }) {
   return answer === undefined && !problem;
 }
 
-// Writes into the rows what is wrong with them; false where the problem names none of them.
-function refused(chunk, { errors = [] }) {
+// Writes the errors into their rows. False if the problem names no row.
+function markRejected(chunk, { errors = [] }) {
   const reasons = new Map();
   for (const { pointer, detail } of errors) {
     const [, index, place] = /^\/(\d+)\/?(.*)$/s.exec(pointer) ?? [];
@@ -77,8 +77,8 @@ function chunks(entries, limits) {
   return chunk.length ? [...found, chunk] : found;
 }
 
-// False where it was stopped meanwhile.
-function slept(seconds, signal) {
+// Resolves to false if it is stopped.
+function sleep(seconds, signal) {
   return new Promise((done) => {
     const timer = setTimeout(() => done(true), seconds * 1000);
     signal.addEventListener("abort", () => {

@@ -1,9 +1,9 @@
-// The panel that shows how to ask the same from a program.
+// The panel with code that sends the current row.
 
 import { copyBy } from "./clipboard.js";
 import { onChange } from "./input.js";
 import { parsed } from "./json.js";
-import { body } from "./jsontab.js";
+import { body } from "./json_tab.js";
 import { LANGUAGES } from "./snippets.js";
 
 const panel = document.getElementById("code");

@@ -1,7 +1,7 @@
-// The panel that takes a CSV file or a workbook, shows what is in it, and predicts its rows.
+// The panel that reads a CSV file or a workbook, shows its content, and predicts its rows.
 
-import { ask } from "./asking.js";
-import { askAll, isOpen } from "./batches.js";
+import { postRows } from "./api.js";
+import { predictAll, isOpen } from "./batches.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { form } from "./input.js";
 import { Digits } from "./json.js";
@@ -51,9 +51,8 @@ keep.addEventListener("click", () => {
   save(csv(lines()), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
 });
 
-// Reads a file and shows what it has; the server types its cells by the model's schema. The last file
-// that was given is the one that is shown, however long it takes. `decimal` is the decimal mark, where
-// a person says which it is.
+// Reads a file and shows its content. The server converts the cells by the model's schema. A file chosen
+// later replaces this one. `decimal` is the decimal mark if the user chose it.
 async function take(file, decimal = "") {
   taken = file;
   stopper?.abort();
@@ -68,11 +67,11 @@ async function take(file, decimal = "") {
   if (signal.aborted) return undefined;
   if (content === null) return say(`${file.name} cannot be read.`);
   const address = `${panel.dataset.address}?decimal=${encodeURIComponent(decimal)}`;
-  const said = await ask(address, content, { type: "text/csv", signal });
+  const response = await postRows(address, content, { type: "text/csv", signal });
   if (signal.aborted) return undefined;
   input.value = "";
-  if (said.problem) return say(`${file.name}: ${reason(said.problem)}`);
-  sheet = { ...said.answer, name: file.name, entries: entriesOf(said.answer) };
+  if (response.problem) return say(`${file.name}: ${reason(response.problem)}`);
+  sheet = { ...response.answer, name: file.name, entries: entriesOf(response.answer) };
   return showSheet();
 }
 
@@ -105,7 +104,7 @@ function showSheet() {
   showProblems();
 }
 
-// How the file was read, where a person may want to know.
+// Notes on how the file was read.
 function readingNotes() {
   const { encoding, sheet: title, decimal, entries } = sheet;
   const notes = [
@@ -117,7 +116,7 @@ function readingNotes() {
   return notes.filter(Boolean).map((note) => ` ${note}`).join("");
 }
 
-// What is wrong with a file: only the reason, where it is one of the file itself.
+// The reason of a problem, without its title if it concerns the file itself.
 function reason({ type, title, detail, errors }) {
   const ofFile = errors?.[0]?.detail ?? (type?.endsWith("#unreadable-file") ? detail : "");
   return ofFile ? sentence(ofFile) : `${title}. ${sentence(detail)}`;
@@ -150,9 +149,9 @@ async function run() {
   const mine = sheet;
   const total = mine.entries.filter(({ row }) => row !== null).length;
   setRunning(true);
-  const ended = await askAll(form.dataset.action, mine.entries, limits, {
+  const ended = await predictAll(form.dataset.action, mine.entries, limits, {
     signal,
-    told(words) {
+    showProgress(words) {
       if (mine !== sheet) return;
       const done = mine.entries.filter((entry) => entry.row !== null && !isOpen(entry)).length;
       progress.max = total;
@@ -161,7 +160,7 @@ async function run() {
       part("done").textContent = words || `${grouped(done)} of ${grouped(total)} rows`;
     },
   });
-  if (mine !== sheet) return; // another file was taken meanwhile
+  if (mine !== sheet) return; // another file was chosen meanwhile
   const hadFocus = document.activeElement === stop;
   setRunning(false);
   showResult(ended, hadFocus);
@@ -204,7 +203,7 @@ function showProblems() {
   return problems.replaceChildren(element("h3", "", title), scrolling(rows, title), ...rest);
 }
 
-// The lines of the saved file: where each was, what it said, and what came of it.
+// The lines of the saved file: line number, cells, and prediction or problem.
 function lines() {
   const rows = sheet.entries.map(answered);
   const known = [...sheet.columns, ...columns(rows)];
@@ -220,7 +219,7 @@ function answered(entry) {
   return entry.answer === undefined ? cells(entry) : joined(cells(entry), entry.answer);
 }
 
-// As rows of a table, each with its line and its answer first.
+// Table rows with line number and prediction first.
 function answersFirst(entries) {
   const rows = entries.map(answered);
   const line = free("line", columns(rows), "file ");
@@ -233,7 +232,7 @@ function answersFirst(entries) {
   });
 }
 
-// What a line said, in the order of the file's columns.
+// The cells of a line, in the order of the file's columns.
 function cells({ row, others }) {
   const all = { ...others, ...row };
   const names = sheet.columns.filter((name) => Object.hasOwn(all, name));
@@ -263,7 +262,7 @@ function setRunning(isRunning) {
 
 function clear(decimal) {
   sheet = null;
-  // Whoever chooses a decimal mark stays where they are.
+  // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
   for (const box of [found, preview, problems, result]) box.replaceChildren();
   for (const button of [start, stop, keep]) button.hidden = true;

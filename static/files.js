@@ -1,11 +1,11 @@
-// Files that are sent as base64: the form holds their content, and shows how large it is.
+// Files that are sent as base64. The form holds their content and shows their size.
 
 import { bytes, size } from "./values.js";
 
 // How the base64 of a picture begins.
 const PICTURES = { iVBOR: "image/png", "/9j/": "image/jpeg", R0lGOD: "image/gif", UklGR: "image/webp" };
 
-// By field: the file that is being read for it, and why one was not taken.
+// By field: the file being read, and the reason for a rejected file.
 const reading = new Map();
 const refusals = new Map();
 
@@ -28,7 +28,7 @@ export function waitForFiles(event) {
   Promise.all(reading.values()).then(() => form.requestSubmit());
 }
 
-// Puts base64 into a field, in place of whatever file is in it or is being read for it.
+// Replaces the file of a field by base64 content.
 export function setFile(field, base64) {
   reading.delete(field);
   refusals.delete(field);
@@ -36,13 +36,13 @@ export function setFile(field, base64) {
   keep(field, base64);
 }
 
-// The files that were chosen and not taken, as violations: the form without them were another row.
+// Rejected files as violations, as the row would lack them.
 export function refusedFiles(form) {
   const seen = [...refusals].filter(([field]) => form.contains(field) && !field.closest("[hidden]"));
   return seen.map(([field, detail]) => ({ pointer: field.dataset.field, detail }));
 }
 
-// The last file that was chosen for a field is the one that counts, however long it takes to read.
+// Reads a chosen file. A file chosen later replaces it, even if this one is still being read.
 function take(input) {
   const field = input.closest("[data-field]");
   const [file] = input.files;
@@ -81,7 +81,7 @@ function show(field) {
   else preview.removeAttribute("src");
 }
 
-// null where it cannot be read.
+// Resolves to null if the file cannot be read.
 function base64Of(file) {
   return new Promise((resolve) => {
     const reader = new FileReader();
@@ -97,7 +97,7 @@ function forget(field) {
   chooser(field).focus();
 }
 
-// No event of the browser's own tells that a file is read or forgotten.
+// The browser fires no event when a file is read or removed.
 function tell(field) {
   chooser(field).dispatchEvent(new Event("input", { bubbles: true }));
 }

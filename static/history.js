@@ -1,4 +1,4 @@
-// The last predictions of this browser, kept in it alone.
+// The last predictions, stored in this browser only.
 
 import { columns, csv, free, joined, save } from "./csv.js";
 import { showWhole } from "./input.js";
@@ -7,7 +7,7 @@ import { table } from "./table.js";
 import { element, short } from "./values.js";
 
 const MOST = 50;
-// Bytes of one prediction beyond which it is not kept: a picture would take the room of all others.
+// Characters of the largest prediction that is stored. A picture would displace all others.
 const LARGEST = 20000;
 const MOST_COLUMNS = 16;
 const TIME = { dateStyle: "short", timeStyle: "medium" };
@@ -30,7 +30,7 @@ document.getElementById("history-clear").addEventListener("click", () => {
 addEventListener("storage", (event) => event.key === key && show());
 show();
 
-// Keeps what was asked and answered, the newest first.
+// Stores a prediction with its row, the newest first.
 export function remember(row, { text, milliseconds, version }) {
   const at = new Date().toISOString();
   const made = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
@@ -43,7 +43,7 @@ function kept() {
   try {
     all = JSON.parse(localStorage.getItem(key));
   } catch {
-    // A browser that keeps nothing, or something else's value under our key.
+    // The browser stores nothing, or another program's value is under this key.
   }
   return Array.isArray(all) ? all.filter(isPrediction) : [];
 }
@@ -53,7 +53,7 @@ function isPrediction(each) {
   return row !== undefined && answer !== undefined && !Number.isNaN(Date.parse(each.at));
 }
 
-// When there is no room, the oldest go.
+// If storage is full, the oldest are dropped.
 function store(predictions) {
   try {
     if (predictions.length) localStorage.setItem(key, JSON.stringify(predictions));
@@ -63,7 +63,7 @@ function store(predictions) {
   }
 }
 
-// What is saved: when and by what it was answered, the row and its answer.
+// The lines of the saved file: time, version, row and prediction.
 function lines(predictions) {
   const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
   const known = columns(rows);
@@ -98,7 +98,7 @@ function drawn(predictions) {
   return table(["When", element("span", "visually-hidden", "Use again"), ...names], lines);
 }
 
-// The answer's columns first: they are what one looks for.
+// The columns of the prediction first.
 function shownColumns(rows, predictions) {
   const inputs = new Set(predictions.flatMap(({ row }) => Object.keys(joined(parsed(row), {}))));
   const names = columns(rows);

@@ -1,7 +1,7 @@
-// The row that is to be asked: what stands in the form, or in the JSON tab while that is shown.
+// The current row: that of the form, or of the JSON tab while it is shown.
 
 import { parsed, same, stringify } from "./json.js";
-import { isJsonShown, json, written } from "./jsontab.js";
+import { isJsonShown, json, written } from "./json_tab.js";
 import { fill, read } from "./row.js";
 import { isObject } from "./values.js";
 
@@ -12,30 +12,30 @@ const jsonTab = document.getElementById("json-tab");
 const listeners = [];
 let last = null;
 
-// The body of a request, as typed: what is wrong with it, the server says.
+// The row as text, as typed. The server validates it.
 export function text() {
   return isJsonShown() ? json.value : written(root);
 }
 
-// The row; undefined where the text is no JSON.
+// The row; undefined if the text is not JSON.
 export function row() {
   return parsed(text());
 }
 
-// Shows a row, where the form can; what it cannot show is in the JSON tab.
+// Shows a row in the form, and in the JSON tab if that is shown.
 export function show(value) {
   fill(root, value);
   if (isJsonShown()) json.value = stringify(value, "  ");
-  told();
+  notifyChange();
 }
 
-// As `show`, for a row that may come from anywhere: none of it is lost.
+// Like `show`, but opens the JSON tab if the form cannot represent the whole row.
 export function showWhole(value) {
   show(value);
   if (isJsonShown() || same(withoutNulls(read(root)), withoutNulls(value))) return;
   bootstrap.Tab.getOrCreateInstance(jsonTab).show();
   json.value = stringify(value, "  ");
-  told();
+  notifyChange();
 }
 
 // Calls back whenever the text has changed, with the text.
@@ -43,8 +43,8 @@ export function onChange(listener) {
   listeners.push(listener);
 }
 
-// To be called after a change that no event tells of.
-export function told() {
+// Call this after a change without an event.
+export function notifyChange() {
   const now = text();
   if (now === last) return;
   last = now;
@@ -57,7 +57,7 @@ export function labelOf(pointer) {
   return field?.dataset.label || pointer.slice(1) || "The row";
 }
 
-// Empty members say nothing that a form does not say by leaving them out.
+// The form omits empty members.
 function withoutNulls(value) {
   if (!isObject(value)) return value;
   const entries = Object.entries(value).map(([key, item]) => [key, withoutNulls(item)]);
@@ -69,5 +69,5 @@ function isEmptyList(value) {
 }
 
 for (const event of ["input", "change", "click", "reset"]) {
-  form.addEventListener(event, () => setTimeout(told));
+  form.addEventListener(event, () => setTimeout(notifyChange));
 }

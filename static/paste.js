@@ -1,11 +1,11 @@
-// A row that is copied from a spreadsheet fills the fields from the one on into which it is pasted; with
-// a line of headings, those that have these names. The server reads the cells, as those of a file.
+// A pasted spreadsheet row fills the fields from the focused one on or, if it has a line of headings, the
+// fields with these names. The server parses the cells like those of a file.
 
-import { ask } from "./asking.js";
-import { form, told } from "./input.js";
-import { inner, isMember } from "./places.js";
+import { postRows } from "./api.js";
+import { form, notifyChange } from "./input.js";
+import { inner, isMember } from "./fields.js";
 import { fill, read } from "./row.js";
-import { typed } from "./typed.js";
+import { getText } from "./controls.js";
 import { element } from "./values.js";
 
 const KINDS = ["text", "number", "datetime", "local", "choice"];
@@ -34,23 +34,23 @@ async function take(text, fields, place) {
   const names = fields.slice(place, place + headings.length).map(({ dataset }) => quoted(dataset.key));
   while (names.length < headings.length) names.push("");
   const lines = isHeaded ? text : `${names.join("\t")}\n${text}`;
-  const said = await ask(address, `sep=\t\n${lines}\n`, { type: "text/csv" });
-  const [line] = said.answer?.lines ?? [];
-  if (said.problem || !line?.cells) {
-    return say(`The pasted row cannot be read: ${said.problem?.detail ?? line?.problem ?? "it is empty"}.`);
+  const response = await postRows(address, `sep=\t\n${lines}\n`, { type: "text/csv" });
+  const [line] = response.answer?.lines ?? [];
+  if (response.problem || !line?.cells) {
+    return say(`The pasted row cannot be read: ${response.problem?.detail ?? line?.problem ?? "it is empty"}.`);
   }
   const before = fields.map((field) => [field, read(field)]);
-  const { filled, left } = write(said.answer.columns, line, fields);
-  told();
+  const { filled, left } = write(response.answer.columns, line, fields);
+  notifyChange();
   const notes = [
     `${filled} field${filled === 1 ? "" : "s"} filled`,
-    said.answer.lines.length > 1 ? ` from the first of ${said.answer.lines.length} rows` : "",
+    response.answer.lines.length > 1 ? ` from the first of ${response.answer.lines.length} rows` : "",
     left.length ? `; not used: ${left.join(", ")}` : "",
   ];
   return say(`${notes.join("")}.`, before);
 }
 
-// Writes the cells into the fields, and says how many were filled, and what was left over.
+// Writes the cells into the fields. Returns the number of filled fields, and the unused cells.
 function write(columns, { cells, blank }, fields) {
   const empty = new Set(blank.map(({ text }) => Number(text)));
   const left = [];
@@ -58,13 +58,13 @@ function write(columns, { cells, blank }, fields) {
   columns.forEach((name, index) => {
     const field = fields.find(({ dataset }) => dataset.key === name);
     if (field) fill(field, empty.has(index) ? undefined : cells[index]);
-    if (field && typed(field) !== "") filled += 1;
+    if (field && getText(field) !== "") filled += 1;
     else if (cells[index] !== null && cells[index] !== "") left.push(name || String(cells[index]));
   });
   return { filled, left };
 }
 
-// The fields of the row itself that are one value each, and in sight.
+// The visible top-level fields of a single value.
 function targets() {
   if (root.dataset.kind !== "group") return [];
   const fields = inner(root).filter((field) => isMember(field) && KINDS.includes(field.dataset.kind));
@@ -91,7 +91,7 @@ function say(words, before) {
   undo.addEventListener("click", () => {
     for (const [field, value] of before) fill(field, value);
     status.replaceChildren("Undone.");
-    told();
+    notifyChange();
   });
   status.append(" ", undo);
 }

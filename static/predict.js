@@ -1,12 +1,12 @@
-// The predict page: the form's row to the API, and what it answers beside the form.
+// The predict page: sends the form's row to the API, and shows the prediction beside the form.
 
 import { clearAddress, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
-import { ask } from "./asking.js";
+import { postRows } from "./api.js";
 import { remember } from "./history.js";
-import { form, onChange, row, show, text, told } from "./input.js";
+import { form, onChange, row, show, text, notifyChange } from "./input.js";
 import { parse, parsed, same, stringify } from "./json.js";
-import { body, isJsonShown, unwrapped, writeJson } from "./jsontab.js";
+import { body, isJsonShown, unwrapped, writeJson } from "./json_tab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
 import "./paste.js";
 import { restore, start, unfinished } from "./row.js";
@@ -20,8 +20,8 @@ const legend = JSON.parse(answer.dataset.legend);
 const nothingYet = answer.textContent;
 const mostBytes = Number(form.dataset.bytes);
 
-let waiting = null; // ends the call that is under way
-let shown = null; // {row, words}: what was asked, and what answered
+let waiting = null; // aborts the running call
+let shown = null; // {row, words} of the prediction shown
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -32,14 +32,14 @@ form.addEventListener("keydown", (event) => {
   event.preventDefault();
   form.requestSubmit();
 });
-// The browser puts the first values back only after this event.
+// The browser restores the initial values after this event.
 form.addEventListener("reset", () => setTimeout(startAgain));
 for (const button of form.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => showExample(button.dataset.example));
 }
 start(form);
 readAddress();
-told();
+notifyChange();
 onChange(showWhetherOutdated);
 addEventListener("hashchange", giveUp);
 
@@ -54,23 +54,23 @@ async function predict() {
   waiting = new AbortController();
   const { signal } = waiting;
   setBusy(true);
-  const said = await ask(form.dataset.action, sent, { signal });
+  const response = await postRows(form.dataset.action, sent, { signal });
   if (signal.aborted) return;
   waiting = null;
   setBusy(false);
-  const problem = unwrapped(said.problem);
+  const problem = unwrapped(response.problem);
   if (problem) return refuse(problem.errors, problem);
-  const answered = unwrapped(said.answer);
+  const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, legend));
-  shown = { row: parsed(asked), words: sourceWords(said) };
+  shown = { row: parsed(asked), words: sourceWords(response) };
   showWhetherOutdated();
   writeAddress(asked);
-  remember(asked, answered === said.answer ? said : { ...said, text: stringify(answered) });
+  remember(asked, answered === response.answer ? response : { ...response, text: stringify(answered) });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
 }
 
-// Forgets the call that is under way: its answer belongs to an input that is gone.
+// Cancels the running call, whose input has been replaced.
 function giveUp() {
   waiting?.abort();
   waiting = null;
@@ -111,7 +111,7 @@ function clearAnswer(words) {
   showWhetherOutdated();
 }
 
-// Another way to write the same row is no change.
+// The same row in another notation is not a change.
 function showWhetherOutdated() {
   const isOutdated = shown !== null && !same(shown.row, row());
   answer.classList.toggle("outdated", isOutdated);
@@ -133,7 +133,7 @@ function startAgain() {
   clearAnswer(nothingYet);
   clearAddress();
   if (isJsonShown()) writeJson();
-  told();
+  notifyChange();
 }
 
 function showExample(example) {

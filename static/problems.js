@@ -1,13 +1,13 @@
-// What is wrong with the input, or with the call: above the form in a list, and beside each field.
+// Errors of the input or the call: in a list above the form, and beside each field.
 
-import { isJsonShown, json, showForm } from "./jsontab.js";
-import { fieldAt } from "./places.js";
+import { isJsonShown, json, showForm } from "./json_tab.js";
+import { fieldAt } from "./fields.js";
 import { controls } from "./row.js";
 import { element } from "./values.js";
 
 const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
-// What an item is called that has no title, see UNNAMED_ITEM in app/web/pages/forms/controls.py.
+// The label of an item without a title: UNNAMED_ITEM in app/web/pages/forms/controls.py.
 const UNNAMED = "Item";
 
 const alert = document.getElementById("alert");
@@ -38,7 +38,7 @@ export function showProblem({ title, detail, status, request_id: requestId }) {
   alert.scrollIntoView({ block: "nearest" });
 }
 
-// In another tab, so that nothing that was typed is lost.
+// In another tab, which keeps the input of this one.
 function loginLink() {
   const line = element("p", "", "Your input is kept: ");
   const link = element("a", "alert-link", "log in in another tab");
@@ -82,7 +82,7 @@ function where(field, inside) {
   return step ? `${nameOf(field)} (${step})` : nameOf(field);
 }
 
-// Its label; of an item, that of the list as well.
+// The label of a field; for an item, with that of its list.
 function nameOf(field) {
   const tuple = field.parentElement.closest("[data-field]");
   if (tuple?.dataset.kind === "tuple" && field.dataset.label === UNNAMED) {
@@ -110,7 +110,7 @@ function markInvalid(field, inside, detail) {
   for (const control of own) control.ariaInvalid = "true";
 }
 
-// What gets the focus for a field: what was chosen, else the first control, else a button.
+// The element to focus for a field: the selected control, else the first, else the field itself.
 function target(field) {
   const all = [...field.querySelectorAll("input, select, textarea, button")].filter(isSeen);
   return all.find((control) => control.checked) ?? all[0] ?? field.querySelector("[tabindex]");

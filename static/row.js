@@ -1,12 +1,12 @@
-// A form's fields to a row and back. What each field is, its `data-` attributes say; they come from
-// app/web/forms. Nothing here knows of schemas.
+// Conversions between the form's fields and a row. The `data-` attributes of a field describe it; they
+// come from app/web/pages/forms. This module is independent of schemas.
 
 import { refusedFiles, setFile, startFiles, waitForFiles } from "./files.js";
 import { Digits, parse, same, stringify } from "./json.js";
 import { readBack } from "./numerals.js";
-import { inner, isMember } from "./places.js";
-import { setCount, startRows } from "./rows.js";
-import { controls, KINDS, startDates, type, typed } from "./typed.js";
+import { inner, isMember } from "./fields.js";
+import { setCount, startRows } from "./lists.js";
+import { controls, KINDS, startDates, getText, setText } from "./controls.js";
 import { element, isObject } from "./values.js";
 
 export { controls };
@@ -32,14 +32,14 @@ const WRITERS = {
   file: (field, value) => setFile(field, typeof value === "string" ? value : ""),
 };
 
-// Kinds in which null can be said; in any other field it would be a text of that name.
+// Kinds that can represent null. In other fields, null is blank.
 const NULLABLE_KINDS = ["choice", "fixed", "json"];
 
-// The field's value; undefined where there is none to send.
+// The field's value; undefined if it is not sent.
 export function read(field) {
   const { kind } = field.dataset;
   if (kind in READERS) return READERS[kind](field);
-  const text = typed(field);
+  const text = getText(field);
   return text === "" ? blank(field, KINDS[kind].empty) : KINDS[kind].read(text, field);
 }
 
@@ -67,7 +67,7 @@ export function start(form) {
   settle(form);
 }
 
-// Puts back what the browser's own reset does not.
+// Resets what the browser does not.
 export function restore(form) {
   for (const group of form.querySelectorAll("[data-given]")) group.removeAttribute("data-given");
   for (const list of outerLists(form)) {
@@ -78,8 +78,8 @@ export function restore(form) {
   settle(form);
 }
 
-// What is wrong before anything is sent, as violations: files that were not taken, and dates that were
-// begun and not finished; a browser shows these, and tells no script what they say.
+// Errors that are known before sending: rejected files and incomplete dates, whose text a browser shows
+// but does not reveal to scripts.
 export function unfinished(form) {
   const begun = [...form.querySelectorAll("[data-field] input")]
     .filter((control) => control.validity.badInput)
@@ -95,14 +95,14 @@ function startParts(form) {
   }
 }
 
-// The lists that do not lie in another one, which would bring them back.
+// The lists that are not inside another list, which restores them.
 function outerLists(form) {
   return [...form.querySelectorAll("[data-items]")]
     .map((items) => items.closest("[data-field]"))
     .filter((list) => !list.parentElement.closest("[data-items]"));
 }
 
-// Shows what the rest of the row asks for: the shape that was chosen, and what has a condition.
+// Shows the selected alternatives, and the members whose condition is met.
 function settle(form) {
   for (const pick of form.querySelectorAll("[data-pick]")) {
     const panes = pick.closest("[data-field]").querySelectorAll(":scope > [data-pane]");
@@ -113,7 +113,7 @@ function settle(form) {
   for (const field of form.querySelectorAll('[data-kind="number"]')) showRead(field);
 }
 
-// Below a long number, or one that is not written as a program would, the number that is sent.
+// Shows the parsed number below a long or unusually formatted one.
 function showRead(field) {
   const [control] = controls(field);
   const words = readBack(control.value);
@@ -145,7 +145,7 @@ function meetsCondition(field) {
   return isMet === met;
 }
 
-// What two shapes both ask for need not be typed again.
+// Copies the members that both alternatives have.
 function switchAlternative(pick) {
   const field = pick.closest("[data-field]");
   const panes = [...field.querySelectorAll(":scope > [data-pane]")];
@@ -176,7 +176,7 @@ function readGroup(group) {
   return row;
 }
 
-// Whatever the key is: "__proto__", too.
+// Works for any key, "__proto__" included.
 function define(row, key, value) {
   Object.defineProperty(row, key, { value, enumerable: true, configurable: true, writable: true });
 }
@@ -242,7 +242,7 @@ function selectedAlternative(field) {
   return value === "" ? null : inner(field)[Number(value)];
 }
 
-// The first shape that gives the value back as it came; else the first that is of its kind.
+// Selects the first alternative that represents the value exactly, else the first of its kind.
 function writeOneOf(field, value) {
   const alternatives = inner(field);
   const pick = field.querySelector(":scope > [data-pick]");
@@ -292,15 +292,14 @@ function write(field, value) {
   const { kind } = field.dataset;
   if (kind in WRITERS) return WRITERS[kind](field, value);
   const isBlank = value === undefined || (value === null && !NULLABLE_KINDS.includes(kind));
-  return type(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
+  return setText(field, isBlank && kind !== "fixed" ? "" : KINDS[kind].write(value, field));
 }
 
 function blank(field, empty) {
   return { omit: undefined, null: null, empty }[field.dataset.blank];
 }
 
-// Whether a person, or an example, said something in a group that may be left out: what stands in
-// it from the start says nothing.
+// Whether a user or an example filled in an optional group. Initial values do not count.
 function hasInput(group) {
   const inside = controls(group);
   if (inside.some(isChanged) || [...group.querySelectorAll("[data-items]")].some(isLonger)) return true;

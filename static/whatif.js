@@ -1,7 +1,7 @@
-// The panel that moves one field, and draws how the answers of one model, or two, move with it.
+// The panel that varies one field, and plots the predictions of one or two models.
 
 import { draw } from "./answer.js";
-import { ask } from "./asking.js";
+import { postRows } from "./api.js";
 import { colourOf, ordered } from "./classes.js";
 import { plot, shownNumber, unplot } from "./chart.js";
 import { form, labelOf, onChange, row } from "./input.js";
@@ -12,14 +12,14 @@ import { at, ends, moved, numberAt, outputs, stops, textsOf } from "./sweep.js";
 import { table } from "./table.js";
 import { element, numeral, readable, sentence, short, unstep } from "./values.js";
 
-// What the server says where a model itself failed, or took too long.
+// The statuses of a model that failed or exceeded its time limit.
 const FAILED = [500, 504];
-// Calls that may fail until no more are made: enough to find the one row of all that makes a model fail.
+// Maximum number of failed calls: enough to find a single row on which the model fails.
 const MOST_FAILURES = 10;
 
 const MOST_LINES = 8;
 
-// Where a packaged model has the class, the cluster or the number.
+// The member of a packaged model's prediction with the class, the cluster or the number.
 const PREDICTION = "/prediction";
 
 const part = (name) => document.getElementById(`whatif-${name}`);
@@ -29,7 +29,7 @@ const [chartBox, legendBox, tableBox] = ["chart", "legend", "table"].map(part);
 const legend = JSON.parse(document.getElementById("answer").dataset.legend);
 
 let shown = null;
-let turn = 0; // the last one that was asked for is shown
+let turn = 0; // the number of the last run, whose result is shown
 let isTyped = false; // the ends are the reader's own
 
 if (controls) start();
@@ -63,7 +63,7 @@ function axis() {
   return JSON.parse(axisChoice.value);
 }
 
-// Writes from where to where the chosen field may go.
+// Suggests the range of the chosen field.
 function suggest() {
   const { choices, unit, pointer } = axis();
   part("ends").hidden = choices.length > 0;
@@ -87,7 +87,7 @@ async function show() {
   say("Running …");
   const models = [{ title: result.dataset.title, address: form.dataset.action }];
   if (other?.value) models.push({ title: other.selectedOptions[0].textContent, address: other.value });
-  // The row as it stands goes first, so that both models are seen side by side on the same input.
+  // The current row comes first, to compare the models on the same input.
   const rows = [asked, ...places.map(({ value }) => moved(asked, moving.pointer, value))];
   const answers = await Promise.all(models.map(({ address }) => answersTo(address, rows)));
   if (mine !== turn) return undefined;
@@ -99,17 +99,17 @@ async function show() {
   return showResult();
 }
 
-// All answers from one request; rows that the model refuses are left out, and the rest asked again.
-// Where the model fails, it is asked for the row in the form alone, the first: it fails for any input,
-// where it does for that. Else the rows that make it fail are found by asking in halves, as long as
-// MOST_FAILURES allows, and `reason` is why they have no answer.
+// All predictions from one request. Rejected rows are left out, and the rest is sent again. If the model
+// fails, the first row, that of the form, is sent alone: if the model fails on it too, no other call
+// is made. Otherwise the rows are sent in halves to find those on which it fails, for up to MOST_FAILURES
+// failures, and `reason` is the reason of the first failure.
 async function answersTo(address, rows) {
   const found = rows.map(() => undefined);
   const waiting = [rows.map((_, index) => index)];
   const failures = [];
   while (waiting.length && failures.length < MOST_FAILURES) {
     const part = waiting.shift();
-    const { answer, problem } = await ask(address, stringify(part.map((index) => rows[index])));
+    const { answer, problem } = await postRows(address, stringify(part.map((index) => rows[index])));
     if (!problem) {
       part.forEach((index, place) => (found[index] = answer[place]));
     } else if (FAILED.includes(problem.status)) {
@@ -129,13 +129,13 @@ async function answersTo(address, rows) {
   return { found, reason: failed && (failed.detail || failed.title) };
 }
 
-// Which rows of a request a problem is about.
+// The rows that a problem names.
 function refusedPlaces({ errors = [] }) {
   const places = errors.map(({ pointer }) => /^\/(\d+)/.exec(pointer)?.[1]);
   return new Set(places.filter((place) => place !== undefined).map(Number));
 }
 
-// How many rows have no answer, and why where the model failed.
+// The number of rows without a prediction, and the reason if the model failed.
 function missing(answers, rows) {
   const open = rows.filter((_, index) => answers.some(({ found }) => found[index] === undefined));
   if (open.length === 0) return "";
@@ -167,7 +167,7 @@ function say(words, at = null) {
   at?.focus();
 }
 
-// Another way to write the same row is no change.
+// The same row in another notation is not a change.
 function showWhetherOutdated() {
   const isOutdated = !same(shown.asked, row());
   status.textContent = isOutdated ? "The input has changed. Press Run to update." : shown.words;
@@ -194,7 +194,7 @@ function showResult() {
   drawOutput();
 }
 
-// What each model answers to the very input of the form.
+// The predictions of each model for the input of the form.
 function sideBySide({ title }, index) {
   const box = element("section", "whatif-one");
   const answer = shown.answers[index][0];

@@ -1,5 +1,5 @@
-// How the text of a field of one value becomes that value, and the value the text. `empty` is the
-// value of no text at all where that is an answer.
+// Conversions between the text of a field and its value. `empty` is the value of a blank field, if it
+// has one.
 
 import { parse, parsed, same, stringify } from "./json.js";
 import { number, numbers, unambiguous } from "./numerals.js";
@@ -36,13 +36,13 @@ export function controls(field) {
   return [...field.querySelectorAll("input, select, textarea")];
 }
 
-export function typed(field) {
+export function getText(field) {
   const [first, ...rest] = controls(field);
   if (first.type !== "radio") return first.value;
   return [first, ...rest].find((control) => control.checked)?.value ?? "";
 }
 
-export function type(field, text) {
+export function setText(field, text) {
   const [first, ...rest] = controls(field);
   if (first.type !== "radio") first.value = text;
   else for (const control of [first, ...rest]) control.checked = control.value === text;
@@ -71,7 +71,7 @@ function plain(value) {
   return typeof value === "string" ? value : stringify(value);
 }
 
-// Text that is not JSON is sent as text: the server says what is wrong with it.
+// Text that is not JSON is sent as text. The server rejects it.
 function readJson(text) {
   const value = parsed(text);
   return value === undefined ? text : value;
@@ -95,8 +95,8 @@ function writeDatetime(value, field) {
   return keep(`${day}T${time}`, value, field);
 }
 
-// The parts of a local date and time that the field's control picks. Without a zone, or with that of
-// UTC, which many write for none, it is the same in every browser.
+// The parts of a local date and time that the field's control shows. They are the same in every
+// browser, as the text has no offset, or that of UTC, a common substitute for none.
 function writeLocal(value, field) {
   const [, day = "", time = "", fraction = ""] = LOCAL.exec(value) ?? [];
   const [control] = controls(field);
@@ -108,7 +108,7 @@ function writeLocal(value, field) {
   return keep(picked[control.type] ?? "", value, field);
 }
 
-// Shows a text for a value, and gives back what the control made of it: it may drop the seconds.
+// Shows a text for a value, and returns the control's version of it, which may lack the seconds.
 function keep(text, value, field) {
   const [control] = controls(field);
   control.value = text;
@@ -116,7 +116,7 @@ function keep(text, value, field) {
   return control.value;
 }
 
-// The value that came in, as long as nobody has typed another.
+// The value that was filled in, unless the text has changed since.
 function untouched(text, field) {
   const [shown, value] = JSON.parse(field.dataset.received ?? "[]");
   return text === shown ? value : undefined;

@@ -1,4 +1,4 @@
-// Which field lies in which, and where in the row each is.
+// The nesting of fields, and their places in the row.
 
 import { unstep } from "./values.js";
 
@@ -11,25 +11,25 @@ const INNER = {
   one_of: ":scope > [data-pane] > [data-field]",
 };
 
-// The fields that lie directly in one.
+// The fields directly within a field.
 export function inner(field) {
   const selector = INNER[field.dataset.kind];
   return selector ? [...field.querySelectorAll(selector)] : [];
 }
 
-// Whether a field of an object is one of its members, and not those that a person adds to it.
+// Whether a field of an object is a named member, and not the members that a user adds.
 export function isMember(field) {
   return !field.dataset.path.endsWith("/~m");
 }
 
-// The innermost field of a JSON Pointer, and what of the pointer lies within it.
+// The innermost field of a JSON Pointer, and the rest of the pointer within that field.
 export function fieldAt(root, pointer) {
   const steps = pointer.split("/").slice(1);
   let field = root;
   let depth = 0;
   for (;;) {
     const own = inner(field);
-    // These are at the place of what they hold.
+    // These share a pointer with their content.
     if (field.dataset.kind === "one_of" || field.dataset.kind === "recursive") {
       const there = own.find((one) => !one.parentElement.hidden);
       if (!there) break;

@@ -1,9 +1,9 @@
-// Calls of a model: rows in, answers out, and what answered.
+// Calls of the API.
 
 import { parsed } from "./json.js";
 
 // Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
-export async function ask(address, body, options = {}) {
+export async function postRows(address, body, options = {}) {
   const started = performance.now();
   let response, text;
   try {

@@ -1,6 +1,6 @@
 // Lists that grow and shrink: items are added, removed and moved, and keep what was typed into them.
 
-import { inner } from "./places.js";
+import { inner } from "./fields.js";
 
 const PATHS = ["name", "data-path"];
 const IDS = ["id", "for", "list", "aria-describedby", "aria-labelledby"];
@@ -20,7 +20,7 @@ export function startRows(form, started) {
   form.addEventListener("rowadded", (event) => started(event.target));
 }
 
-// Gives the list so many items; those that are new are blank.
+// Sets the number of items. New items are blank.
 export function setCount(list, count) {
   const box = items(list);
   while (box.childElementCount > count) box.lastElementChild.remove();
@@ -76,7 +76,8 @@ function copy(form, kind, name) {
   return template.content.firstElementChild.cloneNode(true);
 }
 
-// Gives each item the names and ids of its place. Twice, as two of one name would untick each other.
+// Gives each item the names and ids of its position. In two steps, as radio buttons of one name would
+// clear each other.
 function renumber(list) {
   const all = [...items(list).children];
   all.forEach((item, index) => setPath(item, `${list.dataset.path}/~t${index}`));
@@ -105,7 +106,7 @@ function step(list, index) {
   return { list: String(index), map: `~k${index}`, recursive: "~v0" }[list.dataset.kind];
 }
 
-// Puts all that stands at one path of the form, and below it, at another.
+// Changes the path of a part of the form and of everything in it.
 function retarget(part, from, to) {
   for (const element of [part, ...part.querySelectorAll("*")]) {
     for (const name of PATHS) change(element, name, (text) => moved(text, from, to));

@@ -1,4 +1,4 @@
-// The tab beside the form that holds the same row as JSON: the way out where no field fits.
+// The tab with the row as JSON, for values that no field can represent.
 
 import { parsed, same, stringify } from "./json.js";
 import { fill, read } from "./row.js";
@@ -13,7 +13,7 @@ const jsonTab = document.getElementById("json-tab");
 const error = document.getElementById("json-error");
 const unshown = document.getElementById("unshown");
 
-// What the form said when the tab was last left, to see whether it was changed since.
+// The form's row when the tab was last left, to detect changes.
 let left = null;
 
 jsonTab.addEventListener("show.bs.tab", () => {
@@ -38,15 +38,15 @@ export function writeJson() {
   error.textContent = "";
 }
 
-// What is sent: from this tab as typed, for the server to say what is wrong with it. A row that is
-// itself a list goes as the one of a list of rows, or it would be taken for many. A form that says
-// nothing at all sends null, for the server to say what is missing.
+// The request body: the text of this tab as typed, or the form's row. A row that is itself a list is
+// sent in a list, or the server would read it as several rows. A blank form sends null, and the server
+// lists what is missing.
 export function body() {
   const text = isJsonShown() ? json.value : written(root) || "null";
   return isList && text ? `[${text}]` : text;
 }
 
-// What came back for the one row, without the list of rows around it.
+// The prediction or problem of the row, without the list around it.
 export function unwrapped(said) {
   if (!isList || !said) return said;
   if (Array.isArray(said)) return said[0];
@@ -60,7 +60,7 @@ export function written(field, indent = "") {
   return row === undefined ? "" : stringify(row, indent);
 }
 
-// Shows the tab's row in the form. False where it is not JSON, with the reason beside it.
+// Shows the tab's row in the form. False, with a message, if it is not JSON.
 function fillForm() {
   error.textContent = "";
   unshown.hidden = true;
@@ -78,7 +78,7 @@ function fillForm() {
   return true;
 }
 
-// What of a row the form, filled with it, does not give back.
+// The members of a row that the form does not represent.
 function unshownNames(row) {
   const shown = read(root);
   if (same(shown, row)) return [];
