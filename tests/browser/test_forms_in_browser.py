@@ -590,7 +590,7 @@ def test_a_list_is_filled_in_and_ordered_by_keyboard_alone(open_form):
     while page.evaluate("document.activeElement.dataset.change") != "up":
         keyboard.press("Shift+Tab")
     keyboard.press("Space")
-    expect(page.locator("[data-status]")).to_have_text("Moved to place 1 of 2.")
+    expect(page.locator("[data-status]")).to_have_text("Moved to position 1 of 2.")
     with page.expect_response("**/api/**") as answered:
         keyboard.press("Control+Enter")
 
@@ -735,7 +735,7 @@ def test_a_file_that_is_read_late_comes_back_for_nothing(two_files, step, row):
     ("name", "size", "words"),
     [
         pytest.param("broken", 1, "A: cannot be read: broken", id="unreadable"),
-        pytest.param("b", 80_000, "A: must have at most 75 kB, and b has 80 kB", id="large"),
+        pytest.param("b", 80_000, "A: expected at most 75 kB, b has 80 kB", id="large"),
     ],
 )
 def test_a_file_that_is_not_taken_is_said_before_anything_is_sent(two_files, name, size, words):
