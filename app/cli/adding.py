@@ -23,7 +23,8 @@ from app.cli.terminal import (
     write_message,
 )
 from app.serving.catalog.model_spec import ModelSpec
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.trust import Trust
 
@@ -86,7 +87,8 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
     """
     hosting = get_hosting()
     specs = hosting.read_specs()
-    text, pinned = _read_text(hosting), []
+    text = _read_text(hosting)
+    pinned: list[str] = []
     # From the last to the first, so that the positions of the others do not change.
     for index, spec in reversed(list(enumerate(specs))):
         is_named = not names or spec.reference in names

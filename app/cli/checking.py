@@ -26,7 +26,8 @@ from app.cli.terminal import (
 )
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.web.http.extension import modelhost
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
@@ -83,7 +84,7 @@ def check(
         documents.append(_to_document(model, result))
         if not as_json:
             _write(model, result)
-        model.unload()
+        model.lifecycle.unload()
     if as_json:
         write_json({"models": documents})
     ctx.exit(0 if all(document["served"] for document in documents) else 1)
@@ -126,7 +127,7 @@ def _is_path(target: str) -> bool:
 def _check(model: HostedModel) -> Check:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.open()
+        model.lifecycle.load_if_waiting()
         result = _predict_example(model)
     if model.status is not Status.READY:
         return result
@@ -170,7 +171,7 @@ def _warnings(model: HostedModel) -> Iterator[str]:
         for violation in _violations(model, row):
             place = violation.pointer or "the whole value"
             yield f"example {number} violates the input schema: {place} {violation.detail}"
-    yield from model.notes
+    yield from model.about.notes
     yield from _difference_warnings(model)
 
 
@@ -198,7 +199,7 @@ def _to_document(model: HostedModel, result: Check) -> dict[str, Any]:
         "served": result.failure is None,
         "failure": result.failure,
         "version": model.version,
-        "framework": model.framework,
+        "framework": model.about.framework,
         "input_schema": model.input_schema,
         "output_schema": model.output_schema,
         "example": result.example,
@@ -219,7 +220,7 @@ def _write(model: HostedModel, result: Check) -> None:
     facts = {
         "failure": result.failure,
         "version": model.version,
-        "framework": model.framework,
+        "framework": model.about.framework,
         "example": result.example,
         "prediction": result.prediction,
         "time": result.ms and f"{result.ms:.1f} ms (first call {result.first_ms:.1f} ms)",

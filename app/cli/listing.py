@@ -14,7 +14,8 @@ from flask.cli import with_appcontext
 import mlmodel
 from app.cli.hosting import get_hosting
 from app.cli.terminal import as_json_option, write_facts, write_json, write_message, write_table
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.web.api.models import describe
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
@@ -62,7 +63,7 @@ def list_models(as_json: bool) -> None:
             "name": model.reference,
             "status": model.status.value,
             "version": model.version,
-            "framework": model.framework,
+            "framework": model.about.framework,
             "reason": model.reason,
         }
         for model in models

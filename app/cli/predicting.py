@@ -23,7 +23,8 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.errors import ServingError, UnreadableFile
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.tables import tables
 from app.serving.tables.csv_file import Sheet
 from app.serving.tables.tables import Placed, Table

@@ -63,7 +63,7 @@ class Commands(AppGroup):
         except BrokenPipeError:  # the reader of stdout has closed it; click handles this
             raise
         except click.ClickException as error:
-            error.message = escape(error.message)
+            error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
             raise
         except (FlmError, ServingError) as error:
             raise click.ClickException(escape(str(error))) from error

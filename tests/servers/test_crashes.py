@@ -108,7 +108,7 @@ def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
 
     with pytest.raises(PredictionTimeout):
         app.extensions["modelhost"].predictor.predict("stuck", [{}])
-    hung = ledger.starts[model._place]
+    hung = ledger.starts[model.calls.place]
     file.unlink()
 
     assert hung == 0

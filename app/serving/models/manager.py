@@ -20,7 +20,8 @@ from app.serving.errors import (
 )
 from app.serving.isolation.isolation_process import shared_process
 from app.serving.models.endpoints import HostedEndpoint
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.process.memory import return_memory
 from app.serving.process.metrics import states
 from app.serving.process.quarantine import Quarantined
@@ -63,7 +64,7 @@ class ModelManager:
         A model that fails to load is held as failed; the others serve.
 
         :param path: the file of the specs, for error messages.
-        :param before_fork: see :meth:`HostedModel.prepare`.
+        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
         :param aside: the models in quarantine, by fingerprint.
         :raises InvalidCatalog: if two models have the same name.
         """
@@ -75,9 +76,9 @@ class ModelManager:
                     model.contents = model.spec.contents()
                 known = aside.get(model.suspect.fingerprint)
                 if known is None:
-                    model.prepare(before_fork=before_fork)
+                    model.lifecycle.load_or_describe(before_fork=before_fork)
                 else:
-                    model.set_aside(known.reason, known.name)
+                    model.lifecycle.quarantine(known.reason, known.name)
         check_names(models, path)
         self.hold(models)
         # Memory that was needed only to read the files would otherwise stay in each process.
@@ -88,7 +89,7 @@ class ModelManager:
         models = self._models
         self.hold(())
         for model in models:
-            model.unload()
+            model.lifecycle.unload()
 
     def hold(self, models: Sequence[HostedModel]) -> None:
         """Hold these models, as they are, instead of all others. Their labels must be unique."""
@@ -132,19 +133,19 @@ class ModelManager:
         :raises ModelNotFound: if there is no such model.
         """
         model = self.get(name)
-        model.open()
+        model.lifecycle.load_if_waiting()
         return model
 
-    def begin(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
-        """Acquire a model, see :meth:`get`, and its endpoint, see :meth:`HostedModel.begin`."""
+    def acquire(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
+        """Acquire a model, see :meth:`get`, and its endpoint, see :meth:`HostedModel.acquire`."""
         model = self.get(name)
         try:
-            return model, model.begin(endpoint)
+            return model, model.acquire(endpoint)
         except ModelUnavailable:
-            if not model.is_retired:
+            if not model.state.is_draining:
                 raise
-        # The manager already holds the successor: a model is retired only after that.
-        return self.begin(name, endpoint)
+        # The manager already holds the successor: a model drains only after that.
+        return self.acquire(name, endpoint)
 
     def using(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
         """Return ``use(model)``, retried with the successor if the model is replaced meanwhile.
@@ -156,7 +157,7 @@ class ModelManager:
         try:
             return use(model)
         except ModelUnavailable:
-            if not model.is_retired:
+            if not model.state.is_draining:
                 raise
         return self.using(name, use)
 

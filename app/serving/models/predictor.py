@@ -13,13 +13,13 @@ from app.serving.errors import (
     InvalidAnswer,
     ModelUnavailable,
     PredictionFailed,
-    PredictionTimeout,
     ServingError,
     TooManyRows,
 )
 from app.serving.models.endpoints import HostedEndpoint
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from app.serving.process.metrics import OTHER, refused
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
@@ -73,7 +73,7 @@ class Predictor:
             asked.meter.failed(error, len(rows), time.perf_counter() - started)
             raise
         finally:
-            hosted.end()
+            hosted.release()
         asked.meter.answered(len(rows), time.perf_counter() - started)
         return hosted, answers
 
@@ -82,7 +82,7 @@ class Predictor:
     ) -> tuple[HostedModel, HostedEndpoint]:
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
-        return self.manager.begin(name, endpoint)
+        return self.manager.acquire(name, endpoint)
 
     def try_out(self, hosted: HostedModel) -> str:
         """Predict the first example of a ready model; return why that failed, or ``""``.
@@ -94,19 +94,19 @@ class Predictor:
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
         try:
-            asked = hosted.begin()
+            asked = hosted.acquire()
             try:
                 _answers(hosted, asked, hosted.examples[:1])
             finally:
-                hosted.end()
+                hosted.release()
         except (InvalidInput, ServingError) as error:
             trouble = f"it does not predict its own example: {error}"
             if isinstance(error, PredictionFailed) and error.__cause__ is not None:
                 trouble += f" ({type(error.__cause__).__name__})"
             is_broken = isinstance(error, PredictionFailed | InvalidAnswer)
             log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
-            if is_broken and hosted.has_own_examples:
-                hosted.fail(trouble)
+            if is_broken and hosted.about.has_own_examples:
+                hosted.lifecycle.fail(trouble)
             return trouble
         return ""
 
@@ -135,10 +135,7 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any
     if not rows:
         return []
     try:
-        return hosted.calls.run(asked.ask, rows)
-    except PredictionTimeout:
-        hosted.give_up()
-        raise
+        return hosted.calls.run(asked, rows)
     except (InvalidInput, ServingError):
         raise
     # The author's code may raise anything, even SystemExit; it must not propagate.

@@ -83,7 +83,7 @@ class Follower:
         new = [
             model
             for model in self._local.manager.models()
-            if model.is_aside and model.suspect.fingerprint not in published
+            if model.state.is_quarantined and model.suspect.fingerprint not in published
         ]
         if not new or not self._shared.is_shared:
             return
@@ -91,7 +91,7 @@ class Follower:
             desired = before
             for model in new:
                 # An operator may have loaded it meanwhile.
-                if model.is_aside:
+                if model.state.is_quarantined:
                     desired = quarantine(desired, model.suspect, model.reason or "")
             self._local.publish(desired)
 

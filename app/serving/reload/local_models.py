@@ -49,7 +49,7 @@ class LocalModels:
     def load(self, desired: DesiredState, *, before_fork: bool) -> None:
         """Load the models of a desired state, or of ``models.yaml`` if no process has read it yet.
 
-        :param before_fork: see :meth:`HostedModel.prepare`.
+        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
         :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         self.before_fork = before_fork
@@ -115,8 +115,8 @@ class LocalModels:
             changes = replacer.replace_models(specs, to_reload, with_failed=is_reread)
         for model in self.manager.models():
             entry = desired.quarantined.get(model.suspect.fingerprint)
-            if entry and entry.generation > since and not model.is_aside:
-                model.set_aside(entry.reason)
+            if entry and entry.generation > since and not model.state.is_quarantined:
+                model.lifecycle.quarantine(entry.reason)
         # A model that an operator has unloaded stays unloaded when its entry changes.
         orders = {label: order for label, (_, order) in desired.orders.items()}
         unloaded = {each: "unload" for each in changes.loaded if orders.get(each) == "unload"}
@@ -154,11 +154,11 @@ class LocalModels:
             return
         try:
             if order == "unload":
-                model.unload()
+                model.lifecycle.unload()
             elif self.before_fork:
-                model.prepare(before_fork=True)
+                model.lifecycle.load_or_describe(before_fork=True)
             else:
-                model.load()
+                model.lifecycle.load()
             return_memory()
         except ModelUnavailable as error:
             log.error("failed to %s a model: %s", order, error)

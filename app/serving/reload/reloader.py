@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from app.serving.calls.executor import Lane
 from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
-from app.serving.models.hosted import LOADERS
+from app.serving.models.lifecycle import LOADERS
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.reload.crashes import forget_crashes, register_process
@@ -69,7 +69,7 @@ class Generations:
     def open(self, *, before_fork: bool = False) -> None:
         """Load the models of the desired state: initially, those of ``models.yaml``.
 
-        :param before_fork: see :meth:`HostedModel.prepare`.
+        :param before_fork: see :meth:`Lifecycle.load_or_describe`.
         :raises InvalidCatalog: if ``models.yaml`` has mistakes.
         """
         desired = self._shared.read() if before_fork else self._register()
@@ -111,7 +111,7 @@ class Generations:
         model, failure = self._manager.get(name), None
         with self._ordering(model.label, "load"):
             try:
-                model.load()
+                model.lifecycle.load()
             except ModelUnavailable as error:
                 failure = error
         return_memory()
@@ -121,14 +121,14 @@ class Generations:
         return result
 
     def unload(self, name: str) -> Followed:
-        """Unload a model in all processes, see :meth:`HostedModel.unload`.
+        """Unload a model in all processes, see :meth:`Lifecycle.unload`.
 
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it is still loading after the time limit of a call.
         """
         model = self._manager.get(name)
         with self._ordering(model.label, "unload"):
-            model.unload()
+            model.lifecycle.unload()
         return_memory()
         return self._await_followers()
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolation_process import shared_process
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager, check_names
+from app.serving.models.state import Status
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Replacer:
     limits: Limits
     #: Predicts the example of a model and returns why that failed, see `Predictor.try_out`.
     try_out: Callable[[HostedModel], str]
-    #: See `HostedModel.prepare`. If true, no model is tried.
+    #: See `Lifecycle.load_or_describe`. If true, no model is tried.
     before_fork: bool = False
 
     def replace_models(
@@ -58,27 +59,27 @@ class Replacer:
             model
             for model in old
             if model.label not in to_reload
-            and (model.is_aside or not (with_failed and model.status is Status.FAILED))
+            and (model.state.is_quarantined or not (with_failed and model.status is Status.FAILED))
         ]
         models, new = self._match(specs, reusable)
         replaced = [model for model in old if model not in models]
         with shared_process().kept():
             for model in new:
                 if self.before_fork:
-                    model.prepare(before_fork=True)
+                    model.lifecycle.load_or_describe(before_fork=True)
                 else:
-                    model.prepare_in_time()
+                    model.lifecycle.load_or_describe_in_time()
                 _inherit_name(model, replaced)
         check_names(models, self.path)
         changes = Changes(unchanged=[model.label for model in models if model not in new])
         held = [self._choose(model, old, changes) if model in new else model for model in models]
         for spec, model in zip(specs, held, strict=True):
-            model.keep(spec, changes.failed.get(model.label))
+            model.update_entry(spec, changes.failed.get(model.label))
         self.manager.hold(held)
         labels = {model.label for model in held}
         changes.removed = [model.label for model in old if model.label not in labels]
         for model in {*old, *new}.difference(held):
-            model.retire()
+            model.lifecycle.drain()
         return changes
 
     def _match(
@@ -117,7 +118,7 @@ class Replacer:
         """
         is_late = model.status is Status.LOADING and model.reason is not None
         if is_needed and not self.before_fork and not is_late:
-            model.open()
+            model.lifecycle.load_if_waiting()
         if model.status is Status.FAILED or is_late:
             return model.reason or ""
         return "" if self.before_fork else self.try_out(model)

@@ -53,6 +53,6 @@ def warm_up(
 
 def _load_and_predict(predictor: Predictor, *, with_examples: bool) -> None:
     for model in predictor.manager.models():
-        model.finish_loading()
+        model.lifecycle.finish_loading()
         if with_examples:
             predictor.try_out(model)

@@ -17,7 +17,8 @@ from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import TooManyRows
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.tables import csv_file
 from app.web.api import fast_predict, prediction
 from app.web.api.request_body import read_json, read_table, row_of
@@ -272,7 +273,7 @@ def describe(model: HostedModel) -> dict[str, Any]:
         **_summary(model),
         "input_schema": model.input_schema,
         "output_schema": model.output_schema,
-        "framework": model.framework,
+        "framework": model.about.framework,
         "loaded": model.status is Status.READY,
         "examples": model.examples,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
@@ -340,7 +341,7 @@ def _summary(model: HostedModel) -> dict[str, Any]:
         "display_name": model.display_name,
         "description": model.description,
         "version": model.version,
-        "tags": model.tags,
+        "tags": model.spec.tags,
         "status": model.status,
         "reason": model.reason,
     }

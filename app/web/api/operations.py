@@ -8,7 +8,8 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.process.metrics import registry
 from app.web.api.schemas import Health, Readiness
 from app.web.http import access
@@ -69,7 +70,9 @@ def readyz() -> ResponseReturnValue:
         "status": "not ready" if missing else "ready",
         "models": shown,
         "waits_for": list(filter(access.can_see, missing)),
-        "isolation": {label: each.isolation for label, each in shown.items() if each.isolation},
+        "isolation": {
+            label: each.about.isolation for label, each in shown.items() if each.about.isolation
+        },
         "mistakes": modelhost().reloader.mistakes if access.can_see() else (),
     }
     return jsonify(Readiness().dump(body)), 503 if missing else 200

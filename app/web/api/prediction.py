@@ -28,7 +28,7 @@ def predict(
     milliseconds = 1000 * (time.perf_counter() - started)
     timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
     content = dumps(predictions if is_many else predictions[0])
-    return content, [timing, *_model_headers(model.version, model.runtime)]
+    return content, [timing, *_model_headers(model.version, model.about.runtime)]
 
 
 @lru_cache

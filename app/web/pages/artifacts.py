@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")
 def download(name: str, artifact: str) -> Response:
     """Send a model's artifact as an attachment, which the browser saves and never displays."""
-    stream = modelhost().manager.using(name, lambda model: model.artifact(artifact))
+    stream = modelhost().manager.using(name, lambda model: model.open_artifact(artifact))
     path = PurePosixPath(artifact)
     kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
     if path.suffix.lower() in TEXTS:
@@ -63,7 +63,7 @@ def described(model: HostedModel) -> Iterator[Artifact]:
     for each in model.metadata.get("artifacts") or ():
         name, suffix = each["name"], PurePosixPath(each["name"]).suffix.lower()
         try:
-            with model.artifact(name) as stream:
+            with model.open_artifact(name) as stream:
                 text = stream.read(SHOWN_BYTES) if suffix in TEXTS else b""
         except (ArtifactNotFound, ModelUnavailable):
             yield Artifact(name, size(each["size_bytes"]), is_offered=False)

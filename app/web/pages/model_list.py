@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.process.metrics import Usage
 from app.web.pages import markdown
 
@@ -48,8 +49,16 @@ def listed(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequenc
 def _listed(model: HostedModel, usage: Usage) -> Listed:
     about = markdown.plain(model.description)
     status = STATUSES[model.status]
-    tags = [f"#{tag}" for tag in model.tags]
-    words = [model.display_name, model.name, model.version, model.framework, about, status, *tags]
+    tags = [f"#{tag}" for tag in model.spec.tags]
+    words = [
+        model.display_name,
+        model.name,
+        model.version,
+        model.about.framework,
+        about,
+        status,
+        *tags,
+    ]
     return Listed(model, about, said(usage), " ".join(words).lower())
 
 

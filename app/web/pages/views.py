@@ -15,7 +15,8 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
-from app.serving.models.hosted import HostedModel, Status
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web.api.request_body import parse_json, read_form_field

@@ -88,7 +88,7 @@ def test_a_model_is_the_same_in_a_process_of_its_own(predict):
     assert predict("explained", [{"x": 2}], "explain") == [{"why": "2 * 2.0"}]
     assert explained.endpoints["explain"].description == "Say how the answer came about."
     assert explained.endpoints["explain"].methods == ("GET", "POST")
-    assert explained.runtime.endswith(", a process of its own")
+    assert explained.about.runtime.endswith(", a process of its own")
     with pytest.raises(InvalidInput, match="must be a number"):
         predict("explained", [{"x": "2"}])
     with pytest.raises(InvalidInput, match="must not be before start") as refused:
@@ -103,7 +103,7 @@ def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
     page = client.get("/models/doubler/metadata").text
     answer = client.post("/api/models/doubler/predict", json={"x": 1})
 
-    assert "In a process of its own, with 1.5 GB of memory at most." in page
+    assert "Runs in its own process, with at most 1.5 GB of memory." in page
     assert answer.headers["X-Model-Runtime"].endswith(", a process of its own")
 
 
@@ -149,7 +149,7 @@ def test_a_model_whose_process_ends_again_and_again_is_set_aside(predict):
 
     with pytest.raises(ModelUnavailable, match=r"its process has ended 2 times .* by SIGKILL"):
         predict("dying", [{}])
-    ModelManager().get("dying").load()
+    ModelManager().get("dying").lifecycle.load()
     assert predict("dying", [{}])
 
 
@@ -276,12 +276,12 @@ def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch
     monkeypatch.setattr("app.serving.isolation.isolation_process.LEAVE_SECONDS", 0.1)
     predict = predict(harmful("hanging.Hung", time_limit=60))
     model = ModelManager().get("hung")
-    model._limits = replace(model._limits, seconds=0.1)
+    model.lifecycle._limits = replace(model.lifecycle._limits, seconds=0.1)
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(predict, "hung", [{"hang": True}])
-        wait_until(lambda: model._calling)
+        wait_until(lambda: model.calls._running)
 
-        model.unload()
+        model.lifecycle.unload()
 
         with pytest.raises(PredictionFailed):
             hung.result()

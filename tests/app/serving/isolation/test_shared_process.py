@@ -12,8 +12,8 @@ from sklearn.linear_model import LinearRegression
 from app.serving.calls.executor import Limits
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionFailed, PredictionTimeout
-from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from tests.waiting import wait_until
 
 DYING = "tests.models.harmful.dying.Dying"
@@ -90,7 +90,7 @@ def test_unpinned_models_share_a_process(share):
 
     assert predict("other", [{}]) == [pid] != [os.getpid()]
     assert {pid} == inmates()
-    assert ModelManager().get("one").runtime.endswith(", a shared process")
+    assert ModelManager().get("one").about.runtime.endswith(", a shared process")
 
 
 def test_crash_fails_its_own_call_alone(share):
@@ -138,7 +138,7 @@ def test_hang_ends_at_its_limit(share):
     [before] = predict("other", [{}])
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(predict, "hung", [{"hang": True}])
-        wait_until(lambda: ModelManager().get("hung")._calling)
+        wait_until(lambda: ModelManager().get("hung").calls._running)
 
         [after] = predict("other", [{}])
 
@@ -161,9 +161,9 @@ def test_unloading_one_leaves_the_others(share):
     predict = share(one=DYING, other=DYING)
     [pid] = predict("one", [{}])
 
-    ModelManager().get("one").unload()
+    ModelManager().get("one").lifecycle.unload()
     assert predict("other", [{}]) == [pid]
-    ModelManager().get("other").unload()
+    ModelManager().get("other").lifecycle.unload()
 
     assert inmates() == set()
 
@@ -198,7 +198,7 @@ def test_isolated_entry_has_its_own_process(make_app, tmp_path):
 
     make_app(f"models: [{entries}]", UNPINNED="isolate")
 
-    runtimes = [model.runtime.rpartition(", ")[2] for model in ModelManager().models()]
+    runtimes = [model.about.runtime.rpartition(", ")[2] for model in ModelManager().models()]
     assert runtimes == ["a shared process", "a shared process", "a process of its own"]
     assert len(inmates()) == 2
 

@@ -7,8 +7,8 @@ from sklearn.linear_model import LinearRegression
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
-from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from mlmodel import dump
 from tests.models.simple import Counting, Waiting
 from tests.waiting import wait_until
@@ -161,26 +161,26 @@ def test_a_broken_model_without_a_name_gives_way(hold):
 def test_a_model_can_be_unloaded_and_loaded_again(hold, loads):
     counting = hold(f"models:\n{model('simple.Counting')}").get("counting")
 
-    counting.unload()
+    counting.lifecycle.unload()
     assert counting.status is Status.UNLOADED
 
-    counting.load()
+    counting.lifecycle.load()
     assert (counting.status, loads()) == (Status.READY, 2)
 
 
 def test_an_unloaded_model_is_not_used(hold):
     echo = hold(f"models:\n{model('simple.Echo')}").get("echo")
-    echo.unload()
+    echo.lifecycle.unload()
 
     with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"):
-        echo.begin()
+        echo.acquire()
 
 
 def test_loading_a_broken_model_says_why_it_cannot_be(hold):
     broken = hold(f"models:\n{model('broken.RaisesAtLoad')}").get("raises-at-load")
 
     with pytest.raises(ModelUnavailable, match="failed: it raised RuntimeError"):
-        broken.load()
+        broken.lifecycle.load()
 
 
 def test_unloading_waits_for_whoever_uses_the_model(hold):
@@ -189,13 +189,15 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     done = []
 
     def ask():
-        done.extend(waiting.begin().ask([{}]))
-        waiting.end()
+        done.extend(waiting.acquire().ask([{}]))
+        waiting.release()
 
     asking = threading.Thread(target=ask)
     asking.start()
     Waiting.asked.acquire()
-    unloading = threading.Thread(target=lambda: (waiting.unload(), done.append("unloaded")))
+    unloading = threading.Thread(
+        target=lambda: (waiting.lifecycle.unload(), done.append("unloaded"))
+    )
     unloading.start()
     Waiting.go.set()
     asking.join()
@@ -218,7 +220,7 @@ def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):
         extra={"qualified_name": "credit"},
     )
 
-    later.load()
+    later.lifecycle.load()
     wait_until(lambda: later.status is not Status.LOADING)
 
     assert (later.status, later.name) == (Status.READY, "later")

@@ -12,8 +12,8 @@ from app.serving.errors import (
     PredictionTimeout,
     TooManyRows,
 )
-from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from mlmodel.errors import InvalidInput
 from tests.models.simple import Counting, Hanging, Together, Waiting
 from tests.waiting import wait_until
@@ -128,7 +128,7 @@ def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, b
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
         Together.asked.acquire()
-        line = ModelManager().get("together").calls._joint._calls
+        line = ModelManager().get("together").calls._batcher._joint._calls
         for count in (1, 2):
             calls.append(pool.submit(predict, "together", [{}]))
             wait_until(lambda count=count: line.qsize() == count)
@@ -158,8 +158,8 @@ def test_a_model_that_hung_answers_again_when_it_is_loaded_anew(hanging):
     with pytest.raises(PredictionTimeout):
         predictor.predict("hanging", [{}])
 
-    model.unload()
-    model.load()
+    model.lifecycle.unload()
+    model.lifecycle.load()
     Hanging.go.set()
 
     assert predictor.predict("hanging", [{}]) == ["done"]
@@ -170,7 +170,7 @@ def test_a_model_is_told_to_unload_only_when_no_call_runs(hanging):
     with pytest.raises(PredictionTimeout):
         predictor.predict("hanging", [{}])
 
-    model.unload()
+    model.lifecycle.unload()
 
     assert (model.status, Hanging.unloaded_while_running) == (Status.UNLOADED, 0)
 
@@ -181,7 +181,7 @@ def test_a_model_that_hangs_while_it_is_loaded_keeps_nobody_waiting(hanging):
     with pytest.raises(ModelUnavailable, match="the model 'hanging' is loading"):
         predictor.predict("hanging", [{}])
     Hanging.go.set()
-    ModelManager().get("hanging").load()
+    ModelManager().get("hanging").lifecycle.load()
 
     assert predictor.predict("hanging", [{}]) == ["done"]
 

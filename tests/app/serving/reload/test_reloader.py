@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression
 
 from app.serving.calls.executor import Limits
 from app.serving.errors import InvalidCatalog, ModelNotFound, ModelUnavailable
-from app.serving.models.hosted import Status
 from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
 from app.serving.reload import crashes, models_file, shared_state
 from mlmodel import dump
 from tests.models import lives
@@ -196,7 +196,7 @@ def test_whoever_asks_while_models_are_replaced_is_answered(portal):
 def test_the_old_model_goes_when_its_last_call_is_done(portal):
     held = "models:\n  - class: tests.models.lives.Held\n    settings: "
     one = portal(f"{held}{{number: 1}}")
-    old = weakref.ref(ModelManager().get("held")._model)
+    old = weakref.ref(ModelManager().get("held").lifecycle.model)
     lives.Held.go.clear()
 
     with ThreadPoolExecutor() as pool:

@@ -3,7 +3,7 @@ import threading
 import pytest
 from prometheus_client import REGISTRY
 
-from app.serving.models.hosted import Status
+from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.reload.warmup import warm_up
 

@@ -1,0 +1,106 @@
+"""What pages, API and log show of a hosted model."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.serving.calls.methods import PREDICT
+from app.serving.calls.to_json import to_json
+from app.serving.catalog.model_spec import ModelSpec
+from app.serving.isolation.isolated import IsolatedModel
+from app.serving.models.endpoints import HostedEndpoint
+from app.serving.models.facts import facts
+from mlmodel.bounded import sizes
+from mlmodel.model import MLModel, display_name
+
+#: Descriptions of the process of an isolated model.
+SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
+
+
+@dataclass(frozen=True)
+class Description:
+    """Texts, schemas and examples of a model.
+
+    A model's properties may be slow or fail, so they are read once: the texts when the model is
+    created, all else when it is loaded. A description is replaced as a whole.
+    """
+
+    display_name: str
+    description: str = ""
+    version: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Installed packages that run the model, the Python version, and its process if isolated.
+    runtime: str = ""
+    #: Empty unless the model is loaded.
+    endpoints: Mapping[str, HostedEndpoint] = field(default_factory=dict)
+    examples: Sequence[Any] = ()
+    #: Whether the author provides the examples; otherwise the input schema yields one.
+    has_own_examples: bool = False
+    notes: tuple[str, ...] = ()
+    #: :data:`SANDBOXED` or :data:`UNSANDBOXED`; ``None`` if the model is not isolated.
+    isolation: str | None = None
+
+    @property
+    def framework(self) -> str:
+        """Name and version of the model's framework; empty if its metadata names none."""
+        return str(self.metadata.get("framework") or "")
+
+    @classmethod
+    def from_entry(cls, spec: ModelSpec) -> Description:
+        """Return what an entry describes, before its model is created."""
+        return cls(
+            spec.provisional_name,
+            runtime=_runtime({}, spec),
+            examples=list(spec.examples),
+            has_own_examples=bool(spec.examples),
+        )
+
+    def with_texts(self, model: MLModel, spec: ModelSpec, name: str) -> Description:
+        """Return the description with the texts of a created model."""
+        metadata = {"class": type(model).__qualname__, **facts(model.metadata, name)}
+        isolation = None
+        if isinstance(model, IsolatedModel):
+            isolation = UNSANDBOXED if model.unsandboxed else SANDBOXED
+        return replace(
+            self,
+            display_name=sizes.check_text("display_name", display_name(model)),
+            description=sizes.check_text("description", str(model.description)),
+            version=spec.version or sizes.check_text("version", str(model.version)),
+            metadata=metadata,
+            runtime=_runtime(metadata, spec),
+            isolation=isolation,
+        )
+
+    def with_endpoints(
+        self, model: MLModel, spec: ModelSpec, endpoints: Mapping[str, HostedEndpoint]
+    ) -> Description:
+        """Return the description with the endpoints, notes and examples of a loaded model."""
+        generated = endpoints[PREDICT].input.example()
+        fallback = [] if generated is None else [generated]
+        examples = to_json([*(spec.examples or model.examples or fallback)])
+        sizes.check_examples(examples)
+        return replace(
+            self,
+            endpoints=endpoints,
+            examples=examples,
+            has_own_examples=bool(spec.examples or model.examples),
+            notes=sizes.cut_notes(model.notes),
+        )
+
+
+def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:
+    packages = [
+        f"{each['package']} {each['running']}"
+        for each in metadata.get("versions") or ()
+        if each.get("running") and each["package"] != "python"
+    ]
+    chosen = metadata.get("runtime") or {}
+    if chosen.get("compiled"):
+        packages.insert(0, str(chosen["name"]))
+    packages.append(f"Python {platform.python_version()}")
+    if spec.is_isolated:
+        packages.append("a shared process" if spec.shares_process else "a process of its own")
+    return ", ".join(packages)

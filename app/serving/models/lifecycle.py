@@ -1,0 +1,217 @@
+"""The life cycle of a hosted model: it loads, unloads, fails, and is replaced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from app.serving.calls.executor import Lane, Limits
+from app.serving.errors import PredictionTimeout, QueueFull
+from app.serving.models.loader import Loader
+from app.serving.models.state import WAITING, Status
+from app.serving.process import metrics
+from app.serving.process.memory import return_memory
+from app.serving.process.reasons import reason
+from app.serving.process.running_calls import ledger
+from mlmodel.errors import FlmError
+from mlmodel.model import MLModel
+
+if TYPE_CHECKING:
+    from app.serving.models.hosted import HostedModel
+
+log = logging.getLogger(__name__)
+
+#: Seconds to wait for running calls before a model is dropped, if calls have no time limit.
+DRAIN_SECONDS = 30
+#: Maximum number of callers that wait while a model loads.
+LOADERS = 1000
+
+
+class Lifecycle:
+    """Changes the state of a hosted model. Thread safe.
+
+    Two locks, always acquired in this order:
+
+    1. ``_loading``, held while the model loads, unloads or is dropped;
+    2. :attr:`State.lock`, held only briefly.
+    """
+
+    def __init__(self, hosted: HostedModel, limits: Limits) -> None:
+        self._hosted = hosted
+        self._state = hosted.state
+        self._loader = Loader(hosted)
+        self._limits = hosted.limits
+        self._executor = Lane(replace(limits, threads=1, waiting=LOADERS))
+        self._loading = threading.Lock()
+
+    @property
+    def model(self) -> MLModel | None:
+        """The loaded model."""
+        return self._loader.model
+
+    def load_or_describe(self, *, before_fork: bool = False) -> None:
+        """Load the model, or only describe it if it is lazy. On failure, its status is failed.
+
+        :param before_fork: leave a model that a fork would break in the status ``LOADING``.
+            :meth:`finish_loading` or the first call loads it in each worker.
+        """
+        load = self._loader.load_before_fork if before_fork else self._loader.load
+        with self._loading:
+            self._hosted.contents = self._hosted.spec.contents()
+            ledger.identify(self._hosted.calls.place, self._hosted.suspect)
+            self._attempt(self._loader.describe if self._hosted.spec.lazy else load)
+        self._loader.keeps_name = True
+
+    def load_or_describe_in_time(self) -> None:
+        """Call :meth:`load_or_describe` in a thread and wait within the time limit for loading.
+
+        A slower model continues to load in the background, with a ``reason`` to that effect.
+        """
+        seconds = self._hosted.spec.load_seconds or self._limits.load_seconds
+        loading = threading.Thread(target=self.load_or_describe, name="loading", daemon=True)
+        loading.start()
+        loading.join(seconds or None)
+        if loading.is_alive():
+            self._loader.keeps_name = True
+            self._state.reason = f"it takes longer than {seconds:g} seconds to load"
+
+    def finish_loading(self) -> None:
+        """Load a model that was left in the status loading; it may continue in the background."""
+        if self._state.status is Status.LOADING and not self._state.is_draining:
+            self.load_if_waiting()
+
+    def load(self) -> None:
+        """Load the model from any status but ready.
+
+        A model that exceeds the time limit of a call continues to load in the background.
+
+        :raises ModelUnavailable: if loading fails.
+        """
+        self._load_in_time({Status.READY})
+        if self._state.status is Status.FAILED:
+            raise self._hosted.build_error()
+
+    def load_if_waiting(self) -> None:
+        """Load the model if its status is lazy or loading. Only one of many callers loads it."""
+        if self._state.status in WAITING:
+            self._load_in_time(set(Status) - WAITING)
+
+    def unload(self) -> None:
+        """Unload the model: reject new calls and wait for the running ones.
+
+        The wait ends after the time limit of a call, or :data:`DRAIN_SECONDS` if it has none.
+
+        :raises ModelUnavailable: if the model is still loading after the time limit of a call.
+        """
+        if not self._loading.acquire(timeout=self._limits.seconds or -1):
+            raise self._hosted.build_error()
+        try:
+            self._state.change(Status.UNLOADED)
+            self.discard()
+        finally:
+            self._loading.release()
+
+    def discard(self) -> None:
+        """Drop the model and its endpoints. Call it with the lock for loading held."""
+        self._drop()
+        self._hosted.about = replace(self._hosted.about, endpoints={})
+
+    def drain(self) -> None:
+        """Reject new calls, since another model replaces this one, and drop it after the last.
+
+        Running calls complete. The model's description and schemas stay readable.
+        """
+        if self._state.drain():
+            self._start(self._drop_when_idle, "drain")
+        else:
+            self._drop_when_idle()
+
+    def fail(self, reason: str) -> None:
+        """Set the status to failed and reject all calls until the model is loaded again."""
+        self._state.change(Status.FAILED, reason)
+        log.error("model %r failed: %s", self._hosted.name, reason)
+        self._start(self._drop_if_failed, "failed")
+
+    def quarantine(self, reason: str, name: str | None = None) -> None:
+        """Quarantine the model: reject all calls until an operator loads it.
+
+        :param name: the model's name, if it was never loaded.
+        """
+        self._hosted.name = name or self._hosted.name
+        self._state.change(Status.FAILED, reason, quarantine=True)
+        log.error("model %r is in quarantine: %s", self._hosted.name, reason)
+        self._start(self._drop_if_failed, "quarantine")
+
+    def _load_in_time(self, but_in: Collection[Status]) -> None:
+        def load() -> None:
+            with self._loading:
+                if self._state.status not in but_in:
+                    self._attempt(self._loader.load)
+
+        # In a separate thread: a model that hangs while loading must not block a request.
+        with suppress(PredictionTimeout, QueueFull):
+            self._executor.run(load)
+
+    def _attempt(self, step: Callable[[], Status]) -> None:
+        """Set the status that a step of loading returns, or failed if it raises an error."""
+        self._state.change(Status.LOADING)
+        started = time.perf_counter()
+        try:
+            with ledger.running(self._hosted.calls.place):
+                status = step()
+        # The author's code runs at import, in __init__ and in load(), and may raise anything.
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise  # the operator may have pressed Ctrl-C
+            if not (self._loader.keeps_name or self._hosted.spec.is_isolated):
+                self._hosted.name = self._hosted.spec.provisional_name
+            self._state.change(Status.FAILED, reason(error))
+            # The traceback of a FlmError without a cause adds nothing to its message.
+            trace = None if isinstance(error, FlmError) and not error.__cause__ else error
+            log.error("model %r failed: %s", self._hosted.name, self._state.reason, exc_info=trace)
+            return
+        if status is not Status.LOADING:
+            self._state.change(status)
+        if status is Status.READY:
+            metrics.LOAD_SECONDS.labels(self._hosted.label).set(time.perf_counter() - started)
+            log.info("model %r is ready", self._hosted.name)
+
+    def _drop_when_idle(self) -> None:
+        with self._loading:
+            self._drop()
+        return_memory()
+
+    def _drop_if_failed(self) -> None:
+        with self._loading:
+            if self._state.status is Status.FAILED:
+                self._drop()
+
+    def _drop(self) -> None:
+        """Wait until the model is idle, at most the time limit of a call, and drop it."""
+        model = self._loader.model
+
+        def clear() -> None:
+            self._loader.clear()
+            self._hosted.calls.clear()
+
+        is_idle = self._state.drop(clear, self._limits.seconds or DRAIN_SECONDS)
+        self._hosted.calls.close()
+        self._executor.close()
+        if model is None or not (is_idle or self._hosted.spec.is_isolated):
+            return
+        try:
+            model.unload()
+        except Exception:  # the model is dropped regardless
+            log.exception("model %r failed while it was unloaded", model.qualified_name)
+
+    def _start(self, target: Callable[[], None], name: str) -> None:
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

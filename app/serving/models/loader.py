@@ -1,0 +1,112 @@
+"""Creates, describes and loads the model of an entry."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from app.serving.isolation.isolated import IsolatedModel
+from app.serving.models.description import UNSANDBOXED
+from app.serving.models.endpoints import asking, endpoints
+from app.serving.models.state import Status
+from app.serving.process.fork_safety import ties
+from app.serving.process.running_calls import ledger
+from mlmodel.bounded import sizes
+from mlmodel.model import MLModel, checked_name
+
+if TYPE_CHECKING:
+    from app.serving.models.hosted import HostedModel
+
+log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Steps of loading for one hosted model. Each returns the status that the model has then.
+
+    Call them within ``Lifecycle._attempt``, which holds the lock for loading.
+    """
+
+    def __init__(self, hosted: HostedModel) -> None:
+        self._hosted = hosted
+        #: The loaded model.
+        self.model: MLModel | None = None
+        #: The model that the master has built and each forked worker loads.
+        self._built: MLModel | None = None
+        #: Whether clients and metrics already use the name, even if it is provisional.
+        self.keeps_name = False
+
+    def clear(self) -> None:
+        """Forget the model."""
+        self.model = self._built = None
+
+    def describe(self) -> Status:
+        """Create the model, describe it and forget it: a lazy model takes no memory yet."""
+        self._describe(self._create())
+        return Status.LAZY
+
+    def load_before_fork(self) -> Status:
+        """Do in a master what all forked workers can share."""
+        before = ties()
+        model = self._create()
+        self._describe(model)
+        if self._hosted.spec.in_worker or not model.survives_fork:
+            model.before_fork()
+            return Status.LOADING
+        if model.predicts_at_load:
+            model.build()
+        else:
+            self._load(model)
+        if ties() - before:
+            log.info(
+                "model %r starts threads or opens connections: each worker loads it",
+                self._hosted.name,
+            )
+            self._hosted.lifecycle.discard()
+            return Status.LOADING
+        if model.predicts_at_load:
+            self._built = model
+            return Status.LOADING
+        return Status.READY
+
+    def load(self) -> Status:
+        """Load the model, built before the fork if that was possible."""
+        model, self._built = self._built or self._create(), None
+        self._describe(model)
+        self._load(model)
+        return Status.READY
+
+    def _create(self) -> MLModel:
+        hosted = self._hosted
+        if hosted.spec.is_isolated:
+            return IsolatedModel(hosted.spec, hosted.limits, hosted.lifecycle.quarantine)
+        return hosted.spec.create()
+
+    def _load(self, model: MLModel) -> None:
+        hosted = self._hosted
+        model.load()
+        # The metadata names the runtime only after loading.
+        self._describe(model)
+        methods = asking(model)
+        sizes.check_schema("input_schema", hosted.spec.input_schema or model.input_schema)
+        sizes.check_schema("output_schema", model.output_schema)
+        found = endpoints(
+            model, hosted.spec, label=hosted.label, methods=methods, ask=hosted.calls.call
+        )
+        hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
+        for note in hosted.about.notes:
+            log.warning("model %r: %s", hosted.name, note)
+        self.model = model
+        hosted.calls.open(model, methods)
+
+    def _describe(self, model: MLModel) -> None:
+        hosted = self._hosted
+        own_name = checked_name(hosted.spec.name or model.qualified_name)
+        if not self.keeps_name:
+            hosted.name = own_name
+        ledger.identify(hosted.calls.place, hosted.suspect)
+        before, hosted.about = (
+            hosted.about,
+            hosted.about.with_texts(model, hosted.spec, hosted.name),
+        )
+        if isinstance(model, IsolatedModel) and model.unsandboxed and before.isolation is None:
+            log.warning("model %r is %s: %s", hosted.name, UNSANDBOXED, model.unsandboxed)

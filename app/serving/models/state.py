@@ -1,0 +1,98 @@
+"""The state of a hosted model, and the number of calls that hold it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Status of a hosted model."""
+
+    LAZY = "lazy"  # loads on first use
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADED = "unloaded"  # stays unloaded until an operator loads it
+    FAILED = "failed"  # cannot be used, see `reason`
+
+
+#: Statuses in which the first call loads the model, and other calls wait until it is loaded.
+WAITING = frozenset({Status.LAZY, Status.LOADING})
+
+
+class State:
+    """Status of a model, its reason, and the number of calls that hold the model. Thread safe.
+
+    ===========================  ==========  ==================================================
+    from                         to          by
+    ===========================  ==========  ==================================================
+    any but ready                loading     ``load``; the first call of a lazy model
+    loading                      ready       the model has loaded
+    loading                      lazy        the model is only described
+    loading                      failed      loading has raised an error
+    ready                        loading     ``load_or_describe`` of a fork-unsafe model
+    any                          unloaded    ``unload``
+    any                          failed      ``fail``, ``quarantine``
+    ===========================  ==========  ==================================================
+
+    A drained model takes no more calls, whatever its status. ``lock`` guards all attributes. Calls
+    hold the model between :meth:`acquire` and :meth:`release`, and it is dropped only by
+    :meth:`drop`, once no call holds it.
+    """
+
+    def __init__(self) -> None:
+        self.status = Status.LAZY
+        self.reason: str | None = None
+        #: Whether the model failed because it crashed processes.
+        self.is_quarantined = False
+        #: Whether another model replaces this one.
+        self.is_draining = False
+        self._holders = 0
+        self.lock = threading.Lock()
+        self._released = threading.Condition(self.lock)
+
+    def change(
+        self, status: Status, reason: str | None = None, *, quarantine: bool = False
+    ) -> None:
+        """Change the status. The reason of the previous one is dropped."""
+        with self.lock:
+            self.status, self.reason = status, reason
+            self.is_quarantined = quarantine
+
+    def acquire(self) -> bool:
+        """Hold the model if it is ready and not draining; return whether it is held."""
+        with self.lock:
+            if self.status is not Status.READY or self.is_draining:
+                return False
+            self._holders += 1
+            return True
+
+    def hold(self) -> None:
+        """Hold the model in any status, for a call that was accepted before it changed."""
+        with self.lock:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Release the model after :meth:`acquire` or :meth:`hold`."""
+        with self.lock:
+            self._holders -= 1
+            if not self._holders and (self.is_draining or self.status is not Status.READY):
+                self._released.notify_all()
+
+    def drain(self) -> bool:
+        """Reject new calls; return whether calls hold the model, or it is loading."""
+        with self.lock:
+            self.is_draining = True
+            return self._holders > 0 or self.status is Status.LOADING
+
+    def drop(self, clear: Callable[[], None], seconds: float) -> bool:
+        """Wait until no call holds the model, at most ``seconds``, then call ``clear``.
+
+        No call can acquire or hold the model while ``clear`` runs. Return whether it was released
+        in time.
+        """
+        with self._released:
+            is_released = self._released.wait_for(lambda: self._holders == 0, seconds)
+            clear()
+            return is_released
