@@ -20,8 +20,8 @@ from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
-from app.serving.reload.reloader import Generations
-from app.serving.reload.shared_state import Board
+from app.serving.reload.reloader import Reloader
+from app.serving.reload.shared_state import SharedState
 from app.web.api import admin, fast_predict, models, operations
 from app.web.http import (
     access,
@@ -64,7 +64,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
-    app.json = json_provider.Writer(app)
+    app.json = json_provider.JSONProvider(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is not JSON
     logs.configure(app.config)
     Bootstrap5(app)
@@ -72,7 +72,7 @@ def create_app(
     hosting = _hosting(app, environ)
     manager = ModelManager()
     predictor = Predictor(manager, hosting.limits)
-    bounded_fork.Limit.seconds = app.config["LOAD_SECONDS"] or math.inf
+    bounded_fork.TimeLimit.seconds = app.config["LOAD_SECONDS"] or math.inf
     file = ModelsFile(
         hosting.path,
         environ,
@@ -80,13 +80,13 @@ def create_app(
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
     )
-    reloader = Generations(file, Board(environ.get(shared_state.FOLDER)), predictor)
+    reloader = Reloader(file, SharedState(environ.get(shared_state.FOLDER)), predictor)
     control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
     app.extensions[extension.NAME] = Modelhost(
         manager, predictor, reloader, control, AccessLog(logs.access(app.config))
     )
     if with_models:
-        reloader.open(before_fork=before_fork)
+        reloader.load_models(before_fork=before_fork)
     cli.init_app(app, hosting)
     for part in (
         problems,
@@ -132,10 +132,10 @@ def _hosting(app: Flask, environ: Mapping[str, str]) -> Hosting:
     limits = Limits(
         rows=app.config["MAX_ROWS"],
         threads=app.config["MODEL_THREADS"],
-        waiting=app.config["MODEL_WAITING"],
+        queue_size=app.config["MODEL_WAITING"],
         seconds=app.config["PREDICT_SECONDS"],
-        deaths=app.config["DEATHS"],
-        deaths_seconds=app.config["DEATHS_SECONDS"],
+        crashes=app.config["DEATHS"],
+        crash_seconds=app.config["DEATHS_SECONDS"],
         load_seconds=app.config["LOAD_SECONDS"],
     )
     return Hosting(config.ROOT / app.config["MODELS_FILE"], environ, limits)

@@ -79,7 +79,7 @@ def endpoint(
     return mark
 
 
-def endpoints_of(model: MLModel) -> dict[str, Endpoint]:
+def get_endpoints(model: MLModel) -> dict[str, Endpoint]:
     """Return the endpoints of a model's class and its base classes, sorted by name.
 
     :raises InvalidModel: if two methods declare the same name.

@@ -90,7 +90,7 @@ class InvalidInput(FlmError):
             str(self), violations=[replace(each, row=row) for each in self.violations]
         )
 
-    def placed(self, indices: Sequence[int]) -> InvalidInput:
+    def map_rows(self, indices: Sequence[int]) -> InvalidInput:
         """Return the same error with each row index replaced by ``indices[row]``."""
         mapped = [replace(each, row=indices[each.row]) for each in self.violations]
         return InvalidInput(str(self), violations=mapped)

@@ -85,7 +85,7 @@ class MLModel(ABC):
 
     def predict_rows(self, rows: Sequence[Any]) -> Sequence[Any]:
         """Return the predictions for rows, in order. Override it if one call beats a loop."""
-        return answer_each(self.predict, rows)
+        return call_each(self.predict, rows)
 
     def before_fork(self) -> None:
         """Do work once in the master that each forked worker would repeat in :meth:`load`."""
@@ -103,7 +103,7 @@ class MLModel(ABC):
         """Release what :meth:`load` acquired. No prediction is running, and none will follow."""
 
 
-def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
+def call_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
     """Return a method's results for rows, called one by one in order.
 
     :raises InvalidInput: if the method does, with the row's index.
@@ -117,7 +117,7 @@ def answer_each(method: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
     return results
 
 
-def checked_name(name: object) -> str:
+def validate_name(name: object) -> str:
     """Return a model's name if it is safe in a URL.
 
     :raises InvalidModel: if it is not.

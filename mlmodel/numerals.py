@@ -72,7 +72,7 @@ def number_advice(text: str) -> str:
     with_point, with_comma = _parse(text, POINT), _parse(text, COMMA)
     if with_point is not None and with_comma is not None and with_point != with_comma:
         whole, fraction = sorted((with_point, with_comma), key=lambda one: isinstance(one, float))
-        return f". Write {whole}, or {unambiguous(str(fraction))} for a decimal"
+        return f". Write {whole}, or {to_unambiguous(str(fraction))} for a decimal"
     number = with_comma if with_point is None else with_point
     if with_point is None and number is not None and _LONE_COMMA.fullmatch(text):
         return "; write decimals with a dot"
@@ -81,7 +81,7 @@ def number_advice(text: str) -> str:
     return _unit_advice(text.strip())
 
 
-def unambiguous(text: str) -> str:
+def to_unambiguous(text: str) -> str:
     """Return a number's text, with a zero appended if its three decimals could be a group."""
     return f"{text}0" if GROUPED_BY_POINTS.fullmatch(text) else text
 

@@ -255,4 +255,4 @@ class Worker(ThreadWorker):
         from app.web.http import raw_problem  # noqa: PLC0415
 
         with suppress(OSError):
-            client.sendall(raw_problem.answer(status))
+            client.sendall(raw_problem.build_response(status))

@@ -6,12 +6,12 @@ import pytest
 import config
 
 
-def test_the_class_is_chosen_by_app_settings():
+def test_app_settings_selects_the_class():
     assert config.settings({})["TELL_MODEL_ERRORS"] is False
     assert config.settings({"APP_SETTINGS": "development"})["TELL_MODEL_ERRORS"] is True
 
 
-def test_the_environment_overrides_a_setting():
+def test_environment_overrides_a_setting():
     settings = config.settings(
         {"PORT": "9000", "MODELHOST_ACCESS_LOG": "false", "MODELHOST_PREDICT_SECONDS": "1.5"}
     )
@@ -74,12 +74,12 @@ def test_the_environment_overrides_a_setting():
         ),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_it_may_be(environ, message):
+def test_invalid_setting_names_valid_values(environ, message):
     with pytest.raises(config.InvalidSetting, match=re.escape(message)):
         config.settings(environ)
 
 
-def test_there_is_a_worker_for_each_core_unless_somebody_says_how_many():
+def test_workers_default_to_cores():
     cores = config.usable_cores()
 
     assert config.settings({})["WORKERS"] == min(cores, config.MAX_WORKERS)
@@ -98,7 +98,7 @@ def test_there_is_a_worker_for_each_core_unless_somebody_says_how_many():
     ],
     ids=["no-limit", "half-a-core", "version-1", "version-1-no-limit", "nonsense", "none"],
 )
-def test_a_control_group_limits_the_cores(tmp_path, texts, cores):
+def test_control_group_limits_cores(tmp_path, texts, cores):
     files = [tmp_path / str(index) for index, _ in enumerate(texts)]
     for file, text in zip(files, texts, strict=True):
         file.write_text(f"{text}\n")
@@ -108,12 +108,12 @@ def test_a_control_group_limits_the_cores(tmp_path, texts, cores):
     assert config.usable_cores(quotas=[map(str, files)]) == (cores or unlimited)
 
 
-def test_other_variables_are_none_of_our_business():
+def test_other_variables_are_ignored():
     assert config.settings({"PATH": "/bin", "MAX_ROWS": "3"}) == config.settings({})
 
 
 @pytest.mark.parametrize("name", config.settings({}))
-def test_every_setting_has_its_meaning_and_is_in_the_docs(name):
+def test_every_setting_is_documented(name):
     source = Path(config.__file__).read_text(encoding="utf-8")
     docs = (config.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 

@@ -109,7 +109,7 @@ COMMANDS = (add, pin)
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(safe_open.content(file)).hexdigest()
+    return hashlib.sha256(safe_open.read_regular_file(file)).hexdigest()
 
 
 def _read_text(hosting: Hosting) -> str:

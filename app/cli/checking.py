@@ -31,7 +31,7 @@ from app.serving.models.state import Status
 from app.web.http.extension import modelhost
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
-from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES, Choice
+from mlmodel.frameworks.sklearn.onnx.runtime import RUNTIMES, RuntimeName
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
 
@@ -57,7 +57,7 @@ class Check:
 @trust_option
 @click.option(
     "--runtime",
-    type=click.Choice(CHOICES),
+    type=click.Choice(RUNTIMES),
     help="Check files as if their entries had this runtime; 'onnx' compares the compiled graph.",
 )
 @as_json_option
@@ -67,7 +67,7 @@ def check(
     ctx: click.Context,
     targets: Sequence[str],
     trust: Trust,
-    runtime: Choice | None,
+    runtime: RuntimeName | None,
     as_json: bool,
 ) -> None:
     """Load models, predict their own examples, and report warnings.
@@ -93,7 +93,9 @@ def check(
 COMMANDS = (check,)
 
 
-def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Iterator[HostedModel]:
+def _models(
+    targets: Sequence[str], trust: Trust, runtime: RuntimeName | None
+) -> Iterator[HostedModel]:
     """Yield the models one by one; those of models.yaml named as a target are already loaded."""
     hosting, with_runtime = get_hosting(), partial(_with_runtime, runtime)
     if not targets:
@@ -110,7 +112,7 @@ def _models(targets: Sequence[str], trust: Trust, runtime: Choice | None) -> Ite
             yield hosting.host_model(target, with_runtime)
 
 
-def _with_runtime(runtime: Choice | None, spec: ModelSpec) -> ModelSpec:
+def _with_runtime(runtime: RuntimeName | None, spec: ModelSpec) -> ModelSpec:
     """Return the entry with another runtime if it has a file."""
     return replace(spec, runtime=runtime) if runtime and spec.file else spec
 

@@ -43,7 +43,7 @@ class Hosting:
 
         :raises InvalidCatalog: if two of them have the same name.
         """
-        ModelManager().open(specs, self.limits, self.path)
+        ModelManager().load_models(specs, self.limits, self.path)
         return ModelManager().models()
 
     def host_model(
@@ -59,7 +59,7 @@ class Hosting:
         for spec in sorted(self.read_specs(), key=lambda spec: spec.reference != name):
             [model] = self.host([replace(change(spec), lazy=spec.reference != name)])
             with suppress(ModelNotFound):
-                return ModelManager().opened(name)
+                return ModelManager().get_loaded(name)
             others.append(model.reference)
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"

@@ -23,7 +23,7 @@ from mlmodel.bounded import safe_open
 from mlmodel.errors import InvalidFile
 from mlmodel.files import bare
 from mlmodel.files.report import report
-from mlmodel.schema.messages import enumeration
+from mlmodel.schema.messages import join_first
 
 #: Maximum names shown; ``--json`` has all of them.
 MAX_NAMES = 20
@@ -110,8 +110,8 @@ def inspect(file: Path, as_json: bool) -> None:
     model = meta.pop("model", {})
     model.pop("info", None)  # hundreds of parameters, which --json has
     rows = _flatten({**document, **meta, **model})
-    rows["references"] = enumeration(references.names, MAX_NAMES)
-    rows["not allowed"] = enumeration(references.untrusted, MAX_NAMES)
+    rows["references"] = join_first(references.names, MAX_NAMES)
+    rows["not allowed"] = join_first(references.untrusted, MAX_NAMES)
     rows["rejected"] = references.refusal
     write_facts(rows.items())
 
@@ -132,7 +132,7 @@ def write_fields(
 
 
 def _to_row(field: forms.Field) -> dict[str, str]:
-    choices = enumeration([choice.label for choice in field.choices], MAX_CHOICES)
+    choices = join_first([choice.label for choice in field.choices], MAX_CHOICES)
     return {
         "field": field.dotted_path or "(whole value)",
         "type": f"{field.type} or null" if field.nullable else field.type,
@@ -172,5 +172,5 @@ def _versions(versions: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _bare(file: Path) -> dict[str, Any]:
-    content = safe_open.content(file)
+    content = safe_open.read_regular_file(file)
     return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

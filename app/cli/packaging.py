@@ -170,7 +170,7 @@ def _check(out: Path, artifacts: Sequence[Path]) -> None:
 
 def _load(path: Path, trust: Trust) -> Any:
     try:
-        content = safe_open.content(path)
+        content = safe_open.read_regular_file(path)
         if filetypes.recognize(content, path.name) is Kind.PICKLE:
             return pickles.build(content, trust)
         return bare.load(path, trust=trust).model
@@ -178,7 +178,9 @@ def _load(path: Path, trust: Trust) -> Any:
         raise click.ClickException(f"{path.name} was rejected: {error}") from error
     # A file that is not a pickle, or one of another version, can raise any error.
     except Exception as error:
-        missing = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        missing = isinstance(error, ImportError | AttributeError) and pickling.describe_missing(
+            error
+        )
         text = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
         raise click.ClickException(f"{path.name} cannot be packaged: {missing or text}") from error
 

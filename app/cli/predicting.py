@@ -26,8 +26,8 @@ from app.serving.errors import ServingError, UnreadableFile
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import tables
-from app.serving.tables.csv_file import Sheet
-from app.serving.tables.tables import Placed, Table
+from app.serving.tables.csv_file import CsvFile
+from app.serving.tables.tables import Table, TableRow
 from app.web.http.extension import modelhost
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
@@ -38,7 +38,7 @@ STDIN = Path("-")
 class _InvalidRows(Exception):
     """Rows violate the model's input schema; carries the violations by line and field."""
 
-    def __init__(self, chunk: Sequence[Placed], error: InvalidInput) -> None:
+    def __init__(self, chunk: Sequence[TableRow], error: InvalidInput) -> None:
         super().__init__(str(error))
         self.violations: list[dict[str, Any]] = [
             {
@@ -174,7 +174,7 @@ def _write_violations(
         write_message(f"{source}: {text}" if is_single else f"{source}, {rows[0]}{more}: {text}")
 
 
-def _write_sheet(source: str, sheet: Sheet | None) -> None:
+def _write_sheet(source: str, sheet: CsvFile | None) -> None:
     """Write to stderr how a CSV file or a workbook was read, where that is not obvious."""
     if sheet is None:
         return
@@ -204,9 +204,9 @@ def _write(predictions: Sequence[Any], is_single: bool, as_json: bool) -> None:
         write_json(predictions[0] if is_single else predictions)
         return
     if is_single:
-        write_facts(tables.flat(predictions[0]).items())
+        write_facts(tables.flatten(predictions[0]).items())
         return
     write_table(
-        {"row": number, **tables.flat(prediction)}
+        {"row": number, **tables.flatten(prediction)}
         for number, prediction in enumerate(predictions, start=1)
     )

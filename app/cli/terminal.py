@@ -16,7 +16,7 @@ from app.serving.errors import ServingError
 from app.serving.models import hosted
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
-from mlmodel.model import checked_name
+from mlmodel.model import validate_name
 from mlmodel.trust import Trust
 
 #: Maximum characters shown of a list or an object; ``--json`` has all of them.
@@ -28,7 +28,7 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 def check_name(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     """Return the value of an option if it is a valid model name; a callback of click."""
     try:
-        return None if name is None else checked_name(name)
+        return None if name is None else validate_name(name)
     except InvalidModel as error:
         raise click.BadParameter(str(error).removeprefix("qualified_name ")) from error
 

@@ -86,7 +86,7 @@ def budget(size_bytes: int, limit_bytes: int | None = None) -> Budget:
     return Budget(limit_bytes)
 
 
-def expanded(content: bytes) -> bytes:
+def expand(content: bytes) -> bytes:
     """Return the content of a file, decompressed if joblib compressed it.
 
     :raises InvalidFile: if it does not decompress, or not within its budget.
@@ -99,7 +99,7 @@ def expanded(content: bytes) -> bytes:
     return content
 
 
-def named(name: str) -> Codec:
+def get_codec(name: str) -> Codec:
     """Return the codec for a whole file by its name, such as ``"zstd"``.
 
     :raises UnknownCompression: if no codec has that name.

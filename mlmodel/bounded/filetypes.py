@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlmodel.bounded import nonmodels
-from mlmodel.bounded.compression import DECODER_BYTES, LZ4, STREAMS, Codec, expanded
+from mlmodel.bounded.compression import DECODER_BYTES, LZ4, STREAMS, Codec, expand
 from mlmodel.errors import BadHeader, InvalidFile
 
 #: Bytes at the start of a file that identify a package; with fewer, bz2 would yield nothing.
@@ -170,7 +170,7 @@ def _compressed(content: bytes) -> Kind | None:
         )
     if _PICKLE.match(head) and not _TORCH_MAGIC.match(head):
         return Kind.PICKLE
-    inner = expanded(content)
+    inner = expand(content)
     # No recursion into a second compressed stream: some files decompress to themselves.
     kind = _plain(inner, "")
     if kind is not None:

@@ -25,7 +25,7 @@ class Framework:
 
 
 @dataclass(frozen=True)
-class Described:
+class ModelMetadata:
     """The model: its class, the framework's ``info``, and the author's params and metrics."""
 
     obj: str
@@ -44,7 +44,7 @@ class Meta:
     id: str
     timestamp: str
     framework: Framework
-    model: Described
+    model: ModelMetadata
     extra: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = field(default_factory=lambda: {"kind": "ml"})
 
@@ -66,7 +66,7 @@ def decode(document: Any) -> Meta:
             version=_text(framework, "framework.version"),
             config=_optional(framework, "framework.config"),
         ),
-        model=Described(
+        model=ModelMetadata(
             obj=_text(model, "model.obj"),
             info=model.get("info"),
             params=_optional(model, "model.params"),

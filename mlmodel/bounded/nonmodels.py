@@ -151,7 +151,7 @@ _MLFLOW = re.compile(
 
 def _of_mlflow(folder: Path) -> str:
     """Return the name of the model's file in a folder written by MLflow; empty if not found."""
-    with safe_open.opened(folder / "MLmodel") as stream:
+    with safe_open.open_regular_file(folder / "MLmodel") as stream:
         text = stream.read(1 << 16).decode("utf-8", "replace")
     named = [each.strip("'\"") for each in _MLFLOW.findall(text)]
     candidates = [*named, "model.pkl", "model.xgb", "model.ubj", "model.lgb", "model.cb"]

@@ -9,13 +9,13 @@ from io import BufferedReader
 from mlmodel.errors import InvalidFile
 
 
-def content(path: str | os.PathLike[str]) -> bytes:
+def read_regular_file(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a regular file.
 
     :raises InvalidFile: if it is a device or a pipe, or larger than the machine's memory.
     :raises OSError: if it is a folder or cannot be opened.
     """
-    with opened(path) as stream:
+    with open_regular_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > machine_memory_bytes():
             raise InvalidFile(f"it has {size:,} bytes, more than the memory of the machine")
@@ -23,7 +23,7 @@ def content(path: str | os.PathLike[str]) -> bytes:
         return stream.read(size)
 
 
-def opened(path: str | os.PathLike[str]) -> BufferedReader:
+def open_regular_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file for reading.
 
     :raises InvalidFile: if it is a device or a pipe.

@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
-from mlmodel.bounded.metadata import Described, Framework, Meta
+from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
 from mlmodel.files.build import BOOSTED
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
@@ -19,7 +19,7 @@ from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, read_content, verify
 from mlmodel.files.packaged import PackagedModel
 from mlmodel.files.state import ModelState
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.trust import Trust, skops
 from mlmodel.trust.release import sklearn_release
 
@@ -41,7 +41,7 @@ def is_bare(path: str | os.PathLike[str]) -> bool:
     The first bytes decide; for a file that cannot be read, a suffix other than ``.flm``.
     """
     try:
-        with safe_open.opened(path) as stream:
+        with safe_open.open_regular_file(path) as stream:
             return not filetypes.is_package(stream.read(filetypes.PEEK_BYTES))
     except (OSError, InvalidFile):
         return Path(path).suffix.lower() != ".flm"
@@ -55,7 +55,7 @@ def load(
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
     version_mismatch: VersionMismatches = "warn",
-    runtime: Choice | None = None,
+    runtime: RuntimeName | None = None,
     n_jobs: int = 1,
 ) -> PackagedModel:
     """Read a model file of any name, without building the model.
@@ -67,7 +67,7 @@ def load(
     :param qualified_name: replaces the file's name.
     :param version_mismatch: how to handle a file written by another scikit-learn, see
         :func:`mlmodel.load`.
-    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`.
+    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.RuntimeName`.
     :param n_jobs: see :func:`mlmodel.load`.
     :raises VersionMismatch: if the versions differ and ``version_mismatch`` is ``"error"``.
     :raises InvalidFile: if it is a package or not a model file; the message advises what to do.
@@ -108,7 +108,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
         size_bytes=len(content),
         kind=kind,
         content=content,
-        meta=Meta("", "", Framework("ml", lib, version), Described(""), capabilities=None),
+        meta=Meta("", "", Framework("ml", lib, version), ModelMetadata(""), capabilities=None),
         framework=_framework(kind, lib, version),
         versions=versions,
         description=Description.from_extra({}, file, options),
@@ -120,8 +120,8 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
 def _release(kind: Kind, content: bytes) -> str | None:
     """Return the version of scikit-learn that wrote a file, if one did."""
     if kind is Kind.PICKLE:
-        return sklearn_release(compression.expanded(content))
-    return skops.release(compression.expanded(content)) if kind is Kind.SKOPS else None
+        return sklearn_release(compression.expand(content))
+    return skops.release(compression.expand(content)) if kind is Kind.SKOPS else None
 
 
 def _framework(kind: Kind, lib: str, version: str) -> str:

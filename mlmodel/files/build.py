@@ -14,9 +14,9 @@ from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import InvalidModel
 from mlmodel.files.package import Package
 from mlmodel.frameworks import labels
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice, Runtime
+from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.trust import Trust, pickles, skops
-from mlmodel.trust.trial import bounded_fork, first_look
+from mlmodel.trust.trial import bounded_fork, trial_build
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ def try_build(package: Package, trust: Trust) -> None:
     Raises the errors of :func:`build`.
     """
     if package.kind is Kind.PICKLE:
-        pickles.try_first(package.content, trust)
+        pickles.try_build(package.content, trust)
     elif package.kind is Kind.SKOPS:
-        first_look.look(compression.expanded(package.content), trust)
+        trial_build.build_first(compression.expand(package.content), trust)
 
 
 def build(package: Package, trust: Trust) -> Any:
@@ -76,7 +76,9 @@ def infer_in_fork(package: Package, model: Any, trust: Trust) -> frameworks.Sche
         found = pickles.schemas(package.content, trust)
     if found is None:
         infer = partial(_adapter(package).schemas, model, outputs=declared.outputs)
-        found = first_look.inferred(lambda: bounded_fork.as_json(infer()), len(package.content))
+        found = trial_build.infer_in_fork(
+            lambda: bounded_fork.as_json(infer()), len(package.content)
+        )
     if found is None:
         return None
     input_schema, output_schema, examples, notes = found
@@ -89,7 +91,7 @@ def infer(package: Package, model: Any) -> frameworks.Schemas:
 
 
 def build_predictor(
-    package: Package, model: Any, input_schema: Mapping[str, Any] | None, runtime: Choice
+    package: Package, model: Any, input_schema: Mapping[str, Any] | None, runtime: RuntimeName
 ) -> Predictor:
     """Return what predicts, prepared with the first example that works.
 
@@ -108,7 +110,7 @@ def build_predictor(
         predictor = _choose_runtime(package, model, predictor, runtime)
     if declared.labels is None:
         return predictor
-    return replace(predictor, predict=labels.Labelled(predictor.predict, declared.labels))
+    return replace(predictor, predict=labels.LabelledPredictor(predictor.predict, declared.labels))
 
 
 def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -124,7 +126,7 @@ def _adapter(package: Package) -> frameworks.Adapter:
 def _load(package: Package, trust: Trust) -> Any:
     if package.kind in (Kind.PACKAGE, Kind.PICKLE):
         return _adapter(package).loads(package.content, trust)
-    content = compression.expanded(package.content)
+    content = compression.expand(package.content)
     if package.kind is Kind.SKOPS:
         return _load_skops(content, trust, package.versions.get("scikit-learn"))
     if package.kind in BOOSTED:
@@ -137,15 +139,15 @@ def _load(package: Package, trust: Trust) -> Any:
 
 def _load_skops(content: bytes, trust: Trust, release: str | None) -> Any:
     # This imports scikit-learn as late as its adapter would.
-    from mlmodel.frameworks.sklearn.adapter import built  # noqa: PLC0415
+    from mlmodel.frameworks.sklearn.adapter import build_model  # noqa: PLC0415
 
     if trust != "all":
-        first_look.look(content, trust)
-    return built(lambda: skops.build(content, trust), release)
+        trial_build.build_first(content, trust)
+    return build_model(lambda: skops.build(content, trust), release)
 
 
 def _choose_runtime(
-    package: Package, model: Any, native: Predictor, requested: Choice
+    package: Package, model: Any, native: Predictor, requested: RuntimeName
 ) -> Predictor:
     """Return the model's graph as the predictor if it can be used, else ``native``."""
     if package.meta.framework.lib != "sklearn":
@@ -156,7 +158,7 @@ def _choose_runtime(
     from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  already imported
 
     examples = package.description.examples
-    chosen = adapter.chosen(model, native.predict, requested, examples, package.graph)
+    chosen = adapter.select_runtime(model, native.predict, requested, examples, package.graph)
     if chosen.runtime.reason:
         logger.warning("%s is not compiled: %s", package.path.name, chosen.runtime.reason)
     return replace(native, predict=chosen.predict, runtime=chosen.runtime)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from mlmodel.bounded import filetypes
 from mlmodel.errors import BadMetadata, InvalidModel
 from mlmodel.frameworks import labels
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice
-from mlmodel.model import Row, checked_name
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
+from mlmodel.model import Row, validate_name
 from mlmodel.schema.formats import with_local_times
 from mlmodel.trust import Trust
 
@@ -32,7 +32,7 @@ class LoadOptions:
     input_schema: Mapping[str, Any] | None = None
     qualified_name: str | None = None
     version_mismatch: VersionMismatches = "warn"
-    runtime: Choice | None = None
+    runtime: RuntimeName | None = None
     n_jobs: int = 1
 
     @property
@@ -68,7 +68,7 @@ class Description:
         if input_schema is None:
             input_schema = own_schema and with_local_times(own_schema)
         return cls(
-            qualified_name=checked_name(options.qualified_name or _name(extra, path)),
+            qualified_name=validate_name(options.qualified_name or _name(extra, path)),
             display_name=_text(extra, "display_name"),
             description=_text(extra, "description", "model_description"),
             version=_text(extra, "version", "model_version"),
@@ -87,7 +87,7 @@ def _name(extra: Mapping[str, Any], path: Path) -> str:
     if given is None:
         return _UNSAFE.sub("-", filetypes.stem(path))[:100].strip("_.-") or "model"
     try:
-        return checked_name(given)
+        return validate_name(given)
     except InvalidModel as error:
         raise BadMetadata(f"extra.{error}") from error
 

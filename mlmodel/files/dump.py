@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlmodel import frameworks
-from mlmodel.bounded.compression import named
-from mlmodel.bounded.metadata import Described, Framework, Meta, to_json
+from mlmodel.bounded.compression import get_codec
+from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
 from mlmodel.files.build import members
 from mlmodel.files.flm import container
@@ -41,7 +41,7 @@ def dump(
     sample: Any = None,
     outputs: Iterable[str] = (),
     labels: Any = None,
-    runtime: compiling.Choice = "native",
+    runtime: compiling.RuntimeName = "native",
 ) -> None:
     """Write a fitted model to a file that :func:`load` and Flama read.
 
@@ -75,10 +75,10 @@ def dump(
     :raises InvalidSchema: if a schema in extra is invalid.
     :raises BadArtifact: if an artifact's name is not a plain ASCII file name.
     """
-    if runtime not in compiling.CHOICES:
-        choices = ", ".join(compiling.CHOICES)
+    if runtime not in compiling.RUNTIMES:
+        choices = ", ".join(compiling.RUNTIMES)
         raise InvalidModel(f"runtime must be one of {choices}, got {runtime!r}")
-    codec = named(compression)
+    codec = get_codec(compression)
     _check_path(Path(path))
     sample = _as_pandas(sample)
     lib = frameworks.detect(model)
@@ -89,21 +89,21 @@ def dump(
         model,
         sample,
         [str(name) for name in outputs],
-        None if labels is None else label_words.words_of(labels),
+        None if labels is None else label_words.to_labels(labels),
         has_own_schema="input_schema" in (extra or {}),
     )
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
         timestamp=(timestamp or datetime.now(UTC)).isoformat(),
         framework=Framework("ml", lib, adapter.version()),
-        model=Described(
+        model=ModelMetadata(
             obj=type(model).__name__,
             info=adapter.describe(model),
             params=_object(params, "params"),
             metrics=_object(metrics, "metrics"),
         ),
         extra={
-            versions.KEY: versions.running(frameworks.distributions(lib, model)),
+            versions.KEY: versions.installed_versions(frameworks.distributions(lib, model)),
             **to_json(inferred, "extra"),
             **(_object(extra, "extra") or {}),
         },
@@ -173,7 +173,7 @@ def _infer_extra(
     found = adapter.schemas(model, sample, outputs)
     if words is not None:
         label_words.check(words, found.output)
-        found = replace(found, output=label_words.with_words(found.output or {}, words))
+        found = replace(found, output=label_words.with_labels(found.output or {}, words))
         declared[label_words.KEY] = words
     if not has_own_schema:
         for note in found.notes:
@@ -191,7 +191,7 @@ def _infer_extra(
 
 def _log_untrusted(content: bytes) -> None:
     """Log the names that a model's entry must trust, before a server rejects the file."""
-    names = pickles.look(content).untrusted
+    names = pickles.inspect(content).untrusted
     if names:
         logger.warning(
             "the model references names outside the allow-list; to trust them, add this to its "
@@ -201,7 +201,7 @@ def _log_untrusted(content: bytes) -> None:
 
 
 def _compile(
-    model: Any, lib: str, runtime: compiling.Choice, extra: Mapping[str, Any], content: bytes
+    model: Any, lib: str, runtime: compiling.RuntimeName, extra: Mapping[str, Any], content: bytes
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the entry in ``extra`` for a model's graph, and the graph as an artifact.
 
@@ -215,7 +215,7 @@ def _compile(
     outputs = extra.get("outputs", ())
     schema = extra.get("input_schema") or sklearn.schemas(model, outputs=outputs).input
     native = sklearn.predictor(model, members(schema), outputs)
-    chosen = sklearn.chosen(model, native, runtime, extra.get("examples") or ())
+    chosen = sklearn.select_runtime(model, native, runtime, extra.get("examples") or ())
     if chosen.compiled is None:
         message = f"{type(model).__name__} is not compiled: {chosen.runtime.reason}"
         if runtime == "onnx":
@@ -225,7 +225,7 @@ def _compile(
     graph = chosen.compiled.graph
     entry = {
         "runtime": chosen.runtime.title,
-        **compiling.origin(content, graph),
+        **compiling.get_digests(content, graph),
         "parity": dict(chosen.runtime.parity),
     }
     return {compiling.KEY: entry}, {compiling.ARTIFACT: graph}

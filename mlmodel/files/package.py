@@ -126,7 +126,7 @@ def read_content(path: Path, expected_sha256: str | None) -> tuple[bytes, str]:
 
     :raises WrongHash: if another hash is expected.
     """
-    content = safe_open.content(path)
+    content = safe_open.read_regular_file(path)
     sha256 = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and expected_sha256.lower() != sha256:
         raise WrongHash(expected_sha256, sha256)
@@ -179,7 +179,7 @@ def check_trust(kind: Kind, content: bytes, trust: Trust, *, lib: str = "") -> N
     if kind is Kind.PICKLE:
         pickles.check(content, trust)
     elif kind is Kind.SKOPS:
-        skops.check(compression.expanded(content), trust)
+        skops.check(compression.expand(content), trust)
     elif lib == "torch":
         pytorch.check(trust)
 
@@ -229,7 +229,7 @@ def _graph(meta: Meta, content: bytes, artifacts: Mapping[str, Path]) -> bytes |
     if not isinstance(stored, Mapping) or path is None:
         return None
     graph = path.read_bytes()
-    if runtime.origin(content, graph).items() <= stored.items():
+    if runtime.get_digests(content, graph).items() <= stored.items():
         return graph
     logger.warning("%s was not converted from the model in the file, and is not used", path.name)
     return None

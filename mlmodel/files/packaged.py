@@ -15,7 +15,7 @@ from mlmodel.files import package
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import MLModel, Row
 from mlmodel.trust import Trust
 
@@ -32,7 +32,7 @@ def load(
     input_schema: Mapping[str, Any] | None = None,
     qualified_name: str | None = None,
     version_mismatch: VersionMismatches = "warn",
-    runtime: Choice | None = None,
+    runtime: RuntimeName | None = None,
     n_jobs: int = 1,
 ) -> PackagedModel:
     """Read and verify a file of any release of Flama, without building the model.
@@ -48,8 +48,9 @@ def load(
     :param qualified_name: replaces the name in the file's metadata or the file's own name.
     :param version_mismatch: whether versions that differ from the packaged ones are logged or
         raise an error.
-    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.Choice`; by
-        default the runtime for which the file was packaged.
+    :param runtime: what predicts, see
+        :data:`mlmodel.frameworks.sklearn.onnx.runtime.RuntimeName`; by default the
+        runtime for which the file was packaged.
     :param n_jobs: threads or processes for one call of a scikit-learn model, overriding the value
         it was fitted with; -1 for all cores.
     :raises VersionMismatch: if versions differ and ``version_mismatch`` is ``"error"``.
@@ -145,7 +146,7 @@ class PackagedModel(MLModel):
         inferred = self._state.get_inferred().output
         if declared.labels is None or inferred is None:
             return inferred
-        return labels.with_words(inferred, declared.labels)
+        return labels.with_labels(inferred, declared.labels)
 
     @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]

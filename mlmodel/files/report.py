@@ -38,7 +38,7 @@ def inspect(path: str | os.PathLike[str], *, limit_bytes: int | None = None) -> 
     :param limit_bytes: as for :func:`load`.
     :raises InvalidFile: if it is not a readable ``.flm`` file.
     """
-    content = safe_open.content(path)
+    content = safe_open.read_regular_file(path)
     found = container.read(content, compression.budget(len(content), limit_bytes))
     return Inspection(
         container=found.container,
@@ -68,7 +68,7 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
     :raises FlmError: if it is not a readable model file.
     """
     filetypes.check_folder(path)
-    content = safe_open.content(path)
+    content = safe_open.read_regular_file(path)
     kind, lib = filetypes.recognize(content, Path(path).name), ""
     if kind is Kind.PACKAGE:
         budget = compression.budget(len(content))
@@ -90,8 +90,8 @@ def _references(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return all names in a file, and those in a pickle that are not trusted."""
     if kind is Kind.PICKLE:
-        found = pickles.look(content, trust)
+        found = pickles.inspect(content, trust)
         return found.names, found.untrusted
     if kind is Kind.SKOPS:
-        return skops.names(compression.expanded(content)), ()
+        return skops.names(compression.expand(content)), ()
     return (), ()

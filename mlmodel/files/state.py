@@ -12,7 +12,7 @@ from mlmodel.bounded import sizes
 from mlmodel.files import build
 from mlmodel.files.description import LoadOptions
 from mlmodel.files.package import Package, versions_explained
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 
 
@@ -116,5 +116,5 @@ class ModelState:
             self.package = replace(self.package, content=b"")
 
     @property
-    def _runtime(self) -> Choice:
+    def _runtime(self) -> RuntimeName:
         return self._options.runtime or ("native" if self.package.graph is None else "onnx")

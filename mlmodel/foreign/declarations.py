@@ -12,7 +12,7 @@ from typing import Any
 
 from mlmodel.errors import InvalidModel
 from mlmodel.foreign.schema_package import ANNOTATIONS, to_json_schema
-from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
+from mlmodel.schema.subschemas import DATA_KEYWORDS, NAMED_SCHEMAS
 
 #: Formats that JSON Schema checks more strictly than pydantic, as RFC 3339 requires a time zone,
 #: and an example of each.

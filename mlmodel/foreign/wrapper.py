@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from mlmodel.errors import InvalidInput, InvalidModel, Violation, summary
 from mlmodel.foreign.declarations import Declaration, to_declaration
 from mlmodel.model import MLModel
-from mlmodel.schema.messages import pointer_to
+from mlmodel.schema.messages import to_pointer
 
 #: Attributes of which such a class has at least one.
 ATTRIBUTES = ("qualified_name", "display_name", "input_schema", "output_schema")
@@ -33,7 +33,7 @@ _PREFIX = re.compile(r"^(Value error|Assertion failed), ")
 Instance = TypeVar("Instance")
 
 
-def made(model_class: type[Instance], settings: Mapping[str, Any]) -> Instance:
+def instantiate(model_class: type[Instance], settings: Mapping[str, Any]) -> Instance:
     """Return an instance of a class, created with ``settings`` as keyword arguments.
 
     :raises InvalidModel: if the class does not take these settings.
@@ -47,12 +47,12 @@ def made(model_class: type[Instance], settings: Mapping[str, Any]) -> Instance:
     return model_class(**settings)
 
 
-def fits(value: Any) -> bool:
+def is_model_class(value: Any) -> bool:
     """Return whether an object is a class with a ``predict``, native or foreign."""
     return inspect.isclass(value) and callable(getattr(value, "predict", None))
 
 
-def adapted(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
+def adapt(model: Any, decorators: Sequence[tuple[Any, Mapping[str, Any]]] = ()) -> MLModel:
     """Return a model as an :class:`~mlmodel.model.MLModel`, wrapped if it is foreign.
 
     :param decorators: classes and their settings, innermost first.
@@ -143,7 +143,9 @@ def _decorate(model: Any, decorator_class: Any, settings: Mapping[str, Any]) -> 
         raise InvalidModel(f"{name!r} must be a class derived from MLModelDecorator of ml_base")
     parameter = inspect.signature(decorator_class).parameters.get("model")
     requires_model = parameter is not None and parameter.default is inspect.Parameter.empty
-    decorator = made(decorator_class, {"model": model, **settings} if requires_model else settings)
+    decorator = instantiate(
+        decorator_class, {"model": model, **settings} if requires_model else settings
+    )
     try:
         decorator.set_model(model)
     except ValueError as error:
@@ -207,7 +209,7 @@ def _violations(error: BaseException | None, row: Any) -> list[Violation]:
     """Return the violations in an error of pydantic or of the package ``schema``."""
     if _is_of_pydantic(error):
         return [
-            Violation(pointer_to(_path(each, row)), _PREFIX.sub("", each["msg"]))
+            Violation(to_pointer(_path(each, row)), _PREFIX.sub("", each["msg"]))
             for each in cast(Any, error).errors()
         ]
     return [_violation(error)] if _is_of_schema(error) else []
@@ -221,7 +223,7 @@ def _violation(error: Any) -> Violation:
         return Violation("", error.code)
     messages = [text for text in error.errors if text]
     path = [ast.literal_eval(step[1]) for step in steps if step]
-    return Violation(pointer_to(path), messages[-1] if messages else detail)
+    return Violation(to_pointer(path), messages[-1] if messages else detail)
 
 
 def _path(error: Mapping[str, Any], row: Any) -> Iterator[str | int]:

@@ -15,7 +15,7 @@ KEY = "labels"
 BY_LABEL = ("probabilities", "scores")
 
 
-def words_of(labels: Any) -> list[Any]:
+def to_labels(labels: Any) -> list[Any]:
     """Return the words of a ``LabelEncoder`` or a sequence, in plain Python.
 
     :raises InvalidModel: if they are not distinct texts, numbers or booleans.
@@ -46,7 +46,7 @@ def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None
         )
 
 
-def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
+def with_labels(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
     """Return the JSON Schema of a classifier's predictions with words in place of integers."""
     members = dict(schema["properties"])
     types = {str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -60,7 +60,7 @@ def with_words(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any
     return {**schema, "properties": members}
 
 
-class Labelled:
+class LabelledPredictor:
     """Predictor that replaces a classifier's integers by words."""
 
     def __init__(self, predict: Predict, words: Sequence[Any]) -> None:

@@ -38,7 +38,7 @@ class Version:
         return _parts(self.packaged, parts) != _parts(self.running or "", parts)
 
 
-def running(packages: Iterable[str]) -> dict[str, str]:
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of the installed ones of these packages."""
     found = {"python": platform.python_version()}
     for package in packages:
@@ -55,7 +55,7 @@ def distributions(modules: Iterable[str]) -> set[str]:
 
 def compare(packaged: Mapping[str, str]) -> list[Version]:
     """Return the packaged and the running version of each package."""
-    now = running(packaged)
+    now = installed_versions(packaged)
     return [Version(package, then, now.get(package)) for package, then in packaged.items()]
 
 

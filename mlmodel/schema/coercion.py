@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from mlmodel.schema.refs import COMBINATIONS, JsonSchema, Subschemas, types_of
+from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
 
 #: Keywords whose subschemas apply to the same value as the schema that contains them.
 SAME_VALUE = (*COMBINATIONS, "if", "then", "else", "dependentSchemas")

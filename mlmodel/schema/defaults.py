@@ -10,10 +10,10 @@ import copy
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from mlmodel.schema.refs import JsonSchema, Subschemas, types_of
+from mlmodel.schema.subschemas import JsonSchema, Subschemas, types_of
 
 
-def filler(
+def build_filler(
     document: JsonSchema, *, is_null_left: bool, invalid: Collection[str] = ()
 ) -> Callable[[Any], Any] | None:
     """Return a function that fills in defaults; ``None`` if the schema has none.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlmodel.schema.refs import JsonSchema, resolve
+from mlmodel.schema.subschemas import JsonSchema, resolve
 
 #: Maximum depth of a generated example, for schemas that refer to themselves.
 DEPTH = 8
@@ -28,7 +28,7 @@ FORMATS = {
 }
 
 
-def example_of(document: JsonSchema) -> Any:
+def build_example(document: JsonSchema) -> Any:
     """Return the schema's own example, or a value generated from its keywords.
 
     A generated value may violate a combination of keywords; the caller validates it.

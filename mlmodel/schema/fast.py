@@ -18,9 +18,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema_rs import Draft202012Validator as Compiled
 
-from mlmodel.schema.formats import format_of
-from mlmodel.schema.refs import JsonSchema, dialect_of
+from mlmodel.schema.formats import get_format
 from mlmodel.schema.regex import OPTIONS
+from mlmodel.schema.subschemas import JsonSchema, get_dialect
 
 #: Returns true only if all values are valid; false means that the full validator must decide.
 Fits = Callable[[Iterable[Any]], bool]
@@ -72,7 +72,7 @@ class _UnsupportedKeywordError(Exception):
     """The schema has a keyword on which the two validators may differ."""
 
 
-def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
+def compile_schema(document: JsonSchema, formats: FormatChecker) -> Fits | None:
     """Return the compiled schema; ``None`` if only the full validator can decide.
 
     :param document: a valid schema, of any draft.
@@ -82,7 +82,7 @@ def compiled(document: JsonSchema, formats: FormatChecker) -> Fits | None:
         name: partial(formats.conforms, format=name) for name in formats.checkers
     }
     try:
-        if dialect_of(document) is not Draft202012Validator:
+        if get_dialect(document) is not Draft202012Validator:
             return None
         validator = Compiled(
             _supported(document),
@@ -113,7 +113,7 @@ def _supported(schema: Any) -> Any:
     if isinstance(schema, bool):
         return schema
     keywords = {
-        keyword: format_of(schema) if keyword == "format" else _value(keyword, value)
+        keyword: get_format(schema) if keyword == "format" else _value(keyword, value)
         for keyword, value in schema.items()
         if keyword not in ANNOTATIONS and not keyword.startswith("x-")
     }

@@ -38,7 +38,7 @@ NO_OFFSET = frozenset({None, "Z", "z", "+00:00", "-00:00"})
 MIDNIGHT = frozenset({None, "00:00"})
 
 
-def format_of(schema: Mapping[str, Any]) -> str:
+def get_format(schema: Mapping[str, Any]) -> str:
     """Return the name of the format check for a schema that has a ``format``."""
     form, dtype = str(schema["format"]), str(schema.get("x-dtype", ""))
     if form == "date-time" and dtype.startswith("datetime64") and "," not in dtype:
@@ -55,17 +55,17 @@ def with_local_times(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(members, Mapping):
         return schema
     made = {
-        name: {**member, "format": format_of(member)}
+        name: {**member, "format": get_format(member)}
         if isinstance(member, Mapping)
         and member.get("format") == "date-time"
-        and format_of(member) == "date-time-local"
+        and get_format(member) == "date-time-local"
         else member
         for name, member in members.items()
     }
     return {**schema, "properties": made}
 
 
-def checker(dialect: type[Validator]) -> FormatChecker:
+def build_checker(dialect: type[Validator]) -> FormatChecker:
     """Return the format checks for a dialect."""
     made = FormatChecker(formats=())
     made.checkers = {**dialect.FORMAT_CHECKER.checkers}

@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema.exceptions import ValidationError
 
 from mlmodel.numerals import number_advice
-from mlmodel.schema.formats import format_of
+from mlmodel.schema.formats import get_format
 
 #: Maximum characters of a value, and members of a list, that a message repeats.
 SHOWN_CHARACTERS = 60
@@ -51,10 +51,10 @@ def explain(error: ValidationError) -> Iterator[tuple[str, str]]:
         for cause in branch:
             yield from explain(cause)
         return
-    yield pointer_to(error.absolute_path), _sentence(error)
+    yield to_pointer(error.absolute_path), _sentence(error)
 
 
-def pointer_to(path: Iterable[str | int]) -> str:
+def to_pointer(path: Iterable[str | int]) -> str:
     """Return the JSON Pointer of a path of member names and indices.
 
     Source: RFC 6901, section 3.
@@ -62,7 +62,7 @@ def pointer_to(path: Iterable[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
-def shown(value: Any) -> str:
+def to_short_json(value: Any) -> str:
     """Return a value as JSON, truncated to :data:`SHOWN_CHARACTERS`."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
@@ -99,10 +99,10 @@ def _type(error: ValidationError) -> str:
     types = error.validator_value
     types = [types] if isinstance(types, str) else types
     advice = _advice(types, error.instance)
-    return f"must be {_listed(types)}, got {shown(error.instance)}{advice}"
+    return f"must be {_listed(types)}, got {to_short_json(error.instance)}{advice}"
 
 
-def enumeration(texts: Iterable[str], most: int) -> str:
+def join_first(texts: Iterable[str], most: int) -> str:
     """Return the first ``most`` texts in one line, and the number of the others."""
     every = list(texts)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
@@ -120,14 +120,14 @@ def _advice(types: Iterable[str], value: Any) -> str:
 
 def _enum(error: ValidationError) -> str:
     choices = error.validator_value
-    listed = enumeration(map(shown, choices), SHOWN_MEMBERS)
-    return f"must be one of {listed}, got {shown(error.instance)}"
+    listed = join_first(map(to_short_json, choices), SHOWN_MEMBERS)
+    return f"must be one of {listed}, got {to_short_json(error.instance)}"
 
 
 def _format(error: ValidationError) -> str:
-    form = format_of(error.schema) if isinstance(error.schema, Mapping) else error.validator_value
+    form = get_format(error.schema) if isinstance(error.schema, Mapping) else error.validator_value
     wanted = FORMATS.get(form, f"of the format {error.validator_value!r}")
-    return f"must be {wanted}, got {shown(error.instance)}"
+    return f"must be {wanted}, got {to_short_json(error.instance)}"
 
 
 def _unknown_member(error: ValidationError) -> str:
@@ -145,8 +145,9 @@ def _alternatives(error: ValidationError) -> str:
     types = _types_of_alternatives(error)
     if types:
         advice = _advice(types, error.instance)
-        return f"must be {_listed(types)}, got {shown(error.instance)}{advice}"
-    return f"must fit one of {len(error.validator_value)} alternatives, got {shown(error.instance)}"
+        return f"must be {_listed(types)}, got {to_short_json(error.instance)}{advice}"
+    count = len(error.validator_value)
+    return f"must fit one of {count} alternatives, got {to_short_json(error.instance)}"
 
 
 def _types_of_alternatives(error: ValidationError) -> list[str]:
@@ -163,18 +164,20 @@ def _types_of_alternatives(error: ValidationError) -> list[str]:
 def _one_alternative(error: ValidationError) -> str:
     if error.context:
         return _alternatives(error)
-    return f"must fit exactly one of the alternatives, fits several: {shown(error.instance)}"
+    return (
+        f"must fit exactly one of the alternatives, fits several: {to_short_json(error.instance)}"
+    )
 
 
 def _limit(
-    words: str, unit: str = "", measure: Callable[[Any], Any] = shown
+    words: str, unit: str = "", measure: Callable[[Any], Any] = to_short_json
 ) -> Callable[[ValidationError], str]:
     """Return a function that writes a keyword's message. ``(s)`` in a unit marks its plural."""
 
     def sentence(error: ValidationError) -> str:
         limit, got = error.validator_value, measure(error.instance)
         counted = unit.replace("(s)", "" if limit == 1 else "s")
-        return f"must {words} {shown(limit)}{counted}, got {got}"
+        return f"must {words} {to_short_json(limit)}{counted}, got {got}"
 
     return sentence
 
@@ -196,12 +199,12 @@ _SENTENCES: Mapping[str, Callable[[ValidationError], str]] = {
     "minLength": _limit("be at least", " character(s) long", len),
     "minProperties": _limit("have at least", " member(s)", len),
     "multipleOf": _limit("be a multiple of"),
-    "not": lambda error: f"must not be {shown(error.instance)}",
+    "not": lambda error: f"must not be {to_short_json(error.instance)}",
     "oneOf": _one_alternative,
     "pattern": lambda error: (
-        f"must match the pattern {error.validator_value}, got {shown(error.instance)}"
+        f"must match the pattern {error.validator_value}, got {to_short_json(error.instance)}"
     ),
     "required": lambda error: "is required",
     "type": _type,
-    "uniqueItems": lambda error: f"must have no item twice, got {shown(error.instance)}",
+    "uniqueItems": lambda error: f"must have no item twice, got {to_short_json(error.instance)}",
 }

@@ -3,7 +3,7 @@
 A shape is a simplified schema: references are resolved, ``allOf`` is merged, and alternatives that
 only allow null become :attr:`Shape.is_nullable`. Inner shapes are built when they are first read,
 so a schema may refer to itself. It is an approximation: a value that fits a shape may violate the
-schema. What must be exact, such as conversion, reads :class:`mlmodel.schema.refs.Subschemas`.
+schema. What must be exact, such as conversion, reads :class:`mlmodel.schema.subschemas.Subschemas`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.refs import JsonSchema, resolve
+from mlmodel.schema.subschemas import JsonSchema, resolve
 
 Schema = Mapping[str, Any]
 
@@ -151,12 +151,12 @@ def constants(schema: Schema) -> Sequence[Schema]:
     return []
 
 
-def escaped(key: str) -> str:
+def escape(key: str) -> str:
     """Return a member's name as a step of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def unescaped(step: str) -> str:
+def unescape(step: str) -> str:
     """Return the member's name that a step of a JSON Pointer stands for."""
     return step.replace("~1", "/").replace("~0", "~")
 

@@ -25,15 +25,15 @@ from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.schema.coercion import Conversion
-from mlmodel.schema.defaults import filler
-from mlmodel.schema.examples import example_of
-from mlmodel.schema.fast import compiled
-from mlmodel.schema.formats import checker, format_of
-from mlmodel.schema.messages import explain, pointer_to
-from mlmodel.schema.refs import JsonSchema, dialect_of, schemas_of
+from mlmodel.schema.defaults import build_filler
+from mlmodel.schema.examples import build_example
+from mlmodel.schema.fast import compile_schema
+from mlmodel.schema.formats import build_checker, get_format
+from mlmodel.schema.messages import explain, to_pointer
 from mlmodel.schema.regex import check as check_pattern
 from mlmodel.schema.regex import matches
 from mlmodel.schema.shape import Shape
+from mlmodel.schema.subschemas import JsonSchema, get_dialect, schemas_of
 
 #: For the second keyword, jsonschema matches the patterns of the first itself and may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")
@@ -54,10 +54,10 @@ class Schema:
     def __init__(self, document: JsonSchema, *, is_null_left: bool = False) -> None:
         try:
             self.document = copy.deepcopy(document)
-            self._validator = judge(self.document)
-            self._fit = compiled(self.document, self._validator.format_checker)
+            self._validator = build_validator(self.document)
+            self._fit = compile_schema(self.document, self._validator.format_checker)
             self._conversion = Conversion(self.document)
-            self._fill = filler(
+            self._fill = build_filler(
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
             )
         except RecursionError as error:
@@ -65,7 +65,7 @@ class Schema:
 
     def _invalid_defaults(self) -> set[str]:
         """Return the members of a row whose default violates its own schema."""
-        fill = filler(self.document, is_null_left=False)
+        fill = build_filler(self.document, is_null_left=False)
         if fill is None:
             return set()
         row = fill({})
@@ -110,18 +110,18 @@ class Schema:
 
         If none is easily found, return ``None``, which may be invalid.
         """
-        value = example_of(self.document)
+        value = build_example(self.document)
         return None if self.violations(value, most=1) else value
 
 
-def judge(document: JsonSchema) -> Validator:
+def build_validator(document: JsonSchema) -> Validator:
     """Return the full validator for a document.
 
     :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that leads outside
         itself, or a pattern that is not supported.
     """
-    dialect = dialect_of(document)
-    formats = checker(dialect)
+    dialect = get_dialect(document)
+    formats = build_checker(dialect)
     schemas = dict(schemas_of(document))
     for place, schema in schemas.items():
         _check_patterns(place, schema)
@@ -132,7 +132,7 @@ def judge(document: JsonSchema) -> Validator:
     try:
         dialect.check_schema(document, format_checker=formats)
     except SchemaError as error:
-        place = pointer_to(error.path) or "its root"
+        place = to_pointer(error.path) or "its root"
         raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
     # With an empty registry, jsonschema fetches nothing for any reference.
     validator = _validator_class(dialect)(
@@ -246,7 +246,7 @@ def _additional_properties(
 def _format(
     validator: Validator, _form: str, value: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    if not validator.format_checker.conforms(value, format_of(schema)):
+    if not validator.format_checker.conforms(value, get_format(schema)):
         yield ValidationError("is not of the format")
 
 

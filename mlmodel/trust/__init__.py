@@ -3,7 +3,7 @@
 A pickle is a program: it names classes and functions, and calls them. :mod:`.rules.names` lists
 what a fitted model needs, :mod:`~mlmodel.trust.allowlist` checks each name,
 :mod:`~mlmodel.trust.builder` unpickles under these rules, :mod:`~mlmodel.trust.scan` lists the
-names without building anything, and :mod:`~mlmodel.trust.trial.first_look` tries a file in a
+names without building anything, and :mod:`~mlmodel.trust.trial.trial_build` tries a file in a
 process that may crash.
 
 Trust is granted by the operator who loads a file, never by the file itself.

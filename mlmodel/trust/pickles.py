@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlmodel.bounded.compression import LZ4, STREAMS, expanded
+from mlmodel.bounded.compression import LZ4, STREAMS, expand
 from mlmodel.errors import BrokenModel
 from mlmodel.trust import Trust, builder, pickling
 from mlmodel.trust.allowlist import AllowList, unexpected_use, untrusted_names
-from mlmodel.trust.trial import first_look
+from mlmodel.trust.trial import trial_build
 
 
 @dataclass(frozen=True)
-class Look:
+class PickleContents:
     """The contents of a pickle: all names, those not allowed, and an opcode that no model has."""
 
     names: tuple[str, ...]
@@ -24,7 +24,7 @@ class Look:
     opcode: str
 
 
-def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
+def inspect(content: bytes, trust: Trust = (), file_bytes: int = 0) -> PickleContents:
     """Return the names of a pickle. Nothing is built or imported.
 
     For invalid content, the result has the names before the first error.
@@ -33,10 +33,10 @@ def look(content: bytes, trust: Trust = (), file_bytes: int = 0) -> Look:
     :raises InvalidFile: if it does not decompress.
     :raises BrokenModel: if finding the names takes too much time or memory.
     """
-    found = first_look.names(expanded(content), file_bytes or len(content))
+    found = trial_build.names(expand(content), file_bytes or len(content))
     allow_list = AllowList(trust)
     unknown = [each for each in found.names if not allow_list.allows(*each)]
-    return Look(_full(found.names), _full(unknown), found.opcode)
+    return PickleContents(_full(found.names), _full(unknown), found.opcode)
 
 
 def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
     """
     if trust == "all":
         return
-    found = look(content, trust, file_bytes)
+    found = inspect(content, trust, file_bytes)
     own = f"{pickling.NOTEBOOK}."
     if found.untrusted and all(name.startswith(own) for name in found.untrusted):
         raise BrokenModel(pickling.notebook_message(found.untrusted[0].removeprefix(own)))
@@ -70,23 +70,23 @@ def build(content: bytes, trust: Trust) -> Any:
     """
     if trust == "all":
         return _load_unchecked(content)
-    return builder.build(try_first(content, trust), trust)
+    return builder.build(try_build(content, trust), trust)
 
 
-def try_first(content: bytes, trust: Trust) -> bytes:
+def try_build(content: bytes, trust: Trust) -> bytes:
     """Take the first look in another process, and return the decompressed pickle.
 
     :raises FlmError: as :func:`build` does.
     """
-    plain = expanded(content)
+    plain = expand(content)
     check(plain, trust, len(content))
-    first_look.look(plain, trust, len(content))
+    trial_build.build_first(plain, trust, len(content))
     return plain
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
     """Return the schemas that the first look found, as JSON, or ``None`` if it found none."""
-    return None if trust == "all" else first_look.schemas(expanded(content), trust)
+    return None if trust == "all" else trial_build.schemas(expand(content), trust)
 
 
 def _load_unchecked(content: bytes) -> Any:

@@ -46,7 +46,7 @@ def modules(model: Any) -> set[str]:
     return {module for module, _ in _pickle(model, recorder)}
 
 
-def missing(error: ImportError | AttributeError) -> str | None:
+def describe_missing(error: ImportError | AttributeError) -> str | None:
     """Return a sentence on the module or name that a pickle lacks; ``None`` for other errors."""
     if isinstance(error, ModuleNotFoundError):
         return f"the model needs the module {error.name!r}, which is not installed"

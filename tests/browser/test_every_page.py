@@ -44,7 +44,7 @@ def _fail():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_axe_finds_nothing_and_no_page_scrolls_sideways(page, site, path):
+def test_page_is_accessible_without_sideways_scrolling(page, site, path):
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     see(page, site + path)
     page.evaluate(AXE)
@@ -87,7 +87,7 @@ def answered(page):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_axe_finds_nothing_in_an_answer_that_is_outdated_or_refused(risk, faults):
+def test_outdated_prediction_and_errors_are_accessible(risk, faults):
     answered(risk)
     found = faults()
 
@@ -133,7 +133,7 @@ def asked(page):
     ],
     ids=["what if", "file", "file answered", "code", "history"],
 )
-def test_axe_finds_nothing_in_an_open_panel(risk, faults, title, step):
+def test_open_panel_is_accessible(risk, faults, title, step):
     risk.get_by_role("tab", name=title).click()
 
     step(risk)
@@ -141,7 +141,7 @@ def test_axe_finds_nothing_in_an_open_panel(risk, faults, title, step):
     assert faults() == []
 
 
-def test_axe_finds_nothing_in_an_outdated_drawing(risk, faults):
+def test_outdated_chart_is_accessible(risk, faults):
     drawn(risk)
     risk.get_by_role("textbox", name="Amount").fill("200")
     expect(risk.locator("#whatif-result.outdated")).to_be_visible()
@@ -151,7 +151,7 @@ def test_axe_finds_nothing_in_an_outdated_drawing(risk, faults):
 
 @pytest.mark.fails("422 /models/risk/predict")
 @pytest.mark.parametrize("amount", ["1", "-1"], ids=["answered", "refused"])
-def test_axe_finds_nothing_on_a_prediction_without_javascript(page, site, faults, amount):
+def test_page_without_javascript_is_accessible(page, site, faults, amount):
     page.goto(f"{site}/models/risk/metadata")
     page.evaluate(
         """([address, amount]) => {
@@ -179,7 +179,7 @@ def see(page, address):
 
 
 @pytest.mark.parametrize("path", ["/", "/models/loan/metadata", "/docs"])
-def test_the_first_key_leads_past_the_header(page, site, path):
+def test_skip_link_is_focused_first(page, site, path):
     see(page, site + path)
 
     page.keyboard.press("Tab")
@@ -189,7 +189,7 @@ def test_the_first_key_leads_past_the_header(page, site, path):
     expect(page.locator("main")).to_be_focused()
 
 
-def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(page, site):
+def test_model_page_links_to_its_api_reference(page, site):
     page.goto(f"{site}/models/iris_two/metadata")
     page.get_by_role("link", name="API", exact=True).click()
     expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
@@ -202,7 +202,7 @@ def test_a_models_page_leads_to_its_part_of_the_reference_where_it_can_be_tried(
     expect(page.locator(".live-responses-table")).to_contain_text('"prediction": "setosa"')
 
 
-def test_light_or_dark_is_chosen_and_kept_and_the_page_never_flashes(page, site):
+def test_theme_is_kept_without_flashing(page, site):
     page.emulate_media(color_scheme="light")
     page.goto(site)
     page.get_by_label("Light or dark").select_option("Dark")
@@ -219,7 +219,7 @@ def test_light_or_dark_is_chosen_and_kept_and_the_page_never_flashes(page, site)
     assert page.evaluate(GROUND) == "rgb(246, 247, 250)"
 
 
-def test_a_page_does_not_jump_while_it_is_drawn(page, site):
+def test_layout_is_stable_while_loading(page, site):
     page.add_init_script(
         "window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach("
         "(entry) => { window.shift += entry.value; })).observe({type: 'layout-shift', buffered: true});"
@@ -232,7 +232,7 @@ def test_a_page_does_not_jump_while_it_is_drawn(page, site):
 
 
 @pytest.mark.parametrize("path", ["/", "/models/loan/metadata"])
-def test_whatever_has_the_focus_shows_it(page, site, path):
+def test_focused_element_is_visible(page, site, path):
     page.goto(site + path)
     page.keyboard.press("Tab")
 

@@ -519,7 +519,7 @@ def as_typed(text):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_what_a_person_says_is_what_is_sent(open_form, name):
+def test_form_sends_the_typed_row(open_form, name):
     _, steps, expected = FORMS[name]
     page = open_form(name)
 
@@ -564,7 +564,7 @@ MOVING = [
 
 
 @pytest.mark.parametrize("name", MOVING)
-def test_the_json_tab_and_the_form_stay_in_step(open_form, name):
+def test_json_tab_and_form_stay_synchronized(open_form, name):
     expected = json.loads(FORMS[name][2])
     page = open_form(name)
 
@@ -577,7 +577,7 @@ def test_the_json_tab_and_the_form_stay_in_step(open_form, name):
     assert json.loads(sent(page)) == expected
 
 
-def test_a_list_is_filled_in_and_ordered_by_keyboard_alone(open_form):
+def test_list_works_by_keyboard(open_form):
     page = open_form("list of objects")
     keyboard = page.keyboard
     page.get_by_role("button", name="Add").focus()
@@ -597,7 +597,7 @@ def test_a_list_is_filled_in_and_ordered_by_keyboard_alone(open_form):
     assert answered.value.request.post_data == '{"x":[{"a":2},{"a":1}]}'
 
 
-def test_an_error_in_an_item_stands_beside_it_and_has_the_focus(open_form):
+def test_error_of_an_item_is_focused(open_form):
     page = open_form("list of objects")
     for place, text in enumerate(["1", "1,5"]):
         press("Add")(page)
@@ -610,7 +610,7 @@ def test_an_error_in_an_item_stands_beside_it_and_has_the_focus(open_form):
     expect(page.locator('[data-field="/x/1/a"] [data-error]')).to_contain_text("1,5")
 
 
-def test_an_error_in_one_place_of_several_says_which(open_form):
+def test_error_names_the_item(open_form):
     page = open_form("tuple")
     fill("Item 1", "one")(page)
 
@@ -619,7 +619,7 @@ def test_an_error_in_one_place_of_several_says_which(open_form):
     expect(page.get_by_role("alert")).to_contain_text("X 1: must be a number")
 
 
-def test_what_is_missing_is_said_where_the_row_is_one_value(open_form):
+def test_error_of_a_single_value_is_shown(open_form):
     page = open_form("root that is a number")
 
     assert sent(page) == "null"
@@ -627,7 +627,7 @@ def test_what_is_missing_is_said_where_the_row_is_one_value(open_form):
     expect(page.locator("[data-error]").first).to_contain_text("must be a number, got null")
 
 
-def test_reset_forgets_the_row_in_the_address(open_form):
+def test_reset_clears_the_row_in_the_address(open_form):
     page = open_form("root that is a number")
     fill("Row", "7")(page)
     sent(page)
@@ -638,17 +638,17 @@ def test_reset_forgets_the_row_in_the_address(open_form):
     expect(page).not_to_have_url(re.compile("#"))
 
 
-def test_a_name_that_is_there_twice_is_said(open_form):
+def test_duplicate_member_name_is_reported(open_form):
     page = open_form("map")
     for place, name in enumerate(["a", "a"]):
         press("Add")(page)
         fill("Name", name, place)(page)
 
-    expect(page.get_by_text("There is a member of this name already")).to_have_count(2)
+    expect(page.get_by_text("Another member has this name")).to_have_count(2)
     assert [each.is_visible() for each in page.locator("[data-twice]").all()] == [False, True]
 
 
-def test_reset_brings_back_the_rows_and_shapes_of_the_start(open_form):
+def test_reset_restores_items_and_alternatives(open_form):
     page = open_form("list that is shortened and ordered anew")
     press("Remove", 0)(page)
     press("Remove", 0)(page)
@@ -659,7 +659,7 @@ def test_reset_brings_back_the_rows_and_shapes_of_the_start(open_form):
     assert json.loads(sent(page)) == {"x": [{"a": 1}, {"a": 2}, {"a": 3}]}
 
 
-def test_what_another_shape_asks_for_is_kept(open_form):
+def test_common_members_survive_a_change_of_alternative(open_form):
     page = open_form("oneOf with a discriminator")
     for step in (choose("X: which kind", "Square"), fill("Side", "2")):
         step(page)
@@ -721,7 +721,7 @@ def test_all_files_are_waited_for(two_files, send):
         pytest.param(press("Reset"), {}, id="reset"),
     ],
 )
-def test_a_file_that_is_read_late_comes_back_for_nothing(two_files, step, row):
+def test_late_file_does_not_replace_a_newer_one(two_files, step, row):
     page, _ = two_files
     upload("A", "slow", b"a")(page)
 
@@ -738,7 +738,7 @@ def test_a_file_that_is_read_late_comes_back_for_nothing(two_files, step, row):
         pytest.param("b", 80_000, "A: expected at most 75 kB, b has 80 kB", id="large"),
     ],
 )
-def test_a_file_that_is_not_taken_is_said_before_anything_is_sent(two_files, name, size, words):
+def test_rejected_file_is_reported_before_sending(two_files, name, size, words):
     page, rows = two_files
     upload("A", name, b"b" * size)(page)
     press("Predict")(page)
@@ -750,7 +750,7 @@ def test_a_file_that_is_not_taken_is_said_before_anything_is_sent(two_files, nam
     assert json.loads(sent(page)) == {}
 
 
-def test_an_input_that_is_too_large_is_said_before_it_is_sent(two_files):
+def test_large_input_is_reported_before_sending(two_files):
     page, rows = two_files
     for label in "AB":
         upload(label, "b", b"b" * 50_000)(page)

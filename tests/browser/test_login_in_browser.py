@@ -46,7 +46,7 @@ def faults(page):
 
 
 @pytest.mark.fails("401 /login")
-def test_axe_finds_nothing_on_the_login_and_a_phone_shows_it_whole(page, site):
+def test_login_is_accessible_on_a_phone(page, site):
     page.context.clear_cookies()
     page.set_viewport_size({"width": 360, "height": 800})
     page.goto(site)
@@ -58,7 +58,7 @@ def test_axe_finds_nothing_on_the_login_and_a_phone_shows_it_whole(page, site):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_the_key_is_typed_by_keyboard_and_the_input_of_a_link_is_kept(page, site):
+def test_login_by_keyboard_keeps_the_linked_input(page, site):
     page.context.clear_cookies()
     page.goto(f"{site}/models/risk/predict{INPUT}")
     expect(page.get_by_label("Key")).to_be_focused()
@@ -69,7 +69,7 @@ def test_the_key_is_typed_by_keyboard_and_the_input_of_a_link_is_kept(page, site
     expect(page.get_by_role("textbox", name="Amount")).to_have_value("100")
 
 
-def test_a_form_is_answered_and_the_reference_works(logged_in, site):
+def test_form_and_reference_work_after_login(logged_in, site):
     logged_in.get_by_role("button", name="Predict").click()
     logged_in.locator(".headline").wait_for()
     assert faults(logged_in) == []
@@ -88,7 +88,7 @@ def test_a_form_is_answered_and_the_reference_works(logged_in, site):
         ("R", 'req_auth_bearer_token(Sys.getenv("MODELHOST_KEY"))'),
     ],
 )
-def test_the_code_has_a_place_for_the_key(logged_in, language, text):
+def test_code_has_a_placeholder_for_the_key(logged_in, language, text):
     logged_in.get_by_role("tab", name="Code").click()
     logged_in.get_by_text(language, exact=True).click()
 
@@ -96,7 +96,7 @@ def test_the_code_has_a_place_for_the_key(logged_in, language, text):
 
 
 @pytest.mark.fails("401 /api/models/risk/predict")
-def test_a_login_that_has_ended_loses_nothing(logged_in):
+def test_expired_login_keeps_the_input(logged_in):
     logged_in.context.clear_cookies()
     logged_in.get_by_role("button", name="Predict").click()
     expect(logged_in.get_by_role("alert")).to_contain_text("Your input is kept")

@@ -23,7 +23,7 @@ def many(tmp_path_factory):
         yield address
 
 
-def test_the_list_is_searched_while_one_types(page, many):
+def test_list_is_filtered_while_typing(page, many):
     page.goto(many)
     expect(page.get_by_role("status")).to_have_text("300 models")
 
@@ -35,7 +35,7 @@ def test_the_list_is_searched_while_one_types(page, many):
     assert page.url.endswith("?q=%23even+FAILED")
 
 
-def test_a_search_that_finds_nothing_says_so(page, many):
+def test_search_without_matches_is_reported(page, many):
     page.goto(f"{many}/?q=nowhere")
 
     expect(page.get_by_text("No models match your search.")).to_be_visible()
@@ -43,7 +43,7 @@ def test_a_search_that_finds_nothing_says_so(page, many):
     expect(page.get_by_text("No models match your search.")).to_be_hidden()
 
 
-def test_300_models_are_a_list_that_folds_on_a_phone(page, many):
+def test_300_models_fit_on_a_phone(page, many):
     page.set_viewport_size({"width": 360, "height": 800})
     page.goto(many)
     page.evaluate(AXE)
@@ -52,7 +52,7 @@ def test_300_models_are_a_list_that_folds_on_a_phone(page, many):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_a_tag_leads_to_the_models_that_have_it(page, many):
+def test_tag_links_to_its_models(page, many):
     page.goto(many)
 
     page.get_by_role("link", name="even", exact=True).first.click()

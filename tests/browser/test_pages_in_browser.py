@@ -127,14 +127,14 @@ def as_typed(text):
 
 
 @pytest.mark.parametrize("name", TYPED)
-def test_what_is_typed_is_what_is_sent(typed_row, name):
+def test_typed_text_is_sent_unchanged(typed_row, name):
     expected = TYPED[name][2]
 
     assert (name in typed_row) is (expected is not None)
     assert expected is None or typed_row[name] == as_typed(expected)
 
 
-def test_a_choice_is_sent_as_its_value(page, site):
+def test_choice_is_sent_as_its_value(page, site):
     page.goto(f"{site}/models/choices/predict")
     for label, choice in (("Number", "1"), ("Nothing", "None"), ("Object", '{"b": [1.5]}')):
         page.get_by_label(label).select_option(label=choice)
@@ -142,13 +142,13 @@ def test_a_choice_is_sent_as_its_value(page, site):
     assert json.loads(sent(page)) == {"number": 1, "nothing": None, "object": {"b": [1.5]}}
 
 
-def test_optional_fields_that_nobody_touched_are_left_out(page, site):
+def test_untouched_optional_fields_are_omitted(page, site):
     page.goto(f"{site}/models/optional/predict")
 
     assert sent(page) == "{}"
 
 
-def test_ticks_and_booleans_are_sent_as_json(page, site):
+def test_checkboxes_and_booleans_are_sent_as_json(page, site):
     page.goto(f"{site}/models/optional/predict")
     page.get_by_role("group", name="Ticks").get_by_label("2").check()
     page.get_by_role("group", name="Ticks").get_by_label("c").check()
@@ -157,14 +157,14 @@ def test_ticks_and_booleans_are_sent_as_json(page, site):
     assert json.loads(sent(page)) == {"ticks": [2, "c"], "boolean": False}
 
 
-def test_an_optional_object_is_sent_once_something_is_said_in_it(page, site):
+def test_optional_object_is_sent_if_filled_in(page, site):
     page.goto(f"{site}/models/optional/predict")
     page.get_by_label("Inner").fill("a")
 
     assert json.loads(sent(page)) == {"group": {"inner": "a", "agreed": True, "always": 1}}
 
 
-def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
+def test_untouched_datetime_is_sent_as_received(page, site):
     page.goto(f"{site}/models/moment/predict")
 
     expect(page.locator('[name="/at"]')).to_have_value("2024-01-01T15:30")
@@ -172,7 +172,7 @@ def test_a_moment_that_nobody_touched_goes_back_as_it_came(page, site):
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
-def test_a_local_time_is_sent_as_typed(context, site, zone):
+def test_local_time_is_sent_as_typed(context, site, zone):
     abroad = context.browser.new_context(timezone_id=zone)
     page = abroad.new_page()
     page.goto(f"{site}/models/local/predict")
@@ -189,7 +189,7 @@ def test_a_local_time_is_sent_as_typed(context, site, zone):
 
 
 @pytest.mark.fails("422 /api/models/local/predict")
-def test_local_times_of_an_example_come_out_again(page, site):
+def test_local_times_of_an_example_are_sent_unchanged(page, site):
     row = {
         "pickup": {"at": "2024-05-06 07:08:00.123456", "until": "2024-05-06T07:08:00Z"},
         "day": "2024-05-06T00:00:00.000",
@@ -204,14 +204,14 @@ def test_local_times_of_an_example_come_out_again(page, site):
     assert json.loads(sent(page)) == row
 
 
-def test_local_times_that_nobody_touched_say_nothing(page, site):
+def test_untouched_local_times_are_omitted(page, site):
     page.goto(f"{site}/models/local/predict")
     page.get_by_role("button", name="Reset").click()
 
     assert sent(page) == "{}"
 
 
-def test_null_in_the_json_is_no_text_of_the_form(page, site):
+def test_json_null_is_a_blank_field(page, site):
     page.goto(f"{site}/models/local/predict")
     page.get_by_role("tab", name="JSON").click()
     page.get_by_label("The row as JSON").fill(
@@ -224,7 +224,7 @@ def test_null_in_the_json_is_no_text_of_the_form(page, site):
     assert sent(page) == '{"pickup":{"at":"2024-05-06T07:08:00"}}'
 
 
-def test_a_moment_names_the_clock_it_is_typed_on(page, site):
+def test_datetime_hint_names_the_time_zone(page, site):
     page.goto(f"{site}/models/moment/predict")
 
     hint = page.locator('[data-field="/at"] .field-hint')
@@ -232,7 +232,7 @@ def test_a_moment_names_the_clock_it_is_typed_on(page, site):
     expect(hint).to_contain_text("The training data is in the time zone Europe/Berlin")
 
 
-def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
+def test_form_works_by_keyboard(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_label("Sepal length").focus()
     for number in ("5.1", "3.5", "1.4", "0.2"):
@@ -248,7 +248,7 @@ def test_a_form_is_filled_in_and_sent_by_keyboard_alone(page, site):
     expect(page.locator(".headline")).to_have_text("setosa 98.0%")
 
 
-def test_shares_are_bars_in_the_order_of_their_classes(page, site):
+def test_probability_bars_keep_the_class_order(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
     page.get_by_role("button", name="Predict").click()
@@ -281,7 +281,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_the_headline_is_what_one_looks_for(page, site, name):
+def test_headline_is_the_main_value(page, site, name):
     answer, headline, words = ANSWERS[name]
     page.goto(f"{site}/models/optional/predict")
     page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
@@ -292,7 +292,7 @@ def test_the_headline_is_what_one_looks_for(page, site, name):
     expect(page.locator(".headline")).to_have_text(headline)
 
 
-def test_packaged_models_name_their_headline(page, site):
+def test_packaged_model_names_its_headline(page, site):
     page.goto(f"{site}/models/detector/predict")
     sent(page)
 
@@ -302,7 +302,7 @@ def test_packaged_models_name_their_headline(page, site):
 
 
 @pytest.mark.parametrize("language", ["en-US", "de-DE", "fr-FR"])
-def test_numbers_are_written_in_the_readers_language(context, site, language):
+def test_numbers_follow_the_browser_language(context, site, language):
     written = {
         "en-US": ["1,234,568", "0.5", "88.1%", "2024", "1.5e-9", "-12,345.5"],
         "de-DE": ["1.234.568", "0,5", "88,1\u00a0%", "2024", "1,5e-9", "-12.345,5"],
@@ -323,7 +323,7 @@ def test_numbers_are_written_in_the_readers_language(context, site, language):
     page.context.close()
 
 
-def test_numbers_and_dates_stay_on_one_line(page, site):
+def test_numbers_and_dates_do_not_wrap(page, site):
     row = {"day": "2026-01-31", "at": "2026-01-31T10:00:00", "count": 1234568, "price": 12345679.25}
     answer = json.dumps({"prediction": 123456789012.5, "rows": [row, {**row, "count": None}]})
     page.set_viewport_size({"width": 360, "height": 800})
@@ -352,7 +352,7 @@ def test_many_numbers_are_a_line(page, site):
     expect(page.locator(".answer-list-numbers li")).to_have_count(6)
 
 
-def test_an_example_fills_the_form_and_comes_out_again(page, site):
+def test_example_fills_the_form(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
     expect(page.get_by_label("City")).to_have_value("Porto")
@@ -372,7 +372,7 @@ def test_an_example_fills_the_form_and_comes_out_again(page, site):
     }
 
 
-def test_a_second_example_leaves_nothing_of_the_first(page, site):
+def test_second_example_replaces_the_first(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
     page.get_by_role("button", name="example 2").click()
@@ -383,7 +383,7 @@ def test_a_second_example_leaves_nothing_of_the_first(page, site):
     assert row["children"] == 3
 
 
-def test_reset_empties_the_form_and_the_answer(page, site):
+def test_reset_clears_form_and_prediction(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
     sent(page)
@@ -395,7 +395,7 @@ def test_reset_empties_the_form_and_the_answer(page, site):
 
 
 @pytest.mark.fails("422 /api/models/loan/predict")
-def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site):
+def test_first_field_with_an_error_is_focused(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
     page.get_by_label("Term").fill("7.5")
@@ -412,7 +412,7 @@ def test_errors_stand_beside_their_fields_and_the_first_has_the_focus(page, site
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
-def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
+def test_error_link_focuses_its_field(page, site):
     page.goto(f"{site}/models/iris/predict")
     sent(page)
 
@@ -422,7 +422,7 @@ def test_a_link_in_the_list_of_errors_leads_to_its_field(page, site):
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
-def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
+def test_input_rejected_by_the_model_is_marked(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
     page.get_by_label("Petal width").fill("7")
@@ -434,7 +434,7 @@ def test_what_the_model_itself_refuses_stands_beside_its_field(page, site):
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
-def test_errors_are_gone_when_the_next_answer_comes(page, site):
+def test_next_prediction_clears_errors(page, site):
     page.goto(f"{site}/models/iris/predict")
     sent(page)
     page.get_by_role("button", name="example").first.click()
@@ -446,7 +446,7 @@ def test_errors_are_gone_when_the_next_answer_comes(page, site):
 
 
 @pytest.mark.fails("net::ERR_FAILED /api/models/iris/predict")
-def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
+def test_unreachable_server_keeps_the_input(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_label("Sepal length").fill("5.1")
     page.route("**/api/**", lambda route: route.abort())
@@ -458,7 +458,7 @@ def test_a_server_that_is_gone_is_said_in_words_and_nothing_is_lost(page, site):
 
 
 @pytest.mark.fails("502 /api/models/iris/predict")
-def test_a_proxy_that_answers_html_is_said_in_words(page, site):
+def test_html_response_is_reported(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.route("**/api/**", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
 
@@ -468,7 +468,7 @@ def test_a_proxy_that_answers_html_is_said_in_words(page, site):
 
 
 @pytest.mark.fails("503 /api/models/iris/predict")
-def test_a_busy_server_says_when_to_try_again(page, site):
+def test_busy_server_shows_retry_time(page, site):
     page.goto(f"{site}/models/iris/predict")
     said = {"title": "Too much to do", "detail": "iris is unloaded", "request_id": "r-1"}
     problem = json.dumps({**said, "status": 503})
@@ -481,7 +481,7 @@ def test_a_busy_server_says_when_to_try_again(page, site):
     expect(page.get_by_role("alert")).to_contain_text("iris is unloaded. Try again in 5 s.")
 
 
-def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
+def test_json_tab_exchanges_the_row(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_label("Sepal length").fill("5.10")
 
@@ -497,7 +497,7 @@ def test_the_json_tab_holds_the_forms_row_and_hands_it_back(page, site):
 
 
 @pytest.mark.fails("400 /api/models/iris/predict")
-def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
+def test_json_tab_is_validated_by_the_server(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("tab", name="JSON").click()
     page.get_by_label("The row as JSON").fill('{"sepal_length": 1, "sepal_length": 2}')
@@ -508,14 +508,14 @@ def test_the_json_tab_is_sent_as_typed_and_the_server_judges_it(page, site):
     expect(page.get_by_role("alert")).to_contain_text("sepal_length")
 
 
-def test_json_that_is_none_yet_is_kept(page, site):
+def test_invalid_json_is_kept(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("tab", name="JSON").click()
     page.get_by_label("The row as JSON").fill('{"sepal_length": ')
 
     page.get_by_role("tab", name="Form").click()
 
-    expect(page.get_by_text("This is not JSON yet")).to_be_visible()
+    expect(page.get_by_text("This is not valid JSON")).to_be_visible()
     expect(page.get_by_label("The row as JSON")).to_have_value('{"sepal_length": ')
 
 
@@ -536,7 +536,7 @@ def test_json_that_is_none_yet_is_kept(page, site):
         pytest.param({"<b>x</b>": "<b>y</b>"}, "<b>x</b><b>y</b>", id="markup"),
     ],
 )
-def test_every_answer_is_drawn_as_text(page, site, answer, shown):
+def test_prediction_is_rendered_as_text(page, site, answer, shown):
     page.goto(f"{site}/models/optional/predict")
     page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
 
@@ -555,7 +555,7 @@ def test_every_answer_is_drawn_as_text(page, site, answer, shown):
         pytest.param({f"x{x}": 0 for x in range(200)}, 100, ["100 more members are"], id="members"),
     ],
 )
-def test_a_large_answer_is_drawn_in_part_and_says_so(page, site, answer, cells, words):
+def test_large_prediction_is_truncated_visibly(page, site, answer, cells, words):
     page.goto(f"{site}/models/optional/predict")
     page.route("**/api/**", lambda route: route.fulfill(status=200, body=json.dumps(answer)))
 
@@ -566,7 +566,7 @@ def test_a_large_answer_is_drawn_in_part_and_says_so(page, site, answer, cells, 
         expect(page.get_by_text(f"{each} in the JSON below.")).to_be_visible()
 
 
-def test_a_table_that_scrolls_by_keyboard_says_what_it_is(page, site):
+def test_scrolling_table_has_a_label(page, site):
     page.goto(f"{site}/models/optional/predict")
     answer = json.dumps({"near_by": [{"a": 1}, {"a": 2}]})
     page.route("**/api/**", lambda route: route.fulfill(status=200, body=answer))
@@ -576,7 +576,7 @@ def test_a_table_that_scrolls_by_keyboard_says_what_it_is(page, site):
     expect(page.get_by_role("group", name="Near by")).to_have_attribute("tabindex", "0")
 
 
-def test_pages_follow_the_system_into_the_dark(page, site):
+def test_pages_follow_the_system_theme(page, site):
     page.emulate_media(color_scheme="dark")
 
     page.goto(site)
@@ -585,7 +585,7 @@ def test_pages_follow_the_system_into_the_dark(page, site):
     assert page.evaluate(colour) == "rgb(18, 20, 28)"
 
 
-def test_the_reference_lists_each_models_own_path(page, site):
+def test_reference_lists_the_path_of_each_model(page, site):
     page.goto(f"{site}/docs")
 
     expect(page.locator("#reference")).to_contain_text("/api/models/iris/predict")
@@ -594,7 +594,7 @@ def test_the_reference_lists_each_models_own_path(page, site):
 @pytest.mark.parametrize(
     "path", ["/", "/models/hostile/metadata", "/models/hostile/predict", "/docs"]
 )
-def test_markup_in_a_models_words_is_not_run(context, tmp_path, path):
+def test_markup_from_a_model_is_inert(context, tmp_path, path):
     with serving(HOSTILE_MODEL, tmp_path) as address, context.new_page() as window:
         window.goto(f"{address}{path}", wait_until="networkidle")
 

@@ -73,7 +73,7 @@ def saved(page, name):
     return download.value.path().read_text(encoding="utf-8-sig")
 
 
-def test_pictures_of_the_answer_are_shown_and_other_files_are_to_be_saved(on):
+def test_pictures_are_shown_and_files_are_downloadable(on):
     page = on("painter")
     answered(page)
 
@@ -85,14 +85,14 @@ def test_pictures_of_the_answer_are_shown_and_other_files_are_to_be_saved(on):
     expect(page.get_by_role("link", name="Save the file (3 kB)")).to_be_visible()
 
 
-def test_numbers_keep_what_stands_before_the_point(on):
+def test_all_integer_digits_are_shown(on):
     page = on("painter")
     answered(page)
 
     expect(page.locator("#answer")).to_contain_text("1,234,568 m²")
 
 
-def test_the_answer_says_how_long_it_took_and_what_answered(on):
+def test_prediction_shows_duration_and_version(on):
     page = on("painter")
     answered(page)
 
@@ -114,7 +114,7 @@ def test_a_link_carries_the_input(on, site):
     expect(page.get_by_label("Number")).to_have_value("1.50")
 
 
-def test_what_a_link_has_and_the_form_has_not_is_in_the_json(on):
+def test_link_with_unknown_members_opens_json_tab(on):
     page = on("echo", {"text": "a", "more": [1]})
 
     expect(page.get_by_label("The row as JSON")).to_have_value(
@@ -123,7 +123,7 @@ def test_what_a_link_has_and_the_form_has_not_is_in_the_json(on):
     assert json.loads(sent(page)) == {"text": "a", "more": [1]}
 
 
-def test_a_broken_link_is_said_in_words(page, site):
+def test_broken_link_is_reported(page, site):
     page.goto(f"{site}/models/echo/predict#row=%7B%22te%", wait_until="networkidle")
 
     expect(page.get_by_text("The row in this address is incomplete")).to_be_visible()
@@ -146,7 +146,7 @@ SLOW = """() => {
 
 
 @pytest.mark.parametrize("button", ["Reset", "an example"])
-def test_an_answer_that_comes_late_changes_nothing(on, button):
+def test_late_response_is_ignored(on, button):
     sizes = dict.fromkeys(["sepal_length", "sepal_width", "petal_length", "petal_width"], 2)
     page = on("iris", sizes)
     page.evaluate(SLOW)
@@ -161,7 +161,7 @@ def test_an_answer_that_comes_late_changes_nothing(on, button):
     assert page.url == address
 
 
-def test_another_way_to_write_the_same_row_is_no_change(on):
+def test_equal_row_does_not_outdate_the_prediction(on):
     page = on("echo", {"text": "a", "number": 1})
     answered(page)
 
@@ -173,7 +173,7 @@ def test_another_way_to_write_the_same_row_is_no_change(on):
     expect(page.locator("#answer-outdated")).to_contain_text("The input has changed.")
 
 
-def test_reset_takes_the_row_out_of_the_address(on):
+def test_reset_removes_the_row_from_the_address(on):
     page = on("echo", {"text": "a"})
     expect(page.get_by_label("Text")).to_have_value("a")
 
@@ -183,7 +183,7 @@ def test_reset_takes_the_row_out_of_the_address(on):
     expect(page).to_have_url(page.url.partition("#")[0])
 
 
-def test_the_last_predictions_are_kept_in_this_browser(on):
+def test_history_is_kept_in_the_browser(on):
     page = on("risk", {"amount": 100, "kind": "car"})
     answered(page)
     page.get_by_label("Amount").fill("900")
@@ -199,7 +199,7 @@ def test_the_last_predictions_are_kept_in_this_browser(on):
     expect(page.get_by_label("Amount")).to_have_value("100")
 
 
-def test_the_last_predictions_are_saved_without_formulas(on):
+def test_saved_history_has_no_formulas(on):
     page = on("echo", {"text": '=HYPERLINK("http://a")', "number": -1.50})
     answered(page)
     panel = opened(page, "History")
@@ -211,7 +211,7 @@ def test_the_last_predictions_are_saved_without_formulas(on):
     assert lines[0]["answer.number"] == "-1.5"
 
 
-def test_a_field_of_the_model_takes_the_place_of_nothing_that_is_saved(on):
+def test_saved_column_names_do_not_collide(on):
     page = on("echo", {"at": "home", "version": "mine"})
     answered(page)
     panel = opened(page, "History")
@@ -223,7 +223,7 @@ def test_a_field_of_the_model_takes_the_place_of_nothing_that_is_saved(on):
     assert line["milliseconds"].isdigit()
 
 
-def test_the_last_predictions_are_cleared(on):
+def test_history_is_cleared(on):
     page = on("echo", {"text": HOSTILE})
     answered(page)
     panel = opened(page, "History")
@@ -235,7 +235,7 @@ def test_the_last_predictions_are_cleared(on):
     assert page.evaluate("localStorage.length") == 0
 
 
-def test_what_else_lies_in_the_browsers_store_harms_nothing(on):
+def test_foreign_local_storage_is_ignored(on):
     page = on("echo")
     page.evaluate(
         """localStorage.setItem("modelhost:predictions:echo", '[{"row": 3}, null, "x"]')"""
@@ -262,7 +262,7 @@ def code_of(page, language):
     return panel.locator("code").text_content()
 
 
-def test_curl_asks_the_same_whatever_the_row_says(on, tmp_path):
+def test_curl_code_quotes_any_row(on, tmp_path):
     code = code_of(on("echo", QUOTED), "curl")
 
     done = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, check=True)
@@ -271,7 +271,7 @@ def test_curl_asks_the_same_whatever_the_row_says(on, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_python_asks_the_same_whatever_the_row_says(on, capsys):
+def test_python_code_quotes_any_row(on, capsys):
     code = code_of(on("echo", QUOTED), "Python")
 
     exec(compile(code, "snippet", "exec"), {})
@@ -279,7 +279,7 @@ def test_python_asks_the_same_whatever_the_row_says(on, capsys):
     assert ast.literal_eval(capsys.readouterr().out) == QUOTED
 
 
-def test_javascript_asks_the_same_whatever_the_row_says(on):
+def test_javascript_code_quotes_any_row(on):
     page = on("echo", QUOTED)
     code = code_of(page, "JavaScript")
 
@@ -289,13 +289,13 @@ def test_javascript_asks_the_same_whatever_the_row_says(on):
     assert json.loads(answer.value.text()) == QUOTED
 
 
-def test_javascript_writes_a_plain_row_as_an_object(on):
+def test_javascript_code_has_a_plain_object(on):
     code = code_of(on("echo", {"text": "a", "number": 1}), "JavaScript")
 
     assert 'body: JSON.stringify({\n    "text": "a",\n    "number": 1\n  })' in code
 
 
-def test_r_quotes_the_row_so_that_nothing_ends_it(on):
+def test_r_code_quotes_any_row(on):
     code = code_of(on("echo", QUOTED), "R")
 
     [(dashes, text)] = re.findall(r'req_body_raw\(r"(-*)\((.*?)\)\1", type = ', code, re.DOTALL)
@@ -303,7 +303,7 @@ def test_r_quotes_the_row_so_that_nothing_ends_it(on):
     assert json.loads(text) == QUOTED
 
 
-def test_the_code_follows_the_input_and_is_copied(on):
+def test_code_follows_the_input(on):
     page = on("echo")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     panel = opened(page, "Code")
@@ -341,7 +341,7 @@ def cells(page):
     return [row.locator("th, td").all_text_contents() for row in rows]
 
 
-def test_a_number_is_moved_over_its_range_with_one_request(on):
+def test_number_is_varied_in_one_request(on):
     page = on("risk", {"amount": 260, "kind": "car"})
 
     asked = moved(page, "Amount")
@@ -386,7 +386,7 @@ def colours(page):
     ]
 
 
-def test_whole_numbers_are_moved_one_by_one(on):
+def test_integers_are_varied_by_one(on):
     page = on("risk", {"amount": 800, "kind": "car"})
     panel = opened(page, "What if")
     panel.get_by_label("Vary").select_option(label="Age")
@@ -412,7 +412,7 @@ def test_classes_keep_their_colour_and_order(on, amount):
     assert len(set(found[0][1])) == 2
 
 
-def test_whole_numbers_and_members_of_objects_are_moved_by_their_steps(on):
+def test_inner_integers_are_varied_by_steps(on):
     page = on("risk", {"amount": 800, "kind": "car"})
 
     moved(page, "Home / Rooms")
@@ -420,7 +420,7 @@ def test_whole_numbers_and_members_of_objects_are_moved_by_their_steps(on):
     assert [line[0] for line in cells(page)[1:]] == ["1", "2", "3", "4", "5"]
 
 
-def test_from_where_to_where_can_be_typed(on):
+def test_range_can_be_typed(on):
     page = on("risk", {"amount": 250, "kind": "car"})
     panel = opened(page, "What if")
     panel.get_by_label("From", exact=True).fill("10")
@@ -437,7 +437,7 @@ def test_from_where_to_where_can_be_typed(on):
     assert [cells(page)[1][0], cells(page)[-1][0]] == ["10", "50"]
 
 
-def test_a_range_without_an_end_is_around_what_the_form_has(on):
+def test_open_range_is_around_the_current_value(on):
     page = on("fragile", {"x": -4.2})
 
     panel = opened(page, "What if")
@@ -446,7 +446,7 @@ def test_a_range_without_an_end_is_around_what_the_form_has(on):
     expect(panel.get_by_label("To", exact=True)).to_have_value("0")
 
 
-def test_two_models_stand_side_by_side_on_the_same_input(on):
+def test_two_models_are_compared(on):
     page = on("risk", {"amount": 800, "kind": "car"})
 
     asked = moved(page, "Amount", "Risk, next, version 2.0")
@@ -459,7 +459,7 @@ def test_two_models_stand_side_by_side_on_the_same_input(on):
 
 
 @pytest.mark.fails("500 /api/models/fragile/predict")
-def test_a_row_that_makes_the_model_fail_is_left_out(on):
+def test_failing_value_is_left_out(on):
     page = on("fragile", {"x": 1})
     panel = opened(page, "What if")
     panel.get_by_label("From", exact=True).fill("-1")
@@ -472,7 +472,7 @@ def test_a_row_that_makes_the_model_fail_is_left_out(on):
 
 
 @pytest.mark.fails("500 /api/models/fragile/predict")
-def test_a_failing_model_is_not_called_again(on):
+def test_failing_model_is_called_once(on):
     page = on("fragile", {"x": 0})
     panel = opened(page, "What if")
     panel.get_by_label("From", exact=True).fill("-1")
@@ -487,7 +487,7 @@ def test_a_failing_model_is_not_called_again(on):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_rows_that_the_model_refuses_are_left_out(on):
+def test_rejected_values_are_left_out(on):
     page = on("risk", {"amount": 1, "kind": "home"})
     panel = opened(page, "What if")
     panel.get_by_label("From", exact=True).fill("646")
@@ -501,7 +501,7 @@ def test_rows_that_the_model_refuses_are_left_out(on):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_an_input_that_is_not_complete_is_said_in_words(on):
+def test_incomplete_input_is_reported(on):
     page = on("risk", {"amount": 250})
 
     panel = opened(page, "What if")
@@ -510,7 +510,7 @@ def test_an_input_that_is_not_complete_is_said_in_words(on):
     expect(panel.get_by_role("status")).to_contain_text("Kind: is required")
 
 
-def test_a_chart_follows_the_input_and_the_light(on):
+def test_chart_follows_input_and_theme(on):
     page = on("risk", {"amount": 250, "kind": "car"})
     moved(page, "Amount")
 
@@ -521,7 +521,7 @@ def test_a_chart_follows_the_input_and_the_light(on):
     expect(page.locator("#whatif-chart canvas")).to_have_count(1)
 
 
-def test_numbers_are_read_as_on_the_server(on):
+def test_numbers_are_parsed_like_the_server(on):
     page = on("iris")
     cases = json.loads(NUMERALS.read_text(encoding="utf-8"))
 
@@ -536,7 +536,7 @@ def test_numbers_are_read_as_on_the_server(on):
     assert [text and json.loads(text) for text in read] == [case["number"] for case in cases]
 
 
-def test_long_number_is_shown_as_it_was_read(on):
+def test_long_number_is_shown_as_parsed(on):
     page = on("risk")
 
     page.get_by_label("Amount").fill("52 000")
@@ -547,7 +547,7 @@ def test_long_number_is_shown_as_it_was_read(on):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_ambiguous_number_is_refused_at_its_field(on):
+def test_ambiguous_number_is_rejected(on):
     page = on("risk")
 
     page.get_by_label("Amount").fill("52.000")
@@ -557,7 +557,7 @@ def test_ambiguous_number_is_refused_at_its_field(on):
     expect(page.locator("[data-key=amount] [data-error]")).to_have_text(error)
 
 
-def test_number_of_a_link_keeps_its_meaning(on):
+def test_linked_number_keeps_its_value(on):
     page = on("echo", {"number": 1.234})
 
     expect(page.get_by_label("Number")).to_have_value("1.2340")
@@ -619,7 +619,7 @@ def listed(panel, title):
     return panel.locator(".columns-found", has_text=title).get_by_role("listitem")
 
 
-def test_a_file_shows_its_columns_and_first_rows(on):
+def test_file_preview_shows_columns_and_rows(on):
     panel = given(on("risk"), SHEET)
 
     expect(listed(panel, "Matched (2)")).to_have_text(["amount", "kind"])
@@ -631,7 +631,7 @@ def test_a_file_shows_its_columns_and_first_rows(on):
     expect(panel.locator("#file-problems tbody tr")).to_have_text("4has 2 cells, the header has 4")
 
 
-def test_decimal_mark_is_shown_and_can_be_chosen(on):
+def test_decimal_mark_can_be_chosen(on):
     panel = given(on("risk"), "amount;kind\n14,9;car\n1.500;car\n")
     rows = panel.locator("#file-preview tbody tr")
     expect(panel.get_by_label("a comma: 14,9")).to_be_checked()
@@ -643,7 +643,7 @@ def test_decimal_mark_is_shown_and_can_be_chosen(on):
     expect(panel.get_by_label("a point: 14.9")).to_be_checked()
 
 
-def test_file_whose_numbers_have_two_meanings_asks_which(on):
+def test_ambiguous_file_offers_decimal_marks(on):
     panel = given(on("risk"), "amount;kind\n52.000;car\n")
 
     expect(panel.locator("#file-status")).to_contain_text("Choose below how decimals are written")
@@ -657,14 +657,14 @@ def test_file_in_windows_1252_is_named(on):
     expect(listed(panel, "Not used by the model")).to_have_text(["straße"])
 
 
-def test_a_column_that_must_be_there_is_named(on):
+def test_missing_required_column_is_named(on):
     panel = given(on("risk"), "amount\n1\n")
 
     expect(listed(panel, "Missing (required)")).to_have_text(["kind"])
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
+def test_file_rows_are_predicted_and_errors_listed(on):
     panel = given(on("risk"), SHEET)
 
     panel.get_by_role("button", name="Predict 3 rows").press("Enter")
@@ -677,7 +677,7 @@ def test_the_rows_of_a_file_are_answered_and_bad_lines_are_listed(on):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_the_result_is_saved_line_by_line_without_formulas(on):
+def test_saved_result_has_no_formulas(on):
     page = on("risk")
     panel = given(page, SHEET)
     panel.get_by_role("button", name="Predict 3 rows").click()
@@ -690,7 +690,7 @@ def test_the_result_is_saved_line_by_line_without_formulas(on):
     assert lines[2]["problem"] == "has 2 cells, the header has 4"
 
 
-def test_an_answer_takes_the_place_of_no_line_number(on):
+def test_line_column_does_not_collide(on):
     page = on("echo")
     panel = given(page, "text,line\na,b\n")
     answer = json.dumps([{"problem": "none", "line": "c"}])
@@ -710,7 +710,7 @@ def test_an_answer_takes_the_place_of_no_line_number(on):
 
 
 @pytest.mark.fails("503 /api/models/risk/predict")
-def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
+def test_file_is_sent_in_chunks_with_retries(on):
     page = on("risk")
     panel = given(page, "amount,kind\n" + "1,car\n" * 900)
     busy = json.dumps({"title": "Too much to do", "status": 503})
@@ -725,7 +725,7 @@ def test_many_rows_go_in_several_requests_and_a_busy_server_is_waited_for(on):
 
 
 @pytest.mark.fails("500 /api/models/fragile/predict")
-def test_a_row_that_makes_the_model_fail_is_found(on):
+def test_failing_row_of_a_file_is_found(on):
     panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
 
     panel.get_by_role("button", name="Predict 9 rows").click()
@@ -734,7 +734,7 @@ def test_a_row_that_makes_the_model_fail_is_found(on):
     expect(panel.locator("#file-problems tbody tr")).to_contain_text("7")
 
 
-def test_a_stopped_file_can_be_gone_on_with(on):
+def test_stopped_file_can_be_continued(on):
     page = on("risk")
     panel = given(page, "amount,kind\n1,car\n2,car\n")
     page.route("**/predict", lambda route: None, times=1)
@@ -759,14 +759,14 @@ def test_a_stopped_file_can_be_gone_on_with(on):
         ),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(on, text, words):
+def test_unreadable_file_is_reported(on, text, words):
     panel = given(on("risk"), text)
 
     expect(panel.locator("#file-status")).to_contain_text(words)
     expect(panel.get_by_role("button", name="Predict")).to_have_count(0)
 
 
-def test_the_file_that_was_given_last_is_shown(on):
+def test_last_chosen_file_is_shown(on):
     page = on("risk")
     page.evaluate(SLOW)
     given(page, "amount,kind\n1,car\n", "old.csv")
@@ -794,7 +794,7 @@ def test_a_file_can_be_dropped(on):
     expect(panel).to_contain_text("dropped.csv: 1 row.")
 
 
-def test_the_header_to_fill_in_is_saved(on):
+def test_template_is_downloaded(on):
     page = on("risk")
     panel = opened(page, "CSV file")
 
@@ -819,7 +819,7 @@ def test_no_panel_widens_the_page(on, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_panels_are_reached_by_keyboard_alone(on):
+def test_panels_work_by_keyboard(on):
     page = on("risk", {"amount": 100, "kind": "car"})
     page.get_by_role("tab", name="What if").focus()
 
@@ -830,7 +830,7 @@ def test_the_panels_are_reached_by_keyboard_alone(on):
     expect(page.get_by_role("tabpanel", name="Code")).to_be_visible()
 
 
-def test_markup_in_what_is_kept_moved_or_read_is_not_run(on):
+def test_markup_in_panels_is_inert(on):
     page = on("echo", {"text": HOSTILE, HOSTILE: 1})
     answered(page)
     panel = given(page, f'text,number\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",1\n', HOSTILE)

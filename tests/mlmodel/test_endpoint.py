@@ -2,25 +2,25 @@ import pytest
 from openapi_spec_validator import validate
 
 from mlmodel import MLModel, endpoint
-from mlmodel.endpoint import endpoints_of
+from mlmodel.endpoint import get_endpoints
 from mlmodel.errors import InvalidModel
 from tests.models.simple import Doubler, Explained
 
 
 @pytest.mark.parametrize("name", ["predict", "metadata", "Explain", "a/b", "", "x" * 65])
-def test_a_name_that_no_endpoint_may_have_is_refused(name):
+def test_invalid_endpoint_name_is_rejected(name):
     with pytest.raises(InvalidModel, match="the name of an endpoint must be 1 to 64 lower-case"):
         endpoint(name)
 
 
 @pytest.mark.parametrize("methods", [["DELETE"], []])
-def test_a_method_that_no_endpoint_may_have_is_refused(methods):
+def test_invalid_http_method_is_rejected(methods):
     with pytest.raises(InvalidModel, match="must be GET, POST or both"):
         endpoint("explain", methods=methods)
 
 
-def test_endpoints_are_found_with_their_words():
-    found = endpoints_of(Explained())
+def test_endpoints_have_their_docstrings():
+    found = get_endpoints(Explained())
 
     assert set(found) == {"explain", "history", "wrong"}
     assert found["explain"].description == "Say how the answer came about."
@@ -31,20 +31,20 @@ def test_endpoints_are_inherited():
     class Child(Explained):
         pass
 
-    assert set(endpoints_of(Child())) == {"explain", "history", "wrong"}
+    assert set(get_endpoints(Child())) == {"explain", "history", "wrong"}
 
 
-def test_two_methods_of_one_name_are_refused():
+def test_duplicate_endpoint_is_rejected():
     class Twice(MLModel):
         predict = Doubler.predict
         one = endpoint("same")(lambda self, row: row)
         two = endpoint("same")(lambda self, row: row)
 
     with pytest.raises(InvalidModel, match="two methods declare the endpoint 'same'"):
-        endpoints_of(Twice())
+        get_endpoints(Twice())
 
 
-def test_an_endpoint_is_asked_like_predict(client):
+def test_endpoint_is_called_like_predict(client):
     path = "/api/models/explained/explain"
 
     assert client.post(path, json={"x": 5}).json == {"why": "2 * 5.0"}
@@ -54,7 +54,7 @@ def test_an_endpoint_is_asked_like_predict(client):
     ]
 
 
-def test_an_endpoint_judges_rows_and_answers_like_predict(client):
+def test_endpoint_validates_like_predict(client):
     refused = client.post("/api/models/explained/explain", json={"x": "a"})
     failed = client.post("/api/models/explained/wrong", json={})
 
@@ -62,12 +62,12 @@ def test_an_endpoint_judges_rows_and_answers_like_predict(client):
     assert (failed.status_code, failed.json["type"]) == (500, "/docs/problems#invalid-answer")
 
 
-def test_a_query_is_a_row(client):
+def test_query_becomes_a_row(client):
     assert client.get("/api/models/explained/explain?x=5").json == {"why": "2 * 5.0"}
     assert client.get("/api/models/explained/history?x=5&y=b").json == [{"x": "5", "y": "b"}]
 
 
-def test_a_wrong_query_is_refused_in_words(client):
+def test_invalid_query_is_explained(client):
     refused = client.get("/api/models/explained/explain?x=five")
 
     assert refused.json["errors"] == [{"pointer": "/x", "detail": 'must be a number, got "five"'}]
@@ -84,7 +84,7 @@ def test_a_wrong_query_is_refused_in_words(client):
         ("GET", "explained/load", 405),
     ],
 )
-def test_what_a_model_does_not_offer_is_not_there(client, method, path, status):
+def test_undeclared_endpoint_is_not_found(client, method, path, status):
     answer = client.open(
         f"/api/models/{path}", method=method, json={} if method == "POST" else None
     )
@@ -92,7 +92,7 @@ def test_what_a_model_does_not_offer_is_not_there(client, method, path, status):
     assert answer.status_code == status
 
 
-def test_endpoints_are_described_documented_and_counted(client):
+def test_endpoints_have_docs_and_metrics(client):
     client.post("/api/models/explained/explain", json={"x": 5})
 
     described = client.get("/api/models/explained/metadata").json["endpoints"]
@@ -104,7 +104,7 @@ def test_endpoints_are_described_documented_and_counted(client):
     validate(document)
 
 
-def test_every_model_can_be_looked_into(client):
+def test_every_model_can_be_inspected(client):
     inspected = client.get("/api/models/explained/inspect").json
 
     assert inspected["class"] == "Explained"

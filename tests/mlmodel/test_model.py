@@ -1,18 +1,18 @@
 import pytest
 
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.model import MLModel, checked_name, display_name
+from mlmodel.model import MLModel, display_name, validate_name
 from tests.models.simple import Doubler, Ordered
 
 
-def test_ten_lines_are_a_model():
+def test_minimal_model_predicts():
     model = Doubler()
 
     assert model.predict({"x": 2.0}) == {"y": 4.0}
     assert model.predict_rows([{"x": 1.0}, {"x": 2.0}]) == [{"y": 2.0}, {"y": 4.0}]
 
 
-def test_a_model_must_predict():
+def test_model_must_define_predict():
     class Nothing(MLModel):
         qualified_name = "nothing"
 
@@ -20,7 +20,7 @@ def test_a_model_must_predict():
         Nothing()
 
 
-def test_an_error_of_one_row_names_its_place_among_many():
+def test_violation_has_its_row_index():
     with pytest.raises(InvalidInput) as caught:
         Ordered().predict_rows([{"start": 1, "end": 2}, {"start": 2, "end": 1}])
 
@@ -29,17 +29,17 @@ def test_an_error_of_one_row_names_its_place_among_many():
 
 
 @pytest.mark.parametrize("name", ["iris", "a", "Loan_2.1-b", "x" * 100])
-def test_a_name_goes_into_an_address(name):
-    assert checked_name(name) == name
+def test_valid_name_is_accepted(name):
+    assert validate_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "../x", ".", "a/b", "a b", "é", "x" * 101, "a\n", None, 3])
-def test_a_name_that_does_not_is_refused(name):
+def test_invalid_name_is_rejected(name):
     with pytest.raises(InvalidModel, match="1 to 100 letters, digits"):
-        checked_name(name)
+        validate_name(name)
 
 
-def test_a_display_name_is_made_from_the_qualified_name():
+def test_display_name_derives_from_qualified_name():
     model = Doubler()
     model.qualified_name = "loan_default-v2"
 

@@ -9,7 +9,7 @@ CASES = json.loads((DATA / "numerals.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"])
-def test_text_has_one_meaning_or_none(case):
+def test_unambiguous_text_is_parsed(case):
     number = parse_number(case["text"])
 
     assert number == case["number"]
@@ -19,7 +19,7 @@ def test_text_has_one_meaning_or_none(case):
 @pytest.mark.parametrize(
     "case", [one for one in CASES if "advice" in one], ids=lambda one: one["text"]
 )
-def test_refused_text_comes_with_advice(case):
+def test_unparsed_text_has_advice(case):
     assert number_advice(case["text"]) == case["advice"]
 
 
@@ -36,18 +36,18 @@ def test_refused_text_comes_with_advice(case):
         ("1.234,5", POINT, None),
     ],
 )
-def test_known_decimal_mark_decides(text, decimal, number):
+def test_decimal_mark_resolves_ambiguity(text, decimal, number):
     assert parse_number(text, decimal) == number
 
 
 @pytest.mark.parametrize(
     ("text", "marks"), [("12.5", "."), ("12,5", ","), ("52.000", ".,"), ("52", ".,"), ("x", "")]
 )
-def test_marks_of_a_number_are_named(text, marks):
+def test_possible_decimal_marks_are_returned(text, marks):
     assert decimal_marks(text) == marks
 
 
-def test_long_texts_are_read_in_no_time():
+def test_long_texts_are_parsed_quickly():
     assert parse_number("1" * 100_000) is None
     assert parse_number("1 " * 100_000) is None
     assert number_advice("1 a" * 100_000) == ""

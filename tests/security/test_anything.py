@@ -95,7 +95,7 @@ def app(make_app):
 @example(request=JSON | {"path": "/api/models/asked/predict", "data": b"[" * 100_000})
 @example(request=ABOUT | {"query_string": "q=" + "[" * 100_000})
 @example(request=ABOUT | {"query_string": "q=%ff&q=1e400&%ff=1"})
-def test_no_request_makes_the_server_fail(app, request):
+def test_no_request_causes_5xx(app, request):
     answer = app.test_client().open(**request)
 
     assert answer.status_code < 500
@@ -120,7 +120,7 @@ CELLS = st.one_of(
 @given(name=st.sampled_from(["household", "iris", "echo"]), cells=st.lists(CELLS, max_size=4))
 @example("household", ["[" * 90_000])
 @example("household", ["[" * 40_000 + "]" * 40_000])
-def test_no_file_makes_the_server_fail(app, name, cells):
+def test_no_csv_file_causes_5xx(app, name, cells):
     quoted = ",".join('"{}"'.format(cell.replace('"', '""')) for cell in cells)
     file = f"others,home,head.age,sepal_length\n{quoted}\n".encode("utf-8", "replace")
 
@@ -144,7 +144,7 @@ def test_form_of_many_fields_is_rejected(app):
 @pytest.mark.parametrize(
     "path", ["/", "/models/iris/predict", "/api/models", "/api/models/iris/metadata", "/readyz"]
 )
-def test_a_bug_of_the_server_tells_nothing_of_itself(app, monkeypatch, path):
+def test_server_error_discloses_nothing(app, monkeypatch, path):
     def fail(**_):
         raise RuntimeError("/srv/secret/place.py")
 

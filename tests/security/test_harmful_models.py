@@ -65,7 +65,7 @@ def has_failed(running, name, reason):
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_thirteen_of_twenty_models_answer_and_the_others_say_why_they_do_not(server, tmp_path):
+def test_broken_models_fail_and_others_serve(server, tmp_path):
     line = LinearRegression().fit(pd.DataFrame({"x": [1, 2]}), [2, 4])
     dump(line, tmp_path / "line.flm")
     (tmp_path / "truncated.flm").write_bytes((tmp_path / "line.flm").read_bytes()[:5])
@@ -81,7 +81,7 @@ def test_thirteen_of_twenty_models_answer_and_the_others_say_why_they_do_not(ser
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(server, tmp_path):
+def test_isolated_crash_fails_only_its_calls(server, tmp_path):
     text = """models:
   - {class: tests.models.harmful.hanging.Hung, isolate: true, time_limit: 0.5}
   - {class: tests.models.harmful.dying.Dying, isolate: true}
@@ -127,7 +127,7 @@ def test_isolated_models_harm_only_their_own_calls_and_end_with_the_server(serve
     ],
     ids=str,
 )
-def test_clients_get_an_answer_or_a_problem_without_a_trace(harmful, name, row, status):
+def test_harmful_call_returns_a_problem_without_traceback(harmful, name, row, status):
     answer = harmful.post(f"/api/models/{name}/predict", json=row)
 
     assert answer.status_code == status
@@ -152,7 +152,7 @@ def harmful(make_app):
     Hanging.go.set()
 
 
-def test_a_limit_of_its_own_is_that_of_no_other_model(make_app):
+def test_time_limit_applies_to_one_model(make_app):
     entry = "{{class: tests.models.simple.Hanging, name: {}, time_limit: {}}}"
     text = f"models: [{entry.format('short', 0.1)}, {entry.format('long', 9)}]"
     client = make_app(text).test_client()
@@ -166,7 +166,7 @@ def test_a_limit_of_its_own_is_that_of_no_other_model(make_app):
     assert short.json["detail"] == "the model took longer than 0.1 seconds"
 
 
-def test_a_herd_of_first_requests_loads_a_lazy_model_once(make_app):
+def test_concurrent_first_requests_load_once(make_app):
     text = "models: [{class: tests.models.harmful.slow.Slow, load: lazy}]"
     predict = make_app(text, MODEL_WAITING=20).extensions["modelhost"].predictor.predict
     before = Slow.loads

@@ -48,7 +48,7 @@ def posts(app):
 
 
 @pytest.mark.parametrize("media_type", PICKLES)
-def test_no_body_is_unpickled_whatever_it_says_it_is(client, posts, trace, media_type):
+def test_no_body_is_unpickled(client, posts, trace, media_type):
     content = pickle.dumps(Leaver(trace))
 
     answers = {path: client.post(path, data=content, content_type=media_type) for path in posts}
@@ -77,7 +77,7 @@ def test_no_body_is_unpickled_whatever_it_says_it_is(client, posts, trace, media
         ("DELETE", "/api/models/echo"),
     ],
 )
-def test_nobody_brings_a_model_over_http(client, method, path):
+def test_no_route_accepts_a_model_file(client, method, path):
     before = [model.label for model in ModelManager().models()]
     body = {"name": "evil", "file": "/tmp/evil.flm", "source": "http://127.0.0.1:1/evil"}
 
@@ -88,7 +88,7 @@ def test_nobody_brings_a_model_over_http(client, method, path):
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_a_server_listens_at_its_one_address_alone(server, tmp_path):
+def test_server_listens_at_one_address(server, tmp_path):
     with serving(server, tmp_path, "models: []", WORKERS=2) as running:
         master = psutil.Process(running.process.pid)
         listening = {

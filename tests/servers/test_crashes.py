@@ -11,13 +11,13 @@ import pytest
 from app.serving.calls.executor import Limits
 from app.serving.errors import PredictionTimeout
 from app.serving.models.manager import ModelManager
-from app.serving.process.running_calls import Ledger, Suspect, crashes, ledger
+from app.serving.process.running_calls import CallRecord, Suspect, record, take_crashes
 from app.serving.reload.crashes import count_crashes, forget_crashes
 from app.serving.reload.shared_state import DesiredState
 from tests.running_server import COMMANDS, serving
 from tests.waiting import wait_until
 
-LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1, deaths=3, deaths_seconds=100)
+LIMITS = Limits(rows=1, threads=1, queue_size=1, seconds=1, crashes=3, crash_seconds=100)
 GUILTY, BUSY = Suspect("a" * 64, "guilty"), Suspect("b" * 64, "busy")
 REASON = "crashed 3 times: set `isolate: true`"
 DYING = """models:
@@ -26,7 +26,7 @@ DYING = """models:
 """
 
 
-def test_model_in_each_of_three_crashes_is_quarantined():
+def test_model_in_three_crashes_is_quarantined():
     twice = count_crashes(DesiredState(), [[GUILTY], [GUILTY, BUSY]], LIMITS, now=1000)
     thrice = count_crashes(twice, [[BUSY, GUILTY]], LIMITS, now=1050)
 
@@ -36,7 +36,7 @@ def test_model_in_each_of_three_crashes_is_quarantined():
     assert thrice.quarantined[GUILTY.fingerprint].reason == REASON
 
 
-def test_the_model_called_last_is_quarantined_first():
+def test_last_called_model_is_quarantined():
     desired = count_crashes(DesiredState(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
     more = count_crashes(desired, [[BUSY]], LIMITS, now=1000)
 
@@ -44,15 +44,15 @@ def test_the_model_called_last_is_quarantined_first():
     assert set(more.quarantined) == {GUILTY.fingerprint, BUSY.fingerprint}
 
 
-def test_crashes_are_forgotten_after_some_time():
+def test_old_crashes_do_not_count():
     twice = count_crashes(DesiredState(), [[GUILTY], [GUILTY]], LIMITS, now=1000)
-    limits = replace(LIMITS, deaths=0)
+    limits = replace(LIMITS, crashes=0)
 
     assert count_crashes(twice, [[GUILTY]], LIMITS, now=1101).quarantined == {}
     assert count_crashes(DesiredState(), [[GUILTY]] * 9, limits, now=1000).quarantined == {}
 
 
-def test_forgiven_model_has_never_crashed():
+def test_forgotten_crashes_do_not_count():
     desired = count_crashes(DesiredState(), [[BUSY, GUILTY]] * 3, LIMITS, now=1000)
 
     desired = count_crashes(
@@ -69,7 +69,7 @@ def dead(tmp_path):
     def die(*starts):
         pid = os.fork()
         if not pid:
-            ledger = Ledger()
+            ledger = CallRecord()
             places = [ledger.enter() for _ in starts]
             ledger.identify(places[0], GUILTY)
             ledger.open(tmp_path)
@@ -83,23 +83,23 @@ def dead(tmp_path):
     return die
 
 
-def test_suspects_are_told_once_the_last_call_last(dead, tmp_path):
+def test_suspects_are_ordered_by_call(dead, tmp_path):
     dead(0, 2)
     dead(3, 1)
     dead(1, 3)
     dead(0, 0)
 
-    found = crashes(tmp_path)
+    found = take_crashes(tmp_path)
 
     assert sorted(found, key=lambda each: (len(each), each[0].name)) == [
         [BUSY],
         [BUSY, GUILTY],
         [GUILTY, BUSY],
     ]
-    assert (crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
+    assert (take_crashes(tmp_path), list(tmp_path.iterdir())) == ([], [])
 
 
-def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
+def test_hanging_call_is_not_suspect(make_app, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     entry = f"class: tests.models.processes.Stuck, settings: {{file: {file}}}, time_limit: 0.05"
@@ -108,7 +108,7 @@ def test_call_that_hangs_is_no_suspect(make_app, tmp_path):
 
     with pytest.raises(PredictionTimeout):
         app.extensions["modelhost"].predictor.predict("stuck", [{}])
-    hung = ledger.starts[model.calls.place]
+    hung = record.starts[model.calls.place]
     file.unlink()
 
     assert hung == 0
@@ -146,7 +146,7 @@ def end_all(running, hows):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_model_that_crashes_stays_failed_until_its_entry_changes(server, processes, tmp_path):
+def test_changed_entry_ends_quarantine(server, processes, tmp_path):
     with serving(server, tmp_path, DYING, WORKERS=processes) as running:
         end_all(running, ["segfault", "abort", "kill"])
         wait_until(lambda: is_answered(running, "doubler", {"x": 1}), 20)
@@ -167,7 +167,7 @@ def test_model_that_crashes_stays_failed_until_its_entry_changes(server, process
         assert is_answered(running, "dying", {})
 
 
-def test_a_model_that_ends_each_process_that_loads_it_is_set_aside(server, tmp_path):
+def test_model_crashing_on_load_is_quarantined(server, tmp_path):
     entry = "    load: worker\n    settings: {how: segfault, at: load}\n"
     text = DYING.replace("Dying\n", f"Dying\n{entry}")
 
@@ -177,14 +177,14 @@ def test_a_model_that_ends_each_process_that_loads_it_is_set_aside(server, tmp_p
         assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
 
 
-def test_worker_of_any_exit_status_is_replaced(tmp_path):
+def test_worker_is_replaced_at_any_status(tmp_path):
     with serving("gunicorn", tmp_path, DYING, WORKERS=2) as running:
         end_all(running, ["_exit", "_exit-4"])
 
         wait_until(lambda: is_answered(running, "dying", {}), 20)
 
 
-def test_model_that_exits_while_loaded_is_quarantined(tmp_path):
+def test_model_exiting_on_load_is_quarantined(tmp_path):
     entry = "    load: worker\n    settings: {how: _exit, at: load}\n"
     text = DYING.replace("Dying\n", f"Dying\n{entry}")
 
@@ -192,7 +192,7 @@ def test_model_that_exits_while_loaded_is_quarantined(tmp_path):
         wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
 
 
-def test_an_isolated_model_that_one_process_sets_aside_is_set_aside_in_all(tmp_path):
+def test_quarantine_reaches_all_processes(tmp_path):
     text = DYING.replace("Dying\n", "Dying\n    isolate: true\n")
 
     with serving("gunicorn", tmp_path, text, WORKERS=2, MODELHOST_DEATHS=2) as running:

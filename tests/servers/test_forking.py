@@ -10,7 +10,7 @@ from servers import forking
 from tests import ROOT
 
 
-def test_pools_of_threads_get_one_thread_unless_somebody_said_otherwise():
+def test_thread_pools_default_to_one():
     environ = {"OMP_NUM_THREADS": "4"}
 
     forking.limit_threads(environ)
@@ -18,7 +18,7 @@ def test_pools_of_threads_get_one_thread_unless_somebody_said_otherwise():
     assert (environ["OMP_NUM_THREADS"], environ["OPENBLAS_NUM_THREADS"]) == ("4", "1")
 
 
-def test_nothing_calculates_before_the_pools_are_limited():
+def test_numpy_is_imported_after_limits():
     libraries = "{'joblib', 'numpy', 'onnxruntime', 'pandas', 'scipy', 'sklearn', 'torch'}"
     program = f"import sys, app, servers.forking, config; print({libraries} & set(sys.modules))"
 
@@ -29,7 +29,7 @@ def test_nothing_calculates_before_the_pools_are_limited():
     assert ran.stdout.strip() == "set()"
 
 
-def test_commands_limit_the_pools_too():
+def test_commands_limit_thread_pools():
     program = "import os, wsgi; print(os.environ['OMP_NUM_THREADS'])"
     environ = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
 
@@ -45,7 +45,7 @@ def test_commands_limit_the_pools_too():
     assert ran.stdout.strip() == "1"
 
 
-def test_the_colons_of_an_address_are_not_that_of_its_port():
+def test_ipv6_address_has_brackets():
     assert forking.address({"HOST": "::1", "PORT": 80}) == "[::1]:80"
     assert forking.address({"HOST": "127.0.0.1", "PORT": 80}) == "127.0.0.1:80"
 
@@ -92,7 +92,7 @@ def expecting():
 @pytest.mark.parametrize(
     "end", ["pass", "os.fork() and os.wait() or exit()"], ids=["at-the-end", "not-at-a-worker's"]
 )
-def test_processes_count_in_one_folder_as_long_as_the_master_lives(expecting, tmp_path, end):
+def test_metrics_folder_lives_with_master(expecting, tmp_path, end):
     assert (
         expecting(tmp_path, f"{end}; assert len(os.listdir(os.environ['TMPDIR'])) == 2") == "True"
     )

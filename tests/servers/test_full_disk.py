@@ -51,7 +51,7 @@ def fill(folder, name="filling"):
 
 
 @pytest.mark.parametrize("limit", [1000, 100_000], ids=["at-start", "when-growing"])
-def test_metrics_without_room_are_the_processs_own(tmp_path, limit):
+def test_metrics_without_room_are_local(tmp_path, limit):
     ran = subprocess.run(
         [sys.executable, "-c", COUNTING.format(limit=limit)],
         cwd=ROOT,
@@ -65,7 +65,7 @@ def test_metrics_without_room_are_the_processs_own(tmp_path, limit):
     assert ran.stderr.count("metrics have no room: File too large") == 1
 
 
-def test_metrics_with_room_are_allocated_and_shared(tmp_path):
+def test_metrics_with_room_are_shared(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", COUNTING.format(limit=-1)],
         cwd=ROOT,
@@ -80,7 +80,7 @@ def test_metrics_with_room_are_allocated_and_shared(tmp_path):
     assert file.stat().st_blocks * 512 >= file.stat().st_size > 1 << 16
 
 
-def test_server_starts_and_serves_on_full_disk(tmp_path):
+def test_server_serves_on_full_disk(tmp_path):
     with small_disk(tmp_path / "tmp", "64k") as disk:
         fill(disk)
         settings = {"WORKERS": 2, "TMPDIR": disk, "MODELHOST_LOG_FORMAT": "text"}
@@ -116,7 +116,7 @@ def test_server_survives_disk_that_fills(tmp_path):
     assert "was sent SIG" not in log
 
 
-def test_server_without_temporary_folders_serves_and_says_so(tmp_path):
+def test_missing_temporary_folders_are_logged(tmp_path):
     """A limit of one kilobyte for each file acts like folders without room."""
     program = (
         "import resource; from servers import forking; "

@@ -31,7 +31,7 @@ def connected(running, sent=b""):
 
 
 @pytest.mark.parametrize("sent", malformed_http.UNFINISHED.values(), ids=malformed_http.UNFINISHED)
-def test_what_does_not_come_to_its_end_is_refused_in_time(running, sent):
+def test_incomplete_request_times_out(running, sent):
     started = time.monotonic()
 
     answer = running.send(sent)
@@ -42,7 +42,7 @@ def test_what_does_not_come_to_its_end_is_refused_in_time(running, sent):
     assert 1 < time.monotonic() - started < 10
 
 
-def test_a_client_cannot_buy_time_byte_by_byte(running):
+def test_slow_bytes_do_not_extend_limit(running):
     started = time.monotonic()
 
     with connected(running, b"GET /healthz HTTP/1.1\r\n") as connection:
@@ -60,7 +60,7 @@ def test_a_client_cannot_buy_time_byte_by_byte(running):
 
 
 @pytest.mark.parametrize("what", ["nothing", "half a head", "half a body"])
-def test_more_stalled_clients_than_threads_do_not_take_the_server(running, what):
+def test_stalled_clients_do_not_block_server(running, what):
     sent = malformed_http.UNFINISHED.get(what, b"")
 
     with ExitStack() as stalled, ThreadPoolExecutor(24) as pool:
@@ -72,7 +72,7 @@ def test_more_stalled_clients_than_threads_do_not_take_the_server(running, what)
         assert time.monotonic() - started < 10
 
 
-def test_clients_that_do_not_close_their_connection_keep_nobody(running):
+def test_unclosed_connections_do_not_block_server(running):
     with ExitStack() as answered:
         for _ in range(10):
             connection = answered.enter_context(
@@ -85,7 +85,7 @@ def test_clients_that_do_not_close_their_connection_keep_nobody(running):
         assert time.monotonic() - started < 1
 
 
-def test_an_answer_reaches_a_client_that_still_sends(running):
+def test_response_reaches_sending_client(running):
     refused = malformed_http.request(
         "POST /api/nothing", b"Content-Length: 30000", body=b"x" * 30_000
     )
@@ -93,7 +93,7 @@ def test_an_answer_reaches_a_client_that_still_sends(running):
     assert running.send(refused).startswith("HTTP/1.1 404 ")
 
 
-def test_a_client_that_says_nothing_does_not_delay_the_end(tmp_path):
+def test_silent_client_does_not_delay_stop(tmp_path):
     with serving("gunicorn", tmp_path, MODELS, **SETTINGS) as running, connected(running):
         started = time.monotonic()
 
@@ -109,14 +109,14 @@ def pair():
         yield connection, theirs
 
 
-def test_what_has_come_is_read_at_once(pair):
+def test_received_data_is_read_immediately(pair):
     connection, theirs = pair
     theirs.sendall(b"hello")
 
     assert connection.recv(100) == b"hello"
 
 
-def test_what_comes_later_is_waited_for(pair):
+def test_recv_waits_for_data(pair):
     connection, theirs = pair
 
     with ThreadPoolExecutor() as pool:
@@ -126,7 +126,7 @@ def test_what_comes_later_is_waited_for(pair):
         assert read.result() == b"hello"
 
 
-def test_after_its_time_a_connection_is_at_its_end(pair):
+def test_timed_out_connection_is_closed(pair):
     connection, _ = pair
 
     with pytest.raises(RequestTimeout):
@@ -135,7 +135,7 @@ def test_after_its_time_a_connection_is_at_its_end(pair):
     assert connection.recv(100) == b""
 
 
-def test_all_of_a_long_answer_is_sent_to_who_takes_it(pair):
+def test_long_response_is_sent_completely(pair):
     connection, theirs = pair
     answer = bytes(range(256)) * 20_000
 
@@ -149,14 +149,14 @@ def test_all_of_a_long_answer_is_sent_to_who_takes_it(pair):
     assert got == answer
 
 
-def test_who_takes_nothing_of_an_answer_is_left(pair):
+def test_unread_response_times_out(pair):
     connection, _ = pair
 
     with pytest.raises(BrokenPipeError):
         connection.sendall(bytes(20_000_000))
 
 
-def test_who_takes_nothing_of_a_file_is_left(pair, tmp_path):
+def test_unread_file_times_out(pair, tmp_path):
     connection, _ = pair
     file = tmp_path / "large"
     file.write_bytes(bytes(20_000_000))
@@ -165,7 +165,7 @@ def test_who_takes_nothing_of_a_file_is_left(pair, tmp_path):
         connection.sendfile(stream)
 
 
-def test_patience_is_shorter_while_most_threads_wait():
+def test_timeout_is_short_under_load():
     limit = ClientTimeout(60, threads=4)
 
     with ExitStack() as others:

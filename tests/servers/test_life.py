@@ -76,7 +76,7 @@ def reload_by_request(running):
 
 
 @pytest.mark.parametrize("how", [reload_by_signal, reload_by_request])
-def test_all_processes_have_other_models_and_no_request_notices(two, how):
+def test_reload_loses_no_request(two, how):
     with loading(two.port) as load:
         for number in (2, 3):
             write(two, lived(number))
@@ -87,7 +87,7 @@ def test_all_processes_have_other_models_and_no_request_notices(two, how):
     assert load.numbers(since) == {3}
 
 
-def test_a_mistake_leaves_all_processes_as_they_were(two):
+def test_invalid_catalog_changes_no_process(two):
     write(two, lived(4))
     two.change("/api/models/reload")
     write(two, "models: [{clas: x}]")
@@ -102,7 +102,7 @@ def test_a_mistake_leaves_all_processes_as_they_were(two):
     assert two.ask("/readyz")[1]["mistakes"] == ["models.yaml, line 1: models/0/clas"]
 
 
-def test_loading_and_unloading_reach_all_processes(two):
+def test_load_and_unload_reach_all_processes(two):
     status, body = two.change("/api/models/lived/unload")
     states = {two.ask("/api/models/lived/metadata")[1]["status"] for _ in range(20)}
     assert (status, body["processes"], states) == (200, {"following": 2, "all": 2}, {"unloaded"})
@@ -114,7 +114,7 @@ def test_loading_and_unloading_reach_all_processes(two):
     assert (load.lost, load.wrong) == ({}, {})
 
 
-def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_of_now(two):
+def test_replacement_worker_has_current_models(two):
     write(two, lived(5))
     two.change("/api/models/reload")
     write(two, "models: [")
@@ -131,7 +131,7 @@ def test_a_killed_process_loses_its_own_requests_and_comes_back_with_the_models_
     assert (load.wrong, load.numbers()) == ({}, {5})
 
 
-def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
+def test_crashing_replacement_is_tried_once(two):
     write(two, lived(5))
     two.change("/api/models/reload")
 
@@ -148,7 +148,7 @@ def test_a_model_that_ends_its_process_ends_one_and_is_not_tried_again(two):
 
 
 @pytest.mark.parametrize(("order", "statuses"), [("unload", {503}), ("load", {200})])
-def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
+def test_replacement_worker_keeps_orders(two, order, statuses):
     two.change(f"/api/models/lived/{order}")
     workers = {child.pid for child in psutil.Process(two.process.pid).children()}
 
@@ -159,7 +159,7 @@ def test_a_process_that_comes_back_knows_what_was_ordered(two, order, statuses):
     assert {is_asked(two) for _ in range(20)} == statuses
 
 
-def test_a_model_that_hangs_in_a_reload_keeps_no_process_from_coming_back(server, tmp_path):
+def test_hanging_reload_does_not_block_workers(server, tmp_path):
     settings = {"WORKERS": 2, "MODELHOST_PREDICT_SECONDS": 2, "MODELHOST_LOAD_SECONDS": 8}
     with serving(server, tmp_path, lived(1), **settings, **WITH_ADMIN) as running:
         write(
@@ -191,7 +191,7 @@ def is_asked(running):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_end_answers_what_was_begun(server, tmp_path, workers):
+def test_stop_completes_running_requests(server, tmp_path, workers):
     said = tmp_path / "said"
     text = lived(1, said=said, seconds=0.05)
     with serving(server, tmp_path, text, WORKERS=workers) as running, loading(running.port) as load:
@@ -204,7 +204,7 @@ def test_the_end_answers_what_was_begun(server, tmp_path, workers):
     assert load.wrong == {}
 
 
-def test_the_end_answers_all_who_were_let_in(server, tmp_path):
+def test_stop_completes_accepted_requests(server, tmp_path):
     text = lived(1, seconds=0.01)
     with serving(server, tmp_path, text, WORKERS=2) as running, ThreadPoolExecutor(6) as pool:
         clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
@@ -229,7 +229,7 @@ def statuses_until_refused(running):
         connection.close()
 
 
-def test_the_only_process_has_other_models_too_and_they_outlive_it(server, tmp_path):
+def test_single_worker_reload_survives_restart(server, tmp_path):
     settings = {"WORKERS": 1, "MODELHOST_WATCH_SECONDS": 0.1}
     with serving(server, tmp_path, lived(1), **settings) as running:
         with loading(running.port) as load:

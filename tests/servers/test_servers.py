@@ -62,7 +62,7 @@ def asked(running, name, times=16):
         return [body for status, body in answers if status == 200]
 
 
-def test_workers_answer_after_a_model_was_asked_before_the_fork(two):
+def test_workers_predict_after_fork(two):
     row = {"x0": 0.9, "x1": 0.1, "x2": 0.5}
 
     with ThreadPoolExecutor(8) as pool:
@@ -71,7 +71,7 @@ def test_workers_answer_after_a_model_was_asked_before_the_fork(two):
     assert [body["prediction"] for _, body in answers] == [True] * 32
 
 
-def test_models_are_loaded_once_for_all_workers(two):
+def test_workers_share_loaded_models(two):
     answers = asked(two, "whereabouts")
 
     assert {each["loaded_in"] for each in answers} == {two.process.pid}
@@ -79,25 +79,25 @@ def test_models_are_loaded_once_for_all_workers(two):
 
 
 @pytest.mark.parametrize("name", ["in-worker", "threaded", "connected"])
-def test_a_model_that_must_not_be_forked_is_loaded_in_each_worker(two, name):
+def test_unforkable_model_loads_in_workers(two, name):
     answers = asked(two, name)
 
     assert len(answers) == 16
     assert all(each["loaded_in"] == each["asked_in"] for each in answers)
 
 
-def test_each_worker_warms_up_and_nobody_counts_that(two):
+def test_warm_up_runs_in_each_worker(two):
     assert min(each["calls"] for each in asked(two, "whereabouts")) > 1
 
     _, counted = two.ask("/metrics")
     assert 'model="connected",outcome="ok"} 16.0' in counted
 
 
-def test_a_server_is_ready_once_and_does_not_wait_for_a_model_that_hangs(two):
+def test_ready_line_is_logged_once(two):
     assert len(re.findall("Modelhost is ready", two.log)) == 1
 
 
-def test_compiled_models_are_loaded_in_each_worker_which_ends_in_peace(server, tmp_path):
+def test_compiled_models_stop_cleanly(server, tmp_path):
     rows = np.random.default_rng(0).random((200, 3))
     boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
     dump(boosted, tmp_path / "boosted.flm", sample=rows)
@@ -116,14 +116,14 @@ def test_compiled_models_are_loaded_in_each_worker_which_ends_in_peace(server, t
     assert not re.search("SIGABRT|terminate called|Traceback", running.log)
 
 
-def test_one_worker_loads_its_models_itself(server, tmp_path):
+def test_single_worker_loads_its_models(server, tmp_path):
     with serving(server, tmp_path, f"models:\n{PROCESSES}Threaded", WORKERS=1) as running:
         [answer] = asked(running, "threaded", 1)
 
     assert answer["loaded_in"] == answer["asked_in"] != running.process.pid
 
 
-def test_a_dead_worker_is_replaced(two):
+def test_dead_worker_is_replaced(two):
     [before] = asked(two, "whereabouts", 1)
 
     os.kill(before["asked_in"], signal.SIGKILL)
@@ -159,21 +159,21 @@ RAW = {
 
 
 @pytest.mark.parametrize(("sent", "status", "told"), RAW.values(), ids=RAW)
-def test_bytes_are_answered_alike_by_each_server(two, sent, status, told):
+def test_servers_respond_alike_to_bytes(two, sent, status, told):
     answer = two.send(sent)
 
     assert answer.startswith(f"HTTP/1.1 {status} ")
     assert told in answer
 
 
-def test_the_head_of_an_answer_has_no_body(two):
+def test_head_response_has_no_body(two):
     answer = two.send(b"HEAD /api/nothing HTTP/1.1\r\n" + HOST + b"\r\n")
 
     assert answer.startswith("HTTP/1.1 404 ")
     assert answer.endswith("\r\n\r\n")
 
 
-def test_idle_connections_keep_nobody_from_answering(two):
+def test_idle_connections_do_not_block_requests(two):
     with ExitStack() as idle:
         for _ in range(200):
             connection = HTTPConnection("127.0.0.1", two.port, timeout=PATIENCE)
@@ -184,7 +184,7 @@ def test_idle_connections_keep_nobody_from_answering(two):
         assert two.ask("/healthz")[0] == 200
 
 
-def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path):
+def test_stop_awaits_requests_and_removes_files(server, tmp_path):
     file, temporary = tmp_path / "stuck", tmp_path / "temporary"
     temporary.mkdir()
     models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
@@ -203,7 +203,7 @@ def test_the_end_waits_for_what_was_accepted_and_leaves_nothing(server, tmp_path
     assert list(temporary.iterdir()) == []
 
 
-def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
+def test_ctrl_c_stops_all_processes(server, tmp_path):
     models = f"models:\n{PROCESSES}Whereabouts"
 
     with serving(server, tmp_path, models, WORKERS=2) as running:
@@ -218,7 +218,7 @@ def test_a_terminal_ends_all_processes_at_once(server, tmp_path):
 
 
 @pytest.mark.parametrize("with_sample", [True, False])
-def test_no_model_is_called_in_the_master(server, tmp_path, with_sample):
+def test_model_is_not_called_in_master(server, tmp_path, with_sample):
     rows = np.random.default_rng(0).random((20, 2))
     estimator = Recording().fit(rows, rows[:, 0])
     estimator.file = str(tmp_path / "calls")
@@ -234,7 +234,7 @@ def test_no_model_is_called_in_the_master(server, tmp_path, with_sample):
     assert str(running.process.pid) not in pids
 
 
-def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
+def test_server_stops_during_warm_up(server, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
@@ -247,7 +247,7 @@ def test_a_server_that_warms_up_can_be_ended(server, tmp_path):
     assert running.process.wait(25) in (0, 1)
 
 
-def test_workers_end_with_a_killed_master(server, tmp_path):
+def test_workers_stop_with_killed_master(server, tmp_path):
     models = f"models:\n{PROCESSES}Whereabouts"
 
     with serving(server, tmp_path, models, WORKERS=2) as running:
@@ -265,14 +265,14 @@ def is_listening(port):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_mistake_in_the_catalog_stops_the_server(server, tmp_path, workers):
+def test_invalid_catalog_stops_server(server, tmp_path, workers):
     running = start(server, tmp_path, "models: [{clas: x}]", WORKERS=workers)
 
     assert running.process.wait(PATIENCE) != 0
     assert running.log.count("Modelhost cannot start.\nmodels.yaml, line 1: ") == 1
 
 
-def test_a_wrong_setting_stops_the_server(server, tmp_path):
+def test_invalid_setting_stops_server(server, tmp_path):
     running = start(server, tmp_path, "models: []", WORKERS="many")
 
     assert running.process.wait(PATIENCE) != 0

@@ -74,12 +74,12 @@ def pids(running):
         return {*pool.map(lambda _: asked_in(running), range(24))} - {None}
 
 
-def test_every_process_wants_the_key(shut):
+def test_every_process_requires_the_key(shut):
     assert {predict(shut)[0] for _ in range(12)} == {401}
     assert {predict(shut, **OWN.headers)[0] for _ in range(12)} == {200}
 
 
-def test_a_login_counts_in_every_process(shut):
+def test_login_is_valid_in_every_process(shut):
     typed = urlencode({"key": OWN.text, "next": "/"})
     origin = f"http://127.0.0.1:{shut.port}"
     form = {"Content_Type": "application/x-www-form-urlencoded", "Origin": origin}
@@ -92,7 +92,7 @@ def test_a_login_counts_in_every_process(shut):
 
 
 @pytest.mark.parametrize("path", ["/login", "/nothing", "/api/models", "/static/site.css"])
-def test_the_headers_are_those_of_the_application(shut, path):
+def test_server_keeps_the_applications_headers(shut, path):
     _, headers, _ = ask(shut, path, X_Request_ID="mine")
 
     assert {name.lower() for name in security_headers.HEADERS} <= headers.keys()
@@ -108,7 +108,7 @@ def test_the_headers_are_those_of_the_application(shut, path):
         "SCRIPT_NAME: /evil\r\nScript-Name: /evil",
     ],
 )
-def test_a_client_cannot_say_where_it_comes_from(shut, spoofed):
+def test_client_cannot_forge_its_address(shut, spoofed):
     mark = f"spoofed-{abs(hash(spoofed))}"
     typed = urlencode({"key": OWN.text})
 
@@ -126,7 +126,7 @@ def test_a_client_cannot_say_where_it_comes_from(shut, spoofed):
     assert json.loads(line)["address"] == "127.0.0.1"
 
 
-def test_every_line_of_the_log_is_json(shut):
+def test_every_log_line_is_json(shut):
     predict(shut, **OWN.headers)
 
     wait_until(lambda: '"key":"' in shut.log)
@@ -137,7 +137,7 @@ def test_every_line_of_the_log_is_json(shut):
     assert OWN.text not in shut.log
 
 
-def test_metrics_are_those_of_all_processes(shut):
+def test_metrics_cover_all_processes(shut):
     wait_until(lambda: len(pids(shut)) == WORKERS, 60)
 
     told = metrics(shut)
@@ -149,7 +149,7 @@ def test_metrics_are_those_of_all_processes(shut):
     assert {f'modelhost_memory_bytes{{pid="{pid}"}}' for pid in pids(shut)} <= memory
 
 
-def test_what_a_killed_process_told_is_not_told_any_more(shut):
+def test_metrics_drop_killed_processes(shut):
     before = pids(shut)
     os.kill(next(iter(before)), signal.SIGKILL)
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.serving.calls.executor import Lane, Limits, Places
+from app.serving.calls.executor import BoundedExecutor, Limits, Slots
 
 #: Maps rows to as many predictions, in the same order.
-Ask = Callable[[Sequence[Any]], Any]
+Predict = Callable[[Sequence[Any]], Any]
 
 #: Duration of a call in seconds below which batching costs more than it saves: some microseconds
 #: for each caller. The same executor runs all these calls, batched or not.
-WORTH_JOINING = 0.00005
+MIN_BATCH_SECONDS = 0.00005
 #: Relative correction of the estimated duration after each call. A constant step follows the
 #: median, so one outlier changes little.
 STEP = 0.1
@@ -38,29 +38,29 @@ class Batcher:
         # Both executors together use `limits.threads` threads.
         joint = replace(limits, threads=1)
         others = replace(limits, threads=max(limits.threads - 1, 1))
-        places = Places(limits)
-        self._alone = Lane(others if max_rows else limits, places)
-        self._joint = self._alone if limits.threads == 1 else Lane(joint, places)
+        slots = Slots(limits)
+        self._alone = BoundedExecutor(others if max_rows else limits, slots)
+        self._batches = self._alone if limits.threads == 1 else BoundedExecutor(joint, slots)
         self._max_rows = max_rows
         self._ends_soon = ends_soon
         self._lock = threading.Lock()
         self._waiting: dict[int, _Call] = {}
         self._seconds = 0.0
 
-    def run(self, ask: Ask, rows: Sequence[Any]) -> Any:
-        """Return the predictions for the rows. Raises the same errors as :meth:`Lane.run`.
+    def run(self, predict: Predict, rows: Sequence[Any]) -> Any:
+        """Return the predictions for the rows; raise the errors of :meth:`BoundedExecutor.run`.
 
         If a batch fails, each of its calls runs alone, so that an error reaches only its caller.
         """
         if len(rows) >= self._max_rows:
-            return self._alone.run(ask, rows)
+            return self._alone.run(predict, rows)
         if self._ends_soon:
-            return ask(rows)
-        call = _Call(ask, rows)
+            return predict(rows)
+        call = _Call(predict, rows)
         with self._lock:
             self._waiting[id(call)] = call
         try:
-            return self._joint.run(self._answer, call)
+            return self._batches.run(self._run_batch, call)
         finally:
             with self._lock:
                 self._waiting.pop(id(call), None)
@@ -68,30 +68,30 @@ class Batcher:
     def close(self) -> None:
         """End the threads after the queued calls."""
         self._alone.close()
-        self._joint.close()
+        self._batches.close()
 
-    def _answer(self, call: _Call) -> Any:
+    def _run_batch(self, call: _Call) -> Any:
         """Run a call, in a thread of the executor, unless an earlier batch contained it."""
-        if not call.is_answered:
-            calls = self._joined(call)
+        if not call.is_done:
+            calls = self._take_batch(call)
             started = time.perf_counter()
-            _ask_all(calls)
-            self._took(time.perf_counter() - started)
-        return call.answer()
+            _run_all(calls)
+            self._update_estimate(time.perf_counter() - started)
+        return call.get_result()
 
-    def _took(self, seconds: float) -> None:
+    def _update_estimate(self, seconds: float) -> None:
         known = self._seconds or seconds
         self._seconds = known * (1 + STEP if seconds > known else 1 - STEP)
 
-    def _joined(self, first: _Call) -> list[_Call]:
+    def _take_batch(self, first: _Call) -> list[_Call]:
         """Return the queued calls to run in one batch, starting with ``first``."""
         calls, count = [first], len(first.rows)
         with self._lock:
             self._waiting.pop(id(first), None)
-            if self._seconds < WORTH_JOINING:
+            if self._seconds < MIN_BATCH_SECONDS:
                 return calls
             for call in list(self._waiting.values()):
-                if call.ask == first.ask and count + len(call.rows) <= self._max_rows:
+                if call.predict == first.predict and count + len(call.rows) <= self._max_rows:
                     calls.append(self._waiting.pop(id(call)))
                     count += len(call.rows)
         return calls
@@ -100,46 +100,46 @@ class Batcher:
 class _Call:
     """The rows of one caller, and later their predictions or error."""
 
-    def __init__(self, ask: Ask, rows: Sequence[Any]) -> None:
-        self.ask = ask
+    def __init__(self, predict: Predict, rows: Sequence[Any]) -> None:
+        self.predict = predict
         self.rows = rows
-        self.is_answered = False
+        self.is_done = False
         self._answers: Any = None
         self._error: BaseException | None = None
 
-    def tell(self, answers: Any, error: BaseException | None = None) -> None:
+    def set_result(self, answers: Any, error: BaseException | None = None) -> None:
         """Store the predictions or the error."""
-        self._answers, self._error, self.is_answered = answers, error, True
+        self._answers, self._error, self.is_done = answers, error, True
 
-    def answer(self) -> Any:
+    def get_result(self) -> Any:
         """Return the predictions, or raise the error."""
         if self._error is not None:
             raise self._error
         return self._answers
 
 
-def _ask_all(calls: list[_Call]) -> None:
-    if len(calls) > 1 and _ask_together(calls):
+def _run_all(calls: list[_Call]) -> None:
+    if len(calls) > 1 and _run_together(calls):
         return
     for call in calls:
         # A model may raise anything; the error is raised in the caller's thread only.
         try:
-            call.tell(call.ask(call.rows))
+            call.set_result(call.predict(call.rows))
         except BaseException as error:
-            call.tell(None, error)
+            call.set_result(None, error)
 
 
-def _ask_together(calls: list[_Call]) -> bool:
+def _run_together(calls: list[_Call]) -> bool:
     """Run the calls as one batch; return whether it succeeded."""
     rows = [row for call in calls for row in call.rows]
     try:
-        answers = calls[0].ask(rows)
+        answers = calls[0].predict(rows)
     except BaseException:  # running each call alone finds the rows at fault
         return False
     if not isinstance(answers, list) or len(answers) != len(rows):
         return False
     start = 0
     for call in calls:
-        call.tell(answers[start : start + len(call.rows)])
+        call.set_result(answers[start : start + len(call.rows)])
         start += len(call.rows)
     return True

@@ -25,41 +25,41 @@ class Limits:
     #: Maximum number of running calls of one model.
     threads: int
     #: Maximum number of queued calls of one model, in addition to the running ones.
-    waiting: int
+    queue_size: int
     #: Time limit of a call in seconds, queue time included; 0 for none.
     seconds: float
     #: Crashes within ``deaths_seconds`` after which a model is quarantined; 0 for no quarantine.
-    deaths: int = 3
-    deaths_seconds: float = 600
+    crashes: int = 3
+    crash_seconds: float = 600
     #: Time limit for loading a model while others serve, in seconds; 0 for none.
     load_seconds: float = 120
 
 
-def times(most: float, seconds: float) -> str:
+def format_rate(most: float, seconds: float) -> str:
     """Return a rate in words, such as "3 times within 600 seconds"."""
     return f"{most:g} times within {seconds:g} seconds"
 
 
-class Places:
+class Slots:
     """Bounds the running and queued calls of one model, in all of its executors."""
 
     def __init__(self, limits: Limits) -> None:
-        self._waiting = limits.waiting
-        self._free = limits.threads + limits.waiting
+        self._waiting = limits.queue_size
+        self._free = limits.threads + limits.queue_size
         self._lock = threading.Lock()
 
-    def take(self) -> None:
-        """Acquire a place for a call.
+    def acquire(self) -> None:
+        """Acquire a slot for a call.
 
-        :raises QueueFull: if no place is free.
+        :raises QueueFull: if no slot is free.
         """
         with self._lock:
             if not self._free:
                 raise QueueFull(self._waiting)
             self._free -= 1
 
-    def leave(self) -> None:
-        """Release a place."""
+    def release(self) -> None:
+        """Release a slot."""
         with self._lock:
             self._free += 1
 
@@ -77,12 +77,12 @@ class _Call:
         self.done.acquire()
         self.is_done = False
         self.is_dropped = False
-        self.has_place = True
+        self.has_slot = True
         self.result: Any = None
         self.error: BaseException | None = None
         self.worker: _Worker | None = None
 
-    def answer(self) -> None:
+    def run(self) -> None:
         """Call the function, in a thread of the executor."""
         try:
             self.result = self.function(*self.arguments)
@@ -95,20 +95,20 @@ class _Call:
 class _Worker:
     """A thread of an executor; ``is_given_up`` if another thread has replaced it."""
 
-    is_given_up: bool = False
+    is_replaced: bool = False
 
 
-class Lane:
+class BoundedExecutor:
     """An executor: calls functions in its own threads, which start with the first calls.
 
-    :param places: the capacity that several executors share; by default, the executor has its own.
+    :param slots: the capacity that several executors share; by default, the executor has its own.
     """
 
-    def __init__(self, limits: Limits, places: Places | None = None) -> None:
+    def __init__(self, limits: Limits, slots: Slots | None = None) -> None:
         self._limits = limits
         self._wait = limits.seconds or -1
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._places = places or Places(limits)
+        self._slots = slots or Slots(limits)
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
 
@@ -120,8 +120,8 @@ class Lane:
         :raises Exception: if the function raises it.
         """
         call = _Call(function, arguments)
-        self._line_up(call)
-        if not call.done.acquire(timeout=self._wait) and self._gives_up(call):
+        self._enqueue(call)
+        if not call.done.acquire(timeout=self._wait) and self._abandon(call):
             raise PredictionTimeout(self._limits.seconds)
         if call.error is not None:
             raise call.error
@@ -134,8 +134,8 @@ class Lane:
                 self._calls.put(None)
             self._workers.clear()
 
-    def _line_up(self, call: _Call) -> None:
-        self._places.take()
+    def _enqueue(self, call: _Call) -> None:
+        self._slots.acquire()
         with self._lock:
             self._calls.put(call)
             is_short_of_threads = len(self._workers) < self._limits.threads
@@ -149,9 +149,9 @@ class Lane:
             with self._lock:
                 if self._workers:
                     return  # another thread will run the call
-                call.is_dropped, call.has_place = True, False
-            self._places.leave()
-            raise QueueFull(self._limits.waiting) from error
+                call.is_dropped, call.has_slot = True, False
+            self._slots.release()
+            raise QueueFull(self._limits.queue_size) from error
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -160,7 +160,7 @@ class Lane:
             worker = _Worker()
             self._workers.add(worker)
         # Daemon threads, so that a model that hangs does not keep the process from ending.
-        thread = threading.Thread(target=self._work, args=(worker,), name="lane", daemon=True)
+        thread = threading.Thread(target=self._work, args=(worker,), name="executor", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system's limit of threads is reached
@@ -168,10 +168,10 @@ class Lane:
                 self._workers.discard(worker)
             raise
 
-    def _gives_up(self, call: _Call) -> bool:
+    def _abandon(self, call: _Call) -> bool:
         """Drop a late call if it is queued, or replace the thread in which it hangs.
 
-        A hanging call keeps its place, which bounds the number of hanging threads.
+        A hanging call keeps its slot, which bounds the number of hanging threads.
 
         :returns: false if the call completed just in time.
         """
@@ -181,7 +181,7 @@ class Lane:
             call.is_dropped = True
             if call.worker is None:
                 return True
-            call.worker.is_given_up = True
+            call.worker.is_replaced = True
             self._workers.discard(call.worker)
         if not self._calls.empty():
             with suppress(RuntimeError):  # the next call tries again
@@ -189,26 +189,26 @@ class Lane:
         return True
 
     def _work(self, worker: _Worker) -> None:
-        while not worker.is_given_up:
+        while not worker.is_replaced:
             call = self._calls.get()
             if call is None:
                 if worker in self._workers:
                     continue  # the end marker was meant for a thread that hangs
                 return
-            if self._is_begun(call, worker):
-                call.answer()
-            self._end(call)
+            if self._start_call(call, worker):
+                call.run()
+            self._finish(call)
             del call  # an idle thread must not hold the rows of its last call
 
-    def _is_begun(self, call: _Call, worker: _Worker) -> bool:
+    def _start_call(self, call: _Call, worker: _Worker) -> bool:
         """Assign a thread to a call; return false if its caller has timed out."""
         with self._lock:
             call.worker = worker
             return not call.is_dropped
 
-    def _end(self, call: _Call) -> None:
-        if call.has_place:
-            self._places.leave()
+    def _finish(self, call: _Call) -> None:
+        if call.has_slot:
+            self._slots.release()
         with self._lock:
             call.is_done = True
         call.done.release()

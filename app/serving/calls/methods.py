@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from app.serving.calls.to_json import to_json
-from mlmodel.endpoint import endpoints_of
-from mlmodel.model import MLModel, answer_each
+from mlmodel.endpoint import get_endpoints
+from mlmodel.model import MLModel, call_each
 
 #: The endpoint that every model has.
 PREDICT = "predict"
@@ -16,16 +16,16 @@ PREDICT = "predict"
 Method = Callable[[Sequence[Any]], Any]
 
 
-def methods_of(model: MLModel) -> dict[str, Method]:
+def get_methods(model: MLModel) -> dict[str, Method]:
     """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
-    answers = model.predict_rows if model.answers_json else _plainly(model.predict_rows)
+    answers = model.predict_rows if model.answers_json else _to_plain_json(model.predict_rows)
     marked = {
-        name: _plainly(partial(answer_each, getattr(model, each.attribute)))
-        for name, each in endpoints_of(model).items()
+        name: _to_plain_json(partial(call_each, getattr(model, each.attribute)))
+        for name, each in get_endpoints(model).items()
     }
     return {PREDICT: answers, **marked}
 
 
-def _plainly(method: Method) -> Method:
+def _to_plain_json(method: Method) -> Method:
     """Return a method that returns plain JSON, so that a generator runs within its call."""
     return lambda rows: to_json(method(rows))

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import mlmodel
 from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
-from app.serving.catalog.yaml_document import Document, key_of
+from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
 from mlmodel.bounded import filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidSchema
-from mlmodel.frameworks.sklearn.onnx.runtime import CHOICES
+from mlmodel.frameworks.sklearn.onnx.runtime import RUNTIMES
 from mlmodel.model import NAME
 from mlmodel.schema.validator import Schema
 
@@ -80,7 +80,7 @@ ENTRY = {
         "isolate": {"anyOf": [{"type": "boolean"}, ISOLATION]},
         "time_limit": SECONDS,
         "batch": {"anyOf": [{"const": False}, BATCH]},
-        "runtime": {"enum": list(CHOICES)},
+        "runtime": {"enum": list(RUNTIMES)},
         "n_jobs": {"anyOf": [{"const": -1}, {"type": "integer", "minimum": 1, "maximum": 1024}]},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
@@ -149,7 +149,7 @@ def read(
 def _find_mistakes(document: Document, value: Any) -> Iterator[Mistake]:
     violations = CATALOG.violations(value)
     for violation in violations:
-        yield Mistake(document.line(violation.pointer), key_of(violation.pointer), violation.detail)
+        yield Mistake(document.line(violation.pointer), to_key(violation.pointer), violation.detail)
     if violations:
         return
     names = Names()
@@ -157,7 +157,7 @@ def _find_mistakes(document: Document, value: Any) -> Iterator[Mistake]:
         place = f"/models/{index}"
         found = [*_find_in_entry(entry), *names.add(entry, document.line(f"{place}/name"))]
         for at, detail in found:
-            yield Mistake(document.line(place + at), key_of(place + at), detail)
+            yield Mistake(document.line(place + at), to_key(place + at), detail)
 
 
 def _find_in_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -273,7 +273,7 @@ def _restrict(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
 def _is_pickle(file: Path) -> bool:
     """Return whether a file contains a pickle; false if it cannot be read."""
     try:
-        content = safe_open.content(file)
+        content = safe_open.read_regular_file(file)
         kind = filetypes.recognize(content, file.name)
         if kind is not Kind.PACKAGE:
             return kind is Kind.PICKLE

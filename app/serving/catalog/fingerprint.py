@@ -11,7 +11,7 @@ from mlmodel.errors import InvalidFile
 
 
 @dataclass(frozen=True)
-class Contents:
+class FileFingerprint:
     """The fingerprint of a file's bytes; two are equal if the bytes are.
 
     ``stamp`` changes whenever the file is written or replaced, ``digest`` only with the bytes.
@@ -22,7 +22,7 @@ class Contents:
 
     def __eq__(self, other: object) -> bool:
         """Return whether the bytes are the same."""
-        return isinstance(other, Contents) and self.digest == other.digest
+        return isinstance(other, FileFingerprint) and self.digest == other.digest
 
     def __hash__(self) -> int:
         """Return the hash of the digest."""
@@ -38,7 +38,7 @@ def stamp(path: Path) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def contents(path: Path, previous: Contents | None = None) -> Contents:
+def file_fingerprint(path: Path, previous: FileFingerprint | None = None) -> FileFingerprint:
     """Return the fingerprint of a file; its digest is empty if the file cannot be read.
 
     :param previous: an earlier result, returned if the file's stamp is unchanged.
@@ -48,7 +48,7 @@ def contents(path: Path, previous: Contents | None = None) -> Contents:
     if previous is not None and now == previous.stamp:
         return previous
     try:
-        with safe_open.opened(path) as stream:
-            return Contents(now, hashlib.file_digest(stream, "sha256").hexdigest())
+        with safe_open.open_regular_file(path) as stream:
+            return FileFingerprint(now, hashlib.file_digest(stream, "sha256").hexdigest())
     except (OSError, InvalidFile):
-        return Contents(now, "")
+        return FileFingerprint(now, "")

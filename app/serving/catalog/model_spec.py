@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlmodel
-from app.serving.catalog.fingerprint import Contents, contents
+from app.serving.catalog.fingerprint import FileFingerprint, file_fingerprint
 from mlmodel.bounded import filetypes
 from mlmodel.errors import InvalidModel, Untrusted
 from mlmodel.files import bare
 from mlmodel.files.description import VersionMismatches
 from mlmodel.foreign import wrapper
-from mlmodel.frameworks.sklearn.onnx.runtime import Choice
+from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import NAME, MLModel
 from mlmodel.trust import Trust
 
@@ -54,7 +54,7 @@ class ModelSpec:
     sha256: str | None = None
     trust: Trust = ()
     version_mismatch: VersionMismatches = "warn"
-    runtime: Choice | None = None
+    runtime: RuntimeName | None = None
     #: Threads or processes that one call may use; -1 for one per core.
     n_jobs: int = 1
     lazy: bool = False
@@ -102,10 +102,10 @@ class ModelSpec:
         """The model's file, or the path of its class."""
         return self.file or str(self.class_path)
 
-    def fingerprint(self, file: Contents | None) -> str:
+    def fingerprint(self, file: FileFingerprint | None) -> str:
         """Return a hash of the entry and the bytes of its file.
 
-        :param file: the result of :meth:`contents`.
+        :param file: the result of :meth:`file_fingerprint`.
         """
         entry = repr(self._without_place())
         return hashlib.sha256(f"{entry} {file and file.digest}".encode()).hexdigest()
@@ -114,9 +114,9 @@ class ModelSpec:
         """Return whether both entries are equal except for line, default and aliases."""
         return self._without_place() == other._without_place()
 
-    def contents(self, previous: Contents | None = None) -> Contents | None:
+    def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
         """Return the :func:`contents` of the file; ``None`` for a class."""
-        return contents(self.file, previous) if self.file else None
+        return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
         return replace(self, line=0, default=True, aliases=())
@@ -151,7 +151,7 @@ class ModelSpec:
     def _create_from_class(self) -> MLModel:
         model_class = _import_class(str(self.class_path))
         name = str(self.class_path).rpartition(".")[2]
-        if not wrapper.fits(model_class):
+        if not wrapper.is_model_class(model_class):
             raise InvalidModel(
                 "expected a class derived from mlmodel.MLModel, or one with the interface of "
                 f"ml_base or ml_model_abc, got {name!r}"
@@ -160,7 +160,7 @@ class ModelSpec:
             missing = ", ".join(sorted(model_class.__abstractmethods__))
             raise InvalidModel(f"the class {name!r} must define {missing}")
         decorators = [(_import_class(each.class_path), each.settings) for each in self.decorators]
-        return wrapper.adapted(wrapper.made(model_class, self.settings), decorators)
+        return wrapper.adapt(wrapper.instantiate(model_class, self.settings), decorators)
 
 
 def _import_class(class_path: str) -> Any:

@@ -120,7 +120,7 @@ class Document:
         return self._report(pointer, f"must be a JSON value, got {type(value).__name__}")
 
     def _report(self, pointer: str, detail: str) -> None:
-        self.mistakes.append(Mistake(self.line(pointer), key_of(pointer), detail))
+        self.mistakes.append(Mistake(self.line(pointer), to_key(pointer), detail))
 
     def _variable(self, match: re.Match[str], pointer: str) -> str:
         escaped, name = match.groups()
@@ -148,6 +148,6 @@ def read_text(source: Path | str) -> str:
     return source if isinstance(source, str) else content.decode()
 
 
-def key_of(pointer: str) -> str:
+def to_key(pointer: str) -> str:
     """Return the key that a mistake reports for a JSON Pointer."""
     return pointer.removeprefix("/") or "the file"

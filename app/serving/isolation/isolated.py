@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.serving.calls.executor import Limits, times
+from app.serving.calls.executor import Limits, format_rate
 from app.serving.calls.methods import PREDICT
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
@@ -32,7 +32,7 @@ from app.serving.errors import (
 )
 from app.serving.isolation.isolation_process import IsolationProcess, shared_process
 from app.serving.isolation.protocol import Bounds
-from app.serving.process.reasons import reason
+from app.serving.process.failure_text import get_failure_text
 from mlmodel.bounded import safe_open
 from mlmodel.bounded.child_process import ProcessEnded
 from mlmodel.endpoint import Endpoint
@@ -91,7 +91,7 @@ class IsolatedModel(MLModel):
         #: Whether to load the model again when its process is replaced.
         self.is_loaded = False
         #: When its process crashed or the model could not be loaded again, by the monotonic clock.
-        self._failures: deque[float] = deque(maxlen=limits.deaths or None)
+        self._failures: deque[float] = deque(maxlen=limits.crashes or None)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
         self._key = self._process.join(self)
         with self._leaving_on_error(), self._process.lock():
@@ -138,7 +138,7 @@ class IsolatedModel(MLModel):
         with self._process.lock():
             own = self._process.own_folder
         try:
-            stream = safe_open.opened(self.artifacts[name])
+            stream = safe_open.open_regular_file(self.artifacts[name])
         except (OSError, InvalidFile) as error:
             raise ArtifactNotFound(self.qualified_name, name) from error
         real = Path(f"/proc/self/fd/{stream.fileno()}").resolve()
@@ -161,9 +161,9 @@ class IsolatedModel(MLModel):
 
     def predict_rows(self, rows: Sequence[Any]) -> Any:
         """Return the predictions for rows."""
-        return self.ask(PREDICT, rows)
+        return self.call_endpoint(PREDICT, rows)
 
-    def ask(self, endpoint: str, rows: Sequence[Any]) -> Any:
+    def call_endpoint(self, endpoint: str, rows: Sequence[Any]) -> Any:
         """Return the model's predictions for rows at an endpoint.
 
         :raises PredictionTimeout: after the time limit. A started call is ended with its process.
@@ -236,7 +236,7 @@ class IsolatedModel(MLModel):
             return
         try:
             with (
-                safe_open.opened(self._spec.file) as source,
+                safe_open.open_regular_file(self._spec.file) as source,
                 tempfile.TemporaryDirectory(dir=self._process.files) as folder,
             ):
                 copy = Path(folder, self._spec.file.name)
@@ -244,7 +244,7 @@ class IsolatedModel(MLModel):
                     shutil.copyfileobj(source, target)
                 yield replace(self._spec, file=copy)
         except (OSError, FlmError) as error:
-            raise LoadFailed(reason(error)) from error
+            raise LoadFailed(get_failure_text(error)) from error
 
     def _run_loading(self, *order: str) -> Mapping[str, Any]:
         try:
@@ -272,14 +272,14 @@ class IsolatedModel(MLModel):
 
     def _count_failure(self, reason: str) -> None:
         """Count a failure, and quarantine the model if it reaches the limit."""
-        most, seconds = self._limits.deaths, self._limits.deaths_seconds
+        most, seconds = self._limits.crashes, self._limits.crash_seconds
         if not most:
             return
         self._failures.append(time.monotonic())
         if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
             return
         self.is_loaded = False
-        self._fail(reason.format(times(most, seconds)))
+        self._fail(reason.format(format_rate(most, seconds)))
 
 
 def _own_process(spec: ModelSpec) -> IsolationProcess:

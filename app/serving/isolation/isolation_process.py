@@ -77,7 +77,7 @@ class IsolationProcess:
         return key
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def keep_alive(self) -> Iterator[None]:
         """Keep the process running while models join and leave."""
         key = next(self._keys)
         self._members[key] = lambda: None

@@ -15,19 +15,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from app.serving.calls.methods import Method, methods_of
+from app.serving.calls.methods import Method, get_methods
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidAnswer
 from app.serving.isolation import sandbox
 from app.serving.isolation.protocol import Bounds, decode, encode
+from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
-from app.serving.process.reasons import reason
 from mlmodel.bounded.child_process import connect, limit_resources
-from mlmodel.endpoint import endpoints_of
+from mlmodel.endpoint import get_endpoints
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
-from mlmodel.trust.trial import first_look
+from mlmodel.trust.trial import trial_build
 
 
 class WorkerModel:
@@ -62,7 +62,7 @@ class WorkerModel:
         """Load the model, and return its full description."""
         model = self._model
         model.load()
-        self._methods = methods_of(model)
+        self._methods = get_methods(model)
         return self._description() | {
             "input_schema": to_json(model.input_schema),
             "output_schema": to_json(model.output_schema),
@@ -71,7 +71,7 @@ class WorkerModel:
             "is_row_wise": bool(model.is_row_wise),
             "replaces_missing": bool(model.replaces_missing),
             "artifacts": {str(name): str(path) for name, path in model.artifacts.items()},
-            "endpoints": [to_json(asdict(each)) for each in endpoints_of(model).values()],
+            "endpoints": [to_json(asdict(each)) for each in get_endpoints(model).values()],
         }
 
     def predict(self, endpoint: str, rows: Sequence[Any]) -> Any:
@@ -110,7 +110,7 @@ def _metadata(model: MLModel) -> Mapping[str, Any]:
 
 def _describe_error(error: BaseException) -> dict[str, Any]:
     return {
-        "reason": reason(error),
+        "reason": get_failure_text(error),
         "kind": type(error).__name__,
         "text": str(error),
         # The traceback of a FlmError without a cause adds nothing to its message.
@@ -129,7 +129,7 @@ def main() -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     limit_resources(bounds.memory_bytes)
     # A hostile file may crash this process, so no other process needs to inspect it first.
-    first_look.look_in_this_process()
+    trial_build.disable()
     unsandboxed = _restrict(bounds)
     #: Models by the keys that the server assigns.
     models: dict[int, WorkerModel] = {}

@@ -12,7 +12,7 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.endpoints import HostedEndpoint
-from app.serving.models.facts import facts
+from app.serving.models.metadata import check_metadata
 from mlmodel.bounded import sizes
 from mlmodel.model import MLModel, display_name
 
@@ -60,7 +60,7 @@ class Description:
 
     def with_texts(self, model: MLModel, spec: ModelSpec, name: str) -> Description:
         """Return the description with the texts of a created model."""
-        metadata = {"class": type(model).__qualname__, **facts(model.metadata, name)}
+        metadata = {"class": type(model).__qualname__, **check_metadata(model.metadata, name)}
         isolation = None
         if isinstance(model, IsolatedModel):
             isolation = UNSANDBOXED if model.unsandboxed else SANDBOXED

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from app.serving.calls.methods import PREDICT, Method, methods_of
+from app.serving.calls.methods import PREDICT, Method, get_methods
 from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
-from app.serving.process.metrics import Meter
-from mlmodel.endpoint import Endpoint, endpoints_of
+from app.serving.process.metrics import CallMetrics
+from mlmodel.endpoint import Endpoint, get_endpoints
 from mlmodel.model import MLModel
 from mlmodel.schema.validator import Schema
 
@@ -29,8 +29,8 @@ class HostedEndpoint:
     description: str
     input: Schema
     output: Schema
-    ask: Callable[[Sequence[Any]], Any]
-    meter: Meter
+    predict: Callable[[Sequence[Any]], Any]
+    metrics: CallMetrics
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
@@ -43,7 +43,7 @@ class HostedEndpoint:
         return self.output.document if isinstance(self.output.document, Mapping) else None
 
 
-def endpoints(
+def build_endpoints(
     model: MLModel,
     spec: ModelSpec,
     *,
@@ -54,7 +54,7 @@ def endpoints(
     """Return the endpoints of a loaded model by name.
 
     :param spec: the model's entry, whose input schema overrides the model's own.
-    :param methods: the methods behind the endpoints, see :func:`asking`.
+    :param methods: the methods behind the endpoints, see :func:`build_methods`.
     :param ask: calls the method of the named endpoint while the model is loaded.
     """
     asked = spec.input_schema
@@ -66,8 +66,8 @@ def endpoints(
             model.input_schema if asked is None else asked, is_null_left=model.replaces_missing
         ),
         output=_schema(model.output_schema),
-        ask=methods[PREDICT] if model.ends_soon else partial(ask, PREDICT),
-        meter=Meter(label, PREDICT),
+        predict=methods[PREDICT] if model.ends_soon else partial(ask, PREDICT),
+        metrics=CallMetrics(label, PREDICT),
     )
     marked = {
         name: HostedEndpoint(
@@ -76,23 +76,23 @@ def endpoints(
             description=each.description,
             input=_schema(each.input_schema),
             output=_schema(each.output_schema),
-            ask=partial(ask, name),
-            meter=Meter(label, name),
+            predict=partial(ask, name),
+            metrics=CallMetrics(label, name),
         )
-        for name, each in _marked(model).items()
+        for name, each in _get_marked(model).items()
     }
     return {PREDICT: predict, **marked}
 
 
-def asking(model: MLModel) -> dict[str, Method]:
+def build_methods(model: MLModel) -> dict[str, Method]:
     """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
     if isinstance(model, IsolatedModel):
-        return {name: partial(model.ask, name) for name in (PREDICT, *model.endpoints)}
-    return methods_of(model)
+        return {name: partial(model.call_endpoint, name) for name in (PREDICT, *model.endpoints)}
+    return get_methods(model)
 
 
-def _marked(model: MLModel) -> dict[str, Endpoint]:
-    return model.endpoints if isinstance(model, IsolatedModel) else endpoints_of(model)
+def _get_marked(model: MLModel) -> dict[str, Endpoint]:
+    return model.endpoints if isinstance(model, IsolatedModel) else get_endpoints(model)
 
 
 def _schema(document: Mapping[str, Any] | None, *, is_null_left: bool = False) -> Schema:

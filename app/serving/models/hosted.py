@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from app.serving.calls.executor import Limits
 from app.serving.calls.methods import PREDICT
-from app.serving.catalog.fingerprint import Contents
+from app.serving.catalog.fingerprint import FileFingerprint
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import (
     ArtifactNotFound,
@@ -38,7 +38,7 @@ class HostedModel:
         self.spec = spec
         self.name = spec.provisional_name
         #: Fingerprint of the model file, taken just before the model is loaded.
-        self.contents: Contents | None = None
+        self.file_fingerprint: FileFingerprint | None = None
         self.about = Description.from_entry(spec)
         self.state = State()
         self.limits = (
@@ -112,7 +112,7 @@ class HostedModel:
     @property
     def suspect(self) -> Suspect:
         """The model's identity in crash records: a fingerprint of its entry and file, its name."""
-        return Suspect(self.spec.fingerprint(self.contents), self.name)
+        return Suspect(self.spec.fingerprint(self.file_fingerprint), self.name)
 
     def acquire(self, endpoint: str = PREDICT) -> HostedEndpoint:
         """Acquire the model for one call of an endpoint. Call :meth:`release` when done.

@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.serving.calls.executor import Lane, Limits
+from app.serving.calls.executor import BoundedExecutor, Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 from app.serving.models.loader import Loader
 from app.serving.models.state import WAITING, Status
 from app.serving.process import metrics
+from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
-from app.serving.process.reasons import reason
-from app.serving.process.running_calls import ledger
+from app.serving.process.running_calls import record
 from mlmodel.errors import FlmError
 from mlmodel.model import MLModel
 
@@ -46,7 +46,7 @@ class Lifecycle:
         self._state = hosted.state
         self._loader = Loader(hosted)
         self._limits = hosted.limits
-        self._executor = Lane(replace(limits, threads=1, waiting=LOADERS))
+        self._executor = BoundedExecutor(replace(limits, threads=1, queue_size=LOADERS))
         self._loading = threading.Lock()
 
     @property
@@ -62,8 +62,8 @@ class Lifecycle:
         """
         load = self._loader.load_before_fork if before_fork else self._loader.load
         with self._loading:
-            self._hosted.contents = self._hosted.spec.contents()
-            ledger.identify(self._hosted.calls.place, self._hosted.suspect)
+            self._hosted.file_fingerprint = self._hosted.spec.file_fingerprint()
+            record.identify(self._hosted.calls.place, self._hosted.suspect)
             self._attempt(self._loader.describe if self._hosted.spec.lazy else load)
         self._loader.keeps_name = True
 
@@ -162,7 +162,7 @@ class Lifecycle:
         self._state.change(Status.LOADING)
         started = time.perf_counter()
         try:
-            with ledger.running(self._hosted.calls.place):
+            with record.running(self._hosted.calls.place):
                 status = step()
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except BaseException as error:
@@ -170,7 +170,7 @@ class Lifecycle:
                 raise  # the operator may have pressed Ctrl-C
             if not (self._loader.keeps_name or self._hosted.spec.is_isolated):
                 self._hosted.name = self._hosted.spec.provisional_name
-            self._state.change(Status.FAILED, reason(error))
+            self._state.change(Status.FAILED, get_failure_text(error))
             # The traceback of a FlmError without a cause adds nothing to its message.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
             log.error("model %r failed: %s", self._hosted.name, self._state.reason, exc_info=trace)

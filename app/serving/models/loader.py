@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
-from app.serving.models.endpoints import asking, endpoints
+from app.serving.models.endpoints import build_endpoints, build_methods
 from app.serving.models.state import Status
-from app.serving.process.fork_safety import ties
-from app.serving.process.running_calls import ledger
+from app.serving.process.fork_safety import find_threads_and_sockets
+from app.serving.process.running_calls import record
 from mlmodel.bounded import sizes
-from mlmodel.model import MLModel, checked_name
+from mlmodel.model import MLModel, validate_name
 
 if TYPE_CHECKING:
     from app.serving.models.hosted import HostedModel
@@ -46,7 +46,7 @@ class Loader:
 
     def load_before_fork(self) -> Status:
         """Do in a master what all forked workers can share."""
-        before = ties()
+        before = find_threads_and_sockets()
         model = self._create()
         self._describe(model)
         if self._hosted.spec.in_worker or not model.survives_fork:
@@ -56,7 +56,7 @@ class Loader:
             model.build()
         else:
             self._load(model)
-        if ties() - before:
+        if find_threads_and_sockets() - before:
             log.info(
                 "model %r starts threads or opens connections: each worker loads it",
                 self._hosted.name,
@@ -86,10 +86,10 @@ class Loader:
         model.load()
         # The metadata names the runtime only after loading.
         self._describe(model)
-        methods = asking(model)
+        methods = build_methods(model)
         sizes.check_schema("input_schema", hosted.spec.input_schema or model.input_schema)
         sizes.check_schema("output_schema", model.output_schema)
-        found = endpoints(
+        found = build_endpoints(
             model, hosted.spec, label=hosted.label, methods=methods, ask=hosted.calls.call
         )
         hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
@@ -100,10 +100,10 @@ class Loader:
 
     def _describe(self, model: MLModel) -> None:
         hosted = self._hosted
-        own_name = checked_name(hosted.spec.name or model.qualified_name)
+        own_name = validate_name(hosted.spec.name or model.qualified_name)
         if not self.keeps_name:
             hosted.name = own_name
-        ledger.identify(hosted.calls.place, hosted.suspect)
+        record.identify(hosted.calls.place, hosted.suspect)
         before, hosted.about = (
             hosted.about,
             hosted.about.with_texts(model, hosted.spec, hosted.name),

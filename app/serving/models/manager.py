@@ -50,7 +50,7 @@ class ModelManager:
                 cls._instance._models, cls._instance._found = (), {}
             return cls._instance
 
-    def open(
+    def load_models(
         self,
         specs: Sequence[ModelSpec],
         limits: Limits,
@@ -70,10 +70,10 @@ class ModelManager:
         """
         self.close()
         models = [HostedModel(spec, limits) for spec in specs]
-        with shared_process().kept():
+        with shared_process().keep_alive():
             for model in models:
                 if aside:
-                    model.contents = model.spec.contents()
+                    model.file_fingerprint = model.spec.file_fingerprint()
                 known = aside.get(model.suspect.fingerprint)
                 if known is None:
                     model.lifecycle.load_or_describe(before_fork=before_fork)
@@ -127,7 +127,7 @@ class ModelManager:
         """Return the model with a label, or ``None``."""
         return next((model for model in self._models if model.label == label), None)
 
-    def opened(self, name: str) -> HostedModel:
+    def get_loaded(self, name: str) -> HostedModel:
         """Return a model, see :meth:`get`, and load it if it is lazy.
 
         :raises ModelNotFound: if there is no such model.
@@ -147,7 +147,7 @@ class ModelManager:
         # The manager already holds the successor: a model drains only after that.
         return self.acquire(name, endpoint)
 
-    def using(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
+    def call_with(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
         """Return ``use(model)``, retried with the successor if the model is replaced meanwhile.
 
         :raises ModelNotFound: if there is no such model.
@@ -159,11 +159,11 @@ class ModelManager:
         except ModelUnavailable:
             if not model.state.is_draining:
                 raise
-        return self.using(name, use)
+        return self.call_with(name, use)
 
-    def tell_states(self) -> None:
+    def export_states(self) -> None:
         """Update the metrics with the states of the models of this process."""
-        states.tell({model.label: model.status for model in self._models})
+        states.update({model.label: model.status for model in self._models})
 
     def _by_own_version(self, name: str) -> HostedModel:
         plain, _, version = name.partition("@")

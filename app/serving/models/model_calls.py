@@ -16,7 +16,7 @@ from app.serving.catalog.model_spec import BATCH_ROWS, ModelSpec
 from app.serving.errors import ModelUnavailable, PredictionTimeout
 from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.state import State
-from app.serving.process.running_calls import ledger
+from app.serving.process.running_calls import record
 from mlmodel.model import MLModel
 
 
@@ -46,8 +46,8 @@ class ModelCalls:
         self._running = self._late = 0
         self._lock = threading.Lock()
         #: The model's place in the record of running calls.
-        self.place = ledger.enter()
-        weakref.finalize(self, ledger.leave, self.place).atexit = False
+        self.place = record.add()
+        weakref.finalize(self, record.remove, self.place).atexit = False
 
     def open(self, model: MLModel, methods: Mapping[str, Method]) -> None:
         """Accept calls of a loaded model."""
@@ -74,7 +74,7 @@ class ModelCalls:
         :raises PredictionTimeout: if the call exceeds its time limit.
         """
         try:
-            return self._batcher.run(endpoint.ask, rows)
+            return self._batcher.run(endpoint.predict, rows)
         except PredictionTimeout:
             # A call that hangs is not held responsible for a crash.
             with self._lock:
@@ -111,6 +111,6 @@ class ModelCalls:
     def _record(self, start: int | None = None) -> None:
         """Record when the last call began, or 0 if callers wait for none of the running calls."""
         if self._running == self._late or self._spec.is_isolated:
-            ledger.starts[self.place] = 0
+            record.starts[self.place] = 0
         elif start is not None:
-            ledger.starts[self.place] = start
+            record.starts[self.place] = start

@@ -20,14 +20,14 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
-from app.serving.process.metrics import OTHER, refused
+from app.serving.process.metrics import OTHER, count_rejection
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
-TOLD_VIOLATIONS = 200
+MAX_VIOLATIONS = 200
 
 
 class Predictor:
@@ -52,39 +52,39 @@ class Predictor:
         :raises PredictionFailed: if the model raises an error.
         :raises InvalidAnswer: if a prediction is missing or violates the output schema.
         """
-        return self.asked(name, rows, endpoint)[1]
+        return self.predict_with_model(name, rows, endpoint)[1]
 
-    def asked(
+    def predict_with_model(
         self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
     ) -> tuple[HostedModel, list[Any]]:
         """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
         try:
-            hosted, asked = self._begin(name, rows, endpoint)
+            hosted, asked = self._acquire(name, rows, endpoint)
         except (ModelUnavailable, TooManyRows) as error:
             # A name that a client invents must not become a label.
             known = endpoint if endpoint == PREDICT else OTHER
-            refused(self.manager.get(name).label, known, error)
+            count_rejection(self.manager.get(name).label, known, error)
             raise
-        asked.meter.begun()
+        asked.metrics.start()
         started = time.perf_counter()
         try:
-            answers = _answers(hosted, asked, rows)
+            answers = _predict(hosted, asked, rows)
         except Exception as error:
-            asked.meter.failed(error, len(rows), time.perf_counter() - started)
+            asked.metrics.fail(error, len(rows), time.perf_counter() - started)
             raise
         finally:
             hosted.release()
-        asked.meter.answered(len(rows), time.perf_counter() - started)
+        asked.metrics.succeed(len(rows), time.perf_counter() - started)
         return hosted, answers
 
-    def _begin(
+    def _acquire(
         self, name: str, rows: Sequence[Any], endpoint: str
     ) -> tuple[HostedModel, HostedEndpoint]:
         if len(rows) > self._limits.rows:
             raise TooManyRows(self._limits.rows, len(rows))
         return self.manager.acquire(name, endpoint)
 
-    def try_out(self, hosted: HostedModel) -> str:
+    def smoke_test(self, hosted: HostedModel) -> str:
         """Predict the first example of a ready model; return why that failed, or ``""``.
 
         The metrics do not count it. A model that raises an error or violates its output schema for
@@ -96,7 +96,7 @@ class Predictor:
         try:
             asked = hosted.acquire()
             try:
-                _answers(hosted, asked, hosted.examples[:1])
+                _predict(hosted, asked, hosted.examples[:1])
             finally:
                 hosted.release()
         except (InvalidInput, ServingError) as error:
@@ -111,27 +111,27 @@ class Predictor:
         return ""
 
 
-def _answers(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
-    accepted = _accepted(rows, asked.input)
-    return _checked(_run(hosted, asked, accepted), len(rows), asked.output)
+def _predict(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
+    accepted = _validate_rows(rows, asked.input)
+    return _validate_predictions(_call_model(hosted, asked, accepted), len(rows), asked.output)
 
 
-def _accepted(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
+def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
     if schema.accepts(rows):
         return schema.converted(rows)
     violations: list[Violation] = []
     for index, row in enumerate(rows):
-        violations += schema.violations(row, index, TOLD_VIOLATIONS + 1)
-        if len(violations) > TOLD_VIOLATIONS:
+        violations += schema.violations(row, index, MAX_VIOLATIONS + 1)
+        if len(violations) > MAX_VIOLATIONS:
             break
     if violations:
         raise InvalidInput(
-            summary(violations, most=TOLD_VIOLATIONS), violations=violations[:TOLD_VIOLATIONS]
+            summary(violations, most=MAX_VIOLATIONS), violations=violations[:MAX_VIOLATIONS]
         )
     return schema.converted(rows)
 
 
-def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any:
+def _call_model(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any:
     if not rows:
         return []
     try:
@@ -143,15 +143,15 @@ def _run(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any
         raise PredictionFailed(hosted.name) from error
 
 
-def _checked(answers: Any, count: int, schema: Schema) -> list[Any]:
+def _validate_predictions(answers: Any, count: int, schema: Schema) -> list[Any]:
     if not isinstance(answers, list) or len(answers) != count:
         raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
     if schema.accepts(answers):
         return answers
     for answer in answers:
-        violations = schema.violations(answer, most=TOLD_VIOLATIONS + 1)
+        violations = schema.violations(answer, most=MAX_VIOLATIONS + 1)
         if violations:
             raise InvalidAnswer(
-                f"the answer breaks the output schema: {summary(violations, most=TOLD_VIOLATIONS)}"
+                f"the answer breaks the output schema: {summary(violations, most=MAX_VIOLATIONS)}"
             )
     return answers

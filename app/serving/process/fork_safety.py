@@ -15,7 +15,7 @@ TASKS = Path("/proc/self/task")
 FILES = Path("/proc/self/fd")
 
 
-def ties() -> Set[str]:
+def find_threads_and_sockets() -> Set[str]:
     """Return names of the threads and connections of this process.
 
     On Linux, of all of them; elsewhere, only of the threads that Python started.

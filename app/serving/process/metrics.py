@@ -76,7 +76,7 @@ REQUEST_SECONDS = Histogram(
 )
 
 
-class Meter:
+class CallMetrics:
     """Counts the calls of one endpoint of a model: their rows, durations and outcomes."""
 
     def __init__(self, model: str, endpoint: str) -> None:
@@ -86,33 +86,33 @@ class Meter:
         self._answered = PREDICTIONS.labels(model, endpoint, OK)
         self._calls = CALLS.labels(model)
 
-    def begun(self) -> None:
+    def start(self) -> None:
         """Count a call as running or queued, until it ends."""
         self._calls.inc()
 
-    def answered(self, rows: int, seconds: float) -> None:
+    def succeed(self, rows: int, seconds: float) -> None:
         """Count a successful call."""
         self._answered.inc()
-        self._took(rows, seconds)
+        self._finish(rows, seconds)
 
-    def failed(self, error: Exception, rows: int, seconds: float) -> None:
+    def fail(self, error: Exception, rows: int, seconds: float) -> None:
         """Count a failed call, with the name of the error's class as outcome."""
         PREDICTIONS.labels(*self._labels, type(error).__name__).inc()
-        self._took(rows, seconds)
+        self._finish(rows, seconds)
 
-    def _took(self, rows: int, seconds: float) -> None:
+    def _finish(self, rows: int, seconds: float) -> None:
         self._calls.dec()
         self._rows.inc(rows)
         self._seconds.observe(seconds)
 
 
-def refused(model: str, endpoint: str, error: Exception) -> None:
+def count_rejection(model: str, endpoint: str, error: Exception) -> None:
     """Count a call that was rejected before its model, with the error's class name as outcome."""
     PREDICTIONS.labels(model, endpoint, type(error).__name__).inc()
 
 
 @lru_cache(maxsize=1024)
-def traffic(method: str, route: str, status_class: int) -> Callable[[float], None]:
+def get_request_counter(method: str, route: str, status_class: int) -> Callable[[float], None]:
     """Return a function that counts a request of this kind, given its duration in seconds."""
     requests = REQUESTS.labels(method, route, f"{status_class}xx")
     times = REQUEST_SECONDS.labels(route)
@@ -141,7 +141,7 @@ class Usage:
         return self.seconds / self.calls if self.calls else 0.0
 
 
-class States:
+class StateMetrics:
     """Exports the states of the models of this process as :data:`STATES`.
 
     A master, which only loads models for the workers that it forks, exports none.
@@ -152,7 +152,7 @@ class States:
         self._pid = 0
         self._told: dict[str, str] = {}
 
-    def tell(self, models: Mapping[str, str]) -> None:
+    def update(self, models: Mapping[str, str]) -> None:
         """Export all states, by the models' labels, and reset those of other models."""
         with self._lock:
             if self._pid != os.getpid():
@@ -173,7 +173,7 @@ class States:
 
 
 #: The states of this process.
-states = States()
+states = StateMetrics()
 
 
 class _Memory:
@@ -195,7 +195,7 @@ class _Memory:
         yield family
 
 
-def registry() -> CollectorRegistry:
+def get_registry() -> CollectorRegistry:
     """Return the metrics of all processes of the server, or of this one if it counts alone."""
     everything = CollectorRegistry()
     folder = os.environ.get(MANY_PROCESSES)
@@ -213,7 +213,7 @@ def registry() -> CollectorRegistry:
     return everything
 
 
-def usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
+def read_usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
     """Return the usage of each model; a model that was never called has an empty usage."""
     models: dict[str, Usage] = defaultdict(Usage)
     for family in counted.collect():

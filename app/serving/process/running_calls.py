@@ -22,12 +22,12 @@ from pathlib import Path
 from app.serving.process.processes import is_alive
 
 #: Models of a process with a slot, including the old ones of a reload. Others share one slot.
-MOST = 1000
+MAX_MODELS = 1000
 WORD_BYTES = 8
 FINGERPRINT_BYTES = 64
 NAME_BYTES = 120
 SLOT_BYTES = WORD_BYTES + FINGERPRINT_BYTES + NAME_BYTES
-SIZE_BYTES = (MOST + 1) * SLOT_BYTES
+SIZE_BYTES = (MAX_MODELS + 1) * SLOT_BYTES
 RUNNING = ".running"
 
 
@@ -39,7 +39,7 @@ class Suspect:
     name: str
 
 
-class Ledger:
+class CallRecord:
     """Records when the running call of each model began. Thread safe.
 
     ``starts[place]`` is the start of a model's last call, in nanoseconds since the epoch. Only
@@ -49,7 +49,7 @@ class Ledger:
     def __init__(self) -> None:
         self._slots = memoryview(bytearray(SIZE_BYTES))
         self.starts = self._slots.cast("Q")
-        self._free = deque(range(MOST))
+        self._free = deque(range(MAX_MODELS))
         self._pid = 0
 
     @property
@@ -57,9 +57,9 @@ class Ledger:
         """Whether this process has opened its file."""
         return self._pid == os.getpid()
 
-    def enter(self) -> int:
+    def add(self) -> int:
         """Return a place for a model. Models share the last place when no other is free."""
-        slot = self._free.popleft() if self._free else MOST
+        slot = self._free.popleft() if self._free else MAX_MODELS
         return slot * SLOT_BYTES // WORD_BYTES
 
     def identify(self, place: int, suspect: Suspect) -> None:
@@ -69,11 +69,11 @@ class Ledger:
         fingerprint = suspect.fingerprint.encode()[:FINGERPRINT_BYTES].ljust(FINGERPRINT_BYTES)
         self._slots[at : at + FINGERPRINT_BYTES + NAME_BYTES] = fingerprint + name
 
-    def leave(self, place: int) -> None:
+    def remove(self, place: int) -> None:
         """Free a place. The garbage collector may call this at any time, so it takes no lock."""
         self.starts[place] = 0
         slot = place * WORD_BYTES // SLOT_BYTES
-        if slot < MOST:
+        if slot < MAX_MODELS:
             self._free.append(slot)
 
     def open(self, folder: Path) -> None:
@@ -104,40 +104,40 @@ class Ledger:
 
 
 #: The ledger of this process.
-ledger = Ledger()
+record = CallRecord()
 
 
-def crashes(folder: Path) -> list[list[Suspect]]:
+def take_crashes(folder: Path) -> list[list[Suspect]]:
     """Return the suspects of each crashed process, ordered by call start, and delete the records.
 
     Only one process may call this at a time.
     """
     found = []
-    for file in _of_the_dead(folder):
-        found.append(_suspects(file))
+    for file in _find_files_of_crashes(folder):
+        found.append(_read_suspects(file))
         file.unlink(missing_ok=True)
     return [suspects for suspects in found if suspects]
 
 
 def has_crashes(folder: Path) -> bool:
-    """Return whether :func:`crashes` would return any."""
-    return any(map(_suspects, _of_the_dead(folder)))
+    """Return whether :func:`take_crashes` would return any."""
+    return any(map(_read_suspects, _find_files_of_crashes(folder)))
 
 
-def _of_the_dead(folder: Path) -> Iterator[Path]:
+def _find_files_of_crashes(folder: Path) -> Iterator[Path]:
     for file in folder.glob(f"*{RUNNING}"):
         pid = int(file.stem)
         # A file with this PID is from an earlier process, unless this process opened it.
-        if not (ledger.is_open if pid == os.getpid() else is_alive(pid)):
+        if not (record.is_open if pid == os.getpid() else is_alive(pid)):
             yield file
 
 
-def _suspects(file: Path) -> list[Suspect]:
+def _read_suspects(file: Path) -> list[Suspect]:
     try:
         content = file.read_bytes()
     except OSError:  # another process has deleted it
         return []
-    slots = [content[at : at + SLOT_BYTES] for at in range(0, MOST * SLOT_BYTES, SLOT_BYTES)]
+    slots = [content[at : at + SLOT_BYTES] for at in range(0, MAX_MODELS * SLOT_BYTES, SLOT_BYTES)]
     running = [slot for slot in slots if any(slot[:WORD_BYTES])]
     running.sort(key=lambda slot: memoryview(slot)[:WORD_BYTES].cast("Q")[0])
     texts = [slot[WORD_BYTES:].decode(errors="replace") for slot in running]

@@ -17,8 +17,8 @@ from pathlib import Path
 from app.serving.calls.executor import Limits
 from app.serving.errors import NoRoom
 from app.serving.process.quarantine import Quarantined
-from app.serving.process.running_calls import Suspect, crashes, has_crashes, ledger
-from app.serving.reload.shared_state import Board, DesiredState
+from app.serving.process.running_calls import Suspect, has_crashes, record, take_crashes
+from app.serving.reload.shared_state import DesiredState, SharedState
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 REGISTER_SECONDS = 1
 
 
-def register_process(shared: Board, limits: Limits) -> DesiredState:
+def register_process(shared: SharedState, limits: Limits) -> DesiredState:
     """Count the crashes so far, record the calls of this process, and return the desired state."""
     folder = shared.folder
     if folder is None:
         return shared.read()
     try:
         with shared.lock(REGISTER_SECONDS) as before:
-            desired = count_crashes(before, crashes(folder), limits, time.time())
+            desired = count_crashes(before, take_crashes(folder), limits, time.time())
             if desired is not before:
                 shared.write(desired)
     except TimeoutError:
@@ -43,7 +43,7 @@ def register_process(shared: Board, limits: Limits) -> DesiredState:
         log.error("crashes of earlier processes are not counted: %s", error)
         desired = shared.read()
     try:
-        ledger.open(folder)
+        record.open(folder)
     except OSError as error:
         log.error("crashes of this process will not be counted: %s", error.strerror)
     return desired
@@ -59,13 +59,13 @@ def count_crashes(
     """
     for suspects in crashes:
         ran = tuple(each.fingerprint for each in suspects)
-        recent = [each for each in desired.crashes if now - each[0] < limits.deaths_seconds]
+        recent = [each for each in desired.crashes if now - each[0] < limits.crash_seconds]
         desired = replace(desired, crashes=(*recent, (now, ran)))
         counts = Counter(each for _, crash in desired.crashes for each in set(crash))
         over_limit = [
             each
             for each in suspects
-            if counts[each.fingerprint] >= limits.deaths > 0
+            if counts[each.fingerprint] >= limits.crashes > 0
             and each.fingerprint not in desired.quarantined
         ]
         if over_limit:
@@ -81,7 +81,7 @@ def has_recent_crashes(folder: Path) -> bool:
     :param folder: the folder of the server's shared state.
     """
     try:
-        with Board(str(folder)).lock() as desired:
+        with SharedState(str(folder)).lock() as desired:
             return bool(desired.crashes) or has_crashes(folder)
     except NoRoom:
         return False

@@ -11,7 +11,7 @@ from app.serving.errors import InvalidCatalog, NoRoom
 from app.serving.reload.crashes import quarantine
 from app.serving.reload.local_models import LocalModels
 from app.serving.reload.models_file import ModelsFile
-from app.serving.reload.shared_state import Board, DesiredState
+from app.serving.reload.shared_state import DesiredState, SharedState
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Follower:
     def __init__(
         self,
         local: LocalModels,
-        shared: Board,
+        shared: SharedState,
         file: ModelsFile,
         reread: Callable[[DesiredState], object],
     ) -> None:
@@ -73,7 +73,7 @@ class Follower:
         self._local.catch_up()
         if self._local.before_fork:
             return
-        self._local.manager.tell_states()
+        self._local.manager.export_states()
         self._publish_quarantined()
         self._reload_if_requested(is_due)
 

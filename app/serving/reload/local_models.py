@@ -15,7 +15,7 @@ from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes, Replacer
-from app.serving.reload.shared_state import Board, DesiredState
+from app.serving.reload.shared_state import DesiredState, SharedState
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ class LocalModels:
     ============================  ==================================  ====================
     """
 
-    def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
+    def __init__(self, file: ModelsFile, shared: SharedState, predictor: Predictor) -> None:
         self._file = file
         self._shared = shared
         self.manager = predictor.manager
-        self._try_out = predictor.try_out
+        self._try_out = predictor.smoke_test
         #: Whether this is a master, which must not call the models.
         self.before_fork = False
         self.applied = DesiredState()
@@ -55,7 +55,7 @@ class LocalModels:
         self.before_fork = before_fork
         file = self._file
         text = file.read() if desired.text is None else desired.text
-        self.manager.open(
+        self.manager.load_models(
             file.get_specs(text),
             file.limits,
             file.path,

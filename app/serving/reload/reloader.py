@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from app.serving.calls.executor import Lane
+from app.serving.calls.executor import BoundedExecutor
 from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeout
 from app.serving.models.lifecycle import LOADERS
 from app.serving.models.predictor import Predictor
@@ -21,7 +21,7 @@ from app.serving.reload.follower import Follower
 from app.serving.reload.local_models import LocalModels
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes
-from app.serving.reload.shared_state import Board, DesiredState, Order
+from app.serving.reload.shared_state import DesiredState, Order, SharedState
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ FOLLOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Followed:
+class ReloadResult:
     """Result of a change: the changes in this process, and how many processes have applied it."""
 
     generation: int
@@ -41,12 +41,12 @@ class Followed:
     is_done: bool = True
 
 
-class Generations:
+class Reloader:
     """Changes the models in all processes of a server. Thread safe.
 
     A change holds two locks, always acquired in this order:
 
-    1. the file lock of the shared state (:meth:`Board.lock`), which all processes share: one
+    1. the file lock of the shared state (:meth:`SharedState.lock`), which all processes share: one
        change at a time, loading included;
     2. :attr:`LocalModels.lock` of this process.
 
@@ -54,19 +54,19 @@ class Generations:
     ``generation``. If a change fails, the desired state and the models stay as they are.
     """
 
-    def __init__(self, file: ModelsFile, shared: Board, predictor: Predictor) -> None:
+    def __init__(self, file: ModelsFile, shared: SharedState, predictor: Predictor) -> None:
         self._file = file
         self._shared = shared
         self._manager = predictor.manager
         self._local = LocalModels(file, shared, predictor)
-        self._executor = Lane(replace(file.limits, threads=1, waiting=LOADERS))
+        self._executor = BoundedExecutor(replace(file.limits, threads=1, queue_size=LOADERS))
 
     @property
     def mistakes(self) -> tuple[str, ...]:
         """Places of the mistakes for which a later ``models.yaml`` was rejected."""
         return self._shared.read().mistakes
 
-    def open(self, *, before_fork: bool = False) -> None:
+    def load_models(self, *, before_fork: bool = False) -> None:
         """Load the models of the desired state: initially, those of ``models.yaml``.
 
         :param before_fork: see :meth:`Lifecycle.load_or_describe`.
@@ -88,21 +88,21 @@ class Generations:
         self._local.catch_up()
         self.start()
 
-    def reload(self) -> Followed:
+    def reload(self) -> ReloadResult:
         """Read ``models.yaml`` again, and apply it in all processes.
 
         :raises InvalidCatalog: if it has mistakes. Then nothing changes.
         """
         return self._run_in_time(self._reload)
 
-    def reload_model(self, name: str) -> Followed:
+    def reload_model(self, name: str) -> ReloadResult:
         """Reload one model in all processes, with its entry as last read.
 
         :raises ModelNotFound: if there is no such model.
         """
         return self._run_in_time(self._reload_model, self._manager.get(name).label)
 
-    def load(self, name: str) -> Followed:
+    def load(self, name: str) -> ReloadResult:
         """Load a model in all processes.
 
         :raises ModelNotFound: if there is no such model.
@@ -120,7 +120,7 @@ class Generations:
             raise failure
         return result
 
-    def unload(self, name: str) -> Followed:
+    def unload(self, name: str) -> ReloadResult:
         """Unload a model in all processes, see :meth:`Lifecycle.unload`.
 
         :raises ModelNotFound: if there is no such model.
@@ -135,18 +135,18 @@ class Generations:
     def _register(self) -> DesiredState:
         return register_process(self._shared, self._file.limits)
 
-    def _run_in_time(self, change: Callable[..., Changes], *arguments: str) -> Followed:
+    def _run_in_time(self, change: Callable[..., Changes], *arguments: str) -> ReloadResult:
         # In a separate thread: a model that hangs while loading must not block a request.
         try:
             return self._await_followers(self._executor.run(change, *arguments))
         except PredictionTimeout:
             now = self._local.applied.generation
-            return Followed(now, *self._shared.count_followers(now + 1), is_done=False)
+            return ReloadResult(now, *self._shared.count_followers(now + 1), is_done=False)
 
-    def _await_followers(self, changes: Changes | None = None) -> Followed:
+    def _await_followers(self, changes: Changes | None = None) -> ReloadResult:
         now = self._local.applied.generation
         counts = self._shared.await_followers(now, FOLLOW_SECONDS)
-        return Followed(now, *counts, changes or Changes())
+        return ReloadResult(now, *counts, changes or Changes())
 
     def _reload(self) -> Changes:
         with self._local.changing() as desired:

@@ -37,8 +37,8 @@ class Replacer:
     manager: ModelManager
     path: Path
     limits: Limits
-    #: Predicts the example of a model and returns why that failed, see `Predictor.try_out`.
-    try_out: Callable[[HostedModel], str]
+    #: Predicts the example of a model and returns why that failed, see `Predictor.smoke_test`.
+    smoke_test: Callable[[HostedModel], str]
     #: See `Lifecycle.load_or_describe`. If true, no model is tried.
     before_fork: bool = False
 
@@ -63,7 +63,7 @@ class Replacer:
         ]
         models, new = self._match(specs, reusable)
         replaced = [model for model in old if model not in models]
-        with shared_process().kept():
+        with shared_process().keep_alive():
             for model in new:
                 if self.before_fork:
                     model.lifecycle.load_or_describe(before_fork=True)
@@ -121,13 +121,13 @@ class Replacer:
             model.lifecycle.load_if_waiting()
         if model.status is Status.FAILED or is_late:
             return model.reason or ""
-        return "" if self.before_fork else self.try_out(model)
+        return "" if self.before_fork else self.smoke_test(model)
 
 
 def _is_unchanged(model: HostedModel, spec: ModelSpec) -> bool:
     if not spec.is_same_model(model.spec):
         return False
-    return spec.contents(model.contents) == model.contents
+    return spec.file_fingerprint(model.file_fingerprint) == model.file_fingerprint
 
 
 def _inherit_name(model: HostedModel, others: Sequence[HostedModel]) -> None:

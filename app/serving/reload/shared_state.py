@@ -71,7 +71,7 @@ class DesiredState:
         return replace(self, orders=orders, quarantined=quarantined)
 
 
-class Board:
+class SharedState:
     """The shared state: reads and writes the desired state. Thread safe.
 
     A file lock, held within :meth:`lock`, makes processes write one after another. Without a

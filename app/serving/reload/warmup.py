@@ -55,4 +55,4 @@ def _load_and_predict(predictor: Predictor, *, with_examples: bool) -> None:
     for model in predictor.manager.models():
         model.lifecycle.finish_loading()
         if with_examples:
-            predictor.try_out(model)
+            predictor.smoke_test(model)

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
-from mlmodel.schema.refs import COMBINATIONS, JsonSchema, Subschemas, types_of
+from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
 
 #: The value of a blank cell whose member is left out of the row.
 NOT_GIVEN = object()
@@ -41,7 +41,7 @@ class Column:
         constants = [value for part in parts for value in _constants(part)]
         self.name = name
         self.titles = {part["title"] for part in parts if isinstance(part.get("title"), str)}
-        self._choices = {as_text(value): value for value in reversed(constants)}
+        self._choices = {to_text(value): value for value in reversed(constants)}
         self._types = {kind for part in parts for kind in types_of(part)} | set(
             map(_type, constants)
         )
@@ -128,7 +128,7 @@ class Column:
             return self._moment(cell)
         if self._types & NUMBERS or not self._types:
             return cell
-        return self.value(as_text(cell))
+        return self.value(to_text(cell))
 
     def _moment(self, cell: datetime | time) -> str:
         is_day = isinstance(cell, datetime) and cell.time() == time.min
@@ -167,29 +167,29 @@ def _type(value: Any) -> str:
     return "null" if value is None else names.get(type(value), "array")
 
 
-def as_text(value: Any) -> str:
+def to_text(value: Any) -> str:
     """Return the text of a cell for a value: a string unchanged, anything else as JSON."""
-    return value if isinstance(value, str) else as_json(value)
+    return value if isinstance(value, str) else to_json(value)
 
 
-def as_json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """Return a value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def guarded(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Escape a text with ``'`` if a spreadsheet would run it as a formula."""
     is_formula = FORMULA.match(text) and not PLAIN_NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
 
 
-def unguarded(text: str) -> str:
-    """Undo :func:`guarded`."""
+def unescape_formula(text: str) -> str:
+    """Undo :func:`escape_formula`."""
     rest = text.removeprefix("'")
-    return rest if guarded(rest) == text else text
+    return rest if escape_formula(rest) == text else text
 
 
-def from_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Parse JSON strictly.
 
     :raises ValueError: if it is not JSON, or has NaN, a number beyond a double or a duplicate key.
@@ -220,7 +220,7 @@ _STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_p
 
 def _structure(text: str) -> Any:
     try:
-        return from_json(text)
+        return parse_json(text)
     except (ValueError, RecursionError):
         return text
 

@@ -11,11 +11,11 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from app.serving.tables import encodings, workbooks
-from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Members, as_text, guarded
+from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Members, escape_formula, to_text
 from app.serving.tables.headers import column_names
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT, decimal_marks
-from mlmodel.schema.refs import JsonSchema
+from mlmodel.schema.subschemas import JsonSchema
 
 #: Possible delimiters; the one most frequent in the header is used.
 DELIMITERS = ",;\t"
@@ -54,7 +54,7 @@ class Line:
         return [place for place, cell in enumerate(self.cells or ()) if cell is NOT_GIVEN]
 
 
-class Raw(NamedTuple):
+class RawLine(NamedTuple):
     """The unconverted cells of a line, or the problem with it."""
 
     line: int
@@ -62,7 +62,9 @@ class Raw(NamedTuple):
     problem: str = ""
 
 
-def open_sheet(stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset: str = "") -> Sheet:
+def open_table(
+    stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset: str = ""
+) -> CsvFile:
     """Return the table of a CSV file or a workbook, recognized by its content.
 
     :param stream: a seekable stream at its beginning.
@@ -70,16 +72,16 @@ def open_sheet(stream: BinaryIO, schema: JsonSchema, decimal: str = "", charset:
     :param decimal: the decimal mark, if known.
     :param charset: the encoding of a CSV file, if known.
     :raises UnreadableFile: if it is neither, or cannot be read.
-    :raises InvalidInput: as :class:`Sheet` does.
+    :raises InvalidInput: as :class:`CsvFile` does.
     """
     if workbooks.is_workbook(stream):
         title, rows = workbooks.first_sheet(stream)
-        return Sheet((Raw(*row) for row in rows), schema, decimal, title=title)
+        return CsvFile((RawLine(*row) for row in rows), schema, decimal, title=title)
     text, encoding = encodings.decoded(stream, charset)
-    return Sheet(csv_lines(text), schema, decimal, encoding=encoding)
+    return CsvFile(csv_lines(text), schema, decimal, encoding=encoding)
 
 
-class Sheet:
+class CsvFile:
     """A table with a header, read lazily line by line.
 
     A cell is converted to a type that its column's schema allows: a number, boolean, null, one of
@@ -93,7 +95,7 @@ class Sheet:
 
     def __init__(
         self,
-        lines: Iterator[Raw],
+        lines: Iterator[RawLine],
         schema: JsonSchema,
         decimal: str = "",
         *,
@@ -171,7 +173,7 @@ class Sheet:
                 break
         return cells
 
-    def _line(self, raw: Raw) -> Line:
+    def _line(self, raw: RawLine) -> Line:
         if len(raw.cells) != len(self.names):
             problem = f"has {len(raw.cells)} cells, the header has {len(self.names)}"
             return Line(raw.line, problem=problem)
@@ -180,17 +182,17 @@ class Sheet:
         cells = [column.value(cell, decimal) if column else _shown(cell) for column, cell in pairs]
         return Line(raw.line, tuple(cells))
 
-    def _has_mark(self, raw: Raw) -> bool:
+    def _has_mark(self, raw: RawLine) -> bool:
         return any(POINT in cell or COMMA in cell for cell in self._texts(raw))
 
-    def _texts(self, raw: Raw) -> list[str]:
+    def _texts(self, raw: RawLine) -> list[str]:
         cells = raw.cells
         found = [cells[place] for place in self._numbers if place < len(cells)]
         return [cell for cell in found if isinstance(cell, str)]
 
-    def _decide(self, lines: Iterator[Raw]) -> Iterator[Raw]:
+    def _decide(self, lines: Iterator[RawLine]) -> Iterator[RawLine]:
         """Detect the decimal mark, and return all lines, including those read ahead for it."""
-        ahead: list[Raw] = []
+        ahead: list[RawLine] = []
         is_comma = is_either = False
         for raw in islice(lines, MAX_AHEAD):
             ahead.append(raw)
@@ -205,7 +207,7 @@ class Sheet:
         return chain(ahead, lines)
 
 
-def csv_lines(stream: TextIO) -> Iterator[Raw]:
+def csv_lines(stream: TextIO) -> Iterator[RawLine]:
     """Yield the lines of a CSV file, without a first line that only sets the delimiter.
 
     :param stream: opened with ``newline=""``; closed at the end.
@@ -226,15 +228,15 @@ def csv_lines(stream: TextIO) -> Iterator[Raw]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Raw(line, problem=f"is not CSV: {error}")
+                yield RawLine(line, problem=f"is not CSV: {error}")
                 continue
-            yield Raw(line, cells)
+            yield RawLine(line, cells)
 
 
-def header(schema: JsonSchema) -> str:
+def header_line(schema: JsonSchema) -> str:
     """Return the header line of a CSV file for a schema; empty if the schema names no members."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(map(guarded, Members(schema).names))
+    csv.writer(text, lineterminator="\r\n").writerow(map(escape_formula, Members(schema).names))
     return text.getvalue().lstrip()
 
 
@@ -248,4 +250,4 @@ def _delimiter(first: str) -> str:
 
 
 def _shown(cell: Cell) -> str:
-    return "" if cell is None else as_text(cell)
+    return "" if cell is None else to_text(cell)

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from app.serving.tables.csv_cells import Members, unguarded
+from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import decimal_marks
 
@@ -43,7 +43,7 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
 
 def _matched(cells: Sequence[str], members: Members) -> list[str]:
     found: dict[int, str] = {}
-    for spelling in (str, unguarded, _stripped):
+    for spelling in (str, unescape_formula, _stripped):
         taken = set(found.values())
         for place, cell in enumerate(cells):
             name = spelling(cell)
@@ -74,11 +74,11 @@ def _meanings(members: Members, found: Mapping[int, str]) -> Mapping[str, set[st
 
 
 def _stripped(cell: str) -> str:
-    return unguarded(cell.strip())
+    return unescape_formula(cell.strip())
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[\s_]+", " ", unguarded(name.strip())).strip().casefold()
+    return re.sub(r"[\s_]+", " ", unescape_formula(name.strip())).strip().casefold()
 
 
 def _are_values(cells: Sequence[str]) -> bool:

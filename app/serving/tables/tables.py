@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
-from app.serving.tables.csv_cells import as_json, as_text, from_json, guarded
-from app.serving.tables.csv_file import Sheet, open_sheet
+from app.serving.tables.csv_cells import escape_formula, parse_json, to_json, to_text
+from app.serving.tables.csv_file import CsvFile, open_table
 from mlmodel.errors import InvalidInput
-from mlmodel.schema.refs import JsonSchema
+from mlmodel.schema.subschemas import JsonSchema
 
 #: File extensions, and the format in which predictions are written.
 WRITTEN = {
@@ -27,7 +27,7 @@ SHEETS = frozenset({"csv", "xlsx"})
 
 
 @dataclass(frozen=True)
-class Placed:
+class TableRow:
     """A row, its index from 0, and the line in which it begins.
 
     ``line`` counts from 1 and is ``None`` in a JSON document.
@@ -46,16 +46,16 @@ class Table:
     a CSV file or a workbook.
     """
 
-    rows: Iterator[Placed]
+    rows: Iterator[TableRow]
     is_single: bool = False
-    sheet: Sheet | None = None
+    sheet: CsvFile | None = None
 
 
 def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> Table:
     """Return the rows of a file, read lazily; a JSON document is read at once.
 
-    :class:`~app.serving.tables.csv_file.Sheet` describes how the cells of a CSV file or a workbook
-    are converted. Iterating over the rows can raise the same errors as this function.
+    :class:`~app.serving.tables.csv_file.CsvFile` describes how the cells of a CSV file or a
+    workbook are converted. Iterating over the rows can raise the same errors as this function.
 
     :param form: one of the values of :data:`FORMATS`.
     :param stream: at its beginning; seekable for CSV files and workbooks.
@@ -66,7 +66,7 @@ def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> 
     :raises UnicodeDecodeError: if a JSON or NDJSON file is not UTF-8.
     """
     if form in SHEETS:
-        sheet = open_sheet(stream, schema, decimal)
+        sheet = open_table(stream, schema, decimal)
         return Table(_placed(_sheet(sheet)), sheet=sheet)
     if form == "ndjson":
         return Table(_placed(_ndjson(stream)))
@@ -82,15 +82,15 @@ def write(answers: Sequence[Any], stream: TextIO, form: str) -> None:
     :param form: one of the values of :data:`WRITTEN`.
     """
     if form == "csv":
-        _write_csv([flat(answer) for answer in answers], stream)
+        _write_csv([flatten(answer) for answer in answers], stream)
         return
     if form == "json":
-        stream.write(as_json(list(answers)) + "\n")
+        stream.write(to_json(list(answers)) + "\n")
         return
-    stream.writelines(as_json(answer) + "\n" for answer in answers)
+    stream.writelines(to_json(answer) + "\n" for answer in answers)
 
 
-def flat(answer: Any) -> dict[str, Any]:
+def flatten(answer: Any) -> dict[str, Any]:
     """Flatten a prediction to columns; one that is not an object gets the column ``answer``."""
     if not isinstance(answer, Mapping):
         return {"answer": answer}
@@ -102,15 +102,15 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _placed(rows: Iterable[tuple[Any, int | None]]) -> Iterator[Placed]:
+def _placed(rows: Iterable[tuple[Any, int | None]]) -> Iterator[TableRow]:
     for index, (row, line) in enumerate(rows):
-        yield Placed(row, index, line)
+        yield TableRow(row, index, line)
 
 
 def _parsed(text: str, line: int | None = None) -> Any:
     place = f"line {line}" if line else "the file"
     try:
-        return from_json(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         at = f"column {error.colno}" if line else f"line {error.lineno}, column {error.colno}"
         raise InvalidInput(f"{place} is not JSON: {error.msg} ({at})") from error
@@ -127,7 +127,7 @@ def _ndjson(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
             yield _parsed(text.rstrip("\r\n"), line), line
 
 
-def _sheet(sheet: Sheet) -> Iterator[tuple[Any, int]]:
+def _sheet(sheet: CsvFile) -> Iterator[tuple[Any, int]]:
     for each in sheet.lines():
         if each.problem:
             raise InvalidInput(f"line {each.line} {each.problem}")
@@ -145,9 +145,9 @@ def _flat(members: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _write_csv(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
     names = columns(rows)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(map(guarded, names))
+    writer.writerow(map(escape_formula, names))
     writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else guarded(as_text(value))
+    return "" if value is None else escape_formula(to_text(value))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from app.serving.reload.reloader import Followed, Generations
+from app.serving.reload.reloader import Reloader, ReloadResult
 from app.web.api.models import describe
 from app.web.api.schemas import ModelMetadata, Reloaded
 from app.web.http import access
@@ -133,16 +133,16 @@ def reload() -> ResponseReturnValue:
     return _reload_response(_generations().reload())
 
 
-def _generations() -> Generations:
+def _generations() -> Reloader:
     return modelhost().reloader
 
 
-def _model_response(name: str, followed: Followed) -> ResponseReturnValue:
+def _model_response(name: str, followed: ReloadResult) -> ResponseReturnValue:
     about = {**describe(modelhost().manager.get(name)), "processes": _count_processes(followed)}
     return jsonify(ModelMetadata().dump(about))
 
 
-def _reload_response(followed: Followed) -> ResponseReturnValue:
+def _reload_response(followed: ReloadResult) -> ResponseReturnValue:
     about = {
         **asdict(followed.changes),
         "done": followed.is_done,
@@ -152,5 +152,5 @@ def _reload_response(followed: Followed) -> ResponseReturnValue:
     return jsonify(Reloaded().dump(about)), 200 if followed.is_done else 202
 
 
-def _count_processes(followed: Followed) -> dict[str, int]:
+def _count_processes(followed: ReloadResult) -> dict[str, int]:
     return {"following": followed.following, "all": followed.processes}

@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
 from app.web.api.prediction import Header, predict
-from app.web.api.request_body import most_nested
+from app.web.api.request_body import max_nested
 from app.web.api.strict_json import parse
 from app.web.http import access, security_headers, split_frames
 from app.web.http.extension import modelhost
@@ -92,7 +92,7 @@ class _FastPredict:
         parts = modelhost(app)
         self._predictor = parts.predictor
         # A longer body may hold more arrays and objects than allowed.
-        self._max_bytes = min(app.config["MAX_BODY_BYTES"], most_nested(app.config))
+        self._max_bytes = min(app.config["MAX_BODY_BYTES"], max_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._access_log = parts.access_log
         self._headers = [

@@ -21,7 +21,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import csv_file
 from app.web.api import fast_predict, prediction
-from app.web.api.request_body import read_json, read_table, row_of
+from app.web.api.request_body import read_json, read_table, to_row
 from app.web.api.schemas import (
     ModelInspection,
     ModelList,
@@ -89,7 +89,7 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
         500: InternalError
     """
     return jsonify(
-        ModelMetadata().dump(describe(modelhost().manager.opened(_reference(name, version))))
+        ModelMetadata().dump(describe(modelhost().manager.get_loaded(_reference(name, version))))
     )
 
 
@@ -192,12 +192,12 @@ def rows(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = modelhost().manager.opened(name)
+    model = modelhost().manager.get_loaded(name)
     decimal = request.args.get("decimal", "")
     if decimal not in {"", POINT, COMMA}:
         raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
     content, charset = read_table()
-    sheet = csv_file.open_sheet(content, model.input_schema or True, decimal, charset)
+    sheet = csv_file.open_table(content, model.input_schema or True, decimal, charset)
     max_rows = current_app.config["MAX_ROWS"]
     lines = list(islice(sheet.lines(), max_rows + 1))
     if len(lines) > max_rows:
@@ -223,8 +223,8 @@ def rows_header(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = modelhost().manager.opened(name)
-    response = Response(csv_file.header(model.input_schema or True), mimetype="text/csv")
+    model = modelhost().manager.get_loaded(name)
+    response = Response(csv_file.header_line(model.input_schema or True), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
     return response
 
@@ -249,7 +249,7 @@ def inspect(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelInspection().dump(describe(modelhost().manager.opened(name))))
+    return jsonify(ModelInspection().dump(describe(modelhost().manager.get_loaded(name))))
 
 
 @blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
@@ -258,12 +258,12 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
 
     The OpenAPI document has a path for each of these endpoints.
     """
-    hosted = modelhost().manager.opened(name).endpoints.get(endpoint_name)
+    hosted = modelhost().manager.get_loaded(name).endpoints.get(endpoint_name)
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
         return _predict(name, endpoint_name, read_json())
-    return _predict(name, endpoint_name, row_of(request.args, hosted.input) if hosted else {})
+    return _predict(name, endpoint_name, to_row(request.args, hosted.input) if hosted else {})
 
 
 def describe(model: HostedModel) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def _reference(name: str, version: str | None) -> str:
     return f"{name}@{version}" if version else name
 
 
-def _sheet(sheet: csv_file.Sheet, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
+def _sheet(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
     return {
         "columns": sheet.names,
         "known": sheet.known,
@@ -305,7 +305,7 @@ def _version(model: HostedModel) -> dict[str, Any]:
 def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
     columns = body[split_frames.NAMES] if _is_split(name, endpoint, body) else None
     if columns is not None:
-        body = split_frames.rows_of(body, current_app.config["MAX_ROWS"])
+        body = split_frames.to_rows(body, current_app.config["MAX_ROWS"])
     g.rows = len(body) if isinstance(body, list) else 1
     try:
         fast_predict.raise_recorded(request.environ)
@@ -319,7 +319,7 @@ def _point_into_body(error: InvalidInput, body: Any, columns: Sequence[str] | No
     """Return an error about rows with pointers into the body that they came from."""
     violations = error.violations
     if columns is not None:
-        violations = split_frames.placed(violations, columns)
+        violations = split_frames.with_frame_pointers(violations, columns)
     elif isinstance(body, list):
         violations = tuple(
             replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations
@@ -331,8 +331,8 @@ def _is_split(name: str, endpoint: str, body: Any) -> bool:
     """Return whether a body is in split format: its shape is, and the model's rows are not."""
     if not split_frames.is_likely(body):
         return False
-    hosted = modelhost().manager.opened(name).endpoints.get(endpoint)
-    return hosted is not None and split_frames.are_possible(hosted.input_schema)
+    hosted = modelhost().manager.get_loaded(name).endpoints.get(endpoint)
+    return hosted is not None and split_frames.is_allowed(hosted.input_schema)
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
-from app.serving.process.metrics import registry
+from app.serving.process.metrics import get_registry
 from app.web.api.schemas import Health, Readiness
 from app.web.http import access
 from app.web.http.extension import modelhost
@@ -108,6 +108,6 @@ def metrics() -> ResponseReturnValue:
           description: Prometheus' text format.
           content: {text/plain: {schema: {type: string}}}
     """
-    modelhost().manager.tell_states()
-    counted = registry()
+    modelhost().manager.export_states()
+    counted = get_registry()
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)

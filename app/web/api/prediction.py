@@ -24,7 +24,7 @@ def predict(
     """
     is_many = isinstance(body, list)
     started = time.perf_counter()
-    model, predictions = predictor.asked(name, body if is_many else [body], endpoint)
+    model, predictions = predictor.predict_with_model(name, body if is_many else [body], endpoint)
     milliseconds = 1000 * (time.perf_counter() - started)
     timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
     content = dumps(predictions if is_many else predictions[0])

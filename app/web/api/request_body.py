@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
 )
 
 from app.web.api.strict_json import parse
-from mlmodel.schema.shape import unescaped
+from mlmodel.schema.shape import unescape
 from mlmodel.schema.validator import Schema
 
 #: Arrays and objects that a body may have: for each allowed row, and at least.
@@ -44,7 +44,7 @@ def read_json() -> Any:
     :raises UnsupportedMediaType: if the media type is not JSON in UTF-8.
     :raises BadRequest: if it is not valid JSON, or is nested too deep.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
-        objects than :func:`most_nested`.
+        objects than :func:`max_nested`.
     """
     _check_media_type("application/json")
     charset = request.mimetype_params.get("charset", "utf-8")
@@ -57,9 +57,9 @@ def parse_json(content: bytes) -> Any:
     """Return the JSON value in a request's content.
 
     :raises BadRequest: if it is not valid JSON, or is nested too deep.
-    :raises RequestEntityTooLarge: if it has more arrays and objects than :func:`most_nested`.
+    :raises RequestEntityTooLarge: if it has more arrays and objects than :func:`max_nested`.
     """
-    most = most_nested(current_app.config)
+    most = max_nested(current_app.config)
     # Counted before parsing: one takes thirty times the memory of its two brackets.
     if len(content) > most:
         count = content.count(b"{") + content.count(b"[")
@@ -70,7 +70,7 @@ def parse_json(content: bytes) -> Any:
     return parse(content, current_app.config["MAX_DEPTH"])
 
 
-def most_nested(config: Mapping[str, Any]) -> int:
+def max_nested(config: Mapping[str, Any]) -> int:
     """Return how many arrays and objects a body may have. A body of fewer bytes has no more."""
     return max(LEAST_NESTED, NESTED_OF_ROW * int(config["MAX_ROWS"]))
 
@@ -107,14 +107,14 @@ def read_form_field(name: str) -> str:
         raise BadRequest(f"expected a form with the field {name!r} only") from None
 
 
-def row_of(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
+def to_row(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
     """Convert a query to a row: each value a string, or parsed as JSON if only that is valid.
 
     :param schema: of the row. A value that is valid neither way stays a string.
     """
     row: dict[str, Any] = dict(query)
     for violation in schema.violations(row):
-        name = unescaped(violation.pointer.removeprefix("/"))
+        name = unescape(violation.pointer.removeprefix("/"))
         if name in query:
             row[name] = _from_json(query[name])
     return row

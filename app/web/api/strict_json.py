@@ -42,11 +42,11 @@ def parse(body: bytes, max_depth: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return judged(body, max_depth)
+        return parse_strictly(body, max_depth)
     if _is_sure(body, value, min(max_depth, SURE_DEPTH)):
         return value
     del value  # it may be large, and there will be another
-    return judged(body, max_depth)
+    return parse_strictly(body, max_depth)
 
 
 def _is_sure(body: bytes, value: Any, max_depth: int) -> bool:
@@ -86,7 +86,7 @@ def _is_whole(value: Any, most_members: int, brackets: int, max_depth: int) -> b
     return False
 
 
-def judged(body: bytes, max_depth: int) -> Any:
+def parse_strictly(body: bytes, max_depth: int) -> Any:
     """Parse a body strictly. Returns and raises the same as :func:`parse`, more slowly."""
     try:
         text = body.decode("utf-8")

@@ -52,7 +52,9 @@ class AccessLog:
         :param key: the id of its API key.
         """
         seconds = time.perf_counter() - started
-        metrics.traffic(method if method in METHODS else "OTHER", route, status // 100)(seconds)
+        metrics.get_request_counter(method if method in METHODS else "OTHER", route, status // 100)(
+            seconds
+        )
         if self._log is None:
             return
         event: dict[str, Any] = {

@@ -10,7 +10,7 @@ from flask import Flask, current_app
 if TYPE_CHECKING:  # the parts import this module to find each other
     from app.serving.models.manager import ModelManager
     from app.serving.models.predictor import Predictor
-    from app.serving.reload.reloader import Generations
+    from app.serving.reload.reloader import Reloader
     from app.web.http.access.authorization import AccessControl
     from app.web.http.access_log import AccessLog
 
@@ -24,7 +24,7 @@ class Modelhost:
 
     manager: ModelManager
     predictor: Predictor
-    reloader: Generations
+    reloader: Reloader
     access_control: AccessControl
     access_log: AccessLog
 

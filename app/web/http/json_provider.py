@@ -33,7 +33,7 @@ def dumps(value: Any) -> bytes:
         return f"{text}\n".encode()
 
 
-class Writer(DefaultJSONProvider):
+class JSONProvider(DefaultJSONProvider):
     """Flask's JSON provider. Only responses differ; templates use Flask's own, escaped JSON."""
 
     ensure_ascii = False

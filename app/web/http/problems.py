@@ -236,7 +236,7 @@ def get_problem(error: Exception) -> Problem:
     return HTTP_PROBLEMS[500]
 
 
-def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+def build_problem(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the RFC 9457 document of an error and its headers. Log it if the status is 5xx."""
     problem = get_problem(error)
     _log(error, problem)
@@ -255,7 +255,7 @@ def told(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _respond(error: Exception) -> BaseResponse:
-    body, headers = told(error)
+    body, headers = build_problem(error)
     if _is_json_path():
         response: BaseResponse = _json(body)
     elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:

@@ -19,7 +19,7 @@ DETAILS = {
 }
 
 
-def answer(status: int) -> bytes:
+def build_response(status: int) -> bytes:
     """Return a response with a problem document and ``Connection: close``."""
     phrase, problem = HTTPStatus(status).phrase, HTTP_PROBLEMS.get(status)
     # The application's problem for 400 describes an unreadable body; here no body was read.

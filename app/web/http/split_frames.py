@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any
 
 from app.serving.errors import TooManyRows
-from app.serving.models.predictor import TOLD_VIOLATIONS
+from app.serving.models.predictor import MAX_VIOLATIONS
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.schema.messages import shown
-from mlmodel.schema.shape import unescaped
+from mlmodel.schema.messages import to_short_json
+from mlmodel.schema.shape import unescape
 
 #: The members of such a body. The index labels the lines and is not passed to the model.
 NAMES, LINES, INDEX = "columns", "data", "index"
@@ -29,7 +29,7 @@ def is_likely(body: Any) -> bool:
     )
 
 
-def are_possible(schema: Mapping[str, Any] | None) -> bool:
+def is_allowed(schema: Mapping[str, Any] | None) -> bool:
     """Return whether a schema permits the split format: not if its rows have such members."""
     if schema is None:
         return True
@@ -38,13 +38,13 @@ def are_possible(schema: Mapping[str, Any] | None) -> bool:
     return are_objects and not {NAMES, LINES} & (members.names.keys() | members.required)
 
 
-def written(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def to_split_frame(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the split format of rows that have the same members."""
     names = list(rows[0])
     return {NAMES: names, LINES: [[row[name] for name in names] for row in rows]}
 
 
-def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
+def to_rows(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     """Convert a likely body to rows in place: its lines become the rows.
 
     :raises TooManyRows: if there are more than ``most``.
@@ -54,7 +54,7 @@ def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     names, lines = body[NAMES], body[LINES]
     if len(lines) > most:
         raise TooManyRows(most, len(lines))
-    violations = tuple(islice(_violations(body), TOLD_VIOLATIONS))
+    violations = tuple(islice(_violations(body), MAX_VIOLATIONS))
     if violations:
         raise InvalidInput("the columns and lines do not match", violations=violations)
     for place, line in enumerate(lines):
@@ -63,7 +63,9 @@ def rows_of(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     return lines
 
 
-def placed(violations: Sequence[Violation], names: Sequence[str]) -> tuple[Violation, ...]:
+def with_frame_pointers(
+    violations: Sequence[Violation], names: Sequence[str]
+) -> tuple[Violation, ...]:
     """Return violations of rows with pointers into the split-format body.
 
     A missing column is reported once, not for every line.
@@ -75,11 +77,11 @@ def placed(violations: Sequence[Violation], names: Sequence[str]) -> tuple[Viola
 def _move(violation: Violation, places: Mapping[str, int]) -> Violation:
     line = f"/{LINES}/{violation.row}"
     member, slash, rest = violation.pointer.removeprefix("/").partition("/")
-    name = unescaped(member)
+    name = unescape(member)
     if not violation.pointer:
         return replace(violation, pointer=line)
     if name not in places:
-        return Violation(f"/{NAMES}", f"{shown(name)} {violation.detail}")
+        return Violation(f"/{NAMES}", f"{to_short_json(name)} {violation.detail}")
     return replace(violation, pointer=f"{line}/{places[name]}{slash}{rest}")
 
 
@@ -99,15 +101,15 @@ def _violations(body: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _kind(value: Any) -> str:
-    return f"a list of {len(value)}" if isinstance(value, list) else shown(value)
+    return f"a list of {len(value)}" if isinstance(value, list) else to_short_json(value)
 
 
 def _of_names(names: Sequence[Any]) -> Iterator[Violation]:
     seen = set[str]()
     for place, name in enumerate(names):
         if not isinstance(name, str):
-            yield Violation(f"/{NAMES}/{place}", f"must be text, got {shown(name)}")
+            yield Violation(f"/{NAMES}/{place}", f"must be text, got {to_short_json(name)}")
         elif name in seen:
-            yield Violation(f"/{NAMES}/{place}", f"names {shown(name)} once more")
+            yield Violation(f"/{NAMES}/{place}", f"names {to_short_json(name)} once more")
         else:
             seen.add(name)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from mlmodel.schema.refs import DATA_KEYWORDS, NAMED_SCHEMAS
-from mlmodel.schema.shape import escaped, unescaped
+from mlmodel.schema.shape import escape, unescape
+from mlmodel.schema.subschemas import DATA_KEYWORDS, NAMED_SCHEMAS
 
 #: Keywords that give a schema a dialect, an id or an anchor: dropped from components.
 ADDRESSES = frozenset({"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
@@ -70,10 +70,10 @@ class _ComponentNames:
         if fragment and not fragment.startswith("/"):
             steps = self._anchors.get(fragment, ())
         else:
-            steps = tuple(unescaped(step) for step in fragment.split("/")[1:])
+            steps = tuple(unescape(step) for step in fragment.split("/")[1:])
         component = self.components.get(steps[:2])
         target, rest = (component, steps[2:]) if component else (self._name, steps)
-        return PREFIX + "/".join([target, *(quote(escaped(step), safe="~$") for step in rest)])
+        return PREFIX + "/".join([target, *(quote(escape(step), safe="~$") for step in rest)])
 
     def _get_name(self, definition: str) -> str:
         # Component names allow fewer characters than the members of $defs.

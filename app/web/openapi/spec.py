@@ -171,7 +171,7 @@ def _operation(
     row = _schema(document, f"{name}.Row", endpoint.input_schema)
     prediction = _schema(document, f"{name}.Answer", endpoint.output_schema)
     if method == "POST":
-        by_columns = split_frames.are_possible(endpoint.input_schema)
+        by_columns = split_frames.is_allowed(endpoint.input_schema)
         examples = model.examples if is_predict else []
         operation["requestBody"] = _request_body(row, examples, by_columns)
         prediction = _one_or_many(prediction)
@@ -197,7 +197,10 @@ def _examples(rows: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     shown = {"row": {"summary": "One row", "value": first}}
     if by_columns and isinstance(first, Mapping):
         frame = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
-        shown["columns"] = {"summary": "Rows by columns", "value": split_frames.written(frame)}
+        shown["columns"] = {
+            "summary": "Rows by columns",
+            "value": split_frames.to_split_frame(frame),
+        }
     return shown
 
 

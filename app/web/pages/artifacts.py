@@ -48,7 +48,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/models/<name>/artifacts/<path:artifact>")
 def download(name: str, artifact: str) -> Response:
     """Send a model's artifact as an attachment, which the browser saves and never displays."""
-    stream = modelhost().manager.using(name, lambda model: model.open_artifact(artifact))
+    stream = modelhost().manager.call_with(name, lambda model: model.open_artifact(artifact))
     path = PurePosixPath(artifact)
     kind = PICTURES.get(path.suffix.lower(), "application/octet-stream")
     if path.suffix.lower() in TEXTS:

@@ -93,7 +93,7 @@ def bounds(schema: Schema, has_example: bool = False) -> str:
     return ", ".join(filter(None, parts))
 
 
-def digits(number: float, is_year: bool | None = None) -> str:
+def format_number(number: float, is_year: bool | None = None) -> str:
     """Return a number in its shortest form, for display only: 8.0 as 8, 10000 as 10,000.
 
     :param is_year: whether to omit commas; by default for whole numbers below 10,000 (years).
@@ -102,12 +102,12 @@ def digits(number: float, is_year: bool | None = None) -> str:
     return format(number, "" if is_year else ",").removesuffix(".0")
 
 
-def short(value: Any) -> Any:
+def with_short_numbers(value: Any) -> Any:
     """Return a JSON value with round floats as integers: 8.0 as 8."""
     if isinstance(value, Mapping):
-        return {key: short(inner) for key, inner in value.items()}
+        return {key: with_short_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [short(inner) for inner in value]
+        return [with_short_numbers(inner) for inner in value]
     is_round = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_ROUND
     return int(value) if is_round else value
 
@@ -136,7 +136,7 @@ def is_number(value: Any) -> bool:
 
 def _span(low: float, high: float) -> str:
     are_years = _may_be_year(low) and _may_be_year(high)
-    return f"{digits(low, are_years)} to {digits(high, are_years)}"
+    return f"{format_number(low, are_years)} to {format_number(high, are_years)}"
 
 
 def _may_be_year(number: float) -> bool:
@@ -152,7 +152,7 @@ def _usual(span: Any) -> str:
 
 
 def _bound(words: str, number: Any) -> str:
-    return words.format(digits(number)) if is_number(number) else ""
+    return words.format(format_number(number)) if is_number(number) else ""
 
 
 def _counted(words: str, count: Any, unit: str) -> str:

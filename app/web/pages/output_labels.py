@@ -8,7 +8,7 @@ from typing import Any
 
 from app.web.pages import labels
 from app.web.pages.forms.fields import as_json
-from mlmodel.schema.shape import Shape, escaped
+from mlmodel.schema.shape import Shape, escape
 
 #: Deepest level of values in the legend.
 MAX_DEPTH = 8
@@ -22,7 +22,7 @@ LIKELY = "probabilit"
 Words = dict[str, Any]
 
 
-def legend(prediction: Shape) -> dict[str, Words]:
+def get_output_labels(prediction: Shape) -> dict[str, Words]:
     """Return the display hints of each value of a prediction, by JSON Pointer.
 
     ``label`` and ``unit`` are text. ``media`` is the media type of base64 content, as declared by
@@ -50,7 +50,7 @@ def _within(
         return
     classes = next(filter(None, map(_classes, members.values())), ())
     for name, member in members.items():
-        yield from _within(member, f"{pointer}/{escaped(name)}", name, classes)
+        yield from _within(member, f"{pointer}/{escape(name)}", name, classes)
     for each in filter(None, (shape.items, shape.other_members)):
         yield from _within(each, f"{pointer}/{EACH}", "")
 

@@ -22,10 +22,10 @@ from app.serving.tables import csv_file
 from app.web.api.request_body import parse_json, read_form_field
 from app.web.http import access
 from app.web.http.extension import modelhost
-from app.web.http.problems import all_problems, told
+from app.web.http.problems import all_problems, build_problem
 from app.web.pages import artifacts, forms, labels, markdown, model_list
-from app.web.pages.output_labels import legend
-from app.web.pages.what_if import Axis, axes
+from app.web.pages.output_labels import get_output_labels
+from app.web.pages.what_if import Axis, get_axes
 from mlmodel.errors import FlmError
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
 def index() -> str:
     """Show all models, or those that match the search ``q``."""
     shown = access.visible(modelhost().manager.defaults())
-    models = model_list.listed(shown, metrics.usage(metrics.registry()))
+    models = model_list.listed(shown, metrics.read_usage(metrics.get_registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
@@ -61,8 +61,8 @@ def index() -> str:
 @blueprint.get("/models/<name>/metadata")
 def metadata(name: str) -> str:
     """Show a model's description, input and output."""
-    model = modelhost().manager.opened(name)
-    examples = labels.short(model.examples)
+    model = modelhost().manager.get_loaded(name)
+    examples = labels.with_short_numbers(model.examples)
     return render_template(
         "model.html",
         model=model,
@@ -73,7 +73,7 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_metrics(model.metadata.get("metrics")),
-        usage=model_list.said(metrics.usage(metrics.registry())[model.label]),
+        usage=model_list.said(metrics.read_usage(metrics.get_registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_told(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
@@ -87,20 +87,20 @@ def metadata(name: str) -> str:
 @blueprint.get("/models/<name>/predict")
 def predict(name: str) -> str:
     """Show a model's form."""
-    model = modelhost().manager.opened(name)
-    examples = labels.short(model.examples)
+    model = modelhost().manager.get_loaded(name)
+    examples = labels.with_short_numbers(model.examples)
     is_ready = model.status is Status.READY
     return render_template(
         "predict.html",
         model=model,
         family=modelhost().manager.versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        legend=json.dumps(legend(Shape.of(model.output_schema))),
+        legend=json.dumps(get_output_labels(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
         others=_alike(model),
-        has_header=bool(csv_file.header(model.input_schema or True)),
+        has_header=bool(csv_file.header_line(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
     )
@@ -109,7 +109,7 @@ def predict(name: str) -> str:
 @blueprint.post("/models/<name>/predict")
 def predict_from_text(name: str) -> ResponseReturnValue:
     """Predict the row in the JSON text area, which a page without JavaScript posts."""
-    model = modelhost().manager.opened(name)
+    model = modelhost().manager.get_loaded(name)
     text = read_form_field("row")
     g.rows = 1
     try:
@@ -117,7 +117,7 @@ def predict_from_text(name: str) -> ResponseReturnValue:
         (prediction,) = modelhost().predictor.predict(name, [row])
     except (BadRequest, RequestEntityTooLarge, FlmError, ServingError) as error:
         # Not left to `problems`: the page keeps the input.
-        problem, headers = told(error)
+        problem, headers = build_problem(error)
         page = render_template("prediction.html", model=model, row=text, problem=problem)
         return page, problem["status"], headers
     return render_template(
@@ -159,9 +159,9 @@ def _axes(model: HostedModel) -> list[Axis]:
     """Return the axes of a model's rows; cached while the model stays loaded."""
     endpoint = model.endpoints.get(PREDICT)
     if endpoint is None:
-        return axes(Shape.of(model.input_schema))
+        return get_axes(Shape.of(model.input_schema))
     if endpoint.input not in _AXES:
-        _AXES[endpoint.input] = axes(endpoint.input.shape)
+        _AXES[endpoint.input] = get_axes(endpoint.input.shape)
     return _AXES[endpoint.input]
 
 
@@ -181,7 +181,7 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Return metrics as text, numbers with thousands separators."""
     measures = facts or {}
     return [
-        (name, labels.digits(float(f"{value:.6g}") if isinstance(value, float) else value))
+        (name, labels.format_number(float(f"{value:.6g}") if isinstance(value, float) else value))
         if labels.is_number(value)
         else (name, _shown(value))
         for name, value in measures.items()

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.web.pages import labels as wording
 from mlmodel.schema.coercion import WHOLE
-from mlmodel.schema.shape import Constant, Shape, escaped
+from mlmodel.schema.shape import Constant, Shape, escape
 
 #: Deepest nesting of objects whose fields are axes.
 MAX_DEPTH = 4
@@ -42,7 +42,7 @@ class Axis:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-def axes(row: Shape) -> list[Axis]:
+def get_axes(row: Shape) -> list[Axis]:
     """Return the fields of a row that hold a number or a choice, in the order of the schema."""
     visited = islice(_within(row, "", ()), MAX_SCHEMAS)
     return list(islice((axis for axis in visited if axis), MAX_AXES))
@@ -55,7 +55,7 @@ def _within(shape: Shape, pointer: str, labels: tuple[str, ...]) -> Iterator[Axi
     if not axis and shape.type == "object" and len(labels) < MAX_DEPTH:
         for key, member in shape.members.items():
             label = shape.title_of(key) or wording.readable(key)
-            yield from _within(member, f"{pointer}/{escaped(key)}", (*labels, label))
+            yield from _within(member, f"{pointer}/{escape(key)}", (*labels, label))
 
 
 def _axis(shape: Shape, pointer: str, label: str) -> Axis | None:

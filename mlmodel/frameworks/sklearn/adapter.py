@@ -23,9 +23,9 @@ from mlmodel.bounded.metadata import parse
 from mlmodel.errors import BrokenModel, FlmError, InvalidModel
 from mlmodel.frameworks import Predict, Schemas
 from mlmodel.frameworks.sklearn import releases
-from mlmodel.frameworks.sklearn.boosters import as_estimator, raw
-from mlmodel.frameworks.sklearn.onnx import choose, runtime
-from mlmodel.frameworks.sklearn.onnx.choose import Chosen
+from mlmodel.frameworks.sklearn.boosters import as_estimator, raw_booster
+from mlmodel.frameworks.sklearn.onnx import runtime, selection
+from mlmodel.frameworks.sklearn.onnx.selection import Selection
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from mlmodel.frameworks.sklearn.predict.column_values import converter
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
@@ -53,7 +53,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
     """
     _check_fitted(model)
     _check_hasher(model)
-    return pickling.dumps(raw(model))
+    return pickling.dumps(raw_booster(model))
 
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
@@ -61,11 +61,11 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
 
     A model of another scikit-learn release predicts as it did there, or is not built.
     """
-    release = sklearn_release(compression.expanded(content))
-    return built(lambda: _unpickled(content, trust), release)
+    release = sklearn_release(compression.expand(content))
+    return build_model(lambda: _unpickled(content, trust), release)
 
 
-def adapted(model: Any, release: str | None) -> Any:
+def adapt_model(model: Any, release: str | None) -> Any:
     """Convert a new model to an estimator that predicts as in the release that wrote it.
 
     :param release: the scikit-learn that wrote it, if known.
@@ -77,19 +77,19 @@ def adapted(model: Any, release: str | None) -> Any:
 
 def schemas_of_built(model: Any, release: str | None) -> Schemas:
     """Infer the schemas of a model that was just built, with one thread."""
-    estimator = adapted(model, release)
+    estimator = adapt_model(model, release)
     limit_jobs(estimator)
     return schemas(estimator)
 
 
-def built(build: Callable[[], Any], release: str | None = None) -> Any:
+def build_model(build: Callable[[], Any], release: str | None = None) -> Any:
     """Return the model that a function builds. Log its warnings.
 
     :param release: the scikit-learn that wrote it, if known.
     :raises FlmError: that which the function raises; :class:`BrokenModel` for any other error.
     """
     with caught_warnings() as caught:
-        model = _guarded(lambda: adapted(build(), release))
+        model = _guarded(lambda: adapt_model(build(), release))
     for warning in caught:
         # The differing releases are reported once for the whole file.
         if not isinstance(warning.message, InconsistentVersionWarning):
@@ -138,13 +138,13 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     return _guarded(lambda: inference.predictor(model, columns, outputs))
 
 
-def chosen(
+def select_runtime(
     model: Any,
     native: Predict,
-    requested: runtime.Choice,
+    requested: runtime.RuntimeName,
     rows: Sequence[Row],
     stored: bytes | None = None,
-) -> Chosen:
+) -> Selection:
     """Choose what predicts rows: the model itself or its ONNX graph, see :mod:`.onnx.runtime`.
 
     :param native: the result of :func:`predictor`.
@@ -153,7 +153,7 @@ def chosen(
     """
     own = cast(Predictor, native)
     title = f"scikit-learn {version()}"
-    return choose.chosen(model, own, requested, rows, title=title, stored=stored)
+    return selection.select_runtime(model, own, requested, rows, title=title, stored=stored)
 
 
 def _check_fitted(model: Any) -> None:
@@ -207,7 +207,7 @@ def _guarded(build: Callable[[], _Result]) -> _Result:
     except FlmError:
         raise
     except Exception as error:
-        known = isinstance(error, ImportError | AttributeError) and pickling.missing(error)
+        known = isinstance(error, ImportError | AttributeError) and pickling.describe_missing(error)
         if known:
             raise BrokenModel(known) from error
         summary = f"scikit-learn {version()} cannot build the model ({type(error).__name__})"

@@ -65,7 +65,7 @@ def as_estimator(model: Any) -> Any:
     return convert(model) if convert else model
 
 
-def raw(model: Any) -> Any:
+def raw_booster(model: Any) -> Any:
     """Return the booster of an estimator of this module, and any other model unchanged."""
     return model._booster if isinstance(model, _BoosterEstimator) else model
 

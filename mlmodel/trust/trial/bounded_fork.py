@@ -42,7 +42,7 @@ RESULT_BYTES = 64 << 20
 ADAPTER = "mlmodel.frameworks.sklearn.adapter"
 
 
-class Limit:
+class TimeLimit:
     """Maximum seconds of processor time for a file of any size: see ``LOAD_SECONDS``.
 
     The server sets it once, before it loads models; infinity for no limit.
@@ -57,7 +57,7 @@ def seconds(size_bytes: int) -> float:
     For a compressed file, that is its own size times the usual compression ratio: see
     :data:`EXPANSION`.
     """
-    return min(SECONDS + SECONDS_PER_MB * size_bytes / (1 << 20), Limit.seconds)
+    return min(SECONDS + SECONDS_PER_MB * size_bytes / (1 << 20), TimeLimit.seconds)
 
 
 def import_libraries(names: scan.Names) -> None:

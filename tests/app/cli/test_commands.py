@@ -71,13 +71,13 @@ def commands(runner):
     return runner.app.cli.commands["models"].commands
 
 
-def test_every_command_is_in_the_docs(commands):
+def test_commands_are_in_the_docs(commands):
     headings = re.findall(r"^## `(\w+)`$", DOCS, re.MULTILINE)
 
     assert sorted(headings) == sorted(commands)
 
 
-def test_every_option_is_in_the_docs(commands):
+def test_options_are_in_the_docs(commands):
     options = {
         option
         for command in commands.values()
@@ -99,7 +99,7 @@ def test_every_command_has_json(commands):
     assert lacking == set()
 
 
-def test_flask_finds_the_commands_and_loads_no_model_for_them(tmp_path):
+def test_flask_finds_commands_without_loading_models(tmp_path):
     path = tmp_path / "models.yaml"
     path.write_text("models: [{class: tests.models.broken.RaisesAtLoad}, {clas: x}]")
 
@@ -116,7 +116,7 @@ def test_flask_finds_the_commands_and_loads_no_model_for_them(tmp_path):
     assert ran.stderr.startswith("Error: models.yaml is not a readable model file: it is text")
 
 
-def test_flask_finds_the_models_for_its_own_commands(tmp_path):
+def test_flask_routes_loads_the_models(tmp_path):
     path = tmp_path / "models.yaml"
     path.write_text("models: [{clas: x}]")
 
@@ -132,7 +132,7 @@ def test_flask_finds_the_models_for_its_own_commands(tmp_path):
     assert "Modelhost cannot start.\nmodels.yaml, line 1: " in ran.stderr
 
 
-def test_list_tells_the_state_of_each_model(run):
+def test_list_shows_states(run):
     models = (
         f"{SIMPLE}  - file: nowhere.flm\n  - class: tests.models.simple.Counting\n    load: lazy\n"
     )
@@ -148,7 +148,7 @@ def test_list_tells_the_state_of_each_model(run):
     ]
 
 
-def test_list_is_the_json_of_the_api(run, make_app):
+def test_list_equals_json_of_the_api(run, make_app):
     listed = run("list", "--json")
 
     served = make_app(SIMPLE).test_client().get("/api/models")
@@ -157,7 +157,7 @@ def test_list_is_the_json_of_the_api(run, make_app):
 
 
 @pytest.mark.parametrize("command", ["list", "check", "show x", "predict x --input -", "add -"])
-def test_a_mistake_in_models_yaml_is_a_sentence(run, linear_file, command):
+def test_mistake_in_models_yaml_is_reported(run, linear_file, command):
     words = [
         linear_file if word == "-" and command == "add -" else word for word in command.split()
     ]
@@ -168,7 +168,7 @@ def test_a_mistake_in_models_yaml_is_a_sentence(run, linear_file, command):
     assert "Error: models.yaml, line 1: models/0/clas is not known here" in ran.stderr
 
 
-def test_show_tells_what_is_known_and_the_fields(run):
+def test_show_writes_metadata_and_fields(run):
     shown = run("show", "doubler")
 
     assert "qualified_name  doubler\n" in shown.stdout
@@ -176,7 +176,7 @@ def test_show_tells_what_is_known_and_the_fields(run):
     assert "  x      number  yes       from -1e+300 to 1,000" in shown.stdout
 
 
-def test_show_is_the_json_of_the_api(run, make_app):
+def test_show_equals_json_of_the_api(run, make_app):
     shown = json.loads(run("show", "doubler", "--json").stdout)
 
     client = make_app(SIMPLE).test_client()
@@ -185,14 +185,14 @@ def test_show_is_the_json_of_the_api(run, make_app):
     assert shown.items() >= client.get("/api/models/doubler/inspect").json.items()
 
 
-def test_a_model_that_is_not_there_is_named_with_one_that_is(run):
+def test_unknown_name_suggests_a_similar_one(run):
     shown = run("show", "dubler")
 
     assert shown.exit_code == 1
     assert "models.yaml has no model 'dubler'; did you mean 'doubler'?" in shown.stderr
 
 
-def test_only_the_model_that_is_asked_is_loaded(run, monkeypatch):
+def test_show_loads_only_the_named_model(run, monkeypatch):
     monkeypatch.setattr(simple.Counting, "loads", 0)
 
     run("show", "doubler", models=f"{SIMPLE}  - class: tests.models.simple.Counting\n")
@@ -200,7 +200,7 @@ def test_only_the_model_that_is_asked_is_loaded(run, monkeypatch):
     assert simple.Counting.loads == 0
 
 
-def test_check_tries_a_file_on_its_own_example(run, linear_file):
+def test_check_predicts_example_of_a_file(run, linear_file):
     checked = run("check", linear_file)
 
     assert checked.exit_code == 0
@@ -216,7 +216,7 @@ def numbers_file(tmp_path):
     return path
 
 
-def test_check_compares_a_graph_with_its_model(run, numbers_file):
+def test_check_compares_compiled_graph(run, numbers_file):
     checked = run("check", numbers_file, "--runtime", "onnx")
 
     assert checked.exit_code == 0
@@ -224,7 +224,7 @@ def test_check_compares_a_graph_with_its_model(run, numbers_file):
     assert re.search(r"^  compared +[0-9,]+ rows: 4 examples, ", checked.stdout, re.MULTILINE)
 
 
-def test_check_tells_the_comparison_as_json(run, numbers_file):
+def test_check_writes_comparison_as_json(run, numbers_file):
     models = json.dumps({"models": [{"file": str(numbers_file)}]})
 
     [found] = json.loads(
@@ -235,7 +235,7 @@ def test_check_tells_the_comparison_as_json(run, numbers_file):
     assert found["runtime"]["parity"]["probes"]["examples"] == 4
 
 
-def test_check_says_why_a_model_is_not_compiled(run, tmp_path):
+def test_check_warns_if_not_compiled(run, tmp_path):
     dump(Ages().fit(PEOPLE), tmp_path / "ages.flm", sample=PEOPLE[["age", "since"]])
 
     checked = run(
@@ -254,7 +254,7 @@ def test_check_is_exact_json(run):
     assert (found["served"], found["example"], found["answer"]) == (True, {"x": 999}, {"y": 1998.0})
 
 
-def test_check_without_words_tries_all_models(run):
+def test_check_defaults_to_all_models(run):
     checked = run("check", "--json")
 
     assert [each["name"] for each in json.loads(checked.stdout)["models"]] == ["doubler", "echo"]
@@ -269,7 +269,7 @@ def test_check_without_words_tries_all_models(run):
         ("BreaksItsSchema", "the answer breaks the output schema: "),
     ],
 )
-def test_a_model_that_cannot_be_served_fails_the_check(run, name, failure):
+def test_unservable_model_fails_the_check(run, name, failure):
     models = f"models: [{{class: tests.models.broken.{name}, examples: [{{}}]}}]"
 
     checked = run("check", models=models)
@@ -278,7 +278,7 @@ def test_a_model_that_cannot_be_served_fails_the_check(run, name, failure):
     assert re.search(rf"^  failure +{failure}", checked.stdout, re.MULTILINE)
 
 
-def test_check_says_what_is_doubtful(run):
+def test_check_reports_invalid_examples(run):
     models = "models: [{class: tests.models.simple.Doubler, examples: [{x: 1}, {z: 2}]}]"
 
     doubts = json.loads(run("check", "--json", models=models).stdout)["models"][0]["doubts"]
@@ -289,27 +289,27 @@ def test_check_says_what_is_doubtful(run):
     ]
 
 
-def test_an_answer_that_takes_longer_than_the_server_waits_is_doubtful(run):
+def test_check_warns_of_slow_prediction(run):
     checked = run("check", "doubler", "--json", PREDICT_SECONDS=0.000001)
 
     [doubt] = json.loads(checked.stdout)["models"][0]["doubts"]
     assert doubt.startswith("the first prediction took 0.0 s; the server's limit is 1e-06 s")
 
 
-def test_check_of_a_file_that_is_not_there_is_a_usage_error(run):
+def test_check_of_missing_file_is_usage_error(run):
     checked = run("check", "nowhere/model.flm")
 
     assert checked.exit_code == 2
     assert "Error: the file 'nowhere/model.flm' does not exist" in checked.stderr
 
 
-def test_an_object_gives_a_bare_answer(run):
+def test_object_gives_one_prediction(run):
     asked = run("predict", "doubler", "--input", "-", "--json", text='{"x": 2}')
 
     assert json.loads(asked.stdout) == {"y": 4.0}
 
 
-def test_a_table_gives_an_answer_for_each_line(run, tmp_path):
+def test_table_gives_prediction_per_line(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("x\n1\n2.5\n")
 
@@ -318,7 +318,7 @@ def test_a_table_gives_an_answer_for_each_line(run, tmp_path):
     assert asked.stdout == "row  y\n1    2\n2    5\n"
 
 
-def test_answers_go_to_a_file(run, tmp_path):
+def test_predictions_are_saved_to_a_file(run, tmp_path):
     source, output = tmp_path / "rows.ndjson", tmp_path / "answers.csv"
     source.write_text('{"x": 1}\n{"x": 2}\n')
 
@@ -328,7 +328,7 @@ def test_answers_go_to_a_file(run, tmp_path):
     assert output.read_text() == "y\n2.0\n4.0\n"
 
 
-def test_more_rows_than_a_request_may_have_are_asked_in_turn(run, tmp_path):
+def test_many_rows_are_predicted_in_chunks(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("x\n" + "1\n" * 5 + "big\n")
 
@@ -337,7 +337,7 @@ def test_more_rows_than_a_request_may_have_are_asked_in_turn(run, tmp_path):
     assert 'rows.csv, line 7: x must be a number, got "big"\n' in asked.stderr
 
 
-def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
+def test_violations_name_line_and_field(run, tmp_path):
     source, output = tmp_path / "rows.csv", tmp_path / "answers.csv"
     source.write_text("x\n1\n5000\n")
 
@@ -351,7 +351,7 @@ def test_what_is_wrong_is_told_by_line_and_field(run, tmp_path):
     assert not output.exists()
 
 
-def test_other_columns_are_named_and_ignored(run, tmp_path):
+def test_unknown_columns_are_named_and_ignored(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text(",id,X,target\n0,7,1,yes\n")
 
@@ -361,7 +361,7 @@ def test_other_columns_are_named_and_ignored(run, tmp_path):
     assert "rows.csv: columns not used by the model: id, target\n" in asked.stderr
 
 
-def test_decimal_commas_are_named(run, tmp_path):
+def test_encoding_and_decimal_comma_are_reported(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_bytes("sep=;\r\nx;straße\r\n14,5;a\r\n".encode("cp1252"))
 
@@ -372,7 +372,7 @@ def test_decimal_commas_are_named(run, tmp_path):
     assert "rows.csv: decimal mark is a comma\n" in asked.stderr
 
 
-def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
+def test_ambiguous_decimal_mark_is_reported(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("x\n1.500\n")
 
@@ -384,7 +384,7 @@ def test_decimal_mark_that_no_number_shows_is_asked_for(run, tmp_path):
     assert json.loads(answered.stdout) == [{"y": 3.0}]
 
 
-def test_a_file_without_rows_is_told(run, tmp_path):
+def test_file_without_rows_is_reported(run, tmp_path):
     (tmp_path / "rows.csv").write_text("x\n")
 
     asked = run("predict", "doubler", "--input", tmp_path / "rows.csv", "--json")
@@ -393,7 +393,7 @@ def test_a_file_without_rows_is_told(run, tmp_path):
     assert "rows.csv has no rows\n" in asked.stderr
 
 
-def test_what_is_wrong_is_exact_json(run):
+def test_violations_are_exact_json(run):
     asked = run("predict", "doubler", "--input", "-", "--json", text='[{"x": 1}, {"x": "a"}]')
 
     assert json.loads(asked.stdout) == {
@@ -415,7 +415,7 @@ def test_what_is_wrong_is_exact_json(run):
         ),
     ],
 )
-def test_a_file_that_is_no_table_is_told(run, tmp_path, name, content, message):
+def test_unreadable_table_is_reported(run, tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
 
     asked = run("predict", "doubler", "--input", tmp_path / name)
@@ -424,7 +424,7 @@ def test_a_file_that_is_no_table_is_told(run, tmp_path, name, content, message):
     assert f"Error: {message}" in asked.stderr
 
 
-def test_a_model_that_fails_is_told_with_its_own_error(run):
+def test_failure_shows_the_models_error(run):
     models = "models: [{class: tests.models.broken.RaisesAtPredict}]"
 
     asked = run("predict", "raises-at-predict", "--input", "-", models=models, text="{}")
@@ -465,7 +465,7 @@ def deep_file(tmp_path):
     return path
 
 
-def test_what_is_nested_too_deep_is_told(run, deep_file):
+def test_too_deep_metadata_is_reported(run, deep_file):
     inspected = run("inspect", deep_file)
 
     assert inspected.exit_code == 1
@@ -473,7 +473,7 @@ def test_what_is_nested_too_deep_is_told(run, deep_file):
     assert "nested too deep" in inspected.stderr
 
 
-def test_no_text_commands_the_terminal(run, tmp_path):
+def test_terminal_escapes_are_not_written(run, tmp_path):
     path = tmp_path / "shell.flm"
     dump(LinearRegression().fit([[1.0]], [1.0]), path, extra={"note": "\x1b[2J\x9b31m"})
 
@@ -481,7 +481,7 @@ def test_no_text_commands_the_terminal(run, tmp_path):
         assert "\\u001b[2J\\u009b31m" in run(*words).stdout
 
 
-def test_an_estimator_becomes_a_model_file(run, tmp_path, estimator_file):
+def test_package_writes_a_model_file(run, tmp_path, estimator_file):
     out, sample, card = tmp_path / "m.flm", tmp_path / "rows.csv", tmp_path / "card.md"
     NUMBERS.assign(target="no").to_csv(sample, index=False)
     card.write_text("A card.")
@@ -518,7 +518,7 @@ def lengths(table):
     ],
     ids=["dates", "texts", "categories"],
 )
-def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, step, days, form):
+def test_sample_dates_follow_the_fitted_type(run, tmp_path, step, days, form):
     texts = pd.DataFrame({"day": ["2024-01-31", "2025-02-28", "2026-03-31", "2026-04-30"]})
     texts.to_csv(tmp_path / "rows.csv", index=False)
     model = make_pipeline(step, LinearRegression()).fit(texts.astype(days), [1, 2, 3, 4])
@@ -536,7 +536,7 @@ def test_dates_of_a_table_are_such_unless_the_model_takes_texts(run, tmp_path, s
     assert packaged.examples[0] == {"day": "2024-01-31"}
 
 
-def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
+def test_package_names_untrusted_references(run, tmp_path):
     model = make_pipeline(FunctionTransformer(lengths), LinearRegression())
     joblib.dump(model.fit(pd.DataFrame({"day": ["x", "yy"]}), [1, 2]), tmp_path / "m.joblib")
 
@@ -556,7 +556,7 @@ def test_what_of_a_package_wants_trust_is_told_to_its_author(run, tmp_path):
     )
 
 
-def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
+def test_package_sets_output_and_display_names(run, tmp_path):
     joblib.dump(LinearRegression().fit([[1.0], [2.0]], [[1, 2], [3, 4]]), tmp_path / "m.joblib")
 
     made = run(
@@ -570,11 +570,11 @@ def test_outputs_and_the_model_are_called_as_asked(run, tmp_path):
     assert list(packaged.predict({"x0": 1.0})["prediction"]) == ["low", "high"]
 
 
-def test_a_bare_model_can_be_checked(run, estimator_file):
+def test_check_accepts_bare_file(run, estimator_file):
     assert run("check", estimator_file).exit_code == 0
 
 
-def test_a_packaged_model_can_be_checked(run, tmp_path, estimator_file):
+def test_check_accepts_packaged_file(run, tmp_path, estimator_file):
     run("package", estimator_file, "--out", tmp_path / "m.flm")
 
     assert run("check", tmp_path / "m.flm").exit_code == 0
@@ -590,14 +590,14 @@ def test_a_packaged_model_can_be_checked(run, tmp_path, estimator_file):
         (["--compression", "rar"], "'rar' is not one of 'bz2', 'lzma', 'zlib', 'zstd'"),
     ],
 )
-def test_what_is_wrong_with_a_package_is_a_usage_error(run, estimator_file, words, message):
+def test_invalid_package_options_are_usage_errors(run, estimator_file, words, message):
     made = run("package", estimator_file, "--out", "never.flm", *words)
 
     assert made.exit_code == 2
     assert message in made.stderr
 
 
-def test_what_is_no_estimator_is_told(run, tmp_path):
+def test_non_estimator_cannot_be_packaged(run, tmp_path):
     (tmp_path / "text.joblib").write_text("no pickle")
     joblib.dump({"a": 1}, tmp_path / "dict.joblib")
 
@@ -612,7 +612,7 @@ def test_what_is_no_estimator_is_told(run, tmp_path):
     assert (text.exit_code, other.exit_code) == (1, 1)
 
 
-def test_a_module_that_an_estimator_needs_is_named(run, tmp_path):
+def test_missing_module_of_estimator_is_named(run, tmp_path):
     (tmp_path / "far.pkl").write_bytes(b"cnowhere.team\nModel\n.")
 
     made = run(
@@ -636,7 +636,7 @@ ENDS = {"nothing": "", "comment": "# the end\n", "commented": "  # - file: old.f
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("beginning", BEGINNINGS.values(), ids=BEGINNINGS)
-def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, beginning, end):
+def test_add_keeps_all_other_bytes(run, models_file, linear_file, beginning, end):
     added = run("add", linear_file, models=beginning + end)
 
     text = models_file.read_text()
@@ -661,13 +661,13 @@ def test_an_entry_is_added_and_all_else_is_kept(run, models_file, linear_file, b
     ],
     ids=["empty", "in brackets", "of Windows"],
 )
-def test_an_entry_is_added_in_other_writings(run, models_file, linear_file, before, after):
+def test_add_follows_other_yaml_styles(run, models_file, linear_file, before, after):
     run("add", linear_file, "--no-pin", models=before)
 
     assert models_file.read_bytes().decode() == after
 
 
-def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
+def test_add_writes_name_and_lazy(run, models_file, linear_file):
     added = run("add", linear_file, "--name", "other", "--lazy", "--json", "--no-pin")
 
     assert models_file.read_text() == (
@@ -682,7 +682,7 @@ def test_an_entry_has_a_name_and_waits(run, models_file, linear_file):
 
 
 @pytest.mark.parametrize("words", [[], ["--pin"]])
-def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file, words):
+def test_add_pins_the_file(run, models_file, linear_file, words):
     run("add", linear_file, *words)
 
     assert models_file.read_text().endswith(
@@ -698,7 +698,7 @@ def test_a_file_is_pinned_by_its_hash(run, models_file, linear_file, words):
     ],
     ids=["block", "in brackets"],
 )
-def test_entries_are_pinned(run, models_file, linear_file, before):
+def test_pin_adds_hashes(run, models_file, linear_file, before):
     pinned = run("pin", models=before)
     again = run("pin", models=models_file.read_text())
 
@@ -708,7 +708,7 @@ def test_entries_are_pinned(run, models_file, linear_file, before):
     assert "no file to pin" in again.stderr
 
 
-def test_pinning_keeps_comments_on_their_line(run, models_file, linear_file):
+def test_pin_keeps_comments_in_place(run, models_file, linear_file):
     run("pin", models=f"models:\n  - file: {linear_file}  # the digits\n    name: one\n")
 
     lines = models_file.read_text().splitlines()
@@ -717,7 +717,7 @@ def test_pinning_keeps_comments_on_their_line(run, models_file, linear_file):
     assert lines[3] == "    name: one"
 
 
-def test_a_file_that_is_refused_is_not_pinned(run, models_file, tmp_path):
+def test_rejected_file_is_not_pinned(run, models_file, tmp_path):
     (tmp_path / "hostile.pkl").write_bytes(
         attack_pickles.CASES["popped again"](tmp_path / "marker")
     )
@@ -731,9 +731,7 @@ def test_a_file_that_is_refused_is_not_pinned(run, models_file, tmp_path):
 @pytest.mark.parametrize(
     "words", [["--pin"], ["--trust", "all"], ["--trust", "os.mkdir"]], ids=" ".join
 )
-def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
-    run, models_file, tmp_path, words
-):
+def test_untrusted_file_is_added_only_with_trust(run, models_file, tmp_path, words):
     path = tmp_path / "hostile.pkl"
     path.write_bytes(attack_pickles.CASES["popped again"](tmp_path / "marker"))
 
@@ -750,7 +748,7 @@ def test_a_file_that_asks_for_more_is_added_only_if_it_is_vouched_for(
 
 
 @pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
-def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
+def test_inspect_lists_references_of_a_pickle(run, tmp_path, ending):
     content = attack_pickles.CASES["popped again"](tmp_path / "marker")
     path = tmp_path / f"m{ending}"
     path.write_bytes(content)
@@ -780,7 +778,7 @@ def test_inspect_tells_what_a_pickle_asks_for(run, tmp_path, ending):
     ],
     ids=["nothing", "null", "nulls", "ones", "zip", "lengths", "marks"],
 )
-def test_inspect_tells_or_refuses_whatever_a_file_holds(run, tmp_path, ending, content):
+def test_inspect_survives_any_content(run, tmp_path, ending, content):
     (tmp_path / f"m{ending}").write_bytes(content)
 
     found = run("inspect", tmp_path / f"m{ending}")
@@ -791,7 +789,7 @@ def test_inspect_tells_or_refuses_whatever_a_file_holds(run, tmp_path, ending, c
 
 
 @pytest.mark.parametrize("ending", [".flm", ".pkl", ".skops"])
-def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
+def test_inspect_rejects_pipes_and_devices(run, tmp_path, ending):
     os.mkfifo(tmp_path / f"pipe{ending}")
     (tmp_path / f"zero{ending}").symlink_to("/dev/zero")
     (tmp_path / f"loop{ending}").symlink_to(tmp_path / f"loop{ending}")
@@ -811,7 +809,7 @@ def test_inspect_waits_for_no_pipe_and_reads_no_device(run, tmp_path, ending):
     assert "it is a folder: name the model's file" in folder
 
 
-def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
+def test_inspect_rejects_file_larger_than_memory(run, tmp_path):
     with (tmp_path / "huge.pkl").open("wb") as stream:
         stream.truncate(1 << 42)
 
@@ -821,7 +819,7 @@ def test_inspect_reads_no_more_than_there_is_memory_for(run, tmp_path):
     )
 
 
-def test_check_judges_a_file_as_the_server_would(run, tmp_path):
+def test_check_applies_trust_to_files(run, tmp_path):
     path = tmp_path / "m.pkl"
     path.write_bytes(attack_pickles.CASES["popped again"](tmp_path / "marker"))
 
@@ -832,7 +830,7 @@ def test_check_judges_a_file_as_the_server_would(run, tmp_path):
     assert (refused.exit_code, (tmp_path / "marker").exists()) == (1, True)
 
 
-def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
+def test_add_rejects_invalid_path(run, models_file, linear_file):
     linear_file.rename(linear_file.with_name("ab:c.flm"))
 
     added = run("add", linear_file.with_name("ab:c.flm"))
@@ -841,7 +839,7 @@ def test_an_entry_that_cannot_be_is_told(run, models_file, linear_file):
     assert models_file.read_text() == SIMPLE
 
 
-def test_models_yaml_may_be_a_link(run, tmp_path, models_file, linear_file):
+def test_add_follows_link_of_models_yaml(run, tmp_path, models_file, linear_file):
     (tmp_path / "elsewhere").mkdir()
     real = tmp_path / "elsewhere" / "models.yaml"
     real.write_text(SIMPLE)
@@ -853,7 +851,7 @@ def test_models_yaml_may_be_a_link(run, tmp_path, models_file, linear_file):
     assert real.read_text() == f"{SIMPLE}  - file: linear.flm\n"
 
 
-def test_a_path_may_have_any_characters(run, models_file, linear_file):
+def test_add_quotes_special_characters(run, models_file, linear_file):
     path = linear_file.rename(linear_file.with_name("a: ${b} # c.flm"))
 
     added = run("add", path, "--name", "odd")
@@ -878,14 +876,14 @@ def test_a_path_may_have_any_characters(run, models_file, linear_file):
         (SIMPLE, ["--name", "a/b"], "Invalid value for '--name': must be 1 to 100 letters"),
     ],
 )
-def test_a_duplicate_is_refused(run, linear_file, models, words, message):
+def test_add_rejects_duplicates(run, linear_file, models, words, message):
     added = run("add", linear_file, *words, models=models)
 
     assert added.exit_code > 0
     assert message in added.stderr
 
 
-def test_a_broken_file_is_refused(run, models_file, linear_file):
+def test_add_rejects_broken_file(run, models_file, linear_file):
     linear_file.write_bytes(linear_file.read_bytes()[:-5])
 
     added = run("add", linear_file)
@@ -895,7 +893,7 @@ def test_a_broken_file_is_refused(run, models_file, linear_file):
     assert models_file.read_text() == SIMPLE
 
 
-def test_nothing_is_left_beside_models_yaml(run, tmp_path, linear_file):
+def test_add_leaves_no_temporary_file(run, tmp_path, linear_file):
     run("add", linear_file)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["linear.flm", "models.yaml"]

@@ -120,7 +120,7 @@ def test_failed_fork_is_described(fork):
         fork(lambda: 1 / 0).receive()
 
 
-def test_fork_has_no_descriptors_of_its_parent(fork, tmp_path):
+def test_fork_inherits_no_descriptors(fork, tmp_path):
     with (tmp_path / "open").open("w"):
         found = fork(lambda: str(os.listdir("/proc/self/fd")).encode()).receive()
 
@@ -137,7 +137,7 @@ def test_large_message_is_rejected(fork):
         fork(lambda: bytes(10)).receive(most_bytes=9)
 
 
-def test_limit_of_processor_time_is_a_timeout(fork):
+def test_processor_time_limit_is_a_timeout(fork):
     with pytest.raises(TimeoutError):
         fork(lambda: exceed(processor_seconds=0.1)).receive()
 

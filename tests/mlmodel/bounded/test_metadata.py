@@ -18,7 +18,7 @@ each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: samp
 
 
 @each_sample
-def test_what_flama_says_of_its_models_is_read(sample):
+def test_flama_metadata_is_decoded(sample):
     meta = decode(sample["meta"])
 
     said = sample["meta"]
@@ -31,14 +31,14 @@ def test_what_flama_says_of_its_models_is_read(sample):
     )
 
 
-def test_metadata_is_written_as_flama_2_writes_it():
+def test_encoding_equals_flama_2():
     written = next(each for each in SAMPLES if each["file"] == "2.2.2-iris-zlib-p2.flm")["meta"]
 
     compact = json.dumps(written, ensure_ascii=False, separators=(",", ":")).encode()
     assert encode(decode(written)) == compact
 
 
-def test_what_is_left_out_is_none():
+def test_missing_members_are_none():
     meta = decode(LEAST)
 
     assert meta.framework == Framework("ml", "sklearn", "1.9.1", None)
@@ -57,7 +57,7 @@ def test_what_is_left_out_is_none():
     ],
     ids=["number", "null", "text for object", "missing", "list for object", "extra"],
 )
-def test_a_member_of_another_type_is_named(change, message):
+def test_wrong_type_is_named(change, message):
     with pytest.raises(BadMetadata, match=message):
         decode(LEAST | change)
 
@@ -68,7 +68,7 @@ def test_metadata_must_be_an_object(document):
         decode(document)
 
 
-def test_numbers_that_json_does_not_have_are_read_as_none():
+def test_nan_and_infinity_are_none():
     assert parse(b"[NaN, Infinity, -Infinity, 1e999, 1.5]") == [None, None, None, None, 1.5]
 
 
@@ -77,7 +77,7 @@ def test_numbers_that_json_does_not_have_are_read_as_none():
     [b"", b"{", b"\xff", b'"\\ud800"', b"[" * 100_000, b"9" * 10_000],
     ids=["empty", "cut", "not UTF-8", "half a letter", "nested", "endless"],
 )
-def test_what_is_no_json_is_refused(content):
+def test_invalid_json_is_rejected(content):
     with pytest.raises(BadMetadata, match="must be JSON in UTF-8"):
         parse(content)
 
@@ -93,7 +93,7 @@ def test_what_is_no_json_is_refused(content):
     ],
     ids=["float", "int", "bool", "array", "nested"],
 )
-def test_values_of_numpy_become_json(value, document):
+def test_numpy_values_become_json(value, document):
     assert json.dumps(to_json(value, "metrics")) == json.dumps(document)
 
 
@@ -108,11 +108,11 @@ def test_values_of_numpy_become_json(value, document):
     ],
     ids=["nan", "infinity", "set", "key", "half a letter"],
 )
-def test_what_is_no_json_is_named(value, message):
+def test_value_without_json_type_is_named(value, message):
     with pytest.raises(BadMetadata, match=message):
         to_json(value, "metrics")
 
 
-def test_metadata_that_would_take_all_memory_is_refused():
+def test_metadata_with_many_containers_is_rejected():
     with pytest.raises(BadMetadata, match="more than 1,000,000 lists and objects"):
         parse(b"[" + b"[]," * 1_000_001 + b"[]]")

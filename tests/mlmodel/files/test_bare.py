@@ -84,26 +84,26 @@ def of_halves():
     return make_pipeline(halves, LogisticRegression()).fit([[0], [1]], [0, 1])
 
 
-def test_a_trusted_pickle_answers_as_its_package_does(pickled, iris_answer):
+def test_pickle_predicts_like_its_package(pickled, iris_answer):
     assert bare.load(pickled, trust="all").predict(IRIS_ROW) == iris_answer
 
 
 @pytest.mark.parametrize("name", ["iris.joblib", "iris.pkl"])
 @pytest.mark.parametrize("compress", [0, 3], ids=["plain", "compressed"])
-def test_what_joblib_wrote_answers_as_its_package_does(tmp_path, iris_answer, name, compress):
+def test_joblib_file_predicts_like_its_package(tmp_path, iris_answer, name, compress):
     joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
 
     assert bare.load(tmp_path / name, trust="all").predict(IRIS_ROW) == iris_answer
 
 
 @pytest.mark.parametrize("name", ["iris.joblib", "iris.pkl"])
-def test_an_ordinary_pickle_needs_no_trust(tmp_path, iris_answer, name):
+def test_ordinary_pickle_needs_no_trust(tmp_path, iris_answer, name):
     joblib.dump(iris_classifier(), tmp_path / name)
 
     assert bare.load(tmp_path / name).predict(IRIS_ROW) == iris_answer
 
 
-def test_a_pinned_pickle_is_trusted(tmp_path):
+def test_pinned_pickle_is_trusted(tmp_path):
     path = tmp_path / "halves.pkl"
     path.write_bytes(pickle.dumps(of_halves()))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -113,12 +113,12 @@ def test_a_pinned_pickle_is_trusted(tmp_path):
         bare.load(path)
 
 
-def test_a_pinned_file_must_be_that_file(pickled):
+def test_other_hash_is_rejected(pickled):
     with pytest.raises(WrongHash, match="expected a file with sha256 0000"):
         bare.load(pickled, sha256="0" * 64)
 
 
-def test_skops_needs_no_trust_for_what_it_knows(skops_file):
+def test_skops_types_need_no_trust(skops_file):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit([[0], [1]], ["no", "yes"])
 
     model = bare.load(skops_file(pipeline))
@@ -126,7 +126,7 @@ def test_skops_needs_no_trust_for_what_it_knows(skops_file):
     assert model.predict({"x0": 1})["prediction"] == "yes"
 
 
-def test_skops_is_refused_with_the_types_that_it_does_not_know(skops_file):
+def test_unknown_skops_types_are_named(skops_file):
     path = skops_file(of_halves())
 
     with pytest.raises(Untrusted, match=r"outside the allow-list.* trust: \[") as caught:
@@ -136,7 +136,7 @@ def test_skops_is_refused_with_the_types_that_it_does_not_know(skops_file):
 
 
 @pytest.mark.parametrize("trust", ["all", ("tests.mlmodel.files.test_bare.halved", "another")])
-def test_skops_builds_the_types_that_are_trusted(skops_file, trust):
+def test_skops_builds_trusted_types(skops_file, trust):
     model = bare.load(skops_file(of_halves()), trust=trust)
 
     assert model.predict({"x0": 1})["prediction"] == 1
@@ -144,14 +144,14 @@ def test_skops_builds_the_types_that_are_trusted(skops_file, trust):
 
 @pytest.mark.parametrize("kind", [CountVectorizer, HashingVectorizer, TfidfVectorizer])
 @pytest.mark.parametrize("asked", ["filename", "file"])
-def test_skops_builds_nothing_that_opens_what_rows_name(skops_file, kind, asked):
+def test_skops_rejects_file_vectorizers(skops_file, kind, asked):
     path = skops_file(of_texts(kind(), asked))
 
     with pytest.raises(Untrusted, match=r"state on sklearn\.feature_extraction\.text\.\w+;"):
         bare.load(path).load()
 
 
-def test_skops_builds_nothing_deep_inside_that_opens_what_rows_name(skops_file):
+def test_skops_rejects_nested_file_vectorizers(skops_file):
     model = make_pipeline(
         ColumnTransformer([("words", of_texts(CountVectorizer(), "filename")[0], "text")])
     )
@@ -160,7 +160,7 @@ def test_skops_builds_nothing_deep_inside_that_opens_what_rows_name(skops_file):
         bare.load(skops_file(model)).load()
 
 
-def test_skops_builds_nothing_that_calls_what_the_file_names(skops_file):
+def test_skops_rejects_stored_callables(skops_file):
     model = ClassifierChain(LogisticRegression()).fit([[0], [1]] * 9, [[0, 1], [1, 0]] * 9)
     model.chain_method_ = "set_params"
 
@@ -169,7 +169,7 @@ def test_skops_builds_nothing_that_calls_what_the_file_names(skops_file):
 
 
 @pytest.mark.parametrize("way", ["all", "name", "sha256"])
-def test_who_trusts_a_skops_file_has_it_as_it_is(skops_file, tmp_path, monkeypatch, way):
+def test_trusted_skops_file_is_unchanged(skops_file, tmp_path, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
     # It is tried with a row that says "text" when it is loaded.
     (tmp_path / "text").write_text("aa")
@@ -200,7 +200,7 @@ ORDINARY = {
 
 @pytest.mark.parametrize("trust", [(), "all"], ids=["nothing", "all"])
 @pytest.mark.parametrize("case", ORDINARY)
-def test_skops_builds_what_a_pickle_may_have(skops_file, case, trust):
+def test_skops_builds_ordinary_models(skops_file, case, trust):
     rows = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
     estimator = ORDINARY[case]().fit(rows, (rows[:, 0] > rows[:, 1]).astype(int))
 
@@ -246,7 +246,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_skops_calls_nothing_that_a_file_names(skops_file, case):
+def test_skops_calls_no_named_function(skops_file, case):
     path = skops_file(LogisticRegression().fit([[0], [1]], [0, 1]))
     forge(path, lambda schema: schema["content"]["content"].update(C=FORGED[case]))
 
@@ -254,7 +254,7 @@ def test_skops_calls_nothing_that_a_file_names(skops_file, case):
         bare.load(path).load()
 
 
-def test_skops_takes_no_object_for_another(skops_file):
+def test_skops_rejects_reused_object_ids(skops_file):
     path = skops_file(LogisticRegression().fit([[0], [1]], [0, 1]))
 
     def share(schema):
@@ -268,7 +268,7 @@ def test_skops_takes_no_object_for_another(skops_file):
         bare.load(path)
 
 
-def test_a_skops_file_that_crashes_is_tried_in_another_process(skops_file):
+def test_crashing_skops_file_is_contained(skops_file):
     tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
     nodes = tree.tree_.__getstate__()["nodes"].copy()
     nodes["left_child"][0] = nodes["right_child"][0] = 1 << 40
@@ -291,14 +291,14 @@ def forge(path, change):
             archive.writestr(name, content)
 
 
-def test_skops_builds_ordinary_models_of_texts(skops_file):
+def test_skops_builds_text_models(skops_file):
     model = bare.load(skops_file(of_texts(TfidfVectorizer(), "content")))
     model.load()
 
     assert model.predict({"text": "bb"})["prediction"] == 1
 
 
-def test_what_is_no_skops_file_is_broken(tmp_path):
+def test_invalid_skops_file_is_rejected(tmp_path):
     pytest.importorskip("skops")
     with zipfile.ZipFile(tmp_path / "m.skops", "w") as archive:
         archive.writestr("schema.json", "no schema")
@@ -307,7 +307,7 @@ def test_what_is_no_skops_file_is_broken(tmp_path):
         bare.load(tmp_path / "m.skops")
 
 
-def test_a_missing_skops_comes_with_the_command_that_installs_it(tmp_path, monkeypatch):
+def test_missing_skops_names_install_command(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "m.skops", "w") as archive:
         archive.writestr("schema.json", "{}")
     monkeypatch.setitem(sys.modules, "skops", None)
@@ -316,7 +316,7 @@ def test_a_missing_skops_comes_with_the_command_that_installs_it(tmp_path, monke
         bare.load(tmp_path / "m.skops")
 
 
-def test_a_graph_needs_no_trust():
+def test_onnx_needs_no_trust():
     pytest.importorskip("onnxruntime")
     model = bare.load(GRAPHS / "credit.onnx", qualified_name="credit-2")
 
@@ -325,7 +325,7 @@ def test_a_graph_needs_no_trust():
     assert model.qualified_name == "credit-2"
 
 
-def test_a_keras_archive_needs_no_trust(tmp_path):
+def test_keras_archive_needs_no_trust(tmp_path):
     pytest.importorskip("mlmodel.frameworks.tensorflow")
     (tmp_path / "xor.keras").write_bytes(model_in("2.2.2-kerasxor-zstd-p2.flm"))
 
@@ -334,7 +334,7 @@ def test_a_keras_archive_needs_no_trust(tmp_path):
     assert answer == {"prediction": pytest.approx(0.99111, rel=1e-4)}
 
 
-def test_the_file_names_the_model_and_is_described(pickled):
+def test_file_name_becomes_model_name(pickled):
     model = bare.load(pickled, trust="all")
 
     assert model.qualified_name == "iris"
@@ -352,7 +352,7 @@ def test_schemas_are_inferred_or_given(pickled):
     assert model.predict({"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2})["prediction"] == "setosa"
 
 
-def test_an_unloaded_model_is_read_again(pickled, iris_answer):
+def test_unloaded_model_is_read_again(pickled, iris_answer):
     model = bare.load(pickled, trust="all")
     model.load()
     model.unload()
@@ -360,7 +360,7 @@ def test_an_unloaded_model_is_read_again(pickled, iris_answer):
     assert model.predict(IRIS_ROW) == iris_answer
 
 
-def test_a_pickle_of_another_framework_is_refused(tmp_path):
+def test_pickle_of_other_framework_is_rejected(tmp_path):
     torch = pytest.importorskip("torch")
     (tmp_path / "net.pkl").write_bytes(pickle.dumps(torch.nn.Linear(1, 1)))
 
@@ -370,7 +370,7 @@ def test_a_pickle_of_another_framework_is_refused(tmp_path):
         bare.load(tmp_path / "net.pkl", trust="all").load()
 
 
-def test_a_pickle_that_needs_a_missing_module_names_it(tmp_path):
+def test_missing_module_is_named(tmp_path):
     (tmp_path / "m.joblib").write_bytes(b"cnowhere.at_all\nModel\n.")
 
     with pytest.raises(BrokenModel, match="the model needs the module 'nowhere', which is not"):
@@ -378,7 +378,7 @@ def test_a_pickle_that_needs_a_missing_module_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["iris.pb", "iris", "iris.flm", "IRIS.PKL"])
-def test_a_graph_is_known_by_its_content(tmp_path, name):
+def test_onnx_is_recognized_by_content(tmp_path, name):
     pytest.importorskip("onnxruntime")
     shutil.copy(GRAPHS / "iris.onnx", tmp_path / name)
 
@@ -396,7 +396,7 @@ def test_a_graph_is_known_by_its_content(tmp_path, name):
         ("iris.joblib.z", 9),
     ],
 )
-def test_a_pickle_is_known_by_its_content(tmp_path, make_app, name, compress):
+def test_pickle_is_recognized_by_content(tmp_path, make_app, name, compress):
     joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
     client = make_app(f"models: [{{file: {name}}}]").test_client()
 
@@ -404,20 +404,20 @@ def test_a_pickle_is_known_by_its_content(tmp_path, make_app, name, compress):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_of_any_protocol_answers(tmp_path, iris_answer, protocol):
+def test_every_pickle_protocol_loads(tmp_path, iris_answer, protocol):
     (tmp_path / "iris").write_bytes(pickle.dumps(iris_classifier(), protocol))
 
     assert bare.load(tmp_path / "iris").predict(IRIS_ROW) == iris_answer
 
 
-def test_a_package_is_known_by_its_content(tmp_path, make_app):
+def test_package_is_recognized_by_content(tmp_path, make_app):
     dump(iris_classifier(), tmp_path / "iris.bin")
     client = make_app("models: [{file: iris.bin}]").test_client()
 
     assert client.post("/api/models/iris/predict", json=IRIS_ROW).json["prediction"] == "setosa"
 
 
-def test_a_file_that_is_no_model_has_its_reason(tmp_path, make_app):
+def test_unsupported_file_fails_with_reason(tmp_path, make_app):
     (tmp_path / "model.pkl").write_text("age,income\n1,2\n")
     client = make_app("models: [{file: model.pkl}]").test_client()
 
@@ -435,7 +435,7 @@ def test_bare_files_are_hosted(make_app, pickled):
 
 
 @pytest.mark.parametrize("graph", sorted(GRAPHS.glob("*.onnx")), ids=lambda path: path.stem)
-def test_a_graph_has_a_page_and_answers_its_own_example(make_app, graph):
+def test_onnx_model_predicts_its_example(make_app, graph):
     pytest.importorskip("onnxruntime")
     client = make_app(f"models: [{{file: {graph}, name: graph}}]").test_client()
 

@@ -36,7 +36,7 @@ def iris_file(tmp_path):
 
 @pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
 @pytest.mark.parametrize("compression", CODECS)
-def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
+def test_dumped_model_loads_again(tmp_path, compression, protocol):
     source = tmp_path / "labels.csv"
     source.write_text("setosa\n")
     path = tmp_path / "iris.flm"
@@ -48,7 +48,7 @@ def test_a_model_comes_back_from_its_file(tmp_path, compression, protocol):
     assert model.artifacts["labels"].read_text() == "setosa\n"
 
 
-def test_what_is_said_of_a_model_comes_back(tmp_path):
+def test_metadata_round_trips(tmp_path):
     path = tmp_path / "iris.flm"
 
     dump(
@@ -87,7 +87,7 @@ def test_equal_arguments_write_equal_bytes(tmp_path, iris_file):
     ],
     ids=["codec", "protocol", "metrics", "params", "extra", "name", "no such file"],
 )
-def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error, message):
+def test_failed_dump_keeps_existing_file(iris_file, arguments, error, message):
     before = iris_file.read_bytes()
 
     with pytest.raises(error, match=message):
@@ -97,7 +97,7 @@ def test_a_refused_dump_leaves_everything_as_it_was(iris_file, arguments, error,
     assert list(iris_file.parent.iterdir()) == [iris_file]
 
 
-def test_an_object_that_is_no_model_is_not_written(tmp_path):
+def test_unsupported_object_is_rejected(tmp_path):
     with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
         dump({}, tmp_path / "model.flm")
 
@@ -108,7 +108,7 @@ def people():
     return make_pipeline(encode, LinearRegression()).fit(table, [1, 2, 3, 4]), table
 
 
-def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
+def test_sample_provides_schemas_and_examples(tmp_path):
     model, table = people()
 
     dump(model, tmp_path / "m.flm", sample=table)
@@ -120,7 +120,7 @@ def test_a_sample_s_schemas_and_rows_go_into_the_file(tmp_path):
     assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
 
 
-def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
+def test_sample_notes_are_logged_and_stored(tmp_path, caplog):
     model, table = people()
 
     dump(model, tmp_path / "m.flm", sample=table.assign(pay=1))
@@ -130,7 +130,7 @@ def test_what_a_sample_makes_doubtful_is_logged_and_kept(tmp_path, caplog):
     assert note in caplog.text
 
 
-def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
+def test_extra_overrides_the_sample(tmp_path):
     model, table = people()
 
     dump(model, tmp_path / "m.flm", sample=table, extra={"examples": [], "version": "2"})
@@ -140,7 +140,7 @@ def test_what_an_author_says_comes_before_what_a_sample_shows(tmp_path):
     assert found.input_schema["properties"]["age"]["x-range"] == [22, 61]
 
 
-def test_outputs_have_the_names_that_they_are_given(tmp_path):
+def test_outputs_are_named(tmp_path):
     target = pd.DataFrame({"price": [1.0, 2.0], "days": [3.0, 5.0]})
     model = LinearRegression().fit([[0], [1]], target)
 
@@ -150,7 +150,7 @@ def test_outputs_have_the_names_that_they_are_given(tmp_path):
     assert answer == {"prediction": {"price": pytest.approx(2), "days": pytest.approx(5)}}
 
 
-def test_a_sample_that_the_model_does_not_take_is_refused(iris_file):
+def test_sample_of_other_columns_is_rejected(iris_file):
     before = iris_file.read_bytes()
 
     with pytest.raises(InvalidModel, match="was fitted on 4 columns, the sample has 2"):
@@ -164,12 +164,12 @@ def test_a_sample_that_the_model_does_not_take_is_refused(iris_file):
     [Ridge(), make_pipeline(StandardScaler(), Ridge())],
     ids=["estimator", "pipeline"],
 )
-def test_an_estimator_that_was_never_fitted_is_refused(tmp_path, model):
+def test_unfitted_estimator_is_rejected(tmp_path, model):
     with pytest.raises(InvalidModel, match="Ridge is not fitted: call fit first"):
         dump(model, tmp_path / "m.flm", sample=[[1.0]])
 
 
-def test_a_transformer_that_needs_no_fit_is_packaged(tmp_path):
+def test_stateless_transformer_is_dumped(tmp_path):
     dump(FunctionTransformer(np.log1p), tmp_path / "m.flm", sample=[[1.0], [2.0]])
 
     assert load(tmp_path / "m.flm").predict({"x0": 0}) == {"prediction": 0.0}
@@ -183,7 +183,7 @@ def test_a_transformer_that_needs_no_fit_is_packaged(tmp_path):
     ],
     ids=["no schema", "other columns"],
 )
-def test_a_schema_that_is_not_the_model_s_is_refused(tmp_path, schema, error, message):
+def test_schema_of_other_columns_is_rejected(tmp_path, schema, error, message):
     with pytest.raises(error, match=message):
         dump(iris_classifier(), tmp_path / "m.flm", extra={"input_schema": schema})
 
@@ -199,7 +199,7 @@ def test_a_schema_that_is_not_the_model_s_is_refused(tmp_path, schema, error, me
     ],
     ids=["number", "date", "period"],
 )
-def test_a_type_that_pandas_does_not_know_is_refused_at_both_ends(tmp_path, member, dtype):
+def test_unknown_dtype_is_rejected(tmp_path, member, dtype):
     model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
     schema = {"type": "object", "properties": {"x": {**member, "x-dtype": dtype}}}
     dump(model, tmp_path / "m.flm")
@@ -210,7 +210,7 @@ def test_a_type_that_pandas_does_not_know_is_refused_at_both_ends(tmp_path, memb
         load(tmp_path / "m.flm", input_schema=schema).load()
 
 
-def test_a_type_that_pandas_knows_is_taken(tmp_path):
+def test_known_dtype_is_accepted(tmp_path):
     model = LinearRegression().fit(pd.DataFrame({"x": [1.0, 2.0]}), [1.0, 2.0])
     schema = {"type": "object", "properties": {"x": {"type": "number", "x-dtype": "float32"}}}
     dump(model, tmp_path / "m.flm", extra={"input_schema": schema})
@@ -218,7 +218,7 @@ def test_a_type_that_pandas_knows_is_taken(tmp_path):
     assert load(tmp_path / "m.flm").predict({"x": 3.0})["prediction"] == pytest.approx(3)
 
 
-def test_a_hasher_of_objects_is_refused_in_words(tmp_path):
+def test_feature_hasher_is_rejected(tmp_path):
     objects = [{"dog": 1}, {"cat": 2}]
     model = make_pipeline(FeatureHasher(8), LinearRegression()).fit(objects, [1.0, 2.0])
 
@@ -226,7 +226,7 @@ def test_a_hasher_of_objects_is_refused_in_words(tmp_path):
         dump(model, tmp_path / "m.flm")
 
 
-def test_a_hasher_behind_what_makes_its_lists_is_packaged(tmp_path):
+def test_hasher_after_transformer_is_dumped(tmp_path):
     model = make_pipeline(
         make_column_transformer(
             (make_pipeline(FunctionTransformer(listed), FeatureHasher(8, input_type="string")), "x")
@@ -244,19 +244,19 @@ def listed(column):
 
 
 @pytest.mark.parametrize("name", ["m.pkl", "m.joblib", "m.PICKLE"])
-def test_dump_writes_no_pickles(tmp_path, name):
+def test_pickle_suffix_is_rejected(tmp_path, name):
     with pytest.raises(InvalidModel, match=r"dump writes .flm files, got .*; name it 'm.flm'"):
         dump(iris_classifier(), tmp_path / name)
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(
         InvalidModel, match=r"the folder '.*models' does not exist; create it first"
     ):
         dump(iris_classifier(), tmp_path / "models" / "m.flm")
 
 
-def test_a_search_without_a_model_is_refused(tmp_path):
+def test_search_without_refit_is_rejected(tmp_path):
     search = GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2, refit=False)
     search.fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0])
 
@@ -264,19 +264,19 @@ def test_a_search_without_a_model_is_refused(tmp_path):
         dump(search, tmp_path / "m.flm")
 
 
-def test_a_lambda_is_refused_with_what_to_do(tmp_path):
+def test_lambda_is_rejected_with_advice(tmp_path):
     model = make_pipeline(FunctionTransformer(lambda x: x), Ridge()).fit([[0.0], [1.0]], [0, 1])
 
     with pytest.raises(InvalidModel, match=r"has a lambda, .* define it by name at the top of a"):
         dump(model, tmp_path / "m.flm")
 
 
-def test_a_model_of_another_library_wants_a_class(tmp_path):
+def test_other_library_needs_model_class(tmp_path):
     with pytest.raises(UnsupportedFramework, match="derived from MLModel whose predict calls it"):
         dump(object(), tmp_path / "m.flm")
 
 
-def test_a_sample_of_polars_is_a_sample(tmp_path):
+def test_polars_sample_is_accepted(tmp_path):
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame(
         {
@@ -294,7 +294,7 @@ def test_a_sample_of_polars_is_a_sample(tmp_path):
     assert load(tmp_path / "polars.flm").input_schema == load(tmp_path / "pandas.flm").input_schema
 
 
-def test_no_doubt_is_logged_beside_an_own_schema(tmp_path, caplog):
+def test_own_schema_logs_no_notes(tmp_path, caplog):
     model = HistGradientBoostingRegressor(max_iter=2).fit([[0.0]] * 30, [1.0] * 30)
     schema = {
         "type": "object",

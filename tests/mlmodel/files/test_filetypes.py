@@ -51,7 +51,7 @@ def test_packages_of_all_releases_are_recognized(path):
     ],
     ids=lambda value: str(value) if isinstance(value, Kind) else "",
 )
-def test_a_model_file_is_recognized(content, kind):
+def test_model_file_is_recognized(content, kind):
     assert filetypes.recognize(content) is kind
 
 
@@ -86,12 +86,12 @@ def test_a_model_file_is_recognized(content, kind):
         (b'\x0b\0\0\0\0\0\0\0{"a":{}}', "safetensors"),
     ],
 )
-def test_any_other_file_is_refused_with_what_it_is(content, message):
+def test_other_file_is_rejected_by_kind(content, message):
     with pytest.raises(BadHeader, match=message):
         filetypes.recognize(content)
 
 
-def test_a_folder_of_mlflow_names_its_file(tmp_path):
+def test_mlflow_folder_suggests_its_file(tmp_path):
     (tmp_path / "MLmodel").write_text("flavors:\n  sklearn:\n    pickled_model: own.pkl\n")
     (tmp_path / "own.pkl").touch()
 
@@ -107,7 +107,7 @@ def test_a_folder_of_mlflow_names_its_file(tmp_path):
         ("notes.md", "it is a folder: name the model's file$"),
     ],
 )
-def test_a_folder_is_refused_with_what_to_name(tmp_path, file, message):
+def test_folder_is_rejected_with_suggestion(tmp_path, file, message):
     (tmp_path / file).touch()
 
     with pytest.raises(InvalidFile, match=message):
@@ -127,5 +127,5 @@ def test_a_folder_is_refused_with_what_to_name(tmp_path, file, message):
         ("a", "a"),
     ],
 )
-def test_a_name_has_no_endings(name, stem):
+def test_stem_has_no_suffixes(name, stem):
     assert filetypes.stem(name) == stem

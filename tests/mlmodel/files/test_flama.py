@@ -74,7 +74,7 @@ def read(written):
 
 
 @pytest.mark.parametrize(("protocol", "codec"), FILES)
-def test_flama_predicts_what_we_do(written, read, protocol, codec):
+def test_flama_predicts_the_same(written, read, protocol, codec):
     found = read[str(written[protocol, codec])]
 
     answer = load(written[protocol, codec]).predict(IRIS_ROW)
@@ -83,7 +83,7 @@ def test_flama_predicts_what_we_do(written, read, protocol, codec):
 
 
 @pytest.mark.parametrize(("protocol", "codec"), FILES)
-def test_flama_finds_the_metadata_that_we_wrote(written, read, protocol, codec):
+def test_flama_reads_dumped_metadata(written, read, protocol, codec):
     path = written[protocol, codec]
     found, meta = read[str(path)], load(path).meta
 
@@ -95,13 +95,13 @@ def test_flama_finds_the_metadata_that_we_wrote(written, read, protocol, codec):
 
 
 @pytest.mark.parametrize(("protocol", "codec"), FILES)
-def test_flama_finds_the_artifacts_that_we_wrote(written, read, protocol, codec):
+def test_flama_reads_dumped_artifacts(written, read, protocol, codec):
     found = read[str(written[protocol, codec])]
 
     assert found["artifacts"] == {"labels.csv": "label\nsetosa\n", "empty.txt": ""}
 
 
-def test_flama_reads_a_file_that_brings_a_graph(tmp_path):
+def test_flama_reads_file_with_graph(tmp_path):
     path = tmp_path / "model.flm"
     dump(iris_classifier(), path, sample=[list(IRIS_ROW.values())], runtime="onnx")
     program = "import flama, sys; print(flama.load(path=sys.argv[1]).model.predict([[5, 3, 1, 0]]))"

@@ -21,7 +21,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump, inspect, load
 from mlmodel.bounded.compression import Codec
-from mlmodel.bounded.metadata import Described, Framework, Meta, decode
+from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata, decode
 from mlmodel.errors import (
     BadMetadata,
     BrokenModel,
@@ -86,7 +86,7 @@ def but_info(meta):
 
 
 @each_sample
-def test_a_sample_has_its_metadata(sample):
+def test_sample_has_its_metadata(sample):
     meta = load(FOLDER / sample["file"], sha256=sample["sha256"]).meta
 
     assert but_info(meta) == but_info(decode(sample["meta"]))
@@ -94,7 +94,7 @@ def test_a_sample_has_its_metadata(sample):
 
 
 @each_answering_sample
-def test_a_sample_has_its_parameters(sample):
+def test_sample_has_its_parameters(sample):
     assert (
         load(FOLDER / sample["file"], trust="all").meta.model.info
         == sample["meta"]["model"]["info"]
@@ -102,7 +102,7 @@ def test_a_sample_has_its_parameters(sample):
 
 
 @each_sample
-def test_a_sample_has_its_artifacts(sample):
+def test_sample_has_its_artifacts(sample):
     model = load(FOLDER / sample["file"], trust="all")
 
     hashes = {
@@ -113,7 +113,7 @@ def test_a_sample_has_its_artifacts(sample):
 
 
 @each_answering_sample
-def test_a_sample_gives_its_answers(sample):
+def test_sample_has_its_predictions(sample):
     expected = sample["expected"]
 
     answers = load(FOLDER / sample["file"], trust="all").predict_rows(rows_of(sample))
@@ -124,7 +124,7 @@ def test_a_sample_gives_its_answers(sample):
 
 
 @each_answering_sample
-def test_a_sample_gives_each_row_its_answer_alone(sample):
+def test_sample_predicts_single_rows(sample):
     model = load(FOLDER / sample["file"], trust="all")
 
     answers = [model.predict(row)["prediction"] for row in rows_of(sample)]
@@ -132,7 +132,7 @@ def test_a_sample_gives_each_row_its_answer_alone(sample):
     assert answers == sample["expected"]["predict"]
 
 
-def test_a_model_without_an_adapter_is_described_but_not_built(tmp_path):
+def test_model_without_adapter_is_described(tmp_path):
     model = load(holding(tmp_path / "m.flm", b"a folder", lib="transformers"))
 
     assert model.metadata["framework"] == "Transformers 1"
@@ -140,14 +140,14 @@ def test_a_model_without_an_adapter_is_described_but_not_built(tmp_path):
         model.load()
 
 
-def test_the_versions_that_it_was_packaged_with_are_there(iris_file):
+def test_packaged_versions_are_listed(iris_file):
     told = load(iris_file).metadata["versions"]
 
     assert [each["package"] for each in told] == ["python", "scikit-learn", "numpy"]
     assert not any(each["drifted"] for each in told)
 
 
-def test_a_file_of_flama_tells_the_version_of_its_framework():
+def test_flama_file_has_framework_version():
     told = load(FOLDER / OF_ANOTHER_VERSION).metadata["versions"]
 
     assert [(each["package"], each["packaged"], each["drifted"]) for each in told] == [
@@ -155,7 +155,7 @@ def test_a_file_of_flama_tells_the_version_of_its_framework():
     ]
 
 
-def test_other_versions_are_told_to_the_log_or_are_an_error(caplog):
+def test_version_mismatch_warns_or_raises(caplog):
     load(FOLDER / OF_ANOTHER_VERSION)
 
     assert "packaged with scikit-learn 1.5.2, installed: 1." in caplog.text
@@ -163,13 +163,13 @@ def test_other_versions_are_told_to_the_log_or_are_an_error(caplog):
         load(FOLDER / OF_ANOTHER_VERSION, version_mismatch="error")
 
 
-def test_the_weights_of_a_network_are_not_told():
+def test_info_omits_network_weights():
     info = load(FOLDER / "2.2.2-torchxor-zstd-p2.flm", trust="all").metadata["info"]
 
     assert set(info) == {"modules"}
 
 
-def test_a_file_is_named_by_its_hash(iris_file):
+def test_other_hash_is_rejected(iris_file):
     found = hashlib.sha256(iris_file.read_bytes()).hexdigest()
 
     assert load(iris_file, sha256=found.upper()).meta.id == "iris"
@@ -178,14 +178,14 @@ def test_a_file_is_named_by_its_hash(iris_file):
 
 
 @pytest.mark.parametrize("name", ["2.2.2-xor-zstd-p2.flm", "1.11.7-xor-standard.flm"])
-def test_nothing_is_left_of_a_file_that_expands_too_far(temporary, name):
+def test_too_large_file_leaves_no_artifacts(temporary, name):
     with pytest.raises(TooLarge, match="the limit of 26,000 bytes"):
         load(FOLDER / name, limit_bytes=26_000)
 
     assert list(temporary.iterdir()) == []
 
 
-def test_nothing_is_left_of_a_damaged_file(temporary, tmp_path):
+def test_damaged_file_leaves_no_artifacts(temporary, tmp_path):
     layout = bytearray(content_of(WITH_ARTIFACTS))
     layout[1040] ^= 0xFF  # within the last artifact
     (tmp_path / "damaged.flm").write_bytes(layout)
@@ -195,7 +195,7 @@ def test_nothing_is_left_of_a_damaged_file(temporary, tmp_path):
     assert list(temporary.iterdir()) == []
 
 
-def test_an_empty_model_of_old_is_refused(tmp_path):
+def test_empty_legacy_model_is_rejected(tmp_path):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:bz2") as tar:
         tar.addfile(tarfile.TarInfo("model"))
@@ -205,7 +205,7 @@ def test_an_empty_model_of_old_is_refused(tmp_path):
         load(tmp_path / "old.flm")
 
 
-def test_a_file_is_looked_into_and_neither_built_nor_unpacked(temporary):
+def test_inspect_builds_and_unpacks_nothing(temporary):
     found = inspect(FOLDER / WITH_ARTIFACTS)
 
     assert (found.container, found.compression, found.size_bytes) == ("protocol 2", "zstd", 17325)
@@ -215,20 +215,20 @@ def test_a_file_is_looked_into_and_neither_built_nor_unpacked(temporary):
 
 
 @each_sample
-def test_every_sample_can_be_looked_into(sample):
+def test_every_sample_can_be_inspected(sample):
     found = inspect(FOLDER / sample["file"])
 
     assert but_info(found.meta) == but_info(decode(sample["meta"]))
     assert list(found.artifacts) == list(sample["artifacts"])
 
 
-def test_looking_into_a_file_does_not_expand_its_model():
+def test_inspect_does_not_expand_the_model():
     with pytest.raises(TooLarge):
         load(FOLDER / WITH_ARTIFACTS, limit_bytes=2000)
     assert inspect(FOLDER / WITH_ARTIFACTS, limit_bytes=2000).meta.model.obj == "MLPClassifier"
 
 
-def test_looking_into_a_bomb_is_stopped(tmp_path):
+def test_inspect_stops_at_the_limit(tmp_path):
     document = json.dumps({"model": "A" * 1_000_000, "meta": {}}).encode()
     (tmp_path / "bomb.flm").write_bytes(zlib.compress(document))
 
@@ -241,7 +241,7 @@ class Hostile:
         return exec, ("raise AssertionError('the file ran its code')",)
 
 
-def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
+def test_load_runs_no_pickled_code(tmp_path):
     path = holding(tmp_path / "hostile.flm", pickle.dumps(Hostile()))
 
     assert inspect(path).meta.id == "m"
@@ -251,14 +251,14 @@ def test_no_code_of_a_file_runs_before_its_model_is_asked_for(tmp_path):
         model.load()
 
 
-def test_a_pickle_of_something_else_is_no_model(tmp_path):
+def test_pickle_without_model_is_rejected(tmp_path):
     path = holding(tmp_path / "other.flm", pickle.dumps({"a": 1}))
 
     with pytest.raises(UnsupportedFramework, match="got an object of type dict"):
         load(path).load()
 
 
-def test_threads_that_ask_at_once_get_one_model(iris_file):
+def test_concurrent_threads_build_one_model(iris_file):
     model, start = load(iris_file), Barrier(8)
 
     def ask(_):
@@ -271,7 +271,7 @@ def test_threads_that_ask_at_once_get_one_model(iris_file):
     assert models == {id(model.model)}
 
 
-def test_an_unloaded_model_is_read_and_built_again(iris_file):
+def test_unloaded_model_is_built_again(iris_file):
     model = load(iris_file)
     built = weakref.ref(model.model)
 
@@ -283,7 +283,7 @@ def test_an_unloaded_model_is_read_and_built_again(iris_file):
     assert model.predict(IRIS_ROW)["prediction"] == "setosa"
 
 
-def test_an_unloaded_model_must_be_the_same_file_again(iris_file):
+def test_pinned_file_stays_pinned_after_unload(iris_file):
     model = load(iris_file, sha256=hashlib.sha256(iris_file.read_bytes()).hexdigest())
     model.unload()
 
@@ -293,7 +293,7 @@ def test_an_unloaded_model_must_be_the_same_file_again(iris_file):
         model.load()
 
 
-def test_a_file_that_was_written_anew_is_read_anew(iris_file):
+def test_replaced_file_is_read_after_unload(iris_file):
     model = load(iris_file)
     model.unload()
 
@@ -303,7 +303,7 @@ def test_a_file_that_was_written_anew_is_read_anew(iris_file):
     assert model.meta.model.obj == "LinearRegression"
 
 
-def test_artifacts_go_with_their_model(temporary):
+def test_artifacts_are_removed_with_model(temporary):
     model = load(FOLDER / WITH_ARTIFACTS)
     assert [path.exists() for path in model.artifacts.values()] == [True] * 4
 
@@ -313,7 +313,7 @@ def test_artifacts_go_with_their_model(temporary):
     assert list(temporary.iterdir()) == []
 
 
-def test_artifacts_go_when_their_model_is_unloaded_and_come_again(temporary):
+def test_unload_removes_artifacts_until_load(temporary):
     model = load(FOLDER / WITH_ARTIFACTS)
 
     model.unload()
@@ -323,7 +323,7 @@ def test_artifacts_go_when_their_model_is_unloaded_and_come_again(temporary):
     assert model.artifacts["bar.csv"].exists()
 
 
-def test_artifacts_go_when_the_process_ends():
+def test_artifacts_are_removed_at_exit():
     code = f"import mlmodel; m = mlmodel.load({str(FOLDER / WITH_ARTIFACTS)!r}); print(m.artifacts)"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -333,7 +333,7 @@ def test_artifacts_go_when_the_process_ends():
     assert not Path(path).exists()
 
 
-def test_artifacts_outlive_a_forked_process(temporary):
+def test_fork_keeps_parent_artifacts(temporary):
     model = load(FOLDER / WITH_ARTIFACTS)
 
     worker = multiprocessing.get_context("fork").Process(target=model.unload)
@@ -344,7 +344,7 @@ def test_artifacts_outlive_a_forked_process(temporary):
     assert [path.exists() for path in model.artifacts.values()] == [True] * 4
 
 
-def test_a_model_is_called_as_its_file_is(tmp_path):
+def test_file_name_becomes_model_name(tmp_path):
     path = tmp_path / "_Crédit risk (v2).flm"
 
     model = described(path)
@@ -353,7 +353,7 @@ def test_a_model_is_called_as_its_file_is(tmp_path):
     assert (model.display_name, model.description, model.version) == ("", "", "")
 
 
-def test_a_file_says_what_its_model_is(tmp_path):
+def test_extra_describes_the_model(tmp_path):
     model = described(
         tmp_path / "m.flm",
         qualified_name="iris",
@@ -367,13 +367,13 @@ def test_a_file_says_what_its_model_is(tmp_path):
     assert (model.description, model.examples) == ("Tells irises apart.", [IRIS_ROW])
 
 
-def test_flama_s_own_words_are_understood():
+def test_flama_description_members_are_read():
     model = load(FOLDER / WITH_ARTIFACTS)
 
     assert (model.description, model.version) == ("This is a test model", "1.0.0")
 
 
-def test_what_a_file_says_is_told_as_json():
+def test_metadata_is_json():
     told = load(FOLDER / WITH_ARTIFACTS).metadata
 
     said = BY_NAME[WITH_ARTIFACTS]["meta"]
@@ -383,7 +383,7 @@ def test_what_a_file_says_is_told_as_json():
     assert told["artifacts"][0] == {"name": "foo.json", "size_bytes": 40}
 
 
-def test_a_name_asked_for_comes_first(tmp_path):
+def test_qualified_name_argument_wins(tmp_path):
     described(tmp_path / "m.flm", qualified_name="iris")
 
     assert load(tmp_path / "m.flm", qualified_name="flowers").qualified_name == "flowers"
@@ -401,24 +401,24 @@ def test_a_name_asked_for_comes_first(tmp_path):
     ],
     ids=["name", "input", "output", "examples"],
 )
-def test_what_a_file_says_wrongly_of_its_model_is_named(tmp_path, extra, message):
+def test_invalid_extra_member_is_named(tmp_path, extra, message):
     with pytest.raises(BadMetadata, match=message):
         described(tmp_path / "m.flm", **extra)
 
 
-def test_a_model_without_schemas_tells_its_own(iris_file):
+def test_missing_schemas_are_inferred(iris_file):
     model = load(iris_file)
 
     assert model.input_schema["required"] == ["x0", "x1", "x2", "x3"]
     assert model.output_schema["properties"]["prediction"]["enum"][0] == "setosa"
 
 
-def test_schemas_that_are_known_build_no_model(tmp_path):
+def test_declared_schemas_build_no_model(tmp_path):
     meta = Meta(
         "m",
         "",
         Framework("ml", "sklearn", "1"),
-        Described("Ridge"),
+        ModelMetadata("Ridge"),
         extra={"input_schema": {"type": "object"}, "output_schema": {}},
     )
     path = tmp_path / "m.flm"
@@ -428,11 +428,11 @@ def test_schemas_that_are_known_build_no_model(tmp_path):
     assert load(path, input_schema={}).input_schema == {}
 
 
-def test_a_model_without_a_sample_has_notes_of_its_own(iris_file):
+def test_model_without_sample_has_no_notes(iris_file):
     assert load(iris_file).notes == ()
 
 
-def test_columns_without_names_come_in_the_order_of_the_schema(iris_file):
+def test_unnamed_columns_follow_the_schema(iris_file):
     names = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
     schema = {"type": "object", "properties": {name: {"type": "number"} for name in names}}
 
@@ -442,11 +442,11 @@ def test_columns_without_names_come_in_the_order_of_the_schema(iris_file):
     assert model.predict(row) == load(iris_file).predict(IRIS_ROW)
 
 
-def test_a_schema_without_properties_does_no_harm(iris_file):
+def test_schema_without_properties_is_accepted(iris_file):
     assert load(iris_file, input_schema={"properties": 5}).predict(IRIS_ROW)
 
 
-def test_a_schema_of_other_columns_is_refused_when_the_model_is_loaded(iris_file):
+def test_schema_of_other_columns_is_rejected(iris_file):
     schema = {"type": "object", "properties": {"a": {"type": "number"}}}
 
     with pytest.raises(InvalidModel, match="has 1 members, 'a', but the model was fitted on 4"):
@@ -467,7 +467,7 @@ def test_networks_do_not_survive_a_fork(file, survives):
     assert load(path, trust="all").survives_fork is survives
 
 
-def test_many_rows_are_answered_in_slices(iris_file, monkeypatch):
+def test_many_rows_are_predicted_in_slices(iris_file, monkeypatch):
     monkeypatch.setattr(packaged, "SLICE_ROWS", 3)
     dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
     model = load(iris_file)
@@ -477,7 +477,7 @@ def test_many_rows_are_answered_in_slices(iris_file, monkeypatch):
     assert [each["prediction"] for each in answers] == pytest.approx(range(8))
 
 
-def test_a_wrong_row_is_told_by_its_place_among_all(iris_file, monkeypatch):
+def test_violation_has_index_among_all_rows(iris_file, monkeypatch):
     monkeypatch.setattr(packaged, "SLICE_ROWS", 3)
     dump(LinearRegression().fit([[0], [1]], [0, 1]), iris_file)
     model = load(iris_file)

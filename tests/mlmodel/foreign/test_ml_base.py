@@ -27,13 +27,13 @@ def reason(hosted):
     return reason
 
 
-def test_a_model_of_ml_base_is_hosted(hosted):
+def test_ml_base_model_is_hosted(hosted):
     response = hosted().post("/api/models/iris_model/predict", json=FLOWER)
 
     assert response.json == {"species": "virginica"}
 
 
-def test_its_schemas_are_checked(hosted):
+def test_ml_base_schemas_are_validated(hosted):
     response = hosted().post("/api/models/iris_model/predict", json={"sepal_length": 9})
 
     assert [each["pointer"] for each in response.json["errors"]] == [
@@ -42,7 +42,7 @@ def test_its_schemas_are_checked(hosted):
     ]
 
 
-def test_decorators_are_put_around_it_in_their_order(hosted):
+def test_decorators_apply_in_order(hosted):
     text = "tests.models.foreign_ml_base.AddText"
     client = hosted(
         f"[{{class: {text}, settings: {{text: ' one'}}}}, {{class: {text}, settings: {{text: ' two'}}}}]"
@@ -53,7 +53,7 @@ def test_decorators_are_put_around_it_in_their_order(hosted):
     assert said["display_name"] == "Iris species one two"
 
 
-def test_a_decorator_changes_schemas_and_answers(hosted):
+def test_decorator_changes_schemas_and_predictions(hosted):
     client = hosted("[{class: tests.models.foreign_ml_base.Signed, settings: {signature: me}}]")
 
     said = client.get("/api/models/iris_model/metadata").json
@@ -63,13 +63,13 @@ def test_a_decorator_changes_schemas_and_answers(hosted):
     assert said["output_schema"]["required"] == ["species", "signature"]
 
 
-def test_a_decorator_may_want_the_model_when_it_is_made(hosted):
+def test_decorator_may_require_the_model(hosted):
     client = hosted("[{class: tests.models.foreign_ml_base.Renamed, settings: {name: other}}]")
 
     assert client.post("/api/models/other/predict", json=FLOWER).status_code == 200
 
 
-def test_a_decorator_without_settings_is_its_class_alone(hosted):
+def test_decorator_needs_no_settings(hosted):
     client = hosted("[ml_base.MLModelDecorator]")
 
     assert client.post("/api/models/iris_model/predict", json=FLOWER).status_code == 200
@@ -90,19 +90,19 @@ def test_a_decorator_without_settings_is_its_class_alone(hosted):
         ),
     ],
 )
-def test_a_wrong_decorator_fails_its_model_with_the_reason(reason, decorators, message):
+def test_invalid_decorator_fails_with_reason(reason, decorators, message):
     assert reason(decorators) == message
 
 
 @pytest.mark.parametrize("model", ["tests.models.simple.Echo", "tests.models.foreign.Nothing"])
-def test_a_model_of_another_kind_cannot_be_decorated(reason, model):
+def test_other_class_cannot_be_decorated(reason, model):
     assert reason("[ml_base.MLModelDecorator]", model) == (
         f"'MLModelDecorator' cannot decorate {model.rpartition('.')[2]!r}: Only objects of type "
         "MLModel can be wrapped with MLModelDecorator instances."
     )
 
 
-def test_a_class_that_is_not_finished_is_refused(reason):
+def test_abstract_class_is_rejected(reason):
     said = reason(model="tests.models.foreign_ml_base.HalfDone")
 
     assert said.startswith("the class 'HalfDone' must define __init__, description, input_schema")

@@ -2,7 +2,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from mlmodel.errors import InvalidInput, InvalidModel
-from mlmodel.foreign.wrapper import adapted
+from mlmodel.foreign.wrapper import adapt
 from mlmodel.schema.validator import Schema
 from tests.models import foreign, foreign_pydantic, foreign_schema
 
@@ -59,7 +59,7 @@ def refusal_by():
 
     def refusal_by(model, row):
         with pytest.raises(InvalidInput) as caught:
-            adapted(model).predict(row)
+            adapt(model).predict(row)
         return caught.value
 
     return refusal_by
@@ -72,7 +72,7 @@ def places(answer):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_foreign_model_has_its_metadata_and_its_page(client, name):
+def test_foreign_model_has_metadata_and_page(client, name):
     metadata = client.get(f"/api/models/{name}/metadata").json
     page = client.get(f"/models/{name}/predict")
 
@@ -80,7 +80,7 @@ def test_a_foreign_model_has_its_metadata_and_its_page(client, name):
     assert (page.status_code, page.mimetype) == (200, "text/html")
 
 
-def test_the_document_with_foreign_models_is_valid_openapi(client):
+def test_foreign_models_have_valid_openapi(client):
     document = client.get("/openapi.json").json
 
     validate(document)
@@ -88,40 +88,40 @@ def test_the_document_with_foreign_models_is_valid_openapi(client):
 
 
 @pytest.mark.parametrize("name", ["Nameless", "iris_model", "insurance", "old"])
-def test_the_example_of_a_foreign_model_is_answered(client, ask, name):
+def test_foreign_example_is_predicted(client, ask, name):
     [example, *_] = client.get(f"/api/models/{name}/metadata").json["examples"]
 
     assert ask(name, example)[0] == 200
 
 
-def test_names_and_versions_are_the_foreign_models_own(client):
+def test_names_come_from_the_class(client):
     said = client.get("/api/models/iris_model/metadata").json
 
     assert (said["display_name"], said["version"]) == ("Iris species", "0.1")
     assert said["description"] == "A flower by its measures."
 
 
-def test_a_model_without_a_name_has_that_of_its_class():
-    model = adapted(foreign.Nameless())
+def test_missing_name_is_the_class_name():
+    model = adapt(foreign.Nameless())
 
     assert (model.qualified_name, model.display_name, model.version) == ("Nameless", "", "")
 
 
-def test_a_model_without_schemas_takes_any_json(ask):
+def test_missing_schemas_accept_any_json(ask):
     assert ask("nothing-declared", {"a": [1, None]}) == (200, {"received": {"a": [1, None]}})
 
 
-def test_one_of_our_models_is_left_as_it_is():
-    ours = adapted(foreign.Nameless())
+def test_native_model_is_not_wrapped():
+    ours = adapt(foreign.Nameless())
 
-    assert adapted(ours) is ours
+    assert adapt(ours) is ours
 
 
-def test_whole_numbers_become_what_the_schema_package_wants(ask):
+def test_integers_become_declared_floats(ask):
     assert ask("iris_model", FLOWER) == (200, {"species": "virginica"})
 
 
-def test_numbers_under_any_name_become_what_the_schema_package_wants(ask):
+def test_nested_numbers_are_converted(ask):
     row = {"parts": [{"size": 3}], "weights": {"a": 1}, "anything": 5, "note": None}
 
     status, answer = ask("shapes", row)
@@ -134,38 +134,38 @@ def test_numbers_under_any_name_become_what_the_schema_package_wants(ask):
     [{}, {"count": None}, {"whole": None}, {"items": [1, 2.5]}, {"name": "green"}],
     ids=str,
 )
-def test_what_the_schema_package_accepts_is_accepted(ask, change):
+def test_valid_rows_of_schema_package_pass(ask, change):
     row = {"count": 3, "name": "RED", "code": "5", "whole": 1, "items": {"size": "any"}}
 
     assert ask("combined", row | change) == (200, "yes")
 
 
 @pytest.mark.parametrize("change", [{"code": 5}, {"whole": "1"}, {"items": 3}], ids=str)
-def test_what_its_json_schema_can_say_is_refused_by_it(ask, change):
+def test_json_schema_of_schema_package_rejects(ask, change):
     row = {"count": 3, "name": "RED", "code": "5", "whole": 1, "items": {"size": "any"}}
 
     assert set(places(ask("combined", row | change))) == {f"/{key}" for key in change}
 
 
-def test_what_breaks_the_json_schema_of_the_schema_package_is_named(ask):
+def test_violations_of_schema_package_have_pointers(ask):
     row = {"sepal_length": "5", "sepal_width": 3.0, "extra": 1}
 
     assert set(places(ask("iris_model", row))) == {"/sepal_length", "/petals", "/extra"}
 
 
-def test_what_the_schema_package_alone_can_judge_is_named(ask):
+def test_own_rules_of_schema_package_apply(ask):
     found = places(ask("iris_model", FLOWER | {"sepal_length": 101}))
 
     assert found == {"/sepal_length": "must be below 100"}
 
 
-def test_the_message_of_a_refusal_is_the_models_own(refusal_by):
+def test_rejection_keeps_the_model_message(refusal_by):
     refusal = refusal_by(foreign_schema.Iris(), FLOWER | {"sepal_length": 101.0, "petals": 4})
 
     assert str(refusal) == "Failed to validate input data: must be below 100"
 
 
-def test_a_place_that_the_schema_package_does_not_tell_is_the_whole(ask):
+def test_unknown_location_is_the_row(ask):
     row = {"parts": [{"size": 3}, {"size": -1}], "weights": {"a": 1}}
 
     [(pointer, detail)] = places(ask("shapes", row)).items()
@@ -174,21 +174,21 @@ def test_a_place_that_the_schema_package_does_not_tell_is_the_whole(ask):
     assert "should evaluate to True" in detail
 
 
-def test_a_model_that_finds_its_own_answer_wrong_has_failed(ask):
+def test_invalid_own_prediction_is_a_failure(ask):
     row = {"sepal_length": 5, "sepal_width": 3, "petals": 4}
 
     assert ask("breaks-its-answer", row)[0] == 500
     assert ask("broken-insurance", APPLICANT)[0] == 500
 
 
-def test_any_other_error_is_the_models_failure(ask):
+def test_other_errors_are_failures(ask):
     status, problem = ask("fails", APPLICANT)
 
     assert (status, problem["type"]) == (500, "/docs/problems#model-failed")
     assert "secret" not in problem["detail"]
 
 
-def test_objects_of_pydantic_go_in_and_come_out(ask):
+def test_pydantic_objects_are_converted(ask):
     status, answer = ask("insurance", APPLICANT | {"born": "2001-01-01T00:00:00"})
 
     assert (status, answer) == (
@@ -203,7 +203,7 @@ def test_objects_of_pydantic_go_in_and_come_out(ask):
     )
 
 
-def test_objects_of_pydantic_1_go_in_and_come_out(ask):
+def test_pydantic_1_objects_are_converted(ask):
     row = {"region": 1, "age": None, "place": {"lat": 1, "lon": None}, "span": [3, 4]}
 
     status, answer = ask("old", row)
@@ -220,13 +220,13 @@ def test_objects_of_pydantic_1_go_in_and_come_out(ask):
     )
 
 
-def test_what_breaks_the_json_schema_of_a_pydantic_class_is_named(ask):
+def test_pydantic_violations_have_pointers(ask):
     found = places(ask("insurance", {"age": 17, "sex": "both", "bmi": 20}))
 
     assert set(found) == {"/age", "/sex"}
 
 
-def test_what_pydantic_alone_can_judge_is_named(ask):
+def test_own_pydantic_validators_apply(ask):
     row = APPLICANT | {"bmi": 101, "born": "yesterday", "address": {"city": "Porto"}}
 
     found = places(ask("insurance", row))
@@ -235,7 +235,7 @@ def test_what_pydantic_alone_can_judge_is_named(ask):
     assert set(found) == {"/bmi", "/born"}
 
 
-def test_what_pydantic_says_of_the_whole_has_no_place(ask):
+def test_model_validator_points_to_row(ask):
     row = APPLICANT | {"born": "2001-01-01T00:00:00Z"}
     row["address"] = {"city": "Porto", "since": "1999-01-01"}
 
@@ -243,7 +243,7 @@ def test_what_pydantic_says_of_the_whole_has_no_place(ask):
     assert places(ask("old", {"age": 19, "region": 2})) == {"": "must be older in the south"}
 
 
-def test_an_error_within_an_alternative_leads_to_the_value(refusal_by):
+def test_error_in_union_has_pointer(refusal_by):
     row = {"age": 20, "sex": "male", "bmi": 20.0, "pet": {"kind": "cat"}}
 
     refusal = refusal_by(foreign_pydantic.Insurance(), row)
@@ -252,7 +252,7 @@ def test_an_error_within_an_alternative_leads_to_the_value(refusal_by):
     assert str(refusal) == "/pet/lives: Field required"
 
 
-def test_rows_are_counted_among_those_sent_together(client):
+def test_violation_has_its_row_index(client):
     rows = [APPLICANT, APPLICANT | {"bmi": 101}]
 
     problem = client.post("/api/models/insurance/predict", json=rows).json
@@ -264,40 +264,40 @@ def test_rows_are_counted_among_those_sent_together(client):
     "model_class",
     [foreign_pydantic.Insurance, foreign_pydantic.FromDict, foreign_pydantic.FromMapping],
 )
-def test_a_model_is_given_what_it_says_that_it_takes(model_class):
-    answer = adapted(model_class()).predict({"age": 20, "sex": "male", "bmi": 20.0})
+def test_annotation_decides_the_argument(model_class):
+    answer = adapt(model_class()).predict({"age": 20, "sex": "male", "bmi": 20.0})
 
     assert str(answer.charges) == "400.0"
 
 
-def test_a_model_that_does_not_say_what_it_takes_may_read_it_as_a_dict_or_an_object():
+def test_unannotated_argument_is_dict_and_object():
     row = {"age": 20, "sex": "male", "bmi": 20.0}
 
-    answer = adapted(foreign_pydantic.Unsaid()).predict(row)
+    answer = adapt(foreign_pydantic.Unsaid()).predict(row)
 
     assert answer == {"charges": "400.0", "sex": "male", "all": row}
 
 
-def test_the_same_holds_for_pydantic_1():
-    answer = adapted(foreign_pydantic.OldUnsaid()).predict({"region": 2, "age": 30})
+def test_unannotated_pydantic_1_is_both():
+    answer = adapt(foreign_pydantic.OldUnsaid()).predict({"region": 2, "age": 30})
 
     assert (answer.region, answer.cost) == (foreign_pydantic.OldRegion.SOUTH, 2)
 
 
-def test_a_refusal_knows_the_places_of_the_error_behind_it(refusal_by):
+def test_rejection_uses_pointers_of_its_cause(refusal_by):
     refusal = refusal_by(foreign_pydantic.Refuses(), {"address": {"since": "2026-01-31"}})
 
     assert str(refusal) == "Wrong input: ValidationError"
     assert len(refusal.violations) == 1
 
 
-def test_a_refusal_without_words_is_one_all_the_same(refusal_by):
+def test_rejection_without_message_has_default(refusal_by):
     refusal = refusal_by(foreign_pydantic.Refuses(), {"address": {"city": "Porto"}})
 
     assert str(refusal) == "the model rejected the row"
 
 
-def test_an_error_of_a_class_that_is_not_declared_is_about_the_input(refusal_by):
+def test_undeclared_pydantic_error_rejects_row(refusal_by):
     by_pydantic = refusal_by(foreign_pydantic.Reads(), {"city": 5})
     by_schema = refusal_by(foreign_schema.Judges(), {"x": "5"})
 
@@ -305,14 +305,14 @@ def test_an_error_of_a_class_that_is_not_declared_is_about_the_input(refusal_by)
     assert [each.pointer for each in by_schema.violations] == ["/x"]
 
 
-def test_a_time_needs_no_zone_where_pydantic_needs_none():
-    schema = Schema(adapted(foreign_pydantic.Old()).input_schema)
+def test_pydantic_times_need_no_zone():
+    schema = Schema(adapt(foreign_pydantic.Old()).input_schema)
 
     assert schema.violations({"region": 1, "seen": "2026-01-31T14:30:00"}) == []
 
 
-def test_what_pydantic_1_may_leave_empty_may_be_null():
-    schema = Schema(adapted(foreign_pydantic.Old()).input_schema)
+def test_nullable_pydantic_1_fields_accept_null():
+    schema = Schema(adapt(foreign_pydantic.Old()).input_schema)
 
     assert schema.violations({"region": 1, "age": None, "place": None, "extra": None}) == []
     assert schema.violations({"region": None}) != []
@@ -328,6 +328,6 @@ def test_what_pydantic_1_may_leave_empty_may_be_null():
         (foreign.OddSchema(), "expected a class of pydantic, .* got 'a text'"),
     ],
 )
-def test_what_has_not_the_shape_of_a_model_is_refused(model, message):
+def test_invalid_foreign_class_is_rejected(model, message):
     with pytest.raises(InvalidModel, match=message):
-        adapted(model)
+        adapt(model)

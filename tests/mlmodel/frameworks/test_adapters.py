@@ -23,7 +23,7 @@ def test_an_adapter_has_every_function(lib):
     assert [name for name in FUNCTIONS if not callable(getattr(found, name, None))] == []
 
 
-def test_a_model_is_of_its_nearest_ancestor_s_framework():
+def test_framework_is_that_of_nearest_ancestor():
     class Torch:
         __module__ = "torch.nn"
 
@@ -52,20 +52,20 @@ def boosted():
     ],
     ids=["another name", "within", "in a search", "a function"],
 )
-def test_each_distribution_that_has_a_part_of_a_model_is_known(model, distribution):
+def test_distributions_of_all_parts_are_found(model, distribution):
     found = distributions("sklearn", Pipeline(model()))
 
     assert found[:2] == ["scikit-learn", "numpy"]
     assert [name for name in found if name.startswith(distribution)]
 
 
-def test_catboost_is_known_though_its_models_count_as_scikit_learn_s():
+def test_catboost_distribution_is_found():
     catboost = pytest.importorskip("catboost")
 
     assert "catboost" in distributions("sklearn", catboost.CatBoostClassifier())
 
 
-def test_an_object_of_no_framework_is_refused():
+def test_object_without_framework_is_rejected():
     with pytest.raises(
         UnsupportedFramework, match=r"of scikit-learn, .*got an object of type dict"
     ):
@@ -76,7 +76,7 @@ def test_an_object_of_no_framework_is_refused():
     ("lib", "title"),
     [("transformers", "Transformers"), ("prophet", "prophet")],
 )
-def test_a_framework_without_an_adapter_is_named(lib, title):
+def test_framework_without_adapter_is_named(lib, title):
     with pytest.raises(UnsupportedFramework, match=f"models of {title} cannot be built"):
         adapter(lib)
 
@@ -91,9 +91,7 @@ def test_a_framework_without_an_adapter_is_named(lib, title):
     ],
     ids=WITH_ADAPTER,
 )
-def test_a_missing_framework_comes_with_the_command_that_installs_it(
-    monkeypatch, lib, package, message
-):
+def test_missing_framework_error_names_install_command(monkeypatch, lib, package, message):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, FRAMEWORKS[lib].module, raising=False)
 
@@ -101,7 +99,7 @@ def test_a_missing_framework_comes_with_the_command_that_installs_it(
         adapter(lib)
 
 
-def test_a_framework_that_is_too_old_is_told_in_words(monkeypatch):
+def test_outdated_framework_is_reported(monkeypatch):
     monkeypatch.delattr("sklearn.utils.get_tags")
     for name in [name for name in sys.modules if name.startswith("mlmodel.")]:
         if name.startswith("mlmodel.frameworks.sklearn"):

@@ -18,7 +18,7 @@ CODES = ENCODER.transform(WORDS)
 
 @pytest.mark.parametrize("labels", [ENCODER, ["granted", "refused"]], ids=["encoder", "list"])
 @pytest.mark.parametrize("sample", [None, TABLE], ids=["object", "sample"])
-def test_answers_have_words(tmp_path, labels, sample):
+def test_predictions_have_words(tmp_path, labels, sample):
     own = LogisticRegression().fit(TABLE, CODES)
     dump(own, tmp_path / "m.flm", sample=sample, labels=labels)
     model = load(tmp_path / "m.flm")
@@ -58,6 +58,6 @@ def test_scores_are_of_the_second_word(tmp_path):
     ],
     ids=["too few", "too many", "the same", "lists", "a regressor"],
 )
-def test_labels_that_do_not_fit_are_rejected(tmp_path, model, labels, words):
+def test_unsuitable_labels_are_rejected(tmp_path, model, labels, words):
     with pytest.raises(InvalidModel, match=words):
         dump(model.fit(TABLE, CODES), tmp_path / "m.flm", labels=labels)

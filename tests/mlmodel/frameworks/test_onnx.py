@@ -26,25 +26,25 @@ def fields(name):
     return onnx.schemas(session(name)).input["properties"]
 
 
-def test_a_vector_has_a_field_for_each_of_its_numbers():
+def test_vector_has_field_per_number():
     schema = onnx.schemas(session("iris.onnx")).input
 
     assert schema["properties"] == dict.fromkeys(IRIS, NUMBER)
     assert schema["required"] == list(IRIS)
 
 
-def test_several_inputs_of_one_value_have_a_field_each():
+def test_scalar_inputs_are_separate_fields():
     assert fields("credit.onnx") == {"age": NUMBER, "city": {"type": "string"}}
 
 
-def test_the_graph_s_own_metadata_names_the_fields():
+def test_graph_metadata_names_fields():
     row = {"length": 5.1, "width": 3.5, "height": 1.4, "depth": 0.2}
 
     assert fields("lengths.onnx") == dict.fromkeys(row, NUMBER)
     assert predict("lengths.onnx", [row]) == [{"prediction": pytest.approx(-0.08254939)}]
 
 
-def test_an_array_has_the_lengths_of_its_axes():
+def test_array_schema_has_axis_lengths():
     schema = fields("pixels.onnx")["pixels"]
 
     assert schema["description"] == "float32, 2 x 2"
@@ -52,7 +52,7 @@ def test_an_array_has_the_lengths_of_its_axes():
     assert Schema(schema).violations([[1, 2, 3], [4, 5, 6]]) != []
 
 
-def test_a_classifier_gives_its_label_and_probabilities():
+def test_classifier_returns_label_and_probabilities():
     [answer] = predict("iris.onnx", [IRIS])
 
     assert answer["prediction"] == "setosa"
@@ -67,7 +67,7 @@ def test_probabilities_without_labels_are_a_list():
     assert answer["probabilities"] == pytest.approx([0.98165685, 0.01834315, 1.44e-08], abs=1e-6)
 
 
-def test_the_schema_of_a_classifier_has_its_classes():
+def test_classifier_schema_lists_classes():
     properties = onnx.schemas(session("credit.onnx")).output["properties"]
 
     assert properties["prediction"] == {"enum": ["no", "yes"]}
@@ -75,14 +75,14 @@ def test_the_schema_of_a_classifier_has_its_classes():
 
 
 @pytest.mark.parametrize("name", ["iris.onnx", "iris-list.onnx", "lengths.onnx"])
-def test_an_answer_fits_its_schema(name):
+def test_prediction_matches_schema(name):
     schemas = onnx.schemas(session(name))
     row = dict(zip(schemas.input["properties"], IRIS.values(), strict=True))
 
     assert Schema(schemas.output).violations(predict(name, [row])[0]) == []
 
 
-def test_a_graph_that_takes_one_row_is_asked_for_each():
+def test_single_row_graph_runs_per_row():
     rows = [{"pixels": [[1, 2], [3, 4]]}, {"pixels": [[0, 0], [0, 2]]}]
 
     assert predict("pixels.onnx", rows) == [
@@ -91,28 +91,28 @@ def test_a_graph_that_takes_one_row_is_asked_for_each():
     ]
 
 
-def test_rows_of_different_lengths_are_asked_one_by_one():
+def test_rows_of_different_lengths_run_separately():
     rows = [{"tokens": [1, 2, 3]}, {"tokens": [4]}, {"tokens": []}]
 
     assert predict("tokens.onnx", rows) == [{"prediction": 6}, {"prediction": 4}, {"prediction": 0}]
 
 
-def test_a_given_schema_names_the_columns_in_its_order():
+def test_given_schema_names_columns_in_order():
     row = {"d": 0.2, "c": 1.4, "b": 3.5, "a": 5.1}
 
     assert predict("iris.onnx", [row], columns="abcd") == predict("iris.onnx", [IRIS])
 
 
-def test_a_schema_of_too_many_columns_is_refused():
+def test_schema_with_extra_columns_is_rejected():
     with pytest.raises(InvalidModel, match="a row has 3 fields, expected 4"):
         predict("iris.onnx", [], columns="abc")
 
 
-def test_no_rows_get_no_answers():
+def test_no_rows_give_no_predictions():
     assert predict("iris.onnx", []) == predict("pixels.onnx", []) == []
 
 
-def test_a_sample_gives_names_and_examples():
+def test_sample_gives_names_and_examples():
     pandas = pytest.importorskip("pandas")
     sample = pandas.DataFrame([[5.0, 3.0, 1.0, 0.5]], columns=["a", "b", "c", "d"])
 
@@ -122,7 +122,7 @@ def test_a_sample_gives_names_and_examples():
     assert found.examples == ({"a": 5.0, "b": 3.0, "c": 1.0, "d": 0.5},)
 
 
-def test_a_sample_of_another_width_is_refused():
+def test_sample_of_other_width_is_rejected():
     with pytest.raises(InvalidModel, match=r"the sample's rows are not of the shape \(4,\)"):
         onnx.schemas(session("iris.onnx"), [[1, 2, 3]])
 
@@ -137,12 +137,12 @@ def test_threads_share_a_session():
 
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x3a\x05", b"\x08", b"\x00\x00\x00\x00ORTM"])
-def test_what_is_no_graph_is_broken(content):
+def test_invalid_graph_is_rejected(content):
     with pytest.raises(BrokenModel, match="it is not an ONNX graph, or it is damaged"):
         onnx.loads(content)
 
 
-def test_a_graph_that_cannot_be_computed_is_broken():
+def test_uncomputable_graph_is_rejected():
     with pytest.raises(BrokenModel, match=r"ONNX Runtime [\d.]+ cannot build the model"):
         onnx.loads(b"\x08\x08")
 
@@ -152,7 +152,7 @@ def test_a_session_cannot_be_written():
         onnx.dumps(session("iris.onnx"))
 
 
-def test_a_graph_comes_back_from_its_bytes():
+def test_graph_survives_round_trip():
     proto = pytest.importorskip("onnx").load(FOLDER / "iris.onnx")
 
     again = onnx.loads(onnx.dumps(proto))

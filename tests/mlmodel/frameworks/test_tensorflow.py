@@ -58,21 +58,21 @@ def again(model):
     return adapter.loads(adapter.dumps(model))
 
 
-def test_the_sample_gives_its_answers():
+def test_recorded_predictions_are_reproduced():
     answers = load(FOLDER / SAMPLE["file"]).predict_rows(rows_of(SAMPLE))
 
     expected = np.ravel(SAMPLE["expected"]["predict"])
     assert [answer["prediction"] for answer in answers] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_sample_tells_its_schemas():
+def test_recorded_schemas_are_reproduced():
     model = load(FOLDER / SAMPLE["file"])
 
     assert model.input_schema["properties"] == {"x0": NUMBER, "x1": NUMBER}
     assert model.output_schema["properties"] == {"prediction": NUMBER}
 
 
-def test_a_model_comes_back_from_its_file(net, tmp_path):
+def test_model_survives_round_trip(net, tmp_path):
     dump(net, tmp_path / "net.flm", sample=[[1.0, 2.0, 3.0]])
 
     model = load(tmp_path / "net.flm")
@@ -82,7 +82,7 @@ def test_a_model_comes_back_from_its_file(net, tmp_path):
     assert model.predict(model.examples[0])["prediction"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_each_input_is_a_field_of_its_own_type(mixed):
+def test_inputs_have_fields_of_their_types(mixed):
     fields = adapter.schemas(again(mixed)).input["properties"]
 
     assert fields["age"] == NUMBER
@@ -90,7 +90,7 @@ def test_each_input_is_a_field_of_its_own_type(mixed):
     assert fields["picture"]["description"] == "float32, 2 x 2"
 
 
-def test_each_output_has_its_layer_s_name(mixed):
+def test_outputs_are_named_after_layers(mixed):
     model = again(mixed)
     row = {"age": 1, "picture": [[1, 2], [3, 4]], "kind": 5}
 
@@ -100,7 +100,7 @@ def test_each_output_has_its_layer_s_name(mixed):
     assert Schema(adapter.schemas(model).output).violations(answer) == []
 
 
-def test_many_rows_get_the_answers_that_each_gets_alone(net):
+def test_batch_and_single_predictions_are_equal(net):
     rows = [{"x0": at, "x1": 1.0, "x2": -at} for at in range(3)]
     ask = adapter.predictor(net, {})
 
@@ -109,7 +109,7 @@ def test_many_rows_get_the_answers_that_each_gets_alone(net):
     assert np.allclose([answer["prediction"] for answer in ask(rows)], alone, rtol=1e-5)
 
 
-def test_a_model_that_declares_no_inputs_is_refused(keras):
+def test_model_without_inputs_is_rejected(keras):
     net = keras.Sequential([keras.layers.Dense(1)])
 
     with pytest.raises(InvalidModel, match="Sequential declares no inputs; make it with"):
@@ -122,7 +122,7 @@ def test_the_description_has_the_layers(net):
     assert [layer["class_name"] for layer in layers] == ["InputLayer", "Dense"]
 
 
-def test_python_code_in_an_archive_is_refused(keras):
+def test_archive_with_python_code_is_rejected(keras):
     net = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
 
     with pytest.raises(
@@ -140,7 +140,7 @@ def test_an_old_saved_model_is_named():
         adapter.loads(stream.getvalue())
 
 
-def test_what_is_no_archive_is_broken():
+def test_invalid_archive_is_rejected():
     with pytest.raises(BrokenModel, match=r"it is not a .keras archive \(BadZipFile\)"):
         adapter.loads(b"no archive")
 
@@ -152,18 +152,18 @@ def archive(name, content):
     return stream.getvalue()
 
 
-def test_an_archive_without_a_model_is_broken():
+def test_archive_without_model_is_rejected():
     with pytest.raises(BrokenModel, match=r"Keras [\d.]+ cannot build the model"):
         adapter.loads(archive("metadata.json", "{}"))
 
 
 @pytest.mark.parametrize("name", ["../../out", "/out", "a\\..\\..\\out"])
-def test_an_archive_that_leads_out_of_its_folder_is_refused(name):
+def test_archive_with_path_traversal_is_rejected(name):
     with pytest.raises(BadArtifact, match="leads out of its folder"):
         adapter.loads(archive(name, "x"))
 
 
-def test_an_archive_that_expands_too_far_is_refused():
+def test_archive_bomb_is_rejected():
     with pytest.raises(TooLarge, match="the limit of 67,108,864 bytes"):
         adapter.loads(archive("model.weights.h5", bytes(65 << 20)))
 

@@ -53,21 +53,21 @@ def fields(module, sample=None):
     return adapter.schemas(module, sample).input["properties"]
 
 
-def test_the_sample_gives_its_answers():
+def test_recorded_predictions_are_reproduced():
     answers = load(FOLDER / SAMPLE["file"], trust="all").predict_rows(rows_of(SAMPLE))
 
     expected = np.ravel(SAMPLE["expected"]["predict"])
     assert [answer["prediction"] for answer in answers] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_sample_tells_its_schemas():
+def test_recorded_schemas_are_reproduced():
     model = load(FOLDER / SAMPLE["file"], trust="all")
 
     assert model.input_schema["properties"] == {"x0": NUMBER, "x1": NUMBER}
     assert model.output_schema["properties"] == {"prediction": NUMBER}
 
 
-def test_a_module_comes_back_from_its_file(net, tmp_path):
+def test_module_survives_round_trip(net, tmp_path):
     dump(net, tmp_path / "net.flm")
 
     answer = load(tmp_path / "net.flm", trust="all").predict({"x0": 1.0, "x1": 2.0, "x2": 3.0})
@@ -76,14 +76,14 @@ def test_a_module_comes_back_from_its_file(net, tmp_path):
     assert answer["prediction"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_program_takes_any_number_of_rows(net):
+def test_program_accepts_any_batch_size(net):
     rows = [{"x0": 1.0, "x1": at, "x2": 3.0} for at in range(7)]
     ask = adapter.predictor(exported(net), {})
 
     assert [len(ask(rows[:count])) for count in (0, 1, 7)] == [0, 1, 7]
 
 
-def test_writing_a_module_leaves_it_in_training(net):
+def test_dump_keeps_training_mode(net):
     adapter.dumps(net)
 
     assert net.training
@@ -94,7 +94,7 @@ def test_equal_modules_write_equal_bytes(net):
     assert adapter.dumps(net) == adapter.dumps(net)
 
 
-def test_a_file_does_not_tell_where_it_was_written():
+def test_file_contains_no_local_paths():
     content = adapter.dumps(
         Pair(), {"age": [[1.0], [2.0]], "pixels": np.zeros((2, 2, 2), "float32")}
     )
@@ -102,7 +102,7 @@ def test_a_file_does_not_tell_where_it_was_written():
     assert str(ROOT / "tests").encode() not in content
 
 
-def test_a_program_is_written_as_it_is(net):
+def test_exported_program_is_unchanged(net):
     program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
 
     model = adapter.loads(adapter.dumps(program), "all")
@@ -110,7 +110,7 @@ def test_a_program_is_written_as_it_is(net):
     assert adapter.schemas(model).input["required"] == ["x0", "x1", "x2"]
 
 
-def test_a_program_for_one_row_is_asked_for_each(net):
+def test_single_row_program_runs_per_row(net):
     program = torch.export.export(net.eval(), (torch.zeros(1, 3),))
     rows = [{"x0": at, "x1": 0.0, "x2": 0.0} for at in range(3)]
 
@@ -119,7 +119,7 @@ def test_a_program_for_one_row_is_asked_for_each(net):
     assert answers == [adapter.predictor(program.module(), {})([row])[0] for row in rows]
 
 
-def test_a_model_that_was_read_can_be_written_again(net):
+def test_loaded_model_can_be_dumped(net):
     row = {"x0": 1.0, "x1": 2.0, "x2": 3.0}
     once = exported(net)
 
@@ -127,7 +127,7 @@ def test_a_model_that_was_read_can_be_written_again(net):
 
 
 @of_scripts
-def test_torchscript_is_read_and_ready_to_answer(net):
+def test_torchscript_is_loaded_in_evaluation_mode(net):
     row = {"x0": 1.0, "x1": 2.0, "x2": 3.0}
     model = adapter.loads(scripted(net), "all")
 
@@ -145,7 +145,7 @@ def test_torchscript_is_written_as_it_is(net):
 
 
 @of_scripts
-def test_a_given_schema_says_what_torchscript_does_not():
+def test_given_schema_shapes_torchscript_input():
     model = adapter.loads(scripted(nn.Flatten()), "all")
 
     assert fields(model) == {
@@ -166,11 +166,11 @@ def test_a_given_schema_says_what_torchscript_does_not():
     ],
     ids=["one", "long", "embedding", "convolution", "lstm"],
 )  # fmt: skip
-def test_the_first_layer_tells_what_a_module_takes(layer, schema):
+def test_first_layer_defines_input(layer, schema):
     assert fields(nn.Sequential(layer, nn.Linear(2, 1))) == {"input": schema}
 
 
-def test_a_sample_tells_what_the_layers_do_not(pictures, tmp_path):
+def test_sample_defines_unknown_input(pictures, tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten())
     dump(net, tmp_path / "net.flm", sample=pictures)
 
@@ -180,7 +180,7 @@ def test_a_sample_tells_what_the_layers_do_not(pictures, tmp_path):
     assert len(model.predict(model.examples[0])["prediction"]) == 2
 
 
-def test_without_a_sample_such_a_module_is_not_written():
+def test_module_of_unknown_input_needs_sample():
     with pytest.raises(
         InvalidModel, match="Sequential does not define the shape of its input; pass a sample"
     ):
@@ -199,7 +199,7 @@ def test_a_frame_names_the_fields(net, tmp_path):
     assert Schema(model.output_schema).violations(model.predict(model.examples[0])) == []
 
 
-def test_several_tensors_have_a_field_each_and_several_outputs_a_name(pictures):
+def test_tensors_are_fields_and_outputs_named(pictures):
     model = exported(Pair(), {"age": [[1.0], [2.0]], "pixels": pictures[:2, 0]})
 
     assert list(fields(model)) == ["age", "pixels"]
@@ -207,7 +207,7 @@ def test_several_tensors_have_a_field_each_and_several_outputs_a_name(pictures):
     assert answer == {"prediction": {"older": 4.0, "mean": 2.5}}
 
 
-def test_outputs_take_the_names_that_they_are_given(pictures):
+def test_given_output_names_are_used(pictures):
     model = exported(Pair(), {"age": [[1.0], [2.0]], "pixels": pictures[:2, 0]})
 
     found = adapter.schemas(model, outputs=["a", "b"])
@@ -215,7 +215,7 @@ def test_outputs_take_the_names_that_they_are_given(pictures):
     assert found.output["properties"]["prediction"]["required"] == ["a", "b"]
 
 
-def test_a_module_that_cannot_be_exported_says_why():
+def test_export_error_is_reported():
     class Asking(nn.Module):
         def forward(self, x):
             return x if x.sum() > 0 else -x
@@ -231,14 +231,14 @@ def test_the_description_has_no_weights(net):
     assert len(json.dumps(described)) < 300
 
 
-def test_what_is_no_module_is_broken():
+def test_invalid_module_is_rejected():
     with pytest.raises(
         BrokenModel, match=r"PyTorch 2[\w.+]+ cannot build the model \(BadZipFile\)"
     ):
         adapter.loads(b"no archive", "all")
 
 
-def test_a_program_is_refused_unless_it_is_trusted():
+def test_untrusted_program_is_rejected():
     path = FOLDER / SAMPLE["file"]
 
     with pytest.raises(Untrusted, match="is a PyTorch program, which can run any"):

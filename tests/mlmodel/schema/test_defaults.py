@@ -27,18 +27,18 @@ def test_defaults_reach_into_lists_and_objects():
     assert row["limits"] == {"most": 10, "least": 1}
 
 
-def test_null_is_not_replaced_by_the_default():
+def test_default_does_not_replace_null():
     assert Schema(ROW).converted([{"note": None}])[0]["note"] is None
 
 
-def test_default_of_nullable_member_is_left_to_the_model():
+def test_nullable_member_keeps_no_default():
     (row,) = Schema(ROW, is_null_left=True).converted([{}])
 
     assert "note" not in row
     assert row["z"] == 1
 
 
-def test_default_of_an_alternative_is_not_filled_in():
+def test_default_of_alternative_is_ignored():
     schema = {
         "anyOf": [{"properties": {"x": {"default": 1}}}, {"properties": {"y": {"default": 2}}}]
     }
@@ -62,7 +62,7 @@ def test_class_model_receives_the_default(make_app, row):
     assert answer == {"z": row.get("z", 7)}
 
 
-def test_default_that_does_not_fit_is_not_filled_in():
+def test_invalid_default_is_ignored():
     schema = {"properties": {"a": {"type": "number", "default": "x"}, "b": {"default": 1}}}
 
     assert Schema(schema).converted([{}]) == [{"b": 1}]

@@ -7,12 +7,12 @@ from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.fast import compiled
-from mlmodel.schema.formats import checker
-from mlmodel.schema.validator import Schema, judge
+from mlmodel.schema.fast import compile_schema
+from mlmodel.schema.formats import build_checker
+from mlmodel.schema.validator import Schema, build_validator
 from tests.conftest import EXAMPLES
 
-FORMATS = checker(Draft202012Validator)
+FORMATS = build_checker(Draft202012Validator)
 NUMBERS = (
     st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
@@ -77,10 +77,10 @@ SCHEMAS = st.recursive(st.booleans() | documents(st.booleans()), documents, max_
 @example(
     document={"type": "object", "properties": {"a": {"pattern": r"^\D$"}}}, values=[{"a": "\u0661"}]
 )
-def test_what_is_accepted_fits(document, values):
-    fit = compiled(document, FORMATS)
+def test_accepted_values_are_valid(document, values):
+    fit = compile_schema(document, FORMATS)
     try:
-        decides = judge(document)
+        decides = build_validator(document)
     except InvalidSchema:
         return
 
@@ -88,13 +88,13 @@ def test_what_is_accepted_fits(document, values):
 
 
 @pytest.mark.parametrize("name", ["diabetes", "loan", "tickets", "wine"])
-def test_the_schemas_of_the_example_models_are_compiled(name):
+def test_schemas_of_examples_are_compiled(name):
     model = load(EXAMPLES.parent / f"../../examples/models/{name}.flm")
     row, answer = model.examples[0], model.predict(model.examples[0])
 
-    assert compiled(plain(model.input_schema), FORMATS)([plain(row)])
-    assert compiled(plain(model.output_schema), FORMATS)([plain(answer)])
-    assert not compiled(plain(model.input_schema), FORMATS)([{}])
+    assert compile_schema(plain(model.input_schema), FORMATS)([plain(row)])
+    assert compile_schema(plain(model.output_schema), FORMATS)([plain(answer)])
+    assert not compile_schema(plain(model.input_schema), FORMATS)([{}])
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_the_schemas_of_the_example_models_are_compiled(name):
         {"type": "number", "multipleOf": 0.1},
     ],
 )
-def test_what_the_two_may_think_otherwise_of_is_the_judge_s(document):
-    assert compiled(document, FORMATS) is None
+def test_ambiguous_schema_is_not_compiled(document):
+    assert compile_schema(document, FORMATS) is None
 
 
-def test_what_is_accepted_never_sees_the_judge(monkeypatch):
+def test_accepted_value_skips_full_validator(monkeypatch):
     schema = Schema({"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}})
     monkeypatch.delattr(schema, "_validator")
 
@@ -127,7 +127,7 @@ def plain(value):
 @pytest.mark.parametrize("place", [lambda day: {"day": day}, lambda day: {"days": [day]}])
 def test_formats_are_checked_at_any_depth(place):
     day = {"type": "string", "format": "date"}
-    fit = compiled({"properties": {"day": day, "days": {"items": day}}}, FORMATS)
+    fit = compile_schema({"properties": {"day": day, "days": {"items": day}}}, FORMATS)
 
     assert fit([place("2026-01-31"), {}])
     assert not fit([place("2026-02-31")])

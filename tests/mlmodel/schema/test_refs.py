@@ -96,7 +96,7 @@ WAYS = sorted(leading_to(""))
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_address_is_refused_and_never_asked(way, elsewhere):
+def test_remote_reference_is_rejected_unfetched(way, elsewhere):
     address, asked = elsewhere
 
     with pytest.raises(InvalidSchema):
@@ -106,7 +106,7 @@ def test_an_address_is_refused_and_never_asked(way, elsewhere):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_file_is_refused_and_never_read(way, canary):
+def test_file_reference_is_rejected_unread(way, canary):
     with pytest.raises(InvalidSchema) as caught:
         Schema(leading_to(canary)[way])
 
@@ -114,7 +114,7 @@ def test_a_file_is_refused_and_never_read(way, canary):
 
 
 @pytest.mark.parametrize("place", ["input_schema", "output_schema"])
-def test_a_model_that_leads_out_of_its_schema_fails_and_says_why(make_app, elsewhere, place):
+def test_model_with_outside_reference_fails(make_app, elsewhere, place):
     address, asked = elsewhere
     schema = json.dumps({place: {"properties": {"a": {"$ref": address}}}})
     client = make_app(
@@ -128,7 +128,7 @@ def test_a_model_that_leads_out_of_its_schema_fails_and_says_why(make_app, elsew
     assert (model["status"], answer.status_code, asked) == ("failed", 503, [])
 
 
-def test_parameters_of_an_endpoint_may_not_lead_out_either(make_app, elsewhere, monkeypatch):
+def test_endpoint_with_outside_reference_fails(make_app, elsewhere, monkeypatch):
     address, asked = elsewhere
     from tests.models import hostile
 
@@ -140,7 +140,7 @@ def test_parameters_of_an_endpoint_may_not_lead_out_either(make_app, elsewhere, 
     assert (answer.status_code, asked) == (503, [])
 
 
-def test_a_schema_in_models_yaml_may_not_lead_out_either(make_app, elsewhere):
+def test_models_yaml_rejects_outside_reference(make_app, elsewhere):
     address, asked = elsewhere
 
     with pytest.raises(InvalidCatalog, match="must stay inside its document"):
@@ -162,7 +162,7 @@ def test_a_schema_in_models_yaml_may_not_lead_out_either(make_app, elsewhere):
         "gs:x/m.flm",
     ],
 )
-def test_a_model_s_file_has_no_address(tmp_path, file):
+def test_file_address_is_rejected(tmp_path, file):
     path = tmp_path / "models.yaml"
     path.write_text(f'models: [{{file: "{file}"}}]')
 
@@ -170,7 +170,7 @@ def test_a_model_s_file_has_no_address(tmp_path, file):
         catalog.read(path, {})
 
 
-def test_an_address_of_the_whole_document_is_a_name_alone(elsewhere):
+def test_root_address_is_not_fetched(elsewhere):
     address, asked = elsewhere
     document = {"$id": address, "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "null"}}}
 

@@ -90,7 +90,7 @@ WAYS = [by_initializer, by_sparse_initializer, by_constant, by_sub_graph, by_fun
 
 
 @pytest.mark.parametrize("location", PLACES)
-def test_a_graph_reads_no_file_of_the_server(here, location):
+def test_graph_reads_no_server_file(here, location):
     path = here / "m.onnx"
     path.write_bytes(by_initializer(external(location)).SerializeToString())
 
@@ -99,7 +99,7 @@ def test_a_graph_reads_no_file_of_the_server(here, location):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_part_of_a_graph_reads_a_file(way):
+def test_external_tensor_anywhere_is_rejected(way):
     content = way(external()).SerializeToString()
 
     with pytest.raises(BrokenModel, match="is in another file"):
@@ -107,14 +107,14 @@ def test_no_part_of_a_graph_reads_a_file(way):
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way is not by_sparse_initializer])
-def test_a_graph_that_has_its_tensors_inside_is_built(way):
+def test_graph_with_inline_tensors_loads(way):
     built = adapter.loads(way(inner()).SerializeToString())
 
     assert built.run(None, {"x": [[0.0]]})[0].tolist() == [list(SECRET)]
 
 
 @pytest.mark.parametrize("number", [7, 8], ids=["floats", "ints"])
-def test_a_tensor_is_found_behind_many_numbers(number):
+def test_external_tensor_behind_numbers_is_found(number):
     node = constant("w", external())
     many = {7: {"floats": [float("inf"), 2.5] * 9999}, 8: {"ints": [-1, 0, 1 << 40] * 9999}}
     before = proto.AttributeProto(name="value", **many[number])
@@ -128,7 +128,7 @@ def test_a_tensor_is_found_behind_many_numbers(number):
         graphs.check(model_of(node).SerializeToString())
 
 
-def test_a_package_s_graph_reads_no_file_of_the_server(here, monkeypatch):
+def test_packaged_graph_reads_no_server_file(here, monkeypatch):
     hostile = by_initializer(external()).SerializeToString()
     monkeypatch.setattr(adapter, "dumps", lambda *_: hostile)
     with monkeypatch.context() as patch:
@@ -139,12 +139,12 @@ def test_a_package_s_graph_reads_no_file_of_the_server(here, monkeypatch):
         mlmodel.load(here / "m.flm").load()
 
 
-def test_a_model_with_tensors_in_files_is_not_packaged(here):
+def test_dump_rejects_external_tensors(here):
     with pytest.raises(BrokenModel, match="save the model with all of its tensors inside"):
         mlmodel.dump(by_initializer(external()), here / "m.flm")
 
 
-def test_a_graph_beside_a_model_reads_no_file_of_the_server():
+def test_compiled_graph_reads_no_server_file():
     hostile = by_initializer(external()).SerializeToString()
 
     with pytest.raises(session.Uncompilable, match=r"cannot compute its graph .*in another file"):

@@ -35,7 +35,7 @@ def fitted(*steps):
 
 
 @pytest.mark.parametrize("where", ["class", "function", "within"])
-def test_parts_of_a_notebook_are_refused_by_name(tmp_path, notebook, where):
+def test_notebook_classes_are_rejected_by_name(tmp_path, notebook, where):
     parts = {
         "class": (notebook.Ages(), "Ages"),
         "function": (FunctionTransformer(notebook.halved), "halved"),
@@ -52,7 +52,7 @@ def test_parts_of_a_notebook_are_refused_by_name(tmp_path, notebook, where):
 
 
 @pytest.mark.parametrize("ending", [".flm", ".joblib"])
-def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, monkeypatch, ending):
+def test_missing_notebook_class_is_named(tmp_path, notebook, monkeypatch, ending):
     content = pickle.dumps(fitted(notebook.Ages()))
     monkeypatch.delattr(notebook, "Ages")
     path = tmp_path / "m.joblib"
@@ -68,7 +68,7 @@ def test_a_notebook_s_class_is_named_where_it_is_not_found(tmp_path, notebook, m
     assert "needs 'Ages', which was defined in a notebook" in caught.value.summary
 
 
-def test_a_name_that_is_gone_is_told_with_its_module():
+def test_missing_name_has_its_module():
     with pytest.raises(BrokenModel) as caught:
         adapter.loads(b"cmath\nsqroot\n.", "all")
 
@@ -77,7 +77,7 @@ def test_a_name_that_is_gone_is_told_with_its_module():
     )
 
 
-def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+def test_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     (tmp_path / "stale_part.py").write_text("from math import sqroot\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -89,11 +89,11 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     )
 
 
-def test_an_error_of_the_model_s_own_code_is_not_taken_for_a_missing_name():
-    assert pickling.missing(AttributeError("no such thing")) is None
+def test_error_in_own_code_is_not_a_missing_name():
+    assert pickling.describe_missing(AttributeError("no such thing")) is None
 
 
-def test_the_modules_of_all_parts_are_found():
+def test_modules_of_all_parts_are_found():
     model = fitted(FunctionTransformer(np.linalg.norm, validate=False).set_params(func=np.log1p))
 
     found = pickling.modules([model, FunctionTransformer(pytest.importorskip)])
@@ -101,7 +101,7 @@ def test_the_modules_of_all_parts_are_found():
     assert {"sklearn.pipeline", "sklearn.linear_model._base", "numpy", "_pytest.outcomes"} <= found
 
 
-def test_a_pickle_is_that_of_python():
+def test_pickle_equals_that_of_python():
     model = fitted(StandardScaler())
 
     assert pickling.dumps(model) == pickle.dumps(model, protocol=4)

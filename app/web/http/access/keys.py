@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from app.serving.catalog.yaml_document import Document, key_of
+from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import Mistake
 from mlmodel.model import NAME
 from mlmodel.schema.validator import Schema
@@ -202,7 +202,7 @@ def _read(source: Path | str, place: str, environ: Mapping[str, str]) -> list[Ke
 
 def _mistakes(document: Document, schema: Schema) -> Iterator[Mistake]:
     for violation in schema.violations(document.value):
-        yield Mistake(document.line(violation.pointer), key_of(violation.pointer), violation.detail)
+        yield Mistake(document.line(violation.pointer), to_key(violation.pointer), violation.detail)
 
 
 def _key(entry: Mapping[str, Any]) -> Key:

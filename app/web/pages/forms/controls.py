@@ -10,7 +10,7 @@ from typing import Any
 
 from app.web.pages import labels as wording
 from app.web.pages.forms.fields import Choice, Field, Place, as_json
-from mlmodel.numerals import unambiguous
+from mlmodel.numerals import to_unambiguous
 from mlmodel.schema.shape import Schema, constants
 
 #: Longer examples or defaults get a text area, and are not shown as an example.
@@ -274,9 +274,11 @@ def _to_text(kind: str, value: Any) -> str:
     if kind == "lines" and isinstance(value, list):
         return "\n".join(map(str, value))
     if kind == "numbers" and isinstance(value, list):
-        return ", ".join(unambiguous(as_json(item)) for item in wording.short(value))
+        return ", ".join(
+            to_unambiguous(as_json(item)) for item in wording.with_short_numbers(value)
+        )
     if kind == "number":
-        return unambiguous(as_json(wording.short(value)))
+        return to_unambiguous(as_json(wording.with_short_numbers(value)))
     return json.dumps(value, ensure_ascii=False, indent=2) if kind == "json" else as_json(value)
 
 

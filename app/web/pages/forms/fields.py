@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from mlmodel.schema.shape import Schema, escaped, unescaped
+from mlmodel.schema.shape import Schema, escape, unescape
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Field:
     @property
     def dotted_path(self) -> str:
         """Return the place of the value for display: ``address.city``."""
-        return ".".join(map(unescaped, self.pointer.split("/")[1:]))
+        return ".".join(map(unescape, self.pointer.split("/")[1:]))
 
     @property
     def bounds_and_example(self) -> str:
@@ -155,7 +155,7 @@ class Place:
     def member(self, key: str, is_required: bool, condition: str = "") -> Place:
         """Return the place of an object's member."""
         return replace(
-            self._inner(key, escaped(key), key),
+            self._inner(key, escape(key), key),
             is_required=is_required,
             condition=condition,
             example=_get_member(self.example, key),
@@ -203,7 +203,7 @@ class Place:
 
     def _inner(self, key: str, path: str, step: str) -> Place:
         return Place(
-            pointer=f"{self.pointer}/{escaped(step)}",
+            pointer=f"{self.pointer}/{escape(step)}",
             path=f"{self.path}/{path}",
             key=key,
             depth=self.depth + 1,

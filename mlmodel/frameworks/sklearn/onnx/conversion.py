@@ -15,7 +15,7 @@ from mlmodel.frameworks.sklearn.predict.frames import Cells
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import TEXT
 from mlmodel.frameworks.sklearn.structure import column_parts, is_passthrough, steps_of
-from mlmodel.schema.messages import shown
+from mlmodel.schema.messages import to_short_json
 
 NUMBERS, TEXTS = "numbers", "texts"
 #: Larger numbers go to the model: not all estimators accept them, and their sums differ.
@@ -161,7 +161,9 @@ def _kind(cell: Cells) -> str:
     try:
         column = cell.convert([cell.plain])
     except (TypeError, ValueError, OverflowError) as error:
-        raise Uncompilable(f"its column {shown(cell.name)} has values of several types") from error
+        raise Uncompilable(
+            f"its column {to_short_json(cell.name)} has values of several types"
+        ) from error
     dtype = column.dtype if isinstance(column, np.ndarray) else None
     if dtype is not None and (dtype.kind in "iub" or dtype == np.float64):
         return NUMBERS
@@ -170,7 +172,7 @@ def _kind(cell: Cells) -> str:
     is_text = column.dtype == TEXT or (dtype is not None and dtype.kind == "O")
     if is_text and isinstance(column[0], str):
         return TEXTS
-    raise Uncompilable(f"its column {shown(cell.name)} has neither plain numbers nor texts")
+    raise Uncompilable(f"its column {to_short_json(cell.name)} has neither plain numbers nor texts")
 
 
 def _input(cell: Cells, schema: Any) -> Input:

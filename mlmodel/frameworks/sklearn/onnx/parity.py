@@ -12,7 +12,7 @@ from mlmodel.frameworks import Predict
 from mlmodel.frameworks.sklearn.onnx.conversion import Uncompilable
 from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, RowSampler
 from mlmodel.model import Row
-from mlmodel.schema.messages import shown
+from mlmodel.schema.messages import to_short_json
 
 #: Two numbers agree if they differ by at most ``TOLERANCE * (1 + abs(native))``.
 TOLERANCE = 1e-6
@@ -136,7 +136,7 @@ def _difference(kind: str, row: Row, native: Any, graph: Any) -> float:
 
 class _DifferError(Exception):
     def __init__(self, native: Any, graph: Any) -> None:
-        self.native, self.graph = shown(native), shown(graph)
+        self.native, self.graph = to_short_json(native), to_short_json(graph)
 
 
 def _largest_difference(native: Any, graph: Any) -> float:

@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 #: Requested runtime: the model's own framework, a graph if it agrees with the model, or a graph
 #: that also is faster for one row and compiled within :data:`AUTO_SECONDS`.
-Choice = Literal["native", "onnx", "auto"]
-CHOICES: tuple[Choice, ...] = ("native", "onnx", "auto")
+RuntimeName = Literal["native", "onnx", "auto"]
+RUNTIMES: tuple[RuntimeName, ...] = ("native", "onnx", "auto")
 
 #: Time limit of ``auto`` for one model. It is checked between steps; one step, such as the
 #: conversion by skl2onnx, is not interrupted.
@@ -32,7 +32,7 @@ ARTIFACT = "compiled.onnx"
 KEY = "compiled"
 
 
-def origin(model: bytes, graph: bytes) -> dict[str, str]:
+def get_digests(model: bytes, graph: bytes) -> dict[str, str]:
     """Return the digests that link a graph to its model, as stored in the file."""
     return {
         "model_sha256": hashlib.sha256(model).hexdigest(),
@@ -48,7 +48,7 @@ class Runtime:
     JSON.
     """
 
-    requested: Choice
+    requested: RuntimeName
     title: str
     is_compiled: bool = False
     reason: str = ""

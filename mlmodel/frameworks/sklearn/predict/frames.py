@@ -28,7 +28,7 @@ from mlmodel.frameworks.sklearn.predict.column_values import (
 )
 from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.model import Row
-from mlmodel.schema.messages import pointer_to
+from mlmodel.schema.messages import to_pointer
 
 #: Doubles hold each integer up to here.
 LARGEST_EXACT = 2**53
@@ -80,7 +80,7 @@ class Cells:
                 at = place
                 detail = f"must be {error}" if isinstance(error, dtypes.Unreadable) else detail
                 break
-        return InvalidInput(detail, pointer_to([self.name])).at(at)
+        return InvalidInput(detail, to_pointer([self.name])).at(at)
 
 
 def row_grouper(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[int]]]:
@@ -186,7 +186,7 @@ def _exact(cells: Sequence[Cells], build: Builder) -> Builder:
                 value = row.get(name)
                 if type(value) is int and abs(value) > LARGEST_EXACT:
                     detail = f"must be at most {LARGEST_EXACT} beside columns of floats"
-                    raise InvalidInput(detail, pointer_to([name])).at(at)
+                    raise InvalidInput(detail, to_pointer([name])).at(at)
         return build(rows)
 
     return checked if whole else build

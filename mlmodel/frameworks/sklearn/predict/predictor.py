@@ -28,8 +28,8 @@ from mlmodel.frameworks.sklearn.schemas.probe import Probe
 from mlmodel.frameworks.sklearn.structure import package_of
 from mlmodel.frameworks.sklearn.traits import is_row_wise
 from mlmodel.model import Row
-from mlmodel.schema.examples import example_of
-from mlmodel.schema.messages import pointer_to, shown
+from mlmodel.schema.examples import build_example
+from mlmodel.schema.messages import to_pointer, to_short_json
 
 #: Packages that validate their input and raise errors about it.
 LIBRARIES = frozenset(
@@ -207,7 +207,7 @@ class Predictor:
         for at in probe.rejected(rows, MOST_VIOLATIONS, MOST_CALLS):
             members = [{name: value} for name, value in rows[at].items()]
             wrong = [
-                Violation(pointer_to(member), _detail(next(iter(member.values())), words), at)
+                Violation(to_pointer(member), _detail(next(iter(member.values())), words), at)
                 for member, is_accepted in zip(
                     members, probe.accepts(members, MOST_CALLS), strict=True
                 )
@@ -294,7 +294,7 @@ def _grouped_call(
                 try:
                     some = predict(build([rows[at] for at in places]))
                 except InvalidInput as error:
-                    raise error.placed(places) from error
+                    raise error.map_rows(places) from error
                 for at, prediction in zip(places, some, strict=True):
                     predictions[at] = prediction
             return predictions
@@ -336,15 +336,15 @@ def _detail(value: Any, words: str) -> str:
         return "must not be missing for this model"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and abs(value) > LARGEST_FLOAT32:
-        return f"is too large a number for this model, got {shown(value)}"
-    return f"is not a value that this model can use, got {shown(value)}{words}"
+        return f"is too large a number for this model, got {to_short_json(value)}"
+    return f"is not a value that this model can use, got {to_short_json(value)}{words}"
 
 
 def _plain(schema: Any) -> Any:
     """Return a value of a schema that a model most likely accepts."""
     if not isinstance(schema, Mapping) or "$ref" in schema:
         return None
-    value = example_of(schema)
+    value = build_example(schema)
     return 1.0 if value is None else value
 
 

@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from mlmodel.schema.messages import enumeration
+from mlmodel.schema.messages import join_first
 
 #: Stands for a value that JSON cannot write.
 NOT_JSON = object()
@@ -183,7 +183,7 @@ class Categorical:
             return self._by_value[read]
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(
-                f"one of {enumeration(self._codes, MOST_LISTED)}, got {value!r}"
+                f"one of {join_first(self._codes, MOST_LISTED)}, got {value!r}"
             ) from error
 
 

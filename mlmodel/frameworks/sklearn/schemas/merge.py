@@ -12,7 +12,7 @@ from mlmodel.frameworks.sklearn.schemas.column import Column
 from mlmodel.frameworks.sklearn.schemas.columns import ModelInput
 from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, join_categories, write
 from mlmodel.frameworks.sklearn.schemas.sample import Sample
-from mlmodel.schema.messages import enumeration, shown
+from mlmodel.schema.messages import join_first, to_short_json
 
 #: Names or values that one message lists.
 MOST_LISTED = 5
@@ -60,7 +60,7 @@ def are_renamed(names: Sequence[Any], others: Sequence[Any]) -> bool:
 
 def name_list(names: Iterable[str]) -> str:
     """Return the first few names, and the number of the others."""
-    return enumeration([repr(name) for name in names], MOST_LISTED)
+    return join_first([repr(name) for name in names], MOST_LISTED)
 
 
 def merge_columns(model_input: ModelInput | None, seen: Mapping[str, Column]) -> list[Column]:
@@ -212,9 +212,11 @@ def _missing_notes(column: Column, sample: Sample) -> Iterator[str]:
 def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
     if known.choices:
         values = sample.table[known.name].dropna()
-        unknown = sorted({shown(_to_json(value)) for value in values.unique()} - _shown(known))
+        unknown = sorted(
+            {to_short_json(_to_json(value)) for value in values.unique()} - _shown(known)
+        )
         if unknown:
-            listed = enumeration(unknown, MOST_LISTED)
+            listed = join_first(unknown, MOST_LISTED)
             yield f"{known.name} has {listed} in the sample, which the model was not fitted on"
     elif known.kind != "text" and seen.is_sure and _conflict(known, seen):
         kind = seen.kind or "mixed"
@@ -234,6 +236,6 @@ def _to_json(value: Any) -> Any:
 
 
 def _shown(column: Column) -> set[str]:
-    return {shown(value) for value in column.choices} | {
-        shown(float(value)) for value in column.choices if type(value) in (int, float)
+    return {to_short_json(value) for value in column.choices} | {
+        to_short_json(float(value)) for value in column.choices if type(value) in (int, float)
     }

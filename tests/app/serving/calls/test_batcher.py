@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.serving.calls.batcher import WORTH_JOINING, Batcher
+from app.serving.calls.batcher import MIN_BATCH_SECONDS, Batcher
 from app.serving.calls.executor import Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 from tests.waiting import wait_until
@@ -13,12 +13,12 @@ class Doubler:
     """Doubles rows, as slowly as it is told, and keeps how many it was asked at once."""
 
     def __init__(self):
-        self.asked = []
+        self.predict_with_model = []
         self.has_begun = threading.Event()
         self.may_end = threading.Event()
 
     def ask(self, rows):
-        self.asked.append(len(rows))
+        self.predict_with_model.append(len(rows))
         self.has_begun.set()
         assert self.may_end.wait(10)
         if "bad" in rows:
@@ -35,10 +35,10 @@ def doubler():
 
 @pytest.fixture
 def batcher():
-    batcher = Batcher(Limits(rows=9, threads=2, waiting=8, seconds=10), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=2, queue_size=8, seconds=10), max_rows=4)
     # Calls must take longer than this before they are joined: one that does is behind us.
     slow = threading.Event()
-    batcher.run(lambda rows: slow.wait(10 * WORTH_JOINING) or rows, [0])
+    batcher.run(lambda rows: slow.wait(10 * MIN_BATCH_SECONDS) or rows, [0])
     return batcher
 
 
@@ -56,17 +56,17 @@ def answers(batcher, doubler, *callers):
 
 def test_who_comes_alone_is_asked_at_once(batcher, doubler):
     assert answers(batcher, doubler, [1]) == [[2]]
-    assert doubler.asked == [1]
+    assert doubler.predict_with_model == [1]
 
 
 def test_all_who_wait_are_asked_together_and_get_their_own_answers(batcher, doubler):
     assert answers(batcher, doubler, [1], [2], [3, 4], [5]) == [[2], [4], [6, 8], [10]]
-    assert doubler.asked == [1, 4]
+    assert doubler.predict_with_model == [1, 4]
 
 
 def test_a_call_has_no_more_rows_than_it_may(batcher, doubler):
     assert answers(batcher, doubler, [1], [2, 3, 4], [5, 6]) == [[2], [4, 6, 8], [10, 12]]
-    assert doubler.asked == [1, 3, 2]
+    assert doubler.predict_with_model == [1, 3, 2]
 
 
 def test_many_rows_are_asked_alone_and_hold_up_nobody(batcher, doubler):
@@ -85,7 +85,7 @@ def test_bad_rows_harm_nobody_else(batcher, doubler):
 
     assert (first, third) == ([2], [6])
     assert isinstance(second, ValueError)
-    assert doubler.asked == [1, 2, 1, 1]
+    assert doubler.predict_with_model == [1, 2, 1, 1]
 
 
 def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
@@ -99,11 +99,11 @@ def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
         doubler.may_end.set()
 
         assert (first.result(), second.result()) == ([2], [4])
-    assert (doubler.asked, other.asked) == ([1], [1])
+    assert (doubler.predict_with_model, other.predict_with_model) == ([1], [1])
 
 
 def test_who_gives_up_is_not_asked(doubler):
-    batcher = Batcher(Limits(rows=9, threads=1, waiting=8, seconds=0.05), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=1, queue_size=8, seconds=0.05), max_rows=4)
 
     with pytest.raises(PredictionTimeout):
         batcher.run(doubler.ask, [1])
@@ -112,7 +112,7 @@ def test_who_gives_up_is_not_asked(doubler):
 
 
 def test_more_callers_than_may_wait_are_refused(doubler):
-    batcher = Batcher(Limits(rows=9, threads=1, waiting=0, seconds=10), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=1, queue_size=0, seconds=10), max_rows=4)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(batcher.run, doubler.ask, [1])
         assert doubler.has_begun.wait(10)
@@ -120,7 +120,7 @@ def test_more_callers_than_may_wait_are_refused(doubler):
             batcher.run(doubler.ask, [2])
         doubler.may_end.set()
 
-    assert doubler.asked == [1]
+    assert doubler.predict_with_model == [1]
 
 
 def thread(rows):
@@ -129,7 +129,7 @@ def thread(rows):
 
 @pytest.mark.parametrize(("count", "is_here"), [(1, True), (7, True), (8, False)])
 def test_few_rows_of_a_model_that_surely_ends_are_answered_where_they_are_asked(count, is_here):
-    limits = Limits(rows=9, threads=2, waiting=8, seconds=10)
+    limits = Limits(rows=9, threads=2, queue_size=8, seconds=10)
     batcher = Batcher(limits, 8, ends_soon=True)
 
     [answered] = batcher.run(thread, [{}] * count)
@@ -145,11 +145,11 @@ def test_a_model_that_may_hang_is_never_asked_in_the_thread_of_who_asks(batcher)
 
 @pytest.mark.parametrize("rows", [[1], [1, 2, 3, 4]], ids=["few", "many"])
 def test_few_and_many_rows_wait_in_one_line(doubler, rows):
-    batcher = Batcher(Limits(rows=9, threads=2, waiting=2, seconds=10), max_rows=4)
+    batcher = Batcher(Limits(rows=9, threads=2, queue_size=2, seconds=10), max_rows=4)
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(batcher.run, doubler.ask, each) for each in ([1], [1, 2, 3, 4]) * 2]
-        wait_until(lambda: len(doubler.asked) == 2)
-        wait_until(lambda: batcher._alone._calls.qsize() == batcher._joint._calls.qsize() == 1)
+        wait_until(lambda: len(doubler.predict_with_model) == 2)
+        wait_until(lambda: batcher._alone._calls.qsize() == batcher._batches._calls.qsize() == 1)
 
         with pytest.raises(QueueFull):
             batcher.run(doubler.ask, rows)

@@ -2,15 +2,15 @@ import threading
 
 import pytest
 
-from app.serving.calls.executor import Lane, Limits
+from app.serving.calls.executor import BoundedExecutor, Limits
 from app.serving.errors import PredictionTimeout, QueueFull
 
 
 @pytest.fixture
-def lane():
-    lane = Lane(Limits(rows=1, threads=1, waiting=1, seconds=5))
-    yield lane
-    lane.close()
+def executor():
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=1, seconds=5))
+    yield executor
+    executor.close()
 
 
 @pytest.fixture
@@ -21,78 +21,78 @@ def go():
     event.set()
 
 
-def test_a_call_gives_back_what_its_function_returns(lane):
-    assert lane.run(max, 1, 3) == 3
+def test_a_call_gives_back_what_its_function_returns(executor):
+    assert executor.run(max, 1, 3) == 3
 
 
-def test_a_call_raises_what_its_function_raises(lane):
+def test_a_call_raises_what_its_function_raises(executor):
     with pytest.raises(ZeroDivisionError):
-        lane.run(lambda: 1 / 0)
+        executor.run(lambda: 1 / 0)
 
 
-def test_a_function_may_raise_a_timeout_of_its_own(lane):
+def test_a_function_may_raise_a_timeout_of_its_own(executor):
     def fail():
         raise TimeoutError("the database")
 
     with pytest.raises(TimeoutError, match="the database"):
-        lane.run(fail)
+        executor.run(fail)
 
 
 def test_a_call_that_takes_too_long_is_given_up(go):
-    lane = Lane(Limits(rows=1, threads=1, waiting=1, seconds=0.05))
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=1, seconds=0.05))
 
     with pytest.raises(PredictionTimeout, match=r"longer than 0.05 seconds"):
-        lane.run(go.wait)
+        executor.run(go.wait)
 
 
 def test_another_thread_takes_the_place_of_one_that_hangs(go):
-    lane = Lane(Limits(rows=1, threads=1, waiting=2, seconds=0.05))
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.05))
     for _ in range(2):
         with pytest.raises(PredictionTimeout):
-            lane.run(go.wait)
+            executor.run(go.wait)
 
-    assert lane.run(max, 1, 3) == 3
+    assert executor.run(max, 1, 3) == 3
 
 
 def test_only_so_many_calls_may_hang(go):
-    lane = Lane(Limits(rows=1, threads=1, waiting=2, seconds=0.05))
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.05))
     for _ in range(3):
         with pytest.raises(PredictionTimeout):
-            lane.run(go.wait)
+            executor.run(go.wait)
 
     with pytest.raises(QueueFull):
-        lane.run(int)
+        executor.run(int)
 
 
 def test_more_calls_than_may_wait_are_refused(go):
-    lane = Lane(Limits(rows=1, threads=1, waiting=0, seconds=5))
+    executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=0, seconds=5))
     begun = threading.Event()
-    call = threading.Thread(target=lane.run, args=(lambda: (begun.set(), go.wait()),))
+    call = threading.Thread(target=executor.run, args=(lambda: (begun.set(), go.wait()),))
     call.start()
     begun.wait()
 
     with pytest.raises(QueueFull, match="as many calls as may"):
-        lane.run(int)
+        executor.run(int)
     go.set()
     call.join()
 
 
-def test_a_lane_without_a_thread_refuses_and_tries_again(lane, monkeypatch):
+def test_a_lane_without_a_thread_refuses_and_tries_again(executor, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse_to_start)
         for _ in range(5):
             with pytest.raises(QueueFull):
-                lane.run(int)
+                executor.run(int)
 
-    assert lane.run(max, 1, 3) == 3
+    assert executor.run(max, 1, 3) == 3
 
 
 def refuse_to_start(thread):
     raise RuntimeError("can't start new thread")
 
 
-def test_a_closed_lane_starts_again(lane):
-    lane.run(int)
-    lane.close()
+def test_a_closed_lane_starts_again(executor):
+    executor.run(int)
+    executor.close()
 
-    assert lane.run(int) == 0
+    assert executor.run(int) == 0

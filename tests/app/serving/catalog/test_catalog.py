@@ -56,7 +56,7 @@ models:
     assert packaged.sha256.startswith("9f86d081")
 
 
-def test_a_class_may_have_a_name_in_any_letters(read):
+def test_class_name_may_be_unicode(read):
     [model] = read("models: [{class: pakét.Größe}]")
 
     assert model.class_path == "pakét.Größe"
@@ -72,7 +72,7 @@ def test_a_class_may_have_a_name_in_any_letters(read):
         ("class: a.B, batch: {max_rows: 8}", 8),
     ],
 )
-def test_batch_is_the_model_s_choice_unless_the_entry_has_it(read, entry, rows):
+def test_entry_overrides_batch_rows(read, entry, rows):
     [spec] = read(f"models: [{{{entry}}}]")
 
     assert spec.batch_rows == rows
@@ -83,14 +83,14 @@ def test_batch_is_the_model_s_choice_unless_the_entry_has_it(read, entry, rows):
     [("all", "all"), ("[a.B, c.D]", ("a.B", "c.D")), ("[skrub.*]", ("skrub.*",))],
     ids=["all", "names", "package"],
 )
-def test_trust_is_for_all_or_for_names(read, text, trust):
+def test_trust_is_all_or_names(read, text, trust):
     [spec] = read(f"models: [{{file: model.skops, trust: {text}}}]")
 
     assert spec.trust == trust
 
 
 @pytest.mark.parametrize("text", ["models: []", "models:", "", "# none yet"])
-def test_a_portal_may_be_empty(read, text):
+def test_catalog_may_be_empty(read, text):
     assert read(text) == []
 
 
@@ -218,11 +218,11 @@ def test_a_portal_may_be_empty(read, text):
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_line_and_key(mistakes_in, text, mistake):
+def test_mistake_has_line_and_key(mistakes_in, text, mistake):
     assert mistake in mistakes_in(text)
 
 
-def test_all_mistakes_are_named(mistakes_in):
+def test_all_mistakes_are_reported(mistakes_in):
     text = "models:\n  - clas: a.B\n  - class: a.B\n    load: 3\n"
 
     assert [line.split(":")[0] for line in mistakes_in(text)] == [
@@ -231,12 +231,12 @@ def test_all_mistakes_are_named(mistakes_in):
     ]
 
 
-def test_a_missing_file_is_a_mistake(tmp_path):
+def test_missing_file_is_a_mistake(tmp_path):
     with pytest.raises(InvalidCatalog, match=r"nothing.yaml: the file does not exist"):
         catalog.read(tmp_path / "nothing.yaml", {})
 
 
-def test_variables_stand_for_the_environment(read):
+def test_variables_are_replaced(read):
     lines = ["url: ${HOST}/x", "port: ${PORT}", "text: '${PORT}'"]
     settings = "".join(f"\n      {line}" for line in lines)
     [spec] = read(f"models:\n  - class: a.B\n    settings:{settings}", HOST="db", PORT="8000")
@@ -244,13 +244,13 @@ def test_variables_stand_for_the_environment(read):
     assert spec.settings == {"url": "db/x", "port": 8000, "text": "8000"}
 
 
-def test_a_doubled_dollar_is_no_variable(read):
+def test_doubled_dollar_escapes_variable(read):
     [spec] = read("models: [{class: a.B, settings: {a: '$${HOST}'}}]")
 
     assert spec.settings == {"a": "${HOST}"}
 
 
-def test_a_variable_that_is_not_set_is_a_mistake(mistakes_in):
+def test_unset_variable_is_a_mistake(mistakes_in):
     text = "models:\n  - class: a.B\n    settings: {key: '${TOKEN}'}"
 
     assert mistakes_in(text) == [
@@ -259,19 +259,19 @@ def test_a_variable_that_is_not_set_is_a_mistake(mistakes_in):
     ]
 
 
-def test_values_are_those_of_json(read):
+def test_yaml_values_become_json(read):
     [spec] = read("models: [{class: a.B, settings: {a: no, b: 2026-01-31, c: 1e3, d: true}}]")
 
     assert spec.settings == {"a": "no", "b": "2026-01-31", "c": 1000.0, "d": True}
 
 
-def test_a_class_is_made_with_its_settings(read):
+def test_class_receives_its_settings(read):
     [spec] = read("models: [{class: tests.models.simple.Greeter, settings: {greeting: Hi}}]")
 
     assert spec.create().predict({}) == "Hi"
 
 
-def test_decorators_are_classes_with_or_without_settings(read):
+def test_decorator_settings_are_optional(read):
     [spec] = read("models: [{class: a.B, decorators: [c.D, {class: c.E, settings: {f: 1}}]}]")
 
     assert [(each.class_path, each.settings) for each in spec.decorators] == [
@@ -280,7 +280,7 @@ def test_decorators_are_classes_with_or_without_settings(read):
     ]
 
 
-def test_a_class_of_another_package_becomes_one_of_our_models(read):
+def test_foreign_class_becomes_mlmodel(read):
     entry = "{class: tests.models.foreign.Settled, settings: {factor: 3}}"
     [spec] = read(f"models: [{entry}]")
 
@@ -309,21 +309,21 @@ def test_a_class_of_another_package_becomes_one_of_our_models(read):
         ),
     ],
 )
-def test_a_class_that_is_no_model_is_refused(read, model_class, message):
+def test_class_without_model_interface_is_rejected(read, model_class, message):
     [spec] = read(f"models: [{{class: {model_class.__module__}.{model_class.__name__}}}]")
 
     with pytest.raises(InvalidModel, match=message):
         spec.create()
 
 
-def test_a_class_that_its_module_lacks_is_refused(read):
+def test_missing_class_is_rejected(read):
     [spec] = read("models: [{class: tests.models.simple.Nobody}]")
 
     with pytest.raises(InvalidModel, match=r"module 'tests.models.simple' has no class 'Nobody'"):
         spec.create()
 
 
-def test_tags_are_words(read, mistakes_in):
+def test_tags_are_single_words(read, mistakes_in):
     [model] = read("models: [{class: a.B, tags: [credit, team-a]}]")
 
     assert model.tags == ("credit", "team-a")
@@ -339,14 +339,14 @@ def test_tags_are_words(read, mistakes_in):
         ("{memory: 1.5GB, load_seconds: 5}", (True, 1_500_000_000, 5)),
     ],
 )
-def test_a_model_may_have_a_process_of_its_own_and_limits(read, isolate, found):
+def test_isolation_limits_are_read(read, isolate, found):
     [spec] = read(f"models: [{{class: a.B, isolate: {isolate}, time_limit: 2.5}}]")
 
     assert (spec.is_isolated, spec.memory_bytes, spec.load_seconds) == found
     assert spec.time_limit == 2.5
 
 
-def test_aliases_that_multiply_are_a_mistake(mistakes_in):
+def test_exponential_aliases_are_rejected(mistakes_in):
     text = "x0: &x0 [1, 2]\n" + "".join(
         f"x{at}: &x{at} [{', '.join([f'*x{at - 1}'] * 9)}]\n" for at in range(1, 12)
     )
@@ -387,7 +387,7 @@ def test_unpinned_pickles_share_a_process(tmp_path):
     assert [spec.shares_process for spec in specs] == [True, False]
 
 
-def test_refused_pickle_says_how_to_pin_it(make_app, tmp_path):
+def test_refused_pickle_names_pin_command(make_app, tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[1]], [1])))
 
     make_app("models: [{file: model.pkl}]", UNPINNED="refuse")

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from app.serving.catalog.fingerprint import contents, stamp
+from app.serving.catalog.fingerprint import file_fingerprint, stamp
 
 
 @pytest.fixture
@@ -12,25 +12,25 @@ def file(tmp_path):
     return path
 
 
-def test_contents_are_equal_if_the_bytes_are(file):
-    before = contents(file)
+def test_fingerprints_compare_by_bytes(file):
+    before = file_fingerprint(file)
     file.write_bytes(b"other")
-    other = contents(file)
+    other = file_fingerprint(file)
     file.write_bytes(b"some")
 
-    assert (contents(file) == before, other == before) == (True, False)
+    assert (file_fingerprint(file) == before, other == before) == (True, False)
 
 
-def test_a_file_that_nobody_touched_is_not_read_again(file):
-    before = contents(file)
+def test_unchanged_stamp_skips_hashing(file):
+    before = file_fingerprint(file)
     times = file.stat()
     with file.open("r+b") as stream:
         stream.write(b"SOME")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    assert contents(file, before) is before
+    assert file_fingerprint(file, before) is before
 
 
-def test_a_file_that_is_not_there_has_no_bytes(tmp_path):
-    assert contents(tmp_path / "none") == contents(tmp_path / "other")
+def test_missing_file_has_empty_fingerprint(tmp_path):
+    assert file_fingerprint(tmp_path / "none") == file_fingerprint(tmp_path / "other")
     assert stamp(tmp_path / "none") == ()

@@ -64,7 +64,7 @@ IRIS = ("name: iris", 'version: "1"')
         ([("name: iris", "version: 1.0")], "line 4: models/0/version must be text, got 1.0"),
     ],
 )
-def test_a_mistake_in_versions_is_named_with_its_line_and_key(tmp_path, entries, mistake):
+def test_version_mistake_has_line_and_key(tmp_path, entries, mistake):
     path = tmp_path / "models.yaml"
     path.write_text("\n".join(["models:", *(entry(*lines) for lines in entries)]))
 
@@ -77,19 +77,19 @@ def test_a_mistake_in_versions_is_named_with_its_line_and_key(tmp_path, entries,
 @pytest.mark.parametrize(
     ("reference", "number"), [("iris", 2), ("iris@old", 1), ("iris@new", 2), ("iris@champion", 2)]
 )
-def test_a_version_answers_by_its_name_and_its_aliases(make_app, reference, number):
+def test_version_and_aliases_are_callable(make_app, reference, number):
     predictor = make_app(TWO).extensions["modelhost"].predictor
 
     assert predictor.predict(reference, [ROW])[0]["number"] == number
 
 
-def test_the_first_version_is_the_default_if_no_entry_says_so(make_app):
+def test_first_version_is_default(make_app):
     predictor = make_app(TWO.replace("    default: true\n", "")).extensions["modelhost"].predictor
 
     assert predictor.predict("iris", [ROW])[0]["number"] == 1
 
 
-def test_the_only_version_of_a_model_is_its_own(make_app):
+def test_model_version_is_accepted(make_app):
     predictor = make_app(f"models:\n{LIVED}{{number: 7}}").extensions["modelhost"].predictor
 
     assert predictor.predict("lived@7", [ROW])[0]["number"] == 7
@@ -97,7 +97,7 @@ def test_the_only_version_of_a_model_is_its_own(make_app):
         predictor.predict("lived@8", [ROW])
 
 
-def test_the_routes_of_versions_answer_as_those_of_the_model(make_app):
+def test_version_routes_match_model_routes(make_app):
     client = make_app(TWO).test_client()
 
     listed = client.get("/api/models/iris/versions").json["versions"]
@@ -110,14 +110,14 @@ def test_the_routes_of_versions_answer_as_those_of_the_model(make_app):
     assert (about["qualified_name"], about["version"]) == ("iris", "new")
 
 
-def test_a_version_that_is_not_there_is_not_found(make_app):
+def test_unknown_version_is_not_found(make_app):
     answer = make_app(TWO).test_client().post("/api/models/iris/versions/3/predict", json=ROW)
 
     assert answer.status_code == 404
     assert answer.json["detail"] == "there is no version or alias '3' of the model 'iris'"
 
 
-def test_a_name_is_listed_once_and_each_version_has_a_state_and_a_path(make_app):
+def test_versions_have_own_state_and_path(make_app):
     client = make_app(TWO).test_client()
 
     models = client.get("/api/models").json["models"]
@@ -128,7 +128,7 @@ def test_a_name_is_listed_once_and_each_version_has_a_state_and_a_path(make_app)
     assert {"/api/models/iris/predict", "/api/models/iris/versions/old/predict"} <= paths.keys()
 
 
-def test_each_version_is_counted_for_itself(make_app):
+def test_metrics_separate_versions(make_app):
     client = make_app(TWO).test_client()
 
     client.post("/api/models/iris/versions/old/predict", json=ROW)
@@ -137,7 +137,7 @@ def test_each_version_is_counted_for_itself(make_app):
     assert 'modelhost_rows_total{endpoint="predict",model="iris@old"}' in counted
 
 
-def test_one_version_is_taken_out_and_the_others_answer(make_app):
+def test_unloading_one_version_keeps_others(make_app):
     app = make_app(TWO)
 
     app.extensions["modelhost"].reloader.unload("iris@old")
@@ -147,7 +147,7 @@ def test_one_version_is_taken_out_and_the_others_answer(make_app):
     assert app.extensions["modelhost"].predictor.predict("iris", [ROW])[0]["number"] == 2
 
 
-def test_another_default_is_no_other_model(make_app, tmp_path):
+def test_changed_default_keeps_models(make_app, tmp_path):
     app = make_app(TWO)
     before = ModelManager().models()
     text = TWO.replace("    default: true\n    aliases: [champion]\n", "")
@@ -161,7 +161,7 @@ def test_another_default_is_no_other_model(make_app, tmp_path):
     assert app.extensions["modelhost"].predictor.predict("iris", [ROW])[0]["number"] == 1
 
 
-def test_pages_name_the_versions_and_stay_with_the_one_that_was_chosen(make_app):
+def test_pages_keep_the_selected_version(make_app):
     client = make_app(TWO).test_client()
 
     page = client.get("/models/iris@old/predict").text
@@ -171,7 +171,7 @@ def test_pages_name_the_versions_and_stay_with_the_one_that_was_chosen(make_app)
     assert 'data-action="/api/models/iris@old/predict"' in page
 
 
-def test_commands_take_a_version(make_app):
+def test_commands_accept_a_version(make_app):
     runner = make_app(TWO, with_models=False).test_cli_runner()
 
     shown = runner.invoke(args=["models", "show", "iris@old"])

@@ -29,7 +29,7 @@ from tests.running_server import ROOT
 from tests.waiting import wait_until
 
 HARMFUL = "tests.models.harmful"
-LIMITS = Limits(rows=9, threads=1, waiting=9, seconds=30)
+LIMITS = Limits(rows=9, threads=1, queue_size=9, seconds=30)
 needs_sandbox = pytest.mark.skipif(
     ctypes.CDLL(None).syscall(444, None, 0, 1) < 1, reason="the kernel has no Landlock"
 )
@@ -78,7 +78,7 @@ def children():
     return found - OTHERS
 
 
-def test_a_model_is_the_same_in_a_process_of_its_own(predict):
+def test_isolated_model_predicts_the_same(predict):
     predict = predict(
         {"class": "tests.models.simple.Explained"}, {"class": "tests.models.simple.Ordered"}
     )
@@ -96,7 +96,7 @@ def test_a_model_is_the_same_in_a_process_of_its_own(predict):
     assert refused.value.violations[0].row == 1
 
 
-def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
+def test_page_and_header_show_isolation(make_app):
     entry = "class: tests.models.simple.Doubler, isolate: {memory: 1.5GB}"
     client = make_app(f"models: [{{{entry}}}]").test_client()
 
@@ -108,7 +108,7 @@ def test_a_models_page_and_its_answers_say_that_it_is_isolated(make_app):
 
 
 @pytest.mark.parametrize("how", ["segfault", "abort", "kill", "_exit"])
-def test_a_call_that_ends_the_process_fails_alone_and_the_model_is_back(predict, how):
+def test_crash_fails_one_call_and_model_reloads(predict, how):
     predict = predict(harmful("dying.Dying"))
     before = predict("dying", [{}])
 
@@ -121,7 +121,7 @@ def test_a_call_that_ends_the_process_fails_alone_and_the_model_is_back(predict,
 
 
 @pytest.mark.parametrize("how", ["exit", "interrupt", "overflow"])
-def test_what_a_call_raises_is_its_own_failure(predict, how):
+def test_raised_error_fails_one_call(predict, how):
     predict = predict(harmful("dying.Dying"))
     before = predict("dying", [{}])
 
@@ -131,7 +131,7 @@ def test_what_a_call_raises_is_its_own_failure(predict, how):
     assert predict("dying", [{}]) == before
 
 
-def test_a_process_that_is_killed_between_calls_is_back_before_the_next(predict):
+def test_process_killed_between_calls_is_replaced(predict):
     predict = predict(harmful("dying.Dying"))
     [before] = predict("dying", [{}])
     os.kill(before, signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_a_process_that_is_killed_between_calls_is_back_before_the_next(predict)
     assert predict("dying", [{}]) != [before]
 
 
-def test_a_model_whose_process_ends_again_and_again_is_set_aside(predict):
+def test_repeated_crashes_quarantine_the_model(predict):
     predict = predict(harmful("dying.Dying"), DEATHS=2)
     for _ in range(2):
         with pytest.raises(PredictionFailed):
@@ -153,7 +153,7 @@ def test_a_model_whose_process_ends_again_and_again_is_set_aside(predict):
     assert predict("dying", [{}])
 
 
-def test_without_a_limit_a_model_may_end_its_process_as_often_as_it_does(predict):
+def test_zero_deaths_disables_quarantine(predict):
     predict = predict(harmful("dying.Dying"), DEATHS=0)
 
     for _ in range(4):
@@ -163,7 +163,7 @@ def test_without_a_limit_a_model_may_end_its_process_as_often_as_it_does(predict
     assert predict("dying", [{}])
 
 
-def test_a_call_that_hangs_is_ended_at_the_models_own_limit(predict):
+def test_hanging_call_ends_at_its_time_limit(predict):
     predict = predict(
         harmful("hanging.Hung", time_limit=0.4), {"class": "tests.models.simple.Doubler"}
     )
@@ -189,7 +189,7 @@ def _answers(predict, name):
         return None
 
 
-def test_a_model_that_leaks_gets_no_more_memory_than_it_may(predict):
+def test_leaking_model_is_limited_in_memory(predict):
     predict = predict(harmful("leaking.Leaking", isolate={"memory": "200MB"}))
     [before] = predict("leaking", [{}])
 
@@ -214,7 +214,7 @@ def test_a_model_that_leaks_gets_no_more_memory_than_it_may(predict):
     ],
     ids=["import", "raise", "segfault", "_exit", "interrupt", "hang"],
 )
-def test_a_model_that_cannot_be_loaded_says_why(predict, entry, reason):
+def test_load_failure_has_its_reason(predict, entry, reason):
     predict = predict(entry)
     [model, _] = ModelManager().models()
 
@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_loaded_says_why(predict, entry, reason):
     assert children() == set()
 
 
-def test_answers_are_those_of_a_model_that_is_not_isolated(predict):
+def test_values_are_encoded_as_without_isolation(predict):
     isolated = predict(harmful("answering.Answering"), harmful("answering.Numbers"))
 
     assert isolated("answering", [{"what": "nan"}]) == [None]
@@ -241,9 +241,7 @@ def test_answers_are_those_of_a_model_that_is_not_isolated(predict):
         isolated("numbers", [{"what": "bytes"}])
 
 
-def test_what_a_model_changes_stays_in_its_process_and_what_it_writes_is_in_the_log(
-    predict, caplog
-):
+def test_changes_stay_inside_and_output_is_logged(predict, caplog):
     caplog.set_level("INFO")
     predict = predict(harmful("meddling.Meddling"))
     folder = os.getcwd()
@@ -255,7 +253,7 @@ def test_what_a_model_changes_stays_in_its_process_and_what_it_writes_is_in_the_
     assert """model 'Meddling' wrote: {"level": "critical", "event": "forged"}""" in caplog.text
 
 
-def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypatch):
+def test_unloaded_model_leaves_nothing(predict, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     threads = threading.active_count()
     before = descriptors()
@@ -272,7 +270,7 @@ def test_nothing_is_left_of_a_model_that_is_unloaded(predict, tmp_path, monkeypa
     assert not list(tmp_path.glob("modelhost-isolated-*"))
 
 
-def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch):
+def test_hanging_model_can_be_unloaded(predict, monkeypatch):
     monkeypatch.setattr("app.serving.isolation.isolation_process.LEAVE_SECONDS", 0.1)
     predict = predict(harmful("hanging.Hung", time_limit=60))
     model = ModelManager().get("hung")
@@ -288,7 +286,7 @@ def test_a_model_that_hangs_without_a_limit_can_be_unloaded(predict, monkeypatch
     assert children() == set()
 
 
-def test_a_lazy_model_has_no_process_before_it_is_used_and_a_herd_loads_it_once(predict):
+def test_concurrent_first_calls_load_lazy_model_once(predict):
     predict = predict(harmful("slow.Slow", load="lazy"), MODEL_WAITING=20)
     assert children() == set()
 
@@ -307,7 +305,7 @@ app.extensions["modelhost"].predictor.predict("hung", [{"hang": True}])
 """
 
 
-def test_a_process_ends_with_its_server_even_if_it_hangs(tmp_path):
+def test_hanging_process_ends_with_its_server(tmp_path):
     catalog = tmp_path / "models.yaml"
     catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
     child = _end_server(catalog, tmp_path)
@@ -315,7 +313,7 @@ def test_a_process_ends_with_its_server_even_if_it_hangs(tmp_path):
     wait_until(lambda: not _runs(child))
 
 
-def test_folder_of_a_killed_server_is_deleted(predict, tmp_path, monkeypatch):
+def test_abandoned_folder_is_deleted(predict, tmp_path, monkeypatch):
     catalog = tmp_path / "models.yaml"
     catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
     _end_server(catalog, tmp_path)
@@ -398,7 +396,7 @@ def sandboxed(request, tmp_path_factory):
 
 @needs_sandbox
 @pytest.mark.parametrize("text", TRIED.values(), ids=TRIED)
-def test_sandbox_keeps_a_model_from(sandboxed, text):
+def test_sandbox_denies(sandboxed, text):
     answer = sandboxed(text)
 
     assert re.search("PermissionError|ZeroDivisionError", answer["raised"]["kind"])
@@ -406,12 +404,12 @@ def test_sandbox_keeps_a_model_from(sandboxed, text):
 
 @needs_sandbox
 @pytest.mark.parametrize("text", ALLOWED.values(), ids=ALLOWED)
-def test_sandbox_lets_a_model(sandboxed, text):
+def test_sandbox_allows(sandboxed, text):
     assert sandboxed(text)["done"]
 
 
 @needs_sandbox
-def test_readiness_says_whether_a_model_is_sandboxed(make_app):
+def test_readyz_shows_the_sandbox(make_app):
     entry = "class: tests.models.simple.Doubler, isolate: "
     client = make_app(
         f"models: [{{{entry} true}}, {{name: free, {entry} {{sandbox: false}}}}]"
@@ -424,7 +422,7 @@ def test_readiness_says_whether_a_model_is_sandboxed(make_app):
 
 
 @needs_sandbox
-def test_a_sandboxed_model_offers_only_its_own_files(make_app, tmp_path):
+def test_sandboxed_model_serves_only_its_artifacts(make_app, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("secret")
     # An entry offers only files of a package, whose pickle could do what this class does.

@@ -28,7 +28,7 @@ def share(make_app, tmp_path):
 
     def make(settings=None, **class_paths):
         app = make_app("models: []")
-        limits = Limits(rows=9, threads=1, waiting=9, seconds=30)
+        limits = Limits(rows=9, threads=1, queue_size=9, seconds=30)
         specs = [
             ModelSpec(
                 line=1,
@@ -42,7 +42,7 @@ def share(make_app, tmp_path):
             )
             for name, class_path in class_paths.items()
         ]
-        ModelManager().open(specs, limits, tmp_path / "models.yaml")
+        ModelManager().load_models(specs, limits, tmp_path / "models.yaml")
         return app.extensions["modelhost"].predictor.predict
 
     return make
@@ -103,7 +103,7 @@ def test_crash_fails_its_own_call_alone(share):
     assert predict("one", [{}]) == [pid] != [before]
 
 
-def test_models_are_back_without_a_call(share):
+def test_crashed_models_reload_without_a_call(share):
     predict = share(one=DYING, other=DYING)
     before = inmates()
 
@@ -113,7 +113,7 @@ def test_models_are_back_without_a_call(share):
     assert predict("other", [{}]) == [*inmates()]
 
 
-def test_third_crash_takes_out_one_model(share):
+def test_third_crash_quarantines_one_model(share):
     predict = share(one=DYING, other=DYING)
     for name in ("one", "other", "one", "other", "one"):
         kill(predict, name)
@@ -123,7 +123,7 @@ def test_third_crash_takes_out_one_model(share):
     assert predict("other", [{}])
 
 
-def test_end_between_calls_is_not_charged(share):
+def test_crash_between_calls_is_not_counted(share):
     predict = share(one=DYING, other=DYING)
     for _ in range(3):
         [pid] = predict("one", [{}])
@@ -133,7 +133,7 @@ def test_end_between_calls_is_not_charged(share):
     assert predict("one", [{}]) == predict("other", [{}])
 
 
-def test_hang_ends_at_its_limit(share):
+def test_hanging_call_ends_at_its_limit(share):
     predict = share(hung=HUNG, other=DYING)
     [before] = predict("other", [{}])
     with ThreadPoolExecutor(1) as pool:
@@ -147,7 +147,7 @@ def test_hang_ends_at_its_limit(share):
     assert after != before
 
 
-def test_crash_at_load_takes_out_one_model(share):
+def test_crash_at_load_fails_one_model(share):
     settings = {"bad": {"how": "segfault", "at": "load"}}
     predict = share(settings, one=DYING, bad=DYING, worse=RAISING, other=DYING)
 
@@ -168,7 +168,7 @@ def test_unloading_one_leaves_the_others(share):
     assert inmates() == set()
 
 
-def test_reload_adds_a_file_to_the_process(portal):
+def test_reload_adds_a_model(portal):
     predict = portal(one=1)
     before = inmates()
 
@@ -180,7 +180,7 @@ def test_reload_adds_a_file_to_the_process(portal):
     assert inmates() == before
 
 
-def test_reload_replaces_a_file_in_the_process(portal):
+def test_reload_replaces_a_model(portal):
     portal(one=1, other=1)
     before = inmates()
 

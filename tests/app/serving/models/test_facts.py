@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from app.serving.models.facts import facts
+from app.serving.models.metadata import check_metadata
 
 MODELS = """
 models:
@@ -24,7 +24,7 @@ models:
 )
 def test_what_has_another_shape_is_left_out_and_logged(metadata, message, caplog):
     with caplog.at_level(logging.WARNING):
-        told = facts({**metadata, "author": ["anybody"]}, "odd")
+        told = check_metadata({**metadata, "author": ["anybody"]}, "odd")
 
     assert told == {"author": ["anybody"]}
     assert message in caplog.text
@@ -32,7 +32,7 @@ def test_what_has_another_shape_is_left_out_and_logged(metadata, message, caplog
 
 @pytest.mark.parametrize("metadata", [None, [1], "words"])
 def test_metadata_that_is_no_object_is_left_out(metadata):
-    assert facts(metadata, "odd") == {}
+    assert check_metadata(metadata, "odd") == {}
 
 
 @pytest.mark.parametrize("path", ["/models/odd/metadata", "/api/models/odd/inspect"])

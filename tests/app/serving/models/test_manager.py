@@ -13,7 +13,7 @@ from mlmodel import dump
 from tests.models.simple import Counting, Waiting
 from tests.waiting import wait_until
 
-LIMITS = Limits(rows=10, threads=2, waiting=2, seconds=10)
+LIMITS = Limits(rows=10, threads=2, queue_size=2, seconds=10)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def hold(tmp_path):
     def hold(text, **how):
         path = tmp_path / "models.yaml"
         path.write_text(text, encoding="utf-8")
-        ModelManager().open(catalog.read(path, {}), LIMITS, path, **how)
+        ModelManager().load_models(catalog.read(path, {}), LIMITS, path, **how)
         return ModelManager()
 
     yield hold
@@ -65,7 +65,7 @@ def test_a_lazy_model_is_loaded_once_however_many_ask(hold, loads):
     assert (manager.get("counting").status, loads()) == (Status.LAZY, 0)
 
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(manager.opened, ["counting"] * 50))
+        opened = list(pool.map(manager.get_loaded, ["counting"] * 50))
 
     assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
 
@@ -89,7 +89,7 @@ def test_a_model_left_to_the_worker_is_loaded_once_however_many_ask(hold, loads)
     manager = hold(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=True)
 
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(manager.opened, ["counting"] * 50))
+        opened = list(pool.map(manager.get_loaded, ["counting"] * 50))
 
     assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
 
@@ -189,12 +189,12 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
     done = []
 
     def ask():
-        done.extend(waiting.acquire().ask([{}]))
+        done.extend(waiting.acquire().predict([{}]))
         waiting.release()
 
     asking = threading.Thread(target=ask)
     asking.start()
-    Waiting.asked.acquire()
+    Waiting.predict_with_model.acquire()
     unloading = threading.Thread(
         target=lambda: (waiting.lifecycle.unload(), done.append("unloaded"))
     )

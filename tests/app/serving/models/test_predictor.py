@@ -127,8 +127,8 @@ def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, b
     Together.go.clear()
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
-        Together.asked.acquire()
-        line = ModelManager().get("together").calls._batcher._joint._calls
+        Together.predict_with_model.acquire()
+        line = ModelManager().get("together").calls._batcher._batches._calls
         for count in (1, 2):
             calls.append(pool.submit(predict, "together", [{}]))
             wait_until(lambda count=count: line.qsize() == count)

@@ -18,7 +18,7 @@ from tests.models import lives
 from tests.models.simple import Counting
 from tests.waiting import wait_until
 
-LIMITS = Limits(rows=1, threads=1, waiting=1, seconds=1)
+LIMITS = Limits(rows=1, threads=1, queue_size=1, seconds=1)
 LIVED = "  - class: tests.models.lives.Lived\n    settings: "
 
 
@@ -42,7 +42,7 @@ def portal(make_app, tmp_path):
     return Portal
 
 
-def test_a_changed_entry_makes_another_model(portal):
+def test_changed_entry_replaces_model(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
     followed = one.reload(f"models:\n{LIVED}{{number: 2}}")
@@ -50,7 +50,7 @@ def test_a_changed_entry_makes_another_model(portal):
     assert (one.number(), followed.changes.loaded) == (2, ["lived"])
 
 
-def test_what_has_not_changed_is_not_loaded_again(portal):
+def test_unchanged_model_is_not_reloaded(portal):
     before = Counting.loads
     one = portal("models:\n  - class: tests.models.simple.Counting")
 
@@ -60,7 +60,7 @@ def test_what_has_not_changed_is_not_loaded_again(portal):
     assert [each.name for each in ModelManager().models()] == ["lived", "counting"]
 
 
-def test_models_come_and_go_with_their_entries(portal):
+def test_entries_add_and_remove_models(portal):
     one = portal(f"models:\n{LIVED}{{}}")
 
     followed = one.reload("models:\n  - class: tests.models.simple.Echo")
@@ -70,7 +70,7 @@ def test_models_come_and_go_with_their_entries(portal):
         one.number()
 
 
-def test_a_file_with_other_bytes_is_another_model(portal, tmp_path):
+def test_changed_file_replaces_model(portal, tmp_path):
     text = "models: [{file: line.flm}]"
     dump(LinearRegression().fit([[1], [2]], [1, 2]), tmp_path / "line.flm")
     one = portal(text)
@@ -81,7 +81,7 @@ def test_a_file_with_other_bytes_is_another_model(portal, tmp_path):
     assert one.ask("line", [{"x0": 3}])[0]["prediction"] == pytest.approx(30)
 
 
-def test_a_file_that_was_written_with_the_same_bytes_is_no_other_model(portal, tmp_path):
+def test_rewritten_identical_file_keeps_model(portal, tmp_path):
     text = "models: [{file: line.flm}]"
     dump(LinearRegression().fit([[1], [2]], [1, 2]), tmp_path / "line.flm")
     one = portal(text)
@@ -90,7 +90,7 @@ def test_a_file_that_was_written_with_the_same_bytes_is_no_other_model(portal, t
     assert one.reload(text).changes.unchanged == ["line"]
 
 
-def test_a_mistake_changes_nothing_and_says_where_it_is(portal):
+def test_invalid_catalog_keeps_models(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
     with pytest.raises(InvalidCatalog, match=r"models\.yaml, line 2: models/0/clas "):
@@ -100,7 +100,7 @@ def test_a_mistake_changes_nothing_and_says_where_it_is(portal):
     assert one.generations.mistakes == ("models.yaml, line 2: models/0/clas",)
 
 
-def test_a_mistake_that_was_mended_is_told_no_more(portal):
+def test_corrected_catalog_clears_mistakes(portal):
     one = portal("models: []")
     with pytest.raises(InvalidCatalog):
         one.reload("models: [")
@@ -110,7 +110,7 @@ def test_a_mistake_that_was_mended_is_told_no_more(portal):
     assert one.generations.mistakes == ()
 
 
-def test_two_new_models_of_one_name_change_nothing(portal):
+def test_duplicate_name_keeps_models(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
     with pytest.raises(InvalidCatalog, match="line 4: name 'lived' is the name of the model"):
@@ -127,7 +127,7 @@ def test_two_new_models_of_one_name_change_nothing(portal):
         ("asked", "it does not predict its own example: the model 'lived' failed (RuntimeError)"),
     ],
 )
-def test_the_old_model_answers_if_the_new_one_cannot_and_says_why(portal, broken, reason):
+def test_old_model_serves_if_replacement_fails(portal, broken, reason):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
     followed = one.reload(f"models:\n{LIVED}{{number: 2, broken: {broken}}}")
@@ -137,7 +137,7 @@ def test_the_old_model_answers_if_the_new_one_cannot_and_says_why(portal, broken
     assert (one.number(), lived.status, lived.reason) == (1, Status.READY, reason)
 
 
-def test_a_model_that_was_mended_takes_the_place_of_the_old_one(portal):
+def test_repaired_model_replaces_old_one(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
     one.reload(f"models:\n{LIVED}{{number: 2, broken: loaded}}")
 
@@ -146,7 +146,7 @@ def test_a_model_that_was_mended_takes_the_place_of_the_old_one(portal):
     assert (one.number(), ModelManager().get("lived").reason) == (2, None)
 
 
-def test_an_old_entry_that_comes_back_keeps_its_model(portal):
+def test_restored_entry_keeps_its_model(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
     one.reload(f"models:\n{LIVED}{{number: 2, broken: loaded}}")
 
@@ -155,7 +155,7 @@ def test_an_old_entry_that_comes_back_keeps_its_model(portal):
     assert (followed.changes.unchanged, ModelManager().get("lived").reason) == (["lived"], None)
 
 
-def test_a_failed_model_is_tried_again(portal, tmp_path):
+def test_failed_model_is_reloaded(portal, tmp_path):
     text = "models: [{file: line.flm}]"
     one = portal(text)
     assert ModelManager().get("line").status is Status.FAILED
@@ -166,7 +166,7 @@ def test_a_failed_model_is_tried_again(portal, tmp_path):
     assert ModelManager().get("line").status is Status.READY
 
 
-def test_a_lazy_model_that_was_in_use_is_loaded_before_it_takes_its_place(portal):
+def test_used_lazy_model_loads_before_replacement(portal):
     lazy = "models:\n  - class: tests.models.lives.Lived\n    load: lazy\n    settings: "
     one = portal(f"{lazy}{{number: 1}}")
     one.number()
@@ -176,7 +176,7 @@ def test_a_lazy_model_that_was_in_use_is_loaded_before_it_takes_its_place(portal
     assert ModelManager().get("lived").status is Status.READY
 
 
-def test_whoever_asks_while_models_are_replaced_is_answered(portal):
+def test_calls_succeed_during_replacement(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
     done = threading.Event()
 
@@ -193,7 +193,7 @@ def test_whoever_asks_while_models_are_replaced_is_answered(portal):
         assert numbers.result() == sorted(numbers.result())
 
 
-def test_the_old_model_goes_when_its_last_call_is_done(portal):
+def test_old_model_unloads_after_last_call(portal):
     held = "models:\n  - class: tests.models.lives.Held\n    settings: "
     one = portal(f"{held}{{number: 1}}")
     old = weakref.ref(ModelManager().get("held").lifecycle.model)
@@ -201,7 +201,7 @@ def test_the_old_model_goes_when_its_last_call_is_done(portal):
 
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(one.number, "held")
-        lives.Held.asked.acquire()
+        lives.Held.predict_with_model.acquire()
         one.reload(f"{held}{{number: 2}}")
         assert old() is not None
         lives.Held.go.set()
@@ -211,7 +211,7 @@ def test_the_old_model_goes_when_its_last_call_is_done(portal):
     assert one.number("held") == 2
 
 
-def test_one_model_can_be_loaded_anew(portal):
+def test_single_model_is_reloaded(portal):
     before = Counting.loads
     one = portal(f"models:\n{LIVED}{{}}\n  - class: tests.models.simple.Counting")
 
@@ -220,7 +220,7 @@ def test_one_model_can_be_loaded_anew(portal):
     assert (followed.changes.loaded, Counting.loads - before) == (["counting"], 2)
 
 
-def test_what_was_taken_out_stays_out(portal):
+def test_unloaded_model_stays_unloaded(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
     one.generations.unload("lived")
 
@@ -232,7 +232,7 @@ def test_what_was_taken_out_stays_out(portal):
     assert one.number() == 2
 
 
-def test_a_model_that_takes_too_long_to_load_keeps_no_reload_waiting(portal):
+def test_slow_load_does_not_block_reload(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}", LOAD_SECONDS=0.2)
 
     late = one.reload(f"models:\n{LIVED}{{number: 2, broken: slow}}")
@@ -244,7 +244,7 @@ def test_a_model_that_takes_too_long_to_load_keeps_no_reload_waiting(portal):
     assert one.number() == 3
 
 
-def test_a_new_model_that_takes_long_to_load_answers_when_it_is_there(portal, monkeypatch):
+def test_slow_new_model_serves_once_loaded(portal, monkeypatch):
     monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
     one = portal("models: []", LOAD_SECONDS=0.2)
 
@@ -255,7 +255,7 @@ def test_a_new_model_that_takes_long_to_load_answers_when_it_is_there(portal, mo
     assert one.number() == 2
 
 
-def test_an_empty_file_takes_no_models_away(portal):
+def test_empty_file_keeps_models(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
     with pytest.raises(InvalidCatalog, match="the file is empty; to remove all models, write"):
@@ -264,19 +264,17 @@ def test_an_empty_file_takes_no_models_away(portal):
     assert one.reload("models: []").changes.removed == ["lived"]
 
 
-def test_a_new_process_does_not_wait_for_somebody_who_loads_models(portal, tmp_path, monkeypatch):
+def test_new_process_does_not_await_reload(portal, tmp_path, monkeypatch):
     monkeypatch.setenv(shared_state.FOLDER, str(tmp_path))
     monkeypatch.setattr(crashes, "REGISTER_SECONDS", 0.1)
-    shared = shared_state.Board(str(tmp_path))
+    shared = shared_state.SharedState(str(tmp_path))
 
-    with shared_state.Board(str(tmp_path)).lock():
+    with shared_state.SharedState(str(tmp_path)).lock():
         assert crashes.register_process(shared, LIMITS) == shared_state.DesiredState()
 
 
 @pytest.mark.parametrize(("age", "is_read"), [(0.2, False), (5, True)])
-def test_a_watched_file_is_read_when_nobody_has_written_to_it_for_a_second(
-    tmp_path, monkeypatch, age, is_read
-):
+def test_watched_file_is_read_once_settled(tmp_path, monkeypatch, age, is_read):
     file = tmp_path / "models.yaml"
     file.write_text("models: []")
     written = time.time() - age

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.serving.reload.shared_state import Board, DesiredState
+from app.serving.reload.shared_state import DesiredState, SharedState
 
 
 @pytest.fixture
@@ -13,28 +13,28 @@ def folder(tmp_path):
     return str(tmp_path)
 
 
-def test_all_who_look_see_what_is_wanted(folder):
+def test_written_state_is_read_by_all(folder):
     wanted = DesiredState(3, "models: []", 2, {"iris@1": (3, "unload")}, ("line 1",), ((1, 2), ()))
 
-    with Board(folder).lock():
-        Board(folder).write(wanted)
+    with SharedState(folder).lock():
+        SharedState(folder).write(wanted)
 
-    assert Board(folder).read() == wanted
+    assert SharedState(folder).read() == wanted
 
 
-def test_without_a_folder_only_this_process_sees_it():
-    board = Board()
+def test_state_without_folder_is_local():
+    board = SharedState()
     with board.lock():
         board.write(DesiredState(1))
 
-    assert (board.read(), Board().read()) == (DesiredState(1), DesiredState())
+    assert (board.read(), SharedState().read()) == (DesiredState(1), DesiredState())
 
 
-def test_only_one_changes_it_at_a_time(folder):
-    board, order = Board(folder), []
+def test_lock_admits_one_writer(folder):
+    board, order = SharedState(folder), []
 
     def change():
-        with Board(folder).lock():
+        with SharedState(folder).lock():
             order.append("other")
 
     with board.lock():
@@ -47,19 +47,19 @@ def test_only_one_changes_it_at_a_time(folder):
     assert order == ["first", "other"]
 
 
-def test_who_dies_while_he_changes_it_lets_others_do_so(folder):
+def test_dead_writer_releases_lock(folder):
     program = (
         "import os; from app.serving.reload import shared_state\n"
-        f"with shared_state.{Board.__name__}({folder!r}).lock(): os._exit(1)"
+        f"with shared_state.{SharedState.__name__}({folder!r}).lock(): os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
 
-    with Board(folder).lock() as wanted:
+    with SharedState(folder).lock() as wanted:
         assert wanted == DesiredState()
 
 
-def test_followers_are_those_that_live(folder, tmp_path):
-    board = Board(folder)
+def test_only_live_processes_are_followers(folder, tmp_path):
+    board = SharedState(folder)
     board.report(2)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -69,8 +69,8 @@ def test_followers_are_those_that_live(folder, tmp_path):
     assert (board.count_followers(1), board.count_followers(2)) == ((2, 2), (1, 2))
 
 
-def test_what_was_read_goes_on_if_somebody_sweeps_it_away(folder, tmp_path):
-    board = Board(folder)
+def test_deleted_state_file_keeps_last_state(folder, tmp_path):
+    board = SharedState(folder)
     with board.lock():
         board.write(DesiredState(1))
     board.read()
@@ -80,8 +80,8 @@ def test_what_was_read_goes_on_if_somebody_sweeps_it_away(folder, tmp_path):
     assert board.read() == DesiredState(1)
 
 
-def test_what_is_in_use_is_no_old_file_and_has_not_changed(folder, tmp_path):
-    board, file = Board(folder), tmp_path / "desired.json"
+def test_mark_in_use_keeps_modification_time(folder, tmp_path):
+    board, file = SharedState(folder), tmp_path / "desired.json"
     with board.lock():
         board.write(DesiredState(1))
     os.utime(file, (1, 1))
@@ -91,13 +91,13 @@ def test_what_is_in_use_is_no_old_file_and_has_not_changed(folder, tmp_path):
     assert (file.stat().st_atime > 1, file.stat().st_mtime) == (True, 1)
 
 
-def test_nobody_waits_longer_than_he_wants_for_others(folder, tmp_path):
-    board = Board(folder)
+def test_await_followers_ends_at_time_limit(folder, tmp_path):
+    board = SharedState(folder)
     (tmp_path / f"{os.getppid()}.at").write_text("1")
 
     assert board.await_followers(2, 0.1) == (0, 1)
 
 
-def test_who_changes_it_is_waited_for_only_so_long(folder):
-    with Board(folder).lock(), pytest.raises(TimeoutError), Board(folder).lock(0.1):
+def test_lock_wait_ends_at_time_limit(folder):
+    with SharedState(folder).lock(), pytest.raises(TimeoutError), SharedState(folder).lock(0.1):
         pass

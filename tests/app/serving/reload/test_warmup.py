@@ -25,7 +25,7 @@ def calls(predictor, name):
     return predictor.predict(name, [{}])[0]["calls"] - 1
 
 
-def test_each_model_answers_its_example_once(predictor):
+def test_each_model_predicts_example_once(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts")
 
     warm_up(warm, 10)
@@ -33,7 +33,7 @@ def test_each_model_answers_its_example_once(predictor):
     assert calls(warm, "whereabouts") == 1
 
 
-def test_nobody_is_asked_in_no_time(predictor):
+def test_zero_seconds_disables_warm_up(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts")
 
     warm_up(warm, 0)
@@ -41,15 +41,15 @@ def test_nobody_is_asked_in_no_time(predictor):
     assert calls(warm, "whereabouts") == 0
 
 
-def test_warming_up_is_not_counted(predictor):
+def test_warm_up_is_not_counted(predictor):
     warm = predictor(f"{PROCESSES}Whereabouts\n    name: uncounted")
 
     warm_up(warm, 10)
 
-    assert metrics.usage(REGISTRY)["uncounted"].calls == 0
+    assert metrics.read_usage(REGISTRY)["uncounted"].calls == 0
 
 
-def test_model_that_fails_at_its_own_example_is_failed(predictor, manager, caplog):
+def test_model_failing_its_example_is_failed(predictor, manager, caplog):
     warm = predictor(f"{PROCESSES}Refusing")
 
     warm_up(warm, 10)
@@ -62,13 +62,13 @@ def test_model_that_fails_at_its_own_example_is_failed(predictor, manager, caplo
     )
 
 
-def test_a_lazy_model_stays_so(predictor, manager):
+def test_lazy_model_stays_lazy(predictor, manager):
     warm_up(predictor(f"{PROCESSES}Whereabouts\n    load: lazy"), 10)
 
     assert manager.get("whereabouts").status is Status.LAZY
 
 
-def test_a_slow_model_is_not_waited_for_longer_than_said(predictor, tmp_path):
+def test_warm_up_ends_at_time_limit(predictor, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     settings = f"settings: {{file: {file}}}"
@@ -80,7 +80,7 @@ def test_a_slow_model_is_not_waited_for_longer_than_said(predictor, tmp_path):
     file.unlink()
 
 
-def test_waiting_ends_when_there_is_no_more_use(predictor, tmp_path):
+def test_false_heartbeat_ends_wait(predictor, tmp_path):
     file = tmp_path / "stuck"
     file.touch()
     warm = predictor(f"{PROCESSES}Stuck\n    settings: {{file: {file}}}")
@@ -93,7 +93,7 @@ def test_waiting_ends_when_there_is_no_more_use(predictor, tmp_path):
     file.unlink()
 
 
-def test_models_that_were_not_to_be_forked_are_loaded(predictor, manager):
+def test_deferred_models_are_loaded(predictor, manager):
     warm = predictor(f"{PROCESSES}Unforked")
     assert manager.get("unforked").status is Status.LOADING
 

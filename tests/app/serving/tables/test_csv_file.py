@@ -3,7 +3,7 @@ import io
 import pytest
 
 from app.serving.errors import UnreadableFile
-from app.serving.tables.csv_file import MAX_OTHERS, Line, header, open_sheet
+from app.serving.tables.csv_file import MAX_OTHERS, Line, header_line, open_table
 from mlmodel.errors import InvalidInput
 
 SCHEMA = {
@@ -16,21 +16,21 @@ SCHEMA = {
 
 def sheet(text, schema=SCHEMA, decimal=""):
     content = text if isinstance(text, bytes) else text.encode()
-    return open_sheet(io.BytesIO(content), schema, decimal)
+    return open_table(io.BytesIO(content), schema, decimal)
 
 
-def test_columns_stand_beside_the_members_of_the_schema():
+def test_columns_are_compared_with_members():
     read = sheet(",id,age,note\n")
 
     assert (read.known, read.unknown) == (["age", "note"], ["id"])
     assert read.missing == {"a,b": False, "more": True}
 
 
-def test_a_schema_that_names_no_members_takes_all_columns():
+def test_schema_without_members_has_all_columns():
     assert sheet("a,b\n", True).known == ["a", "b"]
 
 
-def test_a_schema_that_asks_for_other_members_takes_all_columns():
+def test_additional_members_keep_all_columns():
     schema = {"properties": {"a": {}}, "additionalProperties": {"type": "number"}}
 
     [line] = sheet("a,b\nx,1\n", schema).lines()
@@ -38,7 +38,7 @@ def test_a_schema_that_asks_for_other_members_takes_all_columns():
     assert line == Line(2, ("x", 1))
 
 
-def test_a_bad_line_does_not_end_the_sheet():
+def test_lines_follow_an_invalid_line():
     lines = list(sheet('age,note\n1,a\n2\n3,"x" y\n4,"two\nlines"\n5,e\n').lines())
 
     assert [(each.line, each.problem) for each in lines] == [
@@ -50,7 +50,7 @@ def test_a_bad_line_does_not_end_the_sheet():
     ]
 
 
-def test_a_quote_that_nothing_ends_is_one_bad_line():
+def test_unclosed_quote_is_one_invalid_line():
     lines = list(sheet('age,note\n1,"a\n2,b\n').lines())
 
     assert [(each.line, each.problem) for each in lines] == [
@@ -58,7 +58,7 @@ def test_a_quote_that_nothing_ends_is_one_bad_line():
     ]
 
 
-def test_columns_that_are_no_part_of_the_row_stay_as_they_stand():
+def test_unknown_columns_stay_text():
     read = sheet("id,age\n007,7\n")
 
     [line] = read.lines()
@@ -67,7 +67,7 @@ def test_columns_that_are_no_part_of_the_row_stay_as_they_stand():
     assert read.row(line) == {"age": 7}
 
 
-def test_a_cell_that_gives_nothing_has_a_place_and_no_member():
+def test_blank_cell_is_left_out():
     read = sheet("age,more\n7,\n")
 
     [line] = read.lines()
@@ -76,7 +76,7 @@ def test_a_cell_that_gives_nothing_has_a_place_and_no_member():
     assert read.row(line) == {"age": 7}
 
 
-def test_a_file_may_have_a_column_for_each_member_and_some_more():
+def test_additional_columns_are_limited():
     schema = {"properties": {f"m{number}": {} for number in range(2 * MAX_OTHERS)}}
 
     assert len(sheet(",".join(schema["properties"]) + "\n", schema).known) == 2 * MAX_OTHERS
@@ -89,20 +89,20 @@ def test_a_file_may_have_a_column_for_each_member_and_some_more():
         (",".join("a" * 5000) + "\n", "line 1 must name at most 1,004 columns, got 5,000"),
     ],
 )
-def test_a_header_with_too_much_in_it_is_refused(text, message):
+def test_oversized_header_is_rejected(text, message):
     with pytest.raises(InvalidInput, match=message):
         sheet(text)
 
 
 def test_the_header_names_all_members():
-    assert header(SCHEMA) == 'age,note,"a,b",more\r\n'
-    assert header(True) == ""
+    assert header_line(SCHEMA) == 'age,note,"a,b",more\r\n'
+    assert header_line(True) == ""
 
 
-def test_a_member_that_reads_as_a_formula_is_guarded_and_known_again():
+def test_formula_header_is_escaped_and_matched():
     schema = {"properties": {"=1+1|cmd": {}, "-1": {}}}
 
-    first = header(schema)
+    first = header_line(schema)
 
     assert first == "'=1+1|cmd,-1\r\n"
     assert sheet(first, schema).known == ["=1+1|cmd", "-1"]
@@ -137,7 +137,7 @@ def values(text, schema=NUMBERS, decimal=""):
         pytest.param("a;t\n1,5;2,5\n", ",", [1.5, "2,5"], id="texts stay"),
     ],
 )
-def test_columns_of_numbers_show_the_decimal_mark(text, mark, first):
+def test_decimal_mark_is_detected_from_numbers(text, mark, first):
     read = sheet(text, NUMBERS)
 
     lines = [line.values for line in read.lines()]
@@ -171,7 +171,7 @@ def test_encoding_is_found_out(content, encoding):
 @pytest.mark.parametrize(
     "content", ["größe\n".encode() + b"\xff\n", "a\nä\n".encode("utf-16")[:-1]], ids=["8", "16"]
 )
-def test_broken_file_is_not_taken_for_another_encoding(content):
+def test_broken_file_has_no_other_encoding(content):
     with pytest.raises(UnreadableFile, match="the file is not UTF-"):
         sheet(content)
 
@@ -203,7 +203,7 @@ NAMED = {
         ("annual_income,Yearly income", ["annual_income", "Yearly income"]),
     ],
 )
-def test_header_means_the_member_that_it_alone_can_mean(first, names):
+def test_header_matches_only_possible_member(first, names):
     assert sheet(f"{first}\n", NAMED).names == names
 
 

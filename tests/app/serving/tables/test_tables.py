@@ -91,7 +91,7 @@ def cell(name, text):
         ("moment", "31.12.2026 9:30", "2026-12-31T09:30"),
     ],
 )
-def test_a_cell_becomes_what_its_column_allows(name, text, value):
+def test_cells_are_converted_by_column(name, text, value):
     found = cell(name, text)
 
     assert found == value
@@ -106,13 +106,13 @@ def test_a_row_knows_its_line():
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
-def test_cells_are_parted_by_what_the_header_has(delimiter):
+def test_header_determines_delimiter(delimiter):
     [placed] = read(f"note{delimiter}age\na{delimiter}1\n")
 
     assert placed.row == {"note": "a", "age": 1}
 
 
-def test_a_column_without_a_name_is_left_out():
+def test_unnamed_column_is_left_out():
     [placed] = read(",age\n0,42\n")
 
     assert placed.row == {"age": 42}
@@ -133,21 +133,21 @@ def test_a_column_without_a_name_is_left_out():
         ("json", "[" * 100_000, "the file is nested too deep"),
     ],
 )
-def test_what_is_no_table_is_named_with_its_line(form, text, message):
+def test_invalid_table_names_the_line(form, text, message):
     with pytest.raises(InvalidInput) as caught:
         read(text, form)
 
     assert message in str(caught.value)
 
 
-def test_each_line_of_ndjson_is_a_row():
+def test_ndjson_lines_are_rows():
     assert read('{"a": 1}\n\n[2]\n', "ndjson") == [
-        tables.Placed({"a": 1}, 0, 1),
-        tables.Placed([2], 1, 3),
+        tables.TableRow({"a": 1}, 0, 1),
+        tables.TableRow([2], 1, 3),
     ]
 
 
-def test_a_json_object_is_a_single_row():
+def test_json_object_is_single_row():
     table = tables.read(io.BytesIO(b'{"a": 1}'), "json", True)
 
     assert table.is_single
@@ -161,7 +161,7 @@ def test_a_json_list_is_many_rows():
     assert [placed.row for placed in table.rows] == [{"a": 1}, {"a": 2}]
 
 
-def test_rows_are_read_as_they_are_taken():
+def test_rows_are_read_lazily():
     table = tables.read(io.BytesIO(b"age\n1\nbroken,line\n"), "csv", SCHEMA)
 
     assert next(table.rows).row == {"age": 1}
@@ -192,11 +192,11 @@ def test_answers_are_written(form, text):
     assert stream.getvalue() == text
 
 
-def test_an_answer_that_is_no_object_is_one_column():
-    assert tables.flat(3) == {"answer": 3}
+def test_scalar_prediction_is_one_column():
+    assert tables.flatten(3) == {"answer": 3}
 
 
-def test_no_cell_of_a_written_file_is_a_formula():
+def test_formulas_are_escaped_in_output():
     stream = io.StringIO(newline="")
 
     tables.write([{"=a": "@b", "c": -1.5, "d": "+cmd"}], stream, "csv")

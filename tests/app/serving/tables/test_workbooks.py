@@ -8,7 +8,7 @@ import pytest
 
 from app.serving.errors import UnreadableFile
 from app.serving.tables import workbooks
-from app.serving.tables.csv_file import open_sheet
+from app.serving.tables.csv_file import open_table
 
 openpyxl = pytest.importorskip("openpyxl")
 
@@ -46,11 +46,11 @@ def changed(content, name, change):
 
 
 def read(content):
-    sheet = open_sheet(content, SCHEMA)
+    sheet = open_table(content, SCHEMA)
     return sheet, [(line.line, line.values) for line in sheet.lines()]
 
 
-def test_cells_become_what_their_columns_allow():
+def test_workbook_cells_are_converted():
     days = datetime(2026, 1, 31), datetime(2026, 1, 31, 14, 30)
     content = workbook(
         ["N", "B", "T", "Day", "At", None, "id"],
@@ -73,7 +73,7 @@ def test_cells_become_what_their_columns_allow():
     ]
 
 
-def test_number_of_a_cell_has_no_decimal_mark():
+def test_number_cell_ignores_decimal_mark():
     _, lines = read(workbook(["n"], [1.234], ["1.234"]))
 
     assert lines == [(2, [1.234]), (3, ["1.234"])]
@@ -97,7 +97,7 @@ def test_hidden_sheet_is_not_read():
     assert (sheet.title, sheet.names) == ("Shown", ["n"])
 
 
-def test_stated_size_of_a_sheet_does_not_count():
+def test_declared_sheet_size_is_ignored():
     content = changed(
         workbook(["n"], [1]),
         "xl/worksheets/sheet1.xml",
@@ -107,7 +107,7 @@ def test_stated_size_of_a_sheet_does_not_count():
     assert read(content)[1] == [(2, [1])]
 
 
-def test_far_cell_takes_no_memory():
+def test_distant_cell_needs_no_memory():
     content = changed(
         workbook(["n"], [1]),
         "xl/worksheets/sheet1.xml",
@@ -123,7 +123,7 @@ def test_formula_without_a_value_is_refused():
         read(workbook(["n", "t"], [1, "=A2*2"]))
 
 
-def test_workbook_that_expands_too_far_is_refused(monkeypatch):
+def test_zip_bomb_workbook_is_rejected(monkeypatch):
     monkeypatch.setattr(workbooks, "MAX_EXPANDED", 5_000)
 
     with pytest.raises(UnreadableFile, match="and 5,000 are read: save the sheet as CSV"):

@@ -82,14 +82,14 @@ def ask(make_app):
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-def test_both_ways_give_the_same_answer(ask, request_):
+def test_both_paths_give_the_same_response(ask, request_):
     other = request_ | {"headers": {**request_.get("headers", {}), **THROUGH_FLASK}}
 
     assert ask(**request_) == ask(**other)
 
 
 @pytest.mark.parametrize("wanted", ["", "mine-1.2", "two\nlines", "a" * 65])
-def test_both_ways_name_a_request_alike(make_app, wanted):
+def test_both_paths_set_request_id_alike(make_app, wanted):
     client = make_app(MODELS).test_client()
 
     def name(**more):
@@ -104,7 +104,7 @@ def test_both_ways_name_a_request_alike(make_app, wanted):
     assert (short == wanted) == (normal == wanted)
 
 
-def test_a_usual_request_takes_the_short_way(make_app, monkeypatch):
+def test_usual_request_takes_fast_path(make_app, monkeypatch):
     app = make_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
@@ -113,7 +113,7 @@ def test_a_usual_request_takes_the_short_way(make_app, monkeypatch):
     assert answer.json["species"] == "setosa"
 
 
-def test_a_model_that_fails_is_asked_once(make_app):
+def test_failing_model_is_called_once(make_app):
     text = "models: [{class: tests.models.broken.RaisesAtPredict, name: raises-once}]"
     client = make_app(text).test_client()
 
@@ -122,13 +122,13 @@ def test_a_model_that_fails_is_asked_once(make_app):
     assert 'model="raises-once",outcome="PredictionFailed"} 1.0' in client.get("/metrics").text
 
 
-def test_a_client_cannot_bring_an_error_of_its_own(ask):
+def test_client_cannot_inject_an_error(ask):
     status, _, _ = ask(json=ROW, headers={RAISED: "yes"})
 
     assert status == "200 OK"
 
 
-def test_requests_are_counted_on_the_normal_way(make_app):
+def test_rate_limit_disables_fast_path(make_app):
     client = make_app(MODELS, RATE_LIMIT="1 per hour").test_client()
 
     statuses = [client.post("/api/models/iris/predict", json=ROW).status_code for _ in range(2)]
@@ -155,7 +155,7 @@ SENT = {
 @pytest.mark.parametrize("headers", SENT.values(), ids=SENT)
 @pytest.mark.parametrize("keys_for", ["all", "admin"])
 @pytest.mark.parametrize("path", ["/api/models/iris/predict", "/api/models/nothing/predict"])
-def test_both_ways_ask_for_the_same_key(make_app, headers, keys_for, path):
+def test_both_paths_require_the_same_key(make_app, headers, keys_for, path):
     client = make_app(MODELS, KEYS=[OWN, OTHER, METRICS], KEYS_FOR=keys_for).test_client()
 
     def ask(more):
@@ -167,7 +167,7 @@ def test_both_ways_ask_for_the_same_key(make_app, headers, keys_for, path):
     assert ask({}) == ask(THROUGH_FLASK)
 
 
-def test_a_request_with_its_key_takes_the_short_way(make_app, monkeypatch):
+def test_request_with_key_takes_fast_path(make_app, monkeypatch):
     app = make_app(MODELS, KEYS=[OWN])
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
@@ -176,7 +176,7 @@ def test_a_request_with_its_key_takes_the_short_way(make_app, monkeypatch):
     assert answer.json["species"] == "setosa"
 
 
-def test_a_key_that_nobody_asks_for_changes_nothing(make_app, monkeypatch):
+def test_unneeded_key_is_ignored(make_app, monkeypatch):
     app = make_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", None)
 

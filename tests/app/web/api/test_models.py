@@ -17,7 +17,7 @@ def predict(client, name, body, **options):
     return client.post(f"/api/models/{name}/predict", json=body, **options)
 
 
-def test_an_answer_tells_its_time_version_and_runtime(client):
+def test_response_headers_describe_the_prediction(client):
     headers = predict(client, "echo", {}).headers
 
     assert headers["Server-Timing"].startswith("predict;dur=")
@@ -33,7 +33,7 @@ def test_model_without_version_omits_its_header(client):
     assert "X-Model-Version" not in through_flask.headers
 
 
-def test_the_runtime_of_a_packaged_file_is_its_framework_as_it_runs(example_app):
+def test_runtime_header_names_installed_framework(example_app):
     client = example_app.test_client()
     [row, *_] = client.get("/api/models/loan/metadata").json["examples"]
 
@@ -44,7 +44,7 @@ def test_the_runtime_of_a_packaged_file_is_its_framework_as_it_runs(example_app)
     assert said[-1] == f"Python {platform.python_version()}"
 
 
-def test_a_version_of_any_text_is_told_on_one_line(make_app):
+def test_version_header_stays_on_one_line(make_app):
     app = make_app(
         'models: [{class: tests.models.simple.Versioned, settings: {version: "1\\r\\nX: ü"}}]'
     )
@@ -69,7 +69,7 @@ def test_models_are_listed(client):
     assert {each["status"] for each in models} == {"ready", "lazy", "failed"}
 
 
-def test_a_model_is_described_with_its_whole_schemas(client):
+def test_metadata_contains_whole_schemas(client):
     described = client.get("/api/models/household/metadata").json
 
     assert described["input_schema"]["$defs"]["Person"]["description"] == "Somebody."
@@ -78,11 +78,11 @@ def test_a_model_is_described_with_its_whole_schemas(client):
     assert described["loaded"] is True
 
 
-def test_a_lazy_model_is_loaded_when_it_is_described(client):
+def test_metadata_loads_lazy_model(client):
     assert client.get("/api/models/counting/metadata").json["status"] == "ready"
 
 
-def test_a_failed_model_is_described_with_its_reason(client):
+def test_metadata_of_failed_model_has_reason(client):
     described = client.get("/api/models/raises-at-load/metadata")
 
     assert described.status_code == 200
@@ -90,7 +90,7 @@ def test_a_failed_model_is_described_with_its_reason(client):
     assert described.json["reason"].startswith("it raised RuntimeError")
 
 
-def test_a_packaged_file_is_described_with_its_metadata(example_app):
+def test_metadata_of_packaged_file(example_app):
     described = example_app.test_client().get("/api/models/loan/metadata").json
 
     assert described["id"] == "loan"
@@ -100,17 +100,17 @@ def test_a_packaged_file_is_described_with_its_metadata(example_app):
     assert len(described["examples"]) == 3
 
 
-def test_one_row_gets_one_bare_answer(client):
+def test_one_row_gives_one_prediction(client):
     assert predict(client, "doubler", {"x": 5}).json == {"y": 10.0}
 
 
-def test_an_array_gets_an_array_of_answers_in_order(client):
+def test_array_gives_predictions_in_order(client):
     assert predict(client, "doubler", [{"x": 1}, {"x": 2.5}]).json == [{"y": 2}, {"y": 5}]
     assert predict(client, "doubler", []).json == []
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "diabetes", "loan", "tickets"])
-def test_every_example_model_answers_its_own_examples(example_app, name):
+def test_example_models_predict_their_examples(example_app, name):
     client = example_app.test_client()
     examples = client.get(f"/api/models/{name}/metadata").json["examples"]
 
@@ -120,7 +120,7 @@ def test_every_example_model_answers_its_own_examples(example_app, name):
     assert predict(client, name, examples[0]).json.keys() == answers.json[0].keys()
 
 
-def test_violations_point_into_the_row_that_was_sent(client):
+def test_violations_point_into_the_row(client):
     answer = predict(client, "household", {"head": {"name": "", "age": -4}, "home": "tent"})
 
     assert (answer.status_code, answer.content_type) == (422, PROBLEM)
@@ -131,20 +131,20 @@ def test_violations_point_into_the_row_that_was_sent(client):
     ]
 
 
-def test_violations_point_into_the_array_that_was_sent(client):
+def test_violations_point_into_the_array(client):
     answer = predict(client, "doubler", [{"x": 1}, 7, {"x": 1001}])
 
     assert [each["pointer"] for each in answer.json["errors"]] == ["/1", "/2/x"]
 
 
-def test_an_error_of_the_models_own_judgement_is_a_violation(client):
+def test_invalid_input_of_model_is_violation(client):
     answer = predict(client, "ordered", [{"start": 1, "end": 2}, {"start": 2, "end": 1}])
 
     assert answer.status_code == 422
     assert answer.json["errors"] == [{"pointer": "/1/end", "detail": "must not be before start"}]
 
 
-def test_a_problem_says_which_kind_and_which_request(client):
+def test_problem_has_type_and_request_id(client):
     answer = predict(client, "nobody", {}, headers={"X-Request-ID": "abc-1"})
 
     assert answer.json == {
@@ -176,14 +176,14 @@ def test_a_problem_says_which_kind_and_which_request(client):
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_cannot_be_asked_is_refused(client, body, content_type, status):
+def test_invalid_requests_are_rejected(client, body, content_type, status):
     answer = client.post("/api/models/doubler/predict", data=body, content_type=content_type)
 
     assert (answer.status_code, answer.content_type) == (status, PROBLEM)
     assert answer.json["status"] == status
 
 
-def test_a_body_of_too_many_parts_says_how_many_there_may_be(make_app):
+def test_body_with_too_many_objects_is_rejected(make_app):
     client = make_app(MAX_BODY_BYTES=4_000_000).test_client()
     body = b"[" + b"[]," * 1_000_000 + b"[]]"
 
@@ -193,13 +193,13 @@ def test_a_body_of_too_many_parts_says_how_many_there_may_be(make_app):
     assert (answer.status_code, answer.json["detail"]) == (413, wanted)
 
 
-def test_a_compressed_body_is_refused(client):
+def test_compressed_body_is_rejected(client):
     answer = predict(client, "doubler", {"x": 1}, headers={"Content-Encoding": "gzip"})
 
     assert answer.status_code == 415
 
 
-def test_a_body_of_unknown_length_is_refused_at_the_limit(make_app):
+def test_chunked_body_is_rejected_at_limit(make_app):
     server = make_server("127.0.0.1", 0, make_app(MAX_BODY_BYTES=100), threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -217,7 +217,7 @@ def test_a_body_of_unknown_length_is_refused_at_the_limit(make_app):
     assert status == 413
 
 
-def test_a_whole_number_beyond_a_double_is_refused(client):
+def test_integer_beyond_double_is_rejected(client):
     body = b'{"x": 1' + b"0" * 400 + b"}"
 
     answer = client.post("/api/models/doubler/predict", data=body, content_type="application/json")
@@ -225,7 +225,7 @@ def test_a_whole_number_beyond_a_double_is_refused(client):
     assert answer.status_code == 400
 
 
-def test_json_may_say_that_it_is_utf_8(client):
+def test_charset_utf_8_is_accepted(client):
     answer = client.post(
         "/api/models/doubler/predict",
         data=b'{"x": 1}',
@@ -246,17 +246,17 @@ def test_json_may_say_that_it_is_utf_8(client):
         ("DELETE", "/api/models", 405),
     ],
 )
-def test_everything_under_api_answers_json(client, method, path, status):
+def test_errors_under_api_are_json(client, method, path, status):
     answer = client.open(path, method=method)
 
     assert (answer.status_code, answer.content_type) == (status, PROBLEM)
 
 
-def test_a_wrong_method_is_told_the_right_ones(client):
+def test_wrong_method_lists_allowed_ones(client):
     assert "POST" in client.get("/api/models/doubler/predict").headers["Allow"]
 
 
-def test_a_failing_model_is_a_problem_that_keeps_its_secrets(client):
+def test_model_error_hides_its_message(client):
     answer = predict(client, "raises-at-predict", {})
 
     assert (answer.status_code, answer.json["detail"]) == (
@@ -266,7 +266,7 @@ def test_a_failing_model_is_a_problem_that_keeps_its_secrets(client):
     assert "secret" not in answer.text
 
 
-def test_an_author_may_see_the_models_error(make_app):
+def test_model_error_can_be_shown(make_app):
     client = make_app(TELL_MODEL_ERRORS=True).test_client()
 
     answer = predict(client, "raises-at-predict", {})
@@ -274,7 +274,7 @@ def test_an_author_may_see_the_models_error(make_app):
     assert answer.json["detail"].endswith("KeyError: 'secret'")
 
 
-def test_a_forbidden_answer_is_a_problem(client):
+def test_invalid_prediction_is_a_problem(client):
     answer = predict(client, "breaks-its-schema", {})
 
     assert (answer.status_code, answer.json["type"]) == (500, "/docs/problems#invalid-answer")
@@ -284,14 +284,14 @@ def test_nan_is_never_written(client):
     assert predict(client, "answers-nan", {}).text.strip() == "[1.5,null,null]"
 
 
-def test_a_model_that_is_not_loaded_says_when_to_ask_again(client):
+def test_unavailable_model_sends_retry_after(client):
     answer = predict(client, "raises-at-load", {})
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json["type"] == "/docs/problems#model-unavailable"
 
 
-def test_a_slow_model_is_a_timeout(make_app):
+def test_slow_model_times_out(make_app):
     text = "models: [{class: tests.models.simple.Waiting}]"
     client = make_app(text, PREDICT_SECONDS=0.05).test_client()
     Waiting.go.clear()
@@ -305,7 +305,7 @@ def test_a_slow_model_is_a_timeout(make_app):
     )
 
 
-def test_a_full_queue_says_when_to_ask_again(make_app):
+def test_full_queue_sends_retry_after(make_app):
     text = "models: [{class: tests.models.simple.Waiting}]"
     app = make_app(text, PREDICT_SECONDS=0.05, MODEL_THREADS=1, MODEL_WAITING=0)
     Waiting.go.clear()
@@ -327,7 +327,7 @@ def admin(make_app):
     return client
 
 
-def test_models_are_loaded_and_unloaded_at_run_time(admin):
+def test_models_are_unloaded_and_loaded(admin):
     unloaded = admin.post("/api/models/echo/unload").json
     refused = predict(admin, "echo", {})
     loaded = admin.post("/api/models/echo/load").json
@@ -337,7 +337,7 @@ def test_models_are_loaded_and_unloaded_at_run_time(admin):
     assert predict(admin, "echo", {"a": 1}).json == {"a": 1}
 
 
-def test_loading_a_broken_model_says_why_not(admin):
+def test_load_of_broken_model_gives_reason(admin):
     answer = admin.post("/api/models/raises-at-load/load")
 
     assert answer.status_code == 503
@@ -349,7 +349,7 @@ def rows(client, text, name="doubler", **options):
     return client.post(f"/api/models/{name}/rows", **options)
 
 
-def test_a_csv_file_is_read_as_rows(client):
+def test_csv_file_is_converted_to_rows(client):
     read = rows(client, "\ufeffid;x\n7;1.5\n\n8\n").json
 
     assert read == {
@@ -367,7 +367,7 @@ def test_a_csv_file_is_read_as_rows(client):
     }
 
 
-def test_decimal_mark_of_a_csv_file_can_be_named(client):
+def test_decimal_mark_can_be_specified(client):
     read = rows(client, "x\n52.000\n").json
     named = rows(client, "x\n52.000\n", query_string={"decimal": ","}).json
 
@@ -375,7 +375,7 @@ def test_decimal_mark_of_a_csv_file_can_be_named(client):
     assert (named["decimal"], named["lines"][0]["cells"]) == (",", [52000])
 
 
-def test_charset_of_a_csv_file_can_be_named(client):
+def test_charset_of_csv_can_be_specified(client):
     text = "x;\u0142\n1;\u0142\n".encode("iso-8859-2")
 
     read = rows(client, text, content_type="text/csv; charset=iso-8859-2").json
@@ -383,7 +383,7 @@ def test_charset_of_a_csv_file_can_be_named(client):
     assert (read["encoding"], read["columns"]) == ("iso8859-2", ["x", "\u0142"])
 
 
-def test_a_workbook_that_cannot_be_read_says_what_to_do(client):
+def test_unreadable_workbook_is_rejected(client):
     answer = rows(
         client, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", content_type="application/vnd.ms-excel"
     )
@@ -392,19 +392,19 @@ def test_a_workbook_that_cannot_be_read_says_what_to_do(client):
     assert "save it as .xlsx or CSV" in answer.json["detail"]
 
 
-def test_what_predict_refuses_is_read_all_the_same(client):
+def test_invalid_cells_are_still_read(client):
     [line] = rows(client, "x\nmany\n").json["lines"]
 
     assert line["cells"] == ["many"]
 
 
-def test_a_cell_that_gives_nothing_is_told_from_null(client):
+def test_blank_cell_differs_from_null(client):
     [line] = rows(client, "id,x\n7,\n").json["lines"]
 
     assert (line["cells"], line["blank"]) == (["7", None], [1])
 
 
-def test_a_long_header_makes_no_long_answer(client):
+def test_long_header_gives_short_response(client):
     text = f"x,{'n' * 20_000}\n" + "1,2\n" * 900
 
     answer = rows(client, text)
@@ -442,14 +442,14 @@ def test_a_long_header_makes_no_long_answer(client):
         ),
     ],
 )
-def test_what_is_no_csv_is_refused_in_words(client, options, status, detail):
+def test_invalid_csv_is_rejected_with_reason(client, options, status, detail):
     answer = rows(client, "x\n1\n", **options)
 
     assert answer.status_code == status
     assert detail in answer.json["detail"]
 
 
-def test_the_header_of_a_csv_file_is_given_to_fill_in(client):
+def test_csv_header_can_be_downloaded(client):
     header = client.get("/api/models/household/rows")
 
     assert (header.mimetype, header.text) == ("text/csv", "head,others,home\r\n")

@@ -11,11 +11,11 @@ from tests.waiting import wait_until
 PREDICT = "/api/models/waiting/predict"
 
 
-def test_the_process_is_alive(client):
+def test_healthz_returns_ok(client):
     assert client.get("/healthz").json == {"status": "ok"}
 
 
-def test_readiness_names_each_model_and_why_it_failed(client):
+def test_readyz_gives_states_and_reasons(client):
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json["status"]) == (200, "ready")
@@ -24,7 +24,7 @@ def test_readiness_names_each_model_and_why_it_failed(client):
     assert "No such file" in answer.json["models"]["no-such"]["reason"]
 
 
-def test_a_process_in_which_no_model_answers_is_not_ready(make_app):
+def test_not_ready_without_available_model(make_app):
     client = make_app("models: [{class: nowhere.Model}]").test_client()
 
     answer = client.get("/readyz")
@@ -32,7 +32,7 @@ def test_a_process_in_which_no_model_answers_is_not_ready(make_app):
     assert (answer.status_code, answer.json["status"]) == (503, "not ready")
 
 
-def test_an_empty_portal_is_ready(make_app):
+def test_server_without_models_is_ready(make_app):
     assert make_app("models: []").test_client().get("/readyz").status_code == 200
 
 
@@ -53,7 +53,7 @@ def test_metrics_count_calls_by_model_and_outcome(client):
     )
 
 
-def test_calls_that_never_come_to_their_model_are_counted_too(make_app):
+def test_metrics_count_rejected_calls(make_app):
     client = make_app(f"models: [{ABLE}, {UNABLE}]", MAX_ROWS=1).test_client()
     name = "modelhost_predictions_total"
     names = [
@@ -77,7 +77,7 @@ def test_calls_that_never_come_to_their_model_are_counted_too(make_app):
     ]
 
 
-def test_several_workers_without_gunicorn_count_for_themselves(make_app):
+def test_processes_without_gunicorn_count_alone(make_app):
     client = make_app(WORKERS=2).test_client()
 
     answers = [client.get(path) for path in ("/", "/models/echo/metadata", "/metrics")]
@@ -104,7 +104,7 @@ LAZY = "{class: tests.models.simple.Doubler, load: lazy}"
         ("echo nothing", [ABLE], ["nothing"]),
     ],
 )
-def test_the_settings_say_which_models_must_answer(make_app, when, models, waits_for):
+def test_ready_when_selects_required_models(make_app, when, models, waits_for):
     text = f"models: [{', '.join(models)}]"
     client = make_app(text, READY_WHEN=when).test_client()
 
@@ -121,7 +121,7 @@ def sample(client, name):
     return float(found[0]) if found else None
 
 
-def test_requests_are_counted_by_route_and_class_of_status(make_app):
+def test_metrics_count_by_route_and_status(make_app):
     client = make_app().test_client()
     predict = '{method="POST",route="/api/models/<name>/predict",status="2xx"}'
     nowhere = '{method="GET",route="(none)",status="4xx"}'
@@ -136,7 +136,7 @@ def test_requests_are_counted_by_route_and_class_of_status(make_app):
     assert "clients-own" not in client.get("/metrics").text
 
 
-def test_a_method_that_a_client_makes_up_has_no_label_of_its_own(client):
+def test_unknown_method_has_no_own_label(client):
     client.open("/healthz", method="EVIL")
 
     text = client.get("/metrics").text
@@ -144,7 +144,7 @@ def test_a_method_that_a_client_makes_up_has_no_label_of_its_own(client):
     assert "EVIL" not in text
 
 
-def test_metrics_tell_the_state_of_each_model_and_how_long_it_loaded(make_app):
+def test_metrics_contain_states_and_load_times(make_app):
     client = make_app(f"models: [{ABLE}, {UNABLE}, {LAZY}]").test_client()
 
     assert sample(client, 'modelhost_models{model="echo",state="ready"}') == 1
@@ -156,7 +156,7 @@ def test_metrics_tell_the_state_of_each_model_and_how_long_it_loaded(make_app):
     assert 0 <= sample(client, 'modelhost_load_seconds{model="doubler"}') < 60
 
 
-def test_metrics_tell_how_many_calls_run_or_wait(make_app):
+def test_metrics_contain_calls_in_flight(make_app):
     client = make_app("models: [{class: tests.models.simple.Waiting}]").test_client()
     name = 'modelhost_calls{model="waiting"}'
     Waiting.go.clear()
@@ -173,11 +173,11 @@ def test_metrics_tell_how_many_calls_run_or_wait(make_app):
     assert sample(client, name) == 0
 
 
-def test_metrics_tell_the_memory_of_the_process(client):
+def test_metrics_contain_process_memory(client):
     assert sample(client, f'modelhost_memory_bytes{{pid="{os.getpid()}"}}') > 10_000_000
 
 
-def test_every_metric_is_in_the_docs(client):
+def test_metrics_are_in_the_docs(client):
     docs = (config.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     names = set(re.findall(r"# TYPE (modelhost_\w+)", client.get("/metrics").text))
     own = {name for name in names if not name.endswith("_created")}

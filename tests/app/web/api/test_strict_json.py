@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
 from app.web.api import strict_json
-from app.web.api.strict_json import judged, parse
+from app.web.api.strict_json import parse, parse_strictly
 from tests import DATA
 
 SUITE = sorted((DATA / "json").glob("*.json"))
@@ -56,14 +56,14 @@ def test_json_is_read_by_the_letter(path):
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_what_is_wrong_is_said(body, message):
+def test_message_names_the_error(body, message):
     with pytest.raises(BadRequest) as caught:
         parse(body, max_depth=64)
 
     assert caught.value.description.startswith(message)
 
 
-def test_many_digits_in_a_text_are_no_number():
+def test_digits_in_string_are_accepted():
     assert parse(b'"' + b"9" * 400 + b'"', max_depth=2) == "9" * 400
 
 
@@ -140,28 +140,28 @@ def said(read, body, max_depth):
 @example(b'{"a": 1, "a" : ":"}', 6)
 @example(b'[{"a":1,"a":2}, [":"]]', 6)
 @example(b'[{"a": 99999999999999999999}]', 6)
-def test_the_fast_way_says_what_the_judge_says(body, max_depth):
-    assert said(parse, body, max_depth) == said(judged, body, max_depth)
+def test_parsers_agree(body, max_depth):
+    assert said(parse, body, max_depth) == said(parse_strictly, body, max_depth)
 
 
 @given(BODIES, st.data())
 @settings(max_examples=500, deadline=None)
-def test_the_fast_way_says_what_the_judge_says_of_spoilt_bodies(body, data):
+def test_parsers_agree_on_corrupted_bodies(body, data):
     at = data.draw(st.integers(0, len(body)))
     cut = data.draw(st.integers(0, 3))
     put = data.draw(st.one_of(st.binary(max_size=2), st.sampled_from(MARKS)))
 
     spoilt = body[:at] + put + body[at + cut :]
 
-    assert said(parse, spoilt, 6) == said(judged, spoilt, 6)
+    assert said(parse, spoilt, 6) == said(parse_strictly, spoilt, 6)
 
 
 @pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
-def test_the_fast_way_says_what_the_judge_says_of_the_suite(path):
+def test_parsers_agree_on_json_test_suite(path):
     body = path.read_bytes()
 
     for each in (body, b"[" + body + b"]", b'{"a":' + body + b"}"):
-        assert said(parse, each, 64) == said(judged, each, 64)
+        assert said(parse, each, 64) == said(parse_strictly, each, 64)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,13 @@ def test_the_fast_way_says_what_the_judge_says_of_the_suite(path):
     ids=["row", "array", "rows", "columns", "nested"],
 )
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "spaced"])
-def test_ordinary_bodies_do_not_wait_for_the_judge(value, separators, monkeypatch):
-    monkeypatch.setattr(strict_json, "judged", None)
+def test_ordinary_bodies_skip_strict_parser(value, separators, monkeypatch):
+    monkeypatch.setattr(strict_json, "parse_strictly", None)
 
     assert parse(json.dumps(value, separators=separators).encode(), max_depth=64) == value
 
 
-def test_texts_nested_deeper_than_the_judge_may_go_are_his():
+def test_deep_bodies_use_strict_parser():
     deep = b"[" * 900 + b"]" * 900
 
-    assert said(parse, deep, 5_000) == said(judged, deep, 5_000)
+    assert said(parse, deep, 5_000) == said(parse_strictly, deep, 5_000)

@@ -15,7 +15,7 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN.filter(lambda value: "inf" not in repr(value)))
-def test_what_is_written_is_read_again_to_the_last_digit(value):
+def test_json_round_trip_is_exact(value):
     assert repr(json.loads(dumps(value))) == repr(value)
 
 
@@ -29,11 +29,11 @@ def test_what_is_written_is_read_again_to_the_last_digit(value):
     ],
     ids=["compact", "characters", "long number", "number as key"],
 )
-def test_a_body_is_compact_in_order_and_in_utf_8(value, body):
+def test_json_is_compact_ordered_utf_8(value, body):
     assert dumps(value) == body.encode()
 
 
-def test_a_deep_value_is_written():
+def test_deep_value_is_serialized():
     deep = []
     for _ in range(300):
         deep = [deep]
@@ -41,7 +41,7 @@ def test_a_deep_value_is_written():
     assert dumps(deep) == b"[" * 301 + b"]" * 301 + b"\n"
 
 
-def test_what_json_cannot_say_is_no_body():
+def test_unrepresentable_value_raises():
     with pytest.raises(TypeError, match="not JSON serializable"):
         dumps({"x": object()})
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -51,14 +51,14 @@ def test_what_json_cannot_say_is_no_body():
 @pytest.mark.parametrize(
     ("path", "status"), [("/api/models", 200), ("/api/models/nobody/metadata", 404)]
 )
-def test_answers_and_problems_are_written_alike(client, path, status):
+def test_predictions_and_problems_use_same_json(client, path, status):
     answer = client.get(path)
 
     assert answer.status_code == status
     assert answer.data == dumps(answer.json)
 
 
-def test_json_within_a_template_cannot_leave_its_element(app):
+def test_json_in_templates_is_escaped(app):
     with app.test_request_context():
         shown = render_template_string("{{ value | tojson }}", value={"x": "</script>'é"})
 

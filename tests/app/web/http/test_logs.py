@@ -63,7 +63,7 @@ def new_client(make_app):
 
 
 @pytest.mark.parametrize("aside", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
-def test_a_request_is_a_line_of_json(new_client, events, aside):
+def test_request_is_logged_as_json(new_client, events, aside):
     client = new_client()
     headers = {**OWN.headers, **aside, "X-Request-ID": "mine"}
 
@@ -97,13 +97,13 @@ def test_a_request_is_a_line_of_json(new_client, events, aside):
         ("POST", "/api/models/echo/predict", 401),
     ],
 )
-def test_whatever_is_answered_is_logged(new_client, events, method, path, status):
+def test_every_response_is_logged(new_client, events, method, path, status):
     client = new_client()
     with client.open(path, method=method):
         assert [(each["path"], each["status"]) for each in events()] == [(path, status)]
 
 
-def test_no_secret_is_logged(new_client, stderr, caplog):
+def test_secrets_are_not_logged(new_client, stderr, caplog):
     client = new_client()
     headers = {"Authorization": f"Bearer {NewKey().text}", "Cookie": "secret-cookie=1"}
 
@@ -120,7 +120,7 @@ def test_no_secret_is_logged(new_client, stderr, caplog):
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_client_cannot_forge_a_line(make_app, stderr, hostile, form):
+def test_path_cannot_forge_a_line(make_app, stderr, hostile, form):
     app = make_app(MODELS, ACCESS_LOG=True, LOG_FORMAT=form)
     headers = {"X-Request-ID": hostile.replace("\n", " ").replace("\r", " ")[:500]}
 
@@ -136,7 +136,7 @@ def test_a_client_cannot_forge_a_line(make_app, stderr, hostile, form):
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
-def test_nor_a_method(hostile):
+def test_method_cannot_forge_a_line(hostile):
     assert sanitize(hostile).isprintable()
     assert " " not in sanitize(hostile)
     assert len(sanitize(hostile)) < 700
@@ -160,7 +160,7 @@ def logger(stderr):
     return make
 
 
-def test_an_event_of_the_application_is_a_line_of_json(logger, events):
+def test_event_is_logged_as_json(logger, events):
     logger("json").warning("model %r is %s", "iris", "slow")
 
     [event] = events()
@@ -170,7 +170,7 @@ def test_an_event_of_the_application_is_a_line_of_json(logger, events):
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_models_error_cannot_forge_a_line(logger, stderr, hostile, form):
+def test_model_error_cannot_forge_a_line(logger, stderr, hostile, form):
     try:
         raise ValueError(hostile)
     except ValueError:
@@ -182,7 +182,7 @@ def test_a_models_error_cannot_forge_a_line(logger, stderr, hostile, form):
     assert all(character.isprintable() for line in [first, *rest] for character in line)
 
 
-def test_an_error_is_logged_with_its_request_and_model(app, logger, events):
+def test_error_log_has_request_and_model(app, logger, events):
     writer = logger("json")
     app.add_url_rule("/models/<name>/bug", view_func=lambda name: writer.error("a bug") or "")
 
@@ -191,7 +191,7 @@ def test_an_error_is_logged_with_its_request_and_model(app, logger, events):
     assert [(each["request_id"], each["model"]) for each in events()] == [("mine", "echo")]
 
 
-def test_a_long_trace_keeps_its_end(logger, events):
+def test_long_trace_keeps_its_end(logger, events):
     try:
         raise ValueError("x" * 100_000 + "the end")
     except ValueError:
@@ -202,13 +202,13 @@ def test_a_long_trace_keeps_its_end(logger, events):
     assert len(event["exception"]) < 21_000
 
 
-def test_no_line_is_written_where_nobody_wants_them(make_app, stderr):
+def test_access_log_can_be_disabled(make_app, stderr):
     make_app(MODELS, ACCESS_LOG=False).test_client().get("/healthz")
 
     assert stderr.getvalue() == b""
 
 
-def test_requests_are_answered_though_nobody_reads_the_log(make_app, monkeypatch):
+def test_broken_log_stream_does_not_stop_requests(make_app, monkeypatch):
     read, written = os.pipe()
     with os.fdopen(written, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
@@ -222,5 +222,5 @@ def test_requests_are_answered_though_nobody_reads_the_log(make_app, monkeypatch
             stderr.close()
 
 
-def test_a_log_of_requests_need_not_be(make_app):
+def test_access_log_without_writer_counts(make_app):
     AccessLog(None).record("GET", "/", "/", 200, 0.0, request_id="", address=None)

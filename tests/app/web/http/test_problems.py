@@ -22,23 +22,23 @@ RAISED = [
 
 
 @pytest.mark.parametrize("error", [*RAISED, models.InvalidInput], ids=lambda error: error.__name__)
-def test_every_error_that_a_request_can_meet_has_a_row_of_its_own(error):
+def test_serving_errors_have_problems(error):
     assert error in PROBLEMS
 
 
 @pytest.mark.parametrize("problem", all_problems(), ids=lambda problem: problem.slug)
-def test_every_problem_is_in_the_docs_in_the_same_words(problem):
+def test_problems_equal_the_docs(problem):
     assert f"### `{problem.slug}`: {problem.status} {problem.meaning}" in re.sub(r"\s+", " ", DOCS)
 
 
-def test_the_type_of_a_problem_leads_to_its_description(client):
+def test_type_links_to_description(client):
     answer = client.get("/api/models/nobody/metadata").json
 
     page, _, slug = answer["type"].partition("#")
     assert f'id="{slug}"' in client.get(page).text
 
 
-def test_an_error_of_http_without_a_row_keeps_its_status(app):
+def test_unlisted_http_error_keeps_status(app):
     app.add_url_rule("/api/teapot", view_func=lambda: abort(418))
 
     answer = app.test_client().get("/api/teapot")
@@ -47,7 +47,7 @@ def test_an_error_of_http_without_a_row_keeps_its_status(app):
     assert answer.json["type"] == "about:blank"
 
 
-def test_an_error_of_our_own_making_tells_nothing(app, caplog):
+def test_internal_error_hides_its_message(app, caplog):
     app.add_url_rule("/api/bug", view_func=lambda: {}["secret"])
 
     answer = app.test_client().get("/api/bug")
@@ -58,11 +58,11 @@ def test_an_error_of_our_own_making_tells_nothing(app, caplog):
     assert answer.json["request_id"] in caplog.text
 
 
-def test_an_error_on_a_page_is_a_page(client):
+def test_error_of_a_page_is_html(client):
     answer = client.get("/nothing")
 
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
 
-def test_a_plain_bug_is_an_internal_error():
+def test_unknown_exception_is_internal_error():
     assert get_problem(KeyError()).status == 500

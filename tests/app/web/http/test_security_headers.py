@@ -10,7 +10,7 @@ PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", "/
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_answer_carries_the_headers(client, path):
+def test_responses_have_security_headers(client, path):
     with client.get(path) as response:
         headers = dict(response.headers)
 
@@ -19,7 +19,7 @@ def test_every_answer_carries_the_headers(client, path):
 
 
 @pytest.mark.parametrize("path", ["/api/models", "/static/favicon.svg", "/api/nothing"])
-def test_what_is_no_page_may_do_nothing_as_one(client, path):
+def test_other_responses_forbid_all_content(client, path):
     with client.get(path) as response:
         policy = response.headers["Content-Security-Policy"]
 
@@ -27,7 +27,7 @@ def test_what_is_no_page_may_do_nothing_as_one(client, path):
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
-def test_no_cache_keeps_predictions(client, headers):
+def test_predictions_are_not_cached(client, headers):
     answer = client.post("/api/models/doubler/predict", json={"x": 2}, headers=headers)
 
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
@@ -42,11 +42,11 @@ def test_no_cache_keeps_predictions(client, headers):
         ("/api/nothing", "no-store"),
     ],
 )
-def test_caches_keep_no_pages_with_data(client, path, kept):
+def test_pages_with_data_are_not_cached(client, path, kept):
     assert client.get(path).headers["Cache-Control"] == kept
 
 
-def test_no_cache_keeps_pages_behind_a_key(make_app):
+def test_pages_with_key_are_not_cached(make_app):
     key = NewKey("predict")
     client = make_app(KEYS=f"[{key!r}]").test_client()
 
@@ -55,7 +55,7 @@ def test_no_cache_keeps_pages_behind_a_key(make_app):
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
-def test_http_1_1_without_host_is_refused(app, headers):
+def test_http_1_1_requires_host(app, headers):
     environ = create_environ("/api/models/doubler/predict", method="POST", json={"x": 2})
     del environ["HTTP_HOST"]
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
@@ -67,7 +67,7 @@ def test_http_1_1_without_host_is_refused(app, headers):
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "GET"])
-def test_predict_names_only_its_own_methods(client, method):
+def test_predict_lists_its_methods(client, method):
     answer = client.open("/api/models/doubler/predict", method=method)
 
     assert {each.strip() for each in answer.headers["Allow"].split(",")} == {"OPTIONS", "POST"}

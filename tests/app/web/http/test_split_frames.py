@@ -1,7 +1,7 @@
 import pandas
 import pytest
 
-from app.web.http.split_frames import rows_of
+from app.web.http.split_frames import to_rows
 
 
 def ask(client, name, body, endpoint="predict"):
@@ -12,7 +12,7 @@ def errors(answer):
     return [(each["pointer"], each["detail"]) for each in answer.json["errors"]]
 
 
-def test_a_frame_as_pandas_writes_it_gets_an_array_of_answers(client):
+def test_pandas_frame_returns_predictions(client):
     frame = pandas.DataFrame({"x": [1, 2.5]}, index=["first", "second"])
 
     answer = client.post(
@@ -34,15 +34,15 @@ def test_a_frame_as_pandas_writes_it_gets_an_array_of_answers(client):
     ],
     ids=["without index", "with index", "with an empty index"],
 )
-def test_the_rows_are_what_the_lines_say(client, body):
+def test_lines_become_rows(client, body):
     assert ask(client, "echo", body).json == [{"b": 1, "a": "x"}, {"b": None, "a": [2]}]
 
 
-def test_a_frame_without_lines_has_no_answers(client):
+def test_empty_frame_returns_empty_array(client):
     assert ask(client, "doubler", {"columns": ["x"], "data": []}).json == []
 
 
-def test_the_same_rows_get_the_same_answers_either_way(example_app):
+def test_frame_and_rows_predict_the_same(example_app):
     client = example_app.test_client()
     examples = client.get("/api/models/loan/metadata").json["examples"]
     frame = pandas.DataFrame(examples)
@@ -75,7 +75,7 @@ def test_any_other_object_is_a_row(client, body):
         "{type: array}",
     ],
 )
-def test_a_row_that_has_columns_of_its_own_stays_a_row(make_app, schema):
+def test_row_with_columns_member_stays_row(make_app, schema):
     app = make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
 
     answer = ask(app.test_client(), "echo", {"columns": ["x"], "data": [[1]]})
@@ -109,14 +109,14 @@ def test_a_row_that_has_columns_of_its_own_stays_a_row(make_app, schema):
     ],
     ids=["lines", "names", "index", "no index"],
 )
-def test_what_does_not_match_is_said(client, body, expected):
+def test_mismatched_frame_is_rejected(client, body, expected):
     answer = ask(client, "doubler", body)
 
     assert answer.status_code == 422
     assert errors(answer) == expected
 
 
-def test_violations_point_to_the_line_and_column_that_were_sent(client):
+def test_violations_point_into_the_frame(client):
     body = {
         "columns": ["home", "head"],
         "data": [
@@ -134,7 +134,7 @@ def test_violations_point_to_the_line_and_column_that_were_sent(client):
     ]
 
 
-def test_a_missing_column_is_said_once(client):
+def test_missing_column_is_reported_once(client):
     answer = ask(client, "household", {"columns": ["home"], "data": [["flat"], ["tent"]]})
 
     assert answer.json["detail"] == '/columns: "head" is required (and 1 more)'
@@ -144,25 +144,25 @@ def test_a_missing_column_is_said_once(client):
     ]
 
 
-def test_a_column_that_a_row_may_not_have_is_said_where_it_is(client):
+def test_unknown_column_has_its_pointer(client):
     answer = ask(client, "doubler", {"columns": ["x", "z/~"], "data": [[1, 2]]})
 
     assert errors(answer) == [("/data/0/1", "is not known here; known are: x")]
 
 
-def test_an_error_of_the_models_own_judgement_points_to_its_line(client):
+def test_error_of_model_points_to_line(client):
     answer = ask(client, "ordered", {"columns": ["start", "end"], "data": [[1, 2], [2, 1]]})
 
     assert errors(answer) == [("/data/1/1", "must not be before start")]
 
 
-def test_null_is_a_value_for_the_schema_to_judge(client):
+def test_null_is_validated(client):
     answer = ask(client, "doubler", {"columns": ["x"], "data": [[1], [None]]})
 
     assert errors(answer) == [("/data/1/0", "must be a number, got null")]
 
 
-def test_more_lines_than_rows_may_be_are_refused(client):
+def test_too_many_lines_are_rejected(client):
     answer = ask(client, "doubler", {"columns": ["x"], "data": [[1]] * 1_001})
 
     assert (answer.status_code, answer.json["detail"]) == (
@@ -177,14 +177,14 @@ def test_an_endpoint_reads_columns_too(client):
     assert answer.json == ask(client, "explained", [{"x": 2}], endpoint="explain").json
 
 
-def test_a_model_that_is_not_there_says_so(client):
+def test_unknown_model_is_404(client):
     answer = ask(client, "raises-at-load", {"columns": ["x"], "data": [[2]]})
 
     assert answer.status_code == 503
 
 
-def test_names_are_held_once_for_all_rows():
-    rows = rows_of({"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}, most=2)
+def test_rows_share_names():
+    rows = to_rows({"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}, most=2)
 
     assert rows == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
     assert all(one is other for one, other in zip(*rows, strict=True))

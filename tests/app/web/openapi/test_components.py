@@ -30,17 +30,17 @@ def refer(schema):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_reference_leads_into_the_document(schema, reference):
+def test_references_point_into_the_document(schema, reference):
     assert refer(schema) == PREFIX + reference
 
 
-def test_definitions_of_like_names_stay_apart():
+def test_similar_definition_names_stay_distinct():
     components = build_components("m", {"$defs": {"A b": {"const": 1}, "A_b": {"const": 2}}})
 
     assert components == {"m": {}, "m.A_b": {"const": 1}, "m.A_b_2": {"const": 2}}
 
 
-def test_data_and_names_are_no_references():
+def test_data_and_names_are_not_rewritten():
     schema = {"properties": {"$ref": {"const": {"$ref": "#/x"}}}, "examples": [{"$ref": "#/y"}]}
 
     assert build_components("m", schema)["m"] == schema
@@ -59,7 +59,7 @@ def test_data_and_names_are_no_references():
     ],
     ids=str,
 )
-def test_older_drafts_are_put_in_the_words_of_today(old, new):
+def test_older_drafts_are_converted(old, new):
     assert build_components("m", old)["m"] == new
 
 
@@ -72,7 +72,7 @@ def test_older_drafts_are_put_in_the_words_of_today(old, new):
     ],
     ids=str,
 )
-def test_components_are_valid_and_their_references_lead_somewhere(schema):
+def test_components_are_valid(schema):
     document = {
         "openapi": "3.1.0",
         "info": {"title": "t", "version": "1"},

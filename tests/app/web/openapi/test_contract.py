@@ -34,19 +34,19 @@ def document(make_app, request):
     return schemathesis.openapi.from_wsgi("/openapi.json", make_app(**models))
 
 
-def test_what_the_document_allows_is_answered_as_it_says(document):
+def test_valid_requests_match_the_document(document):
     for operation in operations(document):
         hold(operation, GenerationMode.POSITIVE, [*CHECKS, accepts])
 
 
-def test_what_the_document_forbids_is_refused_as_it_says(document):
+def test_invalid_requests_match_the_document(document):
     for operation in operations(document):
         # The paths for any model accept any body and name.
         if "{name}" not in operation.path and (operation.body or list(operation.query)):
             hold(operation, GenerationMode.NEGATIVE, [*CHECKS, checks.negative_data_rejection])
 
 
-def test_no_operation_has_other_methods(document):
+def test_undocumented_methods_are_rejected(document):
     for operation in operations(document):
         hold(operation, GenerationMode.POSITIVE, [checks.unsupported_method], examples=1)
 

@@ -25,7 +25,7 @@ def test_the_live_document_is_served(client, document):
     assert client.get("/openapi.json").json == document
 
 
-def test_every_route_is_in_the_document_and_the_other_way_round(app, document):
+def test_document_and_routes_agree(app, document):
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -54,7 +54,7 @@ def test_each_model_has_a_typed_path(document):
     assert "/api/models/raises-at-load/predict" in document["paths"]
 
 
-def test_columns_are_an_alternative_with_an_example(example_app):
+def test_document_offers_split_format(example_app):
     document = build_spec(example_app, ModelManager().models())
 
     body = document["paths"]["/api/models/iris/predict"]["post"]["requestBody"]
@@ -66,7 +66,7 @@ def test_columns_are_an_alternative_with_an_example(example_app):
     assert len(shown["data"]) == 3
 
 
-def test_columns_are_no_alternative_for_rows_that_have_such_members(make_app):
+def test_members_named_columns_exclude_split_format(make_app):
     schema = "{properties: {columns: {}}}"
     app = make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
 
@@ -76,14 +76,14 @@ def test_columns_are_no_alternative_for_rows_that_have_such_members(make_app):
     assert len(body["content"]["application/json"]["schema"]["anyOf"]) == 2
 
 
-def test_references_of_a_models_schema_lead_into_the_document(document):
+def test_schema_references_are_rewritten(document):
     row = document["components"]["schemas"]["household.Row"]
 
     assert row["properties"]["head"]["$ref"] == "#/components/schemas/household.Row.Person"
     assert document["components"]["schemas"]["household.Row.Person"]["required"] == ["name", "age"]
 
 
-def test_a_schema_that_refers_to_itself_does_so_in_the_document(make_app):
+def test_recursive_schema_refers_to_component(make_app):
     schema = '{properties: {parts: {items: {$ref: "#"}}}}'
     make_app(f"models: [{{class: tests.models.simple.Echo, input_schema: {schema}}}]")
 
@@ -98,7 +98,7 @@ def test_a_schema_that_refers_to_itself_does_so_in_the_document(make_app):
     assert parts["items"] == {"$ref": "#/components/schemas/echo.Row"}
 
 
-def test_the_committed_document_has_the_routes_of_today(document):
+def test_committed_document_is_current(document):
     committed = yaml.safe_load((config.ROOT / "openapi.yaml").read_text(encoding="utf-8"))
 
     for path, operations in document["paths"].items():
@@ -106,7 +106,7 @@ def test_the_committed_document_has_the_routes_of_today(document):
             assert committed["paths"].get(path) == operations
 
 
-def test_the_file_is_written_and_checked(tmp_path, capsys, example_app):
+def test_document_is_written_and_checked(tmp_path, capsys, example_app):
     file = tmp_path / "openapi.yaml"
 
     assert openapi.main(["--file", str(file)]) == 0
@@ -115,7 +115,7 @@ def test_the_file_is_written_and_checked(tmp_path, capsys, example_app):
     validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def test_a_stale_file_is_told(tmp_path, capsys, example_app):
+def test_stale_document_is_reported(tmp_path, capsys, example_app):
     file = tmp_path / "openapi.yaml"
     file.write_text("openapi: 3.0.0\n", encoding="utf-8")
 

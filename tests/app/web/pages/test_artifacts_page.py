@@ -26,7 +26,7 @@ def client(make_app, tmp_path):
     ).test_client()
 
 
-def test_an_offered_file_is_downloaded_and_never_opened(client):
+def test_offered_file_is_sent_as_download(client):
     with client.get("/models/iris/artifacts/notes.txt") as response:
         assert response.data == FILES["notes.txt"]
 
@@ -39,20 +39,20 @@ def test_an_offered_file_is_downloaded_and_never_opened(client):
 @pytest.mark.parametrize(
     ("name", "kind"), [("curve.png", "image/png"), ("page.html", "application/octet-stream")]
 )
-def test_only_plain_pictures_and_texts_say_their_type(client, name, kind):
+def test_only_safe_types_keep_their_media_type(client, name, kind):
     with client.get(f"/models/all/artifacts/{name}") as response:
         assert response.content_type == kind
 
 
 @pytest.mark.parametrize("name", ["page.html", "missing.txt", "nothing", "../models.yaml"])
-def test_what_is_not_offered_is_not_there(client, name):
+def test_file_without_offer_is_not_found(client, name):
     response = client.get(f"/models/iris/artifacts/{name}")
 
     assert response.status_code == 404
     assert "offers no file" in response.text
 
 
-def test_the_page_shows_what_is_offered_and_names_the_rest(client):
+def test_page_lists_all_files(client):
     text = client.get("/models/iris/metadata").text
 
     assert '<img src="/models/iris/artifacts/curve.png" alt="curve.png"' in text
@@ -71,5 +71,5 @@ def test_the_page_shows_what_is_offered_and_names_the_rest(client):
         (10**10, "10.0 GB"),
     ],
 )
-def test_a_size_is_said_in_words(size_bytes, words):
+def test_size_is_shown_in_units(size_bytes, words):
     assert artifacts.size(size_bytes) == words

@@ -5,7 +5,7 @@ import pytest
 from config import InvalidSetting
 
 
-def test_the_portal_has_its_own_name_everywhere(make_app):
+def test_portal_name_is_on_every_page(make_app):
     client = make_app("models: []", PORTAL_NAME="Acme <models>").test_client()
 
     assert "· Acme &lt;models&gt;</title>" in client.get("/").text
@@ -22,7 +22,7 @@ def test_the_portal_has_its_own_logo(make_app, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.py", "nowhere.png", "static"])
-def test_a_logo_that_is_none_stops_the_start(make_app, name):
+def test_invalid_logo_stops_the_start(make_app, name):
     with pytest.raises(InvalidSetting, match=r"must be an existing file that ends in one of"):
         make_app("models: []", PORTAL_LOGO=name)
 
@@ -37,6 +37,6 @@ def test_the_portal_has_its_own_colour(make_app):
 
 
 @pytest.mark.parametrize("colour", ["red", "#fff", "#12345g", "#123456;}"])
-def test_a_colour_that_is_none_stops_the_start(make_app, colour):
+def test_invalid_colour_stops_the_start(make_app, colour):
     with pytest.raises(InvalidSetting, match="MODELHOST_PORTAL_COLOUR must be a colour such as"):
         make_app("models: []", PORTAL_COLOUR=colour)

@@ -17,7 +17,7 @@ def field_for(schema, required=True, **words):
     return form.fields[0]
 
 
-def test_fields_come_in_the_order_of_the_schema():
+def test_fields_keep_the_schema_order():
     form = build({"properties": {"z": {}, "a": {}, "m": {}}})
 
     assert [field.pointer for field in form.fields] == ["/z", "/a", "/m"]
@@ -77,7 +77,7 @@ def test_fields_come_in_the_order_of_the_schema():
         ),
     ],
 )
-def test_a_schema_gets_the_field_that_holds_it(schema, kind, control):
+def test_schema_determines_the_field(schema, kind, control):
     field = field_for(schema)
 
     assert (field.kind, field.control) == (kind, control)
@@ -98,14 +98,14 @@ def test_a_schema_gets_the_field_that_holds_it(schema, kind, control):
         pytest.param({"allOf": [{"$ref": "#/properties/x"}]}, id="all of itself"),
     ],
 )
-def test_what_no_field_can_hold_is_asked_for_as_json(schema):
+def test_value_of_unknown_shape_is_a_json_field(schema):
     field = field_for(schema)
 
     assert (field.kind, field.control) == ("json", "textarea")
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": ["object", "array"]}])
-def test_a_row_of_no_known_shape_is_one_json_field(schema):
+def test_row_of_unknown_shape_is_a_json_field(schema):
     form = build(schema)
 
     assert (form.kind, form.pointer, form.name) == ("json", "", "row")
@@ -120,7 +120,7 @@ def test_a_row_of_no_known_shape_is_one_json_field(schema):
         pytest.param({"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}, id="$ref"),
     ],
 )
-def test_a_nullable_number_is_a_number_that_may_be_blank(schema):
+def test_nullable_number_may_be_blank(schema):
     field = field_for(schema, **{"$defs": {"N": {"type": "number"}}})
 
     assert (field.kind, field.nullable, field.blank) == ("number", True, "null")
@@ -138,7 +138,7 @@ def test_a_nullable_number_is_a_number_that_may_be_blank(schema):
         pytest.param({"type": ["string", "null"], "format": "date-time-local"}, id="moment"),
     ],
 )
-def test_a_column_never_seen_missing_is_required(schema):
+def test_column_without_missing_values_is_required(schema):
     schema = {**schema, "x-seen-missing": False}
 
     field, optional = field_for(schema), field_for(schema, required=False)
@@ -159,7 +159,7 @@ def test_a_column_never_seen_missing_is_required(schema):
         (None, ""),
     ],
 )
-def test_a_moment_names_its_columns_time_zone(dtype, zone):
+def test_datetime_has_the_column_time_zone(dtype, zone):
     assert field_for({"type": "string", "format": "date-time", "x-dtype": dtype}).time_zone == zone
 
 
@@ -176,11 +176,11 @@ def test_a_moment_names_its_columns_time_zone(dtype, zone):
         pytest.param({"items": {"type": "number"}}, False, "omit", id="an optional list"),
     ],
 )
-def test_a_blank_field_means_what_the_schema_allows(schema, required, blank):
+def test_blank_value_follows_the_schema(schema, required, blank):
     assert field_for(schema, required).blank == blank
 
 
-def test_a_reference_is_followed_and_the_words_beside_it_win():
+def test_annotations_beside_a_reference_win():
     field = field_for(
         {"$ref": "#/$defs/a~1b%20c", "title": "Mine"},
         **{"$defs": {"a/b c": {"type": "integer", "title": "Its own", "minimum": 2}}},
@@ -193,7 +193,7 @@ def test_a_reference_is_followed_and_the_words_beside_it_win():
     )
 
 
-def test_all_parts_of_all_of_are_drawn():
+def test_all_of_is_merged():
     field = field_for(
         {
             "allOf": [
@@ -206,7 +206,7 @@ def test_all_parts_of_all_of_are_drawn():
     assert [(inner.key, inner.required) for inner in field.fields] == [("a", True), ("b", False)]
 
 
-def test_a_recursive_schema_is_drawn_as_far_as_a_person_asks():
+def test_recursive_schema_is_built_on_demand():
     tree = {"properties": {"value": {"type": "number"}, "child": {"$ref": "#/$defs/Tree"}}}
 
     form = build({"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
@@ -217,7 +217,7 @@ def test_a_recursive_schema_is_drawn_as_far_as_a_person_asks():
     ]
 
 
-def test_a_list_of_itself_has_one_shape_for_all_its_items():
+def test_recursive_list_has_one_template():
     tree = {"properties": {"more": {"items": {"$ref": "#/$defs/Tree"}}}}
 
     form = build({"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
@@ -225,7 +225,7 @@ def test_a_list_of_itself_has_one_shape_for_all_its_items():
     assert form.fields[0].template == form.templates[0].fields[0].template == "0"
 
 
-def test_shapes_are_named_by_title_by_what_tells_them_apart_or_by_type():
+def test_alternatives_are_named():
     cat, dog = ({"properties": {"kind": {"const": name}}} for name in ("cat", "dog"))
 
     tagged = field_for({"oneOf": [cat, {**dog, "title": "A dog"}]})
@@ -235,7 +235,7 @@ def test_shapes_are_named_by_title_by_what_tells_them_apart_or_by_type():
     assert [choice.label for choice in typed.choices] == ["Whole number", "Text"]
 
 
-def test_a_default_chooses_its_shape_and_stands_in_it():
+def test_default_selects_its_alternative():
     shapes = [{"properties": {"kind": {"const": name}, "x": {}}} for name in ("a", "b")]
 
     field = field_for({"oneOf": shapes, "default": {"kind": "b", "x": 1}})
@@ -244,13 +244,13 @@ def test_a_default_chooses_its_shape_and_stands_in_it():
     assert [shape.fields[1].value for shape in field.fields] == ["", "1"]
 
 
-def test_a_default_list_has_a_field_for_each_item():
+def test_default_list_has_a_field_per_item():
     field = field_for({"items": {"properties": {"y": {"default": 0}}}, "default": [{"y": 1}, {}]})
 
     assert [item.fields[0].value for item in field.fields] == ["1", "0"]
 
 
-def test_members_on_a_condition_are_drawn_with_it():
+def test_conditional_members_have_their_condition():
     schema = {
         "properties": {"a": {"enum": [1, 2]}},
         "allOf": [
@@ -269,13 +269,13 @@ def test_members_on_a_condition_are_drawn_with_it():
     assert condition["members"]["a"]["values"] == [1]
 
 
-def test_alternatives_that_only_require_are_left_to_the_server():
+def test_alternatives_with_only_required_are_ignored():
     schema = {"properties": {"a": {}, "b": {}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
 
     assert [field.key for field in build(schema).fields] == ["a", "b"]
 
 
-def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
+def test_exponential_schema_has_limited_fields():
     names = [f"n{level}" for level in range(20)]
     steps = {
         name: {"properties": {key: {"$ref": f"#/$defs/{after}"} for key in "abcdefgh"}}
@@ -349,7 +349,7 @@ def test_a_schema_that_doubles_at_each_step_makes_no_endless_form():
         ),
     ],
 )
-def test_the_hint_says_what_may_be_typed(schema, hint):
+def test_hint_describes_the_bounds(schema, hint):
     assert field_for(schema).hint == hint
 
 
@@ -363,11 +363,11 @@ def test_the_hint_says_what_may_be_typed(schema, hint):
     ],
     ids=["texts", "numbers", "only one", "long texts"],
 )
-def test_several_examples_are_offered_while_one_types(schema, texts):
+def test_several_examples_are_suggestions(schema, texts):
     assert [choice.value for choice in field_for(schema).choices] == texts
 
 
-def test_hints_take_examples_from_the_example_row():
+def test_example_row_provides_hints():
     schema = {"properties": {"a": {"properties": {"b": {"type": "number"}}}}}
 
     form = build(schema, {"a": {"b": 1.5}})
@@ -395,37 +395,37 @@ def test_a_required_field_starts_empty():
         pytest.param({"type": "number", "default": "many"}, '"many"', id="of another type"),
     ],
 )
-def test_a_default_stands_in_its_field(schema, value):
+def test_default_is_the_initial_value(schema, value):
     assert field_for(schema, required=False).value == value
 
 
-def test_an_object_hands_its_default_to_its_members():
+def test_default_of_an_object_reaches_its_members():
     field = field_for({"properties": {"y": {"type": "number"}}, "default": {"y": 3}})
 
     assert field.fields[0].value == "3"
 
 
-def test_choices_that_read_alike_are_told_apart():
+def test_choices_with_equal_labels_are_distinct():
     field = field_for({"enum": ["1", 1, None, True, "", "a"]})
 
     assert [choice.label for choice in field.choices] == ['"1"', "1", "None", "Yes", '""', "a"]
     assert [json.loads(choice.value) for choice in field.choices] == ["1", 1, None, True, "", "a"]
 
 
-def test_constants_with_titles_are_choices_with_words():
+def test_titles_of_constants_label_choices():
     field = field_for({"oneOf": [{"const": "A", "title": "Single"}, {"const": "B"}]})
 
     assert [choice.label for choice in field.choices] == ["Single", "B"]
 
 
-def test_a_minus_sign_can_be_typed_on_a_phone():
+def test_phone_keyboard_has_a_minus_sign():
     below_zero, from_zero = (field_for({"type": "number", "minimum": low}) for low in (-1, 0))
 
     assert below_zero.attributes["inputmode"] == "text"
     assert from_zero.attributes["inputmode"] == "decimal"
 
 
-def test_pointers_are_escaped_and_ids_are_safe_and_unique():
+def test_pointers_are_escaped_and_ids_unique():
     form = build({"properties": {"a/b": {}, "a~b": {}, "a.2Fb": {}, "ä <&": {}}})
 
     assert [field.pointer for field in form.fields] == ["/a~1b", "/a~0b", "/a.2Fb", "/ä <&"]
@@ -450,7 +450,7 @@ def test_names_become_readable(name, words):
 
 
 @pytest.mark.parametrize("default", ["a", 1, {"a": 1}])
-def test_a_default_that_is_no_list_ticks_nothing(default):
+def test_invalid_default_selects_nothing(default):
     field = field_for({"uniqueItems": True, "items": {"enum": ["a", "b"]}, "default": default})
 
     assert (field.kind, field.selected) == ("multiselect", ())

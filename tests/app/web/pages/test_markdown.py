@@ -6,7 +6,7 @@ from app.web.pages import markdown
 from tests.models.forms import HOSTILE
 
 
-def test_markdown_becomes_html():
+def test_markdown_is_rendered():
     html = markdown.markdown(
         "For **loans**, see [the report](https://example.org/a).\n\n* one\n* two"
     )
@@ -16,7 +16,7 @@ def test_markdown_becomes_html():
     assert html.count("<li>") == 2
 
 
-def test_lines_stay_lines_and_indented_text_is_no_code():
+def test_line_breaks_and_indented_text_are_kept():
     html = markdown.markdown("One line.\nAnother.\n\n    An indented paragraph.")
 
     assert "One line.<br />\nAnother." in html
@@ -39,45 +39,45 @@ def test_lines_stay_lines_and_indented_text_is_no_code():
         "```<img src=x>\n<img src=x>\n```",
     ],
 )
-def test_nothing_in_a_description_is_markup_or_leads_astray(text):
+def test_description_cannot_inject_markup(text):
     html = markdown.markdown(text)
 
     assert not any(mark in html.lower() for mark in ("<img", "<script", 'href="', "href='java"))
 
 
-def test_a_picture_from_elsewhere_is_a_link_to_it():
+def test_external_picture_becomes_a_link():
     html = markdown.markdown("![x](https://elsewhere.example/x.png)")
 
     assert html == '<p><a href="https://elsewhere.example/x.png">x</a></p>\n'
 
 
-def test_a_picture_within_a_link_is_its_words():
+def test_picture_within_a_link_becomes_text():
     html = markdown.markdown("[![built](https://a.example/b.png)](https://a.example) ![](/x)")
 
     assert '<a href="https://a.example">built</a>' in html
     assert '<a href="/x">/x</a>' in html
 
 
-def test_aligned_columns_have_a_class_and_no_style():
+def test_aligned_columns_use_classes():
     html = markdown.markdown("| a | b | c |\n|:--|--:|:-:|\n| 1 | 2 | 3 |")
 
     assert "style" not in html
     assert '<td>1</td>\n<td class="at-end">2</td>\n<td class="at-centre">3</td>' in html
 
 
-def test_headings_lie_below_the_pages_own_without_a_gap():
+def test_headings_start_below_the_page_heading():
     html = markdown.markdown("# A\n\n### B\n\n###### C\n\n## D")
 
     assert [html.count(f"<h{level}>") for level in range(1, 6)] == [0, 1, 2, 1, 0]
 
 
-def test_a_description_can_be_read_without_its_marks():
+def test_plain_text_of_a_description():
     text = "# Loans\n\nFor **loan officers**\nand [others](https://example.org). `x < 1`"
 
     assert markdown.plain(text) == "Loans For loan officers and others. x < 1"
 
 
-def test_text_that_takes_long_to_parse_is_shown_as_written(monkeypatch):
+def test_slow_markdown_is_shown_unparsed(monkeypatch):
     monkeypatch.setattr(markdown, "SECONDS", 0.01)
     text = "[" * 1400 + "*<b>*"
 
@@ -85,7 +85,7 @@ def test_text_that_takes_long_to_parse_is_shown_as_written(monkeypatch):
     assert markdown.plain(text) == text
 
 
-def test_html_of_a_text_is_made_once(monkeypatch):
+def test_html_is_cached(monkeypatch):
     made = markdown.markdown("A text of *this* test")
     monkeypatch.setattr(markdown, "_tokens", None)
 

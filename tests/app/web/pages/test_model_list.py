@@ -25,7 +25,7 @@ models:
         (Usage(1, 0, 0.1), "0 of 1 call succeeded, 100 ms on average"),
     ],
 )
-def test_use_is_said_in_words(usage, words):
+def test_usage_text(usage, words):
     assert model_list.said(usage) == words
 
 
@@ -42,7 +42,7 @@ def test_use_is_said_in_words(usage, words):
         ("loan flower", []),
     ],
 )
-def test_a_search_finds_by_name_words_framework_tag_and_status(make_app, search, names):
+def test_search_matches_all_fields(make_app, search, names):
     client = make_app(MODELS).test_client()
 
     text = client.get("/", query_string={"q": search}).text
@@ -58,7 +58,7 @@ def _is_shown(cards, name):
     return "hidden>" not in card.partition("<h2>")[0]
 
 
-def test_the_list_tells_how_often_a_model_answered(make_app):
+def test_list_counts_calls(make_app):
     client = make_app(
         "models: [{class: tests.models.forms.Anything, name: counted-here}]"
     ).test_client()
@@ -69,7 +69,7 @@ def test_the_list_tells_how_often_a_model_answered(make_app):
     assert "1 call, " in client.get("/models/counted-here/metadata").text
 
 
-def test_tags_are_in_the_list_of_models(make_app):
+def test_list_shows_tags(make_app):
     client = make_app(MODELS).test_client()
 
     tags = [model["tags"] for model in client.get("/api/models").json["models"]]

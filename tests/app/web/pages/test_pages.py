@@ -60,7 +60,7 @@ def test_every_page_opens(client, path):
     assert page(client, path).count("<h1>") == 1
 
 
-def test_the_index_shows_the_models_in_their_order_with_their_states(client):
+def test_index_lists_models_with_status(client):
     text = page(client, "/")
 
     links = re.findall(r'<h2><a href="/models/(\w+)/metadata">', text)
@@ -69,14 +69,14 @@ def test_the_index_shows_the_models_in_their_order_with_their_states(client):
     assert "a file that it needs cannot be read" in text
 
 
-def test_a_model_that_failed_cannot_be_tried_and_says_why(client):
+def test_failed_model_shows_its_reason(client):
     text = page(client, "/models/broken/predict")
 
     assert "a file that it needs cannot be read" in text
     assert "<form" not in text
 
 
-def test_an_empty_portal_says_how_to_add_a_model(make_app):
+def test_empty_portal_explains_adding_a_model(make_app):
     client = make_app("models: []").test_client()
 
     assert "No models yet" in page(client, "/")
@@ -90,7 +90,7 @@ def test_the_model_page_describes_each_field(client):
     assert "from 6 to 120, e.g. 48" in row[:300]
 
 
-def test_the_model_page_shows_metrics_parameters_and_whole_schemas(client):
+def test_model_page_shows_metrics_and_schemas(client):
     text = html.unescape(page(client, "/models/loan/metadata"))
 
     assert "0.871235" in text
@@ -98,7 +98,7 @@ def test_the_model_page_shows_metrics_parameters_and_whole_schemas(client):
     assert '"#/$defs/Address"' in text
 
 
-def test_the_model_page_gives_a_command_that_asks_the_model(client):
+def test_model_page_has_a_working_command(client):
     text = html.unescape(page(client, "/models/loan/metadata"))
     body = re.search(r"-d '(.*)'</code>", text)[1]
 
@@ -108,7 +108,7 @@ def test_the_model_page_gives_a_command_that_asks_the_model(client):
     assert response.json["prediction"] == "pays"
 
 
-def test_every_input_has_its_pointer_as_name_and_a_label(client):
+def test_every_input_has_name_and_label(client):
     text = page(client, "/models/loan/predict")
 
     inputs = [given for tag, given in tags(text) if tag in ("input", "select", "textarea")]
@@ -117,7 +117,7 @@ def test_every_input_has_its_pointer_as_name_and_a_label(client):
 
 
 @pytest.mark.parametrize("name", ["loan", "iris", "anything", "hostile"])
-def test_ids_are_there_once_and_what_they_describe_is_there(client, name):
+def test_ids_are_unique_and_references_exist(client, name):
     text = page(client, f"/models/{name}/predict")
 
     ids = values(text, "id")
@@ -127,14 +127,14 @@ def test_ids_are_there_once_and_what_they_describe_is_there(client, name):
     assert set(meant.split()) <= set(ids)
 
 
-def test_examples_stand_ready_as_json(client):
+def test_examples_are_embedded_as_json(client):
     examples = values(page(client, "/models/loan/predict"), "data-example")
 
     assert [json.loads(each)["income"] for each in examples] == [42500.5, 18000]
 
 
 @pytest.mark.parametrize("path", ["/", "/models/hostile/metadata", "/models/hostile/predict"])
-def test_what_a_model_says_of_itself_is_text(client, path):
+def test_model_texts_are_escaped(client, path):
     text = page(client, path)
 
     assert html.escape(HOSTILE).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in text
@@ -142,7 +142,7 @@ def test_what_a_model_says_of_itself_is_text(client, path):
 
 
 @pytest.mark.parametrize("path", ["/models/none/predict", "/models/none/metadata", "/nothing"])
-def test_a_page_that_is_not_there_is_answered_with_a_page(client, path):
+def test_unknown_page_is_an_html_404(client, path):
     response = client.get(path)
 
     assert (response.status_code, response.mimetype) == (404, "text/html")
@@ -150,7 +150,7 @@ def test_a_page_that_is_not_there_is_answered_with_a_page(client, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/models/loan/predict", "/docs", "/nothing"])
-def test_pages_load_and_run_nothing_but_this_servers_files(client, path):
+def test_pages_load_only_local_files(client, path):
     response = client.get(path)
 
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
@@ -161,7 +161,7 @@ def test_pages_load_and_run_nothing_but_this_servers_files(client, path):
     assert all(link[0] in "/#" for link in links(response.text))
 
 
-def test_all_that_pages_refer_to_is_there(client):
+def test_referenced_files_exist(client):
     found = {
         link for path in page_paths(NAMES) for link in links(page(client, path)) if link[0] == "/"
     }
@@ -174,7 +174,7 @@ def test_all_that_pages_refer_to_is_there(client):
     assert {link for link, status in statuses.items() if status != 200} == set()
 
 
-def test_shapes_of_a_value_are_told_by_name_with_the_members_of_each(make_app):
+def test_model_page_lists_alternatives(make_app):
     cat = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}}
     dog = {"type": "object", "properties": {"kind": {"const": "dog"}, "bark": {"type": "string"}}}
     schema = {
@@ -192,7 +192,7 @@ def test_shapes_of_a_value_are_told_by_name_with_the_members_of_each(make_app):
     assert "pet.bark of dog" in re.sub(r"\s+", " ", text)
 
 
-def test_members_that_a_pattern_names_may_be_added(make_app):
+def test_pattern_members_can_be_added(make_app):
     pattern = {"^x_": {"type": "string"}}
     schema = {"type": "object", "patternProperties": pattern, "additionalProperties": False}
     entry = {"class": "tests.models.simple.Echo", "input_schema": schema}
@@ -201,7 +201,7 @@ def test_members_that_a_pattern_names_may_be_added(make_app):
     assert 'data-change="add"' in page(client, "/models/echo/predict")
 
 
-def test_a_row_that_is_a_list_is_sent_within_one(make_app):
+def test_list_row_is_wrapped_in_a_list(make_app):
     model = {
         "class": "tests.models.forms.Anything",
         "name": "pair",

@@ -9,7 +9,7 @@ COLOURS = ["#4a4fc4", "#000000", "#ffffff", "#ffff00", "#7f7f7f", "#ff0000", "#0
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(("theme", "papers"), [("light", LIGHT_PAPERS), ("dark", DARK_PAPERS)])
-def test_a_colour_is_readable_wherever_it_is_used(colour, theme, papers):
+def test_adjusted_colour_is_readable(colour, theme, papers):
     palette = palettes(colour)[theme]
 
     under = [*papers, palette["--accent-soft"]]
@@ -18,7 +18,7 @@ def test_a_colour_is_readable_wherever_it_is_used(colour, theme, papers):
     assert contrast(palette["--button-strong"], "#ffffff") >= 4.5
 
 
-def test_a_colour_that_is_readable_stays_as_it_is():
+def test_readable_colour_is_unchanged():
     assert palettes("#4a4fc4")["light"]["--button"] == "#4a4fc4"
 
 

@@ -1,11 +1,11 @@
 import pytest
 
-from app.web.pages.what_if import MAX_AXES, MAX_SCHEMAS, axes
+from app.web.pages.what_if import MAX_AXES, MAX_SCHEMAS, get_axes
 from mlmodel.schema.shape import Shape
 
 
 def axis(schema):
-    [found] = axes(Shape.of({"properties": {"a": schema}}))
+    [found] = get_axes(Shape.of({"properties": {"a": schema}}))
     return found
 
 
@@ -20,13 +20,13 @@ def axis(schema):
         pytest.param({"x-range": ["<b>"]}, (None, None, False, False), id="no range"),
     ],
 )
-def test_a_number_goes_as_far_as_its_schema_says(schema, expected):
+def test_number_has_range_of_schema(schema, expected):
     found = axis({"type": "number", **schema})
 
     assert (found.low, found.high, found.open_low, found.open_high) == expected
 
 
-def test_whole_numbers_and_multiples_have_steps():
+def test_integers_and_multiples_have_steps():
     assert axis({"type": "integer"}).step == 1
     assert axis({"type": "number", "x-dtype": "int64"}).step == 1
     assert axis({"type": "number", "x-dtype": "float32"}).step is None
@@ -53,13 +53,13 @@ def test_choices_have_labels_and_json():
     )
 
 
-def test_fields_of_inner_objects_are_named_by_their_way():
+def test_nested_fields_have_combined_labels():
     schema = {
         "properties": {"home": {"$ref": "#/$defs/Home"}},
         "$defs": {"Home": {"properties": {"a/b": {"type": "number"}}}},
     }
 
-    [found] = axes(Shape.of(schema))
+    [found] = get_axes(Shape.of(schema))
 
     assert (found.pointer, found.label) == ("/home/a~1b", "Home / A/b")
 
@@ -68,23 +68,23 @@ def test_fields_of_inner_objects_are_named_by_their_way():
     "schema",
     [{"type": "string"}, {"const": 1}, {"enum": ["a"]}, {}, True, {"$ref": "#"}, {"type": "array"}],
 )
-def test_what_has_nowhere_to_go_is_no_axis(schema):
-    assert axes(Shape.of({"properties": {"a": schema}})) == []
+def test_fixed_values_are_no_axis(schema):
+    assert get_axes(Shape.of({"properties": {"a": schema}})) == []
 
 
-def test_a_row_that_is_a_number_is_an_axis():
-    [found] = axes(Shape.of({"type": "number"}))
+def test_scalar_row_is_an_axis():
+    [found] = get_axes(Shape.of({"type": "number"}))
 
     assert (found.pointer, found.label) == ("", "The row")
 
 
-def test_a_large_schema_has_some_of_its_axes():
+def test_number_of_axes_is_limited():
     many = {f"m{number}": {"type": "number"} for number in range(2 * MAX_AXES)}
 
-    assert len(axes(Shape.of({"properties": many}))) == MAX_AXES
+    assert len(get_axes(Shape.of({"properties": many}))) == MAX_AXES
 
 
-def test_a_large_schema_is_not_looked_through_to_its_end():
+def test_number_of_visited_schemas_is_limited():
     texts = {f"m{number}": {"type": "string"} for number in range(MAX_SCHEMAS)}
 
-    assert axes(Shape.of({"properties": {**texts, "last": {"type": "number"}}})) == []
+    assert get_axes(Shape.of({"properties": {**texts, "last": {"type": "number"}}})) == []

@@ -19,35 +19,35 @@ def temporary(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*LEADING_OUT, *UNPRINTABLE])
-def test_a_name_that_leads_elsewhere_is_refused(name):
+def test_name_outside_folder_is_rejected(name):
     with pytest.raises(BadArtifact, match="must lie within the artifacts' folder"):
         check_names([name])
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "é" * 128, "a/" * 1_000_000 + "x"], ids=len)
-def test_a_name_that_is_too_long_is_refused(name):
+def test_long_name_is_rejected(name):
     with pytest.raises(BadArtifact, match="must have at most 255 bytes"):
         check_names([name])
 
 
 @pytest.mark.parametrize("name", ["foo.json", "sub/x", "a b.csv", "Größe.txt", "...", "..x"])
-def test_a_name_within_the_folder_is_read(name):
+def test_name_inside_folder_is_accepted(name):
     check_names([name])
 
 
 @pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["a/b/c", "a"]])
-def test_a_file_cannot_be_a_folder_too(names):
+def test_file_named_like_folder_is_rejected(names):
     with pytest.raises(BadArtifact, match="'a' has the name of another artifact's folder"):
         check_names(names)
 
 
 @pytest.mark.parametrize("name", [*LEADING_OUT, *UNPRINTABLE, "sub/x", "Größe.txt", "x" * 256])
-def test_only_a_plain_ascii_name_is_written(name):
+def test_only_plain_ascii_names_are_written(name):
     with pytest.raises(BadArtifact, match="must be a plain ASCII file name, got"):
         check_flama_name(name)
 
 
-def test_artifacts_are_unpacked_to_one_folder(temporary):
+def test_artifacts_share_one_folder(temporary):
     sections = {"a": Section(Codec.NONE, b"<a>"), "sub/b": Section(Codec.NONE, b"")}
 
     unpacked = ArtifactFolder(sections, Budget(10))
@@ -85,6 +85,6 @@ def test_only_the_owner_removes_a_folder(temporary, monkeypatch, is_owner, is_le
 @pytest.mark.parametrize(
     "names", [[str(at) for at in range(10_001)], ["a/" * 20 + "b"]], ids=["many", "deep"]
 )
-def test_more_artifacts_than_anybody_has_are_refused(names):
+def test_too_many_artifacts_are_rejected(names):
     with pytest.raises(BadArtifact, match=r"at most 10,000 artifacts, got 10,001|must lie within"):
         check_names(names)

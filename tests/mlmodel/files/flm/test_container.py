@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.bounded.compression import Codec, budget, compress
-from mlmodel.bounded.metadata import Described, Framework, Meta
+from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import (
     BadArtifact,
     BadHeader,
@@ -23,7 +23,7 @@ from mlmodel.files.flm.protocols import Layout, Section, encode
 from tests.flm_files import CODECS, SAMPLES, content_of
 
 MIB = 1 << 20
-META = Meta("m", "2026-01-31T14:30:00", Framework("ml", "sklearn", "1.9.1"), Described("Ridge"))
+META = Meta("m", "2026-01-31T14:30:00", Framework("ml", "sklearn", "1.9.1"), ModelMetadata("Ridge"))
 META_JSON = b'{"id":"m","timestamp":"","framework":{"lib":"x","version":""},"model":{"obj":"y"}}'
 
 CONTAINERS = {
@@ -56,7 +56,7 @@ def laid_out(meta=META_JSON, model=b"bW9kZWw=\n", artifacts=(), is_bundle=False)
 
 
 @each_sample
-def test_a_sample_s_artifacts_are_found_whole(sample):
+def test_sample_artifacts_are_complete(sample):
     _, artifacts = read_all(content_of(sample["file"]))
 
     found = {name: hashlib.sha256(artifacts[name]).hexdigest() for name in artifacts}
@@ -64,7 +64,7 @@ def test_a_sample_s_artifacts_are_found_whole(sample):
 
 
 @each_sample
-def test_a_sample_s_container_is_recognised(sample):
+def test_sample_container_is_recognized(sample):
     content = content_of(sample["file"])
 
     found = read(content, budget(len(content)))
@@ -75,7 +75,7 @@ def test_a_sample_s_container_is_recognised(sample):
 
 
 @each_sample
-def test_a_sample_s_model_is_in_its_framework_s_bytes(sample):
+def test_sample_model_unpacks(sample):
     model, _ = read_all(content_of(sample["file"]))
 
     assert model.startswith(b"\x80\x04" if sample["pickle"] else b"PK")
@@ -83,7 +83,7 @@ def test_a_sample_s_model_is_in_its_framework_s_bytes(sample):
 
 @pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "protocol 2"])
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_is_written_is_read(codec, protocol):
+def test_written_file_is_read(codec, protocol):
     content = write(META, b"<model>", {"a": b"<a>", "b": b""}, Codec[codec.upper()], protocol)
 
     assert read(content, budget(len(content))).meta == META
@@ -106,28 +106,28 @@ def test_what_is_written_is_read(codec, protocol):
     ],
     ids=["empty", "two", "png", "zip", "csv", "pickle", "zlib", "gzip", "bz2", "xz"],
 )
-def test_other_files_are_refused(content):
+def test_other_files_are_rejected(content):
     with pytest.raises(InvalidFile):
         read_all(content)
 
 
-def test_the_first_bytes_of_another_file_are_shown():
+def test_first_bytes_are_shown():
     with pytest.raises(BadHeader, match=r"first bytes of an .flm file, got '89 50 4e 47'"):
         read_all(b"\x89PNG\r\n\x1a\n")
 
 
-def test_a_protocol_to_come_is_named():
+def test_unknown_protocol_is_named():
     with pytest.raises(UnknownProtocol, match="got 3"):
         read_all(b"\0\0\0\3" + laid_out()[4:])
 
 
-def test_a_tar_that_is_none_is_refused():
+def test_invalid_tar_is_rejected():
     with pytest.raises(InvalidFile):
         read_all(compress(Codec.BZ2, b"age,income\n" * 100))
 
 
 @each_small_file
-def test_a_file_cut_anywhere_is_refused(name):
+def test_truncated_file_is_rejected(name):
     content = content_of(name)
 
     for size in range(len(content)):
@@ -136,7 +136,7 @@ def test_a_file_cut_anywhere_is_refused(name):
 
 
 @pytest.mark.parametrize("name", ["1.4.0-xor-fast.flm", "1.11.7-xor-standard.flm"])
-def test_a_tar_cut_anywhere_is_refused(name):
+def test_truncated_tar_is_rejected(name):
     content = content_of(name)
 
     for size in range(0, len(content), 101):
@@ -145,7 +145,7 @@ def test_a_tar_cut_anywhere_is_refused(name):
 
 
 @given(data=st.data(), name=st.sampled_from([sample["file"] for sample in SAMPLES]))
-def test_a_file_with_other_bytes_is_read_or_refused(data, name):
+def test_changed_bytes_raise_only_invalid_file(data, name):
     content = bytearray(content_of(name))
     places = st.integers(0, min(len(content), 2000) - 1)
     changes = data.draw(st.dictionaries(places, st.integers(0, 255), min_size=1, max_size=5))
@@ -156,29 +156,29 @@ def test_a_file_with_other_bytes_is_read_or_refused(data, name):
         read_all(bytes(content))
 
 
-def test_a_model_of_no_bytes_is_refused():
+def test_empty_model_is_rejected():
     with pytest.raises(CorruptSection, match="the model section is empty"):
         read_all(laid_out(model=b""))
 
 
 @pytest.mark.parametrize("text", [b"bW9kZ", b"bW9k\0ZWw=", b"<model>"])
-def test_a_model_that_is_not_base64_is_refused(text):
+def test_model_must_be_base64(text):
     with pytest.raises(CorruptSection, match="must be base64 text"):
         read_all(laid_out(model=text))
 
 
-def test_a_bundle_is_not_base64():
+def test_bundle_is_not_base64():
     assert read_all(laid_out(model=b"<tar>", is_bundle=True)) == (b"<tar>", {})
 
 
 @pytest.mark.parametrize("meta", [b"", b"[]", b"{}", b"\xff", b'{"id": NaN}'])
-def test_metadata_that_says_nothing_is_refused(meta):
+def test_empty_metadata_is_rejected(meta):
     with pytest.raises(BadMetadata):
         read_all(laid_out(meta=meta))
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "C:x", "a\\x", "a\0", ""])
-def test_an_artifact_that_leads_out_of_its_folder_is_refused(name):
+def test_artifact_outside_folder_is_rejected(name):
     with pytest.raises(BadArtifact):
         read_all(laid_out(artifacts=[(name, b"")]))
 
@@ -192,7 +192,7 @@ def test_an_artifact_that_leads_out_of_its_folder_is_refused(name):
     ],
     ids=["metadata", "model", "artifacts"],
 )
-def test_no_section_may_expand_beyond_the_limit(sections):
+def test_sections_expand_within_the_limit(sections):
     with pytest.raises(TooLarge, match="more than the limit of 1,048,576 bytes"):
         read_all(laid_out(**sections), limit_bytes=MIB)
 
@@ -200,10 +200,10 @@ def test_no_section_may_expand_beyond_the_limit(sections):
 @pytest.mark.parametrize(
     ("size_bytes", "limit_bytes"), [(0, 64 * MIB), (1000, 64 * MIB), (MIB, 100 * MIB)]
 )
-def test_the_limit_grows_with_the_file(size_bytes, limit_bytes):
+def test_limit_grows_with_file_size(size_bytes, limit_bytes):
     assert budget(size_bytes).limit_bytes == limit_bytes
 
 
-def test_a_name_that_flama_could_not_read_is_not_written():
+def test_names_unreadable_by_flama_are_rejected():
     with pytest.raises(BadArtifact, match="a plain ASCII file name, got 'Größe'"):
         write(META, b"<model>", {"Größe": b""}, Codec.ZSTD, 2)

@@ -45,7 +45,7 @@ def changed(content, offset, fields, *numbers):
 
 
 @each_sample
-def test_the_header_of_a_sample_is_read(name):
+def test_sample_header_is_decoded(name):
     header = BY_NAME[name]["header"]
 
     layout = decode(content_of(name))
@@ -54,11 +54,11 @@ def test_the_header_of_a_sample_is_read(name):
 
 
 @each_sample
-def test_a_sample_is_put_together_again_byte_for_byte(name):
+def test_sample_is_encoded_byte_for_byte(name):
     assert encode(decode(content_of(name))) == content_of(name)
 
 
-def test_protocol_1_lies_as_its_sizes_say():
+def test_protocol_1_layout_matches_sizes():
     content = content_of("2.2.2-xor-bz2-p1.flm")
     meta, model, count, artifacts = struct.unpack_from("!QQIQ", content, 16)
 
@@ -70,7 +70,7 @@ def test_protocol_1_lies_as_its_sizes_say():
     assert len(layout.model.packed) == model
 
 
-def test_protocol_2_lies_as_its_sizes_say():
+def test_protocol_2_layout_matches_sizes():
     content = content_of("2.2.2-xor-zstd-p2.flm")
     assert struct.unpack_from("!IIQQQQ", content) == (2, 4, 17309, 545, 459, 16281)
 
@@ -82,7 +82,7 @@ def test_protocol_2_lies_as_its_sizes_say():
     assert content[1044:1046] == b"\0\0"
 
 
-def test_flama_s_own_bytes_come_from_the_content_alone():
+def test_content_alone_yields_flama_bytes():
     layout = decode(content_of("2.2.2-xor-bz2-p1.flm"))
 
     def again(section):
@@ -94,13 +94,13 @@ def test_flama_s_own_bytes_come_from_the_content_alone():
 
 
 @each_protocol
-def test_what_was_laid_out_is_found(protocol):
+def test_layout_round_trips(protocol):
     layout = small(protocol)
 
     assert decode(encode(layout)) == layout
 
 
-def test_sections_may_have_codecs_of_their_own():
+def test_sections_may_have_own_codecs():
     layout = small(
         2,
         meta=Section(Codec.NONE, b"{}"),
@@ -114,7 +114,7 @@ def test_sections_may_have_codecs_of_their_own():
 
 
 @each_protocol
-def test_a_file_cut_anywhere_is_refused(protocol):
+def test_truncated_file_is_rejected(protocol):
     content = encode(small(protocol))
 
     for size in range(len(content)):
@@ -123,7 +123,7 @@ def test_a_file_cut_anywhere_is_refused(protocol):
 
 
 @each_protocol
-def test_a_file_cut_anywhere_is_refused_though_its_header_agrees(protocol):
+def test_truncated_sections_are_rejected(protocol):
     content = encode(small(protocol))
 
     for size in range(16, len(content)):
@@ -133,7 +133,7 @@ def test_a_file_cut_anywhere_is_refused_though_its_header_agrees(protocol):
 
 @each_protocol
 @pytest.mark.parametrize("size", [0, 1, 2**31, 2**62, 2**64 - 1])
-def test_a_wrong_size_is_refused_at_once(protocol, size):
+def test_wrong_size_is_rejected(protocol, size):
     content = encode(small(protocol))
     offsets = {1: (16, 24, 36), 2: (16, 24, 32)}[protocol]
 
@@ -142,7 +142,7 @@ def test_a_wrong_size_is_refused_at_once(protocol, size):
             decode(changed(content, offset, "!Q", size))
 
 
-def test_a_size_beyond_the_file_is_named():
+def test_size_beyond_file_is_named():
     content = changed(encode(small(2)), 16, "!Q", 2**62)
 
     with pytest.raises(
@@ -152,17 +152,17 @@ def test_a_size_beyond_the_file_is_named():
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 2**32 - 1])
-def test_a_wrong_number_of_artifacts_is_refused(count):
+def test_wrong_artifact_count_is_rejected(count):
     with pytest.raises((CorruptSection, TruncatedFile)):
         decode(changed(encode(small(1)), 32, "!I", count))
 
 
-def test_bytes_after_the_end_are_refused():
+def test_trailing_bytes_are_rejected():
     with pytest.raises(BadHeader, match="declares 73 bytes after it, the file has 74"):
         decode(encode(small(1)) + b"\n")
 
 
-def test_bytes_after_the_last_section_are_refused():
+def test_bytes_after_sections_are_rejected():
     content = encode(small(2)) + b"\n"
 
     with pytest.raises(CorruptSection, match="1 bytes follow the end of the model"):
@@ -170,41 +170,41 @@ def test_bytes_after_the_last_section_are_refused():
 
 
 @pytest.mark.parametrize("protocol", [0, 3, 2**32 - 1])
-def test_a_protocol_that_nobody_published_is_refused(protocol):
+def test_unknown_protocol_is_rejected(protocol):
     with pytest.raises(UnknownProtocol, match=f"must be 1 or 2, got {protocol}"):
         decode(changed(encode(small(1)), 0, "!I", protocol))
 
 
 @pytest.mark.parametrize("codec", [0, 5, 255])
-def test_a_codec_that_nobody_published_is_refused(codec):
+def test_unknown_codec_is_rejected(codec):
     with pytest.raises(UnknownCompression, match=f"must be 1, 2, 3 or 4, got {codec}"):
         decode(changed(encode(small(1)), 4, "!I", codec))
 
 
-def test_a_section_s_unknown_codec_is_refused():
+def test_unknown_section_codec_is_rejected():
     with pytest.raises(UnknownCompression, match="0, 1, 2, 3, 4 or 255, got 9"):
         decode(changed(encode(small(2)), 40, "!B", 9))
 
 
-def test_an_unknown_kind_of_model_is_refused():
+def test_unknown_model_kind_is_rejected():
     content = encode(small(2))
 
     with pytest.raises(UnknownModelKind, match=r"0 \(binary\) or 1 \(bundle\), got 2"):
         decode(changed(content, len(content) - len("<model>") - 1, "!B", 2))
 
 
-def test_an_artifact_that_comes_twice_is_refused():
+def test_duplicate_artifact_is_rejected():
     content = encode(small(1)).replace(b"b<b>", b"a<b>")
 
     with pytest.raises(BadArtifact, match="'a' occurs twice"):
         decode(content)
 
 
-def test_an_artifact_s_name_that_is_not_utf_8_is_refused():
+def test_artifact_name_must_be_utf8():
     with pytest.raises(BadArtifact, match="must be UTF-8"):
         decode(encode(small(1)).replace(b"b<b>", b"\xff<b>"))
 
 
-def test_a_protocol_that_nobody_published_is_not_written():
+def test_unknown_protocol_is_not_written():
     with pytest.raises(UnknownProtocol):
         encode(small(3))

@@ -56,7 +56,7 @@ def answer(model, rows=ROWS[:1], columns=()):
     return answers(model, rows, columns)[0]
 
 
-def test_a_classifier_answers_its_label_and_the_share_of_each():
+def test_classifier_returns_label_and_probabilities():
     answered = answer(iris_classifier(), [IRIS_ROW])
 
     assert answered["prediction"] == "setosa"
@@ -64,7 +64,7 @@ def test_a_classifier_answers_its_label_and_the_share_of_each():
     assert sum(answered["probabilities"].values()) == pytest.approx(1)
 
 
-def test_a_classifier_without_shares_scores_the_second_of_two_labels():
+def test_binary_classifier_returns_one_score():
     model = LinearSVC().fit(POINTS, list("aabb"))
 
     answered = answer(model)
@@ -73,24 +73,24 @@ def test_a_classifier_without_shares_scores_the_second_of_two_labels():
     assert answered["scores"] == {"b": pytest.approx(model.decision_function(POINTS[:1])[0])}
 
 
-def test_a_classifier_without_shares_scores_each_of_several_labels():
+def test_multiclass_classifier_returns_scores():
     assert list(answer(SVC().fit(POINTS, list("abca")))["scores"]) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline])
-def test_scores_of_pairs_of_labels_are_not_told(wrap):
+def test_pairwise_scores_are_omitted(wrap):
     model = wrap(SVC(decision_function_shape="ovo"))
 
     assert answer(model.fit(POINTS, list("abca"))).keys() == {"prediction"}
 
 
-def test_a_classifier_that_tells_nothing_more_answers_its_label():
+def test_classifier_without_scores_returns_label():
     votes = VotingClassifier([("one", LogisticRegression()), ("two", SVC())])
 
     assert answer(votes.fit(POINTS, list("aabb"))) == {"prediction": "a"}
 
 
-def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
+def test_forest_is_called_once(monkeypatch):
     inputs = np.random.default_rng(1).normal(size=(200, 2))
     rows = [{"x0": x, "x1": y} for x, y in inputs]
     model = RandomForestClassifier(2, max_depth=2).fit(POINTS, list("abca"))
@@ -108,7 +108,7 @@ def test_a_forest_is_asked_once_and_chooses_as_it_does_itself(monkeypatch):
     assert asked == [len(rows)]
 
 
-def test_a_classifier_is_asked_once_unless_two_labels_are_as_likely(monkeypatch):
+def test_classifier_is_called_again_for_ties(monkeypatch):
     model = LogisticRegression().fit([[-1.0], [1.0]], ["a", "b"])
     predict, asked = adapter.predictor(model, {}), []
     monkeypatch.setattr(LogisticRegression, "predict", counted(LogisticRegression.predict, asked))
@@ -119,7 +119,7 @@ def test_a_classifier_is_asked_once_unless_two_labels_are_as_likely(monkeypatch)
     assert asked == [2]
 
 
-def test_labels_that_are_texts_of_numpy_are_plain_texts():
+def test_numpy_string_labels_become_strings():
     labels = np.array([np.str_("a"), np.str_("b")], dtype=object)
     model = LogisticRegression().fit([[-1.0], [1.0]], labels)
 
@@ -169,7 +169,7 @@ def patched(model):
     ],
     ids=["a pipeline", "a search", "another's", "an object", "an object that is a pipeline"],
 )
-def test_labels_that_somebody_chooses_otherwise_are_theirs(model, change):
+def test_overridden_predict_is_used(model, change):
     chance = np.random.default_rng(2)
     inputs = chance.normal(size=(200, 1))
     model.fit(inputs, np.where(inputs[:, 0] + chance.normal(size=200) > 0, "b", "a"))
@@ -189,24 +189,24 @@ def counted(method, asked):
     return count
 
 
-def test_a_regressor_answers_a_number():
+def test_regressor_returns_number():
     answered = answer(LinearRegression().fit(POINTS, [1, 2, 3, 4]))
 
     assert answered == {"prediction": pytest.approx(1)}
     assert type(answered["prediction"]) is float
 
 
-def test_a_clusterer_answers_a_number_and_how_far_each_centre_is():
+def test_clusterer_returns_cluster_and_distances():
     distances = {"0": pytest.approx(math.sqrt(0.5))}
 
     assert answer(KMeans(1).fit(POINTS)) == {"prediction": 0, "distances": distances}
 
 
-def test_a_mixture_answers_the_share_of_each_part():
+def test_mixture_returns_probabilities():
     assert answer(GaussianMixture(1).fit(POINTS)) == {"prediction": 0, "probabilities": {"0": 1}}
 
 
-def test_a_detector_answers_whether_a_row_is_an_outlier():
+def test_outlier_detector_returns_flag_and_score():
     model = LocalOutlierFactor(2, novelty=True).fit(POINTS)
 
     answered = answer(model, [{"x0": 9, "x1": 9}])
@@ -215,18 +215,18 @@ def test_a_detector_answers_whether_a_row_is_an_outlier():
     assert answered["score"] == pytest.approx(model.decision_function([[9, 9]])[0])
 
 
-def test_a_transformer_answers_what_it_makes_of_a_row_by_name():
+def test_transformer_returns_named_features():
     assert answer(StandardScaler().fit(POINTS)) == {"prediction": {"x0": -1, "x1": -1}}
     assert answer(PCA(1).fit(POINTS), [{"x0": 0.5, "x1": 0.5}]) == {"prediction": pytest.approx(0)}
 
 
-def test_a_transformer_that_gives_a_single_row_without_its_row_is_understood():
+def test_transformer_may_drop_row_axis():
     model = SparsePCA(2, random_state=0).fit(POINTS)
 
     assert answer(model)["prediction"].keys() == {"sparsepca0", "sparsepca1"}
 
 
-def test_a_transformer_of_very_many_columns_answers_those_that_are_not_zero():
+def test_wide_sparse_output_omits_zeros():
     model = HashingVectorizer(n_features=2000, norm=None, alternate_sign=False)
 
     (answered,) = answers(model, [{"text": "so so"}])
@@ -234,28 +234,28 @@ def test_a_transformer_of_very_many_columns_answers_those_that_are_not_zero():
     assert list(answered["prediction"].values()) == [2.0]
 
 
-def test_a_model_that_only_fits_is_refused():
+def test_model_without_predict_is_rejected():
     with pytest.raises(InvalidModel, match="DBSCAN has neither predict nor transform"):
         adapter.predictor(DBSCAN().fit(POINTS), {})
 
 
-def test_outputs_are_called_as_asked():
+def test_given_output_names_are_used():
     predict = adapter.predictor(LinearRegression().fit(POINTS, POINTS), {}, ["east", "north"])
 
     assert set(predict(ROWS)[0]["prediction"]) == {"east", "north"}
 
 
-def test_a_regressor_of_several_outputs_names_them_by_their_place():
+def test_multioutput_regressor_numbers_outputs():
     answered = answer(LinearRegression().fit(POINTS, POINTS), [{"x0": 3, "x1": 4}])
 
     assert answered == {"prediction": {"y0": pytest.approx(3), "y1": pytest.approx(4)}}
 
 
-def test_one_output_in_a_column_is_one_output():
+def test_single_output_column_is_scalar():
     assert answer(LinearRegression().fit(POINTS, POINTS[:, :1])) == {"prediction": pytest.approx(0)}
 
 
-def test_a_classifier_of_several_outputs_tells_the_shares_in_each():
+def test_multioutput_classifier_returns_probabilities():
     model = RandomForestClassifier(5, random_state=0).fit(POINTS, TWO_TARGETS)
 
     answered = answer(model)
@@ -265,7 +265,7 @@ def test_a_classifier_of_several_outputs_tells_the_shares_in_each():
 
 
 @pytest.mark.parametrize("kind", [OneVsRestClassifier, ClassifierChain])
-def test_a_classifier_of_several_labels_tells_the_share_of_each(kind):
+def test_multilabel_classifier_returns_probabilities(kind):
     answered = answer(kind(LogisticRegression()).fit(POINTS, TWO_TARGETS))
 
     assert set(answered["prediction"]) == set(answered["probabilities"]) == {"y0", "y1"}
@@ -281,11 +281,11 @@ def test_labels_are_plain_values():
     assert list(answered["probabilities"]) == ["false", "true"]
 
 
-def test_no_rows_have_no_answers():
+def test_no_rows_give_no_predictions():
     assert answers(iris_classifier(), []) == []
 
 
-def test_named_columns_find_their_place_whatever_their_order():
+def test_named_columns_are_reordered():
     model = by_column()
 
     rows = [{"sex": "f", "age": 22}, {"age": 61, "sex": "m"}]
@@ -294,7 +294,7 @@ def test_named_columns_find_their_place_whatever_their_order():
 
 @pytest.mark.parametrize("row", [{"age": 22}, {"age": 22, "sex": None}], ids=["absent", "null"])
 @pytest.mark.parametrize("others", [[], [{"age": 61, "sex": "m"}]], ids=["alone", "with others"])
-def test_a_text_that_is_missing_is_missing_to_the_model(row, others):
+def test_missing_text_reaches_model_as_missing(row, others):
     encoder = OneHotEncoder(handle_unknown="ignore")
     encode = make_column_transformer((encoder, ["sex"]), remainder="passthrough")
     model = make_pipeline(encode, LogisticRegression()).fit(PEOPLE, [0, 0, 1, 1])
@@ -302,7 +302,7 @@ def test_a_text_that_is_missing_is_missing_to_the_model(row, others):
     assert answers(model, [row, *others])[0]["prediction"] == 0
 
 
-def test_bare_columns_come_in_the_order_asked_for():
+def test_unnamed_columns_keep_schema_order():
     model = LinearRegression().fit(POINTS, POINTS[:, 0])
 
     row = {"width": 7, "height": 3}
@@ -337,7 +337,7 @@ def test_a_vectorizer_gets_texts():
     ],
     ids=["too large", "missing"],
 )
-def test_a_value_that_only_the_model_refuses_is_blamed_alone(value, words):
+def test_value_rejected_by_model_is_named(value, words):
     model = GradientBoostingRegressor(n_estimators=2).fit(POINTS, POINTS[:, 0])
     predict = adapter.predictor(model, {})
 
@@ -347,14 +347,14 @@ def test_a_value_that_only_the_model_refuses_is_blamed_alone(value, words):
     assert raised.value.violations == (Violation("/x1", words, row=len(ROWS)),)
 
 
-def test_a_category_that_only_the_model_refuses_is_blamed():
+def test_category_rejected_by_model_is_named():
     predict = adapter.predictor(by_column(), {"age": {"type": "number"}, "sex": {"type": "string"}})
 
     with pytest.raises(InvalidInput, match=r'/sex: is not a value .* use, got "x"'):
         predict([{"age": 22.0, "sex": "x"}])
 
 
-def test_only_what_was_asked_is_blamed():
+def test_violations_name_only_sent_members():
     """More columns are wrong than there are calls to find them."""
     count = 600
     table = np.zeros((4, count))
@@ -367,14 +367,14 @@ def test_only_what_was_asked_is_blamed():
     assert {row[each.pointer[1:]] for each in raised.value.violations} == {1e39}
 
 
-def test_values_that_only_together_give_no_answer_are_blamed_together():
+def test_combination_of_values_is_rejected():
     predict = adapter.predictor(LinearRegression().fit(POINTS, [0, 1, 1, 2]), {})
 
     with pytest.raises(InvalidInput, match="cannot use these values together"):
         predict([{"x0": 1.7e308, "x1": 1.7e308}])
 
 
-def test_a_moment_beyond_the_calendar_is_blamed():
+def test_out_of_range_datetime_is_rejected():
     schema = {"type": "string", "format": "date-time", "x-dtype": "datetime64[ns]"}
     model = FunctionTransformer().fit(pd.DataFrame({"since": pd.to_datetime(["2024-01-01"])}))
     predict = adapter.predictor(model, {"since": schema})
@@ -383,7 +383,7 @@ def test_a_moment_beyond_the_calendar_is_blamed():
         predict([{"since": "0001-01-01T00:00:00Z"}])
 
 
-def test_an_error_of_the_author_s_own_code_stays_one():
+def test_error_of_author_code_is_raised():
     class Broken(KNeighborsRegressor):
         def predict(self, inputs):
             raise ValueError("out of order")
@@ -409,14 +409,14 @@ def test_an_error_of_the_author_s_own_code_stays_one():
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_a_model_answers_what_it_promises(model):
+def test_prediction_matches_output_schema(model):
     schemas = adapter.schemas(model)
 
     rows = [dict.fromkeys(schemas.input["properties"], 1)]
     assert Schema(schemas.output).violations(answer(model, rows)) == []
 
 
-def test_parameters_that_are_no_json_are_left_empty():
+def test_parameters_without_json_become_null():
     described = adapter.describe(make_pipeline(StandardScaler(), Ridge(alpha=float("inf"))))
 
     assert described["steps"] == [["standardscaler", None], ["ridge", None]]
@@ -424,13 +424,13 @@ def test_parameters_that_are_no_json_are_left_empty():
     assert described["ridge__tol"] == 0.0001
 
 
-def test_a_model_comes_back_from_its_bytes():
+def test_model_survives_round_trip():
     model = adapter.loads(adapter.dumps(by_column()))
 
     assert answer(model, [{"age": 22, "sex": "f"}])["prediction"] == 0
 
 
-def test_a_model_that_cannot_be_pickled_is_refused():
+def test_unpicklable_model_is_rejected():
     with pytest.raises(
         InvalidModel,
         match=r"FunctionTransformer has a lambda, or .* where no other process can import it",
@@ -447,12 +447,12 @@ def test_a_model_that_cannot_be_pickled_is_refused():
     ],
     ids=["cut", "no pickle", "an error of its own"],
 )
-def test_bytes_that_build_no_model_are_refused(content, message):
+def test_invalid_bytes_are_rejected(content, message):
     with pytest.raises(BrokenModel, match=f"scikit-learn 1.* cannot build the model {message}"):
         adapter.loads(content, "all")
 
 
-def test_a_module_that_is_missing_is_named(monkeypatch):
+def test_missing_module_is_named(monkeypatch):
     module = types.ModuleType("credit_features")
     module.Ages = type("Ages", (), {"__module__": "credit_features"})
     monkeypatch.setitem(sys.modules, "credit_features", module)
@@ -463,7 +463,7 @@ def test_a_module_that_is_missing_is_named(monkeypatch):
         adapter.loads(content, ("credit_features.Ages",))
 
 
-def test_another_release_is_not_told_for_each_estimator(caplog):
+def test_release_warning_is_logged_once(caplog):
     content = adapter.dumps(iris_classifier()).replace(b"1.9.1", b"1.9.0")
 
     with caplog.at_level(logging.WARNING, "mlmodel"), warnings.catch_warnings():

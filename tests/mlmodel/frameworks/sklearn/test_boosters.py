@@ -70,7 +70,7 @@ def library_of(booster):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("written", [pickled, packaged, saved])
 @pytest.mark.parametrize("trained", [xgboost_booster, lightgbm_booster])
-def test_a_raw_booster_answers_as_it_does_itself(tmp_path, trained, written, objective):
+def test_raw_booster_predictions_are_unchanged(tmp_path, trained, written, objective):
     booster, predicted = trained(objective)
 
     model = written(booster, tmp_path / "model.bin")
@@ -87,7 +87,7 @@ def test_a_raw_booster_answers_as_it_does_itself(tmp_path, trained, written, obj
 
 
 @pytest.mark.parametrize("trained", [xgboost_booster, lightgbm_booster])
-def test_a_booster_of_an_array_has_columns_without_names(tmp_path, trained):
+def test_booster_fitted_on_array_is_unnamed(tmp_path, trained):
     array = FRAME[["age", "rate"]].to_numpy()
     booster, predicted = trained("numbers", array)
 
@@ -97,7 +97,7 @@ def test_a_booster_of_an_array_has_columns_without_names(tmp_path, trained):
     assert [each["prediction"] for each in answers] == predicted.tolist()
 
 
-def test_a_raw_booster_answers_with_all_of_its_trees(tmp_path):
+def test_raw_booster_uses_all_trees(tmp_path):
     xgboost = pytest.importorskip("xgboost")
     data = xgboost.DMatrix(FRAME[["age"]], IS_HIGH)
     booster = xgboost.train(
@@ -116,7 +116,7 @@ def test_a_raw_booster_answers_with_all_of_its_trees(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["json", "ubj"])
-def test_a_saved_classifier_of_xgboost_answers_labels(tmp_path, ending):
+def test_saved_xgboost_classifier_returns_labels(tmp_path, ending):
     xgboost = pytest.importorskip("xgboost")
     model = xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(FRAME[["age", "rate"]], CLASS)
     model.save_model(tmp_path / f"model.{ending}")
@@ -131,7 +131,7 @@ def test_a_saved_classifier_of_xgboost_answers_labels(tmp_path, ending):
 
 
 @pytest.mark.parametrize("kind", ["CatBoostClassifier", "CatBoostRegressor"])
-def test_a_saved_model_of_catboost_answers(tmp_path, kind):
+def test_saved_catboost_model_predicts(tmp_path, kind):
     catboost = pytest.importorskip("catboost")
     model = getattr(catboost, kind)(
         iterations=4, cat_features=["town"], verbose=0, allow_writing_files=False
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_broken(tmp_path, library):
         bare.load(tmp_path / "model").load()
 
 
-def test_a_missing_library_comes_with_its_command(tmp_path, monkeypatch):
+def test_missing_library_error_names_install_command(tmp_path, monkeypatch):
     monkeypatch.setitem(boosters.LIBRARIES, "catboost", ("CatBoost", "cb_absent", "pip install c"))
     (tmp_path / "model.cbm").write_bytes(b"CBM1")
 

@@ -18,7 +18,7 @@ import pytest
 
 from app import create_app
 from app.serving.models.manager import ModelManager
-from app.serving.tables.csv_cells import as_text
+from app.serving.tables.csv_cells import to_text
 from mlmodel import dump
 from tests.estimators import CASES, built
 from tests.mlmodel.frameworks.sklearn.test_estimators import rows_of, trust_of
@@ -83,7 +83,7 @@ def in_any_order(rows):
     return places
 
 
-def test_prediction_is_the_same_alone_and_in_any_batch(service):
+def test_predictions_do_not_depend_on_batch(service):
     case, rows, app = service
     places = in_any_order(rows)
 
@@ -97,7 +97,7 @@ def test_prediction_is_the_same_alone_and_in_any_batch(service):
         assert ask(app, {"columns": names, "data": lines}) == own(case, places)
 
 
-def test_prediction_is_the_same_from_csv_and_form(service):
+def test_csv_and_form_predictions_are_equal(service):
     case, rows, app = service
     names = list(rows[0])
     text = io.StringIO()
@@ -115,7 +115,7 @@ def test_prediction_is_the_same_from_csv_and_form(service):
     assert json.loads(html.unescape(said)) == own(case, [0])[0]
 
 
-def test_prediction_is_the_same_among_other_callers(service):
+def test_predictions_do_not_depend_on_callers(service):
     case, rows, app = service
     places = in_any_order(rows)[:CALLERS]
     expected = [own(case, [at])[0] for at in places]
@@ -127,7 +127,7 @@ def test_prediction_is_the_same_among_other_callers(service):
 
 
 def cell(value):
-    return "" if value is None else as_text(value)
+    return "" if value is None else to_text(value)
 
 
 def row_of(sheet, line):

@@ -108,7 +108,7 @@ def is_same(one, other):
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_model_sees_the_column_of_the_sample(name):
+def test_column_has_dtype_of_sample(name):
     table, model = recorded(COLUMNS[name])
     schema = infer(model, table).input
     rows = rows_of(table)
@@ -122,7 +122,7 @@ def test_model_sees_the_column_of_the_sample(name):
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_column_of_one_row_has_the_type_too(name):
+def test_single_row_column_has_dtype(name):
     table, model = recorded(COLUMNS[name])
     schema = infer(model, table).input
     predict = predictor(model, schema["properties"])
@@ -143,7 +143,7 @@ def test_column_of_one_row_has_the_type_too(name):
     ],
     ids=["complex", "long decimals", "categories of bytes"],
 )
-def test_column_that_json_does_not_give_back_is_refused(values):
+def test_column_changed_by_json_is_rejected(values):
     table, model = recorded(values)
 
     with pytest.raises(InvalidModel, match=r"column 'x' has the type .* JSON"):
@@ -151,7 +151,7 @@ def test_column_that_json_does_not_give_back_is_refused(values):
 
 
 @pytest.mark.parametrize("text", ["(0, 99]", "a band"])
-def test_band_outside_the_categories_is_refused(text):
+def test_interval_outside_categories_is_rejected(text):
     table, model = recorded(pd.cut(pd.Series([5, 15, 25] * 2), [0, 10, 20, 30]))
     predict = predictor(model, infer(model, table).input["properties"])
 
@@ -188,7 +188,7 @@ POINTS = [1.0, 5.0, 100.0] * 10
     ids=["one-hot", "ordinal"],
 )
 @pytest.mark.parametrize("sample", [None, GRADES], ids=["object", "sample"])
-def test_none_is_the_same_category_beside_any_row(encoder, sample):
+def test_none_category_does_not_depend_on_batch(encoder, sample):
     model = make_pipeline(encoder, RandomForestRegressor(9, random_state=0)).fit(GRADES, POINTS)
     predict = predictor(model, infer(model, sample).input["properties"])
     rows = [{"grade": grade} for grade in ("good", None, "bad")]
@@ -199,7 +199,7 @@ def test_none_is_the_same_category_beside_any_row(encoder, sample):
     assert together[1]["prediction"] == model.predict(GRADES.iloc[[2]])[0]
 
 
-def test_two_missing_values_that_differ_are_refused():
+def test_ambiguous_missing_values_are_rejected():
     table = pd.DataFrame({"grade": pd.Series(["a", None, np.nan] * 10, dtype=object)})
     model = make_pipeline(OneHotEncoder(), LinearRegression()).fit(table, POINTS)
 
@@ -216,7 +216,7 @@ def whole_numbers():
 
 
 @pytest.mark.parametrize("value", [None, 4200.5, 4200, 4200.0])
-def test_whole_numbers_may_be_missing_or_fractions(value):
+def test_integer_column_accepts_null_and_fractions(value):
     table, model = whole_numbers()
     schema = infer(model, table).input
     row = {"income": value, "children": 2}
@@ -229,7 +229,7 @@ def test_whole_numbers_may_be_missing_or_fractions(value):
     assert answer[0]["prediction"] == expected[0]
 
 
-def test_row_beside_a_fraction_stays_of_whole_numbers():
+def test_integer_row_keeps_dtype_beside_fraction():
     table, model = recorded(np.arange(COUNT))
     predict = predictor(model, infer(model, table).input["properties"])
 
@@ -239,7 +239,7 @@ def test_row_beside_a_fraction_stays_of_whole_numbers():
     assert Recorder.seen["x"].dtype == np.int64
 
 
-def test_violation_names_its_row_among_rows_of_other_types():
+def test_violation_names_row_in_mixed_batch():
     table, model = recorded(DAYS)
     table = table.assign(n=range(COUNT))
     model = make_pipeline(Recorder(), LinearRegression()).fit(table, range(COUNT))
@@ -269,7 +269,7 @@ def one_hot(values):
     ],
     ids=["bands with missing ones", "booleans of pandas"],
 )
-def test_encoded_column_takes_the_values_of_the_sample(values):
+def test_encoded_column_has_dtype_of_sample(values):
     table, model = one_hot(values)
     schema = Schema(infer(model, table).input)
     rows = rows_of(table)
@@ -294,7 +294,7 @@ VALUES = LEVELS["c"].map({"a": 1.0, "b": 9.0, "c": 20.0, "d": 30.0})
     ],
     ids=["one-hot", "boosting"],
 )
-def test_sample_with_fewer_categories_loses_none(model):
+def test_categories_missing_in_sample_are_kept(model):
     table = LEVELS.astype({"c": "category"})
     model.fit(table, VALUES)
     few = LEVELS[LEVELS["c"].isin(["a", "b"])].astype({"c": "category"})
@@ -305,7 +305,7 @@ def test_sample_with_fewer_categories_loses_none(model):
     assert [each["prediction"] for each in answers] == model.predict(table).tolist()
 
 
-def test_new_category_is_unknown_and_not_missing():
+def test_new_category_is_not_missing():
     table = LEVELS.astype({"c": "category"})
     table["c"] = table["c"].where(table["z"] > 7)
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["c"]))
@@ -322,7 +322,7 @@ def test_new_category_is_unknown_and_not_missing():
     assert [each["prediction"] for each in (new, missing, known)] == pytest.approx(expected)
 
 
-def test_ordered_sample_that_lacks_categories_is_refused():
+def test_incomplete_ordered_categories_are_rejected():
     model = OrdinalEncoder(categories=[["lo", "mid", "hi"]]).fit(pd.DataFrame({"c": ["lo", "hi"]}))
     sample = pd.DataFrame({"c": pd.Categorical(["lo", "hi"], ["lo", "hi"], ordered=True)})
 
@@ -331,7 +331,7 @@ def test_ordered_sample_that_lacks_categories_is_refused():
 
 
 @pytest.mark.parametrize("is_ordered", [False, True])
-def test_lightgbm_gets_the_categories_of_each_column(is_ordered):
+def test_lightgbm_receives_categories_of_columns(is_ordered):
     lightgbm = pytest.importorskip("lightgbm")
     table = LEVELS.assign(
         k=pd.Categorical(["only"] * 60),
@@ -353,7 +353,7 @@ def large_integers():
     return ids, rows, make_pipeline(encode, LinearRegression()).fit(ids, ids[:, 1] ** 2)
 
 
-def test_large_integers_of_an_array_keep_their_digits():
+def test_large_integers_in_array_are_exact():
     ids, rows, model = large_integers()
     schema = infer(model, ids).input
 
@@ -363,7 +363,7 @@ def test_large_integers_of_an_array_keep_their_digits():
 
 
 @pytest.mark.filterwarnings("ignore:X has feature names")
-def test_large_integers_beside_floats_keep_their_digits():
+def test_large_integers_beside_floats_are_exact():
     ids, rows, model = large_integers()
     schema = infer(model).input
 
@@ -392,7 +392,7 @@ def test_array_of_short_floats_stays_one(dtype):
         ("months", "2024", "must be a period such as 2024-01, got '2024'"),
     ],
 )
-def test_text_without_a_unit_is_not_guessed(name, text, words):
+def test_duration_without_unit_is_rejected(name, text, words):
     table, model = recorded(COLUMNS[name])
     predict = predictor(model, infer(model, table).input["properties"])
 
@@ -403,7 +403,7 @@ def test_text_without_a_unit_is_not_guessed(name, text, words):
 @pytest.mark.parametrize(
     "text", ["P0DT0H1M1.5S", "0 days 00:01:01.500000", "00:01:01.5", "PT61.5S"]
 )
-def test_duration_is_read_as_python_and_pandas_write_it(text):
+def test_durations_of_python_and_pandas_are_read(text):
     table, model = recorded(COLUMNS["durations"])
 
     predictor(model, infer(model, table).input["properties"])([{"x": text, "z": 1.0}])
@@ -411,7 +411,7 @@ def test_duration_is_read_as_python_and_pandas_write_it(text):
     assert Recorder.seen["x"].iloc[0] == pd.Timedelta(seconds=61.5)
 
 
-def test_column_that_the_model_drops_may_be_of_any_type():
+def test_dropped_column_may_have_any_dtype():
     table = pd.DataFrame({"x": np.arange(4.0), "z": np.arange(4) * 1j})
     model = make_pipeline(make_column_transformer(("passthrough", ["x"])), LinearRegression())
 
@@ -431,7 +431,7 @@ def test_column_that_the_model_drops_may_be_of_any_type():
     ],
     ids=["bands of days", "bands of durations", "months", "weeks", "days"],
 )
-def test_file_with_such_categories_needs_no_trust(tmp_path, values):
+def test_file_with_categories_needs_no_trust(tmp_path, values):
     table, model = one_hot(values)
     dump(model, tmp_path / "m.flm", sample=table)
 

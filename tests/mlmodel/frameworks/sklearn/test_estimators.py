@@ -116,7 +116,7 @@ def nearly_each(answers):
 
 
 @each_case
-def test_every_row_that_a_model_was_fitted_on_fits_its_schema(packaged):
+def test_training_rows_match_input_schema(packaged):
     case, path = packaged
     schema = Schema(load(path).input_schema)
 
@@ -135,7 +135,7 @@ def test_a_wrong_row_does_not_fit(packaged):
 
 
 @each_case
-def test_every_column_that_a_model_reads_has_a_field(packaged):
+def test_every_used_column_has_field(packaged):
     _, path = packaged
     schema = load(path).input_schema
 
@@ -145,7 +145,7 @@ def test_every_column_that_a_model_reads_has_a_field(packaged):
 
 
 @each_case
-def test_the_service_answers_what_the_estimator_answers(packaged, make_app):
+def test_service_and_estimator_predictions_are_equal(packaged, make_app):
     case, path = packaged
     entry = {"file": str(path), "name": "m", "trust": trust_of(path)}
     client = make_app(json.dumps({"models": [entry]})).test_client()
@@ -156,7 +156,7 @@ def test_the_service_answers_what_the_estimator_answers(packaged, make_app):
 
 
 @each_case
-def test_a_model_s_example_is_answered(packaged):
+def test_example_row_is_predicted(packaged):
     _, path = packaged
     model = load(path)
 
@@ -167,7 +167,7 @@ def test_a_model_s_example_is_answered(packaged):
 
 
 @each_case
-def test_whatever_fits_the_schema_is_answered_or_refused_in_words(packaged):
+def test_valid_rows_are_predicted_or_rejected(packaged):
     _, path = packaged
     model = load(path)
     promise = Schema(model.output_schema)

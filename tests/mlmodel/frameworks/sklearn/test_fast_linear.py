@@ -69,7 +69,7 @@ NEW = CHANCE.normal(scale=20, size=(500, 4))
     ],
     ids=[*CLASSIFIERS, *REGRESSORS],
 )
-def test_a_model_answers_the_same_to_the_last_digit(model, wanted, method):
+def test_formula_predictions_are_identical(model, wanted, method):
     model.fit(ROWS, wanted)
     own = getattr(model, method)
 
@@ -82,14 +82,14 @@ def test_a_model_answers_the_same_to_the_last_digit(model, wanted, method):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_models_are_asked_as_they_are(name):
+def test_other_models_have_no_formula(name):
     model = OTHERS[name].fit(ROWS, THREE)
 
     assert not has_formula(model)
     assert fast_method(model, "predict_proba") == model.predict_proba
 
 
-def test_a_formula_that_differs_is_not_used(monkeypatch):
+def test_differing_formula_is_not_used(monkeypatch):
     model = LogisticRegression().fit(ROWS, THREE)
     own = type(model).predict_proba
     monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, rows: own(self, rows) / 2)
@@ -97,7 +97,7 @@ def test_a_formula_that_differs_is_not_used(monkeypatch):
     assert fast_method(model, "predict_proba") == model.predict_proba
 
 
-def test_what_is_no_array_of_doubles_is_checked():
+def test_other_inputs_are_validated_by_model():
     model = LinearRegression().fit(ROWS, VALUES)
 
     predict = fast_method(model, "predict")
@@ -108,7 +108,7 @@ def test_what_is_no_array_of_doubles_is_checked():
         predict(pd.DataFrame(NEW, columns=list("abcd")))
 
 
-def test_what_is_missing_makes_no_answer():
+def test_missing_number_gives_no_prediction():
     model = LogisticRegression().fit(ROWS, THREE)
 
     assert np.isnan(fast_method(model, "predict_proba")(np.full((1, 4), np.nan))).all()

@@ -32,8 +32,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlmodel import InvalidInput, dump, load
 from mlmodel.errors import BadArtifact, InvalidModel
-from mlmodel.frameworks.sklearn.onnx import choose, parity
 from mlmodel.frameworks.sklearn.onnx import conversion as graph
+from mlmodel.frameworks.sklearn.onnx import parity, selection
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
 from mlmodel.schema.validator import Schema
 from tests import ROOT
@@ -131,7 +131,7 @@ def forest(count=10):
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
-def test_a_compiled_model_answers_what_the_model_answers(name, files, loaded):
+def test_compiled_and_native_predictions_are_equal(name, files, loaded):
     rows = rows_of(built(name), files(name))
 
     model = loaded(name, "onnx")
@@ -150,7 +150,7 @@ def nearly(answers):
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_what_is_not_compiled_says_why_and_answers(name, files, loaded):
+def test_uncompiled_model_predicts_and_states_reason(name, files, loaded):
     rows = rows_of(built(name), files(name))[:3]
 
     model = loaded(name, "onnx")
@@ -161,7 +161,7 @@ def test_what_is_not_compiled_says_why_and_answers(name, files, loaded):
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
-def test_rows_out_of_the_ordinary_are_answered_or_refused_as_by_the_model(name, loaded):
+def test_unusual_rows_are_handled_as_by_model(name, loaded):
     native, graph = loaded(name, "native"), loaded(name, "onnx")
     (plain,) = native.examples[:1]
 
@@ -207,7 +207,7 @@ TREES = [
 
 
 @pytest.mark.parametrize("estimator", TREES, ids=lambda each: type(each).__name__)
-def test_trees_answer_the_same_to_the_last_digit_but_one(estimator, compiled):
+def test_tree_predictions_are_nearly_identical(estimator, compiled):
     target = THREE if hasattr(estimator, "predict_proba") else AMOUNT
 
     told = runtime_of(compiled(estimator.fit(POINTS, target), POINTS))
@@ -218,7 +218,7 @@ def test_trees_answer_the_same_to_the_last_digit_but_one(estimator, compiled):
 
 @pytest.mark.parametrize("classes", [SIDE, SIDE == 1, np.where(SIDE, "oui", "non"), SIDE * 5 - 3])
 @pytest.mark.parametrize("loss", ["log_loss", "exponential"])
-def test_two_classes_of_boosted_trees_keep_their_labels(classes, loss, compiled):
+def test_binary_boosting_keeps_labels(classes, loss, compiled):
     estimator = GradientBoostingClassifier(n_estimators=5, loss=loss).fit(POINTS, classes)
 
     model = compiled(estimator, POINTS)
@@ -230,7 +230,7 @@ def test_two_classes_of_boosted_trees_keep_their_labels(classes, loss, compiled)
     assert [each["prediction"] for each in answers] == estimator.predict(POINTS).tolist()
 
 
-def test_rows_on_a_threshold_and_beside_it_are_compared(compiled):
+def test_rows_around_thresholds_are_compared(compiled):
     model = compiled(forest(), POINTS)
 
     probes = runtime_of(model)["parity"]["probes"]
@@ -239,7 +239,7 @@ def test_rows_on_a_threshold_and_beside_it_are_compared(compiled):
     assert probes["jumps"] > 10
 
 
-def test_thresholds_behind_other_steps_are_found_by_where_the_answers_jump():
+def test_jumps_reveal_thresholds_behind_transformers():
     estimator = make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=1))
     estimator.fit(POINTS[:, :1], AMOUNT)
     (split,) = estimator[-1].tree_.threshold[:1] * estimator[0].scale_ + estimator[0].mean_
@@ -271,7 +271,7 @@ def nudged(monkeypatch):
     def nudge(change):
         written = graph.convert
         monkeypatch.setattr(
-            choose, "convert", lambda *words, **more: change(written(*words, **more))
+            selection, "convert", lambda *words, **more: change(written(*words, **more))
         )
 
     return nudge
@@ -314,7 +314,7 @@ def with_constants(change):
     ],
     ids=["factors", "sums", "four bytes", "leaves", "histogram in four bytes"],
 )
-def test_a_wrong_graph_is_found_out_and_not_used(estimator, change, nudged, compiled):
+def test_differing_graph_is_not_used(estimator, change, nudged, compiled):
     nudged(with_constants(change))
 
     model = compiled(estimator, POINTS)
@@ -326,7 +326,7 @@ def test_a_wrong_graph_is_found_out_and_not_used(estimator, change, nudged, comp
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph"])
-def test_what_is_no_graph_is_not_used(content, nudged, compiled):
+def test_invalid_graph_is_not_used(content, nudged, compiled):
     nudged(lambda _graph: content)
 
     model = compiled(forest(), POINTS)
@@ -335,7 +335,7 @@ def test_what_is_no_graph_is_not_used(content, nudged, compiled):
     assert re.match(r"ONNX Runtime (cannot|may not) compute its graph \(", reason)
 
 
-def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled, caplog):
+def test_reason_names_missing_skl2onnx(monkeypatch, compiled, caplog):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
 
     model = compiled(forest(), POINTS)
@@ -346,7 +346,7 @@ def test_without_skl2onnx_the_reason_says_what_to_install(monkeypatch, compiled,
     assert "model.flm is not compiled: skl2onnx is not installed" in caplog.text
 
 
-def test_without_onnxruntime_the_reason_says_what_to_install(monkeypatch, compiled):
+def test_reason_names_missing_onnxruntime(monkeypatch, compiled):
     for name in ("mlmodel.frameworks.onnx", "mlmodel.frameworks.sklearn.onnx.session"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -356,7 +356,7 @@ def test_without_onnxruntime_the_reason_says_what_to_install(monkeypatch, compil
     assert runtime_of(model)["reason"] == "onnxruntime is not installed: pip install onnxruntime"
 
 
-def test_a_missing_number_is_answered_by_the_graph_where_the_model_takes_one(compiled):
+def test_graph_accepts_missing_numbers(compiled):
     model = compiled(
         HistGradientBoostingRegressor(max_iter=5).fit(PEOPLE[["age", "income"]], AMOUNT),
         PEOPLE[["age", "income"]],
@@ -378,7 +378,7 @@ def test_a_missing_number_is_answered_by_the_graph_where_the_model_takes_one(com
     ],
     ids=["one hot", "one hot less one", "filled in", "ordinal"],
 )
-def test_missing_and_new_texts_are_answered_as_by_the_model(encode, missing, compiled):
+def test_missing_and_unseen_texts_are_equal(encode, missing, compiled):
     words = PEOPLE["job"].astype(object).where(PEOPLE["job"].notna(), missing)
     table = pd.DataFrame({"age": PEOPLE["age"], "job": words.astype(object)})
     mixed = make_column_transformer((encode, ["job"]), (StandardScaler(), ["age"]))
@@ -391,7 +391,7 @@ def test_missing_and_new_texts_are_answered_as_by_the_model(encode, missing, com
         assert said(model, row) == nearly(said(native, row))
 
 
-def test_columns_of_a_transformer_may_stand_in_any_order(compiled):
+def test_transformer_columns_may_be_reordered(compiled):
     mixed = make_column_transformer(
         (StandardScaler(), ["income", "age"]),
         (OneHotEncoder(handle_unknown="ignore"), ["job", "city"]),
@@ -402,7 +402,7 @@ def test_columns_of_a_transformer_may_stand_in_any_order(compiled):
     assert runtime_of(compiled(estimator, table))["compiled"]
 
 
-def test_columns_in_turns_are_left_to_the_model(compiled):
+def test_alternating_columns_are_not_compiled(compiled):
     table = PEOPLE[["city", "rooms", "remark"]]
     encode = make_column_transformer((OneHotEncoder(), ["city", "rooms", "remark"]))
 
@@ -413,14 +413,14 @@ def test_columns_in_turns_are_left_to_the_model(compiled):
     )
 
 
-def test_auto_keeps_the_graph_that_is_faster(compiled):
+def test_auto_uses_faster_graph(compiled):
     told = runtime_of(compiled(forest(50), POINTS, runtime="auto"))
 
     assert told["compiled"]
 
 
-def test_auto_keeps_the_model_that_is_as_fast(compiled, monkeypatch):
-    monkeypatch.setattr(choose, "LEAST_GAIN", 1e9)
+def test_auto_keeps_faster_native_model(compiled, monkeypatch):
+    monkeypatch.setattr(selection, "LEAST_GAIN", 1e9)
 
     told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
 
@@ -428,8 +428,8 @@ def test_auto_keeps_the_model_that_is_as_fast(compiled, monkeypatch):
     assert told["parity"]["rows"] > 0
 
 
-def test_auto_gives_up_in_time(compiled, monkeypatch):
-    monkeypatch.setattr(choose, "AUTO_SECONDS", 0.0)
+def test_auto_stops_at_time_limit(compiled, monkeypatch):
+    monkeypatch.setattr(selection, "AUTO_SECONDS", 0.0)
 
     told = runtime_of(compiled(forest(), POINTS, runtime="auto"))
 
@@ -465,7 +465,7 @@ def test_an_unloaded_model_holds_no_session(compiled, monkeypatch):
     assert unloaded < loaded
 
 
-def test_many_threads_ask_one_graph(compiled):
+def test_threads_share_one_graph(compiled):
     model = compiled(forest(), POINTS)
     rows = [{f"x{at}": value for at, value in enumerate(row)} for row in POINTS]
     whole = model.predict_rows(rows)
@@ -483,12 +483,12 @@ def test_many_threads_ask_one_graph(compiled):
 
 
 @pytest.mark.parametrize("runtime", ["fast", "", None])
-def test_a_runtime_that_there_is_not_is_refused(tmp_path, runtime):
+def test_unknown_runtime_is_rejected(tmp_path, runtime):
     with pytest.raises(InvalidModel, match="runtime must be one of"):
         dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime=runtime)
 
 
-def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):
+def test_packaged_graph_predicts_without_skl2onnx(tmp_path, monkeypatch):
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
 
@@ -499,7 +499,7 @@ def test_a_packaged_graph_answers_without_skl2onnx(tmp_path, monkeypatch):
     assert model.meta.extra["compiled"]["parity"]["rows"] > 1000
 
 
-def test_a_packaged_graph_is_left_aside_where_the_model_itself_is_asked_for(tmp_path):
+def test_native_runtime_ignores_packaged_graph(tmp_path):
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
 
     model = load(tmp_path / "model.flm", runtime="native")
@@ -508,11 +508,11 @@ def test_a_packaged_graph_is_left_aside_where_the_model_itself_is_asked_for(tmp_
     assert "runtime" not in model.metadata
 
 
-def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, caplog):
-    made = compiling.origin
-    monkeypatch.setattr(compiling, "origin", lambda _model, graph: made(b"another", graph))
+def test_packaged_graph_of_other_model_is_ignored(tmp_path, monkeypatch, caplog):
+    made = compiling.get_digests
+    monkeypatch.setattr(compiling, "get_digests", lambda _model, graph: made(b"another", graph))
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
-    monkeypatch.setattr(compiling, "origin", made)
+    monkeypatch.setattr(compiling, "get_digests", made)
 
     model = load(tmp_path / "model.flm")
     model.load()
@@ -523,14 +523,14 @@ def test_a_packaged_graph_of_another_model_is_not_used(tmp_path, monkeypatch, ca
     assert "runtime" not in model.metadata
 
 
-def test_a_packaged_graph_that_answers_otherwise_is_not_used(tmp_path, monkeypatch):
-    real = choose.compare
-    monkeypatch.setattr(choose, "compare", lambda *words: parity.Parity({"examples": 1}, 0.0))
+def test_differing_packaged_graph_is_not_used(tmp_path, monkeypatch):
+    real = selection.compare
+    monkeypatch.setattr(selection, "compare", lambda *words: parity.Parity({"examples": 1}, 0.0))
     written = graph.convert
     wrong = with_constants(lambda array: array[::-1].copy())
-    monkeypatch.setattr(choose, "convert", lambda *words, **more: wrong(written(*words, **more)))
+    monkeypatch.setattr(selection, "convert", lambda *words, **more: wrong(written(*words, **more)))
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")
-    monkeypatch.setattr(choose, "compare", real)
+    monkeypatch.setattr(selection, "compare", real)
 
     model = load(tmp_path / "model.flm")
     model.load()
@@ -538,7 +538,7 @@ def test_a_packaged_graph_that_answers_otherwise_is_not_used(tmp_path, monkeypat
     assert runtime_of(model)["reason"].startswith("the graph predicts ")
 
 
-def test_equal_graphs_are_packaged_as_equal_bytes(tmp_path):
+def test_packaged_graphs_are_reproducible(tmp_path):
     for name in ("one.flm", "two.flm"):
         more = {"model_id": "same", "timestamp": WHEN, "sample": POINTS, "runtime": "onnx"}
         dump(forest(), tmp_path / name, **more)
@@ -546,7 +546,7 @@ def test_equal_graphs_are_packaged_as_equal_bytes(tmp_path):
     assert (tmp_path / "one.flm").read_bytes() == (tmp_path / "two.flm").read_bytes()
 
 
-def test_packaging_refuses_a_model_without_a_graph(tmp_path):
+def test_dump_rejects_model_without_graph(tmp_path):
     with pytest.raises(InvalidModel, match=r"Thirds is not compiled: skl2onnx cannot convert it"):
         dump(
             built("class of ones own").model, tmp_path / "model.flm", sample=POINTS, runtime="onnx"
@@ -555,7 +555,7 @@ def test_packaging_refuses_a_model_without_a_graph(tmp_path):
     assert not (tmp_path / "model.flm").exists()
 
 
-def test_packaging_leaves_the_graph_away_where_it_is_free_to(tmp_path, caplog):
+def test_auto_dump_omits_missing_graph(tmp_path, caplog):
     model = built("class of ones own").model
 
     dump(model, tmp_path / "model.flm", sample=POINTS, runtime="auto")
@@ -564,7 +564,7 @@ def test_packaging_leaves_the_graph_away_where_it_is_free_to(tmp_path, caplog):
     assert "Thirds is not compiled: " in caplog.text
 
 
-def test_an_artifact_may_not_have_the_name_of_the_graph(tmp_path):
+def test_artifact_name_of_graph_is_reserved(tmp_path):
     (tmp_path / "card.md").write_text("mine")
 
     with pytest.raises(
@@ -591,7 +591,7 @@ def served(tmp_path, make_app):
     return make
 
 
-def test_metadata_and_the_page_say_which_graph_answers(served):
+def test_metadata_and_page_show_graph(served):
     client = served(forest(), POINTS)
 
     told = client.get("/api/models/m/metadata").get_json()["runtime"]
@@ -602,7 +602,7 @@ def test_metadata_and_the_page_say_which_graph_answers(served):
     assert f"On {told['parity']['rows']:,} rows" in page
 
 
-def test_metadata_and_the_page_say_why_a_model_answers_itself(served):
+def test_metadata_and_page_show_reason(served):
     case = built("own categories")
     client = served(case.model, case.data)
 
@@ -625,7 +625,7 @@ def test_the_header_names_the_runtime(served):
     )
 
 
-def test_a_model_of_another_framework_serves_and_says_so(tmp_path, make_app):
+def test_other_frameworks_serve_natively(tmp_path, make_app):
     onnx_file = next((ROOT / "tests" / "data" / "onnx").glob("*.onnx"))
     models = json.dumps({"models": [{"file": str(onnx_file), "name": "m", "runtime": "onnx"}]})
     client = make_app(models).test_client()

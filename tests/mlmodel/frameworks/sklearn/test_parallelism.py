@@ -89,7 +89,7 @@ def jobs(model):
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_every_estimator_in_a_file_has_one_job(load, model):
+def test_every_loaded_estimator_has_one_job(load, model):
     model = clone(model).fit(X, Y)
     expected = model.predict(X).tolist()
     change_jobs(model, 500)
@@ -102,7 +102,7 @@ def test_every_estimator_in_a_file_has_one_job(load, model):
     assert [each["prediction"] for each in hosted.predict_rows(rows)] == expected
 
 
-def test_entry_says_how_many_jobs(load):
+def test_entry_sets_number_of_jobs(load):
     model = MultiOutputClassifier(LogisticRegression(), n_jobs=7).fit(X, np.c_[Y, ~Y])
 
     hosted = load(model, n_jobs=2)
@@ -122,7 +122,7 @@ def test_a_loaded_model_prints_nothing(load, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_words_of_a_vocabulary_are_no_parameters(load):
+def test_vocabulary_words_are_not_parameters(load):
     model = CountVectorizer().fit(["n_jobs thread_count verbose"])
 
     limit_jobs(model)
@@ -153,7 +153,7 @@ def test_boosters_start_no_pool_of_threads(library, tmp_path):
     assert int(started) < 2
 
 
-def test_model_with_a_process_pool_answers_with_two_workers(tmp_path):
+def test_process_pool_model_predicts_with_two_workers(tmp_path):
     model = BaggingClassifier(LogisticRegression(), n_estimators=4).fit(X, Y)
     model.n_jobs = 4
     (tmp_path / "bagging.pkl").write_bytes(pickle.dumps(model))

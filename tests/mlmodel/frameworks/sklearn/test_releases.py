@@ -34,7 +34,7 @@ def gone(tmp_path, release="1.3.2"):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem[:-4]}")
-def test_a_model_of_another_release_predicts_as_there(path):
+def test_older_model_predicts_as_in_its_release(path):
     told = json.loads((path.parent / "predictions.json").read_text())[path.stem[:-4]]
 
     answers = bare.load(path).predict_rows(told["rows"])
@@ -50,7 +50,7 @@ def test_a_model_of_another_release_predicts_as_there(path):
         np.testing.assert_allclose(shares, told["probabilities"], rtol=1e-9, atol=1e-12)
 
 
-def test_a_trusted_model_of_another_release_predicts_as_there():
+def test_trusted_older_model_predicts_unchanged():
     path = FOLDER / "1.3.2" / "tree.pkl.z"
     told = json.loads((path.parent / "predictions.json").read_text())["tree"]
 
@@ -60,7 +60,7 @@ def test_a_trusted_model_of_another_release_predicts_as_there():
     np.testing.assert_allclose(shares, told["probabilities"])
 
 
-def test_the_release_of_a_bare_file_is_there(make_app):
+def test_bare_file_has_release(make_app):
     path = FOLDER / "1.3.2" / "ridge.pkl.z"
     client = make_app(f"models: [{{file: {path}}}]").test_client()
 
@@ -74,7 +74,7 @@ def test_the_release_of_a_bare_file_is_there(make_app):
     }
 
 
-def test_another_release_of_a_bare_file_may_be_an_error(make_app):
+def test_bare_file_release_mismatch_may_fail(make_app):
     path = FOLDER / "1.3.2" / "ridge.pkl.z"
     with pytest.raises(VersionMismatch, match=r"scikit-learn 1.3.2 \(now "):
         bare.load(path, version_mismatch="error")
@@ -86,7 +86,7 @@ def test_another_release_of_a_bare_file_may_be_an_error(make_app):
     assert "scikit-learn 1.3.2 (now " in model["reason"]
 
 
-def test_a_model_that_cannot_be_built_names_both_releases(tmp_path, make_app):
+def test_build_error_names_both_releases(tmp_path, make_app):
     gone(tmp_path)
     client = make_app("models: [{file: old.pkl}]").test_client()
 
@@ -100,12 +100,12 @@ def test_a_model_that_cannot_be_built_names_both_releases(tmp_path, make_app):
 
 
 @pytest.mark.parametrize("trust", [(), "all"])
-def test_a_trusted_model_that_cannot_be_built_names_them_too(tmp_path, trust):
+def test_trusted_build_error_names_both_releases(tmp_path, trust):
     with pytest.raises(BrokenModel, match=r"NoSuchRegression.*packaged with scikit-learn 1.3.2, "):
         bare.load(gone(tmp_path), trust=trust).load()
 
 
-def test_a_model_of_this_release_names_no_other(tmp_path):
+def test_same_release_is_not_named(tmp_path):
     with pytest.raises(BrokenModel) as caught:
         bare.load(gone(tmp_path, sklearn.__version__)).load()
 
@@ -113,7 +113,7 @@ def test_a_model_of_this_release_names_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_the_release_is_read_from_any_pickle(tmp_path, protocol):
+def test_release_is_read_from_pickles(tmp_path, protocol):
     model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     (tmp_path / "plain").write_bytes(pickle.dumps(model, protocol))
     joblib.dump(model, tmp_path / "joblib", compress=3)
@@ -132,7 +132,7 @@ def test_the_release_is_read_from_skops(tmp_path):
     assert version["packaged"] == sklearn.__version__
 
 
-def test_a_package_that_cannot_be_built_names_both_releases(tmp_path):
+def test_package_build_error_names_both_releases(tmp_path):
     path = holding(tmp_path / "m.flm", gone(tmp_path).read_bytes())
 
     with pytest.raises(BrokenModel, match=r"packaged with scikit-learn 1, this server has 1\.\d"):

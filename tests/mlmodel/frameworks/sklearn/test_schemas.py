@@ -117,14 +117,14 @@ def from_sample(values, **more):
     ],
     ids=lambda each: type(each).__name__,
 )
-def test_an_estimator_knows_where_its_values_lie(transformer, says):
+def test_fitted_attributes_give_examples_and_ranges(transformer, says):
     model = transformer.fit(POINTS, TARGET)
 
     schema = infer(model).input["properties"]["x0"]
     assert {word: schema[word] for word in ("examples", "x-range") if word in schema} == says
 
 
-def test_an_imputer_s_value_is_the_default_where_it_can_be_said_exactly():
+def test_exact_imputer_statistic_is_default():
     exact = column(SimpleImputer(strategy="median"), [1, None, 3, 4])
     endless = column(SimpleImputer(), [1, None, 1, 2])
 
@@ -158,7 +158,7 @@ OPEN = {"type": ["string", "null"], "examples": ["a", "b"]}
     ],
     ids=["one-hot", "ordinal", "ignore", "encoded", "encoded as missing", "target"],
 )
-def test_an_encoder_s_categories_are_choices_as_open_as_the_model_is(encoder, schema):
+def test_encoder_categories_become_choices(encoder, schema):
     assert column(encoder, WORDS) == schema
 
 
@@ -176,11 +176,11 @@ def test_an_encoder_s_categories_are_choices_as_open_as_the_model_is(encoder, sc
     ],
     ids=["whole numbers", "booleans", "numbers", "NaN", "None"],
 )
-def test_choices_have_the_type_of_the_categories(values, schema):
+def test_choices_have_type_of_categories(values, schema):
     assert column(OneHotEncoder(), values) == schema
 
 
-def test_numbers_that_an_encoder_takes_though_it_does_not_know_them_need_not_be_whole():
+def test_open_numeric_choices_accept_fractions():
     ignoring = OneHotEncoder(handle_unknown="ignore")
 
     assert column(ignoring, [3, 1, 1, 3]) == {
@@ -190,14 +190,14 @@ def test_numbers_that_an_encoder_takes_though_it_does_not_know_them_need_not_be_
     }
 
 
-def test_a_sample_shows_that_an_open_choice_is_of_whole_numbers():
+def test_sample_makes_open_choices_integers():
     table = frame(x=[3, 1, 1, 3])
     found = inferred(OneHotEncoder(handle_unknown="ignore"), table, table)
 
     assert found.input["properties"]["x"]["type"] == ["integer", "null"]
 
 
-def test_of_many_columns_each_is_told_apart():
+def test_many_columns_are_probed_separately():
     """Half of them take new categories, in turns: no call for many of them is answered."""
     count = 30
     table = pd.DataFrame(np.array([["a"] * count, ["b"] * count]), columns=map(str, range(count)))
@@ -212,7 +212,7 @@ def test_of_many_columns_each_is_told_apart():
     assert [at for at in places if "enum" in properties[str(at)]] == list(places)[1::2]
 
 
-def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(monkeypatch):
+def test_unprobed_columns_make_lenient_schema(monkeypatch):
     monkeypatch.setattr("mlmodel.frameworks.sklearn.schemas.probe.MOST_CALLS", 1)
     table = frame(a=list("abab"), b=list("abab"), c=list("abab"))
 
@@ -222,7 +222,7 @@ def test_where_there_are_too_many_columns_to_ask_about_the_schema_is_not_strict(
     assert "new values in 'a', 'b', 'c'" in found.notes[0]
 
 
-def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
+def test_none_category_makes_column_nullable():
     table = frame(x=np.array(["a", None, "b", "a"], dtype=object)).astype(object)
     table["x"] = table["x"].where(table["x"].notna(), None)
 
@@ -235,25 +235,25 @@ def test_none_is_missing_to_an_encoder_that_was_fitted_on_none():
     }
 
 
-def test_what_may_be_missing_may_be_left_out():
+def test_nullable_column_is_optional():
     found = inferred(SimpleImputer(), NAMED).input
 
     assert found["required"] == []
     assert Schema(found).violations({"width": None}) == []
 
 
-def test_a_model_that_refuses_what_is_missing_requires_it():
+def test_column_rejecting_null_is_required():
     found = infer(LinearRegression().fit(NAMED, TARGET)).input
 
     assert found["required"] == ["width", "height"]
     assert found["properties"]["width"] == {"type": "number"}
 
 
-def test_a_stranger_is_asked_whether_it_takes_what_is_missing():
+def test_unknown_estimator_is_probed_with_null():
     assert inferred(Anything(), NAMED).input["required"] == []
 
 
-def test_a_stranger_is_asked_whether_it_takes_numbers_or_texts():
+def test_unknown_estimator_is_probed_for_type():
     table = frame(x=["one", "two", "three", "four"])
 
     assert inferred(Lengths(), table).input["properties"] == {"x": {"type": "string"}}
@@ -271,7 +271,7 @@ def test_a_stranger_is_asked_whether_it_takes_numbers_or_texts():
     ],
     ids=["name", "mask", "slice", "drop", "selected later", "selected first"],
 )
-def test_a_column_that_the_model_does_not_read_is_not_asked_and_does_no_harm(transformer):
+def test_unread_column_is_ignored(transformer):
     found = inferred(transformer, NAMED).input
 
     assert list(found["properties"]) == ["width"]
@@ -288,7 +288,7 @@ def test_a_column_that_the_model_does_not_read_is_not_asked_and_does_no_harm(tra
     ],
     ids=["search", "votes", "stack", "transformed target"],
 )
-def test_a_column_that_no_model_within_a_model_reads_is_not_asked(wrapped):
+def test_column_unread_by_inner_models_is_ignored(wrapped):
     table = frame(age=TARGET, remark=["late", "paid", "lost", "paid"])
     pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["age"])), Ridge())
     model = wrapped(pipeline).fit(table, TARGET)
@@ -299,7 +299,7 @@ def test_a_column_that_no_model_within_a_model_reads_is_not_asked(wrapped):
     assert predictor(model, found.input["properties"])([{"age": 2.5}])
 
 
-def test_what_is_passed_through_a_stack_is_asked():
+def test_stacking_passthrough_columns_are_required():
     pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["width"])), Ridge())
     stack = StackingRegressor([("one", pipeline)], cv=2, passthrough=True).fit(NAMED, TARGET)
 
@@ -316,7 +316,7 @@ class Doubled(TransformerMixin, BaseEstimator):
         return np.column_stack([-(np.asarray(table) ** 2), np.asarray(table)])
 
 
-def test_no_column_is_left_out_where_they_cannot_be_counted():
+def test_uncountable_columns_are_all_required():
     encode = make_column_transformer(
         (Doubled(), ["width"]), (StandardScaler(), ["height"]), verbose_feature_names_out=False
     )
@@ -326,7 +326,7 @@ def test_no_column_is_left_out_where_they_cannot_be_counted():
     assert list(infer(model).input["properties"]) == ["width", "height"]
 
 
-def test_a_name_with_signs_of_its_own_is_ignored_to_the_letter():
+def test_special_characters_in_names_are_escaped():
     table = frame(**{"a": TARGET, "b.c|d e": TARGET})
     schema = Schema(inferred(make_column_transformer((StandardScaler(), ["a"])), table).input)
 
@@ -355,7 +355,7 @@ def test_a_name_with_signs_of_its_own_is_ignored_to_the_letter():
     ],
     ids=["whole numbers", "numbers", "booleans", "words", "texts", "days", "mixed"],
 )
-def test_a_sample_shows_the_type_of_a_column(values, schema):
+def test_sample_gives_column_types(values, schema):
     found = from_sample(values)
 
     assert {**found, **schema} == found
@@ -373,7 +373,7 @@ def test_a_sample_shows_the_type_of_a_column(values, schema):
         ("datetime64[ns, Europe/Oslo]", "string"),
     ],
 )
-def test_the_model_gets_columns_of_the_type_of_the_sample(dtype, kind):
+def test_model_receives_dtypes_of_sample(dtype, kind):
     table = frame(x=pd.Series([0, 1, 0, 1]).astype(dtype))
 
     found = inferred(Anything(), table, table)
@@ -384,7 +384,7 @@ def test_the_model_gets_columns_of_the_type_of_the_sample(dtype, kind):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32"])
-def test_a_small_type_of_the_sample_is_no_limit(dtype):
+def test_narrow_sample_dtype_sets_no_limit(dtype):
     table = frame(x=pd.Series([0, 1, 0, 1]).astype(dtype))
     model = make_pipeline(SimpleImputer(), LinearRegression()).fit(table, TARGET)
 
@@ -395,7 +395,7 @@ def test_a_small_type_of_the_sample_is_no_limit(dtype):
     assert len(predict([{"x": 2**40}, {"x": -1}, {"x": None}])) == 3
 
 
-def test_examples_of_a_column_are_of_the_type_of_the_sample():
+def test_examples_have_type_of_sample():
     table = frame(member=[True, False, False, True])
     model = DecisionTreeRegressor().fit(table, TARGET)
 
@@ -403,7 +403,7 @@ def test_examples_of_a_column_are_of_the_type_of_the_sample():
     assert member == {"type": ["boolean", "null"], "x-seen-missing": False}
 
 
-def test_a_category_that_a_sample_does_not_have_is_a_choice_still():
+def test_categories_absent_from_sample_remain_choices():
     dtype = pd.CategoricalDtype(["low", "mid", "top"])
 
     found = from_sample(["low", "mid", "low", "mid"], dtype=dtype)
@@ -429,13 +429,13 @@ def test_a_sample_comes_in_any_shape(sample):
     assert found.input["properties"]["width"]["x-range"] == [0.0, 10.0]
 
 
-def test_a_series_is_a_sample_of_one_column():
+def test_series_is_single_column_sample():
     model = LinearRegression().fit(NAMED[["width"]], TARGET)
 
     assert infer(model, NAMED["width"]).examples[0] == {"width": 0.0}
 
 
-def test_a_sample_names_the_columns_of_a_model_that_has_no_names():
+def test_sample_names_unnamed_columns():
     model = LinearRegression().fit(POINTS, TARGET)
 
     assert list(infer(model, NAMED).input["properties"]) == ["width", "height"]
@@ -455,7 +455,7 @@ def test_a_sample_names_the_columns_of_a_model_that_has_no_names():
     ],
     ids=["number", "nothing", "count", "mixed", "cube", "name", "twice"],
 )
-def test_a_sample_that_is_none_is_refused(sample, message):
+def test_invalid_sample_is_rejected(sample, message):
     with pytest.raises(InvalidModel, match=message):
         infer(LinearRegression().fit(NAMED, TARGET), sample)
 
@@ -480,13 +480,13 @@ def test_a_sample_that_is_none_is_refused(sample, message):
     ],
     ids=["choices", "missing", "type", "range"],
 )
-def test_where_model_and_sample_disagree_a_note_says_so(transformer, values, sample, note):
+def test_disagreement_with_sample_is_noted(transformer, values, sample, note):
     found = inferred(transformer, frame(x=values), frame(x=sample))
 
     assert [note in each for each in found.notes[:1]] == [True]
 
 
-def test_a_column_of_the_sample_that_is_not_the_model_s_is_noted():
+def test_unknown_sample_column_is_noted():
     model = LinearRegression().fit(NAMED, TARGET)
 
     assert infer(model, NAMED.assign(price=1)).notes == (
@@ -494,7 +494,7 @@ def test_a_column_of_the_sample_that_is_not_the_model_s_is_noted():
     )
 
 
-def test_examples_are_whole_rows_first_and_only_such_as_the_model_answers():
+def test_examples_are_complete_accepted_rows():
     table = frame(x=["a", "b", "a", "b"], y=[1.0, 2.0, 3.0, 4.0])
     sample = frame(x=["a", None, "z", "b"], y=[None, 2.0, 3.0, 4.0])
     encode = make_column_transformer((OneHotEncoder(), ["x"]), remainder=SimpleImputer())
@@ -504,7 +504,7 @@ def test_examples_are_whole_rows_first_and_only_such_as_the_model_answers():
     assert found.examples == ({"x": "b", "y": 4.0}, {"x": "a", "y": None})
 
 
-def test_a_model_that_tells_nothing_asks_for_a_sample():
+def test_opaque_model_needs_sample():
     class Mute:
         def predict(self, inputs):
             return np.ones(len(inputs))
@@ -515,7 +515,7 @@ def test_a_model_that_tells_nothing_asks_for_a_sample():
     assert found.notes == ("the columns of the model are unknown: package it with a sample",)
 
 
-def test_an_example_is_answered_even_where_nothing_is_required():
+def test_example_is_predicted_without_required_members():
     found = inferred(SimpleImputer(strategy="median"), NAMED).input
 
     assert Schema(found).example() == {"width": 3.0, "height": 5.0}
@@ -553,13 +553,13 @@ def test_an_example_is_answered_even_where_nothing_is_required():
     ],
     ids=["integers", "booleans", "scores", "number", "cluster", "outlier"],
 )
-def test_a_model_promises_what_it_answers(model, members):
+def test_output_schema_describes_predictions(model, members):
     promised = infer(model).output["properties"]
 
     assert {name: promised[name] for name in members} == members
 
 
-def test_several_outputs_are_called_as_asked():
+def test_given_output_names_reach_schema():
     model = LinearRegression().fit(POINTS, POINTS)
 
     named = infer(model, outputs=["price", "days"]).output["properties"]["prediction"]
@@ -569,7 +569,7 @@ def test_several_outputs_are_called_as_asked():
         infer(model, outputs=["price"])
 
 
-def test_a_wide_sparse_sample_is_made_dense_only_in_part():
+def test_wide_sparse_sample_is_thinned():
     wide = sparse.eye(2000, 20_000, format="csr")
 
     tracemalloc.start()
@@ -591,18 +591,18 @@ def test_a_wide_sparse_sample_is_made_dense_only_in_part():
     ],
     ids=["array", "frame", "lists", "one column"],
 )
-def test_of_a_large_sample_rows_are_taken_at_even_steps(sample, count):
+def test_large_sample_is_thinned_evenly(sample, count):
     assert len(to_sample(sample).table) == count
 
 
-def test_of_a_wide_sample_a_few_rows_are_shown():
+def test_wide_sample_yields_few_rows():
     found = to_sample(np.zeros((40, 20_000)))
     columns = [Column(name) for name in found.table]
 
     assert len(list(found.rows(columns))) == 6
 
 
-def test_an_example_has_the_values_of_its_row_to_the_last_digit():
+def test_example_values_are_exact():
     table = pd.DataFrame({"x": [2**53 + 1, 3], "y": [0.5, 1.5]})
 
     assert next(iter(to_sample(table).rows([Column("x", "integer"), Column("y")]))) == {
@@ -621,7 +621,7 @@ def test_an_example_has_the_values_of_its_row_to_the_last_digit():
     ],
     ids=["durations", "periods", "decimals", "times"],
 )
-def test_values_beyond_json_are_shown_as_json_and_read_again(values, example, dtype):
+def test_non_json_values_survive_round_trip(values, example, dtype):
     table = frame(x=values)
 
     found = inferred(Anything(), table, table)
@@ -635,7 +635,7 @@ def test_values_beyond_json_are_shown_as_json_and_read_again(values, example, dt
     [([1, 2], "list"), ({"a": 1}, "dict"), (b"a", "bytes"), (float("inf"), "infinity")],
     ids=["list", "object", "bytes", "infinity"],
 )
-def test_rows_that_json_cannot_say_are_no_examples_and_noted(value, kind):
+def test_rows_without_json_are_noted(value, kind):
     table = pd.DataFrame({"x": pd.Series([0.5, value, 1.5]), "y": [1.0, 2.0, 3.0]})
     model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
 
@@ -645,14 +645,14 @@ def test_rows_that_json_cannot_say_are_no_examples_and_noted(value, kind):
     assert f"x has values that cannot be shown as JSON, of type {kind}: rows" in found.notes[-1]
 
 
-def test_a_sample_that_json_cannot_say_at_all_has_no_examples():
+def test_sample_without_json_has_no_examples():
     table = pd.DataFrame({"x": [[1], [2], [3]]})
     model = make_pipeline(Anything(), LinearRegression()).fit(table, TARGET[:3])
 
     assert adapter.schemas(model, table).examples == ()
 
 
-def test_a_guess_is_told_with_the_model_s_own_error():
+def test_guess_note_contains_model_error():
     class Picky(Anything):
         def transform(self, table):
             raise KeyError("no column 'age'")
@@ -664,7 +664,7 @@ def test_a_guess_is_told_with_the_model_s_own_error():
         assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]
 
 
-def test_blanks_that_lightgbm_replaced_may_be_sent():
+def test_lightgbm_names_accept_blanks():
     lightgbm = pytest.importorskip("lightgbm")
     table = pd.DataFrame(
         np.random.default_rng(3).normal(size=(60, 2)), columns=["mass kg", "a_b (cm)"]

@@ -22,7 +22,7 @@ class Own(Ridge):
     [Ridge(), RandomForestRegressor(3), make_pipeline(StandardScaler(), "passthrough", Ridge())],
     ids=["estimator", "forest", "pipeline"],
 )
-def test_an_array_gets_the_answers_of_a_frame_without_a_warning(model):
+def test_array_and_frame_predictions_are_equal(model):
     model.fit(TABLE, TARGET)
 
     bare = without_names(model)
@@ -42,5 +42,5 @@ def test_an_array_gets_the_answers_of_a_frame_without_a_warning(model):
     ],
     ids=["own class", "columns", "function", "frames within", "models within"],
 )
-def test_where_names_may_matter_they_are_kept(model):
+def test_significant_names_are_kept(model):
     assert without_names(model.fit(TABLE, TARGET)) is None

@@ -7,21 +7,21 @@ from app.web.http import security_headers
 from tests.new_keys import NewKey
 
 
-def test_an_answer_has_the_request_id_that_the_client_chose(client):
+def test_client_can_set_request_id(client):
     answer = client.get("/healthz", headers={"X-Request-ID": "job-7.a_B"})
 
     assert answer.headers["X-Request-ID"] == "job-7.a_B"
 
 
 @pytest.mark.parametrize("wanted", ["", "a b", "x" * 65, "<script>", "é"])
-def test_a_request_id_that_may_forge_something_is_replaced(client, wanted):
+def test_unsafe_request_id_is_replaced(client, wanted):
     given = client.get("/api/nothing", headers={"X-Request-ID": wanted})
 
     assert given.headers["X-Request-ID"] == given.json["request_id"] != wanted
     assert len(given.json["request_id"]) == 32
 
 
-def test_too_many_requests_are_told_when_to_come_back(make_app):
+def test_rate_limit_sends_retry_after(make_app):
     client = make_app(RATE_LIMIT="2 per minute").test_client()
 
     answers = [client.get("/api/models") for _ in range(3)]
@@ -32,7 +32,7 @@ def test_too_many_requests_are_told_when_to_come_back(make_app):
     assert answers[2].content_type == "application/problem+json"
 
 
-def test_pages_and_health_are_not_counted(make_app):
+def test_pages_and_health_checks_are_unlimited(make_app):
     client = make_app(RATE_LIMIT="1 per minute").test_client()
 
     assert {client.get("/healthz").status_code for _ in range(5)} == {200}
@@ -49,14 +49,14 @@ def test_pages_and_health_are_not_counted(make_app):
         {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
     ],
 )
-def test_a_page_of_another_site_sends_nothing(client, path, headers):
+def test_requests_of_other_sites_are_rejected(client, path, headers):
     answer = client.post(path, headers=headers)
 
     assert answer.status_code == 403
     assert "POST requests from pages of" in answer.text
 
 
-def test_a_refused_page_is_told_as_a_problem(client):
+def test_rejected_site_gets_a_problem(client):
     headers = {"Origin": "https://evil.example"}
 
     answer = client.post("/api/models/echo/predict", json={}, headers=headers).json
@@ -74,11 +74,11 @@ def test_a_refused_page_is_told_as_a_problem(client):
         {"Sec-Fetch-Site": "none"},
     ],
 )
-def test_its_own_pages_and_programs_may_send(client, headers):
+def test_own_pages_and_programs_are_accepted(client, headers):
     assert client.post("/api/models/echo/predict", json={}, headers=headers).status_code == 200
 
 
-def test_another_site_may_read(client):
+def test_links_from_other_sites_work(client):
     headers = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 
     assert client.get("/models/echo/predict", headers=headers).status_code == 200
@@ -87,7 +87,7 @@ def test_another_site_may_read(client):
 # Rates
 
 
-def test_each_key_has_a_rate_of_its_own_and_so_has_each_address(make_app):
+def test_keys_and_addresses_are_limited_separately(make_app):
     one, two = NewKey(), NewKey()
     client = make_app(KEYS=[one, two], RATE_LIMIT="2 per minute").test_client()
 
@@ -104,7 +104,7 @@ def test_each_key_has_a_rate_of_its_own_and_so_has_each_address(make_app):
     assert statuses({}, "10.0.0.2") == [401, 401, 429]
 
 
-def test_who_tries_keys_is_told_to_wait(make_app):
+def test_unknown_keys_are_rate_limited(make_app):
     client = make_app(KEYS=[NewKey()], RATE_LIMIT="2 per minute").test_client()
 
     by_header = [client.get("/api/models", headers=NewKey().headers).status_code for _ in range(2)]
@@ -115,7 +115,7 @@ def test_who_tries_keys_is_told_to_wait(make_app):
     assert 0 < int(by_page.headers["Retry-After"]) <= 60
 
 
-def test_forms_are_counted_like_calls(make_app):
+def test_submitted_forms_are_rate_limited(make_app):
     client = make_app(RATE_LIMIT="1 per minute").test_client()
 
     statuses = [
@@ -135,7 +135,7 @@ SPOOFED = {"X-Forwarded-For": "7.7.7.7", "X-Real-IP": "7.7.7.7", "Forwarded": "f
     ("proxies", "address", "scheme"),
     [(0, "127.0.0.1", "http"), (1, "10.1.1.1", "https"), (2, "6.6.6.6", "http")],
 )
-def test_a_proxy_is_believed_only_as_the_settings_say(make_app, proxies, address, scheme):
+def test_forwarded_headers_need_trusted_proxies(make_app, proxies, address, scheme):
     app = make_app(TRUSTED_PROXIES=proxies)
     app.add_url_rule("/who", view_func=lambda: f"{request.remote_addr} {request.scheme}")
 
@@ -143,7 +143,7 @@ def test_a_proxy_is_believed_only_as_the_settings_say(make_app, proxies, address
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_no_proxy_says_which_host_was_asked(make_app, proxies):
+def test_forwarded_host_is_ignored(make_app, proxies):
     client = make_app(TRUSTED_PROXIES=proxies).test_client()
     headers = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"}
 
@@ -152,7 +152,7 @@ def test_no_proxy_says_which_host_was_asked(make_app, proxies):
     assert "evil" not in answer.text
 
 
-def test_nobody_escapes_the_rate_by_another_address(make_app):
+def test_forged_address_does_not_evade_limit(make_app):
     client = make_app(RATE_LIMIT="1 per minute").test_client()
 
     statuses = [client.get("/api/models", headers=each).status_code for each in ({}, SPOOFED)]
@@ -174,7 +174,7 @@ def cors_headers(answer):
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_no_other_site_reads_anything_unless_the_settings_say_so(client, method):
+def test_cors_is_off_by_default(client, method):
     answer = client.open("/api/models", method=method, headers=FRIEND | PREFLIGHT)
 
     assert cors_headers(answer) == {}
@@ -190,7 +190,7 @@ def shared(make_app):
     return client
 
 
-def test_a_named_site_may_ask_with_a_key(shared):
+def test_allowed_site_predicts_with_key(shared):
     preflight = shared.options("/api/models/echo/predict", headers=FRIEND | PREFLIGHT)
     answer = shared.post(
         "/api/models/echo/predict",
@@ -208,7 +208,7 @@ def test_a_named_site_may_ask_with_a_key(shared):
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_a_named_site_reads_what_was_wrong(shared):
+def test_allowed_site_reads_problems(shared):
     answer = shared.post("/api/models/echo/predict", json={}, headers=FRIEND)
 
     assert answer.status_code == 401
@@ -226,7 +226,7 @@ def test_a_named_site_reads_what_was_wrong(shared):
         "null",
     ],
 )
-def test_no_site_but_those_that_are_named_may_ask(shared, origin):
+def test_unlisted_sites_are_rejected(shared, origin):
     headers = {"Origin": origin, **shared.key.headers}
 
     read = shared.get("/api/models", headers=headers)
@@ -235,7 +235,7 @@ def test_no_site_but_those_that_are_named_may_ask(shared, origin):
     assert (cors_headers(read), cors_headers(sent), sent.status_code) == ({}, {}, 403)
 
 
-def test_a_named_site_cannot_use_a_visitors_login(shared):
+def test_allowed_site_cannot_use_login(shared):
     home = {"Origin": "http://localhost"}
     shared.post("/login", data={"key": shared.key.text}, headers=home)
 
@@ -246,7 +246,7 @@ def test_a_named_site_cannot_use_a_visitors_login(shared):
     assert shared.post("/logout", headers=FRIEND).status_code == 403
 
 
-def test_every_site_may_ask_where_the_settings_say_so(make_app):
+def test_cors_can_allow_all_sites(make_app):
     client = make_app(CORS_ORIGINS="*").test_client()
 
     answer = client.post("/api/models/echo/predict", json={}, headers=FRIEND)
@@ -280,7 +280,7 @@ def answers(client):
 
 
 @pytest.mark.parametrize("settings", [{}, {"KEYS": [NewKey()]}, {"RATE_LIMIT": "1 per day"}])
-def test_every_answer_has_a_request_id_and_the_security_headers(make_app, settings):
+def test_responses_have_request_id_and_headers(make_app, settings):
     app = make_app(**settings)
     for path in ("/bug", "/api/bug"):
         app.add_url_rule(path, path, view_func=lambda: {}["a secret of ours"])
@@ -296,7 +296,7 @@ def test_every_answer_has_a_request_id_and_the_security_headers(make_app, settin
                 assert answer.json["request_id"] == "mine"
 
 
-def test_no_answer_tells_a_trace_or_a_path_of_the_server(make_app):
+def test_responses_hide_traces_and_paths(make_app):
     app = make_app()
     for path in ("/bug", "/api/bug"):
         app.add_url_rule(path, path, view_func=lambda: {}["a secret of ours"])
@@ -327,7 +327,7 @@ OUT = [
 
 @pytest.mark.parametrize("path", OUT)
 @pytest.mark.parametrize("folder", ["/static/", "/bootstrap/static/", "/models/echo/artifacts/"])
-def test_no_path_leaves_its_folder(client, folder, path):
+def test_paths_cannot_leave_their_folder(client, folder, path):
     with client.get(folder + path) as answer:
         assert answer.status_code == 404
         assert b"root:" not in answer.data
@@ -338,7 +338,7 @@ def test_no_path_leaves_its_folder(client, folder, path):
     "host", ["a..b", ".x", "x" * 64, "a b", "<x>", "[::1", "é", "a/b", "@", "a:b"]
 )
 @pytest.mark.parametrize("path", ["/", "/nope", "/models/echo/predict", "/api/models", "/healthz"])
-def test_a_host_that_is_none_is_refused(client, path, host):
+def test_malformed_host_is_rejected(client, path, host):
     answer = client.get(path, headers={"Host": host})
 
     assert answer.status_code == 400
@@ -348,11 +348,11 @@ def test_a_host_that_is_none_is_refused(client, path, host):
 @pytest.mark.parametrize(
     "host", ["[::1]:8000", "10.0.0.1", "a.example.", "A_b-c:1", "xn--bcher-kva.example"]
 )
-def test_any_other_host_is_answered(client, host):
+def test_well_formed_hosts_are_accepted(client, host):
     assert client.get("/", headers={"Host": host}).status_code == 200
 
 
-def test_a_page_says_that_the_server_has_other_names(make_app):
+def test_page_explains_rejected_host(make_app):
     answer = make_app(HOST_NAMES="models.example").test_client().get("/", headers={"Host": "evil"})
 
     assert answer.status_code == 400
@@ -373,7 +373,7 @@ def test_a_page_says_that_the_server_has_other_names(make_app):
 @pytest.mark.parametrize(
     "path", ["/api/models/echo/predict", "/api/models/echo/versions/1/predict"]
 )
-def test_only_the_named_hosts_are_answered(make_app, host, status, path):
+def test_host_names_restrict_hosts(make_app, host, status, path):
     app = make_app(HOST_NAMES="models.example .team.example")
 
     answer = app.test_client().post(path, json={}, headers={"Host": host})

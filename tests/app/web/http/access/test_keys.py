@@ -34,7 +34,7 @@ def ask(client, key=None, name="echo", **headers):
     return client.post(f"/api/models/{name}/predict", json={}, headers=headers)
 
 
-def test_who_has_no_key_is_told_how_to_send_one(client):
+def test_missing_key_is_explained(client):
     answer = ask(client)
 
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -56,7 +56,7 @@ def test_who_has_no_key_is_told_how_to_send_one(client):
     ],
     ids=["none", "nonsense", "new", "one off", "own id", "hash", "as password", "alone"],
 )
-def test_a_wrong_key_opens_nothing(client, sent):
+def test_unknown_key_is_rejected(client, sent):
     answer = client.post("/api/models/echo/predict", json={}, headers={"Authorization": sent})
 
     assert answer.status_code == 401
@@ -64,11 +64,11 @@ def test_a_wrong_key_opens_nothing(client, sent):
 
 
 @pytest.mark.parametrize("headers", [OWN.headers, {"X-API-Key": OWN.text}])
-def test_a_key_is_sent_in_either_header(client, headers):
+def test_both_key_headers_work(client, headers):
     assert client.post("/api/models/echo/predict", json={}, headers=headers).status_code == 200
 
 
-def test_a_key_for_some_models_opens_no_other_and_names_none(client):
+def test_restricted_key_hides_other_models(client):
     doubler = ask(client, ONE, "doubler")
     nothing = ask(client, ONE, "nothing")
     listed = client.get("/api/models", headers=ONE.headers).json["models"]
@@ -82,7 +82,7 @@ def test_a_key_for_some_models_opens_no_other_and_names_none(client):
 @pytest.mark.parametrize(
     "path", ["/", "/openapi.json", "/readyz", "/models/echo/metadata", "/models/echo/predict"]
 )
-def test_nothing_tells_a_key_of_a_model_that_it_is_not_for(client, path):
+def test_no_route_names_other_models(client, path):
     assert "doubler" not in client.get(path, headers=ONE.headers).text
 
 
@@ -97,12 +97,12 @@ def test_nothing_tells_a_key_of_a_model_that_it_is_not_for(client, path):
         (None, "/metrics", 401),
     ],
 )
-def test_a_key_is_for_its_scopes(client, key, path, status):
+def test_key_is_limited_to_its_scopes(client, key, path, status):
     assert client.get(path, headers=key.headers if key else {}).status_code == status
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])
-def test_only_an_admin_key_loads_and_unloads_models(client, action):
+def test_loading_requires_admin_key(client, action):
     statuses = [
         client.post(f"/api/models/echo/{action}", headers=key.headers if key else {}).status_code
         for key in (None, OWN, METRICS, ADMIN)
@@ -113,7 +113,7 @@ def test_only_an_admin_key_loads_and_unloads_models(client, action):
 
 @pytest.mark.parametrize("action", ["load", "unload"])
 @pytest.mark.parametrize("headers", [{}, OWN.headers, ADMIN.headers])
-def test_management_is_shut_where_there_are_no_keys(make_app, action, headers):
+def test_loading_is_disabled_without_keys(make_app, action, headers):
     """TorchServe and Ray exposed their management APIs without authentication."""
     client = make_app(MODELS).test_client()
 
@@ -124,7 +124,7 @@ def test_management_is_shut_where_there_are_no_keys(make_app, action, headers):
     assert client.get("/api/models/echo/metadata").json["status"] == "ready"
 
 
-def test_an_admin_key_for_one_model_administers_no_other(make_app):
+def test_restricted_admin_key_loads_own_model(make_app):
     key = NewKey("admin", models=["echo"])
     client = make_app(MODELS, KEYS=[key]).test_client()
 
@@ -135,7 +135,7 @@ def test_an_admin_key_for_one_model_administers_no_other(make_app):
     assert client.get("/metrics", headers=key.headers).status_code == 403
 
 
-def test_keys_may_be_for_administration_alone(make_app):
+def test_keys_for_admin_leave_predict_public(make_app):
     client = make_app(MODELS, KEYS=[ADMIN], KEYS_FOR="admin").test_client()
 
     statuses = [
@@ -149,7 +149,7 @@ def test_keys_may_be_for_administration_alone(make_app):
     assert statuses == [200, 200, 200, 401, 401]
 
 
-def test_every_route_wants_a_key_but_those_that_are_for_all(client):
+def test_all_but_public_routes_require_key(client):
     """A new route requires a key by default."""
     rules = client.application.url_map.iter_rules()
     paths = {
@@ -170,7 +170,7 @@ def test_every_route_wants_a_key_but_those_that_are_for_all(client):
     assert open_ == expected
 
 
-def test_readiness_tells_strangers_no_names(client):
+def test_readyz_hides_names_without_key(client):
     assert client.get("/readyz").json == {
         "status": "ready",
         "models": {},
@@ -180,7 +180,7 @@ def test_readiness_tells_strangers_no_names(client):
     assert set(client.get("/readyz", headers=OWN.headers).json["models"]) == {"echo", "doubler"}
 
 
-def test_the_document_says_what_wants_a_key(make_app):
+def test_openapi_marks_routes_with_key(make_app):
     shut = make_app(MODELS, KEYS=[OWN]).test_client()
     document = shut.get("/openapi.json", headers=OWN.headers).json
     paths = document["paths"]
@@ -201,20 +201,20 @@ def new_file(path, *keys):
     return path
 
 
-def test_keys_come_from_a_file_too(make_app, tmp_path):
+def test_keys_are_read_from_file(make_app, tmp_path):
     file = new_file(tmp_path / "keys.yaml", ONE)
     client = make_app(MODELS, KEYS_FILE=file, KEYS=[OWN]).test_client()
 
     assert [ask(client, key).status_code for key in (OWN, ONE, ADMIN)] == [200, 200, 401]
 
 
-def test_a_file_without_keys_shuts_everything(make_app, tmp_path):
+def test_file_without_keys_denies_access(make_app, tmp_path):
     client = make_app(MODELS, KEYS_FILE=new_file(tmp_path / "keys.yaml")).test_client()
 
     assert ask(client).status_code == 401
 
 
-def test_a_key_that_is_taken_out_of_the_file_opens_nothing_any_more(make_app, tmp_path):
+def test_removed_key_is_revoked(make_app, tmp_path):
     file = new_file(tmp_path / "keys.yaml", OWN, ONE)
     client = make_app(MODELS, KEYS_FILE=file).test_client()
     before = ask(client, OWN).status_code
@@ -226,7 +226,7 @@ def test_a_key_that_is_taken_out_of_the_file_opens_nothing_any_more(make_app, tm
 
 
 @pytest.mark.parametrize("text", ["keys: [", "keys: [{id: x}]", None])
-def test_a_mistake_in_the_file_keeps_the_keys_as_they_were(make_app, tmp_path, caplog, text):
+def test_invalid_file_keeps_previous_keys(make_app, tmp_path, caplog, text):
     file = new_file(tmp_path / "keys.yaml", OWN)
     client = make_app(MODELS, KEYS_FILE=file).test_client()
 
@@ -259,12 +259,12 @@ ENTRY = OWN.entry
     ],
     ids=["scope", "no scope", "no model", "hash", "unknown", "missing", "twice", "no list"],
 )
-def test_a_mistake_in_the_keys_stops_the_start(make_app, keys, message):
+def test_invalid_keys_prevent_start(make_app, keys, message):
     with pytest.raises(config.InvalidSetting, match=re.escape(message)):
         make_app(MODELS, KEYS=json.dumps(keys))
 
 
-def test_a_file_that_is_missing_stops_the_start(make_app, tmp_path):
+def test_missing_keys_file_prevents_start(make_app, tmp_path):
     with pytest.raises(config.InvalidSetting, match=r"keys.yaml: the file does not exist"):
         make_app(MODELS, KEYS_FILE=tmp_path / "keys.yaml")
 
@@ -280,7 +280,7 @@ def test_a_file_that_is_missing_stops_the_start(make_app, tmp_path):
         ({"HOST": "0.0.0.0", "KEYS": [OWN]}, False),
     ],
 )
-def test_the_start_warns_where_others_can_ask_without_keys(make_app, caplog, settings, is_told):
+def test_open_server_logs_warning(make_app, caplog, settings, is_told):
     make_app(MODELS, **settings)
 
     assert ("all clients can call every model" in caplog.text) == is_told
@@ -300,7 +300,7 @@ def run(make_app):
     return run
 
 
-def test_a_new_key_is_shown_once_with_the_line_that_lets_it_in(run, make_app, tmp_path):
+def test_new_key_works_with_its_line(run, make_app, tmp_path):
     out = run(
         "new", "--name", "the ${HOME} team: é", "--scope", "predict", "--model", "echo"
     ).stdout
@@ -317,14 +317,14 @@ def test_a_new_key_is_shown_once_with_the_line_that_lets_it_in(run, make_app, tm
     assert key not in file.read_text(encoding="utf-8")
 
 
-def test_a_new_key_is_one_document_of_json(run):
+def test_new_key_as_json(run):
     told = json.loads(run("new", "--name", "a", "--scope", "admin", "--json").stdout)
 
     assert told["entry"]["scopes"] == ["admin"]
     assert told["entry"]["id"] in told["key"]
 
 
-def test_no_two_keys_are_alike(run):
+def test_generated_keys_differ(run):
     keys = {json.loads(run("new", "--name", "a", "--json").stdout)["key"] for _ in range(20)}
 
     assert len(keys) == 20
@@ -340,14 +340,14 @@ def test_no_two_keys_are_alike(run):
         (["--name", "a", "--model", "../x"], "must be 1 to 100 letters"),
     ],
 )
-def test_a_key_that_could_not_be_used_is_not_made(run, words, message):
+def test_invalid_key_options_are_rejected(run, words, message):
     ran = run("new", *words)
 
     assert ran.exit_code == 2
     assert message in ran.stderr
 
 
-def test_keys_are_listed_without_their_hashes(run):
+def test_key_list_omits_hashes(run):
     listed = run("list", KEYS=[ONE, ADMIN])
 
     assert re.search(rf"{ONE.id} +key of {ONE.id} +predict +echo", listed.stdout)
@@ -355,13 +355,13 @@ def test_keys_are_listed_without_their_hashes(run):
     assert ONE.entry["sha256"] not in listed.stdout + run("list", "--json", KEYS=[ONE]).stdout
 
 
-def test_a_mistake_in_the_keys_is_told_by_the_command(run):
+def test_key_list_reports_mistakes(run):
     ran = run("list", KEYS="[{}]")
 
     assert (ran.exit_code, "KEYS, line 1: 0/id is required" in ran.stderr) == (1, True)
 
 
-def test_every_command_and_option_is_in_the_docs(run, runner):
+def test_commands_and_options_are_documented(run, runner):
     docs = (config.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     commands = runner.app.cli.commands["keys"].commands
 

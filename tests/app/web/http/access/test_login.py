@@ -29,7 +29,7 @@ def log_in(client, key=OWN, after="/", **options):
     return client.post("/login", data=typed, headers=HERE, **options)
 
 
-def test_a_page_leads_to_the_login_and_back(client):
+def test_login_returns_to_the_page(client):
     asked = client.get("/models/echo/predict?a=1&b=2")
     typed = re.search('name="next" value="([^"]*)"', client.get(asked.location).text)[1]
     back = log_in(client, after=typed.replace("&amp;", "&"))
@@ -39,7 +39,7 @@ def test_a_page_leads_to_the_login_and_back(client):
     assert client.get(back.location).status_code == 200
 
 
-def test_a_wrong_key_is_told_beside_its_field_and_not_repeated(client):
+def test_unknown_key_is_rejected_in_form(client):
     answer = log_in(client, NewKey())
 
     assert answer.status_code == 401
@@ -63,11 +63,11 @@ def test_a_wrong_key_is_told_beside_its_field_and_not_repeated(client):
         "http:///evil.example",
     ],
 )
-def test_a_login_leads_nowhere_else(client, elsewhere):
+def test_login_redirects_only_to_this_site(client, elsewhere):
     assert log_in(client, after=elsewhere).location == "/"
 
 
-def test_pages_and_their_calls_work_after_the_login(client):
+def test_login_authorizes_pages_and_calls(client):
     log_in(client)
 
     page = client.post("/models/doubler/predict", data={"row": '{"x": 4}'}, headers=HERE)
@@ -78,7 +78,7 @@ def test_pages_and_their_calls_work_after_the_login(client):
     assert "Log out" in page.text
 
 
-def test_a_login_is_worth_no_more_than_its_key(client):
+def test_login_has_the_scopes_of_its_key(client):
     log_in(client, ONE)
 
     assert client.get("/models/doubler/predict").status_code == 403
@@ -99,14 +99,14 @@ def test_a_login_is_worth_no_more_than_its_key(client):
     ],
 )
 @pytest.mark.parametrize("path", ["/api/models/echo/unload", "/api/models/echo/predict"])
-def test_a_login_sends_nothing_that_this_servers_pages_do_not_send(client, path, headers):
+def test_login_needs_proof_of_origin(client, path, headers):
     log_in(client, ADMIN)
 
     assert client.post(path, json={}, headers=headers).status_code in (401, 403)
     assert client.post(path, json={}, headers=HERE).status_code == 200
 
 
-def test_nobody_is_logged_in_or_out_by_another_site(client):
+def test_other_sites_cannot_log_in_or_out(client):
     headers = {"Origin": "https://evil.example"}
 
     assert client.post("/login", data={"key": OWN.text}, headers=headers).status_code == 403
@@ -115,7 +115,7 @@ def test_nobody_is_logged_in_or_out_by_another_site(client):
     assert client.get("/").status_code == 200
 
 
-def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(client):
+def test_cookie_has_secure_attributes(client):
     cookie = log_in(client).headers["Set-Cookie"]
     secure = log_in(client, base_url="https://localhost").headers["Set-Cookie"]
 
@@ -126,7 +126,7 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(client):
     assert OWN.text[16:] not in cookie
 
 
-def test_logging_out_forgets(client):
+def test_logout_ends_the_login(client):
     log_in(client)
 
     answer = client.post("/logout", headers=HERE)
@@ -135,7 +135,7 @@ def test_logging_out_forgets(client):
     assert client.get("/").status_code == 303
 
 
-def test_a_login_ends_with_its_key(make_app, app, client):
+def test_revoked_key_ends_the_login(make_app, app, client):
     log_in(client)
 
     other = with_cookie_of(client, make_app(MODELS, KEYS=[ONE], SECRET_KEY=SECRET))
@@ -152,7 +152,7 @@ def with_cookie_of(client, app):
 
 
 @pytest.mark.parametrize("secret", ["", "another secret of more than 32 characters"])
-def test_a_cookie_that_was_not_signed_here_is_none(make_app, client, secret):
+def test_forged_cookie_is_ignored(make_app, client, secret):
     log_in(client)
 
     other = with_cookie_of(client, make_app(MODELS, KEYS=[OWN], SECRET_KEY=secret))
@@ -160,14 +160,14 @@ def test_a_cookie_that_was_not_signed_here_is_none(make_app, client, secret):
     assert other.get("/").status_code == 303
 
 
-def test_a_login_ends_with_its_time(make_app):
+def test_login_expires(make_app):
     client = make_app(MODELS, KEYS=[OWN], LOGIN_HOURS=0.01).test_client()
     log_in(client)
 
     assert client.application.permanent_session_lifetime.total_seconds() == 36
 
 
-def test_a_form_whose_login_has_ended_says_that_nothing_is_lost(client):
+def test_expired_login_keeps_form_input(client):
     answer = client.post("/models/doubler/predict", data={"row": '{"x": 4}'}, headers=HERE)
 
     assert answer.status_code == 401
@@ -175,7 +175,7 @@ def test_a_form_whose_login_has_ended_says_that_nothing_is_lost(client):
     assert urlsplit(re.search(r'href="(/login[^"]*)"', answer.text)[1]).path == "/login"
 
 
-def test_what_a_login_shows_is_kept_by_nobody_else(client):
+def test_pages_after_login_are_not_cached(client):
     log_in(client)
 
     for path in ("/", "/api/models", "/models/echo/predict"):
@@ -184,7 +184,7 @@ def test_what_a_login_shows_is_kept_by_nobody_else(client):
         assert "Cookie" in answer.headers["Vary"]
 
 
-def test_there_is_no_login_where_there_are_no_keys(make_app):
+def test_login_redirects_without_keys(make_app):
     client = make_app(MODELS).test_client()
 
     assert client.get("/login").location == "/"
@@ -192,7 +192,7 @@ def test_there_is_no_login_where_there_are_no_keys(make_app):
     assert "Set-Cookie" not in client.get("/").headers
 
 
-def test_the_call_on_a_models_page_has_a_place_for_the_key(client):
+def test_curl_example_includes_the_key(client):
     log_in(client)
 
     assert "Authorization: Bearer $MODELHOST_KEY" in client.get("/models/echo/metadata").text

@@ -6,7 +6,7 @@ from app.serving.errors import ServingError
 from mlmodel.errors import BrokenModel, FlmError
 
 
-def reason(error: BaseException) -> str:
+def get_failure_text(error: BaseException) -> str:
     """Return the public reason for an error; the log has the details."""
     if isinstance(error, BrokenModel):
         return f"{error.summary}; the log says more"

@@ -44,7 +44,7 @@ def names(content: bytes, file_bytes: int) -> scan.Names:
     return scan.Names(tuple((module, name) for module, name in found), opcode)
 
 
-def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
+def build_first(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
     """Build a pickle in another process first, unless the same one was built before.
 
     Without ``os.fork``, there is no first look. Thread-safe; one file is tried at a time.
@@ -59,14 +59,14 @@ def look(content: bytes, trust: Trust, file_bytes: int = 1 << 20) -> None:
 
 
 def schemas(content: bytes, trust: Trust) -> Any:
-    """Return the schemas that :func:`look` found, as JSON; ``None`` if it found none.
+    """Return the schemas that :func:`build_first` found, as JSON; ``None`` if it found none.
 
     :param content: not compressed.
     """
     return _TRIALS.get("schemas", content, trust)
 
 
-def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
+def infer_in_fork(work: Callable[[], Any], size_bytes: int) -> Any:
     """Return the JSON that work on a built model returns; ``None`` if it raises an error.
 
     The work runs in a fork, and only in a process with one thread, which may fork workers later: a
@@ -79,7 +79,7 @@ def inferred(work: Callable[[], Any], size_bytes: int) -> Any:
     return bounded_fork.run(work, size_bytes, bounded_fork.seconds(size_bytes))
 
 
-def look_in_this_process() -> None:
+def disable() -> None:
     """Disable first looks in this process: it serves one model, and may crash with it."""
     _TRIALS.is_enabled = False
 

@@ -63,7 +63,7 @@ SHAPES = {
 _SCHEMA = Schema({"properties": SHAPES})
 
 
-def facts(metadata: Any, model: str) -> dict[str, Any]:
+def check_metadata(metadata: Any, model: str) -> dict[str, Any]:
     """Return a model's metadata as JSON, without members that violate :data:`SHAPES`.
 
     :param metadata: any value that the author has set.

@@ -39,7 +39,7 @@ OTHER_MEMBERS = ("additionalProperties", "unevaluatedProperties")
 COMBINATIONS = ("allOf", "anyOf", "oneOf")
 
 
-def dialect_of(document: JsonSchema) -> Any:
+def get_dialect(document: JsonSchema) -> Any:
     """Return the validator class of a document's draft, by default 2020-12.
 
     :raises InvalidSchema: if the document is not a schema, or its draft is unknown.
@@ -62,7 +62,7 @@ def resolve(reference: str, document: JsonSchema) -> Any:
     """
     if not reference.startswith("#"):
         raise InvalidSchema(f"$ref must stay inside its document (#/...), got {reference!r:.80}")
-    dialect = dialect_of(document)
+    dialect = get_dialect(document)
     specification = specification_with(dialect.ID_OF(dialect.META_SCHEMA))
     registry: Registry[Any] = Registry().with_resource("", specification.create_resource(document))
     try:

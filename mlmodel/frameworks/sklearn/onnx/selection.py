@@ -20,7 +20,7 @@ from mlmodel.frameworks.sklearn.onnx.conversion import (
 )
 from mlmodel.frameworks.sklearn.onnx.parity import Parity, compare
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
-from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Choice, Runtime
+from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
 from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, single_threaded
 from mlmodel.frameworks.sklearn.traits import labels_of
@@ -33,7 +33,7 @@ TIMED_CALLS = 10
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledModel:
     """A graph that agrees with its model: its bytes, both predict functions and the comparison.
 
     ``row`` is one that the model predicts for.
@@ -58,23 +58,23 @@ class Compiled:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """The chosen predict function and its description; ``compiled`` if it is the graph."""
 
     predict: Predict
     runtime: Runtime
-    compiled: Compiled | None = None
+    compiled: CompiledModel | None = None
 
 
-def chosen(
+def select_runtime(
     model: Any,
     native: Predictor,
-    requested: Choice,
+    requested: RuntimeName,
     rows: Sequence[Row],
     *,
     title: str,
     stored: bytes | None = None,
-) -> Chosen:
+) -> Selection:
     """Return the predict function to use: that of the model or of its graph.
 
     :param native: predicts with the model itself.
@@ -85,20 +85,20 @@ def chosen(
     try:
         compiled = _compile(model, native, requested, rows, stored)
     except (Uncompilable, TimeoutError) as error:
-        return Chosen(native, Runtime(requested, title, reason=str(error)))
+        return Selection(native, Runtime(requested, title, reason=str(error)))
     parity = {"rows": compiled.parity.rows, **asdict(compiled.parity)}
     if requested == "auto" and _gain(compiled) <= LEAST_GAIN:
         reason = "it is at least as fast as its graph"
-        return Chosen(native, Runtime(requested, title, reason=reason, parity=parity))
+        return Selection(native, Runtime(requested, title, reason=reason, parity=parity))
     import onnxruntime  # noqa: PLC0415  already imported by the session
 
     title = f"ONNX Runtime {onnxruntime.__version__}"
-    return Chosen(compiled, Runtime(requested, title, is_compiled=True, parity=parity), compiled)
+    return Selection(compiled, Runtime(requested, title, is_compiled=True, parity=parity), compiled)
 
 
 def _compile(
-    model: Any, native: Predictor, requested: Choice, rows: Sequence[Row], stored: bytes | None
-) -> Compiled:
+    model: Any, native: Predictor, requested: RuntimeName, rows: Sequence[Row], stored: bytes | None
+) -> CompiledModel:
     """Return a model's verified graph.
 
     :raises Uncompilable: if the model has no such graph, with the reason.
@@ -120,7 +120,7 @@ def _compile(
         graph, graph_predict = stored, build(stored)
     sampler = RowSampler(inputs, native.members, examples, model, is_short=stored is not None)
     parity = compare(predict, graph_predict, sampler, deadline)
-    return Compiled(graph, graph_predict, native, parity, examples[0])
+    return CompiledModel(graph, graph_predict, native, parity, examples[0])
 
 
 def _convert(
@@ -150,7 +150,7 @@ def _graph_predictor() -> Callable[..., Predict]:
     return graph_predictor
 
 
-def _gain(compiled: Compiled) -> float:
+def _gain(compiled: CompiledModel) -> float:
     """Return how many times faster than the model its graph predicts one row."""
     with caught_warnings(), threadpool_limits(1):
         native, graph = (
