@@ -136,8 +136,7 @@ class HostedModel:
         :param reason: why the model of the new entry cannot replace this one.
         """
         self.spec = replace(self.spec, default=spec.default, aliases=spec.aliases, line=spec.line)
-        if self.status is Status.READY:
-            self.state.reason = reason
+        self.state.explain(Status.READY, reason)
 
     def open_artifact(self, name: str) -> BinaryIO:
         """Open an artifact of the model, if its entry in ``models.yaml`` offers it.

@@ -78,7 +78,8 @@ class Lifecycle:
         loading.join(seconds or None)
         if loading.is_alive():
             self._loader.keeps_name = True
-            self._state.reason = f"it takes longer than {seconds:g} seconds to load"
+            text = f"it takes longer than {seconds:g} seconds to load"
+            self._state.explain(Status.LOADING, text)
 
     def finish_loading(self) -> None:
         """Load a model that was left in the status loading; it may continue in the background."""
@@ -127,7 +128,7 @@ class Lifecycle:
         Running calls complete. The model's description and schemas stay readable.
         """
         if self._state.drain():
-            self._start(self._drop_when_idle, "drain")
+            _start_thread(self._drop_when_idle, "drain")
         else:
             self._drop_when_idle()
 
@@ -135,7 +136,7 @@ class Lifecycle:
         """Set the status to failed and reject all calls until the model is loaded again."""
         self._state.change(Status.FAILED, reason)
         log.error("model %r failed: %s", self._hosted.name, reason)
-        self._start(self._drop_if_failed, "failed")
+        _start_thread(self._drop_if_failed, "failed")
 
     def quarantine(self, reason: str, name: str | None = None) -> None:
         """Quarantine the model: reject all calls until an operator loads it.
@@ -145,7 +146,7 @@ class Lifecycle:
         self._hosted.name = name or self._hosted.name
         self._state.change(Status.FAILED, reason, quarantine=True)
         log.error("model %r is in quarantine: %s", self._hosted.name, reason)
-        self._start(self._drop_if_failed, "quarantine")
+        _start_thread(self._drop_if_failed, "quarantine")
 
     def _load_in_time(self, but_in: Collection[Status]) -> None:
         def load() -> None:
@@ -209,8 +210,9 @@ class Lifecycle:
         except Exception:  # the model is dropped regardless
             log.exception("model %r failed while it was unloaded", model.qualified_name)
 
-    def _start(self, target: Callable[[], None], name: str) -> None:
-        threading.Thread(target=target, name=name, daemon=True).start()
+
+def _start_thread(target: Callable[[], None], name: str) -> None:
+    threading.Thread(target=target, name=name, daemon=True).start()
 
 
 def _is_main_thread() -> bool:

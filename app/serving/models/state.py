@@ -60,6 +60,12 @@ class State:
             self.status, self.reason = status, reason
             self.is_quarantined = quarantine
 
+    def explain(self, status: Status, reason: str | None) -> None:
+        """Set the reason, if the model is still in this status."""
+        with self.lock:
+            if self.status is status:
+                self.reason = reason
+
     def acquire(self) -> bool:
         """Hold the model if it is ready and not draining; return whether it is held."""
         with self.lock:
