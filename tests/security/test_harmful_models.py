@@ -25,7 +25,7 @@ BROKEN = {
         "class: tests.models.broken.RaisesAtLoad",
         "it raised RuntimeError while it was loaded; the log says more",
     ),
-    "truncated": ("file: truncated.flm", "the header has 16 bytes, the file ends after 5"),
+    "truncated": ("file: truncated.flm", "expected a header of 16 bytes, got a file of 5"),
     "without-schema": (
         "class: tests.models.broken.WrongSchema",
         "not a JSON Schema: at /type, 'nmber' is not valid",

@@ -70,7 +70,7 @@ def dead(tmp_path):
         pid = os.fork()
         if not pid:
             ledger = CallRecord()
-            places = [ledger.enter() for _ in starts]
+            places = [ledger.add() for _ in starts]
             ledger.identify(places[0], GUILTY)
             ledger.open(tmp_path)
             ledger.identify(places[1], BUSY)

@@ -17,10 +17,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from prometheus_client import generate_latest
 from app.serving.process import counters, metrics
 for at in range(2000):
-    metrics.refused(f"model-{{at}}", "predict", ValueError())
-metrics.refused("model-7", "predict", ValueError())
+    metrics.count_rejection(f"model-{{at}}", "predict", ValueError())
+metrics.count_rejection("model-7", "predict", ValueError())
 print(counters.is_alone(), 'model="model-7",outcome="ValueError"}} 2.0' in
-      generate_latest(metrics.registry()).decode())
+      generate_latest(metrics.get_registry()).decode())
 """
 
 
