@@ -2,7 +2,6 @@
 # Both set up what they need in .venv first; PYTHON chooses the Python to do it with.
 
 PYTHON ?= python3
-SERVER ?= gunicorn
 VENV ?= .venv
 BIN := $(VENV)/bin
 
@@ -11,14 +10,9 @@ BIN := $(VENV)/bin
 help: ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-# The servers that there are, and how each is started.
-gunicorn := $(BIN)/gunicorn
-granian := $(BIN)/python -m servers.granian
-
-run: $(VENV)/.serve examples ## Serve the models; HOST, PORT, WORKERS and SERVER=granian say where and how.
-	@test -n "$($(SERVER))" || { echo "SERVER must be gunicorn or granian, got $(SERVER)"; exit 1; }
+run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set where and how.
 	@echo "Starting the server. Ctrl-C stops it."
-	@exec $($(SERVER))
+	@exec $(BIN)/gunicorn
 
 test: $(VENV)/.dev examples chromium ## Run the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."

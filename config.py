@@ -23,7 +23,7 @@ import limits.storage
 ROOT = Path(__file__).parent
 PREFIX = "MODELHOST_"
 #: Settings whose variables also work without the prefix.
-UNPREFIXED = frozenset({"HOST", "PORT", "WORKERS", "THREADS"})
+UNPREFIXED = frozenset({"HOST", "PORT", "SERVER", "WORKERS", "THREADS"})
 
 
 class InvalidSetting(Exception):
@@ -39,8 +39,11 @@ class Production:
     PORT = 8000
     #: Server processes. 0 starts one for each core that the server may use, at most 8.
     WORKERS = 0
-    #: Requests that one process handles at the same time. Set it above MODEL_THREADS +
-    #: MODEL_WAITING: a slow model occupies that many threads.
+    #: What reads and writes HTTP in each process: granian, in Rust, or gthread, gunicorn's own
+    #: threads in Python, which take about twice the processor time.
+    SERVER = "granian"
+    #: Requests that one process handles at the same time with SERVER=gthread. Set it above
+    #: MODEL_THREADS + MODEL_WAITING: a slow model occupies that many threads.
     THREADS = 64
     #: Seconds that a new process waits for its models to predict one example each before it accepts
     #: requests. Slower models continue to warm up beside the requests. 0 disables the warm-up.
@@ -59,7 +62,8 @@ class Production:
     #: Maximum nesting depth of arrays and objects in a request body.
     MAX_DEPTH = 64
     #: Seconds within which a request must arrive, and for which a response waits for a client that
-    #: does not read it. gunicorn enforces this limit; granian does not.
+    #: does not read it. SERVER=granian limits responses, and replaces a process most of whose
+    #: threads wait for requests; SERVER=gthread has no such limit.
     CLIENT_SECONDS = 60.0
     #: Maximum number of rows in one request.
     MAX_ROWS = 100_000
@@ -182,6 +186,7 @@ CHOICES = {
     "UNPINNED": ("check", "isolate", "refuse"),
     "KEYS_FOR": ("all", "admin"),
     "LOG_FORMAT": ("auto", "json", "text"),
+    "SERVER": ("granian", "gthread"),
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 #: Minimum length of a secret that cannot be guessed.

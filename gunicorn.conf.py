@@ -12,7 +12,8 @@ import gunicorn.glogging
 import logs
 from config import InvalidSetting
 from config import settings as read_settings
-from servers import forking, gunicorn_worker
+from servers import forking
+from servers.granian_worker import GranianWorker
 
 try:
     settings = read_settings(os.environ)
@@ -26,13 +27,13 @@ workers = settings["WORKERS"]
 threads = settings["THREADS"]
 
 
-class Worker(gunicorn_worker.Worker):
-    """One thread per request; idle connections occupy no thread."""
+class Worker(GranianWorker):
+    """A worker with the time limit for clients."""
 
     client_seconds = settings["CLIENT_SECONDS"]
 
 
-worker_class = Worker
+worker_class = Worker if settings["SERVER"] == "granian" else "gthread"
 
 
 class Arbiter(gunicorn.arbiter.Arbiter):

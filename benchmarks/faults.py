@@ -1,6 +1,6 @@
 """Runs the whole matrix of faults against a server under load, and counts what was lost or wrong.
 
-    python -m benchmarks.faults [gunicorn] [1.0]
+    python -m benchmarks.faults [granian] [1.0]
 
 The second argument is the least time of each fault in seconds. While ten clients send 50 requests a
 second to a model, other models hang, crash, leak and exit, their files are deleted and truncated,
@@ -26,7 +26,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump
 from tests.load import CONNECTIONS, Load, loading
-from tests.running_server import COMMANDS, WITH_ADMIN, Running, serving
+from tests.running_server import SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 RATE = 50
@@ -254,6 +254,6 @@ def _wait(holds: Callable[[], bool]) -> None:
 
 if __name__ == "__main__":
     given = dict(enumerate(sys.argv[1:]))
-    if given.get(0, "gunicorn") not in COMMANDS:
+    if given.get(0, "granian") not in SERVERS:
         sys.exit(__doc__)
-    sys.exit(not main(given.get(0, "gunicorn"), float(given.get(1, 1.0))))
+    sys.exit(not main(given.get(0, "granian"), float(given.get(1, 1.0))))

@@ -1,6 +1,6 @@
 """Asks a server for a minute while its life goes on, and counts what was lost or wrong.
 
-    python -m benchmarks.life gunicorn 60
+    python -m benchmarks.life granian 60
 
 SIGHUP, a reload by request, a mistake in models.yaml, a killed process, SIGTERM: one after the
 other, at equal distances, under 100 requests a second on connections that are kept open.
@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from tests.load import Load, loading
-from tests.running_server import COMMANDS, WITH_ADMIN, Running, serving
+from tests.running_server import SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 EVENTS = 10
@@ -87,6 +87,6 @@ def _tell_end(folder: Path, load: Load, known: set[int]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in COMMANDS:
+    if len(sys.argv) != 3 or sys.argv[1] not in SERVERS:
         sys.exit(__doc__)
     main(sys.argv[1], float(sys.argv[2]))

@@ -1,6 +1,6 @@
 """Asks a server everything, right and wrong, for ten minutes, and watches what it keeps of that.
 
-    python -m benchmarks.soak gunicorn 600
+    python -m benchmarks.soak granian 600
 
 Rows, many rows, columns, CSV, pages, metrics, bodies that are none, requests that stop in their
 middle and, twice a minute, a model that is loaded again. Told are, for each part of the time, the
@@ -28,7 +28,7 @@ import click
 import psutil
 
 from benchmarks.tree import members, pss_bytes
-from tests.running_server import COMMANDS, ROOT, WITH_ADMIN, Running, serving
+from tests.running_server import ROOT, SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 #: How many ask at the same time, each a request after the other, with a pause between two.
@@ -215,6 +215,6 @@ def _csv(row: object) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in COMMANDS:
+    if len(sys.argv) != 3 or sys.argv[1] not in SERVERS:
         sys.exit(__doc__)
     main(sys.argv[1], float(sys.argv[2]))

@@ -17,7 +17,8 @@ from tests import ROOT
 from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
-COMMANDS = {"gunicorn": ["-m", "gunicorn"], "granian": ["-m", "servers.granian"]}
+#: What SERVER may be.
+SERVERS = ("granian", "gthread")
 #: Seconds for which any answer is waited for.
 PATIENCE = 60
 #: Opens what changes models, where the settings below are set. Asking needs none.
@@ -78,11 +79,16 @@ def start(server, folder, models, **environ):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = folder / "server.log"
-    settings = {"PORT": port, "MODELHOST_MODELS_FILE": catalog, "MODELHOST_LOG_LEVEL": "INFO"}
+    settings = {
+        "SERVER": server,
+        "PORT": port,
+        "MODELHOST_MODELS_FILE": catalog,
+        "MODELHOST_LOG_LEVEL": "INFO",
+    }
     inherited = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, *COMMANDS[server]],
+            [sys.executable, "-m", "gunicorn"],
             cwd=ROOT,
             env=inherited | {name: str(value) for name, value in (settings | environ).items()},
             stdout=stream,

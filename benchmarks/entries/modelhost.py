@@ -1,4 +1,4 @@
-"""Modelhost, under gunicorn as ``make run`` starts it and under granian, by runtime."""
+"""Modelhost, as ``make run`` starts it and with gunicorn's own threads, by runtime."""
 
 from __future__ import annotations
 
@@ -22,15 +22,10 @@ from benchmarks.models import Model, Row
 ROOT = Path(__file__).parents[2]
 
 
-def gunicorn(stage: Stage, runtime: str | None) -> Command:
-    """Run what ``make run`` runs; gunicorn.conf.py says the rest."""
-    return Command([str(stage.programs / "gunicorn")], ROOT, _environ(stage, runtime))
-
-
-def granian(stage: Stage, runtime: str | None) -> Command:
-    """Run what ``make run SERVER=granian`` runs."""
-    python = str(stage.programs / "python")
-    return Command([python, "-m", "servers.granian"], ROOT, _environ(stage, runtime))
+def start(stage: Stage, server: str, runtime: str | None) -> Command:
+    """Run what ``make run SERVER=...`` runs; gunicorn.conf.py has the rest."""
+    environ = {**_environ(stage, runtime), "SERVER": server}
+    return Command([str(stage.programs / "gunicorn")], ROOT, environ)
 
 
 def path(model: str, _: str) -> str:
@@ -64,16 +59,16 @@ ENTRIES = [
     Entry(
         name=name,
         about=f"Modelhost on {about}; label and probabilities",
-        start=functools.partial(start, runtime=runtime),
+        start=functools.partial(start, server=server, runtime=runtime),
         path=path,
         body=body,
         answers=labelled,
         forms=(ROW, ROWS, COLUMNS),
     )
-    for name, about, start, runtime in (
-        ("gunicorn", "gunicorn (gthread)", gunicorn, None),
-        ("gunicorn-onnx", "gunicorn (gthread), runtime: onnx", gunicorn, "onnx"),
-        ("granian", "granian", granian, None),
-        ("granian-onnx", "granian, runtime: onnx", granian, "onnx"),
+    for name, about, server, runtime in (
+        ("modelhost", "granian", "granian", None),
+        ("modelhost-onnx", "granian, runtime: onnx", "granian", "onnx"),
+        ("gthread", "gthread", "gthread", None),
+        ("gthread-onnx", "gthread, runtime: onnx", "gthread", "onnx"),
     )
 ]

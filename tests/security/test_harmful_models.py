@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from mlmodel import dump
 from tests.models.harmful.slow import Slow
 from tests.models.simple import Hanging
-from tests.running_server import COMMANDS, serving
+from tests.running_server import serving
 from tests.servers.test_crashes import end_all, is_answered, states
 from tests.waiting import wait_until
 
@@ -64,7 +64,7 @@ def has_failed(running, name, reason):
     return {state for state, _ in found} == {"failed"} and all(reason in why for _, why in found)
 
 
-@pytest.mark.parametrize("server", COMMANDS)
+@pytest.mark.parametrize("server", ["granian"])
 def test_broken_models_fail_and_others_serve(server, tmp_path):
     line = LinearRegression().fit(pd.DataFrame({"x": [1, 2]}), [2, 4])
     dump(line, tmp_path / "line.flm")
@@ -80,7 +80,7 @@ def test_broken_models_fail_and_others_serve(server, tmp_path):
         assert [name for name in SOUND if not is_answered(running, name, {"x": 1})] == []
 
 
-@pytest.mark.parametrize("server", COMMANDS)
+@pytest.mark.parametrize("server", ["granian"])
 def test_isolated_crash_fails_only_its_calls(server, tmp_path):
     text = """models:
   - {class: tests.models.harmful.hanging.Hung, isolate: true, time_limit: 0.5}

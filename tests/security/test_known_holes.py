@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from app.serving.models.manager import ModelManager
-from tests.running_server import COMMANDS, serving
+from tests.running_server import SERVERS, serving
 
 PICKLES = [
     "application/vnd.bentoml+pickle",
@@ -87,7 +87,7 @@ def test_no_route_accepts_a_model_file(client, method, path):
     assert [model.label for model in ModelManager().models()] == before
 
 
-@pytest.mark.parametrize("server", COMMANDS)
+@pytest.mark.parametrize("server", SERVERS)
 def test_server_listens_at_one_address(server, tmp_path):
     with serving(server, tmp_path, "models: []", WORKERS=2) as running:
         master = psutil.Process(running.process.pid)

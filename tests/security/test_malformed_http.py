@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests import malformed_http
-from tests.running_server import COMMANDS, PATIENCE, serving
+from tests.running_server import PATIENCE, serving
 
 MODELS = """models:
   - class: tests.models.simple.Echo
@@ -28,7 +28,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["granian"])
 def running(request, tmp_path_factory):
     with serving(request.param, tmp_path_factory.mktemp("evil"), MODELS, **SETTINGS) as running:
         yield running

@@ -14,7 +14,7 @@ from app.serving.models.manager import ModelManager
 from app.serving.process.running_calls import CallRecord, Suspect, record, take_crashes
 from app.serving.reload.crashes import count_crashes, forget_crashes
 from app.serving.reload.shared_state import DesiredState
-from tests.running_server import COMMANDS, serving
+from tests.running_server import serving
 from tests.waiting import wait_until
 
 LIMITS = Limits(rows=1, threads=1, queue_size=1, seconds=1, crashes=3, crash_seconds=100)
@@ -114,7 +114,7 @@ def test_hanging_call_is_not_suspect(make_app, tmp_path):
     assert hung == 0
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["granian"])
 def server(request):
     """The name of a server."""
     return request.param
@@ -178,7 +178,7 @@ def test_model_crashing_on_load_is_quarantined(server, tmp_path):
 
 
 def test_worker_is_replaced_at_any_status(tmp_path):
-    with serving("gunicorn", tmp_path, DYING, WORKERS=2) as running:
+    with serving("granian", tmp_path, DYING, WORKERS=2) as running:
         end_all(running, ["_exit", "_exit-4"])
 
         wait_until(lambda: is_answered(running, "dying", {}), 20)
@@ -188,14 +188,14 @@ def test_model_exiting_on_load_is_quarantined(tmp_path):
     entry = "    load: worker\n    settings: {how: _exit, at: load}\n"
     text = DYING.replace("Dying\n", f"Dying\n{entry}")
 
-    with serving("gunicorn", tmp_path, text, WORKERS=2) as running:
+    with serving("granian", tmp_path, text, WORKERS=2) as running:
         wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
 
 
 def test_quarantine_reaches_all_processes(tmp_path):
     text = DYING.replace("Dying\n", "Dying\n    isolate: true\n")
 
-    with serving("gunicorn", tmp_path, text, WORKERS=2, MODELHOST_DEATHS=2) as running:
+    with serving("granian", tmp_path, text, WORKERS=2, MODELHOST_DEATHS=2) as running:
         # Two in one process are enough, and three are that in any case.
         for _ in range(3):
             asked(running, "/api/models/dying/predict", {"how": "kill"})

@@ -84,7 +84,7 @@ def test_server_serves_on_full_disk(tmp_path):
     with small_disk(tmp_path / "tmp", "64k") as disk:
         fill(disk)
         settings = {"WORKERS": 2, "TMPDIR": disk, "MODELHOST_LOG_FORMAT": "text"}
-        with serving("gunicorn", tmp_path, DOUBLER, **settings) as running:
+        with serving("granian", tmp_path, DOUBLER, **settings) as running:
             answers = [running.ask("/api/models/doubler/predict", {"x": 2})[0] for _ in range(10)]
             counted = running.ask("/metrics")[0]
 
@@ -94,7 +94,7 @@ def test_server_serves_on_full_disk(tmp_path):
 def test_server_survives_disk_that_fills(tmp_path):
     with small_disk(tmp_path / "tmp") as disk:
         settings = {"WORKERS": 2, "TMPDIR": disk} | WITH_ADMIN
-        with serving("gunicorn", tmp_path, DOUBLER, **settings) as running:
+        with serving("granian", tmp_path, DOUBLER, **settings) as running:
             file = fill(disk)
             answers = {
                 running.ask(f"/api/models/{name}/predict", {"x": 2})[0]

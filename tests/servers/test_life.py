@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.load import CONNECTIONS, loading
-from tests.running_server import COMMANDS, PATIENCE, WITH_ADMIN, serving
+from tests.running_server import PATIENCE, WITH_ADMIN, serving
 from tests.waiting import wait_until
 
 #: Seconds of load without an event.
@@ -34,7 +34,7 @@ def pause():
     time.sleep(A_WHILE)
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["granian"])
 def server(request):
     """The name of a server."""
     return request.param

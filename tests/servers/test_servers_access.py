@@ -12,7 +12,7 @@ import pytest
 
 from app.web.http import security_headers
 from tests.new_keys import NewKey
-from tests.running_server import COMMANDS, PATIENCE, serving
+from tests.running_server import PATIENCE, serving
 from tests.waiting import wait_until
 
 MODELS = """models:
@@ -25,7 +25,7 @@ OWN, ADMIN = NewKey(models=["echo", "whereabouts"]), NewKey("admin")
 WORKERS = 2
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+@pytest.fixture(scope="module", params=["granian"])
 def shut(request, tmp_path_factory):
     """A server with two workers that requires keys."""
     folder = tmp_path_factory.mktemp(request.param)

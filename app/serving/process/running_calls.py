@@ -90,7 +90,7 @@ class CallRecord:
             self._slots = memoryview(mmap.mmap(stream.fileno(), SIZE_BYTES))
         self.starts = self._slots.cast("Q")
         self._pid = os.getpid()
-        # Unlike atexit, this also runs at the end of multiprocessing's processes, as granian uses.
+        # Unlike a function of atexit, this does not run in processes that this one forks.
         Finalize(None, file.unlink, kwargs={"missing_ok": True}, exitpriority=0)
 
     @contextmanager

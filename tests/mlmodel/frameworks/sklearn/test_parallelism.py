@@ -159,7 +159,7 @@ def test_process_pool_model_predicts_with_two_workers(tmp_path):
     (tmp_path / "bagging.pkl").write_bytes(pickle.dumps(model))
     models = "models:\n  - file: bagging.pkl\n"
 
-    with serving("gunicorn", tmp_path, models, WORKERS=2) as running:
+    with serving("granian", tmp_path, models, WORKERS=2) as running:
         answers = [
             running.ask("/api/models/bagging/predict", {"x0": 0.9, "x1": 0.1, "x2": 0.5})
             for _ in range(6)
