@@ -136,9 +136,9 @@ def _unknown_member(error: ValidationError) -> str:
     known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
     close = difflib.get_close_matches(str(error.path[-1]), known, n=1)
     if close:
-        return f"is not known here; did you mean {close[0]!r}?"
+        return f"is unknown; did you mean {close[0]!r}?"
     listed = ", ".join(known[:SHOWN_MEMBERS]) or "none"
-    return f"is not known here; known are: {listed}"
+    return f"is unknown; valid names: {listed}"
 
 
 def _alternatives(error: ValidationError) -> str:

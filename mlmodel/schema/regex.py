@@ -65,7 +65,9 @@ def _compiled(pattern: str) -> Draft202012Validator:
         return Draft202012Validator({"pattern": pattern}, pattern_options=OPTIONS, offline=True)
     except (ValidationError, ValueError) as error:  # ValueError: a lone surrogate
         reason = next((text for sign, text in INSTEAD.items() if sign in pattern), None)
-        raise InvalidSchema(f"{pattern!r:.80} is no pattern here: {reason or RULE}") from error
+        raise InvalidSchema(
+            f"{pattern!r:.80} is not a supported pattern: {reason or RULE}"
+        ) from error
 
 
 def _in_characters(text: str) -> str:

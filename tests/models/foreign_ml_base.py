@@ -22,7 +22,7 @@ class IrisModel(MLModel):
     output_schema = IrisOutput
 
     def __init__(self):
-        self.predict_with_model = 0
+        self.asked = 0
 
     def predict(self, data: IrisInput) -> IrisOutput:
         return IrisOutput(species="setosa" if data.sepal_length < 6 else "virginica")

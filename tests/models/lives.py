@@ -57,6 +57,6 @@ class Held(Lived):
 
     def predict(self, row):
         if row["id"]:
-            type(self).predict_with_model.release()
+            type(self).asked.release()
             type(self).go.wait(10)
         return super().predict(row)

@@ -109,7 +109,7 @@ class Waiting(MLModel):
     go = threading.Event()
 
     def predict(self, row):
-        self.predict_with_model.release()
+        self.asked.release()
         self.go.wait(10)
         return "done"
 

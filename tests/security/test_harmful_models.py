@@ -23,7 +23,7 @@ BROKEN = {
     ),
     "raising": (
         "class: tests.models.broken.RaisesAtLoad",
-        "it raised RuntimeError while it was loaded; the log says more",
+        "it raised RuntimeError while it was loaded; see the log",
     ),
     "truncated": ("file: truncated.flm", "expected a header of 16 bytes, got a file of 5"),
     "without-schema": (

@@ -38,7 +38,7 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, Enum):
         return to_json(value.value, depth)
     if depth == 0:
-        raise InvalidAnswer(f"the answer is nested deeper than {DEPTH}")
+        raise InvalidAnswer(f"the prediction is nested deeper than {DEPTH}")
     if isinstance(value, Mapping):
         return _object(value, depth)
     if isinstance(value, list | tuple | set | frozenset):
@@ -51,13 +51,13 @@ def _text(value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidAnswer("the answer has a text with half of a surrogate pair") from error
+            raise InvalidAnswer("the prediction has a text with an unpaired surrogate") from error
     return value
 
 
 def _integer(value: int) -> int:
     if value.bit_length() > INTEGER_BITS:
-        raise InvalidAnswer("the answer has a number with too many digits")
+        raise InvalidAnswer("the prediction has a number with too many digits")
     return value
 
 
@@ -78,7 +78,7 @@ _SCALARS: Mapping[type, Any] = {
 def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     members = {_key(key): to_json(member, depth - 1) for key, member in value.items()}
     if len(members) < len(value):
-        raise InvalidAnswer("the answer has an object in which two keys have one name")
+        raise InvalidAnswer("the prediction has an object in which two keys have the same name")
     return members
 
 
@@ -106,7 +106,7 @@ def _foreign(value: Any, depth: int) -> Any:
         return _array(value, depth)
     if isinstance(value, Iterable) and not isinstance(value, type):
         return to_json(list(value), depth - 1)
-    raise InvalidAnswer(f"the answer has a value of {type(value)}, which JSON cannot say")
+    raise InvalidAnswer(f"the prediction has a value of {type(value)}, which has no JSON form")
 
 
 def _dumped(value: Any) -> Any:
@@ -122,7 +122,7 @@ def _dumped(value: Any) -> Any:
 
 def _table(value: Any, depth: int) -> Any:
     if not value.columns.is_unique:
-        raise InvalidAnswer("the answer has a table in which two columns have one name")
+        raise InvalidAnswer("the prediction has a table in which two columns have the same name")
     return to_json(value.to_dict(orient="records"), depth - 1)
 
 
@@ -143,7 +143,9 @@ def _key(key: Any) -> str:
         return plain
     if isinstance(plain, bool | int | float):
         return str(plain).lower() if isinstance(plain, bool) else str(plain)
-    raise InvalidAnswer(f"the answer has an object with the key {key!r:.60}, which is no text")
+    raise InvalidAnswer(
+        f"the prediction has an object with the key {key!r:.60}: keys must be strings"
+    )
 
 
 def _decimal(value: Decimal) -> int | float | None:

@@ -143,15 +143,15 @@ def _call_model(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any])
         raise PredictionFailed(hosted.name) from error
 
 
-def _validate_predictions(answers: Any, count: int, schema: Schema) -> list[Any]:
-    if not isinstance(answers, list) or len(answers) != count:
-        raise InvalidAnswer(f"the model must give a list of {count}, one answer for each row")
-    if schema.accepts(answers):
-        return answers
-    for answer in answers:
-        violations = schema.violations(answer, most=MAX_VIOLATIONS + 1)
+def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[Any]:
+    if not isinstance(predictions, list) or len(predictions) != count:
+        got = len(predictions) if isinstance(predictions, list) else type(predictions).__name__
+        raise InvalidAnswer(f"expected a list of {count} predictions, one for each row, got {got}")
+    if schema.accepts(predictions):
+        return predictions
+    for prediction in predictions:
+        violations = schema.violations(prediction, most=MAX_VIOLATIONS + 1)
         if violations:
-            raise InvalidAnswer(
-                f"the answer breaks the output schema: {summary(violations, most=MAX_VIOLATIONS)}"
-            )
-    return answers
+            text = summary(violations, most=MAX_VIOLATIONS)
+            raise InvalidAnswer(f"the prediction violates the output schema: {text}")
+    return predictions

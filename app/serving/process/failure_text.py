@@ -9,11 +9,11 @@ from mlmodel.errors import BrokenModel, FlmError
 def get_failure_text(error: BaseException) -> str:
     """Return the public reason for an error; the log has the details."""
     if isinstance(error, BrokenModel):
-        return f"{error.summary}; the log says more"
+        return f"{error.summary}; see the log"
     if isinstance(error, FlmError | ServingError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return f"the module {error.name!r} is not installed"
     if isinstance(error, OSError) and error.strerror:
         return f"a file that it needs cannot be read: {error.strerror}"
-    return f"it raised {type(error).__name__} while it was loaded; the log says more"
+    return f"it raised {type(error).__name__} while it was loaded; see the log"

@@ -37,10 +37,10 @@ PREDICTIONS = Counter(
     "Calls of a model, by how they ended.",
     ["model", "endpoint", "outcome"],
 )
-ROWS = Counter("modelhost_rows", "Rows that a model was asked.", ["model", "endpoint"])
+ROWS = Counter("modelhost_rows", "Rows sent to a model.", ["model", "endpoint"])
 SECONDS = Histogram(
     "modelhost_prediction_seconds",
-    "Seconds from a model's rows to its checked answers.",
+    "Seconds from the rows of a call to its validated predictions.",
     ["model", "endpoint"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
@@ -70,7 +70,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "modelhost_http_request_seconds",
-    "Seconds from a request to its answer.",
+    "Seconds from a request to its response.",
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )

@@ -145,4 +145,4 @@ def _guarded(read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:
-        raise UnreadableFile("it is no .xlsx workbook that can be read") from error
+        raise UnreadableFile("not a readable .xlsx workbook") from error

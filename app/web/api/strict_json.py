@@ -170,4 +170,4 @@ def _check_surrogates(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadRequest("the body has half of a surrogate pair, which is no character") from error
+        raise BadRequest("the body has an unpaired surrogate, which is not a character") from error

@@ -165,7 +165,7 @@ def test_mistake_in_models_yaml_is_reported(run, linear_file, command):
     ran = run(*words, models="models: [{clas: a.B}]")
 
     assert ran.exit_code == 1
-    assert "Error: models.yaml, line 1: models/0/clas is not known here" in ran.stderr
+    assert "Error: models.yaml, line 1: models/0/clas is unknown" in ran.stderr
 
 
 def test_show_writes_metadata_and_fields(run):
@@ -266,7 +266,7 @@ def test_check_defaults_to_all_models(run):
     [
         ("RaisesAtLoad", "it raised "),
         ("RaisesAtPredict", "the model 'raises-at-predict' failed: "),
-        ("BreaksItsSchema", "the answer breaks the output schema: "),
+        ("BreaksItsSchema", "the prediction violates the output schema: "),
     ],
 )
 def test_unservable_model_fails_the_check(run, name, failure):
@@ -285,7 +285,7 @@ def test_check_reports_invalid_examples(run):
 
     assert doubts == [
         "example 2 violates the input schema: /x is required",
-        "example 2 violates the input schema: /z is not known here; known are: x",
+        "example 2 violates the input schema: /z is unknown; valid names: x",
     ]
 
 

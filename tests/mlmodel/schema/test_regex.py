@@ -73,7 +73,7 @@ def test_exponential_pattern_is_fast(pattern, place):
 )
 def test_unsupported_pattern_is_rejected(pattern, right):
     with pytest.raises(
-        InvalidSchema, match=rf"at /properties/a/pattern, .* is no pattern.*{right}"
+        InvalidSchema, match=rf"at /properties/a/pattern, .* is not a supported pattern.*{right}"
     ):
         Schema({"properties": {"a": {"pattern": pattern}}})
 

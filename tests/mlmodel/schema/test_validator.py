@@ -46,8 +46,8 @@ def test_unknown_member_suggests_close_name():
     row = {"age": 4, "hieght": 1.8, "height": 1.8, "shoe/size": 44}
 
     assert errors(PERSON, row) == [
-        ("/hieght", "is not known here; did you mean 'height'?"),
-        ("/shoe~1size", "is not known here; known are: age, height, email, home"),
+        ("/hieght", "is unknown; did you mean 'height'?"),
+        ("/shoe~1size", "is unknown; valid names: age, height, email, home"),
     ]
 
 
@@ -55,7 +55,7 @@ def test_patterns_of_names_are_known_members():
     document = {"patternProperties": {"^x-": {}}, "additionalProperties": False}
 
     assert errors(document, {"x-a": 1}) == []
-    assert errors(document, {"y": 1}) == [("/y", "is not known here; known are: none")]
+    assert errors(document, {"y": 1}) == [("/y", "is unknown; valid names: none")]
 
 
 def test_nullable_value_reports_other_alternative():

@@ -13,12 +13,12 @@ class Doubler:
     """Doubles rows, as slowly as it is told, and keeps how many it was asked at once."""
 
     def __init__(self):
-        self.predict_with_model = []
+        self.asked = []
         self.has_begun = threading.Event()
         self.may_end = threading.Event()
 
     def ask(self, rows):
-        self.predict_with_model.append(len(rows))
+        self.asked.append(len(rows))
         self.has_begun.set()
         assert self.may_end.wait(10)
         if "bad" in rows:
@@ -56,17 +56,17 @@ def answers(batcher, doubler, *callers):
 
 def test_who_comes_alone_is_asked_at_once(batcher, doubler):
     assert answers(batcher, doubler, [1]) == [[2]]
-    assert doubler.predict_with_model == [1]
+    assert doubler.asked == [1]
 
 
 def test_all_who_wait_are_asked_together_and_get_their_own_answers(batcher, doubler):
     assert answers(batcher, doubler, [1], [2], [3, 4], [5]) == [[2], [4], [6, 8], [10]]
-    assert doubler.predict_with_model == [1, 4]
+    assert doubler.asked == [1, 4]
 
 
 def test_a_call_has_no_more_rows_than_it_may(batcher, doubler):
     assert answers(batcher, doubler, [1], [2, 3, 4], [5, 6]) == [[2], [4, 6, 8], [10, 12]]
-    assert doubler.predict_with_model == [1, 3, 2]
+    assert doubler.asked == [1, 3, 2]
 
 
 def test_many_rows_are_asked_alone_and_hold_up_nobody(batcher, doubler):
@@ -85,7 +85,7 @@ def test_bad_rows_harm_nobody_else(batcher, doubler):
 
     assert (first, third) == ([2], [6])
     assert isinstance(second, ValueError)
-    assert doubler.predict_with_model == [1, 2, 1, 1]
+    assert doubler.asked == [1, 2, 1, 1]
 
 
 def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
@@ -99,7 +99,7 @@ def test_two_methods_of_one_model_are_asked_apart(batcher, doubler):
         doubler.may_end.set()
 
         assert (first.result(), second.result()) == ([2], [4])
-    assert (doubler.predict_with_model, other.predict_with_model) == ([1], [1])
+    assert (doubler.asked, other.asked) == ([1], [1])
 
 
 def test_who_gives_up_is_not_asked(doubler):
@@ -120,7 +120,7 @@ def test_more_callers_than_may_wait_are_refused(doubler):
             batcher.run(doubler.ask, [2])
         doubler.may_end.set()
 
-    assert doubler.predict_with_model == [1]
+    assert doubler.asked == [1]
 
 
 def thread(rows):
@@ -148,7 +148,7 @@ def test_few_and_many_rows_wait_in_one_line(doubler, rows):
     batcher = Batcher(Limits(rows=9, threads=2, queue_size=2, seconds=10), max_rows=4)
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(batcher.run, doubler.ask, each) for each in ([1], [1, 2, 3, 4]) * 2]
-        wait_until(lambda: len(doubler.predict_with_model) == 2)
+        wait_until(lambda: len(doubler.asked) == 2)
         wait_until(lambda: batcher._alone._calls.qsize() == batcher._batches._calls.qsize() == 1)
 
         with pytest.raises(QueueFull):

@@ -135,7 +135,7 @@ UNSAYABLE = [
 
 @pytest.mark.parametrize("answer", UNSAYABLE, ids=lambda answer: type(answer).__name__)
 def test_what_json_cannot_say_is_refused(answer):
-    with pytest.raises(InvalidAnswer, match="the answer has"):
+    with pytest.raises(InvalidAnswer, match="the prediction has"):
         to_json(answer)
 
 
@@ -143,5 +143,5 @@ def test_an_answer_that_holds_itself_is_refused():
     answer = []
     answer.append(answer)
 
-    with pytest.raises(InvalidAnswer, match="the answer is nested deeper than 100"):
+    with pytest.raises(InvalidAnswer, match="the prediction is nested deeper than 100"):
         to_json(answer)

@@ -102,11 +102,11 @@ def test_catalog_may_be_empty(read, text):
             "models: [{file: m.pkl, trust: ['skrub*']}]",
             "models.yaml, line 1: models/0/trust must contain names, or patterns such as 'skrub.*', got 'skrub*'",
         ),
-        ("model: []", "models.yaml, line 1: model is not known here; did you mean 'models'?"),
+        ("model: []", "models.yaml, line 1: model is unknown; did you mean 'models'?"),
         ("models: {a: 1}", 'models.yaml, line 1: models must be a list, got {"a": 1}'),
         (
             "models:\n  - clas: a.B",
-            "models.yaml, line 2: models/0/clas is not known here; did you mean 'class'?",
+            "models.yaml, line 2: models/0/clas is unknown; did you mean 'class'?",
         ),
         (
             "models:\n  - name: x",
@@ -147,7 +147,7 @@ def test_catalog_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    decorators:\n      - c.D\n      - clas: c.D",
-            "models.yaml, line 5: models/0/decorators/1/clas is not known here; did you mean 'class'?",
+            "models.yaml, line 5: models/0/decorators/1/clas is unknown; did you mean 'class'?",
         ),
         (
             "models:\n  - class: a.B\n    decorators: [c]",

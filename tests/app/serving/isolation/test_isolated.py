@@ -435,7 +435,7 @@ def test_sandboxed_model_serves_only_its_artifacts(make_app, tmp_path):
         artifacts="all",
     )
     client = make_app("models: []").test_client()
-    ModelManager().open([spec], LIMITS, tmp_path / "models.yaml")
+    ModelManager().load_models([spec], LIMITS, tmp_path / "models.yaml")
 
     names = ("own", "other", "link", "pipe")
     answers = [client.get(f"/models/naming/artifacts/{name}", buffered=True) for name in names]

@@ -194,7 +194,7 @@ def test_unloading_waits_for_whoever_uses_the_model(hold):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    Waiting.predict_with_model.acquire()
+    Waiting.asked.acquire()
     unloading = threading.Thread(
         target=lambda: (waiting.lifecycle.unload(), done.append("unloaded"))
     )

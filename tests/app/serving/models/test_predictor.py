@@ -78,8 +78,8 @@ def test_whatever_a_model_raises_is_its_failure(predictor, name):
     [
         ("breaks-its-schema", {}, "/y: must be a number, got null"),
         ("breaks-its-schema", {"a": 1}, '/y: must be a number, got "high"'),
-        ("answers-an-object", {}, "which JSON cannot say"),
-        ("answers-too-few", {}, "a list of 1, one answer for each row"),
+        ("answers-an-object", {}, "which has no JSON form"),
+        ("answers-too-few", {}, "a list of 1 predictions, one for each row, got 0"),
     ],
 )
 def test_an_answer_that_may_not_be_is_the_models_failure(predictor, name, row, message):
@@ -127,7 +127,7 @@ def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, b
     Together.go.clear()
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
-        Together.predict_with_model.acquire()
+        Together.asked.acquire()
         line = ModelManager().get("together").calls._batcher._batches._calls
         for count in (1, 2):
             calls.append(pool.submit(predict, "together", [{}]))

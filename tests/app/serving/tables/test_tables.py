@@ -127,7 +127,7 @@ def test_unnamed_column_is_left_out():
         ("csv", 'a\n"x" y\n', "line 2 is not CSV: "),
         ("ndjson", '{"a": 1}\n{"a": \n', "line 2 is not JSON: Expecting value (column 7)"),
         ("json", "[1,\n2,,]", "the file is not JSON: Expecting value (line 2, column 3)"),
-        ("json", "[NaN]", "the file is not JSON: NaN is no number of JSON"),
+        ("json", "[NaN]", "the file is not JSON: NaN is not a JSON number"),
         ("json", "[1e400]", "the file is not JSON: 1e400 is beyond the range of a double"),
         ("json", '[{"a": 1, "a": 2}]', "the file is not JSON: an object has a key twice"),
         ("json", "[" * 100_000, "the file is nested too deep"),

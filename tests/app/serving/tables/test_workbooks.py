@@ -133,7 +133,7 @@ def test_zip_bomb_workbook_is_rejected(monkeypatch):
 def test_broken_workbook_is_refused():
     content = changed(workbook(["n"], [1]), "xl/worksheets/sheet1.xml", lambda text: text[:-30])
 
-    with pytest.raises(UnreadableFile, match=r"no .xlsx workbook that can be read"):
+    with pytest.raises(UnreadableFile, match=r"not a readable .xlsx workbook"):
         read(content)
 
 
@@ -156,5 +156,5 @@ def test_old_workbook_is_named():
 
 
 def test_truncated_archive_is_refused():
-    with pytest.raises(UnreadableFile, match=r"no .xlsx workbook that can be read"):
+    with pytest.raises(UnreadableFile, match=r"not a readable .xlsx workbook"):
         read(io.BytesIO(workbook(["n"]).getvalue()[:300]))

@@ -49,7 +49,7 @@ def test_json_is_read_by_the_letter(path):
         (b"[" + b"9" * 10_000 + b"]", "the body has a number with too many digits"),
         (b"[" + b"9" * 400 + b"]", "the body has a number beyond the range of a double: 999"),
         (b'{"a": 1, "b": 2, "a": 3}', "the body has the key 'a' twice in one object"),
-        (b'["\\ud800"]', "the body has half of a surrogate pair"),
+        (b'["\\ud800"]', "the body has an unpaired surrogate"),
         (b"[" * 65 + b"]" * 65, "the body is nested deeper than 64 levels"),
         (b"[" * 100_000, "the body is nested deeper than 64 levels"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "the body is nested deeper than 64 levels"),

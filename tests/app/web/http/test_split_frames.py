@@ -147,7 +147,7 @@ def test_missing_column_is_reported_once(client):
 def test_unknown_column_has_its_pointer(client):
     answer = ask(client, "doubler", {"columns": ["x", "z/~"], "data": [[1, 2]]})
 
-    assert errors(answer) == [("/data/0/1", "is not known here; known are: x")]
+    assert errors(answer) == [("/data/0/1", "is unknown; valid names: x")]
 
 
 def test_error_of_model_points_to_line(client):
