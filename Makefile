@@ -1,5 +1,5 @@
-# Modelhost. `make run` serves the models of models.yaml, `make test` passes the tests.
-# Both set up what they need in .venv first; PYTHON chooses the Python to do it with.
+# Modelhost. `make run` serves the models of models.yaml, `make test` runs the tests.
+# Both create .venv first; PYTHON selects the interpreter.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clean help
 
-help: ## Say what there is to make.
+help: ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
 run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set where and how.
@@ -24,8 +24,8 @@ lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml
 	$(BIN)/mypy
 	$(BIN)/python openapi.py --check
 
-bench: $(VENV)/.bench wrk ## Measure speed beside other servers, in minutes; ARGS="--full" measures all.
-	@echo "Measuring; other work on this machine spoils the figures. Ctrl-C stops and tells what there is ..."
+bench: $(VENV)/.bench wrk ## Compare speed with other servers (takes minutes); ARGS="--full" measures all.
+	@echo "Measuring; other work on this machine spoils the figures. Ctrl-C stops and prints the results so far ..."
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 examples: | $(VENV)/.serve

@@ -100,7 +100,7 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
     for reference in pinned:
         write_message(f"pinned {reference}")
     if not pinned:
-        write_message("There is no file to pin.")
+        write_message("Nothing to pin.")
     if as_json:
         write_json({"pinned": pinned})
 

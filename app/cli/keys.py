@@ -94,7 +94,7 @@ def list_keys(as_json: bool) -> None:
         write_json({"keys": listed})
         return
     if not listed:
-        write_message("There are no keys: KEYS_FILE and KEYS are empty.")
+        write_message("No API keys are configured: KEYS_FILE and KEYS are empty.")
     write_table(
         {
             **each,

@@ -64,8 +64,8 @@ class ModelNotFound(ServingError):
     """No model of that name, or no such version of it, is hosted."""
 
     def __init__(self, name: str, version: str = "") -> None:
-        what = f"no version or alias {version!r} of the model" if version else "no model"
-        super().__init__(f"there is {what} {name!r}")
+        unknown = f"the model {name!r} has no version or alias {version!r}"
+        super().__init__(unknown if version else f"unknown model {name!r}")
         self.name = name
         self.version = version
 
@@ -83,7 +83,7 @@ class ArtifactNotFound(ServingError):
     """The model has no file of that name, or ``models.yaml`` does not offer it."""
 
     def __init__(self, name: str, artifact: str) -> None:
-        super().__init__(f"the model {name!r} offers no file {artifact!r}")
+        super().__init__(f"the model {name!r} has no artifact {artifact!r}")
         self.name = name
         self.artifact = artifact
 
@@ -102,7 +102,7 @@ class QueueFull(ServingError):
     """The model's queue already holds ``limit`` calls."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"as many calls as may ({limit}) are waiting for the model")
+        super().__init__(f"the queue for this model is full ({limit} requests)")
         self.limit = limit
 
 
@@ -110,7 +110,7 @@ class TooManyRows(ServingError):
     """A request has more rows than the limit."""
 
     def __init__(self, limit: int, rows: int) -> None:
-        super().__init__(f"at most {limit:,} rows at once, got {rows:,}")
+        super().__init__(f"expected at most {limit:,} rows, got {rows:,}")
         self.limit = limit
         self.rows = rows
 

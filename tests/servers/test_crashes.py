@@ -202,4 +202,4 @@ def test_quarantine_reaches_all_processes(tmp_path):
         wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
 
         [(_, reason)] = states(running, "dying")
-        assert reason == "its process has ended 2 times within 600 seconds: killed by SIGKILL"
+        assert reason == "its process exited 2 times within 600 seconds: killed by SIGKILL"

@@ -57,12 +57,13 @@ def test_folders_of_the_server_stay_private():
 
 def test_ready_line_counts_models_by_state(make_app, monkeypatch, capsys):
     echo = "\n  - class: tests.models.simple.Echo"
-    make_app(f"models:{echo}{echo}\n    name: other\n    load: worker", before_fork=True)
+    text = f"models:{echo}{echo}\n    name: other\n    load: worker"
+    models = make_app(text, before_fork=True).extensions["modelhost"].manager.models()
     reader, writer = os.pipe()
     os.write(writer, b".")
     monkeypatch.setattr(forking._master, "ready", (reader, writer))
 
-    forking.log_ready({"HOST": "127.0.0.1", "PORT": 80, "LOG_FORMAT": "text"})
+    forking.log_ready({"HOST": "127.0.0.1", "PORT": 80, "LOG_FORMAT": "text"}, models)
 
     url = "http://127.0.0.1:80/"
     assert capsys.readouterr().err == (f"Modelhost is ready: {url} (models: 1 ready, 1 loading)\n")

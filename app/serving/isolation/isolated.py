@@ -174,7 +174,7 @@ class IsolatedModel(MLModel):
         seconds = self._limits.seconds
         with self._process.lock(seconds):
             if not self._process.wait_until_loaded(self._key, seconds):
-                raise ModelUnavailable(self.qualified_name, "failed", "its process has ended")
+                raise ModelUnavailable(self.qualified_name, "failed", "its process exited")
             try:
                 response = self._process.run(seconds, self._key, "predict", endpoint, rows)
             except TimeoutError:
@@ -209,7 +209,7 @@ class IsolatedModel(MLModel):
         """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
             log.error("the process of model %r has ended: %s", self.qualified_name, how)
-            self._count_failure(f"its process has ended {{}}: {how}")
+            self._count_failure(f"its process exited {{}}: {how}")
 
     @contextmanager
     def _leaving_on_error(self) -> Iterator[None]:

@@ -127,7 +127,7 @@ def enter(reads: Iterable[str | os.PathLike[str]], folder: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(CREATE_RULESET, None, 0, 1)
     if version < 1:
-        raise NoSandbox("the kernel has no Landlock, which Linux 5.13 brought")
+        raise NoSandbox("the kernel does not support Landlock (Linux 5.13 or newer)")
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _restrict_files(libc, version, reads, folder)
     _restrict_calls(libc)

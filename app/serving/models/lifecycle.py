@@ -78,7 +78,7 @@ class Lifecycle:
         loading.join(seconds or None)
         if loading.is_alive():
             self._loader.keeps_name = True
-            text = f"it takes longer than {seconds:g} seconds to load"
+            text = f"loading took longer than {seconds:g} seconds"
             self._state.explain(Status.LOADING, text)
 
     def finish_loading(self) -> None:

@@ -191,7 +191,7 @@ def check_names(models: Sequence[HostedModel], path: Path) -> None:
             known = by_label.get(model.label)
         if known:
             detail = f"{model.name!r} is the name of the model in line "
-            detail += f"{known.spec.line} too; give one of them another name"
+            detail += f"{known.spec.line} too; rename one of them"
             mistakes.append(Mistake(model.spec.line, "name", detail))
         by_label[model.label] = model
     mistakes += _clashes(by_label)
@@ -206,7 +206,7 @@ def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
             model.spec.line,
             "name",
             f"{model.name!r} is the name of the model in line {by_label[model.name].spec.line} "
-            "too; give one of them another name, or each a version",
+            "too; rename one of them, or each a version",
         )
         for label, model in by_label.items()
         if label != model.name and model.name in by_label

@@ -58,7 +58,7 @@ def _codec(charset: str) -> str:
     except LookupError:
         name = ""
     if not _CODECS.fullmatch(name):
-        raise UnreadableFile(f"the charset {charset!r:.40} is not known")
+        raise UnreadableFile(f"unknown charset {charset!r:.40}")
     return "utf-8-sig" if name == "utf-8" else name
 
 

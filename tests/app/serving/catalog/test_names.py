@@ -93,7 +93,7 @@ def test_model_version_is_accepted(make_app):
     predictor = make_app(f"models:\n{LIVED}{{number: 7}}").extensions["modelhost"].predictor
 
     assert predictor.predict("lived@7", [ROW])[0]["number"] == 7
-    with pytest.raises(ModelNotFound, match="no version or alias '8' of the model 'lived'"):
+    with pytest.raises(ModelNotFound, match="the model 'lived' has no version or alias '8'"):
         predictor.predict("lived@8", [ROW])
 
 
@@ -114,7 +114,7 @@ def test_unknown_version_is_not_found(make_app):
     answer = make_app(TWO).test_client().post("/api/models/iris/versions/3/predict", json=ROW)
 
     assert answer.status_code == 404
-    assert answer.json["detail"] == "there is no version or alias '3' of the model 'iris'"
+    assert answer.json["detail"] == "the model 'iris' has no version or alias '3'"
 
 
 def test_versions_have_own_state_and_path(make_app):

@@ -147,7 +147,7 @@ def test_repeated_crashes_quarantine_the_model(predict):
         with pytest.raises(PredictionFailed):
             predict("dying", [{"how": "kill"}])
 
-    with pytest.raises(ModelUnavailable, match=r"its process has ended 2 times .* by SIGKILL"):
+    with pytest.raises(ModelUnavailable, match=r"its process exited 2 times .* by SIGKILL"):
         predict("dying", [{}])
     ModelManager().get("dying").lifecycle.load()
     assert predict("dying", [{}])

@@ -118,7 +118,7 @@ def test_third_crash_quarantines_one_model(share):
     for name in ("one", "other", "one", "other", "one"):
         kill(predict, name)
 
-    with pytest.raises(ModelUnavailable, match=r"its process has ended 3 times .* by SIGKILL"):
+    with pytest.raises(ModelUnavailable, match=r"its process exited 3 times .* by SIGKILL"):
         predict("one", [{}])
     assert predict("other", [{}])
 

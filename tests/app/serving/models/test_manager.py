@@ -102,7 +102,7 @@ def test_two_models_of_one_name_are_a_mistake_before_a_fork_too(hold):
 
 
 def test_an_unknown_name_is_not_found(hold):
-    with pytest.raises(ModelNotFound, match="there is no model 'nobody'"):
+    with pytest.raises(ModelNotFound, match="unknown model 'nobody'"):
         hold("models: []").get("nobody")
 
 

@@ -96,7 +96,7 @@ def test_unknown_and_failed_models_and_too_many_rows_are_refused(predictor):
         predictor.predict("nobody", [{}])
     with pytest.raises(ModelUnavailable, match="'raises-at-load' is failed"):
         predictor.predict("raises-at-load", [{}])
-    with pytest.raises(TooManyRows, match="at most 1,000 rows at once, got 1,001"):
+    with pytest.raises(TooManyRows, match="expected at most 1,000 rows, got 1,001"):
         predictor.predict("echo", [{}] * 1001)
 
 

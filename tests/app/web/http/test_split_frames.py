@@ -167,7 +167,7 @@ def test_too_many_lines_are_rejected(client):
 
     assert (answer.status_code, answer.json["detail"]) == (
         413,
-        "at most 1,000 rows at once, got 1,001",
+        "expected at most 1,000 rows, got 1,001",
     )
 
 

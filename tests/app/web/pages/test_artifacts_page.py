@@ -49,7 +49,7 @@ def test_file_without_offer_is_not_found(client, name):
     response = client.get(f"/models/iris/artifacts/{name}")
 
     assert response.status_code == 404
-    assert "offers no file" in response.text
+    assert "has no artifact" in response.text
 
 
 def test_page_lists_all_files(client):
