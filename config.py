@@ -1,8 +1,9 @@
 """All settings: their meaning, their unit, and the value that disables them.
 
 ``APP_SETTINGS`` selects the class: ``production`` (the default), ``development`` or ``testing``.
-An environment variable ``MODELHOST_<NAME>`` overrides a setting; ``HOST``, ``PORT``, ``WORKERS``
-and ``THREADS`` also work without the prefix. No other module reads settings from the environment.
+An environment variable ``MODELHOST_<NAME>`` overrides a setting; ``HOST``, ``PORT``,
+``SERVER``, ``WORKERS`` and ``THREADS`` also work without the prefix. No other module reads
+settings from the environment.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def replace_text(
         draft.chmod(path.stat().st_mode)
         specs = catalog.read(draft, hosting.environ)
         if select(specs) != expected:
-            raise click.ClickException(f"the format of {path.name} does not permit this edit")
+            raise click.ClickException(
+                f"cannot edit {path.name} without changing other lines; edit it by hand"
+            )
         draft.replace(path)
     except InvalidCatalog as error:
         raise InvalidCatalog(path, error.mistakes) from error

@@ -68,7 +68,7 @@ class Commands(AppGroup):
         except (FlmError, ServingError) as error:
             raise click.ClickException(escape(str(error))) from error
         except RecursionError as error:
-            raise click.ClickException("the content is nested too deep to be shown") from error
+            raise click.ClickException("the content is nested too deeply to be shown") from error
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{place}{error.strerror or error}") from error

@@ -226,4 +226,4 @@ def _zstd_frame_bytes(packed: memoryview) -> int:
 
 def _refuse_tail(size_bytes: int) -> None:
     if size_bytes:
-        raise ValueError(f"{size_bytes:,} bytes follow its end")
+        raise ValueError(f"{size_bytes:,} extra bytes follow its end")

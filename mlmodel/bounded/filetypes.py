@@ -175,7 +175,7 @@ def _compressed(content: bytes) -> Kind | None:
     kind = _plain(inner, "")
     if kind is not None:
         return kind
-    raise BadHeader(f"it is compressed; within, {nonmodels.describe_file(inner)}")
+    raise BadHeader(f"it is compressed; its content: {nonmodels.describe_file(inner)}")
 
 
 def _is_packages_tar(head: bytes) -> bool:

@@ -40,8 +40,8 @@ SAVED_MODEL = (
 _JSON: Mapping[bytes, str] = {
     b'"oblivious_trees"': "it is a CatBoost model as JSON: save it with save_model('model.cbm') "
     "instead",
-    b'"tree_info"': "it is JSON by LightGBM's dump_model, which LightGBM cannot read: save the "
-    "model with save_model('model.txt') instead",
+    b'"tree_info"': "it is JSON written by LightGBM's dump_model, which LightGBM cannot read: save "
+    "the model with save_model('model.txt') instead",
     b'"nbformat"': "it is a notebook: package the model in it with mlmodel.dump",
 }
 _PMML = (

@@ -164,9 +164,8 @@ def _types_of_alternatives(error: ValidationError) -> list[str]:
 def _one_alternative(error: ValidationError) -> str:
     if error.context:
         return _alternatives(error)
-    return (
-        f"must fit exactly one of the alternatives, fits several: {to_short_json(error.instance)}"
-    )
+    value = to_short_json(error.instance)
+    return f"must match exactly one of the alternatives, matches several: {value}"
 
 
 def _limit(
@@ -206,5 +205,7 @@ _SENTENCES: Mapping[str, Callable[[ValidationError], str]] = {
     ),
     "required": lambda error: "is required",
     "type": _type,
-    "uniqueItems": lambda error: f"must have no item twice, got {to_short_json(error.instance)}",
+    "uniqueItems": lambda error: (
+        f"must not contain duplicate items, got {to_short_json(error.instance)}"
+    ),
 }

@@ -61,7 +61,7 @@ class Schema:
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
             )
         except RecursionError as error:
-            raise InvalidSchema("a JSON Schema must not be nested as deep as this one") from error
+            raise InvalidSchema("the JSON Schema is nested too deeply") from error
 
     def _invalid_defaults(self) -> set[str]:
         """Return the members of a row whose default violates its own schema."""
@@ -128,7 +128,7 @@ def build_validator(document: JsonSchema) -> Validator:
         if schema is not document:
             _check_inner(place, schema, dialect)
     if all(any(keyword in schema for schema in schemas.values()) for keyword in NOT_TOGETHER):
-        raise InvalidSchema(f"{' and '.join(NOT_TOGETHER)} do not go together here")
+        raise InvalidSchema(f"{' and '.join(NOT_TOGETHER)} cannot be used together in one schema")
     try:
         dialect.check_schema(document, format_checker=formats)
     except SchemaError as error:

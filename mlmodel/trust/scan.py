@@ -135,7 +135,7 @@ class Reader(_Unpickler):  # type: ignore[misc]
         size = int.from_bytes(self.read(8), "little")
         content = self.read(min(size, len(self._stream.getbuffer())))
         if len(content) != size:
-            raise EOFError("the pickle ends within its bytes")
+            raise EOFError("the pickle is truncated")
         self.append(bytearray(content))
 
     def _read_array(self, state: Any, item_bytes: int) -> memoryview:

@@ -755,7 +755,7 @@ def test_stopped_file_can_be_continued(on):
         pytest.param("a,a\n", "names the column 'a' more than once", id="twice"),
         pytest.param("amount\n" + "1" * 100_000, "the limit is 100 kB", id="large"),
         pytest.param(
-            "amount\n" + "1\n" * 1001, "Too many rows. At most 1,000 rows", id="many rows"
+            "amount\n" + "1\n" * 1001, "Too many rows. Expected at most 1,000 rows", id="many rows"
         ),
     ],
 )

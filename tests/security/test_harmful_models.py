@@ -23,7 +23,7 @@ BROKEN = {
     ),
     "raising": (
         "class: tests.models.broken.RaisesAtLoad",
-        "it raised RuntimeError while it was loaded; see the log",
+        "it raised RuntimeError while loading; see the log",
     ),
     "truncated": ("file: truncated.flm", "expected a header of 16 bytes, got a file of 5"),
     "without-schema": (
@@ -38,7 +38,7 @@ BROKEN = {
     "crashing": (
         "class: tests.models.harmful.dying.Dying\n    isolate: true\n"
         "    settings: {how: segfault, at: load}",
-        "its process was ended while it was loaded: killed by SIGSEGV",
+        "its process was ended while loading: killed by SIGSEGV",
     ),
     "dying": (
         "class: tests.models.harmful.dying.Dying",

@@ -62,7 +62,7 @@ def test_metrics_without_room_are_local(tmp_path, limit):
     )
 
     assert ran.stdout.split() == ["True", "True"]
-    assert ran.stderr.count("metrics have no room: File too large") == 1
+    assert ran.stderr.count("reports only its own: File too large") == 1
 
 
 def test_metrics_with_room_are_shared(tmp_path):

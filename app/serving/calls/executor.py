@@ -28,7 +28,7 @@ class Limits:
     queue_size: int
     #: Time limit of a call in seconds, queue time included; 0 for none.
     seconds: float
-    #: Crashes within ``deaths_seconds`` after which a model is quarantined; 0 for no quarantine.
+    #: Crashes within ``crash_seconds`` after which a model is quarantined; 0 for no quarantine.
     crashes: int = 3
     crash_seconds: float = 600
     #: Time limit for loading a model while others serve, in seconds; 0 for none.
@@ -93,7 +93,7 @@ class _Call:
 
 @dataclass(eq=False)
 class _Worker:
-    """A thread of an executor; ``is_given_up`` if another thread has replaced it."""
+    """A thread of an executor; ``is_replaced`` if another thread has replaced it."""
 
     is_replaced: bool = False
 

@@ -253,7 +253,7 @@ class IsolatedModel(MLModel):
             most = f"{self._load_seconds:g} seconds"
             raise LoadFailed(f"it took longer than {most} to load") from None
         except ProcessEnded as error:
-            raise LoadFailed(f"its process was ended while it was loaded: {error}") from None
+            raise LoadFailed(f"its process was ended while loading: {error}") from None
         if "raised" in response:
             description = response["raised"]
             raise LoadFailed(description["reason"]) from (

@@ -21,7 +21,7 @@ from mlmodel.schema.validator import Schema
 class HostedEndpoint:
     """One endpoint of a model: predict, or a method that its author marked with ``@endpoint``.
 
-    ``ask`` maps the rows of a call to as many predictions. ``meter`` counts the calls.
+    ``predict`` maps the rows of a call to as many predictions. ``metrics`` counts the calls.
     """
 
     name: str

@@ -208,7 +208,7 @@ class Lifecycle:
         try:
             model.unload()
         except Exception:  # the model is dropped regardless
-            log.exception("model %r failed while it was unloaded", model.qualified_name)
+            log.exception("model %r failed while unloading", model.qualified_name)
 
 
 def _start_thread(target: Callable[[], None], name: str) -> None:

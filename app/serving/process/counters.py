@@ -87,7 +87,9 @@ class AllocatedDict(mmap_dict.MmapedDict):
 def _count_alone(filename: str, error: OSError) -> None:
     """Record that this process counts in private memory, and log why."""
     if not is_alone():
-        log.error("this process counts alone, its metrics have no room: %s", error.strerror)
+        log.error(
+            "no room for shared metrics; this process reports only its own: %s", error.strerror
+        )
     _alone.add(os.getpid())
     with suppress(OSError):
         os.unlink(filename)

@@ -16,4 +16,4 @@ def get_failure_text(error: BaseException) -> str:
         return f"the module {error.name!r} is not installed"
     if isinstance(error, OSError) and error.strerror:
         return f"a file that it needs cannot be read: {error.strerror}"
-    return f"it raised {type(error).__name__} while it was loaded; see the log"
+    return f"it raised {type(error).__name__} while loading; see the log"

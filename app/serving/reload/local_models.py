@@ -161,7 +161,7 @@ class LocalModels:
                 model.lifecycle.load()
             return_memory()
         except ModelUnavailable as error:
-            log.error("failed to %s a model: %s", order, error)
+            log.error("failed to %s model %r: %s", order, label, error)
 
     def _publish_text(self, text: str | None) -> None:
         """Publish the text of the file, so that a process that replaces this one reads the same."""

@@ -117,7 +117,7 @@ def _parsed(text: str, line: int | None = None) -> Any:
     except ValueError as error:
         raise InvalidInput(f"{place} is not JSON: {error}") from error
     except RecursionError as error:
-        raise InvalidInput(f"{place} is nested too deep") from error
+        raise InvalidInput(f"{place} is nested too deeply") from error
 
 
 def _ndjson(stream: BinaryIO) -> Iterator[tuple[Any, int]]:

@@ -77,11 +77,13 @@ def _check(stream: BinaryIO) -> None:
     stream.seek(0)
     if "xl/workbook.xml" not in names:
         is_other = "content.xml" in names or "xl/workbook.bin" in names
-        what = "an .ods or .xlsb workbook" if is_other else "an archive, and no .xlsx workbook"
+        what = (
+            "an .ods or .xlsb workbook" if is_other else "an archive that is not an .xlsx workbook"
+        )
         raise UnreadableFile(f"it is {what}: save it as .xlsx or CSV")
     if size > MAX_EXPANDED:
         raise UnreadableFile(
-            f"the workbook expands to {size:,} bytes, and {MAX_EXPANDED:,} are read: "
+            f"the workbook expands to {size:,} bytes; the limit is {MAX_EXPANDED:,}: "
             "save the sheet as CSV"
         )
 

@@ -137,7 +137,7 @@ def _finite_integer(text: str) -> int:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequest(f"the body is not JSON: it has no {name}")
+    raise BadRequest(f"the body is not JSON: {name} is not allowed")
 
 
 _DECODER = json.JSONDecoder(

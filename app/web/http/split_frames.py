@@ -110,6 +110,6 @@ def _of_names(names: Sequence[Any]) -> Iterator[Violation]:
         if not isinstance(name, str):
             yield Violation(f"/{NAMES}/{place}", f"must be text, got {to_short_json(name)}")
         elif name in seen:
-            yield Violation(f"/{NAMES}/{place}", f"names {to_short_json(name)} once more")
+            yield Violation(f"/{NAMES}/{place}", f"duplicates the column {to_short_json(name)}")
         else:
             seen.add(name)

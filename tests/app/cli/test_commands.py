@@ -470,7 +470,7 @@ def test_too_deep_metadata_is_reported(run, deep_file):
 
     assert inspected.exit_code == 1
     assert "Error: " in inspected.stderr
-    assert "nested too deep" in inspected.stderr
+    assert "nested too deeply" in inspected.stderr
 
 
 def test_terminal_escapes_are_not_written(run, tmp_path):
@@ -705,7 +705,7 @@ def test_pin_adds_hashes(run, models_file, linear_file, before):
     [spec, _] = catalog.read(models_file, {})
     assert "pinned one" in pinned.stderr
     assert spec.sha256 == hashlib.sha256(linear_file.read_bytes()).hexdigest()
-    assert "no file to pin" in again.stderr
+    assert "Nothing to pin." in again.stderr
 
 
 def test_pin_keeps_comments_in_place(run, models_file, linear_file):

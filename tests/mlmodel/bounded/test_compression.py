@@ -70,7 +70,7 @@ def test_truncated_stream_is_rejected(codec, packed):
 
 @each_stream
 def test_trailing_bytes_are_rejected(codec, packed):
-    with pytest.raises(CorruptSection, match="4 bytes follow its end"):
+    with pytest.raises(CorruptSection, match="4 extra bytes follow its end"):
         decompress(codec, packed + b"tail", Budget(len(TEXT)))
 
 
@@ -78,7 +78,7 @@ def test_trailing_bytes_are_rejected(codec, packed):
 def test_second_stream_is_rejected(codec):
     packed = compress(codec, TEXT)
 
-    with pytest.raises(CorruptSection, match="bytes follow its end"):
+    with pytest.raises(CorruptSection, match="extra bytes follow its end"):
         decompress(codec, packed + packed, Budget(2 * len(TEXT)))
 
 

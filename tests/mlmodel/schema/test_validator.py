@@ -90,11 +90,11 @@ def test_constant_selects_the_alternative():
         ),
         ({"multipleOf": 0.1}, 0.35, "must be a multiple of 0.1, got 0.35"),
         ({"format": "date", "type": "string"}, "x", 'must be a date such as 2026-01-31, got "x"'),
-        ({"uniqueItems": True}, [1, 1], "must have no item twice, got [1, 1]"),
+        ({"uniqueItems": True}, [1, 1], "must not contain duplicate items, got [1, 1]"),
         (
             {"oneOf": [{"type": "number"}, {}]},
             1,
-            "must fit exactly one of the alternatives, fits several: 1",
+            "must match exactly one of the alternatives, matches several: 1",
         ),
         (False, 1, "False schema does not allow 1"),
     ],
@@ -128,7 +128,7 @@ def test_a_number_fits_a_double():
         ({"pattern": "("}, "not a JSON Schema: at /pattern"),
         ({"$schema": "https://example.org/draft"}, "names no known draft"),
         ("object", "is an object or a boolean"),
-        (reduce(lambda inner, _: {"not": inner}, range(5_000), {}), "nested as deep as this"),
+        (reduce(lambda inner, _: {"not": inner}, range(5_000), {}), "nested too deeply"),
         ({"items": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "only the root may"),
     ],
 )

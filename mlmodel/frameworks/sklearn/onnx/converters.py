@@ -281,7 +281,7 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
         raise NotImplementedError("infrequent categories")
     columns = writer.columns()
     if len(columns) != len(model.categories_):
-        raise NotImplementedError("other numbers of columns and of categories")
+        raise NotImplementedError("the counts of columns and categories differ")
     dropped = model.drop_idx_ if model.drop_idx_ is not None else [None] * len(columns)
     parts = [
         _equals(writer, name, np.delete(categories, [] if drop is None else [drop]), is_text)

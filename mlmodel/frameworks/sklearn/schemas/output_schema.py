@@ -132,12 +132,12 @@ MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
     "scores": _scores_schema,
     "distances": lambda model, value: {
         **_numbers_like(model, value),
-        "description": "How far it is to the centre of each cluster.",
+        "description": "The distance to the centre of each cluster.",
     },
     "is_outlier": lambda _model, _value: {"type": "boolean", "title": "Outlier"},
     "score": lambda _model, _value: {
         **NUMBER,
-        "description": "Below 0 it is an outlier: the lower, the stranger.",
+        "description": "A value below 0 means an outlier; the lower, the more abnormal.",
     },
 }
 

@@ -69,7 +69,7 @@ class Sample:
         """Return a note on each column with values that JSON lacks."""
         return [
             f"{name} has values that cannot be shown as JSON, of type {', '.join(kinds)}: "
-            "rows with them are no examples"
+            "such rows are not used as examples"
             for name, values in self.table.items()
             if (kinds := _unsupported_types(values))
         ]

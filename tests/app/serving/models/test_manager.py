@@ -109,7 +109,7 @@ def test_an_unknown_name_is_not_found(hold):
 @pytest.mark.parametrize(
     ("class_name", "name", "reason"),
     [
-        ("RaisesAtLoad", "raises-at-load", "it raised RuntimeError while it was loaded"),
+        ("RaisesAtLoad", "raises-at-load", "it raised RuntimeError while loading"),
         ("NoPredict", "no-predict", "'NoPredict' must define predict"),
         ("NotAModel", "NotAModel", "expected a class derived from mlmodel.MLModel"),
         ("WrongName", "WrongName", "qualified_name must be 1 to 100 letters"),

@@ -122,8 +122,8 @@ def test_duplicate_name_keeps_models(portal):
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        ("made", "it raised RuntimeError while it was loaded; see the log"),
-        ("loaded", "it raised RuntimeError while it was loaded; see the log"),
+        ("made", "it raised RuntimeError while loading; see the log"),
+        ("loaded", "it raised RuntimeError while loading; see the log"),
         ("asked", "it does not predict its own example: the model 'lived' failed (RuntimeError)"),
     ],
 )

@@ -130,7 +130,7 @@ def test_unnamed_column_is_left_out():
         ("json", "[NaN]", "the file is not JSON: NaN is not a JSON number"),
         ("json", "[1e400]", "the file is not JSON: 1e400 is beyond the range of a double"),
         ("json", '[{"a": 1, "a": 2}]', "the file is not JSON: an object has a key twice"),
-        ("json", "[" * 100_000, "the file is nested too deep"),
+        ("json", "[" * 100_000, "the file is nested too deeply"),
     ],
 )
 def test_invalid_table_names_the_line(form, text, message):

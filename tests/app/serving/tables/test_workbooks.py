@@ -126,7 +126,7 @@ def test_formula_without_a_value_is_refused():
 def test_zip_bomb_workbook_is_rejected(monkeypatch):
     monkeypatch.setattr(workbooks, "MAX_EXPANDED", 5_000)
 
-    with pytest.raises(UnreadableFile, match="and 5,000 are read: save the sheet as CSV"):
+    with pytest.raises(UnreadableFile, match="the limit is 5,000: save the sheet as CSV"):
         read(workbook(["n"], [1]))
 
 
@@ -139,7 +139,10 @@ def test_broken_workbook_is_refused():
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("content.xml", "an .ods or .xlsb workbook"), ("a.txt", "an archive, and no .xlsx workbook")],
+    [
+        ("content.xml", "an .ods or .xlsb workbook"),
+        ("a.txt", "an archive that is not an .xlsx workbook"),
+    ],
 )
 def test_other_archives_are_named(name, words):
     content = io.BytesIO()

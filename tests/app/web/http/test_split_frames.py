@@ -96,7 +96,7 @@ def test_row_with_columns_member_stays_row(make_app, schema):
         ),
         (
             {"columns": ["x", 0, "x"], "data": []},
-            [("/columns/1", "must be text, got 0"), ("/columns/2", 'names "x" once more')],
+            [("/columns/1", "must be text, got 0"), ("/columns/2", 'duplicates the column "x"')],
         ),
         (
             {"columns": ["x"], "index": [0, 1], "data": [[1]]},
