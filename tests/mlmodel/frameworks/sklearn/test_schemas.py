@@ -642,7 +642,9 @@ def test_rows_without_json_are_noted(value, kind):
     found = adapter.schemas(model, table)
 
     assert [row["y"] for row in found.examples] == [1.0, 3.0]
-    assert f"x has values that cannot be shown as JSON, of type {kind}: rows" in found.notes[-1]
+    assert (
+        f"x has values that cannot be shown as JSON, of type {kind}: such rows" in found.notes[-1]
+    )
 
 
 def test_sample_without_json_has_no_examples():
