@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlmodel import dump
 from tests.models.recording import Recording
-from tests.running_server import PATIENCE, SERVERS, serving, start
+from tests.running_server import PATIENCE, serving, start
 from tests.waiting import wait_until
 
 PROCESSES = "  - class: tests.models.processes."
@@ -32,7 +32,7 @@ MANY = """models:
 """
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=["granian"])
 def server(request):
     """The name of a server."""
     return request.param
