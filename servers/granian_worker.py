@@ -26,6 +26,8 @@ Environ = dict[str, Any]
 CONNECTIONS = 1000
 #: Seconds between two heartbeats.
 HEARTBEAT_SECONDS = 1.0
+#: Signals that a worker takes from its pipe at a time, one byte each.
+PIPE_BYTES = 4096
 #: Seconds for which a stopping worker accepts connections that the system has queued.
 BACKLOG_SECONDS = 1.0
 #: The part of a WSGI environment (PEP 3333) that all requests share.
@@ -60,8 +62,7 @@ class GranianWorker(Worker):
         servers = [self._start(listener.sock, handle) for listener in self.sockets]
         while self.alive and os.getppid() == self.ppid:
             self.notify()
-            # A signal writes to the pipe.
-            select.select([self.PIPE[0]], [], [], HEARTBEAT_SECONDS)
+            self._wait_for_signal()
             if 2 * stalls.count(self.client_seconds) > CONNECTIONS:
                 self.log.warning("half of the connections are stalled: replacing the worker")
                 break
@@ -87,6 +88,13 @@ class GranianWorker(Worker):
             connections=CONNECTIONS,
             idle_seconds=self.cfg.keepalive,
         )
+
+    def _wait_for_signal(self) -> None:
+        """Wait for a signal, which writes to the pipe, at most until the next heartbeat."""
+        readable, _, _ = select.select([self.PIPE[0]], [], [], HEARTBEAT_SECONDS)
+        if readable:
+            # What stays in the pipe would end every later wait at once.
+            os.read(self.PIPE[0], PIPE_BYTES)
 
     def _accept_backlog(self) -> None:
         """Leave the server time to accept the connections that the system has queued."""

@@ -1,11 +1,13 @@
 """The worker that serves HTTP with granian: slow clients, and the private names that it uses."""
 
 import inspect
+import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import psutil
 import pytest
 from granian import _futures, _granian
 from granian.server import mp
@@ -82,6 +84,18 @@ def test_worker_with_stalled_connections_is_replaced(tmp_path):
         wait_until(lambda: "replacing the worker" in running.log, PATIENCE)
 
         assert running.ask("/healthz")[0] == 200
+
+
+def test_signals_do_not_keep_worker_busy(running):
+    [worker] = psutil.Process(running.process.pid).children()
+    worker.send_signal(signal.SIGUSR1)
+    wait_until(lambda: running.ask("/healthz")[0] == 200)
+    before = sum(worker.cpu_times()[:2])
+
+    time.sleep(3)
+
+    # A wait that returns at once takes a whole core.
+    assert sum(worker.cpu_times()[:2]) - before < 1
 
 
 def test_bodies_are_counted_while_they_are_read():
