@@ -13,7 +13,7 @@ import click
 from flask.cli import AppGroup
 
 from app.serving.errors import ServingError
-from app.serving.models import hosted
+from app.serving.models import lifecycle, loader
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
@@ -176,7 +176,8 @@ def _short_logs() -> Iterator[None]:
 
 def _is_unreported(record: logging.LogRecord) -> bool:
     """Return whether to log a record: commands report failures and warnings themselves."""
-    if record.name == hosted.log.name or record.name.startswith("mlmodel.files."):
+    is_of_model = record.name in {lifecycle.log.name, loader.log.name}
+    if is_of_model or record.name.startswith("mlmodel.files."):
         return record.exc_info is not None
     return record.levelno >= logging.WARNING
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -23,8 +22,6 @@ from app.serving.models.lifecycle import Lifecycle
 from app.serving.models.model_calls import ModelCalls
 from app.serving.models.state import State, Status
 from app.serving.process.running_calls import Suspect
-
-log = logging.getLogger(__name__)
 
 
 class HostedModel:

@@ -289,6 +289,15 @@ def test_check_reports_invalid_examples(run):
     ]
 
 
+def test_check_logs_no_failure_that_it_reports(run, tmp_path):
+    (tmp_path / "truncated.flm").write_bytes(b"short")
+
+    ran = run("check", models="models: [{file: truncated.flm}]")
+
+    assert "it is text that begins with" in ran.stdout
+    assert "log:" not in ran.stderr
+
+
 def test_check_warns_of_slow_prediction(run):
     checked = run("check", "doubler", "--json", PREDICT_SECONDS=0.000001)
 
