@@ -18,7 +18,7 @@ import yaml
 import config
 from app import create_app
 from app.serving.errors import InvalidCatalog
-from app.serving.models.manager import ModelManager
+from app.web.http.extension import modelhost
 from app.web.openapi.spec import build_spec
 
 FILE = config.ROOT / "openapi.yaml"
@@ -37,7 +37,10 @@ def main(arguments: Sequence[str]) -> int:
 def _document() -> str:
     app = create_app(os.environ)
     return yaml.safe_dump(
-        build_spec(app, ModelManager().models()), sort_keys=False, allow_unicode=True, width=100
+        build_spec(app, modelhost(app).manager.models()),
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
     )
 
 

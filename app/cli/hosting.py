@@ -17,7 +17,7 @@ from app.serving.catalog import catalog
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
-from app.serving.models.manager import ModelManager
+from app.web.http.extension import modelhost
 
 #: The name in ``app.extensions``.
 KEY = "hosting"
@@ -43,8 +43,8 @@ class Hosting:
 
         :raises InvalidCatalog: if two of them have the same name.
         """
-        ModelManager().load_models(specs, self.limits, self.path)
-        return ModelManager().models()
+        modelhost().manager.load_models(specs, self.limits, self.path)
+        return modelhost().manager.models()
 
     def host_model(
         self, name: str, change: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
@@ -59,7 +59,7 @@ class Hosting:
         for spec in sorted(self.read_specs(), key=lambda spec: spec.reference != name):
             [model] = self.host([replace(change(spec), lazy=spec.reference != name)])
             with suppress(ModelNotFound):
-                return ModelManager().get_loaded(name)
+                return modelhost().manager.get_loaded(name)
             others.append(model.reference)
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"

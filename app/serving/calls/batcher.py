@@ -104,18 +104,18 @@ class _Call:
         self.predict = predict
         self.rows = rows
         self.is_done = False
-        self._answers: Any = None
+        self._predictions: Any = None
         self._error: BaseException | None = None
 
-    def set_result(self, answers: Any, error: BaseException | None = None) -> None:
+    def set_result(self, predictions: Any, error: BaseException | None = None) -> None:
         """Store the predictions or the error."""
-        self._answers, self._error, self.is_done = answers, error, True
+        self._predictions, self._error, self.is_done = predictions, error, True
 
     def get_result(self) -> Any:
         """Return the predictions, or raise the error."""
         if self._error is not None:
             raise self._error
-        return self._answers
+        return self._predictions
 
 
 def _run_all(calls: list[_Call]) -> None:
@@ -133,13 +133,13 @@ def _run_together(calls: list[_Call]) -> bool:
     """Run the calls as one batch; return whether it succeeded."""
     rows = [row for call in calls for row in call.rows]
     try:
-        answers = calls[0].predict(rows)
+        predictions = calls[0].predict(rows)
     except BaseException:  # running each call alone finds the rows at fault
         return False
-    if not isinstance(answers, list) or len(answers) != len(rows):
+    if not isinstance(predictions, list) or len(predictions) != len(rows):
         return False
     start = 0
     for call in calls:
-        call.set_result(answers[start : start + len(call.rows)])
+        call.set_result(predictions[start : start + len(call.rows)])
         start += len(call.rows)
     return True

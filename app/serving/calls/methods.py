@@ -18,12 +18,12 @@ Method = Callable[[Sequence[Any]], Any]
 
 def get_methods(model: MLModel) -> dict[str, Method]:
     """Return the methods that map rows to predictions in plain JSON, by endpoint name."""
-    answers = model.predict_rows if model.answers_json else _to_plain_json(model.predict_rows)
+    predict = model.predict_rows if model.answers_json else _to_plain_json(model.predict_rows)
     marked = {
         name: _to_plain_json(partial(call_each, getattr(model, each.attribute)))
         for name, each in get_endpoints(model).items()
     }
-    return {PREDICT: answers, **marked}
+    return {PREDICT: predict, **marked}
 
 
 def _to_plain_json(method: Method) -> Method:

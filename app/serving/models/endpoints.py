@@ -49,24 +49,25 @@ def build_endpoints(
     *,
     label: str,
     methods: Mapping[str, Method],
-    ask: Callable[[str, Sequence[Any]], Any],
+    call: Callable[[str, Sequence[Any]], Any],
 ) -> dict[str, HostedEndpoint]:
     """Return the endpoints of a loaded model by name.
 
     :param spec: the model's entry, whose input schema overrides the model's own.
     :param methods: the methods behind the endpoints, see :func:`build_methods`.
-    :param ask: calls the method of the named endpoint while the model is loaded.
+    :param call: calls the method of the named endpoint while the model is loaded.
     """
-    asked = spec.input_schema
+    own_schema = spec.input_schema
     predict = HostedEndpoint(
         name=PREDICT,
         methods=("POST",),
         description=str(model.description),
         input=_schema(
-            model.input_schema if asked is None else asked, is_null_left=model.replaces_missing
+            model.input_schema if own_schema is None else own_schema,
+            is_null_left=model.replaces_missing,
         ),
         output=_schema(model.output_schema),
-        predict=methods[PREDICT] if model.ends_soon else partial(ask, PREDICT),
+        predict=methods[PREDICT] if model.ends_soon else partial(call, PREDICT),
         metrics=CallMetrics(label, PREDICT),
     )
     marked = {
@@ -76,7 +77,7 @@ def build_endpoints(
             description=each.description,
             input=_schema(each.input_schema),
             output=_schema(each.output_schema),
-            predict=partial(ask, name),
+            predict=partial(call, name),
             metrics=CallMetrics(label, name),
         )
         for name, each in _get_marked(model).items()

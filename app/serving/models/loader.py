@@ -90,7 +90,7 @@ class Loader:
         sizes.check_schema("input_schema", hosted.spec.input_schema or model.input_schema)
         sizes.check_schema("output_schema", model.output_schema)
         found = build_endpoints(
-            model, hosted.spec, label=hosted.label, methods=methods, ask=hosted.calls.call
+            model, hosted.spec, label=hosted.label, methods=methods, call=hosted.calls.call
         )
         hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
         for note in hosted.about.notes:

@@ -59,23 +59,23 @@ class Predictor:
     ) -> tuple[HostedModel, list[Any]]:
         """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
         try:
-            hosted, asked = self._acquire(name, rows, endpoint)
+            hosted, target = self._acquire(name, rows, endpoint)
         except (ModelUnavailable, TooManyRows) as error:
             # A name that a client invents must not become a label.
             known = endpoint if endpoint == PREDICT else OTHER
             count_rejection(self.manager.get(name).label, known, error)
             raise
-        asked.metrics.start()
+        target.metrics.start()
         started = time.perf_counter()
         try:
-            answers = _predict(hosted, asked, rows)
+            predictions = _predict(hosted, target, rows)
         except Exception as error:
-            asked.metrics.fail(error, len(rows), time.perf_counter() - started)
+            target.metrics.fail(error, len(rows), time.perf_counter() - started)
             raise
         finally:
             hosted.release()
-        asked.metrics.succeed(len(rows), time.perf_counter() - started)
-        return hosted, answers
+        target.metrics.succeed(len(rows), time.perf_counter() - started)
+        return hosted, predictions
 
     def _acquire(
         self, name: str, rows: Sequence[Any], endpoint: str
@@ -94,9 +94,9 @@ class Predictor:
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
         try:
-            asked = hosted.acquire()
+            target = hosted.acquire()
             try:
-                _predict(hosted, asked, hosted.examples[:1])
+                _predict(hosted, target, hosted.examples[:1])
             finally:
                 hosted.release()
         except (InvalidInput, ServingError) as error:
@@ -111,9 +111,9 @@ class Predictor:
         return ""
 
 
-def _predict(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
-    accepted = _validate_rows(rows, asked.input)
-    return _validate_predictions(_call_model(hosted, asked, accepted), len(rows), asked.output)
+def _predict(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
+    accepted = _validate_rows(rows, target.input)
+    return _validate_predictions(_call_model(hosted, target, accepted), len(rows), target.output)
 
 
 def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
@@ -131,11 +131,11 @@ def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
     return schema.converted(rows)
 
 
-def _call_model(hosted: HostedModel, asked: HostedEndpoint, rows: Sequence[Any]) -> Any:
+def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -> Any:
     if not rows:
         return []
     try:
-        return hosted.calls.run(asked, rows)
+        return hosted.calls.run(target, rows)
     except (InvalidInput, ServingError):
         raise
     # The author's code may raise anything, even SystemExit; it must not propagate.
