@@ -99,7 +99,7 @@ def _type(error: ValidationError) -> str:
     types = error.validator_value
     types = [types] if isinstance(types, str) else types
     advice = _advice(types, error.instance)
-    return f"must be {_listed(types)}, got {to_short_json(error.instance)}{advice}"
+    return f"must be {_join_types(types)}, got {to_short_json(error.instance)}{advice}"
 
 
 def join_first(texts: Iterable[str], most: int) -> str:
@@ -109,7 +109,7 @@ def join_first(texts: Iterable[str], most: int) -> str:
     return ", ".join(every[:most]) + more
 
 
-def _listed(types: Iterable[str]) -> str:
+def _join_types(types: Iterable[str]) -> str:
     return " or ".join(TYPES.get(name, name) for name in types)
 
 
@@ -145,9 +145,9 @@ def _alternatives(error: ValidationError) -> str:
     types = _types_of_alternatives(error)
     if types:
         advice = _advice(types, error.instance)
-        return f"must be {_listed(types)}, got {to_short_json(error.instance)}{advice}"
+        return f"must be {_join_types(types)}, got {to_short_json(error.instance)}{advice}"
     count = len(error.validator_value)
-    return f"must fit one of {count} alternatives, got {to_short_json(error.instance)}"
+    return f"must match one of {count} alternatives, got {to_short_json(error.instance)}"
 
 
 def _types_of_alternatives(error: ValidationError) -> list[str]:

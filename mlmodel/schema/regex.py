@@ -16,17 +16,17 @@ from mlmodel.errors import InvalidSchema
 #: The options with which every pattern is compiled.
 OPTIONS = RegexOptions()
 
-RULE = "it must be a regular expression of ECMA 262 that neither looks around nor refers back"
+RULE = "expected an ECMA 262 regular expression without lookaround and backreferences"
 #: Unsupported syntax, and the reason or replacement for the error message.
 INSTEAD = {
-    "(?=": "it cannot look ahead: (?=",
-    "(?!": "it cannot look ahead: (?!",
-    "(?<=": "it cannot look behind: (?<=",
-    "(?<!": "it cannot look behind: (?<!",
-    r"\Z": r"the end is $, not \Z",
-    r"\1": r"it cannot refer back: \1",
-    "(?P=": "it cannot refer back: (?P=",
-    r"\k<": r"it cannot refer back: \k<",
+    "(?=": "lookahead is not supported: (?=",
+    "(?!": "lookahead is not supported: (?!",
+    "(?<=": "lookbehind is not supported: (?<=",
+    "(?<!": "lookbehind is not supported: (?<!",
+    r"\Z": r"write $ instead of \Z",
+    r"\1": r"backreferences are not supported: \1",
+    "(?P=": "backreferences are not supported: (?P=",
+    r"\k<": r"backreferences are not supported: \k<",
 }
 
 
@@ -35,7 +35,7 @@ def matches(pattern: str, text: str) -> bool:
 
     :raises InvalidSchema: if the pattern is invalid or unsupported.
     """
-    return _kept(pattern).is_valid(text if text.isascii() else _in_characters(text))
+    return _get_validator(pattern).is_valid(text if text.isascii() else _in_characters(text))
 
 
 def check(pattern: str) -> None:
@@ -43,24 +43,24 @@ def check(pattern: str) -> None:
 
     :raises InvalidSchema: if it is not, with the reason.
     """
-    _compiled(pattern)
+    _build_validator(pattern)
 
 
 def is_pattern(value: object) -> bool:
     """Return whether a value is a valid pattern; true for any value that is not a string."""
     try:
-        _compiled(value if isinstance(value, str) else "")
+        _build_validator(value if isinstance(value, str) else "")
     except InvalidSchema:
         return False
     return True
 
 
 @lru_cache(maxsize=1000)
-def _kept(pattern: str) -> Draft202012Validator:
-    return _compiled(pattern)
+def _get_validator(pattern: str) -> Draft202012Validator:
+    return _build_validator(pattern)
 
 
-def _compiled(pattern: str) -> Draft202012Validator:
+def _build_validator(pattern: str) -> Draft202012Validator:
     try:
         return Draft202012Validator({"pattern": pattern}, pattern_options=OPTIONS, offline=True)
     except (ValidationError, ValueError) as error:  # ValueError: a lone surrogate

@@ -47,7 +47,7 @@ MAX_STEPS = 64
 
 
 class NoSingleShapeError(Exception):
-    """The schema has no simple shape, or a ``$ref`` leads to itself or to nothing."""
+    """The schema has no simple shape, or a ``$ref`` refers to itself or to nothing."""
 
 
 @dataclass(frozen=True)

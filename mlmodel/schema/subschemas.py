@@ -51,7 +51,7 @@ def get_dialect(document: JsonSchema) -> Any:
     named = document["$schema"]
     dialect = validator_for(document, default=None) if isinstance(named, str) else None
     if dialect is None:
-        raise InvalidSchema(f"$schema names no known draft: {named!r:.80}")
+        raise InvalidSchema(f"unknown draft in $schema: {named!r:.80}")
     return dialect
 
 
@@ -69,9 +69,9 @@ def resolve(reference: str, document: JsonSchema) -> Any:
         target = registry.resolver().lookup(reference).contents
     # A name as a step into a list or a text raises one of the others.
     except (Unresolvable, AttributeError, TypeError, ValueError) as error:
-        raise InvalidSchema(f"$ref {reference!r:.80} leads nowhere") from error
+        raise InvalidSchema(f"the target of $ref {reference!r:.80} does not exist") from error
     if not isinstance(target, Mapping | bool):
-        raise InvalidSchema(f"$ref {reference!r:.80} must lead to a schema, got {target!r:.80}")
+        raise InvalidSchema(f"$ref {reference!r:.80} must refer to a schema, got {target!r:.80}")
     return target
 
 

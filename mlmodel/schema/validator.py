@@ -45,7 +45,7 @@ class Schema:
     :param document: a JSON Schema of any draft that ``jsonschema`` supports, by default 2020-12.
         It is copied.
     :param is_null_left: whether :meth:`converted` does not fill in nullable members.
-    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that leads outside
+    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that points outside
         itself, or a pattern that is not supported.
     """
 
@@ -117,7 +117,7 @@ class Schema:
 def build_validator(document: JsonSchema) -> Validator:
     """Return the full validator for a document.
 
-    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that leads outside
+    :raises InvalidSchema: if the document is not a schema, has a ``$ref`` that points outside
         itself, or a pattern that is not supported.
     """
     dialect = get_dialect(document)
@@ -169,10 +169,10 @@ def _check_inner(place: str, schema: Mapping[str, Any], dialect: type[Validator]
     """
     # jsonschema would validate it with that draft's own class, without the keywords added here.
     if "$schema" in schema:
-        raise InvalidSchema(f"at {place}/$schema: only the root may name a draft")
+        raise InvalidSchema(f"at {place}/$schema: only the root may have a $schema")
     address = dialect.ID_OF(schema)
     if isinstance(address, str) and address.partition("#")[0]:
-        raise InvalidSchema(f"at {place}: only the root may have an address, got {address!r:.80}")
+        raise InvalidSchema(f"at {place}: only the root may have an $id, got {address!r:.80}")
 
 
 def _check_patterns(place: str, schema: Mapping[str, Any]) -> None:
@@ -202,9 +202,9 @@ def _check_references(validator: Validator) -> None:
         for value in values:
             validator.is_valid(value)
     except RecursionError as error:
-        raise InvalidSchema("a $ref leads to itself without end") from error
+        raise InvalidSchema("a $ref refers to itself without end") from error
     except Unresolvable as error:
-        raise InvalidSchema(f"a $ref leads nowhere: {error.ref!r:.80}") from error
+        raise InvalidSchema(f"the target of $ref {error.ref!r:.80} does not exist") from error
 
 
 def _is_number(_checker: object, value: object) -> bool:

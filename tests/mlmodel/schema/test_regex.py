@@ -60,14 +60,14 @@ def test_exponential_pattern_is_fast(pattern, place):
 @pytest.mark.parametrize(
     ("pattern", "right"),
     [
-        ("^(?=.*[A-Z]).+$", "cannot look ahead"),
-        ("(?<!a)b", "cannot look behind"),
-        (r"(a)\1", "cannot refer back"),
-        ("(?P<a>a)(?P=a)", "cannot refer back"),
-        (r"^a\Z", r"the end is \$"),
-        ("[", "a regular expression of ECMA 262"),
-        ("(" * 100_000, "a regular expression of ECMA 262"),
-        ("(?:a{1000}){1000}", "a regular expression of ECMA 262"),
+        ("^(?=.*[A-Z]).+$", "lookahead is not supported"),
+        ("(?<!a)b", "lookbehind is not supported"),
+        (r"(a)\1", "backreferences are not supported"),
+        ("(?P<a>a)(?P=a)", "backreferences are not supported"),
+        (r"^a\Z", r"write \$ instead"),
+        ("[", "an ECMA 262 regular expression"),
+        ("(" * 100_000, "an ECMA 262 regular expression"),
+        ("(?:a{1000}){1000}", "an ECMA 262 regular expression"),
     ],
     ids=lambda text: text[:20],
 )
@@ -79,7 +79,7 @@ def test_unsupported_pattern_is_rejected(pattern, right):
 
 
 def test_unsupported_member_pattern_is_rejected():
-    with pytest.raises(InvalidSchema, match=r"at /patternProperties, .*cannot look ahead"):
+    with pytest.raises(InvalidSchema, match=r"at /patternProperties, .*lookahead is not supported"):
         Schema({"patternProperties": {"(?=a)": {}}})
 
 
