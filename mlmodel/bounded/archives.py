@@ -16,7 +16,7 @@ def check(content: bytes, title: str) -> None:
     :param title: the expected kind of file, for the error message.
     :raises BrokenModel: if the content is not a zip archive.
     :raises TooLarge: if the declared sizes exceed the limit; ``zipfile`` reads no more than those.
-    :raises BadArtifact: if a member's name leads out of the folder.
+    :raises BadArtifact: if a member's path is outside the folder.
     """
     budget = compression.budget(len(content))
     try:
@@ -27,4 +27,4 @@ def check(content: bytes, title: str) -> None:
         budget.spend(member.file_size)
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
-            raise BadArtifact(f"the archive's member {member.filename!r} leads out of its folder")
+            raise BadArtifact(f"the archive's member {member.filename!r} is outside its folder")

@@ -219,7 +219,7 @@ class ChildProcess:
         if self._status == -signal.SIGPROF:
             raise TimeoutError from None
         has_ended = not self._is_running(os.WNOHANG)
-        raise ProcessEnded(self.ending if has_ended else "it closed its channel") from None
+        raise ProcessEnded(self.ending if has_ended else "it closed its connection") from None
 
 
 def connect() -> Channel:

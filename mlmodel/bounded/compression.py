@@ -210,7 +210,7 @@ def _zstd_frame_bytes(packed: memoryview) -> int:
     Source: RFC 8878, sections 3.1.1 and 3.1.1.2.
     """
     if packed[:4] != _ZSTD_MAGIC:
-        raise ValueError("its first bytes are not a frame's")
+        raise ValueError("expected the first bytes of a frame")
     at, is_last = zstandard.frame_header_size(packed), False
     while not is_last:
         header = int.from_bytes(packed[at : at + 3], "little")

@@ -158,7 +158,7 @@ def _compressed(content: bytes) -> Kind | None:
     if content.startswith(LZ4):
         raise BadHeader("lz4 is not supported; write the file with joblib's compress=('zlib', 3)")
     if content.startswith(b"\x28\xb5\x2f\xfd"):
-        raise BadHeader("it is compressed with zstd, which is not read here: decompress it first")
+        raise BadHeader("it is compressed with zstd, which is not supported: decompress it first")
     head = _head(content)
     if not head:
         return None

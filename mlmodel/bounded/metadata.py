@@ -142,14 +142,14 @@ def _text(members: dict[str, Any], place: str, default: Any = None) -> str:
     value = _member(members, place, default)
     if isinstance(value, str):
         return value
-    raise BadMetadata(f"{place} must be a string, got {_shown(value)}")
+    raise BadMetadata(f"{place} must be a string, got {_short_repr(value)}")
 
 
 def _object(members: dict[str, Any], place: str) -> dict[str, Any]:
     value = _member(members, place)
     if isinstance(value, dict):
         return value
-    raise BadMetadata(f"{place} must be an object, got {_shown(value)}")
+    raise BadMetadata(f"{place} must be an object, got {_short_repr(value)}")
 
 
 def _optional(members: dict[str, Any], place: str) -> dict[str, Any] | None:
@@ -161,5 +161,5 @@ def _member(members: dict[str, Any], place: str, default: Any = None) -> Any:
     return members.get(place.rpartition(".")[2], default)
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     return "nothing" if value is None else f"{value!r:.60}"

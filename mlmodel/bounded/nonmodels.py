@@ -128,7 +128,7 @@ def _unknown_text(head: bytes) -> str:
 
 
 def _unknown_bytes(head: bytes) -> str:
-    return f"no model file begins with the bytes '{head[:4].hex(' ')}'; {KNOWN}"
+    return f"unknown first bytes '{head[:4].hex(' ')}'; {KNOWN}"
 
 
 def _is_text(head: bytes) -> bool:

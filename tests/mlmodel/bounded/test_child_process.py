@@ -95,7 +95,7 @@ def test_silent_process_times_out(spawned):
 def test_closed_channel_is_reported(spawned):
     spawned.send(b"channel.close(); time.sleep(60)")
 
-    with pytest.raises(ProcessEnded, match="it closed its channel"):
+    with pytest.raises(ProcessEnded, match="it closed its connection"):
         spawned.receive()
 
 

@@ -61,7 +61,7 @@ def test_model_file_is_recognized(content, kind):
         (b"", "^the file is empty$"),
         (b"age,income\n1,2\n", "text that begins with 'age,income', not a model; model files are"),
         (b"cats\ndogs\n", "text that begins with 'cats'"),
-        (b"x\x9c0,x1\n", "no model file begins with the bytes '78 9c 30 2c'"),
+        (b"x\x9c0,x1\n", "unknown first bytes '78 9c 30 2c'"),
         (b"\x89HDF\r\n\x1a\n\0", r"HDF5 file \(.h5\).*save it again as .keras"),
         (b"PAR1\x15", "Parquet file; it contains data, not a model"),
         (
@@ -83,7 +83,7 @@ def test_model_file_is_recognized(content, kind):
         (b'{"oblivious_trees": []}', "save_model"),
         (b'{"name": "tree", "tree_info": []}', "LightGBM's dump_model"),
         (b"\x08\x01\x12\x04", "TensorFlow SavedModel"),
-        (TWICE, "compressed; its content: no model file begins with the bytes '1f 8b"),
+        (TWICE, "compressed; its content: unknown first bytes '1f 8b"),
         (b"\x04\x22\x4d\x18", "lz4 is not supported"),
         (b"binf\0", "old binary format"),
         (b'\x0b\0\0\0\0\0\0\0{"a":{}}', "safetensors"),

@@ -159,7 +159,7 @@ def test_archive_without_model_is_rejected():
 
 @pytest.mark.parametrize("name", ["../../out", "/out", "a\\..\\..\\out"])
 def test_archive_with_path_traversal_is_rejected(name):
-    with pytest.raises(BadArtifact, match="leads out of its folder"):
+    with pytest.raises(BadArtifact, match="is outside its folder"):
         adapter.loads(archive(name, "x"))
 
 
