@@ -59,7 +59,9 @@ def build(package: Package, trust: Trust) -> Any:
     lib = frameworks.detect(model)
     if package.is_bare and lib != package.meta.framework.lib:
         title = frameworks.title(lib)
-        raise InvalidModel(f"{package.path.name} has a model of {title}; package it with `dump`")
+        raise InvalidModel(
+            f"{package.path.name} contains a model of {title}; package it with `dump`"
+        )
     return model
 
 

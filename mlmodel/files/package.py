@@ -231,7 +231,7 @@ def _graph(meta: Meta, content: bytes, artifacts: Mapping[str, Path]) -> bytes |
     graph = path.read_bytes()
     if runtime.get_digests(content, graph).items() <= stored.items():
         return graph
-    logger.warning("%s was not converted from the model in the file, and is not used", path.name)
+    logger.warning("ignoring %s: it was not converted from the model in the file", path.name)
     return None
 
 

@@ -37,7 +37,7 @@ def check_flama_name(name: str) -> None:
 def check_names(names: Iterable[str]) -> None:
     """Reject names that cannot all be files within one folder.
 
-    :raises BadArtifact: if a name leads out of the folder or is the folder of another, or if
+    :raises BadArtifact: if a name is outside the folder or is the folder of another, or if
         there are too many.
     """
     paths = {name: _parse_name(name) for name in names}
@@ -46,7 +46,7 @@ def check_names(names: Iterable[str]) -> None:
     folders = {parts[:depth] for parts in paths.values() for depth in range(1, len(parts))}
     for name, parts in paths.items():
         if parts in folders:
-            raise BadArtifact(f"the artifact {name!r} has the name of another artifact's folder")
+            raise BadArtifact(f"the artifact {name!r} is also the folder of another")
 
 
 class ArtifactFolder:
@@ -106,7 +106,7 @@ def _parse_name(name: str) -> tuple[str, ...]:
 
 
 def _is_plain(part: str) -> bool:
-    """Return whether a name is a valid file name on every system and leads nowhere else."""
+    """Return whether a name is a valid file name on every system, without a path."""
     if part in ("", ".", ".."):
         return False
     return part.isprintable() and "\\" not in part and not _DRIVE.match(part)

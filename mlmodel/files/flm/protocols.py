@@ -96,7 +96,7 @@ class Cursor:
     def check_end(self, field: str) -> None:
         """Raise :class:`CorruptSection` if bytes are left after ``field``."""
         if self._rest:
-            raise CorruptSection(f"{len(self._rest):,} bytes follow the end of {field}")
+            raise CorruptSection(f"{len(self._rest):,} extra bytes follow {field}")
 
 
 def decode(content: bytes | memoryview) -> Layout:
@@ -134,7 +134,7 @@ def _file_codec(number: int) -> Codec:
 
 
 def _check_size(declared_bytes: int, found_bytes: int) -> None:
-    message = f"the header declares {declared_bytes:,} bytes after it, the file has {found_bytes:,}"
+    message = f"expected {declared_bytes:,} bytes after the header, got {found_bytes:,}"
     if declared_bytes > found_bytes:
         raise TruncatedFile(message)
     if declared_bytes < found_bytes:

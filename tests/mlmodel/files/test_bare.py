@@ -365,7 +365,7 @@ def test_pickle_of_other_framework_is_rejected(tmp_path):
     (tmp_path / "net.pkl").write_bytes(pickle.dumps(torch.nn.Linear(1, 1)))
 
     with pytest.raises(
-        InvalidModel, match=r"net.pkl has a model of PyTorch; package it with `dump`"
+        InvalidModel, match=r"net.pkl contains a model of PyTorch; package it with `dump`"
     ):
         bare.load(tmp_path / "net.pkl", trust="all").load()
 

@@ -136,7 +136,7 @@ def test_model_without_adapter_is_described(tmp_path):
     model = load(holding(tmp_path / "m.flm", b"a folder", lib="transformers"))
 
     assert model.metadata["framework"] == "Transformers 1"
-    with pytest.raises(UnsupportedFramework, match="models of Transformers cannot be built"):
+    with pytest.raises(UnsupportedFramework, match="models of Transformers are not supported"):
         model.load()
 
 

@@ -37,7 +37,7 @@ def test_name_inside_folder_is_accepted(name):
 
 @pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["a/b/c", "a"]])
 def test_file_named_like_folder_is_rejected(names):
-    with pytest.raises(BadArtifact, match="'a' has the name of another artifact's folder"):
+    with pytest.raises(BadArtifact, match="'a' is also the folder of another"):
         check_names(names)
 
 

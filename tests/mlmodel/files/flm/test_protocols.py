@@ -158,14 +158,14 @@ def test_wrong_artifact_count_is_rejected(count):
 
 
 def test_trailing_bytes_are_rejected():
-    with pytest.raises(BadHeader, match="declares 73 bytes after it, the file has 74"):
+    with pytest.raises(BadHeader, match="expected 73 bytes after the header, got 74"):
         decode(encode(small(1)) + b"\n")
 
 
 def test_bytes_after_sections_are_rejected():
     content = encode(small(2)) + b"\n"
 
-    with pytest.raises(CorruptSection, match="1 bytes follow the end of the model"):
+    with pytest.raises(CorruptSection, match="1 extra bytes follow the model"):
         decode(changed(content, 8, "!Q", len(content) - 16))
 
 
