@@ -168,7 +168,7 @@ def adapter(lib: str) -> Adapter:
     """
     framework = FRAMEWORKS.get(lib, Framework(lib, ()))
     if not framework.module:
-        raise UnsupportedFramework(f"models of {framework.title} cannot be built or written here")
+        raise UnsupportedFramework(f"models of {framework.title} are not supported")
     try:
         return cast(Adapter, import_module(framework.module))
     except ModuleNotFoundError as error:

@@ -23,14 +23,14 @@ def to_labels(labels: Any) -> list[Any]:
     words = getattr(labels, "classes_", labels)
     words = words.tolist() if hasattr(words, "tolist") else list(words)
     if not all(isinstance(word, str | int | float) for word in words):
-        raise InvalidModel(f"labels must be texts or numbers, got {words!r:.100}")
+        raise InvalidModel(f"labels must be strings or numbers, got {words!r:.100}")
     if len(set(map(str, words))) < len(words):
-        raise InvalidModel(f"labels must differ from one another, got {words!r:.100}")
+        raise InvalidModel(f"labels must be unique, got {words!r:.100}")
     return words
 
 
 def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None:
-    """Check that there is a word for each label of a classifier.
+    """Check that there is a label for each integer that a classifier predicts.
 
     :param output_schema: the classifier's own.
     :raises InvalidModel: if it does not predict the integers from 0 to ``len(words) - 1``.
@@ -38,10 +38,10 @@ def check(words: Sequence[Any], output_schema: Mapping[str, Any] | None) -> None
     members = (output_schema or {}).get("properties", {})
     own = members.get("prediction", {}).get("enum")
     if own is None:
-        raise InvalidModel("labels are for a classifier of one output, which this model is not")
+        raise InvalidModel("labels require a classifier with one output")
     if own != list(range(len(words))):
         raise InvalidModel(
-            f"labels must have a word for each integer that the classifier predicts, {own!r:.100}, "
+            f"expected a label for each integer that the classifier predicts, {own!r:.100}, "
             f"got {len(words)}: {list(words)!r:.100}"
         )
 

@@ -103,7 +103,7 @@ class Fields:
         self.names = tuple(names) if names and len(tensors) == 1 else self._own_names()
         width = self._width()
         if self.is_spread and width not in {None, len(self.names)}:
-            raise InvalidModel(f"a row has {len(self.names)} fields, expected {width}")
+            raise InvalidModel(f"expected {width} fields, got {len(self.names)}")
 
     @property
     def is_spread(self) -> bool:
@@ -153,7 +153,7 @@ class Fields:
         try:
             rows = tensor.array(np.asarray(sample)[:EXAMPLES].tolist()).tolist()
         except (TypeError, ValueError) as error:
-            raise InvalidModel(f"the sample's rows are not of the shape {tensor.shape}") from error
+            raise InvalidModel(f"expected sample rows of the shape {tensor.shape}") from error
         if np.size(rows[:1]) > LARGEST_EXAMPLE:
             return ()
         if self.is_spread:
@@ -272,6 +272,6 @@ def _input_schema(tensor: Tensor) -> dict[str, Any]:
     if tensor.is_scalar:
         return tensor.schema()
     if tensor.shape is None:
-        return {"type": "array", "description": f"{tensor.dtype}, of a shape that is not known"}
+        return {"type": "array", "description": f"{tensor.dtype}, unknown shape"}
     axes = " x ".join("any" if axis is None else str(axis) for axis in tensor.shape)
     return {**tensor.schema(), "description": f"{tensor.dtype}, {axes}"}

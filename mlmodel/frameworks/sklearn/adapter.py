@@ -89,7 +89,7 @@ def build_model(build: Callable[[], Any], release: str | None = None) -> Any:
     :raises FlmError: that which the function raises; :class:`BrokenModel` for any other error.
     """
     with caught_warnings() as caught:
-        model = _guarded(lambda: adapt_model(build(), release))
+        model = _build_guarded(lambda: adapt_model(build(), release))
     for warning in caught:
         # The differing releases are reported once for the whole file.
         if not isinstance(warning.message, InconsistentVersionWarning):
@@ -122,7 +122,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
     """Return the schemas inferred from the model and a sample."""
     model = as_estimator(model)
     _check_hasher(model)
-    return _guarded(lambda: inference.infer(model, sample, outputs))
+    return _build_guarded(lambda: inference.infer(model, sample, outputs))
 
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
@@ -135,7 +135,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     model = as_estimator(model)
     _check_hasher(model)
     _check_dtypes(columns)
-    return _guarded(lambda: inference.predictor(model, columns, outputs))
+    return _build_guarded(lambda: inference.predictor(model, columns, outputs))
 
 
 def select_runtime(
@@ -200,7 +200,7 @@ def _check_hasher(model: Any) -> None:
         )
 
 
-def _guarded(build: Callable[[], _Result]) -> _Result:
+def _build_guarded(build: Callable[[], _Result]) -> _Result:
     """Return the result of a function on a model that may lack any of its parts."""
     try:
         return build()

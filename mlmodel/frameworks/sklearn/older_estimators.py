@@ -101,7 +101,7 @@ class _MissingMethod:
     """Descriptor for a method that an older release did not have."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        raise AttributeError("the release that fitted this model had no such method")
+        raise AttributeError("the scikit-learn release that fitted this model lacks this method")
 
 
 class PlainCentroid(NearestCentroid):  # type: ignore[misc]

@@ -77,7 +77,7 @@ def test_object_without_framework_is_rejected():
     [("transformers", "Transformers"), ("prophet", "prophet")],
 )
 def test_framework_without_adapter_is_named(lib, title):
-    with pytest.raises(UnsupportedFramework, match=f"models of {title} cannot be built"):
+    with pytest.raises(UnsupportedFramework, match=f"models of {title} are not supported"):
         adapter(lib)
 
 

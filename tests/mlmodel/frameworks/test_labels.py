@@ -50,11 +50,11 @@ def test_scores_are_of_the_second_word(tmp_path):
 @pytest.mark.parametrize(
     ("model", "labels", "words"),
     [
-        (LogisticRegression(), ["a"], "a word for each integer"),
-        (LogisticRegression(), ["a", "b", "c"], "a word for each integer"),
-        (LogisticRegression(), ["a", "a"], "differ from one another"),
-        (LogisticRegression(), [["a"], ["b"]], "texts or numbers"),
-        (LinearRegression(), ["a", "b"], "for a classifier"),
+        (LogisticRegression(), ["a"], "a label for each integer"),
+        (LogisticRegression(), ["a", "b", "c"], "a label for each integer"),
+        (LogisticRegression(), ["a", "a"], "must be unique"),
+        (LogisticRegression(), [["a"], ["b"]], "strings or numbers"),
+        (LinearRegression(), ["a", "b"], "require a classifier"),
     ],
     ids=["too few", "too many", "the same", "lists", "a regressor"],
 )

@@ -104,7 +104,7 @@ def test_given_schema_names_columns_in_order():
 
 
 def test_schema_with_extra_columns_is_rejected():
-    with pytest.raises(InvalidModel, match="a row has 3 fields, expected 4"):
+    with pytest.raises(InvalidModel, match="expected 4 fields, got 3"):
         predict("iris.onnx", [], columns="abc")
 
 
@@ -123,7 +123,7 @@ def test_sample_gives_names_and_examples():
 
 
 def test_sample_of_other_width_is_rejected():
-    with pytest.raises(InvalidModel, match=r"the sample's rows are not of the shape \(4,\)"):
+    with pytest.raises(InvalidModel, match=r"expected sample rows of the shape \(4,\)"):
         onnx.schemas(session("iris.onnx"), [[1, 2, 3]])
 
 

@@ -148,9 +148,7 @@ def test_torchscript_is_written_as_it_is(net):
 def test_given_schema_shapes_torchscript_input():
     model = adapter.loads(scripted(nn.Flatten()), "all")
 
-    assert fields(model) == {
-        "input": {"type": "array", "description": "float32, of a shape that is not known"}
-    }
+    assert fields(model) == {"input": {"type": "array", "description": "float32, unknown shape"}}
     ask = adapter.predictor(model, {"pixels": {"type": "array"}})
     assert ask([{"pixels": [[1, 2], [3, 4]]}]) == [{"prediction": [1, 2, 3, 4]}]
 
@@ -162,7 +160,7 @@ def test_given_schema_shapes_torchscript_input():
         (nn.Linear(200, 2), {"type": "array", "items": NUMBER, "minItems": 200, "maxItems": 200, "description": "float32, 200"}),
         (nn.Embedding(9, 2), {"type": "array", "items": {"type": "integer"}, "description": "int64, any"}),
         (nn.Conv1d(3, 2, 5), {"type": "array", "items": {"type": "array", "items": NUMBER}, "minItems": 3, "maxItems": 3, "description": "float32, 3 x any"}),
-        (nn.LSTM(3, 2), {"type": "array", "description": "float32, of a shape that is not known"}),
+        (nn.LSTM(3, 2), {"type": "array", "description": "float32, unknown shape"}),
     ],
     ids=["one", "long", "embedding", "convolution", "lstm"],
 )  # fmt: skip

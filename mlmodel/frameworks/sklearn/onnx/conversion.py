@@ -172,7 +172,8 @@ def _kind(cell: Cells) -> str:
     is_text = column.dtype == TEXT or (dtype is not None and dtype.kind == "O")
     if is_text and isinstance(column[0], str):
         return TEXTS
-    raise Uncompilable(f"its column {to_short_json(cell.name)} has neither plain numbers nor texts")
+    name = to_short_json(cell.name)
+    raise Uncompilable(f"its column {name} contains neither numbers nor strings")
 
 
 def _input(cell: Cells, schema: Any) -> Input:

@@ -111,7 +111,7 @@ def _compile(
         row for row in [*rows, native.row] if Probe(native.call, row).prediction is not None
     ]
     if not examples:
-        raise Uncompilable("it predicts for none of its examples, so it cannot be compared")
+        raise Uncompilable("it rejects all of its examples, so its graph cannot be compared")
     arranged, inputs = arrange_columns(model, native.model_input, native.cells, native.members)
     build = partial(_graph_predictor(), inputs, model, native.outputs, predict(examples[:1])[0])
     if stored is None:

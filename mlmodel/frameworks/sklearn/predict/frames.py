@@ -63,7 +63,7 @@ class Cells:
         try:
             return self.convert(values)
         except (ValueError, TypeError, OverflowError) as error:
-            raise self._wrong(values) from error
+            raise self._to_invalid_input(values) from error
 
     def values(self, rows: Sequence[Row]) -> list[Any]:
         """Return the values of this column, ``None`` for missing ones."""
@@ -71,8 +71,8 @@ class Cells:
             return [self.filler] * len(rows)
         return [row.get(self.name) for row in rows]
 
-    def _wrong(self, values: list[Any]) -> InvalidInput:
-        detail, at = "is outside what this model can hold", 0
+    def _to_invalid_input(self, values: list[Any]) -> InvalidInput:
+        detail, at = "does not fit the type of this column", 0
         for place, value in enumerate(values):
             try:
                 self.convert([value])

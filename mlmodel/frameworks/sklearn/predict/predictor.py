@@ -213,7 +213,7 @@ class Predictor:
                 )
                 if is_accepted is False
             ]
-            together = f"this model cannot use these values together{words}"
+            together = f"this model does not accept this combination of values{words}"
             yield from wrong or [Violation("", together, at)]
 
 
@@ -336,8 +336,8 @@ def _detail(value: Any, words: str) -> str:
         return "must not be missing for this model"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and abs(value) > LARGEST_FLOAT32:
-        return f"is too large a number for this model, got {to_short_json(value)}"
-    return f"is not a value that this model can use, got {to_short_json(value)}{words}"
+        return f"is too large for this model, got {to_short_json(value)}"
+    return f"is not accepted by this model, got {to_short_json(value)}{words}"
 
 
 def _plain(schema: Any) -> Any:

@@ -3,7 +3,7 @@
 Types have the names that pandas gives them: ``"int32"``, ``"datetime64[us, Europe/Berlin]"``,
 ``"interval[int64, right]"``. A column of Python objects of one type is ``"object[<type>]"``, such
 as ``"object[Decimal]"``; one of texts, numbers and booleans is ``"object"``. Each type reads what
-it writes: ``read(write(value))`` equals the value, or :func:`write` returns :data:`UNSAID`.
+it writes: ``read(write(value))`` equals the value, or :func:`write` returns :data:`NOT_JSON`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ MOST_TEXTS = 100
 
 #: The note on a model that predicts for an empty row.
 ACCEPTS_NOTHING = (
-    "the model accepts rows without any field: package it with a sample, or list the members that "
+    "the model accepts empty rows: package it with a sample, or list the members that "
     "a row must have under 'required' in its input schema"
 )
 
@@ -211,5 +211,5 @@ def _accepted_rows(
 def _failure_note(probe: Probe) -> str:
     return (
         f"the model does not predict for a row generated from its columns"
-        f"{error_text(probe.error)}: its schemas are a guess"
+        f"{error_text(probe.error)}: its schemas may be wrong"
     )

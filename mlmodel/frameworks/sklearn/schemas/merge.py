@@ -26,7 +26,7 @@ def align(model_input: ModelInput | None, sample: Sample) -> tuple[ModelInput | 
     :raises InvalidModel: if the sample does not have the model's columns.
     """
     if model_input is None or model_input.layout == "records":
-        return model_input, Sample(_named(sample), sample.is_named)
+        return model_input, Sample(_with_names(sample), sample.is_named)
     table, own = sample.table, [column.name for column in model_input.columns]
     if sample.is_named and model_input.is_named and not are_renamed(own, list(table)):
         expected = [column.name for column in model_input.columns if column.is_read]
@@ -120,7 +120,7 @@ def _simple(name: Any) -> str:
     return re.sub(r"\W", "_", str(name))
 
 
-def _named(sample: Sample) -> Any:
+def _with_names(sample: Sample) -> Any:
     if sample.is_named:
         return sample.table.rename(columns=str)
     count = sample.table.shape[1]
@@ -213,7 +213,7 @@ def _differences(known: Column, seen: Column, sample: Sample) -> Iterator[str]:
     if known.choices:
         values = sample.table[known.name].dropna()
         unknown = sorted(
-            {to_short_json(_to_json(value)) for value in values.unique()} - _shown(known)
+            {to_short_json(_to_json(value)) for value in values.unique()} - _choices_as_json(known)
         )
         if unknown:
             listed = join_first(unknown, MOST_LISTED)
@@ -235,7 +235,7 @@ def _to_json(value: Any) -> Any:
     return str(value) if written is NOT_JSON else written
 
 
-def _shown(column: Column) -> set[str]:
+def _choices_as_json(column: Column) -> set[str]:
     return {to_short_json(value) for value in column.choices} | {
         to_short_json(float(value)) for value in column.choices if type(value) in (int, float)
     }

@@ -75,7 +75,7 @@ def probe_columns(
     whole += [at for at in read if columns[at].is_whole and not columns[at].choices]
 
     null = _try_values(probe, columns, [at for at in read if at not in strict], _null)
-    none = _try_values(probe, columns, _rejecting_nan(columns, null), _none)
+    none = _try_values(probe, columns, _rejecting_nan(columns, null), _none_value)
     unknown = _try_values(probe, columns, closed, _unknown_value)
     fraction = _try_values(probe, columns, whole, _fraction)
     probed = [
@@ -191,7 +191,7 @@ def _null(_column: Column) -> None:
     return None
 
 
-def _none(_column: Column) -> Any:
+def _none_value(_column: Column) -> Any:
     return NONE
 
 

@@ -119,7 +119,7 @@ def test_unknown_estimator_takes_texts_and_numbers():
 def test_note_names_model_that_accepts_nothing():
     model = RandomForestRegressor(3).fit(POINTS, POINTS["a"])
 
-    assert "accepts rows without any field" in infer(model).notes[0]
+    assert "accepts empty rows" in infer(model).notes[0]
     assert infer(model, POINTS).notes == ()
 
 

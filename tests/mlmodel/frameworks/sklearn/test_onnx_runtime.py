@@ -517,9 +517,7 @@ def test_packaged_graph_of_other_model_is_ignored(tmp_path, monkeypatch, caplog)
     model = load(tmp_path / "model.flm")
     model.load()
 
-    assert (
-        "compiled.onnx was not converted from the model in the file, and is not used" in caplog.text
-    )
+    assert "ignoring compiled.onnx: it was not converted from the model in the file" in caplog.text
     assert "runtime" not in model.metadata
 
 
@@ -609,7 +607,7 @@ def test_metadata_and_page_show_reason(served):
     told = client.get("/api/models/m/inspect").get_json()["runtime"]
     page = client.get("/models/m/metadata").text
 
-    reason = 'its column "grade" has neither plain numbers nor texts'
+    reason = 'its column "grade" contains neither numbers nor strings'
     assert told == {"asked": "onnx", "name": told["name"], "compiled": False, "reason": reason}
     assert f"<strong>{told['name']}</strong>. The model is not compiled: " in page
     assert escape(reason) in page

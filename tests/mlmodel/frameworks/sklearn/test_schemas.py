@@ -663,7 +663,7 @@ def test_guess_note_contains_model_error():
     model.steps[0] = ("picky", Picky().fit(NAMED))
 
     for found in (infer(model), infer(model, NAMED)):
-        assert "(KeyError: \"no column 'age'\"): its schemas are a guess" in found.notes[-1]
+        assert "(KeyError: \"no column 'age'\"): its schemas may be wrong" in found.notes[-1]
 
 
 def test_lightgbm_names_accept_blanks():
