@@ -34,7 +34,7 @@ def build(content: bytes, trust: Trust = ()) -> Any:
     try:
         return _Builder(io.BytesIO(content), AllowList(trust)).load()
     except UnexpectedOpcode as error:
-        raise unexpected_use(f"the pickle has the opcode {error.opcode}") from None
+        raise unexpected_use(f"the pickle contains the opcode {error.opcode}") from None
 
 
 class _Builder(Reader):

@@ -36,10 +36,10 @@ def inspect(content: bytes, trust: Trust = (), file_bytes: int = 0) -> PickleCon
     found = trial_build.names(expand(content), file_bytes or len(content))
     allow_list = AllowList(trust)
     unknown = [each for each in found.names if not allow_list.allows(*each)]
-    return PickleContents(_full(found.names), _full(unknown), found.opcode)
+    return PickleContents(_full_names(found.names), _full_names(unknown), found.opcode)
 
 
-def _full(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def _full_names(names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted(f"{module}.{name}" for module, name in names))
 
 
@@ -58,7 +58,7 @@ def check(content: bytes, trust: Trust, file_bytes: int = 0) -> None:
     if found.untrusted:
         raise untrusted_names(found.untrusted)
     if found.opcode:
-        raise unexpected_use(f"the pickle has the opcode {found.opcode}")
+        raise unexpected_use(f"the pickle contains the opcode {found.opcode}")
 
 
 def build(content: bytes, trust: Trust) -> Any:

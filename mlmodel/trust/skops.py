@@ -87,7 +87,7 @@ def check(content: bytes, trust: Trust) -> None:
         if node.get("__id__") and loader != "CachedNode" and not is_first:
             raise unexpected_use("the file has two objects with the same id")
         if loader == "DictNode" and not _is_plain_dict(node):
-            raise unexpected_use("the file has a dict with names that Python looks up itself")
+            raise unexpected_use("the file contains a dict with unexpected keys")
     if unknown:
         raise untrusted_names(unknown)
 
@@ -103,7 +103,7 @@ def names(content: bytes) -> tuple[str, ...]:
 def types(content: bytes) -> tuple[str, ...]:
     """Return the types in a file that skops itself does not trust.
 
-    :raises InvalidFile: if it expands too far, or has a name that leads out of its folder.
+    :raises InvalidFile: if it expands too far, or has a name outside its folder.
     :raises BrokenModel: if it is not a skops file.
     :raises MissingFramework: if skops is not installed.
     """

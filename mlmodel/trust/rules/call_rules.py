@@ -87,7 +87,7 @@ def _deque(items: Any = (), length: Any = None) -> bool:
     return _items(items) and type(length) in (int, NoneType)
 
 
-def _moment(content: Any, zone: Any = None) -> bool:
+def _datetime(content: Any, zone: Any = None) -> bool:
     return type(content) in (bytes, str) and isinstance(zone, timezone | NoneType)
 
 
@@ -218,7 +218,7 @@ def _all_are(values: Any, kind: Any) -> bool:
     return type(values) in (list, tuple) and all(isinstance(each, kind) for each in values)
 
 
-def _listed(module: str, names: str, rule: Callable[..., bool]) -> dict[str, Any]:
+def _rules_for(module: str, names: str, rule: Callable[..., bool]) -> dict[str, Any]:
     return {f"{module}.{name}": rule for name in names.split()}
 
 
@@ -243,8 +243,8 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "collections.deque": _deque,
     "copyreg._reconstructor": _reconstructor,
     "datetime.date": lambda content: type(content) is bytes,
-    "datetime.datetime": _moment,
-    "datetime.time": _moment,
+    "datetime.datetime": _datetime,
+    "datetime.time": _datetime,
     "datetime.timedelta": _plain,
     "datetime.timezone": lambda offset, name="": type(offset) is timedelta and type(name) is str,
     "decimal.Decimal": _plain,
@@ -288,14 +288,14 @@ CALLS: Mapping[str, Callable[..., bool]] = {
         "sklearn.neighbors._kd_tree.BinaryTree32", "sklearn.neighbors._kd_tree.BinaryTree64"
     ),
     "sklearn.tree._tree.Tree": _tree,
-    **_listed(
+    **_rules_for(
         "pandas._libs.tslibs.offsets",
         "BusinessDay Day Hour Micro Milli Minute MonthEnd Nano QuarterEnd Second Week YearEnd",
         _plain,
     ),
     **{f"{LOSSES}.__pyx_unpickle_{name}": _loss for name in _LOSS_CLASSES.split()},
-    **_listed(LOSSES, _LOSS_CLASSES, _plain),
-    **_listed(
+    **_rules_for(LOSSES, _LOSS_CLASSES, _plain),
+    **_rules_for(
         SGD_LOSSES,
         "EpsilonInsensitive Hinge Huber Log ModifiedHuber SquaredEpsilonInsensitive SquaredHinge "
         "SquaredLoss",

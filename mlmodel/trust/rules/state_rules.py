@@ -160,10 +160,10 @@ def _structure(names: Any, fields: Any, size: Any, is_aligned: bool) -> Any:
     import numpy as np  # noqa: PLC0415
 
     if type(names) is not tuple or type(fields) is not dict or set(names) != set(fields):
-        raise ValueError("its names are not those of its members")
+        raise ValueError("its names differ from those of its fields")
     types, offsets = zip(*(fields[name] for name in names), strict=True)
     if not all(isinstance(each, np.dtype) for each in types):
-        raise ValueError("its members have no types")
+        raise ValueError("its fields have no types")
     return np.dtype(
         {"names": list(names), "formats": list(types), "offsets": list(offsets), "itemsize": size},
         align=is_aligned,
@@ -233,9 +233,9 @@ def _check_sparse(matrix: Any) -> None:
         return
     for indices, length in zip(matrix.coords, matrix.shape, strict=True):
         if len(indices) != len(matrix.data):
-            raise ValueError("its indices are not as many as its values")
+            raise ValueError("the numbers of its indices and values differ")
         if len(indices) and not (indices.min() >= 0 and indices.max() < length):
-            raise IndexError("its indices lead out of it")
+            raise IndexError("its indices are out of bounds")
 
 
 #: Classes that unpack their state themselves and call nothing in it. The arrays in trees of

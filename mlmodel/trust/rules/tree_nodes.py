@@ -24,7 +24,7 @@ def is_a(built: Any, full: str) -> bool:
 
 
 def is_sound(built: Any) -> bool:
-    """Return whether a complete object that holds nodes leads nowhere else."""
+    """Return whether the nodes in a complete object refer only to each other."""
     try:
         return all(check(built) for full, check in _CHECKS.items() if is_a(built, full))
     # Forged members may be of any type, and fail anywhere.

@@ -121,13 +121,13 @@ def run(work: Callable[[], Any], size_bytes: int, most: float) -> Any:
     try:
         result = process.receive(idle_seconds=IDLE_SECONDS, most_bytes=RESULT_BYTES)
     except TimeoutError:
-        raise BrokenModel("building it takes more time than a model of its size should") from None
+        raise BrokenModel("building it exceeded the time limit for a file of its size") from None
     except ProcessEnded as error:
-        raise BrokenModel(f"building it crashes the interpreter: {error}") from None
+        raise BrokenModel(f"building it crashed the interpreter: {error}") from None
     finally:
         process.end()
     if not result:
-        raise BrokenModel("building it takes more memory than a model of its size should")
+        raise BrokenModel("building it exceeded the memory limit for a file of its size")
     return json.loads(result)
 
 

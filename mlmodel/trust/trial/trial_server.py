@@ -22,7 +22,7 @@ START_SECONDS = 120
 
 #: Wall-clock seconds for each second of the limit of processor time, which a fork has itself, and
 #: the longest limit that is multiplied: on a busy machine a fork takes longer.
-PATIENCE = 10
+WALL_CLOCK_FACTOR = 10
 MOST_SECONDS = 600
 
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -49,7 +49,7 @@ class TrialServer:
             process does not start or respond.
         """
         order = json.dumps([work, trust, most]).encode()
-        seconds = START_SECONDS + PATIENCE * min(most, MOST_SECONDS)
+        seconds = START_SECONDS + WALL_CLOCK_FACTOR * min(most, MOST_SECONDS)
         for _ in range(2):
             # An idle process may exit at this moment.
             with contextlib.suppress(ProcessEnded, TimeoutError):
@@ -61,7 +61,7 @@ class TrialServer:
                     raise BrokenModel(problem)
                 return result
             self.end()
-        raise BrokenModel("the process in which files are tried first does not respond")
+        raise BrokenModel("the process that builds files first did not respond")
 
     def end(self) -> None:
         """Kill the process, if it is running; in a fork, leave it to the parent."""
