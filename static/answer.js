@@ -1,4 +1,4 @@
-// Draws whatever a model answered, as text and never as markup.
+// Renders a prediction as text, never as markup.
 
 import { colourOf, ordered } from "./classes.js";
 import { Digits, stringify } from "./json.js";
@@ -8,22 +8,22 @@ import { region, table } from "./table.js";
 import { element, isNested, isObject, numeral, readable, scalar, step, words } from "./values.js";
 
 const MOST_BARS = 12;
-// Characters up to which the answer itself is drawn large, and as large as can be.
+// Maximum length in characters of a headline, and of one in the largest type.
 const LONGEST_HEADLINE = 80;
 const LARGE = 14;
 const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const MOST_MEMBERS = 100;
 
-// `legend` has what the output schema says of each place, by JSON Pointer (app/web/pages/output_labels.py):
-// {"/y": {"label": "Price", "unit": "EUR"}}; "*" in a pointer is each item of a list.
-export function draw(answer, legend) {
+// `labels` describes the values by JSON Pointer (app/web/pages/output_labels.py):
+// {"/y": {"label": "Price", "unit": "EUR"}}. "*" in a pointer matches each item of a list.
+export function draw(answer, labels) {
   const box = element("div", "drawn");
-  box.append(shown(answer, "", legend, "Prediction"), asJson(answer));
+  box.append(shown(answer, "", labels, "Prediction"), asJson(answer));
   return box;
 }
 
-// Numbers from 0 to 1 that make 1 together: a share for each name.
+// Whether an object contains shares: numbers from 0 to 1 whose sum is 1.
 export function isShares(value) {
   if (!isObject(value)) return false;
   const numbers = Object.values(value);
@@ -42,16 +42,16 @@ function asJson(answer) {
   return raw;
 }
 
-// `title` is what it is called where it stands.
-function shown(value, pointer, legend, title) {
-  if (!isNested(value)) return headline(value, legend[pointer]);
-  if (Array.isArray(value)) return list(value, `${pointer}/*`, legend, title);
-  if (isShares(value)) return bars(value, pointer, legend);
-  return members(value, pointer, legend);
+// `title` is the label of the value.
+function shown(value, pointer, labels, title) {
+  if (!isNested(value)) return headline(value, labels[pointer]);
+  if (Array.isArray(value)) return list(value, `${pointer}/*`, labels, title);
+  if (isShares(value)) return bars(value, pointer, labels);
+  return members(value, pointer, labels);
 }
 
-// An object: its main value large and first, the rest below, by name.
-function members(value, pointer, legend) {
+// An object: its main value first and large, then the other members.
+function members(value, pointer, labels) {
   const main = pointer === "" ? mainName(value) : null;
   const isMain = ([key]) => key === main;
   const all = Object.entries(value);
@@ -59,12 +59,12 @@ function members(value, pointer, legend) {
   const box = element("dl", pointer === "" ? "members" : "members members-inner");
   const shownEntries = entries.filter(([key], index) => index < MOST_MEMBERS || key === main);
   for (const [key, item] of shownEntries) {
-    const place = placeOf(pointer, key, legend);
-    const known = legend[place];
+    const place = placeOf(pointer, key, labels);
+    const known = labels[place];
     const title = known?.label || readable(key);
     const body = element("dd");
-    if (isDistances(place, item)) body.append(distances(item, legend["/prediction"]?.label));
-    else if (isNested(item)) body.append(shown(item, place, legend, title));
+    if (isDistances(place, item)) body.append(distances(item, labels["/prediction"]?.label));
+    else if (isNested(item)) body.append(shown(item, place, labels, title));
     else body.append(key === main ? headline(item, known, shareOf(item, value)) : scalar(item, known));
     box.append(element("dt", "", title), body);
   }
@@ -72,15 +72,15 @@ function members(value, pointer, legend) {
   return withRest(box, entries.length - shownEntries.length, "member");
 }
 
-// Where the legend tells of a member: by its name, or as one of those without.
-function placeOf(pointer, key, legend) {
+// The key in `labels` for a member: its own pointer, else that of unnamed members.
+function placeOf(pointer, key, labels) {
   const place = `${pointer}/${step(key)}`;
-  const isUnnamed = !Object.hasOwn(legend, place) && Object.hasOwn(legend, `${pointer}/*`);
+  const isUnnamed = !Object.hasOwn(labels, place) && Object.hasOwn(labels, `${pointer}/*`);
   return isUnnamed ? `${pointer}/*` : place;
 }
 
-// The member that is the answer itself: whether it is an outlier, the prediction, a first word, or the
-// only plain value.
+// The main member: "is_outlier", else "prediction", else the first member if it is a string, else the only
+// scalar.
 function mainName(value) {
   if (typeof value.is_outlier === "boolean") return "is_outlier";
   const plain = Object.keys(value).filter((key) => !isNested(value[key]));
@@ -88,7 +88,7 @@ function mainName(value) {
   return plain.length === 1 || typeof value[plain[0]] === "string" ? plain[0] : null;
 }
 
-// `share` is how likely the value is, where the answer says it.
+// `share` is the probability of the value, if the prediction contains it.
 function headline(value, known, share) {
   const text = value instanceof Digits ? words(value) : String(value);
   if (known?.media || text.length > LONGEST_HEADLINE) return scalar(value, known);
@@ -102,23 +102,23 @@ function headline(value, known, share) {
   return line;
 }
 
-// The share of a label, which stands beside it in an answer.
+// The share of a label in the same prediction.
 function shareOf(label, answer) {
   const name = label instanceof Digits ? label.text : String(label);
   const shares = Object.values(answer).find((each) => isShares(each) && Object.hasOwn(each, name));
   return shares?.[name];
 }
 
-// In the order of the classes; where there are too many to look through, the largest first.
-function bars(value, place, legend) {
-  const names = ordered(place, Object.keys(value), legend[place]?.order);
+// In the order of the classes; if there are many, the largest first.
+function bars(value, place, labels) {
+  const names = ordered(place, Object.keys(value), labels[place]?.order);
   const shares = names.map((name) => [name, Number(value[name].text)]);
   if (shares.length > MOST_BARS) shares.sort(([, one], [, other]) => other - one);
-  return folded(shares, (some) => barList(some, place, Math.max(...shares.map(([, share]) => share))));
+  return withMore(shares, (some) => barList(some, place, Math.max(...shares.map(([, share]) => share))));
 }
 
-// The first of many, drawn, and the others once they are asked for.
-function folded(items, draws) {
+// The first items, and the others in a collapsed section.
+function withMore(items, draws) {
   const box = element("div");
   box.append(draws(items.slice(0, MOST_BARS)));
   if (items.length > MOST_BARS) {
@@ -148,16 +148,16 @@ function barList(shares, place, largest) {
   return box;
 }
 
-// How far it is to each of several clusters; `place` ends with the member's name.
+// Whether a value contains the distances to several clusters. `place` ends with the member's name.
 export function isDistances(place, value) {
   const numbers = /(^|\/)distances$/.test(place) && isNested(value) ? Object.values(value) : [];
   return numbers.length > 1 && numbers.every((each) => each instanceof Digits);
 }
 
-// How far it is to each cluster, the nearest first.
+// The distances to the clusters, the nearest first.
 function distances(value, title = "Cluster") {
   const sorted = Object.entries(value).sort(([, one], [, other]) => Number(one.text) - Number(other.text));
-  return folded(sorted, (some) => {
+  return withMore(sorted, (some) => {
     const box = element("ul", "distances");
     for (const [name, distance] of some) {
       const line = element("li", name === sorted[0][0] ? "nearest" : "");
@@ -170,17 +170,17 @@ function distances(value, title = "Cluster") {
   });
 }
 
-function list(items, place, legend, title) {
+function list(items, place, labels, title) {
   if (items.length === 0) return element("p", "nothing", "An empty list");
   const shownItems = items.slice(0, MOST_ROWS);
   const names = columns(shownItems);
   const draws = names ? grid : plainList;
-  const drawn = draws(shownItems, place, legend, title, names);
+  const drawn = draws(shownItems, place, labels, title, names);
   const all = withRest(drawn, items.length - shownItems.length, names ? "row" : "item");
   return isSeries(items) ? series(items, all, title) : all;
 }
 
-// A line, and the numbers themselves for whoever wants them.
+// A line chart, and the numbers in a collapsed section.
 function series(items, all, title) {
   const box = element("div");
   const numbers = element("details");
@@ -189,7 +189,7 @@ function series(items, all, title) {
   return box;
 }
 
-// What is drawn, and how many more there are.
+// An element, followed by the number of items that are left out.
 function withRest(drawn, rest, word) {
   if (rest <= 0) return drawn;
   const box = element("div");
@@ -198,7 +198,7 @@ function withRest(drawn, rest, word) {
   return box;
 }
 
-// The columns of a list that is a table: of objects, or of lists of one length.
+// The column names of a list of objects or of lists of equal length; null for other lists.
 function columns(items) {
   if (items.every((item) => Array.isArray(item) && item.length > 0 && item.length === items[0].length)) {
     return items[0].map((_, index) => String(index));
@@ -208,33 +208,33 @@ function columns(items) {
   return names.length ? names : null;
 }
 
-// A list as a table. Objects have their columns by name, lists by their places.
-function grid(items, place, legend, title, names) {
+// A list as a table. Columns of objects have headings, columns of lists do not.
+function grid(items, place, labels, title, names) {
   const isList = Array.isArray(items[0]);
   const shownNames = names.slice(0, MOST_COLUMNS);
-  const places = shownNames.map((name) => (isList ? `${place}/*` : placeOf(place, name, legend)));
-  const headings = shownNames.map((name, index) => legend[places[index]]?.label || readable(name));
+  const places = shownNames.map((name) => (isList ? `${place}/*` : placeOf(place, name, labels)));
+  const headings = shownNames.map((name, index) => labels[places[index]]?.label || readable(name));
   const rows = items.map((item) =>
     shownNames.map((name, index) =>
-      Object.hasOwn(item, name) ? within(item[name], places[index], legend, isList ? title : headings[index]) : "",
+      Object.hasOwn(item, name) ? within(item[name], places[index], labels, isList ? title : headings[index]) : "",
     ),
   );
-  const made = region(table(isList ? null : headings, rows), title);
-  return withRest(made, names.length - shownNames.length, "column");
+  const content = region(table(isList ? null : headings, rows), title);
+  return withRest(content, names.length - shownNames.length, "column");
 }
 
-function plainList(items, place, legend, title) {
+function plainList(items, place, labels, title) {
   const areNumbers = items.every((item) => item instanceof Digits);
   const kind = areNumbers ? "answer-list-numbers" : "answer-list-short";
   const box = element("ol", items.some(isNested) ? "answer-list" : `answer-list ${kind}`);
   for (const item of items) {
     const line = element("li");
-    line.append(within(item, place, legend, title));
+    line.append(within(item, place, labels, title));
     box.append(line);
   }
   return box;
 }
 
-function within(value, place, legend, title) {
-  return isNested(value) ? shown(value, place, legend, title) : scalar(value, legend[place]);
+function within(value, place, labels, title) {
+  return isNested(value) ? shown(value, place, labels, title) : scalar(value, labels[place]);
 }

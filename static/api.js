@@ -17,10 +17,10 @@ export async function postRows(address, body, options = {}) {
   } catch (error) {
     return { problem: error.name === "AbortError" ? { isStopped: true } : UNREACHED };
   }
-  const said = parsed(text);
-  if (said === undefined) return { problem: notJson(response) };
-  if (!response.ok) return { problem: withWait(said, response) };
-  return { answer: said, text, ...source(response), milliseconds: performance.now() - started };
+  const content = parsed(text);
+  if (content === undefined) return { problem: notJson(response) };
+  if (!response.ok) return { problem: withWait(content, response) };
+  return { answer: content, text, ...source(response), milliseconds: performance.now() - started };
 }
 
 const UNREACHED = {
@@ -39,8 +39,8 @@ function withWait(problem, response) {
   const status = response.status;
   const seconds = Number(response.headers.get("Retry-After"));
   if (!seconds) return { ...problem, status };
-  const begun = problem.detail ? `${problem.detail.replace(/[.\s]*$/, ".")} ` : "";
-  const detail = `${begun}Try again in ${seconds} s.`;
+  const start = problem.detail ? `${problem.detail.replace(/[.\s]*$/, ".")} ` : "";
+  const detail = `${start}Try again in ${seconds} s.`;
   return { ...problem, status, detail, seconds };
 }
 

@@ -1,4 +1,4 @@
-// Lines over a number, or bars over choices, drawn by uPlot on a canvas.
+// Line charts over a number and bar charts over choices, drawn by uPlot.
 
 import { Digits } from "./json.js";
 import { percent, percentTick, rounded, roundedAll } from "./numbers.js";
@@ -6,20 +6,20 @@ import { element } from "./values.js";
 
 const HEIGHT = 320;
 const MOST_WIDE = 48;
-// Shares that differ by less than this are drawn apart, not on the whole way from nothing to all.
+// If shares differ by less than this, the axis does not go from 0 to 1.
 const CLOSE = 0.2;
-// How much of the place of a choice its bars take.
+// The part of a choice's width that its bars fill.
 const FILLED = 0.75;
 const LABEL = 14;
 const PER_CHARACTER = 7;
-// What the labels beside an axis take at least, and with the space around them.
+// Minimum width in pixels of the axis labels, and the space around them.
 const NARROWEST = 48;
 const MARGIN = 22;
 
 let drawn = null;
 
-// `series` are {title, colour, model, values}; `labels` are the choices, or null where `xs` are numbers;
-// `inPercent` says that the values are shares; `now` is where the form stands. Gives back nothing; the next call takes the place of this one.
+// Replaces the chart in the box. `series` are {title, colour, model, values}; `labels` are the choices, or
+// null if `xs` are numbers; `inPercent` means that the values are shares; `now` is the number in the form.
 export function plot(box, legend, chart) {
   drawn?.destroy();
   const write = legendOf(legend, chart);
@@ -35,8 +35,8 @@ export function unplot(box, legend) {
 }
 
 function options(box, chart, write) {
-  const wanted = (chart.labels ?? []).join("").length * PER_CHARACTER;
-  const isTight = wanted > box.clientWidth - 80;
+  const neededWidth = (chart.labels ?? []).join("").length * PER_CHARACTER;
+  const isTight = neededWidth > box.clientWidth - 80;
   return {
     width: box.clientWidth,
     height: HEIGHT,
@@ -65,13 +65,13 @@ function options(box, chart, write) {
     ],
     series: [{}, ...chart.series.map((one, place) => line(one, place, chart))],
     hooks: {
-      setCursor: [(made) => write(made.cursor.idx)],
-      draw: [(made) => mark(made, chart)],
+      setCursor: [(drawing) => write(drawing.cursor.idx)],
+      draw: [(drawing) => mark(drawing, chart)],
     },
   };
 }
 
-// From where to where the values go: bars begin at nothing, and shares end at all, unless they are close.
+// The range of the value axis: bars start at 0, and shares go from 0 to 1 unless they are close together.
 function rangeOf({ series, inPercent, labels }) {
   const values = series.flatMap((one) => one.values).filter((value) => value !== null);
   if (values.length === 0) return undefined;
@@ -92,38 +92,38 @@ function line({ colour, model }, place, chart) {
   return { stroke, width: 2.5, dash, points: { show: chart.xs.length < 25, size: 5 } };
 }
 
-// A bar for each choice, beside those of the other series. Each is as wide as it can be and no wider.
+// A bar for each choice, next to those of the other series.
 function barsOf(place, { series }) {
-  return (made, index) => {
+  return (drawing, index) => {
     const path = new Path2D();
-    const [xs, values] = [made.data[0], made.data[index]];
-    const step = made.valToPos(1, "x", true) - made.valToPos(0, "x", true);
+    const [xs, values] = [drawing.data[0], drawing.data[index]];
+    const step = drawing.valToPos(1, "x", true) - drawing.valToPos(0, "x", true);
     const width = Math.min((step * FILLED) / series.length, MOST_WIDE * devicePixelRatio);
-    const zero = made.valToPos(0, "y", true);
+    const zero = drawing.valToPos(0, "y", true);
     values.forEach((value, choice) => {
       if (value === null) return;
-      const left = made.valToPos(xs[choice], "x", true) + (place - series.length / 2) * width;
-      const top = made.valToPos(value, "y", true);
+      const left = drawing.valToPos(xs[choice], "x", true) + (place - series.length / 2) * width;
+      const top = drawing.valToPos(value, "y", true);
       path.rect(left, Math.min(top, zero), Math.max(width - devicePixelRatio, 1), Math.abs(zero - top));
     });
     return { stroke: path, fill: path };
   };
 }
 
-// A line where the form stands.
-function mark(made, { now, labels }) {
+// A vertical line at the number in the form.
+function mark(drawing, { now, labels }) {
   if (now === null || labels) return;
-  const x = made.valToPos(now, "x", true);
-  const { left, top, width, height } = made.bbox;
+  const x = drawing.valToPos(now, "x", true);
+  const { left, top, width, height } = drawing.bbox;
   if (x < left || x > left + width) return;
-  made.ctx.save();
-  made.ctx.strokeStyle = css("--ink-quiet");
-  made.ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
-  made.ctx.beginPath();
-  made.ctx.moveTo(x, top);
-  made.ctx.lineTo(x, top + height);
-  made.ctx.stroke();
-  made.ctx.restore();
+  drawing.ctx.save();
+  drawing.ctx.strokeStyle = css("--ink-quiet");
+  drawing.ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
+  drawing.ctx.beginPath();
+  drawing.ctx.moveTo(x, top);
+  drawing.ctx.lineTo(x, top + height);
+  drawing.ctx.stroke();
+  drawing.ctx.restore();
 }
 
 function look() {
@@ -133,7 +133,7 @@ function look() {
   return { stroke, grid, ticks: grid, font, labelFont: font };
 }
 
-// Fills the list of names, and gives back what writes the values of one place into it.
+// Fills the legend, and returns a function that writes the values at one index into it.
 function legendOf(list, chart) {
   list.replaceChildren();
   const values = chart.series.map((one) => {
@@ -174,7 +174,7 @@ function cut(text) {
   return text.length > LABEL ? `${text.slice(0, LABEL - 1)}…` : text;
 }
 
-// A colour of CSS as a canvas takes it, which knows no variables.
+// A CSS colour for a canvas, which does not support variables.
 function resolved(colour) {
   return colour.replaceAll(/var\((--[\w-]+)\)/g, (_, name) => css(name));
 }

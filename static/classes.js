@@ -1,16 +1,15 @@
-// The order and the colours of classes: those of the output schema, and the same wherever a page shows them.
+// The order and colours of classes: those of the output schema, the same everywhere on a page.
 
 const COLOURS = 8;
-// Beyond the colours that were chosen by eye: hues that lie far apart, however many there are, lighter or
-// darker than those.
+// More classes than there are predefined colours get hues that are far apart, regardless of their number.
 const FIRST_HUE = 120;
 const GOLDEN_ANGLE = 137.508;
 
-// By the place in an answer the names of its classes, in their order.
+// The names of the classes in their order, by pointer.
 const known = new Map();
 
-// These names in their order. `first` are all that the schema names, `names` those of an answer: what no
-// schema names follows in the order in which it first came.
+// The names in their order: first those of the schema (`first`), then others in the order in which they were
+// first seen.
 export function ordered(place, names, first = []) {
   if (!known.has(place)) known.set(place, []);
   const all = known.get(place);
@@ -18,7 +17,7 @@ export function ordered(place, names, first = []) {
   return [...names].sort((one, other) => all.indexOf(one) - all.indexOf(other));
 }
 
-// The colour of a class, as CSS that follows light and dark.
+// The colour of a class, as CSS for the light and the dark theme.
 export function colourOf(place, name) {
   return colourAt(Math.max(0, known.get(place)?.indexOf(name) ?? 0));
 }

@@ -1,4 +1,4 @@
-// To the clipboard, also where the page came by plain HTTP and a browser offers no better way.
+// Copies text to the clipboard. Pages served over plain HTTP have no navigator.clipboard.
 
 export async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) {
@@ -6,16 +6,16 @@ export async function copy(text) {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // The reader has forbidden it, or the window has lost the focus.
+      // The user denied the permission, or the window lost the focus.
     }
   }
   return copyByHand(text);
 }
 
-// Copies, and says on the button for a moment whether it worked.
+// Copies the text, and shows the result on the button for a moment.
 export async function copyBy(button, text) {
-  const before = button.dataset.says ?? button.textContent;
-  button.dataset.says = before;
+  const before = button.dataset.label ?? button.textContent;
+  button.dataset.label = before;
   button.textContent = (await copy(text)) ? "Copied" : "Not copied";
   clearTimeout(Number(button.dataset.timer));
   button.dataset.timer = setTimeout(() => (button.textContent = before), 1500);

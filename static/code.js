@@ -17,11 +17,11 @@ copy.addEventListener("click", () => copyBy(copy, code.textContent));
 onChange(show);
 
 function show() {
-  const asked = parsed(body());
+  const row = parsed(body());
   const language = choices.find((choice) => choice.checked).value;
-  const isJson = asked !== undefined;
+  const isJson = row !== undefined;
   status.textContent = isJson ? "" : "The input is not valid JSON.";
   code.parentElement.hidden = !isJson;
   copy.hidden = !isJson;
-  if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, asked, panel.dataset.key !== undefined);
+  if (isJson) code.textContent = LANGUAGES[language](panel.dataset.address, row, panel.dataset.key !== undefined);
 }

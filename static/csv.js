@@ -1,15 +1,15 @@
-// Tables as CSV (RFC 4180) that a spreadsheet reads as data, and never as a formula.
+// Writes tables as CSV (RFC 4180). Spreadsheets read the cells as data, never as formulas.
 
 import { Digits, stringify } from "./json.js";
 import { isObject } from "./values.js";
 
-// With these a spreadsheet begins a formula; also those of full width.
+// Characters that start a formula in spreadsheets, also in full width.
 const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-// Spreadsheets take a file for UTF-8 only if it says so.
+// Spreadsheets read a file as UTF-8 only if it has a byte order mark.
 const MARK = "\ufeff";
 
-// `rows` are objects; the columns are all their names, in the order in which they first come.
+// `rows` are objects; the columns are their names, in the order of first occurrence.
 export function csv(rows) {
   const names = columns(rows);
   const lines = rows.map((row) => names.map((name) => cell(row[name])).join(","));
@@ -20,12 +20,12 @@ export function columns(rows) {
   return [...new Set(rows.flatMap(Object.keys))];
 }
 
-// A value as columns without objects in them: {"a": {"b": 1}} is {"a.b": 1}; no object is {answer: 1}.
+// A value as flat columns: {"a": {"b": 1}} becomes {"a.b": 1}, and 1 becomes {answer: 1}.
 export function flat(value) {
   return isObject(value) ? Object.fromEntries(flatEntries(value, "")) : { answer: value };
 }
 
-// A row's columns and those of its answer, of which none hides another.
+// The columns of a row and of its prediction; duplicate names get a prefix.
 export function joined(row, answer) {
   const inputs = isObject(row) ? row : { row };
   const names = Object.keys(inputs);
@@ -33,7 +33,7 @@ export function joined(row, answer) {
   return { ...inputs, ...Object.fromEntries(added) };
 }
 
-// A name that none of these has, with words before it where it must.
+// The name, prefixed with `words` until it is not in `names`.
 export function free(name, names, words) {
   return names.includes(name) ? free(`${words}${name}`, names, words) : name;
 }

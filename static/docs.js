@@ -1,8 +1,8 @@
-// The API reference: Swagger UI over this server's own document, and over nothing else.
+// The API reference: Swagger UI for this server's OpenAPI document only.
 
 const reference = document.getElementById("reference");
 
-// Swagger UI takes every change of the address's fragment for itself, and the focus stays where it was.
+// Swagger UI handles every change of the fragment and does not move the focus.
 document.querySelector(".skip-link").addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById("main").focus();
@@ -21,7 +21,7 @@ SwaggerUIBundle({
   layout: "PartOfAPage",
 });
 
-/** Swagger UI as a part of a page that has a heading and a main landmark of its own. */
+/** Swagger UI as a part of a page that has its own heading and main landmark. */
 function partOfAPage({ React }) {
   const draw = React.createElement;
   return {
@@ -36,14 +36,14 @@ function partOfAPage({ React }) {
           ...parts.map((name) => draw(getComponent(name, name !== "SvgAssets"), { key: name })),
         );
       },
-      // Its own is a link inside a button, which no screen reader can make sense of.
+      // The original is a link inside a button, which screen readers do not support.
       DeepLink: ({ text }) => draw("span", null, text),
     },
     statePlugins: {
       layout: {
         wrapActions: {
           parseDeepLinkHash: showLinked,
-          // Its own is called too early: the rest of the page is not there yet.
+          // The original is called before the rest of the page exists.
           scrollToElement: () => (element) => requestAnimationFrame(() => element.scrollIntoView()),
         },
       },
@@ -51,14 +51,14 @@ function partOfAPage({ React }) {
     wrapComponents: {
       Markdown: (Original) => (props) =>
         draw(Original, { ...props, source: withoutMarkup(props.source) }),
-      // Its choice has words beside it, and no name.
+      // The original select has no label.
       ExamplesSelect: (Original) => (props) => draw("label", null, draw(Original, props)),
       TextArea: (Original) => (props) => draw(Original, { ...props, "aria-label": "Request body" }),
     },
   };
 }
 
-/** Show what an address such as `#/iris` leads to. Swagger UI's own takes a `_` in a name for a mistake. */
+/** Show the target of a fragment such as `#/iris`. The original does not support names with `_`. */
 function showLinked(original, { layoutActions, layoutSelectors }) {
   return (fragment) => {
     const path = decodeURIComponent(fragment.replace(/^#!?\/?/, ""));
@@ -71,7 +71,7 @@ function showLinked(original, { layoutActions, layoutSelectors }) {
   };
 }
 
-/** What a model says of itself is a few lines of Markdown: no HTML, no picture, no heading of the page. */
+/** Remove HTML, pictures and headings from the Markdown in a model's description. */
 function withoutMarkup(source) {
   return typeof source === "string"
     ? source.replaceAll("<", "&lt;").replaceAll("![", "!\\[").replaceAll(/^ {0,3}#+ /gm, "")

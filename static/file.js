@@ -17,20 +17,20 @@ const part = (name) => document.getElementById(`file-${name}`);
 const [panel, drop, input, status] = ["panel", "drop", "input", "status"].map(part);
 const [found, preview, problems, result] = ["found", "preview", "problems", "result"].map(part);
 const marks = [...part("decimal").querySelectorAll("input")];
-const [start, stop, keep, progress] = ["start", "stop", "save", "progress"].map(part);
+const [start, stop, saveButton, progress] = ["start", "stop", "save", "progress"].map(part);
 const limits = {
   bytes: Number(panel.dataset.bytes),
   rows: Number(panel.dataset.rows),
-  // At most four bytes for a character, and some for what is around it.
+  // A character has at most four bytes; the rest is for the JSON around the values.
   characters: Number(panel.dataset.bytes) / 5,
 };
 
-let taken = null; // the file
+let currentFile = null;
 let sheet = null;
 let stopper = null;
 
 input.addEventListener("change", () => input.files.length && take(input.files[0]));
-for (const mark of marks) mark.addEventListener("change", () => take(taken, mark.value));
+for (const mark of marks) mark.addEventListener("change", () => take(currentFile, mark.value));
 for (const event of ["dragenter", "dragover"]) {
   drop.addEventListener(event, (dragged) => {
     dragged.preventDefault();
@@ -47,30 +47,30 @@ drop.addEventListener("drop", (dropped) => {
 });
 start.addEventListener("click", run);
 stop.addEventListener("click", () => stopper?.abort());
-keep.addEventListener("click", () => {
+saveButton.addEventListener("click", () => {
   save(csv(lines()), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
 });
 
 // Reads a file and shows its content. The server converts the cells by the model's schema. A file chosen
 // later replaces this one. `decimal` is the decimal mark if the user chose it.
 async function take(file, decimal = "") {
-  taken = file;
+  currentFile = file;
   stopper?.abort();
   stopper = new AbortController();
   const { signal } = stopper;
   clear(decimal);
   if (file.size > limits.bytes) {
-    return say(`${file.name} has ${bytes(file.size)}; the limit is ${bytes(limits.bytes)}.`);
+    return announce(`${file.name} has ${bytes(file.size)}; the limit is ${bytes(limits.bytes)}.`);
   }
-  say(`Reading ${file.name} …`);
+  announce(`Reading ${file.name} …`);
   const content = await file.arrayBuffer().catch(() => null);
   if (signal.aborted) return undefined;
-  if (content === null) return say(`${file.name} cannot be read.`);
+  if (content === null) return announce(`${file.name} cannot be read.`);
   const address = `${panel.dataset.address}?decimal=${encodeURIComponent(decimal)}`;
   const response = await postRows(address, content, { type: "text/csv", signal });
   if (signal.aborted) return undefined;
   input.value = "";
-  if (response.problem) return say(`${file.name}: ${reason(response.problem)}`);
+  if (response.problem) return announce(`${file.name}: ${reason(response.problem)}`);
   sheet = { ...response.answer, name: file.name, entries: entriesOf(response.answer) };
   return showSheet();
 }
@@ -92,7 +92,7 @@ function entriesOf({ columns: names, known, lines }) {
 function showSheet() {
   const { name, entries, known } = sheet;
   const good = entries.filter(isOpen);
-  say(`${name}: ${count(entries.length, "row")}.${readingNotes()}`);
+  announce(`${name}: ${count(entries.length, "row")}.${readingNotes()}`);
   part("decimal").hidden = sheet.encoding === null;
   for (const mark of marks) mark.checked = mark.value === sheet.decimal;
   found.replaceChildren(...columnsFound());
@@ -176,17 +176,17 @@ function showResult(ended, hadFocus) {
     open.length ? `${count(open.length, "row")} remaining` : "",
   ];
   const why = ended && !ended.isStopped ? ` ${ended.title}. ${sentence(ended.detail)}` : "";
-  say(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
+  announce(`${sheet.name}: ${parts.filter(Boolean).join(", ")}.${why}`);
   start.hidden = open.length === 0;
   start.textContent = `Continue with ${count(open.length, "row")}`;
-  keep.hidden = good.length === 0;
+  saveButton.hidden = good.length === 0;
   preview.replaceChildren();
   const shown = good.slice(0, MOST_SHOWN);
   const isCut = good.length > shown.length;
   const words = isCut ? `The first ${shown.length} of ${grouped(good.length)} predictions` : "Predictions";
   const title = element("h3", "", words);
   result.replaceChildren(...(shown.length ? [title, scrolling(answersFirst(shown), "Predictions")] : []));
-  if (hadFocus) (keep.hidden ? start : keep).focus();
+  if (hadFocus) (saveButton.hidden ? start : saveButton).focus();
   showProblems();
 }
 
@@ -241,8 +241,8 @@ function cells({ row, others }) {
 
 function scrolling(rows, label) {
   const names = columns(rows);
-  const made = table(names, rows.map((row) => names.map((name) => cellOf(row, name))));
-  return region(made, label, "file-table");
+  const content = table(names, rows.map((row) => names.map((name) => cellOf(row, name))));
+  return region(content, label, "file-table");
 }
 
 function cellOf(row, name) {
@@ -255,7 +255,7 @@ function setRunning(isRunning) {
   stop.hidden = !isRunning;
   part("running").hidden = !isRunning;
   if (isRunning) {
-    keep.hidden = true;
+    saveButton.hidden = true;
     stop.focus();
   }
 }
@@ -265,11 +265,11 @@ function clear(decimal) {
   // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
   for (const box of [found, preview, problems, result]) box.replaceChildren();
-  for (const button of [start, stop, keep]) button.hidden = true;
+  for (const button of [start, stop, saveButton]) button.hidden = true;
   part("running").hidden = true;
 }
 
-function say(words) {
+function announce(words) {
   status.textContent = words;
 }
 

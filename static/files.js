@@ -42,7 +42,7 @@ export function refusedFiles(form) {
   return seen.map(([field, detail]) => ({ pointer: field.dataset.field, detail }));
 }
 
-// Reads a chosen file. A file chosen later replaces it, even if this one is still being read.
+// Reads a chosen file. A file chosen later replaces it, even if this prefix is still being read.
 function take(input) {
   const field = input.closest("[data-field]");
   const [file] = input.files;
@@ -58,7 +58,7 @@ function take(input) {
     reading.delete(field);
     if (base64 === null) refusals.set(field, `cannot be read: ${file.name}`);
     keep(field, base64 ?? "");
-    tell(field);
+    fireInput(field);
   });
   reading.set(field, mine);
   return keep(field, "");
@@ -75,7 +75,7 @@ function show(field) {
   field.querySelector("[data-file]").hidden = value === "" && !words;
   field.querySelector("[data-size]").textContent = words || size(value);
   const preview = field.querySelector("[data-preview]");
-  const begin = Object.keys(PICTURES).find((one) => value.startsWith(one));
+  const begin = Object.keys(PICTURES).find((prefix) => value.startsWith(prefix));
   preview.hidden = !begin;
   if (begin) preview.src = `data:${PICTURES[begin]};base64,${value}`;
   else preview.removeAttribute("src");
@@ -93,12 +93,12 @@ function base64Of(file) {
 
 function forget(field) {
   setFile(field, "");
-  tell(field);
+  fireInput(field);
   chooser(field).focus();
 }
 
 // The browser fires no event when a file is read or removed.
-function tell(field) {
+function fireInput(field) {
   chooser(field).dispatchEvent(new Event("input", { bubbles: true }));
 }
 

@@ -19,7 +19,7 @@ const buttons = document.getElementById("history-buttons");
 const key = `modelhost:predictions:${panel.dataset.name}`;
 
 document.getElementById("history-save").addEventListener("click", () => {
-  save(csv(lines(kept())), `${panel.dataset.name}-predictions.csv`);
+  save(csv(lines(load())), `${panel.dataset.name}-predictions.csv`);
 });
 document.getElementById("history-clear").addEventListener("click", () => {
   store([]);
@@ -33,12 +33,12 @@ show();
 // Stores a prediction with its row, the newest first.
 export function remember(row, { text, milliseconds, version }) {
   const at = new Date().toISOString();
-  const made = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
-  if (row.length + text.length <= LARGEST) store([made, ...kept()].slice(0, MOST));
+  const item = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
+  if (row.length + text.length <= LARGEST) store([item, ...load()].slice(0, MOST));
   show();
 }
 
-function kept() {
+function load() {
   let all = null;
   try {
     all = JSON.parse(localStorage.getItem(key));
@@ -67,7 +67,7 @@ function store(predictions) {
 function lines(predictions) {
   const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
   const known = columns(rows);
-  const [at, version, milliseconds] = ["at", "version", "milliseconds"].map((name) => free(name, known, "asked "));
+  const [at, version, milliseconds] = ["at", "version", "milliseconds"].map((name) => free(name, known, "prediction "));
   return predictions.map((each, index) => ({
     [at]: each.at,
     [version]: each.version,
@@ -77,7 +77,7 @@ function lines(predictions) {
 }
 
 function show() {
-  const predictions = kept();
+  const predictions = load();
   buttons.hidden = predictions.length === 0;
   const count = predictions.length === 1 ? "prediction" : `${predictions.length} predictions`;
   status.textContent = predictions.length

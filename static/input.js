@@ -51,7 +51,7 @@ export function notifyChange() {
   for (const listener of listeners) listener(now);
 }
 
-// The label that the form has for a place in the row.
+// The form's label for a place in the row.
 export function labelOf(pointer) {
   const field = form.querySelector(`[data-field="${CSS.escape(pointer)}"]`);
   return field?.dataset.label || pointer.slice(1) || "The row";

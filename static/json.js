@@ -1,5 +1,5 @@
-// JSON whose numbers keep the digits they were written with: 42.0, 1e-3 and 12345678901234567890
-// come out as they went in.
+// JSON that preserves the notation of numbers: 42.0, 1e-3 and 12345678901234567890 are written as they
+// were read.
 
 export class Digits {
   constructor(text) {
@@ -7,14 +7,14 @@ export class Digits {
   }
 }
 
-// Throws a SyntaxError for what is not JSON.
+// Throws a SyntaxError if the text is not JSON.
 export function parse(text) {
   return JSON.parse(text, (key, value, context) =>
     typeof value === "number" ? new Digits(context?.source ?? String(value)) : value,
   );
 }
 
-// The value; undefined where the text is no JSON.
+// The value; undefined if the text is not JSON.
 export function parsed(text) {
   try {
     return parse(text);
@@ -40,7 +40,7 @@ export function stringify(value, indent = "", margin = "\n") {
     : open + parts.join(",") + close;
 }
 
-// Whether two values are the same JSON, in whatever order their members come: 1 is 1.0.
+// Whether two values are equal as JSON: 1 equals 1.0, and the order of members does not matter.
 export function same(one, other) {
   return stringify(sorted(one)) === stringify(sorted(other));
 }

@@ -47,14 +47,14 @@ export function body() {
 }
 
 // The prediction or problem of the row, without the list around it.
-export function unwrapped(said) {
-  if (!isList || !said) return said;
-  if (Array.isArray(said)) return said[0];
-  const errors = said.errors?.map((one) => ({ ...one, pointer: one.pointer.replace(/^\/0/, "") }));
-  return errors ? { ...said, errors } : said;
+export function unwrapped(content) {
+  if (!isList || !content) return content;
+  if (Array.isArray(content)) return content[0];
+  const errors = content.errors?.map((one) => ({ ...one, pointer: one.pointer.replace(/^\/0/, "") }));
+  return errors ? { ...content, errors } : content;
 }
 
-// The form's row as JSON; no text where it has none.
+// The form's row as JSON, or an empty string if the form is blank.
 export function written(field, indent = "") {
   const row = read(field);
   return row === undefined ? "" : stringify(row, indent);

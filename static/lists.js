@@ -5,7 +5,7 @@ import { inner } from "./fields.js";
 const PATHS = ["name", "data-path"];
 const IDS = ["id", "for", "list", "aria-describedby", "aria-labelledby"];
 
-// Makes the buttons of all lists work. `started` is called with each item that is new.
+// Adds the listeners of all lists. `started` is called with each new item.
 export function startRows(form, started) {
   for (const list of form.querySelectorAll("[data-items]")) renumber(list.closest("[data-field]"));
   form.addEventListener("click", (event) => {
@@ -33,7 +33,7 @@ function grow(list, started) {
   renumber(list);
   const first = item.querySelector("input:not([type=hidden]), select, textarea, button");
   first?.focus();
-  say(list, `Item ${items(list).childElementCount} added.`);
+  announce(list, `Item ${items(list).childElementCount} added.`);
 }
 
 function shrink(list, item) {
@@ -43,7 +43,7 @@ function shrink(list, item) {
   renumber(list);
   const button = next?.querySelector(':scope > .item-buttons > [data-change="remove"]');
   (button ?? adder(list)).focus();
-  say(list, `Item ${place} removed, ${items(list).childElementCount} left.`);
+  announce(list, `Item ${place} removed, ${items(list).childElementCount} left.`);
 }
 
 function move(list, button) {
@@ -54,7 +54,7 @@ function move(list, button) {
   const buttons = [...item.querySelectorAll(":scope > .item-buttons > [data-change]")];
   (button.disabled ? buttons.find((one) => !one.disabled) : button).focus();
   const place = [...item.parentElement.children].indexOf(item) + 1;
-  say(list, `Moved to position ${place} of ${items(list).childElementCount}.`);
+  announce(list, `Moved to position ${place} of ${items(list).childElementCount}.`);
 }
 
 function add(list) {
@@ -120,9 +120,9 @@ function retarget(part, from, to) {
   }
 }
 
-function change(element, name, made) {
+function change(element, name, update) {
   const text = element.getAttribute(name);
-  if (text !== null && made(text) !== text) element.setAttribute(name, made(text));
+  if (text !== null && update(text) !== text) element.setAttribute(name, update(text));
 }
 
 function moved(text, from, to) {
@@ -147,6 +147,6 @@ function adder(list) {
   return list.querySelector(':scope > [data-change="add"]');
 }
 
-function say(list, text) {
+function announce(list, text) {
   list.querySelector(":scope > [data-status]").textContent = text;
 }

@@ -1,4 +1,4 @@
-// The list of models: finds while one types. The server finds the same, by the same words.
+// The list of models: filters while the user types. The server filters by the same rules.
 
 const field = document.getElementById("q");
 const found = document.getElementById("found");
@@ -31,7 +31,7 @@ function find() {
   remember(field.value.trim());
 }
 
-/** Keep the search in the address, so that a link carries it. */
+/** Keep the search in the address, for links and reloads. */
 function remember(search) {
   const address = new URL(location.href);
   if (search) {

@@ -1,7 +1,7 @@
-// Numbers as the reader's language writes them: for the eye alone, never in JSON, CSV or a field.
+// Formats numbers in the browser's language, for display only: never in JSON, CSV or fields.
 
 const SIGNIFICANT = 6;
-// Whole numbers of up to four digits may be years, and get no separator.
+// Integers of up to four digits may be years and get no separator.
 const UNGROUPED = 10000;
 const SMALLEST = 1e-6;
 const LARGEST = 1e21;
@@ -9,8 +9,8 @@ const LARGEST = 1e21;
 const LANGUAGE = known(navigator.language);
 const ONE_PLACE = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
 
-// Sensible digits of a number: whole ones as they are, of others six that count, and all before the point.
-// `isYear` says of whole numbers of four digits that they have no separator.
+// A number for display: integers with all digits, others with six significant digits and all digits before
+// the point. If `isYear`, integers of four digits have no separator.
 export function rounded({ text }, isYear = true) {
   if (/^-?\d+$/.test(text)) return whole(BigInt(text), isYear);
   const number = Number(text);
@@ -24,7 +24,7 @@ export function rounded({ text }, isYear = true) {
   return format(value, { maximumSignificantDigits: significant });
 }
 
-// Several numbers that stand below each other: they may be years, where all of them may.
+// Several numbers of one column. They may be years only if all of them may.
 export function roundedAll(numbers) {
   const areYears = numbers.every(({ text }) => Math.abs(Number(text)) < UNGROUPED);
   return numbers.map((each) => rounded(each, areYears));
@@ -34,14 +34,14 @@ export function count(number) {
   return whole(BigInt(number), false);
 }
 
-// Close to nothing and close to everything are not nothing and everything.
+// Shares close to 0 and 1 are not rounded to them.
 export function percent(share) {
   if (share > 0 && share < 0.001) return `< ${format(0.001, ONE_PLACE)}`;
   if (share < 1 && share > 0.999) return `> ${format(0.999, ONE_PLACE)}`;
   return format(share, ONE_PLACE);
 }
 
-// A share on an axis whose ticks are so far apart.
+// A share on an axis, with the decimals that the distance between two ticks requires.
 export function percentTick(share, gap) {
   const places = Math.min(Math.max(0, Math.ceil(-Math.log10(gap * 100 || 1))), 4);
   return format(share, { style: "percent", minimumFractionDigits: places, maximumFractionDigits: places });
@@ -52,7 +52,7 @@ function whole(number, isYear = true) {
   return format(number, { useGrouping: !isYear || size >= UNGROUPED });
 }
 
-// Intl writes such numbers with all of their zeros, or cuts them to none.
+// Intl writes such numbers with all zeros, or rounds them to 0.
 function withPower(value) {
   const [digits, power] = value.toExponential().split("e");
   return `${format(Number(digits), { maximumSignificantDigits: SIGNIFICANT })}e${power}`;
@@ -62,7 +62,7 @@ function format(number, options) {
   return new Intl.NumberFormat(LANGUAGE, { numberingSystem: "latn", ...options }).format(number);
 }
 
-// Some browsers name a language that is none, such as "en-US@posix".
+// Some browsers return an invalid language tag, such as "en-US@posix".
 function known(language) {
   try {
     return Intl.getCanonicalLocales(language)[0];

@@ -1,5 +1,5 @@
-// Numbers as people type them: 52 000, 1,234.5, €14.90. The same as mlmodel/numerals.py, which says
-// what is read and why; tests/data/numerals.json has cases of both.
+// Parses numbers as people type them: 52 000, 1,234.5, €14.90. The rules are those of mlmodel/numerals.py,
+// which documents them; tests/data/numerals.json has the test cases of both.
 
 import { Digits } from "./json.js";
 
@@ -11,7 +11,7 @@ const BLANK = " \u00a0\u2007\u2009\u202f";
 const MONEY = new RegExp(CURRENCY, "g");
 const PATTERNS = { ".": pattern(".", ","), ",": pattern(",", ".") };
 
-// What a person typed, as a number if it means one, else as the text it is.
+// The typed text as a number if it is unambiguous, else as text.
 export function number(typed) {
   const text = typed.trim();
   if (JSON_NUMBER.test(text)) {
@@ -22,7 +22,7 @@ export function number(typed) {
   return withPoint === null && !LONE_COMMA.test(text) ? new Digits(withComma) : typed;
 }
 
-// A list of numbers: commas stand between them, or blanks and semicolons do.
+// A list of numbers, separated by commas, or by spaces and semicolons.
 export function numbers(text) {
   let parts = text.replaceAll(/^[\s,;]+|[\s,;]+$/g, "").split(/,?[\s;]+,?/).filter(Boolean);
   const isOne = parts.length === 1 && !/^[-+]?[1-9]\d{0,2}(,\d{3})+$/.test(parts[0]);
@@ -30,13 +30,13 @@ export function numbers(text) {
   return parts.map((part) => (part.includes(",") ? part : number(part)));
 }
 
-// A number's text with a zero more, if its three decimals could be a group.
+// A number's text, with a zero appended if its three decimals could be a group of thousands.
 export function unambiguous(text) {
   return GROUPED_BY_POINTS.test(text) ? `${text}0` : text;
 }
 
-// The number that was read from a text, in words for the person who typed it, if its digits are many
-// or were not typed like this.
+// The parsed number for display below the field, if it has four or more digits before the point or was
+// typed in another notation.
 export function readBack(typed) {
   const value = number(typed);
   if (!(value instanceof Digits)) return "";
@@ -56,7 +56,7 @@ function pattern(mark, other) {
   );
 }
 
-// The digits of the number, as JSON has them; null where the text is none with this decimal mark.
+// The number in JSON notation; null if the text is not a number with this decimal mark.
 function read(text, mark) {
   const found = PATTERNS[mark].exec(text);
   if (!found || (text.match(MONEY) ?? []).length > 1) return null;
@@ -65,8 +65,8 @@ function read(text, mark) {
   const digits = (whole ?? "0").replaceAll(/\D/g, "").replace(/^0+(?=\d)/, "");
   const fraction = alone ?? after;
   const tail = fraction === undefined ? "" : `.${fraction || "0"}`;
-  const made = `${["-", "\u2212"].includes(sign) ? "-" : ""}${digits}${tail}${exponent}`;
-  return isDouble(made) ? made : null;
+  const json = `${["-", "\u2212"].includes(sign) ? "-" : ""}${digits}${tail}${exponent}`;
+  return isDouble(json) ? json : null;
 }
 
 function isDouble(text) {

@@ -30,14 +30,14 @@ for (const event of ["reset", "submit"]) form.addEventListener(event, () => stat
 async function take(text, fields, place) {
   const [first, ...rest] = text.split(/\r\n|\r|\n/);
   const headings = first.split("\t");
-  const isHeaded = rest.length > 0 && headings.some((heading) => fields.some((one) => isCalled(one, heading)));
+  const isHeaded = rest.length > 0 && headings.some((heading) => fields.some((one) => hasName(one, heading)));
   const names = fields.slice(place, place + headings.length).map(({ dataset }) => quoted(dataset.key));
   while (names.length < headings.length) names.push("");
   const lines = isHeaded ? text : `${names.join("\t")}\n${text}`;
   const response = await postRows(address, `sep=\t\n${lines}\n`, { type: "text/csv" });
   const [line] = response.answer?.lines ?? [];
   if (response.problem || !line?.cells) {
-    return say(`The pasted row cannot be read: ${response.problem?.detail ?? line?.problem ?? "it is empty"}.`);
+    return announce(`The pasted row cannot be read: ${response.problem?.detail ?? line?.problem ?? "it is empty"}.`);
   }
   const before = fields.map((field) => [field, read(field)]);
   const { filled, left } = write(response.answer.columns, line, fields);
@@ -47,7 +47,7 @@ async function take(text, fields, place) {
     response.answer.lines.length > 1 ? ` from the first of ${response.answer.lines.length} rows` : "",
     left.length ? `; not used: ${left.join(", ")}` : "",
   ];
-  return say(`${notes.join("")}.`, before);
+  return announce(`${notes.join("")}.`, before);
 }
 
 // Writes the cells into the fields. Returns the number of filled fields, and the unused cells.
@@ -71,11 +71,11 @@ function targets() {
   return fields.filter((field) => !field.hidden);
 }
 
-function isCalled({ dataset }, heading) {
-  return [dataset.key, dataset.label].some((name) => folded(name) === folded(heading));
+function hasName({ dataset }, heading) {
+  return [dataset.key, dataset.label].some((name) => normalized(name) === normalized(heading));
 }
 
-function folded(name) {
+function normalized(name) {
   return name.replaceAll(/[\s_]+/g, " ").trim().toLowerCase();
 }
 
@@ -83,7 +83,7 @@ function quoted(key) {
   return `"${key.replaceAll('"', '""')}"`;
 }
 
-function say(words, before) {
+function announce(words, before) {
   status.replaceChildren(words);
   if (!before) return;
   const undo = element("button", "btn btn-link btn-sm", "Undo");

@@ -16,11 +16,11 @@ const answer = document.getElementById("answer");
 const outdated = document.getElementById("answer-outdated");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
-const legend = JSON.parse(answer.dataset.legend);
+const labels = JSON.parse(answer.dataset.labels);
 const nothingYet = answer.textContent;
 const mostBytes = Number(form.dataset.bytes);
 
-let waiting = null; // aborts the running call
+let waiting = null; // aborts the current call
 let shown = null; // {row, words} of the prediction shown
 
 form.addEventListener("submit", (event) => {
@@ -33,7 +33,7 @@ form.addEventListener("keydown", (event) => {
   form.requestSubmit();
 });
 // The browser restores the initial values after this event.
-form.addEventListener("reset", () => setTimeout(startAgain));
+form.addEventListener("reset", () => setTimeout(resetPage));
 for (const button of form.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => showExample(button.dataset.example));
 }
@@ -41,14 +41,14 @@ start(form);
 readAddress();
 notifyChange();
 onChange(showWhetherOutdated);
-addEventListener("hashchange", giveUp);
+addEventListener("hashchange", cancelCall);
 
 async function predict() {
   if (waiting) return;
   clearProblems();
-  const begun = isJsonShown() ? [] : unfinished(form);
-  if (begun.length) return refuse(begun);
-  const [asked, sent] = [text(), body()];
+  const errors = isJsonShown() ? [] : unfinished(form);
+  if (errors.length) return refuse(errors);
+  const [rowText, sent] = [text(), body()];
   const { size } = new Blob([sent]);
   if (size > mostBytes) return refuse([], tooLarge(size));
   waiting = new AbortController();
@@ -61,17 +61,17 @@ async function predict() {
   const problem = unwrapped(response.problem);
   if (problem) return refuse(problem.errors, problem);
   const answered = unwrapped(response.answer);
-  answer.replaceChildren(draw(answered, legend));
-  shown = { row: parsed(asked), words: sourceWords(response) };
+  answer.replaceChildren(draw(answered, labels));
+  shown = { row: parsed(rowText), words: sourceWords(response) };
   showWhetherOutdated();
-  writeAddress(asked);
-  remember(asked, answered === response.answer ? response : { ...response, text: stringify(answered) });
+  writeAddress(rowText);
+  remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
 }
 
 // Cancels the running call, whose input has been replaced.
-function giveUp() {
+function cancelCall() {
   waiting?.abort();
   waiting = null;
   setBusy(false);
@@ -126,8 +126,8 @@ function setBusy(isBusy) {
   answer.classList.toggle("waiting", isBusy);
 }
 
-function startAgain() {
-  giveUp();
+function resetPage() {
+  cancelCall();
   restore(form);
   clearProblems();
   clearAnswer(nothingYet);
@@ -137,7 +137,7 @@ function startAgain() {
 }
 
 function showExample(example) {
-  giveUp();
+  cancelCall();
   clearProblems();
   show(parse(example));
   writeAddress(text());

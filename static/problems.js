@@ -59,11 +59,11 @@ export function clearProblems() {
 }
 
 function line(field, inside, detail) {
-  const made = element("li");
+  const item = element("li");
   const text = `${where(field, inside)}: ${detail}`;
   if (field === root && root.dataset.kind === "group") {
-    made.textContent = text;
-    return made;
+    item.textContent = text;
+    return item;
   }
   const link = element("a", "alert-link", text);
   link.href = `#${target(field)?.id ?? form.id}`;
@@ -72,8 +72,8 @@ function line(field, inside, detail) {
     showForm();
     focusOn(field);
   });
-  made.append(link);
-  return made;
+  item.append(link);
+  return item;
 }
 
 function where(field, inside) {

@@ -1,24 +1,24 @@
-// The call of the model that the form stands for, in other languages; nothing in it is cut or guessed.
+// Code in several languages that sends the form's row. Values are exact and complete.
 
 import { Digits, stringify } from "./json.js";
 import { isNested } from "./values.js";
 
 const INDENT = "    ";
 
-// By the language's name, a function from the address, the row, and whether a key is needed, to the code.
+// By language, a function that returns the code for an address, a row, and whether a key is required.
 export const LANGUAGES = { curl, Python: python, JavaScript: javascript, R: r };
 
-// In a POSIX shell nothing ends single quotes but a single quote.
-function curl(address, row, isShut) {
-  const key = isShut ? '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' : "";
+// In a POSIX shell, only a single quote ends a quoted string.
+function curl(address, row, needsKey) {
+  const key = needsKey ? '  -H "Authorization: Bearer $MODELHOST_KEY" \\\n' : "";
   return `curl ${shell(address)} \\
 ${key}  -H 'Content-Type: application/json' \\
   --data-raw ${shell(stringify(row))}
 `;
 }
 
-function python(address, row, isShut) {
-  const [imported, key] = isShut
+function python(address, row, needsKey) {
+  const [imported, key] = needsKey
     ? ["import os\n\n", `${INDENT}headers={"Authorization": f"Bearer {os.environ['MODELHOST_KEY']}"},\n`]
     : ["", ""];
   return `${imported}import requests
@@ -33,8 +33,8 @@ print(response.json())
 `;
 }
 
-function javascript(address, row, isShut) {
-  const key = isShut ? ", Authorization: `Bearer ${process.env.MODELHOST_KEY}`" : "";
+function javascript(address, row, needsKey) {
+  const key = needsKey ? ", Authorization: `Bearer ${process.env.MODELHOST_KEY}`" : "";
   return `const response = await fetch(${JSON.stringify(address)}, {
   method: "POST",
   headers: { "Content-Type": "application/json"${key} },
@@ -45,9 +45,9 @@ console.log(await response.json());
 `;
 }
 
-// As text: R's own lists would make a list of one a scalar, or the other way round.
-function r(address, row, isShut) {
-  const key = isShut ? '  req_auth_bearer_token(Sys.getenv("MODELHOST_KEY")) |>\n' : "";
+// The row is sent as text: R does not distinguish a scalar from a list of one item.
+function r(address, row, needsKey) {
+  const key = needsKey ? '  req_auth_bearer_token(Sys.getenv("MODELHOST_KEY")) |>\n' : "";
   return `library(httr2)
 
 response <- request(${rawText(address)}) |>
@@ -61,7 +61,7 @@ function shell(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-// JSON's texts and numbers are Python's as well; the words and the margin are not.
+// Strings and numbers are written as in JSON; constants and indentation differ.
 function pythonValue(value, margin) {
   if (!isNested(value)) return pythonScalar(value);
   const deeper = `${margin}${INDENT}`;
@@ -78,7 +78,7 @@ function pythonScalar(value) {
   return { null: "None", true: "True", false: "False" }[value] ?? JSON.stringify(value);
 }
 
-// An object literal, unless JavaScript would read another value from it: then the JSON as a text.
+// An object literal, or the JSON as a string if JavaScript would change a value.
 function javascriptBody(row) {
   if (!isExact(row)) return JSON.stringify(stringify(row));
   return `JSON.stringify(${stringify(row, "  ").replaceAll("\n", "\n  ")})`;
@@ -90,7 +90,7 @@ function isExact(value) {
   return !Object.hasOwn(value, "__proto__") && Object.values(value).every(isExact);
 }
 
-// R's raw text ends with as many dashes as it began with.
+// A raw string of R starts and ends with the same number of dashes.
 function rawText(text) {
   if (!/["\\\n]/.test(text)) return `"${text}"`;
   let dashes = "";

@@ -1,4 +1,4 @@
-// Rows that differ in one field, and the numbers in their answers.
+// Rows that differ in one field, and the numbers in their predictions.
 
 import { isDistances, isShares } from "./answer.js";
 import { Digits, parse } from "./json.js";
@@ -6,13 +6,13 @@ import { roundedAll } from "./numbers.js";
 import { isNested, isObject, step as stepOf, unstep } from "./values.js";
 
 const STEPS = 40;
-// Whole steps up to which each of them is taken.
+// Maximum number of steps of the schema; a range with more gets round numbers.
 const MOST_STEPS = 50;
-// A range so many times as large as the value in the form shows nothing of what is near to it.
+// A range that exceeds the value in the form by this factor hides what happens near the value.
 const FAR = 100;
 
-// What a field takes, as [{value, label}], from its axis (app/web/pages/what_if.py), two numbers, and the
-// number in the form, which is among them where it lies between.
+// The values that a field takes, as [{value, label}]: the choices of its axis (app/web/pages/what_if.py), or
+// numbers from `low` to `high`. They include `now`, the number in the form, if it is in the range.
 export function stops(axis, low, high, now) {
   if (axis.choices.length) return axis.choices.map(([label, json]) => ({ label, value: parse(json) }));
   const numbers = [low, ...between(low, high, axis.step), high];
@@ -24,7 +24,7 @@ export function stops(axis, low, high, now) {
   return values.map((value, index) => ({ label: labels[index], value }));
 }
 
-// From where to where a number is moved, as far as the schema, or the number in the form, tells.
+// The suggested range of a number, from the schema or around the number in the form.
 export function ends(axis, now) {
   const size = Math.abs(now ?? 0);
   const isFar = size > 0 && axis.low !== null && axis.high !== null && axis.high - axis.low > FAR * size;
@@ -35,7 +35,7 @@ export function ends(axis, now) {
   return [Math.max(low, axis.low ?? low), Math.min(high, axis.high ?? high)];
 }
 
-// The row with another value at a place; `pointer` is a JSON Pointer, "" the row itself.
+// The row with another value at a JSON Pointer; "" is the row itself.
 export function moved(row, pointer, value) {
   if (pointer === "") return value;
   const [first, ...rest] = pointer.slice(1).split("/");
@@ -48,7 +48,7 @@ export function moved(row, pointer, value) {
   ]);
 }
 
-// The value at a place of the row, or undefined.
+// The value at a pointer of the row, or undefined.
 export function at(row, pointer) {
   return pointer.split("/").slice(1).reduce((value, part) => {
     const key = unstep(part);
@@ -56,23 +56,23 @@ export function at(row, pointer) {
   }, row);
 }
 
-// What of the answers can be drawn: [{place, areShares, areSeveral, names: [[name, place]]}]: shares first,
-// and last the numbers that `legend` has names for.
-export function outputs(answers, legend) {
+// The outputs that can be plotted, as [{place, areShares, areSeveral, names: [[name, place]]}]: shares first,
+// numbers that have names in `labels` last.
+export function outputs(answers, labels) {
   const found = new Map();
   for (const answer of answers) collect(answer, "", found);
   const rank = ({ place, areShares, areSeveral }) =>
-    areShares ? 0 : areSeveral ? 1 : legend[place]?.names ? 3 : 2;
+    areShares ? 0 : areSeveral ? 1 : labels[place]?.names ? 3 : 2;
   return [...found.values()].sort((one, other) => rank(one) - rank(other));
 }
 
-// The number at a place of an answer; null where there is none.
+// The number at a pointer of a prediction, or null.
 export function numberAt(answer, place) {
   const value = at(answer, place);
   return value instanceof Digits ? Number(value.text) : null;
 }
 
-// The words that an answer has beside its numbers, by place.
+// The strings and booleans of a prediction, as [pointer, value].
 export function textsOf(answer, place = "") {
   if (typeof answer === "string" || typeof answer === "boolean") return [[place, answer]];
   if (!isObject(answer)) return [];
@@ -95,7 +95,7 @@ function add(found, place, kind, names) {
   found.set(place, group);
 }
 
-// Round numbers between two, or multiples of `step`.
+// Round numbers between two numbers, or multiples of `step`.
 function between(low, high, step) {
   const rough = (high - low) / STEPS;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -1,26 +1,26 @@
-// Tables with a line of headings; what stands in them is text or nodes, and never markup.
+// Tables with a row of headings. Cells contain text or nodes, never markup.
 
 import { element } from "./values.js";
 
-// What scrolls when it is too wide, also by keyboard. A page may have many, even of one name: each is
-// a group, and no landmark.
-export function region(made, label, classes = "") {
+// Makes wide content scrollable, also by keyboard. It is a group, not a landmark, as a page may have several
+// with the same label.
+export function region(content, label, classes = "") {
   const box = element("div", `table-scroll ${classes}`);
   box.tabIndex = 0;
   box.role = "group";
   box.ariaLabel = label;
-  box.append(made);
+  box.append(content);
   return box;
 }
 
-// Fills `made` with rows of cells; the first cell of a row is its heading where `isHeaded`. Without
-// headings there is no line of them. A column of nothing but numbers is aligned at their ends.
-export function table(headings, rows, { made = element("table", "table table-sm"), isHeaded } = {}) {
-  made.replaceChildren();
+// Fills `target` with rows of cells. If `isHeaded`, the first cell of each row is its heading. A column of
+// numbers is right-aligned.
+export function table(headings, rows, { target = element("table", "table table-sm"), isHeaded } = {}) {
+  target.replaceChildren();
   const width = Math.max(headings?.length ?? 0, ...rows.map((cells) => cells.length));
   const areNumbers = Array.from({ length: width }, (_, index) => isOfNumbers(rows, index));
-  if (headings) made.createTHead().append(headingLine(headings, areNumbers));
-  const body = made.createTBody();
+  if (headings) target.createTHead().append(headingLine(headings, areNumbers));
+  const body = target.createTBody();
   for (const cells of rows) {
     const line = body.insertRow();
     cells.forEach((cell, index) => {
@@ -29,14 +29,14 @@ export function table(headings, rows, { made = element("table", "table table-sm"
       if (areNumbers[index]) box.className = "at-end";
     });
   }
-  return made;
+  return target;
 }
 
-// Whether a column has numbers, and beside them only cells that say nothing.
+// Whether a column contains numbers and otherwise only empty cells.
 function isOfNumbers(rows, index) {
   const cells = rows.map((row) => row[index]);
-  const said = cells.filter((cell) => cell && !cell.classList?.contains("nothing"));
-  return said.length > 0 && said.every((cell) => cell.classList?.contains("number"));
+  const filled = cells.filter((cell) => cell && !cell.classList?.contains("nothing"));
+  return filled.length > 0 && filled.every((cell) => cell.classList?.contains("number"));
 }
 
 function headingLine(headings, areNumbers) {

@@ -1,5 +1,5 @@
-// Light or dark, as the reader chose, else as the system says. Runs before the page is drawn, so that
-// nothing flashes.
+// The light or dark theme: the user's choice, else the system's. Runs before the page is drawn, to avoid
+// flicker.
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 
@@ -7,7 +7,7 @@ function chosen() {
   try {
     return localStorage.getItem("theme") ?? "";
   } catch {
-    return ""; // a browser may refuse to keep anything
+    return ""; // the browser blocks storage
   }
 }
 
@@ -15,7 +15,7 @@ function choose(theme) {
   try {
     localStorage.setItem("theme", theme);
   } catch {
-    // it holds for this page alone
+    // the choice applies to this page only
   }
   draw(theme);
 }
@@ -23,7 +23,7 @@ function choose(theme) {
 function draw(theme) {
   const root = document.documentElement;
   root.dataset.bsTheme = theme || (system.matches ? "dark" : "light");
-  root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark"); // Swagger UI's own word for it
+  root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark"); // the class that Swagger UI uses
 }
 
 draw(chosen());

@@ -1,4 +1,4 @@
-// Single values of an answer as text for a person, and pictures that it has as base64.
+// Scalar values of a prediction as text, and base64 pictures as images.
 
 import { Digits, stringify } from "./json.js";
 import { count, percent, rounded } from "./numbers.js";
@@ -6,16 +6,16 @@ import { count, percent, rounded } from "./numbers.js";
 const LONGEST = 2000;
 const SHORT = 80;
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-// A longer number is broken where a line ends, like a word.
+// Longer numbers may wrap.
 const UNBROKEN = 24;
 const MOMENT = /^\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?$|^\d\d:\d\d(:\d\d)?$/;
 const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
 
 export function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
-  if (classes) made.className = classes;
-  if (text) made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  if (classes) node.className = classes;
+  if (text) node.textContent = text;
+  return node;
 }
 
 export function isNested(value) {
@@ -26,42 +26,42 @@ export function isObject(value) {
   return isNested(value) && !Array.isArray(value);
 }
 
-// `known` are the words of the output schema for the value: label, unit, media, names of constants, and
-// whether it is a share.
+// `known` describes the value by the output schema: label, unit, media, names of constants, and whether it
+// is a share.
 export function scalar(value, known) {
   if (known?.media && typeof value === "string" && BASE64.test(value)) return media(value, known);
   if (typeof value === "string" && value.length > LONGEST) return long(value);
   const text = worded(value, known);
-  const made = isNumber(value) ? numeral(text, value.text) : element("span", "as-typed", text);
-  if (value === null || value === "") made.classList.add("nothing");
-  if (MOMENT.test(value)) made.classList.add("unbroken");
-  if (known?.unit) made.append(element("span", "unit-after", ` ${known.unit}`));
-  return made;
+  const node = isNumber(value) ? numeral(text, value.text) : element("span", "as-typed", text);
+  if (value === null || value === "") node.classList.add("nothing");
+  if (MOMENT.test(value)) node.classList.add("unbroken");
+  if (known?.unit) node.append(element("span", "unit-after", ` ${known.unit}`));
+  return node;
 }
 
-// A number as text, which no end of a line breaks; `exact` are all of its digits.
+// A number as text that does not wrap. `exact` has all digits, for the tooltip.
 export function numeral(text, exact) {
-  const made = element("span", text.length > UNBROKEN ? "number" : "number unbroken", text);
-  made.title = exact;
-  return made;
+  const node = element("span", text.length > UNBROKEN ? "number" : "number unbroken", text);
+  node.title = exact;
+  return node;
 }
 
-// A value for the cell of a table: on one line, and cut.
+// A value for a table cell: one line, truncated.
 export function short(value) {
   if (value === undefined) return "";
   if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value);
   const text = isNested(value) ? stringify(value) : value;
   const cut = text.length > SHORT ? `${text.slice(0, SHORT)}…` : text;
-  const made = element("span", MOMENT.test(text) ? "unbroken" : "", cut);
-  if (text.length > SHORT) made.title = text.slice(0, 10 * SHORT);
-  return made;
+  const node = element("span", MOMENT.test(text) ? "unbroken" : "", cut);
+  if (text.length > SHORT) node.title = text.slice(0, 10 * SHORT);
+  return node;
 }
 
 function isNumber(value) {
   return value instanceof Digits;
 }
 
-// What the output schema calls a constant, or else the value in words.
+// The name of a constant in the output schema, else the value as text.
 function worded(value, known) {
   const name = known?.names?.[stringify(value)];
   if (name) return name;
@@ -87,7 +87,7 @@ export function readable(name) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-// A name as a step of a JSON Pointer, and back.
+// Escapes a name for a JSON Pointer, and back.
 export function step(key) {
   return key.replaceAll("~", "~0").replaceAll("/", "~1");
 }
@@ -96,7 +96,7 @@ export function unstep(text) {
   return text.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
-// What a schema calls a picture is shown as one; any other file is there to be saved.
+// A picture, by the media type in the schema, is shown; any other file can be saved.
 function media(base64, { media: type, label }) {
   const data = base64.replaceAll(/\s/g, "");
   if (PICTURES.includes(type)) {

@@ -26,11 +26,11 @@ const part = (name) => document.getElementById(`whatif-${name}`);
 const [controls, axisChoice, low, high, other] = ["form", "axis", "low", "high", "other"].map(part);
 const [status, result, now, outputChoice] = ["status", "result", "now", "output"].map(part);
 const [chartBox, legendBox, tableBox] = ["chart", "legend", "table"].map(part);
-const legend = JSON.parse(document.getElementById("answer").dataset.legend);
+const labels = JSON.parse(document.getElementById("answer").dataset.labels);
 
 let shown = null;
 let turn = 0; // the number of the last run, whose result is shown
-let isTyped = false; // the ends are the reader's own
+let isTyped = false; // whether the user entered the range
 
 if (controls) start();
 
@@ -74,27 +74,27 @@ function suggest() {
 }
 
 async function show() {
-  const asked = row();
-  if (asked === undefined) return say("The input above is not valid JSON.");
+  const current = row();
+  if (current === undefined) return announce("The input above is not valid JSON.");
   const moving = axis();
   const [from, to] = [low, high].map((input) => typedNumber(input.value));
   const isRange = from instanceof Digits && to instanceof Digits && Number(from.text) < Number(to.text);
-  if (!moving.choices.length && !isRange) return say("Enter a range: the first number must be smaller than the second.", low);
-  const standing = numberAt(asked, moving.pointer);
-  const places = stops(moving, Number(from.text), Number(to.text), standing);
+  if (!moving.choices.length && !isRange) return announce("Enter a range: the first number must be smaller than the second.", low);
+  const currentValue = numberAt(current, moving.pointer);
+  const places = stops(moving, Number(from.text), Number(to.text), currentValue);
   turn += 1;
   const mine = turn;
-  say("Running …");
+  announce("Running …");
   const models = [{ title: result.dataset.title, address: form.dataset.action }];
   if (other?.value) models.push({ title: other.selectedOptions[0].textContent, address: other.value });
   // The current row comes first, to compare the models on the same input.
-  const rows = [asked, ...places.map(({ value }) => moved(asked, moving.pointer, value))];
+  const rows = [current, ...places.map(({ value }) => moved(current, moving.pointer, value))];
   const answers = await Promise.all(models.map(({ address }) => answersTo(address, rows)));
   if (mine !== turn) return undefined;
   const failed = answers.findIndex((each) => each.problem);
   if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
   const words = missing(answers, rows);
-  shown = { moving, places, asked, models, words, answers: answers.map(({ found }) => found) };
+  shown = { moving, places, current, models, words, answers: answers.map(({ found }) => found) };
   showWhetherOutdated();
   return showResult();
 }
@@ -129,7 +129,7 @@ async function answersTo(address, rows) {
   return { found, reason: failed && (failed.detail || failed.title) };
 }
 
-// The rows that a problem names.
+// The indices of the rows that a problem lists.
 function refusedPlaces({ errors = [] }) {
   const places = errors.map(({ pointer }) => /^\/(\d+)/.exec(pointer)?.[1]);
   return new Set(places.filter((place) => place !== undefined).map(Number));
@@ -157,10 +157,10 @@ function refuse({ title, detail, errors = [] }, model) {
     }),
   );
   const words = reasons.size ? [...reasons].slice(0, 5).join("; ") : sentence(detail);
-  say(`${model && `${model}: `}${title}. ${words}`);
+  announce(`${model && `${model}: `}${title}. ${words}`);
 }
 
-function say(words, at = null) {
+function announce(words, at = null) {
   status.textContent = words;
   result.classList.remove("outdated");
   status.classList.remove("outdated-note");
@@ -169,7 +169,7 @@ function say(words, at = null) {
 
 // The same row in another notation is not a change.
 function showWhetherOutdated() {
-  const isOutdated = !same(shown.asked, row());
+  const isOutdated = !same(shown.current, row());
   status.textContent = isOutdated ? "The input has changed. Press Run to update." : shown.words;
   result.classList.toggle("outdated", isOutdated);
   status.classList.toggle("outdated-note", isOutdated);
@@ -178,7 +178,7 @@ function showWhetherOutdated() {
 function showResult() {
   const { answers, models } = shown;
   const both = answers.flat().filter((answer) => answer !== undefined);
-  const found = outputs(both, legend);
+  const found = outputs(both, labels);
   result.hidden = false;
   now.hidden = models.length === 1;
   now.replaceChildren(...(models.length > 1 ? models.map(sideBySide) : []));
@@ -199,7 +199,7 @@ function sideBySide({ title }, index) {
   const box = element("section", "whatif-one");
   const answer = shown.answers[index][0];
   const refusal = element("p", "nothing", "This model rejects the input.");
-  const body = answer === undefined ? refusal : draw(answer, index ? {} : legend);
+  const body = answer === undefined ? refusal : draw(answer, index ? {} : labels);
   box.append(element("h3", "whatif-title", title), body);
   return box;
 }
@@ -212,7 +212,7 @@ function drawOutput() {
   chartBox.parentElement.hidden = lines.length === 0;
   if (lines.length === 0) return unplot(chartBox, legendBox);
   if (chartBox.clientWidth === 0) return;
-  const { moving, places, asked } = shown;
+  const { moving, places, current } = shown;
   const isChoice = moving.choices.length > 0;
   const title = moving.unit ? `${moving.label} (${moving.unit})` : moving.label;
   chartBox.ariaLabel = `${nameOf(output.place)} over ${moving.label}. The table has the numbers.`;
@@ -220,14 +220,14 @@ function drawOutput() {
     xs: places.map(({ value }, index) => (isChoice ? index : Number(value.text))),
     labels: isChoice ? places.map(({ label }) => label) : null,
     xLabel: title,
-    now: isChoice ? null : numberAt(asked, moving.pointer),
+    now: isChoice ? null : numberAt(current, moving.pointer),
     inPercent: inPercent(output),
     series: lines.filter(({ rank }) => rank < MOST_LINES),
   });
 }
 
 function inPercent({ areShares, place }) {
-  return areShares || Boolean(legend[place]?.share);
+  return areShares || Boolean(labels[place]?.share);
 }
 
 // One line for each number and model, in the order of the classes; `rank` is the number's place among
@@ -235,7 +235,7 @@ function inPercent({ areShares, place }) {
 function linesOf({ names, place, areShares, areSeveral }) {
   const { answers, models } = shown;
   const places = new Map(names);
-  const inOrder = ordered(place, [...places.keys()], legend[place]?.order);
+  const inOrder = ordered(place, [...places.keys()], labels[place]?.order);
   const valuesOf = (model, name) => answers[model].slice(1).map((answer) => numberAt(answer, places.get(name)));
   const numbersOf = (name) => models.flatMap((_, model) => valuesOf(model, name));
   const largest = (name) => Math.max(...numbersOf(name).map((each) => each ?? -Infinity));
@@ -250,13 +250,13 @@ function linesOf({ names, place, areShares, areSeveral }) {
   );
 }
 
-// A class, or the cluster that a distance is of.
+// The name of a class or a cluster.
 function memberName(name, isClass) {
-  return isClass ? name || "(empty text)" : `${legend[PREDICTION]?.label ?? "Cluster"} ${name}`;
+  return isClass ? name || "(empty text)" : `${labels[PREDICTION]?.label ?? "Cluster"} ${name}`;
 }
 
 function fillTable(lines, output) {
-  const { moving, places, answers, models, asked } = shown;
+  const { moving, places, answers, models, current } = shown;
   const texts = models.flatMap(({ title }, model) =>
     movingTexts(answers[model], output).map((place) => ({
       title: models.length > 1 ? `${nameOf(place)} · ${title}` : nameOf(place),
@@ -269,9 +269,9 @@ function fillTable(lines, output) {
     ...lines.map(({ values }) => numberCell(values[index], inPercent(output))),
   ]);
   const headings = [moving.label, ...[...texts, ...lines].map(({ title }) => title)];
-  table(headings, rows, { made: tableBox, isHeaded: true });
-  const standing = at(asked, moving.pointer);
-  const here = places.findIndex(({ value }) => standing !== undefined && same(standing, value));
+  table(headings, rows, { target: tableBox, isHeaded: true });
+  const currentValue = at(current, moving.pointer);
+  const here = places.findIndex(({ value }) => currentValue !== undefined && same(currentValue, value));
   if (here >= 0) tableBox.tBodies[0].rows[here].className = "table-now";
 }
 
@@ -279,19 +279,19 @@ function numberCell(number, isShare) {
   return number === null ? "" : numeral(shownNumber(number, isShare), String(number));
 }
 
-// The places of an answer's first word, and of all that are not the same in every answer; and of the
-// number that stands for a class or cluster, where what is drawn is of all of them.
+// The pointers of the texts to list: the first text, and all that differ between predictions. If the chart
+// shows all classes or clusters, only the predicted one.
 function movingTexts(answers, output) {
-  const said = new Map();
+  const seen = new Map();
   for (const answer of answers) {
     if (answer === undefined) continue;
     if (output?.areSeveral && numberAt(answer, PREDICTION) !== null) return [PREDICTION];
-    for (const [place, text] of textsOf(answer)) said.set(place, (said.get(place) ?? new Set()).add(text));
+    for (const [place, text] of textsOf(answer)) seen.set(place, (seen.get(place) ?? new Set()).add(text));
   }
-  return [...said].filter(([, texts], index) => index === 0 || texts.size > 1).map(([place]) => place);
+  return [...seen].filter(([, texts], index) => index === 0 || texts.size > 1).map(([place]) => place);
 }
 
 function nameOf(place) {
   const key = unstep(place.split("/").at(-1));
-  return legend[place]?.label || (place ? readable(key) : "Prediction");
+  return labels[place]?.label || (place ? readable(key) : "Prediction");
 }

@@ -218,7 +218,7 @@ def test_saved_column_names_do_not_collide(on):
 
     [line] = csv.DictReader(saved(panel.page, "Save as CSV").splitlines())
 
-    assert line["asked at"].startswith("20")
+    assert line["prediction at"].startswith("20")
     assert [line["at"], line["answer.at"], line["version"]] == ["home", "home", "mine"]
     assert line["milliseconds"].isdigit()
 

@@ -10,9 +10,9 @@ from app.web.pages import labels
 from app.web.pages.forms.fields import as_json
 from mlmodel.schema.shape import Shape, escape
 
-#: Deepest level of values in the legend.
+#: Deepest level of values with labels.
 MAX_DEPTH = 8
-#: Most values in a legend, and most classes of one value.
+#: Maximum number of values with labels, and of classes of one value.
 MAX_VALUES = 500
 #: Pointer step for all items of a list, or all additional members of an object.
 EACH = "*"

@@ -95,7 +95,7 @@ def predict(name: str) -> str:
         model=model,
         family=modelhost().manager.versions(name),
         form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
-        legend=json.dumps(get_output_labels(Shape.of(model.output_schema))),
+        labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
