@@ -47,7 +47,7 @@ class Production:
     #: MODEL_THREADS + MODEL_WAITING: a slow model occupies that many threads.
     THREADS = 64
     #: Seconds that a new process waits for its models to predict one example each before it accepts
-    #: requests. Slower models continue to warm up beside the requests. 0 disables the warm-up.
+    #: requests. Slower models continue to warm up while it serves. 0 disables the warm-up.
     WARM_UP_SECONDS = 5.0
     #: The file that lists the models. A relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
@@ -117,7 +117,7 @@ class Production:
     TELL_MODEL_ERRORS = False
     #: Name of the portal: in the header of each page, in titles, and in the OpenAPI document.
     PORTAL_NAME = "Modelhost"
-    #: Picture beside the name and in the browser's tab: a .svg, .png, .webp or .jpg file. A
+    #: Picture next to the name and in the browser's tab: a .svg, .png, .webp or .jpg file. A
     #: relative path starts at the project's folder.
     PORTAL_LOGO = "static/favicon.svg"
     #: Colour of buttons, links and bars, as #rrggbb. It is darkened or lightened where it would not

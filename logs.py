@@ -63,7 +63,7 @@ def access(settings: Mapping[str, Any]) -> Callable[..., None] | None:
     return log
 
 
-def said(settings: Mapping[str, Any], text: str) -> str:
+def format_line(settings: Mapping[str, Any], text: str) -> str:
     """Format a text as a log line that is written at any log level."""
     if not _is_json(settings):
         return f"{text}\n"

@@ -1,6 +1,6 @@
-"""Made-up loan applications: the generator of the data behind the loan example.
+"""Generator of synthetic loan applications, the data of the loan example.
 
-Nobody's data. Each applicant's traits are drawn from simple distributions, and default is drawn
+Each applicant's traits are drawn from simple distributions, and default is drawn
 with a probability that rises with the instalment's share of the income, with earlier defaults and
 with how much of the credit cards is used, and falls with years in the job, savings and owning a
 home. See :func:`default_probability` for the exact numbers.
@@ -20,7 +20,7 @@ PURPOSE_EFFECT = {"refinancing": 0.5, "medical": 0.3, "education": -0.2}
 
 
 def applications(count: int, seed: int = 7) -> pd.DataFrame:
-    """Return made-up applications, and in the column ``outcome`` what became of each loan.
+    """Return synthetic applications; the column ``outcome`` has the outcome of each loan.
 
     :returns: ``count`` rows with the columns of the loan model's form. ``savings`` is missing
         for about one applicant in eight.
@@ -47,7 +47,7 @@ def applications(count: int, seed: int = 7) -> pd.DataFrame:
 
 
 def default_probability(table: pd.DataFrame) -> pd.Series:
-    """Return the probability with which each loan was made to default."""
+    """Return the probability with which each loan defaults."""
     instalment = table["loan_amount"] * 1.08 / table["term_months"]
     burden = instalment * 12 / table["annual_income"]
     score = (

@@ -1,6 +1,6 @@
-"""Made-up requests to a shop's support: the generator of the data behind the tickets example.
+"""Generator of synthetic support requests, the data of the tickets example.
 
-Nobody's words. Each request is a sentence of one team's concern, put together from parts, at
+Each request is a sentence of one team's concern, put together from parts, at
 times with a greeting before it, a closing after it, or a slip of the keyboard in it.
 """
 
@@ -34,7 +34,7 @@ CLOSINGS = ("", "", " Please help.", " Thank you.", " This is urgent!")
 
 def requests(count: int, seed: int = 7) -> tuple[list[str], list[str]]:
     """Return made-up requests, and for each the team that it goes to."""
-    chosen = random.Random(seed)  # noqa: S311  made-up text, no secret
+    chosen = random.Random(seed)  # noqa: S311  synthetic text, no secret
     teams = [chosen.choice(list(CONCERNS)) for _ in range(count)]
     return [_request(chosen, team) for team in teams], teams
 

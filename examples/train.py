@@ -113,7 +113,7 @@ def train_diabetes(path: Path) -> str:
 
 
 def train_loan(path: Path) -> str:
-    """Package a pipeline on made-up loan applications with mixed columns."""
+    """Package a pipeline on synthetic loan applications with mixed columns."""
     table = loans.applications(6_000)
     features = table.drop(columns="outcome")
     seen, unseen, was_seen, was_unseen = _split(features, table["outcome"])
@@ -150,7 +150,7 @@ def train_loan(path: Path) -> str:
 
 
 def train_tickets(path: Path) -> str:
-    """Package a classifier of texts on made-up requests to a shop's support."""
+    """Package a classifier of texts on synthetic support requests."""
     texts, teams = tickets.requests(2_000)
     seen, unseen, was_seen, was_unseen = _split(texts, teams)
     pipeline = make_pipeline(

@@ -1,4 +1,4 @@
-"""Endpoints: methods of a model that the host exposes beside predict."""
+"""Endpoints: methods of a model that the host exposes in addition to predict."""
 
 from __future__ import annotations
 

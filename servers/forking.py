@@ -141,7 +141,7 @@ def log_ready(settings: Mapping[str, Any], models: Iterable[Any]) -> None:
     counts = Counter(str(model.status) for model in models)
     states = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
     text = f"Modelhost is ready: http://{address(settings)}/ (models: {states})"
-    sys.stderr.write(logs.said(settings, text))
+    sys.stderr.write(logs.format_line(settings, text))
 
 
 def can_start() -> bool:

@@ -166,9 +166,9 @@ def _warnings(model: HostedModel) -> Iterator[str]:
     if model.input_schema is None:
         yield "no input schema: any JSON is accepted, and there is no form"
     if model.output_schema is None:
-        yield "no output schema: clients do not know the form of predictions"
+        yield "no output schema: the format of predictions is not documented"
     if not model.examples:
-        yield "no example, and none can be made from the schema: no prediction was tried"
+        yield "no example, and none can be derived from the schema: no prediction was tested"
     for number, row in enumerate(model.examples, start=1):
         for violation in _violations(model, row):
             place = violation.pointer or "the whole value"

@@ -71,7 +71,7 @@ class ModelNotFound(ServingError):
 
 
 class EndpointNotFound(ServingError):
-    """The model has no endpoint of that name beside predict."""
+    """The model has no endpoint of that name."""
 
     def __init__(self, name: str, endpoint: str) -> None:
         super().__init__(f"the model {name!r} has no endpoint {endpoint!r}")

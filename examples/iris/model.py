@@ -36,7 +36,7 @@ def _measure(name: str, low: float, high: float, example: float) -> dict[str, An
 
 
 class IrisModel(MLModel):
-    """Tells setosa, versicolor and virginica apart.
+    """Classifies setosa, versicolor and virginica.
 
     :param certainty: the probability from which on an answer is called certain.
     """

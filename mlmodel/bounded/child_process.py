@@ -48,8 +48,8 @@ class ChildProcess:
            └──crash or exit──> exited ──end()──> ended
 
     It leads a process group, which Linux kills when this process ends, however that happens and
-    whatever the child does. Messages are bytes. One thread at a time may send and receive; the
-    other members are thread-safe.
+    regardless of what the child does. Messages are bytes. One thread at a time may send and
+    receive; the other members are thread-safe.
     """
 
     def __init__(self, pid: int, channel: Channel, lifeline: int) -> None:
@@ -169,7 +169,7 @@ class ChildProcess:
             self._raise_ended()
 
     def wait(self, seconds: float) -> None:
-        """Wait until the process has ended, for at most so many seconds."""
+        """Wait until the process has ended, for at most ``seconds``."""
         end = time.monotonic() + seconds
         while self._is_running(os.WNOHANG) and time.monotonic() < end:
             time.sleep(0.001)

@@ -54,7 +54,7 @@ def with_local_times(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     members = schema.get("properties")
     if not isinstance(members, Mapping):
         return schema
-    made = {
+    converted = {
         name: {**member, "format": get_format(member)}
         if isinstance(member, Mapping)
         and member.get("format") == "date-time"
@@ -62,30 +62,30 @@ def with_local_times(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         else member
         for name, member in members.items()
     }
-    return {**schema, "properties": made}
+    return {**schema, "properties": converted}
 
 
 def build_checker(dialect: type[Validator]) -> FormatChecker:
     """Return the format checks for a dialect."""
-    made = FormatChecker(formats=())
-    made.checkers = {**dialect.FORMAT_CHECKER.checkers}
-    if OF_SAME_AGE in made.checkers:
-        made.checkers |= {
+    checker = FormatChecker(formats=())
+    checker.checkers = {**dialect.FORMAT_CHECKER.checkers}
+    if OF_SAME_AGE in checker.checkers:
+        checker.checkers |= {
             name: (partial(_is_iri, rule), UnicodeError) for name, rule in IRIS.items()
         }
-    if "regex" in made.checkers:
-        made.checkers["regex"] = (is_pattern, ())
-    made.checkers |= {
+    if "regex" in checker.checkers:
+        checker.checkers["regex"] = (is_pattern, ())
+    checker.checkers |= {
         "date-time-local": (partial(_is_moment, _is_local), ValueError),
         "column date": (partial(_is_moment, _is_day), ValueError),
         "column date-time": (partial(_is_moment, _is_zoned), ValueError),
     }
-    made.checkers |= {
-        name: (partial(_is_short, most, *made.checkers[name]), ())
+    checker.checkers |= {
+        name: (partial(_is_short, most, *checker.checkers[name]), ())
         for name, most in MAX_CHARACTERS.items()
-        if name in made.checkers
+        if name in checker.checkers
     }
-    return made
+    return checker
 
 
 def _is_short(most: int, check: Callable[[object], bool], raises: Any, value: object) -> bool:

@@ -126,8 +126,8 @@ def _enum(error: ValidationError) -> str:
 
 def _format(error: ValidationError) -> str:
     form = get_format(error.schema) if isinstance(error.schema, Mapping) else error.validator_value
-    wanted = FORMATS.get(form, f"of the format {error.validator_value!r}")
-    return f"must be {wanted}, got {to_short_json(error.instance)}"
+    expected = FORMATS.get(form, f"of the format {error.validator_value!r}")
+    return f"must be {expected}, got {to_short_json(error.instance)}"
 
 
 def _unknown_member(error: ValidationError) -> str:
@@ -152,13 +152,13 @@ def _alternatives(error: ValidationError) -> str:
 
 def _types_of_alternatives(error: ValidationError) -> list[str]:
     """Return the types of the alternatives if all of them reject the value for its type alone."""
-    wanted: dict[str, None] = {}
+    types_seen: dict[str, None] = {}
     for cause in error.context or ():
         if cause.validator != "type" or cause.relative_path:
             return []
         types = cause.validator_value
-        wanted |= dict.fromkeys([types] if isinstance(types, str) else types)
-    return list(wanted)
+        types_seen |= dict.fromkeys([types] if isinstance(types, str) else types)
+    return list(types_seen)
 
 
 def _one_alternative(error: ValidationError) -> str:

@@ -51,7 +51,7 @@ def _text(value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidAnswer("the prediction has a text with an unpaired surrogate") from error
+            raise InvalidAnswer("the prediction has a string with an unpaired surrogate") from error
     return value
 
 

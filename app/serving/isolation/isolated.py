@@ -90,7 +90,7 @@ class IsolatedModel(MLModel):
         self._description: Mapping[str, Any] = {}
         #: Whether to load the model again when its process is replaced.
         self.is_loaded = False
-        #: When its process crashed or the model could not be loaded again, by the monotonic clock.
+        #: When its process crashed or reloading failed, by the monotonic clock.
         self._failures: deque[float] = deque(maxlen=limits.crashes or None)
         self._process = shared_process() if spec.shares_process else _own_process(spec)
         self._key = self._process.join(self)
@@ -201,14 +201,14 @@ class IsolatedModel(MLModel):
             self._create()
             self._set_description(self._run_loading("load"))
         except ServingError as error:
-            self._count_failure(f"it could not be loaded again {{}}: {error}")
+            self._count_failure(f"reloading failed {{}}: {error}")
             return not self.is_loaded
         return True
 
     def count_end(self, how: str) -> None:
         """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
-            log.error("the process of model %r has ended: %s", self.qualified_name, how)
+            log.error("the process of model %r exited: %s", self.qualified_name, how)
             self._count_failure(f"its process exited {{}}: {how}")
 
     @contextmanager

@@ -194,7 +194,7 @@ class IsolationProcess:
             return
         models = list(self._models().values())
         if worker.has_exited:
-            log.error("the process of %s has ended: %s", self._title, worker.ending)
+            log.error("the process of %s exited: %s", self._title, worker.ending)
         if worker.has_exited and len(models) == 1:
             models[0].count_end(worker.ending)
         self.replace()

@@ -121,7 +121,7 @@ def enter(reads: Iterable[str | os.PathLike[str]], folder: str) -> None:
     :raises NoSandbox: if the system lacks a part of the sandbox. Other parts may be in force.
     """
     if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
-        raise NoSandbox(f"not known on {sys.platform}, {platform.machine()}")
+        raise NoSandbox(f"not supported on {sys.platform}, {platform.machine()}")
     if len(os.listdir("/proc/self/task")) != 1:
         raise NoSandbox("the process has several threads")
     libc = ctypes.CDLL(None, use_errno=True)

@@ -190,8 +190,8 @@ def check_names(models: Sequence[HostedModel], path: Path) -> None:
             model.name = f"{model.name}-{model.spec.line}"
             known = by_label.get(model.label)
         if known:
-            detail = f"{model.name!r} is the name of the model in line "
-            detail += f"{known.spec.line} too; rename one of them"
+            detail = f"{model.name!r} is already the name of the model in line "
+            detail += f"{known.spec.line}; rename one of them"
             mistakes.append(Mistake(model.spec.line, "name", detail))
         by_label[model.label] = model
     mistakes += _clashes(by_label)
@@ -205,8 +205,8 @@ def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
         Mistake(
             model.spec.line,
             "name",
-            f"{model.name!r} is the name of the model in line {by_label[model.name].spec.line} "
-            "too; rename one of them, or each a version",
+            f"{model.name!r} is already the name of the model in line "
+            f"{by_label[model.name].spec.line}; rename one of them, or give each a version",
         )
         for label, model in by_label.items()
         if label != model.name and model.name in by_label

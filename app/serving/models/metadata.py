@@ -69,12 +69,12 @@ def check_metadata(metadata: Any, model: str) -> dict[str, Any]:
     :param metadata: any value that the author has set.
     :param model: the model's name, for the warnings about omitted members.
     """
-    told = to_json(metadata)
-    if not isinstance(told, Mapping):
-        log.warning("model %r: its metadata is left out: must be an object", model)
+    document = to_json(metadata)
+    if not isinstance(document, Mapping):
+        log.warning("model %r: ignoring its metadata: must be an object", model)
         return {}
-    wrong = _SCHEMA.violations(told)
+    wrong = _SCHEMA.violations(document)
     names = {each.pointer.split("/")[1]: each for each in reversed(wrong)}
     for each in names.values():
         log.warning("model %r: in its metadata, %s %s", model, each.pointer, each.detail)
-    return {name: value for name, value in told.items() if name not in names}
+    return {name: value for name, value in document.items() if name not in names}

@@ -36,8 +36,8 @@ class State:
     any                          failed      ``fail``, ``quarantine``
     ===========================  ==========  ==================================================
 
-    A drained model takes no more calls, whatever its status. ``lock`` guards all attributes. Calls
-    hold the model between :meth:`acquire` and :meth:`release`, and it is dropped only by
+    A drained model accepts no more calls, regardless of its status. ``lock`` guards all attributes.
+    Calls hold the model between :meth:`acquire` and :meth:`release`, and it is dropped only by
     :meth:`drop`, once no call holds it.
     """
 

@@ -88,7 +88,7 @@ def _count_alone(filename: str, error: OSError) -> None:
     """Record that this process counts in private memory, and log why."""
     if not is_alone():
         log.error(
-            "no room for shared metrics; this process reports only its own: %s", error.strerror
+            "cannot write shared metrics; this process reports only its own: %s", error.strerror
         )
     _alone.add(os.getpid())
     with suppress(OSError):

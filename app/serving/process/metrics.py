@@ -150,26 +150,26 @@ class StateMetrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid = 0
-        self._told: dict[str, str] = {}
+        self._exported: dict[str, str] = {}
 
     def update(self, models: Mapping[str, str]) -> None:
         """Export all states, by the models' labels, and reset those of other models."""
         with self._lock:
             if self._pid != os.getpid():
-                self._pid, self._told = os.getpid(), {}
-            for gone in self._told.keys() - models.keys():
-                STATES.labels(gone, self._told.pop(gone)).set(0)
+                self._pid, self._exported = os.getpid(), {}
+            for gone in self._exported.keys() - models.keys():
+                STATES.labels(gone, self._exported.pop(gone)).set(0)
             for model, state in models.items():
-                self._tell(model, state)
+                self._export(model, state)
 
-    def _tell(self, model: str, state: str) -> None:
-        before = self._told.get(model)
+    def _export(self, model: str, state: str) -> None:
+        before = self._exported.get(model)
         if before == state:
             return
         if before is not None:
             STATES.labels(model, before).set(0)
         STATES.labels(model, state).set(1)
-        self._told[model] = state
+        self._exported[model] = state
 
 
 #: The states of this process.

@@ -1,4 +1,4 @@
-"""Replacement of models without a gap: new models load beside the old ones and are tried first.
+"""Replacement of models without a gap: new models are loaded and tested before they serve.
 
 The old models serve meanwhile, and are unloaded after their last running call.
 """

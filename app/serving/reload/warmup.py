@@ -26,8 +26,8 @@ def warm_up(
 ) -> None:
     """Load the models that were not loaded before the fork, and predict each ready one's example.
 
-    Returns when that is done, or after ``seconds``. The rest then continues beside the requests,
-    so that a slow model does not keep the others from serving.
+    Returns when that is done, or after ``seconds``. The rest then continues while requests are
+    served, so that a slow model does not keep the others from serving.
 
     :param seconds: the time limit; 0 to predict no example and not to wait for loading.
     :param heartbeat: called while waiting; a false result ends the wait.

@@ -168,7 +168,7 @@ class CsvFile:
         for raw in self._lines:
             if raw.problem:
                 raise InvalidInput(f"line {raw.line} {raw.problem}")
-            cells = [_shown(cell) for cell in raw.cells]
+            cells = [_cell_text(cell) for cell in raw.cells]
             if any(cell.strip() for cell in cells):
                 break
         return cells
@@ -179,7 +179,9 @@ class CsvFile:
             return Line(raw.line, problem=problem)
         decimal = self.decimal
         pairs = zip(self._columns, raw.cells, strict=True)
-        cells = [column.value(cell, decimal) if column else _shown(cell) for column, cell in pairs]
+        cells = [
+            column.value(cell, decimal) if column else _cell_text(cell) for column, cell in pairs
+        ]
         return Line(raw.line, tuple(cells))
 
     def _has_mark(self, raw: RawLine) -> bool:
@@ -196,11 +198,11 @@ class CsvFile:
         is_comma = is_either = False
         for raw in islice(lines, MAX_AHEAD):
             ahead.append(raw)
-            shown = [decimal_marks(cell) for cell in self._texts(raw) if "." in cell or "," in cell]
-            if POINT in shown:
+            marks = [decimal_marks(cell) for cell in self._texts(raw) if "." in cell or "," in cell]
+            if POINT in marks:
                 break
-            is_comma |= COMMA in shown
-            is_either |= POINT + COMMA in shown
+            is_comma |= COMMA in marks
+            is_either |= POINT + COMMA in marks
         else:
             self.decimal = COMMA if is_comma else "" if is_either else POINT
         self._is_decided = True
@@ -249,5 +251,5 @@ def _delimiter(first: str) -> str:
     return max(DELIMITERS, key=_QUOTED.sub("", first).count)
 
 
-def _shown(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     return "" if cell is None else to_text(cell)

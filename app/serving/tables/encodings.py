@@ -96,8 +96,8 @@ def _refusal(stream: BinaryIO, codec: str) -> str:
     if name.startswith(("utf-16", "utf-32")):
         return f"the file begins like {name.upper()}, but is not valid {name.upper()}"
     # Windows-1252 is only tried after UTF-8 failed.
-    wanted = "UTF-8" if codec == "cp1252" else name.upper()
-    return f"the file is not {wanted}: see line {_first_bad_line(stream, codec)}"
+    expected = "UTF-8" if codec == "cp1252" else name.upper()
+    return f"the file is not {expected}: see line {_first_bad_line(stream, codec)}"
 
 
 def _first_bad_line(stream: BinaryIO, codec: str) -> int:

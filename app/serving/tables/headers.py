@@ -29,10 +29,10 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
         raise InvalidInput("line 1 must name the columns")
     names = _matched(cells, members)
     if members.names and members.names.keys().isdisjoint(names) and _are_values(cells):
-        wanted = ", ".join(map(repr, list(members.names)[:3]))
+        expected = ", ".join(map(repr, list(members.names)[:3]))
         raise InvalidInput(
             f"the first line looks like values, not names: it must name the columns, "
-            f"as {wanted:.200}"
+            f"such as {expected:.200}"
         )
     counted = Counter(filter(None, names))
     twice = [name for name, count in counted.items() if count > 1]

@@ -57,21 +57,21 @@ def first_sheet(stream: BinaryIO) -> tuple[str, Iterator[tuple[int, Sequence[Cel
         from openpyxl import load_workbook  # noqa: PLC0415
     except ImportError as error:
         raise UnreadableFile(
-            "reading .xlsx workbooks needs openpyxl, which is not installed here: save it as CSV"
+            "reading .xlsx workbooks requires openpyxl, which is not installed: save it as CSV"
         ) from error
-    book = _guarded(lambda: load_workbook(stream, read_only=True, data_only=True))
-    shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-    if not shown:
+    book = _call_openpyxl(lambda: load_workbook(stream, read_only=True, data_only=True))
+    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not visible:
         raise UnreadableFile("the workbook has no sheet with cells")
-    return shown[0].title, _rows(shown[0])
+    return visible[0].title, _rows(visible[0])
 
 
 def _check(stream: BinaryIO) -> None:
     if stream.read(len(ZIP)) != ZIP:
         raise UnreadableFile(
-            "it is an .xls workbook, or one with a password: save it as .xlsx or CSV"
+            "expected an .xlsx workbook without a password: save it as .xlsx or CSV"
         )
-    with _guarded(lambda: zipfile.ZipFile(stream)) as archive:
+    with _call_openpyxl(lambda: zipfile.ZipFile(stream)) as archive:
         size = sum(part.file_size for part in archive.infolist())
         names = set(archive.namelist())
     stream.seek(0)
@@ -111,7 +111,7 @@ def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
 
 def _numbered(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[Any]]]:
     line = first
-    while (row := _guarded(lambda: next(rows, None))) is not None:
+    while (row := _call_openpyxl(lambda: next(rows, None))) is not None:
         yield line, row
         line += 1
 
@@ -121,7 +121,7 @@ def _check_formulas(sheet: Any) -> None:
 
     The two private names are openpyxl's: its public API does not distinguish the two.
     """
-    content = _guarded(lambda: sheet.parent._archive.read(sheet._worksheet_path))
+    content = _call_openpyxl(lambda: sheet.parent._archive.read(sheet._worksheet_path))
     for found in _FORMULA.finditer(content):
         if b't="str"' not in found[0]:
             raise UnreadableFile(
@@ -142,7 +142,7 @@ def _cell(value: Any) -> Cell:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _guarded(read: Callable[[], T]) -> T:
+def _call_openpyxl(read: Callable[[], T]) -> T:
     """Call a reader and convert its errors: on a broken file, it may raise errors of any kind."""
     try:
         return read()

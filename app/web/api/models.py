@@ -254,7 +254,7 @@ def inspect(name: str) -> ResponseReturnValue:
 
 @blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
 def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
-    """Call an endpoint that a model's author exposes beside predict.
+    """Call an endpoint that a model's author exposes in addition to predict.
 
     The OpenAPI document has a path for each of these endpoints.
     """

@@ -65,13 +65,13 @@ def readyz() -> ResponseReturnValue:
     """
     models = modelhost().manager.models()
     missing = _missing(current_app.config["READY_WHEN"], models)
-    shown = {model.label: model for model in access.visible(models)}
+    visible = {model.label: model for model in access.visible(models)}
     body = {
         "status": "not ready" if missing else "ready",
-        "models": shown,
+        "models": visible,
         "waits_for": list(filter(access.can_see, missing)),
         "isolation": {
-            label: each.about.isolation for label, each in shown.items() if each.about.isolation
+            label: each.about.isolation for label, each in visible.items() if each.about.isolation
         },
         "mistakes": modelhost().reloader.mistakes if access.can_see() else (),
     }

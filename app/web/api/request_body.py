@@ -65,7 +65,7 @@ def parse_json(content: bytes) -> Any:
         count = content.count(b"{") + content.count(b"[")
         if count > most:
             raise RequestEntityTooLarge(
-                f"at most {most:,} arrays and objects in a body, got {count:,}"
+                f"expected at most {most:,} arrays and objects, got {count:,}"
             )
     return parse(content, current_app.config["MAX_DEPTH"])
 

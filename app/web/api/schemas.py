@@ -97,7 +97,7 @@ class Artifact(Body):
 
 
 class Endpoint(Body):
-    """A method that a model's author exposes beside predict."""
+    """A method that a model's author exposes in addition to predict."""
 
     name = _text("The last part of the endpoint's path.")
     methods = fields.List(fields.String())

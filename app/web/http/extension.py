@@ -1,4 +1,4 @@
-"""What one application is made of: the object in ``app.extensions["modelhost"]``."""
+"""The parts of one application: the object in ``app.extensions["modelhost"]``."""
 
 from __future__ import annotations
 

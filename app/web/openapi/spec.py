@@ -194,14 +194,14 @@ def _request_body(row: dict[str, Any], examples: Sequence[Any], by_columns: bool
 
 def _examples(rows: Sequence[Any], by_columns: bool) -> dict[str, Any]:
     first = rows[0]
-    shown = {"row": {"summary": "One row", "value": first}}
+    examples = {"row": {"summary": "One row", "value": first}}
     if by_columns and isinstance(first, Mapping):
         frame = [row for row in rows if isinstance(row, Mapping) and row.keys() == first.keys()]
-        shown["columns"] = {
+        examples["columns"] = {
             "summary": "Rows by columns",
             "value": split_frames.to_split_frame(frame),
         }
-    return shown
+    return examples
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:

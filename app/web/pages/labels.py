@@ -83,11 +83,11 @@ def bounds(schema: Schema, has_example: bool = False) -> str:
         _usual(schema.get("x-range")),
         _bound("a multiple of {}", schema.get("multipleOf")),
         FORMATS.get(schema.get("format", ""), ""),
-        _counted("at least", schema.get("minLength") or None, "character"),
-        _counted("at most", schema.get("maxLength"), "character"),
+        _with_count("at least", schema.get("minLength") or None, "character"),
+        _with_count("at most", schema.get("maxLength"), "character"),
         f"like {schema['pattern']}" if "pattern" in schema and not has_example else "",
-        _counted("at least", schema.get("minItems"), "item"),
-        _counted("at most", schema.get("maxItems"), "item"),
+        _with_count("at least", schema.get("minItems"), "item"),
+        _with_count("at most", schema.get("maxItems"), "item"),
         "no item twice" if schema.get("uniqueItems") is True else "",
     ]
     return ", ".join(filter(None, parts))
@@ -155,7 +155,7 @@ def _bound(words: str, number: Any) -> str:
     return words.format(format_number(number)) if is_number(number) else ""
 
 
-def _counted(words: str, count: Any, unit: str) -> str:
+def _with_count(words: str, count: Any, unit: str) -> str:
     return f"{words} {count} {unit}{'' if count == 1 else 's'}" if count else ""
 
 

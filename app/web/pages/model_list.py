@@ -25,7 +25,7 @@ STATUSES = {
 
 
 @dataclass(frozen=True)
-class Listed:
+class Card:
     """One model in the list.
 
     ``words`` is the text that a search matches, in lower case; static/models.js uses it too.
@@ -41,12 +41,12 @@ class Listed:
         return all(word in self.words for word in search.lower().split())
 
 
-def listed(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequence[Listed]:
-    """Return the entries of these models, in the same order."""
-    return [_listed(model, usage[model.label]) for model in models]
+def build_cards(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequence[Card]:
+    """Return a card for each model, in the same order."""
+    return [_build_card(model, usage[model.label]) for model in models]
 
 
-def _listed(model: HostedModel, usage: Usage) -> Listed:
+def _build_card(model: HostedModel, usage: Usage) -> Card:
     about = markdown.plain(model.description)
     status = STATUSES[model.status]
     tags = [f"#{tag}" for tag in model.spec.tags]
@@ -59,10 +59,10 @@ def _listed(model: HostedModel, usage: Usage) -> Listed:
         status,
         *tags,
     ]
-    return Listed(model, about, said(usage), " ".join(words).lower())
+    return Card(model, about, usage_text(usage), " ".join(words).lower())
 
 
-def said(usage: Usage) -> str:
+def usage_text(usage: Usage) -> str:
     """Return a model's call count and mean duration in words."""
     if not usage.calls:
         return "Not used yet"

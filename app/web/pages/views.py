@@ -46,14 +46,14 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def index() -> str:
     """Show all models, or those that match the search ``q``."""
-    shown = access.visible(modelhost().manager.defaults())
-    models = model_list.listed(shown, metrics.read_usage(metrics.get_registry()))
+    visible = access.visible(modelhost().manager.defaults())
+    models = model_list.build_cards(visible, metrics.read_usage(metrics.get_registry()))
     search = request.args.get("q", "").strip()
     return render_template(
         "index.html",
         models=models,
         search=search,
-        found=[listed.model.name for listed in models if listed.is_found(search)],
+        found=[card.model.name for card in models if card.is_found(search)],
         has_many=len(models) > model_list.MANY,
     )
 
@@ -73,9 +73,9 @@ def metadata(name: str) -> str:
         output_schema=_as_json(model.output_schema),
         examples=[_as_json(example) for example in examples],
         metrics=_metrics(model.metadata.get("metrics")),
-        usage=model_list.said(metrics.read_usage(metrics.get_registry())[model.label]),
+        usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
         params=_facts(model.metadata.get("params")),
-        settings=_facts(_told(model.metadata.get("info"))),
+        settings=_facts(_as_mapping(model.metadata.get("info"))),
         artifacts=list(artifacts.described(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
@@ -98,7 +98,7 @@ def predict(name: str) -> str:
         labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),
-        axes=[(axis.label, json.dumps(asdict(axis))) for axis in _axes(model)],
+        axes=[(axis.label, json.dumps(asdict(axis))) for axis in _what_if_axes(model)],
         others=_alike(model),
         has_header=bool(csv_file.header_line(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
@@ -152,10 +152,10 @@ def _alike(model: HostedModel) -> list[HostedModel]:
 
 
 def _members(model: HostedModel) -> set[str]:
-    return {axis.pointer for axis in _axes(model)}
+    return {axis.pointer for axis in _what_if_axes(model)}
 
 
-def _axes(model: HostedModel) -> list[Axis]:
+def _what_if_axes(model: HostedModel) -> list[Axis]:
     """Return the axes of a model's rows; cached while the model stays loaded."""
     endpoint = model.endpoints.get(PREDICT)
     if endpoint is None:
@@ -174,7 +174,7 @@ def _fields(schema: Mapping[str, Any] | None, examples: list[Any] | None = None)
 
 
 def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    return [(name, _shown(value)) for name, value in (facts or {}).items()]
+    return [(name, _to_text(value)) for name, value in (facts or {}).items()]
 
 
 def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -183,18 +183,18 @@ def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [
         (name, labels.format_number(float(f"{value:.6g}") if isinstance(value, float) else value))
         if labels.is_number(value)
-        else (name, _shown(value))
+        else (name, _to_text(value))
         for name, value in measures.items()
     ]
 
 
-def _told(info: Any) -> Mapping[str, Any]:
+def _as_mapping(info: Any) -> Mapping[str, Any]:
     """Return a framework's facts about a model, without empty values and null (not JSON)."""
-    told = info if isinstance(info, Mapping) else {}
-    return {name: value for name, value in told.items() if value not in (None, [], {})}
+    mapping = info if isinstance(info, Mapping) else {}
+    return {name: value for name, value in mapping.items() if value not in (None, [], {})}
 
 
-def _shown(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -173,7 +173,7 @@ def _check_fitted(model: Any) -> None:
 
 
 def _check_dtypes(columns: Mapping[str, Any]) -> None:
-    """Reject a column whose ``x-dtype`` pandas does not know, or cannot convert such values to."""
+    """Reject a column whose ``x-dtype`` pandas lacks, or cannot convert such values to."""
     for name, schema in columns.items():
         dtype = schema.get("x-dtype") if isinstance(schema, Mapping) else None
         if dtype is None:

@@ -86,7 +86,7 @@ class _Predict:
         ]
 
     def _members(self) -> dict[str, Callable[[Any, list[Any]], list[Any] | None]]:
-        """Return the members beside the prediction.
+        """Return the members in addition to the prediction.
 
         Probabilities are computed in addition to labels: the likeliest label is not always the
         one that a classifier predicts.

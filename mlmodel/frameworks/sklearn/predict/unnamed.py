@@ -18,14 +18,14 @@ def without_names(model: Any) -> Any:
         return model
     if not type(model).__module__.startswith("sklearn.") or _needs_names(model):
         return None
-    made = copy.copy(model)
+    clone = copy.copy(model)
     if steps_of(model) is not None:
         steps = [(name, without_names(step)) for name, step in model.steps]
         if any(step is None for _, step in steps):
             return None
-        made.steps = steps
-    vars(made).pop("feature_names_in_", None)
-    return made
+        clone.steps = steps
+    vars(clone).pop("feature_names_in_", None)
+    return clone
 
 
 def _needs_names(model: Any) -> bool:

@@ -126,7 +126,7 @@ def _scores_schema(model: Any, value: Any) -> dict[str, Any]:
     return schema
 
 
-#: The possible members beside a prediction, and their schemas.
+#: The possible members in addition to a prediction, and their schemas.
 MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
     "probabilities": _numbers_like,
     "scores": _scores_schema,

@@ -97,7 +97,9 @@ def test_a_model_left_to_the_worker_is_loaded_once_however_many_ask(hold, loads)
 def test_two_models_of_one_name_are_a_mistake_before_a_fork_too(hold):
     twice = model("processes.Unforked", "load: worker")
 
-    with pytest.raises(InvalidCatalog, match="line 4: name 'unforked' is the name of the model"):
+    with pytest.raises(
+        InvalidCatalog, match="line 4: name 'unforked' is already the name of the model"
+    ):
         hold(f"models:\n{twice}\n{twice}", before_fork=True)
 
 
@@ -147,7 +149,7 @@ def test_a_missing_file_is_a_failure_of_its_model_alone(hold):
 
 def test_two_models_of_one_name_are_a_mistake(hold):
     with pytest.raises(
-        InvalidCatalog, match="line 3: name 'echo' is the name of the model in line 2"
+        InvalidCatalog, match="line 3: name 'echo' is already the name of the model in line 2"
     ):
         hold(f"models:\n{model('simple.Echo')}\n{model('simple.Echo')}")
 

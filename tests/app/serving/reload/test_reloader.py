@@ -113,7 +113,9 @@ def test_corrected_catalog_clears_mistakes(portal):
 def test_duplicate_name_keeps_models(portal):
     one = portal(f"models:\n{LIVED}{{number: 1}}")
 
-    with pytest.raises(InvalidCatalog, match="line 4: name 'lived' is the name of the model"):
+    with pytest.raises(
+        InvalidCatalog, match="line 4: name 'lived' is already the name of the model"
+    ):
         one.reload(f"models:\n{LIVED}{{number: 2}}\n{LIVED}{{number: 3}}")
 
     assert one.number() == 1

@@ -154,7 +154,7 @@ def test_other_archives_are_named(name, words):
 
 
 def test_old_workbook_is_named():
-    with pytest.raises(UnreadableFile, match=r"it is an .xls workbook, or one with a password"):
+    with pytest.raises(UnreadableFile, match=r"expected an .xlsx workbook without a password"):
         read(io.BytesIO(workbooks.OLE + bytes(500)))
 
 

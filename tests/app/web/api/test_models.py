@@ -189,7 +189,7 @@ def test_body_with_too_many_objects_is_rejected(make_app):
 
     answer = client.post("/api/models/doubler/predict", data=body, content_type="application/json")
 
-    wanted = "at most 1,000,000 arrays and objects in a body, got 1,000,002"
+    wanted = "expected at most 1,000,000 arrays and objects, got 1,000,002"
     assert (answer.status_code, answer.json["detail"]) == (413, wanted)
 
 

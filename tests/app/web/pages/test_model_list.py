@@ -26,7 +26,7 @@ models:
     ],
 )
 def test_usage_text(usage, words):
-    assert model_list.said(usage) == words
+    assert model_list.usage_text(usage) == words
 
 
 @pytest.mark.parametrize(
