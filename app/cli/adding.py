@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +24,8 @@ from app.cli.terminal import (
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
-from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded import filetypes
+from mlmodel.files import source
 from mlmodel.trust import Trust
 
 
@@ -45,14 +45,14 @@ from mlmodel.trust import Trust
 def add(
     *, file: Path, name: str | None, lazy: bool, pin: bool | None, trust: Trust, as_json: bool
 ) -> None:
-    """Add FILE to models.yaml.
+    """Add FILE, which may be a folder that MLflow wrote, to models.yaml.
 
     The file is verified, and no model is built. Restart or reload the server to load it.
     """
     filetypes.check_folder(file)
     hosting = get_hosting()
     specs = hosting.read_specs()
-    sha256 = None if pin is False else _sha256(file)
+    sha256 = None if pin is False else source.sha256_of(file)
     spec = ModelSpec(line=0, file=file, name=name, sha256=sha256, trust=trust, lazy=lazy)
     write_message(f"Verifying {file.name} ...")
     # A hash makes the file trusted: without --pin, a rejected file does not get one.
@@ -93,7 +93,7 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
     for index, spec in reversed(list(enumerate(specs))):
         is_named = not names or spec.reference in names
         if spec.file and not spec.sha256 and is_named and _can_be_served(hosting, spec):
-            text = models_yaml.add_hash(text, index, _sha256(spec.file))
+            text = models_yaml.add_hash(text, index, source.sha256_of(spec.file))
             pinned.insert(0, spec.reference)
     if pinned:
         models_yaml.replace_text(hosting, text, _without_hash(specs), _without_hash)
@@ -106,10 +106,6 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
 
 
 COMMANDS = (add, pin)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(safe_open.read_regular_file(file)).hexdigest()
 
 
 def _read_text(hosting: Hosting) -> str:

@@ -31,6 +31,7 @@ from app.serving.models.state import Status
 from app.web.http.extension import modelhost
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
+from mlmodel.files.mlflow import folder
 from mlmodel.frameworks.sklearn.onnx.runtime import RUNTIMES, RuntimeName
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import Trust
@@ -72,9 +73,9 @@ def check(
 ) -> None:
     """Load models, predict their own examples, and report warnings.
 
-    A FILE is a model file of any kind, a NAME a model of models.yaml. By default, all models of
-    models.yaml are checked. The same checks apply to a file as on the server; --trust adds names
-    that it may reference.
+    A FILE is a model file of any kind or a folder that MLflow wrote, a NAME a model of
+    models.yaml. By default, all models of models.yaml are checked. The same checks apply to a file
+    as on the server; --trust adds names that it may reference.
 
     The exit status is 1 if a model cannot be served.
     """
@@ -118,7 +119,8 @@ def _with_runtime(runtime: RuntimeName | None, spec: ModelSpec) -> ModelSpec:
 
 
 def _is_path(target: str) -> bool:
-    if Path(target).exists() and ("/" in target or Path(target).is_file()):
+    path = Path(target)
+    if path.exists() and ("/" in target or path.is_file() or folder.is_folder(path)):
         filetypes.check_folder(target)
         return True
     if "/" in target or target.endswith(filetypes.ENDINGS):

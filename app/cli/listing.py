@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from app.serving.models.state import Status
 from app.web.api.models import describe
 from app.web.api.schemas import ModelInspection, ModelList, ModelMetadata
 from app.web.pages import forms
-from mlmodel.bounded import safe_open
 from mlmodel.errors import InvalidFile
-from mlmodel.files import bare
+from mlmodel.files import bare, source
 from mlmodel.files.report import report
 from mlmodel.schema.messages import join_first
 
@@ -109,6 +107,8 @@ def inspect(file: Path, as_json: bool) -> None:
     meta = document.pop("meta", {})
     model = meta.pop("model", {})
     model.pop("info", None)  # hundreds of parameters, which --json has
+    if "signature" in document:
+        document["signature"] = ", ".join(map(_to_words, document["signature"]))
     rows = _flatten({**document, **meta, **model})
     rows["references"] = join_first(references.names, MAX_NAMES)
     rows["not allowed"] = join_first(references.untrusted, MAX_NAMES)
@@ -155,6 +155,12 @@ def _select_facts(description: Mapping[str, Any]) -> dict[str, Any]:
     return _flatten(facts)
 
 
+def _to_words(column: Mapping[str, Any]) -> str:
+    """Return a column of a signature of MLflow, such as ``income: double, optional``."""
+    optional = " (optional)" if column.get("required") is False else ""
+    return f"{column.get('name', 'unnamed')}: {column.get('type')}{optional}"
+
+
 def _flatten(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Flatten objects among the facts to one fact per member, such as ``metrics.accuracy``."""
     flat: dict[str, Any] = {}
@@ -172,5 +178,8 @@ def _versions(versions: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _bare(file: Path) -> dict[str, Any]:
-    content = safe_open.read_regular_file(file)
-    return {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    found = source.read(file)
+    facts = {"size_bytes": found.size_bytes, "sha256": found.sha256}
+    if found.signature is None:
+        return facts
+    return {**facts, "mlflow": dict(found.facts), "signature": list(found.signature.inputs or ())}

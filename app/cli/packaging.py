@@ -19,10 +19,10 @@ from app.cli.terminal import (
     write_json,
     write_message,
 )
-from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, Untrusted
-from mlmodel.files import bare
+from mlmodel.files import bare, source
 from mlmodel.files.report import report
 from mlmodel.frameworks import title
 from mlmodel.trust import Trust, pickles, pickling
@@ -121,13 +121,14 @@ def package(
 ) -> None:
     """Package a fitted estimator as a model file.
 
-    The file ESTIMATOR is a pickle with any name, a .skops file, or what save_model of XGBoost,
-    LightGBM or CatBoost wrote. The same checks apply to it as on the server: list your own classes
-    and functions with --trust, and in the entry of the model file.
+    ESTIMATOR is a pickle with any name, a .skops file, what save_model of XGBoost, LightGBM or
+    CatBoost wrote, or a folder that MLflow wrote. The same checks apply to it as on the server:
+    list your own classes and functions with --trust, and in the entry of the model file. Without
+    --sample, a folder's signature and input example describe its fields.
     """
     filetypes.check_folder(estimator)
     _check(out, artifacts)
-    extra = {
+    extra: dict[str, Any] = {
         "qualified_name": name,
         "display_name": display_name,
         "description": description,
@@ -136,6 +137,8 @@ def package(
     write_message(f"Reading {estimator.name} ...")
     model = _load(estimator, trust)
     frame = sampling.read(sample, model) if sample else None
+    if estimator.is_dir() and frame is None:
+        extra |= _schema_of_folder(estimator, trust)
     write_message(f"Writing {out} ...")
     mlmodel.dump(
         model,
@@ -170,9 +173,9 @@ def _check(out: Path, artifacts: Sequence[Path]) -> None:
 
 def _load(path: Path, trust: Trust) -> Any:
     try:
-        content = safe_open.read_regular_file(path)
-        if filetypes.recognize(content, path.name) is Kind.PICKLE:
-            return pickles.build(content, trust)
+        found = source.read(path)
+        if filetypes.recognize(found.content, found.name) is Kind.PICKLE:
+            return pickles.build(found.content, trust)
         return bare.load(path, trust=trust).model
     except Untrusted as error:
         raise click.ClickException(f"{path.name} was rejected: {error}") from error
@@ -183,6 +186,12 @@ def _load(path: Path, trust: Trust) -> Any:
         )
         text = str(error) if isinstance(error, FlmError) else f"{type(error).__name__}: {error}"
         raise click.ClickException(f"{path.name} cannot be packaged: {missing or text}") from error
+
+
+def _schema_of_folder(folder: Path, trust: Trust) -> dict[str, Any]:
+    """Return the input schema that MLflow's signature gives a model, and its examples."""
+    schema = dict(bare.load(folder, trust=trust).input_schema or {})
+    return {"input_schema": schema or None, "examples": schema.get("examples")}
 
 
 def _report(out: Path, as_json: bool) -> None:

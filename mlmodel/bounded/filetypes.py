@@ -87,18 +87,20 @@ def is_package(content: bytes) -> bool:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Reject a folder.
+    """Reject a folder that MLflow did not write.
 
-    :raises InvalidFile: if the path is a folder; the message suggests a file in it.
+    :raises InvalidFile: if the path is such a folder; the message suggests a file in it.
     """
     folder = Path(path)
-    if folder.is_dir():
+    if folder.is_dir() and not (folder / "MLmodel").is_file():
         raise InvalidFile(nonmodels.describe_folder(folder, (*ENDINGS, *COMPRESSED)))
 
 
 def stem(path: str | os.PathLike[str]) -> str:
     """Return a file's name without its suffixes: ``credit`` for ``credit.pkl.gz``."""
     name = Path(path)
+    if name.is_dir():
+        return Path(os.path.abspath(name)).name
     inner = Path(name.stem)
     is_packed = name.suffix.lower() in COMPRESSED
     return inner.stem if is_packed and inner.suffix.lower() in ENDINGS else inner.name

@@ -5,11 +5,8 @@ Every function returns a sentence for the person who named the file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-
-from mlmodel.bounded import safe_open
 
 #: Bytes at the start of a file that identify its kind.
 HEAD_BYTES = 1024
@@ -99,10 +96,6 @@ def describe_folder(path: Path, endings: Collection[str]) -> str:
 
     :param endings: suffixes of the files that may be models.
     """
-    if (path / "MLmodel").is_file():
-        named = _of_mlflow(path)
-        inner = f"{path.name}/{named}" if named else "the model's file in it"
-        return f"it is a folder that MLflow wrote: name its model file, {inner}"
     if (path / "saved_model.pb").is_file():
         return SAVED_MODEL
     if (path / "schema.json").is_file() or (path / "config.json").is_file():
@@ -140,19 +133,3 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-#: Lines of an ``MLmodel`` file that name the framework's file.
-_MLFLOW = re.compile(
-    r"^\s*(?:pickled_model|model_path|data|lgb_model|xgb_model|cb_model|model_data):\s*(\S+)\s*$",
-    re.MULTILINE,
-)
-
-
-def _of_mlflow(folder: Path) -> str:
-    """Return the name of the model's file in a folder written by MLflow; empty if not found."""
-    with safe_open.open_regular_file(folder / "MLmodel") as stream:
-        text = stream.read(1 << 16).decode("utf-8", "replace")
-    named = [each.strip("'\"") for each in _MLFLOW.findall(text)]
-    candidates = [*named, "model.pkl", "model.xgb", "model.ubj", "model.lgb", "model.cb"]
-    return next((each for each in candidates if (folder / each).is_file()), "")

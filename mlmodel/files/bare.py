@@ -1,4 +1,4 @@
-"""Load models from files of their own libraries, without a package around them."""
+"""Load models from files of their own libraries, and from folders that MLflow wrote."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
+from mlmodel.files import source
 from mlmodel.files.build import BOOSTED
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.flm.artifacts import ArtifactFolder
-from mlmodel.files.package import Package, read_content, verify
+from mlmodel.files.package import Package, verify
 from mlmodel.files.packaged import PackagedModel
 from mlmodel.files.state import ModelState
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
@@ -38,8 +39,11 @@ LIBS: Mapping[Kind, str] = {
 def is_bare(path: str | os.PathLike[str]) -> bool:
     """Return whether :func:`load` reads a file, that is, whether it is not a package.
 
-    The first bytes decide; for a file that cannot be read, a suffix other than ``.flm``.
+    The first bytes decide; for a file that cannot be read, a suffix other than ``.flm``. A folder
+    is no package.
     """
+    if Path(path).is_dir():
+        return True
     try:
         with safe_open.open_regular_file(path) as stream:
             return not filetypes.is_package(stream.read(filetypes.PEEK_BYTES))
@@ -58,11 +62,12 @@ def load(
     runtime: RuntimeName | None = None,
     n_jobs: int = 1,
 ) -> PackagedModel:
-    """Read a model file of any name, without building the model.
+    """Read a model file of any name, or a folder that MLflow wrote, without building the model.
 
     :param trust: names allowed beyond the allow-list: classes and functions, a whole package as
         ``"skrub.*"``, or ``"all"``.
-    :param sha256: the file's expected SHA-256 in hexadecimal digits. It implies ``trust="all"``.
+    :param sha256: the expected SHA-256 of the file or folder in hexadecimal digits. It implies
+        ``trust="all"``.
     :param input_schema: replaces the schema inferred from the model.
     :param qualified_name: replaces the file's name.
     :param version_mismatch: how to handle a file written by another scikit-learn, see
@@ -76,7 +81,6 @@ def load(
     :raises WrongHash: if the file does not have the expected SHA-256.
     :raises MissingFramework: if the framework is not installed.
     """
-    filetypes.check_folder(path)
     options = LoadOptions(
         trust=trust,
         sha256=sha256,
@@ -91,29 +95,37 @@ def load(
 
 def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     """Read and verify a file without metadata. Raises the errors of :func:`load`."""
-    file = Path(path)
-    content, sha256 = read_content(file, options.sha256)
-    kind = filetypes.recognize(content, file.name)
+    found = source.read(path, options.sha256)
+    content = found.content
+    kind = filetypes.recognize(content, found.name)
     if kind is Kind.PACKAGE:
         raise InvalidFile("the file is a package: load it with mlmodel.load")
     release = _release(kind, content)
-    versions = {} if release is None else {"scikit-learn": release}
-    verify(file, kind, content, versions, options)
+    versions = {**found.versions, **({} if release is None else {"scikit-learn": release})}
+    verify(found.path, kind, content, versions, options)
     # Importing the adapter may start threads; without any, the check can fork this process.
     lib = LIBS[kind]
     version = frameworks.adapter(lib).version()
     return Package(
-        path=file,
-        sha256=sha256,
-        size_bytes=len(content),
+        path=found.path,
+        sha256=found.sha256,
+        size_bytes=found.size_bytes,
         kind=kind,
         content=content,
-        meta=Meta("", "", Framework("ml", lib, version), ModelMetadata(""), capabilities=None),
+        meta=Meta(
+            "",
+            "",
+            Framework("ml", lib, version),
+            ModelMetadata(""),
+            extra={"mlflow": dict(found.facts)} if found.facts else None,
+            capabilities=None,
+        ),
         framework=_framework(kind, lib, version),
         versions=versions,
-        description=Description.from_extra({}, file, options),
+        description=Description.from_extra({}, found.path, options),
         artifacts=ArtifactFolder({}, compression.Budget(0)),
         is_bare=True,
+        signature=found.signature,
     )
 
 

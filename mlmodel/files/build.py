@@ -84,12 +84,14 @@ def infer_in_fork(package: Package, model: Any, trust: Trust) -> frameworks.Sche
     if found is None:
         return None
     input_schema, output_schema, examples, notes = found
-    return frameworks.Schemas(input_schema, output_schema, tuple(examples), tuple(notes))
+    inferred = frameworks.Schemas(input_schema, output_schema, tuple(examples), tuple(notes))
+    return _with_signature(package, inferred)
 
 
 def infer(package: Package, model: Any) -> frameworks.Schemas:
     """Return schemas inferred from the model in this process."""
-    return _adapter(package).schemas(model, outputs=package.description.outputs)
+    inferred = _adapter(package).schemas(model, outputs=package.description.outputs)
+    return _with_signature(package, inferred)
 
 
 def build_predictor(
@@ -119,6 +121,10 @@ def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the schemas of a row's members, as far as its schema names them."""
     properties = (schema or {}).get("properties")
     return properties if isinstance(properties, Mapping) else {}
+
+
+def _with_signature(package: Package, inferred: frameworks.Schemas) -> frameworks.Schemas:
+    return inferred if package.signature is None else package.signature.merge(inferred)
 
 
 def _adapter(package: Package) -> frameworks.Adapter:

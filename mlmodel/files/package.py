@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlmodel import frameworks
-from mlmodel.bounded import compression, safe_open
+from mlmodel.bounded import compression
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import (
@@ -20,11 +19,12 @@ from mlmodel.errors import (
     FlmError,
     InvalidModel,
     Untrusted,
-    WrongHash,
 )
+from mlmodel.files import source
 from mlmodel.files.description import Description, LoadOptions
 from mlmodel.files.flm import container
 from mlmodel.files.flm.artifacts import ArtifactFolder
+from mlmodel.files.mlflow.signature import Signature
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime
 from mlmodel.trust import Trust, pickles, pytorch, skops
@@ -42,7 +42,8 @@ class Package:
     ``content`` are the bytes of the model, in the format ``kind``; with :attr:`Kind.PACKAGE`, in
     that of the framework's adapter. It is empty once the model is built. ``versions`` are those of
     the packages that wrote the file, as far as it names them. ``graph`` is the ONNX graph of the
-    model, if the file has one. A bare file has no metadata of its own.
+    model, if the file has one. A bare file has no metadata of its own, except in a folder that
+    MLflow wrote, whose ``signature`` completes the inferred schemas.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Package:
     artifacts: ArtifactFolder
     graph: bytes | None = None
     is_bare: bool = False
+    signature: Signature | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class Package:
                 "versions": compared,
                 "sha256": self.sha256,
                 "size_bytes": self.size_bytes,
+                **({"extra": self.meta.extra} if self.meta.extra else {}),
             }
         model = self.meta.model
         return {
@@ -95,9 +98,9 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     Raises the errors of :func:`mlmodel.load`.
     """
     file = Path(path)
-    whole, sha256 = read_content(file, options.sha256)
-    budget = compression.budget(len(whole), options.limit_bytes)
-    contents = container.read(whole, budget)
+    found = source.read(file, options.sha256)
+    budget = compression.budget(found.size_bytes, options.limit_bytes)
+    contents = container.read(found.content, budget)
     content = container.unpack_model(contents, budget)
     meta = contents.meta
     lib = meta.framework.lib
@@ -108,8 +111,8 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     artifacts = ArtifactFolder(contents.artifacts, budget)
     return Package(
         path=file,
-        sha256=sha256,
-        size_bytes=len(whole),
+        sha256=found.sha256,
+        size_bytes=found.size_bytes,
         kind=kind,
         content=content,
         meta=meta,
@@ -119,18 +122,6 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
         artifacts=artifacts,
         graph=_graph(meta, content, artifacts.paths),
     )
-
-
-def read_content(path: Path, expected_sha256: str | None) -> tuple[bytes, str]:
-    """Return the bytes of a file and their SHA-256.
-
-    :raises WrongHash: if another hash is expected.
-    """
-    content = safe_open.read_regular_file(path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    if expected_sha256 is not None and expected_sha256.lower() != sha256:
-        raise WrongHash(expected_sha256, sha256)
-    return content, sha256
 
 
 def content_kind(lib: str) -> Kind:

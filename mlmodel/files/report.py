@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlmodel.bounded import compression, filetypes, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BrokenModel, Untrusted
+from mlmodel.files import source
 from mlmodel.files.flm import container
 from mlmodel.files.package import check_trust, content_kind
 from mlmodel.trust import Trust, pickles, skops
@@ -63,13 +63,13 @@ class Report:
 
 
 def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
-    """Return the names that a file references. Safe on any file: it builds no model.
+    """Return the names that a file or a folder of MLflow references. It builds no model.
 
     :raises FlmError: if it is not a readable model file.
     """
-    filetypes.check_folder(path)
-    content = safe_open.read_regular_file(path)
-    kind, lib = filetypes.recognize(content, Path(path).name), ""
+    found = source.read(path)
+    content = found.content
+    kind, lib = filetypes.recognize(content, found.name), ""
     if kind is Kind.PACKAGE:
         budget = compression.budget(len(content))
         contents = container.read(content, budget)

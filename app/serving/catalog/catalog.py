@@ -13,9 +13,10 @@ from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
-from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidSchema
+from mlmodel.files import source
 from mlmodel.frameworks.sklearn.onnx.runtime import RUNTIMES
 from mlmodel.model import NAME
 from mlmodel.schema.validator import Schema
@@ -271,10 +272,10 @@ def _restrict(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
 
 
 def _is_pickle(file: Path) -> bool:
-    """Return whether a file contains a pickle; false if it cannot be read."""
+    """Return whether a file or folder contains a pickle; false if it cannot be read."""
     try:
-        content = safe_open.read_regular_file(file)
-        kind = filetypes.recognize(content, file.name)
+        found = source.read(file)
+        kind = filetypes.recognize(found.content, found.name)
         if kind is not Kind.PACKAGE:
             return kind is Kind.PICKLE
         return mlmodel.inspect(file).meta.framework.lib in ("sklearn", "torch")

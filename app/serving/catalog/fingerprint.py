@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlmodel.bounded import safe_open
 from mlmodel.errors import InvalidFile
+from mlmodel.files import source
+from mlmodel.files.mlflow import folder
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,21 @@ class FileFingerprint:
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Return modification time, size and inode of a file; empty if it does not exist."""
+    """Return modification time, size and inode of a file, or of each file in a folder.
+
+    It is empty if the path does not exist or cannot be read.
+    """
     try:
         found = path.stat()
-    except OSError:
+        if stat.S_ISDIR(found.st_mode):
+            return folder.scan(path).stamp
+    except (OSError, InvalidFile):
         return ()
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def file_fingerprint(path: Path, previous: FileFingerprint | None = None) -> FileFingerprint:
-    """Return the fingerprint of a file; its digest is empty if the file cannot be read.
+    """Return the fingerprint of a file or folder; its digest is empty if that cannot be read.
 
     :param previous: an earlier result, returned if the file's stamp is unchanged.
     """
@@ -48,7 +54,6 @@ def file_fingerprint(path: Path, previous: FileFingerprint | None = None) -> Fil
     if previous is not None and now == previous.stamp:
         return previous
     try:
-        with safe_open.open_regular_file(path) as stream:
-            return FileFingerprint(now, hashlib.file_digest(stream, "sha256").hexdigest())
+        return FileFingerprint(now, source.sha256_of(path))
     except (OSError, InvalidFile):
         return FileFingerprint(now, "")

@@ -76,6 +76,7 @@ def metadata(name: str) -> str:
         usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
         params=_facts(model.metadata.get("params")),
         settings=_facts(_as_mapping(model.metadata.get("info"))),
+        mlflow=_facts((model.metadata.get("extra") or {}).get("mlflow")),
         artifacts=list(artifacts.described(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),

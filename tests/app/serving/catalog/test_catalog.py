@@ -8,6 +8,7 @@ from app.serving.errors import InvalidCatalog
 from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel
+from tests import DATA
 from tests.models import broken, foreign, simple
 
 
@@ -375,6 +376,15 @@ def test_unpinned_pickles_are_restricted(tmp_path, unpinned, found):
 
     assert (unknown.is_sandboxed, unknown.is_refused) == found
     assert (known.is_isolated, known.is_refused) == (False, False)
+
+
+def test_unpinned_pickle_of_mlflow_is_restricted(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text(f"models: [{{file: {DATA / 'mlflow' / 'credit-pickle'}}}]")
+
+    [spec] = catalog.read(path, {}, unpinned="refuse")
+
+    assert spec.is_refused
 
 
 def test_unpinned_pickles_share_a_process(tmp_path):

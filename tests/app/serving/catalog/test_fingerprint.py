@@ -31,6 +31,18 @@ def test_unchanged_stamp_skips_hashing(file):
     assert file_fingerprint(file, before) is before
 
 
+def test_fingerprint_of_folder_covers_all_files(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "MLmodel").write_bytes(b"some")
+    before = file_fingerprint(folder)
+    assert file_fingerprint(folder, before) is before
+
+    (folder / "model.pkl").write_bytes(b"other")
+
+    assert file_fingerprint(folder, before) != before
+
+
 def test_missing_file_has_empty_fingerprint(tmp_path):
     assert file_fingerprint(tmp_path / "none") == file_fingerprint(tmp_path / "other")
     assert stamp(tmp_path / "none") == ()

@@ -1,0 +1,1 @@
+"""Model folders that MLflow wrote, read without the package ``mlflow``."""

@@ -1,0 +1,200 @@
+"""Folders that MLflow wrote, see tests/data/mlflow/write.py."""
+
+import json
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+import mlmodel
+from mlmodel.errors import InvalidFile, UnsupportedFramework, Untrusted, WrongHash
+from mlmodel.files import bare, source
+from tests import DATA
+
+FOLDERS = DATA / "mlflow"
+PREDICTIONS = json.loads((FOLDERS / "predictions.json").read_text())
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return shutil.copytree(FOLDERS / "credit-pickle", tmp_path / "saved")
+
+
+def people(count=60):
+    """The rows for which MLflow predicted, as in write.py."""
+    places = np.arange(count)
+    table = pd.DataFrame(
+        {
+            "age": 20 + places % 45,
+            "income": np.where(places % 7 == 3, np.nan, 1500.5 + 37.0 * places),
+            "rate": (0.1 + places / 7).astype("float32"),
+            "job": np.array(["clerk", "cook", "nurse"])[places % 3],
+            "is_member": places % 2 == 0,
+        }
+    )
+    return table.astype(object).where(table.notna(), None)
+
+
+def rows_of(name, model):
+    names = list(model.input_schema["properties"])
+    if name.startswith("credit"):
+        return people()[names].to_dict("records")
+    values = load_iris().data
+    return [dict(zip(names, row, strict=True)) for row in values.tolist()]
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_folder_predicts_as_in_mlflow(name):
+    pytest.importorskip("onnxruntime" if "onnx" in name else "sklearn")
+    model = bare.load(FOLDERS / name)
+
+    model.load()
+
+    found = model.predict_rows(rows_of(name, model))
+    expected = PREDICTIONS[name]
+    if name in ("iris-xgboost-raw", "iris-lightgbm-raw"):  # MLflow returns probabilities
+        found = [list(each["probabilities"].values()) for each in found]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    else:
+        assert [each["prediction"] for each in found] == expected
+
+
+def test_signature_describes_the_row(saved):
+    schema = bare.load(saved).input_schema
+
+    assert schema["properties"]["age"]["type"] == ["integer", "null"]
+    assert schema["properties"]["job"] == {"enum": ["clerk", "cook", "nurse"]}
+    assert schema["required"] == ["age", "rate", "job", "is_member"]
+    assert [row["age"] for row in schema["examples"]] == [20, 21]
+
+
+def test_metadata_has_the_facts_of_mlflow(saved):
+    facts = bare.load(saved).metadata
+
+    assert facts["extra"]["mlflow"]["flavor"] == "sklearn"
+    assert facts["extra"]["mlflow"]["metadata"] == {"team": "risk"}
+    assert facts["sha256"] == source.sha256_of(saved)
+
+
+def test_pinned_folder_is_compared(saved):
+    digest = source.sha256_of(saved)
+    assert bare.load(saved, sha256=digest.upper()).model
+
+    (saved / "requirements.txt").write_text("other")
+
+    with pytest.raises(WrongHash, match=digest):
+        bare.load(saved, sha256=digest)
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/harmful",)
+
+
+def test_harmful_pickle_is_rejected(saved):
+    (saved / "model.pkl").write_bytes(pickle.dumps(Harmful()))
+
+    with pytest.raises(Untrusted, match=r"posix.system|os.system"):
+        bare.load(saved)
+
+
+def test_folder_cannot_grant_trust(saved):
+    (saved / "model.pkl").write_bytes(pickle.dumps(Harmful()))
+    text = (saved / "MLmodel").read_text()
+    (saved / "MLmodel").write_text(
+        text.replace("skops_trusted_types: null", "skops_trusted_types: [posix.system]")
+    )
+
+    with pytest.raises(Untrusted):
+        bare.load(saved)
+
+
+@pytest.mark.parametrize("name", ["../outside.pkl", "/etc/passwd", "missing.pkl"])
+def test_model_outside_the_folder_is_rejected(saved, name):
+    shutil.copy(saved / "model.pkl", saved.parent / "outside.pkl")
+    text = (saved / "MLmodel").read_text()
+    (saved / "MLmodel").write_text(
+        text.replace("pickled_model: model.pkl", f"pickled_model: {name}")
+    )
+
+    with pytest.raises(InvalidFile, match="which the folder lacks"):
+        bare.load(saved)
+
+
+def test_example_outside_the_folder_is_rejected(saved):
+    text = (saved / "MLmodel").read_text()
+    (saved / "MLmodel").write_text(text.replace("input_example.json", "../MLmodel"))
+
+    with pytest.raises(InvalidFile, match="which the folder lacks"):
+        bare.load(saved)
+
+
+def test_linked_model_is_rejected(saved):
+    (saved / "model.pkl").unlink()
+    (saved / "model.pkl").symlink_to(FOLDERS / "credit-pickle" / "model.pkl")
+
+    with pytest.raises(InvalidFile, match="symbolic link"):
+        bare.load(saved)
+
+
+def test_link_to_the_folder_loads(saved, tmp_path):
+    (tmp_path / "current").symlink_to(saved)
+
+    assert bare.load(tmp_path / "current").qualified_name == "current"
+
+
+def test_own_code_is_rejected_with_advice():
+    with pytest.raises(UnsupportedFramework, match="derived from MLModel"):
+        bare.load(FOLDERS / "own-code", trust="all")
+
+
+def test_torch_file_in_folder_is_rejected(saved):
+    (saved / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
+    (saved / "data").mkdir()
+    (saved / "data" / "model.pth").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+
+    with pytest.raises(InvalidFile, match="PyTorch"):
+        bare.load(saved)
+
+
+def test_folder_is_no_package(saved):
+    with pytest.raises(InvalidFile):
+        mlmodel.load(saved)
+
+
+def test_folder_is_hosted(make_app, saved):
+    client = make_app(f"models: [{{file: {saved}, name: credit}}]").test_client()
+
+    predicted = client.post("/api/models/credit/predict", json=people(1).to_dict("records")[0])
+
+    assert predicted.json["prediction"] == "no"
+    assert b"risk" in client.get("/models/credit/metadata").data
+
+
+def test_folder_is_isolated(make_app, saved):
+    client = make_app(f"models: [{{file: {saved}, isolate: true}}]").test_client()
+
+    predicted = client.post("/api/models/saved/predict", json=people(1).to_dict("records")[0])
+
+    assert predicted.json["prediction"] == "no"
+
+
+def test_commands_accept_folder(make_app, saved, tmp_path):
+    runner = make_app("models: []", with_models=False).test_cli_runner()
+
+    checked = runner.invoke(args=["models", "check", str(saved), "--json"])
+    shown = runner.invoke(args=["models", "inspect", str(saved)])
+    added = runner.invoke(args=["models", "add", str(saved), "--json"])
+    packaged = runner.invoke(
+        args=["models", "package", str(saved), "--out", str(tmp_path / "a.flm")]
+    )
+
+    assert json.loads(checked.stdout)["models"][0]["served"]
+    assert "income: double (optional)" in shown.stdout
+    assert json.loads(added.stdout)["entry"]["sha256"] == source.sha256_of(saved)
+    assert packaged.exit_code == 0
+    assert mlmodel.load(tmp_path / "a.flm").input_schema == bare.load(saved).input_schema
