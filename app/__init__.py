@@ -35,6 +35,7 @@ from app.web.http.access import AccessControl
 from app.web.http.access.keys import InvalidKeys, Keys, load_keys
 from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
+from app.web.mcp import endpoint as mcp
 from app.web.openapi import document
 from app.web.pages import artifacts, branding, views
 from mlmodel.trust.trial import bounded_fork
@@ -98,6 +99,7 @@ def create_app(
         admin,
         operations,
         document,
+        mcp,
         views,
         artifacts,
         fast_predict,

@@ -1,5 +1,6 @@
 // The predict page: sends the form's row to the API, and shows the prediction beside the form.
 
+import "./assistant.js";
 import { clearAddress, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
 import { postRows } from "./api.js";

@@ -19,7 +19,7 @@ FORBIDDEN = {
 PACKAGES = {
     "mlmodel": ("files", "frameworks", "foreign", "trust", "bounded", "schema"),
     "app/serving": ("reload", "models", "tables", "isolation", "catalog", "calls", "process"),
-    "app/web": ("pages", "openapi", "api", "http"),
+    "app/web": ("pages", "mcp", "openapi", "api", "http"),
 }
 #: Modules in one folder.
 MOST_MODULES = 10

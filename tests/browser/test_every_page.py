@@ -129,9 +129,10 @@ def asked(page):
         ("CSV file", read),
         pytest.param("CSV file", asked, marks=pytest.mark.fails("422 /api/models/risk/*")),
         ("Code", lambda page: page.locator("#code-text").wait_for()),
+        ("Assistant", lambda page: page.locator("#assistant-copy").wait_for()),
         ("History", answered),
     ],
-    ids=["what if", "file", "file answered", "code", "history"],
+    ids=["what if", "file", "file answered", "code", "assistant", "history"],
 )
 def test_open_panel_is_accessible(risk, faults, title, step):
     risk.get_by_role("tab", name=title).click()

@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import subprocess
+import tomllib
 from urllib.parse import quote
 
 import pytest
@@ -313,6 +314,20 @@ def test_code_follows_the_input(on):
 
     expect(panel.get_by_role("button", name="Copied")).to_be_visible()
     assert '{"text":"changed"}' in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_assistant_configuration_is_copied(on):
+    page = on("echo")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = opened(page, "Assistant")
+    panel.get_by_text("Codex", exact=True).click()
+
+    panel.get_by_role("button", name="Copy").click()
+
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    expect(panel.locator("pre:visible")).to_have_count(1)
+    copied = tomllib.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert copied["mcp_servers"]["modelhost"]["url"].endswith("/mcp")
 
 
 def test_the_code_waits_for_json(on):
@@ -814,7 +829,7 @@ def test_no_panel_widens_the_page(on, width):
     moved(page, "Kind", "Risk, next, version 2.0")
     given(page, SHEET).get_by_role("button", name="Predict 3 rows").click()
 
-    for title in ("What if", "CSV file", "Code", "History"):
+    for title in ("What if", "CSV file", "Code", "Assistant", "History"):
         opened(page, title)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -102,7 +102,7 @@ def _record(access_log: AccessLog, response: Response) -> Response:
         request_id=g.request_id,
         address=request.remote_addr,
         key=key.id if key else None,
-        model=(request.view_args or {}).get("name"),
+        model=g.get("model") or (request.view_args or {}).get("name"),
         rows=g.get("rows"),
     )
     return response

@@ -19,7 +19,7 @@ from mlmodel import errors as models
 from mlmodel.errors import summary
 
 #: Paths under which every error response is JSON.
-JSON_PATHS = ("/api", "/v2", "/healthz", "/readyz", "/metrics", "/openapi.json")
+JSON_PATHS = ("/api", "/v2", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
 #: Methods that a client can repeat after a login without losing a body.

@@ -1,4 +1,4 @@
-"""A model's own JSON Schema as components of an OpenAPI 3.1 document.
+"""A model's own JSON Schema as components of an OpenAPI 3.1 document, or of another document.
 
 OpenAPI 3.1 uses JSON Schema 2020-12: keywords of older drafts are converted, and references are
 rewritten to point into the document.
@@ -21,12 +21,15 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 PREFIX = "#/components/schemas/"
 
 
-def build_components(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def build_components(
+    name: str, document: Mapping[str, Any], prefix: str = PREFIX
+) -> dict[str, Any]:
     """Return a schema and its definitions as components: ``name``, and ``name.<definition>``.
 
     :param document: a schema whose references all point into itself.
+    :param prefix: what references to a component begin with.
     """
-    names = _ComponentNames(name, document)
+    names = _ComponentNames(name, document, prefix)
     own = {key: value for key, value in document.items() if key not in DEFINITIONS}
     components = {name: names.rewrite(own)}
     for (keyword, key), component in names.components.items():
@@ -37,8 +40,9 @@ def build_components(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 class _ComponentNames:
     """Mapping of a schema's definitions to component names, to rewrite its references."""
 
-    def __init__(self, name: str, document: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, document: Mapping[str, Any], prefix: str) -> None:
         self._name = name
+        self._prefix = prefix
         self._anchors = dict(_anchors(document, ()))
         self.components: dict[tuple[str, ...], str] = {}
         for keyword in DEFINITIONS:
@@ -73,7 +77,7 @@ class _ComponentNames:
             steps = tuple(unescape(step) for step in fragment.split("/")[1:])
         component = self.components.get(steps[:2])
         target, rest = (component, steps[2:]) if component else (self._name, steps)
-        return PREFIX + "/".join([target, *(quote(escape(step), safe="~$") for step in rest)])
+        return self._prefix + "/".join([target, *(quote(escape(step), safe="~$") for step in rest)])
 
     def _get_name(self, definition: str) -> str:
         # Component names allow fewer characters than the members of $defs.

@@ -23,6 +23,7 @@ from app.web.api.request_body import parse_json, read_form_field
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
+from app.web.mcp.tools import get_tool_name
 from app.web.pages import artifacts, forms, labels, markdown, model_list
 from app.web.pages.output_labels import get_output_labels
 from app.web.pages.what_if import Axis, get_axes
@@ -101,6 +102,7 @@ def predict(name: str) -> str:
         row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _what_if_axes(model)],
         others=_alike(model),
+        tool=get_tool_name(model),
         has_header=bool(csv_file.header_line(model.input_schema or True)),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],

@@ -13,9 +13,17 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Values of Sec-Fetch-Site for a request by a page of this site, or directly by the user.
 OWN_SITE = frozenset({"same-origin", "none"})
 #: Paths that pages of the sites in CORS_ORIGINS may request.
-SHARED_PATHS = re.compile(r"/api/.*|/openapi\.json|/readyz|/healthz")
+SHARED_PATHS = re.compile(r"/api/.*|/mcp|/openapi\.json|/readyz|/healthz")
 #: Request headers that such a page may send, and response headers that it may read.
-ALLOWED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+ALLOWED_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
+    "X-API-Key",
+    "X-Request-ID",
+)
 EXPOSED_HEADERS = (
     "Retry-After",
     "Server-Timing",

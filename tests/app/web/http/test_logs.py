@@ -87,6 +87,17 @@ def test_request_is_logged_as_json(new_client, events, aside):
     }
 
 
+def test_tool_call_is_logged_with_its_model(new_client, events):
+    client = new_client()
+    params = {"name": "echo", "arguments": {"row": 1}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+    client.post("/mcp", json=message, headers=OWN.headers)
+
+    [event] = events()
+    assert (event["path"], event["model"], event["rows"]) == ("/mcp", "echo", 1)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

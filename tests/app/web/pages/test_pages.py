@@ -3,12 +3,14 @@
 import html
 import json
 import re
+import tomllib
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.chromium import page_paths
 from tests.models.forms import HOSTILE
+from tests.new_keys import NewKey
 
 MODELS = """
 models:
@@ -20,6 +22,7 @@ models:
   - class: tests.models.forms.Broken
 """
 INLINE = ("script", "style")
+KEY = NewKey()
 NAMES = ["loan", "iris", "anything", "hostile", "broken"]
 
 
@@ -106,6 +109,21 @@ def test_model_page_has_a_working_command(client):
 
     assert "curl http://localhost/api/models/loan/predict" in text
     assert response.json["prediction"] == "pays"
+
+
+@pytest.mark.parametrize("keys", [{}, {"KEYS": [KEY]}], ids=["open", "with keys"])
+def test_assistant_configurations_are_valid(make_app, keys):
+    client = make_app(MODELS, **keys).test_client()
+    client.post("/login", data={"key": KEY.text})
+
+    text = html.unescape(page(client, "/models/loan/predict"))
+
+    shown = re.findall(r'aria-label="Configuration for [^"]*"><code>(.*?)</code>', text, re.DOTALL)
+    read = [tomllib.loads(each) if each.startswith("[") else json.loads(each) for each in shown]
+    servers = [next(iter(each.values()))["modelhost"] for each in read]
+    assert [each["url"] for each in servers] == ["http://localhost/mcp"] * 4
+    assert [len(each) > 2 for each in servers] == [bool(keys), False, False, bool(keys)]
+    assert text.count("MODELHOST_KEY") == (6 if keys else 0)
 
 
 def test_every_input_has_name_and_label(client):

@@ -1,0 +1,1 @@
+"""Models as tools of assistants: the Model Context Protocol (MCP)."""
