@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from mlmodel.declarations.declaration import to_input_schema, to_output_schema
 from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel
 
@@ -27,23 +28,32 @@ _MARK = "__modelhost_endpoint__"
 class Endpoint:
     """A method that the host exposes, as its author declared it.
 
-    ``attribute`` is the method's name in its class, ``description`` its docstring.
+    ``attribute`` is the method's name in its class, ``description`` its docstring. The schemas are
+    JSON Schemas, classes of pydantic, dataclasses or ``None``.
     """
 
     name: str
     methods: tuple[str, ...]
-    input_schema: Mapping[str, Any] | None
-    output_schema: Mapping[str, Any] | None
+    input_schema: Any
+    output_schema: Any
     attribute: str = ""
     description: str = ""
+
+    def with_json_schemas(self) -> Endpoint:
+        """Return the endpoint with its schemas as JSON Schemas or ``None``."""
+        return replace(
+            self,
+            input_schema=to_input_schema(self.input_schema),
+            output_schema=to_output_schema(self.output_schema),
+        )
 
 
 def endpoint(
     name: str,
     *,
     methods: Sequence[str] = ("POST",),
-    input_schema: Mapping[str, Any] | None = None,
-    output_schema: Mapping[str, Any] | None = None,
+    input_schema: Any = None,
+    output_schema: Any = None,
 ) -> Callable[[Method], Method]:
     """Expose a method of a model as ``/api/models/<model>/<name>``.
 
@@ -56,6 +66,8 @@ def endpoint(
                 \"\"\"How much each member of the row weighs.\"\"\"
 
     :param name: lower-case letters, digits, ``_`` and ``-``; not one of :data:`RESERVED`.
+    :param input_schema: a JSON Schema, a class of pydantic or a dataclass, see
+        :attr:`~mlmodel.model.MLModel.input_schema`; likewise ``output_schema``.
     :param methods: ``POST`` takes the row from the body, ``GET`` from the query.
     :raises InvalidModel: if the name or a method is invalid.
     """

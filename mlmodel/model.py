@@ -42,10 +42,11 @@ class MLModel(ABC):
     description: str = ""
     #: The model's own version.
     version: str = ""
-    #: JSON Schema of one row. ``None`` accepts any JSON.
-    input_schema: Mapping[str, Any] | None = None
-    #: JSON Schema of one prediction. ``None`` allows any JSON.
-    output_schema: Mapping[str, Any] | None = None
+    #: The schema of one row: a JSON Schema, a class of pydantic, or a dataclass. With a class,
+    #: :meth:`predict` takes its objects. ``None`` accepts any JSON.
+    input_schema: Any = None
+    #: The schema of one prediction, likewise. ``None`` allows any JSON.
+    output_schema: Any = None
     #: Example rows. If empty, the host derives one from ``input_schema``.
     examples: Sequence[Any] = ()
     #: The files packaged with the model, by name.

@@ -17,7 +17,7 @@ FORBIDDEN = {
 }
 #: Layer: its packages, from the top down. Each imports only those that come after it.
 PACKAGES = {
-    "mlmodel": ("files", "frameworks", "foreign", "trust", "bounded", "schema"),
+    "mlmodel": ("files", "frameworks", "foreign", "declarations", "trust", "bounded", "schema"),
     "app/serving": ("reload", "models", "tables", "isolation", "catalog", "calls", "process"),
     "app/web": ("pages", "mcp", "openapi", "api", "http"),
 }

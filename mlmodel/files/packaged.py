@@ -133,12 +133,12 @@ class PackagedModel(MLModel):
         return self._description.examples
 
     @property
-    def input_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+    def input_schema(self) -> Mapping[str, Any] | None:
         """The caller's schema, the file's, or one inferred from the model, which builds it."""
         return self._state.get_input_schema()
 
     @property
-    def output_schema(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+    def output_schema(self) -> Mapping[str, Any] | None:
         """The file's schema, or one inferred from the model, which builds it."""
         declared = self._description
         if declared.output_schema is not None:

@@ -24,6 +24,7 @@ from app.serving.isolation.protocol import Bounds, decode, encode
 from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
 from mlmodel.bounded.child_process import connect, limit_resources
+from mlmodel.declarations.declaration import to_input_schema, to_output_schema
 from mlmodel.endpoint import get_endpoints
 from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
@@ -64,14 +65,16 @@ class WorkerModel:
         model.load()
         self._methods = get_methods(model)
         return self._description() | {
-            "input_schema": to_json(model.input_schema),
-            "output_schema": to_json(model.output_schema),
+            "input_schema": to_json(to_input_schema(model.input_schema)),
+            "output_schema": to_json(to_output_schema(model.output_schema)),
             "examples": to_json([*model.examples]),
             "notes": [str(note) for note in model.notes],
             "is_row_wise": bool(model.is_row_wise),
             "replaces_missing": bool(model.replaces_missing),
             "artifacts": {str(name): str(path) for name, path in model.artifacts.items()},
-            "endpoints": [to_json(asdict(each)) for each in get_endpoints(model).values()],
+            "endpoints": [
+                to_json(asdict(each.with_json_schemas())) for each in get_endpoints(model).values()
+            ],
         }
 
     def predict(self, endpoint: str, rows: Sequence[Any]) -> Any:

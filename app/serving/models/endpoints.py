@@ -12,6 +12,8 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.process.metrics import CallMetrics
+from mlmodel.bounded import sizes
+from mlmodel.declarations.declaration import to_input_schema, to_output_schema
 from mlmodel.endpoint import Endpoint, get_endpoints
 from mlmodel.model import MLModel
 from mlmodel.schema.validator import Schema
@@ -56,6 +58,7 @@ def build_endpoints(
     :param spec: the model's entry, whose input schema overrides the model's own.
     :param methods: the methods behind the endpoints, see :func:`build_methods`.
     :param call: calls the method of the named endpoint while the model is loaded.
+    :raises FlmError: if a schema is invalid or too large.
     """
     own_schema = spec.input_schema
     predict = HostedEndpoint(
@@ -63,10 +66,11 @@ def build_endpoints(
         methods=("POST",),
         description=str(model.description),
         input=_schema(
-            model.input_schema if own_schema is None else own_schema,
+            "input_schema",
+            to_input_schema(model.input_schema if own_schema is None else own_schema),
             is_null_left=model.replaces_missing,
         ),
-        output=_schema(model.output_schema),
+        output=_schema("output_schema", to_output_schema(model.output_schema)),
         predict=methods[PREDICT] if model.ends_soon else partial(call, PREDICT),
         metrics=CallMetrics(label, PREDICT),
     )
@@ -75,8 +79,8 @@ def build_endpoints(
             name=name,
             methods=each.methods,
             description=each.description,
-            input=_schema(each.input_schema),
-            output=_schema(each.output_schema),
+            input=_schema("input_schema", each.input_schema),
+            output=_schema("output_schema", each.output_schema),
             predict=partial(call, name),
             metrics=CallMetrics(label, name),
         )
@@ -93,8 +97,12 @@ def build_methods(model: MLModel) -> dict[str, Method]:
 
 
 def _get_marked(model: MLModel) -> dict[str, Endpoint]:
-    return model.endpoints if isinstance(model, IsolatedModel) else get_endpoints(model)
+    endpoints = model.endpoints if isinstance(model, IsolatedModel) else get_endpoints(model)
+    return {name: each.with_json_schemas() for name, each in endpoints.items()}
 
 
-def _schema(document: Mapping[str, Any] | None, *, is_null_left: bool = False) -> Schema:
+def _schema(
+    title: str, document: Mapping[str, Any] | None, *, is_null_left: bool = False
+) -> Schema:
+    sizes.check_schema(title, document)
     return Schema(True if document is None else to_json(document), is_null_left=is_null_left)

@@ -11,7 +11,6 @@ from app.serving.models.endpoints import build_endpoints, build_methods
 from app.serving.models.state import Status
 from app.serving.process.fork_safety import find_threads_and_sockets
 from app.serving.process.running_calls import record
-from mlmodel.bounded import sizes
 from mlmodel.model import MLModel, validate_name
 
 if TYPE_CHECKING:
@@ -87,8 +86,6 @@ class Loader:
         # The metadata names the runtime only after loading.
         self._describe(model)
         methods = build_methods(model)
-        sizes.check_schema("input_schema", hosted.spec.input_schema or model.input_schema)
-        sizes.check_schema("output_schema", model.output_schema)
         found = build_endpoints(
             model, hosted.spec, label=hosted.label, methods=methods, call=hosted.calls.call
         )

@@ -1,0 +1,1 @@
+"""Schemas that authors declare: JSON Schemas, or classes of pydantic, dataclasses, ``schema``."""
