@@ -148,6 +148,8 @@ def _predict_example(model: HostedModel) -> Check:
     try:
         prediction, first_ms = _predict(model, example)
         _, ms = _predict(model, example)
+        for count in model.trial_rows[1:]:
+            modelhost().predictor.predict(model.reference, [example] * count)
     except (FlmError, ServingError) as error:
         return Check(format_error(error), example)
     return Check(None, example, prediction, first_ms, ms)

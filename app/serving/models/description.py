@@ -39,7 +39,10 @@ class Description:
     examples: Sequence[Any] = ()
     #: Whether the author provides the examples; otherwise the input schema yields one.
     has_own_examples: bool = False
+    #: The author's doubts about the schemas.
     notes: tuple[str, ...] = ()
+    #: Why the model does not predict its first example; empty if it does, or was not tried.
+    failing_example: str = ""
     #: :data:`SANDBOXED` or :data:`UNSANDBOXED`; ``None`` if the model is not isolated.
     isolation: str | None = None
 
@@ -47,6 +50,11 @@ class Description:
     def framework(self) -> str:
         """Name and version of the model's framework; empty if its metadata names none."""
         return str(self.metadata.get("framework") or "")
+
+    @property
+    def all_notes(self) -> list[str]:
+        """Warnings for the model's author: the failing example, and the notes."""
+        return [*filter(None, [self.failing_example]), *self.notes]
 
     @classmethod
     def from_entry(cls, spec: ModelSpec) -> Description:
@@ -88,6 +96,7 @@ class Description:
             examples=examples,
             has_own_examples=bool(spec.examples or model.examples),
             notes=sizes.cut_notes(model.notes),
+            failing_example="",
         )
 
 

@@ -97,6 +97,11 @@ class HostedModel:
         return None if predict is None else predict.output_schema
 
     @property
+    def trial_rows(self) -> tuple[int, ...]:
+        """Numbers of rows to try: a class may have a ``predict_rows`` of its own."""
+        return (1,) if self.spec.file else (1, 2)
+
+    @property
     def label(self) -> str:
         """The unique name: ``name@version`` if the entry has a version, else ``name``."""
         return f"{self.name}@{self.spec.version}" if self.spec.version else self.name

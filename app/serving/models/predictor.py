@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.serving.calls.executor import Limits
@@ -88,15 +89,16 @@ class Predictor:
         """Predict the first example of a ready model; return why that failed, or ``""``.
 
         The metrics do not count it. A model that raises an error or violates its output schema for
-        its author's example is set to failed: each request would fail. One that rejects it as
-        input stays ready.
+        its author's example is set to failed: each request would fail. Any other stays ready, and
+        its description has the reason.
         """
         if hosted.status is not Status.READY or not hosted.examples:
             return ""
         try:
             target = hosted.acquire()
             try:
-                _predict(hosted, target, hosted.examples[:1])
+                for count in hosted.trial_rows:
+                    _predict(hosted, target, [*hosted.examples[:1]] * count)
             finally:
                 hosted.release()
         except (InvalidInput, ServingError) as error:
@@ -105,6 +107,7 @@ class Predictor:
                 trouble += f" ({type(error.__cause__).__name__})"
             is_broken = isinstance(error, PredictionFailed | InvalidAnswer)
             log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
+            hosted.about = replace(hosted.about, failing_example=trouble)
             if is_broken and hosted.about.has_own_examples:
                 hosted.lifecycle.fail(trouble)
             return trouble
@@ -146,7 +149,9 @@ def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]
 def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[Any]:
     if not isinstance(predictions, list) or len(predictions) != count:
         got = len(predictions) if isinstance(predictions, list) else type(predictions).__name__
-        raise InvalidAnswer(f"expected a list of {count} predictions, one for each row, got {got}")
+        raise InvalidAnswer(
+            f"predict_rows must return a list of {count} predictions, one for each row, got {got}"
+        )
     if schema.accepts(predictions):
         return predictions
     for prediction in predictions:

@@ -174,6 +174,10 @@ class ModelMetadata(_Packaged):
     loaded = fields.Boolean(**_doc("Whether the model is ready."))
     processes = fields.Nested(Processes, **_doc("Only in responses to load and unload."))
     examples = fields.List(fields.Raw(), **_doc("Example rows."))
+    notes = fields.List(
+        fields.String(),
+        **_doc("Warnings for the model's author, such as an example that it does not predict."),
+    )
     endpoints = fields.List(fields.Nested(Endpoint))
 
 

@@ -289,6 +289,21 @@ def test_check_reports_invalid_examples(run):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("TooFew", "predict_rows must return a list of 2 predictions, one for each row, got 1"),
+        ("WrongType", "the prediction violates the output schema: the whole: must be a number"),
+        ("Nameless", "the class 'Nameless' must define qualified_name"),
+    ],
+)
+def test_check_reports_mistakes_of_a_class(run, name, failure):
+    checked = run("check", models=f"models: [{{class: tests.models.declared.{name}}}]")
+
+    assert checked.exit_code == 1
+    assert f"{failure}" in checked.stdout
+
+
 def test_check_logs_no_failure_that_it_reports(run, tmp_path):
     (tmp_path / "truncated.flm").write_bytes(b"short")
 

@@ -79,7 +79,11 @@ def test_whatever_a_model_raises_is_its_failure(predictor, name):
         ("breaks-its-schema", {}, "/y: must be a number, got null"),
         ("breaks-its-schema", {"a": 1}, '/y: must be a number, got "high"'),
         ("answers-an-object", {}, "which has no JSON form"),
-        ("answers-too-few", {}, "a list of 1 predictions, one for each row, got 0"),
+        (
+            "answers-too-few",
+            {},
+            "predict_rows must return a list of 1 predictions, one for each row, got 0",
+        ),
     ],
 )
 def test_an_answer_that_may_not_be_is_the_models_failure(predictor, name, row, message):
@@ -211,3 +215,39 @@ def test_many_threads_may_ask_at_once(predictor):
         thread.join()
 
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("TooFew", "predict_rows must return a list of 2 predictions, one for each row, got 1"),
+        (
+            "WrongType",
+            'the prediction violates the output schema: the whole: must be a number, got "high"',
+        ),
+    ],
+)
+def test_failing_example_is_in_notes_and_pages(make_app, name, note):
+    app = make_app(f"models:\n  - class: tests.models.declared.{name}")
+    predictor = app.extensions["modelhost"].predictor
+    [model] = predictor.manager.models()
+
+    predictor.smoke_test(model)
+
+    client = app.test_client()
+    metadata = client.get(f"/api/models/{model.name}/metadata").json
+    assert metadata["status"] == "ready"
+    assert metadata["notes"] == [f"it does not predict its own example: {note}"]
+    for page in ("predict", "metadata"):
+        text = client.get(f"/models/{model.name}/{page}").text
+        assert "it does not predict its own example" in text
+
+
+def test_model_that_fails_for_its_authors_example_is_failed(make_app):
+    app = make_app("models:\n  - class: tests.models.declared.WrongTypeForOwnExample")
+    predictor = app.extensions["modelhost"].predictor
+    [model] = predictor.manager.models()
+
+    predictor.smoke_test(model)
+
+    assert (model.status, model.about.all_notes) == (Status.FAILED, [model.reason])
