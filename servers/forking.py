@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,6 @@ import logs
 
 log = logging.getLogger("modelhost")
 
-#: Environment variables that set the number of threads of OpenMP and linear algebra libraries.
-THREAD_POOLS = (
-    "BLIS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 #: The variable that makes prometheus_client aggregate the metrics of several processes.
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 #: The variable with the folder of the shared state, see app/serving/reload/shared_state.py, and
@@ -82,15 +74,6 @@ class _Master:
 
 
 _master = _Master()
-
-
-def limit_threads(environ: MutableMapping[str, str]) -> None:
-    """Limit each thread pool to one thread unless the environment sets another number.
-
-    In a server, larger pools only compete for the cores. Call it before numpy is imported.
-    """
-    for variable in THREAD_POOLS:
-        environ.setdefault(variable, "1")
 
 
 def prepare_forks(count: int) -> None:

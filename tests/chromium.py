@@ -78,7 +78,7 @@ def serving(models, folder, amend=lambda app: None, **settings):
 
 def page_paths(names):
     """Return the addresses of all pages that there are, a model's own for each of these names."""
-    app = create_app({"APP_SETTINGS": "testing"}, with_models=False)
+    app = create_app({"MODELHOST_MODELS_FILE": "tests/data/no_models.yaml"})
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("pages.")]
     paths = [rule.rule for rule in rules if "GET" in rule.methods]
     wanted = {path.replace("<name>", name): None for path in paths for name in names}

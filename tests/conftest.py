@@ -5,16 +5,18 @@ import os
 from importlib import import_module
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import settings
 
 from app import create_app
+from app.cli.groups import build_groups
 from app.serving.models.manager import ModelManager
-from servers.forking import limit_threads
+from app.serving.process import thread_pools
 from tests import DATA
 from tests.chromium import browsing, keep_picture, watched
 
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
-limit_threads(os.environ)
+thread_pools.limit(os.environ)
 
 # On a busy machine any example may take long; what must be fast is measured by processor time.
 settings.register_profile("modelhost", deadline=None)
@@ -41,17 +43,26 @@ def _libraries_are_not_collected():
 
 
 @pytest.fixture
-def make_app(tmp_path):
-    """A function from the text of a models.yaml, and settings, to an application."""
+def make_environ(tmp_path):
+    """A function from the text of a models.yaml, and settings, to environment variables."""
 
-    def make(text=None, with_models=True, before_fork=False, **settings):
+    def make(text=None, **settings):
         path = MODELS
         if text is not None:
             path = tmp_path / "models.yaml"
             path.write_text(text, encoding="utf-8")
         environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
-        environ = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ
-        return create_app(environ, with_models=with_models, before_fork=before_fork)
+        return {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ
+
+    return make
+
+
+@pytest.fixture
+def make_app(make_environ):
+    """A function from the text of a models.yaml, and settings, to an application."""
+
+    def make(text=None, before_fork=False, **settings):
+        return create_app(make_environ(text, **settings), before_fork=before_fork)
 
     yield make
     ModelManager().close()
@@ -69,9 +80,21 @@ def client(app):
 
 
 @pytest.fixture
-def runner(make_app):
-    """A shell in which an application's commands are run; they open the models themselves."""
-    return make_app(with_models=False).test_cli_runner()
+def groups():
+    """The groups of commands by name."""
+    return {group.name: group for group in build_groups()}
+
+
+@pytest.fixture
+def run_command(groups, make_environ):
+    """A function that runs a command with a models.yaml, and returns the result."""
+
+    def run(group, *words, models=None, text=None, **settings):
+        environ = make_environ(models, **settings)
+        return CliRunner().invoke(groups[group], [*map(str, words)], input=text, env=environ)
+
+    yield run
+    ModelManager().close()
 
 
 @pytest.fixture

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import difflib
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
-from flask import current_app
 
+import config
+import logs
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
-from app.web.http.extension import modelhost
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
+from mlmodel.trust.trial import bounded_fork
 
-#: The name in ``app.extensions``.
-KEY = "hosting"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """The path of ``models.yaml``, the values of its variables, and the limits of models."""
+    """The settings, ``models.yaml``, and what hosts its models and predicts with them."""
 
+    settings: Mapping[str, Any]
+    #: The file with the entries of the models.
     path: Path
+    #: Values of ``${NAME}`` in the file.
     environ: Mapping[str, str]
     limits: Limits
+    predictor: Predictor
 
     def read_specs(self) -> list[ModelSpec]:
         """Return the entries of ``models.yaml``.
@@ -43,8 +53,8 @@ class Hosting:
 
         :raises InvalidCatalog: if two of them have the same name.
         """
-        modelhost().manager.load_models(specs, self.limits, self.path)
-        return modelhost().manager.models()
+        self.predictor.manager.load_models(specs, self.limits, self.path)
+        return self.predictor.manager.models()
 
     def host_model(
         self, name: str, change: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
@@ -59,15 +69,32 @@ class Hosting:
         for spec in sorted(self.read_specs(), key=lambda spec: spec.reference != name):
             [model] = self.host([replace(change(spec), lazy=spec.reference != name)])
             with suppress(ModelNotFound):
-                return modelhost().manager.get_loaded(name)
+                return self.predictor.manager.get_loaded(name)
             others.append(model.reference)
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"
         raise click.ClickException(f"{self.path.name} has no model {name!r}; {hint}")
 
 
-def get_hosting() -> Hosting:
-    """Return the hosting of the current application, without a time limit for calls."""
+def pass_hosting(function: Callable[Concatenate[Hosting, P], R]) -> Callable[P, R]:
+    """Pass the hosting of this environment to a function, as its first argument."""
+
+    @wraps(function)
+    def with_hosting(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(_build(os.environ), *args, **kwargs)
+
+    return with_hosting
+
+
+def _build(environ: Mapping[str, str]) -> Hosting:
+    """Return the hosting, whose calls have no time limit.
+
+    :raises InvalidSetting: if a setting is unknown or has a wrong value.
+    """
+    settings = config.settings(environ)
+    logs.configure(settings)
+    bounded_fork.TimeLimit.seconds = settings["LOAD_SECONDS"] or math.inf
     # No other call waits in the queue behind that of a command.
-    hosting = cast(Hosting, current_app.extensions[KEY])
-    return replace(hosting, limits=replace(hosting.limits, seconds=0))
+    limits = replace(Limits.from_settings(settings), seconds=0)
+    path = config.ROOT / settings["MODELS_FILE"]
+    return Hosting(settings, path, environ, limits, Predictor(ModelManager(), limits))

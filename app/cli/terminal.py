@@ -7,14 +7,15 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
 from app.serving.errors import ServingError
 from app.serving.models import lifecycle, loader
 from app.serving.tables import tables
+from config import InvalidSetting
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
 from mlmodel.trust import Trust
@@ -52,26 +53,41 @@ trust_option = click.option(
 )
 
 
-class Commands(AppGroup):
-    """A command group that reports errors as one message without traceback, exit status 1."""
+class Command(click.Command):
+    """A command that reports errors as one message without traceback, exit status 1."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line."""
+        with _short_errors():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command and convert expected errors to ``ClickException``."""
-        try:
-            with _short_logs():
-                return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of stdout has closed it; click handles this
-            raise
-        except click.ClickException as error:
-            error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
-            raise
-        except (FlmError, ServingError) as error:
-            raise click.ClickException(escape(str(error))) from error
-        except RecursionError as error:
-            raise click.ClickException("the content is nested too deeply to be shown") from error
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{place}{error.strerror or error}") from error
+        """Run the command."""
+        with _short_errors(), _short_logs():
+            return super().invoke(ctx)
+
+
+#: A decorator that makes a function a command.
+command = partial(click.command, cls=Command)
+
+
+@contextmanager
+def _short_errors() -> Iterator[None]:
+    """Convert expected errors to ``ClickException``."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of stdout has closed it; click handles this
+        raise
+    except click.ClickException as error:
+        error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
+        raise
+    except (FlmError, InvalidSetting, ServingError) as error:
+        raise click.ClickException(escape(str(error))) from error
+    except RecursionError as error:
+        raise click.ClickException("the content is nested too deeply to be shown") from error
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{place}{error.strerror or error}") from error
 
 
 def write_message(text: str) -> None:

@@ -10,17 +10,11 @@ from servers import forking
 from tests import ROOT
 
 
-def test_thread_pools_default_to_one():
-    environ = {"OMP_NUM_THREADS": "4"}
-
-    forking.limit_threads(environ)
-
-    assert (environ["OMP_NUM_THREADS"], environ["OPENBLAS_NUM_THREADS"]) == ("4", "1")
-
-
 def test_numpy_is_imported_after_limits():
     libraries = "{'joblib', 'numpy', 'onnxruntime', 'pandas', 'scipy', 'sklearn', 'torch'}"
-    program = f"import sys, app, servers.forking, config; print({libraries} & set(sys.modules))"
+    program = (
+        f"import sys, app.factory, servers.forking, config; print({libraries} & set(sys.modules))"
+    )
 
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

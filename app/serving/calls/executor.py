@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from app.serving.errors import PredictionTimeout, QueueFull
 
@@ -33,6 +33,19 @@ class Limits:
     crash_seconds: float = 600
     #: Time limit for loading a model while others serve, in seconds; 0 for none.
     load_seconds: float = 120
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the limits that the settings of the server define."""
+        return cls(
+            rows=settings["MAX_ROWS"],
+            threads=settings["MODEL_THREADS"],
+            queue_size=settings["MODEL_WAITING"],
+            seconds=settings["PREDICT_SECONDS"],
+            crashes=settings["DEATHS"],
+            crash_seconds=settings["DEATHS_SECONDS"],
+            load_seconds=settings["LOAD_SECONDS"],
+        )
 
 
 def format_rate(most: float, seconds: float) -> str:

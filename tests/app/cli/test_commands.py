@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from functools import partial
 
 import joblib
 import pandas as pd
@@ -13,6 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from app.cli.groups import COMMANDS as GROUPS
 from app.serving.catalog import catalog
 from mlmodel import dump, load
 from tests import ROOT, attack_pickles
@@ -37,14 +39,9 @@ class CreatesFolder:
 
 
 @pytest.fixture
-def run(make_app):
+def run(run_command):
     """A function that runs a command with a models.yaml, and returns the result."""
-
-    def run(*words, models=SIMPLE, text=None, **settings):
-        runner = make_app(models, with_models=False, **settings).test_cli_runner()
-        return runner.invoke(args=["models", *map(str, words)], input=text)
-
-    return run
+    return partial(run_command, "models", models=SIMPLE)
 
 
 @pytest.fixture
@@ -67,8 +64,8 @@ def models_file(tmp_path):
 
 
 @pytest.fixture
-def commands(runner):
-    return runner.app.cli.commands["models"].commands
+def commands(groups):
+    return {name: command.load() for name, command in groups["models"].commands.items()}
 
 
 def test_commands_are_in_the_docs(commands):
@@ -97,6 +94,36 @@ def test_every_command_has_json(commands):
     }
 
     assert lacking == set()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_groups_is_that_of_commands(groups, group):
+    found = groups[group].commands
+
+    assert {name: command.short_help for name, command in found.items()} == {
+        name: command.load().help.partition("\n\n")[0].replace("\n", " ")
+        for name, command in found.items()
+    }
+
+
+@pytest.mark.parametrize("words", [[], *([group, "--help"] for group in GROUPS)], ids=" ".join)
+def test_help_imports_no_command(words):
+    """Importing all commands costs three times the processor time of the rest."""
+    program = f"""
+import sys, flask.cli
+try:
+    sys.argv[1:] = {words}
+    flask.cli.main()
+finally:
+    heavy = {{'app.factory', 'app.serving.models', 'app.web', 'config', 'gunicorn', 'mlmodel', 'numpy', 'sklearn'}}
+    print("imported:", sorted(heavy & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert "imported: []" in ran.stdout
+    assert (words or ["models"])[0] in ran.stdout + ran.stderr
 
 
 def test_flask_finds_commands_without_loading_models(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -183,15 +184,13 @@ def test_folder_is_isolated(make_app, saved):
     assert predicted.json["prediction"] == "no"
 
 
-def test_commands_accept_folder(make_app, saved, tmp_path):
-    runner = make_app("models: []", with_models=False).test_cli_runner()
+def test_commands_accept_folder(run_command, saved, tmp_path):
+    run = partial(run_command, "models", models="models: []")
 
-    checked = runner.invoke(args=["models", "check", str(saved), "--json"])
-    shown = runner.invoke(args=["models", "inspect", str(saved)])
-    added = runner.invoke(args=["models", "add", str(saved), "--json"])
-    packaged = runner.invoke(
-        args=["models", "package", str(saved), "--out", str(tmp_path / "a.flm")]
-    )
+    checked = run("check", saved, "--json")
+    shown = run("inspect", saved)
+    added = run("add", saved, "--json")
+    packaged = run("package", saved, "--out", tmp_path / "a.flm")
 
     assert json.loads(checked.stdout)["models"][0]["served"]
     assert "income: double (optional)" in shown.stdout

@@ -171,9 +171,7 @@ def test_pages_keep_the_selected_version(make_app):
     assert 'data-action="/api/models/iris@old/predict"' in page
 
 
-def test_commands_accept_a_version(make_app):
-    runner = make_app(TWO, with_models=False).test_cli_runner()
-
-    shown = runner.invoke(args=["models", "show", "iris@old"])
+def test_commands_accept_a_version(run_command):
+    shown = run_command("models", "show", "iris@old", models=TWO)
 
     assert "old" in shown.output

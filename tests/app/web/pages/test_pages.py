@@ -24,6 +24,7 @@ models:
 INLINE = ("script", "style")
 KEY = NewKey()
 NAMES = ["loan", "iris", "anything", "hostile", "broken"]
+PATHS = page_paths(NAMES)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def values(text, attribute):
     return [given[attribute] for _, given in tags(text) if attribute in given]
 
 
-@pytest.mark.parametrize("path", page_paths(NAMES))
+@pytest.mark.parametrize("path", PATHS)
 def test_every_page_opens(client, path):
     assert page(client, path).count("<h1>") == 1
 
@@ -180,9 +181,7 @@ def test_pages_load_only_local_files(client, path):
 
 
 def test_referenced_files_exist(client):
-    found = {
-        link for path in page_paths(NAMES) for link in links(page(client, path)) if link[0] == "/"
-    }
+    found = {link for path in PATHS for link in links(page(client, path)) if link[0] == "/"}
 
     statuses = {}
     for link in found:

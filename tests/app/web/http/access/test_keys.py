@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 
@@ -290,14 +291,9 @@ def test_open_server_logs_warning(make_app, caplog, settings, is_told):
 
 
 @pytest.fixture
-def run(make_app):
+def run(run_command):
     """A function that runs a command and returns the result."""
-
-    def run(*words, **settings):
-        runner = make_app(MODELS, with_models=False, **settings).test_cli_runner()
-        return runner.invoke(args=["keys", *words])
-
-    return run
+    return partial(run_command, "keys", models=MODELS)
 
 
 def test_new_key_works_with_its_line(run, make_app, tmp_path):
@@ -361,11 +357,10 @@ def test_key_list_reports_mistakes(run):
     assert (ran.exit_code, "KEYS, line 1: 0/id is required" in ran.stderr) == (1, True)
 
 
-def test_commands_and_options_are_documented(run, runner):
+def test_commands_and_options_are_documented(groups):
     docs = (config.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    commands = runner.app.cli.commands["keys"].commands
 
-    for name, command in commands.items():
+    for name, command in groups["keys"].commands.items():
         assert f"flask keys {name}" in docs
-        options = [option for each in command.params for option in each.opts]
+        options = [option for each in command.load().params for option in each.opts]
         assert [option for option in options if option not in docs] == []

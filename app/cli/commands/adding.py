@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 
 from app.cli import models_yaml
-from app.cli.hosting import Hosting, get_hosting
+from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
+    command,
     name_option,
     trust_option,
     write_facts,
@@ -29,7 +29,7 @@ from mlmodel.files import source
 from mlmodel.trust import Trust
 
 
-@click.command("add")
+@command("add")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @name_option
 @click.option("--lazy", is_flag=True, help="Load the model on first use.")
@@ -41,16 +41,22 @@ from mlmodel.trust import Trust
 )
 @trust_option
 @as_json_option
-@with_appcontext
+@pass_hosting
 def add(
-    *, file: Path, name: str | None, lazy: bool, pin: bool | None, trust: Trust, as_json: bool
+    hosting: Hosting,
+    *,
+    file: Path,
+    name: str | None,
+    lazy: bool,
+    pin: bool | None,
+    trust: Trust,
+    as_json: bool,
 ) -> None:
     """Add FILE, which may be a folder that MLflow wrote, to models.yaml.
 
     The file is verified, and no model is built. Restart or reload the server to load it.
     """
     filetypes.check_folder(file)
-    hosting = get_hosting()
     specs = hosting.read_specs()
     sha256 = None if pin is False else source.sha256_of(file)
     spec = ModelSpec(line=0, file=file, name=name, sha256=sha256, trust=trust, lazy=lazy)
@@ -75,17 +81,16 @@ def add(
     write_message("Restart or reload the server to load the model.")
 
 
-@click.command("pin")
+@command("pin")
 @click.argument("names", nargs=-1)
 @as_json_option
-@with_appcontext
-def pin(names: tuple[str, ...], as_json: bool) -> None:
+@pass_hosting
+def pin(hosting: Hosting, names: tuple[str, ...], as_json: bool) -> None:
     """Add the SHA-256 of model files to models.yaml.
 
     It is added to the entries of the models NAMES, by default to all without one. A file that
     does not pass the checks is not pinned, because a hash makes it trusted.
     """
-    hosting = get_hosting()
     specs = hosting.read_specs()
     text = _read_text(hosting)
     pinned: list[str] = []
@@ -103,9 +108,6 @@ def pin(names: tuple[str, ...], as_json: bool) -> None:
         write_message("Nothing to pin.")
     if as_json:
         write_json({"pinned": pinned})
-
-
-COMMANDS = (add, pin)
 
 
 def _read_text(hosting: Hosting) -> str:

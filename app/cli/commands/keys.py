@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask, current_app
-from flask.cli import with_appcontext
 
-from app.cli.hosting import get_hosting
+import config
+from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
-    Commands,
     as_json_option,
     check_name,
+    command,
     write_facts,
     write_json,
     write_message,
@@ -29,15 +27,7 @@ from app.web.http.access.keys import (
 )
 
 
-def init_app(app: Flask) -> None:
-    """Register the commands."""
-    group = Commands("keys", help="Create and list API keys.")
-    for command in (new, list_keys):
-        group.add_command(command)
-    app.cli.add_command(group)
-
-
-@click.command("new")
+@command("new")
 @click.option("--name", required=True, help="Who uses the key: a person, a team or a program.")
 @click.option(
     "--scope",
@@ -76,14 +66,13 @@ def new(name: str, scopes: tuple[str, ...], models: tuple[str, ...], as_json: bo
     write_facts([("key", text), ("line", f"- {_to_yaml(entry)}")])
 
 
-@click.command("list")
+@command("list")
 @as_json_option
-@with_appcontext
-def list_keys(as_json: bool) -> None:
+@pass_hosting
+def list_keys(hosting: Hosting, as_json: bool) -> None:
     """List the keys of KEYS_FILE and KEYS, without their hashes."""
     try:
-        folder = Path(current_app.root_path)
-        keys = load_keys(current_app.config, folder, get_hosting().environ).all()
+        keys = load_keys(hosting.settings, config.ROOT, hosting.environ).all()
     except InvalidKeys as error:
         raise click.ClickException(str(error)) from error
     listed = [

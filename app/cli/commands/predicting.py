@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-from flask.cli import with_appcontext
 
-from app.cli.hosting import get_hosting
+from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
+    command,
     format_error,
     write_facts,
     write_json,
@@ -28,7 +28,6 @@ from app.serving.models.state import Status
 from app.serving.tables import tables
 from app.serving.tables.csv_file import CsvFile
 from app.serving.tables.tables import Table, TableRow
-from app.web.http.extension import modelhost
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 
@@ -51,7 +50,7 @@ class _InvalidRows(Exception):
         ]
 
 
-@click.command("predict")
+@command("predict")
 @click.argument("name")
 @click.option(
     "--input",
@@ -77,8 +76,9 @@ class _InvalidRows(Exception):
     help="The decimal mark of a CSV file, if its numbers are ambiguous.",
 )
 @as_json_option
-@with_appcontext
+@pass_hosting
 def predict(  # noqa: PLR0917  click calls it, by name
+    hosting: Hosting,
     name: str,
     source: Path,
     output: Path | None,
@@ -94,11 +94,11 @@ def predict(  # noqa: PLR0917  click calls it, by name
     output_form = _get_format(output, "--output", tables.WRITTEN) if output else ""
     form = form or ("json" if source == STDIN else _get_format(source, "--input", tables.FORMATS))
     title = "stdin" if source == STDIN else source.name
-    model = _load(name)
+    model = _load(hosting, name)
     with _open(source) as stream:
         try:
             table = tables.read(stream, form, model.input_schema or True, decimal or "")
-            predictions = list(_predict(model, table))
+            predictions = list(_predict(hosting, model, table))
         except UnicodeDecodeError as error:
             raise click.ClickException(f"{title} is not UTF-8: {error.reason}") from error
         except (InvalidInput, UnreadableFile) as error:
@@ -120,9 +120,6 @@ def predict(  # noqa: PLR0917  click calls it, by name
     _write(predictions, table.is_single, as_json)
 
 
-COMMANDS = (predict,)
-
-
 def _get_format(path: Path, option: str, forms: Mapping[str, str]) -> str:
     form = forms.get(path.suffix.lower())
     if form is None:
@@ -131,9 +128,9 @@ def _get_format(path: Path, option: str, forms: Mapping[str, str]) -> str:
     return form
 
 
-def _load(name: str) -> HostedModel:
+def _load(hosting: Hosting, name: str) -> HostedModel:
     write_message(f"Loading {name} ...")
-    model = get_hosting().host_model(name)
+    model = hosting.host_model(name)
     if model.status is not Status.READY:
         raise click.ClickException(f"the model {name!r} is {model.status}: {model.reason}")
     return model
@@ -146,12 +143,12 @@ def _open(source: Path) -> AbstractContextManager[BinaryIO]:
     )
 
 
-def _predict(model: HostedModel, table: Table) -> Iterator[Any]:
+def _predict(hosting: Hosting, model: HostedModel, table: Table) -> Iterator[Any]:
     """Yield the predictions, made in chunks of the maximum rows of a request."""
-    predictor, size = modelhost().predictor, get_hosting().limits.rows
+    size = hosting.limits.rows
     while chunk := list(islice(table.rows, size)):
         try:
-            yield from predictor.predict(model.reference, [each.row for each in chunk])
+            yield from hosting.predictor.predict(model.reference, [each.row for each in chunk])
         except InvalidInput as error:
             raise _InvalidRows(chunk, error) from error
         except ServingError as error:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import current_app
-from flask.cli import with_appcontext
 
-from app.cli.hosting import get_hosting
-from app.cli.listing import write_fields
+from app.cli.commands.listing import write_fields
+from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
+    command,
     format_error,
     trust_option,
     write_facts,
@@ -28,7 +27,6 @@ from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
-from app.web.http.extension import modelhost
 from mlmodel.bounded import filetypes
 from mlmodel.errors import FlmError, Violation
 from mlmodel.files.mlflow import folder
@@ -53,7 +51,7 @@ class Check:
     warnings: list[str] = field(default_factory=list)
 
 
-@click.command("check")
+@command("check")
 @click.argument("targets", metavar="[FILE|NAME]...", nargs=-1)
 @trust_option
 @click.option(
@@ -62,10 +60,9 @@ class Check:
     help="Check files as if their entries had this runtime; 'onnx' compares the compiled graph.",
 )
 @as_json_option
-@click.pass_context
-@with_appcontext
+@pass_hosting
 def check(
-    ctx: click.Context,
+    hosting: Hosting,
     targets: Sequence[str],
     trust: Trust,
     runtime: RuntimeName | None,
@@ -80,25 +77,22 @@ def check(
     The exit status is 1 if a model cannot be served.
     """
     documents = []
-    for model in _models(targets, trust, runtime):
-        result = _check(model)
+    for model in _models(hosting, targets, trust, runtime):
+        result = _check(hosting, model)
         documents.append(_to_document(model, result))
         if not as_json:
             _write(model, result)
         model.lifecycle.unload()
     if as_json:
         write_json({"models": documents})
-    ctx.exit(0 if all(document["served"] for document in documents) else 1)
-
-
-COMMANDS = (check,)
+    click.get_current_context().exit(0 if all(document["served"] for document in documents) else 1)
 
 
 def _models(
-    targets: Sequence[str], trust: Trust, runtime: RuntimeName | None
+    hosting: Hosting, targets: Sequence[str], trust: Trust, runtime: RuntimeName | None
 ) -> Iterator[HostedModel]:
     """Yield the models one by one; those of models.yaml named as a target are already loaded."""
-    hosting, with_runtime = get_hosting(), partial(_with_runtime, runtime)
+    with_runtime = partial(_with_runtime, runtime)
     if not targets:
         specs = [replace(with_runtime(spec), lazy=True) for spec in hosting.read_specs()]
         for model in hosting.host(specs):
@@ -128,36 +122,36 @@ def _is_path(target: str) -> bool:
     return False
 
 
-def _check(model: HostedModel) -> Check:
+def _check(hosting: Hosting, model: HostedModel) -> Check:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.lifecycle.load_if_waiting()
-        result = _predict_example(model)
+        result = _predict_example(hosting, model)
     if model.status is not Status.READY:
         return result
     texts = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught)
-    return replace(result, warnings=[*_warnings(model), *_time_warnings(result), *texts])
+    return replace(result, warnings=[*_warnings(model), *_time_warnings(hosting, result), *texts])
 
 
-def _predict_example(model: HostedModel) -> Check:
+def _predict_example(hosting: Hosting, model: HostedModel) -> Check:
     if model.status is not Status.READY:
         return Check(model.reason or f"the model is {model.status}")
     example = next((row for row in model.examples if not _violations(model, row)), None)
     if example is None:
         return Check()
     try:
-        prediction, first_ms = _predict(model, example)
-        _, ms = _predict(model, example)
+        prediction, first_ms = _predict(hosting, model, example)
+        _, ms = _predict(hosting, model, example)
         for count in model.trial_rows[1:]:
-            modelhost().predictor.predict(model.reference, [example] * count)
+            hosting.predictor.predict(model.reference, [example] * count)
     except (FlmError, ServingError) as error:
         return Check(format_error(error), example)
     return Check(None, example, prediction, first_ms, ms)
 
 
-def _predict(model: HostedModel, row: Any) -> tuple[Any, float]:
+def _predict(hosting: Hosting, model: HostedModel, row: Any) -> tuple[Any, float]:
     started = time.perf_counter()
-    [prediction] = modelhost().predictor.predict(model.reference, [row])
+    [prediction] = hosting.predictor.predict(model.reference, [row])
     return prediction, round((time.perf_counter() - started) * 1000, 3)
 
 
@@ -192,8 +186,8 @@ def _difference_warnings(model: HostedModel) -> Iterator[str]:
             yield f"packaged with {each['package']} {each['packaged']}, installed: {now}"
 
 
-def _time_warnings(result: Check) -> Iterator[str]:
-    limit: float = current_app.config["PREDICT_SECONDS"]
+def _time_warnings(hosting: Hosting, result: Check) -> Iterator[str]:
+    limit: float = hosting.settings["PREDICT_SECONDS"]
     if limit and result.first_ms and result.first_ms > limit * 1000:
         seconds = result.first_ms / 1000
         yield f"the first prediction took {seconds:.1f} s; the server's limit is {limit:g} s"

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
 
 import mlmodel
-from app.cli.hosting import get_hosting
-from app.cli.terminal import as_json_option, write_facts, write_json, write_message, write_table
+from app.cli.hosting import Hosting, pass_hosting
+from app.cli.terminal import (
+    as_json_option,
+    command,
+    write_facts,
+    write_json,
+    write_message,
+    write_table,
+)
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.web.api.models import describe
@@ -43,12 +49,11 @@ OTHER_FACTS = frozenset(
 )
 
 
-@click.command("list")
+@command("list")
 @as_json_option
-@with_appcontext
-def list_models(as_json: bool) -> None:
+@pass_hosting
+def list_models(hosting: Hosting, as_json: bool) -> None:
     """List the models of models.yaml, loaded as on the server."""
-    hosting = get_hosting()
     specs = hosting.read_specs()
     write_message(f"Loading {len(specs)} models ...")
     models = hosting.host(specs)
@@ -68,14 +73,14 @@ def list_models(as_json: bool) -> None:
     )
 
 
-@click.command("show")
+@command("show")
 @click.argument("name")
 @as_json_option
-@with_appcontext
-def show(name: str, as_json: bool) -> None:
+@pass_hosting
+def show(hosting: Hosting, name: str, as_json: bool) -> None:
     """Show the metadata and the fields of the model NAME."""
     write_message(f"Loading {name} ...")
-    model = get_hosting().host_model(name)
+    model = hosting.host_model(name)
     facts = describe(model)
     if as_json:
         write_json({**ModelInspection().dump(facts), **ModelMetadata().dump(facts)})
@@ -86,7 +91,7 @@ def show(name: str, as_json: bool) -> None:
         write_fields("prediction", model.output_schema)
 
 
-@click.command("inspect")
+@command("inspect")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @as_json_option
 def inspect(file: Path, as_json: bool) -> None:
@@ -114,9 +119,6 @@ def inspect(file: Path, as_json: bool) -> None:
     rows["not allowed"] = join_first(references.untrusted, MAX_NAMES)
     rows["rejected"] = references.refusal
     write_facts(rows.items())
-
-
-COMMANDS = (list_models, show, inspect)
 
 
 def write_fields(

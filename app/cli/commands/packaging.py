@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 import click
 
 import mlmodel
-from app.cli import sampling
+from app.cli.commands import sampling
 from app.cli.terminal import (
     as_json_option,
+    command,
     name_option,
     trust_option,
     write_facts,
@@ -48,7 +49,7 @@ class NamedValue(click.ParamType[tuple[str, Any]]):
             return name, text
 
 
-@click.command("package")
+@command("package")
 @click.argument("estimator", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
@@ -153,9 +154,6 @@ def package(
         outputs=outputs,
     )
     _report(out, as_json)
-
-
-COMMANDS = (package,)
 
 
 def _reject_constant(constant: str) -> NoReturn:

@@ -1,0 +1,86 @@
+"""The groups ``models`` and ``keys`` of commands, each of which is imported when it runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+import click
+
+#: Group: its help, and each command with the function that it runs and its help.
+COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
+    "models": (
+        "Show, check, package and add models, and predict with them.",
+        {
+            "add": (
+                "adding.add",
+                "Add FILE, which may be a folder that MLflow wrote, to models.yaml.",
+            ),
+            "check": (
+                "checking.check",
+                "Load models, predict their own examples, and report warnings.",
+            ),
+            "inspect": ("listing.inspect", "Show the metadata of FILE without building it."),
+            "list": (
+                "listing.list_models",
+                "List the models of models.yaml, loaded as on the server.",
+            ),
+            "package": ("packaging.package", "Package a fitted estimator as a model file."),
+            "pin": ("adding.pin", "Add the SHA-256 of model files to models.yaml."),
+            "predict": ("predicting.predict", "Predict the rows of a file with the model NAME."),
+            "show": ("listing.show", "Show the metadata and the fields of the model NAME."),
+        },
+    ),
+    "keys": (
+        "Create and list API keys.",
+        {
+            "list": (
+                "keys.list_keys",
+                "List the keys of KEYS_FILE and KEYS, without their hashes.",
+            ),
+            "new": (
+                "keys.new",
+                "Create a key. It is shown once: the server stores only its hash.",
+            ),
+        },
+    ),
+}
+
+
+class LazyCommand(click.Command):
+    """A command whose module is imported when it runs or completes its options.
+
+    Until then only its name and its help are known: importing all commands takes a second.
+    """
+
+    def __init__(self, name: str, function: str, help_text: str) -> None:
+        super().__init__(name, short_help=help_text)
+        self._function = function
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        module, _, function = self._function.rpartition(".")
+        imported = importlib.import_module(f"app.cli.commands.{module}")
+        return cast(click.Command, getattr(imported, function))
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return a context of the imported command, which click then runs."""
+        return self.load().make_context(info_name, args, parent, **extra)
+
+
+def build_groups() -> list[click.Group]:
+    """Return the groups."""
+    groups = []
+    for name, (help_text, commands) in COMMANDS.items():
+        group = click.Group(name, help=help_text)
+        for command, (function, command_help) in commands.items():
+            group.add_command(LazyCommand(command, function, command_help))
+        groups.append(group)
+    return groups

@@ -1,0 +1,123 @@
+"""Creates the Flask application."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import secrets
+from collections.abc import Mapping
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+
+import config
+import logs
+from app.serving.calls.executor import Limits
+from app.serving.models.manager import ModelManager
+from app.serving.models.predictor import Predictor
+from app.serving.reload import shared_state
+from app.serving.reload.models_file import ModelsFile
+from app.serving.reload.reloader import Reloader
+from app.serving.reload.shared_state import SharedState
+from app.web.api import admin, fast_predict, models, operations
+from app.web.http import (
+    access,
+    access_log,
+    extension,
+    json_provider,
+    problems,
+    security_headers,
+)
+from app.web.http.access import AccessControl
+from app.web.http.access.keys import InvalidKeys, Keys, load_keys
+from app.web.http.access_log import AccessLog
+from app.web.http.extension import Modelhost
+from app.web.mcp import endpoint as mcp
+from app.web.openapi import document
+from app.web.pages import artifacts, branding, views
+from mlmodel.trust.trial import bounded_fork
+
+log = logging.getLogger(__name__)
+
+
+def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flask:
+    """Create the application and load its models.
+
+    :param environ: the settings, see :mod:`config`, and the values of ``${NAME}`` in
+        ``models.yaml``.
+    :param before_fork: skip models that do not survive a fork; each worker loads them itself.
+    :raises InvalidSetting: if a setting is unknown or has a wrong value, or keys have mistakes.
+    :raises InvalidCatalog: if ``models.yaml`` has mistakes.
+    """
+    app = Flask(
+        "modelhost",
+        root_path=str(config.ROOT),
+        template_folder="templates",
+        static_folder="static",
+    )
+    app.config.from_mapping(config.settings(environ))
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
+    app.json = json_provider.JSONProvider(app)
+    app.url_map.merge_slashes = False  # a redirect would lose the body, and is not JSON
+    logs.configure(app.config)
+    Bootstrap5(app)
+    keys = _keys(app, environ)
+    limits = Limits.from_settings(app.config)
+    manager = ModelManager()
+    predictor = Predictor(manager, limits)
+    bounded_fork.TimeLimit.seconds = app.config["LOAD_SECONDS"] or math.inf
+    file = ModelsFile(
+        config.ROOT / app.config["MODELS_FILE"],
+        environ,
+        limits,
+        app.config["WATCH_SECONDS"],
+        app.config["UNPINNED"],
+    )
+    reloader = Reloader(file, SharedState(environ.get(shared_state.FOLDER)), predictor)
+    control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
+    app.extensions[extension.NAME] = Modelhost(
+        manager, predictor, reloader, control, AccessLog(logs.access(app.config))
+    )
+    reloader.load_models(before_fork=before_fork)
+    for part in (
+        problems,
+        access_log,  # before all that change responses
+        access,
+        security_headers,
+        branding,
+        models,
+        admin,
+        operations,
+        document,
+        mcp,
+        views,
+        artifacts,
+        fast_predict,
+    ):
+        part.init_app(app)
+    access.trust_proxies(app)
+    if not keys.are_set and not _is_loopback(app.config["HOST"]):
+        log.warning(
+            "%s accepts connections from other machines, and no API keys are configured: all "
+            "clients can call every model; create a key with `flask keys new`, and list it in "
+            "KEYS_FILE",
+            app.config["HOST"],
+        )
+    return app
+
+
+def _keys(app: Flask, environ: Mapping[str, str]) -> Keys:
+    try:
+        return load_keys(app.config, config.ROOT, environ)
+    except InvalidKeys as error:
+        raise config.InvalidSetting(str(error)) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a host name
+        return host == "localhost"
