@@ -1,1 +1,1 @@
-"""How fast Modelhost answers beside others: ``python -m benchmarks --help``."""
+"""Compares the speed of Modelhost with other servers: ``python -m benchmarks --help``."""

@@ -18,17 +18,17 @@ import click
 from benchmarks import report, wrk
 from benchmarks.entries import BASELINE, ENTRIES
 from benchmarks.models import TRAINERS
-from benchmarks.rounds import Benchmark, OutOfTime, many, single
+from benchmarks.rounds import Benchmark, OutOfTime, many_row_loads, single_row_loads
 from benchmarks.running import stop_on_sigterm
 
-#: What the short version measures, and the whole.
+#: Models and peers of the short run.
 SHORT_MODELS = ["logistic", "forest"]
 SHORT_PEERS = [BASELINE, "fastapi"]
 OURS = [name for name, entry in ENTRIES.items() if entry.is_ours]
 
 
-class Listed(click.ParamType):
-    """Names, or numbers, with commas between them."""
+class CommaList(click.ParamType):
+    """A comma-separated list of names, or of numbers."""
 
     name = "list"
 
@@ -44,7 +44,7 @@ class Listed(click.ParamType):
             return [self._number(part) for part in parts]
         for part in parts:
             if part not in self._choices:
-                self.fail(f"{part!r} is none of {', '.join(self._choices)}")
+                self.fail(f"unknown name {part!r}; valid: {', '.join(self._choices)}")
         return parts
 
     def _number(self, part: str) -> int:
@@ -54,22 +54,30 @@ class Listed(click.ParamType):
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.option("--full", is_flag=True, help="Everything: about two hours.")
-@click.option("--servers", type=Listed(list(ENTRIES)), help=f"Of {', '.join(ENTRIES)}.")
-@click.option("--models", type=Listed(list(TRAINERS)), help=f"Of {', '.join(TRAINERS)}.")
-@click.option("--connections", type=Listed(), help="For one row a request: 1,16,64.")
-@click.option("--rows", type=click.IntRange(1), help="Also so many rows a request.")
-@click.option("--large", type=click.IntRange(1), help="Also memory with so many models of 20 MB.")
-@click.option("--rounds", type=click.IntRange(0), help="Turns of each server; 0 for memory alone.")
-@click.option("--seconds", type=click.IntRange(1), help="Load in each turn.")
+@click.option("--full", is_flag=True, help="Measure everything; takes about two hours.")
+@click.option(
+    "--servers", type=CommaList(list(ENTRIES)), help=f"Comma-separated, of {', '.join(ENTRIES)}."
+)
+@click.option(
+    "--models", type=CommaList(list(TRAINERS)), help=f"Comma-separated, of {', '.join(TRAINERS)}."
+)
+@click.option("--connections", type=CommaList(), help="For requests of one row: 1,16,64.")
+@click.option("--rows", type=click.IntRange(1), help="Also measure requests of this many rows.")
+@click.option(
+    "--large", type=click.IntRange(1), help="Also measure memory with this many 20 MB models."
+)
+@click.option(
+    "--rounds", type=click.IntRange(0), help="Measurements of each server; 0 for memory only."
+)
+@click.option("--seconds", type=click.IntRange(1), help="Duration of each load.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--minutes", type=click.IntRange(1), help="No turn begins after so many.")
+@click.option("--minutes", type=click.IntRange(1), help="Start no measurement after this time.")
 @click.option(
     "--port",
     type=click.IntRange(1024, 65000),
     default=8300,
     show_default=True,
-    help="The first of 48 on 127.0.0.1.",
+    help="The first of 48 ports on 127.0.0.1.",
 )
 @click.option(
     "--json",
@@ -98,17 +106,17 @@ def main(
     json_file,
     markdown_file,
 ) -> None:
-    """Measure Modelhost beside other servers of scikit-learn models.
+    """Compare Modelhost with other servers of scikit-learn models.
 
-    Without options: two models, Flask, FastAPI and Modelhost, 16 connections. Every server
-    runs with two workers and one thread of OpenMP and BLAS in each, one server at a time, in
-    shuffled order. All answers are compared with the estimator's before and after the load.
+    Without options: two models, Flask, FastAPI and Modelhost, 16 connections. The servers run
+    one at a time, in random order, each with two workers and one OpenMP and BLAS thread per
+    worker. Before and after each load, all predictions are compared with the estimator's.
 
-    The figure to trust on a busy machine is the server's CPU time per request.
+    On a busy machine, the CPU time per request is the most reliable figure.
     """
     names = servers or (list(ENTRIES) if full else [*SHORT_PEERS, *OURS])
     models = models or (list(TRAINERS) if full else SHORT_MODELS)
-    loads = single(connections or ([1, 16, 64] if full else [16]))
+    loads = single_row_loads(connections or ([1, 16, 64] if full else [16]))
     rows = rows or (1_000 if full else None)
     large = large or (20 if full else None)
     seconds = seconds or (5 if full else 4)
@@ -116,8 +124,8 @@ def main(
     if rounds is None:
         rounds = 3 if full else 2
     if rows:
-        loads += many(rows)
-    logging.getLogger("mlmodel").setLevel(logging.ERROR)  # notes on samples, for authors
+        loads += many_row_loads(rows)
+    logging.getLogger("mlmodel").setLevel(logging.ERROR)  # hides notes for model authors
     status = 0
     stop_on_sigterm()
     try:
@@ -125,23 +133,23 @@ def main(
     except wrk.WrkFailed as error:
         raise click.ClickException(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="modelhost-benchmarks-") as folder:
-        benchmark = Benchmark(Path(folder), _tell, minutes, workers, port)
-        benchmark.results.about = _about(rounds, seconds, workers)
+        benchmark = Benchmark(Path(folder), _log, minutes, workers, port)
+        benchmark.results.about = _run_facts(rounds, seconds, workers)
         try:
             entries = benchmark.install([ENTRIES[name] for name in names])
-            benchmark.load(entries, models, loads, rounds, seconds)
+            benchmark.measure_load(entries, models, loads, rounds, seconds)
             if large:
-                benchmark.fill(entries, large, [2, 4])
+                benchmark.measure_memory(entries, large, [2, 4])
         except KeyboardInterrupt:
-            _tell("Stopped. This is what was measured until now:")
+            _log("Stopped. Results so far:")
             status = 130
         except OutOfTime:
-            _tell(f"The {minutes} minutes are over. This is what was measured in them:")
+            _log(f"The time limit of {minutes} minutes is over. Results so far:")
     _write(benchmark.results, json_file, markdown_file)
     sys.exit(status or int(bool(benchmark.results.failed)))
 
 
-def _about(rounds: int, seconds: int, workers: int) -> dict[str, object]:
+def _run_facts(rounds: int, seconds: int, workers: int) -> dict[str, object]:
     return {
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
         "date": date.today().isoformat(),
@@ -149,7 +157,7 @@ def _about(rounds: int, seconds: int, workers: int) -> dict[str, object]:
         "Python": platform.python_version(),
         "scikit-learn": version("scikit-learn"),
         "workers": workers,
-        "busy before": f"{os.getloadavg()[0]:.1f} processes",
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "rounds": f"{rounds} of {seconds} s, medians",
     }
 
@@ -163,7 +171,7 @@ def _write(results, json_file: Path | None, markdown_file: Path | None) -> None:
         json_file.write_text(json.dumps(results.to_json(), indent=1) + "\n")
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     click.echo(text, err=True)
 
 

@@ -1,4 +1,4 @@
-"""What the driver must know of a server to start it, ask it and read it."""
+"""The description of a server: how to start it, send requests and parse responses."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.models import Answer, Model, Row
+from benchmarks.models import Model, Prediction, Row
 
-#: Forms of a request's body: one row; many as objects; many as columns or tensors.
+#: Forms of a request body: one row; many rows as objects; many rows as columns or tensors.
 ROW, ROWS, COLUMNS = "row", "rows", "columns"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a server is started with."""
+    """The parameters of one start of a server."""
 
     #: Names of the models; ``folder`` has NAME.joblib, NAME.flm and NAME.fields.json of each.
     models: Sequence[str]
     folder: Path
-    #: An empty folder of the server's own.
+    #: An empty folder for the server.
     scratch: Path
     workers: int
-    #: The port to listen on; the next three are free as well.
+    #: The port to listen on. The next three ports are free too.
     port: int
-    #: The folder of the environment's programs.
+    #: The folder with the programs of the environment.
     programs: Path
 
 
 @dataclass(frozen=True)
 class Command:
-    """A program to start."""
+    """A command line, with its working directory and environment."""
 
     arguments: list[str]
     folder: Path
@@ -44,19 +44,19 @@ class Entry:
     """One server in one configuration."""
 
     name: str
-    #: What it is and what it answers, for the report.
+    #: A description for the report.
     about: str
     start: Callable[[Stage], Command]
-    #: The path that takes a form of body, from the model's name and the form.
+    #: Returns the URL path for a model's name and a form of body.
     path: Callable[[str, str], str]
-    #: A body in a form; a list of one row for ``ROW``. Without a line break.
+    #: Returns a request body without line breaks. For ``ROW``, the list has one row.
     body: Callable[[Model, list[Row], str], bytes]
-    #: The answers in a response's body, from the model, the body and the form.
-    answers: Callable[[Model, bytes, str], list[Answer]]
-    #: The name of its file in requirements/; None for the environment of this project.
+    #: Returns the predictions in a response body.
+    parse: Callable[[Model, bytes, str], list[Prediction]]
+    #: The name of a file in requirements/; None for this project's environment.
     requirements: str | None = None
     forms: Sequence[str] = (ROW, ROWS)
-    #: Whether one server has several models.
+    #: Whether one server serves several models.
     is_shared: bool = True
 
     @property
@@ -66,19 +66,19 @@ class Entry:
 
 
 def to_json(content: Any) -> bytes:
-    """Write JSON as clients do: nothing between its parts."""
+    """Write compact JSON."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def row_or_rows(_: Model, rows: list[Row], form: str) -> bytes:
-    """Write a bare object, or an array of them."""
+    """Write one row as an object, or many rows as an array."""
     return to_json(rows[0] if form == ROW else rows)
 
 
-def labelled(_: Model, body: bytes, form: str) -> list[Answer]:
-    """Read ``{"prediction": ..., "probabilities": {...}}``, or an array of them."""
+def parse_labels(_: Model, body: bytes, form: str) -> list[Prediction]:
+    """Parse ``{"prediction": ..., "probabilities": {...}}``, or an array of them."""
     content = json.loads(body)
     return [
-        Answer(each["prediction"], each.get("probabilities"))
+        Prediction(each["prediction"], each.get("probabilities"))
         for each in ([content] if form == ROW else content)
     ]

@@ -1,12 +1,12 @@
-"""Runs the whole matrix of faults against a server under load, and counts what was lost or wrong.
+"""Injects faults into a server under load, and counts lost requests and wrong predictions.
 
     python -m benchmarks.faults [granian] [1.0]
 
-The second argument is the least time of each fault in seconds. While ten clients send 50 requests a
-second to a model, other models hang, crash, leak and exit, their files are deleted and truncated,
-the disk at ``TMPDIR`` fills, models are reloaded, and processes are killed. A fault that kills no
-process may lose no request; one that does may lose those of the ten clients that were in it, one
-each. No answer may be wrong. The exit status is 1 if any of that does not hold.
+The second argument is the minimum duration of each fault in seconds. While ten clients send 50
+requests per second to a model, other models hang, crash, leak and exit, their files are deleted and
+truncated, the disk at ``TMPDIR`` fills, models are reloaded, and processes are killed. A fault that
+kills no process must lose no request; one that kills a process may lose one request of each client.
+No prediction may be wrong. If a condition is violated, the exit status is 1.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tests.running_server import SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
 RATE = 50
-#: Seconds for which anything is waited for.
-PATIENCE = 60
+#: Maximum seconds of each wait.
+WAIT_SECONDS = 60
 STEP = 0.02
 CONFLICT = 409
 OTHERS = """
@@ -45,7 +45,7 @@ OTHERS = """
 
 
 class Faults:
-    """What goes wrong with a server, one method for each."""
+    """The faults, one method for each."""
 
     def __init__(self, running: Running, load: Load, disk: Path | None) -> None:
         self._running = running
@@ -84,12 +84,12 @@ class Faults:
         self._without_file(lambda file: os.truncate(file, 100))
 
     def hang(self) -> None:
-        """Calls that hang, in the server's process and in one of their own."""
+        """Calls that hang, in the server's process and in an isolated one."""
         for name in ("hung", "hung-alone"):
             self._expect(name, {"hang": True}, 504)
 
     def leak(self) -> None:
-        """A model that takes more memory than it may."""
+        """A model that exceeds its memory limit."""
         for _ in range(4):
             self._running.ask("/api/models/leaking/predict", {"bytes": 100_000_000})
 
@@ -160,50 +160,50 @@ DEADLY = ("killed_worker", "crash", "exit_3")
 
 
 def main(server: str, seconds: float) -> bool:
-    """Print a line for each fault, and return whether all is as it must be."""
+    """Print a line for each fault, and return whether all conditions hold."""
     with tempfile.TemporaryDirectory() as name, _small_disk(Path(name)) as disk:
         folder = Path(name)
         dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), folder / "line.flm")
         settings = {"WORKERS": WORKERS, "TMPDIR": disk or name, **WITH_ADMIN}
-        fine = []
+        results = []
         with serving(server, folder, models(folder, 0), **settings) as running:
             with loading(running.port, rate=RATE) as load:
                 faults = Faults(running, load, disk)
                 _wait(lambda: len(load.processes()) == WORKERS)
                 for fault in (*HARMLESS, *DEADLY):
                     most = CONNECTIONS if fault in DEADLY else 0
-                    fine.append(_tell(faults, load, fault, most, seconds))
-            _forget(folder)
+                    results.append(_run_fault(faults, load, fault, most, seconds))
+            _clear_log(folder)
             with loading(running.port, rate=RATE) as load:
                 time.sleep(seconds)
                 running.process.send_signal(signal.SIGTERM)
-                running.process.wait(PATIENCE)
-            fine.append(_tell_end(folder, load, "SIGTERM"))
+                running.process.wait(WAIT_SECONDS)
+            results.append(_print_end(folder, load, "SIGTERM"))
         with serving(server, folder, models(folder, 0), **settings) as running:
-            _forget(folder)
+            _clear_log(folder)
             with loading(running.port, rate=RATE) as load:
                 time.sleep(seconds)
                 running.process.kill()
                 _wait(lambda: load.last() > 0)
                 _wait(lambda: not load.processes(time.monotonic() - 1))
-            fine.append(_tell_end(folder, load, "SIGKILL of the master"))
-    return all(fine)
+            results.append(_print_end(folder, load, "SIGKILL of the master"))
+    return all(results)
 
 
 def models(folder: Path, number: int) -> str:
-    """Return a models.yaml with a model of a number, beside those that do harm."""
+    """Return a models.yaml with a numbered model and the harmful ones."""
     settings = f"{{number: {number}, said: {folder}/said, seconds: 0.005}}"
     return f"models:\n  - class: tests.models.lives.Lived\n    settings: {settings}{OTHERS}"
 
 
 @contextmanager
 def _small_disk(folder: Path) -> Iterator[Path | None]:
-    """Mount a file system of 8 MB, if this process may."""
+    """Mount a file system of 8 MB, if the process has permission."""
     disk = folder / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        click.echo("Only root can mount a small disk: that fault is left out")
+        click.echo("Skipping full_disk: only root can mount a small disk")
         yield None
         return
     try:
@@ -212,31 +212,31 @@ def _small_disk(folder: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607
 
 
-def _tell(faults: Faults, load: Load, fault: str, most: int, seconds: float) -> bool:
+def _run_fault(faults: Faults, load: Load, fault: str, most: int, seconds: float) -> bool:
     lost, wrong, start = len(load.lost), len(load.wrong), time.monotonic()
     getattr(faults, fault)()
     time.sleep(max(0, seconds - (time.monotonic() - start)))
     lost, wrong = len(load.lost) - lost, len(load.wrong) - wrong
     click.echo(
-        f"{fault:<16} {time.monotonic() - start:5.1f} s, answered {len(load.answers):>6}, "
+        f"{fault:<16} {time.monotonic() - start:5.1f} s, predicted {len(load.answers):>6}, "
         f"lost {lost} of at most {most}, wrong {wrong}"
     )
     return lost <= most and not wrong
 
 
-def _forget(folder: Path) -> None:
-    """Remove the numbers of earlier requests: those of other clients begin with 1 again."""
+def _clear_log(folder: Path) -> None:
+    """Remove the ids of earlier requests: new clients start with 1 again."""
     for file in folder.glob("said.*"):
         file.unlink()
 
 
-def _tell_end(folder: Path, load: Load, how: str) -> bool:
-    """Tell of requests at the end: of those that a model began, none may be lost."""
-    begun = {int(line) for file in folder.glob("said.*") for line in file.read_text().split()}
+def _print_end(folder: Path, load: Load, how: str) -> bool:
+    """Print the requests lost at the end: none that a model had started may be lost."""
+    started = {int(line) for file in folder.glob("said.*") for line in file.read_text().split()}
     first = min((when for when, _ in load.lost.values()), default=0)
     late = {number for number, (when, _) in load.lost.items() if when <= first + 1}
-    lost = late & begun - load.answers.keys()
-    click.echo(f"{how}: begun and lost {len(lost)}, wrong {len(load.wrong)}")
+    lost = late & started - load.answers.keys()
+    click.echo(f"{how}: started and lost {len(lost)}, wrong {len(load.wrong)}")
     return not lost and not load.wrong
 
 
@@ -246,14 +246,14 @@ def _check(holds: bool, expected: str) -> None:
 
 
 def _wait(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not holds():
-        _check(time.monotonic() < end, f"it within {PATIENCE} seconds")
+        _check(time.monotonic() < end, f"the condition to hold within {WAIT_SECONDS} seconds")
         time.sleep(STEP)
 
 
 if __name__ == "__main__":
-    given = dict(enumerate(sys.argv[1:]))
-    if given.get(0, "granian") not in SERVERS:
+    arguments = dict(enumerate(sys.argv[1:]))
+    if arguments.get(0, "granian") not in SERVERS:
         sys.exit(__doc__)
-    sys.exit(not main(given.get(0, "granian"), float(given.get(1, 1.0))))
+    sys.exit(not main(arguments.get(0, "granian"), float(arguments.get(1, 1.0))))

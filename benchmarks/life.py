@@ -1,9 +1,9 @@
-"""Asks a server for a minute while its life goes on, and counts what was lost or wrong.
+"""Counts lost requests and wrong predictions during reloads, a crash and the stop of a server.
 
     python -m benchmarks.life granian 60
 
-SIGHUP, a reload by request, a mistake in models.yaml, a killed process, SIGTERM: one after the
-other, at equal distances, under 100 requests a second on connections that are kept open.
+The events are SIGHUP, reload requests, a mistake in models.yaml, a killed process and SIGTERM, in
+equal intervals, under 100 requests per second on persistent connections.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def main(server: str, seconds: float) -> None:
                 for event in _events(running, load):
                     before, start = len(load.lost), time.monotonic()
                     time.sleep(seconds / EVENTS)
-                    found = f"{event:<44} answered {len(load.answers):>6}, lost"
+                    found = f"{event:<44} predicted {len(load.answers):>6}, lost"
                     found += f" {len(load.lost) - before}, wrong {len(load.wrong)}, by models"
                     click.echo(f"{found} {sorted(load.numbers(start))}")
                 known = set(load.lost)
                 running.stop()
-            _tell_end(folder, load, known)
+            _print_end(folder, load, known)
 
 
 def _models(folder: Path, number: int) -> str:
@@ -51,7 +51,7 @@ def _models(folder: Path, number: int) -> str:
 
 def _events(running: Running, load: Load) -> Iterator[str]:
     folder = running.log_file.parent
-    yield "nothing"
+    yield "no event"
     for number in range(1, 7):
         (folder / "models.yaml").write_text(_models(folder, number))
         start = time.monotonic()
@@ -62,10 +62,10 @@ def _events(running: Running, load: Load) -> Iterator[str]:
         while load.numbers(time.monotonic() - 0.2) != {number}:
             time.sleep(STEP)
         how = "SIGHUP" if number % 2 else "POST /api/models/reload"
-        yield f"{how}: only new after {time.monotonic() - start - 0.2:.2f} s"
+        yield f"{how}: only the new model after {time.monotonic() - start - 0.2:.2f} s"
     (folder / "models.yaml").write_text("models: [")
-    yield f"a mistake: answered {running.change('/api/models/reload')[0]}"
-    yield f"a killed process: all are back after {_kill(load):.2f} s"
+    yield f"a mistake: status {running.change('/api/models/reload')[0]}"
+    yield f"a killed process: replaced after {_kill(load):.2f} s"
 
 
 def _kill(load: Load) -> float:
@@ -76,14 +76,14 @@ def _kill(load: Load) -> float:
     return time.monotonic() - start
 
 
-def _tell_end(folder: Path, load: Load, known: set[int]) -> None:
+def _print_end(folder: Path, load: Load, known: set[int]) -> None:
     files = folder.glob("said.*")
-    begun = {int(line) for file in files for line in file.read_text().split()}
+    started = {int(line) for file in files for line in file.read_text().split()}
     late = load.lost.keys() - known
     click.echo(
-        f"of the killed process: {len(known)} lost, {len(known & begun)} of them answered in it"
+        f"of the killed process: {len(known)} lost, {len(known & started)} of them predicted by it"
     )
-    click.echo(f"SIGTERM: begun and lost {len(late & begun)}, wrong {len(load.wrong)}")
+    click.echo(f"SIGTERM: started and lost {len(late & started)}, wrong {len(load.wrong)}")
 
 
 if __name__ == "__main__":

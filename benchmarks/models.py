@@ -1,4 +1,4 @@
-"""The models that are served, the rows that are asked, and what the estimators say of them."""
+"""The models of the benchmark, their test rows, and the predictions of their estimators."""
 
 from __future__ import annotations
 
@@ -28,28 +28,27 @@ from mlmodel import dump
 Row = dict[str, Any]
 
 SEED = 7
-#: Rows that show Modelhost what a model takes.
+#: Number of rows in the sample from which Modelhost infers the schemas.
 SAMPLE = 100
 IRIS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
-#: A field's kind, in the words of models.json: a number, a number or null, a text.
+#: Kinds of fields in models.json.
 NUMBER, MAYBE, TEXT = "number", "number or null", "text"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says of one row."""
+class Prediction:
+    """A prediction for one row."""
 
     label: str
-    #: Of each label; None where a server tells the label alone.
+    #: By label; None if a server returns only the label.
     probabilities: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted classifier with the rows to ask it.
+    """A fitted classifier with test rows.
 
-    Its estimator was fitted on an array where all fields are plain numbers, and on a frame where
-    they are mixed, as one would.
+    The estimator was fitted on an array if all fields are numbers, else on a data frame.
     """
 
     name: str
@@ -60,46 +59,46 @@ class Model:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the estimator reads a frame."""
+        """Whether the estimator was fitted on a data frame."""
         return set(self.fields.values()) != {NUMBER}
 
     def rows(self, count: int) -> list[Row]:
-        """Return so many rows as JSON has them, from the first, and again where they end."""
+        """Return ``count`` rows as JSON objects; they repeat from the start if there are fewer."""
         cells = self.table.astype(object).where(self.table.notna(), None)
         rows = cells.to_dict(orient="records")
         return [rows[at % len(rows)] for at in range(count)]
 
-    def answers(self, count: int) -> list[Answer]:
-        """Return what the estimator itself says of those rows."""
-        told = self._answers
-        return [told[at % len(told)] for at in range(count)]
+    def predictions(self, count: int) -> list[Prediction]:
+        """Return the estimator's own predictions for these rows."""
+        all_rows = self._predictions
+        return [all_rows[at % len(all_rows)] for at in range(count)]
 
     @cached_property
-    def _answers(self) -> list[Answer]:
+    def _predictions(self) -> list[Prediction]:
         inputs = self.table if self.is_mixed else self.table.to_numpy()
         with threadpool_limits(1):
             labels = [str(label) for label in self.estimator.predict(inputs)]
-            odds = self.estimator.predict_proba(inputs).tolist()
+            probabilities = self.estimator.predict_proba(inputs).tolist()
         classes = [str(label) for label in self.estimator.classes_]
         return [
-            Answer(label, dict(zip(classes, each, strict=True)))
-            for label, each in zip(labels, odds, strict=True)
+            Prediction(label, dict(zip(classes, each, strict=True)))
+            for label, each in zip(labels, probabilities, strict=True)
         ]
 
 
 def train(name: str) -> Model:
-    """Fit one of :data:`TRAINERS`; a second or two, the same every time."""
+    """Fit one of :data:`TRAINERS`. The result is always the same."""
     with threadpool_limits(1):  # on a busy machine several threads take minutes
         return TRAINERS[name]()
 
 
-def large(count: int) -> list[Model]:
-    """Return so many different models of 20 MB: neighbours among 125,000 points of 20 numbers."""
+def build_large(count: int) -> list[Model]:
+    """Return different models of 20 MB: nearest neighbours of 125,000 points in 20 dimensions."""
     return [_neighbours(at) for at in range(count)]
 
 
 def write(model: Model, folder: Path) -> None:
-    """Write what the servers load: NAME.joblib, NAME.flm with its schemas, NAME.fields.json."""
+    """Write the files that servers load: NAME.joblib, NAME.flm and NAME.fields.json."""
     joblib.dump(model.estimator, folder / f"{model.name}.joblib")
     dump(
         model.estimator,
@@ -114,10 +113,10 @@ def _iris(name: str, about: str, estimator: Any) -> Model:
     flowers = load_iris()
     species = flowers.target_names[flowers.target]
     table = pd.DataFrame(flowers.data, columns=IRIS)
-    # In another order, or one label would answer for long.
-    asked = table.sample(frac=1, random_state=SEED).reset_index(drop=True)
+    # Shuffled, because the data is sorted by label.
+    test_rows = table.sample(frac=1, random_state=SEED).reset_index(drop=True)
     return Model(
-        name, about, estimator.fit(flowers.data, species), dict.fromkeys(IRIS, NUMBER), asked
+        name, about, estimator.fit(flowers.data, species), dict.fromkeys(IRIS, NUMBER), test_rows
     )
 
 
@@ -131,7 +130,7 @@ def _forest() -> Model:
 
 
 def _pipeline() -> Model:
-    """Fit a pipeline as applications for loans would want it, on made-up ones."""
+    """Fit a pipeline with mixed columns on synthetic loan applications."""
     table, outcome = _loans(4_000)
     words = ["purpose", "home", "region"]
     numbers = [column for column in table if column not in words]
@@ -146,37 +145,37 @@ def _pipeline() -> Model:
         column: TEXT if column in words else MAYBE if table[column].hasnans else NUMBER
         for column in table
     }
-    asked = table.head(300).copy()
-    # Words that nobody has seen, after those of the sample.
-    asked.loc[[SAMPLE + 10, SAMPLE + 60, SAMPLE + 90], "region"] = "region Z"
+    test_rows = table.head(300).copy()
+    # A category outside the training data, after the rows of the sample.
+    test_rows.loc[[SAMPLE + 10, SAMPLE + 60, SAMPLE + 90], "region"] = "region Z"
     return Model(
         "pipeline",
         "imputer, scaler and one-hot encoder of 8 mixed columns, gradient boosting",
         make_pipeline(columns, boosting).fit(table, outcome),
         fields,
-        asked,
+        test_rows,
     )
 
 
 def _loans(count: int) -> tuple[pd.DataFrame, Any]:
-    chance = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     table = pd.DataFrame(
         {
-            "income": chance.lognormal(10.4, 0.5, count).round(2),
-            "amount": chance.lognormal(9, 0.7, count).round(2),
-            "age": chance.integers(18, 80, count).astype(float),
-            "savings": chance.lognormal(8, 1, count).round(2),
-            "years_employed": chance.gamma(2, 3, count).round(1),
-            "purpose": chance.choice(["car", "house", "studies", "travel", "other"], count),
-            "home": chance.choice(["own", "rent", "with parents"], count),
-            "region": chance.choice([f"region {letter}" for letter in "ABCDEFGH"], count),
+            "income": rng.lognormal(10.4, 0.5, count).round(2),
+            "amount": rng.lognormal(9, 0.7, count).round(2),
+            "age": rng.integers(18, 80, count).astype(float),
+            "savings": rng.lognormal(8, 1, count).round(2),
+            "years_employed": rng.gamma(2, 3, count).round(1),
+            "purpose": rng.choice(["car", "house", "studies", "travel", "other"], count),
+            "home": rng.choice(["own", "rent", "with parents"], count),
+            "region": rng.choice([f"region {letter}" for letter in "ABCDEFGH"], count),
         }
     )
-    burden = table["amount"] / table["income"] - table["years_employed"] / 20
-    burden += (table["home"] == "rent") * 0.3 + chance.normal(0, 0.3, count)
-    outcome = np.where(burden > burden.quantile(0.7), "default", "repaid")
+    risk = table["amount"] / table["income"] - table["years_employed"] / 20
+    risk += (table["home"] == "rent") * 0.3 + rng.normal(0, 0.3, count)
+    outcome = np.where(risk > risk.quantile(0.7), "default", "repaid")
     for column in ("savings", "years_employed"):
-        table.loc[chance.random(count) < 0.15, column] = np.nan
+        table.loc[rng.random(count) < 0.15, column] = np.nan
     return table, outcome
 
 
@@ -198,9 +197,9 @@ def _mlp() -> Model:
 
 
 def _neighbours(at: int) -> Model:
-    chance = np.random.default_rng(SEED + at)
-    points = chance.random((125_000, 20))
-    labels = chance.choice(["low", "middle", "high"], len(points))
+    rng = np.random.default_rng(SEED + at)
+    points = rng.random((125_000, 20))
+    labels = rng.choice(["low", "middle", "high"], len(points))
     names = [f"x{each}" for each in range(points.shape[1])]
     return Model(
         f"large{at}",

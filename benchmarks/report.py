@@ -1,17 +1,17 @@
-"""What was measured, as Markdown."""
+"""The results as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.results import Results, groups, lines, middle
+from benchmarks.results import Results, groups, lines, median_of
 
-#: Characters of a failure's reason that the table has; all of it was told when it failed.
+#: Maximum characters of a failure's reason in the table. The log has the whole reason.
 REASON = 200
 
 
 def markdown(results: Results, baseline: str, is_ours: Callable[[str], bool]) -> str:
-    """Return the tables of all that was measured, with what failed at the end."""
+    """Return tables of all results, with the failures at the end."""
     parts = [
         *_about(results),
         *_loads(results, baseline, is_ours),
@@ -23,7 +23,7 @@ def markdown(results: Results, baseline: str, is_ours: Callable[[str], bool]) ->
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown whose columns stand below each other as text, too."""
+    """Return a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     ruled = ["-" * width for width in widths]
     return "\n".join(
@@ -41,7 +41,7 @@ def _loads(results: Results, baseline: str, is_ours: Callable[[str], bool]) -> l
     for (model, body, connections), runs in groups(
         results.loaded, "model", "body", "connections"
     ).items():
-        parts.append(f"### {model}: {body} a request, {connections} connections")
+        parts.append(f"### {model}: {body} per request, {connections} connections")
         rows = [
             [
                 line.server,
@@ -67,9 +67,9 @@ def _loads(results: Results, baseline: str, is_ours: Callable[[str], bool]) -> l
                     "p99 ms",
                     "CPU µs/request",
                     "PSS MB",
-                    f"requests/s over {baseline}",
-                    f"CPU: {baseline} over it",
-                    "CPU: best peer over it",
+                    f"requests/s vs {baseline}",
+                    f"CPU of {baseline} / its CPU",
+                    "CPU of best peer / its CPU",
                 ],
                 rows,
             )
@@ -84,15 +84,15 @@ def _starts(results: Results) -> list[str]:
         [
             model,
             server,
-            f"{middle(runs, 'seconds'):.2f}",
-            f"{middle(runs, 'cpu_seconds'):.2f}",
+            f"{median_of(runs, 'seconds'):.2f}",
+            f"{median_of(runs, 'cpu_seconds'):.2f}",
         ]
         for (model, server), runs in groups(
             sorted(results.started, key=lambda run: run.model), "model", "server"
         ).items()
     ]
     return [
-        "### From the start to the first right answer",
+        "### From the start to the first correct prediction",
         table(["model", "server", "seconds", "CPU seconds"], rows),
     ]
 

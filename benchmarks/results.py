@@ -1,4 +1,4 @@
-"""What was measured, and its medians and ratios."""
+"""The results of a run, and their medians and ratios."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Loaded:
 
     server: str
     model: str
-    #: What was asked: ``1 row``, ``1000 rows``.
+    #: Rows per request: ``1 row``, ``1000 rows``.
     body: str
     connections: int
     per_second: float
     p50_ms: float
     p99_ms: float
-    #: Of the server's whole process tree, for each request.
+    #: Per request, of the server's process tree.
     cpu_microseconds: float
-    #: Of the tree after the load.
+    #: Of the process tree after the load.
     pss_mb: float
 
 
 @dataclass(frozen=True)
 class Started:
-    """One start of one server: from nothing to the first right answer."""
+    """One start of one server, up to the first correct prediction."""
 
     server: str
     model: str
@@ -38,7 +38,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Filled:
-    """A server with many large models, each of which has answered."""
+    """A server with many large models, each of which has predicted."""
 
     server: str
     models: int
@@ -48,7 +48,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Failed:
-    """A server that did not start, or did not answer as it should."""
+    """A server that did not start or predicted wrongly."""
 
     server: str
     model: str
@@ -57,7 +57,7 @@ class Failed:
 
 @dataclass
 class Results:
-    """Everything that a run of the driver measured."""
+    """All results of a run."""
 
     about: dict[str, Any] = field(default_factory=dict)
     loaded: list[Loaded] = field(default_factory=list)
@@ -66,13 +66,13 @@ class Results:
     failed: list[Failed] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it, each run by itself."""
+        """Return all measurements, not only medians."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Line:
-    """The medians of one server under one load, and how many times better it is than others."""
+    """The medians of one server under one load, and its ratios to other servers."""
 
     server: str
     rounds: int
@@ -81,46 +81,46 @@ class Line:
     p99_ms: float
     cpu_microseconds: float
     pss_mb: float
-    #: Requests a second over the baseline's; None without a baseline.
+    #: Requests per second divided by the baseline's; None without a baseline.
     faster_than_baseline: float | None
-    #: The baseline's processor time over this one's.
+    #: The baseline's CPU time divided by this server's.
     cheaper_than_baseline: float | None
-    #: The best peer's processor time over this one's.
+    #: The best peer's CPU time divided by this server's.
     cheaper_than_best: float | None
 
 
 def groups(runs: Iterable[Any], *keys: str) -> dict[tuple[Any, ...], list[Any]]:
-    """Return runs by the values of some of their members, in the order of their first."""
+    """Group runs by the values of some attributes, in order of first occurrence."""
     found: dict[tuple[Any, ...], list[Any]] = {}
     for run in runs:
         found.setdefault(tuple(getattr(run, key) for key in keys), []).append(run)
     return found
 
 
-def middle(runs: Sequence[Any], member: str) -> float:
-    """Return the median of a member over runs."""
+def median_of(runs: Sequence[Any], member: str) -> float:
+    """Return the median of an attribute."""
     return median(getattr(run, member) for run in runs)
 
 
 def lines(runs: Sequence[Loaded], baseline: str, is_ours: Callable[[str], bool]) -> list[Line]:
     """Return the medians of each server, for runs under the same load.
 
-    The best peer is the server that is not ours and takes the least processor time.
+    The best peer is the server other than Modelhost with the least CPU time.
     """
     by_server = {key[0]: own for key, own in groups(runs, "server").items()}
-    cpu = {server: middle(own, "cpu_microseconds") for server, own in by_server.items()}
+    cpu = {server: median_of(own, "cpu_microseconds") for server, own in by_server.items()}
     best = min((cost for server, cost in cpu.items() if not is_ours(server)), default=None)
     base_cpu = cpu.get(baseline)
-    base_rate = middle(by_server[baseline], "per_second") if baseline in by_server else None
+    base_rate = median_of(by_server[baseline], "per_second") if baseline in by_server else None
     return [
         Line(
             server=server,
             rounds=len(own),
-            per_second=(rate := middle(own, "per_second")),
-            p50_ms=middle(own, "p50_ms"),
-            p99_ms=middle(own, "p99_ms"),
+            per_second=(rate := median_of(own, "per_second")),
+            p50_ms=median_of(own, "p50_ms"),
+            p99_ms=median_of(own, "p99_ms"),
             cpu_microseconds=cpu[server],
-            pss_mb=middle(own, "pss_mb"),
+            pss_mb=median_of(own, "pss_mb"),
             faster_than_baseline=_ratio(rate, base_rate),
             cheaper_than_baseline=_ratio(base_cpu, cpu[server]),
             cheaper_than_best=_ratio(best, cpu[server]),

@@ -1,4 +1,4 @@
--- Post the lines of a file in turn; the first argument names it. Tell what was measured in one line.
+-- Posts the lines of the file in the first argument in turn, and prints the result in one line.
 
 local requests = {}
 local at = 0

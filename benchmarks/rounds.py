@@ -1,8 +1,8 @@
-"""The order of measuring: rounds in which every server has its turn, one at a time.
+"""Rounds of measurements, in which each server is measured once.
 
-A server runs only while it is measured: it is started, checked, loaded, checked again and stopped,
-and another follows. So every round measures the start as well, and nobody's idle workers are in
-another's way.
+A server runs only while it is measured: it is started, checked, put under load, checked again and
+stopped. Each round therefore measures the start too, and idle workers of one server do not affect
+another.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from benchmarks.models import Model
 from benchmarks.results import Failed, Filled, Loaded, Results, Started
 from benchmarks.running import Server, ServerFailed, running
 
-#: Different rows that are asked, one after the other.
+#: Number of different rows that are sent in turn.
 DIFFERENT_ROWS = 200
-#: Seconds of load that are not measured, so that all workers are warm.
+#: Seconds of load before the measurement, to warm up all workers.
 WARM_UP_SECONDS = 1
-#: Connections over which requests of many rows come.
+#: Connections for requests of many rows.
 MANY_CONNECTIONS = 4
-#: Ports that a server may use, and those of all servers together.
+#: Ports per server, and of all servers together.
 PORTS_EACH, PORTS = 4, 48
 MB = 1e6
 
 
 class OutOfTime(Exception):
-    """The minutes that the run was given are over."""
+    """The time limit of the run has passed."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of load: the form of its bodies, rows in each, connections."""
+    """One kind of load: form of the bodies, rows per body, connections."""
 
     form: str
     rows: int
@@ -46,45 +46,45 @@ class Load:
 
     @property
     def body(self) -> str:
-        """What a body is, in words."""
-        words = {ROW: "1 row", ROWS: f"{self.rows:,} rows", COLUMNS: f"{self.rows:,} rows"}
-        return words[self.form]
+        """A short description of a body."""
+        descriptions = {ROW: "1 row", ROWS: f"{self.rows:,} rows", COLUMNS: f"{self.rows:,} rows"}
+        return descriptions[self.form]
 
 
-def single(connections: Sequence[int]) -> list[Load]:
-    """Return the loads of one row a request."""
+def single_row_loads(connections: Sequence[int]) -> list[Load]:
+    """Return the loads with one row per request."""
     return [Load(ROW, 1, each) for each in connections]
 
 
-def many(rows: int) -> list[Load]:
-    """Return the loads of so many rows a request, as objects and as columns."""
+def many_row_loads(rows: int) -> list[Load]:
+    """Return the loads with this many rows per request, as objects and as columns."""
     return [Load(form, rows, MANY_CONNECTIONS) for form in (ROWS, COLUMNS)]
 
 
 class Benchmark:
-    """A run of the driver: where it works, until when, what it has measured so far."""
+    """One run of the benchmark, with its results so far."""
 
     def __init__(
-        self, folder: Path, tell: Callable[[str], None], minutes: float, workers: int, port: int
+        self, folder: Path, log: Callable[[str], None], minutes: float, workers: int, port: int
     ) -> None:
         self.results = Results()
         self._folder = folder
-        self._tell = tell
+        self._log = log
         self._end = time.monotonic() + minutes * 60
         self._workers = workers
-        self._first_port, self._turns = port, 0
+        self._first_port, self._starts = port, 0
         self._programs: dict[str, Path] = {}
 
     def install(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Make the environments, and return the servers that can be started."""
+        """Create the environments, and return the servers that can be started."""
         for entry in entries:
             try:
-                self._programs[entry.name] = environments.programs(entry.requirements, self._tell)
+                self._programs[entry.name] = environments.programs(entry.requirements, self._log)
             except environments.InstallFailed as error:
                 self._fail(entry, "all", str(error))
         return [entry for entry in entries if entry.name in self._programs]
 
-    def load(
+    def measure_load(
         self,
         entries: Sequence[Entry],
         names: Sequence[str],
@@ -92,36 +92,38 @@ class Benchmark:
         rounds: int,
         seconds: float,
     ) -> None:
-        """Measure every server with each model under every load, round by round."""
+        """Measure every server with each model under each load, in rounds."""
         trained = [self._train(name) for name in names]
         for turn in range(rounds):
             for model in trained:
                 for entry in random.sample(entries, len(entries)):
-                    self._tell(f"Round {turn + 1} of {rounds}, {model.name}, {entry.name}:")
-                    self._guarded(entry, model.name, self._turn, entry, model, loads, seconds)
+                    self._log(f"Round {turn + 1} of {rounds}, {model.name}, {entry.name}:")
+                    self._run_guarded(
+                        entry, model.name, self._measure_server, entry, model, loads, seconds
+                    )
 
-    def fill(self, entries: Sequence[Entry], count: int, workers: Sequence[int]) -> None:
+    def measure_memory(self, entries: Sequence[Entry], count: int, workers: Sequence[int]) -> None:
         """Measure the memory of servers that have many large models."""
-        self._tell(f"Making {count} models of 20 MB ...")
-        trained = models.large(count)
+        self._log(f"Training {count} models of 20 MB ...")
+        trained = models.build_large(count)
         for model in trained:
             models.write(model, self._folder)
         for number in workers:
             for entry in entries:
                 if entry.is_shared:
-                    self._tell(f"{count} models of 20 MB, {number} workers, {entry.name}:")
-                    self._guarded(entry, "large", self._fill, entry, trained, number)
+                    self._log(f"{count} models of 20 MB, {number} workers, {entry.name}:")
+                    self._run_guarded(entry, "large", self._measure_full, entry, trained, number)
 
     def _train(self, name: str) -> Model:
-        self._tell(f"Training {name} ...")
+        self._log(f"Training {name} ...")
         model = models.train(name)
         models.write(model, self._folder)
         return model
 
-    def _guarded(
+    def _run_guarded(
         self, entry: Entry, model: str, measure: Callable[..., None], *arguments: object
     ) -> None:
-        """Measure; whatever goes wrong with one server is told, and the others go on."""
+        """Run a measurement. If the server fails, record that and continue with the others."""
         if time.monotonic() > self._end:
             raise OutOfTime
         try:
@@ -129,13 +131,15 @@ class Benchmark:
         except ServerFailed as error:
             self._fail(entry, model, str(error))
 
-    def _turn(self, entry: Entry, model: Model, loads: Sequence[Load], seconds: float) -> None:
-        with self._started(entry, [model], self._workers) as (server, scratch):
+    def _measure_server(
+        self, entry: Entry, model: Model, loads: Sequence[Load], seconds: float
+    ) -> None:
+        with self._run_server(entry, [model], self._workers) as (server, scratch):
             started = Started(
                 entry.name, model.name, server.start_seconds, server.start_cpu_seconds
             )
             self.results.started.append(started)
-            self._tell(f"  ready after {started.seconds:.1f} s, {started.cpu_seconds:.1f} s of CPU")
+            self._log(f"  ready after {started.seconds:.1f} s ({started.cpu_seconds:.1f} s of CPU)")
             for load in loads:
                 if load.form in entry.forms:
                     self._measure(server, model, load, seconds, scratch)
@@ -145,14 +149,14 @@ class Benchmark:
     ) -> None:
         count = DIFFERENT_ROWS if load.form == ROW else load.rows
         rows = model.rows(count)
-        asked = [[row] for row in rows] if load.form == ROW else [rows]
-        bodies = [server.entry.body(model, some, load.form) for some in asked]
+        batches = [[row] for row in rows] if load.form == ROW else [rows]
+        bodies = [server.entry.body(model, some, load.form) for some in batches]
         url = server.url(model, load.form)
         server.check(model, load.form, count)
         wrk.run(url, bodies, scratch, load.connections, WARM_UP_SECONDS)
         before = tree.cpu_seconds(server.pid)
-        seen = wrk.run(url, bodies, scratch, load.connections, seconds)
-        spent = tree.cpu_seconds(server.pid) - before
+        measured = wrk.run(url, bodies, scratch, load.connections, seconds)
+        cpu_seconds = tree.cpu_seconds(server.pid) - before
         pss = tree.pss_bytes(server.pid)
         server.check(model, load.form, count)
         name = server.entry.name + (" (columns)" if load.form == COLUMNS else "")
@@ -161,33 +165,33 @@ class Benchmark:
             model=model.name,
             body=load.body,
             connections=load.connections,
-            per_second=seen.per_second,
-            p50_ms=seen.p50_ms,
-            p99_ms=seen.p99_ms,
-            cpu_microseconds=spent / seen.requests * 1e6,
+            per_second=measured.per_second,
+            p50_ms=measured.p50_ms,
+            p99_ms=measured.p99_ms,
+            cpu_microseconds=cpu_seconds / measured.requests * 1e6,
             pss_mb=pss / MB,
         )
         self.results.loaded.append(run)
-        self._tell(
+        self._log(
             f"  {load.body}, {load.connections} connections: {run.per_second:,.0f} requests/s, "
             f"{run.cpu_microseconds:,.0f} µs of CPU each, p50 {run.p50_ms:.2f} ms, "
-            f"p99 {run.p99_ms:.2f} ms; answers right"
+            f"p99 {run.p99_ms:.2f} ms; all predictions correct"
         )
 
-    def _fill(self, entry: Entry, trained: Sequence[Model], workers: int) -> None:
-        with self._started(entry, trained, workers) as (server, _):
+    def _measure_full(self, entry: Entry, trained: Sequence[Model], workers: int) -> None:
+        with self._run_server(entry, trained, workers) as (server, _):
             for model in trained:
                 server.check(model, ROW, len(model.table))
             run = Filled(entry.name, len(trained), workers, tree.pss_bytes(server.pid) / MB)
         self.results.filled.append(run)
-        self._tell(f"  {run.pss_mb:,.0f} MB; answers right")
+        self._log(f"  {run.pss_mb:,.0f} MB; all predictions correct")
 
     @contextmanager
-    def _started(
+    def _run_server(
         self, entry: Entry, served: Sequence[Model], workers: int
     ) -> Iterator[tuple[Server, Path]]:
-        port = self._first_port + self._turns * PORTS_EACH % PORTS
-        self._turns += 1
+        port = self._first_port + self._starts * PORTS_EACH % PORTS
+        self._starts += 1
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             scratch = Path(name)
             stage = Stage(
@@ -203,4 +207,4 @@ class Benchmark:
 
     def _fail(self, entry: Entry, model: str, reason: str) -> None:
         self.results.failed.append(Failed(entry.name, model, reason))
-        self._tell(f"  FAILED: {reason}")
+        self._log(f"  FAILED: {reason}")

@@ -1,4 +1,4 @@
-"""Starting a server, waiting until it answers, asking it, and stopping all of it."""
+"""Starts servers, waits until they are ready, checks their predictions, and stops them."""
 
 from __future__ import annotations
 
@@ -17,102 +17,103 @@ import httpx
 import psutil
 
 from benchmarks import tree
-from benchmarks.answers import Wrong, compare
+from benchmarks.comparison import WrongPrediction, compare
 from benchmarks.entry import ROW, Entry, Stage
 from benchmarks.models import Model
 from benchmarks.wrk import WrkFailed
 
-#: One thread each for everybody, or the workers fight for the cores.
+#: One thread per worker, so that workers do not compete for cores.
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
-#: Seconds in which a server must answer rightly, and in which it must end.
+#: Seconds within which a server must predict correctly, and within which it must stop.
 START_SECONDS, STOP_SECONDS = 90, 5
-#: Connections over which answers are checked, so that every worker is asked.
+#: Connections for checks, enough to reach every worker.
 CHECKERS = 8
 JSON = {"Content-Type": "application/json"}
 
 
 class ServerFailed(Exception):
-    """A server did not start, or did not answer as it should; ends with what it wrote."""
+    """A server did not start or predicted wrongly. The message ends with the server's output."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs and is ready."""
+    """A running server that is ready."""
 
     entry: Entry
     pid: int
     port: int
-    #: Wall time and processor time of the tree from the start to the first right answer.
+    #: Wall time and CPU time of the process tree from the start to the first correct prediction.
     start_seconds: float
     start_cpu_seconds: float
 
     def url(self, model: Model, form: str) -> str:
-        """Return where a form of body is posted."""
+        """Return the URL for a form of body."""
         return f"http://127.0.0.1:{self.port}{self.entry.path(model.name, form)}"
 
     def check(self, model: Model, form: str, count: int) -> None:
-        """Ask for so many rows, over several connections at once, and compare all answers.
+        """Request predictions over several connections, and compare them with the estimator's.
 
-        :raises Wrong: at the first that is not the estimator's own.
+        :param count: the number of rows.
+        :raises WrongPrediction: at the first difference.
         """
-        rows, expected = model.rows(count), model.answers(count)
+        rows, expected = model.rows(count), model.predictions(count)
         size = 1 if form == ROW else count
-        asked = [
+        requests = [
             (rows[at : at + size], expected[at : at + size]) for at in range(0, count, size)
         ] * (1 if form == ROW else CHECKERS)
 
-        def ask(share: int) -> None:
+        def send(share: int) -> None:
             with httpx.Client(headers=JSON, timeout=30) as client:
-                for some_rows, their_answers in asked[share::CHECKERS]:
-                    body = self.entry.body(model, some_rows, form)
+                for rows_part, expected_part in requests[share::CHECKERS]:
+                    body = self.entry.body(model, rows_part, form)
                     response = client.post(self.url(model, form), content=body)
-                    compare(self.entry, model, form, _content(response), their_answers)
+                    compare(self.entry, model, form, _content(response), expected_part)
 
         with ThreadPoolExecutor(CHECKERS) as pool:
-            list(pool.map(ask, range(CHECKERS)))
+            list(pool.map(send, range(CHECKERS)))
 
 
 @contextmanager
 def running(entry: Entry, stage: Stage, models: Sequence[Model]) -> Iterator[Server]:
-    """Start a server, give it once it answers the first row of each model, and stop it.
+    """Run a server. Yield it once it predicts the first row of each model correctly.
 
-    :raises ServerFailed: with the end of what it wrote.
+    :raises ServerFailed: with the end of the server's output.
     """
     _require_free(stage.port)
     log = stage.scratch / "server.log"
     command = entry.start(stage)
-    began = time.perf_counter()
-    with log.open("wb") as written:
+    started_at = time.perf_counter()
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command.arguments,
             cwd=command.folder,
             env=_environ(command.environ, stage.programs),
             stdin=subprocess.DEVNULL,
-            stdout=written,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
         server = Server(entry, process.pid, stage.port, 0, 0)
         for model in models:
-            _wait(server, model, process, began)
+            _wait(server, model, process, started_at)
         yield Server(
             entry,
             process.pid,
             stage.port,
-            time.perf_counter() - began,
+            time.perf_counter() - started_at,
             tree.cpu_seconds(process.pid),
         )
-    except (Wrong, WrkFailed, httpx.HTTPError, ServerFailed) as error:
+    except (WrongPrediction, WrkFailed, httpx.HTTPError, ServerFailed) as error:
         raise ServerFailed(f"{error}\n{_tail(log)}") from error
     finally:
         stop(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server and whatever it started, kindly at first."""
+    """Stop a server and all processes that it started: SIGTERM first, then SIGKILL."""
     members = tree.members(process.pid)
     try:
         if process.poll() is None:
@@ -126,8 +127,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environ(more: dict[str, str], programs: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin", **ONE_THREAD, **more}
+    inherited = {
+        name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ
+    }
+    return {**inherited, "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin", **ONE_THREAD, **more}
 
 
 def _require_free(port: int) -> None:
@@ -136,30 +139,32 @@ def _require_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ServerFailed(f"port {port} is taken; --port chooses another") from error
+            raise ServerFailed(f"port {port} is in use; choose another with --port") from error
 
 
-def _wait(server: Server, model: Model, process: subprocess.Popen[bytes], began: float) -> None:
-    """Ask until the first row is answered rightly."""
+def _wait(
+    server: Server, model: Model, process: subprocess.Popen[bytes], started_at: float
+) -> None:
+    """Wait until the first row is predicted correctly."""
     body = server.entry.body(model, model.rows(1), ROW)
     while True:
         if process.poll() is not None:
-            raise ServerFailed(f"ended with {process.returncode} before it answered")
-        late = time.perf_counter() - began > START_SECONDS
+            raise ServerFailed(f"exited with status {process.returncode} before it was ready")
+        is_late = time.perf_counter() - started_at > START_SECONDS
         try:
             response = httpx.post(server.url(model, ROW), content=body, headers=JSON, timeout=30)
         except httpx.TransportError as error:
-            if late:
-                raise ServerFailed(f"no answer within {START_SECONDS} seconds: {error}") from error
+            if is_late:
+                raise ServerFailed(f"not ready within {START_SECONDS} seconds: {error}") from error
         else:
-            if response.is_success or late:
-                return compare(server.entry, model, ROW, _content(response), model.answers(1))
+            if response.is_success or is_late:
+                return compare(server.entry, model, ROW, _content(response), model.predictions(1))
         time.sleep(0.02)
 
 
 def _content(response: httpx.Response) -> bytes:
     if not response.is_success:
-        raise Wrong(f"answered {response.status_code}: {response.text[:500]}")
+        raise WrongPrediction(f"status {response.status_code}: {response.text[:500]}")
     return response.content
 
 
@@ -168,7 +173,7 @@ def _tail(log: Path) -> str:
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM end the program as Ctrl-C does, with every server stopped."""
+    """Handle SIGTERM like Ctrl-C: stop all servers, then exit."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,10 +1,10 @@
-"""Asks a server everything, right and wrong, for ten minutes, and watches what it keeps of that.
+"""Sends valid and invalid requests to a server for a time, and reports resource usage.
 
     python -m benchmarks.soak granian 600
 
-Rows, many rows, columns, CSV, pages, metrics, bodies that are none, requests that stop in their
-middle and, twice a minute, a model that is loaded again. Told are, for each part of the time, the
-memory of all processes (PSS), their open descriptors and their threads.
+The requests are single rows, many rows, CSV files, pages, metrics, invalid bodies and incomplete
+requests. A model is reloaded twice a minute. Each line of output covers a tenth of the time, with
+the memory (PSS), open descriptors and threads of all processes.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from benchmarks.tree import members, pss_bytes
 from tests.running_server import ROOT, SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
-#: How many ask at the same time, each a request after the other, with a pause between two.
+#: Concurrent clients, and the seconds between two requests of each.
 CLIENTS = 4
 PAUSE = 0.02
 PARTS = 10
 RELOAD_SECONDS = 30
-LOOK_SECONDS = 2
+SAMPLE_SECONDS = 2
 JSON = {"Content-Type": "application/json"}
 MODELS = ("iris", "iris-alone", "wine", "diabetes", "loan", "tickets")
-#: Bodies that are refused.
-WRONG: Sequence[bytes] = (
+#: Bodies that the server rejects.
+INVALID: Sequence[bytes] = (
     b"",
     b"{",
     b"\xff\xfe",
@@ -49,7 +49,7 @@ WRONG: Sequence[bytes] = (
     b'{"a": ' + b"9" * 10_000 + b"}",
     b'{"a": 1, "a": 2}',
     b'{"a": "\\ud800"}',
-    b'{"nothing": "that is known"}',
+    b'{"unknown": "member"}',
     b"[" + b"{}," * 2000 + b"{}]",
 )
 PAGES = (
@@ -61,12 +61,12 @@ PAGES = (
     "/nowhere",
 )
 
-Asked = tuple[str, str, bytes | None, dict[str, str]]
+Request = tuple[str, str, bytes | None, dict[str, str]]
 
 
 @dataclass
-class Kept:
-    """What a server keeps at a moment."""
+class Usage:
+    """Resource usage of a server at one moment."""
 
     pss: int
     descriptors: int
@@ -75,30 +75,30 @@ class Kept:
 
 @dataclass
 class Soak:
-    """Who asks, and what was answered: so many of each status, and of each error."""
+    """The clients, and the number of responses by status or error."""
 
     port: int
     examples: dict[str, object]
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     end: threading.Event = field(default_factory=threading.Event)
 
-    def ask_on(self, seed: int) -> None:
-        """Ask until the end, in an order of chance."""
-        chance = random.Random(seed)
+    def run_client(self, seed: int) -> None:
+        """Send random requests until the end."""
+        rng = random.Random(seed)
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         for number in itertools.count():
             if self.end.wait(PAUSE):
                 break
             try:
                 if number % 50 == 0:
-                    self._stop_in_the_middle()
-                self._ask(connection, *self._next(chance))
+                    self._send_incomplete()
+                self._send(connection, *self._next(rng))
             except (OSError, HTTPException) as error:
-                self.answers[type(error).__name__] += 1
+                self.responses[type(error).__name__] += 1
                 connection.close()
         connection.close()
 
-    def _ask(
+    def _send(
         self,
         connection: HTTPConnection,
         method: str,
@@ -107,15 +107,15 @@ class Soak:
         headers: dict[str, str],
     ) -> None:
         connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        self.answers[str(answer.status)] += 1
+        response = connection.getresponse()
+        response.read()
+        self.responses[str(response.status)] += 1
 
-    def _next(self, chance: random.Random) -> Asked:
-        model = chance.choice(MODELS)
+    def _next(self, rng: random.Random) -> Request:
+        model = rng.choice(MODELS)
         row = self.examples[model]
         path = f"/api/models/{model}/predict"
-        kind = chance.random()
+        kind = rng.random()
         if kind < 0.6:
             return "POST", path, json.dumps(row).encode(), JSON
         if kind < 0.65:
@@ -123,17 +123,17 @@ class Soak:
         if kind < 0.7:
             return "POST", f"/api/models/{model}/rows", _csv(row), {"Content-Type": "text/csv"}
         if kind < 0.9:
-            return "POST", path, chance.choice(WRONG), JSON
-        return "GET", chance.choice(PAGES), None, {}
+            return "POST", path, rng.choice(INVALID), JSON
+        return "GET", rng.choice(PAGES), None, {}
 
-    def _stop_in_the_middle(self) -> None:
+    def _send_incomplete(self) -> None:
         head = b"POST /api/models/iris/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
         with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
             connection.sendall(head)
 
 
 def main(server: str, seconds: float) -> None:
-    """Print a line for each part of the time, and what was answered."""
+    """Print resource usage for each part of the time, and the responses."""
     with tempfile.TemporaryDirectory() as name:
         settings = {"WORKERS": WORKERS, "MODELHOST_ACCESS_LOG": "false", **WITH_ADMIN}
         with serving(server, Path(name), _models(), **settings) as running:
@@ -149,24 +149,24 @@ def _models() -> str:
 
 
 def _soak(running: Running, seconds: float) -> None:
-    with _asking(running) as soak:
+    with _running_clients(running) as soak:
         start = time.monotonic()
         threading.Thread(target=_reload, args=(running, soak), daemon=True).start()
         for part in range(PARTS):
-            kept = list(_watched(running, start + seconds * (part + 1) / PARTS))
-            click.echo(_told(f"{seconds * (part + 1) / PARTS:6.0f} s", kept))
-    time.sleep(LOOK_SECONDS)
-    click.echo(_told("  after", [_kept(running.process.pid)]))
-    click.echo(f"answered: {dict(sorted(soak.answers.items()))}")
+            usage = list(_sample_usage(running, start + seconds * (part + 1) / PARTS))
+            click.echo(_format_usage(f"{seconds * (part + 1) / PARTS:6.0f} s", usage))
+    time.sleep(SAMPLE_SECONDS)
+    click.echo(_format_usage("  after", [_get_usage(running.process.pid)]))
+    click.echo(f"responses: {dict(sorted(soak.responses.items()))}")
 
 
 @contextmanager
-def _asking(running: Running) -> Iterator[Soak]:
+def _running_clients(running: Running) -> Iterator[Soak]:
     examples = {
         name: running.ask(f"/api/models/{name}/metadata")[1]["examples"][0] for name in MODELS
     }
     soak = Soak(running.port, examples)
-    threads = [threading.Thread(target=soak.ask_on, args=(seed,)) for seed in range(CLIENTS)]
+    threads = [threading.Thread(target=soak.run_client, args=(seed,)) for seed in range(CLIENTS)]
     for thread in threads:
         thread.start()
     try:
@@ -179,31 +179,32 @@ def _asking(running: Running) -> Iterator[Soak]:
 
 def _reload(running: Running, soak: Soak) -> None:
     while not soak.end.wait(RELOAD_SECONDS):
-        soak.answers[f"reload {running.change('/api/models/loan/reload')[0]}"] += 1
+        soak.responses[f"reload {running.change('/api/models/loan/reload')[0]}"] += 1
 
 
-def _watched(running: Running, end: float) -> Iterator[Kept]:
+def _sample_usage(running: Running, end: float) -> Iterator[Usage]:
+    yield _get_usage(running.process.pid)
     while time.monotonic() < end:
-        yield _kept(running.process.pid)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(SAMPLE_SECONDS)
+        yield _get_usage(running.process.pid)
 
 
-def _kept(root: int) -> Kept:
+def _get_usage(root: int) -> Usage:
     processes = members(root)
     descriptors = threads = 0
     for process in processes:
         with suppress(psutil.Error):
             descriptors += process.num_fds()
             threads += process.num_threads()
-    return Kept(pss_bytes(root), descriptors, threads)
+    return Usage(pss_bytes(root), descriptors, threads)
 
 
-def _told(when: str, kept: Sequence[Kept]) -> str:
-    memory = [each.pss / 1e6 for each in kept]
+def _format_usage(when: str, usage: Sequence[Usage]) -> str:
+    memory = [each.pss / 1e6 for each in usage]
     return (
-        f"{when}: memory {sum(memory) / len(memory):6.1f} MB (most {max(memory):6.1f}), "
-        f"descriptors at most {max(each.descriptors for each in kept)}, "
-        f"threads at most {max(each.threads for each in kept)}"
+        f"{when}: memory {sum(memory) / len(memory):6.1f} MB (max {max(memory):6.1f}), "
+        f"max descriptors {max(each.descriptors for each in usage)}, "
+        f"max threads {max(each.threads for each in usage)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a server costs: processor time and memory of its whole process tree."""
+"""CPU time and memory of a server's process tree."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import psutil
 
 
 def members(root: int) -> list[psutil.Process]:
-    """Return the process, its descendants, and whoever else is in its session.
+    """Return the process, its descendants, and all processes in its session.
 
-    A server is started in a session of its own, so that one whose parent has gone is still found.
+    A server is started in its own session, so processes whose parent has exited are found too.
     """
     found = {process.pid: process for process in _descendants(root)}
     for process in psutil.process_iter():
@@ -22,16 +22,16 @@ def members(root: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(root: int) -> float:
-    """Return user and system time that the tree has taken so far.
+    """Return the user and system time of the tree so far.
 
-    A process counts with the children that it has waited for, so what came and went between two
-    calls is in their difference. The kernel keeps this in ticks of 10 ms.
+    It includes the children that a process has waited for, and thus processes that started and
+    exited between two calls. The resolution is 10 ms.
     """
     return sum(_cpu_seconds(process) for process in members(root))
 
 
 def pss_bytes(root: int) -> int:
-    """Return the tree's memory: a page that several processes share counts as a share of each."""
+    """Return the tree's memory (PSS): shared pages are divided among the processes."""
     return sum(_pss_bytes(process) for process in members(root))
 
 

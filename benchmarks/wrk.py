@@ -1,4 +1,4 @@
-"""Load by ``wrk``: pre-built requests, sent one after the other from every connection."""
+"""Puts a server under load with ``wrk``: each connection sends prepared requests in turn."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("rotate.lua")
-#: What the script writes at the end: ``measured: requests=5 ...``.
+#: The last line that the script prints: ``measured: requests=5 ...``.
 LINE = re.compile(r"^measured: (.+)$", re.MULTILINE)
 #: Kinds of errors that the script counts.
 ERRORS = ("connect", "read", "write", "status", "timeout")
-#: Seconds that wrk may take beyond those it was given.
+#: Seconds that wrk may run longer than requested.
 GRACE = 20
 
 
 class WrkFailed(Exception):
-    """``wrk`` is missing, did not end well, or saw errors; the message says which."""
+    """``wrk`` is missing, failed, or counted errors. The message has the reason."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of wrk saw."""
+    """The result of one run of wrk."""
 
     requests: int
     seconds: float
@@ -33,58 +33,58 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.requests / self.seconds
 
 
 def require() -> None:
-    """Raise :class:`WrkFailed` if there is no ``wrk``."""
+    """Raise :class:`WrkFailed` if ``wrk`` is not installed."""
     if not shutil.which("wrk"):
         raise WrkFailed("wrk is not installed; on Debian: apt-get install wrk")
 
 
 def run(url: str, bodies: Sequence[bytes], folder: Path, connections: int, seconds: float) -> Load:
-    """Post the bodies in turn over so many connections for so long.
+    """Post the bodies in turn.
 
-    :param bodies: JSON without a line break.
-    :param folder: where the bodies are written for wrk to read.
-    :raises WrkFailed: if an answer is not 2xx or 3xx, or a connection fails.
+    :param bodies: JSON without line breaks.
+    :param folder: for the file with the bodies, which wrk reads.
+    :raises WrkFailed: if a response is not 2xx or 3xx, or a connection fails.
     """
     requests = folder / "bodies.txt"
     requests.write_bytes(b"\n".join(bodies) + b"\n")
     command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds:.0f}s"]
     command += ["--timeout=10s", f"--script={SCRIPT}", url, "--", str(requests)]
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + GRACE, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise WrkFailed(f"wrk did not end within {seconds + GRACE:.0f} seconds") from error
-    if ended.returncode:
+        raise WrkFailed(f"wrk did not exit within {seconds + GRACE:.0f} seconds") from error
+    if process.returncode:
         raise WrkFailed(
-            f"wrk ended with {ended.returncode}: {(ended.stderr or ended.stdout)[-500:]}"
+            f"wrk exited with {process.returncode}: {(process.stderr or process.stdout)[-500:]}"
         )
-    return parse(ended.stdout)
+    return parse(process.stdout)
 
 
 def parse(output: str) -> Load:
-    """Return what the script told.
+    """Parse the output of the script.
 
-    :raises WrkFailed: if it told nothing, of errors, or of no request at all.
+    :raises WrkFailed: if it has no result, errors, or no requests.
     """
     line = LINE.search(output)
     if not line:
-        raise WrkFailed(f"wrk told nothing that was measured: {output[-500:]!r}")
-    told = {key: float(value) for key, value in (pair.split("=") for pair in line[1].split())}
-    errors = {kind: int(told[kind]) for kind in ERRORS if told[kind]}
+        raise WrkFailed(f"the output of wrk has no result: {output[-500:]!r}")
+    values = {key: float(value) for key, value in (pair.split("=") for pair in line[1].split())}
+    errors = {kind: int(values[kind]) for kind in ERRORS if values[kind]}
     if errors:
-        listed = ", ".join(f"{count} {kind}" for kind, count in errors.items())
-        raise WrkFailed(f"errors under load, of {int(told['requests'])} requests: {listed}")
-    if not told["requests"]:
-        raise WrkFailed("no request was answered under load")
+        counts = ", ".join(f"{count} {kind}" for kind, count in errors.items())
+        raise WrkFailed(f"errors under load, in {int(values['requests'])} requests: {counts}")
+    if not values["requests"]:
+        raise WrkFailed("no request succeeded under load")
     return Load(
-        requests=int(told["requests"]),
-        seconds=told["microseconds"] / 1e6,
-        p50_ms=told["p50"] / 1e3,
-        p99_ms=told["p99"] / 1e3,
+        requests=int(values["requests"]),
+        seconds=values["microseconds"] / 1e6,
+        p50_ms=values["p50"] / 1e3,
+        p99_ms=values["p99"] / 1e3,
     )

@@ -1,7 +1,7 @@
-"""A FastAPI application around scikit-learn models, a pydantic model for each one's rows.
+"""A FastAPI application that serves scikit-learn models, with pydantic models for their rows.
 
-BENCHMARK_VIEWS says what the views are: ``async``, or a plain ``def``, which FastAPI calls in a
-thread. The first saves the hop, with the second slow models block nobody.
+BENCHMARK_VIEWS selects ``async`` views, or plain ``def`` views, which FastAPI calls in a thread.
+The first avoids the thread; with the second, slow models do not block other requests.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scoring import scorers
 KINDS = {"number": float, "number or null": float | None, "text": str}
 
 
-class Answer(BaseModel):
-    """What is answered for a row."""
+class Prediction(BaseModel):
+    """A prediction for a row."""
 
     prediction: str
     probabilities: dict[str, float]
@@ -25,17 +25,17 @@ class Answer(BaseModel):
 app = FastAPI()
 
 
-def view(answer, body):
-    """Return a view of a function, with the type of its body."""
+def view(predict, body):
+    """Return a view that calls a function with a body of this type."""
 
-    def plain(asked):
-        return answer(asked)
+    def plain(rows):
+        return predict(rows)
 
-    async def waiting(asked):
-        return answer(asked)
+    async def waiting(rows):
+        return predict(rows)
 
     chosen = waiting if os.environ["BENCHMARK_VIEWS"] == "async" else plain
-    chosen.__annotations__["asked"] = body
+    chosen.__annotations__["rows"] = body
     return chosen
 
 
@@ -45,14 +45,16 @@ def add(name, scorer):
         "Row", **{field: (KINDS[kind], ...) for field, kind in scorer.fields.items()}
     )
 
-    def predict(asked):
-        return scorer.answers([asked.__dict__])[0]
+    def predict(row):
+        return scorer.predict([row.__dict__])[0]
 
-    def predict_many(asked):
-        return scorer.answers([each.__dict__ for each in asked])
+    def predict_many(rows):
+        return scorer.predict([each.__dict__ for each in rows])
 
-    app.post(f"/{name}/predict", response_model=Answer)(view(predict, row))
-    app.post(f"/{name}/predict_many", response_model=list[Answer])(view(predict_many, list[row]))
+    app.post(f"/{name}/predict", response_model=Prediction)(view(predict, row))
+    app.post(f"/{name}/predict_many", response_model=list[Prediction])(
+        view(predict_many, list[row])
+    )
 
 
 for each, loaded in scorers().items():

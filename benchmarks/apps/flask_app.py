@@ -1,4 +1,4 @@
-"""A plain Flask application around scikit-learn models."""
+"""A plain Flask application that serves scikit-learn models."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ models = scorers()
 
 @app.post("/<name>/predict")
 def predict(name):
-    """Answer one row."""
-    return jsonify(models[name].answers([request.get_json()])[0])
+    """Predict one row."""
+    return jsonify(models[name].predict([request.get_json()])[0])
 
 
 @app.post("/<name>/predict_many")
 def predict_many(name):
-    """Answer an array of rows."""
-    return jsonify(models[name].answers(request.get_json()))
+    """Predict an array of rows."""
+    return jsonify(models[name].predict(request.get_json()))

@@ -1,15 +1,15 @@
-"""LitServe around scikit-learn models: ``python litserve_app.py PORT WORKERS``."""
+"""LitServe with scikit-learn models: ``python litserve_app.py PORT WORKERS``."""
 
 from __future__ import annotations
 
 import sys
 
 import litserve
-from scoring import Scorer, described
+from scoring import Scorer, descriptions
 
 
 class ScorerAPI(litserve.LitAPI):
-    """One model at a path of its own; an array of rows is answered by an array."""
+    """One model at its own path. An array of rows gets an array of predictions."""
 
     def __init__(self, name, description, **settings):
         super().__init__(api_path=f"/{name}/predict", **settings)
@@ -19,16 +19,16 @@ class ScorerAPI(litserve.LitAPI):
         """Load the model in the worker."""
         self.scorer = Scorer(**self.description)
 
-    def predict(self, asked):
-        """Answer a row, or an array of rows."""
-        if isinstance(asked, list):
-            return self.scorer.answers(asked)
-        return self.scorer.answers([asked])[0]
+    def predict(self, body):
+        """Predict a row, or an array of rows."""
+        if isinstance(body, list):
+            return self.scorer.predict(body)
+        return self.scorer.predict([body])[0]
 
 
 def serve(api, port, workers, **settings):
-    """Run a server of all models, with so many workers for each."""
-    served = [api(name, description, **settings) for name, description in described().items()]
+    """Run a server of all models, with this number of workers for each."""
+    served = [api(name, description, **settings) for name, description in descriptions().items()]
     server = litserve.LitServer(served, accelerator="cpu", workers_per_device=workers)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, access_log=False)
 

@@ -8,27 +8,27 @@ from litserve_app import ScorerAPI, serve
 
 
 class BatchAPI(ScorerAPI):
-    """One model; the rows of callers who wait are asked together."""
+    """One model. Rows of waiting callers are predicted in one call."""
 
     def decode_request(self, request):
-        """Take a row, or an array of rows, as rows."""
+        """Return a list of rows."""
         return request if isinstance(request, list) else [request]
 
     def batch(self, inputs):
-        """Leave it to predict, which must know whose rows are whose."""
+        """Return the inputs unchanged: predict needs the rows of each caller."""
         return inputs
 
-    def predict(self, asked):
-        """Answer several callers' rows by one call of the estimator."""
-        answers = iter(self.scorer.answers([row for rows in asked for row in rows]))
-        return [[next(answers) for _ in rows] for rows in asked]
+    def predict(self, batches):
+        """Predict the rows of several callers in one call of the estimator."""
+        predictions = iter(self.scorer.predict([row for rows in batches for row in rows]))
+        return [[next(predictions) for _ in rows] for rows in batches]
 
     def unbatch(self, output):
-        """Give each caller what is its own."""
+        """Return the outputs unchanged: predict has separated them by caller."""
         return output
 
     def encode_response(self, output):
-        """Answer a row by an object; clients of this benchmark never send an array of one."""
+        """Return an object for one row: the clients never send an array of one row."""
         return output[0] if len(output) == 1 else output
 
 

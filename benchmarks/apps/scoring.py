@@ -1,4 +1,4 @@
-"""What every peer does with its estimators, written once; run in the peer's own environment."""
+"""Loads and calls the estimators, for all peers. Runs in the environment of the peer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Scorer:
         self.classes = [str(label) for label in self.estimator.classes_]
 
     def inputs(self, rows):
-        """Return what the estimator was fitted on: a frame for mixed columns, else an array."""
+        """Return the estimator's input: a data frame for mixed columns, else an array."""
         if not self.is_mixed:
             return np.array([[row[name] for name in self.fields] for row in rows], dtype=float)
         return pd.DataFrame(
@@ -33,24 +33,24 @@ class Scorer:
             }
         )
 
-    def answers(self, rows):
+    def predict(self, rows):
         """Return the label and the probabilities of each row, from one call of the estimator."""
-        odds = self.estimator.predict_proba(self.inputs(rows))
-        labels = odds.argmax(axis=1).tolist()
+        probabilities = self.estimator.predict_proba(self.inputs(rows))
+        labels = probabilities.argmax(axis=1).tolist()
         return [
             {
                 "prediction": self.classes[label],
                 "probabilities": dict(zip(self.classes, each, strict=True)),
             }
-            for label, each in zip(labels, odds.tolist(), strict=True)
+            for label, each in zip(labels, probabilities.tolist(), strict=True)
         ]
 
 
-def described():
-    """Return the path and fields of each model that is to be served."""
+def descriptions():
+    """Return the path and fields of each model to serve."""
     return json.loads(Path(os.environ["BENCHMARK_MODELS"]).read_text())
 
 
 def scorers():
-    """Load every model that is to be served."""
-    return {name: Scorer(**model) for name, model in described().items()}
+    """Load every model to serve."""
+    return {name: Scorer(**model) for name, model in descriptions().items()}

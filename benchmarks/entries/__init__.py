@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.entries import fastapi, flama, flask, litserve, mlserver, modelhost
 from benchmarks.entry import Entry
 
-#: What all others are compared with.
+#: The server that the others are compared with.
 BASELINE = flask.ENTRY.name
 
 ENTRIES: dict[str, Entry] = {

@@ -1,4 +1,4 @@
-"""Where the peers' applications are, and how they learn of their models."""
+"""The folder of the peers' applications, and the manifest of their models."""
 
 from __future__ import annotations
 

@@ -6,17 +6,17 @@ import functools
 
 from benchmarks.entries import flask
 from benchmarks.entries.apps import APPS, manifest
-from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
+from benchmarks.entry import Command, Entry, Stage, parse_labels, row_or_rows
 
 
 def start(stage: Stage, views: str) -> Command:
-    """Run the application with what apps/scoring.py needs."""
+    """Return the command that runs the application."""
     environ = {**manifest(stage), "BENCHMARK_VIEWS": views}
     return Command(uvicorn(stage, "fastapi_app:app"), APPS, environ)
 
 
 def uvicorn(stage: Stage, app: str) -> list[str]:
-    """Run uvicorn with its own worker processes, without a line of log for each request."""
+    """Return the arguments of uvicorn: own worker processes, no access log."""
     return [
         str(stage.programs / "uvicorn"),
         app,
@@ -36,7 +36,7 @@ ENTRIES = [
         start=functools.partial(start, views=views),
         path=flask.path,
         body=row_or_rows,
-        answers=labelled,
+        parse=parse_labels,
         requirements="fastapi",
     )
     for name, views in (("fastapi", "async"), ("fastapi-def", "plain"))

@@ -1,4 +1,4 @@
-"""Flama with its own model endpoint, on uvicorn as FastAPI is."""
+"""Flama with its own model endpoint, on uvicorn like FastAPI."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn.preprocessing import FunctionTransformer
 from benchmarks.entries import fastapi
 from benchmarks.entries.apps import APPS
 from benchmarks.entry import Command, Entry, Stage, to_json
-from benchmarks.models import Answer, Model, Row
+from benchmarks.models import Model, Prediction, Row
 from mlmodel import dump
 
 
 def start(stage: Stage) -> Command:
-    """Run uvicorn with an application that loads .flm files."""
+    """Return the command that runs an application that loads .flm files."""
     files = {name: str(_file(name, stage)) for name in stage.models}
     written = stage.scratch / "models.json"
     written.write_text(json.dumps(files))
@@ -27,22 +27,22 @@ def start(stage: Stage) -> Command:
 
 
 def path(model: str, _: str) -> str:
-    """Return the path that Flama gives a model's predict."""
+    """Return Flama's path for predictions of a model."""
     return f"/{model}/predict/"
 
 
 def body(_: Model, rows: list[Row], __: str) -> bytes:
-    """Write the values of the rows; Flama knows no names."""
+    """Write the values of the rows, without names."""
     return to_json({"input": [list(row.values()) for row in rows]})
 
 
-def answers(_: Model, content: bytes, __: str) -> list[Answer]:
-    """Read the labels; Flama tells no probabilities."""
-    return [Answer(label) for label in json.loads(content)["output"]]
+def parse(_: Model, content: bytes, __: str) -> list[Prediction]:
+    """Parse the labels. Flama returns no probabilities."""
+    return [Prediction(label) for label in json.loads(content)["output"]]
 
 
 def _file(name: str, stage: Stage) -> Path:
-    """Return a file whose model takes plain lists, as Flama's endpoint passes them on."""
+    """Return a file whose model accepts lists, which Flama passes to it."""
     fields = json.loads((stage.folder / f"{name}.fields.json").read_text())
     if set(fields.values()) == {"number"}:
         return stage.folder / f"{name}.flm"
@@ -54,10 +54,10 @@ def _file(name: str, stage: Stage) -> Path:
 
 ENTRY = Entry(
     name="flama",
-    about="Flama 2.2.2, its own model endpoint, uvicorn with uvloop and httptools; label alone",
+    about="Flama 2.2.2, its own model endpoint, uvicorn with uvloop and httptools; label only",
     start=start,
     path=path,
     body=body,
-    answers=answers,
+    parse=parse,
     requirements="flama",
 )

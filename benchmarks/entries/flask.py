@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from benchmarks.entries.apps import APPS, manifest
-from benchmarks.entry import ROW, Command, Entry, Stage, labelled, row_or_rows
+from benchmarks.entry import ROW, Command, Entry, Stage, parse_labels, row_or_rows
 
 
 def start(stage: Stage) -> Command:
-    """Run gunicorn as its documentation begins."""
+    """Return the command that runs gunicorn with its defaults."""
     gunicorn = str(stage.programs / "gunicorn")
     return Command(
         [gunicorn, f"--workers={stage.workers}", f"--bind=127.0.0.1:{stage.port}", "flask_app:app"],
@@ -17,7 +17,7 @@ def start(stage: Stage) -> Command:
 
 
 def path(model: str, form: str) -> str:
-    """Return the path of a view: one for a row, one for many."""
+    """Return the path of the view for one row or for many."""
     return f"/{model}/predict" if form == ROW else f"/{model}/predict_many"
 
 
@@ -27,6 +27,6 @@ ENTRY = Entry(
     start=start,
     path=path,
     body=row_or_rows,
-    answers=labelled,
+    parse=parse_labels,
     requirements="flask",
 )

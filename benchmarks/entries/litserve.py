@@ -1,21 +1,21 @@
-"""LitServe: an API process and a worker process for each of the workers."""
+"""LitServe: one API process, and worker processes for each model."""
 
 from __future__ import annotations
 
 import functools
 
 from benchmarks.entries.apps import APPS, manifest
-from benchmarks.entry import Command, Entry, Stage, labelled, row_or_rows
+from benchmarks.entry import Command, Entry, Stage, parse_labels, row_or_rows
 
 
 def start(stage: Stage, script: str) -> Command:
-    """Run the script, as LitServe's documentation does."""
+    """Return the command that runs the script, as in LitServe's documentation."""
     python = str(stage.programs / "python")
     return Command([python, script, str(stage.port), str(stage.workers)], APPS, manifest(stage))
 
 
 def path(model: str, _: str) -> str:
-    """Return the one path of a model."""
+    """Return the path of a model, the same for all forms."""
     return f"/{model}/predict"
 
 
@@ -26,7 +26,7 @@ ENTRIES = [
         start=functools.partial(start, script=script),
         path=path,
         body=row_or_rows,
-        answers=labelled,
+        parse=parse_labels,
         requirements="litserve",
     )
     for name, about, script in (

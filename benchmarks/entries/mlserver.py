@@ -1,4 +1,4 @@
-"""MLServer with its scikit-learn runtime, asked for probabilities by the V2 protocol."""
+"""MLServer with its scikit-learn runtime, which returns probabilities over the V2 protocol."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 from benchmarks.entry import Command, Entry, Stage, to_json
-from benchmarks.models import TEXT, Answer, Model, Row
+from benchmarks.models import TEXT, Model, Prediction, Row
 
 RUNTIME = "mlserver_sklearn.SKLearnModel"
 
 
 def start(stage: Stage, more: dict[str, Any]) -> Command:
-    """Run ``mlserver start`` on a folder with settings and a folder for each model."""
+    """Write the settings of the server and its models, and return the command."""
     settings = {
         "debug": False,
         "host": "127.0.0.1",
@@ -38,12 +38,12 @@ def start(stage: Stage, more: dict[str, Any]) -> Command:
 
 
 def path(model: str, _: str) -> str:
-    """Return the path of the V2 protocol."""
+    """Return the path of a model in the V2 protocol."""
     return f"/v2/models/{model}/infer"
 
 
 def body(model: Model, rows: list[Row], _: str) -> bytes:
-    """Write one tensor, or one for each column of a frame where they are mixed."""
+    """Write one tensor, or one for each column if the fields are mixed."""
     outputs = [{"name": "predict_proba"}]
     if not model.is_mixed:
         return to_json({"inputs": [_tensor(rows)], "outputs": outputs})
@@ -51,14 +51,15 @@ def body(model: Model, rows: list[Row], _: str) -> bytes:
     return to_json({"parameters": {"content_type": "pd"}, "inputs": inputs, "outputs": outputs})
 
 
-def answers(model: Model, content: bytes, _: str) -> list[Answer]:
-    """Read the probabilities; the label is that of the largest."""
+def parse(model: Model, content: bytes, _: str) -> list[Prediction]:
+    """Parse the probabilities. The label is the most probable one."""
     output = json.loads(content)["outputs"][0]
     classes = [str(label) for label in model.estimator.classes_]
     numbers, width = output["data"], len(classes)
     rows = [numbers[at : at + width] for at in range(0, len(numbers), width)]
     return [
-        Answer(classes[row.index(max(row))], dict(zip(classes, row, strict=True))) for row in rows
+        Prediction(classes[row.index(max(row))], dict(zip(classes, row, strict=True)))
+        for row in rows
     ]
 
 
@@ -78,11 +79,11 @@ def _column(rows: list[Row], name: str, kind: str) -> dict[str, Any]:
 ENTRIES = [
     Entry(
         name=name,
-        about=f"MLServer, scikit-learn runtime, V2 tensors, {about}; probabilities alone",
+        about=f"MLServer, scikit-learn runtime, V2 tensors, {about}; probabilities only",
         start=functools.partial(start, more=more),
         path=path,
         body=body,
-        answers=answers,
+        parse=parse,
         requirements="mlserver",
     )
     for name, about, more in (

@@ -13,7 +13,7 @@ from benchmarks.entry import (
     Command,
     Entry,
     Stage,
-    labelled,
+    parse_labels,
     row_or_rows,
     to_json,
 )
@@ -23,18 +23,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(stage: Stage, server: str, runtime: str | None) -> Command:
-    """Run what ``make run SERVER=...`` runs; gunicorn.conf.py has the rest."""
+    """Return the command of ``make run SERVER=...``."""
     environ = {**_environ(stage, runtime), "SERVER": server}
     return Command([str(stage.programs / "gunicorn")], ROOT, environ)
 
 
 def path(model: str, _: str) -> str:
-    """Return the one path that takes every form."""
+    """Return the path of a model, the same for all forms."""
     return f"/api/models/{model}/predict"
 
 
 def body(model: Model, rows: list[Row], form: str) -> bytes:
-    """Write rows as objects, or columns as pandas' ``orient="split"`` does."""
+    """Write rows as objects, or columns in pandas' format ``orient="split"``."""
     if form != COLUMNS:
         return row_or_rows(model, rows, form)
     return to_json({"columns": list(rows[0]), "data": [list(row.values()) for row in rows]})
@@ -48,7 +48,7 @@ def _environ(stage: Stage, runtime: str | None) -> dict[str, str]:
     catalog.write_text(json.dumps({"models": models}))
     return {
         "MODELHOST_MODELS_FILE": str(catalog),
-        # The others log no requests either.
+        # The other servers do not log requests either.
         "MODELHOST_ACCESS_LOG": "false",
         "PORT": str(stage.port),
         "WORKERS": str(stage.workers),
@@ -62,7 +62,7 @@ ENTRIES = [
         start=functools.partial(start, server=server, runtime=runtime),
         path=path,
         body=body,
-        answers=labelled,
+        parse=parse_labels,
         forms=(ROW, ROWS, COLUMNS),
     )
     for name, about, server, runtime in (
