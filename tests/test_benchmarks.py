@@ -203,7 +203,7 @@ def test_rows_of_a_model_repeat(logistic):
     assert logistic.predictions(151)[150] == logistic.predictions(1)[0]
 
 
-def test_pipeline_rows_have_missing_and_unseen_values(pipeline):
+def test_pipeline_rows_include_unusual_values(pipeline):
     rows = pipeline.rows(200)
 
     assert any(row["savings"] is None for row in rows)

@@ -190,7 +190,7 @@ def test_skip_link_is_focused_first(page, site, path):
     expect(page.locator("main")).to_be_focused()
 
 
-def test_model_page_links_to_its_api_reference(page, site):
+def test_model_page_links_api_reference(page, site):
     page.goto(f"{site}/models/iris_two/metadata")
     page.get_by_role("link", name="API", exact=True).click()
     expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()

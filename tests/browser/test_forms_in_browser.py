@@ -619,7 +619,7 @@ def test_error_names_the_item(open_form):
     expect(page.get_by_role("alert")).to_contain_text("X 1: must be a number")
 
 
-def test_error_of_a_single_value_is_shown(open_form):
+def test_single_value_error_is_shown(open_form):
     page = open_form("root that is a number")
 
     assert sent(page) == "null"
@@ -627,7 +627,7 @@ def test_error_of_a_single_value_is_shown(open_form):
     expect(page.locator("[data-error]").first).to_contain_text("must be a number, got null")
 
 
-def test_reset_clears_the_row_in_the_address(open_form):
+def test_reset_clears_the_address(open_form):
     page = open_form("root that is a number")
     fill("Row", "7")(page)
     sent(page)
@@ -659,7 +659,7 @@ def test_reset_restores_items_and_alternatives(open_form):
     assert json.loads(sent(page)) == {"x": [{"a": 1}, {"a": 2}, {"a": 3}]}
 
 
-def test_common_members_survive_a_change_of_alternative(open_form):
+def test_alternatives_share_common_members(open_form):
     page = open_form("oneOf with a discriminator")
     for step in (choose("X: which kind", "Square"), fill("Side", "2")):
         step(page)
@@ -721,7 +721,7 @@ def test_all_files_are_waited_for(two_files, send):
         pytest.param(press("Reset"), {}, id="reset"),
     ],
 )
-def test_late_file_does_not_replace_a_newer_one(two_files, step, row):
+def test_newer_file_replaces_older(two_files, step, row):
     page, _ = two_files
     upload("A", "slow", b"a")(page)
 

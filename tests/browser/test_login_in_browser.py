@@ -58,7 +58,7 @@ def test_login_is_accessible_on_a_phone(page, site):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_login_by_keyboard_keeps_the_linked_input(page, site):
+def test_keyboard_login_keeps_linked_input(page, site):
     page.context.clear_cookies()
     page.goto(f"{site}/models/risk/predict{INPUT}")
     expect(page.get_by_label("Key")).to_be_focused()
@@ -88,7 +88,7 @@ def test_form_and_reference_work_after_login(logged_in, site):
         ("R", 'req_auth_bearer_token(Sys.getenv("MODELHOST_KEY"))'),
     ],
 )
-def test_code_has_a_placeholder_for_the_key(logged_in, language, text):
+def test_code_has_key_placeholder(logged_in, language, text):
     logged_in.get_by_role("tab", name="Code").click()
     logged_in.get_by_text(language, exact=True).click()
 

@@ -148,7 +148,7 @@ def test_untouched_optional_fields_are_omitted(page, site):
     assert sent(page) == "{}"
 
 
-def test_checkboxes_and_booleans_are_sent_as_json(page, site):
+def test_booleans_are_sent_as_json(page, site):
     page.goto(f"{site}/models/optional/predict")
     page.get_by_role("group", name="Ticks").get_by_label("2").check()
     page.get_by_role("group", name="Ticks").get_by_label("c").check()
@@ -157,7 +157,7 @@ def test_checkboxes_and_booleans_are_sent_as_json(page, site):
     assert json.loads(sent(page)) == {"ticks": [2, "c"], "boolean": False}
 
 
-def test_optional_object_is_sent_if_filled_in(page, site):
+def test_optional_object_is_sent_when_filled(page, site):
     page.goto(f"{site}/models/optional/predict")
     page.get_by_label("Inner").fill("a")
 
@@ -189,7 +189,7 @@ def test_local_time_is_sent_as_typed(context, site, zone):
 
 
 @pytest.mark.fails("422 /api/models/local/predict")
-def test_local_times_of_an_example_are_sent_unchanged(page, site):
+def test_local_example_times_are_unchanged(page, site):
     row = {
         "pickup": {"at": "2024-05-06 07:08:00.123456", "until": "2024-05-06T07:08:00Z"},
         "day": "2024-05-06T00:00:00.000",
@@ -395,7 +395,7 @@ def test_reset_clears_form_and_prediction(page, site):
 
 
 @pytest.mark.fails("422 /api/models/loan/predict")
-def test_first_field_with_an_error_is_focused(page, site):
+def test_first_invalid_field_is_focused(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
     page.get_by_label("Term").fill("7.5")
@@ -422,7 +422,7 @@ def test_error_link_focuses_its_field(page, site):
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
-def test_input_rejected_by_the_model_is_marked(page, site):
+def test_input_rejected_by_model_is_marked(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
     page.get_by_label("Petal width").fill("7")
@@ -497,7 +497,7 @@ def test_json_tab_exchanges_the_row(page, site):
 
 
 @pytest.mark.fails("400 /api/models/iris/predict")
-def test_json_tab_is_validated_by_the_server(page, site):
+def test_server_validates_json_tab(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("tab", name="JSON").click()
     page.get_by_label("The row as JSON").fill('{"sepal_length": 1, "sepal_length": 2}')
@@ -585,7 +585,7 @@ def test_pages_follow_the_system_theme(page, site):
     assert page.evaluate(colour) == "rgb(18, 20, 28)"
 
 
-def test_reference_lists_the_path_of_each_model(page, site):
+def test_reference_lists_each_model_path(page, site):
     page.goto(f"{site}/docs")
 
     expect(page.locator("#reference")).to_contain_text("/api/models/iris/predict")

@@ -74,7 +74,7 @@ def saved(page, name):
     return download.value.path().read_text(encoding="utf-8-sig")
 
 
-def test_pictures_are_shown_and_files_are_downloadable(on):
+def test_pictures_and_downloads_are_shown(on):
     page = on("painter")
     answered(page)
 
@@ -115,7 +115,7 @@ def test_a_link_carries_the_input(on, site):
     expect(page.get_by_label("Number")).to_have_value("1.50")
 
 
-def test_link_with_unknown_members_opens_json_tab(on):
+def test_unknown_members_open_json_tab(on):
     page = on("echo", {"text": "a", "more": [1]})
 
     expect(page.get_by_label("The row as JSON")).to_have_value(
@@ -162,7 +162,7 @@ def test_late_response_is_ignored(on, button):
     assert page.url == address
 
 
-def test_equal_row_does_not_outdate_the_prediction(on):
+def test_equal_row_keeps_prediction_current(on):
     page = on("echo", {"text": "a", "number": 1})
     answered(page)
 
@@ -174,7 +174,7 @@ def test_equal_row_does_not_outdate_the_prediction(on):
     expect(page.locator("#answer-outdated")).to_contain_text("The input has changed.")
 
 
-def test_reset_removes_the_row_from_the_address(on):
+def test_reset_removes_row_from_address(on):
     page = on("echo", {"text": "a"})
     expect(page.get_by_label("Text")).to_have_value("a")
 
@@ -452,7 +452,7 @@ def test_range_can_be_typed(on):
     assert [cells(page)[1][0], cells(page)[-1][0]] == ["10", "50"]
 
 
-def test_open_range_is_around_the_current_value(on):
+def test_open_range_surrounds_current_value(on):
     page = on("fragile", {"x": -4.2})
 
     panel = opened(page, "What if")
@@ -679,7 +679,7 @@ def test_missing_required_column_is_named(on):
 
 
 @pytest.mark.fails("422 /api/models/risk/predict")
-def test_file_rows_are_predicted_and_errors_listed(on):
+def test_file_rows_are_predicted(on):
     panel = given(on("risk"), SHEET)
 
     panel.get_by_role("button", name="Predict 3 rows").press("Enter")
@@ -725,7 +725,7 @@ def test_line_column_does_not_collide(on):
 
 
 @pytest.mark.fails("503 /api/models/risk/predict")
-def test_file_is_sent_in_chunks_with_retries(on):
+def test_file_chunks_are_retried(on):
     page = on("risk")
     panel = given(page, "amount,kind\n" + "1,car\n" * 900)
     busy = json.dumps({"title": "Too much to do", "status": 503})
@@ -740,7 +740,7 @@ def test_file_is_sent_in_chunks_with_retries(on):
 
 
 @pytest.mark.fails("500 /api/models/fragile/predict")
-def test_failing_row_of_a_file_is_found(on):
+def test_failing_file_row_is_found(on):
     panel = given(on("fragile"), "x\n" + "1\n" * 5 + "0\n" + "2\n" * 3)
 
     panel.get_by_role("button", name="Predict 9 rows").click()

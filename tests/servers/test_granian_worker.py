@@ -98,7 +98,7 @@ def test_signals_do_not_keep_worker_busy(running):
     assert sum(worker.cpu_times()[:2]) - before < 1
 
 
-def test_bodies_are_counted_while_they_are_read():
+def test_bodies_are_counted_while_read():
     stalls = Stalls()
     counts = []
 

@@ -331,7 +331,7 @@ def test_check_reports_mistakes_of_a_class(run, name, failure):
     assert f"{failure}" in checked.stdout
 
 
-def test_check_logs_no_failure_that_it_reports(run, tmp_path):
+def test_check_reports_failures_once(run, tmp_path):
     (tmp_path / "truncated.flm").write_bytes(b"short")
 
     ran = run("check", models="models: [{file: truncated.flm}]")
@@ -347,7 +347,7 @@ def test_check_warns_of_slow_prediction(run):
     assert doubt.startswith("the first prediction took 0.0 s; the server's limit is 1e-06 s")
 
 
-def test_check_of_missing_file_is_usage_error(run):
+def test_check_rejects_missing_file(run):
     checked = run("check", "nowhere/model.flm")
 
     assert checked.exit_code == 2
@@ -782,7 +782,7 @@ def test_rejected_file_is_not_pinned(run, models_file, tmp_path):
 @pytest.mark.parametrize(
     "words", [["--pin"], ["--trust", "all"], ["--trust", "os.mkdir"]], ids=" ".join
 )
-def test_untrusted_file_is_added_only_with_trust(run, models_file, tmp_path, words):
+def test_adding_untrusted_file_needs_trust(run, models_file, tmp_path, words):
     path = tmp_path / "hostile.pkl"
     path.write_bytes(attack_pickles.CASES["popped again"](tmp_path / "marker"))
 

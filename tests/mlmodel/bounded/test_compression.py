@@ -129,7 +129,7 @@ def test_huge_zstd_window_is_rejected():
         decompress(Codec.ZSTD, packed, Budget(MIB))
 
 
-def test_lzma_is_written_as_flama_reads_it():
+def test_lzma_is_readable_by_flama():
     assert compress(Codec.LZMA, TEXT).startswith(b"\x5d\x00\x00\x80\x00" + b"\xff" * 8)
 
 

@@ -77,7 +77,7 @@ def test_missing_name_has_its_module():
     )
 
 
-def test_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+def test_unimportable_module_is_named(tmp_path, monkeypatch):
     (tmp_path / "stale_part.py").write_text("from math import sqroot\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -89,7 +89,7 @@ def test_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
     )
 
 
-def test_error_in_own_code_is_not_a_missing_name():
+def test_own_error_is_not_missing_name():
     assert pickling.describe_missing(AttributeError("no such thing")) is None
 
 

@@ -247,7 +247,7 @@ def test_control_characters_in_names_are_escaped():
 
 
 @each_ending
-def test_own_names_are_trusted_one_by_one(tmp_path, ending):
+def test_own_names_are_trusted_individually(tmp_path, ending):
     model = make_pipeline(FunctionTransformer(halved), Doubled()).fit([[1.0], [2.0]], [1, 2])
     path = written(tmp_path / f"m{ending}", pickle.dumps(model))
     names = ("tests.mlmodel.trust.test_trust.Doubled", "tests.mlmodel.trust.test_trust.halved")
@@ -360,7 +360,7 @@ ASTRAY = {
 
 
 @pytest.mark.parametrize("model", ASTRAY)
-def test_callable_in_the_wrong_place_is_rejected(model):
+def test_misplaced_callable_is_rejected(model):
     with pytest.raises(Untrusted):
         builder.build(pickle.dumps(ASTRAY[model]()))
 
@@ -674,7 +674,7 @@ EARLIER_LOSSES = {
 
 
 @pytest.mark.parametrize("case", EARLIER_LOSSES)
-def test_native_loss_of_earlier_release_is_built(case):
+def test_earlier_native_loss_is_built(case):
     arguments, kind = EARLIER_LOSSES[case]
 
     found = of_earlier(*arguments)
@@ -711,7 +711,7 @@ def test_loss_of_earlier_boosting_is_built(name, state, kind):
     assert found.n_classes == {"MultinomialDeviance": 3}.get(name, found.n_classes)
 
 
-def test_columns_of_earlier_release_are_a_list():
+def test_earlier_columns_are_a_list():
     state = {"data": ["a", 2], "future_dtype": "str", "warning_was_emitted": False}
 
     found = of_earlier("sklearn.compose._column_transformer", "_RemainderColsList", state=state)
@@ -721,7 +721,7 @@ def test_columns_of_earlier_release_are_a_list():
 
 
 @pytest.mark.parametrize("release", ["1.2", "1.3"])
-def test_tree_of_earlier_release_predicts_the_same(release):
+def test_earlier_tree_predicts_the_same(release):
     model = DecisionTreeClassifier(max_depth=1).fit(POINTS, [0, 0, 0, 0, 0, 1])
     state = model.tree_.__getstate__()
     weights = state["nodes"]["weighted_n_node_samples"][:, None, None]
@@ -865,7 +865,7 @@ def test_operator_grants_trust(make_app, tmp_path):
     assert [model["status"] for model in models] == ["ready", "ready"]
 
 
-def test_damaged_file_loads_or_raises_flm_error():
+def test_damaged_file_raises_only_flm_error():
     """Any other error comes out of here; `python -m tests.fuzz_files 2000` is the long way."""
     found = fuzz_files.run(150)
 

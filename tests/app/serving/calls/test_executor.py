@@ -15,22 +15,22 @@ def executor():
 
 @pytest.fixture
 def go():
-    """An event that holds calls back, set at the latest when the test ends."""
+    """An event that blocks calls, set at the end of the test at the latest."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def test_a_call_gives_back_what_its_function_returns(executor):
+def test_call_returns_the_result(executor):
     assert executor.run(max, 1, 3) == 3
 
 
-def test_a_call_raises_what_its_function_raises(executor):
+def test_call_raises_the_error(executor):
     with pytest.raises(ZeroDivisionError):
         executor.run(lambda: 1 / 0)
 
 
-def test_a_function_may_raise_a_timeout_of_its_own(executor):
+def test_own_timeout_error_is_raised(executor):
     def fail():
         raise TimeoutError("the database")
 
@@ -38,14 +38,14 @@ def test_a_function_may_raise_a_timeout_of_its_own(executor):
         executor.run(fail)
 
 
-def test_a_call_that_takes_too_long_is_given_up(go):
+def test_slow_call_times_out(go):
     executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=1, seconds=0.05))
 
     with pytest.raises(PredictionTimeout, match=r"longer than 0.05 seconds"):
         executor.run(go.wait)
 
 
-def test_another_thread_takes_the_place_of_one_that_hangs(go):
+def test_hanging_thread_is_replaced(go):
     executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.05))
     for _ in range(2):
         with pytest.raises(PredictionTimeout):
@@ -54,7 +54,7 @@ def test_another_thread_takes_the_place_of_one_that_hangs(go):
     assert executor.run(max, 1, 3) == 3
 
 
-def test_only_so_many_calls_may_hang(go):
+def test_hanging_calls_are_limited(go):
     executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=2, seconds=0.05))
     for _ in range(3):
         with pytest.raises(PredictionTimeout):
@@ -64,12 +64,12 @@ def test_only_so_many_calls_may_hang(go):
         executor.run(int)
 
 
-def test_more_calls_than_may_wait_are_refused(go):
+def test_full_executor_rejects_calls(go):
     executor = BoundedExecutor(Limits(rows=1, threads=1, queue_size=0, seconds=5))
-    begun = threading.Event()
-    call = threading.Thread(target=executor.run, args=(lambda: (begun.set(), go.wait()),))
+    started = threading.Event()
+    call = threading.Thread(target=executor.run, args=(lambda: (started.set(), go.wait()),))
     call.start()
-    begun.wait()
+    started.wait()
 
     with pytest.raises(QueueFull, match="the queue for this model is full"):
         executor.run(int)
@@ -77,7 +77,7 @@ def test_more_calls_than_may_wait_are_refused(go):
     call.join()
 
 
-def test_a_lane_without_a_thread_refuses_and_tries_again(executor, monkeypatch):
+def test_failed_thread_start_is_retried(executor, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse_to_start)
         for _ in range(5):
@@ -91,7 +91,7 @@ def refuse_to_start(thread):
     raise RuntimeError("can't start new thread")
 
 
-def test_a_closed_lane_starts_again(executor):
+def test_closed_executor_starts_again(executor):
     executor.run(int)
     executor.close()
 

@@ -49,7 +49,7 @@ class WrittenBy1(v1.BaseModel, arbitrary_types_allowed=True):
 
 
 @pytest.mark.parametrize(
-    ("answer", "plain"),
+    ("prediction", "plain"),
     [
         (None, None),
         (True, True),
@@ -113,14 +113,14 @@ class WrittenBy1(v1.BaseModel, arbitrary_types_allowed=True):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_answer_becomes_plain_json(answer, plain):
-    converted = to_json(answer)
+def test_prediction_becomes_json(prediction, plain):
+    converted = to_json(prediction)
 
     assert converted == plain
     assert json.loads(json.dumps(converted, allow_nan=False)) == plain
 
 
-UNSAYABLE = [
+UNREPRESENTABLE = [
     object(),
     Colour,
     1j,
@@ -133,15 +133,15 @@ UNSAYABLE = [
 ]
 
 
-@pytest.mark.parametrize("answer", UNSAYABLE, ids=lambda answer: type(answer).__name__)
-def test_what_json_cannot_say_is_refused(answer):
+@pytest.mark.parametrize("prediction", UNREPRESENTABLE, ids=lambda value: type(value).__name__)
+def test_unrepresentable_prediction_is_rejected(prediction):
     with pytest.raises(InvalidAnswer, match="the prediction has"):
-        to_json(answer)
+        to_json(prediction)
 
 
-def test_an_answer_that_holds_itself_is_refused():
-    answer = []
-    answer.append(answer)
+def test_recursive_prediction_is_rejected():
+    prediction = []
+    prediction.append(prediction)
 
     with pytest.raises(InvalidAnswer, match="the prediction is nested deeper than 100"):
-        to_json(answer)
+        to_json(prediction)

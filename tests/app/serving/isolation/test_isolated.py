@@ -108,7 +108,7 @@ def test_page_and_header_show_isolation(make_app):
 
 
 @pytest.mark.parametrize("how", ["segfault", "abort", "kill", "_exit"])
-def test_crash_fails_one_call_and_model_reloads(predict, how):
+def test_model_is_reloaded_after_crash(predict, how):
     predict = predict(harmful("dying.Dying"))
     before = predict("dying", [{}])
 
@@ -163,7 +163,7 @@ def test_zero_deaths_disables_quarantine(predict):
     assert predict("dying", [{}])
 
 
-def test_hanging_call_ends_at_its_time_limit(predict):
+def test_hanging_call_times_out(predict):
     predict = predict(
         harmful("hanging.Hung", time_limit=0.4), {"class": "tests.models.simple.Doubler"}
     )
@@ -241,7 +241,7 @@ def test_values_are_encoded_as_without_isolation(predict):
         isolated("numbers", [{"what": "bytes"}])
 
 
-def test_changes_stay_inside_and_output_is_logged(predict, caplog):
+def test_process_state_and_output_are_isolated(predict, caplog):
     caplog.set_level("INFO")
     predict = predict(harmful("meddling.Meddling"))
     folder = os.getcwd()
@@ -286,7 +286,7 @@ def test_hanging_model_can_be_unloaded(predict, monkeypatch):
     assert children() == set()
 
 
-def test_concurrent_first_calls_load_lazy_model_once(predict):
+def test_lazy_model_is_loaded_once(predict):
     predict = predict(harmful("slow.Slow", load="lazy"), MODEL_WAITING=20)
     assert children() == set()
 

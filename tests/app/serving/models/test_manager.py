@@ -17,22 +17,22 @@ LIMITS = Limits(rows=10, threads=2, queue_size=2, seconds=10)
 
 
 @pytest.fixture
-def hold(tmp_path):
-    """A function that makes the manager hold the models of a text."""
+def load_models(tmp_path):
+    """A function that loads the models of a text and returns the manager."""
 
-    def hold(text, **how):
+    def load(text, **how):
         path = tmp_path / "models.yaml"
         path.write_text(text, encoding="utf-8")
         ModelManager().load_models(catalog.read(path, {}), LIMITS, path, **how)
         return ModelManager()
 
-    yield hold
+    yield load
     ModelManager().close()
 
 
 @pytest.fixture
 def loads():
-    """How often Counting has been loaded since the test began."""
+    """Returns the number of loads of Counting since the test started."""
     before = Counting.loads
     return lambda: Counting.loads - before
 
@@ -41,71 +41,73 @@ def model(name, *lines):
     return "\n".join([f"  - class: tests.models.{name}", *(f"    {line}" for line in lines)])
 
 
-def test_every_manager_is_the_same_object():
+def test_manager_is_a_singleton():
     with ThreadPoolExecutor(8) as pool:
         managers = set(pool.map(lambda _: ModelManager(), range(100)))
 
     assert len(managers) == 1
 
 
-def test_models_are_held_in_the_order_of_the_file(hold):
-    manager = hold(f"models:\n{model('simple.Echo')}\n{model('simple.Doubler')}")
+def test_models_keep_the_file_order(load_models):
+    manager = load_models(f"models:\n{model('simple.Echo')}\n{model('simple.Doubler')}")
 
     assert [each.name for each in manager.models()] == ["echo", "doubler"]
 
 
-def test_a_model_is_loaded_at_start(hold, loads):
-    manager = hold(f"models:\n{model('simple.Counting')}")
+def test_model_is_loaded_at_start(load_models, loads):
+    manager = load_models(f"models:\n{model('simple.Counting')}")
 
     assert (manager.get("counting").status, loads()) == (Status.READY, 1)
 
 
-def test_a_lazy_model_is_loaded_once_however_many_ask(hold, loads):
-    manager = hold(f"models:\n{model('simple.Counting', 'load: lazy')}")
+def test_lazy_model_is_loaded_once(load_models, loads):
+    manager = load_models(f"models:\n{model('simple.Counting', 'load: lazy')}")
     assert (manager.get("counting").status, loads()) == (Status.LAZY, 0)
 
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(manager.get_loaded, ["counting"] * 50))
+        loaded = list(pool.map(manager.get_loaded, ["counting"] * 50))
 
-    assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
+    assert ({each.status for each in loaded}, loads()) == ({Status.READY}, 1)
 
 
 @pytest.mark.parametrize("before_fork", [False, True])
-def test_only_before_a_fork_is_a_model_left_to_the_worker(hold, loads, before_fork):
-    manager = hold(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=before_fork)
+def test_worker_model_loads_after_the_fork(load_models, loads, before_fork):
+    manager = load_models(
+        f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=before_fork
+    )
 
     assert loads() == (0 if before_fork else 1)
     assert manager.get("counting").status is (Status.LOADING if before_fork else Status.READY)
 
 
 @pytest.mark.parametrize("name", ["Unforked", "Threaded", "Connected"])
-def test_what_a_fork_would_break_is_left_to_the_worker(hold, name):
-    manager = hold(f"models:\n{model('processes.' + name)}", before_fork=True)
+def test_fork_unsafe_model_waits_for_worker(load_models, name):
+    manager = load_models(f"models:\n{model('processes.' + name)}", before_fork=True)
 
     assert manager.get(name.lower()).status is Status.LOADING
 
 
-def test_a_model_left_to_the_worker_is_loaded_once_however_many_ask(hold, loads):
-    manager = hold(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=True)
+def test_worker_model_is_loaded_once(load_models, loads):
+    manager = load_models(f"models:\n{model('simple.Counting', 'load: worker')}", before_fork=True)
 
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(manager.get_loaded, ["counting"] * 50))
+        loaded = list(pool.map(manager.get_loaded, ["counting"] * 50))
 
-    assert ({each.status for each in opened}, loads()) == ({Status.READY}, 1)
+    assert ({each.status for each in loaded}, loads()) == ({Status.READY}, 1)
 
 
-def test_two_models_of_one_name_are_a_mistake_before_a_fork_too(hold):
+def test_duplicate_name_is_rejected_before_fork(load_models):
     twice = model("processes.Unforked", "load: worker")
 
     with pytest.raises(
         InvalidCatalog, match="line 4: name 'unforked' is already the name of the model"
     ):
-        hold(f"models:\n{twice}\n{twice}", before_fork=True)
+        load_models(f"models:\n{twice}\n{twice}", before_fork=True)
 
 
-def test_an_unknown_name_is_not_found(hold):
-    with pytest.raises(ModelNotFound, match="unknown model 'nobody'"):
-        hold("models: []").get("nobody")
+def test_unknown_name_is_not_found(load_models):
+    with pytest.raises(ModelNotFound, match="unknown model 'absent'"):
+        load_models("models: []").get("absent")
 
 
 @pytest.mark.parametrize(
@@ -120,48 +122,48 @@ def test_an_unknown_name_is_not_found(hold):
         ("Missing", "Missing", "module 'tests.models.broken' has no class 'Missing'"),
     ],
 )
-def test_a_broken_model_is_held_with_its_reason_while_others_serve(hold, class_name, name, reason):
-    manager = hold(f"models:\n{model('broken.' + class_name)}\n{model('simple.Echo')}")
+def test_broken_model_fails_alone(load_models, class_name, name, reason):
+    manager = load_models(f"models:\n{model('broken.' + class_name)}\n{model('simple.Echo')}")
 
     assert manager.get(name).status is Status.FAILED
     assert reason in manager.get(name).reason
     assert manager.get("echo").status is Status.READY
 
 
-def test_the_reason_of_a_failure_keeps_the_text_of_foreign_errors_to_itself(hold):
-    manager = hold(f"models:\n{model('broken.RaisesAtLoad')}")
+def test_reason_hides_foreign_error_text(load_models):
+    manager = load_models(f"models:\n{model('broken.RaisesAtLoad')}")
 
     assert "secret" not in manager.get("raises-at-load").reason
 
 
-def test_a_module_that_is_not_installed_is_named(hold):
-    manager = hold("models: [{class: nowhere.to.be.Found}]")
+def test_missing_module_is_named(load_models):
+    manager = load_models("models: [{class: nowhere.to.be.Found}]")
 
     assert manager.get("Found").reason == "the module 'nowhere' is not installed"
 
 
-def test_a_missing_file_is_a_failure_of_its_model_alone(hold):
-    manager = hold(f"models:\n  - file: a/none.flm\n{model('simple.Echo')}")
+def test_missing_file_fails_one_model(load_models):
+    manager = load_models(f"models:\n  - file: a/none.flm\n{model('simple.Echo')}")
 
     assert "No such file" in manager.get("none").reason
     assert manager.get("echo").status is Status.READY
 
 
-def test_two_models_of_one_name_are_a_mistake(hold):
+def test_duplicate_name_is_rejected(load_models):
     with pytest.raises(
         InvalidCatalog, match="line 3: name 'echo' is already the name of the model in line 2"
     ):
-        hold(f"models:\n{model('simple.Echo')}\n{model('simple.Echo')}")
+        load_models(f"models:\n{model('simple.Echo')}\n{model('simple.Echo')}")
 
 
-def test_a_broken_model_without_a_name_gives_way(hold):
-    manager = hold("models:\n  - class: nowhere.Model\n  - class: nowhere_else.Model")
+def test_provisional_name_is_changed(load_models):
+    manager = load_models("models:\n  - class: nowhere.Model\n  - class: nowhere_else.Model")
 
     assert [each.name for each in manager.models()] == ["Model", "Model-3"]
 
 
-def test_a_model_can_be_unloaded_and_loaded_again(hold, loads):
-    counting = hold(f"models:\n{model('simple.Counting')}").get("counting")
+def test_unloaded_model_can_be_loaded(load_models, loads):
+    counting = load_models(f"models:\n{model('simple.Counting')}").get("counting")
 
     counting.lifecycle.unload()
     assert counting.status is Status.UNLOADED
@@ -170,52 +172,52 @@ def test_a_model_can_be_unloaded_and_loaded_again(hold, loads):
     assert (counting.status, loads()) == (Status.READY, 2)
 
 
-def test_an_unloaded_model_is_not_used(hold):
-    echo = hold(f"models:\n{model('simple.Echo')}").get("echo")
+def test_unloaded_model_rejects_calls(load_models):
+    echo = load_models(f"models:\n{model('simple.Echo')}").get("echo")
     echo.lifecycle.unload()
 
     with pytest.raises(ModelUnavailable, match="the model 'echo' is unloaded"):
         echo.acquire()
 
 
-def test_loading_a_broken_model_says_why_it_cannot_be(hold):
-    broken = hold(f"models:\n{model('broken.RaisesAtLoad')}").get("raises-at-load")
+def test_failed_load_has_the_reason(load_models):
+    broken = load_models(f"models:\n{model('broken.RaisesAtLoad')}").get("raises-at-load")
 
     with pytest.raises(ModelUnavailable, match="failed: it raised RuntimeError"):
         broken.lifecycle.load()
 
 
-def test_unloading_waits_for_whoever_uses_the_model(hold):
-    waiting = hold(f"models:\n{model('simple.Waiting')}").get("waiting")
+def test_unload_waits_for_running_calls(load_models):
+    waiting = load_models(f"models:\n{model('simple.Waiting')}").get("waiting")
     Waiting.go.clear()
     done = []
 
-    def ask():
+    def predict():
         done.extend(waiting.acquire().predict([{}]))
         waiting.release()
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    calling = threading.Thread(target=predict)
+    calling.start()
     Waiting.asked.acquire()
     unloading = threading.Thread(
         target=lambda: (waiting.lifecycle.unload(), done.append("unloaded"))
     )
     unloading.start()
     Waiting.go.set()
-    asking.join()
+    calling.join()
     unloading.join()
 
     assert done == ["done", "unloaded"]
 
 
-def test_a_model_that_failed_has_the_name_of_its_class(hold):
-    manager = hold("models: [{class: tests.models.simple.Doubler, settings: {a: 1}}]")
+def test_failed_model_has_class_name(load_models):
+    manager = load_models("models: [{class: tests.models.simple.Doubler, settings: {a: 1}}]")
 
     assert "'Doubler' does not accept its settings" in manager.get("doubler").reason
 
 
-def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):
-    later = hold("models: [{file: later.flm}]").get("later")
+def test_late_file_keeps_provisional_name(load_models, tmp_path):
+    later = load_models("models: [{file: later.flm}]").get("later")
     dump(
         LinearRegression().fit([[1], [2]], [1, 2]),
         tmp_path / "later.flm",
@@ -228,15 +230,17 @@ def test_a_model_keeps_the_name_by_which_it_is_known(hold, tmp_path):
     assert (later.status, later.name) == (Status.READY, "later")
 
 
-def test_settings_of_the_entry_override_what_the_model_says(hold):
+def test_entry_overrides_the_model(load_models):
     lines = ("name: mine", "input_schema: {type: object}", "examples: [{a: 1}]")
-    mine = hold(f"models:\n{model('simple.Doubler', *lines)}").get("mine")
+    mine = load_models(f"models:\n{model('simple.Doubler', *lines)}").get("mine")
 
     assert (mine.input_schema, mine.examples) == ({"type": "object"}, [{"a": 1}])
 
 
-def test_an_example_is_made_where_the_author_gives_none(hold):
-    assert hold(f"models:\n{model('simple.Doubler')}").get("doubler").examples == [{"x": 999}]
+def test_example_is_derived_from_schema(load_models):
+    assert load_models(f"models:\n{model('simple.Doubler')}").get("doubler").examples == [
+        {"x": 999}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_an_example_is_made_where_the_author_gives_none(hold):
         ("examples: 1001", "examples must be at most 1,000 rows, got 1,001"),
     ],
 )
-def test_model_that_tells_too_much_is_failed(make_app, settings, reason):
+def test_model_above_a_limit_fails(make_app, settings, reason):
     make_app(f"models: [{{class: tests.models.broken.TooLong, settings: {{{settings}}}}}]")
 
     [model] = ModelManager().models()

@@ -24,15 +24,15 @@ def predictor(app):
     return app.extensions["modelhost"].predictor
 
 
-def test_rows_are_answered_in_their_order(predictor):
+def test_predictions_keep_row_order(predictor):
     assert predictor.predict("doubler", [{"x": 1}, {"x": 2}]) == [{"y": 2.0}, {"y": 4.0}]
 
 
-def test_no_rows_are_no_answers(predictor):
+def test_empty_batch_is_empty(predictor):
     assert predictor.predict("doubler", []) == []
 
 
-def test_many_rows_are_one_call_of_the_model(predictor):
+def test_rows_share_one_call(predictor):
     before = Counting.calls
 
     predictor.predict("counting", [{}] * 100)
@@ -40,33 +40,33 @@ def test_many_rows_are_one_call_of_the_model(predictor):
     assert Counting.calls == before + 1
 
 
-def test_a_model_gets_the_numbers_that_its_schema_names(predictor):
-    [answer] = predictor.predict("doubler", [{"x": 5}])
+def test_numbers_have_the_schema_type(predictor):
+    [prediction] = predictor.predict("doubler", [{"x": 5}])
 
-    assert isinstance(answer["y"], float)
+    assert isinstance(prediction["y"], float)
 
 
-def test_all_rows_are_judged_before_the_model_is_asked(predictor):
+def test_rows_are_validated_before_the_call(predictor):
     with pytest.raises(InvalidInput) as caught:
         predictor.predict("doubler", [{"x": 1}, {"x": "a"}, {}])
 
     assert [each.row for each in caught.value.violations] == [1, 2]
 
 
-def test_a_thousand_wrong_rows_are_told_in_part(predictor):
+def test_number_of_violations_is_limited(predictor):
     with pytest.raises(InvalidInput) as caught:
         predictor.predict("doubler", [{}] * 1000)
 
     assert len(caught.value.violations) == 200
 
 
-def test_a_model_may_refuse_a_row_by_itself(predictor):
+def test_model_can_reject_a_row(predictor):
     with pytest.raises(InvalidInput, match="must not be before start"):
         predictor.predict("ordered", [{"start": 2, "end": 1}])
 
 
 @pytest.mark.parametrize("name", ["raises-at-predict", "exits-at-predict"])
-def test_whatever_a_model_raises_is_its_failure(predictor, name):
+def test_model_error_is_prediction_failed(predictor, name):
     with pytest.raises(PredictionFailed, match=f"the model '{name}' failed") as caught:
         predictor.predict(name, [{}])
 
@@ -86,25 +86,25 @@ def test_whatever_a_model_raises_is_its_failure(predictor, name):
         ),
     ],
 )
-def test_an_answer_that_may_not_be_is_the_models_failure(predictor, name, row, message):
+def test_invalid_prediction_is_rejected(predictor, name, row, message):
     with pytest.raises(InvalidAnswer, match=message):
         predictor.predict(name, [row])
 
 
-def test_nan_is_null_where_the_schema_allows_it(predictor):
+def test_nan_becomes_null_if_allowed(predictor):
     assert predictor.predict("answers-nan", [{}]) == [[1.5, None, None]]
 
 
-def test_unknown_and_failed_models_and_too_many_rows_are_refused(predictor):
+def test_call_without_ready_model_is_rejected(predictor):
     with pytest.raises(ModelNotFound):
-        predictor.predict("nobody", [{}])
+        predictor.predict("absent", [{}])
     with pytest.raises(ModelUnavailable, match="'raises-at-load' is failed"):
         predictor.predict("raises-at-load", [{}])
     with pytest.raises(TooManyRows, match="expected at most 1,000 rows, got 1,001"):
         predictor.predict("echo", [{}] * 1001)
 
 
-def test_a_model_that_hangs_hurts_no_other(make_app):
+def test_hanging_model_fails_alone(make_app):
     text = "models:\n" + "".join(
         f"  - class: tests.models.simple.{name}\n" for name in ("Waiting", "Echo")
     )
@@ -115,16 +115,16 @@ def test_a_model_that_hangs_hurts_no_other(make_app):
 
     with pytest.raises(PredictionTimeout):
         predictor.predict("waiting", [{}])
-    answers = predictor.predict("echo", [{"still": "here"}])
+    predictions = predictor.predict("echo", [{"still": "here"}])
     Waiting.go.set()
 
-    assert answers == [{"still": "here"}]
+    assert predictions == [{"still": "here"}]
 
 
 @pytest.mark.parametrize(
-    ("batch", "answers"), [("{max_rows: 9}", [1, 2, 2]), ("false", [1, 1, 1])], ids=["on", "off"]
+    ("batch", "sizes"), [("{max_rows: 9}", [1, 2, 2]), ("false", [1, 1, 1])], ids=["on", "off"]
 )
-def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, batch, answers):
+def test_entry_enables_batches(make_app, batch, sizes):
     text = f"models: [{{class: tests.models.simple.Together, batch: {batch}}}]"
     app = make_app(text, MODEL_THREADS=1, MODEL_WAITING=2)
     predict = app.extensions["modelhost"].predictor.predict
@@ -132,18 +132,18 @@ def test_callers_who_wait_are_asked_together_where_the_entry_says_so(make_app, b
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
         Together.asked.acquire()
-        line = ModelManager().get("together").calls._batcher._batches._calls
+        queue = ModelManager().get("together").calls._batcher._batches._calls
         for count in (1, 2):
             calls.append(pool.submit(predict, "together", [{}]))
-            wait_until(lambda count=count: line.qsize() == count)
+            wait_until(lambda count=count: queue.qsize() == count)
         Together.go.set()
 
-    assert [answer for call in calls for answer in call.result()] == answers
+    assert [size for call in calls for size in call.result()] == sizes
 
 
 @pytest.fixture
 def hanging(make_app):
-    """A function that makes a predictor for a model that hangs at some point."""
+    """A function that returns a predictor of a model that hangs while loading or predicting."""
 
     def make(at, **keys):
         entry = {"class": "tests.models.simple.Hanging", "settings": {"at": at}, **keys}
@@ -157,7 +157,7 @@ def hanging(make_app):
     Hanging.go.set()
 
 
-def test_a_model_that_hung_answers_again_when_it_is_loaded_anew(hanging):
+def test_hung_model_recovers_by_reloading(hanging):
     predictor, model = hanging("predict"), ModelManager().get("hanging")
     with pytest.raises(PredictionTimeout):
         predictor.predict("hanging", [{}])
@@ -169,7 +169,7 @@ def test_a_model_that_hung_answers_again_when_it_is_loaded_anew(hanging):
     assert predictor.predict("hanging", [{}]) == ["done"]
 
 
-def test_a_model_is_told_to_unload_only_when_no_call_runs(hanging):
+def test_model_unload_needs_idle_model(hanging):
     predictor, model = hanging("predict"), ModelManager().get("hanging")
     with pytest.raises(PredictionTimeout):
         predictor.predict("hanging", [{}])
@@ -179,7 +179,7 @@ def test_a_model_is_told_to_unload_only_when_no_call_runs(hanging):
     assert (model.status, Hanging.unloaded_while_running) == (Status.UNLOADED, 0)
 
 
-def test_a_model_that_hangs_while_it_is_loaded_keeps_nobody_waiting(hanging):
+def test_hanging_load_does_not_block(hanging):
     predictor = hanging("load", load="lazy")
 
     with pytest.raises(ModelUnavailable, match="the model 'hanging' is loading"):
@@ -190,7 +190,7 @@ def test_a_model_that_hangs_while_it_is_loaded_keeps_nobody_waiting(hanging):
     assert predictor.predict("hanging", [{}]) == ["done"]
 
 
-def test_what_a_model_does_late_is_done_in_its_own_time_and_is_its_failure(make_app):
+def test_generator_runs_within_the_call(make_app):
     predictor = (
         make_app("models: [{class: tests.models.simple.Lazily}]").extensions["modelhost"].predictor
     )
@@ -200,15 +200,15 @@ def test_what_a_model_does_late_is_done_in_its_own_time_and_is_its_failure(make_
         predictor.predict("lazily", [{"x": 0}])
 
 
-def test_many_threads_may_ask_at_once(predictor):
+def test_concurrent_predictions_are_correct(predictor):
     wrong = []
 
-    def ask(number):
+    def predict(number):
         for _ in range(20):
             if predictor.predict("echo", [number]) != [number]:
                 wrong.append(number)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=predict, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""What is ready has predicted: models that cannot are failed, with the reason."""
+"""A ready model has predicted its example. Other models are failed, with the reason."""
 
 import json
 
@@ -25,7 +25,7 @@ TRUST = [
 
 
 class Picky(RegressorMixin, BaseEstimator):
-    """Predicts for nothing that is guessed: it knows no columns, and wants one by name."""
+    """Reads a column by name, but has no names of columns for the schema."""
 
     def fit(self, table, _target):
         self.mean_ = float(table["age"].mean())
@@ -36,7 +36,7 @@ class Picky(RegressorMixin, BaseEstimator):
 
 
 class Lengths(TransformerMixin, BaseEstimator):
-    """Takes texts and numbers."""
+    """Accepts strings and numbers."""
 
     def fit(self, table, _target=None):
         self.feature_names_in_ = np.asarray(table.columns, dtype=object)
@@ -64,7 +64,7 @@ def test_model_of_unknown_columns_is_failed(make_app, tmp_path):
     assert "package it with a sample" in model["reason"]
 
 
-def test_the_same_model_with_a_sample_is_ready(make_app, tmp_path):
+def test_model_with_sample_is_ready(make_app, tmp_path):
     table = pd.DataFrame({"age": [1.0, 2.0, 6.0]})
     dump(Picky().fit(table, [1, 2, 3]), tmp_path / "m.flm", sample=table)
 
@@ -123,7 +123,7 @@ def test_note_names_model_that_accepts_nothing():
     assert infer(model, POINTS).notes == ()
 
 
-def test_field_never_missing_in_the_sample_is_required():
+def test_field_without_gaps_is_required():
     model = RandomForestRegressor(3).fit(POINTS, POINTS["a"])
     lacking = POINTS.assign(b=POINTS["b"].where(POINTS["b"] > 0))
 
@@ -150,7 +150,7 @@ def test_regressor_that_returns_nan_is_named():
     assert [(each.row, each.pointer) for each in caught.value.violations] == [(1, "")]
 
 
-def test_words_of_a_classifier_reach_the_caller():
+def test_own_violation_is_returned():
     model = RadiusNeighborsClassifier(radius=0.8).fit(POINTS, POINTS["a"] > 0)
 
     with pytest.raises(InvalidInput, match="No neighbors found"):

@@ -36,7 +36,7 @@ def test_server_without_models_is_ready(make_app):
     assert make_app("models: []").test_client().get("/readyz").status_code == 200
 
 
-def test_metrics_count_calls_by_model_and_outcome(client):
+def test_metrics_count_calls_by_outcome(client):
     client.post("/api/models/doubler/predict", json=[{"x": 1}, {"x": 2}])
     client.post("/api/models/doubler/predict", json={})
 

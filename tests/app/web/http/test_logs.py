@@ -219,7 +219,7 @@ def test_access_log_can_be_disabled(make_app, stderr):
     assert stderr.getvalue() == b""
 
 
-def test_broken_log_stream_does_not_stop_requests(make_app, monkeypatch):
+def test_requests_survive_broken_log_stream(make_app, monkeypatch):
     read, written = os.pipe()
     with os.fdopen(written, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)

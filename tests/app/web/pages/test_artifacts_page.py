@@ -39,7 +39,7 @@ def test_offered_file_is_sent_as_download(client):
 @pytest.mark.parametrize(
     ("name", "kind"), [("curve.png", "image/png"), ("page.html", "application/octet-stream")]
 )
-def test_only_safe_types_keep_their_media_type(client, name, kind):
+def test_unsafe_media_types_are_replaced(client, name, kind):
     with client.get(f"/models/all/artifacts/{name}") as response:
         assert response.content_type == kind
 

@@ -98,14 +98,14 @@ def test_schema_determines_the_field(schema, kind, control):
         pytest.param({"allOf": [{"$ref": "#/properties/x"}]}, id="all of itself"),
     ],
 )
-def test_value_of_unknown_shape_is_a_json_field(schema):
+def test_unknown_shape_is_json_field(schema):
     field = field_for(schema)
 
     assert (field.kind, field.control) == ("json", "textarea")
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": ["object", "array"]}])
-def test_row_of_unknown_shape_is_a_json_field(schema):
+def test_unknown_row_is_json_field(schema):
     form = build(schema)
 
     assert (form.kind, form.pointer, form.name) == ("json", "", "row")
@@ -244,7 +244,7 @@ def test_default_selects_its_alternative():
     assert [shape.fields[1].value for shape in field.fields] == ["", "1"]
 
 
-def test_default_list_has_a_field_per_item():
+def test_default_list_fills_items():
     field = field_for({"items": {"properties": {"y": {"default": 0}}}, "default": [{"y": 1}, {}]})
 
     assert [item.fields[0].value for item in field.fields] == ["1", "0"]
@@ -399,7 +399,7 @@ def test_default_is_the_initial_value(schema, value):
     assert field_for(schema, required=False).value == value
 
 
-def test_default_of_an_object_reaches_its_members():
+def test_object_default_fills_members():
     field = field_for({"properties": {"y": {"type": "number"}}, "default": {"y": 3}})
 
     assert field.fields[0].value == "3"

@@ -16,7 +16,7 @@ def test_markdown_is_rendered():
     assert html.count("<li>") == 2
 
 
-def test_line_breaks_and_indented_text_are_kept():
+def test_line_breaks_are_kept():
     html = markdown.markdown("One line.\nAnother.\n\n    An indented paragraph.")
 
     assert "One line.<br />\nAnother." in html

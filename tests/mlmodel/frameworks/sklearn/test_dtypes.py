@@ -188,7 +188,7 @@ POINTS = [1.0, 5.0, 100.0] * 10
     ids=["one-hot", "ordinal"],
 )
 @pytest.mark.parametrize("sample", [None, GRADES], ids=["object", "sample"])
-def test_none_category_does_not_depend_on_batch(encoder, sample):
+def test_none_category_ignores_batch(encoder, sample):
     model = make_pipeline(encoder, RandomForestRegressor(9, random_state=0)).fit(GRADES, POINTS)
     predict = predictor(model, infer(model, sample).input["properties"])
     rows = [{"grade": grade} for grade in ("good", None, "bad")]
@@ -403,7 +403,7 @@ def test_duration_without_unit_is_rejected(name, text, words):
 @pytest.mark.parametrize(
     "text", ["P0DT0H1M1.5S", "0 days 00:01:01.500000", "00:01:01.5", "PT61.5S"]
 )
-def test_durations_of_python_and_pandas_are_read(text):
+def test_python_and_pandas_durations_match(text):
     table, model = recorded(COLUMNS["durations"])
 
     predictor(model, infer(model, table).input["properties"])([{"x": text, "z": 1.0}])

@@ -161,7 +161,7 @@ def test_uncompiled_model_predicts_and_states_reason(name, files, loaded):
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
-def test_unusual_rows_are_handled_as_by_model(name, loaded):
+def test_graph_handles_unusual_rows(name, loaded):
     native, graph = loaded(name, "native"), loaded(name, "onnx")
     (plain,) = native.examples[:1]
 
@@ -508,7 +508,7 @@ def test_native_runtime_ignores_packaged_graph(tmp_path):
     assert "runtime" not in model.metadata
 
 
-def test_packaged_graph_of_other_model_is_ignored(tmp_path, monkeypatch, caplog):
+def test_graph_of_other_model_is_ignored(tmp_path, monkeypatch, caplog):
     made = compiling.get_digests
     monkeypatch.setattr(compiling, "get_digests", lambda _model, graph: made(b"another", graph))
     dump(forest(), tmp_path / "model.flm", sample=POINTS, runtime="onnx")

@@ -153,7 +153,7 @@ def test_boosters_start_no_pool_of_threads(library, tmp_path):
     assert int(started) < 2
 
 
-def test_process_pool_model_predicts_with_two_workers(tmp_path):
+def test_process_pool_works_in_workers(tmp_path):
     model = BaggingClassifier(LogisticRegression(), n_estimators=4).fit(X, Y)
     model.n_jobs = 4
     (tmp_path / "bagging.pkl").write_bytes(pickle.dumps(model))

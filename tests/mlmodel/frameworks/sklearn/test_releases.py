@@ -34,7 +34,7 @@ def gone(tmp_path, release="1.3.2"):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem[:-4]}")
-def test_older_model_predicts_as_in_its_release(path):
+def test_older_model_predictions_are_unchanged(path):
     told = json.loads((path.parent / "predictions.json").read_text())[path.stem[:-4]]
 
     answers = bare.load(path).predict_rows(told["rows"])

@@ -288,7 +288,7 @@ def test_unread_column_is_ignored(transformer):
     ],
     ids=["search", "votes", "stack", "transformed target"],
 )
-def test_column_unread_by_inner_models_is_ignored(wrapped):
+def test_column_unread_by_steps_is_ignored(wrapped):
     table = frame(age=TARGET, remark=["late", "paid", "lost", "paid"])
     pipeline = make_pipeline(make_column_transformer((StandardScaler(), ["age"])), Ridge())
     model = wrapped(pipeline).fit(table, TARGET)
