@@ -165,7 +165,9 @@ def rows(name: str) -> ResponseReturnValue:
         Returns the cells of each line, converted to the types of the model's input schema, without
         predicting. To predict, send the cells of the known columns as rows, without blank cells.
         The first line names the columns. A CSV file has commas, semicolons or tabs between its
-        cells, and is in UTF-8, UTF-16 or Windows-1252. The first sheet of a workbook is read.
+        cells, and is in UTF-8, UTF-16 or Windows-1252. The first sheet of a workbook is read. The
+        content decides which kind a file is; its own media type, such as `text/csv`, is accepted
+        as well as `application/octet-stream`.
       operationId: readRows
       tags: [Models]
       parameters:
@@ -177,8 +179,7 @@ def rows(name: str) -> ResponseReturnValue:
       requestBody:
         required: true
         content:
-          text/csv: {schema: {type: string}}
-          application/vnd.openxmlformats-officedocument.spreadsheetml.sheet: {schema: {}}
+          application/octet-stream: {schema: {type: string, format: binary}}
       responses:
         200:
           description: The columns, and the lines with their cells.

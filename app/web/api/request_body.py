@@ -34,6 +34,7 @@ TABLES = (
     "application/csv",
     "application/vnd.ms-excel",
     "application/vnd.oasis.opendocument.spreadsheet",
+    "application/octet-stream",  # sent by generated clients
 )
 UTF_8 = frozenset({"utf-8", "utf8"})
 

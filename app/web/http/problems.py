@@ -198,8 +198,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         415,
         "unsupported-media-type",
         "Unsupported media type",
-        "`Content-Type` must be `application/json` in UTF-8, or for a file of rows that of CSV or "
-        "an .xlsx workbook. The body must not be compressed.",
+        "`Content-Type` must be `application/json` in UTF-8, or for a file of rows that of CSV, of "
+        "an .xlsx workbook, or `application/octet-stream`. The body must not be compressed.",
     ),
     429: Problem(
         429,
