@@ -21,6 +21,7 @@ from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
 from app.web.api import admin, fast_predict, models, operations
+from app.web.api.v2 import inference, repository
 from app.web.http import (
     access,
     access_log,
@@ -91,6 +92,8 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         models,
         admin,
         operations,
+        inference,
+        repository,
         document,
         mcp,
         views,

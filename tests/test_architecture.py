@@ -18,7 +18,16 @@ FORBIDDEN = {
 #: Layer: its packages, from the top down. Each imports only those that come after it.
 PACKAGES = {
     "mlmodel": ("files", "frameworks", "foreign", "declarations", "trust", "bounded", "schema"),
-    "app/serving": ("reload", "models", "tables", "isolation", "catalog", "calls", "process"),
+    "app/serving": (
+        "reload",
+        "models",
+        "tensors",
+        "tables",
+        "isolation",
+        "catalog",
+        "calls",
+        "process",
+    ),
     "app/web": ("pages", "mcp", "openapi", "api", "http"),
 }
 #: Modules in one folder.

@@ -9,6 +9,7 @@
     ├── QueueFull             the model's queue is full
     ├── TooManyRows           a request has more rows than the limit
     ├── UnreadableFile        a file of rows cannot be read
+    ├── InvalidTensor         a request of the Open Inference Protocol has mistakes
     ├── PredictionTimeout     the model exceeded its time limit
     ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionFailed      the model raised an error
@@ -117,6 +118,10 @@ class TooManyRows(ServingError):
 
 class UnreadableFile(ServingError):
     """A file of rows cannot be read: its encoding or format is not supported, or it is broken."""
+
+
+class InvalidTensor(ServingError):
+    """A request of the Open Inference Protocol has mistakes, or does not fit the model's rows."""
 
 
 class PredictionTimeout(ServingError):

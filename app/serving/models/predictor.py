@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,13 +59,7 @@ class Predictor:
         self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
     ) -> tuple[HostedModel, list[Any]]:
         """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
-        try:
-            hosted, target = self._acquire(name, rows, endpoint)
-        except (ModelUnavailable, TooManyRows) as error:
-            # A name that a client invents must not become a label.
-            known = endpoint if endpoint == PREDICT else OTHER
-            count_rejection(self.manager.get(name).label, known, error)
-            raise
+        hosted, target = self._acquire(name, rows, endpoint)
         target.metrics.start()
         started = time.perf_counter()
         try:
@@ -78,7 +72,28 @@ class Predictor:
         target.metrics.succeed(len(rows), time.perf_counter() - started)
         return hosted, predictions
 
+    def get_input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return the JSON Schema of a model's rows; ``None`` if any row is valid.
+
+        :raises ModelNotFound: if there is no such model.
+        :raises ModelUnavailable: if the model is not ready and does not load on first use.
+        """
+        hosted, target = self._acquire(name, (), PREDICT)
+        hosted.release()
+        return target.input_schema
+
     def _acquire(
+        self, name: str, rows: Sequence[Any], endpoint: str
+    ) -> tuple[HostedModel, HostedEndpoint]:
+        try:
+            return self._acquire_uncounted(name, rows, endpoint)
+        except (ModelUnavailable, TooManyRows) as error:
+            # A name that a client invents must not become a label.
+            known = endpoint if endpoint == PREDICT else OTHER
+            count_rejection(self.manager.get(name).label, known, error)
+            raise
+
+    def _acquire_uncounted(
         self, name: str, rows: Sequence[Any], endpoint: str
     ) -> tuple[HostedModel, HostedEndpoint]:
         if len(rows) > self._limits.rows:

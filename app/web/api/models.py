@@ -6,7 +6,6 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -89,7 +88,9 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
         500: InternalError
     """
     return jsonify(
-        ModelMetadata().dump(describe(modelhost().manager.get_loaded(_reference(name, version))))
+        ModelMetadata().dump(
+            describe(modelhost().manager.get_loaded(prediction.to_reference(name, version)))
+        )
     )
 
 
@@ -129,7 +130,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         503: ModelUnavailable
         504: ModelTimeout
     """
-    reference = _reference(name, version)
+    reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)
     return _predict(reference, PREDICT, read_json())
 
@@ -282,10 +283,6 @@ def describe(model: HostedModel) -> dict[str, Any]:
     }
 
 
-def _reference(name: str, version: str | None) -> str:
-    return f"{name}@{version}" if version else name
-
-
 def _sheet(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
     return {
         "columns": sheet.names,
@@ -323,9 +320,7 @@ def _point_into_body(error: InvalidInput, body: Any, columns: Sequence[str] | No
     if columns is not None:
         violations = split_frames.with_frame_pointers(violations, columns)
     elif isinstance(body, list):
-        violations = tuple(
-            replace(each, pointer=f"/{each.row}{each.pointer}") for each in violations
-        )
+        return prediction.point_to_rows(error)
     return InvalidInput(str(error), violations=violations)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -64,7 +62,7 @@ def readyz() -> ResponseReturnValue:
           content: {application/json: {schema: Readiness}}
     """
     models = modelhost().manager.models()
-    missing = _missing(current_app.config["READY_WHEN"], models)
+    missing = find_missing()
     visible = {model.label: model for model in access.visible(models)}
     body = {
         "status": "not ready" if missing else "ready",
@@ -78,9 +76,16 @@ def readyz() -> ResponseReturnValue:
     return jsonify(Readiness().dump(body)), 503 if missing else 200
 
 
-def _missing(ready_when: str, models: Sequence[HostedModel]) -> list[str]:
-    """Return the names of the models that must be available and are not."""
-    unavailable = [model.label for model in models if model.status in UNAVAILABLE]
+def is_available(model: HostedModel) -> bool:
+    """Return whether a model can be called: a lazy one is loaded then."""
+    return model.status not in UNAVAILABLE
+
+
+def find_missing() -> list[str]:
+    """Return the names of the models that must be available, see ``READY_WHEN``, and are not."""
+    ready_when: str = current_app.config["READY_WHEN"]
+    models = modelhost().manager.models()
+    unavailable = [model.label for model in models if not is_available(model)]
     if ready_when == "any":
         return unavailable if len(unavailable) == len(models) else []
     if ready_when == "all":

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from app.serving.calls.methods import PREDICT
+from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.web.http.json_provider import dumps
+from mlmodel.errors import InvalidInput
 
 #: The name and the value of a header.
 Header = tuple[str, str]
+
+
+def to_reference(name: str, version: str | None) -> str:
+    """Return how :meth:`ModelManager.get` names a model, or a version of it."""
+    return f"{name}@{version}" if version else name
+
+
+def call(
+    predictor: Predictor, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+) -> tuple[HostedModel, list[Any], list[Header]]:
+    """Return the model, its predictions, and the headers that describe them.
+
+    Raises the same errors as :meth:`Predictor.predict`.
+    """
+    started = time.perf_counter()
+    model, predictions = predictor.predict_with_model(name, rows, endpoint)
+    milliseconds = 1000 * (time.perf_counter() - started)
+    timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
+    return model, predictions, [timing, *_model_headers(model.version, model.about.runtime)]
+
+
+def point_to_rows(error: InvalidInput) -> InvalidInput:
+    """Return an error about rows with pointers that begin with the index of the row."""
+    violations = [replace(each, pointer=f"/{each.row}{each.pointer}") for each in error.violations]
+    return InvalidInput(str(error), violations=violations)
 
 
 def predict(
@@ -23,12 +53,8 @@ def predict(
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
     is_many = isinstance(body, list)
-    started = time.perf_counter()
-    model, predictions = predictor.predict_with_model(name, body if is_many else [body], endpoint)
-    milliseconds = 1000 * (time.perf_counter() - started)
-    timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
-    content = dumps(predictions if is_many else predictions[0])
-    return content, [timing, *_model_headers(model.version, model.about.runtime)]
+    _, predictions, headers = call(predictor, name, body if is_many else [body], endpoint)
+    return dumps(predictions if is_many else predictions[0]), headers
 
 
 @lru_cache

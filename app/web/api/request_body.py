@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
@@ -17,6 +17,8 @@ from werkzeug.exceptions import (
 )
 
 from app.web.api.strict_json import parse
+from mlmodel.bounded.compression import Budget, Codec, decompress
+from mlmodel.errors import CorruptSection, TooLarge
 from mlmodel.schema.shape import unescape
 from mlmodel.schema.validator import Schema
 
@@ -36,6 +38,8 @@ TABLES = (
     "application/vnd.oasis.opendocument.spreadsheet",
     "application/octet-stream",  # sent by generated clients
 )
+#: Content codings: none, and those of which zlib reads the header.
+IDENTITY, ENCODINGS = "identity", ("gzip", "deflate")
 UTF_8 = frozenset({"utf-8", "utf8"})
 
 
@@ -69,6 +73,27 @@ def parse_json(content: bytes) -> Any:
                 f"expected at most {most:,} arrays and objects, got {count:,}"
             )
     return parse(content, current_app.config["MAX_DEPTH"])
+
+
+def read_expanded(*allowed: str) -> bytes:
+    """Return the body of the current request, decompressed if it is in gzip or deflate.
+
+    :param allowed: media types; empty if the header may be missing.
+    :raises UnsupportedMediaType: if it has another media type or encoding.
+    :raises BadRequest: if it cannot be read to its end, or does not decompress.
+    :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or expands beyond it.
+    """
+    _check_media_type(*allowed, encodings=(IDENTITY, *ENCODINGS))
+    content = _read()
+    if _get_encoding() == IDENTITY:
+        return content
+    limit = current_app.config["MAX_BODY_BYTES"]
+    try:
+        return decompress(Codec.ZLIB, content, Budget(limit))
+    except TooLarge as error:
+        raise RequestEntityTooLarge(f"the body expands to more than {limit:,} bytes") from error
+    except CorruptSection as error:
+        raise BadRequest("the body does not decompress") from error
 
 
 def max_nested(config: Mapping[str, Any]) -> int:
@@ -149,10 +174,16 @@ def _to_its_end() -> Iterator[None]:
         raise BadRequest("the body cannot be read to its end") from error
 
 
-def _check_media_type(*allowed: str) -> None:
+def _get_encoding() -> str:
+    return request.headers.get("Content-Encoding", IDENTITY).lower()
+
+
+def _check_media_type(*allowed: str, encodings: Sequence[str] = (IDENTITY,)) -> None:
     if request.mimetype not in allowed:
         got = request.mimetype or "none"
         raise UnsupportedMediaType(f"Content-Type must be {' or '.join(allowed[:2])}, got {got}")
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding must be identity, got {encoding}")
+    encoding = _get_encoding()
+    if encoding not in encodings:
+        raise UnsupportedMediaType(
+            f"Content-Encoding must be {' or '.join(encodings)}, got {encoding}"
+        )

@@ -16,31 +16,32 @@ class Body(Schema):
         unknown = INCLUDE
 
 
-def _doc(description: str, **keywords: object) -> dict[str, Any]:
-    """Return the keyword arguments of a field that describe it in the OpenAPI document."""
+def doc(description: str, **keywords: object) -> dict[str, Any]:
+    """Return the arguments of a field that describe it in the OpenAPI document."""
     return {"metadata": {"description": description, **keywords}}
 
 
-def _text(description: str, **keywords: object) -> fields.String:
-    return fields.String(**_doc(description, **keywords))
+def text(description: str, **keywords: object) -> fields.String:
+    """Return a field for text."""
+    return fields.String(**doc(description, **keywords))
 
 
 class ModelSummary(Body):
     """A model in a list of models."""
 
-    qualified_name = _text("The name in paths.", example="iris")
-    display_name = _text("The name to show to users.", example="Iris species")
-    description = _text("What the model is for.")
-    version = _text("The model's own version.", example="1.0.0")
-    tags = fields.List(fields.String(), **_doc("Tags by which users find the model."))
-    status = _text(
+    qualified_name = text("The name in paths.", example="iris")
+    display_name = text("The name to show to users.", example="Iris species")
+    description = text("What the model is for.")
+    version = text("The model's own version.", example="1.0.0")
+    tags = fields.List(fields.String(), **doc("Tags by which users find the model."))
+    status = text(
         "`ready`, `loading`, `lazy` (loaded on first use), `unloaded` (by an operator) or `failed` "
         "(see `reason`).",
         enum=["ready", "loading", "lazy", "unloaded", "failed"],
     )
     reason = fields.String(
         allow_none=True,
-        **_doc(
+        **doc(
             "Why the model failed, or why its replacement failed while this one serves; "
             "null otherwise."
         ),
@@ -56,8 +57,8 @@ class ModelList(Body):
 class ModelVersion(ModelSummary):
     """A version in a list of a model's versions."""
 
-    default = fields.Boolean(**_doc("Whether the name alone refers to this version."))
-    aliases = fields.List(fields.String(), **_doc("Other names for the version."))
+    default = fields.Boolean(**doc("Whether the name alone refers to this version."))
+    aliases = fields.List(fields.String(), **doc("Other names for the version."))
 
 
 class ModelVersions(Body):
@@ -69,94 +70,92 @@ class ModelVersions(Body):
 class Processes(Body):
     """How many processes of the server have applied a change."""
 
-    following = fields.Integer(**_doc("Processes that have applied the change."))
-    all = fields.Integer(**_doc("All processes; 0 if the server has only one."))
+    following = fields.Integer(**doc("Processes that have applied the change."))
+    all = fields.Integer(**doc("All processes; 0 if the server has only one."))
 
 
 class Reloaded(Body):
     """The result of a reload. Models with versions are named as ``iris@2``."""
 
-    done = fields.Boolean(**_doc("Whether the reload is complete; false while it continues."))
-    generation = fields.Integer(**_doc("The number of changes since the start."))
+    done = fields.Boolean(**doc("Whether the reload is complete; false while it continues."))
+    generation = fields.Integer(**doc("The number of changes since the start."))
     processes = fields.Nested(Processes)
-    loaded = fields.List(fields.String(), **_doc("New and replaced models."))
-    unchanged = fields.List(fields.String(), **_doc("Models that were not loaded again."))
-    removed = fields.List(fields.String(), **_doc("Models that are no longer hosted."))
+    loaded = fields.List(fields.String(), **doc("New and replaced models."))
+    unchanged = fields.List(fields.String(), **doc("Models that were not loaded again."))
+    removed = fields.List(fields.String(), **doc("Models that are no longer hosted."))
     failed = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        **_doc("Models that failed to load, with the reason. A previous model continues to serve."),
+        **doc("Models that failed to load, with the reason. A previous model continues to serve."),
     )
 
 
 class Artifact(Body):
     """A file inside a packaged model."""
 
-    name = _text("The file's name.")
-    size_bytes = fields.Integer(**_doc("The file's size in bytes."))
+    name = text("The file's name.")
+    size_bytes = fields.Integer(**doc("The file's size in bytes."))
 
 
 class Endpoint(Body):
     """A method that a model's author exposes in addition to predict."""
 
-    name = _text("The last part of the endpoint's path.")
+    name = text("The last part of the endpoint's path.")
     methods = fields.List(fields.String())
-    description = _text("What the endpoint returns.")
-    input_schema = fields.Raw(allow_none=True, **_doc("JSON Schema of a row."))
-    output_schema = fields.Raw(allow_none=True, **_doc("JSON Schema of a prediction."))
+    description = text("What the endpoint returns.")
+    input_schema = fields.Raw(allow_none=True, **doc("JSON Schema of a row."))
+    output_schema = fields.Raw(allow_none=True, **doc("JSON Schema of a prediction."))
 
 
 class Version(Body):
     """A package's version when the model was packaged, and its installed version."""
 
-    package = _text("The package, or `python`.")
-    packaged = _text("The version at packaging.")
-    running = fields.String(
-        allow_none=True, **_doc("The installed version; null if not installed.")
-    )
-    drifted = fields.Boolean(**_doc("Whether predictions may differ between these versions."))
+    package = text("The package, or `python`.")
+    packaged = text("The version at packaging.")
+    running = fields.String(allow_none=True, **doc("The installed version; null if not installed."))
+    drifted = fields.Boolean(**doc("Whether predictions may differ between these versions."))
 
 
 class Parity(Body):
     """The comparison of a compiled graph with its model."""
 
-    rows = fields.Integer(**_doc("Rows that both predicted."))
+    rows = fields.Integer(**doc("Rows that both predicted."))
     probes = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
-        **_doc("The number of rows of each kind."),
+        **doc("The number of rows of each kind."),
     )
     largest_difference = fields.Float(
-        **_doc("The largest difference between two predicted numbers.")
+        **doc("The largest difference between two predicted numbers.")
     )
     left = fields.Integer(
-        **_doc("Rows that the graph does not support; the model itself predicts such rows.")
+        **doc("Rows that the graph does not support; the model itself predicts such rows.")
     )
 
 
 class Runtime(Body):
     """The runtime of a model that requests a compiled graph."""
 
-    asked = _text("The runtime that the entry or the file requests.", enum=["onnx", "auto"])
-    name = _text("The runtime in use, with its version.", example="ONNX Runtime 1.31.1")
-    compiled = fields.Boolean(**_doc("Whether a compiled graph is in use."))
-    reason = _text("Why no compiled graph is in use.")
+    asked = text("The runtime that the entry or the file requests.", enum=["onnx", "auto"])
+    name = text("The runtime in use, with its version.", example="ONNX Runtime 1.31.1")
+    compiled = fields.Boolean(**doc("Whether a compiled graph is in use."))
+    reason = text("Why no compiled graph is in use.")
     parity = fields.Nested(Parity)
 
 
 class _Packaged(ModelSummary):
     """Common fields of metadata and inspection. Most of them come from a packaged file."""
 
-    framework = _text("Name and version of the model's framework.", example="scikit-learn 1.9.1")
-    id = _text("The file's id.")
-    timestamp = _text("When the file was packaged (ISO 8601).")
-    sha256 = _text("The SHA-256 of a file that is not a package.")
-    size_bytes = fields.Integer(**_doc("The file's size in bytes."))
+    framework = text("Name and version of the model's framework.", example="scikit-learn 1.9.1")
+    id = text("The file's id.")
+    timestamp = text("When the file was packaged (ISO 8601).")
+    sha256 = text("The SHA-256 of a file that is not a package.")
+    size_bytes = fields.Integer(**doc("The file's size in bytes."))
     versions = fields.List(fields.Nested(Version))
     runtime = fields.Nested(Runtime)
-    params = fields.Raw(allow_none=True, **_doc("Training parameters."))
-    metrics = fields.Raw(allow_none=True, **_doc("Quality figures."))
-    extra = fields.Raw(allow_none=True, **_doc("Other metadata from the author."))
+    params = fields.Raw(allow_none=True, **doc("Training parameters."))
+    metrics = fields.Raw(allow_none=True, **doc("Quality figures."))
+    extra = fields.Raw(allow_none=True, **doc("Other metadata from the author."))
     artifacts = fields.List(fields.Nested(Artifact))
 
 
@@ -165,18 +164,18 @@ class ModelMetadata(_Packaged):
 
     input_schema = fields.Raw(
         allow_none=True,
-        **_doc("JSON Schema of a row; null if any JSON is accepted."),
+        **doc("JSON Schema of a row; null if any JSON is accepted."),
     )
     output_schema = fields.Raw(
         allow_none=True,
-        **_doc("JSON Schema of a prediction; null if unspecified."),
+        **doc("JSON Schema of a prediction; null if unspecified."),
     )
-    loaded = fields.Boolean(**_doc("Whether the model is ready."))
-    processes = fields.Nested(Processes, **_doc("Only in responses to load and unload."))
-    examples = fields.List(fields.Raw(), **_doc("Example rows."))
+    loaded = fields.Boolean(**doc("Whether the model is ready."))
+    processes = fields.Nested(Processes, **doc("Only in responses to load and unload."))
+    examples = fields.List(fields.Raw(), **doc("Example rows."))
     notes = fields.List(
         fields.String(),
-        **_doc("Warnings for the model's author, such as an example that it does not predict."),
+        **doc("Warnings for the model's author, such as an example that it does not predict."),
     )
     endpoints = fields.List(fields.Nested(Endpoint))
 
@@ -184,30 +183,30 @@ class ModelMetadata(_Packaged):
 class ModelInspection(_Packaged):
     """How a model was built: framework, versions and parameters."""
 
-    class_ = fields.String(data_key="class", attribute="class", **_doc("The class of the model."))
+    class_ = fields.String(data_key="class", attribute="class", **doc("The class of the model."))
     info = fields.Raw(
         allow_none=True,
-        **_doc("Facts from the framework, such as scikit-learn's parameters."),
+        **doc("Facts from the framework, such as scikit-learn's parameters."),
     )
 
 
 class SheetLine(Body):
     """A line of a CSV file or of a workbook's sheet."""
 
-    line = fields.Integer(**_doc("The number of the line in the file, from 1."))
+    line = fields.Integer(**doc("The number of the line in the file, from 1."))
     cells = fields.Raw(
         allow_none=True,
         attribute="values",
-        **_doc(
+        **doc(
             "A cell for each of `columns`: a converted value if the column is in `known`, "
             "else the unchanged text; null if the line has a problem."
         ),
     )
     blank = fields.List(
         fields.Integer(),
-        **_doc("Positions in `cells`, from 0, that are omitted from the row."),
+        **doc("Positions in `cells`, from 0, that are omitted from the row."),
     )
-    problem = _text("Why the line has no cells; empty if it has.")
+    problem = text("Why the line has no cells; empty if it has.")
 
 
 class SheetRows(Body):
@@ -215,18 +214,18 @@ class SheetRows(Body):
 
     columns = fields.List(
         fields.String(),
-        **_doc("All columns in order, each with the name of the member it matches."),
+        **doc("All columns in order, each with the name of the member it matches."),
     )
-    known = fields.List(fields.String(), **_doc("Columns that belong to the rows."))
-    unknown = fields.List(fields.String(), **_doc("Columns that do not."))
+    known = fields.List(fields.String(), **doc("Columns that belong to the rows."))
+    unknown = fields.List(fields.String(), **doc("Columns that do not."))
     missing = fields.Dict(
         keys=fields.String(),
         values=fields.Boolean(),
-        **_doc("Members without a column, and whether each is required."),
+        **doc("Members without a column, and whether each is required."),
     )
     decimal = fields.String(
         allow_none=True,
-        **_doc(
+        **doc(
             "The decimal mark of the numbers; null if all are ambiguous, in which case "
             "they stay texts.",
             enum=[".", ",", None],
@@ -234,11 +233,11 @@ class SheetRows(Body):
     )
     encoding = fields.String(
         allow_none=True,
-        **_doc("The encoding of a CSV file: `utf-8`, `utf-16` or `windows-1252`."),
+        **doc("The encoding of a CSV file: `utf-8`, `utf-16` or `windows-1252`."),
     )
     sheet = fields.String(
         allow_none=True,
-        **_doc("The name of the sheet that was read from a workbook."),
+        **doc("The name of the sheet that was read from a workbook."),
     )
     lines = fields.List(fields.Nested(SheetLine))
 
@@ -249,69 +248,69 @@ class Columns(Schema):
     columns = fields.List(
         fields.String(),
         required=True,
-        **_doc("The names of the rows' members.", uniqueItems=True),
+        **doc("The names of the rows' members.", uniqueItems=True),
     )
     index = fields.List(
         fields.Raw(allow_none=True),
-        **_doc("A label for each row, or an empty list; not passed to the model."),
+        **doc("A label for each row, or an empty list; not passed to the model."),
     )
     data = fields.List(
         fields.List(fields.Raw(allow_none=True)),
         required=True,
-        **_doc("The rows, each a list with one value for each column."),
+        **doc("The rows, each a list with one value for each column."),
     )
 
 
 class FieldError(Body):
     """One violation in the body."""
 
-    pointer = _text("JSON Pointer (RFC 6901) to the value in the body.", example="/age")
-    detail = _text("What was expected and what was received.", example="must be at least 0, got -4")
+    pointer = text("JSON Pointer (RFC 6901) to the value in the body.", example="/age")
+    detail = text("What was expected and what was received.", example="must be at least 0, got -4")
 
 
 class Problem(Body):
     """An error (RFC 9457)."""
 
-    type = _text("The type of the problem: the URL of its description.")
-    title = _text("The title of the type.")
-    status = fields.Integer(**_doc("The HTTP status."))
-    detail = _text("What caused this problem.")
-    request_id = _text("The id of the request, which the server's log contains too.")
+    type = text("The type of the problem: the URL of its description.")
+    title = text("The title of the type.")
+    status = fields.Integer(**doc("The HTTP status."))
+    detail = text("What caused this problem.")
+    request_id = text("The id of the request, which the server's log contains too.")
     errors = fields.List(
         fields.Nested(FieldError),
-        **_doc("All violations of the schema, at most 200."),
+        **doc("All violations of the schema, at most 200."),
     )
 
 
 class Health(Body):
     """The health of the process."""
 
-    status = _text("Always `ok`.", enum=["ok"])
+    status = text("Always `ok`.", enum=["ok"])
 
 
 class ModelState(Body):
     """The state of one model."""
 
-    status = _text("As in the list of models.")
-    reason = fields.String(allow_none=True, **_doc("Why the model failed."))
+    status = text("As in the list of models.")
+    reason = fields.String(allow_none=True, **doc("Why the model failed."))
 
 
 class Readiness(Body):
     """The readiness of the server."""
 
-    status = _text(
+    status = text(
         "Whether the models required by `READY_WHEN` are available.", enum=["ready", "not ready"]
     )
     models = fields.Dict(keys=fields.String(), values=fields.Nested(ModelState))
     mistakes = fields.List(
         fields.String(),
-        **_doc("Mistakes in models.yaml, by line and key. The loaded models continue to serve."),
+        **doc("Mistakes in models.yaml, by line and key. The loaded models continue to serve."),
     )
-    waits_for = fields.List(fields.String(), **_doc("Models that must be available and are not."))
+    waits_for = fields.List(fields.String(), **doc("Models that must be available and are not."))
     isolation = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        **_doc(
+        **doc(
             "The isolated models: `isolated, sandboxed`, or `isolated, not sandboxed` "
             "where the kernel cannot restrict them."
         ),

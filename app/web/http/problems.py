@@ -19,8 +19,9 @@ from mlmodel import errors as models
 from mlmodel.errors import summary
 
 #: Paths under which every error response is JSON.
-JSON_PATHS = ("/api", "/v2", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
-
+JSON_PATHS = ("/api", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
+#: The path of the Open Inference Protocol, which specifies the JSON of its errors.
+INFERENCE_PATH = "/v2"
 
 #: Methods that a client can repeat after a login without losing a body.
 READING = frozenset({"GET", "HEAD"})
@@ -97,6 +98,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "unreadable-file",
         "Unreadable file",
         "The file is neither a CSV file in UTF-8, UTF-16 or Windows-1252, nor an .xlsx workbook.",
+    ),
+    serving.InvalidTensor: Problem(
+        400,
+        "invalid-tensor",
+        "Invalid inference request",
+        "The request of the Open Inference Protocol has mistakes, or its inputs do not fit the "
+        "model's input schema.",
     ),
     serving.TooManyRows: Problem(
         413,
@@ -256,8 +264,10 @@ def build_problem(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _respond(error: Exception) -> BaseResponse:
     body, headers = build_problem(error)
-    if _is_json_path():
-        response: BaseResponse = _json(body)
+    if _is_within(INFERENCE_PATH):
+        response: BaseResponse = _inference_error(body)
+    elif any(map(_is_within, JSON_PATHS)):
+        response = _json(body)
     elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:
         return redirect(login.get_login_url(request), HTTPStatus.SEE_OTHER)
     else:
@@ -270,12 +280,17 @@ def _json(body: dict[str, Any]) -> Response:
     return Response(dumps(body), status=body["status"], content_type="application/problem+json")
 
 
+def _inference_error(body: dict[str, Any]) -> Response:
+    text = f"{body['title']}: {body['detail']}"
+    return Response(dumps({"error": text}), body["status"], content_type="application/json")
+
+
 def _page(body: dict[str, Any]) -> Response:
     return Response(render_template("error.html", problem=body), status=body["status"])
 
 
-def _is_json_path() -> bool:
-    return any(request.path == path or request.path.startswith(f"{path}/") for path in JSON_PATHS)
+def _is_within(path: str) -> bool:
+    return request.path == path or request.path.startswith(f"{path}/")
 
 
 def _detail(error: Exception, problem: Problem) -> str:

@@ -19,7 +19,7 @@ from app.serving.models.hosted import HostedModel
 from app.web.api.schemas import Columns
 from app.web.http import split_frames
 from app.web.http.extension import modelhost
-from app.web.http.problems import all_problems
+from app.web.http.problems import INFERENCE_PATH, all_problems
 from app.web.openapi.components import build_components
 
 VERSION = "1"
@@ -45,6 +45,9 @@ RESPONSES = {
     "UnsupportedMediaType": ["unsupported-media-type"],
 }
 
+#: The response of all errors of the Open Inference Protocol.
+INFERENCE_ERROR = "InferenceError"
+
 #: Headers of a prediction's response: name and description.
 HEADERS = {
     "ModelRuntime": "The packages that run the model, and Python, with their versions.",
@@ -56,6 +59,9 @@ HEADERS = {
 VERSION_OPERATIONS = {
     "describeModel": ("describeVersion", "Describe a version of a model"),
     "predict": ("predictByVersion", "Predict with a version of a model"),
+    "describeTensors": ("describeTensorsOfVersion", "Describe the tensors of a version of a model"),
+    "infer": ("inferByVersion", "Predict with tensors and a version of a model"),
+    "isModelReady": ("isVersionReady", "Check that a version of a model is available"),
 }
 
 #: Statuses that only apply to requests with a body.
@@ -110,7 +116,9 @@ def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
             operation["parameters"].append("ModelVersion")
         if modelhost(app).access_control.view_needs_key(view):
             operation["security"] = [{name: []} for name in SECURITY]
-            operation["responses"] |= {401: "Unauthorized", 403: "Forbidden"}
+            is_inference = rule.rule.startswith(INFERENCE_PATH)
+            errors = (INFERENCE_ERROR,) * 2 if is_inference else ("Unauthorized", "Forbidden")
+            operation["responses"] |= zip((401, 403), errors, strict=True)
     if operations:
         path = FlaskPlugin.flaskpath2openapi(rule.rule)
         spec.path(path, operations=operations)
@@ -132,6 +140,9 @@ def _add_components(spec: APISpec) -> None:
         description = " ".join(meanings[slug] for slug in slugs)
         content = {"application/problem+json": {"schema": "Problem"}}
         spec.components.response(response, {"description": description, "content": content})
+    content = {"application/json": {"schema": INFERENCE_ERROR}}
+    description = "What was expected and what was received, in `error`."
+    spec.components.response(INFERENCE_ERROR, {"description": description, "content": content})
 
 
 def _add_model(document: dict[str, Any], model: HostedModel) -> None:

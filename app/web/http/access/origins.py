@@ -13,11 +13,12 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 #: Values of Sec-Fetch-Site for a request by a page of this site, or directly by the user.
 OWN_SITE = frozenset({"same-origin", "none"})
 #: Paths that pages of the sites in CORS_ORIGINS may request.
-SHARED_PATHS = re.compile(r"/api/.*|/mcp|/openapi\.json|/readyz|/healthz")
+SHARED_PATHS = re.compile(r"/api/.*|/v2(?:/.*)?|/mcp|/openapi\.json|/readyz|/healthz")
 #: Request headers that such a page may send, and response headers that it may read.
 ALLOWED_HEADERS = (
     "Authorization",
     "Content-Type",
+    "Inference-Header-Content-Length",
     "MCP-Protocol-Version",
     "Mcp-Method",
     "Mcp-Name",
@@ -25,6 +26,7 @@ ALLOWED_HEADERS = (
     "X-Request-ID",
 )
 EXPOSED_HEADERS = (
+    "Inference-Header-Content-Length",
     "Retry-After",
     "Server-Timing",
     "WWW-Authenticate",

@@ -11,8 +11,8 @@ from flask_limiter.util import get_remote_address
 
 from app.web.http.access.origins import SAFE
 
-#: Paths below this are counted for all methods, others only for unsafe ones.
-COUNTED_PREFIX = "/api/"
+#: Paths below these are counted for all methods, others only for unsafe ones.
+COUNTED_PREFIXES = ("/api/", "/v2/models/")
 #: Storage for a process that counts only its own requests.
 PROCESS_MEMORY = "memory://"
 
@@ -39,7 +39,7 @@ def _get_client() -> str:
 
 
 def _is_exempt() -> bool:
-    return not request.path.startswith(COUNTED_PREFIX) and request.method in SAFE
+    return not request.path.startswith(COUNTED_PREFIXES) and request.method in SAFE
 
 
 def _set_retry_after(response: Response, limiter: Limiter) -> Response:

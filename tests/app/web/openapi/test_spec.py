@@ -9,6 +9,9 @@ import openapi
 from app.serving.models.manager import ModelManager
 from app.web.openapi.spec import build_spec
 
+#: Blueprints with routes for programs.
+VIEWS = {"admin", "api", "inference", "openapi", "operations", "repository"}
+
 
 @pytest.fixture
 def document(app):
@@ -30,7 +33,7 @@ def test_document_and_routes_agree(app, document):
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
-        if rule.endpoint.partition(".")[0] in {"api", "admin", "openapi", "operations"}
+        if rule.endpoint.partition(".")[0] in VIEWS
         if rule.endpoint != "api.call_endpoint"  # documented by the endpoints of each model
     }
     models = {model.name for model in ModelManager().models()}

@@ -1,0 +1,218 @@
+"""The Open Inference Protocol: describe models, and predict with them.
+
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, current_app, g, jsonify
+from flask.typing import ResponseReturnValue
+
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
+from app.serving.tensors.inputs import describe_inputs, to_rows
+from app.serving.tensors.outputs import describe_outputs, to_tensors
+from app.web.api import prediction
+from app.web.api.operations import find_missing, is_available
+from app.web.api.v2.inference_body import build_response, read_request
+from app.web.api.v2.v2_schemas import (
+    InferenceHealth,
+    InferenceModel,
+    InferenceReadiness,
+    InferenceServer,
+)
+from app.web.http import access
+from app.web.http.extension import modelhost
+from mlmodel.errors import InvalidInput
+
+blueprint = Blueprint("inference", __name__, url_prefix="/v2")
+
+#: The version of Modelhost. A test compares it with pyproject.toml.
+VERSION = "0.1.0"
+#: Extensions of the protocol that the server supports, by the names that Triton gives them.
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
+
+
+def init_app(app: Flask) -> None:
+    """Register the routes of inference."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("")
+@access.needs(None)
+def server() -> ResponseReturnValue:
+    """Describe the server.
+    ---
+    get:
+      summary: Describe the inference server
+      operationId: describeInferenceServer
+      tags: [Open Inference Protocol]
+      responses:
+        200:
+          description: The server and its extensions.
+          content: {application/json: {schema: InferenceServer}}
+    """
+    about = {"name": "modelhost", "version": VERSION, "extensions": EXTENSIONS}
+    return jsonify(InferenceServer().dump(about))
+
+
+@blueprint.get("/health/live")
+@access.needs(None)
+def live() -> ResponseReturnValue:
+    """Return that the process is alive.
+    ---
+    get:
+      summary: Check that the inference server is alive
+      operationId: isInferenceServerLive
+      tags: [Open Inference Protocol]
+      responses:
+        200:
+          description: The process is alive.
+          content: {application/json: {schema: InferenceHealth}}
+    """
+    return jsonify(InferenceHealth().dump({"live": True}))
+
+
+@blueprint.get("/health/ready")
+@access.needs(None)
+def ready() -> ResponseReturnValue:
+    """Return whether the models that `READY_WHEN` specifies are available.
+    ---
+    get:
+      summary: Check that the inference server is ready
+      description: Equals `/readyz`, without the states of models.
+      operationId: isInferenceServerReady
+      tags: [Open Inference Protocol]
+      responses:
+        200:
+          description: The required models are available.
+          content: {application/json: {schema: InferenceHealth}}
+        503:
+          description: A required model is not available.
+          content: {application/json: {schema: InferenceHealth}}
+    """
+    if not find_missing():
+        return jsonify(InferenceHealth().dump({"ready": True}))
+    return {"ready": False, "error": "a model that READY_WHEN requires is not available"}, 503
+
+
+@blueprint.get("/models/<name>/versions/<version>")
+@blueprint.get("/models/<name>")
+def describe(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Describe the tensors of a model, or of a version of it.
+    ---
+    get:
+      summary: Describe the tensors of a model
+      description: Loads the model if it is `lazy`.
+      operationId: describeTensors
+      tags: [Open Inference Protocol]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model, with its inputs and outputs.
+          content: {application/json: {schema: InferenceModel}}
+        404: InferenceError
+        429: InferenceError
+        500: InferenceError
+        503: InferenceError
+    """
+    model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
+    if model.status is not Status.READY:
+        raise model.build_error()
+    versions = [each.version for each in modelhost().manager.versions(model.name)]
+    about = {
+        "name": model.name,
+        "versions": [each for each in versions if each],
+        "platform": model.about.framework or "python",
+        "inputs": describe_inputs(model.input_schema),
+        "outputs": describe_outputs(model.output_schema),
+    }
+    return jsonify(InferenceModel().dump(about))
+
+
+@blueprint.get("/models/<name>/versions/<version>/ready")
+@blueprint.get("/models/<name>/ready")
+def model_ready(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Return whether a model, or a version of it, is available.
+    ---
+    get:
+      summary: Check that a model is available
+      description: A `lazy` model is available; the first prediction loads it.
+      operationId: isModelReady
+      tags: [Open Inference Protocol]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model is available.
+          content: {application/json: {schema: InferenceReadiness}}
+        404: InferenceError
+        429: InferenceError
+        500: InferenceError
+        503: InferenceError
+    """
+    model = modelhost().manager.get(prediction.to_reference(name, version))
+    if not is_available(model):
+        raise model.build_error()
+    return jsonify(InferenceReadiness().dump({"name": model.name, "ready": True}))
+
+
+@blueprint.post("/models/<name>/versions/<version>/infer")
+@blueprint.post("/models/<name>/infer")
+def infer(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Predict rows that are sent as tensors.
+    ---
+    post:
+      summary: Predict with tensors
+      description: >-
+        Send a matrix of the shape `[n, k]` with a column for each member of the row, or an input
+        for each member. The data of a tensor may follow the JSON in bytes; then
+        `Inference-Header-Content-Length` is the length of the JSON.
+      operationId: infer
+      tags: [Open Inference Protocol]
+      parameters: [ModelName]
+      requestBody:
+        required: true
+        content:
+          application/json: {schema: InferenceRequestBody}
+          application/octet-stream: {schema: {}}
+      responses:
+        200:
+          description: The predictions.
+          headers:
+            Server-Timing: PredictTime
+            X-Model-Version: ModelVersion
+            X-Model-Runtime: ModelRuntime
+          content:
+            application/json: {schema: InferenceResponseBody}
+            application/octet-stream: {schema: {}}
+        400: InferenceError
+        403: InferenceError
+        404: InferenceError
+        413: InferenceError
+        415: InferenceError
+        422: InferenceError
+        429: InferenceError
+        500: InferenceError
+        503: InferenceError
+        504: InferenceError
+    """
+    reference = prediction.to_reference(name, version)
+    predictor = modelhost().predictor
+    predictor.manager.get(reference)
+    inference = read_request()
+    schema = predictor.get_input_schema(reference)
+    rows = to_rows(inference, schema, current_app.config["MAX_ROWS"])
+    g.rows = len(rows)
+    try:
+        model, predictions, headers = prediction.call(predictor, reference, rows)
+    except InvalidInput as error:
+        raise prediction.point_to_rows(error) from error
+    outputs = to_tensors(predictions, model.output_schema, inference.outputs)
+    response = build_response(_get_facts(model, inference.id), outputs, inference)
+    response.headers.extend(headers)
+    return response
+
+
+def _get_facts(model: HostedModel, request_id: str | None) -> dict[str, str]:
+    facts = {"model_name": model.name, "model_version": model.version, "id": request_id}
+    return {name: value for name, value in facts.items() if value}

@@ -1,0 +1,152 @@
+"""The model repository extension: list, load and unload models.
+
+Source: Triton, "Model Repository Extension".
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, jsonify
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest
+
+from app.serving.errors import ModelUnavailable
+from app.serving.models.hosted import HostedModel
+from app.serving.models.state import Status
+from app.serving.tensors.tensor import get_parameters
+from app.web.api.operations import is_available
+from app.web.api.v2.inference_body import read_object
+from app.web.api.v2.v2_schemas import RepositoryModel
+from app.web.http import access
+from app.web.http.extension import modelhost
+
+blueprint = Blueprint("repository", __name__, url_prefix="/v2/repository")
+
+
+def init_app(app: Flask) -> None:
+    """Register the routes of the repository."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/index")
+def index() -> ResponseReturnValue:
+    """List all versions of all models.
+    ---
+    post:
+      summary: List the models and their states
+      operationId: listRepository
+      tags: [Open Inference Protocol]
+      requestBody:
+        content: {application/json: {schema: RepositoryFilter}}
+      responses:
+        200:
+          description: All versions of all models, in the order of `models.yaml`.
+          content:
+            application/json: {schema: {type: array, items: RepositoryModel}}
+        400: InferenceError
+        403: InferenceError
+        413: InferenceError
+        415: InferenceError
+        429: InferenceError
+        500: InferenceError
+    """
+    only_ready = read_object().get("ready", False)
+    if not isinstance(only_ready, bool):
+        raise BadRequest("ready must be true or false")
+    models = access.visible(modelhost().manager.models())
+    shown = [_describe(model) for model in models if is_available(model) or not only_ready]
+    return jsonify(RepositoryModel(many=True).dump(shown))
+
+
+@blueprint.post("/models/<name>/load")
+@access.needs(access.Scope.ADMIN)
+def load(name: str) -> ResponseReturnValue:
+    """Load all versions of a model, or reload them.
+    ---
+    post:
+      summary: Load or reload a model
+      description: >-
+        Loads all versions of the model in all processes of the server, or the one that the name
+        includes, as in `iris@2`. A loaded version is replaced once the new one has predicted its
+        example.
+      operationId: loadFromRepository
+      tags: [Open Inference Protocol]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model is loaded.
+          content: {application/json: {schema: {type: object}}}
+        400: InferenceError
+        403: InferenceError
+        404: InferenceError
+        409: InferenceError
+        413: InferenceError
+        415: InferenceError
+        429: InferenceError
+        500: InferenceError
+        503: InferenceError
+    """
+    parameters = get_parameters(read_object())
+    if parameters:
+        names = ", ".join(sorted(parameters))
+        raise BadRequest(
+            f"models.yaml configures the models; parameters are not supported: {names}"
+        )
+    for model in _find(name):
+        _load(model)
+    return jsonify({})
+
+
+@blueprint.post("/models/<name>/unload")
+@access.needs(access.Scope.ADMIN)
+def unload(name: str) -> ResponseReturnValue:
+    """Unload all versions of a model.
+    ---
+    post:
+      summary: Unload a model
+      description: >-
+        Unloads all versions of the model in all processes of the server, or the one that the name
+        includes, as in `iris@2`. Calls in progress are completed.
+      operationId: unloadFromRepository
+      tags: [Open Inference Protocol]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model is unloaded.
+          content: {application/json: {schema: {type: object}}}
+        403: InferenceError
+        404: InferenceError
+        429: InferenceError
+        500: InferenceError
+        503: InferenceError
+    """
+    for model in _find(name):
+        modelhost().reloader.unload(model.label)
+    return jsonify({})
+
+
+def _find(name: str) -> list[HostedModel]:
+    manager = modelhost().manager
+    return [manager.get(name)] if "@" in name else manager.versions(name)
+
+
+def _load(model: HostedModel) -> None:
+    """Load a model; if it is loaded, replace it.
+
+    :raises ModelUnavailable: if that fails, or takes longer than a call.
+    """
+    if model.status is not Status.READY:
+        modelhost().reloader.load(model.label)
+        return
+    result = modelhost().reloader.reload_model(model.label)
+    reason = result.changes.failed.get(model.label)
+    if reason is not None:
+        raise ModelUnavailable(model.name, "not reloaded; the loaded one serves", reason)
+    if not result.is_done:
+        raise ModelUnavailable(model.name, "still loading", None)
+
+
+def _describe(model: HostedModel) -> dict[str, str]:
+    state = "LOADING" if model.status is Status.LOADING else "UNAVAILABLE"
+    about = {"name": model.name, "state": "READY" if is_available(model) else state}
+    version = {"version": model.version} if model.version else {}
+    return {**about, **version, "reason": model.reason or ""}
