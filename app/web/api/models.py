@@ -94,6 +94,28 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/models/<name>/versions/<version>")
+@blueprint.get("/models/<name>")
+def model(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Describe a model, or a version of it, as :func:`metadata` does.
+    ---
+    get:
+      summary: Get a model
+      description: The same as `/api/models/{name}/metadata`. Loads the model if it is `lazy`.
+      operationId: getModel
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The model, with the JSON Schemas of its rows and predictions.
+          content: {application/json: {schema: ModelMetadata}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return metadata(name, version)
+
+
 @blueprint.post("/models/<name>/versions/<version>/predict")
 @blueprint.post("/models/<name>/predict")
 def predict(name: str, version: str | None = None) -> ResponseReturnValue:

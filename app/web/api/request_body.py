@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
@@ -51,11 +51,11 @@ def read_json() -> Any:
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
         objects than :func:`max_nested`.
     """
-    _check_media_type("application/json")
+    content = read_expanded("application/json")
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.lower() not in UTF_8:
         raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")
-    return parse_json(_read())
+    return parse_json(content)
 
 
 def parse_json(content: bytes) -> Any:
@@ -83,7 +83,7 @@ def read_expanded(*allowed: str) -> bytes:
     :raises BadRequest: if it cannot be read to its end, or does not decompress.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or expands beyond it.
     """
-    _check_media_type(*allowed, encodings=(IDENTITY, *ENCODINGS))
+    _check_media_type(*allowed)
     content = _read()
     if _get_encoding() == IDENTITY:
         return content
@@ -110,9 +110,9 @@ def read_table() -> tuple[BinaryIO, str]:
     :raises BadRequest: if it cannot be read to its end.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
-    _check_media_type(*TABLES)
+    content = read_expanded(*TABLES)
     charset = request.mimetype_params.get("charset", "utf-8")
-    return io.BytesIO(_read()), "" if charset.lower() in UTF_8 else charset
+    return io.BytesIO(content), "" if charset.lower() in UTF_8 else charset
 
 
 def read_form_field(name: str) -> str:
@@ -122,11 +122,11 @@ def read_form_field(name: str) -> str:
     :raises BadRequest: if the form has another field, or cannot be read.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
-    _check_media_type(URL_ENCODED)
+    content = read_expanded(URL_ENCODED)
     try:
         # Not `request.form`: it has no limit of fields, and takes long for a million.
         fields = parse_qs(
-            _read().decode(), keep_blank_values=True, errors="strict", max_num_fields=1
+            content.decode(), keep_blank_values=True, errors="strict", max_num_fields=1
         )
         return fields[name][0]
     except (ValueError, KeyError):
@@ -178,12 +178,12 @@ def _get_encoding() -> str:
     return request.headers.get("Content-Encoding", IDENTITY).lower()
 
 
-def _check_media_type(*allowed: str, encodings: Sequence[str] = (IDENTITY,)) -> None:
+def _check_media_type(*allowed: str) -> None:
     if request.mimetype not in allowed:
         got = request.mimetype or "none"
         raise UnsupportedMediaType(f"Content-Type must be {' or '.join(allowed[:2])}, got {got}")
     encoding = _get_encoding()
-    if encoding not in encodings:
+    if encoding not in (IDENTITY, *ENCODINGS):
         raise UnsupportedMediaType(
-            f"Content-Encoding must be {' or '.join(encodings)}, got {encoding}"
+            f"Content-Encoding must be {' or '.join(ENCODINGS)}, got {encoding}"
         )

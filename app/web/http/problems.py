@@ -199,15 +199,16 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         413,
         "body-too-large",
         "Request body too large",
-        "The body has more bytes than `MAX_BODY_BYTES`, or too many arrays, objects or form "
-        "fields.",
+        "The body, or what it expands to, has more bytes than `MAX_BODY_BYTES`, or too many "
+        "arrays, objects or form fields.",
     ),
     415: Problem(
         415,
         "unsupported-media-type",
         "Unsupported media type",
         "`Content-Type` must be `application/json` in UTF-8, or for a file of rows that of CSV, of "
-        "an .xlsx workbook, or `application/octet-stream`. The body must not be compressed.",
+        "an .xlsx workbook, or `application/octet-stream`. `Content-Encoding` may be `gzip` or "
+        "`deflate`.",
     ),
     429: Problem(
         429,

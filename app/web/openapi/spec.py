@@ -58,6 +58,7 @@ HEADERS = {
 #: Operations that may name a version in their path: operation id and summary of that path.
 VERSION_OPERATIONS = {
     "describeModel": ("describeVersion", "Describe a version of a model"),
+    "getModel": ("getVersion", "Get a version of a model"),
     "predict": ("predictByVersion", "Predict with a version of a model"),
     "describeTensors": ("describeTensorsOfVersion", "Describe the tensors of a version of a model"),
     "infer": ("inferByVersion", "Predict with tensors and a version of a model"),

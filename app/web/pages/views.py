@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import Blueprint, Flask, current_app, g, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
@@ -57,6 +57,12 @@ def index() -> str:
         found=[card.model.name for card in models if card.is_found(search)],
         has_many=len(models) > model_list.MANY,
     )
+
+
+@blueprint.get("/models/<name>")
+def model(name: str) -> ResponseReturnValue:
+    """Redirect to a model's page."""
+    return redirect(url_for("pages.metadata", name=name))
 
 
 @blueprint.get("/models/<name>/metadata")

@@ -1,6 +1,8 @@
+import gzip
 import json
 import platform
 import threading
+import zlib
 from http.client import HTTPConnection
 from importlib.metadata import version
 
@@ -193,10 +195,70 @@ def test_number_of_objects_is_limited(make_app):
     assert (answer.status_code, answer.json["detail"]) == (413, wanted)
 
 
-def test_compressed_body_is_rejected(client):
-    answer = predict(client, "doubler", {"x": 1}, headers={"Content-Encoding": "gzip"})
+def gzipped(client, body, encoding="gzip"):
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    return client.post("/api/models/doubler/predict", data=body, headers=headers)
 
-    assert answer.status_code == 415
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("identity", bytes),
+    ],
+)
+def test_compressed_body_is_expanded(client, encoding, compress):
+    answer = gzipped(client, compress(b'{"x": 1}'), encoding)
+
+    assert (answer.status_code, answer.json) == (200, {"y": 2})
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "zstd"])
+def test_other_encoding_is_rejected(client, encoding):
+    answer = gzipped(client, gzip.compress(b'{"x": 1}'), encoding)
+
+    wanted = f"Content-Encoding must be gzip or deflate, got {encoding}"
+    assert (answer.status_code, answer.json["detail"]) == (415, wanted)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": 1}',
+        gzip.compress(b'{"x": 1}')[:-1],
+        gzip.compress(b'{"x": 1}') + b"more",
+        b"\x1f\x8b",
+        b"",
+    ],
+)
+def test_damaged_gzip_body_is_rejected(client, body):
+    answer = gzipped(client, body)
+
+    assert (answer.status_code, answer.json["detail"]) == (400, "the body does not decompress")
+
+
+def test_gzip_body_is_limited(client):
+    answer = gzipped(client, gzip.compress(b" " * 100_001))
+
+    wanted = "the body expands to more than 100,000 bytes"
+    assert (answer.status_code, answer.json["detail"]) == (413, wanted)
+
+
+def test_gzip_csv_file_is_read(client):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/csv"}
+
+    answer = client.post("/api/models/doubler/rows", data=gzip.compress(b"x\n1\n"), headers=headers)
+
+    assert answer.json["lines"][0]["cells"] == [1]
+
+
+def test_model_is_described_at_its_own_path(client):
+    described = client.get("/api/models/doubler/metadata").json
+
+    assert client.get("/api/models/doubler").json == described
+    assert client.get("/api/models/nothing").status_code == 404
 
 
 def test_chunked_body_is_rejected_at_limit(make_app):

@@ -73,6 +73,10 @@ def test_index_lists_models_with_status(client):
     assert "a file that it needs cannot be read" in text
 
 
+def test_short_path_leads_to_the_page(client):
+    assert client.get("/models/loan").location == "/models/loan/metadata"
+
+
 def test_failed_model_shows_its_reason(client):
     text = page(client, "/models/broken/predict")
 
