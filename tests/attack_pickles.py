@@ -1,7 +1,7 @@
-"""Pickles that run code where they are trusted, each by another way.
+"""Pickles that run code if they are trusted, each in a different way.
 
 A case is a function of the file that its code would write. ``python -m tests.attack_pickles FOLDER`` builds
-each with plain pickle, in a process of its own, and so shows that it is what it says.
+each with plain pickle, in a separate process, to show that it is an attack.
 """
 
 import bz2
@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path
 
 CASES = {}
-#: Ways that need something that is not there, such as a terminal or a browser, or that harm in silence.
+#: Attacks that need a terminal or a browser, or have no visible effect.
 SILENT = set()
 
 
@@ -70,7 +70,7 @@ def estimator(state, module="sklearn.linear_model._logistic", kind="LogisticRegr
     return name(module, kind) + b")\x81}(" + state + b"ub"
 
 
-# One call of a function that everybody knows.
+# One call of a well-known function.
 
 for at, (module, attribute, make) in {
     "os system": ("os", "system", lambda m: (shell(m),)),
@@ -231,7 +231,7 @@ def defaultdict_that_waits(marker):
     return whole(called(name("collections", "defaultdict"), name("os", "getcwd")))
 
 
-# Names that lead from an allowed module to what it has imported.
+# Names that an allowed module has imported from elsewhere.
 
 
 @case
@@ -337,7 +337,7 @@ def popped_again(marker):
     return whole(call("os", "mkdir", str(marker)), b"0", estimator(b""))
 
 
-# Within what looks like a model.
+# Inside an object that looks like a model.
 
 
 @case
@@ -461,7 +461,7 @@ def distribution_of_scipy(marker):
     return made + value(plain) + b"b"
 
 
-# numpy's own ways to a pickle within the pickle, and to other memory.
+# numpy's ways to load a nested pickle, and to read other memory.
 
 
 @silent
@@ -631,7 +631,7 @@ def tree_of_more_outputs(marker):
 
 
 def joblib_array(dtype, payload):
-    """What joblib writes for an array, with whatever behind it."""
+    """joblib's format for an array, followed by any bytes."""
     state = b"}(" + text("subclass") + name("numpy", "ndarray") + text("shape") + value((1,))
     state += text("order") + value("C") + text("dtype") + dtype + text("allow_mmap") + value(False)
     state += text("numpy_array_alignment_bytes") + value(None) + b"ub"
@@ -682,7 +682,7 @@ def array_of_files_by_old_joblib(marker):
 
 
 def main(folder):
-    """Build each case in a process of its own, and print those that did not do what they say."""
+    """Build each case in a separate process, and print those that had no effect."""
     import joblib
     import sklearn.linear_model  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""What tests in a real browser share: the browser, a portal to look at, and what one does there."""
+"""Shared parts of the browser tests: the browser, a portal, and common actions."""
 
 import json
 import re
@@ -17,16 +17,16 @@ from app.serving.models.manager import ModelManager
 from tests import ROOT
 
 CHROMIUM = shutil.which("chromium")
-#: Where pictures of the pages go on which a test failed.
+#: The folder for screenshots of failed tests.
 PICTURES = ROOT / "tests" / "pictures"
-#: The mark of a file of such tests.
+#: The marks of a module with browser tests.
 NEEDS_CHROMIUM = pytest.mark.skipif(
     CHROMIUM is None,
     reason="chromium is not installed; with it the pages are tried: apt-get install chromium",
 )
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-#: What axe-core finds, one line for each rule that is broken.
+#: Returns the violations that axe-core finds, one line per rule.
 FOUND = """async () => (await axe.run()).violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(node => node.target.join(" ")).join(", ")}`)"""
 
@@ -77,7 +77,7 @@ def serving(models, folder, amend=lambda app: None, **settings):
 
 
 def page_paths(names):
-    """Return the addresses of all pages that there are, a model's own for each of these names."""
+    """Return the addresses of all pages, with the pages of these models."""
     app = create_app({"MODELHOST_MODELS_FILE": "tests/data/no_models.yaml"})
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("pages.")]
     # "pages.model" redirects to another page.
@@ -90,9 +90,9 @@ def page_paths(names):
 
 @contextmanager
 def watched(window, node):
-    """Fail for what the window's console complains of, and for requests to elsewhere.
+    """Fail on console errors, and on requests to other hosts.
 
-    A test, or a file of tests, names the answers that may fail by ``pytest.mark.fails``, each as
+    ``pytest.mark.fails`` on a test or a module lists the responses that may fail, each as
     ``"422 /api/*"``: the status, or Chromium's name for an error, and the path.
     """
     expected = [each for mark in node.iter_markers("fails") for each in mark.args]
@@ -116,7 +116,7 @@ def keep_picture(window, name):
 
 
 def complaint(message):
-    """Return what a console says; of an answer that failed, why, and the path that was asked for."""
+    """Return a console message; for a failed response, the reason and the path."""
     failed = re.match(r"Failed to load resource: .*?(\d{3}|net::\w+)", message.text)
     return f"{failed[1]} {urlsplit(message.location['url']).path}" if failed else message.text
 
@@ -128,7 +128,7 @@ def origin(address):
 
 
 def sent(page):
-    """Press Predict, and return the body that was sent, once it is answered."""
+    """Press Predict, wait for the response, and return the request body."""
     with page.expect_response("**/api/**") as answered:
         page.get_by_role("button", name="Predict").click()
     return answered.value.request.post_data

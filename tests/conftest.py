@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: applications with models of their own."""
+"""Shared fixtures: applications with test models."""
 
 import gc
 import os
@@ -18,18 +18,18 @@ from tests.chromium import browsing, keep_picture, watched
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
 thread_pools.limit(os.environ)
 
-# On a busy machine any example may take long; what must be fast is measured by processor time.
+# Examples may take long on a busy machine. Speed is tested by CPU time.
 settings.register_profile("modelhost", deadline=None)
 settings.load_profile("modelhost")
 
 MODELS = DATA / "models.yaml"
-#: The example models, whatever stands in the models.yaml that is served.
+#: The example models, independent of the models.yaml in the repository.
 EXAMPLES = DATA / "examples.yaml"
 
 
-#: Bytes from which a parameter is not its own name.
+#: Size in bytes from which a parameter gets a short id.
 LONG_BYTES = 19
-#: What most tests import sooner or later, with some hundred thousand objects.
+#: Modules that most tests import, with some hundred thousand objects.
 LIBRARIES = ("openpyxl", "pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
 
 

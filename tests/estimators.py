@@ -94,7 +94,7 @@ LABELS = (POINTS[:, :2] > 0).astype(int)
 
 
 class Thirds(ClassifierMixin, BaseEstimator):
-    """A classifier of somebody's own package: it counts, and has no probabilities."""
+    """A classifier of a third-party package, without probabilities."""
 
     def fit(self, inputs, labels):
         self.classes_ = np.unique(labels)
@@ -107,7 +107,7 @@ class Thirds(ClassifierMixin, BaseEstimator):
 
 
 class Ages(TransformerMixin, BaseEstimator):
-    """A transformer that looks its columns up by name, and tells nobody which they are."""
+    """A transformer that reads columns by name, but has no attribute with the names."""
 
     def fit(self, table, _target=None):
         self.mean_age_ = table["age"].mean()
@@ -131,7 +131,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class Case:
-    """A fitted model and what it was fitted on. ``wrong`` is a row's member that it refuses."""
+    """A fitted model and its training data. ``wrong`` is a member of a row that it rejects."""
 
     model: Any
     data: Any
@@ -161,7 +161,7 @@ def words_of(table):
 
 CASES = {}
 
-#: Models that bring what is written here: they need it trusted, by name.
+#: Models with classes of this module, which must be trusted by name.
 OWN = {
     "class of ones own": ("tests.estimators.Thirds",),
     "columns by function": ("tests.estimators.words_of",),
@@ -169,7 +169,7 @@ OWN = {
     "no relative": ("tests.estimators.Plain",),
 }
 
-#: Models of columns whose type they do not tell without a sample.
+#: Models whose column types are unknown without a sample.
 MUTE = {"booleans passed through", "catboost of whole categories", "columns of ones own"}
 
 

@@ -1,4 +1,4 @@
-"""Files that releases of Flama wrote, with what they must give, and a small model to write."""
+"""Files written by releases of Flama, with their expected predictions, and a small test model."""
 
 import functools
 import json
@@ -22,14 +22,14 @@ def content_of(name):
 
 
 def holding(path, content, lib="sklearn"):
-    """A file whose model section holds ``content``."""
+    """A file whose model section contains ``content``."""
     meta = Meta("m", "", Framework("ml", lib, "1"), ModelMetadata("Ridge"))
     path.write_bytes(write(meta, content, {}, Codec.ZSTD, 2))
     return path
 
 
 def rows_of(sample):
-    """The sample's inputs as rows, named x0, x1... where the estimator knows no names."""
+    """The sample's inputs as rows, with the names x0, x1... if the estimator has no names."""
     inputs = sample["expected"]["inputs"]
     if sample["expected"]["input_kind"] == "records":
         return inputs

@@ -91,7 +91,7 @@ def raise_length(content, at, end, chance):
 
 
 def damaged(content, chance):
-    """Return bytes with a place or a few that are not what they were."""
+    """Return bytes with one or more changes."""
     content = bytearray(content)
     for _ in range(chance.choice([1, 1, 1, 2, 3])):
         at = chance.randrange(len(content) + 1)
@@ -115,7 +115,7 @@ def mutations(count, folder, seed=SEED):
 
 
 def outcome(path):
-    """Return what becomes of a file: ``loaded``, or the name of our own error."""
+    """Return the result for a file: ``loaded``, or the name of the error."""
     model = None
     try:
         with warnings.catch_warnings():
@@ -131,7 +131,7 @@ def outcome(path):
 
 
 def run(count, seed=SEED):
-    """Load so many damaged files, and return what became of them, in seconds and bytes."""
+    """Load damaged files, and return the results with seconds and bytes."""
     outcomes, seconds = Counter(), []
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as temporary:
         before, tempfile.tempdir = tempfile.tempdir, temporary

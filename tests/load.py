@@ -1,4 +1,4 @@
-"""Requests at a steady rate, each answer checked: what came of them while a server's life goes on."""
+"""Sends requests at a steady rate, and checks each response."""
 
 import itertools
 import json
@@ -9,39 +9,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
-#: Connections that are kept open, each with a request at a time.
+#: Persistent connections, each with one request at a time.
 CONNECTIONS = 10
 RATE = 100
-#: Of how many requests one opens a new connection, which may be with another process.
+#: Requests per connection. A new connection may reach another process.
 REQUESTS = 10
 PATIENCE = 30
 
 
 @dataclass
 class Load:
-    """What was asked, and what came of it. Each request has an id, and so has its answer."""
+    """The requests and their results, by request id."""
 
     port: int
     model: str
     rate: int
-    #: The answers by the requests' ids, and when they came.
+    #: The time and the prediction of each request, by its id.
     answers: dict = field(default_factory=dict)
-    #: What went wrong, by the requests' ids: an error of the connection, or a wrong answer.
+    #: Failed requests by id: connection errors, and wrong predictions.
     lost: dict = field(default_factory=dict)
     wrong: dict = field(default_factory=dict)
     _ids: itertools.count = field(default_factory=lambda: itertools.count(1))
     _end: threading.Event = field(default_factory=threading.Event)
 
     def numbers(self, after=0.0):
-        """The numbers of the models that have answered since a moment."""
+        """The numbers of the models that have predicted since a time."""
         return {said["number"] for when, said in list(self.answers.values()) if when > after}
 
     def processes(self, after=0.0):
-        """The processes that have answered since a moment."""
+        """The processes that have responded since a time."""
         return {said["in"] for when, said in list(self.answers.values()) if when > after}
 
     def last(self):
-        """When the last request failed that did; 0 if none did."""
+        """The time of the last failed request; 0 if all succeeded."""
         return max((when for when, _ in self.lost.values()), default=0)
 
     def _ask_on(self):
@@ -75,13 +75,13 @@ class Load:
 
 
 def _is_closed(connection):
-    """Tell whether the server has closed a connection, as pools of connections do before they use it."""
+    """Return whether the server has closed a connection, as connection pools check before reuse."""
     return bool(connection.sock and select.select([connection.sock], [], [], 0)[0])
 
 
 @contextmanager
 def loading(port, model="lived", rate=RATE):
-    """Ask as long as the block lasts, and wait for the last answers."""
+    """Send requests during the block, and wait for the last responses."""
     load = Load(port, model, rate)
     threads = [threading.Thread(target=load._ask_on) for _ in range(CONNECTIONS)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Requests as nobody should send them, in bytes."""
+"""Malformed HTTP requests, as bytes."""
 
 import gzip
 import json
@@ -7,7 +7,7 @@ import zlib
 HOST = b"Host: x\r\nConnection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"
 ECHO = "/api/models/echo/predict"
-#: Levels of nesting that no reader follows with calls of its own.
+#: Levels of nesting beyond the recursion limit of parsers.
 DEEP = 100_000
 
 
@@ -34,7 +34,7 @@ def _bytes(text):
     return text if isinstance(text, bytes) else text.encode()
 
 
-#: Bodies of JSON, and what each is answered with.
+#: JSON bodies and the expected responses.
 BODIES = {
     "empty": (b"", 400),
     "white space": (b" \n\t", 400),
@@ -80,7 +80,7 @@ BODIES = {
     "too many rows": (b"[" + b"{}," * 1000 + b"{}]", 413),
 }
 BOMB = zlib.compress(bytes(20_000_000))
-#: Ways to send a valid body that is not as it should be said.
+#: Valid bodies with wrong media types or encodings.
 MEDIA = {
     "no type": (request(f"POST {ECHO}", b"Content-Length: 2", body=b"{}"), 415),
     "text": (post(b"{}", media="text/plain"), 415),
@@ -105,7 +105,7 @@ MEDIA = {
         415,
     ),
 }
-#: Methods, paths and whole requests that are none.
+#: Invalid methods, paths and requests.
 LINES = {
     "TRACE": (request("TRACE /api/models"), 405),
     "CONNECT": (request("CONNECT example.org:443"), {400, 404, 405}),
@@ -195,11 +195,11 @@ LENGTHS = {
             b"Transfer-Encoding: chunked",
             body=b"zz\r\n\r\n",
         ),
-        {200, 400},  # granian gives what came, as if it were all
+        {200, 400},  # granian passes the part that arrived as the whole body
     ),
     "too large in chunks": (chunked(b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n" + TAIL), 413),
 }
-#: What never comes to its end.
+#: Requests that never end.
 UNFINISHED = {
     "a letter": b"P",
     "half a head": f"POST {ECHO} HTTP/1.1\r\nHost: x\r\n".encode(),
@@ -213,7 +213,7 @@ UNFINISHED = {
         body=b"a=1",
     ),
 }
-#: All that is answered at once.
+#: All requests that get an immediate response.
 ALL = [
     *(post(body) for body, _ in BODIES.values()),
     *(sent for table in (MEDIA, LINES) for sent, _ in table.values()),

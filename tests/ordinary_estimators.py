@@ -1,7 +1,7 @@
-"""Fits an ordinary model of every estimator that there is, and builds each from its pickle.
+"""Fits a model of every estimator of scikit-learn, and builds each from its pickle.
 
 ``python -m tests.ordinary_estimators`` prints how many were built, by pickle and by joblib, and which of them
-were refused or answer otherwise than before.
+were rejected or predict differently.
 """
 
 import io
@@ -31,7 +31,7 @@ from mlmodel.trust import pickles
 FLOWERS, KINDS = (each[::3] for each in load_iris(return_X_y=True))
 TEXTS = ["pays on time", "late and rude"] * (len(KINDS) // 2)
 SIZES = FLOWERS[:, 0]
-#: What one estimator or another can be fitted on.
+#: Training data for the different kinds of estimators.
 FOODS = [
     (FLOWERS, KINDS),
     (FLOWERS, (KINDS > 0).astype(int)),
@@ -41,7 +41,7 @@ FOODS = [
     ([{"a": 1.0, "b": "x"}] * len(KINDS), KINDS),
     (KINDS,),
 ]
-#: What one estimator or another is made of.
+#: Constructor arguments of estimators that need some.
 PARTS = [
     (),
     (LogisticRegression(),),
@@ -90,7 +90,7 @@ def of_boosting_libraries():
 
 
 def fitted(kind):
-    """Return an estimator of a kind and what it was fitted on; ``None`` if nobody knows how."""
+    """Return a fitted estimator and its training data; ``None`` if fitting fails."""
     for parts in PARTS:
         for food in FOODS:
             try:
@@ -101,7 +101,7 @@ def fitted(kind):
 
 
 def models():
-    """Yield ordinary models and what they can be asked."""
+    """Yield ordinary models with inputs for them."""
     for _, kind in all_estimators():
         found = fitted(kind)
         if found:

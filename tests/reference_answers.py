@@ -1,4 +1,4 @@
-"""What a fitted estimator itself answers, asked without any of our code, as docs/authors.md says."""
+"""Predictions computed directly by scikit-learn, in the format of docs/authors.md."""
 
 import warnings
 
@@ -7,7 +7,7 @@ from sklearn.base import is_outlier_detector
 
 
 def answers_of(model, data, outputs=()):
-    """Return an answer for each row, as a list of objects."""
+    """Return a prediction for each row, as a list of objects."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         members = dict(members_of(model, data, outputs))

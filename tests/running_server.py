@@ -1,4 +1,4 @@
-"""Real servers, each in processes of its own."""
+"""Real servers in separate processes."""
 
 import json
 import os
@@ -17,18 +17,18 @@ from tests import ROOT
 from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
-#: What SERVER may be.
+#: Valid values of SERVER.
 SERVERS = ("granian", "gthread")
-#: Seconds for which any answer is waited for.
+#: Maximum seconds of each wait.
 PATIENCE = 60
-#: Opens what changes models, where the settings below are set. Asking needs none.
+#: A key for changing models, with the settings below. Predictions need no key.
 ADMIN = NewKey("admin")
 WITH_ADMIN = {"MODELHOST_KEYS": f"[{ADMIN!r}]", "MODELHOST_KEYS_FOR": "admin"}
 
 
 @dataclass
 class Running:
-    """A server that has said that it is ready."""
+    """A running server."""
 
     process: subprocess.Popen
     port: int
@@ -39,7 +39,7 @@ class Running:
         return self.log_file.read_text(encoding="utf-8")
 
     def ask(self, path, rows=None, headers=()):
-        """Return status and JSON of an answer: of a POST with these rows, if there are any."""
+        """Send a GET, or a POST with ``rows``; return the status and the JSON of the response."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
             data=None if rows is None else json.dumps(rows).encode(),
@@ -53,11 +53,11 @@ class Running:
         return status, json.loads(body) if body[:1] in b"[{" else body.decode()
 
     def change(self, path):
-        """Send a POST with the admin key, see `WITH_ADMIN`; return what :meth:`ask` does."""
+        """Send a POST with the admin key, see `WITH_ADMIN`; return the same as :meth:`ask`."""
         return self.ask(path, {}, ADMIN.headers)
 
     def send(self, content):
-        """Send bytes, nothing more, and return all that is answered until the end."""
+        """Send only these bytes, and return the whole response."""
         answer = b""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             connection.sendall(content)
@@ -66,7 +66,7 @@ class Running:
         return answer.decode()
 
     def stop(self, how=signal.SIGTERM):
-        """End the server, and return its exit status."""
+        """Stop the server, and return its exit status."""
         self.process.send_signal(how)
         return self.process.wait(PATIENCE)
 
@@ -100,7 +100,7 @@ def start(server, folder, models, **environ):
 
 @contextmanager
 def serving(server, folder, models, **environ):
-    """Serve the models of a text as long as the block lasts."""
+    """Serve the models of a text during the block."""
     running = start(server, folder, models, **environ)
     try:
         wait_until(lambda: is_ready(running), PATIENCE)

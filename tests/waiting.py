@@ -1,10 +1,10 @@
-"""Waiting for what another thread does."""
+"""Waits for other threads."""
 
 import threading
 
 
 def wait_until(holds, seconds=10):
-    """Return as soon as something holds; fail if that takes longer."""
+    """Return once the condition holds; fail after ``seconds``."""
     tick = threading.Event()
     for _ in range(seconds * 100):
         if holds():

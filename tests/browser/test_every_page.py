@@ -1,4 +1,4 @@
-"""What holds for every page, in a real browser: nobody is shut out, and nothing leaves the house."""
+"""Requirements of every page in a real browser: accessibility, and no requests to other hosts."""
 
 import re
 
@@ -60,7 +60,7 @@ def test_page_is_accessible_without_sideways_scrolling(page, site, path):
 
 @pytest.fixture
 def faults(page):
-    """A function to what axe finds on the page as it is, in light and dark."""
+    """A function that returns axe's violations on the current page, in both themes."""
 
     def find():
         found = []
@@ -74,7 +74,7 @@ def faults(page):
 
 @pytest.fixture
 def risk(page, site):
-    """The predict page of a model, with an input that it answers."""
+    """The predict page of a model, with a valid input."""
     page.set_viewport_size({"width": 1400, "height": 900})
     page.goto(f"{site}/models/risk/predict#row=%7B%22amount%22:100,%22kind%22:%22car%22%7D")
     page.evaluate(AXE)
@@ -173,7 +173,7 @@ def test_page_without_javascript_is_accessible(page, site, faults, amount):
 
 
 def see(page, address):
-    """Open a page, and wait for what its scripts draw."""
+    """Open a page, and wait for its scripts."""
     page.goto(address)
     if "/docs" in address and "/problems" not in address:
         page.locator(".opblock").last.wait_for()
@@ -228,7 +228,7 @@ def test_layout_is_stable_while_loading(page, site):
     for path in ("/", "/models/loan/metadata", "/models/loan/predict"):
         page.goto(site + path, wait_until="networkidle")
 
-        # Of 0.1 it is said that people notice it: https://web.dev/articles/cls
+        # People notice a layout shift of 0.1: https://web.dev/articles/cls
         assert page.evaluate("window.shift") < 0.03, path
 
 

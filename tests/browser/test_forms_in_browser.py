@@ -1,4 +1,4 @@
-"""Forms of every kind of JSON Schema in a real browser: what is typed, and the JSON that is sent."""
+"""Forms for JSON Schemas in a real browser: user input, and the JSON that is sent."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def member(schema, required=True, **words):
 
 
 def labelled(page, label, place=0):
-    """Return a control by its label, whether or not it says that it is optional."""
+    """Return a control by its label, with or without "optional"."""
     return page.get_by_label(re.compile(rf"^\s*{re.escape(label)}(\s+optional)?\s*$")).nth(place)
 
 
@@ -173,7 +173,7 @@ DEEP = {
     },
 }
 
-#: By name a schema, what a person does, and the JSON that comes of it.
+#: By name: a schema, the user's actions, and the resulting JSON.
 FORMS = {
     "number": (member(NUMBER), [fill("X", "42.5")], '{"x": 42.5}'),
     "number with bounds": (
@@ -531,7 +531,7 @@ def test_form_sends_the_typed_row(open_form, name):
     assert page.locator("#alert").is_visible() is (name in INCOMPLETE)
 
 
-#: Forms that are sent without what the model needs: the server says so.
+#: Incomplete forms, which the server rejects.
 INCOMPLETE = {
     "required and blank",
     "boolean that nobody set",

@@ -1,4 +1,4 @@
-"""Pages that want a key, in a real browser."""
+"""Pages that require a key, in a real browser."""
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +15,7 @@ INPUT = "#row=%7B%22amount%22:100,%22kind%22:%22car%22%7D"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The address of a portal that wants a key."""
+    """The address of a portal that requires a key."""
     with serving(MODELS, tmp_path_factory.mktemp("login"), KEYS=[OWN]) as address:
         yield address
 

@@ -11,7 +11,7 @@ from tests.models.forms import HOSTILE
 
 pytestmark = NEEDS_CHROMIUM
 
-#: What a schema makes of what is typed: the JSON of the member, or None where it is left out.
+#: Schemas, typed text, and the resulting JSON; None if the member is omitted.
 TYPED = {
     "number": ({"type": "number"}, "42.5", "42.5"),
     "number keeps its digits": ({"type": "number"}, "42.0", "42.0"),
@@ -51,7 +51,7 @@ GROUP = {
     "required": ["always"],
 }
 LOCAL = {"type": "string", "format": "date-time-local", "x-dtype": "datetime64[us]"}
-#: Rows by the name of the model that asks for them.
+#: Rows by model name.
 ROWS = {
     "typed": {
         "properties": {name: schema for name, (schema, _, _) in TYPED.items()},
@@ -113,7 +113,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def typed_row(context, site):
-    """What is sent when all that ``TYPED`` has is typed, each number as its digits."""
+    """The row that is sent after typing all of ``TYPED``, with exact numbers."""
     page = context.new_page()
     page.goto(f"{site}/models/typed/predict")
     for name, (_, text, _) in TYPED.items():

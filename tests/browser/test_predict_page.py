@@ -1,4 +1,4 @@
-"""What the predict page does beside its form, in a real browser as a person uses it."""
+"""The predict page in a real browser: everything except the fields of the form."""
 
 import ast
 import csv
@@ -44,7 +44,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def on(page, site):
-    """A function that opens a model's predict page, without what the browser kept."""
+    """A function that opens a model's predict page in a fresh browser context."""
 
     page.goto(f"{site}/static/favicon.svg")
     page.evaluate("localStorage.clear()")
@@ -68,7 +68,7 @@ def opened(page, title):
 
 
 def saved(page, name):
-    """Press what saves a file, and return the file's text."""
+    """Click a button that saves a file, and return the file's text."""
     with page.expect_download() as download:
         page.get_by_role("button", name=name).click()
     return download.value.path().read_text(encoding="utf-8-sig")
@@ -130,7 +130,7 @@ def test_broken_link_is_reported(page, site):
     expect(page.get_by_text("The row in this address is incomplete")).to_be_visible()
 
 
-#: The next call is answered once `go()` is called, whatever becomes of it meanwhile.
+#: The next request gets its response once `go()` is called, even if it is aborted.
 SLOW = """() => {
     const asked = window.fetch;
     window.fetch = (address, options) => new Promise((done) => {
@@ -248,7 +248,7 @@ def test_foreign_local_storage_is_ignored(on):
     expect(opened(page, "History").locator("tbody tr")).to_have_count(1)
 
 
-#: A row whose texts would end quotes, begin a variable, a file's name or markup.
+#: A row with strings that contain quotes, variables, file names and markup.
 QUOTED = {
     "text": """'"'; $(touch hit) `x` \\ ${a} %s {a} \n\t </script> \u2028 ü 🙂 )-""",
     "__proto__": {"a": [True, None, 1.5]},
@@ -339,7 +339,7 @@ def test_the_code_waits_for_json(on):
 
 
 def moved(page, label, other=None):
-    """Show how the answer moves with a field, and return the requests that asked for it."""
+    """Run a what-if analysis, and return its requests."""
     panel = opened(page, "What if")
     panel.get_by_label("Vary").select_option(label=label)
     if other:
@@ -385,7 +385,7 @@ def test_choices_are_moved_one_by_one(on):
 
 
 def colours(page):
-    """Return the names and colours of the bars of the answer, and of the lines of the chart."""
+    """Return the names and colours of the prediction's bars and of the chart's lines."""
     fill = "all => all.map(each => getComputedStyle(each).backgroundColor)"
     line = "all => all.map(each => getComputedStyle(each).color)"
     bars, lines = page.locator("#answer .bars"), page.locator("#whatif-legend")

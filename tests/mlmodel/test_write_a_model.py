@@ -13,7 +13,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 BLOCKS = BLOCK.findall((ROOT / "docs/write-a-model.md").read_text(encoding="utf-8"))
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 YAML = [text for language, text in BLOCKS if language == "yaml"]
-#: The models of the page: their names, and the modules that hold them.
+#: The models in the page: their names and modules.
 MODELS = {
     match[1]: text for text in PYTHON if (match := re.search(r'qualified_name = "(.+)"', text))
 }

@@ -1,4 +1,4 @@
-"""Models whose answers are drawn: pictures, tables, and what depends on one field."""
+"""Models for the predict page: predictions with pictures, tables and varying numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def picture(width: int = 8, height: int = 4) -> bytes:
 
 
 class Painter(MLModel):
-    """Answers pictures, one of them not what it says it is, and a file."""
+    """Predicts pictures, one of them invalid, and a file."""
 
     qualified_name = "painter"
     version = "3.0"
@@ -60,12 +60,12 @@ class Painter(MLModel):
 
 
 class Risk(MLModel):
-    """A number and a choice decide; some combinations it refuses by itself."""
+    """Depends on a number and a choice, and rejects some combinations."""
 
     qualified_name = "risk"
     display_name = "Risk"
     version = "1.0"
-    #: What an amount costs, for a second model beside this one.
+    #: The weight of the amount, which a subclass changes.
     weight = 0.001
     input_schema = {
         "type": "object",
@@ -122,7 +122,7 @@ class Fragile(MLModel):
 
 
 class Detector(MLModel):
-    """Answers as a packaged detector of outliers does, and how sure it is."""
+    """Predicts like a packaged outlier detector, with a probability."""
 
     qualified_name = "detector"
     input_schema = {"type": "object", "properties": {"x": {"type": "number"}}}

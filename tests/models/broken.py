@@ -1,4 +1,4 @@
-"""Models that fail, each in its own way."""
+"""Models that fail, each in a different way."""
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class NotAModel:
 
 
 class TooLong(MLModel):
-    """Tells more of itself than can be shown."""
+    """Has more text, members or examples than the limits allow."""
 
     qualified_name = "too-long"
 

@@ -33,7 +33,7 @@ class HalfDone(MLModel):
 
 
 class AddText(MLModelDecorator):
-    """Is configured by keyword arguments, and changes what the model says of itself."""
+    """Is configured by keyword arguments, and changes the model's description."""
 
     @property
     def display_name(self):
@@ -41,7 +41,7 @@ class AddText(MLModelDecorator):
 
 
 class Signed(MLModelDecorator):
-    """Takes arguments of its own, and no model."""
+    """Accepts other arguments, but no model."""
 
     def __init__(self, signature: str) -> None:
         super().__init__(signature=signature)
@@ -57,7 +57,7 @@ class Signed(MLModelDecorator):
 
 
 class Renamed(MLModelDecorator):
-    """Wants the model when it is made."""
+    """Requires the model in its constructor."""
 
     def __init__(self, model: MLModel, name: str) -> None:
         super().__init__(model, name=name)

@@ -107,7 +107,7 @@ class Insurance:
 
 
 class BreaksItsAnswer(Insurance):
-    """Cannot make its own answer, although the input is right."""
+    """Fails to create its output for a valid input."""
 
     def predict(self, data):
         return Charges(charges="many")
@@ -128,7 +128,7 @@ class FromMapping(FromDict):
 
 
 class Unsaid(Insurance):
-    """Does not say what it takes, and reads it in both ways."""
+    """Declares no schemas, and accepts both forms of input."""
 
     def predict(self, data):
         again = {**data}

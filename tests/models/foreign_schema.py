@@ -95,7 +95,7 @@ class Shapes(Iris):
 
 
 class Combined(Iris):
-    """Combines what JSON Schema can say with what it cannot."""
+    """Combines rules that JSON Schema can express with others."""
 
     qualified_name = "combined"
     input_schema = Schema(
@@ -114,7 +114,7 @@ class Combined(Iris):
 
 
 class Judges(Iris):
-    """Declares nothing, and judges all the same."""
+    """Declares no rules, but validates."""
 
     input_schema = None
 
@@ -123,7 +123,7 @@ class Judges(Iris):
 
 
 class BreaksItsAnswer(Iris):
-    """Finds by itself that its answer is wrong."""
+    """Rejects its own prediction."""
 
     qualified_name = "breaks-its-answer"
 

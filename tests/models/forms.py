@@ -120,7 +120,7 @@ class Loan(MLModel):
 
 
 class Iris(MLModel):
-    """Four plain numbers, without examples of their own."""
+    """Four numbers without examples."""
 
     qualified_name = "iris"
     display_name = "Iris species"

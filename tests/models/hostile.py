@@ -1,4 +1,4 @@
-"""Models whose schemas are what somebody else wants them to be."""
+"""Models whose schemas come from an attacker."""
 
 from mlmodel import MLModel, endpoint
 
@@ -17,7 +17,7 @@ class Told(MLModel):
 
 
 class Asked(MLModel):
-    """Can be asked by a query."""
+    """Has an endpoint with query parameters."""
 
     qualified_name = "asked"
     input_schema = {"type": "object"}

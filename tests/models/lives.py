@@ -10,7 +10,7 @@ from mlmodel import MLModel
 
 
 class Lived(MLModel):
-    """Says which one it is, of those that were there, and how it was asked."""
+    """Returns its number, the id of the request and the process."""
 
     qualified_name = "lived"
     examples = ({"id": 0},)
@@ -49,7 +49,7 @@ class Lived(MLModel):
 
 
 class Held(Lived):
-    """Answers when it is let."""
+    """Predicts once ``go`` is set."""
 
     qualified_name = "held"
     asked = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""A model that tells of itself what nobody expects."""
+"""A model with unexpected metadata."""
 
 from mlmodel.model import MLModel
 

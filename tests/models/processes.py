@@ -1,4 +1,4 @@
-"""Models that know in which process they were loaded, and what a fork does to them."""
+"""Models that record the processes in which they are loaded and called."""
 
 import os
 import queue
@@ -10,7 +10,7 @@ from mlmodel import MLModel
 
 
 class Whereabouts(MLModel):
-    """Tells where it was loaded, where it is asked, and how often it was."""
+    """Returns the processes of its load and its call, and the number of calls."""
 
     qualified_name = "whereabouts"
     examples = ({},)
@@ -25,14 +25,14 @@ class Whereabouts(MLModel):
 
 
 class Unforked(Whereabouts):
-    """Says itself that a fork would break it."""
+    """Declares that it does not survive a fork."""
 
     qualified_name = "unforked"
     survives_fork = False
 
 
 class Threaded(Whereabouts):
-    """Answers in a thread that it starts when it is loaded."""
+    """Predicts in a thread that it starts at load."""
 
     qualified_name = "threaded"
 
@@ -53,7 +53,7 @@ class Threaded(Whereabouts):
 
 
 class Connected(Whereabouts):
-    """Keeps a connection."""
+    """Opens a connection at load."""
 
     qualified_name = "connected"
 
@@ -67,7 +67,7 @@ class Connected(Whereabouts):
 
 
 class Refusing(MLModel):
-    """Fails at its own example, and at no other row."""
+    """Fails for its own example only."""
 
     qualified_name = "refusing"
     examples = ({"first": True},)
@@ -79,7 +79,7 @@ class Refusing(MLModel):
 
 
 class Stuck(MLModel):
-    """Does not answer as long as there is a file. Beside it, it leaves another when it is asked."""
+    """Blocks while a file exists, and creates another file when it is called."""
 
     qualified_name = "stuck"
     examples = ({},)

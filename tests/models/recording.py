@@ -1,4 +1,4 @@
-"""An estimator that records where it is called."""
+"""An estimator that records the processes in which it is called."""
 
 import os
 from pathlib import Path

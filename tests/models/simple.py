@@ -1,4 +1,4 @@
-"""Models that do as they should."""
+"""Models that work."""
 
 import threading
 
@@ -73,7 +73,7 @@ class Household(MLModel):
 
 
 class Ordered(MLModel):
-    """Refuses by itself what its schema cannot say."""
+    """Rejects rows by a rule that its schema cannot express."""
 
     qualified_name = "ordered"
 
@@ -84,7 +84,7 @@ class Ordered(MLModel):
 
 
 class Counting(MLModel):
-    """Counts, over all its objects, how often it was loaded and in how many calls it was asked."""
+    """Counts loads and calls of all its instances."""
 
     qualified_name = "counting"
     loads = 0
@@ -102,7 +102,7 @@ class Counting(MLModel):
 
 
 class Waiting(MLModel):
-    """Answers when it is let go; tells when it has been asked."""
+    """Predicts once ``go`` is set; ``asked`` counts the calls."""
 
     qualified_name = "waiting"
     asked = threading.Semaphore(0)
@@ -115,7 +115,7 @@ class Waiting(MLModel):
 
 
 class Together(Waiting):
-    """Answers when it is let go, with how many rows it was asked at once."""
+    """Predicts the number of rows in the call, once ``go`` is set."""
 
     qualified_name = "together"
 
@@ -138,7 +138,7 @@ class Greeter(MLModel):
 
 
 class Versioned(MLModel):
-    """Has the version that it is told."""
+    """Has the version in its settings."""
 
     qualified_name = "versioned"
 
@@ -180,7 +180,7 @@ class Explained(MLModel):
 
 
 class Hanging(MLModel):
-    """Hangs while it is loaded, or asked, until it is let go; tells when it was unloaded."""
+    """Hangs at load or during a call until ``go`` is set, and records unloads meanwhile."""
 
     qualified_name = "hanging"
     go = threading.Event()
@@ -206,7 +206,7 @@ class Hanging(MLModel):
 
 
 class Lazily(MLModel):
-    """Answers with a generator that does its work late."""
+    """Returns a generator, which computes late."""
 
     qualified_name = "lazily"
 

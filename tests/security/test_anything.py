@@ -1,4 +1,4 @@
-"""Anything at all, to every path and method: a right answer, or a problem document with a 4xx."""
+"""Random requests to every path and method get a correct response, or a problem with a 4xx status."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def test_no_request_causes_5xx(app, request):
         assert answer.json["status"] == answer.status_code
 
 
-#: Of columns: the cells of a CSV file, which are JSON where they hold lists and objects.
+#: Cells of CSV columns; lists and objects are JSON.
 CELLS = st.one_of(
     st.sampled_from(["[" * 2_000, '{"a":' * 2_000, "1e400", "NaN", "-0", "9" * 5_000, "\x00"]),
     st.text(max_size=10),

@@ -1,4 +1,4 @@
-"""Models that misbehave, beside others that do not: what clients and operators get."""
+"""Misbehaving models next to working ones: the responses that clients and operators get."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from tests.running_server import serving
 from tests.servers.test_crashes import end_all, is_answered, states
 from tests.waiting import wait_until
 
-#: Seven models that are broken, each in another way, and why they do not answer.
+#: Seven broken models, and the reason of each.
 BROKEN = {
     "unimportable": (
         "class: tests.models.harmful.unimportable.Unimportable",
@@ -59,7 +59,7 @@ def entries():
 
 
 def has_failed(running, name, reason):
-    """Tell whether a model has failed in all processes, and they say why."""
+    """Return whether a model is failed in all processes, with this reason."""
     found = states(running, name)
     return {state for state, _ in found} == {"failed"} and all(reason in why for _, why in found)
 

@@ -1,4 +1,4 @@
-"""Holes that other servers of models had, tried on this one. SECURITY.md names whose they were."""
+"""Vulnerabilities of other model servers, tested on this one. SECURITY.md lists their sources."""
 
 import os
 import pickle

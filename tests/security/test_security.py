@@ -1,4 +1,4 @@
-"""SECURITY.md promises what tests hold."""
+"""SECURITY.md refers to existing tests only."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Temporary folders without room: the server starts, serves, and logs what is missing."""
+"""Full temporary folders: the server starts, serves, and logs the problem."""
 
 import os
 import subprocess
@@ -101,7 +101,7 @@ def test_server_survives_disk_that_fills(tmp_path):
                 for name in ["doubler"] * 20 + [f"absent-{at}" for at in range(20)]
             }
             pages = {running.ask("/")[0], running.ask("/metrics")[0], running.ask("/readyz")[0]}
-            # The room for one change is kept from the start.
+            # The space for one change is reserved at the start.
             first = running.change("/api/models/reload")[0]
             fill(disk, "more")
             refused = running.change("/api/models/reload")

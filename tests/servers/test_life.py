@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 
 #: Seconds of load without an event.
 A_WHILE = 0.7
-#: Seconds in which both processes answer under load.
+#: Seconds within which both processes respond under load.
 WINDOW = 0.5
 #: Seconds after which a server must have all its processes again.
 STRONG_AGAIN = 5

@@ -1,4 +1,4 @@
-"""Both servers, run in processes of their own."""
+"""Both servers, each in separate processes."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def server(request):
 def two(server, tmp_path_factory):
     """A server with two workers, whose environment sets thread pools of several threads."""
     folder = tmp_path_factory.mktemp(server)
-    # Without a sample, schemas are what the model itself says when it is asked at load.
+    # Without a sample, schemas are inferred by calling the model at load.
     rows = np.random.default_rng(0).random((200, 3))
     boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
     dump(boosted, folder / "boosted.flm")
@@ -136,7 +136,7 @@ POST = JSON + HOST
 CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 KEPT = JSON + b"Host: x\r\nContent-Length: 2\r\n\r\n{}"
 LARGE = b"1" * 6000
-#: What is sent, the status that comes first, and what else is told.
+#: The bytes to send, the status of the first response, and other expected text.
 RAW = {
     "kept-alive": (KEPT + b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", 200, '{"status":"ok"}'),
     "chunked": (CHUNKS + b"2\r\n{}\r\n0\r\n\r\n", 200, '"loaded_in":'),
@@ -208,7 +208,7 @@ def test_ctrl_c_stops_all_processes(server, tmp_path):
         wait_until(
             lambda: len({each["asked_in"] for each in asked(running, "whereabouts")}) == 2, PATIENCE
         )
-        # As Ctrl-C does: to whoever is in the server's process group.
+        # Like Ctrl-C: to all processes in the server's group.
         os.killpg(running.process.pid, signal.SIGINT)
 
         # Less than the 30 seconds after which a worker that does not end is killed.

@@ -1,4 +1,4 @@
-"""Write the folders beside this file with MLflow, and its own predictions to predictions.json.
+"""Write the folders next to this file with MLflow, and its predictions to predictions.json.
 
 python -m venv .envs/mlflow
 .envs/mlflow/bin/pip install -r tests/data/mlflow/requirements.txt

@@ -1,6 +1,6 @@
-"""Write small models and what they predict, with whichever scikit-learn runs this.
+"""Write small models and their predictions with the installed scikit-learn.
 
-python write.py    # writes into a folder named by the release, beside this file
+python write.py    # writes to a folder named after the release, next to this file
 """
 
 import json

@@ -16,7 +16,7 @@ CLASSES = {
 }
 #: Those whose class has a rule that no JSON Schema expresses.
 WITH_RULES = sorted(CLASSES.keys() - {"of-pydantic-1"})
-#: Names of classes with an author's mistake, and the reason why each is not loaded.
+#: Classes with a mistake, and the reason why each is not loaded.
 MISTAKES = {
     "Nameless": "the class 'Nameless' must define qualified_name, the model's name in URLs",
     "AsyncPredict": "the method 'predict' of 'AsyncPredict' must not be 'async def'",

@@ -48,7 +48,7 @@ def pickled(tmp_path):
 
 @pytest.fixture
 def iris_answer(tmp_path):
-    """What the same classifier answers out of a package."""
+    """The prediction of the same classifier in a package."""
     dump(iris_classifier(), tmp_path / "packaged.flm")
     return load(tmp_path / "packaged.flm").predict(IRIS_ROW)
 
@@ -73,7 +73,7 @@ def model_in(name):
 
 
 def of_texts(words, asked):
-    """A model whose texts are, by ``asked``, taken for names of files."""
+    """A model that reads its inputs as file names, by ``asked``."""
     model = make_pipeline(words, LogisticRegression()).fit(["aa", "bb"] * 9, [0, 1] * 9)
     words.input = asked
     return model
@@ -171,7 +171,7 @@ def test_skops_rejects_stored_callables(skops_file):
 @pytest.mark.parametrize("way", ["all", "name", "sha256"])
 def test_trusted_skops_file_is_unchanged(skops_file, tmp_path, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
-    # It is tried with a row that says "text" when it is loaded.
+    # The trial prediction at load uses the value "text".
     (tmp_path / "text").write_text("aa")
     (tmp_path / "row.txt").write_text("bb")
     path = skops_file(of_texts(CountVectorizer(), "filename"))
@@ -218,7 +218,7 @@ def node(name, loader, **more):
 
 NOTHING = node("builtins.tuple", "TupleNode", content=[])
 WORDS = node("builtins.str", "JsonNode", content='"/etc/passwd"')
-#: Parts of a skops file that would be built by calling what the file names, or given any state.
+#: Parts of a skops file that would call a named function, or set any state.
 FORGED = {
     "a distribution": node("scipy.stats._continuous_distns.norm_gen", "ObjectNode", content=WORDS),
     "a call": node("xgboost.core.Booster", "ConstructorFromReduceNode", content=NOTHING),

@@ -1,4 +1,4 @@
-"""What we write is read by Flama itself, in an environment of its own."""
+"""Files written by Modelhost are read by the real Flama, in a separate environment."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 FILES = [(protocol, codec) for protocol in (1, 2) for codec in CODECS]
 
-#: Prints what Flama finds in the files that it is given, as JSON.
+#: Prints the contents that Flama reads from files, as JSON.
 READER = """
 import json, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def written(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def read(written):
-    """What Flama found in each of them, by its path."""
+    """The contents that Flama read, by path."""
     arguments = [json.dumps(list(IRIS_ROW.values())), *map(str, written.values())]
     return json.loads(subprocess.check_output([PYTHON, "-c", READER, *arguments]))
 

@@ -75,13 +75,13 @@ def temporary(tmp_path, monkeypatch):
 
 
 def described(path, **extra):
-    """A model whose file says ``extra`` of itself."""
+    """A model whose file has this ``extra``."""
     dump(iris_classifier(), path, extra=extra)
     return load(path)
 
 
 def but_info(meta):
-    """Metadata without ``model.info``, which the manifest leaves out where it is large."""
+    """Metadata without ``model.info``, which the manifest omits if it is large."""
     return replace(meta, model=replace(meta.model, info=None))
 
 

@@ -44,7 +44,7 @@ def client(make_app):
 
 @pytest.fixture
 def ask(client):
-    """A function from a model's name and a row to the status and the answer."""
+    """A function that returns status and response for a model's name and a row."""
 
     def ask(name, row):
         response = client.post(f"/api/models/{name}/predict", json=row)
@@ -55,7 +55,7 @@ def ask(client):
 
 @pytest.fixture
 def refusal_by():
-    """A function from a model and a row to the error by which it refuses the row."""
+    """A function that returns the error with which a model rejects a row."""
 
     def refusal_by(model, row):
         with pytest.raises(InvalidInput) as caught:

@@ -18,7 +18,7 @@ from tests.flm_files import BY_NAME, FOLDER, rows_of
 # Keras, with TensorFlow or PyTorch below it.
 adapter = pytest.importorskip("mlmodel.frameworks.tensorflow")
 
-# Keras over PyTorch uses what numpy wants otherwise.
+# Keras with PyTorch uses a function that numpy has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SAMPLE = BY_NAME["2.2.2-kerasxor-zstd-p2.flm"]

@@ -1,4 +1,4 @@
-"""Defaults of a schema, filled in where a row leaves a member out."""
+"""Defaults of a schema, filled in for missing members."""
 
 import pytest
 

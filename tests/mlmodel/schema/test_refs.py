@@ -1,4 +1,4 @@
-"""What schemas refer to: nothing outside themselves, whoever asks for it."""
+"""References in schemas: nothing outside the document is resolved."""
 
 import http.server
 import json
@@ -17,7 +17,7 @@ CANARY = "canary-of-this-machine"
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """A server on this machine that would answer with a schema, and what it was asked."""
+    """A local server that returns a schema, and the requests that it received."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ from mlmodel.schema.regex import matches
 from mlmodel.schema.validator import Schema, build_validator
 
 EXPLODING = ["(a+)+$", "^(a|aa)+$", "^(a|a?)+$", "(.*a){25}$", r"^(\w+\s?)*$", "^(([a-z])+.)+$"]
-#: In Python's own engine the first of these takes longer than the universe is old.
+#: Python's own engine needs exponential time for these.
 TEXT = "a" * 5_000 + "!"
 ROW = {TEXT: TEXT}
 

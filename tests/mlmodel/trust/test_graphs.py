@@ -41,7 +41,7 @@ def constant(name, tensor):
 
 
 def model_of(*nodes, tensors=(), functions=(), sparse=()):
-    """A model that adds to x what the secret tensor ``w`` has."""
+    """A model that adds the secret tensor ``w`` to x."""
     make, number = proto.helper, proto.TensorProto.FLOAT
     nodes = [
         *nodes,

@@ -72,7 +72,7 @@ each_ending = pytest.mark.parametrize("ending", [".flm", ".pkl", ".joblib"])
 
 
 class Doubled(BaseEstimator):
-    """An estimator of a team's own module."""
+    """An estimator from a team's module."""
 
     def fit(self, inputs, target=None):
         self.n_features_in_ = np.shape(inputs)[1]
@@ -87,7 +87,7 @@ def halved(table):
 
 
 def written(path, content):
-    """A model file that holds these bytes."""
+    """A model file with these bytes."""
     if path.suffix == ".flm":
         return holding(path, content)
     path.write_bytes(content)
@@ -322,7 +322,7 @@ def scored(function):
 
 
 POINTS = np.array([[-1.0, 2.0], [1.0, 2.0], [2.0, -3.0], [-2.0, 1.0], [3.0, 1.0], [-3.0, 1.0]])
-#: Models that call, once they are asked, what nobody should: by the name of a method, or by another.
+#: Models that call a harmful function during prediction, by the name of a method or another name.
 ASTRAY = {
     "a method by its name": lambda: stacked(LinearRegression(), ["save_model"]),
     "one of two methods": lambda: stacked(LinearRegression(), ["predict", "set_params"]),
@@ -368,12 +368,12 @@ def test_misplaced_callable_is_rejected(model):
 #: Columns with a category in the first, and whose labels need both.
 CITIES = np.array([[at % 3, 10.0 * (at % 2)] for at in range(60)])
 BOTH = (CITIES[:, 0] == 1) & (CITIES[:, 1] > 0)
-#: A column that no row has, where no trial row ever gets.
+#: An index of a column that does not exist, in a branch that trial rows do not reach.
 FAR = 1 << 20
 
 
 def planted(state, columns):
-    """A tree whose second branch, beyond what rows are tried with, asks for a column far away."""
+    """A tree that reads a column out of bounds, in a branch that trial rows do not reach."""
     nodes = state["nodes"].copy()
     inner = np.flatnonzero(nodes["left_child"] != -1)
     nodes["threshold"][inner[0]] = 9e8
@@ -399,7 +399,7 @@ def forest():
 
 
 def lied():
-    """Boosting whose trees say that there are so many columns."""
+    """A boosting model whose trees declare this number of columns."""
     model = fitted(GradientBoostingClassifier, n_estimators=2)
     for tree in model.estimators_[:, 0]:
         spoilt(tree).n_features_in_ = FAR + 1
@@ -482,7 +482,7 @@ def cornerless():
     return tree
 
 
-#: Models whose trees lead to what is not there.
+#: Models whose trees refer to nodes or columns that do not exist.
 HOLLOW = {
     "a tree within its own bound": lambda: spoilt(fitted(DecisionTreeClassifier), 2),
     "gradient boosting": lied,
@@ -599,7 +599,7 @@ def test_shared_array_is_copied(protocol):
     assert not np.shares_memory(found.coef_, found.other_)
 
 
-#: Functions of arrays where ordinary models have them.
+#: Array functions in places where ordinary models have them.
 STEPS = {
     "a logarithm": lambda: FunctionTransformer(np.log1p, inverse_func=np.expm1),
     "a function of scipy": lambda: FunctionTransformer(special.expit),
@@ -791,7 +791,7 @@ def test_dump_logs_the_names_to_trust(tmp_path, caplog):
 
 
 def test_distribution_is_built_from_its_name(tmp_path):
-    """A distribution executes a text of its state: it is given that of scipy's own."""
+    """A distribution executes text from its state, so it gets scipy's own state."""
     marker = tmp_path / "marker"
     content = attack_pickles.whole(attack_pickles.distribution_of_scipy(marker))
 
@@ -926,7 +926,7 @@ def test_trial_server_restarts(tmp_path):
 
 
 LONG_BINPUT = struct.Struct("<cI")
-#: Small files that take minutes to read, of which each step would be within its own bounds.
+#: Small files that take minutes to read, although each step is within its limits.
 SLOW = {
     "tuples": lambda: zlib.compress(b"\x80\x04" + b")" * 60_000_000 + b"."),
     "memo": lambda: b"\x80\x04N" + b"".join(map(LONG_BINPUT.pack, repeat(b"r"), range(800_000))),
@@ -972,7 +972,7 @@ def test_trial_result_is_cached():
 
 
 def of_program(program, **environ):
-    """What a program prints that is run by itself, without a warning."""
+    """The output of a program that runs separately, without a warning."""
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT,

@@ -1,1 +1,1 @@
-"""Models that misbehave, each kind in a file of its own."""
+"""Models that misbehave, one module for each kind."""

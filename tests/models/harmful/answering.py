@@ -1,4 +1,4 @@
-"""Answers what nobody expects."""
+"""Returns unexpected predictions."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ ANSWERS = {
 
 
 class Answering(MLModel):
-    """Answers what it is asked for."""
+    """Returns the requested kind of prediction."""
 
     qualified_name = "answering"
 

@@ -1,4 +1,4 @@
-"""Ends its process, in as many ways as there are, where and when it is told."""
+"""Ends its process in various ways, at a configured time."""
 
 import ctypes
 import os
@@ -25,7 +25,7 @@ WAYS = {
 
 
 class Dying(MLModel):
-    """Answers with its process, or ends it: at import of what it is, at load, or when asked."""
+    """Returns the id of its process, or ends it: at import, at load or during a call."""
 
     qualified_name = "dying"
     input_schema = {"type": "object", "properties": {"how": {"type": "string"}}}

@@ -1,10 +1,10 @@
-"""Does whatever a row says."""
+"""Evaluates an expression from the row."""
 
 from mlmodel import MLModel
 
 
 class Evaluating(MLModel):
-    """Returns what Python says of the row's expression."""
+    """Returns the value of the row's Python expression."""
 
     qualified_name = "evaluating"
 

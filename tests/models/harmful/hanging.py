@@ -1,4 +1,4 @@
-"""Hangs, when it is loaded or asked, in a way that nothing in its process can end."""
+"""Hangs at load or during a call, in a way that nothing in its process can stop."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ def hang():
 
 
 class Hung(MLModel):
-    """Answers with its process, or never."""
+    """Returns the id of its process, or hangs."""
 
     qualified_name = "hung"
 

@@ -1,4 +1,4 @@
-"""Takes memory with each call, and gives none back."""
+"""Allocates memory in each call and never frees it."""
 
 import os
 
@@ -6,7 +6,7 @@ from mlmodel import MLModel
 
 
 class Leaking(MLModel):
-    """Answers with its process."""
+    """Returns the id of its process."""
 
     qualified_name = "leaking"
 

@@ -1,4 +1,4 @@
-"""Changes what it shares with the rest of its process."""
+"""Changes process-wide state."""
 
 import locale
 import logging

@@ -7,7 +7,7 @@ from mlmodel import MLModel
 
 
 class Naming(MLModel):
-    """Has a file of its own, one of others by its path, one by a link, and a pipe."""
+    """Lists its own file, another file by path, one by a link, and a pipe."""
 
     qualified_name = "naming"
 

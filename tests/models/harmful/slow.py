@@ -1,4 +1,4 @@
-"""Takes its time to load, and tells how often it was."""
+"""Loads slowly, and counts its loads."""
 
 import threading
 

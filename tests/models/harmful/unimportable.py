@@ -1,4 +1,4 @@
-"""Cannot be imported: it wants a package that nobody has."""
+"""Cannot be imported: it needs a package that does not exist."""
 
 from a_package_that_nobody_has import Base
 

@@ -1,4 +1,4 @@
-"""Models in processes of their own, each of which really misbehaves."""
+"""Isolated models that crash, hang, leak and attempt forbidden operations."""
 
 import ctypes
 import json
@@ -37,7 +37,7 @@ needs_sandbox = pytest.mark.skipif(
 
 @pytest.fixture
 def predict(make_app):
-    """A function that hosts isolated models, beside one that is not, and gives what asks them."""
+    """A function that hosts isolated models and an ordinary one, and returns their predict function."""
 
     def make(*entries, **settings):
         models = [{"isolate": True, **entry} for entry in entries]
@@ -62,7 +62,7 @@ OTHERS = set()
 
 @pytest.fixture(autouse=True)
 def others():
-    """Keep the processes of other tests apart."""
+    """Separate this test from processes of other tests."""
     OTHERS.clear()
     OTHERS.update(children())
 
@@ -185,7 +185,7 @@ def test_hanging_call_times_out(predict):
 def _answers(predict, name):
     try:
         return predict(name, [{}])
-    except PredictionTimeout:  # it is not back yet
+    except PredictionTimeout:  # it is not loaded again yet
         return None
 
 
@@ -349,7 +349,7 @@ def _runs(pid):
         return False
 
 
-#: What a model in a sandbox tries, in a process of its own.
+#: Operations that a sandboxed model attempts.
 TRIED = {
     "read a file of the server": "open('{other}').read()",
     "read the settings of the server": "open('/proc/{server}/environ').read()",
@@ -425,7 +425,7 @@ def test_readyz_shows_the_sandbox(make_app):
 def test_sandboxed_model_serves_only_its_artifacts(make_app, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("secret")
-    # An entry offers only files of a package, whose pickle could do what this class does.
+    # Only packaged files offer artifacts. Their pickle could do the same as this class.
     spec = ModelSpec(
         line=1,
         class_path=f"{HARMFUL}.naming.Naming",

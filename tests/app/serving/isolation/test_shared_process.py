@@ -24,7 +24,7 @@ ROW = [{"x0": 1}]
 
 @pytest.fixture
 def share(make_app, tmp_path):
-    """A function that hosts models in one process, by their names, and gives what asks them."""
+    """A function that hosts models in one shared process, and returns their predict function."""
 
     def make(settings=None, **class_paths):
         app = make_app("models: []")

@@ -57,7 +57,7 @@ def events(stderr):
 
 @pytest.fixture
 def new_client(make_app):
-    """A function that creates a client: pytest captures what is logged before a test starts."""
+    """A function that creates a client: pytest captures the log records of fixtures separately."""
     settings = {"KEYS": [OWN], "ACCESS_LOG": True, "LOG_FORMAT": "json"}
     return lambda: make_app(MODELS, **settings).test_client()
 

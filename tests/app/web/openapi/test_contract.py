@@ -16,7 +16,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 
-#: Models with nested rows and with endpoints beside predict.
+#: Models with nested rows and with more endpoints than predict.
 OTHERS = """
 models:
   - class: tests.models.simple.Doubler

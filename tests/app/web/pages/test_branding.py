@@ -1,4 +1,4 @@
-"""The portal's own name, logo and colour."""
+"""The name, logo and colour of the portal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Descriptions in Markdown, whoever wrote them."""
+"""Descriptions in Markdown, from trusted and untrusted authors."""
 
 import pytest
 

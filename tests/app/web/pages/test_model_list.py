@@ -1,4 +1,4 @@
-"""What the list of models says, and what a search finds."""
+"""The list of models and its search."""
 
 import pytest
 

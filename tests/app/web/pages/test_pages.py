@@ -33,7 +33,7 @@ def client(make_app):
 
 
 def page(client, path):
-    """Return a page's text, known to be a page."""
+    """Return a page's text, after checking that it is HTML."""
     response = client.get(path)
     assert response.status_code == 200
     assert response.mimetype == "text/html"
@@ -55,7 +55,7 @@ def links(text):
 
 
 def values(text, attribute):
-    """Return what an attribute is, wherever it is given."""
+    """Return all values of an attribute."""
     return [given[attribute] for _, given in tags(text) if attribute in given]
 
 

@@ -1,4 +1,4 @@
-"""The portal's colour, readable whatever it is."""
+"""The portal's colour: text is readable with any colour."""
 
 import pytest
 

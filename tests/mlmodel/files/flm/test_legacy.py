@@ -147,7 +147,7 @@ def test_truncated_tar_is_rejected():
 
 @pytest.mark.parametrize("size", [b"\xff" * 12, b"-1", b"0o17", b"1 2", b"89"], ids=repr)
 def test_size_must_be_octal(size):
-    # By the first of these, a negative number, tarfile is kept busy for ever.
+    # The first one, a negative number, puts tarfile into an endless loop.
     tar = bytearray(tar_of(("model", DOCUMENT)))
     tar[124:136] = size.ljust(12, b"\0")
 

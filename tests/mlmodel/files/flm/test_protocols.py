@@ -26,7 +26,7 @@ each_protocol = pytest.mark.parametrize("protocol", [1, 2], ids=["protocol 1", "
 
 
 def small(protocol, **changes):
-    """A file of some 100 bytes with two artifacts, and none of its sections compressed."""
+    """A file of about 100 bytes with two artifacts and without compression."""
     parts = {
         "protocol": protocol,
         "codec": Codec.ZLIB,

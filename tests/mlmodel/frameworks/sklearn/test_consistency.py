@@ -1,7 +1,7 @@
-"""A row's prediction is the estimator's own to the last digit, whatever is beside the row.
+"""A row's prediction equals the estimator's to the last digit, independent of other rows.
 
 For every model of the test estimators: alone, in a batch in any order, written by columns, from a
-CSV file, from the form, and while others ask for theirs.
+CSV file, from the form, and during concurrent calls.
 """
 
 import csv
@@ -56,12 +56,12 @@ def some_of(data, places):
 
 
 def own(case, places):
-    """Return what the estimator itself predicts for some rows, in one call."""
+    """Return the estimator's own predictions for rows, in one call."""
     return exact(answers_of(case.model, some_of(case.data, places), case.outputs))
 
 
 def exact(value):
-    """Return an answer as JSON has it: NaN is null."""
+    """Return a prediction as JSON: NaN is null."""
     if isinstance(value, dict):
         return {name: exact(member) for name, member in value.items()}
     if isinstance(value, list):

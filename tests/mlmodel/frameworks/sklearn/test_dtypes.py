@@ -89,7 +89,7 @@ COLUMNS = {
 
 
 def recorded(values):
-    """Return a table with such a column, and a model that was fitted on it."""
+    """Return a table with this column, and a model that was fitted on it."""
     table = pd.DataFrame({"x": pd.Series(values), "z": 1.0})
     return table, make_pipeline(Recorder(), LinearRegression()).fit(table, range(COUNT))
 
@@ -254,7 +254,7 @@ def test_violation_names_row_in_mixed_batch():
 
 
 def one_hot(values):
-    """Return a table with such a column and numbers, and a model that encodes it."""
+    """Return a table with this column and numbers, and a model that encodes it."""
     table = pd.DataFrame({"x": values, "z": np.arange(len(values), dtype=float)})
     encode = make_column_transformer((OneHotEncoder(), ["x"]), remainder="passthrough")
     model = make_pipeline(encode, RandomForestRegressor(9, random_state=0))

@@ -1,4 +1,4 @@
-"""Estimators of every shape, from the fitted object to the answer of the service."""
+"""Many kinds of estimators, from the fitted object to the response of the server."""
 
 import functools
 import json
@@ -46,7 +46,7 @@ EXTREMES += ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2016-12-31T23:59:6
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """From a case and a way to its file, written when it is first asked for."""
+    """A function that returns the file of a case, written on first use."""
     folder = tmp_path_factory.mktemp("files")
 
     @functools.cache
@@ -80,7 +80,7 @@ def rows_of(case, path):
     data = case.data.toarray() if hasattr(case.data, "toarray") else case.data
     if isinstance(data, pd.DataFrame):
         names = list(load(path).input_schema["properties"])
-        # LightGBM has names of its own where those of the data are not plain.
+        # LightGBM replaces unusual names of columns.
         table = data.set_axis(names, axis=1) if len(names) == data.shape[1] else data
         return [as_json(row) for row in table.astype(object).to_dict(orient="records")]
     if isinstance(data[0], dict):
@@ -103,7 +103,7 @@ def plain(value):
 
 
 def nearly(value):
-    """Return an answer in which numbers need only be the same to nine digits, and NaN is null."""
+    """Return a prediction whose numbers compare equal to nine digits, with null for NaN."""
     if isinstance(value, dict):
         return {name: nearly(member) for name, member in value.items()}
     if isinstance(value, float):

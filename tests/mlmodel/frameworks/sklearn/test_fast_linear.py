@@ -1,4 +1,4 @@
-"""Simple models, asked without scikit-learn's checks."""
+"""Simple models, called without scikit-learn's checks."""
 
 import numpy as np
 import pandas as pd

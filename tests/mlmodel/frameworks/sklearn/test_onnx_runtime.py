@@ -41,7 +41,7 @@ from tests.estimators import AMOUNT, CASES, PEOPLE, POINTS, SIDE, THREE, built
 from tests.flm_files import WHEN
 from tests.mlmodel.frameworks.sklearn.test_estimators import EXTREMES, rows_of
 
-#: Cases that no graph stands for, and a word of why.
+#: Cases without a graph, and a word of the reason.
 NATIVE = {
     "text alone": "table of columns",
     "hashed text": "table of columns",
@@ -83,7 +83,7 @@ MIXED = PEOPLE[["age", "income", "city", "job"]]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """From a case to its file, written when it is first asked for."""
+    """A function that returns the file of a case, written on first use."""
     folder = tmp_path_factory.mktemp("files")
 
     @functools.cache
@@ -142,7 +142,7 @@ def test_compiled_and_native_predictions_are_equal(name, files, loaded):
 
 
 def nearly(answers):
-    """Return answers in which numbers need only be the same to six digits."""
+    """Return predictions whose numbers compare equal to six digits."""
     text = json.dumps(answers)
     return json.loads(
         text, parse_float=lambda number: pytest.approx(float(number), rel=1e-6, abs=1e-6)
@@ -181,7 +181,7 @@ def unusual(plain, schema):
 
 
 def said(model, row):
-    """Return a model's answer to a row, or what is wrong with it."""
+    """Return a model's prediction for a row, or the violations."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -278,7 +278,7 @@ def nudged(monkeypatch):
 
 
 def with_constants(change):
-    """Return what changes the arrays of doubles in a graph."""
+    """Return a function that changes the arrays of doubles in a graph."""
     import onnx
     from onnx import numpy_helper
 
@@ -579,7 +579,7 @@ def test_artifact_name_of_graph_is_reserved(tmp_path):
 
 @pytest.fixture
 def served(tmp_path, make_app):
-    """A function from an estimator to a client of a service that was asked to compile it."""
+    """A function that returns a client of a server with the compiled estimator."""
 
     def make(estimator, sample):
         dump(estimator, tmp_path / "model.flm", sample=sample)

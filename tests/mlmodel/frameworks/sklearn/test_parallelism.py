@@ -53,7 +53,7 @@ def load(tmp_path):
 
 
 def estimators(model):
-    """All objects of which a model is made that have a number of jobs."""
+    """All objects in a model that have a number of jobs."""
     seen, parts = {}, [model]
     while parts:
         part = parts.pop()
@@ -142,14 +142,14 @@ def test_boosters_start_no_pool_of_threads(library, tmp_path):
     file = tmp_path / "model.pkl"
     file.write_bytes(pickle.dumps((model, X, model.predict(X))))
 
-    # In a process of its own, which has none of the threads of the fit.
+    # In a new process, without the threads of the fit.
     ran = subprocess.run(
         [sys.executable, "-c", PREDICTING, file], capture_output=True, text=True, check=True
     )
 
     is_equal, started = ran.stdout.split()
     assert is_equal == "True"
-    # CatBoost has at times one thread of its own, which computes nothing; asked for were 20.
+    # CatBoost sometimes has one idle thread; the model requests 20.
     assert int(started) < 2
 
 

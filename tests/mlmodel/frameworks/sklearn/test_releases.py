@@ -18,7 +18,7 @@ FILES = sorted(FOLDER.glob("*/*.pkl.z"))
 
 
 def flat(answer):
-    """Return an answer's prediction as the estimator has it."""
+    """Return a prediction in the estimator's own type."""
     prediction = answer["prediction"]
     return list(prediction.values()) if isinstance(prediction, dict) else prediction
 

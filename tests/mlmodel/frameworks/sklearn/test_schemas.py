@@ -1,4 +1,4 @@
-"""What is found out of a fitted object, and of a sample."""
+"""Schemas inferred from a fitted object and from a sample."""
 
 import datetime
 import decimal
@@ -51,7 +51,7 @@ NAMED = pd.DataFrame(POINTS, columns=["width", "height"])
 
 
 class Anything(TransformerMixin, BaseEstimator):
-    """A stranger: it takes whatever it gets, and ``seen`` is what it got last."""
+    """An unknown estimator that accepts anything. ``seen`` is its last input."""
 
     seen = None
 
@@ -93,14 +93,14 @@ def inferred(transformer, table, sample=None):
 
 
 def column(transformer, values, sample=None):
-    """Return the schema of the one column of such a model."""
+    """Return the schema of the only column of this model."""
     table = frame(x=values)
     shown = None if sample is None else frame(x=sample)
     return inferred(transformer, table, shown).input["properties"]["x"]
 
 
 def from_sample(values, **more):
-    """Return what a sample shows of a column that nobody knows anything of."""
+    """Return the schema that a sample gives a column that is otherwise unknown."""
     return column(Whole(), pd.Series(values, **more), pd.Series(values, **more))
 
 
@@ -198,7 +198,7 @@ def test_sample_makes_open_choices_integers():
 
 
 def test_many_columns_are_probed_separately():
-    """Half of them take new categories, in turns: no call for many of them is answered."""
+    """Every second one accepts new categories, so a call with several of them fails."""
     count = 30
     table = pd.DataFrame(np.array([["a"] * count, ["b"] * count]), columns=map(str, range(count)))
     ignoring = OneHotEncoder(handle_unknown="ignore")
@@ -307,7 +307,7 @@ def test_stacking_passthrough_columns_are_required():
 
 
 class Doubled(TransformerMixin, BaseEstimator):
-    """A stranger that gives more columns than it gets, and tells nobody."""
+    """An unknown transformer that adds columns without naming them."""
 
     def fit(self, _table, _target=None):
         return self

@@ -14,7 +14,7 @@ TARGET = [1.0, 2.0, 3.0]
 
 
 class Own(Ridge):
-    """Whatever a class of somebody's own does with names, nobody knows."""
+    """A third-party class, whose use of names is unknown."""
 
 
 @pytest.mark.parametrize(
