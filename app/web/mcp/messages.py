@@ -77,12 +77,14 @@ def respond(message: Any, headers: Mapping[str, str]) -> tuple[JsonObject | None
             _check_envelope(method, params, headers)
         if method not in METHODS:
             raise RpcError(METHOD_NOT_FOUND, f"unknown method {method!r:.100}")
-        result = {"resultType": "complete", **METHODS[method](params)}
+        result = METHODS[method](params)
     except RpcError as error:
         # Clients of the older era treat another status as a broken connection.
         status = _get_status(error) if is_stateless else HTTPStatus.OK
         return response | {"error": error.to_json()}, status
-    return response | {"result": result}, HTTPStatus.OK
+    # Clients of the older era reject members that they do not know in the result of a ping.
+    kind = {"resultType": "complete"} if is_stateless else {}
+    return response | {"result": kind | result}, HTTPStatus.OK
 
 
 def _read(message: Any) -> tuple[str | int | None, str, JsonObject]:

@@ -55,11 +55,11 @@ def test_discover_describes_the_server(client):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_ping_returns_its_id(client):
-    answer = send(client, "ping").json
+def test_ping_has_an_empty_result(client):
+    older, newer = send(client, "ping").json, send_stateless(client, "ping").json
 
-    assert (answer["id"], answer["jsonrpc"]) == (7, "2.0")
-    assert "error" not in answer
+    assert older == {"jsonrpc": "2.0", "id": 7, "result": {}}
+    assert newer == {"jsonrpc": "2.0", "id": 7, "result": {"resultType": "complete"}}
 
 
 @pytest.mark.parametrize(
