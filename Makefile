@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clean help
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -74,8 +74,19 @@ flama: $(VENV)/.dev ## Install the real Flama beside, for the tests that it read
 	$(VENV)-flama/bin/python -m pip install --disable-pip-version-check --progress-bar off \
 		"flama[pydantic]==2.2.2" $$(grep -E "^(scikit-learn|pandas)==" requirements.txt)
 
+# Not in requirements-dev.txt: gevent of tritonclient needs an older greenlet than playwright, and
+# kserve an older pandas.
+clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real clients, each installed beside.
+	@for client in "tritonclient[http]==2.73.0" kserve==0.21.0 mlserver==1.7.1; do \
+		folder=$(VENV)-clients/$${client%%[[=]*}; \
+		echo "Installing $$client in $$folder ..."; \
+		test -x $$folder/bin/python || $(BIN)/python -m venv $$folder || exit 1; \
+		$$folder/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off "$$client" || exit 1; \
+	done
+	@$(BIN)/python -m pytest tests/clients
+
 clean: ## Remove what was set up and trained.
-	rm -rf $(VENV) $(VENV)-flama benchmarks/.envs examples/models build *.egg-info
+	rm -rf $(VENV) $(VENV)-flama $(VENV)-clients benchmarks/.envs examples/models build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhost needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

@@ -1,0 +1,121 @@
+"""The Open Inference Protocol with real clients, each in an environment that `make clients` makes."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.conftest import EXAMPLES
+from tests.running_server import ADMIN, WITH_ADMIN, serving
+
+FOLDER = Path(os.environ.get("CLIENTS", ROOT / ".venv-clients"))
+MODELS = ("iris", "wine", "diabetes", "loan", "tickets")
+SECONDS = 120
+
+
+@pytest.fixture(scope="module", params=["tritonclient", "kserve", "mlserver"])
+def client(request):
+    python = FOLDER / request.param / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{request.param} is not installed: make clients")
+    return request.param, python
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    environ = WITH_ADMIN | {"WORKERS": 2, "MODELHOST_MODELS_FILE": EXAMPLES}
+    with serving("granian", folder, "models: []", **environ) as server:
+        yield server
+
+
+def test_client_receives_the_predictions_of_the_api(client, server):
+    name, python = client
+    rows = {each: server.ask(f"/api/models/{each}/metadata")[1]["examples"] for each in MODELS}
+
+    found = call(name, python, server.port, rows)
+
+    predictions = {
+        each: server.ask(f"/api/models/{each}/predict", rows[each])[1] for each in MODELS
+    }
+    assert found == EXPECTED[name](predictions)
+
+
+def call(name, python, port, rows):
+    """Return what the script of a client writes."""
+    script = ROOT / "tests" / "clients" / f"with_{name}.py"
+    ended = subprocess.run(
+        [python, "-W", "ignore", script, f"127.0.0.1:{port}", ADMIN.text, json.dumps(rows)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def expect_tritonclient(predictions):
+    return {
+        "live": True,
+        "ready": True,
+        "metadata": ["binary_tensor_data", "model_repository"],
+        "inputs": [-1, 4],
+        "index": list(MODELS),
+        "iris": [[each["species"] for each in predictions["iris"]]] * 12,
+        "loan": to_loan(predictions),
+        "unknown": ["404", "Model not found: unknown model 'nobody'"],
+        "forbidden": [
+            "401",
+            "API key required: send an API key as `Authorization: Bearer <key>`, or log in at /login",
+        ],
+        "unloaded": [False] * 10,
+        "loaded": [True] * 10,
+    }
+
+
+def expect_kserve(predictions):
+    return {
+        "live": True,
+        "ready": True,
+        "model": True,
+        "iris": [[each["species"] for each in predictions["iris"]]] * 4,
+        "unknown": [404, "Model not found: unknown model 'nobody'"],
+    }
+
+
+def expect_mlserver(predictions):
+    return {
+        "server": "modelhost",
+        "inputs": [
+            "annual_income",
+            "loan_amount",
+            "term_months",
+            "purpose",
+            "home",
+            "years_employed",
+            "earlier_defaults",
+            "card_use",
+            "savings",
+        ],
+        "index": list(MODELS),
+        "iris": [each["species"] for each in predictions["iris"]],
+        "loan": to_loan(predictions),
+        "tickets": [each["prediction"] for each in predictions["tickets"]],
+    }
+
+
+def to_loan(predictions):
+    """Return predictions, and probabilities in the order of the classes."""
+    answers = [each["prediction"] for each in predictions["loan"]]
+    return [answers, [list(each["probabilities"].values()) for each in predictions["loan"]]]
+
+
+EXPECTED = {
+    "tritonclient": expect_tritonclient,
+    "kserve": expect_kserve,
+    "mlserver": expect_mlserver,
+}
