@@ -131,7 +131,7 @@ def test_compressed_body_is_read(client, encoding, compress):
         ("gzip", gzip.compress(b" " * 3000), 413, "expands to more than 2,000 bytes"),
         ("gzip", gzip.compress(b"{}")[:-1], 400, "does not decompress"),
         ("gzip", b"{}", 400, "does not decompress"),
-        ("br", b"{}", 415, "must be identity or gzip or deflate, got br"),
+        ("br", b"{}", 415, "must be gzip or deflate, got br"),
     ],
     ids=["bomb", "cut", "plain", "br"],
 )
