@@ -16,10 +16,11 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
+from app.web.api import envelopes
 from app.web.api.prediction import Header, predict
 from app.web.api.request_body import max_nested
 from app.web.api.strict_json import parse
-from app.web.http import access, security_headers, split_frames
+from app.web.http import access, security_headers
 from app.web.http.extension import modelhost
 
 Environ = dict[str, Any]
@@ -171,7 +172,7 @@ class _FastPredict:
             body = parse(content, self._max_depth)
         except BadRequest:
             return None
-        if split_frames.is_likely(body):
+        if envelopes.is_likely(body):
             return None
         try:
             content, headers = predict(self._predictor, name, body, PREDICT)

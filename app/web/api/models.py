@@ -19,7 +19,7 @@ from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import csv_file
-from app.web.api import fast_predict, prediction
+from app.web.api import envelopes, fast_predict, prediction
 from app.web.api.request_body import read_json, read_table, to_row
 from app.web.api.schemas import (
     ModelInspection,
@@ -28,7 +28,7 @@ from app.web.api.schemas import (
     ModelVersions,
     SheetRows,
 )
-from app.web.http import access, split_frames
+from app.web.http import access
 from app.web.http.extension import modelhost
 from mlmodel.endpoint import RESERVED
 from mlmodel.errors import InvalidInput
@@ -126,7 +126,9 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
       description: >-
         Send a row to get one prediction, without an envelope. Send an array of rows, or rows by
         columns as pandas' `to_json(orient="split")` writes them, to get an array of predictions in
-        the same order, from one call of the model.
+        the same order, from one call of the model. Bodies of MLflow (`dataframe_split`,
+        `dataframe_records`, `inputs`), of TensorFlow Serving and KServe (`instances`), and objects
+        with `data` or `X` are accepted too, unless they may be a row of the model.
       operationId: predict
       tags: [Models]
       parameters: [ModelName]
@@ -324,34 +326,25 @@ def _version(model: HostedModel) -> dict[str, Any]:
 
 
 def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
-    columns = body[split_frames.NAMES] if _is_split(name, endpoint, body) else None
-    if columns is not None:
-        body = split_frames.to_rows(body, current_app.config["MAX_ROWS"])
-    g.rows = len(body) if isinstance(body, list) else 1
+    rows = _to_rows(name, endpoint, body)
+    g.rows = len(rows.value) if isinstance(rows.value, list) else 1
     try:
         fast_predict.raise_recorded(request.environ)
-        content, headers = prediction.predict(modelhost().predictor, name, body, endpoint)
+        content, headers = prediction.predict(modelhost().predictor, name, rows.value, endpoint)
     except InvalidInput as error:
-        raise _point_into_body(error, body, columns) from error
+        raise rows.point_into_body(error) from error
     return Response(content, content_type="application/json", headers=headers)
 
 
-def _point_into_body(error: InvalidInput, body: Any, columns: Sequence[str] | None) -> InvalidInput:
-    """Return an error about rows with pointers into the body that they came from."""
-    violations = error.violations
-    if columns is not None:
-        violations = split_frames.with_frame_pointers(violations, columns)
-    elif isinstance(body, list):
-        return prediction.point_to_rows(error)
-    return InvalidInput(str(error), violations=violations)
-
-
-def _is_split(name: str, endpoint: str, body: Any) -> bool:
-    """Return whether a body is in split format: its shape is, and the model's rows are not."""
-    if not split_frames.is_likely(body):
-        return False
-    hosted = modelhost().manager.get_loaded(name).endpoints.get(endpoint)
-    return hosted is not None and split_frames.is_allowed(hosted.input_schema)
+def _to_rows(name: str, endpoint: str, body: Any) -> envelopes.Rows:
+    if envelopes.is_likely(body):
+        model = modelhost().manager.get_loaded(name)
+        hosted = model.endpoints.get(endpoint)
+        if hosted is not None:
+            example = next(iter(model.examples), None) if endpoint == PREDICT else None
+            most = current_app.config["MAX_ROWS"]
+            return envelopes.read_rows(body, hosted.input, most, example)
+    return envelopes.plain_rows(body)
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:
