@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Mapping
 
 from flask import Flask
-from flask_bootstrap import Bootstrap5
 
 import config
 import logs
@@ -22,9 +21,11 @@ from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
 from app.web.api import admin, fast_predict, models, operations
 from app.web.api.v2 import inference, repository
+from app.web.assets import bundles
 from app.web.http import (
     access,
     access_log,
+    compression,
     extension,
     json_provider,
     problems,
@@ -55,16 +56,14 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         "modelhost",
         root_path=str(config.ROOT),
         template_folder="templates",
-        static_folder="static",
+        static_folder=None,  # app.web.assets sends these files
     )
     app.config.from_mapping(config.settings(environ))
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_BODY_BYTES"]
-    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.config["SECRET_KEY"] = app.config["SECRET_KEY"] or secrets.token_hex()
     app.json = json_provider.JSONProvider(app)
     app.url_map.merge_slashes = False  # a redirect would lose the body, and is not JSON
     logs.configure(app.config)
-    Bootstrap5(app)
     keys = _keys(app, environ)
     limits = Limits.from_settings(app.config)
     manager = ModelManager()
@@ -86,8 +85,10 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
     for part in (
         problems,
         access_log,  # before all that change responses
+        compression,
         access,
         security_headers,
+        bundles,
         branding,
         models,
         admin,

@@ -62,7 +62,6 @@ def serving(models, folder, amend=lambda app: None, **settings):
     environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
     environ |= {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(file)}
     app = create_app(environ)
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600  # a page has many small files
     amend(app)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -28,7 +28,7 @@ PACKAGES = {
         "calls",
         "process",
     ),
-    "app/web": ("pages", "mcp", "openapi", "api", "http"),
+    "app/web": ("pages", "mcp", "openapi", "api", "assets", "http"),
 }
 #: Modules in one folder.
 MOST_MODULES = 10

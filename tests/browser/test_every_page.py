@@ -193,6 +193,7 @@ def test_skip_link_is_focused_first(page, site, path):
 def test_model_page_links_api_reference(page, site):
     page.goto(f"{site}/models/iris_two/metadata")
     page.get_by_role("link", name="API", exact=True).click()
+    page.locator(".opblock").last.wait_for()
     expect(page.locator("#operations-tag-iris_two")).to_be_in_viewport()
 
     page.locator(".opblock", has_text="/api/models/iris_two/predict").get_by_role(

@@ -91,7 +91,7 @@ def test_login_is_valid_in_every_process(shut):
     assert (status, statuses) == (303, {200})
 
 
-@pytest.mark.parametrize("path", ["/login", "/nothing", "/api/models", "/static/site.css"])
+@pytest.mark.parametrize("path", ["/login", "/nothing", "/api/models", "/static/1/theme.js"])
 def test_server_keeps_the_applications_headers(shut, path):
     _, headers, _ = ask(shut, path, X_Request_ID="mine")
 

@@ -16,8 +16,6 @@ from app.web.http.extension import modelhost
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: Views that never require a key: the login page needs these files.
-PUBLIC = frozenset({"static", "bootstrap.static"})
 #: The attribute of a view that holds the scope it requires.
 SCOPE = "required_scope"
 #: The session entry of a login: the key's id and part of its hash, so a new key ends the login.
@@ -148,7 +146,7 @@ def _find_login(keys: Keys) -> Key | None:
 
 def _get_required_scope() -> Scope | None:
     # 404 and 405 need no key, nor does OPTIONS, which only lists the methods.
-    if request.endpoint is None or request.endpoint in PUBLIC or request.method == "OPTIONS":
+    if request.endpoint is None or request.method == "OPTIONS":
         return None
     return _get_scope(current_app.view_functions[request.endpoint])
 

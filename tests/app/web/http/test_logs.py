@@ -103,7 +103,7 @@ def test_tool_call_is_logged_with_its_model(new_client, events):
     [
         ("GET", "/", 303),
         ("GET", "/nothing", 404),
-        ("GET", "/static/site.css", 200),
+        ("GET", "/static/1/theme.js", 200),
         ("PUT", "/api/models", 405),
         ("POST", "/api/models/echo/predict", 401),
     ],

@@ -6,7 +6,8 @@ from werkzeug.test import create_environ, run_wsgi_app
 from app.web.http import security_headers
 from tests.new_keys import NewKey
 
-PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", "/static/site.css"]
+THEME = "/static/1/theme.js"
+PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", THEME]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -18,7 +19,7 @@ def test_responses_have_security_headers(client, path):
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/api/models", "/static/favicon.svg", "/api/nothing"])
+@pytest.mark.parametrize("path", ["/api/models", THEME, "/api/nothing"])
 def test_other_responses_forbid_all_content(client, path):
     with client.get(path) as response:
         policy = response.headers["Content-Security-Policy"]

@@ -30,7 +30,7 @@ def test_invalid_logo_stops_the_start(make_app, name):
 def test_the_portal_has_its_own_colour(make_app):
     client = make_app("models: []", PORTAL_COLOUR="#8a0030").test_client()
 
-    response = client.get("/portal/colours.css")
+    response = client.get("/static/1/colours.css")
 
     assert response.mimetype == "text/css"
     assert "--button: #8a0030;" in response.text

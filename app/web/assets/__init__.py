@@ -1,0 +1,1 @@
+"""The style sheets and scripts of the pages."""
