@@ -18,6 +18,8 @@ from mlmodel.schema.subschemas import DATA_KEYWORDS, NAMED_SCHEMAS
 ADDRESSES = frozenset({"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"})
 DEFINITIONS = ("$defs", "definitions")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+#: Below this, each integer is exact as a float.
+MAX_INTEGER = 2**53
 PREFIX = "#/components/schemas/"
 
 
@@ -55,9 +57,8 @@ class _ComponentNames:
             return [self.rewrite(item) for item in node]
         if not isinstance(node, Mapping):
             return node
-        members = {
-            key: self._rewrite_member(key, value) for key, value in _to_2020_12(node).items()
-        }
+        schema = _with_plain_enum(_to_2020_12(node))
+        members = {key: self._rewrite_member(key, value) for key, value in schema.items()}
         return {key: value for key, value in members.items() if key not in ADDRESSES}
 
     def _rewrite_member(self, keyword: str, value: Any) -> Any:
@@ -117,3 +118,22 @@ def _to_2020_12(node: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive):
             schema[exclusive] = schema.pop(limit, 0)
     return schema
+
+
+def _with_plain_enum(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return an equivalent schema without booleans and, if possible, floats in ``enum``.
+
+    Generators of clients skip models with them: openapi-python-client knows texts and integers.
+    """
+    values = schema.get("enum")
+    if not isinstance(values, list):
+        return schema
+    if values in ([False, True], [True, False]) and all(isinstance(each, bool) for each in values):
+        del schema["enum"]
+        return schema | {"type": "boolean"}
+    return schema | {"enum": [_to_integer(value) for value in values]}
+
+
+def _to_integer(value: Any) -> Any:
+    is_exact = isinstance(value, float) and value.is_integer() and abs(value) < MAX_INTEGER
+    return int(value) if is_exact else value

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
@@ -61,6 +63,24 @@ def test_data_and_names_are_not_rewritten():
 )
 def test_older_drafts_are_converted(old, new):
     assert build_components("m", old)["m"] == new
+
+
+@pytest.mark.parametrize(
+    ("enum", "schema"),
+    [
+        ([0.0, 1.0, None], {"enum": [0, 1, None]}),
+        ([0.5, 1.0, "a"], {"enum": [0.5, 1, "a"]}),
+        ([1e300], {"enum": [1e300]}),
+        ([True, False], {"type": "boolean"}),
+        ([True, 0], {"enum": [True, 0]}),
+        ([1, 0], {"enum": [1, 0]}),
+    ],
+    ids=str,
+)
+def test_enum_is_plain_for_generators(enum, schema):
+    found = build_components("m", {"enum": enum})["m"]
+
+    assert json.dumps(found) == json.dumps(schema)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,16 @@ MODELS = {
         {"file": str(ROOT / "examples" / "models" / "tickets.flm")},
         {"class": "tests.models.simple.Household"},
         {"class": "tests.models.simple.Explained"},
+        {
+            "class": "tests.models.simple.Echo",
+            "name": "numbers",
+            "input_schema": {"enum": [0.0, 1.0]},
+        },
+        {
+            "class": "tests.models.simple.Echo",
+            "name": "flags",
+            "input_schema": {"enum": [True, False]},
+        },
     ]
 }
 
