@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What the service needs, with the extras that requirements.txt includes.
+PROJECT := pyproject.toml --extra compiled --extra skops
 
 .PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help
 
@@ -58,11 +60,11 @@ pictures: $(VENV)/.dev examples chromium ## Retake the pictures in the docs; nee
 
 lock: $(VENV)/.dev ## Pin the newest dependencies, those of the tests and benchmarks too.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-		--custom-compile-command "make lock" --group serve -o requirements.txt
+		--custom-compile-command "make lock" $(PROJECT) -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-		--custom-compile-command "make lock" --group dev -c requirements.txt -o requirements-dev.txt
+		--custom-compile-command "make lock" $(PROJECT) --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
-		--custom-compile-command "make lock" --group bench -c requirements.txt -o requirements-bench.txt
+		--custom-compile-command "make lock" $(PROJECT) --group bench -c requirements.txt -o requirements-bench.txt
 	@for peer in benchmarks/requirements/*.in; do \
 		echo "Pinning $$peer ..."; \
 		$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --python-version 3.11 \

@@ -84,8 +84,9 @@ class Production:
     DEATHS_SECONDS = 600.0
     #: Value of the header Retry-After when a model is not loaded or its queue is full.
     RETRY_SECONDS = 5
-    #: The file that lists the API keys by their hashes. `flask keys new` creates a key. A relative
-    #: path starts at the project's folder. Empty for no keys: any client may call the models.
+    #: The file that lists the API keys by their hashes. The command `keys new` creates a key. A
+    #: relative path starts at the project's folder. Empty for no keys: any client may call the
+    #: models.
     KEYS_FILE = ""
     #: The same list in the variable itself: "[{id: ..., name: ..., ...}]". Empty for no keys.
     KEYS = ""

@@ -106,8 +106,8 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
     if not keys.are_set and not _is_loopback(app.config["HOST"]):
         log.warning(
             "%s accepts connections from other machines, and no API keys are configured: all "
-            "clients can call every model; create a key with `flask keys new`, and list it in "
-            "KEYS_FILE",
+            "clients can call every model; create a key with the command `keys new`, and list it "
+            "in KEYS_FILE",
             app.config["HOST"],
         )
     return app

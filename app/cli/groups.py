@@ -46,6 +46,14 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         },
     ),
 }
+#: The commands that only ``modelhost`` has: in a checkout, `make run` serves the models.
+MODELHOST_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": (
+        "starting.init",
+        "Write a commented models.yaml and a .gitignore to the current folder.",
+    ),
+    "serve": ("serving.serve", "Serve model FILES, or the models of models.yaml."),
+}
 
 
 class LazyCommand(click.Command):
@@ -77,10 +85,24 @@ class LazyCommand(click.Command):
 
 def build_groups() -> list[click.Group]:
     """Return the groups."""
-    groups = []
-    for name, (help_text, commands) in COMMANDS.items():
-        group = click.Group(name, help=help_text)
-        for command, (function, command_help) in commands.items():
-            group.add_command(LazyCommand(command, function, command_help))
-        groups.append(group)
-    return groups
+    return [
+        _build_group(name, help_text, commands) for name, (help_text, commands) in COMMANDS.items()
+    ]
+
+
+def build_modelhost() -> click.Group:
+    """Return the group ``modelhost``, which has the commands of ``models`` itself."""
+    help_text = "Serve machine-learning models as web pages and HTTP APIs."
+    _, commands = COMMANDS["models"]
+    group = _build_group("modelhost", help_text, {**commands, **MODELHOST_COMMANDS})
+    for other in build_groups():
+        if other.name != "models":
+            group.add_command(other)
+    return click.version_option(package_name="modelhost")(group)
+
+
+def _build_group(name: str, help_text: str, commands: Mapping[str, tuple[str, str]]) -> click.Group:
+    group = click.Group(name, help=help_text)
+    for command, (function, command_help) in commands.items():
+        group.add_command(LazyCommand(command, function, command_help))
+    return group

@@ -1,4 +1,4 @@
-"""``flask keys ...``: create and list API keys."""
+"""``new`` and ``list`` of the group ``keys``: create and list API keys."""
 
 from __future__ import annotations
 

@@ -213,4 +213,5 @@ def _report(out: Path, as_json: bool) -> None:
     if untrusted:
         write_message(f"Add to its entry in models.yaml: trust: [{', '.join(untrusted)}]")
     options = "".join(f" --trust {name}" for name in untrusted)
-    write_message(f"To check it: flask models check {out}{options}")
+    group = click.get_current_context().parent
+    write_message(f"To check it: {group and group.command_path} check {out}{options}")

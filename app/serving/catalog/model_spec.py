@@ -131,7 +131,7 @@ class ModelSpec:
         if self.is_refused:
             raise Untrusted(
                 "the file is a pickle without 'sha256' or 'trust', and UNPINNED is 'refuse'; to "
-                "pin the file, run `flask models pin`"
+                "pin the file, run the command `pin`"
             )
         return self._create_from_class() if self.file is None else self._create_from_file(self.file)
 

@@ -1,0 +1,109 @@
+"""``serve``: run the server."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+import config
+from app.cli.terminal import command, trust_option
+from mlmodel.bounded import filetypes
+from mlmodel.trust import Trust
+
+#: The program of ``--open``: it waits for the server, whose processes fork and start no thread.
+OPEN = """
+import sys, time, urllib.request, webbrowser
+for _ in range(600):
+    try:
+        urllib.request.urlopen(sys.argv[1] + "healthz", timeout=5).close()
+    except OSError:
+        time.sleep(0.1)
+    else:
+        webbrowser.open(sys.argv[1])
+        break
+"""
+
+
+@command("serve")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--host", help="Address on which the server listens; by default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port; by default 8000.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes; by default one for each core, at most 8."
+)
+@click.option("--open", "is_opened", is_flag=True, help="Open the pages in a browser.")
+@trust_option
+def serve(
+    *,
+    files: Sequence[Path],
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    is_opened: bool,
+    trust: Trust,
+) -> None:
+    """Serve model FILES, or the models of models.yaml.
+
+    A FILE is a model file of any kind, or a folder that MLflow wrote. Without FILES, the models
+    of the models.yaml in the current folder are served. The options override the settings.
+    """
+    _override({"HOST": host, "PORT": port, "WORKERS": workers})
+    if files:
+        os.environ["MODELHOST_MODELS_FILE"] = str(_write_models_file(files, trust))
+    settings = config.settings(os.environ)
+    _check_models_file(Path(settings["MODELS_FILE"]))
+    if is_opened:
+        url = f"http://{settings['HOST']}:{settings['PORT']}/"
+        subprocess.Popen([sys.executable, "-c", OPEN, url])  # noqa: S603  Python, and our program
+    # gunicorn adds its folder to sys.path, in front of the application, unless it is there.
+    sys.argv = ["modelhost", "--chdir", os.getcwd(), "-c", str(config.ROOT / "gunicorn.conf.py")]
+    from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415  only this command needs it
+
+    WSGIApplication(prog="modelhost").run()
+
+
+def _override(options: dict[str, str | int | None]) -> None:
+    """Set the variables of the options that are given."""
+    for name, value in options.items():
+        if value is not None:
+            os.environ.pop(name, None)
+            os.environ[f"{config.PREFIX}{name}"] = str(value)
+
+
+def _write_models_file(files: Sequence[Path], trust: Trust) -> Path:
+    """Write a models.yaml with these files to a folder that is removed at exit."""
+    entries = []
+    for file in files:
+        filetypes.check_folder(file)
+        # Escape "${", which would be read as a variable.
+        entry = {"file": str(file.absolute()).replace("${", "$${"), "trust": trust}
+        entries.append({key: value for key, value in entry.items() if value})
+    folder = tempfile.mkdtemp(prefix="modelhost-serve-")
+    atexit.register(_remove, folder, os.getpid())
+    path = Path(folder, "models.yaml")
+    path.write_text(json.dumps({"models": entries}), encoding="utf-8")
+    return path
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Remove a folder in the process that created it, and not in those that it forked."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_models_file(path: Path) -> None:
+    if not path.exists():
+        raise click.ClickException(
+            f"there is no {path.name} in {path.parent}.\n\n"
+            "To serve model files:     modelhost serve credit.joblib\n"
+            "To begin a models.yaml:   modelhost init"
+        )

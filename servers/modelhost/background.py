@@ -1,0 +1,160 @@
+"""A server in a background process, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+import mlmodel
+
+HOST = "127.0.0.1"
+#: Seconds that a server has to become ready, and to stop.
+START_SECONDS = 120
+STOP_SECONDS = 30
+#: Characters of the server's log in an error.
+LOG_CHARACTERS = 2000
+#: A module with the class of an ``MLModel`` that is in memory, for the entry in ``models.yaml``.
+MODULE = """
+import pickle
+from pathlib import Path
+
+model = pickle.loads(Path(__file__).with_name("model.pickle").read_bytes())
+Model = model if isinstance(model, type) else type(
+    "Model", (type(model),), {"__new__": lambda cls: model}
+)
+"""
+
+
+class Server:
+    """A server in a background process, which ends with this process at the latest."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, url: str) -> None:
+        #: The address of the pages.
+        self.url = url
+        self._process = process
+        self._folder = folder
+        atexit.register(self.stop)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._process.poll() is not None else "running"
+        return f"<Server {self.url} {state}>"
+
+    def stop(self) -> None:
+        """Stop the server after its running requests."""
+        atexit.unregister(self.stop)
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def wait(self) -> None:
+        """Return when the model is ready.
+
+        :raises RuntimeError: with the reason if it cannot be served.
+        """
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                opener.open(f"{self.url}readyz", timeout=START_SECONDS).close()
+            except urllib.error.HTTPError as error:  # 503: the model is loading, or failed
+                with error:
+                    self._check(json.load(error))
+            except OSError:  # the server does not listen yet
+                pass
+            else:
+                return
+            time.sleep(0.05)
+        log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+        self.stop()
+        raise RuntimeError(f"the server did not start:\n{log[-LOG_CHARACTERS:]}")
+
+    def _check(self, readiness: Any) -> None:
+        """Raise ``RuntimeError`` if the model failed."""
+        for name, model in readiness["models"].items():
+            if model["status"] == "failed":
+                self.stop()
+                raise RuntimeError(f"the model {name!r} cannot be served: {model['reason']}")
+
+
+def serve(
+    model: Any, name: str | None = None, *, sample: Any = None, port: int | None = None
+) -> Server:
+    """Serve a model on this machine in a background process, and print its address.
+
+    :param model: a fitted estimator, an :class:`mlmodel.MLModel` (an object or a class), or the
+        path of a model file.
+    :param name: the name in paths; by default the model's own.
+    :param sample: rows like those that an estimator was fitted on, see :func:`mlmodel.dump`.
+    :param port: by default, a free one.
+    :raises FlmError: if an estimator cannot be packaged.
+    :raises RuntimeError: if the model cannot be served.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="modelhost-serve-"))
+    try:
+        entry = _write(model, folder, sample) | ({"name": name} if name else {})
+        models_file = folder / "models.yaml"
+        models_file.write_text(json.dumps({"models": [entry]}), encoding="utf-8")
+        port = port or _free_port()
+        options = [f"--host={HOST}", f"--port={port}", "--workers=1"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603  Python, and this package
+                [sys.executable, "-m", "modelhost", "serve", *options],
+                env={
+                    **os.environ,
+                    "MODELHOST_MODELS_FILE": str(models_file),
+                    "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in a script or notebook does not reach it
+            )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    server = Server(process, folder, f"http://{HOST}:{port}/")
+    server.wait()
+    sys.stdout.write(f"Serving at {server.url}\n")
+    return server
+
+
+def _write(model: Any, folder: Path, sample: Any) -> dict[str, Any]:
+    """Write a model to the folder unless it is a file, and return its entry for models.yaml."""
+    if isinstance(model, str | os.PathLike):
+        path = Path(model).absolute()
+        if not path.exists():
+            raise FileNotFoundError(f"the file {str(path)!r} does not exist")
+        return {"file": str(path).replace("${", "$${")}
+    if isinstance(model, mlmodel.MLModel) or (
+        isinstance(model, type) and issubclass(model, mlmodel.MLModel)
+    ):
+        (folder / "model.pickle").write_bytes(cloudpickle.dumps(model))
+        (folder / "modelhost_served.py").write_text(MODULE, encoding="utf-8")
+        return {"class": "modelhost_served.Model"}
+    file = folder / "model.flm"
+    mlmodel.dump(model, file, sample=sample)
+    return {"file": str(file), "sha256": mlmodel.inspect(file).sha256}
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port

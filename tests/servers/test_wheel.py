@@ -1,0 +1,184 @@
+"""The wheel in an environment of its own, with the dependencies of this one."""
+
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+from contextlib import contextmanager
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from mlmodel import dump
+from tests import ROOT
+from tests.running_server import PATIENCE, Running
+from tests.waiting import wait_until
+
+NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+#: A class of a model in the current folder, beside a module named like one of the application.
+TEAM = """
+from mlmodel import MLModel
+
+class Doubler(MLModel):
+    qualified_name = "doubler"
+
+    def predict(self, row):
+        return 2 * row
+"""
+SCRIPT = """
+import json, urllib.request
+import modelhost
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+from mlmodel import MLModel
+
+def predict(server, name, row):
+    url, body = f"{server.url}api/models/{name}/predict", json.dumps(row).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request))
+
+class Product(MLModel):
+    qualified_name = "product"
+    factor = 1
+
+    def predict(self, row):
+        return self.factor * row
+
+numbers = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+fitted = LinearRegression().fit(numbers, [0.0, 2.0, 4.0])
+server = modelhost.serve(fitted, name="line", sample=numbers)
+print(predict(server, "line", {"x": 3})["prediction"])
+server.stop()
+print(server)
+
+product = Product()
+product.factor = 5
+server = modelhost.serve(product)
+print(predict(server, "product", 4))
+try:
+    modelhost.serve("broken.flm")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """The scripts of an environment that has the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+    python = folder / "env" / "bin" / "python"
+    [packages] = (folder / "env" / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    install = ["install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
+    return python.parent
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    """A function that runs a script of the environment in an empty folder."""
+
+    def run(*words, script="modelhost"):
+        return subprocess.run(
+            [environment / script, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=4 * PATIENCE,
+        )
+
+    return run
+
+
+@pytest.fixture
+def serving(environment, tmp_path):
+    """A function that serves in that folder, and returns the server once it is ready."""
+
+    @contextmanager
+    def serving(*words, **environ):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        log = tmp_path / "log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [environment / "modelhost", "serve", f"--port={port}", "--workers=1", *words],
+                cwd=tmp_path,
+                env=os.environ | environ,
+                stderr=stream,
+            )
+        server = Running(process, port, log)
+        try:
+            wait_until(lambda: "Modelhost is ready" in server.log or process.poll(), PATIENCE)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+    return serving
+
+
+def test_files_are_served_from_any_folder(serving, tmp_path):
+    estimator = LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0])
+    dump(estimator, tmp_path / "line.flm", sample=NUMBERS)
+    joblib.dump(estimator, tmp_path / "bare.joblib")
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}\n")
+    browser.chmod(0o700)
+
+    with serving("line.flm", "bare.joblib", "--open", BROWSER=f"{browser} %s") as server:
+        predicted = server.ask("/api/models/line/predict", {"x": 3})
+        pages = [server.ask(path)[0] for path in ("/", "/models/line/predict", "/docs")]
+        bare = server.ask("/api/models/bare/metadata")[1]["status"]
+        wait_until(opened.exists, PATIENCE)
+
+    assert predicted == (200, {"prediction": pytest.approx(6)})
+    assert (pages, bare) == ([200, 200, 200], "ready")
+    assert opened.read_text() == f"http://127.0.0.1:{server.port}/\n"
+
+
+def test_folder_of_models_is_begun_and_served(run, serving, tmp_path):
+    """A module of the user may have the name of one of the application."""
+    dump(LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0]), tmp_path / "line.flm", sample=NUMBERS)
+    (tmp_path / "team.py").write_text(TEAM)
+    (tmp_path / "app.py").write_text("raise ImportError")
+
+    missing = run("serve")
+    begun = run("init")
+    added = run("add", "line.flm")
+    with (tmp_path / "models.yaml").open("a") as stream:
+        stream.write("  - class: team.Doubler\n")
+    checked = run("check")
+    with serving() as server:
+        predicted = server.ask("/api/models/doubler/predict", [1, 2])
+
+    assert "there is no models.yaml" in missing.stderr
+    assert "modelhost serve credit.joblib" in missing.stderr
+    assert (missing.returncode, begun.returncode, added.returncode) == (1, 0, 0)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert predicted == (200, [2, 4])
+
+
+def test_script_serves_models_in_memory(run, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "broken.flm").write_bytes(b"short")
+
+    ran = run("script.py", script="python")
+
+    lines = [line for line in ran.stdout.splitlines() if not line.startswith("Serving at http")]
+    assert float(lines[0]) == pytest.approx(6), ran.stderr
+    assert lines[1].endswith("stopped>")
+    assert lines[2] == "20"
+    assert lines[3].startswith("the model 'broken' cannot be served: ")
+
+
+def test_version_is_that_of_the_wheel(run):
+    assert run("--version").stdout == "modelhost, version 0.1.0\n"
