@@ -12,7 +12,7 @@ PROJECT := pyproject.toml --extra compiled --extra skops
 help: ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set where and how.
+run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set the address and the processes.
 	@echo "Starting the server. Ctrl-C stops it."
 	@exec $(BIN)/gunicorn
 
@@ -58,7 +58,7 @@ openapi: $(VENV)/.serve examples ## Write openapi.yaml.
 pictures: $(VENV)/.dev examples chromium ## Retake the pictures in the docs; needs chromium.
 	@$(BIN)/python -m docs.take_pictures
 
-lock: $(VENV)/.dev ## Pin the newest dependencies, those of the tests and benchmarks too.
+lock: $(VENV)/.dev ## Pin the newest dependencies, including those of tests and benchmarks.
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
 		--custom-compile-command "make lock" $(PROJECT) -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
@@ -71,14 +71,14 @@ lock: $(VENV)/.dev ## Pin the newest dependencies, those of the tests and benchm
 			--custom-compile-command "make lock" -c requirements.txt "$$peer" -o "$${peer%.in}.txt" || exit 1; \
 	done
 
-flama: $(VENV)/.dev ## Install the real Flama beside, for the tests that it reads our files.
+flama: $(VENV)/.dev ## Install Flama for the compatibility tests.
 	@test -x $(VENV)-flama/bin/python || $(BIN)/python -m venv $(VENV)-flama
 	$(VENV)-flama/bin/python -m pip install --disable-pip-version-check --progress-bar off \
 		"flama[pydantic]==2.2.2" $$(grep -E "^(scikit-learn|pandas)==" requirements.txt)
 
 # Not in requirements-dev.txt: gevent of tritonclient needs an older greenlet than playwright, and
 # kserve an older pandas.
-clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real clients, each installed beside.
+clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real clients, each in its own environment.
 	@for client in "tritonclient[http]==2.73.0" kserve==0.21.0 mlserver==1.7.1; do \
 		folder=$(VENV)-clients/$${client%%[[=]*}; \
 		echo "Installing $$client in $$folder ..."; \
@@ -87,7 +87,7 @@ clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real cli
 	done
 	@$(BIN)/python -m pytest tests/clients
 
-clean: ## Remove what was set up and trained.
+clean: ## Remove the virtual environments and the trained examples.
 	rm -rf $(VENV) $(VENV)-flama $(VENV)-clients benchmarks/.envs examples/models build *.egg-info
 
 $(VENV)/bin/python:
@@ -106,6 +106,6 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.serve
 	@touch $@
 
 $(VENV)/.bench: requirements-bench.txt $(VENV)/.serve
-	@echo "Installing what the benchmarks need ..."
+	@echo "Installing the requirements of the benchmarks ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements-bench.txt
 	@touch $@

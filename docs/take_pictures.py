@@ -1,4 +1,4 @@
-"""Take the pictures of the docs anew: ``python -m docs.take_pictures``.
+"""Retake the pictures of the docs: ``python -m docs.take_pictures``.
 
 Needs Debian's chromium, and the example models (``make examples``).
 """

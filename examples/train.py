@@ -1,6 +1,6 @@
 """Train the example models that are missing or older than this: ``python -m examples.train``.
 
-Each takes a second or so. ``--all`` trains them anew.
+Each takes a second or so. ``--all`` trains them again.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ class SheetRows(Body):
         allow_none=True,
         **doc(
             "The decimal mark of the numbers; null if all are ambiguous, in which case "
-            "they stay texts.",
+            "they stay strings.",
             enum=[".", ",", None],
         ),
     )

@@ -82,7 +82,7 @@ def decode(content: bytes) -> Manifest:
         model_file=_model_file(flavor, stated),
         versions={module: str(stated[key]) for key, module in _VERSIONS.items() if stated.get(key)},
         inputs=_inputs(_member(document, "signature", dict, "an object")),
-        example=_member(example, "artifact_path", str, "a text") or "",
+        example=_member(example, "artifact_path", str, "a string") or "",
         facts={
             "flavor": flavor,
             **{key: document[key] for key in _SHOWN if document.get(key) is not None},
@@ -101,7 +101,7 @@ def _advice(flavors: Mapping[str, Any]) -> str:
 
 def _model_file(flavor: str, stated: Mapping[str, Any]) -> str:
     key, inner = FLAVORS[flavor]
-    name: str = _member(stated, key, str, "a text")
+    name: str = _member(stated, key, str, "a string")
     if not name:
         raise BadMetadata(f"MLmodel must name the model's file in flavors.{flavor}.{key}")
     is_file = not inner or "." in name.rpartition("/")[2]
@@ -109,7 +109,7 @@ def _model_file(flavor: str, stated: Mapping[str, Any]) -> str:
 
 
 def _inputs(signature: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
-    text = _member(signature, "inputs", str, "a text of JSON")
+    text = _member(signature, "inputs", str, "a string with JSON")
     if not text:
         return None
     try:

@@ -73,7 +73,9 @@ def arrange_columns(
     order = list(range(len(cells))) if transformer is None else _columns_read(transformer)
     kinds = {at: _kind(cells[at]) for at in order}
     if transformer is None and TEXTS in kinds.values():
-        raise Uncompilable("it has columns of texts, and its first step is not a ColumnTransformer")
+        raise Uncompilable(
+            "it has columns of strings, and its first step is not a ColumnTransformer"
+        )
     numbers = [at for at in order if kinds[at] is NUMBERS]
     texts = [at for at in order if kinds[at] is TEXTS]
     if transformer is not None:
@@ -256,7 +258,9 @@ def _checked_places(places: list[int], numbers: int, count: int) -> list[int]:
         if len(part) == len(whole) and part != list(whole):
             raise Uncompilable("two of its transformers read all columns, in different orders")
     if changes > 1:
-        raise Uncompilable("one of its transformers reads columns of numbers and texts alternately")
+        raise Uncompilable(
+            "one of its transformers reads columns of numbers and strings alternately"
+        )
     return places
 
 

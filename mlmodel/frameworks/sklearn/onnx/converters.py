@@ -117,7 +117,7 @@ class _Writer:
         """Write the model's labels at the given indices to the first output."""
         classes = np.asarray(self.model.classes_)
         if classes.dtype.kind not in "OUbiu" or classes.ndim != 1:
-            raise NotImplementedError("labels must be texts or whole numbers")
+            raise NotImplementedError("labels must be strings or integers")
         known = classes.astype(str if classes.dtype.kind in "OU" else np.int64)
         self.add("Gather", self.constant(known), places, output=self.outputs[0], axis=0)
 

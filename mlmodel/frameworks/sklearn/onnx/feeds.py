@@ -143,7 +143,7 @@ def _text(row: Row, column: Input) -> str:
         return str(column.absent)
     if _is_plain(value) if column.known is None else value in column.known:
         return str(value)
-    raise UnsupportedRow("a text is missing or not accepted")
+    raise UnsupportedRow("a string is missing or not accepted")
 
 
 def _is_plain(value: Any) -> bool:

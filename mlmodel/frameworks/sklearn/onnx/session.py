@@ -92,7 +92,7 @@ def _labels_by_value(labels: Sequence[Any]) -> dict[Any, Any]:
     """Return the labels by their value in a graph: texts and whole numbers."""
     by_value = {each if isinstance(each, str) else int(each): each for each in labels}
     if len(by_value) != len(labels):
-        raise Uncompilable("its labels are neither texts nor whole numbers")
+        raise Uncompilable("its labels are neither strings nor integers")
     return by_value
 
 

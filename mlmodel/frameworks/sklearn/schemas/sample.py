@@ -170,7 +170,7 @@ def _not_reproduced(name: str, dtype: Any, value: Any) -> InvalidModel:
     shown = f"{value!r}"[:MOST_CHARACTERS]
     return InvalidModel(
         f"the sample's column {name!r} has the type {dtype}, and its value {shown} does not come "
-        "back the same from JSON; convert the column to numbers, texts or times before you fit "
+        "back the same from JSON; convert the column to numbers, strings or times before you fit "
         "the model"
     )
 
@@ -288,7 +288,7 @@ def _kind_and_dtype(name: str, dtype: Any, present: pd.Series) -> tuple[str, str
             return kind(present), str(dtype)
     raise InvalidModel(
         f"the sample's column {name!r} has the type {dtype}, which JSON cannot write; convert it "
-        "to numbers, texts or times before you fit the model"
+        "to numbers, strings or times before you fit the model"
     )
 
 

@@ -409,7 +409,7 @@ def test_alternating_columns_are_not_compiled(compiled):
     told = runtime_of(compiled(make_pipeline(encode, LinearRegression()).fit(table, AMOUNT), table))
 
     assert (
-        told["reason"] == "one of its transformers reads columns of numbers and texts alternately"
+        told["reason"] == "one of its transformers reads columns of numbers and strings alternately"
     )
 
 
