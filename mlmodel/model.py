@@ -74,6 +74,11 @@ class MLModel(ABC):
         """Further facts, as JSON: ``framework`` (text), ``params``, ``metrics``..."""
         return {}
 
+    @property
+    def schemas_need_load(self) -> bool:
+        """Whether the schemas can only be read after :meth:`load`."""
+        return self.input_schema is None
+
     @abstractmethod
     def predict(self, row: Any) -> Any:
         """Return the prediction for one row.

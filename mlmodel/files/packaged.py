@@ -149,6 +149,12 @@ class PackagedModel(MLModel):
         return labels.with_labels(inferred, declared.labels)
 
     @property
+    def schemas_need_load(self) -> bool:
+        """Whether the file lacks a schema, which is then inferred from the model."""
+        declared = self._description
+        return declared.input_schema is None or declared.output_schema is None
+
+    @property
     def notes(self) -> Sequence[str]:  # type: ignore[override]
         """Doubts about the schemas: the file's notes, or those on the inferred schemas."""
         declared = self._description

@@ -268,3 +268,21 @@ class WrongType(TooFew):
 class WrongTypeForOwnExample(WrongType):
     qualified_name = "wrong-type-for-own-example"
     examples = [{"x": 1}]
+
+
+class LoadsSchema(MLModel):
+    """Knows its schema only after it was loaded."""
+
+    qualified_name = "loads-schema"
+    loads = 0
+
+    def load(self):
+        type(self).loads += 1
+        self.columns = ["x"]
+
+    @property
+    def input_schema(self):
+        return {"type": "object", "properties": {name: {} for name in self.columns}}
+
+    def predict(self, row):
+        return row

@@ -87,6 +87,7 @@ class Counting(MLModel):
     """Counts loads and calls of all its instances."""
 
     qualified_name = "counting"
+    input_schema = {"type": "object", "properties": {"x": {"type": "number"}}}
     loads = 0
     calls = 0
 

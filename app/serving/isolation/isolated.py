@@ -111,6 +111,11 @@ class IsolatedModel(MLModel):
         return {each["name"]: Endpoint(**each) for each in marked}
 
     @property
+    def schemas_need_load(self) -> bool:
+        """Whether the process has not reported the schemas yet."""
+        return "endpoints" not in self._description
+
+    @property
     def unsandboxed(self) -> str:
         """Why the process is not sandboxed; empty if it is."""
         return str(self._description.get("unsandboxed", ""))

@@ -12,6 +12,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -53,10 +54,16 @@ class WorkerModel:
             return {"raised": _describe_error(error)}
 
     def create(self, pickled: str) -> dict[str, Any]:
-        """Create the model of an entry, and return the description that it has before loading."""
+        """Create the model of an entry, and return the description that it has before loading.
+
+        It includes the schemas if they can be read now.
+        """
         # Only the server process sends pickles; the responses to it are JSON.
         spec: ModelSpec = pickle.loads(pickled.encode("latin-1"))  # noqa: S301
-        self._model = spec.create()
+        self._model = model = spec.create()
+        with suppress(Exception):  # the author's properties may need load()
+            if not model.schemas_need_load:
+                return self._description() | self._schemas()
         return self._description()
 
     def load(self) -> dict[str, Any]:
@@ -64,7 +71,20 @@ class WorkerModel:
         model = self._model
         model.load()
         self._methods = get_methods(model)
-        return self._description() | {
+        return self._description() | self._schemas()
+
+    def predict(self, endpoint: str, rows: Sequence[Any]) -> Any:
+        """Return the model's predictions for rows, as plain JSON."""
+        return self._methods[endpoint](rows)
+
+    def unload(self) -> None:
+        """Call the model's ``unload`` if it was loaded."""
+        if self._methods:
+            self._model.unload()
+
+    def _schemas(self) -> dict[str, Any]:
+        model = self._model
+        return {
             "input_schema": to_json(to_input_schema(model.input_schema)),
             "output_schema": to_json(to_output_schema(model.output_schema)),
             "examples": to_json([*model.examples]),
@@ -76,15 +96,6 @@ class WorkerModel:
                 to_json(asdict(each.with_json_schemas())) for each in get_endpoints(model).values()
             ],
         }
-
-    def predict(self, endpoint: str, rows: Sequence[Any]) -> Any:
-        """Return the model's predictions for rows, as plain JSON."""
-        return self._methods[endpoint](rows)
-
-    def unload(self) -> None:
-        """Call the model's ``unload`` if it was loaded."""
-        if self._methods:
-            self._model.unload()
 
     def _description(self) -> dict[str, Any]:
         model = self._model

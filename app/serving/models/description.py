@@ -25,7 +25,8 @@ class Description:
     """Texts, schemas and examples of a model.
 
     A model's properties may be slow or fail, so they are read once: the texts when the model is
-    created, all else when it is loaded. A description is replaced as a whole.
+    created, all else when it is loaded, or before if that is possible. A description is replaced
+    as a whole.
     """
 
     display_name: str
@@ -34,7 +35,7 @@ class Description:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: Installed packages that run the model, the Python version, and its process if isolated.
     runtime: str = ""
-    #: Empty unless the model is loaded.
+    #: Empty if the model is not loaded, and its schemas cannot be read before.
     endpoints: Mapping[str, HostedEndpoint] = field(default_factory=dict)
     examples: Sequence[Any] = ()
     #: Whether the author provides the examples; otherwise the input schema yields one.
@@ -85,7 +86,7 @@ class Description:
     def with_endpoints(
         self, model: MLModel, spec: ModelSpec, endpoints: Mapping[str, HostedEndpoint]
     ) -> Description:
-        """Return the description with the endpoints, notes and examples of a loaded model."""
+        """Return the description with the endpoints, notes and examples of a model."""
         generated = endpoints[PREDICT].input.example()
         fallback = [] if generated is None else [generated]
         examples = to_json([*(spec.examples or model.examples or fallback)])

@@ -50,13 +50,13 @@ def build_endpoints(
     spec: ModelSpec,
     *,
     label: str,
-    methods: Mapping[str, Method],
+    direct: Method | None = None,
     call: Callable[[str, Sequence[Any]], Any],
 ) -> dict[str, HostedEndpoint]:
-    """Return the endpoints of a loaded model by name.
+    """Return the endpoints of a model by name.
 
     :param spec: the model's entry, whose input schema overrides the model's own.
-    :param methods: the methods behind the endpoints, see :func:`build_methods`.
+    :param direct: the method behind predict, if it needs neither queue nor time limit.
     :param call: calls the method of the named endpoint while the model is loaded.
     :raises FlmError: if a schema is invalid or too large.
     """
@@ -71,7 +71,7 @@ def build_endpoints(
             is_null_left=model.replaces_missing,
         ),
         output=_schema("output_schema", to_output_schema(model.output_schema)),
-        predict=methods[PREDICT] if model.ends_soon else partial(call, PREDICT),
+        predict=direct or partial(call, PREDICT),
         metrics=CallMetrics(label, PREDICT),
     )
     marked = {

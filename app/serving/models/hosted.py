@@ -22,6 +22,7 @@ from app.serving.models.lifecycle import Lifecycle
 from app.serving.models.model_calls import ModelCalls
 from app.serving.models.state import State, Status
 from app.serving.process.running_calls import Suspect
+from mlmodel.model import MLModel
 
 
 class HostedModel:
@@ -76,7 +77,7 @@ class HostedModel:
 
     @property
     def endpoints(self) -> Mapping[str, HostedEndpoint]:
-        """The endpoints by name; empty unless the model is loaded."""
+        """The endpoints by name; empty if the model is not loaded and must be for its schemas."""
         return self.about.endpoints
 
     @property
@@ -98,8 +99,10 @@ class HostedModel:
 
     @property
     def trial_rows(self) -> tuple[int, ...]:
-        """Numbers of rows to try: a class may have a ``predict_rows`` of its own."""
-        return (1,) if self.spec.file else (1, 2)
+        """Numbers of rows to try: one, and two if a class has a ``predict_rows`` of its own."""
+        own = type(self.lifecycle.model).predict_rows if self.lifecycle.model else None
+        is_tried = self.spec.file is None and own is not MLModel.predict_rows
+        return (1, 2) if is_tried else (1,)
 
     @property
     def label(self) -> str:
@@ -161,10 +164,9 @@ class HostedModel:
             self.release()
 
     def _acquire(self) -> None:
-        if self.status is not Status.READY and not self.state.is_draining:
-            self.lifecycle.load_if_waiting()
-        if not self.state.acquire():
-            raise self.build_error()
+        while not self.state.acquire():
+            if self.state.is_draining or not self.lifecycle.load_if_waiting():
+                raise self.build_error()
 
     def build_error(self) -> ModelUnavailable:
         """Return the error of a call that finds the model unavailable."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.executor import BoundedExecutor, Limits
@@ -97,30 +98,46 @@ class Lifecycle:
         if self._state.status is Status.FAILED:
             raise self._hosted.build_error()
 
-    def load_if_waiting(self) -> None:
-        """Load the model if its status is lazy or loading. Only one of many callers loads it."""
+    def load_if_waiting(self) -> bool:
+        """Load the model if its status is lazy or loading. Only one of many callers loads it.
+
+        :returns: whether it was ready then. It may already be unloaded again, if it is lazy.
+        """
         if self._state.status in WAITING:
-            self._load_in_time(set(Status) - WAITING)
+            return self._load_in_time(set(Status) - WAITING)
+        return self._state.status is Status.READY
 
     def unload(self) -> None:
         """Unload the model: reject new calls and wait for the running ones.
 
-        The wait ends after the time limit of a call, or :data:`DRAIN_SECONDS` if it has none.
+        A lazy model is then loaded again on its next use, unless it has failed. The wait ends
+        after the time limit of a call, or :data:`DRAIN_SECONDS` if it has none.
 
         :raises ModelUnavailable: if the model is still loading after the time limit of a call.
         """
         if not self._loading.acquire(timeout=self._limits.seconds or -1):
             raise self._hosted.build_error()
         try:
-            self._state.change(Status.UNLOADED)
+            is_lazy = self._hosted.spec.lazy and self._state.status is not Status.FAILED
+            self._state.change(Status.LAZY if is_lazy else Status.UNLOADED)
             self.discard()
         finally:
             self._loading.release()
 
     def discard(self) -> None:
-        """Drop the model and its endpoints. Call it with the lock for loading held."""
+        """Drop the model and its endpoints. Call it with the lock for loading held.
+
+        The endpoints of a lazy model stay, since a call loads it again.
+        """
         self._drop()
-        self._hosted.about = replace(self._hosted.about, endpoints={})
+        hosted = self._hosted
+        kept = hosted.endpoints if self._state.status is Status.LAZY else {}
+        # An endpoint may call the model's method directly, and would keep the model in memory.
+        endpoints = {
+            name: replace(each, predict=partial(hosted.calls.call, name))
+            for name, each in kept.items()
+        }
+        hosted.about = replace(hosted.about, endpoints=endpoints)
 
     def drain(self) -> None:
         """Reject new calls, since another model replaces this one, and drop it after the last.
@@ -148,15 +165,19 @@ class Lifecycle:
         log.error("model %r is in quarantine: %s", self._hosted.name, reason)
         _start_thread(self._drop_if_failed, "quarantine")
 
-    def _load_in_time(self, but_in: Collection[Status]) -> None:
-        def load() -> None:
+    def _load_in_time(self, but_in: Collection[Status]) -> bool:
+        """Load the model, unless it has one of some statuses; return whether it is ready then."""
+
+        def load() -> bool:
             with self._loading:
                 if self._state.status not in but_in:
                     self._attempt(self._loader.load)
+                return self._state.status is Status.READY
 
         # In a separate thread: a model that hangs while loading must not block a request.
         with suppress(PredictionTimeout, QueueFull):
-            self._executor.run(load)
+            return bool(self._executor.run(load))
+        return False
 
     def _attempt(self, step: Callable[[], Status]) -> None:
         """Set the status that a step of loading returns, or failed if it raises an error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from app.serving.calls.methods import PREDICT, Method
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
@@ -39,8 +40,18 @@ class Loader:
         self.model = self._built = None
 
     def describe(self) -> Status:
-        """Create the model, describe it and forget it: a lazy model takes no memory yet."""
-        self._describe(self._create())
+        """Create the model, describe it and forget it: a lazy model takes no memory yet.
+
+        Its schemas are part of the description if they can be read before it is loaded.
+        """
+        model = self._create()
+        self._describe(model)
+        try:
+            if not model.schemas_need_load:
+                self._describe_endpoints(model)
+        except Exception as error:  # the author's properties may need load()
+            name = self._hosted.name
+            log.info("the schemas of model %r cannot be read before it is loaded: %s", name, error)
         return Status.LAZY
 
     def load_before_fork(self) -> Status:
@@ -86,14 +97,18 @@ class Loader:
         # The metadata names the runtime only after loading.
         self._describe(model)
         methods = build_methods(model)
-        found = build_endpoints(
-            model, hosted.spec, label=hosted.label, methods=methods, call=hosted.calls.call
-        )
-        hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
+        self._describe_endpoints(model, methods[PREDICT] if model.ends_soon else None)
         for note in hosted.about.notes:
             log.warning("model %r: %s", hosted.name, note)
         self.model = model
         hosted.calls.open(model, methods)
+
+    def _describe_endpoints(self, model: MLModel, direct: Method | None = None) -> None:
+        hosted = self._hosted
+        found = build_endpoints(
+            model, hosted.spec, label=hosted.label, direct=direct, call=hosted.calls.call
+        )
+        hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
 
     def _describe(self, model: MLModel) -> None:
         hosted = self._hosted

@@ -89,6 +89,7 @@ class ModelManager:
         models = self._models
         self.hold(())
         for model in models:
+            model.state.drain()  # no late call may load a lazy model again
             model.lifecycle.unload()
 
     def hold(self, models: Sequence[HostedModel]) -> None:
@@ -135,6 +136,14 @@ class ModelManager:
         model = self.get(name)
         model.lifecycle.load_if_waiting()
         return model
+
+    def get_described(self, name: str) -> HostedModel:
+        """Return a model, see :meth:`get`, and load it only if its schemas are not known yet.
+
+        :raises ModelNotFound: if there is no such model.
+        """
+        model = self.get(name)
+        return model if model.endpoints else self.get_loaded(name)
 
     def acquire(self, name: str, endpoint: str = PREDICT) -> tuple[HostedModel, HostedEndpoint]:
         """Acquire a model, see :meth:`get`, and its endpoint, see :meth:`HostedModel.acquire`."""

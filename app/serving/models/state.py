@@ -32,7 +32,8 @@ class State:
     loading                      lazy        the model is only described
     loading                      failed      loading has raised an error
     ready                        loading     ``load_or_describe`` of a fork-unsafe model
-    any                          unloaded    ``unload``
+    any                          unloaded    ``unload``, unless the next line applies
+    any but failed               lazy        ``unload`` of a lazy model
     any                          failed      ``fail``, ``quarantine``
     ===========================  ==========  ==================================================
 

@@ -59,7 +59,8 @@ def unload(name: str) -> ResponseReturnValue:
       summary: Unload a model
       description: >-
         Unloads the model in all processes of the server. Calls in progress are completed; later
-        ones are rejected until the model is loaded again.
+        ones are rejected until the model is loaded again. The next call of a model with
+        `load: lazy` loads it again.
       operationId: unloadModel
       tags: [Operations]
       parameters: [ModelName]

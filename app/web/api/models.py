@@ -89,7 +89,7 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     return jsonify(
         ModelMetadata().dump(
-            describe(modelhost().manager.get_loaded(prediction.to_reference(name, version)))
+            describe(modelhost().manager.get_described(prediction.to_reference(name, version)))
         )
     )
 
@@ -218,7 +218,7 @@ def rows(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = modelhost().manager.get_loaded(name)
+    model = modelhost().manager.get_described(name)
     decimal = request.args.get("decimal", "")
     if decimal not in {"", POINT, COMMA}:
         raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
@@ -249,7 +249,7 @@ def rows_header(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    model = modelhost().manager.get_loaded(name)
+    model = modelhost().manager.get_described(name)
     response = Response(csv_file.header_line(model.input_schema or True), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=f"{model.name}.csv")
     return response
@@ -275,7 +275,7 @@ def inspect(name: str) -> ResponseReturnValue:
         429: TooManyRequests
         500: InternalError
     """
-    return jsonify(ModelInspection().dump(describe(modelhost().manager.get_loaded(name))))
+    return jsonify(ModelInspection().dump(describe(modelhost().manager.get_described(name))))
 
 
 @blueprint.route("/models/<name>/<endpoint:endpoint_name>", methods=["GET", "POST"])
@@ -284,7 +284,7 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
 
     The OpenAPI document has a path for each of these endpoints.
     """
-    hosted = modelhost().manager.get_loaded(name).endpoints.get(endpoint_name)
+    hosted = modelhost().manager.get_described(name).endpoints.get(endpoint_name)
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
@@ -338,7 +338,7 @@ def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
 
 def _to_rows(name: str, endpoint: str, body: Any) -> envelopes.Rows:
     if envelopes.is_likely(body):
-        model = modelhost().manager.get_loaded(name)
+        model = modelhost().manager.get_described(name)
         hosted = model.endpoints.get(endpoint)
         if hosted is not None:
             example = next(iter(model.examples), None) if endpoint == PREDICT else None

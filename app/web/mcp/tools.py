@@ -53,7 +53,7 @@ def call_tool(model: HostedModel, arguments: JsonObject) -> JsonObject:
     """Predict one row; errors of input and model are results that an assistant can read."""
     g.model, g.rows = model.label, 1
     try:
-        row = _to_row(modelhost().manager.get_loaded(model.label), arguments)
+        row = _to_row(modelhost().manager.get_described(model.label), arguments)
         used, (prediction,) = modelhost().predictor.predict_with_model(model.label, [row])
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}

@@ -68,7 +68,7 @@ def model(name: str) -> ResponseReturnValue:
 @blueprint.get("/models/<name>/metadata")
 def metadata(name: str) -> str:
     """Show a model's description, input and output."""
-    model = modelhost().manager.get_loaded(name)
+    model = modelhost().manager.get_described(name)
     examples = labels.with_short_numbers(model.examples)
     return render_template(
         "model.html",
@@ -95,14 +95,14 @@ def metadata(name: str) -> str:
 @blueprint.get("/models/<name>/predict")
 def predict(name: str) -> str:
     """Show a model's form."""
-    model = modelhost().manager.get_loaded(name)
+    model = modelhost().manager.get_described(name)
     examples = labels.with_short_numbers(model.examples)
-    is_ready = model.status is Status.READY
+    can_predict = model.status in {Status.READY, Status.LAZY}
     return render_template(
         "predict.html",
         model=model,
         family=modelhost().manager.versions(name),
-        form=forms.build(model.input_schema, *examples[:1]) if is_ready else None,
+        form=forms.build(model.input_schema, *examples[:1]) if can_predict else None,
         labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),
@@ -118,7 +118,7 @@ def predict(name: str) -> str:
 @blueprint.post("/models/<name>/predict")
 def predict_from_text(name: str) -> ResponseReturnValue:
     """Predict the row in the JSON text area, which a page without JavaScript posts."""
-    model = modelhost().manager.get_loaded(name)
+    model = modelhost().manager.get_described(name)
     text = read_form_field("row")
     g.rows = 1
     try:

@@ -9,7 +9,6 @@ from flask import Blueprint, Flask, current_app, g, jsonify
 from flask.typing import ResponseReturnValue
 
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.serving.tensors.inputs import describe_inputs, to_rows
 from app.serving.tensors.outputs import describe_outputs, to_tensors
 from app.web.api import prediction
@@ -103,7 +102,7 @@ def describe(name: str, version: str | None = None) -> ResponseReturnValue:
     ---
     get:
       summary: Describe the tensors of a model
-      description: Loads the model if it is `lazy`.
+      description: Loads the model if its schemas cannot be read before.
       operationId: describeTensors
       tags: [Open Inference Protocol]
       parameters: [ModelName]
@@ -116,8 +115,8 @@ def describe(name: str, version: str | None = None) -> ResponseReturnValue:
         500: InferenceError
         503: InferenceError
     """
-    model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
-    if model.status is not Status.READY:
+    model = modelhost().manager.get_described(prediction.to_reference(name, version))
+    if not is_available(model):
         raise model.build_error()
     versions = [each.version for each in modelhost().manager.versions(model.name)]
     about = {

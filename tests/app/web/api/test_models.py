@@ -80,10 +80,6 @@ def test_metadata_contains_whole_schemas(client):
     assert described["loaded"] is True
 
 
-def test_metadata_loads_lazy_model(client):
-    assert client.get("/api/models/counting/metadata").json["status"] == "ready"
-
-
 def test_metadata_of_failed_model_has_reason(client):
     described = client.get("/api/models/raises-at-load/metadata")
 
