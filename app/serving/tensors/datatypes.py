@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isinf, isnan, nan
+from math import isfinite, isinf, isnan, nan
 from typing import Any
 
 from app.serving.errors import InvalidTensor
@@ -78,8 +78,11 @@ def from_json(datatype: str, values: Sequence[Any]) -> list[Any]:
     _check_types(datatype, given, JSON_TYPES[kind])
     if kind == "integer":
         given = [_to_integer(datatype, value) for value in given]
-    elements = iter(from_bytes(datatype, memoryview(_pack(datatype, given))))
-    return [None if value is None else next(elements) for value in values]
+    elements = from_bytes(datatype, memoryview(_pack(datatype, given)))
+    if len(elements) == len(values):
+        return elements
+    rest = iter(elements)
+    return [None if value is None else next(rest) for value in values]
 
 
 def from_bytes(datatype: str, content: memoryview) -> list[Any]:
@@ -96,8 +99,11 @@ def from_bytes(datatype: str, content: memoryview) -> list[Any]:
         raise InvalidTensor(
             f"expected a multiple of {kind.size_bytes} bytes for {datatype}, got {len(content):,}"
         )
-    elements = struct.unpack(f"<{count}{kind.code}", content)
-    return list(elements) if kind.kind != "number" else [_to_number(each) for each in elements]
+    elements = list(struct.unpack(f"<{count}{kind.code}", content))
+    # The sum is finite only if all elements are, and faster than to look at each.
+    if kind.kind != "number" or isfinite(sum(elements)):
+        return elements
+    return [_to_number(each) for each in elements]
 
 
 def to_bytes(datatype: str, elements: Sequence[Any]) -> bytes:

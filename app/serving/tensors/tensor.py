@@ -138,7 +138,7 @@ def _flatten(data: Any, shape: tuple[int, ...]) -> list[Any]:
     if not isinstance(data, list):
         raise InvalidTensor(f"data must be a list, got {to_short_json(data)}")
     flat: list[Any] = data
-    if not any(isinstance(value, list) for value in data):
+    if list not in set(map(type, data)):
         _check_count(shape, len(data))
         return flat
     _check_count(shape[:1], len(data))
