@@ -29,6 +29,9 @@ FOR_ALL = {
     "/docs/problems",
     "/portal/logo",
     "/static/1/theme.js",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
 }
 
 
