@@ -145,6 +145,8 @@ class _FastPredict:
             return False
         if self._hosts and environ.get("HTTP_HOST") not in self._hosts:
             return False
+        if "csv" in environ.get("HTTP_ACCEPT", "").lower():  # Flask writes CSV
+            return False
         return environ.keys() <= self._handled_keys or self._are_not_headers(
             environ.keys() - self._handled_keys
         )

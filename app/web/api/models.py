@@ -6,7 +6,6 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
@@ -15,12 +14,11 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
-from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import csv_file
-from app.web.api import envelopes, fast_predict, prediction
-from app.web.api.request_body import read_json, read_table, to_row
+from app.web.api import envelopes, fast_predict, prediction, sheets
+from app.web.api.request_body import TABLES, read_json, to_row
 from app.web.api.schemas import (
     ModelInspection,
     ModelList,
@@ -32,7 +30,6 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 from mlmodel.endpoint import RESERVED
 from mlmodel.errors import InvalidInput
-from mlmodel.numerals import COMMA, POINT
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -128,7 +125,9 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         columns as pandas' `to_json(orient="split")` writes them, to get an array of predictions in
         the same order, from one call of the model. Bodies of MLflow (`dataframe_split`,
         `dataframe_records`, `inputs`), of TensorFlow Serving and KServe (`instances`), and objects
-        with `data` or `X` are accepted too, unless they may be a row of the model.
+        with `data` or `X` are accepted too, unless they may be a row of the model. A CSV file or a
+        workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
+        `Accept: text/csv`, the response is CSV with a line for each prediction.
       operationId: predict
       tags: [Models]
       parameters: [ModelName]
@@ -156,7 +155,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)
-    return _predict(reference, PREDICT, read_json())
+    if request.mimetype in TABLES:
+        model = modelhost().manager.get_described(reference)
+        return _predict(reference, PREDICT, sheets.read_rows(model))
+    return _predict(reference, PREDICT, _to_rows(reference, PREDICT, read_json()))
 
 
 @blueprint.get("/models/<name>/versions")
@@ -219,16 +221,7 @@ def rows(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     model = modelhost().manager.get_described(name)
-    decimal = request.args.get("decimal", "")
-    if decimal not in {"", POINT, COMMA}:
-        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
-    content, charset = read_table()
-    sheet = csv_file.open_table(content, model.input_schema or True, decimal, charset)
-    max_rows = current_app.config["MAX_ROWS"]
-    lines = list(islice(sheet.lines(), max_rows + 1))
-    if len(lines) > max_rows:
-        raise TooManyRows(max_rows, len(lines))
-    return jsonify(SheetRows().dump(_sheet(sheet, lines)))
+    return jsonify(SheetRows().dump(_sheet(*sheets.read_sheet(model))))
 
 
 @blueprint.get("/models/<name>/rows")
@@ -288,8 +281,9 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
-        return _predict(name, endpoint_name, read_json())
-    return _predict(name, endpoint_name, to_row(request.args, hosted.input) if hosted else {})
+        return _predict(name, endpoint_name, _to_rows(name, endpoint_name, read_json()))
+    row = to_row(request.args, hosted.input) if hosted else {}
+    return _predict(name, endpoint_name, envelopes.plain_rows(row))
 
 
 def describe(model: HostedModel) -> dict[str, Any]:
@@ -325,12 +319,16 @@ def _version(model: HostedModel) -> dict[str, Any]:
     return {**_summary(model), "default": spec.default, "aliases": spec.aliases}
 
 
-def _predict(name: str, endpoint: str, body: Any) -> ResponseReturnValue:
-    rows = _to_rows(name, endpoint, body)
+def _predict(name: str, endpoint: str, rows: envelopes.Rows) -> ResponseReturnValue:
     g.rows = len(rows.value) if isinstance(rows.value, list) else 1
+    predictor = modelhost().predictor
     try:
         fast_predict.raise_recorded(request.environ)
-        content, headers = prediction.predict(modelhost().predictor, name, rows.value, endpoint)
+        if sheets.is_csv_accepted():
+            values = rows.value if isinstance(rows.value, list) else [rows.value]
+            _, predictions, headers = prediction.call(predictor, name, values, endpoint)
+            return Response(sheets.to_csv(predictions), mimetype=sheets.CSV, headers=headers)
+        content, headers = prediction.predict(predictor, name, rows.value, endpoint)
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
     return Response(content, content_type="application/json", headers=headers)

@@ -36,8 +36,9 @@ TABLES = (
     "application/csv",
     "application/vnd.ms-excel",
     "application/vnd.oasis.opendocument.spreadsheet",
-    "application/octet-stream",  # sent by generated clients
 )
+#: The media type of any file, which generated clients send.
+ANY_FILE = "application/octet-stream"
 #: Content codings: none, and those of which zlib reads the header.
 IDENTITY, ENCODINGS = "identity", ("gzip", "deflate")
 UTF_8 = frozenset({"utf-8", "utf8"})
@@ -110,7 +111,7 @@ def read_table() -> tuple[BinaryIO, str]:
     :raises BadRequest: if it cannot be read to its end.
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``.
     """
-    content = read_expanded(*TABLES)
+    content = read_expanded(*TABLES, ANY_FILE)
     charset = request.mimetype_params.get("charset", "utf-8")
     return io.BytesIO(content), "" if charset.lower() in UTF_8 else charset
 

@@ -1,0 +1,89 @@
+"""CSV files and workbooks in request bodies, and predictions as CSV."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from flask import current_app, request
+
+from app.serving.errors import TooManyRows
+from app.serving.models.hosted import HostedModel
+from app.serving.tables import csv_file, tables
+from app.web.api.envelopes import Rows
+from app.web.api.request_body import read_table
+from mlmodel.errors import InvalidInput, Violation
+from mlmodel.numerals import COMMA, POINT
+from mlmodel.schema.messages import to_short_json
+
+#: The media type of predictions as CSV.
+CSV = "text/csv"
+
+
+def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line]]:
+    """Return the table in the current request, and its lines.
+
+    :raises InvalidInput: if the query names another decimal mark than those that exist, or the
+        table is not valid.
+    :raises TooManyRows: if it has more lines than ``MAX_ROWS``.
+    :raises HTTPException: as :func:`.request_body.read_table` does.
+    """
+    decimal = request.args.get("decimal", "")
+    if decimal not in {"", POINT, COMMA}:
+        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
+    content, charset = read_table()
+    sheet = csv_file.open_table(content, model.input_schema or True, decimal, charset)
+    max_rows = current_app.config["MAX_ROWS"]
+    lines = list(islice(sheet.lines(), max_rows + 1))
+    if len(lines) > max_rows:
+        raise TooManyRows(max_rows, len(lines))
+    return sheet, lines
+
+
+def read_rows(model: HostedModel) -> Rows:
+    """Return the rows of the table in the current request. Violations name the line.
+
+    :raises InvalidInput: also if a required column is missing, or a line cannot be read.
+    """
+    sheet, lines = read_sheet(model)
+    violations = list(_violations(sheet, lines))
+    if violations:
+        raise InvalidInput("the table cannot be read as rows", violations=violations)
+
+    def locate(found: Sequence[Violation]) -> Sequence[Violation]:
+        return [
+            replace(
+                each,
+                pointer=f"/{each.row}{each.pointer}",
+                detail=f"{each.detail} (line {lines[each.row].line})",
+            )
+            for each in found
+        ]
+
+    return Rows([sheet.row(line) for line in lines], locate)
+
+
+def is_csv_accepted() -> bool:
+    """Return whether the client of the current request names CSV and prefers it to JSON."""
+    accepted = request.accept_mimetypes
+    is_named = any(each.lower() == CSV for each in accepted.values())
+    return is_named and accepted.best_match(["application/json", CSV]) == CSV
+
+
+def to_csv(predictions: Sequence[Any]) -> bytes:
+    """Return predictions as CSV, a line for each. A nested member becomes a column ``a.b``."""
+    stream = io.StringIO()
+    tables.write(predictions, stream, "csv")
+    return stream.getvalue().encode()
+
+
+def _violations(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> Iterator[Violation]:
+    for name, is_required in sheet.missing.items():
+        if is_required:
+            yield Violation("", f"must have a column {to_short_json(name)}")
+    for line in lines:
+        if line.problem:
+            yield Violation("", f"line {line.line} {line.problem}")
