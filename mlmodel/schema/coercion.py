@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
@@ -29,6 +30,14 @@ class Conversion:
         if type(value) is dict and self._settled.issuperset(map(type, value.values())):
             return value
         return _converted(value, self._root)
+
+    def convert_all(self, values: Sequence[Any]) -> list[Any]:
+        """Return the converted values. Values that need no conversion are found together."""
+        if len(values) > 1 and set(map(type, values)) == {dict}:
+            members = chain.from_iterable(map(dict.values, values))
+            if self._settled.issuperset(map(type, members)):
+                return list(values)
+        return list(map(self, values))
 
 
 class _Place(Subschemas):

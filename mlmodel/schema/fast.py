@@ -10,9 +10,12 @@ Patterns are those of ``jsonschema-rs`` in both. Formats are not: its own ``date
 
 from __future__ import annotations
 
+import math
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -23,7 +26,7 @@ from mlmodel.schema.regex import OPTIONS
 from mlmodel.schema.subschemas import JsonSchema, get_dialect
 
 #: Returns true only if all values are valid; false means that the full validator must decide.
-Fits = Callable[[Iterable[Any]], bool]
+Fits = Callable[[Sequence[Any]], bool]
 
 #: Keywords without effect on validity.
 ANNOTATIONS = frozenset(
@@ -63,9 +66,20 @@ NAMED_SCHEMAS = frozenset({"$defs", "patternProperties", "properties"})
 LOCAL = re.compile(r"#(?:/\$defs/[A-Za-z0-9_.-]+)?")
 #: Integers up to this one are exact as doubles.
 EXACT = 2**53
+#: From so many values, a check of columns takes less than the compiled schema.
+MANY = 8
+#: The address of the schema of one value in that of an array.
+ADDRESS = "urn:value"
 #: Bounds added to all numbers: the full validator decides which larger ones fit a double.
 #: Integer bounds are compared ten times faster than others.
 NEAR = {"maximum": EXACT, "minimum": -EXACT}
+#: The decisive value of a column for each bound, and how it compares with the bound.
+COMPARED: Mapping[str, tuple[Callable[..., Any], Callable[[Any, Any], bool]]] = {
+    "exclusiveMaximum": (max, operator.lt),
+    "exclusiveMinimum": (min, operator.gt),
+    "maximum": (max, operator.le),
+    "minimum": (min, operator.ge),
+}
 
 
 class _UnsupportedKeywordError(Exception):
@@ -85,7 +99,7 @@ def compile_schema(document: JsonSchema, formats: FormatChecker) -> Fits | None:
         if get_dialect(document) is not Draft202012Validator:
             return None
         validator = Compiled(
-            _supported(document),
+            _array_of(_supported(document)),
             pattern_options=OPTIONS,
             validate_formats=True,
             formats=checks,
@@ -95,14 +109,24 @@ def compile_schema(document: JsonSchema, formats: FormatChecker) -> Fits | None:
         return None
 
     is_valid = validator.is_valid
+    check_columns = _column_check(document)
 
-    def are_valid(values: Iterable[Any]) -> bool:
+    def are_valid(values: Sequence[Any]) -> bool:
+        if check_columns is not None and len(values) >= MANY and check_columns(values):
+            return True
         try:
-            return all(map(is_valid, values))
+            return is_valid(values)
         except ValueError:  # not plain JSON, a lone surrogate, or nested too deep
             return False
 
     return are_valid
+
+
+def _array_of(schema: Any) -> Any:
+    """Return the schema of an array of values: one call for all takes less than one for each."""
+    # References in a schema with an address start at that schema.
+    items = {"$id": ADDRESS, **schema} if isinstance(schema, dict) else schema
+    return {"type": "array", "items": items}
 
 
 def _supported(schema: Any) -> Any:
@@ -114,8 +138,7 @@ def _supported(schema: Any) -> Any:
         return schema
     keywords = {
         keyword: get_format(schema) if keyword == "format" else _value(keyword, value)
-        for keyword, value in schema.items()
-        if keyword not in ANNOTATIONS and not keyword.startswith("x-")
+        for keyword, value in _constraints(schema).items()
     }
     if _may_be_number(keywords.get("type", ())):
         return {**NEAR, **keywords}
@@ -160,3 +183,99 @@ _AGREED: Mapping[str, Callable[[Any], Any]] = {
     "enum": _is_exact,
     "multipleOf": lambda value: value == 1,
 }
+
+
+def _constraints(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a schema without annotations."""
+    return {
+        keyword: value
+        for keyword, value in schema.items()
+        if keyword not in ANNOTATIONS and not keyword.startswith("x-")
+    }
+
+
+def _column_check(document: Any) -> Fits | None:
+    """Return a check of many rows that calls a few built-in functions for each column.
+
+    ``jsonschema-rs`` visits each member of each row: 1,000 rows of 20 numbers take it 3.5 ms, and
+    this check 1.5 ms. It only knows objects of numbers and strings that have all their members.
+
+    :returns: ``None`` if the schema has other keywords.
+    """
+    check = _column_check_of(document)
+    if check is None:
+        return None
+
+    def are_valid(values: Sequence[Any]) -> bool:
+        try:
+            return check(values)
+        except (KeyError, OverflowError):  # a missing member, an integer beyond a double
+            return False
+
+    return are_valid
+
+
+def _column_check_of(schema: Any) -> Fits | None:
+    if not isinstance(schema, Mapping):
+        return None
+    keywords = _constraints(schema)
+    kind = keywords.get("type", "string" if "enum" in keywords else "")
+    for known, allowed, build in _KINDS:
+        if kind == known and keywords.keys() <= allowed:
+            return build(keywords)
+    return None
+
+
+def _numbers(schema: Mapping[str, Any]) -> Fits:
+    allowed = {int} if schema["type"] == "integer" else {float, int}
+    bounds = [(*COMPARED[keyword], schema[keyword]) for keyword in COMPARED if keyword in schema]
+
+    def are_valid(values: Sequence[Any]) -> bool:
+        types = set(map(type, values))
+        # A sum with NaN or an infinity is not finite.
+        if not types <= allowed or not math.isfinite(sum(values)):
+            return False
+        if int in types and not -EXACT <= min(values) <= max(values) <= EXACT:
+            return False
+        return all(compare(most(values), bound) for most, compare, bound in bounds)
+
+    return are_valid
+
+
+def _texts(schema: Mapping[str, Any]) -> Fits | None:
+    choices = schema.get("enum")
+    if choices is None:
+        return lambda values: set(map(type, values)) == {str}
+    if set(map(type, choices)) != {str}:
+        return None
+    known = frozenset(choices)
+    return lambda values: set(map(type, values)) == {str} and known.issuperset(values)
+
+
+def _objects(schema: Mapping[str, Any]) -> Fits | None:
+    names = schema.get("properties", {})
+    checks = [(itemgetter(name), _column_check_of(member)) for name, member in names.items()]
+    others = schema.get("additionalProperties", True)
+    if any(check is None for _, check in checks) or not isinstance(others, bool):
+        return None
+    if not names.keys() >= set(schema.get("required", ())):
+        return None
+
+    def are_valid(values: Sequence[Any]) -> bool:
+        if set(map(type, values)) != {dict}:
+            return False
+        # Each row has all members, or the getters raise an error.
+        if not others and set(map(len, values)) != {len(checks)}:
+            return False
+        return all(check(list(map(get, values))) for get, check in checks if check)
+
+    return are_valid
+
+
+#: Types with the keywords that a schema of the type may have, and the function that makes a check.
+_KINDS: Sequence[tuple[str, Set[str], Callable[[Mapping[str, Any]], Fits | None]]] = (
+    ("integer", {"type", *BOUNDS}, _numbers),
+    ("number", {"type", *BOUNDS}, _numbers),
+    ("string", {"type", "enum"}, _texts),
+    ("object", {"type", "properties", "required", "additionalProperties"}, _objects),
+)

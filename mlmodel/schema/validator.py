@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache, cached_property
@@ -77,7 +77,7 @@ class Schema:
         """The shape of the values."""
         return Shape.of(self.document)
 
-    def accepts(self, values: Iterable[Any]) -> bool:
+    def accepts(self, values: Sequence[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""
         return self._fit is not None and self._fit(values)
 
@@ -96,14 +96,14 @@ class Schema:
         )
         return list(islice(found, most))
 
-    def converted(self, values: Iterable[Any]) -> list[Any]:
+    def converted(self, values: Sequence[Any]) -> list[Any]:
         """Return valid values with defaults filled in and each number in the schema's type.
 
         ``5`` becomes ``5.0`` for type ``number``, and ``5.0`` becomes ``5`` for type ``integer``;
         the rest is unchanged. The given values are not modified.
         """
-        filled = values if self._fill is None else map(self._fill, values)
-        return list(map(self._conversion, filled))
+        filled = values if self._fill is None else list(map(self._fill, values))
+        return self._conversion.convert_all(filled)
 
     def example(self) -> Any:
         """Return a valid value, preferably the schema's own example.

@@ -29,6 +29,8 @@ LONG_WHOLE = b" " + b"0" * 19
 #: Maps the other white space of JSON to spaces.
 SPACES = bytes.maketrans(b"\t\n\r", b"   ")
 
+CONTAINERS = (dict, list)
+
 #: Nesting that the strict parser can read, however deep the call stack is.
 SURE_DEPTH = 250
 
@@ -56,7 +58,10 @@ def _is_sure(body: bytes, value: Any, max_depth: int) -> bool:
     colons, brackets = body.count(b":"), body.count(b"{") + body.count(b"[")
     if type(value) is dict and len(value) == colons and brackets <= max_depth:
         return True  # one flat row, as most
-    return _is_whole(value, _most_members(body, colons), brackets, max_depth)
+    if _is_whole(value, colons, brackets, max_depth):
+        return True
+    most_members = _most_members(body, colons)
+    return most_members < colons and _is_whole(value, most_members, brackets, max_depth)
 
 
 def _most_members(body: bytes, colons: int) -> int:
@@ -76,10 +81,10 @@ def _is_whole(value: Any, most_members: int, brackets: int, max_depth: int) -> b
     """
     depth = members = 0
     level = [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
+    while level := _containers(level):
         depth += 1
         brackets -= len(level)
-        members += sum(len(item) for item in level if isinstance(item, dict))
+        members += sum(map(len, [item for item in level if type(item) is dict]))
         if members == most_members and depth + brackets <= max_depth:
             return True
         level = _children(level)
@@ -154,16 +159,18 @@ def _too_deep(max_depth: int) -> BadRequest:
 
 def _depth(value: Any) -> int:
     depth, level = 0, [value]
-    while level := [item for item in level if isinstance(item, dict | list)]:
+    while level := _containers(level):
         depth += 1
         level = _children(level)
     return depth
 
 
+def _containers(level: list[Any]) -> list[Any]:
+    return [item for item in level if type(item) in CONTAINERS]
+
+
 def _children(level: list[Any]) -> list[Any]:
-    return [
-        member for item in level for member in (item.values() if isinstance(item, dict) else item)
-    ]
+    return [member for item in level for member in (item.values() if type(item) is dict else item)]
 
 
 def _check_surrogates(value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from app.serving.errors import TooManyRows
@@ -57,9 +57,9 @@ def to_rows(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     violations = tuple(islice(_violations(body), MAX_VIOLATIONS))
     if violations:
         raise InvalidInput("the columns and lines do not match", violations=violations)
-    for place, line in enumerate(lines):
-        # Replacing each line by its row frees it, so that lines and rows are never all in memory.
-        lines[place] = dict(zip(names, line, strict=True))
+    # Replacing each line by its row frees it, so that lines and rows are never all in memory.
+    for place, row in enumerate(map(dict, map(zip, repeat(names), lines))):
+        lines[place] = row
     return lines
 
 

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.fast import compile_schema
+from mlmodel.schema.fast import MANY, compile_schema
 from mlmodel.schema.formats import build_checker
 from mlmodel.schema.validator import Schema, build_validator
 from tests.conftest import EXAMPLES
@@ -85,6 +85,121 @@ def test_accepted_values_are_valid(document, values):
         return
 
     assert [value for value in values if fit and fit([value]) and not decides.is_valid(value)] == []
+    assert not fit or fit(values) == all(fit([value]) for value in values)
+
+
+NUMERIC = st.fixed_dictionaries(
+    {"type": st.sampled_from(["integer", "number"])},
+    optional={
+        "minimum": st.integers(-3, 3),
+        "maximum": st.floats(-3, 3),
+        "exclusiveMinimum": st.integers(-3, 3),
+        "exclusiveMaximum": st.sampled_from([2**53, 1e300]),
+    },
+)
+STRINGS = st.sampled_from(
+    [{"type": "string"}, {"enum": ["a", "b"]}, {"enum": ["a", 1]}, {"type": ["string", "null"]}]
+)
+RECORDS = st.fixed_dictionaries(
+    {
+        "type": st.just("object"),
+        "properties": st.dictionaries(
+            st.sampled_from("abc"),
+            st.recursive(
+                NUMERIC | STRINGS,
+                lambda inner: st.fixed_dictionaries(
+                    {"type": st.just("object"), "properties": st.fixed_dictionaries({"a": inner})}
+                ),
+                max_leaves=2,
+            ),
+            max_size=3,
+        ),
+    },
+    optional={
+        "required": st.lists(st.sampled_from("abcd"), unique=True),
+        "additionalProperties": st.booleans(),
+    },
+)
+CELLS = (
+    st.integers(-4, 4)
+    | st.floats(-4, 4)
+    | st.sampled_from([2**53, 2**53 + 1, 1e300, 10**400, -(10**400), float("nan"), float("inf")])
+    | st.sampled_from(["a", "b", "c", None, True])
+)
+MANY_ROWS = st.dictionaries(
+    st.sampled_from("abcd"), CELLS | st.fixed_dictionaries({"a": CELLS}), min_size=2
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(document=RECORDS, first=MANY_ROWS, rows=st.lists(MANY_ROWS, max_size=3))
+@example(
+    document={"type": "object", "properties": {"a": {"type": "number"}}},
+    first={"a": 10**400},
+    rows=[{"a": -(10**400)}],
+)
+def test_many_rows_are_accepted_only_if_each_is_valid(document, first, rows):
+    fit = compile_schema(document, FORMATS)
+    decides = build_validator(document)
+    values = [first] * MANY + rows
+
+    assert not fit or not fit(values) or all(map(decides.is_valid, values))
+
+
+ROW = {"width": 1.5, "count": 2, "kind": "a", "of": {"a": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "is_valid"),
+    [
+        ({}, True),
+        ({"width": 3}, True),
+        ({"count": 2.0}, True),
+        ({"count": 2.5}, False),
+        ({"width": float("nan")}, False),
+        ({"width": float("-inf")}, False),
+        ({"width": 0}, False),
+        ({"width": True}, False),
+        ({"kind": "c"}, False),
+        ({"of": {}}, False),
+        ({"of": {"a": "0.5"}}, False),
+        ({"else": 1}, False),
+    ],
+)
+def test_one_wrong_cell_among_many_rows_is_found(wrong, is_valid):
+    fit = compile_schema(
+        {
+            "type": "object",
+            "properties": {
+                "width": {"type": "number", "exclusiveMinimum": 0, "title": "Width"},
+                "count": {"type": "integer"},
+                "kind": {"enum": ["a", "b"]},
+                "of": {
+                    "type": "object",
+                    "properties": {"a": {"type": "number"}},
+                    "required": ["a"],
+                },
+            },
+            "additionalProperties": False,
+        },
+        FORMATS,
+    )
+
+    assert fit([ROW] * MANY + [{**ROW, **wrong}]) is is_valid
+
+
+def test_references_start_at_schema_of_value():
+    fit = compile_schema(
+        {
+            "properties": {"size": {"$ref": "#/$defs/Size"}, "part": {"$ref": "#"}},
+            "$defs": {"Size": {"type": "number"}},
+        },
+        FORMATS,
+    )
+
+    assert fit([{"size": 1.5}, {"part": {"size": 2.5}}])
+    assert not fit([{"size": 1.5}, {"size": "L"}])
+    assert not fit([{"size": 1.5}, {"part": {"size": "L"}}])
 
 
 @pytest.mark.parametrize("name", ["diabetes", "loan", "tickets", "wine"])

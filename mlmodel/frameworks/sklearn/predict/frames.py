@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -161,7 +162,9 @@ def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
 
     def build(rows: Sequence[Row]) -> Any:
         # numpy converts None to NaN in floats.
-        return np.array(_lines(rows), dtype=dtype).reshape(len(rows), len(names))
+        values = chain.from_iterable(_lines(rows))
+        count = len(rows) * len(names)
+        return np.fromiter(values, dtype, count).reshape(len(rows), len(names))
 
     def _lines(rows: Sequence[Row]) -> list[Any]:
         if whole is not None:

@@ -182,7 +182,7 @@ class _LikeliestLabel:
         if (highest - lowest < self._tie).any():
             # The label may then depend on the last digit, so the model decides.
             return plain_list(self._model.predict(inputs))
-        return [self._labels[at] for at in shares.argmax(axis=1)]
+        return [self._labels[at] for at in shares.argmax(axis=1).tolist()]
 
 
 class _Transform:
@@ -220,7 +220,13 @@ class _Transform:
 
 def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
     names = [str(label).lower() if isinstance(label, bool) else str(label) for label in labels]
-    return [dict(zip(names, row, strict=True)) for row in _dense(values).tolist()]
+    columns = _dense(values).T.tolist()
+    rows: list[dict[str, Any]] = [{} for _ in columns[0]]
+    # Less than half the time of `dict(zip(names, row))` for each row.
+    for name, column in zip(names, columns, strict=True):
+        for row, value in zip(rows, column, strict=True):
+            row[name] = value
+    return rows
 
 
 def _finite(values: Any) -> Any:
