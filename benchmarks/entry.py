@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Entry:
     parse: Callable[[Model, bytes, str], list[Prediction]]
     #: The name of a file in requirements/; None for this project's environment.
     requirements: str | None = None
+    #: Headers that clients, load balancers and proxies add to its requests.
+    headers: Mapping[str, str] = field(default_factory=dict)
     forms: Sequence[str] = (ROW, ROWS)
     #: Whether one server serves several models.
     is_shared: bool = True

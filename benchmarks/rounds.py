@@ -7,6 +7,7 @@ another.
 
 from __future__ import annotations
 
+import functools
 import random
 import tempfile
 import time
@@ -153,9 +154,17 @@ class Benchmark:
         bodies = [server.entry.body(model, some, load.form) for some in batches]
         url = server.url(model, load.form)
         server.check(model, load.form, count)
-        wrk.run(url, bodies, scratch, load.connections, WARM_UP_SECONDS)
+        send = functools.partial(
+            wrk.run,
+            url,
+            bodies,
+            scratch,
+            connections=load.connections,
+            headers=server.entry.headers,
+        )
+        send(seconds=WARM_UP_SECONDS)
         before = tree.cpu_seconds(server.pid)
-        measured = wrk.run(url, bodies, scratch, load.connections, seconds)
+        measured = send(seconds=seconds)
         cpu_seconds = tree.cpu_seconds(server.pid) - before
         pss = tree.pss_bytes(server.pid)
         server.check(model, load.form, count)

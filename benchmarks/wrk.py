@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,26 @@ def require() -> None:
         raise WrkFailed("wrk is not installed; on Debian: apt-get install wrk")
 
 
-def run(url: str, bodies: Sequence[bytes], folder: Path, connections: int, seconds: float) -> Load:
+def run(
+    url: str,
+    bodies: Sequence[bytes],
+    folder: Path,
+    *,
+    connections: int,
+    seconds: float,
+    headers: Mapping[str, str],
+) -> Load:
     """Post the bodies in turn.
 
     :param bodies: JSON without line breaks.
     :param folder: for the file with the bodies, which wrk reads.
+    :param headers: of each request, in addition to those of HTTP and the body.
     :raises WrkFailed: if a response is not 2xx or 3xx, or a connection fails.
     """
     requests = folder / "bodies.txt"
     requests.write_bytes(b"\n".join(bodies) + b"\n")
     command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds:.0f}s"]
+    command += [f"--header={name}: {value}" for name, value in headers.items()]
     command += ["--timeout=10s", f"--script={SCRIPT}", url, "--", str(requests)]
     try:
         process = subprocess.run(

@@ -55,6 +55,24 @@ def _environ(stage: Stage, runtime: str | None) -> dict[str, str]:
     }
 
 
+#: What browsers' clients, load balancers and tracing add to a request.
+CLOUD_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Baggage": "userId=alice",
+    "CF-Ray": "8a1b2c3d4e5f6789-FRA",
+    "Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "User-Agent": "python-requests/2.32.3",
+    "Via": "1.1 google",
+    "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+    "X-B3-TraceId": "80f198ee56343ba864fe8b2a57d3eff7",
+    "X-Cloud-Trace-Context": "105445aa7843bc8bf206b12000100000/1;o=1",
+    "X-Envoy-External-Address": "192.0.2.1",
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Forwarded-Proto": "https",
+    "X-Request-ID": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+}
+
 ENTRIES = [
     Entry(
         name=name,
@@ -64,11 +82,13 @@ ENTRIES = [
         body=body,
         parse=parse_labels,
         forms=(ROW, ROWS, COLUMNS),
+        headers=headers,
     )
-    for name, about, server, runtime in (
-        ("modelhost", "granian", "granian", None),
-        ("modelhost-onnx", "granian, runtime: onnx", "granian", "onnx"),
-        ("gthread", "gthread", "gthread", None),
-        ("gthread-onnx", "gthread, runtime: onnx", "gthread", "onnx"),
+    for name, about, server, runtime, headers in (
+        ("modelhost", "granian", "granian", None, {}),
+        ("modelhost-cloud", "granian, behind a load balancer", "granian", None, CLOUD_HEADERS),
+        ("modelhost-onnx", "granian, runtime: onnx", "granian", "onnx", {}),
+        ("gthread", "gthread", "gthread", None, {}),
+        ("gthread-onnx", "gthread, runtime: onnx", "gthread", "onnx", {}),
     )
 ]

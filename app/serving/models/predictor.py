@@ -36,7 +36,7 @@ class Predictor:
 
     def __init__(self, manager: ModelManager, limits: Limits) -> None:
         self.manager = manager
-        self._limits = limits
+        self.max_rows = limits.rows
 
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
         """Return a model's predictions for rows, in their order, as plain JSON.
@@ -96,8 +96,8 @@ class Predictor:
     def _acquire_uncounted(
         self, name: str, rows: Sequence[Any], endpoint: str
     ) -> tuple[HostedModel, HostedEndpoint]:
-        if len(rows) > self._limits.rows:
-            raise TooManyRows(self._limits.rows, len(rows))
+        if len(rows) > self.max_rows:
+            raise TooManyRows(self.max_rows, len(rows))
         return self.manager.acquire(name, endpoint)
 
     def smoke_test(self, hosted: HostedModel) -> str:

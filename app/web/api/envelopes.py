@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from app.serving.errors import TooManyRows
 from app.serving.tables.csv_cells import Members
@@ -48,12 +48,16 @@ MAX_EXAMPLE = 2_000
 Locate = Callable[[Sequence[Violation]], Sequence[Violation]]
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """A row, or a list of rows, and where its violations are in the body."""
 
     value: Any
     locate: Locate
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return len(self.value) if isinstance(self.value, list) else 1
 
     def point_into_body(self, error: InvalidInput) -> InvalidInput:
         """Return an error about the rows with pointers into the body."""

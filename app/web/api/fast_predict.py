@@ -1,7 +1,8 @@
-"""The fast path in front of Flask for ``POST /api/models/<name>/predict``.
+"""The fast path in front of Flask for predictions of a model, or of a version of it.
 
 Flask takes ten times as long for such a request. The response equals the view's byte for byte: the
-fast path calls the same predictor, and leaves unusual requests and all errors to Flask.
+fast path calls the same functions, and leaves requests with a header that only Flask handles, and
+all errors, to Flask.
 """
 
 from __future__ import annotations
@@ -16,46 +17,44 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
-from app.web.api import envelopes
-from app.web.api.prediction import Header, predict
-from app.web.api.request_body import max_nested
+from app.web.api.prediction import Header, predict, to_reference, to_rows
+from app.web.api.request_body import is_json, max_nested
 from app.web.api.strict_json import parse
 from app.web.http import access, security_headers
+from app.web.http.access import hosts
 from app.web.http.extension import modelhost
 
 Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-PREFIX, SUFFIX = "/api/models/", f"/{PREDICT}"
-#: The rule of the view in Flask.
-ROUTE = f"{PREFIX}<name>{SUFFIX}"
-JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
-#: Request headers that the fast path handles or can ignore. Any other header leads to Flask.
-HANDLED_HEADERS = frozenset(
+#: The paths of the view in Flask: the name of a model, and a version if the path has one.
+PATH = re.compile(rf"/api/models/([^/]+)(?:/versions/([^/]+))?/{PREDICT}")
+#: The rules of these paths, without and with a version.
+RULE, VERSION_RULE = (
+    f"/api/models/<name>{middle}/{PREDICT}" for middle in ("", "/versions/<version>")
+)
+#: Request headers with an effect that only Flask handles.
+FLASK_HEADERS = frozenset(
     {
-        "HTTP_ACCEPT",
-        "HTTP_ACCEPT_ENCODING",
-        "HTTP_ACCEPT_LANGUAGE",
-        "HTTP_CACHE_CONTROL",
-        "HTTP_CONNECTION",
-        "HTTP_FORWARDED",
-        "HTTP_HOST",
-        "HTTP_PRAGMA",
-        "HTTP_TRACEPARENT",
-        "HTTP_TRACESTATE",
-        "HTTP_USER_AGENT",
-        "HTTP_VIA",
-        "HTTP_X_FORWARDED_FOR",
-        "HTTP_X_FORWARDED_HOST",
-        "HTTP_X_FORWARDED_PORT",
-        "HTTP_X_FORWARDED_PROTO",
-        "HTTP_X_REAL_IP",
-        "HTTP_X_REQUEST_ID",
+        "HTTP_CONTENT_ENCODING",
+        "HTTP_EXPECT",
+        "HTTP_ORIGIN",
+        "HTTP_SEC_FETCH_SITE",
+        "HTTP_TRANSFER_ENCODING",
+        "HTTP_UPGRADE",
     }
 )
-#: Headers with a key. They can be ignored if no keys are set.
+#: Headers with a key, which only Flask handles if predictions require none but others do.
 KEY_HEADERS = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"})
+#: Request headers that the fast path handles, or that have no effect without those above. A test
+#: fails if Flask reads a header that is in none of these sets.
+HANDLED_HEADERS = KEY_HEADERS | {
+    "HTTP_ACCEPT",
+    "HTTP_CONNECTION",
+    "HTTP_HOST",
+    "HTTP_X_REQUEST_ID",
+}
 #: A valid ``Content-Length``.
 DIGITS = re.compile(r"[0-9]{1,15}")
 #: The key of the WSGI environment with the error that the model has raised on the fast path.
@@ -80,7 +79,6 @@ class _Prediction(NamedTuple):
 
     body: bytes
     headers: list[Header]
-    model: str
     rows: int
     key: str | None
 
@@ -101,15 +99,21 @@ class _FastPredict:
             ("Cache-Control", security_headers.NO_STORE),
         ]
         self._access_control = control = parts.access_control
-        # If only administration requires a key, Flask rejects an unknown key.
-        handles_keys = control.is_key_required or not control.keys.are_set
-        self._handled_keys: Set[str] = HANDLED_HEADERS | (KEY_HEADERS if handles_keys else set())
+        self._flask_headers: Set[str] = FLASK_HEADERS
+        if control.is_key_required:
+            self._flask_headers |= {"HTTP_COOKIE"}  # it may hold a login
+        elif control.keys.are_set:
+            self._flask_headers |= KEY_HEADERS  # Flask rejects an unknown key
         #: The allowed hosts; empty if all are allowed.
-        self._hosts = frozenset(app.config["HOST_NAMES"].split())
+        self._hosts = tuple(app.config["HOST_NAMES"].split())
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
-        prediction = self._predict(environ) if self._is_usual(environ) else None
+        path = PATH.fullmatch(environ["PATH_INFO"])
+        if path is None or not self._is_usual(environ):
+            return self._flask_app(environ, start_response)
+        name, version = path.groups()
+        prediction = self._predict(environ, name, to_reference(name, version))
         if prediction is None:
             return self._flask_app(environ, start_response)
         request_id = access.get_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
@@ -124,44 +128,29 @@ class _FastPredict:
         self._access_log.record(
             "POST",
             environ["PATH_INFO"],
-            ROUTE,
+            RULE if version is None else VERSION_RULE,
             200,
             started,
             request_id=request_id,
             address=environ.get("REMOTE_ADDR"),
             key=prediction.key,
-            model=prediction.model,
+            model=name,
             rows=prediction.rows,
         )
         return [prediction.body]
 
     def _is_usual(self, environ: Environ) -> bool:
-        path: str = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "POST" or not path.endswith(SUFFIX):
+        if environ["REQUEST_METHOD"] != "POST" or not is_json(environ.get("CONTENT_TYPE", "")):
             return False
-        if environ.get("CONTENT_TYPE") not in JSON_TYPES or not path.startswith(PREFIX):
-            return False
-        if "/" in _name(path) or "HTTP_HOST" not in environ:  # a version, or a mistake
-            return False
-        if self._hosts and environ.get("HTTP_HOST") not in self._hosts:
+        host = environ.get("HTTP_HOST")
+        if host is None or hosts.get_rejection(host, self._hosts):
             return False
         if "csv" in environ.get("HTTP_ACCEPT", "").lower():  # Flask writes CSV
             return False
-        return environ.keys() <= self._handled_keys or self._are_not_headers(
-            environ.keys() - self._handled_keys
-        )
+        return environ.keys().isdisjoint(self._flask_headers)
 
-    def _are_not_headers(self, keys: Set[str]) -> bool:
-        """Return whether no key of a WSGI environment is a header; remember such keys."""
-        if any(key.startswith("HTTP_") for key in keys):
-            return False
-        # The server sets all keys that are not headers, the same for every request.
-        self._handled_keys |= keys
-        return True
-
-    def _predict(self, environ: Environ) -> _Prediction | None:
+    def _predict(self, environ: Environ, name: str, reference: str) -> _Prediction | None:
         """Return the response; ``None`` where Flask must report an error."""
-        name = _name(environ["PATH_INFO"])
         key = None
         if self._access_control.is_key_required:
             key = self._access_control.find_key(environ, name)
@@ -174,16 +163,14 @@ class _FastPredict:
             body = parse(content, self._max_depth)
         except BadRequest:
             return None
-        if envelopes.is_likely(body):
-            return None
         try:
-            content, headers = predict(self._predictor, name, body, PREDICT)
+            rows = to_rows(self._predictor, reference, body, PREDICT)
+            content, headers = predict(self._predictor, reference, rows, PREDICT)
         # Flask reports every error.
         except Exception as error:
             environ[RAISED] = error
             return None
-        rows = len(body) if isinstance(body, list) else 1
-        return _Prediction(content, headers, name, rows, key.id if key else None)
+        return _Prediction(content, headers, rows.size, key.id if key else None)
 
     def _read_body(self, environ: Environ) -> bytes | None:
         """Return the body, and leave it to be read again; ``None`` if its length is invalid."""
@@ -193,7 +180,3 @@ class _FastPredict:
         content: bytes = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(content)
         return content if len(content) == int(length) else None
-
-
-def _name(path: str) -> str:
-    return path[len(PREFIX) : -len(SUFFIX)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
@@ -29,7 +29,6 @@ from app.web.api.schemas import (
 from app.web.http import access
 from app.web.http.extension import modelhost
 from mlmodel.endpoint import RESERVED
-from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -158,7 +157,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     if request.mimetype in TABLES:
         model = modelhost().manager.get_described(reference)
         return _predict(reference, PREDICT, sheets.read_rows(model))
-    return _predict(reference, PREDICT, _to_rows(reference, PREDICT, read_json()))
+    return _predict(reference, PREDICT, _read_rows(reference, PREDICT))
 
 
 @blueprint.get("/models/<name>/versions")
@@ -281,7 +280,7 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
     if request.method == "POST":
-        return _predict(name, endpoint_name, _to_rows(name, endpoint_name, read_json()))
+        return _predict(name, endpoint_name, _read_rows(name, endpoint_name))
     row = to_row(request.args, hosted.input) if hosted else {}
     return _predict(name, endpoint_name, envelopes.plain_rows(row))
 
@@ -320,29 +319,18 @@ def _version(model: HostedModel) -> dict[str, Any]:
 
 
 def _predict(name: str, endpoint: str, rows: envelopes.Rows) -> ResponseReturnValue:
-    g.rows = len(rows.value) if isinstance(rows.value, list) else 1
+    g.rows = rows.size
     predictor = modelhost().predictor
-    try:
-        fast_predict.raise_recorded(request.environ)
-        if sheets.is_csv_accepted():
-            values = rows.value if isinstance(rows.value, list) else [rows.value]
-            _, predictions, headers = prediction.call(predictor, name, values, endpoint)
-            return Response(sheets.to_csv(predictions), mimetype=sheets.CSV, headers=headers)
-        content, headers = prediction.predict(predictor, name, rows.value, endpoint)
-    except InvalidInput as error:
-        raise rows.point_into_body(error) from error
+    fast_predict.raise_recorded(request.environ)
+    if sheets.is_csv_accepted():
+        predictions, headers = prediction.call_rows(predictor, name, rows, endpoint)
+        return Response(sheets.to_csv(predictions), mimetype=sheets.CSV, headers=headers)
+    content, headers = prediction.predict(predictor, name, rows, endpoint)
     return Response(content, content_type="application/json", headers=headers)
 
 
-def _to_rows(name: str, endpoint: str, body: Any) -> envelopes.Rows:
-    if envelopes.is_likely(body):
-        model = modelhost().manager.get_described(name)
-        hosted = model.endpoints.get(endpoint)
-        if hosted is not None:
-            example = next(iter(model.examples), None) if endpoint == PREDICT else None
-            most = current_app.config["MAX_ROWS"]
-            return envelopes.read_rows(body, hosted.input, most, example)
-    return envelopes.plain_rows(body)
+def _read_rows(name: str, endpoint: str) -> envelopes.Rows:
+    return prediction.to_rows(modelhost().predictor, name, read_json(), endpoint)
 
 
 def _summary(model: HostedModel) -> dict[str, Any]:

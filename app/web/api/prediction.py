@@ -1,4 +1,4 @@
-"""A prediction over HTTP: the body, and headers with the model's version, runtime and time."""
+"""A prediction over HTTP: from the value of a request body to the content of its response."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from app.serving.calls.methods import PREDICT
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from app.web.api import envelopes
 from app.web.http.json_provider import dumps
 from mlmodel.errors import InvalidInput
 
@@ -21,6 +22,49 @@ Header = tuple[str, str]
 def to_reference(name: str, version: str | None) -> str:
     """Return how :meth:`ModelManager.get` names a model, or a version of it."""
     return f"{name}@{version}" if version else name
+
+
+def to_rows(predictor: Predictor, name: str, body: Any, endpoint: str) -> envelopes.Rows:
+    """Return the rows of a body, see :mod:`.envelopes`. A body in split format is changed in place.
+
+    :raises ServingError: if the body may have rows in another form than an array, and there is no
+        such model, or there are too many rows.
+    :raises InvalidInput: if its form does not fit the model.
+    """
+    if envelopes.is_likely(body):
+        model = predictor.manager.get_described(name)
+        hosted = model.endpoints.get(endpoint)
+        if hosted is not None:
+            example = next(iter(model.examples), None) if endpoint == PREDICT else None
+            return envelopes.read_rows(body, hosted.input, predictor.max_rows, example)
+    return envelopes.plain_rows(body)
+
+
+def predict(
+    predictor: Predictor, name: str, rows: envelopes.Rows, endpoint: str
+) -> tuple[bytes, list[Header]]:
+    """Call a model, and return the content of the response and the headers that describe it.
+
+    Raises the same errors as :func:`call_rows`.
+    """
+    predictions, headers = call_rows(predictor, name, rows, endpoint)
+    return dumps(predictions if isinstance(rows.value, list) else predictions[0]), headers
+
+
+def call_rows(
+    predictor: Predictor, name: str, rows: envelopes.Rows, endpoint: str
+) -> tuple[list[Any], list[Header]]:
+    """Return the predictions for the rows of a body, and the headers that describe them.
+
+    :raises FlmError: as :meth:`Predictor.predict` does, with pointers into the request body.
+    :raises ServingError: as :meth:`Predictor.predict` does.
+    """
+    values = rows.value if isinstance(rows.value, list) else [rows.value]
+    try:
+        _, predictions, headers = call(predictor, name, values, endpoint)
+    except InvalidInput as error:
+        raise rows.point_into_body(error) from error
+    return predictions, headers
 
 
 def call(
@@ -41,20 +85,6 @@ def point_to_rows(error: InvalidInput) -> InvalidInput:
     """Return an error about rows with pointers that begin with the index of the row."""
     violations = [replace(each, pointer=f"/{each.row}{each.pointer}") for each in error.violations]
     return InvalidInput(str(error), violations=violations)
-
-
-def predict(
-    predictor: Predictor, name: str, body: Any, endpoint: str
-) -> tuple[bytes, list[Header]]:
-    """Call a model, and return the body and headers of the response.
-
-    :param body: a row, for one prediction, or a list of rows, for a list of predictions.
-    :raises FlmError: as :meth:`Predictor.predict` does.
-    :raises ServingError: as :meth:`Predictor.predict` does.
-    """
-    is_many = isinstance(body, list)
-    _, predictions, headers = call(predictor, name, body if is_many else [body], endpoint)
-    return dumps(predictions if is_many else predictions[0]), headers
 
 
 @lru_cache

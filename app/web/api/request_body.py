@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
 
@@ -15,6 +16,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
+from werkzeug.http import parse_options_header
 
 from app.web.api.strict_json import parse
 from mlmodel.bounded.compression import Budget, Codec, decompress
@@ -27,6 +29,7 @@ NESTED_OF_ROW = 10
 LEAST_NESTED = 1_000_000
 #: The media type of a form without files.
 URL_ENCODED = "application/x-www-form-urlencoded"
+JSON = "application/json"
 #: Media types of files of rows. The content decides which kind a file is.
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TABLES = (
@@ -52,11 +55,18 @@ def read_json() -> Any:
     :raises RequestEntityTooLarge: if it is larger than ``MAX_BODY_BYTES``, or has more arrays and
         objects than :func:`max_nested`.
     """
-    content = read_expanded("application/json")
-    charset = request.mimetype_params.get("charset", "utf-8")
-    if charset.lower() not in UTF_8:
+    content = read_expanded(JSON)
+    if not is_json(request.content_type or ""):
+        charset = request.mimetype_params["charset"]
         raise UnsupportedMediaType(f"the charset must be utf-8, got {charset}")
     return parse_json(content)
+
+
+@lru_cache
+def is_json(content_type: str) -> bool:
+    """Return whether a ``Content-Type`` is that of JSON in UTF-8."""
+    media_type, parameters = parse_options_header(content_type)
+    return media_type.lower() == JSON and parameters.get("charset", "utf-8").lower() in UTF_8
 
 
 def parse_json(content: bytes) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, request
@@ -23,11 +24,11 @@ def init_app(app: Flask) -> None:
 
     Flask cannot route such a request, so it gets the host "localhost" until the rejection.
     """
-    names = app.config["HOST_NAMES"].split()
+    names = tuple(app.config["HOST_NAMES"].split())
     wrapped = app.wsgi_app
 
     def check_host(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        rejection = _get_rejection(environ.get("HTTP_HOST", ""), names)
+        rejection = get_rejection(environ.get("HTTP_HOST", ""), names)
         if "HTTP_HOST" not in environ and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
             rejection = "expected a Host header, as HTTP/1.1 requires (RFC 9112, 3.2), got none"
         if rejection:
@@ -38,7 +39,12 @@ def init_app(app: Flask) -> None:
     app.before_request(_reject)
 
 
-def _get_rejection(host: str, names: Sequence[str]) -> str:
+@lru_cache
+def get_rejection(host: str, names: tuple[str, ...]) -> str:
+    """Return why a ``Host`` header is rejected; empty if it is not.
+
+    :param names: the accepted hosts; empty if all are.
+    """
     if host and not _is_host(host):
         return "malformed Host header: expected a name or an address with an optional port"
     if names and not host_is_trusted(host, names):

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from app.web.api.fast_predict import RAISED
+from app.web.api.fast_predict import FLASK_HEADERS, HANDLED_HEADERS, RAISED
 from tests.new_keys import NewKey
 
 MODELS = """
@@ -18,13 +19,38 @@ models:
     name: failed
   - class: tests.models.simple.Versioned
     name: lazy
+    settings: {version: "1"}
     load: lazy
+  - {class: examples.iris.IrisModel, name: species, version: "1", default: true}
+  - {class: examples.iris.IrisModel, name: species, version: "2"}
 """
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
 
-#: A header that the fast path does not handle.
-THROUGH_FLASK = {"X-Other": "1"}
+SECOND_VERSION = "/api/models/species/versions/2/predict"
+
+#: A header that only Flask handles, and that changes nothing in these requests.
+THROUGH_FLASK = {"Expect": "100-continue"}
+#: Headers that load balancers, proxies, browsers and tracing libraries add.
+CLOUD_HEADERS = {
+    "Accept": "*/*",
+    "Baggage": "userId=alice",
+    "CF-Connecting-IP": "192.0.2.1",
+    "CF-Ray": "8a1b2c3d4e5f6789-FRA",
+    "Cookie": "a=1",
+    "DNT": "1",
+    "Referer": "http://elsewhere.example/",
+    "Sec-Fetch-Mode": "cors",
+    "Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "Via": "1.1 google",
+    "X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678",
+    "X-B3-TraceId": "80f198ee56343ba864fe8b2a57d3eff7",
+    "X-Cloud-Trace-Context": "105445aa7843bc8bf206b12000100000/1;o=1",
+    "X-Envoy-External-Address": "192.0.2.1",
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Forwarded-Host": "models.example",
+    "X-Forwarded-Proto": "https",
+}
 
 REQUESTS = {
     "a row": {"json": ROW},
@@ -51,6 +77,20 @@ REQUESTS = {
     "of another type": {"data": b"{}", "content_type": "text/plain"},
     "in UTF-8": {"json": ROW, "content_type": "application/json; charset=utf-8"},
     "in capitals": {"json": ROW, "content_type": "Application/JSON"},
+    "in UTF-8 without a blank": {"json": ROW, "content_type": "application/json;charset=UTF-8"},
+    "with a parameter": {"json": ROW, "content_type": "application/json; version=1"},
+    "in another charset": {"json": ROW, "content_type": "application/json; charset=latin-1"},
+    "from a load balancer": {"json": ROW, "headers": CLOUD_HEADERS},
+    "a malformed host": {"json": ROW, "headers": {"Host": "a b"}},
+    "an upgrade": {"json": ROW, "headers": {"Connection": "Upgrade", "Upgrade": "websocket"}},
+    "a version": {"path": SECOND_VERSION, "json": ROW},
+    "rows of a version": {"path": SECOND_VERSION, "json": [ROW, {}]},
+    "no such version": {"path": "/api/models/species/versions/9/predict", "json": ROW},
+    "wrong columns": {"json": SPLIT | {"data": [["long", 1, 2, 3], [1, 2, 3, 4]]}},
+    "lines of another length": {"json": SPLIT | {"data": [[1]]}},
+    "columns for a lazy model": {"path": "/api/models/lazy/predict", "json": SPLIT},
+    "columns for any model": {"path": "/api/models/echo/predict", "json": SPLIT},
+    "columns for no model": {"path": "/api/models/nothing/predict", "json": SPLIT},
     "compressed": {"json": ROW, "headers": {"Content-Encoding": "gzip"}},
     "for CSV": {"json": [ROW, ROW], "headers": {"Accept": "Text/CSV"}},
     "for CSV or JSON": {"json": ROW, "headers": {"Accept": "application/json, text/csv;q=0.5"}},
@@ -112,13 +152,88 @@ def test_both_paths_set_request_id_alike(make_app, wanted):
     assert (short == wanted) == (normal == wanted)
 
 
-def test_usual_request_takes_fast_path(make_app, monkeypatch):
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"json": ROW},
+        {"json": [ROW, ROW]},
+        {"json": SPLIT},
+        {"path": SECOND_VERSION, "json": ROW},
+        {"json": ROW, "headers": CLOUD_HEADERS},
+        {"data": json.dumps(ROW), "content_type": "application/json;charset=UTF-8"},
+    ],
+    ids=["row", "rows", "columns", "version", "load balancer", "charset"],
+)
+def test_usual_request_takes_fast_path(make_app, monkeypatch, request_):
     app = make_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
-    answer = app.test_client().post("/api/models/iris/predict", json=ROW)
+    answer = app.test_client().post(**{"path": "/api/models/iris/predict"} | request_)
 
-    assert answer.json["species"] == "setosa"
+    assert "setosa" in answer.text
+
+
+class RecordingEnviron(dict):
+    """A WSGI environment that records the names of the headers that are read."""
+
+    def __init__(self, environ):
+        super().__init__(environ)
+        self.read = set()
+
+    def _record(self, key):
+        if key.startswith("HTTP_"):
+            self.read.add(key)
+        return key
+
+    def __getitem__(self, key):
+        return super().__getitem__(self._record(key))
+
+    def __contains__(self, key):
+        return super().__contains__(self._record(key))
+
+    def get(self, key, default=None):
+        return super().get(self._record(key), default)
+
+    def __iter__(self):
+        raise AssertionError("the application reads all headers")
+
+
+SETTINGS = {
+    "default": {},
+    "keys": {"KEYS": [KEY := NewKey()]},
+    "keys of admins": {"KEYS": [KEY], "KEYS_FOR": "admin"},
+    "other origins": {"CORS_ORIGINS": "https://one.example"},
+    "host names": {"HOST_NAMES": "localhost"},
+    "rates": {"RATE_LIMIT": "9 per hour"},
+    "log": {"ACCESS_LOG": True},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("sent", [THROUGH_FLASK, {"Sec-Fetch-Site": "same-origin"}])
+@pytest.mark.parametrize("row", [ROW, {}], ids=["valid", "invalid"])
+def test_flask_reads_known_headers_only(make_app, settings, sent, row):
+    app = make_app(MODELS, **settings)
+    path = "/api/models/iris/predict"
+    builder = EnvironBuilder(path, method="POST", json=row, headers=sent | KEY.headers)
+    environ = RecordingEnviron(builder.get_environ())
+
+    run_wsgi_app(app.wsgi_app, environ)
+
+    allowed = FLASK_HEADERS | HANDLED_HEADERS | ({"HTTP_COOKIE"} if "KEYS" in settings else set())
+    assert environ.read <= allowed
+
+
+@pytest.mark.parametrize("header", sorted(FLASK_HEADERS))
+def test_headers_of_flask_lead_to_flask(make_app, monkeypatch, header):
+    app = make_app(MODELS)
+    monkeypatch.setattr(app, "full_dispatch_request", lambda: app.response_class("of Flask"))
+
+    answer = app.test_client().post(
+        "/api/models/iris/predict", json=ROW, environ_overrides={header: "1"}
+    )
+
+    assert answer.text == "of Flask"
 
 
 def test_failing_model_is_called_once(make_app):
