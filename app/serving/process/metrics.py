@@ -5,14 +5,16 @@ Source of the naming: Prometheus, "Metric and label naming".
 
 from __future__ import annotations
 
+import collections
 import os
 import resource
 import threading
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -20,6 +22,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from app.serving.process import counters
+from app.serving.process.pending_counts import pending
 from app.serving.process.processes import is_alive
 
 counters.install()
@@ -83,27 +86,41 @@ class CallMetrics:
         self._labels = (model, endpoint)
         self._rows = ROWS.labels(model, endpoint)
         self._seconds = SECONDS.labels(model, endpoint)
-        self._answered = PREDICTIONS.labels(model, endpoint, OK)
+        self._outcomes = {OK: PREDICTIONS.labels(model, endpoint, OK)}
         self._calls = CALLS.labels(model)
 
     def start(self) -> None:
         """Count a call as running or queued, until it ends."""
-        self._calls.inc()
+        pending.add(self._add_starts)
 
     def succeed(self, rows: int, seconds: float) -> None:
         """Count a successful call."""
-        self._answered.inc()
-        self._finish(rows, seconds)
+        pending.add(self._add_ends, (OK, rows, seconds))
 
     def fail(self, error: Exception, rows: int, seconds: float) -> None:
         """Count a failed call, with the name of the error's class as outcome."""
-        PREDICTIONS.labels(*self._labels, type(error).__name__).inc()
-        self._finish(rows, seconds)
+        pending.add(self._add_ends, (type(error).__name__, rows, seconds))
 
-    def _finish(self, rows: int, seconds: float) -> None:
-        self._calls.dec()
-        self._rows.inc(rows)
-        self._seconds.observe(seconds)
+    def _add_starts(self, starts: Sequence[None]) -> None:
+        self._calls.inc(len(starts))
+
+    def _add_ends(self, ends: Sequence[tuple[str, int, float]]) -> None:
+        outcomes, rows, seconds = zip(*ends, strict=True)
+        for outcome, count in collections.Counter(outcomes).items():
+            if outcome not in self._outcomes:
+                self._outcomes[outcome] = PREDICTIONS.labels(*self._labels, outcome)
+            self._outcomes[outcome].inc(count)
+        self._calls.dec(len(ends))
+        self._rows.inc(sum(rows))
+        _observe_all(self._seconds, seconds)
+
+
+def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
+    """Observe many values at the cost of one. Names with an underscore belong to the library."""
+    histogram._sum.inc(sum(values))
+    buckets = collections.Counter(bisect_left(histogram._upper_bounds, value) for value in values)
+    for bucket, count in buckets.items():
+        histogram._buckets[bucket].inc(count)
 
 
 def count_rejection(model: str, endpoint: str, error: Exception) -> None:
@@ -117,11 +134,11 @@ def get_request_counter(method: str, route: str, status_class: int) -> Callable[
     requests = REQUESTS.labels(method, route, f"{status_class}xx")
     times = REQUEST_SECONDS.labels(route)
 
-    def count(seconds: float) -> None:
-        requests.inc()
-        times.observe(seconds)
+    def add_all(seconds: Sequence[float]) -> None:
+        requests.inc(len(seconds))
+        _observe_all(times, seconds)
 
-    return count
+    return partial(pending.add, add_all)
 
 
 @dataclass
@@ -197,6 +214,7 @@ class _Memory:
 
 def get_registry() -> CollectorRegistry:
     """Return the metrics of all processes of the server, or of this one if it counts alone."""
+    pending.flush()
     everything = CollectorRegistry()
     folder = os.environ.get(MANY_PROCESSES)
     if folder is None or counters.is_alone():
