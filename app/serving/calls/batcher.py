@@ -20,6 +20,8 @@ Predict = Callable[[Sequence[Any]], Any]
 #: Duration of a call in seconds below which batching costs more than it saves: some microseconds
 #: for each caller. The same executor runs all these calls, batched or not.
 MIN_BATCH_SECONDS = 0.00005
+#: Rows from which a call that is certain to end soon takes long enough for a thread of its own.
+FEW_ROWS = 64
 #: Relative correction of the estimated duration after each call. A constant step follows the
 #: median, so one outlier changes little.
 STEP = 0.1
@@ -30,8 +32,8 @@ class Batcher:
 
     :param max_rows: rows of a batch. Calls with as many rows or more run alone, in an executor
         with the other threads; with 0, all calls do.
-    :param ends_soon: whether a call of few rows is certain to end soon. It runs in the caller's
-        thread, since another thread would cost more than most such calls.
+    :param ends_soon: whether a call of fewer than :data:`FEW_ROWS` rows is certain to end soon. It
+        runs in the caller's thread, since another thread would cost more than most such calls.
     """
 
     def __init__(self, limits: Limits, max_rows: int, *, ends_soon: bool = False) -> None:
@@ -52,10 +54,10 @@ class Batcher:
 
         If a batch fails, each of its calls runs alone, so that an error reaches only its caller.
         """
+        if self._ends_soon and len(rows) < FEW_ROWS:
+            return predict(rows)
         if len(rows) >= self._max_rows:
             return self._alone.run(predict, rows)
-        if self._ends_soon:
-            return predict(rows)
         call = _Call(predict, rows)
         with self._lock:
             self._waiting[id(call)] = call

@@ -159,8 +159,9 @@ def _two_columns(second: Any) -> Any:
 
 
 def _softmax(values: Any) -> Any:
-    values = np.exp(values - values.max(axis=1)[:, np.newaxis])
-    return values / values.sum(axis=1)[:, np.newaxis]
+    # Less than half the time of the methods `max` and `sum`.
+    values = np.exp(values - np.maximum.reduce(values, axis=1, keepdims=True))
+    return values / np.add.reduce(values, axis=1, keepdims=True)
 
 
 _ACTIVATIONS: Mapping[str, Formula] = {

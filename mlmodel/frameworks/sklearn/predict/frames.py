@@ -91,10 +91,7 @@ def row_grouper(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[i
     ]
 
     def group(rows: Sequence[Row]) -> list[list[int]]:
-        by_member = (
-            type_keys([row.get(name) for row in rows])
-            for name, type_keys in (members if len(rows) > 1 else ())
-        )
+        by_member = (type_keys([row.get(name) for row in rows]) for name, type_keys in members)
         keys = [each for each in by_member if each is not None]
         if not keys:
             return [list(range(len(rows)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -165,17 +166,33 @@ class _LikeliestLabel:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._labels = labels_of(model)
+        self._names = _names(self._labels)
         self._shares = fast_method(model, "predict_proba")
         self._tie = 0.0 if is_forest(model) else TIE
 
     def __call__(self, inputs: Any) -> list[dict[str, Any]]:
-        shares = _finite(self._shares(inputs))
+        shares = _dense(self._shares(inputs))
+        if len(shares) == 1:
+            return [self._predict_one(inputs, shares[0].tolist())]
+        _finite(shares)
         return [
             {"prediction": prediction, "probabilities": by_label}
             for prediction, by_label in zip(
                 self._labels_for(inputs, shares), _by_label(shares, self._labels), strict=True
             )
         ]
+
+    def _predict_one(self, inputs: Any, shares: list[float]) -> dict[str, Any]:
+        """Return what :meth:`__call__` returns for a single row, for which arrays are slow."""
+        if not all(map(math.isfinite, shares)):
+            _finite(np.array([shares]))
+        *_, second, highest = sorted(shares)
+        if highest - second < self._tie:
+            (label,) = plain_list(self._model.predict(inputs))
+        else:
+            label = self._labels[shares.index(highest)]
+        by_label = dict(zip(self._names, shares, strict=True))
+        return {"prediction": label, "probabilities": by_label}
 
     def _labels_for(self, inputs: Any, shares: Any) -> list[Any]:
         lowest, highest = np.sort(shares, axis=1)[:, -2:].T
@@ -219,14 +236,17 @@ class _Transform:
 
 
 def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
-    names = [str(label).lower() if isinstance(label, bool) else str(label) for label in labels]
     columns = _dense(values).T.tolist()
     rows: list[dict[str, Any]] = [{} for _ in columns[0]]
     # Less than half the time of `dict(zip(names, row))` for each row.
-    for name, column in zip(names, columns, strict=True):
+    for name, column in zip(_names(labels), columns, strict=True):
         for row, value in zip(rows, column, strict=True):
             row[name] = value
     return rows
+
+
+def _names(labels: Any) -> list[str]:
+    return [str(label).lower() if isinstance(label, bool) else str(label) for label in labels]
 
 
 def _finite(values: Any) -> Any:

@@ -284,10 +284,10 @@ def _grouped_call(
     build, group = builder(cells), tables.row_grouper(cells)
 
     def call(rows: Rows) -> list[Any]:
-        groups = group(rows)
+        groups = group(rows) if len(rows) > 1 else ()
         # An overflow shows as a prediction that is not finite, not as a warning.
         with np.errstate(all="ignore"):
-            if len(groups) == 1:
+            if len(groups) <= 1:
                 return predict(build(rows))
             predictions: list[Any] = [None] * len(rows)
             for places in groups:

@@ -127,10 +127,11 @@ def thread(rows):
     return [threading.get_ident()]
 
 
-@pytest.mark.parametrize(("count", "is_here"), [(1, True), (7, True), (8, False)])
-def test_fast_model_runs_in_caller_thread(count, is_here):
-    limits = Limits(rows=9, threads=2, queue_size=8, seconds=10)
-    batcher = Batcher(limits, 8, ends_soon=True)
+@pytest.mark.parametrize("max_rows", [0, 8, 100])
+@pytest.mark.parametrize(("count", "is_here"), [(1, True), (63, True), (64, False)])
+def test_short_call_runs_in_callers_thread(count, is_here, max_rows):
+    limits = Limits(rows=99, threads=2, queue_size=8, seconds=10)
+    batcher = Batcher(limits, max_rows, ends_soon=True)
 
     [thread_id] = batcher.run(thread, [{}] * count)
 
