@@ -55,6 +55,13 @@ class Production:
     #: the allow-list, isolate puts all of them into one sandboxed process for each process of the
     #: server, refuse makes them failed.
     UNPINNED = "check"
+    #: What computes the predictions of a packaged model if its entry has no ``runtime``: auto
+    #: replaces scikit-learn by a graph compiled in the background if that is exact and clearly
+    #: faster; native never does.
+    RUNTIME = "auto"
+    #: The folder of compiled graphs, which only this user may change. A relative path starts at the
+    #: project's folder.
+    CACHE_FOLDER = "~/.cache/modelhost"
     #: Seconds between two checks of MODELS_FILE. If it was written since, the models are reloaded,
     #: as with SIGHUP and POST /api/models/reload. 0 does not watch the file.
     WATCH_SECONDS = 0.0
@@ -185,6 +192,7 @@ NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {
+    "RUNTIME": ("auto", "native"),
     "UNPINNED": ("check", "isolate", "refuse"),
     "KEYS_FOR": ("all", "admin"),
     "LOG_FORMAT": ("auto", "json", "text"),

@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import gunicorn.arbiter
 import gunicorn.glogging
 
 import logs
-from config import InvalidSetting
+from config import ROOT, InvalidSetting
 from config import settings as read_settings
 from servers import forking
 from servers.granian_worker import GranianWorker
@@ -104,7 +105,8 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Warm up before the first request, then log the server's URL."""
+    """Warm up before the first request, log the server's URL, and compile models afterwards."""
+    from app.serving.compiling import background
     from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions["modelhost"]
@@ -112,6 +114,8 @@ def post_worker_init(worker):
     warm_up(parts.predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
     forking.log_ready(settings, parts.manager.models())
+    folder = ROOT / Path(settings["CACHE_FOLDER"]).expanduser()
+    background.start(parts.manager, folder, is_default=settings["RUNTIME"] == "auto")
 
 
 def worker_exit(server, worker):

@@ -84,6 +84,8 @@ def start(server, folder, models, **environ):
         "PORT": port,
         "MODELHOST_MODELS_FILE": catalog,
         "MODELHOST_LOG_LEVEL": "INFO",
+        # Compiling takes seconds of processor time.
+        "MODELHOST_RUNTIME": "native",
     }
     inherited = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
     with log.open("wb") as stream:

@@ -20,6 +20,7 @@ PACKAGES = {
     "mlmodel": ("files", "frameworks", "foreign", "declarations", "trust", "bounded", "schema"),
     "app/serving": (
         "reload",
+        "compiling",
         "models",
         "tensors",
         "tables",

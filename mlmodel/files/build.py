@@ -28,12 +28,13 @@ BOOSTED = frozenset({Kind.CATBOOST, Kind.LIGHTGBM, Kind.XGBOOST})
 class Predictor:
     """What predicts rows: the native model or its graph.
 
-    ``runtime`` describes the choice, if a graph was requested.
+    ``runtime`` describes the choice, if a graph was requested; ``graph`` is the chosen one.
     """
 
     predict: frameworks.Predict
     is_row_wise: bool
     runtime: Runtime | None = None
+    graph: bytes | None = None
 
 
 def try_build(package: Package, trust: Trust) -> None:
@@ -117,6 +118,11 @@ def build_predictor(
     return replace(predictor, predict=labels.LabelledPredictor(predictor.predict, declared.labels))
 
 
+def framework_title(package: Package) -> str:
+    """Return the name of a package's framework, and the version that is installed."""
+    return f"{frameworks.title(package.meta.framework.lib)} {_adapter(package).version()}"
+
+
 def members(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the schemas of a row's members, as far as its schema names them."""
     properties = (schema or {}).get("properties")
@@ -161,12 +167,13 @@ def _choose_runtime(
     if package.meta.framework.lib != "sklearn":
         title = frameworks.title(package.meta.framework.lib)
         reason = f"only models of scikit-learn are compiled, this one is of {title}"
-        current = f"{title} {_adapter(package).version()}"
+        current = framework_title(package)
         return replace(native, runtime=Runtime(requested, current, reason=reason))
     from mlmodel.frameworks.sklearn import adapter  # noqa: PLC0415  already imported
 
     examples = package.description.examples
     chosen = adapter.select_runtime(model, native.predict, requested, examples, package.graph)
-    if chosen.runtime.reason:
+    if chosen.runtime.reason and requested == "onnx":
         logger.warning("%s is not compiled: %s", package.path.name, chosen.runtime.reason)
-    return replace(native, predict=chosen.predict, runtime=chosen.runtime)
+    graph = chosen.compiled.graph if chosen.compiled else None
+    return replace(native, predict=chosen.predict, runtime=chosen.runtime, graph=graph)

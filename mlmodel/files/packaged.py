@@ -15,7 +15,7 @@ from mlmodel.files import package
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
-from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
+from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.model import MLModel, Row
 from mlmodel.trust import Trust
 
@@ -223,6 +223,23 @@ class PackagedModel(MLModel):
         :raises InvalidModel: if the input schema does not match the data the model was fitted on.
         """
         self._state.get_predictor()
+
+    @property
+    def is_compilable(self) -> bool:
+        """Whether :meth:`compile` may find a graph: for scikit-learn, without a chosen runtime."""
+        return self._state.is_compilable
+
+    def compile(self) -> tuple[Runtime, bytes | None]:
+        """Return the runtime that ``auto`` chooses, and the graph if that is one; use neither."""
+        return self._state.compile()
+
+    def use_graph(self, graph: bytes) -> None:
+        """Predict with a graph of the model from now on, unless it differs from the model."""
+        self._state.use_graph(graph)
+
+    def set_runtime(self, runtime: Runtime) -> None:
+        """Describe in :attr:`metadata` why the native model predicts."""
+        self._state.set_runtime(runtime)
 
     def unload(self) -> None:
         """Drop the model and its artifacts."""

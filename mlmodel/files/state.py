@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from mlmodel import frameworks
 from mlmodel.bounded import sizes
 from mlmodel.files import build
 from mlmodel.files.description import LoadOptions
 from mlmodel.files.package import Package, versions_explained
-from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
+from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 
 
@@ -99,14 +99,45 @@ class ModelState:
         with self._lock:
             if self.predictor is None:
                 sizes.check_schema("input_schema", self.get_input_schema())
-                model = self.get_model()
-                # The schema is read again: the file may have been replaced while it was dropped.
-                input_schema = self.get_input_schema()
+                # Before the schema is read again: the file may have been replaced while dropped.
+                self.get_model()
                 with versions_explained(self.package.versions):
-                    self.predictor = build.build_predictor(
-                        self.package, model, input_schema, self._runtime
-                    )
+                    self.predictor = self._build_predictor(self.package, self._runtime)
             return self.predictor
+
+    @property
+    def is_compilable(self) -> bool:
+        """Whether :meth:`compile` may find a graph."""
+        predictor, options = self.predictor, self._options
+        is_native = (
+            predictor is not None and predictor.runtime is None and self._runtime == "native"
+        )
+        # A pool of threads or processes was requested, which a graph does not use.
+        return is_native and options.n_jobs == 1 and self.package.meta.framework.lib == "sklearn"
+
+    def compile(self) -> tuple[Runtime, bytes | None]:
+        """Return the runtime that ``auto`` chooses, and the graph if that is one; use neither."""
+        predictor = self._build_predictor(replace(self.package, graph=None), "auto")
+        return cast(Runtime, predictor.runtime), predictor.graph
+
+    def use_graph(self, graph: bytes) -> None:
+        """Predict with a graph of the model from now on, unless it differs from the model."""
+        self._replace_predictor(self._build_predictor(replace(self.package, graph=graph), "auto"))
+
+    def set_runtime(self, runtime: Runtime) -> None:
+        """Describe why the native model predicts. An empty title becomes that of its framework."""
+        title = runtime.title or build.framework_title(self.package)
+        described = replace(self.get_predictor(), runtime=replace(runtime, title=title))
+        self._replace_predictor(described)
+
+    def _build_predictor(self, package: Package, runtime: RuntimeName) -> build.Predictor:
+        model, input_schema = self.get_model(), self.get_input_schema()
+        return build.build_predictor(package, model, input_schema, runtime)
+
+    def _replace_predictor(self, predictor: build.Predictor) -> None:
+        with self._lock:
+            if self.predictor is not None:  # it may have been dropped meanwhile
+                self.predictor = predictor
 
     def drop(self) -> None:
         """Drop the model and its artifacts."""

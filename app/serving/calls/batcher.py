@@ -44,7 +44,7 @@ class Batcher:
         self._alone = BoundedExecutor(others if max_rows else limits, slots)
         self._batches = self._alone if limits.threads == 1 else BoundedExecutor(joint, slots)
         self._max_rows = max_rows
-        self._ends_soon = ends_soon
+        self.ends_soon = ends_soon
         self._lock = threading.Lock()
         self._waiting: dict[int, _Call] = {}
         self._seconds = 0.0
@@ -54,7 +54,7 @@ class Batcher:
 
         If a batch fails, each of its calls runs alone, so that an error reaches only its caller.
         """
-        if self._ends_soon and len(rows) < FEW_ROWS:
+        if self.ends_soon and len(rows) < FEW_ROWS:
             return predict(rows)
         if len(rows) >= self._max_rows:
             return self._alone.run(predict, rows)

@@ -124,6 +124,12 @@ class Lifecycle:
         finally:
             self._loading.release()
 
+    def update_calls(self, model: MLModel) -> None:
+        """Adapt calls and description to a loaded model whose runtime has changed."""
+        with self._loading:
+            if self._loader.model is model and self._state.status is Status.READY:
+                self._loader.update(model)
+
     def discard(self) -> None:
         """Drop the model and its endpoints. Call it with the lock for loading held.
 

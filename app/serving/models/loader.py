@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
@@ -89,19 +91,31 @@ class Loader:
         hosted = self._hosted
         if hosted.spec.is_isolated:
             return IsolatedModel(hosted.spec, hosted.limits, hosted.lifecycle.quarantine)
-        return hosted.spec.create()
+        # Compiling takes seconds, so `auto` starts with the native model.
+        runtime = None if hosted.spec.runtime == "auto" else hosted.spec.runtime
+        return replace(hosted.spec, runtime=runtime).create()
 
     def _load(self, model: MLModel) -> None:
         hosted = self._hosted
         model.load()
-        # The metadata names the runtime only after loading.
-        self._describe(model)
-        methods = build_methods(model)
-        self._describe_endpoints(model, methods[PREDICT] if model.ends_soon else None)
+        methods = self._describe_loaded(model)
         for note in hosted.about.notes:
             log.warning("model %r: %s", hosted.name, note)
         self.model = model
         hosted.calls.open(model, methods)
+
+    def update(self, model: MLModel) -> None:
+        """Adapt calls and description to the loaded model, whose runtime has changed."""
+        self._describe_loaded(model)
+        self._hosted.calls.update(model)
+
+    def _describe_loaded(self, model: MLModel) -> Mapping[str, Method]:
+        """Describe a loaded model: only now its metadata names the runtime. Return its methods."""
+        hosted = self._hosted
+        self._describe(model)
+        methods = build_methods(model)
+        self._describe_endpoints(model, methods[PREDICT] if model.ends_soon else None)
+        return methods
 
     def _describe_endpoints(self, model: MLModel, direct: Method | None = None) -> None:
         hosted = self._hosted

@@ -59,6 +59,10 @@ class ModelCalls:
             batch_rows = BATCH_ROWS if model.is_row_wise else 0
         self._batcher = Batcher(limits, batch_rows, ends_soon=model.ends_soon)
 
+    def update(self, model: MLModel) -> None:
+        """Adapt to a loaded model whose runtime has changed."""
+        self._batcher.ends_soon = model.ends_soon
+
     def clear(self) -> None:
         """Forget the methods, so that calls that still wait in the queue fail."""
         self._methods = {}

@@ -14,8 +14,9 @@ from mlmodel.frameworks.sklearn.onnx.probes import JUMPS, RowSampler
 from mlmodel.model import Row
 from mlmodel.schema.messages import to_short_json
 
-#: Two numbers agree if they differ by at most ``TOLERANCE * (1 + abs(native))``.
-TOLERANCE = 1e-6
+#: Two numbers agree if they differ by at most this times ``1 + abs(native)``: for a graph that the
+#: user has requested, and for one that replaces the model unasked.
+TOLERANCE, EXACT = 1e-6, 1e-12
 #: Rows per call of the model.
 BATCH_ROWS = 256
 #: Kinds of rows of which a graph must accept at least half.
@@ -44,13 +45,16 @@ class Parity:
         return sum(self.probes.values())
 
 
-def compare(native: Predict, graph: Predict, sampler: RowSampler, deadline: Deadline) -> Parity:
+def compare(
+    native: Predict, graph: Predict, sampler: RowSampler, tolerance: float, deadline: Deadline
+) -> Parity:
     """Return how well a graph agrees with its model on the rows of a sampler.
 
+    :param tolerance: see :data:`TOLERANCE`.
     :raises Uncompilable: if they differ, naming the row.
     :raises TimeoutError: if the deadline passes before all are compared.
     """
-    comparison = _Comparison(native, graph, deadline)
+    comparison = _Comparison(native, graph, tolerance, deadline)
     for kind, rows in sampler.probes().items():
         comparison.compare(kind, rows)
         comparison.check_coverage(kind, len(rows))
@@ -62,8 +66,11 @@ def compare(native: Predict, graph: Predict, sampler: RowSampler, deadline: Dead
 class _Comparison:
     """Compares predictions, and counts the rows."""
 
-    def __init__(self, native: Predict, graph: Predict, deadline: Deadline) -> None:
-        self._native, self._graph, self._deadline = native, graph, deadline
+    def __init__(
+        self, native: Predict, graph: Predict, tolerance: float, deadline: Deadline
+    ) -> None:
+        self._native, self._graph = native, graph
+        self._tolerance, self._deadline = tolerance, deadline
         self._counts: dict[str, int] = {}
         self._largest = 0.0
         self._left = 0
@@ -100,7 +107,8 @@ class _Comparison:
             raise Uncompilable("the graph predicts rows alone, but not in a batch")
         for predictions in (batch, alone):
             for row, expected, found in zip(accepted, native, predictions, strict=True):
-                self._largest = max(self._largest, _difference(kind, row, expected, found))
+                found_difference = _difference(kind, row, expected, found, self._tolerance)
+                self._largest = max(self._largest, found_difference)
         self._counts[kind] = self._counts.get(kind, 0) + len(accepted)
 
     def _native_predictions(self, rows: Sequence[Row]) -> list[Any]:
@@ -121,13 +129,13 @@ def _predict(predict: Predict, rows: Sequence[Row]) -> list[Any] | None:
         return None
 
 
-def _difference(kind: str, row: Row, native: Any, graph: Any) -> float:
+def _difference(kind: str, row: Row, native: Any, graph: Any, tolerance: float) -> float:
     """Return the largest difference between two predictions.
 
     :raises Uncompilable: if it is too large, or they differ in anything but numbers.
     """
     try:
-        return _largest_difference(native, graph)
+        return _largest_difference(native, graph, tolerance)
     except _DifferError as error:
         raise Uncompilable(
             f"the graph predicts {error.graph}, the model {error.native} ({kind}: {_row(row)})"
@@ -139,27 +147,29 @@ class _DifferError(Exception):
         self.native, self.graph = to_short_json(native), to_short_json(graph)
 
 
-def _largest_difference(native: Any, graph: Any) -> float:
+def _largest_difference(native: Any, graph: Any, tolerance: float) -> float:
     """Return the largest difference between the numbers of two values."""
     if type(native) is not type(graph):
         raise _DifferError(native, graph)
     if isinstance(native, float):
-        return _number_difference(native, graph)
+        return _number_difference(native, graph, tolerance)
     if isinstance(native, dict) and list(native) == list(graph):
-        return max((_largest_difference(native[name], graph[name]) for name in native), default=0.0)
+        pairs = [(native[name], graph[name]) for name in native]
+        return max((_largest_difference(*pair, tolerance) for pair in pairs), default=0.0)
     if isinstance(native, list) and len(native) == len(graph):
-        return max(map(_largest_difference, native, graph), default=0.0)
+        pairs = list(zip(native, graph, strict=True))
+        return max((_largest_difference(*pair, tolerance) for pair in pairs), default=0.0)
     if native != graph:
         raise _DifferError(native, graph)
     return 0.0
 
 
-def _number_difference(native: float, graph: float) -> float:
+def _number_difference(native: float, graph: float, tolerance: float) -> float:
     if math.isnan(native) and math.isnan(graph):
         return 0.0
     difference = abs(native - graph)
     # As numpy's isclose, with one value for both of its tolerances.
-    if not difference <= TOLERANCE * (1 + abs(native)):
+    if not difference <= tolerance * (1 + abs(native)):
         raise _DifferError(native, graph)
     return difference / (1 + abs(native))
 
@@ -253,9 +263,9 @@ class _Gap:
 def _is_jump(one: Any, other: Any) -> bool:
     """Return whether two predictions differ in a number by more than the tolerance."""
     try:
-        _largest_difference({**one, "prediction": None}, {**other, "prediction": None})
+        _largest_difference({**one, "prediction": None}, {**other, "prediction": None}, TOLERANCE)
         if not isinstance(one["prediction"], str | int):  # not a label
-            _largest_difference(one["prediction"], other["prediction"])
+            _largest_difference(one["prediction"], other["prediction"], TOLERANCE)
     except _DifferError:
         return True
     return False

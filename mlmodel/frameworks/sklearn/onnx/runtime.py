@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: Requested runtime: the model's own framework, a graph if it agrees with the model, or a graph
-#: that also is faster for one row and compiled within :data:`AUTO_SECONDS`.
+#: that also is exact, clearly faster for one row, and compiled within :data:`AUTO_SECONDS`.
 RuntimeName = Literal["native", "onnx", "auto"]
 RUNTIMES: tuple[RuntimeName, ...] = ("native", "onnx", "auto")
 
-#: Time limit of ``auto`` for one model. It is checked between steps; one step, such as the
-#: conversion by skl2onnx, is not interrupted.
-AUTO_SECONDS = 10.0
+#: Seconds of processor time that ``auto`` may take for one model. They are checked between steps;
+#: one step, such as the conversion by skl2onnx, is not interrupted.
+AUTO_SECONDS = 60.0
 
 #: The file's artifact that holds the graph, and the member of ``extra`` with its origin.
 ARTIFACT = "compiled.onnx"

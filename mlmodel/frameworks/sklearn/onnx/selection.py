@@ -18,7 +18,7 @@ from mlmodel.frameworks.sklearn.onnx.conversion import (
     arrange_columns,
     convert,
 )
-from mlmodel.frameworks.sklearn.onnx.parity import Parity, compare
+from mlmodel.frameworks.sklearn.onnx.parity import EXACT, TOLERANCE, Parity, compare
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
@@ -27,7 +27,7 @@ from mlmodel.frameworks.sklearn.traits import labels_of
 from mlmodel.model import Row
 
 #: How many times faster than the model a graph must predict one row, for ``auto``.
-LEAST_GAIN = 1.0
+LEAST_GAIN = 3.0
 #: Timed calls of each of the two; the fastest counts.
 TIMED_CALLS = 10
 
@@ -80,15 +80,17 @@ def select_runtime(
     :param native: predicts with the model itself.
     :param rows: examples, if there are any.
     :param title: of the framework, with its version.
-    :param stored: the model's graph, if the file has one: it is checked, not compiled again.
+    :param stored: the model's graph, if it was chosen before: it is checked, not compiled again.
     """
     try:
         compiled = _compile(model, native, requested, rows, stored)
     except (Uncompilable, TimeoutError) as error:
         return Selection(native, Runtime(requested, title, reason=str(error)))
     parity = {"rows": compiled.parity.rows, **asdict(compiled.parity)}
-    if requested == "auto" and _gain(compiled) <= LEAST_GAIN:
-        reason = "it is at least as fast as its graph"
+    if requested == "auto" and stored is None and (gain := _gain(compiled)) < LEAST_GAIN:
+        reason = (
+            f"its graph predicts one row {gain:.1f} times as fast, and {LEAST_GAIN:g} is needed"
+        )
         return Selection(native, Runtime(requested, title, reason=reason, parity=parity))
     import onnxruntime  # noqa: PLC0415  already imported by the session
 
@@ -119,7 +121,8 @@ def _compile(
     else:
         graph, graph_predict = stored, build(stored)
     sampler = RowSampler(inputs, native.members, examples, model, is_short=stored is not None)
-    parity = compare(predict, graph_predict, sampler, deadline)
+    tolerance = EXACT if requested == "auto" else TOLERANCE
+    parity = compare(predict, graph_predict, sampler, tolerance, deadline)
     return CompiledModel(graph, graph_predict, native, parity, examples[0])
 
 

@@ -437,7 +437,7 @@ def test_auto_stops_at_time_limit(compiled, monkeypatch):
         "asked": "auto",
         "name": told["name"],
         "compiled": False,
-        "reason": "it took longer than 0 s",
+        "reason": "it took longer than 0 s of processor time",
     }
 
 

@@ -1,0 +1,111 @@
+"""A thread that gives the models of a worker their graphs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from app.serving.compiling.compiler import CompilingFailed, compile_model
+from app.serving.compiling.graph_cache import Compiled, GraphCache, get_key
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
+from mlmodel.files.packaged import PackagedModel
+from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks for models that were loaded meanwhile.
+LOOK_SECONDS = 1.0
+#: Size of a model's file in bytes above which it is not compiled: each process holds the graph in
+#: its own memory, three to five times the file, while processes share the native model.
+MAX_FILE_BYTES = 20_000_000
+
+
+def start(manager: ModelManager, folder: Path, *, is_default: bool) -> None:
+    """Compile the models of this process in the background, see :class:`BackgroundCompiler`.
+
+    :param folder: of the cache. Without it, nothing is compiled.
+    """
+    try:
+        cache = GraphCache(folder)
+    except OSError as error:
+        log.warning("models are not compiled: %s; see CACHE_FOLDER", error)
+        return
+    BackgroundCompiler(manager, cache, is_default=is_default).start()
+
+
+class BackgroundCompiler:
+    """Compiles the packaged models whose entries do not name a runtime.
+
+    A native model predicts until its graph is ready. All processes wait for the one that compiles
+    it first. A model that gets no graph keeps the reason in its metadata.
+
+    :param is_default: whether entries without ``runtime`` are compiled.
+    """
+
+    def __init__(self, manager: ModelManager, cache: GraphCache, *, is_default: bool) -> None:
+        self._manager = manager
+        self._cache = cache
+        self._is_default = is_default
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="compiler", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_SECONDS):
+            self.compile_models()
+
+    def compile_models(self) -> None:
+        """Compile all ready models that may have a graph and were not compiled yet."""
+        for hosted in self._manager.models():
+            model = hosted.lifecycle.model
+            if isinstance(model, PackagedModel) and self._is_due(hosted, model):
+                try:
+                    self._compile(hosted, model)
+                # Models must not depend on each other, and this one still predicts natively.
+                except Exception as error:
+                    log.exception("model %r is not compiled", hosted.name)
+                    reason = f"compiling failed ({type(error).__name__})"
+                    model.set_runtime(Runtime("auto", "", reason=reason))
+
+    def _is_due(self, hosted: HostedModel, model: PackagedModel) -> bool:
+        requested = hosted.spec.runtime
+        is_requested = requested == "auto" or (requested is None and self._is_default)
+        return is_requested and hosted.status is Status.READY and model.is_compilable
+
+    def _compile(self, hosted: HostedModel, model: PackagedModel) -> None:
+        result = self._get_result(hosted)
+        if result.graph is None:
+            model.set_runtime(result.runtime)
+        else:
+            model.use_graph(result.graph)
+        hosted.lifecycle.update_calls(model)
+        log.info("model %r: %s", hosted.name, hosted.about.runtime)
+
+    def _get_result(self, hosted: HostedModel) -> Compiled:
+        file = hosted.file_fingerprint
+        if file is None or not file.digest:
+            return _not_compiled("its file cannot be read")
+        if file.size_bytes > MAX_FILE_BYTES:
+            return _not_compiled(
+                f"its file has more than {MAX_FILE_BYTES:,} bytes, and each process would hold "
+                "the graph"
+            )
+        key = get_key(file.digest, hosted.spec.input_schema)
+        with self._cache.lock(key):
+            result = self._cache.read(key)
+            if result is None:
+                try:
+                    result = compile_model(hosted.spec)
+                except CompilingFailed as error:  # another time, it may succeed
+                    return _not_compiled(str(error))
+                self._cache.write(key, result)
+            return result
+
+
+def _not_compiled(reason: str) -> Compiled:
+    return Compiled(Runtime("auto", "", reason=reason))

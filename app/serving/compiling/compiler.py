@@ -1,0 +1,65 @@
+"""Compiling in a process of its own, at low priority: it takes seconds, and much memory."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from app.serving.catalog.model_spec import ModelSpec
+from app.serving.compiling.graph_cache import Compiled
+from mlmodel.bounded import child_process
+from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
+from mlmodel.files.packaged import PackagedModel
+
+#: Starts the process with the engine only, see isolation/worker_process.py.
+PROGRAM = """
+import sys, types
+sys.modules["app"] = app = types.ModuleType("app")
+app.__path__ = [sys.argv.pop()]
+from app.serving.compiling.compiler import main
+main()
+"""
+APP = Path(__file__).parents[2]
+#: The lowest priority.
+NICE = 19
+#: Time limit, which a machine with other work needs.
+SECONDS = 600.0
+#: Variables of the environment for the server's own processes.
+PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
+
+
+class CompilingFailed(Exception):
+    """The process took too long or crashed; the message describes it."""
+
+
+def compile_model(spec: ModelSpec) -> Compiled:
+    """Return the runtime that ``auto`` chooses for the model of an entry.
+
+    :raises CompilingFailed: if the process takes too long or crashes.
+    """
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)
+    } | {"OMP_NUM_THREADS": "1"}
+    process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ)
+    try:
+        process.send(pickle.dumps(replace(spec, runtime="native")), SECONDS)
+        return Compiled.from_json(process.receive(SECONDS))
+    except TimeoutError:
+        raise CompilingFailed(f"compiling took longer than {SECONDS:g} seconds") from None
+    except (ProcessEnded, ValueError) as error:
+        raise CompilingFailed(f"compiling failed: {error}") from error
+    finally:
+        process.end()
+
+
+def main() -> None:
+    """Read an entry, compile its model, and send the result, in the process."""
+    channel = child_process.connect()
+    os.nice(NICE)
+    spec: ModelSpec = pickle.loads(channel.receive())  # noqa: S301  of the parent
+    model = cast(PackagedModel, spec.create())
+    model.load()
+    channel.send(Compiled(*model.compile()).to_json())

@@ -1,0 +1,112 @@
+"""A folder with the results of compiling models, so that each file is compiled once."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
+
+#: Packages on whose versions a graph depends.
+PACKAGES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
+#: Increment it when another graph is written for the same model.
+FORMAT = 1
+#: Days after which a result that no server has read is deleted.
+KEEP_DAYS = 30
+SECONDS_OF_A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The result of compiling a model: the chosen runtime, and the graph if that is one."""
+
+    runtime: Runtime
+    graph: bytes | None = None
+
+    def to_json(self) -> bytes:
+        """Return it as JSON."""
+        graph = None if self.graph is None else base64.b64encode(self.graph).decode()
+        return json.dumps({"runtime": asdict(self.runtime), "graph": graph}).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Compiled:
+        """Return the result that :meth:`to_json` wrote.
+
+        :raises ValueError: if the content is damaged.
+        """
+        try:
+            read = json.loads(content)
+            graph = None if read["graph"] is None else base64.b64decode(read["graph"])
+            return cls(Runtime(**read["runtime"]), graph)
+        except (KeyError, TypeError) as error:
+            raise ValueError("not a result of compiling") from error
+
+
+class GraphCache:
+    """The results in a folder, which only the user of this process can change.
+
+    :param folder: it is created if necessary.
+    :raises OSError: if it cannot be created or written, or others can change it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise PermissionError(f"other users can change files in {folder}")
+        self._folder = folder
+
+    def read(self, key: str) -> Compiled | None:
+        """Return the result for a key; ``None`` if there is none, or it is damaged."""
+        path = self._folder / f"{key}.json"
+        try:
+            result = Compiled.from_json(path.read_bytes())
+            os.utime(path)
+        except (OSError, ValueError):
+            return None
+        return result
+
+    def write(self, key: str, result: Compiled) -> None:
+        """Store the result for a key, and delete those that no server has read for long.
+
+        :raises OSError: if the disk is full, for example.
+        """
+        path = self._folder / f"{key}.json"
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_bytes(result.to_json())
+        new.replace(path)
+        oldest = time.time() - KEEP_DAYS * SECONDS_OF_A_DAY
+        for each in self._folder.iterdir():
+            with suppress(OSError):  # another process deletes it too
+                if each.stat().st_mtime < oldest:
+                    each.unlink()
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key, which only one thread of all processes holds.
+
+        :raises OSError: if its file cannot be opened.
+        """
+        with (self._folder / f"{key}.lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def get_key(file_digest: str, input_schema: Mapping[str, Any] | None) -> str:
+    """Return the key for a model file and what its graph depends on besides."""
+    versions = {}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    parts = [FORMAT, file_digest, input_schema, versions]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
