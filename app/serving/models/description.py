@@ -67,6 +67,11 @@ class Description:
             has_own_examples=bool(spec.examples),
         )
 
+    @property
+    def runtime_kind(self) -> str:
+        """``"onnx"`` if a compiled graph predicts, else ``"native"``."""
+        return "onnx" if (self.metadata.get("runtime") or {}).get("compiled") else "native"
+
     def with_texts(self, model: MLModel, spec: ModelSpec, name: str) -> Description:
         """Return the description with the texts of a created model."""
         metadata = {"class": type(model).__qualname__, **check_metadata(model.metadata, name)}

@@ -23,7 +23,7 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process.memory import return_memory
-from app.serving.process.metrics import states
+from app.serving.process.metrics import runtimes, states
 from app.serving.process.quarantine import Quarantined
 
 log = logging.getLogger(__name__)
@@ -171,8 +171,9 @@ class ModelManager:
         return self.call_with(name, use)
 
     def export_states(self) -> None:
-        """Update the metrics with the states of the models of this process."""
+        """Update the metrics with the states and runtimes of the models of this process."""
         states.update({model.label: model.status for model in self._models})
+        runtimes.update({model.label: model.about.runtime_kind for model in self._models})
 
     def _by_own_version(self, name: str) -> HostedModel:
         plain, _, version = name.partition("@")

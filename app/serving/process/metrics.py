@@ -66,6 +66,12 @@ LOAD_SECONDS = Gauge(
     ["model"],
     multiprocess_mode="livemax",
 )
+RUNTIMES = Gauge(
+    "modelhost_model_runtimes",
+    "Processes in which a runtime predicts for a model: its framework, or a compiled graph.",
+    ["model", "runtime"],
+    multiprocess_mode="livesum",
+)
 REQUESTS = Counter(
     "modelhost_http_requests",
     "Requests, by the template of their path and the class of their status.",
@@ -158,39 +164,40 @@ class Usage:
         return self.seconds / self.calls if self.calls else 0.0
 
 
-class StateMetrics:
-    """Exports the states of the models of this process as :data:`STATES`.
+class ModelMetrics:
+    """Exports a property of each model of this process as a gauge.
 
     A master, which only loads models for the workers that it forks, exports none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
         self._lock = threading.Lock()
         self._pid = 0
         self._exported: dict[str, str] = {}
 
     def update(self, models: Mapping[str, str]) -> None:
-        """Export all states, by the models' labels, and reset those of other models."""
+        """Export the values, by the models' labels, and reset those of other models."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pid, self._exported = os.getpid(), {}
             for gone in self._exported.keys() - models.keys():
-                STATES.labels(gone, self._exported.pop(gone)).set(0)
-            for model, state in models.items():
-                self._export(model, state)
+                self._gauge.labels(gone, self._exported.pop(gone)).set(0)
+            for model, value in models.items():
+                self._export(model, value)
 
-    def _export(self, model: str, state: str) -> None:
+    def _export(self, model: str, value: str) -> None:
         before = self._exported.get(model)
-        if before == state:
+        if before == value:
             return
         if before is not None:
-            STATES.labels(model, before).set(0)
-        STATES.labels(model, state).set(1)
-        self._exported[model] = state
+            self._gauge.labels(model, before).set(0)
+        self._gauge.labels(model, value).set(1)
+        self._exported[model] = value
 
 
-#: The states of this process.
-states = StateMetrics()
+#: The states and the runtimes of this process.
+states, runtimes = ModelMetrics(STATES), ModelMetrics(RUNTIMES)
 
 
 class _Memory:
