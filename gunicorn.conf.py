@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import gunicorn.arbiter
 import gunicorn.glogging
@@ -114,8 +113,8 @@ def post_worker_init(worker):
     warm_up(parts.predictor, settings["WARM_UP_SECONDS"], lambda: worker.alive, start)
     _is_started.set()
     forking.log_ready(settings, parts.manager.models())
-    folder = ROOT / Path(settings["CACHE_FOLDER"]).expanduser()
-    background.start(parts.manager, folder, is_default=settings["RUNTIME"] == "auto")
+    is_default = settings["RUNTIME"] == "auto"
+    background.start(parts.manager, ROOT, settings["CACHE_FOLDER"], is_default=is_default)
 
 
 def worker_exit(server, worker):

@@ -23,14 +23,14 @@ LOOK_SECONDS = 1.0
 MAX_FILE_BYTES = 20_000_000
 
 
-def start(manager: ModelManager, folder: Path, *, is_default: bool) -> None:
+def start(manager: ModelManager, root: Path, folder: str, *, is_default: bool) -> None:
     """Compile the models of this process in the background, see :class:`BackgroundCompiler`.
 
-    :param folder: of the cache. Without it, nothing is compiled.
+    :param folder: of the cache, relative to ``root``. If it cannot be used, nothing is compiled.
     """
     try:
-        cache = GraphCache(folder)
-    except OSError as error:
+        cache = GraphCache(root / Path(folder).expanduser())
+    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
         log.warning("models are not compiled: %s; see CACHE_FOLDER", error)
         return
     BackgroundCompiler(manager, cache, is_default=is_default).start()

@@ -137,6 +137,14 @@ def test_failure_leaves_native_model(serve, cache, monkeypatch):
     assert len(parts.predictor.predict("it", ROWS)) == len(ROWS)
 
 
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/cache", "/proc/cache"])
+def test_unusable_folder_is_logged(serve, caplog, tmp_path, folder):
+    background.start(serve().manager, tmp_path, folder, is_default=True)
+
+    assert "models are not compiled" in caplog.text
+    assert "see CACHE_FOLDER" in caplog.text
+
+
 def test_large_file_is_not_compiled(serve, cache, compiled_specs, monkeypatch):
     monkeypatch.setattr(background, "MAX_FILE_BYTES", 10)
 
