@@ -111,7 +111,6 @@ class Loader:
 
     def _describe_loaded(self, model: MLModel) -> Mapping[str, Method]:
         """Describe a loaded model: only now its metadata names the runtime. Return its methods."""
-        hosted = self._hosted
         self._describe(model)
         methods = build_methods(model)
         self._describe_endpoints(model, methods[PREDICT] if model.ends_soon else None)
