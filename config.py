@@ -103,8 +103,8 @@ class Production:
     LOGIN_HOURS = 12.0
     #: Key that signs logins, of at least 32 characters. Empty to generate one at each start.
     SECRET_KEY = ""
-    #: Rate of requests to /api and /v2/models, and of submitted forms, for each key and address without
-    #: a key, such as "100 per minute". Empty for no limit.
+    #: Rate of requests to /api and /v2/models, and of submitted forms, for each key, and for each
+    #: address without a key, such as "100 per minute". Empty for no limit.
     RATE_LIMIT = ""
     #: Where requests are counted: empty for each process separately, or an address such as
     #: "redis://localhost:6379" for all processes together.

@@ -21,6 +21,10 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
                 "checking.check",
                 "Load models, predict their own examples, and report warnings.",
             ),
+            "from-mlserver": (
+                "mlserver.from_mlserver",
+                "Add the models of FOLDER, which MLServer serves, to models.yaml.",
+            ),
             "inspect": ("listing.inspect", "Show the metadata of FILE without building it."),
             "list": (
                 "listing.list_models",

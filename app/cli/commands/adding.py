@@ -56,13 +56,28 @@ def add(
 
     The file is verified, and no model is built. Restart or reload the server to load it.
     """
+    spec = ModelSpec(line=0, file=file, name=name, trust=trust, lazy=lazy)
+    added = add_file(hosting, spec, file, pin)
+    if as_json:
+        write_json(added)
+        return
+    place = f"{added['models_file']}, line {added['line']}"
+    write_facts([("added", added["name"]), ("to", place), *added["entry"].items()])
+    write_message("Restart or reload the server to load the model.")
+
+
+def add_file(hosting: Hosting, spec: ModelSpec, file: Path, pin: bool | None) -> dict[str, Any]:
+    """Verify the file of an entry and add the entry to models.yaml; return what was added.
+
+    :param pin: whether to add the file's hash; ``None`` to add it if the file passes the checks.
+    :raises ClickException: if the file cannot be served, or models.yaml has it already.
+    """
     filetypes.check_folder(file)
     specs = hosting.read_specs()
-    sha256 = None if pin is False else source.sha256_of(file)
-    spec = ModelSpec(line=0, file=file, name=name, sha256=sha256, trust=trust, lazy=lazy)
+    spec = replace(spec, sha256=None if pin is False else source.sha256_of(file))
     write_message(f"Verifying {file.name} ...")
     # A hash makes the file trusted: without --pin, a rejected file does not get one.
-    [model] = hosting.host([replace(spec, sha256=sha256 if pin else None, lazy=True)])
+    [model] = hosting.host([replace(spec, sha256=spec.sha256 if pin else None, lazy=True)])
     if model.status is Status.FAILED:
         raise click.ClickException(f"{file.name} cannot be served: {model.reason}")
     _check_duplicate(hosting, specs, file, model)
@@ -71,14 +86,7 @@ def add(
     line = models_yaml.replace_text(
         hosting, text, _without_file(specs), lambda after: _without_file(after[:-1])
     )
-    if as_json:
-        write_json(
-            {"models_file": hosting.path.name, "line": line, "name": model.name, "entry": entry}
-        )
-        return
-    place = f"{hosting.path.name}, line {line}"
-    write_facts([("added", model.name), ("to", place), *entry.items()])
-    write_message("Restart or reload the server to load the model.")
+    return {"models_file": hosting.path.name, "line": line, "name": model.name, "entry": entry}
 
 
 @command("pin")
@@ -124,7 +132,8 @@ def _check_duplicate(
         if spec.file is not None and spec.file.resolve() == file.resolve():
             raise click.ClickException(f"{path} already contains {file.name}, in line {spec.line}")
     for other in hosting.host([replace(spec, lazy=True) for spec in specs]):
-        if other.name == model.name:
+        is_version = model.spec.version and other.spec.version
+        if other.name == model.name and not is_version:
             raise click.ClickException(
                 f"{path} already has a model {model.name!r}, in line {other.spec.line}; "
                 "set another name with --name"
@@ -138,6 +147,7 @@ def _to_entry(spec: ModelSpec, file: Path, models_file: Path) -> dict[str, Any]:
         # Escape "${", which would be read as a variable.
         "file": Path(path).as_posix().replace("${", "$${"),
         "name": spec.name,
+        "version": spec.version,
         "sha256": spec.sha256,
         "trust": spec.trust if isinstance(spec.trust, str) else list(spec.trust),
         "load": "lazy" if spec.lazy else None,

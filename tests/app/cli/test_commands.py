@@ -81,7 +81,7 @@ def commands(groups):
 
 
 def test_commands_are_in_the_docs(commands):
-    headings = re.findall(r"^## `(\w+)`$", DOCS, re.MULTILINE)
+    headings = re.findall(r"^## `([\w-]+)`$", DOCS, re.MULTILINE)
 
     assert sorted(headings) == sorted({*commands, *MODELHOST_COMMANDS})
 
@@ -971,6 +971,73 @@ def test_add_rejects_broken_file(run, models_file, linear_file):
     assert added.exit_code == 1
     assert "Error: linear.flm cannot be served: " in added.stderr
     assert models_file.read_text() == SIMPLE
+
+
+def write_settings(folder, **settings):
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"implementation": "mlserver_sklearn.SKLearnModel", **settings}
+    (folder / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def test_from_mlserver_adds_names_versions_and_files(run, tmp_path, models_file, estimator_file):
+    folder = tmp_path / "repository"
+    write_settings(folder / "churn" / "1", name="churn", parameters={"version": "1"})
+    estimator_file.rename(folder / "churn" / "1" / "model.joblib")
+    parameters = {"version": "2", "uri": "../1/model.joblib"}
+    write_settings(folder / "churn" / "2", name="churn", parameters=parameters)
+
+    added = run("from-mlserver", folder, "--json")
+
+    assert added.exit_code == 1
+    first, second = json.loads(added.stdout)
+    assert first["entry"]["file"] == "repository/churn/1/model.joblib"
+    assert (first["name"], first["entry"]["version"]) == ("churn", "1")
+    assert len(first["entry"]["sha256"]) == 64
+    assert "models.yaml already contains model.joblib, in line 4" in second["reason"]
+    assert "Verifying model.joblib" in added.stderr
+    assert catalog.read(models_file, {})[-1].version == "1"
+
+
+def test_from_mlserver_adds_several_versions(run, tmp_path, models_file):
+    for version in ("1", "2"):
+        write_settings(tmp_path / "all" / version, name="linear", parameters={"version": version})
+        copy = tmp_path / "all" / version / "model.pkl"
+        copy.write_bytes(pickle.dumps(LinearRegression().fit(NUMBERS[["x"]], NUMBERS["y"])))
+
+    added = run("from-mlserver", tmp_path / "all")
+
+    assert added.exit_code == 0, added.stderr
+    assert [each.version for each in catalog.read(models_file, {})[-2:]] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"implementation": "models.Custom"}, "implementation must be one of mlserver_sklearn"),
+        ({"implementation": None}, "implementation must be text, got None"),
+        ({"name": "a b"}, "name must be 1 to 100 letters"),
+        ({"parameters": {"uri": "missing.joblib"}}, "missing.joblib does not exist"),
+        ({"parameters": {"uri": "s3://bucket/model"}}, "parameters.uri must be a local path"),
+        ({"parameters": []}, ""),
+        ({"parameters": 1}, "parameters must be an object, got 1"),
+    ],
+)
+def test_from_mlserver_reports_what_it_cannot_add(run, tmp_path, models_file, settings, reason):
+    write_settings(tmp_path / "all" / "one", **settings)
+
+    added = run("from-mlserver", tmp_path / "all")
+
+    assert added.exit_code == 1
+    assert reason in added.stdout
+    assert "not added" in added.stdout
+    assert models_file.read_text() == SIMPLE
+
+
+def test_from_mlserver_needs_settings(run, tmp_path):
+    added = run("from-mlserver", tmp_path)
+
+    assert added.exit_code == 1
+    assert "contains no model-settings.json" in added.stderr
 
 
 def test_add_leaves_no_temporary_file(run, tmp_path, linear_file):
