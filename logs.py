@@ -115,10 +115,10 @@ def _cut(key: str, value: Any) -> Any:
         # The end of a traceback names the error.
         return text if len(text) <= MOST_OF_A_TRACE else f"… {text[-MOST_OF_A_TRACE:]}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} …"
-    return "".join(map(_escaped, text)) if not text.isprintable() else text
+    return "".join(map(_escape, text)) if not text.isprintable() else text
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
@@ -128,7 +128,7 @@ def _as_text(_logger: Any, _method: str, event: Event) -> str:
     first = " ".join([event.pop("time"), event.pop("level").upper(), event.pop("logger") + ":"])
     more = "".join(f" {key}={value}" for key, value in event.items() if key != "event")
     lines = "".join(
-        f"\n    {''.join(map(_escaped, line))}" for line in trace.splitlines() if line.strip()
+        f"\n    {''.join(map(_escape, line))}" for line in trace.splitlines() if line.strip()
     )
     return f"{first} {event['event']}{more}{lines}"
 

@@ -97,14 +97,14 @@ def get_endpoints(model: MLModel) -> dict[str, Endpoint]:
     :raises InvalidModel: if two methods declare the same name.
     """
     endpoints: dict[str, Endpoint] = {}
-    for each in _declared(type(model)):
+    for each in _get_declared(type(model)):
         if each.name in endpoints:
             raise InvalidModel(f"two methods declare the endpoint {each.name!r}")
         endpoints[each.name] = each
     return dict(sorted(endpoints.items()))
 
 
-def _declared(model_class: type) -> Iterator[Endpoint]:
+def _get_declared(model_class: type) -> Iterator[Endpoint]:
     for attribute in dir(model_class):
         mark = getattr(inspect.getattr_static(model_class, attribute), _MARK, None)
         if isinstance(mark, Endpoint):

@@ -84,7 +84,7 @@ class ChildProcess:
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-        child = cls._started(process.pid, ours, theirs)
+        child = cls._from_pipes(process.pid, ours, theirs)
         child.output = process.stdout or child.output
         process.returncode = 0  # `ChildProcess` waits for it, as for a fork
         return child
@@ -103,10 +103,10 @@ class ChildProcess:
         # The fork does this too: whichever is first.
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
-        return cls._started(pid, ours, theirs)
+        return cls._from_pipes(pid, ours, theirs)
 
     @classmethod
-    def _started(cls, pid: int, ours: Sequence[int], theirs: Sequence[int]) -> ChildProcess:
+    def _from_pipes(cls, pid: int, ours: Sequence[int], theirs: Sequence[int]) -> ChildProcess:
         for descriptor in theirs:
             os.close(descriptor)
         reading, writing, lifeline = ours

@@ -72,7 +72,7 @@ def recognize(content: bytes, name: str = "") -> Kind:
     """
     if is_package(content):
         return Kind.PACKAGE
-    kind = _plain(content, name) or _compressed(content)
+    kind = _plain(content, name) or _detect_compressed(content)
     if kind is not None:
         return kind
     raise BadHeader(nonmodels.describe_file(content))
@@ -155,7 +155,7 @@ def _of_archive(content: bytes) -> Kind:
     raise BadHeader(nonmodels.describe_archive(known))
 
 
-def _compressed(content: bytes) -> Kind | None:
+def _detect_compressed(content: bytes) -> Kind | None:
     """Return the kind of the content of a compressed stream; ``None`` if it is not one."""
     if content.startswith(LZ4):
         raise BadHeader("lz4 is not supported; write the file with joblib's compress=('zlib', 3)")

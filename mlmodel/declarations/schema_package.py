@@ -35,7 +35,7 @@ def _correct(document: dict[str, Any], declared: Any, whole: Any) -> None:
     :param declared: the declaration of the part.
     :param whole: the ``schema.Schema`` that contains it.
     """
-    plain = _unwrapped(declared)
+    plain = _unwrap(declared)
     if isinstance(plain, type) and plain not in JSON_TYPES:
         document.pop("type", None)
     if isinstance(plain, list | tuple) and len(plain) == 1:
@@ -43,12 +43,12 @@ def _correct(document: dict[str, Any], declared: Any, whole: Any) -> None:
     if isinstance(plain, dict):
         _correct_members(document, plain, whole)
     if _is(plain, "And") or (_is(plain, "Or") and "enum" not in document):
-        _replace(document, _combined(plain, whole))
+        _replace(document, _combine(plain, whole))
 
 
 def _correct_members(document: dict[str, Any], members: Mapping[Any, Any], whole: Any) -> None:
     for key, value in members.items():
-        name = _unwrapped(key)
+        name = _unwrap(key)
         if name is str and not whole.ignore_extra_keys:
             document["additionalProperties"] = _document_within(value, whole)
             if key is str:  # it requires at least one
@@ -57,7 +57,7 @@ def _correct_members(document: dict[str, Any], members: Mapping[Any, Any], whole
             _correct(document["properties"][name], value, whole)
 
 
-def _combined(combination: Any, whole: Any) -> dict[str, Any]:
+def _combine(combination: Any, whole: Any) -> dict[str, Any]:
     """Return the JSON Schema of an ``Or`` or ``And``."""
     if _is(combination, "Or"):
         parts = [_document_within(each, whole) for each in combination.args]
@@ -69,7 +69,7 @@ def _combined(combination: Any, whole: Any) -> dict[str, Any]:
 
 
 def _document_within(declared: Any, whole: Any) -> dict[str, Any]:
-    return to_json_schema(type(whole)(_unwrapped(declared)))
+    return to_json_schema(type(whole)(_unwrap(declared)))
 
 
 def _replace(document: dict[str, Any], other: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def _replace(document: dict[str, Any], other: dict[str, Any]) -> None:
     document.update(other | words)
 
 
-def _unwrapped(declared: Any) -> Any:
+def _unwrap(declared: Any) -> Any:
     """Return the declaration inside a ``Schema``, ``Optional`` or ``Literal``."""
     while hasattr(declared, "schema"):
         declared = declared.schema

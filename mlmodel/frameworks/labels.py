@@ -56,7 +56,7 @@ def with_labels(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, An
     members["prediction"] = {**typed, **kept, "enum": list(words)}
     for name in BY_LABEL:
         if "properties" in members.get(name, {}):
-            members[name] = _renamed(members[name], words)
+            members[name] = _rename(members[name], words)
     return {**schema, "properties": members}
 
 
@@ -71,9 +71,9 @@ class LabelledPredictor:
 
     def __call__(self, rows: Sequence[Row]) -> list[Any]:
         """Return the predictions for rows, in their order."""
-        return list(map(self._labelled, self._predict(rows)))
+        return list(map(self._add_label, self._predict(rows)))
 
-    def _labelled(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+    def _add_label(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
         labelled = {**prediction, "prediction": self._words[int(prediction["prediction"])]}
         for name in BY_LABEL:
             if name in labelled:
@@ -89,7 +89,7 @@ def _names(words: Sequence[Any]) -> dict[str, str]:
     return {**names, **dict(zip(("false", "true"), map(str, words), strict=False))}
 
 
-def _renamed(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
+def _rename(schema: Mapping[str, Any], words: Sequence[Any]) -> dict[str, Any]:
     names = _names(words)
     properties = {names[key]: each for key, each in schema["properties"].items()}
     renamed = {**schema, "properties": properties, "required": list(properties)}

@@ -86,7 +86,7 @@ def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = (
     names = [tensor.name for tensor in _outputs(model)]
 
     def call(arrays: list[NDArray[Any]]) -> list[Any]:
-        results = keras.tree.flatten(model(_packed(model, arrays), training=False))
+        results = keras.tree.flatten(model(_pack(model, arrays), training=False))
         values = [tensors.to_values(_array(result)) for result in results]
         return tensors.to_predictions(dict(zip(names, values, strict=True)), outputs)
 
@@ -116,7 +116,7 @@ def _tensor(name: str, declared: Any) -> Tensor:
     return Tensor(name, known.get(dtype, dtype), tuple(axes), rows)
 
 
-def _packed(model: Any, arrays: Sequence[NDArray[Any]]) -> Any:
+def _pack(model: Any, arrays: Sequence[NDArray[Any]]) -> Any:
     """Return the arguments of the model: one tensor, or the lists or dicts it was built with."""
     return arrays[0] if len(arrays) == 1 else keras.tree.pack_sequence_as(model.input, arrays)
 

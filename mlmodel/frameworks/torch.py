@@ -90,7 +90,7 @@ def schemas(model: Any, sample: Any = None, outputs: Sequence[str] = ()) -> Sche
 
 def predictor(model: Any, columns: Mapping[str, Any], outputs: Sequence[str] = ()) -> Predict:
     """Return the function that predicts in one call of the module where the shapes allow it."""
-    inputs = _tensors(model) if isinstance(model, GraphModule) else _shaped(model, columns)
+    inputs = _tensors(model) if isinstance(model, GraphModule) else _tensors_for(model, columns)
 
     def call(arrays: list[NDArray[Any]]) -> list[Any]:
         results = _results(model, arrays)
@@ -186,7 +186,7 @@ def _tensor_of(name: str, values: Any) -> Tensor:
     return Tensor(name, dtype, array.shape[1:])
 
 
-def _shaped(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
+def _tensors_for(model: Any, columns: Mapping[str, Any]) -> list[Tensor]:
     """Return the tensors of a module, shaped by the columns: its layers only suggest a shape."""
     inputs = _tensors(model)
     if len(inputs) > 1 or not columns:

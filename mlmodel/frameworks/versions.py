@@ -42,7 +42,7 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of the installed ones of these packages."""
     found = {"python": platform.python_version()}
     for package in packages:
-        installed = _installed(package)
+        installed = _get_installed(package)
         if installed is not None:
             found[package] = installed
     return found
@@ -114,7 +114,7 @@ def _is_below(path: str, file: PackagePath) -> bool:
     return str(file).startswith((f"{path}/", f"{path}."))
 
 
-def _installed(package: str) -> str | None:
+def _get_installed(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

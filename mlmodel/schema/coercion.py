@@ -29,7 +29,7 @@ class Conversion:
         """Return the converted value; the given one is not modified."""
         if type(value) is dict and self._settled.issuperset(map(type, value.values())):
             return value
-        return _converted(value, self._root)
+        return _convert(value, self._root)
 
     def convert_all(self, values: Sequence[Any]) -> list[Any]:
         """Return the converted values. Values that need no conversion are found together."""
@@ -62,14 +62,14 @@ def _names_integers(document: Any) -> bool:
     return bool(document == "integer")
 
 
-def _converted(value: Any, place: _Place) -> Any:
+def _convert(value: Any, place: _Place) -> Any:
     if isinstance(value, dict):
         return {
-            name: member if type(member) in NO_NUMBERS else _converted(member, place.member(name))
+            name: member if type(member) in NO_NUMBERS else _convert(member, place.member(name))
             for name, member in value.items()
         }
     if isinstance(value, list):
-        return [_converted(item, place.item(index)) for index, item in enumerate(value)]
+        return [_convert(item, place.item(index)) for index, item in enumerate(value)]
     if place.to_float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if place.to_int and type(value) is float and value.is_integer():

@@ -204,7 +204,7 @@ class _Simplifier:
             # Passed on, so that parts that refer to each other twice cannot double without end.
             refs = shape.refs
             parts.append(shape)
-        whole = _merged([part.schema for part in parts])
+        whole = _merge([part.schema for part in parts])
         conditions = tuple(each for part in parts for each in part.conditions)
         recursion = _only([part.recursion for part in parts if part.recursion], "")
         several = _only([part.alternatives for part in parts if part.alternatives], ())
@@ -293,7 +293,7 @@ def _over(words: Schema, schema: Schema) -> Schema:
     return {"allOf": [schema, words]} if clash else {**schema, **words}
 
 
-def _merged(schemas: Sequence[Schema]) -> Schema:
+def _merge(schemas: Sequence[Schema]) -> Schema:
     whole: dict[str, Any] = {}
     properties: dict[str, Any] = {}
     required: list[str] = []

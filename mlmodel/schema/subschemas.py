@@ -94,10 +94,12 @@ class Subschemas:
         self._document = document
         self._keywords = keywords
         self._known = {} if known is None else known
-        self.nodes = self._applied([document]) if nodes is None else nodes
+        self.nodes = self._collect([document]) if nodes is None else nodes
         #: Names of members, in the order of the schemas.
-        self.names = dict.fromkeys(name for node in self.nodes for name in _named(node))
-        self._patterns = {name for node in self.nodes for name in _named(node, "patternProperties")}
+        self.names = dict.fromkeys(name for node in self.nodes for name in _get_mapping(node))
+        self._patterns = {
+            name for node in self.nodes for name in _get_mapping(node, "patternProperties")
+        }
         self._first_items = max((len(_first_items(node)) for node in self.nodes), default=0)
         self._members: dict[str | tuple[str, ...], Self] = {}
         self._items: dict[int | None, Self] = {}
@@ -121,14 +123,14 @@ class Subschemas:
         return self._items[key]
 
     def _inner(self, schemas: Iterable[Any]) -> Self:
-        nodes = self._applied(schemas)
+        nodes = self._collect(schemas)
         key = frozenset(map(id, nodes))
         if key not in self._known:
             self._known[key] = type(self)(self._document, self._keywords, nodes, self._known)
         inner: Self = self._known[key]
         return inner
 
-    def _applied(self, schemas: Iterable[Any]) -> list[Mapping[str, Any]]:
+    def _collect(self, schemas: Iterable[Any]) -> list[Mapping[str, Any]]:
         """Return schemas, the targets of their references, and the schemas of the keywords."""
         waiting, found = deque(schemas), dict[int, Mapping[str, Any]]()
         while waiting:
@@ -143,7 +145,7 @@ class Subschemas:
 
     def _schemas_of_member(self, name: str) -> Iterator[Any]:
         for node in self.nodes:
-            named, patterns = _named(node), _named(node, "patternProperties")
+            named, patterns = _get_mapping(node), _get_mapping(node, "patternProperties")
             matching = [patterns[text] for text in patterns if matches(text, name)]
             if name in named:
                 yield named[name]
@@ -209,7 +211,7 @@ def _schemas_in(keyword: str, value: Any) -> Iterable[Any]:
     return value.values() if keyword in NAMED_SCHEMAS and value else [value]
 
 
-def _named(schema: Mapping[str, Any], keyword: str = "properties") -> Mapping[str, Any]:
+def _get_mapping(schema: Mapping[str, Any], keyword: str = "properties") -> Mapping[str, Any]:
     named: Mapping[str, Any] = schema.get(keyword, {})
     return named
 

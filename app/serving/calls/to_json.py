@@ -101,7 +101,7 @@ def _foreign(value: Any, depth: int) -> Any:
     if hasattr(value, "toarray"):
         return to_json(value.toarray(), depth - 1)
     if hasattr(value, "model_dump") or hasattr(value, "__fields__"):
-        return to_json(_dumped(value), depth - 1)
+        return to_json(_dump(value), depth - 1)
     if hasattr(value, "tolist"):
         return _array(value, depth)
     if isinstance(value, Iterable) and not isinstance(value, type):
@@ -109,7 +109,7 @@ def _foreign(value: Any, depth: int) -> Any:
     raise InvalidAnswer(f"the prediction has a value of {type(value)}, which has no JSON form")
 
 
-def _dumped(value: Any) -> Any:
+def _dump(value: Any) -> Any:
     """Return the JSON form of a pydantic model, version 1 or 2."""
     is_of_2 = hasattr(value, "model_dump")
     try:

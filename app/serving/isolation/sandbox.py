@@ -199,24 +199,24 @@ def _restrict_calls(libc: ctypes.CDLL) -> None:
 def _program(architecture: int, column: int) -> Iterator[bytes]:
     yield _step(LOAD, ARCHITECTURE_AT)
     yield _step(EQUAL, architecture, 1, 0)
-    yield _denied()
+    yield _deny()
     yield _step(LOAD, NUMBER_AT)
     yield _step(AT_LEAST, X32, 0, 1)
-    yield _denied()
+    yield _deny()
     for numbers in DENIED.values():
-        yield from _if_number(numbers, column, [_denied()])
-    yield from _if_number(CLONE3, column, [_denied(errno.ENOSYS)])  # glibc then uses clone
+        yield from _if_number(numbers, column, [_deny()])
+    yield from _if_number(CLONE3, column, [_deny(errno.ENOSYS)])  # glibc then uses clone
     is_thread = [
         _step(LOAD, FIRST_ARGUMENT_AT),
         _step(HAS_BITS, CLONE_THREAD, 1, 0),
-        _denied(),
+        _deny(),
         _step(RETURN, ALLOW),
     ]
     yield from _if_number(CLONE, column, is_thread)
     is_own = [
         _step(LOAD, FIRST_ARGUMENT_AT),
         _step(EQUAL, os.getpid(), 1, 0),
-        _denied(),
+        _deny(),
         _step(RETURN, ALLOW),
     ]
     for numbers in KILLS:
@@ -231,7 +231,7 @@ def _if_number(numbers: Sequence[int], column: int, then: Sequence[bytes]) -> It
         yield from then
 
 
-def _denied(error: int = errno.EPERM) -> bytes:
+def _deny(error: int = errno.EPERM) -> bytes:
     return _step(RETURN, DENY | error)
 
 

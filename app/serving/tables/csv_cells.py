@@ -48,7 +48,7 @@ class Column:
         self._formats = {part.get("format") for part in parts}
         self._is_required = any(name in node.get("required", ()) for node in row.nodes)
         # Choices and examples, by their text without surrounding whitespace.
-        self._texts = _by_stripped([*constants, *_examples(parts)])
+        self._texts = _group_by_stripped([*constants, *_examples(parts)])
         self._is_open_text = any(
             "string" in types_of(part) and not _constants(part) for part in parts
         )
@@ -234,7 +234,7 @@ def _iso(text: str) -> str:
     return f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock:0>5}" if clock else "")
 
 
-def _by_stripped(values: Iterable[Any]) -> dict[str, list[str]]:
+def _group_by_stripped(values: Iterable[Any]) -> dict[str, list[str]]:
     """Group the texts among values by their text without surrounding whitespace."""
     found: dict[str, list[str]] = {}
     for value in dict.fromkeys(value for value in values if isinstance(value, str)):

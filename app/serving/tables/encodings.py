@@ -45,7 +45,7 @@ def decoded(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]
     :param charset: the encoding, if known; else it is detected.
     :raises UnreadableFile: if the charset is unknown or does not fit, naming the line if possible.
     """
-    codec = _codec(charset) if charset else _detected(stream)
+    codec = _codec(charset) if charset else _detect(stream)
     if not _is_decodable(stream, codec):
         raise UnreadableFile(_refusal(stream, codec))
     stream.seek(0)
@@ -62,7 +62,7 @@ def _codec(charset: str) -> str:
     return "utf-8-sig" if name == "utf-8" else name
 
 
-def _detected(stream: BinaryIO) -> str:
+def _detect(stream: BinaryIO) -> str:
     beginning = stream.read(BEGINNING)
     for mark, codec in MARKS.items():
         if beginning.startswith(mark):

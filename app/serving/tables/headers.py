@@ -27,7 +27,7 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
         raise InvalidInput(f"line 1 must name at most {most:,} columns, got {len(cells):,}")
     if not any(cell.strip() for cell in cells):
         raise InvalidInput("line 1 must name the columns")
-    names = _matched(cells, members)
+    names = _match(cells, members)
     if members.names and members.names.keys().isdisjoint(names) and _are_values(cells):
         expected = ", ".join(map(repr, list(members.names)[:3]))
         raise InvalidInput(
@@ -41,9 +41,9 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
     return names
 
 
-def _matched(cells: Sequence[str], members: Members) -> list[str]:
+def _match(cells: Sequence[str], members: Members) -> list[str]:
     found: dict[int, str] = {}
-    for spelling in (str, unescape_formula, _stripped):
+    for spelling in (str, unescape_formula, _strip):
         taken = set(found.values())
         for place, cell in enumerate(cells):
             name = spelling(cell)
@@ -52,13 +52,13 @@ def _matched(cells: Sequence[str], members: Members) -> list[str]:
     rest = [place for place in range(len(cells)) if place not in found and cells[place].strip()]
     if rest:
         found |= _loosely(rest, cells, _meanings(members, found))
-    return [found.get(place, _stripped(cell)) for place, cell in enumerate(cells)]
+    return [found.get(place, _strip(cell)) for place, cell in enumerate(cells)]
 
 
 def _loosely(
     rest: Sequence[int], cells: Sequence[str], meanings: Mapping[str, set[str]]
 ) -> dict[int, str]:
-    possible = {place: meanings.get(_folded(cells[place]), set()) for place in rest}
+    possible = {place: meanings.get(_fold(cells[place]), set()) for place in rest}
     single = {place: min(names) for place, names in possible.items() if len(names) == 1}
     counted = Counter(single.values())
     return {place: name for place, name in single.items() if counted[name] == 1}
@@ -69,15 +69,15 @@ def _meanings(members: Members, found: Mapping[int, str]) -> Mapping[str, set[st
     meanings: dict[str, set[str]] = defaultdict(set)
     for name in members.names.keys() - set(found.values()):
         for called in {name, *members.column(name).titles}:
-            meanings[_folded(called)].add(name)
+            meanings[_fold(called)].add(name)
     return meanings
 
 
-def _stripped(cell: str) -> str:
+def _strip(cell: str) -> str:
     return unescape_formula(cell.strip())
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return re.sub(r"[\s_]+", " ", unescape_formula(name.strip())).strip().casefold()
 
 

@@ -67,13 +67,13 @@ def read(stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "") -> 
     """
     if form in SHEETS:
         sheet = open_table(stream, schema, decimal)
-        return Table(_placed(_sheet(sheet)), sheet=sheet)
+        return Table(_with_places(_sheet(sheet)), sheet=sheet)
     if form == "ndjson":
-        return Table(_placed(_ndjson(stream)))
-    document = _parsed(stream.read().decode("utf-8-sig"))
+        return Table(_with_places(_ndjson(stream)))
+    document = _parse(stream.read().decode("utf-8-sig"))
     if isinstance(document, list):
-        return Table(_placed((row, None) for row in document))
-    return Table(_placed([(document, None)]), is_single=True)
+        return Table(_with_places((row, None) for row in document))
+    return Table(_with_places([(document, None)]), is_single=True)
 
 
 def write(answers: Sequence[Any], stream: TextIO, form: str) -> None:
@@ -102,12 +102,12 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _placed(rows: Iterable[tuple[Any, int | None]]) -> Iterator[TableRow]:
+def _with_places(rows: Iterable[tuple[Any, int | None]]) -> Iterator[TableRow]:
     for index, (row, line) in enumerate(rows):
         yield TableRow(row, index, line)
 
 
-def _parsed(text: str, line: int | None = None) -> Any:
+def _parse(text: str, line: int | None = None) -> Any:
     place = f"line {line}" if line else "the file"
     try:
         return parse_json(text)
@@ -124,7 +124,7 @@ def _ndjson(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
     for line, content in enumerate(stream, start=1):
         text = content.decode("utf-8-sig" if line == 1 else "utf-8")
         if text.strip():
-            yield _parsed(text.rstrip("\r\n"), line), line
+            yield _parse(text.rstrip("\r\n"), line), line
 
 
 def _sheet(sheet: CsvFile) -> Iterator[tuple[Any, int]]:

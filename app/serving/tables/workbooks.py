@@ -93,7 +93,9 @@ def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
     sheet.reset_dimensions()
     _check_formulas(sheet)
     above = sheet.iter_rows(max_row=MAX_ABOVE, values_only=True)
-    found = next(((at, row) for at, row in _numbered(above, 1) if any(map(_is_filled, row))), None)
+    found = next(
+        ((at, row) for at, row in _number_rows(above, 1) if any(map(_is_filled, row))), None
+    )
     if found is None:
         return
     at, first = found
@@ -101,7 +103,7 @@ def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
     yield at, [_cell(cell) for cell in first[:width]]
     blank = 0
     below = sheet.iter_rows(min_row=at + 1, max_row=MAX_ROW, max_col=width, values_only=True)
-    for line, row in _numbered(below, at + 1):
+    for line, row in _number_rows(below, at + 1):
         blank = 0 if any(map(_is_filled, row)) else blank + 1
         if blank > MAX_BLANK:
             raise UnreadableFile(f"more than {MAX_BLANK:,} rows above row {line:,} are blank")
@@ -109,7 +111,7 @@ def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Cell]]]:
             yield line, [_cell(cell) for cell in row]
 
 
-def _numbered(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[Any]]]:
+def _number_rows(rows: Iterator[Any], first: int) -> Iterator[tuple[int, Sequence[Any]]]:
     line = first
     while (row := _call_openpyxl(lambda: next(rows, None))) is not None:
         yield line, row

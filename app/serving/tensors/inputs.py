@@ -43,7 +43,7 @@ def to_rows(request: InferenceRequest, schema: JsonSchema | None, max_rows: int)
         return _from_columns(request.inputs, row)
     if len(request.inputs) > 1:
         names = join_first((each.name for each in request.inputs), MOST_NAMES)
-        raise InvalidTensor(f"{_expected(row)}, got {names}")
+        raise InvalidTensor(f"{_describe_expected(row)}, got {names}")
     return _from_matrix(request.inputs[0], row)
 
 
@@ -109,12 +109,12 @@ def _from_matrix(tensor: Tensor, row: Subschemas) -> list[Any]:
         return list(tensor.elements) if is_scalar else tensor.nested()
     width = len(row.names)
     if tensor.shape[1:] != (width,) and not (width == 1 and len(tensor.shape) == 1):
-        raise InvalidTensor(f"{_expected(row)}, got the shape {list(tensor.shape)}")
+        raise InvalidTensor(f"{_describe_expected(row)}, got the shape {list(tensor.shape)}")
     lines = zip(*[iter(tensor.elements)] * width, strict=True)
     return [dict(zip(row.names, values, strict=True)) for values in lines]
 
 
-def _expected(row: Subschemas) -> str:
+def _describe_expected(row: Subschemas) -> str:
     if not row.names:
         return "expected one input"
     names = join_first(row.names, MOST_NAMES)

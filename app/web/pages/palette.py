@@ -26,32 +26,32 @@ STEP = 0.02
 
 def palettes(colour: str) -> Mapping[str, Mapping[str, str]]:
     """Return the palettes of a colour such as ``#4a4fc4``, by theme."""
-    chosen = _parsed(colour)
+    chosen = _parse(colour)
     button = _readable(chosen, BLACK, [WHITE], BUTTON_CONTRAST)
-    light = [_parsed(paper) for paper in LIGHT_PAPERS]
-    dark = [_parsed(paper) for paper in DARK_PAPERS]
-    light_soft, dark_soft = _mixed(chosen, WHITE, 0.89), _mixed(chosen, dark[0], 0.78)
+    light = [_parse(paper) for paper in LIGHT_PAPERS]
+    dark = [_parse(paper) for paper in DARK_PAPERS]
+    light_soft, dark_soft = _mix(chosen, WHITE, 0.89), _mix(chosen, dark[0], 0.78)
     return {
         "light": {
-            "--button": _written(button),
-            "--button-strong": _written(_mixed(button, BLACK, 0.2)),
-            "--accent": _written(button),
-            "--accent-soft": _written(light_soft),
-            "--accent-ink": _written(_readable(chosen, BLACK, [*light, light_soft], TEXT_CONTRAST)),
+            "--button": _to_hex(button),
+            "--button-strong": _to_hex(_mix(button, BLACK, 0.2)),
+            "--accent": _to_hex(button),
+            "--accent-soft": _to_hex(light_soft),
+            "--accent-ink": _to_hex(_readable(chosen, BLACK, [*light, light_soft], TEXT_CONTRAST)),
         },
         "dark": {
-            "--button": _written(button),
-            "--button-strong": _written(_mixed(button, BLACK, 0.2)),
-            "--accent": _written(_readable(chosen, WHITE, [*dark, dark_soft], SHAPE_CONTRAST)),
-            "--accent-soft": _written(dark_soft),
-            "--accent-ink": _written(_readable(chosen, WHITE, [*dark, dark_soft], TEXT_CONTRAST)),
+            "--button": _to_hex(button),
+            "--button-strong": _to_hex(_mix(button, BLACK, 0.2)),
+            "--accent": _to_hex(_readable(chosen, WHITE, [*dark, dark_soft], SHAPE_CONTRAST)),
+            "--accent-soft": _to_hex(dark_soft),
+            "--accent-ink": _to_hex(_readable(chosen, WHITE, [*dark, dark_soft], TEXT_CONTRAST)),
         },
     }
 
 
 def contrast(one: str, other: str) -> float:
     """Return the contrast ratio of two colours, from 1 to 21."""
-    return _contrast(_parsed(one), _parsed(other))
+    return _contrast(_parse(one), _parse(other))
 
 
 def _readable(colour: Colour, towards: Colour, on: Iterable[Colour], least: float) -> Colour:
@@ -60,7 +60,7 @@ def _readable(colour: Colour, towards: Colour, on: Iterable[Colour], least: floa
     share, moved = 0.0, colour
     while share < 1 and min(_contrast(moved, ground) for ground in grounds) < least:
         share += STEP
-        moved = _mixed(colour, towards, share)
+        moved = _mix(colour, towards, share)
     return moved
 
 
@@ -78,15 +78,15 @@ def _linear(part: float) -> float:
     return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
 
 
-def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
+def _mix(colour: Colour, other: Colour, share: float) -> Colour:
     red, green, blue = (a + (b - a) * min(share, 1) for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
-def _parsed(text: str) -> Colour:
+def _parse(text: str) -> Colour:
     red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue
 
 
-def _written(colour: Colour) -> str:
+def _to_hex(colour: Colour) -> str:
     return "#" + bytes(round(part) for part in colour).hex()

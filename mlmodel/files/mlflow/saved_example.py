@@ -38,7 +38,7 @@ class Example:
         rows = value[:MAX_ROWS]
         if all(isinstance(row, Mapping) for row in rows):
             return [dict(row) for row in rows]
-        return _named(rows, names)
+        return _with_names(rows, names)
 
 
 def decode(content: bytes) -> Example | None:
@@ -57,7 +57,7 @@ def _rows_of_object(value: Mapping[str, Any], names: Sequence[str]) -> list[Row]
     columns, data = value.get("columns"), value.get("data")
     if isinstance(data, list) and set(value) <= {"columns", "data", "index"}:
         are_texts = isinstance(columns, list) and all(isinstance(each, str) for each in columns)
-        return _named(data[:MAX_ROWS], columns if columns and are_texts else names)
+        return _with_names(data[:MAX_ROWS], columns if columns and are_texts else names)
     tensors = [value[name] for name in names if isinstance(value.get(name), list)]
     if len(tensors) == len(names) == len(value) and tensors:
         rows = list(zip(*tensors, strict=False))[:MAX_ROWS]
@@ -65,7 +65,7 @@ def _rows_of_object(value: Mapping[str, Any], names: Sequence[str]) -> list[Row]
     return [dict(value)]
 
 
-def _named(rows: Sequence[Any], names: Sequence[str]) -> list[Row]:
+def _with_names(rows: Sequence[Any], names: Sequence[str]) -> list[Row]:
     return [
         dict(zip(names, row, strict=True))
         for row in rows

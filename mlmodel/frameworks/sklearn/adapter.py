@@ -62,7 +62,7 @@ def loads(content: bytes, trust: Trust = ()) -> Any:
     A model of another scikit-learn release predicts as it did there, or is not built.
     """
     release = sklearn_release(compression.expand(content))
-    return build_model(lambda: _unpickled(content, trust), release)
+    return build_model(lambda: _unpickle(content, trust), release)
 
 
 def adapt_model(model: Any, release: str | None) -> Any:
@@ -97,7 +97,7 @@ def build_model(build: Callable[[], Any], release: str | None = None) -> Any:
     return model
 
 
-def _unpickled(content: bytes, trust: Trust) -> Any:
+def _unpickle(content: bytes, trust: Trust) -> Any:
     try:
         return pickles.build(content, trust)
     except (AttributeError, ImportError, ValueError):

@@ -102,7 +102,7 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> bool:
     return kind is np.ndarray and shape == (0,) and code in (b"b", "b")
 
 
-def _masked(kind: Any, base: Any, shape: Any, code: Any) -> bool:
+def _masked_array(kind: Any, base: Any, shape: Any, code: Any) -> bool:
     import numpy as np  # noqa: PLC0415
 
     return kind is np.ma.MaskedArray and _reconstruct(base, shape, code)
@@ -193,7 +193,7 @@ def _index(kind: Any, members: Any) -> bool:
     return is_index and type(members) is dict and all(type(name) is str for name in members)
 
 
-def _backed(kind: Any, checksum: Any, state: Any) -> bool:
+def _backed_array(kind: Any, checksum: Any, state: Any) -> bool:
     arrays = import_object("pandas._libs.arrays.NDArrayBacked")
     is_array = isinstance(kind, type) and issubclass(kind, arrays)
     return is_array and type(checksum) is int and state is None
@@ -257,7 +257,7 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _buffer,
     "numpy.dtype": _dtype,
-    "numpy.ma.core._mareconstruct": _masked,
+    "numpy.ma.core._mareconstruct": _masked_array,
     "numpy.random._pickle.__bit_generator_ctor": _bits,
     "numpy.random._pickle.__generator_ctor": _random,
     "numpy.random._pickle.__randomstate_ctor": _random,
@@ -265,7 +265,7 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "pandas.Interval": _interval,
     "pandas.Period": _period,
     "pandas.StringDtype": _text,
-    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _backed,
+    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _backed_array,
     "pandas._libs.internals._unpickle_block": _block,
     "pandas._libs.interval.Interval": _interval,
     "pandas._libs.tslibs.nattype._nat_unpickle": _plain,

@@ -126,7 +126,7 @@ def _array(_built: Any, state: Any) -> bool:
     return type(content) is (list if dtype.hasobject else bytes)
 
 
-def _masked(built: Any, state: Any) -> bool:
+def _masked_array(built: Any, state: Any) -> bool:
     version, shape, dtype, is_fortran, content, mask, _fill = state
     return type(mask) is bytes and _array(built, (version, shape, dtype, is_fortran, content))
 
@@ -186,7 +186,7 @@ def _tree(built: Any, state: Any) -> bool:
     )
 
 
-def _backed(built: Any, state: Any) -> bool:
+def _backed_array(built: Any, state: Any) -> bool:
     """Return whether a pandas array receives only plain members, and keeps its class."""
     parts = (state,) if type(state) is dict else state
     return type(parts) is tuple and all(
@@ -249,10 +249,10 @@ _THEMSELVES = """
 #: The rule for a state, by the full name of its class. The first match counts.
 _RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.dtype": _dtype,
-    "numpy.ma.MaskedArray": _masked,
+    "numpy.ma.MaskedArray": _masked_array,
     "numpy.ndarray": _array,
     **dict.fromkeys(_THEMSELVES.split(), lambda _built, _state: True),
-    "pandas._libs.arrays.NDArrayBacked": _backed,
+    "pandas._libs.arrays.NDArrayBacked": _backed_array,
     "pandas.core.generic.NDFrame": pandas_state.is_allowed,
     "pandas.core.internals.managers.SingleBlockManager": pandas_state.is_series,
     "functools.partial": _partial,

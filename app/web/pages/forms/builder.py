@@ -205,7 +205,7 @@ def _build_tuple(form: _Form, shape: Shape, items: Sequence[Any], place: Place) 
     place = place.with_default(schema)
     required = schema.get("minItems", len(items))
     fields = tuple(
-        _unnumbered(_build(form, shape.inner(item), place.item(index, index < required)))
+        _without_number(_build(form, shape.inner(item), place.item(index, index < required)))
         for index, item in enumerate(items)
     )
     return build_field(schema, place, "tuple", "group", fields=fields)
@@ -282,6 +282,6 @@ def _additional_schema(schema: Schema) -> Any:
     return None
 
 
-def _unnumbered(field: Field) -> Field:
+def _without_number(field: Field) -> Field:
     """Return the field of an item, without its number if the item has a title."""
     return field if field.label == UNNAMED_ITEM else replace(field, number=0)

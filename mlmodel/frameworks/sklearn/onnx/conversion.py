@@ -80,7 +80,7 @@ def arrange_columns(
     texts = [at for at in order if kinds[at] is TEXTS]
     if transformer is not None:
         places = {at: place for place, at in enumerate([*numbers, *texts])}
-        model = _reordered(model, places, len(numbers))
+        model = _reorder(model, places, len(numbers))
     return model, Inputs(
         tuple(_input(cells[at], members.get(cells[at].name)) for at in numbers),
         tuple(_input(cells[at], members.get(cells[at].name)) for at in texts),
@@ -227,7 +227,7 @@ def _without_passthrough(model: Any) -> Any:
     return shortened
 
 
-def _reordered(model: Any, places: Mapping[int, int], numbers: int) -> Any:
+def _reorder(model: Any, places: Mapping[int, int], numbers: int) -> Any:
     """Return a model whose first column transformer finds its columns at their new indices."""
     reordered = copy.copy(model)
     if hasattr(model, "transformers_"):
@@ -238,10 +238,10 @@ def _reordered(model: Any, places: Mapping[int, int], numbers: int) -> Any:
             if of_part
         ]
     elif hasattr(model, "best_estimator_"):
-        reordered.best_estimator_ = _reordered(model.best_estimator_, places, numbers)
+        reordered.best_estimator_ = _reorder(model.best_estimator_, places, numbers)
     else:
         (name, step), *more = model.steps
-        reordered.steps = [(name, _reordered(step, places, numbers)), *more]
+        reordered.steps = [(name, _reorder(step, places, numbers)), *more]
     return reordered
 
 

@@ -83,7 +83,7 @@ def _formula(model: Any, method: str) -> Formula | None:
     if None in parts:
         return None
     first, *rest = parts
-    return _chained(first, rest) if rest else first
+    return _chain(first, rest) if rest else first
 
 
 def _part(model: Any, method: str) -> Any:
@@ -97,7 +97,7 @@ def _part(model: Any, method: str) -> Any:
         return None
 
 
-def _chained(first: Any, rest: list[Any]) -> Formula:
+def _chain(first: Any, rest: list[Any]) -> Formula:
     def formula(inputs: Any) -> Any:
         values = first(inputs)
         for each in rest:
@@ -107,7 +107,7 @@ def _chained(first: Any, rest: list[Any]) -> Formula:
     return formula
 
 
-def _scaled(model: Any) -> Formula:
+def _scaler(model: Any) -> Formula:
     mean = model.mean_ if model.with_mean else 0.0
     scale = model.scale_ if model.with_std else 1.0
     return lambda inputs: (inputs - mean) / scale
@@ -179,5 +179,5 @@ _FORMULAS: Mapping[tuple[str, str], Callable[[Any], Formula | None]] = {
     ("LogisticRegression", "predict_proba"): _shares,
     ("MLPClassifier", "predict_proba"): _network_shares,
     ("MLPRegressor", "predict"): _network_values,
-    ("StandardScaler", "transform"): _scaled,
+    ("StandardScaler", "transform"): _scaler,
 }

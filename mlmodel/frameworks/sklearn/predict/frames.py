@@ -117,7 +117,7 @@ def frame_builder(cells: Sequence[Cells]) -> Builder:
 
     def build(rows: Sequence[Row]) -> Any:
         index = pd.RangeIndex(len(rows))
-        columns = {cell.label: _typed(cell.of(rows), index) for cell in cells}
+        columns = {cell.label: _with_type(cell.of(rows), index) for cell in cells}
         return pd.DataFrame(columns, index=index, columns=labels)
 
     return build
@@ -143,7 +143,7 @@ def array_builder(cells: Sequence[Cells]) -> Builder:
         return _exact(cells, matrix_builder([(cell.name, cell.filler) for cell in cells], float))
     if any(cell.convert is mixed_values for cell in cells):
         # An array has one type: beside texts, numbers are objects too.
-        return lambda rows: _narrowed(_objects([cell.of(rows) for cell in cells], len(rows)))
+        return lambda rows: _narrow(_objects([cell.of(rows) for cell in cells], len(rows)))
     return lambda rows: _objects([cell.of(rows) for cell in cells], len(rows))
 
 
@@ -214,14 +214,14 @@ def _float_of(cells: Sequence[Cells]) -> Any:
     return convert.dtype if isinstance(convert, Floats) else float
 
 
-def _typed(column: Any, index: pd.Index) -> Any:
+def _with_type(column: Any, index: pd.Index) -> Any:
     """Return a column that a frame does not convert: it would turn objects into strings."""
     if isinstance(column, np.ndarray) and column.dtype == object:
         return pd.Series(column, index=index, dtype=object)
     return column
 
 
-def _narrowed(table: Any) -> Any:
+def _narrow(table: Any) -> Any:
     are_numbers = all(isinstance(value, int | float) for value in table.flat)
     return table.astype(float) if are_numbers else table
 

@@ -111,9 +111,9 @@ class _Predict:
             return plain_list(values)
         if values.shape[1] == 1:
             return plain_list(values[:, 0])
-        return [self._named(plain_list(row)) for row in values]
+        return [self._with_names(plain_list(row)) for row in values]
 
-    def _named(self, values: Sequence[Any]) -> dict[str, Any]:
+    def _with_names(self, values: Sequence[Any]) -> dict[str, Any]:
         names = self._outputs or [f"y{at}" for at in range(len(values))]
         return dict(zip(names, values, strict=True))
 
@@ -129,10 +129,10 @@ class _Predict:
                 _by_label(_finite(part), labels)
                 for part, labels in zip(shares, self._labels, strict=True)
             ]
-            return [self._named(row) for row in zip(*parts, strict=True)]
+            return [self._with_names(row) for row in zip(*parts, strict=True)]
         shares = _dense(_finite(shares))
         if isinstance(predictions[0], dict):
-            return [self._named(row) for row in shares.tolist()]
+            return [self._with_names(row) for row in shares.tolist()]
         return _by_label(shares, self._labels or range(shares.shape[1]))
 
     def _scores(self, inputs: Any, predictions: list[Any]) -> list[Any] | None:
@@ -143,7 +143,7 @@ class _Predict:
         scores = _dense(_finite(scores))
         if isinstance(predictions[0], dict):
             is_by_output = scores.shape == (len(predictions), len(predictions[0]))
-            return [self._named(row) for row in scores.tolist()] if is_by_output else None
+            return [self._with_names(row) for row in scores.tolist()] if is_by_output else None
         if scores.ndim == 1:
             return _by_label(scores[:, np.newaxis], self._labels[1:])
         return _by_label(scores, self._labels) if scores.shape[1] == len(self._labels) else None

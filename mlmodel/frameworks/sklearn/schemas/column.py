@@ -137,11 +137,11 @@ class Column:
             keywords["x-dtype"] = self.dtype
         if self.dtype.startswith("object") and self.is_nullable:
             keywords["x-missing"] = self.missing[0] if self.missing else "NaN"
-        if self.categories and self.categories != implied_categories(self._listed()):
+        if self.categories and self.categories != implied_categories(self._listed_values()):
             keywords["x-categories"] = self.categories.document()
         return keywords
 
-    def _listed(self) -> tuple[Any, ...]:
+    def _listed_values(self) -> tuple[Any, ...]:
         return self._suggestions() or self.choices
 
     def _values(self) -> dict[str, Any]:

@@ -140,11 +140,11 @@ class _Tracer:
         parts = inner_parts(estimator)
         read = self._side_by_side(parts, flows)
         if _only_delegates(estimator, parts):
-            return _combined(read, 1)
+            return _combine(read, 1)
         return _outputs_of(estimator, flows)
 
     def _side_by_side(self, parts: Iterable[Part], flows: list[TracedColumn]) -> list[TracedColumn]:
-        outputs = [self.trace(part, _selected(flows, subset)) for part, subset in parts]
+        outputs = [self.trace(part, _select(flows, subset)) for part, subset in parts]
         return list(chain.from_iterable(outputs))
 
     def _add_facts(self, estimator: Any, flows: list[TracedColumn]) -> None:
@@ -172,19 +172,19 @@ def _outputs_of(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]
     if _passes_columns(estimator):
         return flows
     if not hasattr(estimator, "transform") or hasattr(estimator, "predict"):
-        return _combined(flows, 1)
+        return _combine(flows, 1)
     if hasattr(estimator, "get_support"):
-        return _selected(flows, np.flatnonzero(estimator.get_support()))
+        return _select(flows, np.flatnonzero(estimator.get_support()))
     is_own = package_of(estimator) == "sklearn"
     if is_own and type(estimator).__name__.endswith("Imputer"):
-        return _imputed(estimator, flows)
+        return _impute(estimator, flows)
     if isinstance(estimator, OneToOneFeatureMixin):
         passes_missing = is_own and not hasattr(estimator, "categories_")
         return [
             TracedColumn(flow.sources, is_lacking=flow.is_lacking and passes_missing)
             for flow in flows
         ]
-    return _combined(flows, _width(estimator))
+    return _combine(flows, _width(estimator))
 
 
 def _passes_columns(estimator: Any) -> bool:
@@ -195,14 +195,14 @@ def _passes_columns(estimator: Any) -> bool:
     return hasattr(estimator, "fit_resample") and not hasattr(estimator, "transform")
 
 
-def _imputed(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
+def _impute(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
     """Return the columns without missing values, and without those that were always missing."""
     filled = [replace(flow, is_lacking=False) for flow in flows]
     statistics = getattr(estimator, "statistics_", None)
     if statistics is not None and not getattr(estimator, "keep_empty_features", False):
         filled = [one for one, value in zip(filled, statistics, strict=False) if value == value]  # noqa: PLR0124  NaN
     indicator = getattr(estimator, "indicator_", None)
-    return [*filled, *(_combined(flows, len(indicator.features_)) if indicator is not None else ())]
+    return [*filled, *(_combine(flows, len(indicator.features_)) if indicator is not None else ())]
 
 
 def _with_count(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]:
@@ -210,19 +210,19 @@ def _with_count(estimator: Any, flows: list[TracedColumn]) -> list[TracedColumn]
     count = getattr(estimator, "n_features_in_", None)
     if not isinstance(count, int | np.integer) or count in (0, len(flows)):
         return flows
-    return _combined(flows, int(count))
+    return _combine(flows, int(count))
 
 
-def _combined(flows: list[TracedColumn], count: int) -> list[TracedColumn]:
+def _combine(flows: list[TracedColumn], count: int) -> list[TracedColumn]:
     sources: frozenset[int] = frozenset().union(*(flow.sources for flow in flows))
     return [TracedColumn(sources, is_lacking=False)] * max(count, 1)
 
 
-def _selected(flows: list[TracedColumn], places: Iterable[int] | None) -> list[TracedColumn]:
+def _select(flows: list[TracedColumn], places: Iterable[int] | None) -> list[TracedColumn]:
     """Return some of the columns. One beyond their number may come from any."""
     if places is None:
         return flows
-    whole = _combined(flows, 1)[0]
+    whole = _combine(flows, 1)[0]
     return [flows[place] if place < len(flows) else whole for place in map(int, places)]
 
 

@@ -149,10 +149,10 @@ def _merge_column(known: Column, seen: Column) -> Column:
     if not seen.is_sure or known.kind == "text" or _conflict(known, seen):
         are_texts = known.kind in ("string", "text") and seen.kind == "string"
         return replace(typed, dtype=seen.dtype if are_texts else known.dtype)
-    fitting = (_converted(value, seen.kind) for value in known.examples)
+    fitting = (_convert(value, seen.kind) for value in known.examples)
     return replace(
         seen,
-        default=_converted(known.default, seen.kind),
+        default=_convert(known.default, seen.kind),
         examples=seen.examples or tuple(value for value in fitting if value is not None),
         is_open=bool(seen.choices),
         missing=missing,
@@ -190,7 +190,7 @@ def _conflict(known: Column, seen: Column) -> bool:
     return (known.kind in numbers) != (seen.kind in numbers)
 
 
-def _converted(value: Any, kind: str) -> Any:
+def _convert(value: Any, kind: str) -> Any:
     """Return a default in the type that the sample shows; ``None`` if that is impossible."""
     if isinstance(value, float) and kind == "integer":
         return int(value) if value.is_integer() else None

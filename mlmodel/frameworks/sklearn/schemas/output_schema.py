@@ -33,7 +33,7 @@ def prediction_schema(
         define. Without it, the schema is less strict.
     :raises InvalidModel: if the number of ``outputs`` is not the model's.
     """
-    members = _renamed(example, outputs) if example else {"prediction": None}
+    members = _rename(example, outputs) if example else {"prediction": None}
     if not hasattr(model, "predict"):
         return object_schema({"prediction": _transformed_schema(model, members["prediction"])})
     schemas = {"prediction": _prediction_schema(model, members["prediction"])}
@@ -142,7 +142,7 @@ MEMBERS: Mapping[str, Callable[[Any, Any], dict[str, Any]]] = {
 }
 
 
-def _renamed(example: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+def _rename(example: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
     """Return a prediction with the given names instead of the outputs' positions."""
     prediction = example["prediction"]
     own = list(prediction) if isinstance(prediction, dict) else [""]

@@ -123,7 +123,7 @@ class Probe:
         """
         if self.prediction is None:
             return [False] * len(changes)
-        rejected, unknown = self._rejected(
+        rejected, unknown = self._find_rejected(
             [{**self.row, **change} for change in changes], len(changes), most_calls
         )
         accepted: list[bool | None] = [True] * len(changes)
@@ -142,9 +142,9 @@ class Probe:
 
         :param most: the maximum to return.
         """
-        return self._rejected(rows, most, most_calls)[0]
+        return self._find_rejected(rows, most, most_calls)[0]
 
-    def _rejected(
+    def _find_rejected(
         self, rows: Sequence[Mapping[str, Any]], most: int, most_calls: int
     ) -> tuple[list[int], list[int]]:
         """Return the indices of rejected rows, and of rows that were not tried."""

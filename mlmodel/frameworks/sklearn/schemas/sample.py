@@ -151,12 +151,12 @@ def check_reproduced(name: str, values: pd.Series, convert: Any) -> None:
         made = convert([written for _, written in pairs])
         back = pd.Series(made, dtype=getattr(made, "dtype", None))
     except (ValueError, TypeError, OverflowError) as error:
-        raise _not_reproduced(name, values.dtype, pairs[0][0]) from error
+        raise _conversion_error(name, values.dtype, pairs[0][0]) from error
     is_objects = pd.api.types.is_object_dtype(values.dtype)
     is_same_type = is_objects or back.dtype == values.dtype or not pairs
     for (value, _), now in zip(pairs, back, strict=True):
         if not (is_same_type and _is_same(value, now)):
-            raise _not_reproduced(name, values.dtype, value)
+            raise _conversion_error(name, values.dtype, value)
 
 
 def _is_same(value: Any, now: Any) -> bool:
@@ -166,7 +166,7 @@ def _is_same(value: Any, now: Any) -> bool:
     return bool(value == now)
 
 
-def _not_reproduced(name: str, dtype: Any, value: Any) -> InvalidModel:
+def _conversion_error(name: str, dtype: Any, value: Any) -> InvalidModel:
     shown = f"{value!r}"[:MOST_CHARACTERS]
     return InvalidModel(
         f"the sample's column {name!r} has the type {dtype}, and its value {shown} does not come "
@@ -190,11 +190,11 @@ def _check_categories(name: str, dtype: Any, categories: dtypes.Categories) -> N
         if written is NOT_JSON
     ]
     if unsupported:
-        raise _not_reproduced(name, dtype.categories.dtype, unsupported[0])
+        raise _conversion_error(name, dtype.categories.dtype, unsupported[0])
     back = dtypes.Categorical(categories)([*categories.values]).categories
     for value, now in zip(dtype.categories, back, strict=True):
         if not _is_same(value, now):
-            raise _not_reproduced(name, dtype.categories.dtype, value)
+            raise _conversion_error(name, dtype.categories.dtype, value)
 
 
 def _present(values: pd.Series) -> pd.Series:
