@@ -15,7 +15,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 import config
-import logs
 from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.model_spec import ModelSpec
@@ -92,7 +91,6 @@ def _build(environ: Mapping[str, str]) -> Hosting:
     :raises InvalidSetting: if a setting is unknown or has a wrong value.
     """
     settings = config.settings(environ)
-    logs.configure(settings)
     bounded_fork.TimeLimit.seconds = settings["LOAD_SECONDS"] or math.inf
     # No other call waits in the queue behind that of a command.
     limits = replace(Limits.from_settings(settings), seconds=0)

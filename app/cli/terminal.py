@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from typing import Any
 
 import click
 
+import config
+import logs
 from app.serving.errors import ServingError
 from app.serving.models import lifecycle, loader
 from app.serving.tables import tables
-from config import InvalidSetting
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
 from mlmodel.trust import Trust
@@ -63,8 +65,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with _short_errors(), _short_logs():
-            return super().invoke(ctx)
+        with _short_errors():
+            logs.configure(config.settings(os.environ))
+            with _short_logs():
+                return super().invoke(ctx)
 
 
 #: A decorator that makes a function a command.
@@ -81,7 +85,7 @@ def _short_errors() -> Iterator[None]:
     except click.ClickException as error:
         error.message = escape(error.message)  # type: ignore[misc]  # click assigns it once
         raise
-    except (FlmError, InvalidSetting, ServingError) as error:
+    except (FlmError, ServingError, config.InvalidSetting) as error:
         raise click.ClickException(escape(str(error))) from error
     except RecursionError as error:
         raise click.ClickException("the content is nested too deeply to be shown") from error

@@ -172,6 +172,24 @@ def test_flask_finds_commands_without_loading_models(tmp_path):
     assert ran.stderr.startswith("Error: models.yaml is not a readable model file: it is text")
 
 
+def test_log_of_commands_is_short(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text("models: [{class: tests.models.simple.Echo}, {file: nowhere.flm}]")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "flask", "models", "list"],
+        cwd=ROOT,
+        env=os.environ | {"MODELHOST_MODELS_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    first, *others = ran.stderr.splitlines()
+    assert first == "Loading 2 models ..."
+    assert [line.partition(" failed: ")[0] for line in others] == ["log: model 'nowhere'"]
+
+
 def test_flask_routes_loads_the_models(tmp_path):
     path = tmp_path / "models.yaml"
     path.write_text("models: [{clas: x}]")
