@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import shutil
@@ -21,9 +22,23 @@ import cloudpickle
 import mlmodel
 
 HOST = "127.0.0.1"
-#: Seconds that a server has to become ready, and to stop.
+#: Seconds that a server has to become ready, and to stop after its running requests (gunicorn: 30).
 START_SECONDS = 120
-STOP_SECONDS = 30
+STOP_SECONDS = 60
+#: The program between this process and the server. It stops the server when its stdin is closed,
+#: which the kernel does as well if this process is killed.
+WATCH = """
+import subprocess, sys, threading
+
+server = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.DEVNULL)
+
+def watch():
+    sys.stdin.read()
+    server.terminate()
+
+threading.Thread(target=watch, daemon=True).start()
+sys.exit(server.wait())
+"""
 #: Characters of the server's log in an error.
 LOG_CHARACTERS = 2000
 #: A module with the class of an ``MLModel`` that is in memory, for the entry in ``models.yaml``.
@@ -39,7 +54,10 @@ Model = model if isinstance(model, type) else type(
 
 
 class Server:
-    """A server in a background process, which ends with this process at the latest."""
+    """A server in a background process, which ends with this process at the latest.
+
+    That holds also if this process is killed.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, url: str) -> None:
         #: The address of the pages.
@@ -55,13 +73,8 @@ class Server:
     def stop(self) -> None:
         """Stop the server after its running requests."""
         atexit.unregister(self.stop)
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=STOP_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def wait(self) -> None:
@@ -116,13 +129,13 @@ def serve(
         options = [f"--host={HOST}", f"--port={port}", "--workers=1"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  Python, and this package
-                [sys.executable, "-m", "modelhost", "serve", *options],
+                [sys.executable, "-c", WATCH, "-m", "modelhost", "serve", *options],
                 env={
                     **os.environ,
                     "MODELHOST_MODELS_FILE": str(models_file),
                     "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
                 },
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in a script or notebook does not reach it

@@ -1,6 +1,7 @@
 """The wheel in an environment of its own, with the dependencies of this one."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from mlmodel import dump
-from tests import ROOT
+from tests import DATA, ROOT
 from tests.running_server import PATIENCE, Running
 from tests.waiting import wait_until
 
@@ -62,6 +63,21 @@ try:
     modelhost.serve("broken.flm")
 except RuntimeError as error:
     print(error)
+"""
+KILLED = """
+import os, signal, sys
+import modelhost
+from mlmodel import MLModel
+
+class Echo(MLModel):
+    qualified_name = "echo"
+
+    def predict(self, row):
+        return row
+
+modelhost.serve(Echo)
+sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -134,14 +150,21 @@ def test_files_are_served_from_any_folder(serving, tmp_path):
     browser.write_text(f"#!/bin/sh\necho $1 > {opened}\n")
     browser.chmod(0o700)
 
-    with serving("line.flm", "bare.joblib", "--open", BROWSER=f"{browser} %s") as server:
+    folder = DATA / "mlflow" / "iris-named"
+    files = ("line.flm", "bare.joblib", folder)
+    with serving(*files, "--open", BROWSER=f"{browser} %s") as server:
         predicted = server.ask("/api/models/line/predict", {"x": 3})
         pages = [server.ask(path)[0] for path in ("/", "/models/line/predict", "/docs")]
-        bare = server.ask("/api/models/bare/metadata")[1]["status"]
+        models = server.ask("/readyz")[1]["models"].items()
         wait_until(opened.exists, PATIENCE)
 
     assert predicted == (200, {"prediction": pytest.approx(6)})
-    assert (pages, bare) == ([200, 200, 200], "ready")
+    assert pages == [200, 200, 200]
+    assert [(name, model["status"]) for name, model in models] == [
+        ("line", "ready"),
+        ("bare", "ready"),
+        ("iris-named", "ready"),
+    ]
     assert opened.read_text() == f"http://127.0.0.1:{server.port}/\n"
 
 
@@ -178,6 +201,21 @@ def test_script_serves_models_in_memory(run, tmp_path):
     assert lines[1].endswith("stopped>")
     assert lines[2] == "20"
     assert lines[3].startswith("the model 'broken' cannot be served: ")
+
+
+def test_killed_script_stops_its_server(run, tmp_path):
+    (tmp_path / "script.py").write_text(KILLED)
+
+    ran = run("script.py", script="python")
+
+    port = int(ran.stdout.rpartition(":")[2].strip(" /\n"))
+    assert ran.returncode == -signal.SIGKILL
+    wait_until(lambda: not is_listening(port), PATIENCE)
+
+
+def is_listening(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_version_is_that_of_the_wheel(run):

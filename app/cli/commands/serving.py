@@ -90,7 +90,9 @@ def _write_models_file(files: Sequence[Path], trust: Trust) -> Path:
     folder = tempfile.mkdtemp(prefix="modelhost-serve-")
     atexit.register(_remove, folder, os.getpid())
     path = Path(folder, "models.yaml")
-    path.write_text(json.dumps({"models": entries}), encoding="utf-8")
+    # Each on its own line, which errors name.
+    lines = ["models:", *(f"- {json.dumps(entry)}" for entry in entries)]
+    path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
