@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
+from scipy.special import softmax
 
 from mlmodel import MLModel
 
@@ -82,10 +84,18 @@ class IrisModel(MLModel):
 
     def predict(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one flower."""
-        [probabilities] = self.estimator.predict_proba([[row[name] for name in MEASURES]])
-        best = probabilities.argmax()
-        return {
-            "species": self.estimator.classes_[best],
-            "probability": probabilities[best],
-            "certain": probabilities[best] >= self.certainty,
-        }
+        return self.predict_rows([row])[0]
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer all flowers of a call at once, much faster than one after the other."""
+        flowers = np.array([[row[name] for name in MEASURES] for row in rows])
+        # `predict_proba` multiplies matrices: the last digit of a row depends on the other rows.
+        products = flowers[:, np.newaxis, :] * self.estimator.coef_
+        probabilities = softmax(products.sum(axis=2) + self.estimator.intercept_, axis=1)
+        species = self.estimator.classes_[probabilities.argmax(axis=1)]
+        return [
+            {"species": name, "probability": highest, "certain": highest >= self.certainty}
+            for name, highest in zip(
+                species.tolist(), probabilities.max(axis=1).tolist(), strict=True
+            )
+        ]
