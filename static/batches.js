@@ -11,7 +11,7 @@ const MOST_WAITS = 20;
 const HALVED = [413, 500, 504];
 const WAITED = [429, 503];
 
-// Predicts every entry, {row}, that has no answer and no problem, and writes either into it.
+// Predicts each entry, {row}, without answer and problem, and sets one of them.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
 export async function predictAll(address, entries, limits, { showProgress, signal }) {
   const waiting = chunks(entries.filter(isOpen), limits);

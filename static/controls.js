@@ -4,7 +4,7 @@
 import { parse, parsed, same, stringify } from "./json.js";
 import { number, numbers, unambiguous } from "./numerals.js";
 
-// A day, a time, and its fraction, with the offset of UTC or none. Digits beyond the third are cut.
+// A day, a time, and its fraction, with the offset of UTC or without one. Digits beyond the third are cut.
 const LOCAL = new RegExp(
   /^(?:(\d{4}-\d\d-\d\d)(?:[T ](?=\d)|$))?/.source +
     /(?:(\d\d:\d\d(?::\d\d)?)(\.\d{1,3})?\d*(?:Z|[+-]00:?00)?)?$/.source,
@@ -96,7 +96,7 @@ function writeDatetime(value, field) {
 }
 
 // The parts of a local date and time that the field's control shows. They are the same in every
-// browser, as the text has no offset, or that of UTC, a common substitute for none.
+// browser, as the text has no offset, or that of UTC, which often stands for a missing one.
 function writeLocal(value, field) {
   const [, day = "", time = "", fraction = ""] = LOCAL.exec(value) ?? [];
   const [control] = controls(field);

@@ -1,4 +1,4 @@
-// What stands behind the # of the address, such as the input of a predict page, is to be there after the login as well.
+// Keeps the fragment of the address, such as the input of a predict page, after the login.
 
 const form = document.getElementById("login");
 form.action += location.hash;
