@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 # What the service needs, with the extras that requirements.txt includes.
 PROJECT := pyproject.toml --extra compiled --extra skops
 
-.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help image-test
 
 help: ## List the commands.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set the address and the processes.
 	@echo "Starting the server. Ctrl-C stops it."
@@ -54,6 +54,10 @@ wrk:
 
 openapi: $(VENV)/.serve examples ## Write openapi.yaml.
 	@$(BIN)/python openapi.py
+
+image-test: examples ## Build deploy/Dockerfile with buildah and predict in it; BASE names another base image.
+	@if command -v buildah >/dev/null; then exec deploy/test_image.sh; \
+	else echo "*** No buildah: THE IMAGE IS NOT TESTED. As root: apt-get install buildah"; fi
 
 pictures: $(VENV)/.dev examples chromium ## Retake the pictures in the docs; needs chromium.
 	@$(BIN)/python -m docs.take_pictures
