@@ -25,19 +25,25 @@ HOST = "127.0.0.1"
 #: Seconds that a server has to become ready, and to stop after its running requests (gunicorn: 30).
 START_SECONDS = 120
 STOP_SECONDS = 60
-#: The program between this process and the server. It stops the server when its stdin is closed,
-#: which the kernel does as well if this process is killed.
+#: The program between this process and the server. It stops the server and removes its folder
+#: when stdin is closed, which the kernel does as well if this process is killed.
 WATCH = """
-import subprocess, sys, threading
+import shutil, subprocess, sys, threading
 
-server = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.DEVNULL)
+folder, *words = sys.argv[1:]
+server = subprocess.Popen([sys.executable, *words], stdin=subprocess.DEVNULL)
+is_stopped = threading.Event()
 
 def watch():
     sys.stdin.read()
+    is_stopped.set()
     server.terminate()
 
 threading.Thread(target=watch, daemon=True).start()
-sys.exit(server.wait())
+status = server.wait()
+if is_stopped.is_set():  # otherwise the log in the folder has the reason
+    shutil.rmtree(folder, ignore_errors=True)
+sys.exit(status)
 """
 #: Characters of the server's log in an error.
 LOG_CHARACTERS = 2000
@@ -129,7 +135,7 @@ def serve(
         options = [f"--host={HOST}", f"--port={port}", "--workers=1"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  Python, and this package
-                [sys.executable, "-c", WATCH, "-m", "modelhost", "serve", *options],
+                [sys.executable, "-c", WATCH, str(folder), "-m", "modelhost", "serve", *options],
                 env={
                     **os.environ,
                     "MODELHOST_MODELS_FILE": str(models_file),

@@ -203,7 +203,8 @@ def test_script_serves_models_in_memory(run, tmp_path):
     assert lines[3].startswith("the model 'broken' cannot be served: ")
 
 
-def test_killed_script_stops_its_server(run, tmp_path):
+def test_killed_script_stops_its_server(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "script.py").write_text(KILLED)
 
     ran = run("script.py", script="python")
@@ -211,6 +212,7 @@ def test_killed_script_stops_its_server(run, tmp_path):
     port = int(ran.stdout.rpartition(":")[2].strip(" /\n"))
     assert ran.returncode == -signal.SIGKILL
     wait_until(lambda: not is_listening(port), PATIENCE)
+    wait_until(lambda: not [*tmp_path.glob("modelhost-serve-*")], PATIENCE)
 
 
 def is_listening(port):
