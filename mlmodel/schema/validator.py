@@ -27,7 +27,7 @@ from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.schema.coercion import Conversion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
-from mlmodel.schema.fast import compile_schema
+from mlmodel.schema.fast import compile_columns, compile_schema
 from mlmodel.schema.formats import build_checker, get_format
 from mlmodel.schema.messages import explain, to_pointer
 from mlmodel.schema.regex import check as check_pattern
@@ -56,6 +56,7 @@ class Schema:
             self.document = copy.deepcopy(document)
             self._validator = build_validator(self.document)
             self._fit = compile_schema(self.document, self._validator.format_checker)
+            self._fit_columns = compile_columns(self.document) if self._fit else None
             self._conversion = Conversion(self.document)
             self._fill = build_filler(
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
@@ -79,7 +80,15 @@ class Schema:
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""
+        if self._fit_columns is not None and self._fit_columns(values):
+            return True
         return self._fit is not None and self._fit(values)
+
+    def accept(self, values: Sequence[Any]) -> list[Any] | None:
+        """Return the values that :meth:`accepts` accepts, converted; otherwise ``None``."""
+        if self._fit_columns is not None and self._fit_columns(values):
+            return list(values)  # they need no default and no conversion
+        return self.converted(values) if self._fit is not None and self._fit(values) else None
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
         """Return the violations of a value; an empty list if it is valid.

@@ -135,8 +135,9 @@ def _predict(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -
 
 
 def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
-    if schema.accepts(rows):
-        return schema.converted(rows)
+    accepted = schema.accept(rows)
+    if accepted is not None:
+        return accepted
     violations: list[Violation] = []
     for index, row in enumerate(rows):
         violations += schema.violations(row, index, MAX_VIOLATIONS + 1)

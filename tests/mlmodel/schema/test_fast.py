@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.errors import InvalidSchema
-from mlmodel.schema.fast import MANY, compile_schema
+from mlmodel.schema.fast import MANY, compile_columns, compile_schema
 from mlmodel.schema.formats import build_checker
 from mlmodel.schema.validator import Schema, build_validator
 from tests.conftest import EXAMPLES
@@ -139,11 +139,13 @@ MANY_ROWS = st.dictionaries(
     rows=[{"a": -(10**400)}],
 )
 def test_many_rows_are_accepted_only_if_each_is_valid(document, first, rows):
-    fit = compile_schema(document, FORMATS)
+    fit = compile_columns(document)
     decides = build_validator(document)
     values = [first] * MANY + rows
 
-    assert not fit or not fit(values) or all(map(decides.is_valid, values))
+    if fit and fit(values):
+        assert all(map(decides.is_valid, values))
+        assert plain(Schema(document).converted(values)) == plain(values)
 
 
 ROW = {"width": 1.5, "count": 2, "kind": "a", "of": {"a": 0.5}}
@@ -167,7 +169,7 @@ ROW = {"width": 1.5, "count": 2, "kind": "a", "of": {"a": 0.5}}
     ],
 )
 def test_one_wrong_cell_among_many_rows_is_found(wrong, is_valid):
-    fit = compile_schema(
+    schema = Schema(
         {
             "type": "object",
             "properties": {
@@ -181,11 +183,27 @@ def test_one_wrong_cell_among_many_rows_is_found(wrong, is_valid):
                 },
             },
             "additionalProperties": False,
-        },
-        FORMATS,
+        }
+    )
+    rows = [ROW] * MANY + [{**ROW, **wrong}]
+
+    assert schema.accepts(rows) is is_valid
+    assert (schema.accept(rows) is not None) is is_valid
+
+
+def test_many_rows_are_accepted_with_defaults_and_conversions():
+    schema = Schema(
+        {
+            "type": "object",
+            "properties": {"x": {"type": "number"}, "n": {"type": "integer", "default": 2}},
+        }
     )
 
-    assert fit([ROW] * MANY + [{**ROW, **wrong}]) is is_valid
+    *rows, integer, short = schema.accept([{"x": 0.5, "n": 1}] * MANY + [{"x": 1, "n": 1}, {}])
+
+    assert rows == [{"x": 0.5, "n": 1}] * MANY
+    assert type(integer["x"]) is float
+    assert short == {"n": 2}
 
 
 def test_references_start_at_schema_of_value():
