@@ -33,6 +33,7 @@ from app.web.http import (
 )
 from app.web.http.access import AccessControl
 from app.web.http.access.keys import InvalidKeys, Keys, load_keys
+from app.web.http.access.rates import Rates
 from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
 from app.web.mcp import endpoint as mcp
@@ -78,8 +79,14 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
     )
     reloader = Reloader(file, SharedState(environ.get(shared_state.FOLDER)), predictor)
     control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
+    limit, storage = app.config["RATE_LIMIT"], app.config["RATE_STORAGE"]
     app.extensions[extension.NAME] = Modelhost(
-        manager, predictor, reloader, control, AccessLog(logs.access(app.config))
+        manager,
+        predictor,
+        reloader,
+        control,
+        AccessLog(logs.access(app.config)),
+        Rates(limit, storage) if limit else None,
     )
     reloader.load_models(before_fork=before_fork)
     for part in (

@@ -22,6 +22,7 @@ from app.web.api.request_body import is_json, max_nested
 from app.web.api.strict_json import parse
 from app.web.http import access, security_headers
 from app.web.http.access import hosts
+from app.web.http.access.rates import COUNTED
 from app.web.http.extension import modelhost
 
 Environ = dict[str, Any]
@@ -62,9 +63,8 @@ RAISED = "modelhost.raised"
 
 
 def init_app(app: Flask) -> None:
-    """Put the fast path in front of the application unless requests are limited in rate."""
-    if not app.config["RATE_LIMIT"]:
-        app.wsgi_app = _FastPredict(app)  # type: ignore[method-assign]
+    """Put the fast path in front of the application."""
+    app.wsgi_app = _FastPredict(app)  # type: ignore[method-assign]
 
 
 def raise_recorded(environ: Environ) -> None:
@@ -94,6 +94,7 @@ class _FastPredict:
         self._max_bytes = min(app.config["MAX_BODY_BYTES"], max_nested(app.config))
         self._max_depth: int = app.config["MAX_DEPTH"]
         self._access_log = parts.access_log
+        self._rates = parts.rates
         self._headers = [
             *security_headers.headers("application/json"),
             ("Cache-Control", security_headers.NO_STORE),
@@ -155,6 +156,10 @@ class _FastPredict:
         if self._access_control.is_key_required:
             key = self._access_control.find_key(environ, name)
             if key is None:
+                return None
+        if self._rates is not None:
+            environ[COUNTED] = self._rates.count(environ, key)
+            if environ[COUNTED]:
                 return None
         content = self._read_body(environ)
         if content is None:

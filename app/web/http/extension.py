@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the parts import this module to find each other
     from app.serving.models.predictor import Predictor
     from app.serving.reload.reloader import Reloader
     from app.web.http.access.authorization import AccessControl
+    from app.web.http.access.rates import Rates
     from app.web.http.access_log import AccessLog
 
 #: The name in ``app.extensions``.
@@ -20,13 +21,17 @@ NAME = "modelhost"
 
 @dataclass(frozen=True)
 class Modelhost:
-    """The parts that views share. ``create_app`` makes them once, for the whole application."""
+    """The parts that views share. ``create_app`` makes them once, for the whole application.
+
+    ``rates`` is ``None`` unless requests are limited in rate.
+    """
 
     manager: ModelManager
     predictor: Predictor
     reloader: Reloader
     access_control: AccessControl
     access_log: AccessLog
+    rates: Rates | None
 
 
 def modelhost(app: Flask = current_app) -> Modelhost:

@@ -29,6 +29,7 @@ SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
 
 SECOND_VERSION = "/api/models/species/versions/2/predict"
 
+OWN, OTHER, METRICS = NewKey(models=["iris"]), NewKey(models=["echo"]), NewKey("metrics")
 #: A header that only Flask handles, and that changes nothing in these requests.
 THROUGH_FLASK = {"Expect": "100-continue"}
 #: Headers that load balancers, proxies, browsers and tracing libraries add.
@@ -251,15 +252,28 @@ def test_client_cannot_inject_an_error(ask):
     assert status == "200 OK"
 
 
-def test_rate_limit_disables_fast_path(make_app):
-    client = make_app(MODELS, RATE_LIMIT="1 per hour").test_client()
+@pytest.mark.parametrize("headers", [{}, THROUGH_FLASK], ids=["fast", "Flask"])
+def test_both_paths_limit_the_rate(make_app, headers):
+    client = make_app(MODELS, RATE_LIMIT="2 per hour; 100 per day").test_client()
 
-    statuses = [client.post("/api/models/iris/predict", json=ROW).status_code for _ in range(2)]
+    answers = [
+        client.post("/api/models/iris/predict", json=row, headers=headers) for row in (ROW, {}, ROW)
+    ]
 
-    assert statuses == [200, 429]
+    assert [answer.status_code for answer in answers] == [200, 422, 429]
+    assert answers[2].json["detail"] == "the rate limit is 2 per hour; 100 per day"
+    assert 0 < int(answers[2].headers["Retry-After"]) <= 3600
 
 
-OWN, OTHER, METRICS = NewKey(models=["iris"]), NewKey(models=["echo"]), NewKey("metrics")
+def test_limited_request_takes_fast_path(make_app, monkeypatch):
+    app = make_app(MODELS, KEYS=[OWN], RATE_LIMIT="9 per hour")
+    monkeypatch.setattr(app, "full_dispatch_request", None)
+
+    answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)
+
+    assert answer.json["species"] == "setosa"
+
+
 SENT = {
     "a key": OWN.headers,
     "a key in a header of its own": {"X-API-Key": OWN.text},
