@@ -225,6 +225,16 @@ class PackagedModel(MLModel):
         self._state.get_predictor()
 
     @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, or of all files of a folder, as it was read."""
+        return self._state.package.sha256
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file, or of all files of a folder."""
+        return self._state.package.size_bytes
+
+    @property
     def is_compilable(self) -> bool:
         """Whether :meth:`compile` may find a graph: for scikit-learn, without a chosen runtime."""
         return self._state.is_compilable

@@ -21,11 +21,6 @@ class FileFingerprint:
     stamp: tuple[int, ...]
     digest: str
 
-    @property
-    def size_bytes(self) -> int:
-        """The size of the file; 0 if it does not exist."""
-        return self.stamp[1] if self.stamp else 0
-
     def __eq__(self, other: object) -> bool:
         """Return whether the bytes are the same."""
         return isinstance(other, FileFingerprint) and self.digest == other.digest

@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.compiling.compiler import CompilingFailed, compile_model
 from app.serving.compiling.graph_cache import Compiled, GraphCache, get_key
 from app.serving.models.hosted import HostedModel
@@ -78,7 +79,7 @@ class BackgroundCompiler:
         return is_requested and hosted.status is Status.READY and model.is_compilable
 
     def _compile(self, hosted: HostedModel, model: PackagedModel) -> None:
-        result = self._get_result(hosted)
+        result = self._get_result(hosted.spec, model)
         if result.graph is None:
             model.set_runtime(result.runtime)
         else:
@@ -86,21 +87,18 @@ class BackgroundCompiler:
         hosted.lifecycle.update_calls(model)
         log.info("model %r: %s", hosted.name, hosted.about.runtime)
 
-    def _get_result(self, hosted: HostedModel) -> Compiled:
-        file = hosted.file_fingerprint
-        if file is None or not file.digest:
-            return _not_compiled("its file cannot be read")
-        if file.size_bytes > MAX_FILE_BYTES:
+    def _get_result(self, spec: ModelSpec, model: PackagedModel) -> Compiled:
+        if model.size_bytes > MAX_FILE_BYTES:
             return _not_compiled(
                 f"its file has more than {MAX_FILE_BYTES:,} bytes, and each process would hold "
                 "the graph"
             )
-        key = get_key(file.digest, hosted.spec.input_schema)
+        key = get_key(model.sha256, spec.input_schema)
         with self._cache.lock(key):
             result = self._cache.read(key)
             if result is None:
                 try:
-                    result = compile_model(hosted.spec)
+                    result = compile_model(spec, model.sha256)
                 except CompilingFailed as error:  # another time, it may succeed
                     return _not_compiled(str(error))
                 self._cache.write(key, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -35,17 +36,18 @@ class CompilingFailed(Exception):
     """The process took too long or crashed; the message describes it."""
 
 
-def compile_model(spec: ModelSpec) -> Compiled:
+def compile_model(spec: ModelSpec, sha256: str) -> Compiled:
     """Return the runtime that ``auto`` chooses for the model of an entry.
 
-    :raises CompilingFailed: if the process takes too long or crashes.
+    :param sha256: of the file. A file that was replaced meanwhile is not compiled.
+    :raises CompilingFailed: if the file was replaced, or the process takes too long or crashes.
     """
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)
     } | {"OMP_NUM_THREADS": "1"}
     process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ)
     try:
-        process.send(pickle.dumps(replace(spec, runtime="native")), SECONDS)
+        process.send(pickle.dumps((replace(spec, runtime="native"), sha256)), SECONDS)
         return Compiled.from_json(process.receive(SECONDS))
     except TimeoutError:
         raise CompilingFailed(f"compiling took longer than {SECONDS:g} seconds") from None
@@ -59,7 +61,9 @@ def main() -> None:
     """Read an entry, compile its model, and send the result, in the process."""
     channel = child_process.connect()
     os.nice(NICE)
-    spec: ModelSpec = pickle.loads(channel.receive())  # noqa: S301  of the parent
+    spec, sha256 = pickle.loads(channel.receive())  # noqa: S301  of the parent
     model = cast(PackagedModel, spec.create())
+    if model.sha256 != sha256:
+        sys.exit("the file was replaced")
     model.load()
     channel.send(Compiled(*model.compile()).to_json())

@@ -102,11 +102,11 @@ class GraphCache:
             yield
 
 
-def get_key(file_digest: str, input_schema: Mapping[str, Any] | None) -> str:
+def get_key(sha256: str, input_schema: Mapping[str, Any] | None) -> str:
     """Return the key for a model file and what its graph depends on besides."""
     versions = {}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    parts = [FORMAT, file_digest, input_schema, versions]
+    parts = [FORMAT, sha256, input_schema, versions]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from app.serving.compiling import background
 from app.serving.compiling.background import BackgroundCompiler
-from app.serving.compiling.compiler import CompilingFailed
+from app.serving.compiling.compiler import CompilingFailed, compile_model
 from app.serving.compiling.graph_cache import Compiled, GraphCache
 from mlmodel import dump
 from mlmodel.frameworks.sklearn.onnx import selection
@@ -26,7 +26,7 @@ def compiled_specs(monkeypatch):
     """The entries that were compiled, in this process instead of another."""
     specs = []
 
-    def compile_here(spec):
+    def compile_here(spec, _sha256):
         specs.append(spec)
         model = spec.create()
         model.load()
@@ -113,8 +113,8 @@ def test_slow_graph_is_not_used(serve, cache, compiled_specs, monkeypatch):
 
 
 def test_graph_that_differs_is_not_used(serve, cache, compiled_specs, monkeypatch):
-    result = background.compile_model(serve().manager.get("it").spec)
-    monkeypatch.setattr(background, "compile_model", lambda spec: result)
+    result = background.compile_model(serve().manager.get("it").spec, "")
+    monkeypatch.setattr(background, "compile_model", lambda *_: result)
 
     runtime = compile_models(serve(RandomForestClassifier(2, random_state=5)), cache)
 
@@ -124,7 +124,7 @@ def test_graph_that_differs_is_not_used(serve, cache, compiled_specs, monkeypatc
 
 
 def test_failure_leaves_native_model(serve, cache, monkeypatch):
-    def fail(spec):
+    def fail(spec, sha256):
         raise CompilingFailed("compiling took longer than 600 seconds")
 
     monkeypatch.setattr(background, "compile_model", fail)
@@ -164,6 +164,13 @@ def test_model_stays_native_if_required(serve, cache, entry, is_default):
 
 def test_entry_overrides_setting(serve, cache, compiled_specs):
     assert compile_models(serve(runtime="auto"), cache, is_default=False)["compiled"]
+
+
+def test_replaced_file_is_not_compiled(serve):
+    spec = serve().manager.get("it").spec
+
+    with pytest.raises(CompilingFailed, match="it exited with status 1"):
+        compile_model(spec, "0" * 64)
 
 
 def test_class_is_not_compiled(make_app, cache, compiled_specs):
