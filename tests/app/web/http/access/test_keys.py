@@ -375,6 +375,6 @@ def test_commands_and_options_are_documented(groups):
     docs = (config.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
     for name, command in groups["keys"].commands.items():
-        assert f"flask keys {name}" in docs
+        assert f"modelhost keys {name}" in docs
         options = [option for each in command.load().params for option in each.opts]
         assert [option for option in options if option not in docs] == []
