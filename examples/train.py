@@ -138,8 +138,8 @@ def train_loan(path: Path) -> str:
             "display_name": "Loan default",
             "description": (
                 "Will the applicant default on the loan, and how likely is it? Learned from "
-                "made-up applications (examples/loans.py says how they are made): a demonstration, "
-                "not for real decisions."
+                "made-up applications, which examples/loans.py generates: a demonstration, not for "
+                "real decisions."
             ),
             "version": "1.0.0",
             "input_schema": LOAN,
@@ -167,8 +167,8 @@ def train_tickets(path: Path) -> str:
         extra={
             "display_name": "Support tickets",
             "description": (
-                "Which team a request to a shop's support goes to. Learned from made-up requests "
-                "(examples/tickets.py says how they are made): a demonstration."
+                "Which team a request to a shop's support goes to. Learned from made-up "
+                "requests, which examples/tickets.py generates: a demonstration."
             ),
             "version": "1.0.0",
         },

@@ -193,6 +193,6 @@ class _Streamed:
         return next(self._chunks)
 
     def close(self) -> None:
-        """Close the body, as PEP 3333 asks of a server."""
+        """Close the body, as PEP 3333 requires of a server."""
         if hasattr(self._body, "close"):
             self._body.close()

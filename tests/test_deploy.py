@@ -83,7 +83,7 @@ def test_systemd_unit_is_valid(tmp_path):
 
 
 @pytest.mark.parametrize("is_folder", [False, True], ids=["file", "mlflow folder"])
-def test_kserve_runtime_serves_the_model_of_its_folder(tmp_path, is_folder):
+def test_kserve_runtime_serves_its_folder(tmp_path, is_folder):
     folder, programs = tmp_path / "model", tmp_path / "bin"
     for each in (folder, programs):
         each.mkdir()

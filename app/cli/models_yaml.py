@@ -110,7 +110,7 @@ def _add_flow_entry(text: str, models: SequenceNode, entry: Mapping[str, Any]) -
 
 
 def _end(node: Any) -> int:
-    """Return the end of a node's last scalar: its own end mark lies after trailing comments."""
+    """Return the end of a node's last scalar: its own end mark is after trailing comments."""
     if isinstance(node, ScalarNode):
         # A block scalar ends after its last line break.
         return int(node.end_mark.index) - (node.style in {"|", ">"})

@@ -174,7 +174,7 @@ def _read(decoder: _Decoder, packed: memoryview) -> Iterator[bytes]:
         if decoder.needs_input:
             raise EOFError("it ends early")
         yield decoder.decompress(packed[:0], PIECE_BYTES)
-    _refuse_tail(len(decoder.unused_data))
+    _reject_tail(len(decoder.unused_data))
 
 
 def _read_zlib(packed: memoryview) -> Iterator[bytes]:
@@ -190,11 +190,11 @@ def _read_zlib(packed: memoryview) -> Iterator[bytes]:
             raise EOFError("it ends early")
         at += used
         yield piece
-    _refuse_tail(len(packed) - at)
+    _reject_tail(len(packed) - at)
 
 
 def _read_zstd(packed: memoryview) -> Iterator[bytes]:
-    _refuse_tail(len(packed) - _zstd_frame_bytes(packed))
+    _reject_tail(len(packed) - _zstd_frame_bytes(packed))
     decoder = zstandard.ZstdDecompressor(max_window_size=DECODER_BYTES)
     with decoder.stream_reader(packed) as reader:
         while piece := reader.read(PIECE_BYTES):
@@ -224,6 +224,6 @@ def _zstd_frame_bytes(packed: memoryview) -> int:
     return at
 
 
-def _refuse_tail(size_bytes: int) -> None:
+def _reject_tail(size_bytes: int) -> None:
     if size_bytes:
         raise ValueError(f"{size_bytes:,} extra bytes follow its end")

@@ -37,7 +37,7 @@ class LoadOptions:
 
     @property
     def granted_trust(self) -> Trust:
-        """``"all"`` for a pinned file: a caller that knows its hash has reviewed it."""
+        """``"all"`` for a pinned file: the operator who pins a file has reviewed it."""
         return self.trust if self.sha256 is None else "all"
 
 

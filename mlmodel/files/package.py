@@ -156,7 +156,7 @@ def verify(
                 each.packaged,
                 each.running or "none",
             )
-    with versions_explained(packaged):
+    with explain_versions(packaged):
         check_trust(kind, content, options.granted_trust, lib=lib)
 
 
@@ -176,7 +176,7 @@ def check_trust(kind: Kind, content: bytes, trust: Trust, *, lib: str = "") -> N
 
 
 @contextmanager
-def versions_explained(packaged: Mapping[str, str]) -> Iterator[None]:
+def explain_versions(packaged: Mapping[str, str]) -> Iterator[None]:
     """Add the packaged and the running versions to an error that they may explain.
 
     Such errors come from building a model, or from a trial prediction.

@@ -11,7 +11,7 @@ from mlmodel import frameworks
 from mlmodel.bounded import sizes
 from mlmodel.files import build
 from mlmodel.files.description import LoadOptions
-from mlmodel.files.package import Package, versions_explained
+from mlmodel.files.package import Package, explain_versions
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 
@@ -69,7 +69,7 @@ class ModelState:
                 if not self.package.content:
                     self.package = self._read()
                 package, trust = self.package, self._options.granted_trust
-                with versions_explained(package.versions):
+                with explain_versions(package.versions):
                     model = build.build(package, trust)
                 if package.meta.framework.lib == "sklearn":
                     limit_jobs(model, self._options.n_jobs)
@@ -82,7 +82,7 @@ class ModelState:
         with self._lock:
             model = self.get_model()  # it may set _inferred
             if self._inferred is None:
-                with versions_explained(self.package.versions):
+                with explain_versions(self.package.versions):
                     self._inferred = build.infer(self.package, model)
             return self._inferred
 
@@ -101,7 +101,7 @@ class ModelState:
                 sizes.check_schema("input_schema", self.get_input_schema())
                 # Before the schema is read again: the file may have been replaced while dropped.
                 self.get_model()
-                with versions_explained(self.package.versions):
+                with explain_versions(self.package.versions):
                     self.predictor = self._build_predictor(self.package, self._runtime)
             return self.predictor
 

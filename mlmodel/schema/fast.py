@@ -66,7 +66,7 @@ NAMED_SCHEMAS = frozenset({"$defs", "patternProperties", "properties"})
 LOCAL = re.compile(r"#(?:/\$defs/[A-Za-z0-9_.-]+)?")
 #: Integers up to this one are exact as doubles.
 EXACT = 2**53
-#: From so many values, a check of columns takes less than the compiled schema.
+#: Number of values from which a check of columns takes less time than the compiled schema.
 MANY = 8
 #: The address of the schema of one value in that of an array.
 ADDRESS = "urn:value"
@@ -99,7 +99,7 @@ def compile_schema(document: JsonSchema, formats: FormatChecker) -> Fits | None:
         if get_dialect(document) is not Draft202012Validator:
             return None
         validator = Compiled(
-            _array_of(_supported(document)),
+            _array_of(_to_supported(document)),
             pattern_options=OPTIONS,
             validate_formats=True,
             formats=checks,
@@ -126,7 +126,7 @@ def _array_of(schema: Any) -> Any:
     return {"type": "array", "items": items}
 
 
-def _supported(schema: Any) -> Any:
+def _to_supported(schema: Any) -> Any:
     """Return a schema on which both validators agree.
 
     :raises _UnsupportedKeywordError: if there is none.
@@ -153,11 +153,11 @@ def _value(keyword: str, value: Any) -> Any:
     if keyword in PLAIN:
         return value
     if keyword in ONE_SCHEMA:
-        return _supported(value)
+        return _to_supported(value)
     if keyword in LIST_OF_SCHEMAS:
-        return [_supported(each) for each in value]
+        return [_to_supported(each) for each in value]
     if keyword in NAMED_SCHEMAS:
-        return {name: _supported(each) for name, each in value.items()}
+        return {name: _to_supported(each) for name, each in value.items()}
     is_agreed = _AGREED.get(keyword)
     if is_agreed is None or not is_agreed(value):
         raise _UnsupportedKeywordError

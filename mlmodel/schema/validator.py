@@ -88,7 +88,7 @@ class Schema:
         """Return the values that :meth:`accepts` accepts, converted; otherwise ``None``."""
         if self._fit_columns is not None and self._fit_columns(values):
             return list(values)  # they need no default and no conversion
-        return self.converted(values) if self._fit is not None and self._fit(values) else None
+        return self.convert(values) if self._fit is not None and self._fit(values) else None
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:
         """Return the violations of a value; an empty list if it is valid.
@@ -105,7 +105,7 @@ class Schema:
         )
         return list(islice(found, most))
 
-    def converted(self, values: Sequence[Any]) -> list[Any]:
+    def convert(self, values: Sequence[Any]) -> list[Any]:
         """Return valid values with defaults filled in and each number in the schema's type.
 
         ``5`` becomes ``5.0`` for type ``number``, and ``5.0`` becomes ``5`` for type ``integer``;

@@ -153,11 +153,11 @@ class ModelManager:
         except ModelUnavailable:
             if not model.state.is_draining:
                 raise
-        # The manager already holds the successor: a model drains only after that.
+        # The manager already holds the replacement: a model drains only after that.
         return self.acquire(name, endpoint)
 
     def call_with(self, name: str, use: Callable[[HostedModel], Used]) -> Used:
-        """Return ``use(model)``, retried with the successor if the model is replaced meanwhile.
+        """Return ``use(model)``, retried with the replacement if the model is drained meanwhile.
 
         :raises ModelNotFound: if there is no such model.
         :raises ServingError: if ``use`` raises it.

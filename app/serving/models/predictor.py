@@ -147,7 +147,7 @@ def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
         raise InvalidInput(
             summary(violations, most=MAX_VIOLATIONS), violations=violations[:MAX_VIOLATIONS]
         )
-    return schema.converted(rows)
+    return schema.convert(rows)
 
 
 def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -> Any:

@@ -103,7 +103,7 @@ class CallRecord:
             self.starts[place] = 0
 
 
-#: The ledger of this process.
+#: The record of this process.
 record = CallRecord()
 
 

@@ -77,7 +77,7 @@ def open_table(
     if workbooks.is_workbook(stream):
         title, rows = workbooks.first_sheet(stream)
         return CsvFile((RawLine(*row) for row in rows), schema, decimal, title=title)
-    text, encoding = encodings.decoded(stream, charset)
+    text, encoding = encodings.open_text(stream, charset)
     return CsvFile(csv_lines(text), schema, decimal, encoding=encoding)
 
 

@@ -38,7 +38,7 @@ _CODECS = re.compile(
 )
 
 
-def decoded(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]:
+def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]:
     """Return a file as text with its line ends unchanged, and the name of its encoding.
 
     :param stream: a seekable stream at its beginning.
@@ -47,7 +47,7 @@ def decoded(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]
     """
     codec = _codec(charset) if charset else _detect(stream)
     if not _is_decodable(stream, codec):
-        raise UnreadableFile(_refusal(stream, codec))
+        raise UnreadableFile(_build_message(stream, codec))
     stream.seek(0)
     return io.TextIOWrapper(stream, encoding=codec, newline=""), NAMES.get(codec, codec)
 
@@ -91,7 +91,7 @@ def _is_decodable(stream: BinaryIO, codec: str) -> bool:
     return True
 
 
-def _refusal(stream: BinaryIO, codec: str) -> str:
+def _build_message(stream: BinaryIO, codec: str) -> str:
     name = NAMES.get(codec, codec)
     if name.startswith(("utf-16", "utf-32")):
         return f"the file begins like {name.upper()}, but is not valid {name.upper()}"

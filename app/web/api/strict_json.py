@@ -1,9 +1,9 @@
 """Strict JSON, as RFC 8259 defines it: ambiguous texts are rejected.
 
 ``orjson`` parses most bodies. It is fast, and lenient where the RFC leaves a choice: it takes the
-last of duplicate keys, and turns an integer beyond 64 bits into a float. If a body may have such a
-thing, the strict parser reads it: the standard library's ``json`` with checks. It also writes
-every error message.
+last of duplicate keys, and turns an integer beyond 64 bits into a float. If a body may contain
+one of these, the strict parser reads it: the standard library's ``json`` with checks. It also
+writes every error message.
 """
 
 from __future__ import annotations
@@ -141,12 +141,12 @@ def _finite_integer(text: str) -> int:
     return int(text)
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise BadRequest(f"the body is not JSON: {name} is not allowed")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_float=_finite, parse_constant=_refuse_constant
+    object_pairs_hook=_members, parse_float=_finite, parse_constant=_reject_constant
 )
 
 #: Slower, because it checks integers too.

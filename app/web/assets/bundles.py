@@ -1,6 +1,6 @@
 """Style sheets and scripts, each sent under a URL with the hash of its content.
 
-Browsers store what such a URL returns for good: a changed file has another URL. Each process reads
+Browsers store such a response permanently: a changed file has another URL. Each process reads
 a file when a page first needs it, and compresses it once.
 """
 

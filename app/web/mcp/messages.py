@@ -82,7 +82,7 @@ def respond(message: Any, headers: Mapping[str, str]) -> tuple[JsonObject | None
         # Clients of the older era treat another status as a broken connection.
         status = _get_status(error) if is_stateless else HTTPStatus.OK
         return response | {"error": error.to_json()}, status
-    # Clients of the older era reject members that they do not know in the result of a ping.
+    # Clients of the older era reject unknown members in the result of a ping.
     kind = {"resultType": "complete"} if is_stateless else {}
     return response | {"result": kind | result}, HTTPStatus.OK
 
@@ -115,7 +115,7 @@ def _get_envelope(params: JsonObject) -> JsonObject:
 
 
 def _check_envelope(method: str, params: JsonObject, headers: Mapping[str, str]) -> None:
-    """Check what a request of the newer era says about itself, in its body and headers."""
+    """Check the protocol members in the body of a request of the newer era, and its headers."""
     envelope = _get_envelope(params)
     missing = [key for key in (VERSION_KEY, CAPABILITIES_KEY) if key not in envelope]
     if missing:

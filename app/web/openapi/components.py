@@ -123,7 +123,7 @@ def _to_2020_12(node: Mapping[str, Any]) -> dict[str, Any]:
 def _with_plain_enum(schema: dict[str, Any]) -> dict[str, Any]:
     """Return an equivalent schema without booleans and, if possible, floats in ``enum``.
 
-    Generators of clients skip models with them: openapi-python-client knows texts and integers.
+    Generators of clients skip models with them: openapi-python-client supports texts and integers.
     """
     values = schema.get("enum")
     if not isinstance(values, list):

@@ -58,7 +58,7 @@ def download(name: str, artifact: str) -> Response:
     return response
 
 
-def described(model: HostedModel) -> Iterator[Artifact]:
+def list_artifacts(model: HostedModel) -> Iterator[Artifact]:
     """Yield a model's artifacts; without a preview for those that cannot be downloaded."""
     for each in model.metadata.get("artifacts") or ():
         name, suffix = each["name"], PurePosixPath(each["name"]).suffix.lower()

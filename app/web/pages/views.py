@@ -84,7 +84,7 @@ def metadata(name: str) -> str:
         params=_facts(model.metadata.get("params")),
         settings=_facts(_as_mapping(model.metadata.get("info"))),
         mlflow=_facts((model.metadata.get("extra") or {}).get("mlflow")),
-        artifacts=list(artifacts.described(model)),
+        artifacts=list(artifacts.list_artifacts(model)),
         endpoints=[each for each in model.endpoints.values() if each.name != PREDICT],
         versions=model.metadata.get("versions"),
         runtime=model.metadata.get("runtime"),

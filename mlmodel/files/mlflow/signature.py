@@ -161,7 +161,7 @@ def _merge_member(column: Column, seen: Mapping[str, Any] | None) -> tuple[dict[
     about = {key: value for key, value in seen.items() if key != "type"}
     schema = {**column.schema, **(about if agrees else {})}
     schema = _nullable(schema) if _is_nullable(seen) else schema
-    return _fitting(schema), note
+    return _drop_invalid_values(schema), note
 
 
 def _with_choices(own: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _with_choices(own: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, 
     return {**{key: seen[key] for key in seen if key not in ("anyOf", "enum")}, **values}
 
 
-def _fitting(schema: dict[str, Any]) -> dict[str, Any]:
+def _drop_invalid_values(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without a default and examples that violate it, such as 1.5 for integers."""
     rest = {key: value for key, value in schema.items() if key not in ("default", "examples")}
     validator, is_whole = Schema(rest), "integer" in _kinds(rest)

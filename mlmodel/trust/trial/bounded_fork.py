@@ -1,6 +1,6 @@
 """Run work on a model file in a fork of this process, which may crash.
 
-The fork has limits of time and memory, and no file or connection of its parent. It is not a
+The fork has limits on time and memory, and no file or connection of its parent. It is not a
 sandbox: the allow-list decides what may be built, in the fork as elsewhere.
 """
 

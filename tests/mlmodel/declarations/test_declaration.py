@@ -75,7 +75,7 @@ def test_rule_of_declared_class_rejects(predict, name):
     assert violation["pointer"].startswith("/1")
 
 
-def test_error_of_the_output_class_is_the_models(make_app):
+def test_output_class_error_is_model_error(make_app):
     client = make_app(entries("BreaksOnItsAnswer")).test_client()
 
     response = client.post("/api/models/breaks-on-its-answer/predict", json={"x": 1})

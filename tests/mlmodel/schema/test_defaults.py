@@ -17,22 +17,22 @@ ROW = {
 
 
 def test_missing_members_get_their_defaults():
-    assert Schema(ROW).converted([{"z": 2}]) == [{"z": 2, "limits": {"most": 10}, "note": "none"}]
+    assert Schema(ROW).convert([{"z": 2}]) == [{"z": 2, "limits": {"most": 10}, "note": "none"}]
 
 
 def test_defaults_reach_into_lists_and_objects():
-    (row,) = Schema(ROW).converted([{"points": [{}, {"x": 5}], "limits": {"least": 1}}])
+    (row,) = Schema(ROW).convert([{"points": [{}, {"x": 5}], "limits": {"least": 1}}])
 
     assert row["points"] == [{"x": 0}, {"x": 5}]
     assert row["limits"] == {"most": 10, "least": 1}
 
 
 def test_default_does_not_replace_null():
-    assert Schema(ROW).converted([{"note": None}])[0]["note"] is None
+    assert Schema(ROW).convert([{"note": None}])[0]["note"] is None
 
 
 def test_nullable_member_keeps_no_default():
-    (row,) = Schema(ROW, is_null_left=True).converted([{}])
+    (row,) = Schema(ROW, is_null_left=True).convert([{}])
 
     assert "note" not in row
     assert row["z"] == 1
@@ -43,11 +43,11 @@ def test_default_of_alternative_is_ignored():
         "anyOf": [{"properties": {"x": {"default": 1}}}, {"properties": {"y": {"default": 2}}}]
     }
 
-    assert Schema(schema).converted([{}]) == [{}]
+    assert Schema(schema).convert([{}]) == [{}]
 
 
 def test_rows_do_not_share_a_default():
-    first, second = Schema(ROW).converted([{}, {}])
+    first, second = Schema(ROW).convert([{}, {}])
     first["limits"]["most"] = 5
 
     assert second["limits"] == {"most": 10}
@@ -65,4 +65,4 @@ def test_class_model_receives_the_default(make_app, row):
 def test_invalid_default_is_ignored():
     schema = {"properties": {"a": {"type": "number", "default": "x"}, "b": {"default": 1}}}
 
-    assert Schema(schema).converted([{}]) == [{"b": 1}]
+    assert Schema(schema).convert([{}]) == [{"b": 1}]

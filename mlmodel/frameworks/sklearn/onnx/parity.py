@@ -237,7 +237,7 @@ class _Gap:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no number lies between the two."""
+        """Whether there is no number between the two."""
         return bool(math.nextafter(self.low[self.name], math.inf) >= self.high[self.name])
 
     @property

@@ -22,7 +22,7 @@ from mlmodel.frameworks.sklearn.onnx.parity import EXACT, TOLERANCE, Parity, com
 from mlmodel.frameworks.sklearn.onnx.probes import RowSampler
 from mlmodel.frameworks.sklearn.onnx.runtime import AUTO_SECONDS, Runtime, RuntimeName
 from mlmodel.frameworks.sklearn.predict.predictor import Predictor
-from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, single_threaded
+from mlmodel.frameworks.sklearn.schemas.probe import Probe, caught_warnings, limit_to_one_thread
 from mlmodel.frameworks.sklearn.traits import labels_of
 from mlmodel.model import Row
 
@@ -108,7 +108,7 @@ def _compile(
     """
     deadline = Deadline(AUTO_SECONDS if requested == "auto" else None)
     # One thread, because a server may fork afterwards.
-    predict = single_threaded(native.call)
+    predict = limit_to_one_thread(native.call)
     examples = [
         row for row in [*rows, native.row] if Probe(native.call, row).prediction is not None
     ]

@@ -87,15 +87,15 @@ class Column:
 
     def with_example(self, value: Any) -> Column:
         """Return the column with an example, unless an earlier estimator gave it one."""
-        example = rounded(value)
+        example = to_short_number(value)
         if example is None or not self.is_numeric or self.choices:
             return self
         return replace(self, is_sure=True, examples=self.examples or (example,))
 
     def with_span(self, low: Any, high: Any, middle: Any) -> Column:
         """Return the column with a range, and with its middle as an example."""
-        low, high = rounded(low), rounded(high)
-        if low is None or high is None or rounded(middle) is None:
+        low, high = to_short_number(low), to_short_number(high)
+        if low is None or high is None or to_short_number(middle) is None:
             return self
         return replace(self.with_example(middle), span=(low, high))
 
@@ -187,7 +187,7 @@ def kind_of(values: Iterable[Any]) -> str:
     return kinds.get(types.pop(), "") if len(types) == 1 else ""
 
 
-def rounded(value: Any) -> float | None:
+def to_short_number(value: Any) -> float | None:
     """Return a number short enough to read; ``None`` for any other value."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):

@@ -24,7 +24,7 @@ from mlmodel.frameworks.sklearn.schemas.column import (
     Column,
     Columns,
     MaybeColumn,
-    rounded,
+    to_short_number,
     with_examples,
 )
 from mlmodel.frameworks.sklearn.schemas.dtypes import plain
@@ -136,7 +136,7 @@ def _with_statistic(column: Column, value: Any, stands_in: bool) -> Column:
     kind = "string" if isinstance(value, str) else "number"
     known = replace(column, kind=kind, is_sure=True)
     # A default must be exact to the last digit: a long one is only an example.
-    if stands_in and (isinstance(value, str) or rounded(value) == value):
+    if stands_in and (isinstance(value, str) or to_short_number(value) == value):
         return replace(known, default=value, examples=known.examples or (value,))
     if isinstance(value, str):
         return known
@@ -167,7 +167,7 @@ def _from_ranges(estimator: Any, columns: Columns) -> list[MaybeColumn] | None:
     if spans is None or len(spans) != len(columns):
         return None
     return [
-        column and column.with_span(plain(low), plain(high), rounded(middle))
+        column and column.with_span(plain(low), plain(high), to_short_number(middle))
         for column, (low, high, middle) in zip(columns, spans, strict=True)
     ]
 

@@ -41,7 +41,7 @@ def caught_warnings() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
-def single_threaded(predict: Predict) -> Predict:
+def limit_to_one_thread(predict: Predict) -> Predict:
     """Return a function that calls a model in one thread and suppresses its warnings.
 
     A thread pool of OpenMP does not survive the fork of workers, which would wait for it forever.
@@ -110,7 +110,7 @@ class Probe:
     """
 
     def __init__(self, predict: Predict, row: Mapping[str, Any]) -> None:
-        self._predict = single_threaded(predict)
+        self._predict = limit_to_one_thread(predict)
         self.row = dict(row)
         self.error: Exception | None = None
         predictions = self._predictions([self.row])

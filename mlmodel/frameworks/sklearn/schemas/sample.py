@@ -13,7 +13,7 @@ import pandas as pd
 
 from mlmodel.errors import InvalidModel
 from mlmodel.frameworks.sklearn.schemas import dtypes
-from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of, rounded
+from mlmodel.frameworks.sklearn.schemas.column import Column, kind_of, to_short_number
 from mlmodel.frameworks.sklearn.schemas.dtypes import NOT_JSON, plain
 
 #: Maximum of distinct texts in a column that becomes a list of choices.
@@ -351,7 +351,7 @@ def _examples(kind: str, present: pd.Series) -> tuple[Any, ...]:
         return ()
     column = Column("", kind)
     if kind == "number":
-        middle = rounded(np.median(present.to_numpy(dtype=float)))
+        middle = to_short_number(np.median(present.to_numpy(dtype=float)))
         return () if middle is None else (middle,)
     if kind in ("integer", "date", "date-time", "date-time-local"):
         return (as_json(present.sort_values().iloc[len(present) // 2], column),)
@@ -365,7 +365,7 @@ def _span(kind: str, present: pd.Series) -> tuple[float, float] | None:
         return None
     known = present.to_numpy()
     low, high = (
-        plain(value) if kind == "integer" else rounded(value)
+        plain(value) if kind == "integer" else to_short_number(value)
         for value in (known.min(), known.max())
     )
     return None if low is None or high is None or low == high else (low, high)

@@ -397,7 +397,7 @@ def test_unpinned_pickles_share_a_process(tmp_path):
     assert [spec.shares_process for spec in specs] == [True, False]
 
 
-def test_refused_pickle_names_pin_command(make_app, tmp_path):
+def test_rejected_pickle_names_pin_command(make_app, tmp_path):
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[1]], [1])))
 
     make_app("models: [{file: model.pkl}]", UNPINNED="refuse")

@@ -75,7 +75,7 @@ def test_lazy_isolated_model_is_described_without_loading(lazy):
     assert model.status is Status.READY
 
 
-def test_schema_that_needs_load_is_read_by_loading(lazy):
+def test_schema_defined_in_load_is_loaded(lazy):
     client, model = lazy("class: tests.models.declared.LoadsSchema")
     assert (model.status, LoadsSchema.loads) == (Status.LAZY, 0)
 
@@ -95,7 +95,7 @@ def test_typed_path_of_lazy_model_is_complete(lazy):
     }
 
 
-def test_unloaded_lazy_model_is_loaded_by_its_next_call(lazy):
+def test_next_call_reloads_lazy_model(lazy):
     client, model = lazy("class: tests.models.simple.Counting")
     predict = lambda: client.post("/api/models/counting/predict", json={"x": 1})  # noqa: E731
     assert predict().status_code == 200
@@ -121,7 +121,7 @@ def test_unloaded_file_is_dropped_from_memory(lazy, packaged):
     assert client.post("/api/models/linear/predict", json=row).json == first
 
 
-def test_calls_during_unload_are_answered(lazy):
+def test_calls_during_unload_succeed(lazy):
     client, model = lazy("class: tests.models.simple.Counting")
 
     def call(number):

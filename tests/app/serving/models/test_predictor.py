@@ -243,7 +243,7 @@ def test_failing_example_is_in_notes_and_pages(make_app, name, note):
         assert "it does not predict its own example" in text
 
 
-def test_model_that_fails_for_its_authors_example_is_failed(make_app):
+def test_failing_author_example_fails_model(make_app):
     app = make_app("models:\n  - class: tests.models.declared.WrongTypeForOwnExample")
     predictor = app.extensions["modelhost"].predictor
     [model] = predictor.manager.models()

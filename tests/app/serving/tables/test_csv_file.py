@@ -214,6 +214,6 @@ def test_lines_without_anything_are_passed_over():
 
 
 @pytest.mark.parametrize("text", ["1,2.5,x\n2,3,y\n", "5.1;3.5;1.4\n", "1\n2\n"])
-def test_file_without_a_header_is_refused(text):
+def test_file_without_header_is_rejected(text):
     with pytest.raises(InvalidInput, match="the first line looks like values, not names"):
         sheet(text, NUMBERS)

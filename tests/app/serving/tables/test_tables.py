@@ -98,7 +98,7 @@ def test_cells_are_converted_by_column(name, text, value):
     assert type(found) is type(value)
 
 
-def test_a_row_knows_its_line():
+def test_row_has_its_line():
     rows = read('note,age\n"two\nlines",1\n\nx,2\n')
 
     assert [(placed.index, placed.line) for placed in rows] == [(0, 2), (1, 5)]
@@ -184,7 +184,7 @@ ANSWERS = [{"prediction": "a", "probabilities": {"a": 1.0}}, {"prediction": None
         ),
     ],
 )
-def test_answers_are_written(form, text):
+def test_predictions_are_written(form, text):
     stream = io.StringIO()
 
     tables.write(ANSWERS, stream, form)

@@ -118,7 +118,7 @@ def test_distant_cell_needs_no_memory():
         read(content)
 
 
-def test_formula_without_a_value_is_refused():
+def test_formula_without_value_is_rejected():
     with pytest.raises(UnreadableFile, match="the formula in cell B2 has no value"):
         read(workbook(["n", "t"], [1, "=A2*2"]))
 
@@ -130,7 +130,7 @@ def test_zip_bomb_workbook_is_rejected(monkeypatch):
         read(workbook(["n"], [1]))
 
 
-def test_broken_workbook_is_refused():
+def test_broken_workbook_is_rejected():
     content = changed(workbook(["n"], [1]), "xl/worksheets/sheet1.xml", lambda text: text[:-30])
 
     with pytest.raises(UnreadableFile, match=r"not a readable .xlsx workbook"):
@@ -158,6 +158,6 @@ def test_old_workbook_is_named():
         read(io.BytesIO(workbooks.OLE + bytes(500)))
 
 
-def test_truncated_archive_is_refused():
+def test_truncated_archive_is_rejected():
     with pytest.raises(UnreadableFile, match=r"not a readable .xlsx workbook"):
         read(io.BytesIO(workbook(["n"]).getvalue()[:300]))

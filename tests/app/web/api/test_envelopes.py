@@ -90,7 +90,7 @@ def test_empty_list_gives_no_predictions(client):
     assert predict(client, {"instances": []}).json == []
 
 
-def test_list_is_the_value_of_an_array_member(client):
+def test_array_member_accepts_a_list(client):
     assert predict(client, {"instances": [[1, 2], [3]]}, "vector").status_code == 200
 
 
@@ -102,7 +102,7 @@ def test_list_is_the_value_of_an_array_member(client):
         ("open", {"inputs": [{"a": 1}]}),
     ],
 )
-def test_body_that_may_be_a_row_is_one(client, name, body):
+def test_row_like_body_is_a_row(client, name, body):
     answer = predict(client, body, name)
 
     if name == "inputs":

@@ -36,7 +36,7 @@ def test_csv_file_is_predicted(client):
     assert answer.content_type == "application/json"
 
 
-def test_csv_is_answered_with_csv(client):
+def test_csv_request_returns_csv(client):
     answer = send(client, b"x\n1\n2.5\n", headers={"Accept": "text/csv"})
 
     assert answer.text == "y\n2.0\n5.0\n"
@@ -67,7 +67,7 @@ def test_decimal_mark_is_read_from_the_query(client):
 
 
 @pytest.mark.parametrize("body", [{"x": 1}, [{"x": 1}], {"instances": [1]}], ids=str)
-def test_json_is_answered_with_csv(client, body):
+def test_json_request_returns_csv(client, body):
     answer = client.post("/api/models/doubler/predict", json=body, headers={"Accept": "text/csv"})
 
     assert answer.text == "y\n2.0\n"

@@ -22,7 +22,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
-def test_json_is_read_by_the_letter(path):
+def test_json_follows_rfc_8259(path):
     is_json = path.name.startswith("y_") or path.name in TAKEN
     # The only valid text that is rejected: its object has a duplicate key.
     is_json = is_json and "duplicated_key" not in path.name

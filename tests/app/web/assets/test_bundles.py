@@ -18,7 +18,7 @@ def addresses(client, path="/"):
     return {name: address for address, name in found}
 
 
-def test_asset_of_a_page_is_cached_for_good(client):
+def test_page_assets_are_cached_permanently(client):
     address = addresses(client)["base.css"]
 
     response = client.get(address)
@@ -77,7 +77,7 @@ def test_known_asset_is_not_sent_again(client):
     assert (same.headers["ETag"], same.headers["Vary"]) == (tag, "Accept-Encoding")
 
 
-def test_assets_are_below_the_prefix_of_a_proxy(client):
+def test_assets_have_the_proxy_prefix(client):
     page = client.get("/", environ_overrides={"SCRIPT_NAME": "/portal"})
 
     assert re.search(r'href="/portal/static/\w{16}/base.css"', page.text)

@@ -64,7 +64,7 @@ def test_module_is_joined_once(joined):
         "console.log(import.meta.url);",
     ],
 )
-def test_other_forms_of_import_and_export_are_rejected(joined, line):
+def test_other_import_forms_are_rejected(joined, line):
     with pytest.raises(ValueError, match=r"first\.js: no supported form of import or export: "):
         joined(f"{line}\n", other="export const one = 1;\n")
 

@@ -67,7 +67,7 @@ def test_prediction_is_not_compressed(client):
     assert "Content-Encoding" not in response.headers
 
 
-def test_response_with_text_of_a_link_is_not_compressed(make_app):
+def test_response_with_link_text_is_uncompressed(make_app):
     """Its length would tell whoever sends such links what is on the page (BREACH)."""
     client = make_app(KEYS=[OWN]).test_client()
     client.post("/login", data={"key": OWN.text}, headers={"Origin": "http://localhost"})

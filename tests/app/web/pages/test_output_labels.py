@@ -101,5 +101,5 @@ def test_number_of_labels_is_limited():
     assert len(get_output_labels(Shape.of(schema))) == MAX_VALUES
 
 
-def test_no_schema_tells_nothing():
+def test_missing_schema_has_no_labels():
     assert get_output_labels(Shape.of(None)) == {"": {}}

@@ -121,7 +121,7 @@ def test_positional_columns_get_the_names():
     assert "patternProperties" not in found
 
 
-def test_unnamed_columns_get_the_names_of_the_model():
+def test_unnamed_columns_get_model_names():
     inferred = schemas({"b": {"type": "number"}, "a": {"type": "number"}})
 
     assert list(members_of([{"type": "double"}, {"type": "double"}], inferred)) == ["b", "a"]

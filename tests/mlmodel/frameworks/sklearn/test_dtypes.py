@@ -115,7 +115,7 @@ def test_column_has_dtype_of_sample(name):
     judge = Schema(schema)
 
     assert [each for row in rows for each in judge.violations(row)] == []
-    predictor(model, schema["properties"])(judge.converted(rows))
+    predictor(model, schema["properties"])(judge.convert(rows))
     seen = Recorder.seen["x"]
     assert seen.dtype == table["x"].dtype
     assert all(map(is_same, seen, table["x"]))
@@ -127,7 +127,7 @@ def test_single_row_column_has_dtype(name):
     schema = infer(model, table).input
     predict = predictor(model, schema["properties"])
 
-    for row, value in zip(Schema(schema).converted(rows_of(table)), table["x"], strict=True):
+    for row, value in zip(Schema(schema).convert(rows_of(table)), table["x"], strict=True):
         predict([row])
         is_counted = pd.api.types.is_bool_dtype(table["x"].dtype) or not pd.isna(value)
         assert Recorder.seen["x"].dtype == table["x"].dtype or not is_counted
@@ -222,7 +222,7 @@ def test_integer_column_accepts_null_and_fractions(value):
     row = {"income": value, "children": 2}
 
     assert Schema(schema).violations(row) == []
-    answer = predictor(model, schema["properties"])(Schema(schema).converted([row]))
+    answer = predictor(model, schema["properties"])(Schema(schema).convert([row]))
     expected = model.predict(
         pd.DataFrame({"income": [np.nan if value is None else value], "children": 2})
     )
@@ -357,7 +357,7 @@ def test_large_integers_in_array_are_exact():
     ids, rows, model = large_integers()
     schema = infer(model, ids).input
 
-    answers = predictor(model, schema["properties"])(Schema(schema).converted(rows))
+    answers = predictor(model, schema["properties"])(Schema(schema).convert(rows))
 
     assert [each["prediction"] for each in answers] == model.predict(ids).tolist()
 
@@ -367,7 +367,7 @@ def test_large_integers_beside_floats_are_exact():
     ids, rows, model = large_integers()
     schema = infer(model).input
 
-    answers = predictor(model, schema["properties"])(Schema(schema).converted(rows))
+    answers = predictor(model, schema["properties"])(Schema(schema).convert(rows))
 
     assert [each["prediction"] for each in answers] == pytest.approx(model.predict(ids))
 

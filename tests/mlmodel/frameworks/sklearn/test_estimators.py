@@ -189,7 +189,7 @@ def extreme_rows(schema):
         {name: value if fits(value, schema, name, plain) else plain[name] for name in plain}
         for value in EXTREMES
     ]
-    return whole.converted(rows)
+    return whole.convert(rows)
 
 
 def fits(value, schema, name, plain):
