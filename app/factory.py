@@ -27,6 +27,7 @@ from app.web.http import (
     access_log,
     compression,
     extension,
+    forwarding,
     json_provider,
     problems,
     security_headers,
@@ -107,6 +108,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         views,
         artifacts,
         fast_predict,
+        forwarding,  # in front of the fast path
     ):
         part.init_app(app)
     access.trust_proxies(app)

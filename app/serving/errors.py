@@ -11,6 +11,10 @@
     ├── UnreadableFile        a file of rows cannot be read
     ├── InvalidTensor         a request of the Open Inference Protocol has mistakes
     ├── PredictionTimeout     the model exceeded its time limit
+    ├── RemoteUnavailable     the server of a remote model cannot be reached, or fails
+    ├── RemoteTimeout         the server of a remote model exceeded the time limit
+    ├── RemoteFailed          the server of a remote model sent an unusable response
+    ├── RemoteLoop            the entries of remote models form a loop
     ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionFailed      the model raised an error
     └── InvalidAnswer         the prediction violates the output schema or is not JSON
@@ -130,6 +134,29 @@ class PredictionTimeout(ServingError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the model took longer than {seconds:g} seconds")
         self.seconds = seconds
+
+
+class RemoteUnavailable(ServingError):
+    """The server of a remote model cannot be reached, or fails.
+
+    ``retry_seconds`` is when it may respond again, if it sent that.
+    """
+
+    def __init__(self, detail: str, retry_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_seconds = retry_seconds
+
+
+class RemoteTimeout(ServingError):
+    """The server of a remote model exceeded the time limit."""
+
+
+class RemoteFailed(ServingError):
+    """The server of a remote model sent a response that cannot be used."""
+
+
+class RemoteLoop(ServingError):
+    """A request to a remote model has passed the model before."""
 
 
 class NoRoom(ServingError):

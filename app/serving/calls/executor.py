@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
+from app.serving.calls.via import VIA
 from app.serving.errors import PredictionTimeout, QueueFull
 
 
@@ -88,6 +89,7 @@ class _Call:
         self.arguments = arguments
         self.done = threading.Lock()
         self.done.acquire()
+        self.via = VIA.get()
         self.is_done = False
         self.is_dropped = False
         self.has_slot = True
@@ -97,6 +99,7 @@ class _Call:
 
     def run(self) -> None:
         """Call the function, in a thread of the executor."""
+        VIA.set(self.via)
         try:
             self.result = self.function(*self.arguments)
         # A model may raise anything, even SystemExit; the waiting caller must get the error.

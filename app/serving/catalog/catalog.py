@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import urllib3
+from urllib3.exceptions import LocationParseError
+
 import mlmodel
 from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
+from app.serving.remote.remote_model import Remote
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidSchema
@@ -59,12 +63,22 @@ ISOLATION = {
 #: All names of a package, in ``trust``.
 PATTERN = re.compile(r"\w+(\.\w+)*\.\*", re.ASCII)
 
+#: The address of a server, without a user, a query or a fragment.
+ADDRESS = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
+
 #: The JSON Schema of an entry. docs/models-yaml.md describes the keys.
 ENTRY = {
     "type": "object",
     "properties": {
         "class": CLASS_PATH,
         "file": {"type": "string", "minLength": 1},
+        "remote": {"type": "string", "pattern": ADDRESS},
+        "model": {"type": "string", "pattern": f"^{NAME.pattern}(@{NAME.pattern})?$"},
+        "headers": {
+            "type": "object",
+            "propertyNames": {"pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
+            "additionalProperties": {"type": "string", "pattern": r"^[\x20-\x7e]*$"},
+        },
         "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
         "version": {"type": "string", "pattern": f"^{NAME.pattern}$"},
         "default": {"type": "boolean"},
@@ -85,6 +99,7 @@ ENTRY = {
         "n_jobs": {"anyOf": [{"const": -1}, {"type": "integer", "minimum": 1, "maximum": 1024}]},
         "version_mismatch": {"enum": ["warn", "error"]},
         "input_schema": {"type": "object"},
+        "output_schema": {"type": "object"},
         "examples": {"type": "array"},
         "tags": {"type": "array", "items": TAG, "uniqueItems": True},
         "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
@@ -108,6 +123,9 @@ ONLY_WITH = {
     "settings": "class",
     "decorators": "class",
     "artifacts": "file",
+    "model": "remote",
+    "headers": "remote",
+    "output_schema": "remote",
     "runtime": "file",
     "n_jobs": "file",
     "sha256": "file",
@@ -117,6 +135,10 @@ ONLY_WITH = {
     "default": "version",
     "aliases": "version",
 }
+#: Where a model comes from: an entry has one of these keys.
+SOURCES = ("class", "file", "remote")
+#: Keys that a remote model cannot have: the other server decides how it runs.
+NOT_REMOTE = ("isolate", "batch")
 #: The start of a URL or network path. A single letter before the colon is a Windows drive.
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 
@@ -163,9 +185,10 @@ def _find_mistakes(document: Document, value: Any) -> Iterator[Mistake]:
 
 def _find_in_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the pointer and the detail of each mistake in an entry."""
-    if ("class" in entry) == ("file" in entry):
-        got = "both" if "class" in entry else "neither"
-        yield "", f"must have either 'class' or 'file', got {got}"
+    sources = [each for each in SOURCES if each in entry]
+    if len(sources) != 1:
+        got = " and ".join(map(repr, sources)) or "none of them"
+        yield "", f"must have one of 'class', 'file' and 'remote', got {got}"
         return
     for key, other in ONLY_WITH.items():
         if key in entry and other not in entry:
@@ -177,10 +200,29 @@ def _find_in_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "/isolate/memory", f"{detail}, got {memory!r}"
     if "file" in entry:
         yield from _find_in_file_entry(entry)
+    if "remote" in entry:
+        yield from _find_in_remote_entry(entry)
+    yield from _find_in_schemas(entry)
+
+
+def _find_in_schemas(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("input_schema", "output_schema"):
+        try:
+            Schema(entry.get(key, True))
+        except InvalidSchema as error:
+            yield f"/{key}", f"is {error}"
+
+
+def _find_in_remote_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "model" not in entry and "name" not in entry:
+        yield "/remote", "needs 'model', the model's name on that server, or 'name'"
     try:
-        Schema(entry.get("input_schema", True))
-    except InvalidSchema as error:
-        yield "/input_schema", f"is {error}"
+        urllib3.util.parse_url(entry["remote"])
+    except LocationParseError:
+        yield "/remote", "must be the address of a server, such as 'http://triton:8000'"
+    for key in NOT_REMOTE:
+        if key in entry:
+            yield f"/{key}", "is not valid together with 'remote'; configure it on that server"
 
 
 def _find_in_file_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -202,6 +244,7 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         line=line,
         class_path=entry.get("class"),
         file=folder / entry["file"] if "file" in entry else None,
+        remote=_build_remote(entry),
         name=entry.get("name"),
         version=entry.get("version"),
         default=entry.get("default", "version" not in entry),
@@ -218,10 +261,18 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         **_get_isolation(entry, folder),
         batch_rows=_get_batch_rows(entry),
         input_schema=entry.get("input_schema"),
+        output_schema=entry.get("output_schema"),
         examples=tuple(entry.get("examples", ())),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
     )
+
+
+def _build_remote(entry: Mapping[str, Any]) -> Remote | None:
+    if "remote" not in entry:
+        return None
+    model = entry.get("model") or entry["name"]
+    return Remote(entry["remote"].rstrip("/"), model, entry.get("headers", {}))
 
 
 def _get_isolation(entry: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import mlmodel
 from app.serving.catalog.fingerprint import FileFingerprint, file_fingerprint
+from app.serving.remote.remote_model import Remote, RemoteModel
 from mlmodel.bounded import filetypes
 from mlmodel.errors import InvalidModel, Untrusted
 from mlmodel.files import bare
@@ -42,6 +43,7 @@ class ModelSpec:
     line: int
     class_path: str | None = None
     file: Path | None = None
+    remote: Remote | None = None
     name: str | None = None
     #: The version in URLs. If it is ``None``, no other entry may have the name.
     version: str | None = None
@@ -75,6 +77,8 @@ class ModelSpec:
     #: Time limit of a call; ``None`` for PREDICT_SECONDS.
     time_limit: float | None = None
     input_schema: Mapping[str, Any] | None = None
+    #: The schema of a prediction of a remote model.
+    output_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     batch_rows: int | None = None
     tags: tuple[str, ...] = ()
@@ -85,6 +89,8 @@ class ModelSpec:
         """The name of a model that failed to load: its own if known, else from class or file."""
         if self.name:
             return self.name
+        if self.remote:
+            return self.remote.model.partition("@")[0]
         module, _, class_name = str(self.class_path).rpartition(".")
         own = getattr(getattr(sys.modules.get(module), class_name, None), "qualified_name", None)
         if isinstance(own, str) and NAME.fullmatch(own):
@@ -99,8 +105,8 @@ class ModelSpec:
 
     @property
     def source(self) -> Path | str:
-        """The model's file, or the path of its class."""
-        return self.file or str(self.class_path)
+        """The model's file, the address of its server, or the path of its class."""
+        return self.file or (self.remote.url if self.remote else str(self.class_path))
 
     def fingerprint(self, file: FileFingerprint | None) -> str:
         """Return a hash of the entry and the bytes of its file.
@@ -115,7 +121,7 @@ class ModelSpec:
         return self._without_place() == other._without_place()
 
     def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
-        """Return the :func:`contents` of the file; ``None`` for a class."""
+        """Return the :func:`contents` of the file; ``None`` without one."""
         return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
@@ -133,7 +139,18 @@ class ModelSpec:
                 "the file is a pickle without 'sha256' or 'trust', and UNPINNED is 'refuse'; to "
                 "pin the file, run the command `pin`"
             )
+        if self.remote is not None:
+            return self._create_remote(self.remote)
         return self._create_from_class() if self.file is None else self._create_from_file(self.file)
+
+    def _create_remote(self, remote: Remote) -> MLModel:
+        return RemoteModel(
+            remote,
+            self.provisional_name,
+            input_schema=self.input_schema,
+            output_schema=self.output_schema,
+            seconds=self.time_limit,
+        )
 
     def _create_from_file(self, file: Path) -> MLModel:
         load = bare.load if bare.is_bare(file) else mlmodel.load

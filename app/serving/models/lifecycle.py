@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.executor import BoundedExecutor, Limits
-from app.serving.errors import PredictionTimeout, QueueFull
+from app.serving.errors import PredictionTimeout, QueueFull, RemoteTimeout, RemoteUnavailable
 from app.serving.models.loader import Loader
 from app.serving.models.state import WAITING, Status
 from app.serving.process import metrics
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait for running calls before a model is dropped, if calls have no time limit.
 DRAIN_SECONDS = 30
+#: Seconds after which loading is tried again if the model's server was not available.
+RETRY_SECONDS = 5.0
 #: Maximum number of callers that wait while a model loads.
 LOADERS = 1000
 
@@ -49,6 +51,8 @@ class Lifecycle:
         self._limits = hosted.limits
         self._executor = BoundedExecutor(replace(limits, threads=1, queue_size=LOADERS))
         self._loading = threading.Lock()
+        #: Whether a thread waits to load the model again.
+        self._is_retrying = False
 
     @property
     def model(self) -> MLModel | None:
@@ -103,7 +107,7 @@ class Lifecycle:
 
         :returns: whether it was ready then. It may already be unloaded again, if it is lazy.
         """
-        if self._state.status in WAITING:
+        if self._state.status in WAITING and not self._is_retrying:
             return self._load_in_time(set(Status) - WAITING)
         return self._state.status is Status.READY
 
@@ -192,6 +196,9 @@ class Lifecycle:
         try:
             with record.running(self._hosted.calls.place):
                 status = step()
+        except (RemoteUnavailable, RemoteTimeout) as error:
+            self._retry_later(str(error))
+            return
         # The author's code runs at import, in __init__ and in load(), and may raise anything.
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
@@ -208,6 +215,19 @@ class Lifecycle:
         if status is Status.READY:
             metrics.LOAD_SECONDS.labels(self._hosted.label).set(time.perf_counter() - started)
             log.info("model %r is ready", self._hosted.name)
+
+    def _retry_later(self, reason: str) -> None:
+        """Leave the model in the status loading, and load it again after a while."""
+        log.warning("model %r is not loaded yet: %s", self._hosted.name, reason)
+        self._state.explain(Status.LOADING, reason)
+        self._is_retrying = True
+        retry = threading.Timer(RETRY_SECONDS, self._retry)
+        retry.daemon = True
+        retry.start()
+
+    def _retry(self) -> None:
+        self._is_retrying = False
+        self.finish_loading()
 
     def _drop_when_idle(self) -> None:
         with self._loading:

@@ -30,7 +30,8 @@ class State:
     any but ready                loading     ``load``; the first call of a lazy model
     loading                      ready       the model has loaded
     loading                      lazy        the model is only described
-    loading                      failed      loading has raised an error
+    loading                      failed      loading has raised an error; it stays loading if
+                                             the server of a remote model is not available
     ready                        loading     ``load_or_describe`` of a fork-unsafe model
     any                          unloaded    ``unload``, unless the next line applies
     any but failed               lazy        ``unload`` of a lazy model

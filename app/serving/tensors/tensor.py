@@ -47,14 +47,16 @@ class TensorReader:
 
     :param content: the bytes after the JSON, which the tensors share in their order.
     :param content_type: that of tensors without one; empty if the values stay as they are.
+    :param role: what the tensors are, in messages.
     """
 
-    def __init__(self, content: memoryview, content_type: str) -> None:
+    def __init__(self, content: memoryview, content_type: str, role: str = "input") -> None:
+        self._role = role
         self._content = content
         self._content_type = content_type
 
     def read(self, item: Any) -> Tensor:
-        """Return the tensor of an item of ``inputs``.
+        """Return the tensor of an item of ``inputs`` or ``outputs``.
 
         :raises InvalidTensor: if it has mistakes.
         """
@@ -62,7 +64,7 @@ class TensorReader:
         try:
             return self._read(name, item)
         except InvalidTensor as error:
-            raise InvalidTensor(f"input {to_short_json(name)}: {error}") from error
+            raise InvalidTensor(f"{self._role} {to_short_json(name)}: {error}") from error
 
     def finish(self) -> None:
         """Check that the tensors have used all bytes.

@@ -54,6 +54,7 @@ HANDLED_HEADERS = KEY_HEADERS | {
     "HTTP_ACCEPT",
     "HTTP_CONNECTION",
     "HTTP_HOST",
+    "HTTP_VIA",
     "HTTP_X_REQUEST_ID",
 }
 #: A valid ``Content-Length``.

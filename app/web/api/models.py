@@ -149,8 +149,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         422: InvalidInput
         429: TooManyRequests
         500: ModelFailed
+        502: RemoteFailed
         503: ModelUnavailable
         504: ModelTimeout
+        508: RemoteLoop
     """
     reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)

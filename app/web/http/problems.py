@@ -133,6 +133,33 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Model timed out",
         "The call took longer than the model's `time_limit`, or else `PREDICT_SECONDS`.",
     ),
+    serving.RemoteFailed: Problem(
+        502,
+        "remote-failed",
+        "Invalid response of the remote server",
+        "The model runs on another server, which redirects, does not accept this server's "
+        "headers, does not have the model, or sent a response that cannot be used.",
+    ),
+    serving.RemoteUnavailable: Problem(
+        503,
+        "remote-unavailable",
+        "Remote server unavailable",
+        "The model runs on another server, which cannot be reached, has too many requests, or "
+        "fails. `Retry-After` is its own, or an estimate.",
+        is_temporary=True,
+    ),
+    serving.RemoteTimeout: Problem(
+        504,
+        "remote-timeout",
+        "Remote server timed out",
+        "The model runs on another server, which did not respond within the time limit.",
+    ),
+    serving.RemoteLoop: Problem(
+        508,
+        "remote-loop",
+        "Loop detected",
+        "The model runs on another server, which calls this model again.",
+    ),
     serving.NoRoom: Problem(
         507,
         "no-room",
@@ -340,7 +367,8 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
             name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}
         }
     if problem.is_temporary and "Retry-After" not in headers:
-        headers["Retry-After"] = str(current_app.config["RETRY_SECONDS"])
+        own = getattr(error, "retry_seconds", None)
+        headers["Retry-After"] = str(current_app.config["RETRY_SECONDS"] if own is None else own)
     return headers
 
 

@@ -192,8 +192,10 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
         422: InferenceError
         429: InferenceError
         500: InferenceError
+        502: InferenceError
         503: InferenceError
         504: InferenceError
+        508: InferenceError
     """
     reference = prediction.to_reference(name, version)
     predictor = modelhost().predictor

@@ -90,6 +90,28 @@ def test_trust_is_all_or_names(read, text, trust):
     assert spec.trust == trust
 
 
+def test_headers_of_remote_models_contain_variables(read):
+    [spec] = read(
+        'models: [{remote: "https://a:8000/v2x/", model: bert@2, headers: {Authorization: "Bearer ${T}"}}]',
+        T="secret",
+    )
+
+    assert (spec.remote.url, spec.remote.model) == ("https://a:8000/v2x", "bert@2")
+    assert spec.remote.headers == {"Authorization": "Bearer secret"}
+    assert spec.provisional_name == "bert"
+    assert "secret" not in repr(spec)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a:8000", "ftp://a", "http://user:word@a", "http://a?b", "http://a:99999", "file:///a"],
+)
+def test_address_of_a_remote_is_checked(mistakes_in, address):
+    [mistake] = mistakes_in(f"models:\n  - remote: {address}\n    name: a")
+
+    assert mistake.startswith("models.yaml, line 2: models/0/remote must ")
+
+
 @pytest.mark.parametrize("text", ["models: []", "models:", "", "# none yet"])
 def test_catalog_may_be_empty(read, text):
     assert read(text) == []
@@ -111,11 +133,23 @@ def test_catalog_may_be_empty(read, text):
         ),
         (
             "models:\n  - name: x",
-            "models.yaml, line 2: models/0 must have either 'class' or 'file', got neither",
+            "models.yaml, line 2: models/0 must have one of 'class', 'file' and 'remote', got none of them",
         ),
         (
             "models:\n  - class: a.B\n    file: c",
-            "models.yaml, line 2: models/0 must have either 'class' or 'file', got both",
+            "models.yaml, line 2: models/0 must have one of 'class', 'file' and 'remote', got 'class' and 'file'",
+        ),
+        (
+            "models:\n  - remote: http://a",
+            "models.yaml, line 2: models/0/remote needs 'model', the model's name on that server, or 'name'",
+        ),
+        (
+            "models:\n  - remote: http://a\n    name: a\n    batch: false",
+            "models.yaml, line 4: models/0/batch is not valid together with 'remote'; configure it on that server",
+        ),
+        (
+            "models:\n  - class: a.B\n    headers: {a: b}",
+            "models.yaml, line 3: models/0/headers is valid only together with 'remote'",
         ),
         (
             "models:\n  - class: a.B\n    load: late",

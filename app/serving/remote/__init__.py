@@ -1,0 +1,1 @@
+"""Models that run on other servers, which Modelhost calls over HTTP."""

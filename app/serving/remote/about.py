@@ -1,0 +1,19 @@
+"""What another server knows of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class About:
+    """Texts, schemas and examples of a model; a schema of ``None`` is unknown."""
+
+    display_name: str = ""
+    description: str = ""
+    version: str = ""
+    input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
+    examples: Sequence[Any] = ()

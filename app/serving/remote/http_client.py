@@ -1,0 +1,213 @@
+"""Requests to the server of a remote model, within limits of time and size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+    TimeoutError,  # noqa: A004
+)
+
+from app.serving.calls.via import VIA
+from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
+from app.serving.tables.csv_cells import parse_json
+
+#: Seconds to wait for a connection.
+CONNECT_SECONDS = 5.0
+#: Maximum bytes of a response.
+MAX_BYTES = 100_000_000
+#: Maximum characters of another server's text in an error.
+MAX_TEXT = 1000
+#: Connections that each process keeps for a model.
+CONNECTIONS = 8
+CHUNK_BYTES = 65_536
+#: Statuses of a server that rejects the rows.
+REJECTED = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+#: Statuses of a server that may accept the same request later.
+TEMPORARY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
+DIGITS = re.compile(r"[0-9]{1,6}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: its JSON if the request succeeded, else also text."""
+
+    status: int
+    document: Any
+    retry_seconds: int | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the request succeeded."""
+        return self.status == HTTPStatus.OK
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the server rejects the rows."""
+        return self.status in REJECTED
+
+    @property
+    def text(self) -> str:
+        """The server's description of its error."""
+        found = self.document
+        if isinstance(found, Mapping):
+            found = next((found[key] for key in ("error", "detail") if found.get(key)), found)
+        text = found if isinstance(found, str) else json.dumps(found)
+        return " ".join(text[:MAX_TEXT].split()) or f"status {self.status}"
+
+    def build_error(self) -> Exception:
+        """Return the error of a response other than a success."""
+        text = f"the remote server responded with status {self.status}: {self.text}"
+        if self.status == HTTPStatus.LOOP_DETECTED:
+            return RemoteLoop(text)
+        if self.status == HTTPStatus.GATEWAY_TIMEOUT:
+            return RemoteTimeout(text)
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in TEMPORARY:
+            return RemoteUnavailable(text, self.retry_seconds)
+        return RemoteFailed(text)
+
+
+class HttpClient:
+    """Sends JSON to one server, through a pool of connections. Thread safe.
+
+    It follows no redirects, verifies certificates of ``https`` addresses, and ignores proxies in
+    the environment.
+
+    :param url: the address of the server.
+    :param headers: sent with each request.
+    :param seconds: the time limit of a request.
+    :param place: what identifies the model on this server; part of the pseudonym in ``Via``.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], seconds: float, place: str) -> None:
+        self._path = urlsplit(url).path.rstrip("/")
+        self._seconds = seconds
+        identity = f"{socket.gethostname()} {url} {place}"
+        self._pseudonym = f"modelhost-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        self._headers = {"Accept": "application/json", **headers}
+        self._pool = urllib3.connection_from_url(url, maxsize=CONNECTIONS, retries=False)
+
+    def get(self, path: str) -> Answer:
+        """Return the response to a GET. Raises the errors of :meth:`post`."""
+        return self._request("GET", path, None)
+
+    def post(self, path: str, body: bytes) -> Answer:
+        """Return the response to a POST of JSON.
+
+        :raises RemoteUnavailable: if the server cannot be reached.
+        :raises RemoteTimeout: if the request exceeds the time limit.
+        :raises RemoteLoop: if the request has passed this model before.
+        :raises RemoteFailed: if the response is too long, or a success that is not JSON.
+        """
+        return self._request("POST", path, body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def _request(self, method: str, path: str, body: bytes | None) -> Answer:
+        try:
+            return self._send_again_if_closed(method, path, body)
+        except NewConnectionError as error:  # a subclass of a timeout for historical reasons
+            raise RemoteUnavailable("the remote server cannot be reached") from error
+        except TimeoutError as error:
+            raise RemoteTimeout(
+                f"the remote server took longer than {self._seconds:g} seconds"
+            ) from error
+        except SSLError as error:
+            raise RemoteUnavailable(
+                "the certificate of the remote server cannot be verified"
+            ) from error
+        except HTTPError as error:
+            raise RemoteUnavailable("the connection to the remote server failed") from error
+
+    def _send_again_if_closed(self, method: str, path: str, body: bytes | None) -> Answer:
+        """Send a request, and once more if the server has just closed an idle connection."""
+        ends_at = time.monotonic() + self._seconds
+        headers = self._get_headers(body)
+        try:
+            return self._send(method, path, body, headers, ends_at)
+        except ProtocolError:
+            return self._send(method, path, body, headers, ends_at)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], ends_at: float
+    ) -> Answer:
+        left = max(ends_at - time.monotonic(), 0.001)
+        response = self._pool.urlopen(
+            method,
+            self._path + path,
+            body=body,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=min(left, CONNECT_SECONDS), read=left),
+        )
+        try:
+            content = self._read(response, ends_at)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        retry = response.headers.get("Retry-After", "")
+        seconds = int(retry) if DIGITS.fullmatch(retry) else None
+        return Answer(response.status, _parse(response.status, content), seconds)
+
+    def _read(self, response: urllib3.BaseHTTPResponse, ends_at: float) -> bytes:
+        content = bytearray()
+        # Not `read`, which waits for all bytes, however slowly they arrive.
+        while chunk := response.read1(CHUNK_BYTES):
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise RemoteFailed(
+                    f"the response of the remote server is longer than {MAX_BYTES:,} bytes"
+                )
+            if time.monotonic() > ends_at:
+                raise RemoteTimeout(f"the remote server took longer than {self._seconds:g} seconds")
+        return bytes(content)
+
+    def _get_headers(self, body: bytes | None) -> dict[str, str]:
+        """Return the headers of a request.
+
+        :raises RemoteLoop: if the request that calls this model has passed it before.
+        """
+        passed = VIA.get()
+        if self._pseudonym in passed:
+            raise RemoteLoop("the remote server calls this model again: their entries form a loop")
+        via = f"1.1 {self._pseudonym}"
+        headers = {**self._headers, "Via": f"{passed}, {via}" if passed else via}
+        return headers | ({"Content-Type": "application/json"} if body is not None else {})
+
+
+def _parse(status: int, content: bytes) -> Any:
+    """Return the JSON of a response; the text of an error may also be plain.
+
+    :raises RemoteFailed: if the response is a success and not JSON.
+    """
+    try:
+        return parse_json(content.decode())
+    except (ValueError, RecursionError) as error:
+        if status == HTTPStatus.OK:
+            raise RemoteFailed("the response of the remote server is not valid JSON") from error
+        return content[: 4 * MAX_TEXT].decode(errors="replace")

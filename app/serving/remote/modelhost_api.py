@@ -1,0 +1,87 @@
+"""A model of another Modelhost, called through its own API: rows and predictions stay as they are.
+
+Tensors would not do: they cannot tell a missing member from ``null``, or a list of one value from
+the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from app.serving.errors import RemoteFailed
+from app.serving.remote.about import About
+from app.serving.remote.http_client import Answer, HttpClient
+from mlmodel.errors import InvalidInput, Violation
+
+#: A pointer into the rows of a request: the index of the row, and the pointer within it.
+POINTER = re.compile(r"/([0-9]{1,9})((?:/.*)?)", re.DOTALL)
+MEMBERS = {
+    "display_name": str,
+    "description": str,
+    "version": str,
+    "input_schema": Mapping | None,
+    "output_schema": Mapping | None,
+    "examples": list | None,
+}
+
+
+class ModelhostApi:
+    """The API of a model on another Modelhost."""
+
+    def __init__(self, client: HttpClient, model: str) -> None:
+        self._client = client
+        self._path = f"/api/models/{quote(model, safe='@')}"
+
+    def describe(self) -> About:
+        """Return what the server knows of the model.
+
+        :raises ServingError: if the model is not available, or the response is unusable.
+        """
+        answer = self._client.get(f"{self._path}/metadata")
+        if not answer.is_ok:
+            raise answer.build_error()
+        found = answer.document
+        if not isinstance(found, Mapping) or any(
+            name in found and not isinstance(found[name], kind) for name, kind in MEMBERS.items()
+        ):
+            raise RemoteFailed("the remote server describes the model in an unknown form")
+        members = {name: found[name] for name in MEMBERS if found.get(name) is not None}
+        return About(**members)
+
+    def predict(self, rows: Sequence[Any]) -> list[Any]:
+        """Return the predictions for rows.
+
+        :raises InvalidInput: if the server rejects the rows, with its violations.
+        :raises ServingError: if the request fails, or the response is unusable.
+        """
+        body = json.dumps(list(rows), allow_nan=False).encode()
+        answer = self._client.post(f"{self._path}/predict", body)
+        if answer.is_ok and isinstance(answer.document, list):
+            return answer.document
+        if answer.is_ok:
+            raise RemoteFailed("the response of the remote server is not a list of predictions")
+        if answer.is_rejection:
+            raise InvalidInput(answer.text, violations=list(_read_violations(answer, len(rows))))
+        raise answer.build_error()
+
+
+def _read_violations(answer: Answer, count: int) -> list[Violation]:
+    """Return the violations of a problem document that point into the rows."""
+    errors = answer.document.get("errors") if isinstance(answer.document, Mapping) else None
+    found = []
+    for each in errors if isinstance(errors, list) else ():
+        pointer, detail = (each.get("pointer"), each.get("detail")) if _is_error(each) else ("", "")
+        place = POINTER.fullmatch(pointer)
+        if place and int(place[1]) < count:
+            found.append(Violation(place[2], detail, int(place[1])))
+    return found
+
+
+def _is_error(item: Any) -> bool:
+    return isinstance(item, Mapping) and all(
+        isinstance(item.get(key), str) for key in ("pointer", "detail")
+    )
