@@ -7,7 +7,7 @@ const PICTURES = { iVBOR: "image/png", "/9j/": "image/jpeg", R0lGOD: "image/gif"
 
 // By field: the file being read, and the reason for a rejected file.
 const reading = new Map();
-const refusals = new Map();
+const rejections = new Map();
 
 export function startFiles(form) {
   form.addEventListener("change", (event) => {
@@ -31,14 +31,14 @@ export function waitForFiles(event) {
 // Replaces the file of a field by base64 content.
 export function setFile(field, base64) {
   reading.delete(field);
-  refusals.delete(field);
+  rejections.delete(field);
   chooser(field).value = "";
   keep(field, base64);
 }
 
 // Rejected files as violations, as the row would lack them.
-export function refusedFiles(form) {
-  const seen = [...refusals].filter(([field]) => form.contains(field) && !field.closest("[hidden]"));
+export function rejectedFiles(form) {
+  const seen = [...rejections].filter(([field]) => form.contains(field) && !field.closest("[hidden]"));
   return seen.map(([field, detail]) => ({ pointer: field.dataset.field, detail }));
 }
 
@@ -48,15 +48,15 @@ function take(input) {
   const [file] = input.files;
   const most = Number(input.dataset.bytes);
   reading.delete(field);
-  refusals.delete(field);
+  rejections.delete(field);
   if (file.size > most) {
-    refusals.set(field, `expected at most ${bytes(most)}, ${file.name} has ${bytes(file.size)}`);
+    rejections.set(field, `expected at most ${bytes(most)}, ${file.name} has ${bytes(file.size)}`);
     return keep(field, "");
   }
   const mine = base64Of(file).then((base64) => {
     if (reading.get(field) !== mine) return;
     reading.delete(field);
-    if (base64 === null) refusals.set(field, `cannot be read: ${file.name}`);
+    if (base64 === null) rejections.set(field, `cannot be read: ${file.name}`);
     keep(field, base64 ?? "");
     fireInput(field);
   });
@@ -71,7 +71,7 @@ function keep(field, base64) {
 
 function show(field) {
   const { value } = content(field);
-  const words = refusals.has(field) ? `File rejected: ${refusals.get(field)}.` : reading.has(field) && "Reading the file …";
+  const words = rejections.has(field) ? `File rejected: ${rejections.get(field)}.` : reading.has(field) && "Reading the file …";
   field.querySelector("[data-file]").hidden = value === "" && !words;
   field.querySelector("[data-size]").textContent = words || size(value);
   const preview = field.querySelector("[data-preview]");

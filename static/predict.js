@@ -48,10 +48,10 @@ async function predict() {
   if (waiting) return;
   clearProblems();
   const errors = isJsonShown() ? [] : unfinished(form);
-  if (errors.length) return refuse(errors);
+  if (errors.length) return showRejection(errors);
   const [rowText, sent] = [text(), body()];
   const { size } = new Blob([sent]);
-  if (size > mostBytes) return refuse([], tooLarge(size));
+  if (size > mostBytes) return showRejection([], tooLarge(size));
   waiting = new AbortController();
   const { signal } = waiting;
   setBusy(true);
@@ -60,7 +60,7 @@ async function predict() {
   waiting = null;
   setBusy(false);
   const problem = unwrapped(response.problem);
-  if (problem) return refuse(problem.errors, problem);
+  if (problem) return showRejection(problem.errors, problem);
   const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, labels));
   shown = { row: parsed(rowText), words: sourceWords(response) };
@@ -97,7 +97,7 @@ function duration(milliseconds) {
   return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds)} ms`;
 }
 
-function refuse(violations, problem) {
+function showRejection(violations, problem) {
   if (Array.isArray(violations) && violations.length) {
     clearAnswer("No prediction yet. Correct the marked fields.");
     return showViolations(violations);

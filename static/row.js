@@ -1,7 +1,7 @@
 // Conversions between the form's fields and a row. The `data-` attributes of a field describe it; they
 // come from app/web/pages/forms. This module is independent of schemas.
 
-import { refusedFiles, setFile, startFiles, waitForFiles } from "./files.js";
+import { rejectedFiles, setFile, startFiles, waitForFiles } from "./files.js";
 import { Digits, parse, same, stringify } from "./json.js";
 import { readBack } from "./numerals.js";
 import { inner, isMember } from "./fields.js";
@@ -85,7 +85,7 @@ export function unfinished(form) {
     .filter((control) => control.validity.badInput)
     .map((control) => control.closest("[data-field]").dataset.field);
   const dates = begun.map((pointer) => ({ pointer, detail: "is incomplete" }));
-  return [...dates, ...refusedFiles(form)];
+  return [...dates, ...rejectedFiles(form)];
 }
 
 function startParts(form) {

@@ -92,7 +92,7 @@ async function show() {
   const answers = await Promise.all(models.map(({ address }) => answersTo(address, rows)));
   if (mine !== turn) return undefined;
   const failed = answers.findIndex((each) => each.problem);
-  if (failed >= 0) return refuse(answers[failed].problem, models.length > 1 ? models[failed].title : "");
+  if (failed >= 0) return showRejection(answers[failed].problem, models.length > 1 ? models[failed].title : "");
   const words = missing(answers, rows);
   shown = { moving, places, current, models, words, answers: answers.map(({ found }) => found) };
   showWhetherOutdated();
@@ -118,9 +118,9 @@ async function answersTo(address, rows) {
       if (failures.length === 1) waiting.unshift([0], part.filter((index) => index > 0));
       else if (part.length > 1) waiting.unshift(...halves(part));
     } else {
-      const refused = refusedPlaces(problem);
-      if (refused.size === 0 || refused.size === rows.length) return { problem };
-      const left = part.filter((_, place) => !refused.has(place));
+      const rejected = rejectedPlaces(problem);
+      if (rejected.size === 0 || rejected.size === rows.length) return { problem };
+      const left = part.filter((_, place) => !rejected.has(place));
       if (left.length) waiting.unshift(left);
     }
   }
@@ -130,7 +130,7 @@ async function answersTo(address, rows) {
 }
 
 // The indices of the rows that a problem lists.
-function refusedPlaces({ errors = [] }) {
+function rejectedPlaces({ errors = [] }) {
   const places = errors.map(({ pointer }) => /^\/(\d+)/.exec(pointer)?.[1]);
   return new Set(places.filter((place) => place !== undefined).map(Number));
 }
@@ -149,7 +149,7 @@ function halves(part) {
   return [part.slice(0, half), part.slice(half)];
 }
 
-function refuse({ title, detail, errors = [] }, model) {
+function showRejection({ title, detail, errors = [] }, model) {
   const reasons = new Set(
     errors.map((each) => {
       const [, pointer] = /^\/\d+(.*)$/s.exec(each.pointer) ?? [];
@@ -198,8 +198,8 @@ function showResult() {
 function sideBySide({ title }, index) {
   const box = element("section", "whatif-one");
   const answer = shown.answers[index][0];
-  const refusal = element("p", "nothing", "This model rejects the input.");
-  const body = answer === undefined ? refusal : draw(answer, index ? {} : labels);
+  const rejection = element("p", "nothing", "This model rejects the input.");
+  const body = answer === undefined ? rejection : draw(answer, index ? {} : labels);
   box.append(element("h3", "whatif-title", title), body);
   return box;
 }
