@@ -130,12 +130,12 @@ def _check_duplicate(
     path = hosting.path.name
     for spec in specs:
         if spec.file is not None and spec.file.resolve() == file.resolve():
-            raise click.ClickException(f"{path} already contains {file.name}, in line {spec.line}")
+            raise click.ClickException(f"{path} already contains {file.name}, on line {spec.line}")
     for other in hosting.host([replace(spec, lazy=True) for spec in specs]):
         is_version = model.spec.version and other.spec.version
         if other.name == model.name and not is_version:
             raise click.ClickException(
-                f"{path} already has a model {model.name!r}, in line {other.spec.line}; "
+                f"{path} already has a model {model.name!r}, on line {other.spec.line}; "
                 "set another name with --name"
             )
 

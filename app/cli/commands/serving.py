@@ -107,5 +107,5 @@ def _check_models_file(path: Path) -> None:
         raise click.ClickException(
             f"there is no {path.name} in {path.parent}.\n\n"
             "To serve model files:     modelhost serve credit.joblib\n"
-            "To begin a models.yaml:   modelhost init"
+            "To create a models.yaml:  modelhost init"
         )

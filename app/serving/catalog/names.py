@@ -32,16 +32,16 @@ class Names:
         version = entry.get("version")
         first = next(iter(name.lines.items()), None)
         if first and (version is None or first[0] is None):
-            detail = f"{entry['name']!r} is already the name in line {first[1]}"
+            detail = f"{entry['name']!r} is already the name on line {first[1]}"
             yield "/name", f"{detail}; give each entry a 'version' or another 'name'"
             return
         for place, word in _versions_and_aliases(entry):
             if word in name.lines:
-                used = f"a version or alias of {entry['name']!r} in line {name.lines[word]}"
+                used = f"a version or alias of {entry['name']!r} on line {name.lines[word]}"
                 yield place, f"{word!r} is already {used}"
             name.lines.setdefault(word, line)
         if entry.get("default") and name.default:
-            yield "/default", f"is already true for {entry['name']!r} in line {name.default}"
+            yield "/default", f"is already true for {entry['name']!r} on line {name.default}"
         name.default = name.default or (line if entry.get("default") else 0)
 
 

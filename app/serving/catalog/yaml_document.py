@@ -93,7 +93,7 @@ class Document:
             place = f"{pointer}/{key.value}"
             first, self._lines[place] = self._lines.get(place), key.start_mark.line + 1
             if key.value in seen:
-                self._report(place, f"is a duplicate of the key in line {first}")
+                self._report(place, f"is a duplicate of the key on line {first}")
             seen.add(key.value)
             yield str(key.value), self._value(value, place)
 

@@ -221,7 +221,7 @@ class IsolationProcess:
             with self.lock():
                 return model.reload()
         except Exception:  # a hostile process can return any response
-            log.exception("a model of %s is not loaded again", self._title)
+            log.exception("cannot load a model of %s again", self._title)
             return False
 
     def _remove(self, key: int) -> None:

@@ -200,7 +200,7 @@ def check_names(models: Sequence[HostedModel], path: Path) -> None:
             model.name = f"{model.name}-{model.spec.line}"
             known = by_label.get(model.label)
         if known:
-            detail = f"{model.name!r} is already the name of the model in line "
+            detail = f"{model.name!r} is already the name of the model on line "
             detail += f"{known.spec.line}; rename one of them"
             mistakes.append(Mistake(model.spec.line, "name", detail))
         by_label[model.label] = model
@@ -215,7 +215,7 @@ def _clashes(by_label: Mapping[str, HostedModel]) -> list[Mistake]:
         Mistake(
             model.spec.line,
             "name",
-            f"{model.name!r} is already the name of the model in line "
+            f"{model.name!r} is already the name of the model on line "
             f"{by_label[model.name].spec.line}; rename one of them, or give each a version",
         )
         for label, model in by_label.items()

@@ -964,12 +964,12 @@ def test_add_quotes_special_characters(run, models_file, linear_file):
         (
             "models: [{file: ./linear.flm}]",
             [],
-            "models.yaml already contains linear.flm, in line 1",
+            "models.yaml already contains linear.flm, on line 1",
         ),
         (
             SIMPLE,
             ["--name", "echo"],
-            "models.yaml already has a model 'echo', in line 3; set another",
+            "models.yaml already has a model 'echo', on line 3; set another",
         ),
         (SIMPLE, ["--name", "a/b"], "Invalid value for '--name': must be 1 to 100 letters"),
     ],
@@ -1011,7 +1011,7 @@ def test_from_mlserver_adds_names_versions_and_files(run, tmp_path, models_file,
     assert first["entry"]["file"] == "repository/churn/1/model.joblib"
     assert (first["name"], first["entry"]["version"]) == ("churn", "1")
     assert len(first["entry"]["sha256"]) == 64
-    assert "models.yaml already contains model.joblib, in line 4" in second["reason"]
+    assert "models.yaml already contains model.joblib, on line 4" in second["reason"]
     assert "Verifying model.joblib" in added.stderr
     assert catalog.read(models_file, {})[-1].version == "1"
 

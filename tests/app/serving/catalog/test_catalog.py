@@ -204,12 +204,12 @@ def test_catalog_may_be_empty(read, text):
         ),
         (
             "models:\n  - class: a.B\n    name: x\n  - class: a.C\n    name: x",
-            "models.yaml, line 5: models/1/name 'x' is already the name in line 3; "
+            "models.yaml, line 5: models/1/name 'x' is already the name on line 3; "
             "give each entry a 'version' or another 'name'",
         ),
         (
             "models:\n  - class: a.B\n    class: a.C",
-            "models.yaml, line 3: models/0/class is a duplicate of the key in line 2",
+            "models.yaml, line 3: models/0/class is a duplicate of the key on line 2",
         ),
         (
             "models: [{class: a.B, settings: {? [a] : 1}}]",

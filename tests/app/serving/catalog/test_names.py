@@ -30,27 +30,27 @@ IRIS = ("name: iris", 'version: "1"')
     [
         (
             [IRIS, IRIS],
-            "line 7: models/1/version '1' is already a version or alias of 'iris' in line 3",
+            "line 7: models/1/version '1' is already a version or alias of 'iris' on line 3",
         ),
         (
             [IRIS, ("name: iris",)],
-            "line 6: models/1/name 'iris' is already the name in line 3; give",
+            "line 6: models/1/name 'iris' is already the name on line 3; give",
         ),
         (
             [("name: iris",), IRIS],
-            "line 5: models/1/name 'iris' is already the name in line 3; give",
+            "line 5: models/1/name 'iris' is already the name on line 3; give",
         ),
         (
             [(*IRIS, "aliases: [best]"), ("name: iris", "version: best")],
-            "line 8: models/1/version 'best' is already a version or alias of 'iris' in line 3",
+            "line 8: models/1/version 'best' is already a version or alias of 'iris' on line 3",
         ),
         (
             [(*IRIS, "aliases: ['1']")],
-            "line 5: models/0/aliases/0 '1' is already a version or alias of 'iris' in line 3",
+            "line 5: models/0/aliases/0 '1' is already a version or alias of 'iris' on line 3",
         ),
         (
             [(*IRIS, "default: true"), ("name: iris", "version: b", "default: true")],
-            "line 9: models/1/default is already true for 'iris' in line 3",
+            "line 9: models/1/default is already true for 'iris' on line 3",
         ),
         ([("version: a",)], "line 3: models/0/version is valid only together with 'name'"),
         (

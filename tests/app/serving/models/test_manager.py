@@ -151,7 +151,7 @@ def test_missing_file_fails_one_model(load_models):
 
 def test_duplicate_name_is_rejected(load_models):
     with pytest.raises(
-        InvalidCatalog, match="line 3: name 'echo' is already the name of the model in line 2"
+        InvalidCatalog, match="line 3: name 'echo' is already the name of the model on line 2"
     ):
         load_models(f"models:\n{model('simple.Echo')}\n{model('simple.Echo')}")
 
