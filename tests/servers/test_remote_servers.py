@@ -82,7 +82,7 @@ def test_violations_equal_those_of_the_remote(back, front):
     assert body["errors"][0]["pointer"] == "/1/sepal_length"
 
 
-def test_violations_of_the_model_itself_equal_those_of_the_remote(back, front):
+def test_model_violations_equal_the_remote(back, front):
     status, body = compare(
         [back, front], "/api/models/odd/predict", [{"start": 1, "end": 2}, {"start": 2, "end": 1}]
     )
@@ -99,7 +99,7 @@ def test_page_equals_that_of_the_remote(back, front):
     assert fields[0] == fields[1]
 
 
-def test_tensors_of_a_modelhost_are_understood(back):
+def test_modelhost_tensors_are_read(back):
     client = HttpClient(f"http://127.0.0.1:{back.port}", {}, 10, "")
     api = InferenceApi(client, "iris")
     about = api.describe()

@@ -1,4 +1,4 @@
-"""What another server knows of its model."""
+"""The description of a model on another server."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ModelhostApi:
         self._path = f"/api/models/{quote(model, safe='@')}"
 
     def describe(self) -> About:
-        """Return what the server knows of the model.
+        """Return the server's description of the model.
 
         :raises ServingError: if the model is not available, or the response is unusable.
         """

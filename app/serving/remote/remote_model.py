@@ -105,7 +105,7 @@ class RemoteModel(MLModel):
 
     @property
     def schemas_need_load(self) -> bool:
-        """Whether only the server knows the schemas."""
+        """Whether only the server has the schemas."""
         return True
 
     def load(self) -> None:

@@ -8,7 +8,7 @@ from app.serving.errors import InvalidCatalog
 from app.serving.models.manager import ModelManager
 from mlmodel.errors import InvalidModel
 from mlmodel.model import MLModel
-from tests import DATA
+from tests import DATA, ROOT
 from tests.models import broken, foreign, simple
 
 
@@ -30,6 +30,12 @@ def mistakes_in(read):
         return str(caught.value).splitlines()
 
     return mistakes_in
+
+
+def test_keys_are_documented():
+    docs = (ROOT / "docs" / "models-yaml.md").read_text(encoding="utf-8")
+
+    assert [key for key in catalog.ENTRY["properties"] if f"\n| `{key}` |" not in docs] == []
 
 
 def test_entries_become_specs(read, tmp_path):

@@ -54,7 +54,7 @@ def test_rows_are_sent_in_one_request(server, model):
     ]
 
 
-def test_numbers_of_a_schema_of_its_own_are_sent_as_a_matrix(server):
+def test_entry_schema_is_sent_as_matrix(server):
     server.metadata = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]}
     server.infer = lambda _: (
         200,
@@ -170,7 +170,7 @@ def test_slow_server_times_out(server):
     end.set()
 
 
-def test_response_that_arrives_slowly_times_out(server):
+def test_slow_response_times_out(server):
     end = threading.Event()
     model = load(server, seconds=0.3)
     parts = (b" " for _ in range(1000) if not end.wait(0.05))
@@ -188,7 +188,7 @@ def test_unreachable_server_is_unavailable(server):
         model.load()
 
 
-def test_certificate_that_is_not_trusted_is_rejected(server):
+def test_untrusted_certificate_is_rejected(server):
     model = RemoteModel(Remote(server.url.replace("http", "https"), "m"), "local")
 
     with pytest.raises(RemoteUnavailable):
@@ -209,7 +209,7 @@ def test_request_that_returns_is_a_loop(server, model):
     assert len(server.requests) == 1
 
 
-def test_connection_that_the_server_has_closed_is_opened_again(server, model):
+def test_closed_connection_is_reopened(server, model):
     server.infer = lambda _: (200, {"outputs": output()["outputs"]}, {"Connection": "close"})
 
     assert [model.predict(ROW) for _ in range(3)] == 3 * [{"y": 1}]
