@@ -1,6 +1,8 @@
 import json
 import re
 import signal
+import socket
+import urllib.parse
 
 import pytest
 
@@ -44,6 +46,12 @@ def front(folder, back):
     models = catalog(back.port, *NAMES)
     with serving("granian", folder("front"), models, MODELHOST_WORKERS=2) as running:
         yield running
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def compare(servers, path, rows):
@@ -99,6 +107,25 @@ def test_page_equals_that_of_the_remote(back, front):
     assert fields[0] == fields[1]
 
 
+@pytest.mark.parametrize(("value", "text"), [(5.1, "setosa"), ("long", "must be a number")])
+def test_result_on_the_page_equals_that_of_the_remote(back, front, value, text):
+    row = back.ask("/api/models/iris/metadata")[1]["examples"][0]
+    form = urllib.parse.urlencode({"row": json.dumps({**row, "sepal_length": value})})
+
+    there, here = (
+        server.send(
+            "POST /models/iris/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(form)}\r\n\r\n{form}".encode()
+        )
+        for server in (back, front)
+    )
+
+    found = [[line.strip() for line in page.splitlines() if text in line] for page in (there, here)]
+    assert found[0]
+    assert found[0] == found[1]
+
+
 def test_modelhost_tensors_are_read(back):
     client = HttpClient(f"http://127.0.0.1:{back.port}", {}, 10, "")
     api = InferenceApi(client, "iris")
@@ -131,6 +158,32 @@ def test_loop_is_detected(tmp_path):
         status, body = first.ask("/api/models/iris/predict", row)
 
     assert (status, body["title"]) == (508, "Loop detected")
+
+
+def test_entries_that_call_each_other_do_not_stop_the_servers(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    own = "  - {class: examples.iris.IrisModel, name: own}\n"
+    port = free_port()
+    with (
+        serving(
+            "granian", tmp_path / "a", f"{catalog(port, 'x')}{own}", MODELHOST_WORKERS=1
+        ) as one,
+        serving(
+            "granian",
+            tmp_path / "b",
+            f"{catalog(one.port, 'x')}{own}",
+            MODELHOST_WORKERS=1,
+            PORT=port,
+        ) as other,
+    ):
+        other.port = port
+        for server in (one, other):
+            row = server.ask("/api/models/own/metadata")[1]["examples"][0]
+            assert server.ask("/api/models/own/predict", row)[0] == 200
+            status, body = server.ask("/api/models/x/predict", row)
+            assert status == 503
+            assert body["detail"].startswith("the model 'x' is loading")
 
 
 def test_remote_that_is_down_is_retried(tmp_path):

@@ -28,6 +28,8 @@ from app.serving.tables.csv_cells import parse_json
 
 #: Seconds to wait for a connection.
 CONNECT_SECONDS = 5.0
+#: Seconds for a description: the server starts only when each model is loaded or has failed to.
+GET_SECONDS = 5.0
 #: Maximum bytes of a response.
 MAX_BYTES = 100_000_000
 #: Maximum characters of another server's text in an error.
@@ -109,7 +111,7 @@ class HttpClient:
 
     def get(self, path: str) -> Answer:
         """Return the response to a GET. Raises the errors of :meth:`post`."""
-        return self._request("GET", path, None)
+        return self._request("GET", path, None, min(GET_SECONDS, self._seconds))
 
     def post(self, path: str, body: bytes) -> Answer:
         """Return the response to a POST of JSON.
@@ -119,20 +121,20 @@ class HttpClient:
         :raises RemoteLoop: if the request has passed this model before.
         :raises RemoteFailed: if the response is too long, or a success that is not JSON.
         """
-        return self._request("POST", path, body)
+        return self._request("POST", path, body, self._seconds)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
 
-    def _request(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _request(self, method: str, path: str, body: bytes | None, seconds: float) -> Answer:
         try:
-            return self._send_again_if_closed(method, path, body)
+            return self._send_again_if_closed(method, path, body, time.monotonic() + seconds)
         except NewConnectionError as error:  # a subclass of a timeout for historical reasons
             raise RemoteUnavailable("the remote server cannot be reached") from error
         except TimeoutError as error:
             raise RemoteTimeout(
-                f"the remote server took longer than {self._seconds:g} seconds"
+                f"the remote server took longer than {seconds:g} seconds"
             ) from error
         except SSLError as error:
             raise RemoteUnavailable(
@@ -141,9 +143,10 @@ class HttpClient:
         except HTTPError as error:
             raise RemoteUnavailable("the connection to the remote server failed") from error
 
-    def _send_again_if_closed(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _send_again_if_closed(
+        self, method: str, path: str, body: bytes | None, ends_at: float
+    ) -> Answer:
         """Send a request, and once more if the server has just closed an idle connection."""
-        ends_at = time.monotonic() + self._seconds
         headers = self._get_headers(body)
         try:
             return self._send(method, path, body, headers, ends_at)
@@ -184,7 +187,7 @@ class HttpClient:
                     f"the response of the remote server is longer than {MAX_BYTES:,} bytes"
                 )
             if time.monotonic() > ends_at:
-                raise RemoteTimeout(f"the remote server took longer than {self._seconds:g} seconds")
+                raise urllib3.exceptions.ReadTimeoutError(self._pool, "", "slow response")
         return bytes(content)
 
     def _get_headers(self, body: bytes | None) -> dict[str, str]:

@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from app.serving.errors import RemoteFailed
+from app.serving.errors import RemoteFailed, RemoteUnavailable
 from app.serving.remote.about import About
 from app.serving.remote.http_client import Answer, HttpClient
 from mlmodel.errors import InvalidInput, Violation
 
 #: A pointer into the rows of a request: the index of the row, and the pointer within it.
 POINTER = re.compile(r"/([0-9]{1,9})((?:/.*)?)", re.DOTALL)
+#: Statuses of a model that the server describes completely; a lazy one loads on its first call.
+AVAILABLE = frozenset({"ready", "lazy"})
+#: Members of the description, and their types.
 MEMBERS = {
     "display_name": str,
     "description": str,
@@ -49,6 +52,8 @@ class ModelhostApi:
             name in found and not isinstance(found[name], kind) for name, kind in MEMBERS.items()
         ):
             raise RemoteFailed("the remote server describes the model in an unknown form")
+        if found.get("status") not in AVAILABLE:
+            raise RemoteUnavailable("the model is not available on the remote server")
         members = {name: found[name] for name in MEMBERS if found.get(name) is not None}
         return About(**members)
 

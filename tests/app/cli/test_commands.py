@@ -19,6 +19,7 @@ from app.cli.groups import MODELHOST_COMMANDS, LazyCommand, build_modelhost
 from app.serving.catalog import catalog
 from mlmodel import dump, load
 from tests import ROOT, attack_pickles
+from tests.app.serving.remote.stub_server import stub_server
 from tests.estimators import PEOPLE, Ages
 from tests.flm_files import content_of, holding
 from tests.models import simple
@@ -280,6 +281,25 @@ def test_check_predicts_example_of_a_file(run, linear_file):
     assert checked.exit_code == 0
     assert checked.stdout.startswith("linear: can be served\n")
     assert re.search(r"^  prediction +\{\"prediction\": ", checked.stdout, re.MULTILINE)
+
+
+def test_check_predicts_example_of_a_remote_model(run):
+    with stub_server() as server:
+        models = json.dumps({"models": [{"remote": server.url, "name": "far"}]})
+        checked = run("check", models=models)
+
+    assert checked.exit_code == 0
+    assert checked.stdout.startswith("far: can be served\n")
+    assert re.search(r"^  framework +remote server$", checked.stdout, re.MULTILINE)
+
+
+def test_check_reports_remote_that_is_down(run):
+    models = json.dumps({"models": [{"remote": "http://127.0.0.1:1", "name": "far"}]})
+
+    checked = run("check", models=models)
+
+    assert checked.exit_code == 1
+    assert "the remote server cannot be reached" in checked.stdout
 
 
 @pytest.fixture
