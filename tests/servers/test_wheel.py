@@ -19,6 +19,8 @@ from tests.running_server import PATIENCE, Running
 from tests.waiting import wait_until
 
 NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+#: Compiling takes seconds of processor time.
+NATIVE = {"MODELHOST_RUNTIME": "native"}
 #: A class of a model in the current folder, beside a module named like one of the application.
 TEAM = """
 from mlmodel import MLModel
@@ -105,6 +107,7 @@ def run(environment, tmp_path):
         return subprocess.run(
             [environment / script, *words],
             cwd=tmp_path,
+            env=os.environ | NATIVE,
             capture_output=True,
             text=True,
             check=False,
@@ -127,7 +130,7 @@ def serving(environment, tmp_path):
             process = subprocess.Popen(
                 [environment / "modelhost", "serve", f"--port={port}", "--workers=1", *words],
                 cwd=tmp_path,
-                env=os.environ | environ,
+                env=os.environ | NATIVE | environ,
                 stderr=stream,
             )
         server = Running(process, port, log)
