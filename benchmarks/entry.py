@@ -57,6 +57,8 @@ class Entry:
     requirements: str | None = None
     #: Headers that clients, load balancers and proxies add to its requests.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Waits until a server that has started works as it will from then on.
+    settle: Callable[[int, Sequence[str]], None] | None = None
     forms: Sequence[str] = (ROW, ROWS)
     #: Whether one server serves several models.
     is_shared: bool = True

@@ -99,13 +99,16 @@ def running(entry: Entry, stage: Stage, models: Sequence[Model]) -> Iterator[Ser
         server = Server(entry, process.pid, stage.port, 0, 0)
         for model in models:
             _wait(server, model, process, started_at)
-        yield Server(
+        server = Server(
             entry,
             process.pid,
             stage.port,
             time.perf_counter() - started_at,
             tree.cpu_seconds(process.pid),
         )
+        if entry.settle:
+            entry.settle(stage.port, stage.models)
+        yield server
     except (WrongPrediction, WrkFailed, httpx.HTTPError, ServerFailed) as error:
         raise ServerFailed(f"{error}\n{_tail(log)}") from error
     finally:

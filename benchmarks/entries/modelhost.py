@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import httpx
 
 from benchmarks.entry import (
     COLUMNS,
@@ -20,6 +24,8 @@ from benchmarks.entry import (
 from benchmarks.models import Model, Row
 
 ROOT = Path(__file__).parents[2]
+#: Seconds in which the models are compiled, and responses that show it for all processes.
+COMPILE_SECONDS, SURE_RESPONSES = 120, 20
 
 
 def start(stage: Stage, server: str, runtime: str | None) -> Command:
@@ -50,6 +56,8 @@ def _environ(stage: Stage, runtime: str | None) -> dict[str, str]:
         "MODELHOST_MODELS_FILE": str(catalog),
         # The other servers do not log requests either.
         "MODELHOST_ACCESS_LOG": "false",
+        # As at the first start.
+        "MODELHOST_CACHE_FOLDER": str(stage.scratch / "cache"),
         "PORT": str(stage.port),
         "WORKERS": str(stage.workers),
     }
@@ -73,6 +81,18 @@ CLOUD_HEADERS = {
     "X-Request-ID": "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
 }
 
+
+def wait_for_runtimes(port: int, models: Sequence[str]) -> None:
+    """Wait until each process has compiled the models, or knows why it does not."""
+    end, sure = time.monotonic() + COMPILE_SECONDS, 0
+    while sure < SURE_RESPONSES and time.monotonic() < end:
+        found = [
+            httpx.get(f"http://127.0.0.1:{port}/api/models/{name}/metadata", timeout=30).json()
+            for name in models
+        ]
+        sure = sure + 1 if all("runtime" in each for each in found) else 0
+
+
 ENTRIES = [
     Entry(
         name=name,
@@ -83,6 +103,7 @@ ENTRIES = [
         parse=parse_labels,
         forms=(ROW, ROWS, COLUMNS),
         headers=headers,
+        settle=wait_for_runtimes if server == "granian" else None,
     )
     for name, about, server, runtime, headers in (
         ("modelhost", "granian", "granian", None, {}),

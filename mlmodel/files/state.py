@@ -121,23 +121,35 @@ class ModelState:
         return cast(Runtime, predictor.runtime), predictor.graph
 
     def use_graph(self, graph: bytes) -> None:
-        """Predict with a graph of the model from now on, unless it differs from the model."""
-        self._replace_predictor(self._build_predictor(replace(self.package, graph=graph), "auto"))
+        """Predict with a graph of the model from now on, unless it differs from the model.
+
+        A model that is dropped meanwhile stays dropped.
+        """
+        with self._lock:
+            native, model = self.predictor, self._model
+            package = replace(self.package, graph=graph)
+            input_schema = None if native is None else self.get_input_schema()
+        # Without the lock: comparing takes a while, and calls must not wait for it.
+        if native is not None:
+            predictor = build.build_predictor(package, model, input_schema, "auto")
+            self._replace_predictor(native, predictor)
 
     def set_runtime(self, runtime: Runtime) -> None:
         """Describe why the native model predicts. An empty title becomes that of its framework."""
-        title = runtime.title or build.framework_title(self.package)
-        described = replace(self.get_predictor(), runtime=replace(runtime, title=title))
-        self._replace_predictor(described)
+        native = self.predictor
+        if native is not None:
+            title = runtime.title or build.framework_title(self.package)
+            described = replace(native, runtime=replace(runtime, title=title))
+            self._replace_predictor(native, described)
 
     def _build_predictor(self, package: Package, runtime: RuntimeName) -> build.Predictor:
         model, input_schema = self.get_model(), self.get_input_schema()
         return build.build_predictor(package, model, input_schema, runtime)
 
-    def _replace_predictor(self, predictor: build.Predictor) -> None:
+    def _replace_predictor(self, old: build.Predictor, new: build.Predictor) -> None:
         with self._lock:
-            if self.predictor is not None:  # it may have been dropped meanwhile
-                self.predictor = predictor
+            if self.predictor is old:  # the model may have been dropped, or built again
+                self.predictor = new
 
     def drop(self) -> None:
         """Drop the model and its artifacts."""

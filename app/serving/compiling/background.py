@@ -1,4 +1,4 @@
-"""A thread that gives the models of a worker their graphs."""
+"""A thread that compiles the models of a worker in the background."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks for models that were loaded meanwhile.
+#: Seconds between two checks for new models.
 LOOK_SECONDS = 1.0
 #: Size of a model's file in bytes above which it is not compiled: each process holds the graph in
 #: its own memory, three to five times the file, while processes share the native model.
@@ -64,14 +64,15 @@ class BackgroundCompiler:
         """Compile all ready models that may have a graph and were not compiled yet."""
         for hosted in self._manager.models():
             model = hosted.lifecycle.model
-            if isinstance(model, PackagedModel) and self._is_due(hosted, model):
-                try:
-                    self._compile(hosted, model)
-                # Models must not depend on each other, and this one still predicts natively.
-                except Exception as error:
-                    log.exception("model %r is not compiled", hosted.name)
-                    reason = f"compiling failed ({type(error).__name__})"
-                    model.set_runtime(Runtime("auto", "", reason=reason))
+            if not isinstance(model, PackagedModel) or not self._is_due(hosted, model):
+                continue
+            try:
+                self._compile(hosted, model)
+            # Models must not depend on each other, and this one still predicts natively.
+            except Exception as error:
+                log.exception("model %r is not compiled", hosted.name)
+                reason = f"compiling failed ({type(error).__name__})"
+                model.set_runtime(Runtime("auto", "", reason=reason))
 
     def _is_due(self, hosted: HostedModel, model: PackagedModel) -> bool:
         requested = hosted.spec.runtime
@@ -97,12 +98,20 @@ class BackgroundCompiler:
         with self._cache.lock(key):
             result = self._cache.read(key)
             if result is None:
-                try:
-                    result = compile_model(spec, model.sha256)
-                except CompilingFailed as error:  # another time, it may succeed
-                    return _not_compiled(str(error))
-                self._cache.write(key, result)
+                result = self._compile_and_store(key, spec, model)
             return result
+
+    def _compile_and_store(self, key: str, spec: ModelSpec, model: PackagedModel) -> Compiled:
+        try:
+            result = compile_model(spec, model.sha256)
+        except CompilingFailed as error:
+            # Not stored: after a restart it may succeed.
+            return _not_compiled(str(error))
+        try:
+            self._cache.write(key, result)
+        except OSError as error:  # the disk is full, for example
+            log.warning("the graph of %r is not stored: %s", model.qualified_name, error)
+        return result
 
 
 def _not_compiled(reason: str) -> Compiled:

@@ -7,20 +7,26 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mlmodel.frameworks.sklearn import onnx
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
 
 #: Packages on whose versions a graph depends.
-PACKAGES = ("numpy", "onnxruntime", "scikit-learn", "skl2onnx")
-#: Increment it when another graph is written for the same model.
-FORMAT = 1
+PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+#: The project's code that converts, compares and chooses.
+SOURCES = Path(onnx.__file__).parent
+#: Names of the files of this cache.
+OWN_NAME = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9]+)")
 #: Days after which a result that no server has read is deleted.
 KEEP_DAYS = 30
 SECONDS_OF_A_DAY = 86_400
@@ -71,7 +77,8 @@ class GraphCache:
         path = self._folder / f"{key}.json"
         try:
             result = Compiled.from_json(path.read_bytes())
-            os.utime(path)
+            if result.graph is not None:  # a model without a graph is compiled again after a while
+                os.utime(path)
         except (OSError, ValueError):
             return None
         return result
@@ -88,7 +95,8 @@ class GraphCache:
         oldest = time.time() - KEEP_DAYS * SECONDS_OF_A_DAY
         for each in self._folder.iterdir():
             with suppress(OSError):  # another process deletes it too
-                if each.stat().st_mtime < oldest:
+                # The folder may hold other files.
+                if OWN_NAME.fullmatch(each.name) and each.stat().st_mtime < oldest:
                     each.unlink()
 
     @contextmanager
@@ -99,7 +107,11 @@ class GraphCache:
         """
         with (self._folder / f"{key}.lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                # Closing is not enough: a process forked meanwhile has the same lock.
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def get_key(sha256: str, input_schema: Mapping[str, Any] | None) -> str:
@@ -108,5 +120,11 @@ def get_key(sha256: str, input_schema: Mapping[str, Any] | None) -> str:
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    parts = [FORMAT, sha256, input_schema, versions]
+    parts = [sha256, input_schema, versions, _get_code_digest(), platform.processor()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _get_code_digest() -> str:
+    files = sorted(SOURCES.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

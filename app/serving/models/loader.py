@@ -92,7 +92,7 @@ class Loader:
         if hosted.spec.is_isolated:
             return IsolatedModel(hosted.spec, hosted.limits, hosted.lifecycle.quarantine)
         # Compiling takes seconds, so `auto` starts with the native model.
-        runtime = None if hosted.spec.runtime == "auto" else hosted.spec.runtime
+        runtime = "native" if hosted.spec.runtime == "auto" else hosted.spec.runtime
         return replace(hosted.spec, runtime=runtime).create()
 
     def _load(self, model: MLModel) -> None:

@@ -8,12 +8,15 @@ of a process adds its own pending counts first; a process that is killed loses t
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 #: Adds values to metrics. Hashable, because all values for the same function are added at once.
 AddAll = Callable[[Sequence[Any]], None]
@@ -72,7 +75,10 @@ class PendingCounts:
             self._are_waiting.wait()
             time.sleep(SECONDS)
             self._are_waiting.clear()
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # the thread must continue
+                log.exception("counts are lost")
 
 
 #: The counts of this process.

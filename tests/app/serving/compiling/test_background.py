@@ -166,6 +166,36 @@ def test_entry_overrides_setting(serve, cache, compiled_specs):
     assert compile_models(serve(runtime="auto"), cache, is_default=False)["compiled"]
 
 
+def test_model_unloaded_meanwhile_stays_unloaded(serve, cache, monkeypatch, tmp_path):
+    parts = serve()
+    hosted = parts.manager.get("it")
+    model = hosted.lifecycle.model
+    result = Compiled(*model.compile())
+
+    def unload_first(*_):
+        hosted.lifecycle.unload()
+        (tmp_path / "model.flm").unlink()
+        return result
+
+    monkeypatch.setattr(background, "compile_model", unload_first)
+
+    compile_models(parts, cache)
+
+    assert model._state.predictor is None
+    assert hosted.status == "unloaded"
+
+
+def test_full_disk_does_not_lose_the_graph(serve, cache, compiled_specs, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(cache, "write", fail)
+    monkeypatch.setattr(selection, "LEAST_GAIN", 0.0)
+
+    assert compile_models(serve(), cache)["compiled"]
+    assert "is not stored: No space left on device" in caplog.text
+
+
 def test_replaced_file_is_not_compiled(serve):
     spec = serve().manager.get("it").spec
 

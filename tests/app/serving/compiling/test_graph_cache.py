@@ -1,6 +1,7 @@
 """The folder of compiled graphs."""
 
 import os
+import signal
 import threading
 import time
 
@@ -9,7 +10,9 @@ import pytest
 from app.serving.compiling import graph_cache
 from app.serving.compiling.graph_cache import Compiled, GraphCache, get_key
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
+from tests.waiting import wait_until
 
+KEY, OLD, NEW = "a" * 64, "b" * 64, "c" * 64
 RESULT = Compiled(Runtime("auto", "ONNX Runtime 1", is_compiled=True, parity={"rows": 3}), b"\0g")
 
 
@@ -20,16 +23,16 @@ def cache(tmp_path):
 
 @pytest.mark.parametrize("result", [RESULT, Compiled(Runtime("auto", "", reason="slow"))])
 def test_result_is_read_as_written(cache, result):
-    cache.write("key", result)
+    cache.write(KEY, result)
 
-    assert cache.read("key") == result
+    assert cache.read(KEY) == result
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"runtime": {"a": 1}, "graph": null}'])
 def test_damaged_result_is_ignored(cache, tmp_path, content):
-    (tmp_path / "made" / "cache" / "key.json").write_bytes(content)
+    (tmp_path / "made" / "cache" / f"{KEY}.json").write_bytes(content)
 
-    assert cache.read("key") is None
+    assert cache.read(KEY) is None
     assert cache.read("other") is None
 
 
@@ -41,41 +44,69 @@ def test_folder_of_others_is_rejected(tmp_path):
 
 
 def test_unused_results_are_deleted(cache, tmp_path):
-    cache.write("old", RESULT)
+    cache.write(OLD, RESULT)
     past = time.time() - 31 * 86_400
-    os.utime(tmp_path / "made" / "cache" / "old.json", (past, past))
+    os.utime(tmp_path / "made" / "cache" / f"{OLD}.json", (past, past))
 
-    cache.write("new", RESULT)
+    cache.write(NEW, RESULT)
 
-    assert (cache.read("old"), cache.read("new")) == (None, RESULT)
+    assert (cache.read(OLD), cache.read(NEW)) == (None, RESULT)
+
+
+def test_other_files_in_folder_are_kept(cache, tmp_path):
+    folder = tmp_path / "made" / "cache"
+    (folder / "credit.flm").write_bytes(b"model")
+    os.utime(folder / "credit.flm", (0, 0))
+
+    cache.write(NEW, RESULT)
+
+    assert (folder / "credit.flm").exists()
 
 
 def test_reading_keeps_result(cache, tmp_path):
-    cache.write("old", RESULT)
+    cache.write(OLD, RESULT)
     past = time.time() - 31 * 86_400
-    os.utime(tmp_path / "made" / "cache" / "old.json", (past, past))
+    os.utime(tmp_path / "made" / "cache" / f"{OLD}.json", (past, past))
 
-    cache.read("old")
-    cache.write("new", RESULT)
+    cache.read(OLD)
+    cache.write(NEW, RESULT)
 
-    assert cache.read("old") == RESULT
+    assert cache.read(OLD) == RESULT
 
 
 def test_lock_admits_one_at_a_time(cache):
     events = []
 
     def wait_for_lock():
-        with cache.lock("key"):
-            events.append("second")
+        events.append("started")
+        with cache.lock(KEY):
+            events.append("locked")
 
-    with cache.lock("key"):
-        thread = threading.Thread(target=wait_for_lock)
+    thread = threading.Thread(target=wait_for_lock)
+    with cache.lock(KEY):
         thread.start()
-        with cache.lock("other"):
-            events.append("first")
+        wait_until(lambda: events)
+        thread.join(0.2)
+        assert events == ["started"]
+        with cache.lock(OLD):  # another key
+            pass
     thread.join()
 
-    assert events == ["first", "second"]
+    assert events == ["started", "locked"]
+
+
+def test_forked_process_does_not_keep_lock(cache):
+    with cache.lock(KEY):
+        pid = os.fork()
+        if not pid:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with cache.lock(KEY):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_key_depends_on_file_schema_and_versions(monkeypatch):
