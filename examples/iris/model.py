@@ -87,7 +87,7 @@ class IrisModel(MLModel):
         return self.predict_rows([row])[0]
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer all flowers of a call at once, much faster than one after the other."""
+        """Predict all rows of a call at once, much faster than one after the other."""
         flowers = np.array([[row[name] for name in MEASURES] for row in rows])
         # `predict_proba` multiplies matrices: the last digit of a row depends on the other rows.
         products = flowers[:, np.newaxis, :] * self.estimator.coef_

@@ -55,7 +55,7 @@ OTHER_FACTS = frozenset(
 def list_models(hosting: Hosting, as_json: bool) -> None:
     """List the models of models.yaml, loaded as on the server."""
     specs = hosting.read_specs()
-    write_message(f"Loading {len(specs)} models ...")
+    write_message(f"Loading {len(specs)} {'model' if len(specs) == 1 else 'models'} ...")
     models = hosting.host(specs)
     if as_json:
         listed = [describe(model) for model in models]

@@ -86,7 +86,13 @@ class BackgroundCompiler:
         else:
             model.use_graph(result.graph)
         hosted.lifecycle.update_calls(model)
-        log.info("model %r: %s", hosted.name, hosted.about.runtime)
+        runtime = model.metadata.get("runtime")
+        if runtime is None:  # the model was unloaded meanwhile
+            return
+        if runtime["compiled"]:
+            log.info("model %r predicts with its graph: %s", hosted.name, runtime["name"])
+        else:
+            log.info("model %r is not compiled: %s", hosted.name, runtime["reason"])
 
     def _get_result(self, spec: ModelSpec, model: PackagedModel) -> Compiled:
         if model.size_bytes > MAX_FILE_BYTES:

@@ -111,9 +111,12 @@ class Loader:
 
     def _describe_loaded(self, model: MLModel) -> Mapping[str, Method]:
         """Describe a loaded model: only now its metadata names the runtime. Return its methods."""
+        hosted = self._hosted
         self._describe(model)
         methods = build_methods(model)
-        self._describe_endpoints(model, methods[PREDICT] if model.ends_soon else None)
+        # Calls of a compiled graph are recorded: its runtime might crash the process.
+        is_arithmetic = model.ends_soon and hosted.about.runtime_kind == "native"
+        self._describe_endpoints(model, methods[PREDICT] if is_arithmetic else None)
         return methods
 
     def _describe_endpoints(self, model: MLModel, direct: Method | None = None) -> None:

@@ -81,7 +81,8 @@ def authorize() -> None:
     if scope is Scope.ADMIN and not control.keys.are_set:
         raise Forbidden(
             "loading and unloading models over HTTP requires an API key, and none are configured; "
-            "create one with the command `keys new --scope admin` and list it in KEYS_FILE"
+            "create one with `modelhost keys new --name NAME --scope admin`, and list it in the "
+            "file that MODELHOST_KEYS_FILE names"
         )
     if g.has_unknown_key:
         raise Unauthorized("the API key is unknown")

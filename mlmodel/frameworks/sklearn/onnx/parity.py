@@ -15,7 +15,7 @@ from mlmodel.model import Row
 from mlmodel.schema.messages import to_short_json
 
 #: Two numbers agree if they differ by at most this times ``1 + abs(native)``: for a graph that the
-#: user has requested, and for one that replaces the model unasked.
+#: user has requested, and for one that replaces the model automatically.
 TOLERANCE, EXACT = 1e-6, 1e-12
 #: Rows per call of the model.
 BATCH_ROWS = 256

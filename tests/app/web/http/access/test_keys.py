@@ -131,7 +131,7 @@ def test_loading_is_disabled_without_keys(make_app, action, headers):
     answer = client.post(f"/api/models/echo/{action}", headers=headers)
 
     assert answer.status_code == 403
-    assert "create one with the command `keys new --scope admin`" in answer.json["detail"]
+    assert "create one with `modelhost keys new --name NAME --scope admin`" in answer.json["detail"]
     assert client.get("/api/models/echo/metadata").json["status"] == "ready"
 
 
