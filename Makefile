@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # What the service needs, with the extras that requirements.txt includes.
 PROJECT := pyproject.toml --extra compiled --extra skops
 
+# One more than cores: a third of the time, tests wait for servers and browsers.
+TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
+
 .PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help image-test
 
 help: ## List the commands.
@@ -18,7 +21,7 @@ run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set the
 
 test: $(VENV)/.dev examples chromium ## Run the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml.
 	$(BIN)/ruff check .
