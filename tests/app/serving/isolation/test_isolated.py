@@ -266,7 +266,9 @@ def test_unloaded_model_leaves_nothing(predict, tmp_path, monkeypatch):
     ModelManager().close()
 
     wait_until(lambda: threading.active_count() <= threads)
-    assert (descriptors(), children()) == (before, set())
+    # Fewer, if a descriptor of an earlier test is closed meanwhile.
+    assert descriptors() <= before
+    assert children() == set()
     assert not list(tmp_path.glob("modelhost-isolated-*"))
 
 
