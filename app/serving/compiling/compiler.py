@@ -6,30 +6,23 @@ import os
 import pickle
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.compiling.graph_cache import Compiled
+from app.serving.isolation.worker_process import APP, ENGINE_ONLY, PRIVATE
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
 from mlmodel.files.packaged import PackagedModel
 
-#: Starts the process with the engine only, see isolation/worker_process.py.
-PROGRAM = """
-import sys, types
-sys.modules["app"] = app = types.ModuleType("app")
-app.__path__ = [sys.argv.pop()]
+PROGRAM = f"""{ENGINE_ONLY}
 from app.serving.compiling.compiler import main
 main()
 """
-APP = Path(__file__).parents[2]
 #: The lowest priority.
 NICE = 19
 #: Time limit, which a machine with other work needs.
 SECONDS = 600.0
-#: Variables of the environment for the server's own processes.
-PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
 
 
 class CompilingFailed(Exception):

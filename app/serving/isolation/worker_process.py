@@ -21,12 +21,15 @@ from mlmodel.bounded.child_process import GRACE_SECONDS, ChildProcess, ProcessEn
 log = logging.getLogger(__name__)
 
 APP = Path(__file__).parents[2]
-#: Starts the process with the engine only. With the web application, in whose package the engine
-#: is, the start would take three times as long, and twice the memory.
-PROGRAM = """
+#: The beginning of a program that needs the engine only; its last argument is :data:`APP`. With the
+#: web application, in whose package the engine is, the start would take three times as long, and
+#: twice the memory.
+ENGINE_ONLY = """
 import sys, types
 sys.modules["app"] = app = types.ModuleType("app")
 app.__path__ = [sys.argv.pop()]
+"""
+PROGRAM = f"""{ENGINE_ONLY}
 from app.serving.isolation.worker import main
 main()
 """
