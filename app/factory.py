@@ -39,7 +39,8 @@ from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
 from app.web.mcp import endpoint as mcp
 from app.web.openapi import document
-from app.web.pages import artifacts, branding, views
+from app.web.pages import artifacts, views
+from app.web.pages.display import branding
 from mlmodel.trust.trial import bounded_fork
 
 log = logging.getLogger(__name__)

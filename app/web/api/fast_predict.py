@@ -17,9 +17,9 @@ from flask import Flask
 from werkzeug.exceptions import BadRequest
 
 from app.serving.calls.methods import PREDICT
+from app.web.api.bodies.request_body import is_json, max_nested
+from app.web.api.bodies.strict_json import parse
 from app.web.api.prediction import Header, predict, to_reference, to_rows
-from app.web.api.request_body import is_json, max_nested
-from app.web.api.strict_json import parse
 from app.web.http import access, security_headers
 from app.web.http.access import hosts
 from app.web.http.access.rates import COUNTED

@@ -17,8 +17,9 @@ from app.serving.calls.methods import PREDICT
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import csv_file
-from app.web.api import envelopes, fast_predict, prediction, sheets
-from app.web.api.request_body import TABLES, read_json, to_row
+from app.web.api import fast_predict, prediction
+from app.web.api.bodies import envelopes, sheets
+from app.web.api.bodies.request_body import TABLES, read_json, to_row
 from app.web.api.schemas import (
     ModelInspection,
     ModelList,

@@ -11,7 +11,7 @@ from typing import Any
 from app.serving.calls.methods import PREDICT
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
-from app.web.api import envelopes
+from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from mlmodel.errors import InvalidInput
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from app.web.api.request_body import read_json
+from app.web.api.bodies.request_body import read_json
 from app.web.http.json_provider import dumps
 from app.web.mcp.messages import respond
 

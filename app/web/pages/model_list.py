@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process.metrics import Usage
-from app.web.pages import markdown
+from app.web.pages.display import markdown
 
 #: Longer lists show one line for each model instead of a card.
 MANY = 24

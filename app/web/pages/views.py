@@ -19,13 +19,14 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.tables import csv_file
-from app.web.api.request_body import parse_json, read_form_field
+from app.web.api.bodies.request_body import parse_json, read_form_field
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
 from app.web.mcp.tools import get_tool_name
-from app.web.pages import artifacts, forms, labels, markdown, model_list
-from app.web.pages.output_labels import get_output_labels
+from app.web.pages import artifacts, forms, model_list
+from app.web.pages.display import labels, markdown
+from app.web.pages.display.output_labels import get_output_labels
 from app.web.pages.what_if import Axis, get_axes
 from mlmodel.errors import FlmError
 from mlmodel.schema.shape import Shape

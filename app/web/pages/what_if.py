@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from app.web.pages import labels as wording
+from app.web.pages.display import labels as wording
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import Constant, Shape, escape
 

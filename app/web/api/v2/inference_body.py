@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest
 from app.serving.tensors.datatypes import to_bytes
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.tensor import BINARY_SIZE, Tensor
-from app.web.api.request_body import parse_json, read_expanded
+from app.web.api.bodies.request_body import parse_json, read_expanded
 from app.web.http.json_provider import dumps
 
 #: The header with the length of the JSON, if bytes follow it.

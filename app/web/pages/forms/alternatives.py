@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.web.pages import labels
+from app.web.pages.display import labels
 from app.web.pages.forms.fields import Field, as_json
 from mlmodel.schema.shape import Schema, Shape
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.web.pages import labels
+from app.web.pages.display import labels
 from app.web.pages.forms.alternatives import Alternatives
 from app.web.pages.forms.conditions import get_members
 from app.web.pages.forms.controls import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.web.pages import labels as wording
+from app.web.pages.display import labels as wording
 from app.web.pages.forms.fields import Choice, Field, Place, as_json
 from mlmodel.numerals import to_unambiguous
 from mlmodel.schema.shape import Schema, constants

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from app.web.pages.display.labels import readable
 from app.web.pages.forms import build
 from app.web.pages.forms.builder import MAX_FIELDS
-from app.web.pages.labels import readable
 
 
 def field_for(schema, required=True, **words):

@@ -1,6 +1,6 @@
 import pytest
 
-from app.web.pages.output_labels import MAX_VALUES, get_output_labels
+from app.web.pages.display.output_labels import MAX_VALUES, get_output_labels
 from mlmodel.schema.shape import Shape
 
 

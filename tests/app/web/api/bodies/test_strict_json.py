@@ -5,8 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
-from app.web.api import strict_json
-from app.web.api.strict_json import parse, parse_strictly
+from app.web.api.bodies import strict_json
+from app.web.api.bodies.strict_json import parse, parse_strictly
 from tests import DATA
 
 SUITE = sorted((DATA / "json").glob("*.json"))

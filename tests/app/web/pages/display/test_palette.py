@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.web.pages.palette import DARK_PAPERS, LIGHT_PAPERS, contrast, palettes
+from app.web.pages.display.palette import DARK_PAPERS, LIGHT_PAPERS, contrast, palettes
 
 COLOURS = ["#4a4fc4", "#000000", "#ffffff", "#ffff00", "#7f7f7f", "#ff0000", "#00ff88", "#0b1a5e"]
 

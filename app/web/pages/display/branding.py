@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, current_app, send_file
 
 from app.web.assets import bundles
 from app.web.http import access
-from app.web.pages.palette import palettes
+from app.web.pages.display.palette import palettes
 
 blueprint = Blueprint("looks", __name__)
 

@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import parse_options_header
 
-from app.web.api.strict_json import parse
+from app.web.api.bodies.strict_json import parse
 from mlmodel.bounded.compression import Budget, Codec, decompress
 from mlmodel.errors import CorruptSection, TooLarge
 from mlmodel.schema.shape import unescape

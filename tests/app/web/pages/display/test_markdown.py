@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.web.pages import markdown
+from app.web.pages.display import markdown
 from tests.models.forms import HOSTILE
 
 

@@ -13,8 +13,8 @@ from flask import current_app, request
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import csv_file, tables
-from app.web.api.envelopes import Rows
-from app.web.api.request_body import read_table
+from app.web.api.bodies.envelopes import Rows
+from app.web.api.bodies.request_body import read_table
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.numerals import COMMA, POINT
 from mlmodel.schema.messages import to_short_json

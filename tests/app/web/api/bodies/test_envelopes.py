@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.web.api import envelopes
+from app.web.api.bodies import envelopes
 
 MODELS = """
 models:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from app.web.pages import labels
+from app.web.pages.display import labels
 from app.web.pages.forms.fields import as_json
 from mlmodel.schema.shape import Shape, escape
 

@@ -1,0 +1,1 @@
+"""Read request bodies of every accepted layout as rows."""

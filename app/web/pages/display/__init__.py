@@ -1,0 +1,1 @@
+"""How names, texts and colours appear on the pages."""
