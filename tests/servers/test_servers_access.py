@@ -140,11 +140,12 @@ def test_every_log_line_is_json(shut):
 def test_metrics_cover_all_processes(shut):
     wait_until(lambda: len(pids(shut)) == WORKERS, 60)
 
+    # A worker adds the end of a call to the shared metrics a moment later.
+    wait_until(lambda: metrics(shut)['modelhost_calls{model="whereabouts"}'] == 0)
     told = metrics(shut)
 
     assert told['modelhost_models{model="echo",state="ready"}'] == WORKERS
     assert told['modelhost_models{model="broken",state="failed"}'] == WORKERS
-    assert told['modelhost_calls{model="whereabouts"}'] == 0
     memory = {name for name in told if name.startswith("modelhost_memory_bytes")}
     assert {f'modelhost_memory_bytes{{pid="{pid}"}}' for pid in pids(shut)} <= memory
 
