@@ -21,6 +21,8 @@ ALIGNED = {"text-align:right": "at-end", "text-align:center": "at-centre"}
 DEEPEST_HEADING = 6
 #: CPU time limit of parsing a text, in seconds: some short texts would take minutes.
 SECONDS = 0.2
+#: A text of more characters or blocks is long: pages show its beginning.
+LONG_CHARACTERS, LONG_BLOCKS = 400, 3
 #: Size of the cache of rendered texts.
 REMEMBERED = 2000
 
@@ -39,9 +41,10 @@ _deadline = _Deadline()
 
 
 def init_app(app: Flask) -> None:
-    """Register the template filters ``{{ text|markdown }}`` and ``{{ text|plain }}``."""
+    """Register the template filters ``markdown``, ``plain`` and ``split_markdown``."""
     app.add_template_filter(markdown)
     app.add_template_filter(plain)
+    app.add_template_filter(split, "split_markdown")
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -50,16 +53,22 @@ def markdown(text: str) -> Markup:
 
     A text that takes too long to parse is shown as plain text.
     """
-    parser = _parser()
+    tokens = _tokens(text)
+    return Markup("<p>{}</p>").format(text) if tokens is None else _render(tokens)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def split(text: str) -> tuple[Markup, Markup | None]:
+    """Render a text up to its first paragraph, and the rest; ``None`` if the text is short."""
     tokens = _tokens(text)
     if tokens is None:
-        return Markup("<p>{}</p>").format(text)
-    _lower(tokens)
-    _align(tokens)
-    for token in tokens:
-        token.children = _without_pictures(token.children or [])
-    # The renderer escapes all text from the author.
-    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
+        return markdown(text), Markup()
+    ends = [index for index, token in enumerate(tokens) if not token.level and token.nesting <= 0]
+    if len(plain(text)) <= LONG_CHARACTERS and len(ends) <= LONG_BLOCKS:
+        return markdown(text), None
+    after = (index for index in ends if not tokens[index].type.startswith("heading"))
+    end = next(after, len(tokens) - 1) + 1
+    return _render(tokens[:end]), _render(tokens[end:])
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -71,6 +80,16 @@ def plain(text: str) -> str:
     blocks = [token for token in tokens if token.type in ("inline", "fence")]
     words = " ".join(_words(block) for block in blocks)
     return re.sub(r"\s+", " ", words).strip()
+
+
+def _render(tokens: Sequence[Token]) -> Markup:
+    parser = _parser()
+    _lower(tokens)
+    _align(tokens)
+    for token in tokens:
+        token.children = _without_pictures(token.children or [])
+    # The renderer escapes all text from the author.
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
 
 def _tokens(text: str) -> list[Token] | None:

@@ -90,3 +90,11 @@ def test_html_is_cached(monkeypatch):
     monkeypatch.setattr(markdown, "_tokens", None)
 
     assert markdown.markdown("A text of *this* test") is made
+
+
+def test_long_text_is_split_after_its_first_paragraph():
+    beginning, rest = markdown.split("# Loans\n\nFirst.\n\n" + "Second. " * 60)
+
+    assert beginning == "<h2>Loans</h2>\n<p>First.</p>\n"
+    assert rest.startswith("<p>Second. Second.")
+    assert markdown.split("First.\n\nSecond.")[1] is None
