@@ -3,6 +3,7 @@
 import { columns, csv, free, joined, save } from "./csv.js";
 import { showWhole } from "./input.js";
 import { parsed } from "./json.js";
+import { addRecent } from "./recent.js";
 import { table } from "./table.js";
 import { element, short } from "./values.js";
 
@@ -35,6 +36,7 @@ export function remember(row, { text, milliseconds, version }) {
   const at = new Date().toISOString();
   const item = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
   if (row.length + text.length <= LARGEST) store([item, ...load()].slice(0, MOST));
+  addRecent(panel.dataset.name);
   show();
 }
 

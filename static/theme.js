@@ -30,8 +30,18 @@ draw(chosen());
 system.addEventListener("change", () => draw(chosen()));
 addEventListener("storage", () => draw(chosen()));
 addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".logout")?.addEventListener("submit", forget);
   const select = document.getElementById("theme");
   select.value = chosen();
   select.hidden = false;
   select.addEventListener("change", () => choose(select.value));
 });
+
+// Removes what this browser stores of predictions, so that the next user of the computer does not see it.
+function forget() {
+  try {
+    for (const key of Object.keys(localStorage)) if (key.startsWith("modelhost:")) localStorage.removeItem(key);
+  } catch {
+    // nothing is stored
+  }
+}

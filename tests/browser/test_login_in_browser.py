@@ -118,3 +118,17 @@ def test_logging_out_shuts_the_pages(logged_in, site):
     logged_in.goto(f"{site}/models/risk/metadata")
 
     expect(logged_in.get_by_label("Key")).to_be_visible()
+
+
+def test_logout_removes_stored_predictions(logged_in, site):
+    logged_in.get_by_role("button", name="Predict").click()
+    logged_in.locator(".headline").wait_for()
+    stored = "Object.keys(localStorage).filter(key => key.startsWith('modelhost:'))"
+    assert len(logged_in.evaluate(stored)) == 2
+
+    logged_in.goto(site)
+    expect(logged_in.locator("#recent a")).to_have_text("Risk")
+    logged_in.get_by_role("button", name="Log out").click()
+    logged_in.wait_for_url("**/login*")
+
+    assert logged_in.evaluate(stored) == []

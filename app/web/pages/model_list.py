@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.serving.calls.methods import PREDICT
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process.metrics import Usage
-from app.web.pages.display import markdown
+from app.web.pages.display import kinds, markdown
 
 #: Longer lists show one line for each model instead of a card.
 MANY = 24
@@ -24,16 +26,23 @@ STATUSES = {
 }
 
 
+#: Title of the models without a tag, in a list that is grouped by tag.
+UNTAGGED = "Other"
+
+
 @dataclass(frozen=True)
 class Card:
     """One model in the list.
 
+    ``kind`` is ``None`` if the schemas are not known. ``versions`` is the number of versions.
     ``words`` is the text that a search matches, in lower case; static/models.js uses it too.
     """
 
     model: HostedModel
+    kind: kinds.Kind | None
     about: str
     usage: str
+    versions: int
     words: str
 
     def is_found(self, search: str) -> bool:
@@ -41,12 +50,57 @@ class Card:
         return all(word in self.words for word in search.lower().split())
 
 
-def build_cards(models: Iterable[HostedModel], usage: Mapping[str, Usage]) -> Sequence[Card]:
-    """Return a card for each model, in the same order."""
-    return [_build_card(model, usage[model.label]) for model in models]
+@dataclass(frozen=True)
+class Group:
+    """Cards below a title; the title is empty in a list without groups."""
+
+    title: str
+    cards: Sequence[Card]
 
 
-def _build_card(model: HostedModel, usage: Usage) -> Card:
+def build_cards(
+    models: Iterable[HostedModel], usage: Mapping[str, Usage], versions: Mapping[str, int]
+) -> Sequence[Card]:
+    """Return a card for each model, in the same order.
+
+    :param versions: the number of versions by the name of a model.
+    """
+    return [_build_card(model, usage[model.label], versions[model.name]) for model in models]
+
+
+def count_versions(models: Iterable[HostedModel]) -> Mapping[str, int]:
+    """Return the number of versions by the name of a model."""
+    return Counter(model.name for model in models)
+
+
+def failed_first(cards: Iterable[Card]) -> Sequence[Card]:
+    """Return cards in the same order, except that models with a problem come first."""
+    return sorted(cards, key=lambda card: not card.model.reason)
+
+
+def group_cards(cards: Sequence[Card], by: str) -> Sequence[Group]:
+    """Return cards in groups: by ``"tag"``, by ``"kind"``, or in one group without a title.
+
+    A model with several tags is in the group of its first one.
+    """
+    if by not in GROUPINGS:
+        return [Group("", cards)]
+    groups: dict[str, list[Card]] = {}
+    for card in cards:
+        groups.setdefault(GROUPINGS[by](card), []).append(card)
+    titles = sorted(groups, key=lambda title: (title == UNTAGGED, title.lower()))
+    return [Group(title, groups[title]) for title in titles]
+
+
+#: How a list may be grouped, and the title of a card's group.
+GROUPINGS: Mapping[str, Callable[[Card], str]] = {
+    "tag": lambda card: next(iter(card.model.spec.tags), UNTAGGED),
+    "kind": lambda card: card.kind.value if card.kind else UNTAGGED,
+}
+
+
+def _build_card(model: HostedModel, usage: Usage, versions: int) -> Card:
+    kind, inputs = _read_schemas(model)
     about = markdown.plain(model.description)
     status = STATUSES[model.status]
     tags = [f"#{tag}" for tag in model.spec.tags]
@@ -57,9 +111,21 @@ def _build_card(model: HostedModel, usage: Usage) -> Card:
         model.about.framework,
         about,
         status,
+        kind.value if kind else "",
         *tags,
     ]
-    return Card(model, about, usage_text(usage), " ".join(words).lower())
+    used = usage_text(usage) if usage.calls else ""
+    return Card(model, kind, about or inputs, used, versions, " ".join(words).lower())
+
+
+def _read_schemas(model: HostedModel) -> tuple[kinds.Kind | None, str]:
+    """Return the kind of a model, and the names of its fields."""
+    endpoint = model.endpoints.get(PREDICT)
+    if endpoint is None:
+        return None, ""
+    # Cached by the schema, unlike a shape that is built here.
+    row = endpoint.input.shape
+    return kinds.get_kind(row, endpoint.output.shape), kinds.summary(row)
 
 
 def usage_text(usage: Usage) -> str:

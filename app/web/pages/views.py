@@ -47,16 +47,24 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 def index() -> str:
-    """Show all models, or those that match the search ``q``."""
-    visible = access.visible(modelhost().manager.defaults())
-    models = model_list.build_cards(visible, metrics.read_usage(metrics.get_registry()))
-    search = request.args.get("q", "").strip()
+    """Show all models, or those that match the search ``q``, in groups by ``by``."""
+    manager = modelhost().manager
+    usage = metrics.read_usage(metrics.get_registry())
+    versions = model_list.count_versions(manager.models())
+    cards = model_list.build_cards(access.visible(manager.defaults()), usage, versions)
+    if access.has_scope(access.Scope.ADMIN):
+        cards = model_list.failed_first(cards)
+    search, by = request.args.get("q", "").strip(), request.args.get("by", "")
     return render_template(
         "index.html",
-        models=models,
+        groups=model_list.group_cards(cards, by) if cards else [],
+        by=by,
         search=search,
-        found=[card.model.name for card in models if card.is_found(search)],
-        has_many=len(models) > model_list.MANY,
+        count=len(cards),
+        failed=sum(card.model.status is Status.FAILED for card in cards),
+        has_tags=any(card.model.spec.tags for card in cards),
+        found=[card.model.name for card in cards if card.is_found(search)],
+        has_many=len(cards) > model_list.MANY,
     )
 
 

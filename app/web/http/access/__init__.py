@@ -15,6 +15,7 @@ from app.web.http.access import authorization, hosts, login, origins, rates
 from app.web.http.access.authorization import (
     AccessControl,
     can_see,
+    has_scope,
     needs,
     visible,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Scope",
     "can_see",
     "get_request_id",
+    "has_scope",
     "init_app",
     "needs",
     "trust_proxies",

@@ -104,6 +104,11 @@ def can_see(model: str | None = None) -> bool:
     return is_public or (g.key is not None and g.key.is_valid_for(model))
 
 
+def has_scope(scope: Scope) -> bool:
+    """Return whether the client's key has a scope; false without a key."""
+    return g.key is not None and g.key.has_scope(scope)
+
+
 def _read_key(environ: Mapping[str, Any]) -> str:
     """Return the key in a request's headers; empty if there is none."""
     authorization: str = environ.get("HTTP_AUTHORIZATION", "")

@@ -1,9 +1,12 @@
 """The list of models and its search."""
 
+import re
+
 import pytest
 
 from app.serving.process.metrics import Usage
 from app.web.pages import model_list
+from tests.new_keys import NewKey
 
 MODELS = """
 models:
@@ -75,3 +78,39 @@ def test_list_shows_tags(make_app):
     tags = [model["tags"] for model in client.get("/api/models").json["models"]]
 
     assert tags == [["credit", "retail"], [], []]
+
+
+def _names(text):
+    return re.findall(r'<h2><a href="/models/([\w-]+)/metadata">', text)
+
+
+@pytest.mark.parametrize(
+    ("by", "titles", "names"),
+    [
+        ("tag", ["credit", "Other"], ["loan", "iris", "broken"]),
+        ("kind", ["Classifier", "Custom model", "Other"], ["loan", "iris", "broken"]),
+        ("unknown", [], ["loan", "iris", "broken"]),
+    ],
+)
+def test_models_are_grouped(make_app, by, titles, names):
+    text = make_app(MODELS).test_client().get("/", query_string={"by": by}).text
+
+    assert re.findall(r'<section data-group aria-label="([\w ]+)"', text) == titles
+    assert _names(text) == names
+
+
+def test_card_counts_versions(make_app):
+    entry = "{class: tests.models.forms.Iris, name: two, version: "
+    text = make_app(f"models: [{entry}'1'}}, {entry}'2'}}]").test_client().get("/").text
+
+    assert _names(text) == ["two"]
+    assert "2 versions" in text
+
+
+def test_failed_models_come_first_for_administrators(make_app):
+    keys = NewKey("predict"), NewKey("predict", "admin")
+    client = make_app(MODELS, KEYS=list(keys)).test_client()
+
+    first = [_names(client.get("/", headers=key.headers).text)[0] for key in keys]
+
+    assert first == ["loan", "broken"]

@@ -1,0 +1,82 @@
+"""What kind of model a model is, from its schemas: a classifier, a regression, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from mlmodel.schema.shape import Shape
+
+#: Number of choices from which on a value is a class.
+SEVERAL = 2
+#: Formats of text that is not prose.
+FORMATS = ("date", "date-time", "time", "date-time-local", "time-local", "uuid", "email", "uri")
+
+
+class Kind(Enum):
+    """The kinds of models; the values are their labels."""
+
+    CLASSIFIER = "Classifier"
+    REGRESSION = "Regression"
+    CLUSTERING = "Clustering"
+    OUTLIERS = "Outlier detection"
+    TEXT = "Text model"
+    IMAGE = "Image model"
+    CUSTOM = "Custom model"
+
+    @property
+    def icon(self) -> str:
+        """The name of the kind's icon in templates/_model.html."""
+        return self.name.lower()
+
+
+def get_kind(row: Shape, prediction: Shape) -> Kind:
+    """Return the kind of a model that maps such rows to such predictions.
+
+    A model of texts or images is of that kind whatever it predicts.
+    """
+    if any(_is_image(part) for shape in (row, prediction) for part in _parts(shape)):
+        return Kind.IMAGE
+    if _is_text(row):
+        return Kind.TEXT
+    members = prediction.members
+    if "is_outlier" in members:
+        return Kind.OUTLIERS
+    if "distances" in members:
+        return Kind.CLUSTERING
+    return _kind_of_value(_main(prediction), members)
+
+
+def summary(row: Shape, most: int = 4) -> str:
+    """Return the labels of a row's first fields, for a model without a description."""
+    names = [member.text("title") or name for name, member in row.members.items()]
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"Input: {', '.join(names[:most])}{rest}" if names else ""
+
+
+def _kind_of_value(value: Shape, members: Mapping[str, Shape]) -> Kind:
+    if "probabilities" in members or len(value.constants) >= SEVERAL or value.type == "boolean":
+        return Kind.CLASSIFIER
+    return Kind.REGRESSION if value.type in ("number", "integer") else Kind.CUSTOM
+
+
+def _main(prediction: Shape) -> Shape:
+    """Return the main value of a prediction, which pages show large."""
+    members = prediction.members
+    return members.get("prediction") or next(iter(members.values()), prediction)
+
+
+def _parts(shape: Shape) -> list[Shape]:
+    return [shape, *shape.members.values()]
+
+
+def _is_image(shape: Shape) -> bool:
+    return shape.text("contentMediaType").startswith("image/")
+
+
+def _is_text(row: Shape) -> bool:
+    """Return whether a row is one text: a string, or an object with one."""
+    inner = [*row.members.values()]
+    value = inner[0] if len(inner) == 1 else row
+    is_prose = not value.constants and value.text("format") not in FORMATS
+    return value.type == "string" and is_prose and "contentEncoding" not in value.schema
