@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.serving.calls.executor import Limits
@@ -29,6 +30,16 @@ log = logging.getLogger(__name__)
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
 MAX_VIOLATIONS = 200
+#: Failed calls after which the rows of a failing call are no longer separated.
+MAX_FAILED_CALLS = 10
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """The prediction for a row, or the error for which it has none."""
+
+    prediction: Any = None
+    error: InvalidInput | PredictionFailed | InvalidAnswer | None = None
 
 
 class Predictor:
@@ -71,6 +82,41 @@ class Predictor:
             hosted.release()
         target.metrics.succeed(len(rows), time.perf_counter() - started)
         return hosted, predictions
+
+    def predict_each(
+        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+    ) -> list[RowResult]:
+        """Return the result for each row, from one call of the model if no row fails.
+
+        A failing row does not fail the others: the rows that a call rejects are left out of the
+        next one, and if the model fails, the rows are halved to find those on which it fails. After
+        :data:`MAX_FAILED_CALLS`, all rows of a failing call have its error.
+
+        :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
+        """
+        results: dict[int, RowResult] = {}
+        chunks = [list(range(len(rows)))]
+        failed_calls = 0
+        while chunks:
+            chunk = chunks.pop()
+            try:
+                predictions = self.predict(name, [rows[index] for index in chunk], endpoint)
+            except InvalidInput as error:
+                rejections = _by_row(error, len(chunk))
+                results |= {
+                    chunk[place]: RowResult(error=each) for place, each in rejections.items()
+                }
+                chunks += _without(chunk, list(rejections))
+            except (PredictionFailed, InvalidAnswer) as error:
+                failed_calls += 1
+                if len(chunk) > 1 and failed_calls <= MAX_FAILED_CALLS:
+                    half = len(chunk) // 2
+                    chunks += [chunk[half:], chunk[:half]]
+                else:
+                    results |= dict.fromkeys(chunk, RowResult(error=error))
+            else:
+                results |= zip(chunk, map(RowResult, predictions), strict=True)
+        return [results[index] for index in range(len(rows))]
 
     def get_input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the JSON Schema of a model's rows; ``None`` if any row is valid.
@@ -176,3 +222,30 @@ def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[
             text = summary(violations, most=MAX_VIOLATIONS)
             raise InvalidAnswer(f"the prediction violates the output schema: {text}")
     return predictions
+
+
+def _by_row(error: InvalidInput, count: int) -> dict[int, InvalidInput]:
+    """Return the error of each rejected row, as that of a row on its own.
+
+    A model may name a row that does not exist. All rows are rejected if it names no other.
+    """
+    rows: dict[int, list[Violation]] = defaultdict(list)
+    for each in error.violations:
+        if each.row < count:
+            rows[each.row].append(replace(each, row=0))
+    rows = rows or {place: [replace(error.violations[0], row=0)] for place in range(count)}
+    return {place: InvalidInput("", violations=found) for place, found in rows.items()}
+
+
+def _without(chunk: Sequence[int], places: Sequence[int]) -> list[list[int]]:
+    """Return the rest of a chunk, to be predicted from the end of the list.
+
+    A single rejected row may be the first of many that the model rejects one by one: the rows
+    before it are valid, and are predicted on their own, so that they are not repeated.
+    """
+    if len(places) == 1:
+        parts = [list(chunk[places[0] + 1 :]), list(chunk[: places[0]])]
+    else:
+        rejected = {chunk[place] for place in places}
+        parts = [[index for index in chunk if index not in rejected]]
+    return [part for part in parts if part]

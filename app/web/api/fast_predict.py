@@ -112,7 +112,7 @@ class _FastPredict:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
         path = PATH.fullmatch(environ["PATH_INFO"])
-        if path is None or not self._is_usual(environ):
+        if path is None or environ.get("QUERY_STRING") or not self._is_usual(environ):
             return self._flask_app(environ, start_response)
         name, version = path.groups()
         prediction = self._predict(environ, name, to_reference(name, version))

@@ -29,7 +29,9 @@ from app.web.api.schemas import (
 )
 from app.web.http import access
 from app.web.http.extension import modelhost
+from app.web.http.json_provider import dumps
 from mlmodel.endpoint import RESERVED
+from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -123,14 +125,22 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
       description: >-
         Send a row to get one prediction, without an envelope. Send an array of rows, or rows by
         columns as pandas' `to_json(orient="split")` writes them, to get an array of predictions in
-        the same order, from one call of the model. Bodies of MLflow (`dataframe_split`,
+        the same order, from one call of the model. With `partial=true`, a row that is rejected, or
+        on which the model fails, does not fail the others. Bodies of MLflow (`dataframe_split`,
         `dataframe_records`, `inputs`), of TensorFlow Serving and KServe (`instances`), and objects
         with `data` or `X` are accepted too, unless they may be a row of the model. A CSV file or a
         workbook (`Content-Type: text/csv`) is read as by `/api/models/{name}/rows`. With
         `Accept: text/csv`, the response is CSV with a line for each prediction.
       operationId: predict
       tags: [Models]
-      parameters: [ModelName]
+      parameters:
+        - ModelName
+        - name: partial
+          in: query
+          description: >-
+            Whether to return a `RowResult` for each row, with its prediction or its problem,
+            instead of failing if one row fails.
+          schema: {type: boolean, default: false}
       requestBody:
         required: true
         content: {application/json: {schema: {}}}
@@ -141,7 +151,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             Server-Timing: PredictTime
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
-          content: {application/json: {schema: {}}}
+          content: {application/json: {schema: {anyOf: [{}, RowResult]}}}
         400: InvalidBody
         403: Forbidden
         404: ModelNotFound
@@ -158,9 +168,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)
     if request.mimetype in TABLES:
-        model = modelhost().manager.get_described(reference)
-        return _predict(reference, PREDICT, sheets.read_rows(model))
-    return _predict(reference, PREDICT, _read_rows(reference, PREDICT))
+        rows = sheets.read_rows(modelhost().manager.get_described(reference))
+    else:
+        rows = _read_rows(reference, PREDICT)
+    return _predict_each(reference, rows) if _is_partial() else _predict(reference, PREDICT, rows)
 
 
 @blueprint.get("/models/<name>/versions")
@@ -330,6 +341,21 @@ def _predict(name: str, endpoint: str, rows: envelopes.Rows) -> ResponseReturnVa
         return Response(sheets.to_csv(predictions), mimetype=sheets.CSV, headers=headers)
     content, headers = prediction.predict(predictor, name, rows, endpoint)
     return Response(content, content_type="application/json", headers=headers)
+
+
+def _predict_each(name: str, rows: envelopes.Rows) -> ResponseReturnValue:
+    g.rows = rows.size
+    values = rows.value if isinstance(rows.value, list) else [rows.value]
+    results, headers = prediction.predict_each(modelhost().predictor, name, values)
+    content = dumps(results if isinstance(rows.value, list) else results[0])
+    return Response(content, content_type="application/json", headers=headers)
+
+
+def _is_partial() -> bool:
+    text = request.args.get("partial", "false")
+    if text not in {"true", "false"}:
+        raise InvalidInput(f"must be true or false, got {text!r:.20}", pointer="/partial")
+    return text == "true"
 
 
 def _read_rows(name: str, endpoint: str) -> envelopes.Rows:

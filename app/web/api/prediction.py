@@ -13,6 +13,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
+from app.web.http.problems import build_row_problems
 from mlmodel.errors import InvalidInput
 
 #: The name and the value of a header.
@@ -76,15 +77,39 @@ def call(
     """
     started = time.perf_counter()
     model, predictions = predictor.predict_with_model(name, rows, endpoint)
-    milliseconds = 1000 * (time.perf_counter() - started)
-    timing = ("Server-Timing", f"predict;dur={milliseconds:.3f}")
+    timing = _timing(started)
     return model, predictions, [timing, *_model_headers(model.version, model.about.runtime)]
+
+
+def predict_each(
+    predictor: Predictor, name: str, rows: Sequence[Any]
+) -> tuple[list[dict[str, Any]], list[Header]]:
+    """Return the prediction or the problem of each row, and the headers that describe them.
+
+    :raises ServingError: as :meth:`Predictor.predict_each` does.
+    """
+    started = time.perf_counter()
+    results = predictor.predict_each(name, rows)
+    timing = _timing(started)
+    errors = [each.error for each in results if each.error]
+    problems = iter(build_row_problems(errors))
+    found = [
+        {"problem": next(problems)} if each.error else {"prediction": each.prediction}
+        for each in results
+    ]
+    model = predictor.manager.get(name)
+    return found, [timing, *_model_headers(model.version, model.about.runtime)]
 
 
 def point_to_rows(error: InvalidInput) -> InvalidInput:
     """Return an error about rows with pointers that begin with the index of the row."""
     violations = [replace(each, pointer=f"/{each.row}{each.pointer}") for each in error.violations]
     return InvalidInput(str(error), violations=violations)
+
+
+def _timing(started: float) -> Header:
+    milliseconds = 1000 * (time.perf_counter() - started)
+    return "Server-Timing", f"predict;dur={milliseconds:.3f}"
 
 
 @lru_cache

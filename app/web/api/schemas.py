@@ -282,6 +282,13 @@ class Problem(Body):
     )
 
 
+class RowResult(Body):
+    """The result for a row of a request with ``partial=true``: one of its members."""
+
+    prediction = fields.Raw(**doc("The prediction."))
+    problem = fields.Nested(Problem, **doc("Why there is none. Pointers are into the row."))
+
+
 class Health(Body):
     """The health of the process."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -276,6 +276,20 @@ def build_problem(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the RFC 9457 document of an error and its headers. Log it if the status is 5xx."""
     problem = get_problem(error)
     _log(error, problem)
+    return _document(error, problem), _headers(error, problem)
+
+
+def build_row_problems(errors: Sequence[Exception]) -> list[dict[str, Any]]:
+    """Return the RFC 9457 documents of the rows of one request. Log the first error of 5xx."""
+    problems = [get_problem(error) for error in errors]
+    for error, problem in zip(errors, problems, strict=True):
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log(error, problem)
+            break
+    return list(map(_document, errors, problems))
+
+
+def _document(error: Exception, problem: Problem) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": problem.type,
         "title": problem.title,
@@ -287,7 +301,7 @@ def build_problem(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         body["errors"] = [
             {"pointer": each.pointer, "detail": each.detail} for each in error.violations
         ]
-    return body, _headers(error, problem)
+    return body
 
 
 def _respond(error: Exception) -> BaseResponse:

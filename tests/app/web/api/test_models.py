@@ -46,6 +46,35 @@ def test_runtime_header_names_installed_framework(example_app):
     assert said[-1] == f"Python {platform.python_version()}"
 
 
+def test_partial_response_has_a_result_for_each_row(make_app, caplog):
+    client = make_app("models: [{class: tests.models.answers.Fragile}]").test_client()
+    body = [{"x": 2}, {"x": "a"}, {"x": 0}]
+
+    response = client.post("/api/models/fragile/predict?partial=true", json=body)
+
+    good, invalid, failed = response.json
+    assert response.status_code == 200
+    assert response.headers["Server-Timing"].startswith("predict;dur=")
+    assert good == {"prediction": 0.5}
+    assert invalid["problem"]["status"] == 422
+    assert invalid["problem"]["errors"][0]["pointer"] == "/x"
+    assert failed["problem"]["title"] == "Model error"
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_partial_response_for_a_row_is_one_result(client):
+    assert predict(client, "doubler", {"x": 1}, query_string="partial=true").json == {
+        "prediction": {"y": 2.0}
+    }
+
+
+def test_unknown_value_of_partial_is_rejected(client):
+    response = predict(client, "doubler", {"x": 1}, query_string="partial=yes")
+
+    assert response.status_code == 422
+    assert response.json["detail"] == "/partial: must be true or false, got 'yes'"
+
+
 def test_version_header_stays_on_one_line(make_app):
     app = make_app(
         'models: [{class: tests.models.simple.Versioned, settings: {version: "1\\r\\nX: ü"}}]'
