@@ -118,6 +118,12 @@ class Production:
     #: Number of proxies in front of the server, each of which adds to X-Forwarded-For and
     #: X-Forwarded-Proto. 0 ignores these headers.
     TRUSTED_PROXIES = 0
+    #: The header in which these proxies name the user, such as "X-Forwarded-User" (oauth2-proxy) or
+    #: "Remote-User" (Authelia), for the logs. Only with TRUSTED_PROXIES. Empty for no header.
+    USER_HEADER = ""
+    #: The folder of the prediction log, for models with ``log`` in their entry. A relative path
+    #: starts at the folder of MODELS_FILE.
+    PREDICTION_LOG_FOLDER = "prediction-log"
     #: When /readyz returns 200: if any model is available, if all are, or if those of a list of
     #: names are.
     READY_WHEN = "any"
@@ -188,7 +194,7 @@ QUOTAS = (
     ("/sys/fs/cgroup/cpu.max",),
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
 )
-NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME"})
+NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME", "PREDICTION_LOG_FOLDER"})
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {
@@ -220,8 +226,18 @@ def settings(environ: Mapping[str, str]) -> dict[str, Any]:
         if name not in values:
             raise InvalidSetting(f"unknown setting {variable!r}; valid settings: {_join(values)}")
         values[name] = _parse(variable, name, text, type(values[name]))
+    if values["USER_HEADER"] and not values["TRUSTED_PROXIES"]:
+        raise InvalidSetting(
+            "USER_HEADER requires TRUSTED_PROXIES: without a proxy, any client can send the header"
+        )
     values["WORKERS"] = values["WORKERS"] or min(usable_cores(), MAX_WORKERS)
     return values
+
+
+def get_log_folder(values: Mapping[str, Any]) -> Path:
+    """Return the folder of the prediction log."""
+    folder = Path(values["PREDICTION_LOG_FOLDER"]).expanduser()
+    return (ROOT / Path(values["MODELS_FILE"])).parent / folder
 
 
 def defaults(settings_class: type[Production] = Production) -> dict[str, Any]:
@@ -324,6 +340,14 @@ def _check_secret(variable: str, text: str) -> str:
     return text
 
 
+def _check_user_header(variable: str, text: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9]+(-[A-Za-z0-9]+)+)?", text):
+        raise InvalidSetting(
+            f"{variable} must be the name of a header such as 'X-Forwarded-User', got {text!r}"
+        )
+    return text
+
+
 def _check_ready_when(variable: str, text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+([ ,]+[A-Za-z0-9_.-]+)*", text):
         raise InvalidSetting(
@@ -343,6 +367,7 @@ FORMATS = {
     "RATE_STORAGE": _check_storage,
     "READY_WHEN": _check_ready_when,
     "SECRET_KEY": _check_secret,
+    "USER_HEADER": _check_user_header,
 }
 
 

@@ -104,8 +104,10 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Warm up before the first request, log the server's URL, and compile models afterwards."""
+    """Warm up before the first request, log the server's URL, then start background threads."""
     from app.serving.compiling import background
+    from app.serving.prediction_log import retention
+    from app.serving.prediction_log.store import PredictionStore
     from app.serving.reload.warmup import warm_up
 
     parts = worker.wsgi.extensions["modelhost"]
@@ -115,6 +117,9 @@ def post_worker_init(worker):
     forking.log_ready(settings, parts.manager.models())
     is_default = settings["RUNTIME"] == "auto"
     background.start(parts.manager, ROOT, settings["CACHE_FOLDER"], is_default=is_default)
+    store = PredictionStore(parts.predictor.prediction_log.folder)
+    models = parts.manager.models
+    retention.start(store, lambda: [(each.name, each.spec.log) for each in models()])
 
 
 def worker_exit(server, worker):

@@ -15,6 +15,7 @@ import logs
 from app.serving.calls.executor import Limits
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
+from app.serving.prediction_log.writer import PredictionLog
 from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
@@ -70,7 +71,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
     keys = _keys(app, environ)
     limits = Limits.from_settings(app.config)
     manager = ModelManager()
-    predictor = Predictor(manager, limits)
+    predictor = Predictor(manager, limits, PredictionLog(config.get_log_folder(app.config)))
     bounded_fork.TimeLimit.seconds = app.config["LOAD_SECONDS"] or math.inf
     file = ModelsFile(
         config.ROOT / app.config["MODELS_FILE"],
@@ -80,7 +81,11 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         app.config["UNPINNED"],
     )
     reloader = Reloader(file, SharedState(environ.get(shared_state.FOLDER)), predictor)
-    control = AccessControl(keys, is_for_all=app.config["KEYS_FOR"] == "all")
+    control = AccessControl(
+        keys,
+        is_for_all=app.config["KEYS_FOR"] == "all",
+        user_header=app.config["USER_HEADER"],
+    )
     limit, storage = app.config["RATE_LIMIT"], app.config["RATE_STORAGE"]
     app.extensions[extension.NAME] = Modelhost(
         manager,

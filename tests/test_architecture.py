@@ -24,6 +24,7 @@ PACKAGES = {
         "models",
         "isolation",
         "catalog",
+        "prediction_log",
         "remote",
         "tensors",
         "tables",

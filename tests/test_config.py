@@ -47,6 +47,11 @@ def test_environment_overrides_a_setting():
             {"MODELHOST_RATE_LIMIT": "often"},
             "MODELHOST_RATE_LIMIT must be a rate such as '100 per minute', got 'often'",
         ),
+        ({"MODELHOST_USER_HEADER": "Remote-User"}, "USER_HEADER requires TRUSTED_PROXIES"),
+        (
+            {"MODELHOST_USER_HEADER": "Remote User"},
+            "MODELHOST_USER_HEADER must be the name of a header such as 'X-Forwarded-User'",
+        ),
         ({"MODELHOST_PROT": "1"}, "unknown setting 'MODELHOST_PROT'; valid settings: ACCESS_LOG, "),
         (
             {"MODELHOST_KEYS_FOR": "some"},

@@ -1,4 +1,4 @@
-"""The groups ``models`` and ``keys`` of commands, each of which is imported when it runs."""
+"""The groups of commands, each of which is imported when it runs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
             "pin": ("adding.pin", "Add the SHA-256 of model files to models.yaml."),
             "predict": ("predicting.predict", "Predict the rows of a file with the model NAME."),
             "show": ("listing.show", "Show the metadata and the fields of the model NAME."),
+        },
+    ),
+    "log": (
+        "Read the prediction log, and delete from it.",
+        {
+            "export": (
+                "logged.log.export",
+                "Write the logged predictions of MODEL to a file.",
+            ),
+            "forget": (
+                "logged.log.forget",
+                "Delete logged predictions of MODEL, and overwrite their bytes.",
+            ),
+            "show": (
+                "logged.log.show",
+                "Show the last logged predictions of MODEL.",
+            ),
         },
     ),
     "keys": (

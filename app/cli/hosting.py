@@ -22,6 +22,7 @@ from app.serving.errors import ModelNotFound
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
+from app.serving.prediction_log.writer import PredictionLog
 from mlmodel.trust.trial import bounded_fork
 
 P = ParamSpec("P")
@@ -95,4 +96,5 @@ def _build(environ: Mapping[str, str]) -> Hosting:
     # No other call waits in the queue behind that of a command.
     limits = replace(Limits.from_settings(settings), seconds=0)
     path = config.ROOT / settings["MODELS_FILE"]
-    return Hosting(settings, path, environ, limits, Predictor(ModelManager(), limits))
+    predictor = Predictor(ModelManager(), limits, PredictionLog(config.get_log_folder(settings)))
+    return Hosting(settings, path, environ, limits, predictor)

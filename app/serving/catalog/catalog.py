@@ -16,6 +16,7 @@ from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
+from app.serving.prediction_log.policy import LOG, LogPolicy
 from app.serving.remote.remote_model import Remote
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
@@ -103,6 +104,7 @@ ENTRY = {
         "examples": {"type": "array"},
         "tags": {"type": "array", "items": TAG, "uniqueItems": True},
         "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
+        "log": LOG,
     },
     "additionalProperties": False,
 }
@@ -265,6 +267,7 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         examples=tuple(entry.get("examples", ())),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
+        log=LogPolicy.from_entry(entry.get("log", False)),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import mlmodel
 from app.serving.catalog.fingerprint import FileFingerprint, file_fingerprint
+from app.serving.prediction_log.policy import LogPolicy
 from app.serving.remote.remote_model import Remote, RemoteModel
 from mlmodel.bounded import filetypes
 from mlmodel.errors import InvalidModel, Untrusted
@@ -83,6 +84,8 @@ class ModelSpec:
     batch_rows: int | None = None
     tags: tuple[str, ...] = ()
     artifacts: Literal["all"] | tuple[str, ...] = ()
+    #: What of the predictions is logged; ``None`` for nothing.
+    log: LogPolicy | None = None
 
     @property
     def provisional_name(self) -> str:
@@ -117,7 +120,7 @@ class ModelSpec:
         return hashlib.sha256(f"{entry} {file and file.digest}".encode()).hexdigest()
 
     def is_same_model(self, other: ModelSpec) -> bool:
-        """Return whether both entries are equal except for line, default and aliases."""
+        """Return whether both entries are equal except for line, default, aliases and log."""
         return self._without_place() == other._without_place()
 
     def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
@@ -125,7 +128,7 @@ class ModelSpec:
         return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
-        return replace(self, line=0, default=True, aliases=())
+        return replace(self, line=0, default=True, aliases=(), log=None)
 
     def create(self) -> MLModel:
         """Create the model without loading it.

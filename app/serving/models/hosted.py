@@ -136,11 +136,17 @@ class HostedModel:
         self.state.release()
 
     def update_entry(self, spec: ModelSpec, reason: str | None = None) -> None:
-        """Adopt the default flag, the aliases and the line of a new entry without loading it.
+        """Adopt default, aliases, line and log of a new entry without loading the model.
 
         :param reason: why the model of the new entry cannot replace this one.
         """
-        self.spec = replace(self.spec, default=spec.default, aliases=spec.aliases, line=spec.line)
+        self.spec = replace(
+            self.spec,
+            default=spec.default,
+            aliases=spec.aliases,
+            line=spec.line,
+            log=spec.log,
+        )
         self.state.explain(Status.READY, reason)
 
     def open_artifact(self, name: str) -> BinaryIO:

@@ -22,6 +22,7 @@ from app.serving.models.endpoints import HostedEndpoint
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
+from app.serving.prediction_log.writer import LoggedModel, PredictionLog
 from app.serving.process.metrics import OTHER, count_rejection
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
@@ -43,10 +44,16 @@ class RowResult:
 
 
 class Predictor:
-    """Predicts rows with the models of ``manager``. Thread safe."""
+    """Predicts rows with the models of ``manager``. Thread safe.
 
-    def __init__(self, manager: ModelManager, limits: Limits) -> None:
+    :param prediction_log: receives the predictions of the models whose entries have ``log``.
+    """
+
+    def __init__(
+        self, manager: ModelManager, limits: Limits, prediction_log: PredictionLog
+    ) -> None:
         self.manager = manager
+        self.prediction_log = prediction_log
         self.max_rows = limits.rows
 
     def predict(self, name: str, rows: Sequence[Any], endpoint: str = PREDICT) -> list[Any]:
@@ -80,7 +87,12 @@ class Predictor:
             raise
         finally:
             hosted.release()
-        target.metrics.succeed(len(rows), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        target.metrics.succeed(len(rows), seconds)
+        policy = hosted.spec.log
+        if policy is not None and endpoint == PREDICT:
+            model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
+            self.prediction_log.add(policy, model, rows, predictions, seconds)
         return hosted, predictions
 
     def predict_each(

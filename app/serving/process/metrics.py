@@ -34,6 +34,8 @@ MANY_PROCESSES = "PROMETHEUS_MULTIPROC_DIR"
 OK = "ok"
 #: Label of an endpoint that cannot be looked up, since its model is not available.
 OTHER = "(other)"
+#: Outcomes of the rows of the prediction log.
+WRITTEN, DROPPED = "written", "dropped"
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -71,6 +73,11 @@ RUNTIMES = Gauge(
     "Processes in which a runtime predicts for a model: its framework, or a compiled graph.",
     ["model", "runtime"],
     multiprocess_mode="livesum",
+)
+LOGGED_ROWS = Counter(
+    "modelhost_logged_rows",
+    "Rows of the prediction log, by whether they were written or dropped.",
+    ["model", "outcome"],
 )
 REQUESTS = Counter(
     "modelhost_http_requests",
@@ -132,6 +139,11 @@ def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
 def count_rejection(model: str, endpoint: str, error: Exception) -> None:
     """Count a call that was rejected before its model, with the error's class name as outcome."""
     PREDICTIONS.labels(model, endpoint, type(error).__name__).inc()
+
+
+def count_logged_rows(model: str, outcome: str, count: int) -> None:
+    """Count rows of the prediction log as :data:`WRITTEN` or :data:`DROPPED`."""
+    LOGGED_ROWS.labels(model, outcome).inc(count)
 
 
 @lru_cache(maxsize=1024)

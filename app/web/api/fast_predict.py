@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 from werkzeug.exceptions import BadRequest
 
+from app.serving.calls.caller import CALLER, Caller
 from app.serving.calls.methods import PREDICT
 from app.web.api.bodies.request_body import is_json, max_nested
 from app.web.api.bodies.strict_json import parse
@@ -82,6 +83,7 @@ class _Prediction(NamedTuple):
     headers: list[Header]
     rows: int
     key: str | None
+    user: str | None
 
 
 class _FastPredict:
@@ -115,10 +117,10 @@ class _FastPredict:
         if path is None or environ.get("QUERY_STRING") or not self._is_usual(environ):
             return self._flask_app(environ, start_response)
         name, version = path.groups()
-        prediction = self._predict(environ, name, to_reference(name, version))
+        request_id = access.get_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        prediction = self._predict(environ, name, to_reference(name, version), request_id)
         if prediction is None:
             return self._flask_app(environ, start_response)
-        request_id = access.get_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(prediction.body))),
@@ -136,6 +138,7 @@ class _FastPredict:
             request_id=request_id,
             address=environ.get("REMOTE_ADDR"),
             key=prediction.key,
+            user=prediction.user,
             model=name,
             rows=prediction.rows,
         )
@@ -151,7 +154,9 @@ class _FastPredict:
             return False
         return environ.keys().isdisjoint(self._flask_headers)
 
-    def _predict(self, environ: Environ, name: str, reference: str) -> _Prediction | None:
+    def _predict(
+        self, environ: Environ, name: str, reference: str, request_id: str
+    ) -> _Prediction | None:
         """Return the response; ``None`` where Flask must report an error."""
         key = None
         if self._access_control.is_key_required:
@@ -169,6 +174,9 @@ class _FastPredict:
             body = parse(content, self._max_depth)
         except BadRequest:
             return None
+        key_id = key.id if key else None
+        user = self._access_control.get_user(environ)
+        CALLER.set(Caller(request_id, user or key_id))
         try:
             rows = to_rows(self._predictor, reference, body, PREDICT)
             content, headers = predict(self._predictor, reference, rows, PREDICT)
@@ -176,7 +184,7 @@ class _FastPredict:
         except Exception as error:
             environ[RAISED] = error
             return None
-        return _Prediction(content, headers, rows.size, key.id if key else None)
+        return _Prediction(content, headers, rows.size, key_id, user)
 
     def _read_body(self, environ: Environ) -> bytes | None:
         """Return the body, and leave it to be read again; ``None`` if its length is invalid."""

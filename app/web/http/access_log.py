@@ -42,6 +42,7 @@ class AccessLog:
         request_id: str,
         address: str | None,
         key: str | None = None,
+        user: str | None = None,
         model: str | None = None,
         rows: int | None = None,
     ) -> None:
@@ -50,6 +51,7 @@ class AccessLog:
         :param path: as received, without the query, which may contain private data.
         :param started: the :func:`time.perf_counter` at its start.
         :param key: the id of its API key.
+        :param user: the user that a trusted proxy names.
         """
         seconds = time.perf_counter() - started
         metrics.get_request_counter(method if method in METHODS else "OTHER", route, status // 100)(
@@ -66,7 +68,7 @@ class AccessLog:
             "milliseconds": round(1000 * seconds, 3),
             "address": address,
         }
-        for name, value in (("model", model), ("rows", rows), ("key", key)):
+        for name, value in (("model", model), ("rows", rows), ("key", key), ("user", user)):
             if value is not None:
                 event[name] = sanitize(value) if isinstance(value, str) else value
         self._log(event)
@@ -102,6 +104,7 @@ def _record(access_log: AccessLog, response: Response) -> Response:
         request_id=g.request_id,
         address=request.remote_addr,
         key=key.id if key else None,
+        user=g.get("user"),
         model=g.get("model") or (request.view_args or {}).get("name"),
         rows=g.get("rows"),
     )

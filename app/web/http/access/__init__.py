@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import random
 import re
 
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.web.http.access import authorization, hosts, login, origins, rates
+from app.serving.calls.caller import create_request_id
+from app.web.http.access import authorization, callers, hosts, login, origins, rates
 from app.web.http.access.authorization import (
     AccessControl,
     can_see,
@@ -47,6 +47,7 @@ def init_app(app: Flask) -> None:
     # The limiter runs before the key check, so that it also limits guesses of keys.
     rates.init_app(app)
     app.before_request(authorization.authorize)
+    callers.init_app(app)
     login.init_app(app)
 
 
@@ -61,7 +62,7 @@ def trust_proxies(app: Flask) -> None:
 
 def get_request_id(received: str) -> str:
     """Return the request id that the client sent if it is well formed, else a random one."""
-    return received if REQUEST_ID.fullmatch(received) else f"{random.getrandbits(128):032x}"
+    return received if REQUEST_ID.fullmatch(received) else create_request_id()
 
 
 def _set_request_id() -> None:

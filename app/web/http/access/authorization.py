@@ -20,16 +20,21 @@ View = TypeVar("View", bound=Callable[..., Any])
 SCOPE = "required_scope"
 #: The session entry of a login: the key's id and part of its hash, so a new key ends the login.
 LOGIN = "key"
+#: Characters kept of the user that a trusted proxy names.
+MAX_USER_CHARACTERS = 200
 
 
 class AccessControl:
-    """The keys of the server, and what requires one.
+    """The keys of the server, what requires one, and the user that a trusted proxy names.
 
     :param is_for_all: false if only administration requires a key.
+    :param user_header: the header of trusted proxies with the user; empty for none.
     """
 
-    def __init__(self, keys: Keys, *, is_for_all: bool) -> None:
+    def __init__(self, keys: Keys, *, is_for_all: bool, user_header: str = "") -> None:
         self.keys = keys
+        variable = user_header.upper().replace("-", "_")
+        self._user_variable = f"HTTP_{variable}" if variable else ""
         #: Whether predictions require a key.
         self.is_key_required = keys.are_set and is_for_all
 
@@ -46,6 +51,15 @@ class AccessControl:
         """Return the key of a request if it permits predictions of a model, else ``None``."""
         key = self.keys.find(_read_key(environ))
         return key if key and key.has_scope(Scope.PREDICT) and key.is_valid_for(model) else None
+
+    def get_user(self, environ: Mapping[str, Any]) -> str | None:
+        """Return the user that a trusted proxy names in a request, on one line, or ``None``."""
+        text: str = environ.get(self._user_variable, "")
+        if not text:
+            return None
+        # WSGI decodes headers as Latin-1 (PEP 3333); proxies send UTF-8.
+        name = text.encode("latin-1").decode(errors="replace")[:MAX_USER_CHARACTERS]
+        return "".join(each if each.isprintable() else "?" for each in name)
 
 
 def init_app(app: Flask) -> None:

@@ -162,6 +162,10 @@ def test_catalog_may_be_empty(read, text):
             'models.yaml, line 3: models/0/load must be one of "start", "lazy", "worker", got "late"',
         ),
         (
+            "models:\n  - class: a.B\n    log: {rows: 2}",
+            "models.yaml, line 3: models/0/log/rows must be at most 1, got 2",
+        ),
+        (
             "models:\n  - class: a.B\n    isolate: {memory: 5MB}",
             "models.yaml, line 3: models/0/isolate/memory must be a size of at least 64MB, such as "
             "'2GB' or '500MB', got '5MB'",

@@ -1,0 +1,1 @@
+"""Commands for the predictions that the server has logged."""

@@ -1,0 +1,172 @@
+"""``export``, ``forget`` and ``show`` of the group ``log``: read the prediction log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+import config
+from app.cli.hosting import Hosting, pass_hosting
+from app.cli.terminal import as_json_option, command, write_json, write_message, write_table
+from app.serving.prediction_log import export as exports
+from app.serving.prediction_log.store import PredictionStore, Record, Selection
+from app.serving.tables import tables
+
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+@command("export")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.",
+)
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(sorted(set(exports.FORMATS.values()))),
+    help="The format. By default, that of the ending of the file.",
+)
+@click.option("--since", type=TIME, help="The first date or time, in UTC.")
+@click.option("--until", type=TIME, help="The end, in UTC: a date or time that is not included.")
+@as_json_option
+@pass_hosting
+def export(  # noqa: PLR0917  click calls it, by name
+    hosting: Hosting,
+    model: str,
+    output: Path,
+    form: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    as_json: bool,
+) -> None:
+    """Write the logged predictions of MODEL, such as credit or credit@2, to a file."""
+    form = form or exports.FORMATS.get(output.suffix.lower())
+    if form is None:
+        endings = ", ".join(exports.FORMATS)
+        raise click.UsageError(f"specify --as, or a file that ends with one of {endings}")
+    store = _open(hosting, model)
+    selection = Selection(
+        _to_seconds(since), _to_seconds(until), _get_label(model), with_what_if=True
+    )
+    count = exports.export(lambda: store.read(_get_name(model), selection), output, form)
+    write_message(f"Wrote {count:,} rows to {output}")
+    if as_json:
+        write_json({"output": str(output), "rows": count})
+
+
+@command("forget")
+@click.argument("model")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A member of the row, such as customer=4711 or applicant.name=Ada; rows must meet all.",
+)
+@click.option("--request-id", help="The id of a request.")
+@as_json_option
+@pass_hosting
+def forget(
+    hosting: Hosting,
+    model: str,
+    conditions: Sequence[str],
+    request_id: str | None,
+    as_json: bool,
+) -> None:
+    """Delete logged predictions of MODEL, and overwrite their bytes."""
+    if not conditions and request_id is None:
+        raise click.UsageError("specify --where or --request-id")
+    wanted = dict(map(_split, conditions))
+    store = _open(hosting, model)
+    label = _get_label(model)
+
+    def is_forgotten(record: Record) -> bool:
+        return (
+            (label is None or record.model == label)
+            and (request_id is None or record.request_id == request_id)
+            and _meets(record.row, wanted)
+        )
+
+    count = store.forget(_get_name(model), is_forgotten)
+    write_message(f"Deleted {count:,} rows")
+    if as_json:
+        write_json({"deleted": count})
+
+
+@command("show")
+@click.argument("model")
+@click.option(
+    "--rows", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many."
+)
+@as_json_option
+@pass_hosting
+def show(hosting: Hosting, model: str, rows: int, as_json: bool) -> None:
+    """Show the last logged predictions of MODEL."""
+    selection = Selection(label=_get_label(model), with_what_if=True)
+    records = _open(hosting, model).read_last(_get_name(model), rows, selection)
+    if as_json:
+        write_json([vars(record) for record in records])
+        return
+    hidden = {"model", "version", "runtime", "seconds"}
+    write_table(
+        {name: value for name, value in exports.to_columns(record).items() if name not in hidden}
+        for record in records
+    )
+
+
+def _open(hosting: Hosting, model: str) -> PredictionStore:
+    store = PredictionStore(config.get_log_folder(hosting.settings))
+    logged = store.models()
+    if _get_name(model) not in logged:
+        names = ", ".join(logged) or "none"
+        raise click.ClickException(
+            f"no predictions of {_get_name(model)!r} are logged in {store.folder}; "
+            f"models with a log: {names}"
+        )
+    return store
+
+
+def _get_name(model: str) -> str:
+    return model.partition("@")[0]
+
+
+def _get_label(model: str) -> str | None:
+    return model if "@" in model else None
+
+
+def _to_seconds(time: datetime | None) -> float | None:
+    return None if time is None else time.replace(tzinfo=UTC).timestamp()
+
+
+def _split(condition: str) -> tuple[str, str]:
+    name, equals, value = condition.partition("=")
+    if not name or not equals:
+        raise click.UsageError(f"--where must be FIELD=VALUE, got {condition!r}")
+    return name, value
+
+
+def _meets(row: Any, wanted: Mapping[str, str]) -> bool:
+    if not wanted:
+        return True
+    members = tables.flatten(row)
+    return all(name in members and _is_equal(members[name], text) for name, text in wanted.items())
+
+
+def _is_equal(value: Any, text: str) -> bool:
+    """Return whether a member is a text, or the number, boolean or null that it spells."""
+    if isinstance(value, str):
+        return value == text
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(parsed, bool) == isinstance(value, bool) and parsed == value

@@ -1,0 +1,35 @@
+"""Who calls a model, and from where: the facts of a request that the prediction log keeps."""
+
+from __future__ import annotations
+
+import random
+from contextvars import ContextVar
+from typing import NamedTuple
+
+#: The sources of predictions.
+PAGE, API, CSV, V2, MCP, CLI = "page", "api", "csv", "v2", "mcp", "cli"
+#: The source of predictions for inputs that a user tries out; :mod:`.store` leaves them out.
+WHAT_IF = "what-if"
+#: The source of calls that are not logged, such as those of an explanation.
+UNLOGGED = ""
+
+
+class Caller(NamedTuple):
+    """The request that calls a model.
+
+    ``who`` is the user that a trusted proxy names, else the id of the API key; ``None`` if neither
+    is known. ``source`` is one of the constants of this module.
+    """
+
+    request_id: str
+    who: str | None = None
+    source: str = API
+
+
+#: The request of the current thread; ``None`` outside of requests.
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def create_request_id() -> str:
+    """Return a random request id."""
+    return f"{random.getrandbits(128):032x}"

@@ -1,0 +1,112 @@
+"""The files of the log: one SQLite database per model and month, in a folder per model.
+
+A file is in WAL mode: several processes write to it, and readers do not wait for writers. It is
+only readable for the user of the server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+#: Seconds that a writer waits for another process.
+WAIT_SECONDS = 10.0
+SUFFIX = ".db"
+MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+TABLE = """
+CREATE TABLE IF NOT EXISTS predictions (
+    id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    request_id TEXT NOT NULL,
+    row_index INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    row TEXT NOT NULL,
+    prediction TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    runtime TEXT NOT NULL,
+    who TEXT,
+    source TEXT NOT NULL,
+    truth TEXT,
+    truth_time REAL,
+    truth_who TEXT
+);
+CREATE INDEX IF NOT EXISTS by_time ON predictions (time);
+CREATE INDEX IF NOT EXISTS by_request ON predictions (request_id, row_index);
+"""
+
+
+def get_path(folder: Path, model: str, time: float) -> Path:
+    """Return the file with the predictions of a model at a time in Unix seconds."""
+    return folder / model / f"{datetime.fromtimestamp(time, UTC):%Y-%m}{SUFFIX}"
+
+
+def find_paths(folder: Path, model: str) -> Sequence[Path]:
+    """Return the existing files of a model in the order of their months."""
+    found = (folder / model).glob(f"*{SUFFIX}")
+    return sorted(path for path in found if MONTH.fullmatch(path.stem))
+
+
+def get_start(path: Path) -> float:
+    """Return the start of a file's month in Unix seconds."""
+    year, month = map(int, path.stem.split("-"))
+    return datetime(year, month, 1, tzinfo=UTC).timestamp()
+
+
+def get_end(path: Path) -> float:
+    """Return the end of a file's month in Unix seconds."""
+    year, month = map(int, path.stem.split("-"))
+    return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """Open a file for writing, after creating it if it does not exist.
+
+    The connection may be used by one thread at a time.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite ignores the mode otherwise
+    connection = open_existing(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Commits survive the death of the process; the last ones may be lost with the machine.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(TABLE)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open a file that exists, in autocommit mode."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    # Deleted rows are overwritten with zeros.
+    connection.execute("PRAGMA secure_delete = ON")
+    return connection
+
+
+def delete(path: Path) -> None:
+    """Delete a file with its write-ahead log."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def delete_rows(path: Path, ids: Sequence[int]) -> None:
+    """Delete rows, so that their bytes are neither in the file nor in its write-ahead log."""
+    with closing(open_existing(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("DELETE FROM predictions WHERE id = ?", ((each,) for each in ids))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

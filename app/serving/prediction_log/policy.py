@@ -1,0 +1,66 @@
+"""What the log of a model keeps: the key ``log`` of an entry in ``models.yaml``."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+#: Days for which rows are kept unless the entry has ``keep_days``.
+KEEP_DAYS = 180
+#: The JSON Schema of the key ``log``.
+LOG = {
+    "anyOf": [
+        {"type": "boolean"},
+        {
+            "type": "object",
+            "properties": {
+                "rows": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                "keep_days": {"type": "integer", "minimum": 1, "maximum": 36_500},
+                "leave_out": {"type": "array", "items": {"type": "string", "minLength": 1}},
+            },
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+@dataclass(frozen=True)
+class LogPolicy:
+    """Which rows and fields of a model are logged, and for how long."""
+
+    #: The share of rows that are logged.
+    share: float = 1.0
+    keep_days: int = KEEP_DAYS
+    #: Names of members that are not stored, at any depth of a row, a prediction or a truth.
+    leave_out: Set[str] = frozenset()
+
+    @classmethod
+    def from_entry(cls, value: bool | Mapping[str, Any]) -> LogPolicy | None:
+        """Return the policy of a valid value of ``log``; ``None`` if the model is not logged."""
+        if isinstance(value, bool):
+            return cls() if value else None
+        return cls(
+            float(value.get("rows", 1)),
+            value.get("keep_days", KEEP_DAYS),
+            frozenset(value.get("leave_out", ())),
+        )
+
+    def is_sampled(self, request_id: str, index: int) -> bool:
+        """Return whether a row is logged; the same for each call with the same request id."""
+        if self.share >= 1:
+            return True
+        return zlib.crc32(f"{request_id}/{index}".encode()) < self.share * 2**32
+
+    def strip(self, value: Any) -> Any:
+        """Return a JSON value without the members in ``leave_out``."""
+        if not self.leave_out:
+            return value
+        if isinstance(value, Mapping):
+            return {
+                name: self.strip(member)
+                for name, member in value.items()
+                if name not in self.leave_out
+            }
+        return [self.strip(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,184 @@
+"""Reads the prediction log, and deletes from it."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.serving.calls.caller import WHAT_IF
+from app.serving.prediction_log import month_files
+
+DAY_SECONDS = 86_400
+COLUMNS = (
+    "id, time, request_id, row_index, model, version, row, prediction, seconds, runtime, who,"
+    " source, truth, truth_time, truth_who"
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of the log. Times are Unix seconds, ``seconds`` is the duration of its call."""
+
+    time: float
+    request_id: str
+    #: The index of the row in its request.
+    index: int
+    #: The unique name, such as ``credit@2``.
+    model: str
+    version: str
+    row: Any
+    prediction: Any
+    seconds: float
+    runtime: str
+    who: str | None
+    source: str
+    #: The true value, and when and by whom it was given; ``None`` if it is not known.
+    truth: Any = None
+    truth_time: float | None = None
+    truth_who: str | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records to read: those of a period, of a model or of one of its versions.
+
+    Predictions for inputs that a user only tried out are left out by default.
+    """
+
+    #: Unix seconds; ``None`` for no limit. ``until`` itself is excluded.
+    since: float | None = None
+    until: float | None = None
+    #: The unique name of a version, such as ``credit@2``; ``None`` for all versions.
+    label: str | None = None
+    with_what_if: bool = False
+    only_with_truth: bool = False
+
+    def to_sql(self) -> tuple[str, list[Any]]:
+        """Return the condition of a query, and its parameters."""
+        conditions: list[tuple[str, Any]] = [
+            ("time >= ?", self.since),
+            ("time < ?", self.until),
+            ("model = ?", self.label),
+            ("source <> ?", None if self.with_what_if else WHAT_IF),
+        ]
+        used = [(text, value) for text, value in conditions if value is not None]
+        texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth
+        return " AND ".join(texts) or "TRUE", [value for _, value in used]
+
+    def may_be_in(self, path: Path) -> bool:
+        """Return whether a file may have such records."""
+        end, start = month_files.get_end(path), month_files.get_start(path)
+        return (self.since is None or end > self.since) and (
+            self.until is None or start < self.until
+        )
+
+
+EVERYTHING = Selection(with_what_if=True)
+
+
+class PredictionStore:
+    """The log in a folder. Any process may read and delete while others write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def models(self) -> list[str]:
+        """Return the names of the models with a log."""
+        paths = self.folder.glob(f"*/*{month_files.SUFFIX}")
+        return sorted({path.parent.name for path in paths})
+
+    def read(self, model: str, selection: Selection = Selection()) -> Iterator[Record]:
+        """Yield records in the order of their times.
+
+        :param model: the name without a version.
+        """
+        where, values = selection.to_sql()
+        for path in self._paths(model, selection):
+            with closing(month_files.open_existing(path)) as connection:
+                query = f"SELECT {COLUMNS} FROM predictions WHERE {where} ORDER BY time, id"  # noqa: S608
+                yield from map(_to_record, connection.execute(query, values))
+
+    def read_last(self, model: str, count: int, selection: Selection = Selection()) -> list[Record]:
+        """Return the last records in the order of their times."""
+        where, values = selection.to_sql()
+        found: list[Record] = []
+        for path in reversed(self._paths(model, selection)):
+            with closing(month_files.open_existing(path)) as connection:
+                query = (
+                    f"SELECT {COLUMNS} FROM predictions WHERE {where}"  # noqa: S608
+                    " ORDER BY time DESC, id DESC LIMIT ?"
+                )
+                rows = connection.execute(query, [*values, count - len(found)])
+                found += map(_to_record, rows)
+            if len(found) >= count:
+                break
+        return found[::-1]
+
+    def count(self, model: str, selection: Selection = Selection()) -> int:
+        """Return the number of records."""
+        return sum(self.count_by_day(model, selection).values())
+
+    def count_by_day(self, model: str, selection: Selection = Selection()) -> dict[int, int]:
+        """Return the number of records by the day of their time, in days since 1970 in UTC."""
+        where, values = selection.to_sql()
+        counts: dict[int, int] = {}
+        for path in self._paths(model, selection):
+            with closing(month_files.open_existing(path)) as connection:
+                query = (
+                    f"SELECT CAST(time / {DAY_SECONDS} AS INTEGER) AS day, COUNT(*)"  # noqa: S608
+                    f" FROM predictions WHERE {where} GROUP BY day ORDER BY day"
+                )
+                counts.update(connection.execute(query, values).fetchall())
+        return counts
+
+    def forget(self, model: str, is_forgotten: Callable[[Record], bool]) -> int:
+        """Delete records, and return their number. Their bytes are overwritten."""
+        deleted = 0
+        for path in self._paths(model, EVERYTHING):
+            with closing(month_files.open_existing(path)) as connection:
+                rows = connection.execute(f"SELECT {COLUMNS} FROM predictions")  # noqa: S608
+                ids = [row[0] for row in rows if is_forgotten(_to_record(row))]
+            if ids:
+                month_files.delete_rows(path, ids)
+            deleted += len(ids)
+        return deleted
+
+    def delete_old(self, model: str, keep_days: int) -> None:
+        """Delete records that are older than this: files of past months, then single rows."""
+        limit = clock.time() - keep_days * DAY_SECONDS
+        for path in month_files.find_paths(self.folder, model):
+            if month_files.get_end(path) <= limit:
+                month_files.delete(path)
+            elif month_files.get_start(path) < limit:
+                with closing(month_files.open_existing(path)) as connection:
+                    query = "SELECT id FROM predictions WHERE time < ?"
+                    ids = [each for (each,) in connection.execute(query, [limit])]
+                if ids:
+                    month_files.delete_rows(path, ids)
+
+    def _paths(self, model: str, selection: Selection) -> Sequence[Path]:
+        return [
+            path for path in month_files.find_paths(self.folder, model) if selection.may_be_in(path)
+        ]
+
+
+def _to_record(row: Sequence[Any]) -> Record:
+    record = dict(zip(Record.__dataclass_fields__, row[1:], strict=True))
+    for name in ("row", "prediction", "truth"):
+        if record[name] is not None:
+            record[name] = _from_json(record[name])
+    return Record(**record)
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # an integer beyond 64 bits
+        return json.loads(text)

@@ -1,0 +1,271 @@
+"""Writes predictions to the log: a bounded queue, which never blocks, and a thread."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.serving.calls.caller import CALLER, CLI, UNLOGGED, Caller, create_request_id
+from app.serving.prediction_log import month_files
+from app.serving.prediction_log.policy import LogPolicy
+from app.serving.process.metrics import DROPPED, WRITTEN, count_logged_rows
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a queued row is written at the latest.
+COMMIT_SECONDS = 0.4
+#: Number of rows in one commit, and of queued rows that are written without waiting.
+COMMIT_ROWS = 500
+#: Bytes of JSON in the queue above which rows are dropped.
+MAX_QUEUED_BYTES = 64_000_000
+#: Number of files that a process keeps open.
+MAX_OPEN_FILES = 32
+INSERT = f"INSERT INTO predictions VALUES (NULL{', ?' * 11}, NULL, NULL, NULL)"  # noqa: S608
+
+#: Connections of a parent process. A child must not even close them, see sqlite.org/howtocorrupt.
+_inherited: list[sqlite3.Connection] = []
+#: Writers whose thread has started in this process.
+_started: weakref.WeakSet[PredictionLog] = weakref.WeakSet()
+
+
+class LoggedModel(NamedTuple):
+    """The model of a prediction: its name, its unique label, its version and its runtime."""
+
+    name: str
+    label: str
+    version: str
+    runtime: str
+
+
+class _Call(NamedTuple):
+    """The rows and predictions of one call, as JSON, by their index in the request."""
+
+    model: LoggedModel
+    caller: Caller
+    time: float
+    seconds: float
+    rows: Sequence[tuple[int, bytes, bytes]]
+
+    def to_values(self) -> Iterable[tuple[Any, ...]]:
+        """Return the values of :data:`INSERT` for each row."""
+        model, caller = self.model, self.caller
+        for index, row, prediction in self.rows:
+            yield (
+                self.time,
+                caller.request_id,
+                index,
+                model.label,
+                model.version,
+                row.decode(),
+                prediction.decode(),
+                self.seconds,
+                model.runtime,
+                caller.who,
+                caller.source,
+            )
+
+
+class PredictionLog:
+    """The writer of one process. Thread safe.
+
+    ``_lock`` guards the queue, ``_writing`` the files; a thread that holds ``_writing`` may acquire
+    ``_lock``. A forked process starts with an empty queue and without thread and open files: those
+    of its parent write what the parent has queued.
+
+    :param folder: of the files; created when the first row is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._queue: deque[_Call] = deque()
+        self._bytes = self._rows = 0
+        self._is_filled, self._is_urgent = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._files: dict[Path, tuple[sqlite3.Connection, int]] = {}
+        #: What has failed since it last succeeded, which is logged once: files, and models' labels.
+        self._failing: set[Path | str] = set()
+
+    def reset_after_fork(self) -> None:
+        """Forget what belongs to the parent process."""
+        _inherited.extend(connection for connection, _ in self._files.values())
+        self._reset()
+
+    def add(
+        self,
+        policy: LogPolicy,
+        model: LoggedModel,
+        rows: Sequence[Any],
+        predictions: Sequence[Any],
+        seconds: float,
+    ) -> None:
+        """Queue the rows of a call. Does not wait for the disk, and raises no error.
+
+        The rows are serialized here, so that the model's author cannot change what is logged, and
+        the queue is bounded in bytes.
+        """
+        caller = CALLER.get() or Caller(create_request_id(), None, CLI)
+        if caller.source == UNLOGGED:
+            return
+        try:
+            sampled = _serialize(policy, caller.request_id, rows, predictions)
+            if sampled and not self._put(_Call(model, caller, time.time(), seconds, sampled)):
+                count_logged_rows(model.label, DROPPED, len(sampled))
+        except Exception:  # a prediction must not fail because of its log
+            if model.label not in self._failing:
+                log.exception("predictions of %r are not logged", model.label)
+            self._failing.add(model.label)
+            count_logged_rows(model.label, DROPPED, len(rows))
+
+    def flush(self) -> None:
+        """Write all queued rows now."""
+        with self._writing:
+            while calls := self._take():
+                self._write(calls)
+
+    def _put(self, call: _Call) -> bool:
+        """Queue a call; return false if the queue is full."""
+        size = sum(len(row) + len(prediction) for _, row, prediction in call.rows)
+        with self._lock:
+            if self._bytes >= MAX_QUEUED_BYTES:
+                return False
+            self._queue.append(call)
+            self._bytes += size
+            self._rows += len(call.rows)
+            if self._thread is None:
+                self._start()
+        if self._rows >= COMMIT_ROWS:
+            self._is_urgent.set()
+        if not self._is_filled.is_set():
+            self._is_filled.set()
+        return True
+
+    def _start(self) -> None:
+        """Start the thread. If the system's limit is reached, a later row tries again."""
+        _started.add(self)
+        thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            self._is_filled.wait()
+            self._is_urgent.wait(COMMIT_SECONDS)
+            self._is_urgent.clear()
+            self._is_filled.clear()
+            try:
+                self.flush()
+            except Exception:  # the thread must continue
+                log.exception("rows of the prediction log are lost")
+
+    def _take(self) -> list[_Call]:
+        with self._lock:
+            calls = list(self._queue)
+            self._queue.clear()
+            self._bytes = self._rows = 0
+            return calls
+
+    def _write(self, calls: Sequence[_Call]) -> None:
+        by_file: dict[Path, list[_Call]] = defaultdict(list)
+        for call in calls:
+            by_file[month_files.get_path(self.folder, call.model.name, call.time)].append(call)
+        for path, those in by_file.items():
+            values = (each for call in those for each in call.to_values())
+            while some := list(islice(values, COMMIT_ROWS)):
+                outcome = WRITTEN if self._insert(path, some) else DROPPED
+                _count(some, outcome)
+
+    def _insert(self, path: Path, values: Sequence[tuple[Any, ...]]) -> bool:
+        try:
+            connection = self._open(path)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(INSERT, values)
+            connection.execute("COMMIT")
+        except (OSError, sqlite3.Error, UnicodeError) as error:
+            self._close(path)
+            if path not in self._failing:
+                log.error("cannot write to the prediction log %s; rows are lost: %s", path, error)
+            self._failing.add(path)
+            return False
+        if path in self._failing:
+            log.warning("the prediction log %s is written again", path)
+        self._failing.discard(path)
+        return True
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        """Return the connection of a file, a new one if the file was deleted meanwhile."""
+        found = self._files.get(path)
+        with suppress(FileNotFoundError):
+            if found is not None and path.stat().st_ino == found[1]:
+                return found[0]
+        for each in [*self._files] if len(self._files) >= MAX_OPEN_FILES else [path]:
+            self._close(each)
+        connection = month_files.create(path)
+        self._files[path] = connection, path.stat().st_ino
+        return connection
+
+    def _close(self, path: Path) -> None:
+        found = self._files.pop(path, None)
+        if found is not None:
+            with suppress(sqlite3.Error):
+                found[0].close()
+
+
+def _serialize(
+    policy: LogPolicy, request_id: str, rows: Sequence[Any], predictions: Sequence[Any]
+) -> list[tuple[int, bytes, bytes]]:
+    return [
+        (index, _to_json(policy.strip(row)), _to_json(policy.strip(prediction)))
+        for index, (row, prediction) in enumerate(zip(rows, predictions, strict=True))
+        if policy.is_sampled(request_id, index)
+    ]
+
+
+def _to_json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _count(values: Sequence[tuple[Any, ...]], outcome: str) -> None:
+    label = 3
+    counts: dict[str, int] = defaultdict(int)
+    for each in values:
+        counts[each[label]] += 1
+    for model, count in counts.items():
+        count_logged_rows(model, outcome, count)
+
+
+def _reset_all() -> None:
+    for each in [*_started]:
+        each.reset_after_fork()
+    _started.clear()
+
+
+def _flush_all() -> None:
+    for each in [*_started]:
+        each.flush()
+
+
+os.register_at_fork(after_in_child=_reset_all)
+atexit.register(_flush_all)

@@ -1,0 +1,36 @@
+"""Who sends a request, and from where: for the access log and the prediction log."""
+
+from __future__ import annotations
+
+from flask import Flask, g, request
+
+from app.serving.calls import caller
+from app.serving.calls.caller import CALLER, Caller
+from app.web.http.access import origins
+from app.web.http.extension import modelhost
+
+#: The sources of requests by the blueprint of their view.
+SOURCES = {"inference": caller.V2, "mcp": caller.MCP, "pages": caller.PAGE}
+#: The header with which the pages mark predictions for inputs that a user tries out.
+PURPOSE = "X-Modelhost-Purpose"
+
+
+def init_app(app: Flask) -> None:
+    """Keep the caller of each request. Runs after authentication."""
+    app.before_request(_set_caller)
+
+
+def _set_caller() -> None:
+    g.user = modelhost().access_control.get_user(request.environ)
+    who = g.user or (g.key.id if g.key else None)
+    CALLER.set(Caller(g.request_id, who, _get_source()))
+
+
+def _get_source() -> str:
+    source = SOURCES.get(request.blueprint or "")
+    if source is not None:
+        return source
+    if request.method == "POST" and origins.is_own_page():
+        is_tried = request.headers.get(PURPOSE) == caller.WHAT_IF
+        return caller.WHAT_IF if is_tried else caller.PAGE
+    return caller.API if "json" in request.mimetype else caller.CSV

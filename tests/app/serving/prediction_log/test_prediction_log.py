@@ -1,0 +1,398 @@
+"""What is logged of predictions on every path, and what is not."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from app.serving.calls.caller import CALLER, UNLOGGED, WHAT_IF, Caller
+from app.serving.prediction_log import month_files, writer
+from app.serving.prediction_log.policy import LogPolicy
+from app.serving.prediction_log.retention import delete_old
+from app.serving.prediction_log.store import EVERYTHING, PredictionStore, Selection
+from app.serving.prediction_log.writer import LoggedModel, PredictionLog
+from app.serving.process.metrics import LOGGED_ROWS
+from tests.new_keys import NewKey
+
+MODELS = """
+models:
+  - {class: tests.models.simple.Doubler, log: true}
+  - {class: tests.models.simple.Echo, log: {leave_out: [name, iban]}}
+  - {class: tests.models.simple.Ordered}
+"""
+PATH = "/api/models/doubler/predict"
+ALL = LogPolicy()
+MODEL = LoggedModel("m", "m@1", "1", "native")
+
+
+@pytest.fixture
+def make_client(make_app):
+    """A function that returns the test client of an application with logged models."""
+    return lambda **settings: make_app(MODELS, **settings).test_client()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that returns the records of a model, written now."""
+
+    def read(client, model="doubler", selection=EVERYTHING):
+        client.application.extensions["modelhost"].predictor.prediction_log.flush()
+        return list(PredictionStore(tmp_path / "prediction-log").read(model, selection))
+
+    return read
+
+
+@pytest.fixture
+def prediction_log(tmp_path):
+    return PredictionLog(tmp_path)
+
+
+def add(prediction_log, rows, policy=ALL, **caller):
+    token = CALLER.set(Caller(**{"request_id": "r"} | caller))
+    prediction_log.add(policy, MODEL, rows, rows, 0.5)
+    CALLER.reset(token)
+
+
+def count(outcome):
+    return LOGGED_ROWS.labels("m@1", outcome)._value.get()
+
+
+SENT = {
+    "fast path": ({"json": {"x": 1}}, "api"),
+    "flask": ({"json": {"x": 1}, "headers": {"Expect": "100-continue"}}, "api"),
+    "page": ({"json": {"x": 1}, "headers": {"Sec-Fetch-Site": "same-origin"}}, "page"),
+    "form": ({"path": "/models/doubler/predict", "data": {"row": '{"x": 1}'}}, "page"),
+    "csv": ({"data": b"x\n1\n", "content_type": "text/csv"}, "csv"),
+    "v2": (
+        {
+            "path": "/v2/models/doubler/infer",
+            "json": {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]},
+        },
+        "v2",
+    ),
+    "mcp": (
+        {
+            "path": "/mcp",
+            "json": {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": "doubler", "arguments": {"x": 1}},
+            },
+        },
+        "mcp",
+    ),
+    "what-if": (
+        {
+            "json": [{"x": 1}],
+            "headers": {"Sec-Fetch-Site": "same-origin", "X-Modelhost-Purpose": "what-if"},
+        },
+        WHAT_IF,
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "source"), SENT.values(), ids=SENT)
+def test_every_path_is_logged(make_client, read, sent, source):
+    client = make_client()
+    headers = {"X-Request-ID": "abc", **sent.get("headers", {})}
+
+    answer = client.post(**({"path": PATH} | sent | {"headers": headers}))
+
+    assert answer.status_code == 200
+    [record] = read(client)
+    assert (record.request_id, record.index, record.row, record.prediction) == (
+        "abc",
+        0,
+        {"x": 1},
+        {"y": 2},
+    )
+    assert (record.model, record.source, record.who) == ("doubler", source, None)
+    assert abs(record.time - time.time()) < 10
+    assert 0 < record.seconds < 10
+
+
+def test_only_successful_predictions_of_logged_models_are_kept(make_client, read, tmp_path):
+    client = make_client()
+
+    client.post(PATH, json={"x": "a"})
+    client.post("/api/models/ordered/predict", json={"start": 1, "end": 2})
+
+    assert read(client) == []
+    assert PredictionStore(tmp_path / "prediction-log").models() == []
+
+
+def test_left_out_fields_are_in_no_file(make_client, read, tmp_path):
+    client = make_client()
+    row = {"age": 41, "name": "Ada-Secret", "more": [{"iban": "DE-Secret", "kept": 1}]}
+
+    client.post("/api/models/echo/predict", json=row)
+
+    [record] = read(client, "echo")
+    assert record.row == record.prediction == {"age": 41, "more": [{"kept": 1}]}
+    files = [path.read_bytes() for path in tmp_path.rglob("prediction-log/**/*") if path.is_file()]
+    assert len(files) == 3
+    assert not any(b"Secret" in content for content in files)
+
+
+def test_user_of_trusted_proxy_is_logged(make_client, read):
+    key = NewKey()
+    settings = {"KEYS": f"[{key!r}]", "TRUSTED_PROXIES": 1, "USER_HEADER": "X-Forwarded-User"}
+    client = make_client(**settings)
+    user = {"X-Forwarded-User": "josé@bank.example".encode().decode("latin-1")}
+
+    client.post(PATH, json={"x": 1}, headers=key.headers)
+    client.post(PATH, json={"x": 1}, headers={**key.headers, **user})
+    client.post(PATH, json={"x": 1}, headers={**key.headers, **user, "Expect": "100-continue"})
+
+    assert [each.who for each in read(client)] == [key.id, *["josé@bank.example"] * 2]
+
+
+def test_user_is_ignored_without_setting(make_client, read):
+    client = make_client(TRUSTED_PROXIES=1)
+
+    client.post(PATH, json={"x": 1}, headers={"X-Forwarded-User": "mallory"})
+
+    assert read(client)[0].who is None
+
+
+def test_rows_are_sampled_by_request_id(prediction_log, tmp_path):
+    policy = LogPolicy(share=0.1)
+
+    add(prediction_log, [{}] * 2000, policy, request_id="a")
+    prediction_log.flush()
+
+    records = list(PredictionStore(tmp_path).read("m"))
+    assert 150 < len(records) < 250
+    assert all(policy.is_sampled("a", each.index) for each in records)
+
+
+def test_full_queue_drops_and_counts(prediction_log, monkeypatch, tmp_path):
+    monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", 100)
+    monkeypatch.setattr(PredictionLog, "_start", lambda self: None)
+    before = count("dropped")
+
+    for _ in range(3):
+        add(prediction_log, ["a" * 40])
+
+    assert count("dropped") == before + 1
+    prediction_log.flush()
+    assert PredictionStore(tmp_path).count("m") == 2
+
+
+def test_unwritable_folder_is_logged_once(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    prediction_log = PredictionLog(tmp_path / "file")
+    before = count("dropped")
+
+    for _ in range(2):
+        add(prediction_log, [1, 2])
+        prediction_log.flush()
+
+    assert count("dropped") == before + 4
+    assert caplog.text.count("rows are lost") == 1
+
+
+def test_unserializable_row_fails_no_prediction(prediction_log, caplog):
+    before = count("dropped")
+
+    add(prediction_log, [object()])
+    add(prediction_log, [10**30])
+
+    assert count("dropped") == before + 1
+    assert caplog.text.count("are not logged") == 1
+
+
+def test_thread_writes_within_half_a_second(prediction_log, tmp_path):
+    add(prediction_log, [1])
+
+    deadline = time.monotonic() + 5
+    while not PredictionStore(tmp_path).models() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    prediction_log.flush()
+
+    assert writer.COMMIT_SECONDS < 0.5
+    assert PredictionStore(tmp_path).count("m") == 1
+
+
+def test_deleted_file_is_created_again(prediction_log, tmp_path):
+    add(prediction_log, [1])
+    prediction_log.flush()
+    for path in (tmp_path / "m").iterdir():
+        path.unlink()
+
+    add(prediction_log, [2])
+    prediction_log.flush()
+
+    assert [each.row for each in PredictionStore(tmp_path).read("m")] == [2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_process_writes_its_own_rows(prediction_log, tmp_path):
+    add(prediction_log, [1])
+    prediction_log.flush()
+    add(prediction_log, [2])
+
+    child = os.fork()
+    if child == 0:
+        add(prediction_log, [3])
+        prediction_log.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    prediction_log.flush()
+
+    assert sorted(each.row for each in PredictionStore(tmp_path).read("m")) == [1, 2, 3]
+
+
+def test_unlogged_caller_and_what_if_are_left_out(prediction_log, tmp_path):
+    add(prediction_log, [1], source=UNLOGGED)
+    add(prediction_log, [2], source=WHAT_IF)
+    prediction_log.flush()
+
+    store = PredictionStore(tmp_path)
+    assert store.count("m") == 0
+    assert [each.row for each in store.read("m", EVERYTHING)] == [2]
+
+
+def write(folder, *times):
+    """Write a record for each time, with its index as row."""
+    for index, day in enumerate(times):
+        moment = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+        connection = month_files.create(month_files.get_path(folder, "m", moment))
+        values = (moment, f"r{index}", 0, "m@1", "1", str(index), "{}", 0.1, "", None, "api")
+        connection.execute(writer.INSERT, values)
+        connection.close()
+
+
+def test_periods_are_read_across_months(tmp_path):
+    write(tmp_path, "2025-12-31", "2026-01-01", "2026-02-01", "2026-02-02")
+    store = PredictionStore(tmp_path)
+    period = Selection(
+        since=datetime(2026, 1, 1, tzinfo=UTC).timestamp(),
+        until=datetime(2026, 2, 2, tzinfo=UTC).timestamp(),
+    )
+
+    assert [each.row for each in store.read("m", period)] == [1, 2]
+    assert [each.row for each in store.read_last("m", 3)] == [1, 2, 3]
+    assert store.count("m", Selection(label="m@2")) == 0
+    assert store.count_by_day("m", period) == {20454: 1, 20485: 1}
+    assert sorted(path.name for path in (tmp_path / "m").glob("*.db")) == [
+        "2025-12.db",
+        "2026-01.db",
+        "2026-02.db",
+    ]
+
+
+def test_old_records_are_deleted(tmp_path):
+    now = time.time()
+    days = [datetime.fromtimestamp(now - days * 86_400, UTC) for days in (100, 31, 29, 0)]
+    write(tmp_path, *(each.isoformat()[:19] for each in days))
+    store = PredictionStore(tmp_path)
+
+    delete_old(store, [("m", LogPolicy(keep_days=30)), ("m", None), ("other", LogPolicy())])
+
+    assert [each.row for each in store.read("m")] == [2, 3]
+    assert not month_files.get_path(tmp_path, "m", now - 100 * 86_400).exists()
+
+
+def test_files_are_private(prediction_log, tmp_path):
+    add(prediction_log, [1])
+    prediction_log.flush()
+
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "m").iterdir()}
+    assert modes == {0o600}
+
+
+@pytest.fixture
+def run(run_command):
+    """A function that runs a command of the group ``log``."""
+    return partial(run_command, "log", models=MODELS)
+
+
+@pytest.fixture
+def logged(tmp_path, make_client, read):
+    """The folder of a log with three rows."""
+    client = make_client()
+    rows = [{"x": 1}, {"x": 2.5}]
+    client.post(PATH, json=rows, headers={"X-Request-ID": "first"})
+    client.post(PATH, json={"x": 3}, headers={"X-Request-ID": "second"})
+    read(client)
+    return tmp_path / "prediction-log"
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson", "parquet"])
+def test_log_is_exported(run, logged, tmp_path, ending):
+    import pandas as pd
+
+    file = tmp_path / f"log.{ending}"
+
+    result = run("export", "doubler", "-o", file, "--since", "2020-01-01", "--json")
+
+    assert json.loads(result.stdout) == {"output": str(file), "rows": 3}
+    if ending == "ndjson":
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [each["row"] for each in lines] == [{"x": 1}, {"x": 2.5}, {"x": 3}]
+        return
+    frame = pd.read_csv(file) if ending == "csv" else pd.read_parquet(file)
+    assert list(frame["row.x"]) == [1, 2.5, 3]
+    assert list(frame["prediction.y"]) == [2, 5, 6]
+    assert list(frame["request_id"]) == ["first", "first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--where", "x=2.5"], [{"x": 1}, {"x": 3}]),
+        (["--request-id", "first"], [{"x": 3}]),
+        (["--request-id", "first", "--where", "x=3"], [{"x": 1}, {"x": 2.5}, {"x": 3}]),
+    ],
+)
+def test_forget_deletes_the_matching_rows(run, logged, options, left):
+    result = run("forget", "doubler", *options)
+
+    assert result.output == f"Deleted {3 - len(left)} rows\n"
+    assert [each.row for each in PredictionStore(logged).read("doubler")] == left
+
+
+def test_forgotten_bytes_are_overwritten(make_client, read, run, tmp_path):
+    client = make_client()
+    for name in ("Secret-1", "Other-2"):
+        client.post("/api/models/echo/predict", json={"customer": name})
+    read(client, "echo")
+    files = tmp_path / "prediction-log" / "echo"
+
+    run("forget", "echo", "--where", "customer=Secret-1")
+
+    content = b"".join(path.read_bytes() for path in files.iterdir())
+    assert b"Other-2" in content
+    assert b"Secret-1" not in content
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["export", "doubler", "-o", "a.txt"],
+            "specify --as, or a file that ends with one of .csv",
+        ),
+        (["forget", "doubler"], "specify --where or --request-id"),
+        (["forget", "doubler", "--where", "x"], "--where must be FIELD=VALUE, got 'x'"),
+        (["show", "nothing"], "no predictions of 'nothing' are logged"),
+    ],
+)
+def test_mistakes_in_commands_are_named(run, logged, words, message):
+    result = run(*words)
+
+    assert result.exit_code in {1, 2}
+    assert message in result.stderr
+
+
+def test_last_rows_are_shown(run, logged):
+    result = run("show", "doubler", "--rows", "1")
+
+    assert "second" in result.stdout
+    assert "first" not in result.stdout
