@@ -175,15 +175,17 @@ def _write_sheet(source: str, sheet: CsvFile | None) -> None:
     """Write to stderr how a CSV file or a workbook was read, where that is not obvious."""
     if sheet is None:
         return
-    if sheet.encoding not in {"", "utf-8"}:
-        write_message(f"{source}: read as {sheet.encoding}")
+    if sheet.dialect and sheet.dialect.encoding != "utf-8":
+        write_message(f"{source}: read as {sheet.dialect.encoding}")
     if sheet.decimal == COMMA:
         write_message(f"{source}: decimal mark is a comma")
     if not sheet.decimal:
         write_message(f"{source}: the decimal mark is ambiguous; specify it with --decimal")
-    absent = [name for name, is_required in sheet.missing.items() if not is_required]
-    if sheet.unknown:
-        write_message(f"{source}: columns not used by the model: {', '.join(sheet.unknown)}")
+    absent = [name for name, is_required in sheet.columns.missing.items() if not is_required]
+    if sheet.columns.unknown:
+        write_message(
+            f"{source}: columns not used by the model: {', '.join(sheet.columns.unknown)}"
+        )
     if absent:
         write_message(f"{source}: fields without a column: {', '.join(absent)}")
 

@@ -9,6 +9,7 @@ from datetime import datetime, time
 from math import isfinite
 from typing import Any, NoReturn
 
+from mlmodel.moments import to_iso
 from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
 from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
 
@@ -26,8 +27,6 @@ WORDS = {
 }
 #: First characters of a formula in spreadsheets, with full-width forms. Same as in static/csv.js.
 FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-#: A date with points, which no language writes with the month first (Unicode CLDR 47).
-DAY = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?:[ T](\d\d?:\d\d(?::\d\d)?))?", re.ASCII)
 
 #: A cell of a CSV file is text; one of a workbook may be any of these.
 Cell = str | int | float | bool | datetime | time | None
@@ -112,12 +111,15 @@ class Column:
     def _other(self, text: str) -> Any:
         word = text.lower()
         if self._is_open_text:
-            return _iso(text) if self._formats & MOMENTS else text
+            return self._iso(text) if self._formats & MOMENTS else text
         if word in NOTHING and ("null" in self._types or not self._is_required):
             return None if "null" in self._types else NOT_GIVEN
         if "boolean" in self._types and not self._types & NUMBERS:
             return WORDS.get(word, text)
         return text
+
+    def _iso(self, text: str) -> str:
+        return to_iso(text, is_day=not self._formats & TIMED) or text
 
     def _of_workbook(self, cell: int | float | datetime | time | None) -> Any:
         if cell is None:
@@ -225,15 +227,6 @@ def _structure(text: str) -> Any:
         return parse_json(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _iso(text: str) -> str:
-    """Convert a date with points, and its time, to ISO 8601; return other texts unchanged."""
-    found = DAY.fullmatch(text)
-    if not found:
-        return text
-    day, month, year, clock = found.groups()
-    return f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock:0>5}" if clock else "")
 
 
 def _group_by_stripped(values: Iterable[Any]) -> dict[str, list[str]]:

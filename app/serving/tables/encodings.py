@@ -39,7 +39,7 @@ _CODECS = re.compile(
 
 
 def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, str]:
-    """Return a file as text with its line ends unchanged, and the name of its encoding.
+    """Return a file as text with its line ends unchanged, and the codec of its encoding.
 
     :param stream: a seekable stream at its beginning.
     :param charset: the encoding, if known; else it is detected.
@@ -49,7 +49,7 @@ def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, st
     if not _is_decodable(stream, codec):
         raise UnreadableFile(_build_message(stream, codec))
     stream.seek(0)
-    return io.TextIOWrapper(stream, encoding=codec, newline=""), NAMES.get(codec, codec)
+    return io.TextIOWrapper(stream, encoding=codec, newline=""), codec
 
 
 def _codec(charset: str) -> str:

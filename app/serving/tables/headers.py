@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput
+from mlmodel.moments import to_iso
 from mlmodel.numerals import decimal_marks
 
 
@@ -19,8 +20,8 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
     header matches it. A header may be empty: pandas writes one above the index.
 
     :param most_others: columns allowed in addition to the members.
-    :raises InvalidInput: if there are more, none has a name, two have the same, or the header
-        looks like values.
+    :raises InvalidInput: if there are more, none has a name, none matches a member although no
+        other columns are part of a row, or a name or a match is not unique.
     """
     most = most_others + len(members.names)
     if len(cells) > most:
@@ -29,15 +30,16 @@ def column_names(cells: Sequence[str], members: Members, most_others: int) -> li
         raise InvalidInput("line 1 must name the columns")
     names = _match(cells, members)
     if members.names and members.names.keys().isdisjoint(names) and _are_values(cells):
-        expected = ", ".join(map(repr, list(members.names)[:3]))
         raise InvalidInput(
-            f"the first line looks like values, not names: it must name the columns, "
-            f"such as {expected:.200}"
+            "the first line looks like values, not names: it must name the columns, "
+            f"such as {_listed(members)}"
         )
     counted = Counter(filter(None, names))
     twice = [name for name, count in counted.items() if count > 1]
     if twice:
         raise InvalidInput(f"line 1 names the column {min(twice)!r:.100} more than once")
+    if not any(map(members.has, names)):
+        raise InvalidInput(f"line 1 must name columns of the model, such as {_listed(members)}")
     return names
 
 
@@ -59,9 +61,19 @@ def _loosely(
     rest: Sequence[int], cells: Sequence[str], meanings: Mapping[str, set[str]]
 ) -> dict[int, str]:
     possible = {place: meanings.get(_fold(cells[place]), set()) for place in rest}
-    single = {place: min(names) for place, names in possible.items() if len(names) == 1}
-    counted = Counter(single.values())
-    return {place: name for place, name in single.items() if counted[name] == 1}
+    for place, names in possible.items():
+        if len(names) > 1:
+            listed = " or ".join(map(repr, sorted(names)))
+            raise InvalidInput(f"the column {cells[place]!r:.100} may be {listed:.200}: rename it")
+    single = {place: min(names) for place, names in possible.items() if names}
+    for name, count in Counter(single.values()).items():
+        if count > 1:
+            alike = [cells[place] for place in single if single[place] == name]
+            listed = ", ".join(map(repr, alike))
+            raise InvalidInput(
+                f"{count} columns match the field {name!r:.100}: {listed:.200}. Keep one of them"
+            )
+    return single
 
 
 def _meanings(members: Members, found: Mapping[int, str]) -> Mapping[str, set[str]]:
@@ -81,6 +93,10 @@ def _fold(name: str) -> str:
     return re.sub(r"[\s_]+", " ", unescape_formula(name.strip())).strip().casefold()
 
 
+def _listed(members: Members) -> str:
+    return ", ".join(map(repr, list(members.names)[:3]))[:200]
+
+
 def _are_values(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip()]
-    return 2 * sum(bool(decimal_marks(cell)) for cell in filled) >= len(filled)
+    return 2 * sum(bool(decimal_marks(cell) or to_iso(cell)) for cell in filled) >= len(filled)

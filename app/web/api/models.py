@@ -316,12 +316,12 @@ def describe(model: HostedModel) -> dict[str, Any]:
 
 def _sheet(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> dict[str, Any]:
     return {
-        "columns": sheet.names,
-        "known": sheet.known,
-        "unknown": sheet.unknown,
-        "missing": sheet.missing,
+        "columns": sheet.columns.names,
+        "known": sheet.columns.known,
+        "unknown": sheet.columns.unknown,
+        "missing": sheet.columns.missing,
         "decimal": sheet.decimal or None,
-        "encoding": sheet.encoding or None,
+        "encoding": sheet.dialect.encoding if sheet.dialect else None,
         "sheet": sheet.title or None,
         "lines": lines,
     }

@@ -39,6 +39,8 @@ TABLES = (
     "application/csv",
     "application/vnd.ms-excel",
     "application/vnd.oasis.opendocument.spreadsheet",
+    "application/gzip",
+    "application/zstd",
 )
 #: The media type of any file, which generated clients send.
 ANY_FILE = "application/octet-stream"

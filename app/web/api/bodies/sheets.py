@@ -9,13 +9,14 @@ from itertools import islice
 from typing import Any
 
 from flask import current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import csv_file, tables
 from app.web.api.bodies.envelopes import Rows
 from app.web.api.bodies.request_body import read_table
-from mlmodel.errors import InvalidInput, Violation
+from mlmodel.errors import InvalidInput, TooLarge, Violation
 from mlmodel.numerals import COMMA, POINT
 from mlmodel.schema.messages import to_short_json
 
@@ -35,8 +36,11 @@ def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line
     if decimal not in {"", POINT, COMMA}:
         raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
     content, charset = read_table()
-    sheet = csv_file.open_table(content, model.input_schema or True, decimal, charset)
-    max_rows = current_app.config["MAX_ROWS"]
+    limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
+    try:
+        sheet = csv_file.open_table(content, model.input_schema or True, decimal, charset, limit)
+    except TooLarge as error:
+        raise RequestEntityTooLarge(f"the file expands to more than {limit:,} bytes") from error
     lines = list(islice(sheet.lines(), max_rows + 1))
     if len(lines) > max_rows:
         raise TooManyRows(max_rows, len(lines))
@@ -81,7 +85,7 @@ def to_csv(predictions: Sequence[Any]) -> bytes:
 
 
 def _violations(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> Iterator[Violation]:
-    for name, is_required in sheet.missing.items():
+    for name, is_required in sheet.columns.missing.items():
         if is_required:
             yield Violation("", f"must have a column {to_short_json(name)}")
     for line in lines:

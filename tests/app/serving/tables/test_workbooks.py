@@ -61,7 +61,7 @@ def test_workbook_cells_are_converted():
 
     sheet, lines = read(content)
 
-    assert (sheet.title, sheet.known, sheet.unknown) == (
+    assert (sheet.title, sheet.columns.known, sheet.columns.unknown) == (
         "Table",
         list(SCHEMA["properties"]),
         ["id"],
@@ -94,7 +94,7 @@ def test_hidden_sheet_is_not_read():
 
     sheet, _ = read(io.BytesIO(content.getvalue()))
 
-    assert (sheet.title, sheet.names) == ("Shown", ["n"])
+    assert (sheet.title, sheet.columns.names) == ("Shown", ["n"])
 
 
 def test_declared_sheet_size_is_ignored():

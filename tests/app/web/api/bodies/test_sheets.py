@@ -140,3 +140,15 @@ def test_other_media_type_is_rejected(client, kind):
 
 def test_missing_model_is_not_found(client):
     assert send(client, b"x\n1\n", "nothing").status_code == 404
+
+
+def test_compressed_file_is_limited(client):
+    client.application.config["MAX_BODY_BYTES"] = 1000
+    allowed, too_large = gzip.compress(b"x\n1\n"), gzip.compress(b"x\n" + b"1" * 1000)
+
+    assert send(client, allowed, kind="application/gzip").json == [{"y": 2}]
+    answer = send(client, too_large)
+    assert (answer.status_code, answer.json["detail"]) == (
+        413,
+        "the file expands to more than 1,000 bytes",
+    )

@@ -1,0 +1,80 @@
+"""The columns of a table, and the rows that its cells form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, to_text
+from app.serving.tables.headers import column_names
+from mlmodel.numerals import POINT
+from mlmodel.schema.subschemas import JsonSchema
+
+#: Columns that a file may have in addition to the members of the schema.
+MAX_OTHERS = 1_000
+
+
+class Columns:
+    """The columns of a table, by the members of a row that their headers match."""
+
+    def __init__(self, header: Sequence[str], schema: JsonSchema) -> None:
+        """Match the headers.
+
+        :param header: the header's cells, or the :attr:`names` of other columns.
+        :param schema: of a row; its references must be resolvable.
+        :raises InvalidInput: as :func:`column_names` does.
+        """
+        self._members = Members(schema)
+        #: The columns' names; a column without one is an index that pandas wrote.
+        self.names = column_names(header, self._members, MAX_OTHERS)
+        #: How the cells of each column are converted; ``None`` if it is not part of the row.
+        self.converters: list[Column | None] = [
+            self._members.column(name) if self._members.has(name) else None for name in self.names
+        ]
+        self._numbers = [
+            place for place, column in enumerate(self.converters) if column and column.is_number
+        ]
+
+    @property
+    def known(self) -> list[str]:
+        """The columns that are part of a row."""
+        return [column.name for column in self.converters if column]
+
+    @property
+    def unknown(self) -> list[str]:
+        """The columns that have a name but are not part of a row."""
+        pairs = zip(self.names, self.converters, strict=True)
+        return [name for name, column in pairs if name and not column]
+
+    @property
+    def missing(self) -> dict[str, bool]:
+        """The members without a column, and whether the schema requires them."""
+        present = set(self.names)
+        absent = [name for name in self._members.names if name not in present]
+        return {name: name in self._members.required for name in absent}
+
+    def number_texts(self, cells: Sequence[Cell]) -> list[str]:
+        """Return the cells of numeric columns that are text."""
+        found = [cells[place] for place in self._numbers if place < len(cells)]
+        return [cell for cell in found if isinstance(cell, str)]
+
+    def values(self, cells: Sequence[Cell], decimal: str = POINT) -> tuple[Any, ...]:
+        """Return the cells of a line as values, or ``NOT_GIVEN``; those of no member, as text.
+
+        :param cells: one for each column.
+        :param decimal: the decimal mark of texts; empty if unknown.
+        """
+        return tuple(
+            column.value(cell, decimal) if column else to_cell_text(cell)
+            for column, cell in zip(self.converters, cells, strict=True)
+        )
+
+    def row(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the row that the values of a line form."""
+        pairs = zip(self.converters, values, strict=True)
+        return {column.name: value for column, value in pairs if column and value is not NOT_GIVEN}
+
+
+def to_cell_text(cell: Cell) -> str:
+    """Return the text of a cell; empty for a blank one."""
+    return "" if cell is None else to_text(cell)

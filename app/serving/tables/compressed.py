@@ -1,0 +1,53 @@
+"""Files of rows that are compressed with gzip or zstd, recognized by their content."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import BinaryIO, cast
+
+from app.serving.errors import UnreadableFile
+from mlmodel.errors import TooLarge
+
+#: The first bytes of a compressed file, and the name of its codec in pyarrow.
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+#: Bytes that are decompressed at once, and expanded bytes from which they are kept on the disk.
+PIECE_BYTES = 1 << 20
+MAX_BYTES_IN_MEMORY = 16 << 20
+
+
+def expand(stream: BinaryIO, max_bytes: int | None = None) -> BinaryIO:
+    """Return a file, decompressed if it is compressed. The result is seekable, at its beginning.
+
+    :param stream: a seekable stream at its beginning.
+    :param max_bytes: the bytes to which it may expand; ``None`` for any number.
+    :raises UnreadableFile: if it is damaged or truncated.
+    :raises TooLarge: if it expands too far.
+    """
+    beginning = stream.read(max(map(len, MAGIC)))
+    stream.seek(0)
+    codec = next((name for magic, name in MAGIC.items() if beginning.startswith(magic)), "")
+    return _decompress(stream, codec, max_bytes) if codec else stream
+
+
+def _decompress(stream: BinaryIO, codec: str, max_bytes: int | None) -> BinaryIO:
+    # Unlike the readers of gzip and zstandard, this one is bounded, reads members that follow one
+    # another, and detects a truncated file, in both formats.
+    import pyarrow as pa  # noqa: PLC0415
+
+    expanded = cast(BinaryIO, tempfile.SpooledTemporaryFile(MAX_BYTES_IN_MEMORY))  # noqa: SIM115
+    size = 0
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec) as reader:
+            while piece := reader.read(PIECE_BYTES):
+                size += len(piece)
+                if max_bytes is not None and size > max_bytes:
+                    raise TooLarge(max_bytes)
+                expanded.write(piece)
+    except TooLarge:
+        expanded.close()
+        raise
+    except OSError as error:
+        expanded.close()
+        raise UnreadableFile(f"not a readable {codec} file: {error}") from error
+    expanded.seek(0)
+    return expanded
