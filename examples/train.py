@@ -6,6 +6,7 @@ Each takes a second or so. ``--all`` trains them again.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from examples import loans, tickets
+from examples.iris.model import MEASURES, REFERENCE
 from mlmodel import dump
+from mlmodel.reference.profile import Profile
 
 FOLDER = Path(__file__).parent / "models"
 
@@ -49,6 +52,11 @@ def train_iris(path: Path) -> str:
     species = flowers.target_names[flowers.target]
     estimator = LogisticRegression(max_iter=1000).fit(flowers.data, species)
     joblib.dump(estimator, path)
+    profile = Profile.from_rows(
+        [dict(zip(MEASURES, row, strict=True)) for row in flowers.data.tolist()],
+        [{"species": name} for name in estimator.predict(flowers.data).tolist()],
+    )
+    REFERENCE.write_text(json.dumps(profile.to_json()))
     return f"accuracy {estimator.score(flowers.data, species):.3f} on its own data"
 
 
@@ -66,7 +74,8 @@ def train_wine(path: Path) -> str:
         model_id="wine",
         params={"C": 1.0, "rows": len(seen)},
         metrics={"accuracy": round(accuracy, 3), "rows": len(unseen)},
-        sample=unseen,
+        sample=seen,
+        y=is_seen,
         extra={
             "display_name": "Wine growers",
             "description": (
@@ -97,6 +106,8 @@ def train_diabetes(path: Path) -> str:
             "mean_absolute_error": round(mean_absolute_error(was_unseen, predicted), 1),
             "rows": len(unseen),
         },
+        sample=seen,
+        y=was_seen,
         extra={
             "display_name": "Diabetes progression",
             "description": (
@@ -134,6 +145,8 @@ def train_loan(path: Path) -> str:
         model_id="loan",
         params={"rows": len(seen)},
         metrics={"roc_auc": round(area, 3), "rows": len(unseen)},
+        sample=seen,
+        y=was_seen,
         extra={
             "display_name": "Loan default",
             "description": (
@@ -163,7 +176,8 @@ def train_tickets(path: Path) -> str:
         model_id="tickets",
         params={"rows": len(seen)},
         metrics={"accuracy": round(accuracy, 3), "rows": len(unseen)},
-        sample=unseen,
+        sample=seen,
+        y=was_seen,
         extra={
             "display_name": "Support tickets",
             "description": (

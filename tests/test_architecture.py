@@ -17,7 +17,16 @@ FORBIDDEN = {
 }
 #: Layer: its packages, from the top down. Each imports only those that come after it.
 PACKAGES = {
-    "mlmodel": ("files", "frameworks", "foreign", "declarations", "trust", "bounded", "schema"),
+    "mlmodel": (
+        "files",
+        "frameworks",
+        "foreign",
+        "declarations",
+        "reference",
+        "trust",
+        "bounded",
+        "schema",
+    ),
     "app/serving": (
         "reload",
         "compiling",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from scipy.special import softmax
 from mlmodel import MLModel
 
 FILE = Path(__file__).parents[1] / "models" / "iris.joblib"
+#: The reference profile of the flowers on which it was fitted.
+REFERENCE = FILE.with_suffix(".reference.json")
 
 #: The measures in the order in which the estimator was fitted, with their range in the data.
 MEASURES = {
@@ -77,6 +80,11 @@ class IrisModel(MLModel):
 
     def __init__(self, certainty: float = 0.8) -> None:
         self.certainty = certainty
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The reference profile, for caution and drift."""
+        return {"extra": {"reference": json.loads(REFERENCE.read_text())}}
 
     def load(self) -> None:
         """Read the estimator that ``examples/train.py`` has fitted."""

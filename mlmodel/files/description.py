@@ -13,6 +13,8 @@ from mlmodel.errors import BadMetadata, InvalidModel
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
 from mlmodel.model import Row, validate_name
+from mlmodel.reference import profile
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.formats import with_local_times
 from mlmodel.trust import Trust
 
@@ -55,6 +57,7 @@ class Description:
     notes: Sequence[str] | None
     outputs: Sequence[str]
     labels: Sequence[Any] | None
+    profile: Profile | None
 
     @classmethod
     def from_extra(cls, extra: Mapping[str, Any], path: Path, options: LoadOptions) -> Description:
@@ -78,7 +81,13 @@ class Description:
             notes=_member(extra, "schema_notes", list, "a list"),
             outputs=_member(extra, "outputs", list, "a list") or (),
             labels=_member(extra, labels.KEY, list, "a list"),
+            profile=_profile(extra),
         )
+
+
+def _profile(extra: Mapping[str, Any]) -> Profile | None:
+    document = extra.get(profile.KEY)
+    return None if document is None else Profile.from_json(document)
 
 
 def _name(extra: Mapping[str, Any], path: Path) -> str:

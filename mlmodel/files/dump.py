@@ -15,11 +15,14 @@ from mlmodel import frameworks
 from mlmodel.bounded.compression import get_codec
 from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata, to_json
 from mlmodel.errors import BadArtifact, BadMetadata, InvalidModel
+from mlmodel.files import profiling
 from mlmodel.files.build import members
 from mlmodel.files.flm import container
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
+from mlmodel.reference.profile import KEY as REFERENCE
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.validator import Schema
 from mlmodel.trust import pickles
 
@@ -39,6 +42,8 @@ def dump(
     artifacts: Mapping[str, str | os.PathLike[str]] | None = None,
     protocol: int = 2,
     sample: Any = None,
+    y: Any = None,
+    reference: bool = True,
     outputs: Iterable[str] = (),
     labels: Any = None,
     runtime: compiling.RuntimeName = "native",
@@ -63,6 +68,10 @@ def dump(
         schemas inferred from it and three of its rows go into ``extra``, unless given there.
         Doubts about them are logged and go into ``extra.schema_notes``. Without a sample,
         :func:`load` infers the schemas from the model.
+    :param y: the true values of the sample's rows, described in the reference profile.
+    :param reference: whether a sample of 20 rows or more yields a reference profile, which has
+        the distribution of each column and of the predictions, but no row. It goes into
+        ``extra.reference``, and serves caution, explanations and drift.
     :param outputs: names of the model's outputs, if it has several: ``y.columns``.
     :param labels: labels of a classifier fitted on encoded integers: the ``LabelEncoder``, or its
         labels in order. Predictions, probabilities and schemas use them.
@@ -70,7 +79,8 @@ def dump(
         and is compared with it here; ``"auto"`` adds it only if that is possible and faster.
     :raises UnsupportedFramework: if no adapter writes such a model.
     :raises InvalidModel: if the framework cannot write the model, it is not fitted, it rejects
-        the sample or the input schema in extra, or it cannot be compiled.
+        the sample or the input schema in extra, it cannot be compiled, or y has another length
+        than the sample.
     :raises BadMetadata: if params, metrics or extra are not JSON.
     :raises InvalidSchema: if a schema in extra is invalid.
     :raises BadArtifact: if an artifact's name is not a plain ASCII file name.
@@ -81,10 +91,11 @@ def dump(
     codec = get_codec(compression)
     _check_path(Path(path))
     sample = _as_pandas(sample)
+    profiling.check_target(sample, y)
     lib = frameworks.detect(model)
     adapter = frameworks.adapter(lib)
     content = adapter.dumps(model, sample)
-    inferred = _infer_extra(
+    found, inferred = _infer_extra(
         adapter,
         model,
         sample,
@@ -109,6 +120,10 @@ def dump(
         },
     )
     _check_schemas(adapter, model, extra or {}, inferred.get("outputs", ()))
+    if reference:
+        meta = _with_reference(
+            meta, profiling.build_profile(adapter, model, found, meta.extra or {}, y)
+        )
     if lib == "sklearn":
         _log_untrusted(content)
     included = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
@@ -164,8 +179,8 @@ def _infer_extra(
     words: Sequence[Any] | None,
     *,
     has_own_schema: bool,
-) -> dict[str, Any]:
-    """Return the schemas and examples of a sample, as members of ``extra``, and log doubts.
+) -> tuple[frameworks.Schemas, dict[str, Any]]:
+    """Return what a sample shows, and its schemas and examples as members of ``extra``; log doubts.
 
     :param has_own_schema: whether the author gives an input schema: then no doubt is logged.
     """
@@ -179,14 +194,21 @@ def _infer_extra(
         for note in found.notes:
             logger.warning("%s", note)
     if sample is None:
-        return declared
+        return found, declared
     schemas = {"input_schema": found.input, "output_schema": found.output}
-    return {
+    return found, {
         **{key: schema for key, schema in schemas.items() if schema is not None},
         "examples": found.examples,
         "schema_notes": found.notes,
         **declared,
     }
+
+
+def _with_reference(meta: Meta, profile: Profile | None) -> Meta:
+    """Return the metadata with a profile, unless the author gives one."""
+    if profile is None:
+        return meta
+    return replace(meta, extra={REFERENCE: profile.to_json(), **(meta.extra or {})})
 
 
 def _log_untrusted(content: bytes) -> None:
@@ -238,6 +260,8 @@ def _check_schemas(
     schemas = {key: extra[key] for key in ("input_schema", "output_schema") if extra.get(key)}
     for key, schema in schemas.items():
         Schema(_object(schema, f"extra.{key}") or {})
+    if extra.get(REFERENCE) is not None:
+        Profile.from_json(_object(extra[REFERENCE], f"extra.{REFERENCE}"))
     if "input_schema" in schemas:
         adapter.predictor(model, members(schemas["input_schema"]), outputs)
 

@@ -17,6 +17,7 @@ from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
 from mlmodel.model import MLModel, Row
+from mlmodel.reference.profile import Profile
 from mlmodel.trust import Trust
 
 #: Maximum rows of one call of a model. More would only take more memory.
@@ -131,6 +132,11 @@ class PackagedModel(MLModel):
     def examples(self) -> Sequence[Row]:  # type: ignore[override]
         """The example rows in the file."""
         return self._description.examples
+
+    @property
+    def profile(self) -> Profile | None:
+        """The reference profile in the file; ``None`` if it has none."""
+        return self._description.profile
 
     @property
     def input_schema(self) -> Mapping[str, Any] | None:

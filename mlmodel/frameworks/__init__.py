@@ -7,7 +7,7 @@ and is itself imported when a model of that framework is first used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -25,13 +25,16 @@ class Schemas:
     """JSON Schemas of one row and of one prediction of a model.
 
     ``None`` where unknown. ``examples`` are valid rows. ``notes`` are sentences for the author on
-    doubtful parts.
+    doubtful parts. ``columns`` are the values of a sample by member: JSON, or numpy arrays of
+    numbers; ``rows`` are some of its rows as JSON, evenly spaced.
     """
 
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     examples: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    rows: Sequence[Row] = ()
 
 
 class Adapter(Protocol):

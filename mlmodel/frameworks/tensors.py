@@ -22,6 +22,8 @@ from mlmodel.model import Row
 LONGEST_VECTOR = 100
 #: Maximum number of examples taken from a sample, and of values in one example.
 EXAMPLES, LARGEST_EXAMPLE = 3, 1000
+#: Rows of a sample on which the model's own predictions are described.
+MOST_EVEN_ROWS = 2000
 
 #: Maps tensors, in the order of the model's inputs, to a prediction for each row.
 ModelCall = Callable[[list[NDArray[Any]]], list[Any]]
@@ -142,7 +144,17 @@ class Fields:
         :raises InvalidModel: if the tensor cannot hold the sample's rows.
         """
         is_shown = sample is not None and len(self.tensors) == 1
-        return Schemas(self.schema(), output, self._examples(sample) if is_shown else ())
+        if not is_shown:
+            return Schemas(self.schema(), output)
+        columns = self._columns(sample) if self.is_spread else {}
+        rows = [dict(zip(columns, row, strict=True)) for row in _even_rows(columns)]
+        examples = self._examples(sample)
+        return Schemas(self.schema(), output, examples, columns=columns, rows=rows)
+
+    def _columns(self, sample: Any) -> dict[str, Any]:
+        """Return the numbers of a sample by member."""
+        array = np.asarray(sample).reshape(-1, len(self.names))
+        return dict(zip(self.names, array.T, strict=True))
 
     def _examples(self, sample: Any) -> tuple[Row, ...]:
         """Return the first rows of a sample as examples, for a model with one tensor.
@@ -188,6 +200,12 @@ class Fields:
             filled = part + part[-1:] * (size - len(part))
             predictions += call(self.arrays(filled))[: len(part)]
         return predictions
+
+
+def _even_rows(columns: Mapping[str, Any]) -> Any:
+    """Return some of the rows of columns, evenly spaced."""
+    table = np.column_stack(list(columns.values())) if columns else np.empty((0, 0))
+    return table[:: -(-len(table) // MOST_EVEN_ROWS) or 1].tolist()
 
 
 def column_names(sample: Any) -> list[str]:

@@ -27,6 +27,8 @@ from app.web.pages import forms
 from mlmodel.errors import InvalidFile
 from mlmodel.files import bare, source
 from mlmodel.files.report import report
+from mlmodel.reference.distributions import summary
+from mlmodel.reference.profile import KEY, Profile
 from mlmodel.schema.messages import join_first
 
 #: Maximum names shown; ``--json`` has all of them.
@@ -43,6 +45,7 @@ OTHER_FACTS = frozenset(
         "input_schema",
         "output_schema",
         "qualified_name",
+        "reference",
         "version",
         "versions",
     }
@@ -110,6 +113,7 @@ def inspect(file: Path, as_json: bool) -> None:
         write_json({**document, **dataclasses.asdict(references)})
         return
     meta = document.pop("meta", {})
+    profile = (meta.get("extra") or {}).pop(KEY, None)
     model = meta.pop("model", {})
     model.pop("info", None)  # hundreds of parameters, which --json has
     if "signature" in document:
@@ -119,6 +123,25 @@ def inspect(file: Path, as_json: bool) -> None:
     rows["not allowed"] = join_first(references.untrusted, MAX_NAMES)
     rows["rejected"] = references.refusal
     write_facts(rows.items())
+    if profile is not None:
+        _write_profile(Profile.from_json(profile))
+
+
+def _write_profile(profile: Profile) -> None:
+    """Write the distributions of a reference profile as a table."""
+    click.echo(f"\nreference profile ({profile.rows:,} rows):")
+    target = {} if profile.target is None else {"target": profile.target}
+    write_table(
+        (
+            {"name": name, "distribution": summary(each), "missing": f"{each.missing:.1%}"}
+            for name, each in [
+                *profile.fields.items(),
+                *profile.predictions.items(),
+                *target.items(),
+            ]
+        ),
+        indent="  ",
+    )
 
 
 def write_fields(

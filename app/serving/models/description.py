@@ -12,9 +12,10 @@ from app.serving.calls.to_json import to_json
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.endpoints import HostedEndpoint
-from app.serving.models.metadata import check_metadata
+from app.serving.models.metadata import check_metadata, read_profile
 from mlmodel.bounded import sizes
 from mlmodel.model import MLModel, display_name
+from mlmodel.reference.profile import Profile
 
 #: Descriptions of the process of an isolated model.
 SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
@@ -33,6 +34,8 @@ class Description:
     description: str = ""
     version: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: What the data that the model was trained on look like; ``None`` if it is not known.
+    profile: Profile | None = None
     #: Installed packages that run the model, the Python version, and its process if isolated.
     runtime: str = ""
     #: Empty if the model is not loaded, and its schemas cannot be read before.
@@ -84,6 +87,7 @@ class Description:
             description=sizes.check_text("description", str(model.description)),
             version=spec.version or sizes.check_text("version", str(model.version)),
             metadata=metadata,
+            profile=read_profile(metadata, name),
             runtime=_runtime(metadata, spec),
             isolation=isolation,
         )

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.serving.calls.to_json import to_json
+from mlmodel.errors import BadMetadata
+from mlmodel.reference import profile
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ SHAPES = {
             "required": ["name", "size_bytes"],
         },
     },
+    "extra": {"type": ["object", "null"]},
     "metrics": {"type": ["object", "null"]},
     "params": {"type": ["object", "null"]},
     "runtime": {
@@ -78,3 +82,18 @@ def check_metadata(metadata: Any, model: str) -> dict[str, Any]:
     for each in names.values():
         log.warning("model %r: in its metadata, %s %s", model, each.pointer, each.detail)
     return {name: value for name, value in document.items() if name not in names}
+
+
+def read_profile(metadata: Mapping[str, Any], model: str) -> Profile | None:
+    """Return the reference profile in a model's metadata; ``None`` if it has none.
+
+    :param model: the model's name, for the warning about an invalid profile.
+    """
+    document = (metadata.get("extra") or {}).get(profile.KEY)
+    if document is None:
+        return None
+    try:
+        return Profile.from_json(document)
+    except BadMetadata as error:
+        log.warning("model %r: ignoring its reference profile: %s", model, error)
+        return None

@@ -309,3 +309,37 @@ def test_own_schema_logs_no_notes(tmp_path, caplog):
 
     assert any("accepts empty rows" in message for message in told)
     assert caplog.messages == told
+
+
+def test_sample_yields_a_profile_of_columns_and_predictions(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(100.0), "b": [1.0] * 100})
+    model = LinearRegression().fit(frame, frame["a"])
+
+    dump(model, tmp_path / "profiled.flm", sample=frame, y=frame["a"])
+    dump(model, tmp_path / "plain.flm", sample=frame, reference=False)
+
+    profile = load(tmp_path / "profiled.flm").profile
+    assert (profile.rows, list(profile.fields), list(profile.predictions)) == (
+        100,
+        ["a", "b"],
+        ["prediction"],
+    )
+    assert profile.target.edges == profile.fields["a"].edges
+    assert load(tmp_path / "plain.flm").profile is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": [1]}, "y needs the sample"),
+        ({"y": [1], "sample": [[1, 2, 3, 4]] * 3}, "the sample has 3 rows, y has 1 values"),
+    ],
+)
+def test_target_without_its_rows_is_rejected(tmp_path, arguments, message):
+    with pytest.raises(InvalidModel, match=message):
+        dump(iris_classifier(), tmp_path / "iris.flm", **arguments)
+
+
+def test_wrong_profile_of_the_author_is_rejected(tmp_path):
+    with pytest.raises(BadMetadata, match="reference/rows must be an integer"):
+        dump(iris_classifier(), tmp_path / "iris.flm", extra={"reference": {"fields": {}}})

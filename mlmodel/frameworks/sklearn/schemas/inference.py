@@ -111,7 +111,12 @@ def _with_sample(
     whole = [row for row in rows if row.keys() >= schema["properties"].keys()]
     examples = tuple(islice(_accepted_rows(whole, schema, probe), EXAMPLES))
     return Schemas(
-        schema, prediction_schema(model, outputs, probe.prediction), examples, tuple(notes)
+        schema,
+        prediction_schema(model, outputs, probe.prediction),
+        examples,
+        tuple(notes),
+        sample.values(columns),
+        sample.even_rows(columns),
     )
 
 

@@ -23,6 +23,9 @@ MOST_ROWS = 100_000
 MOST_CELLS = 5_000_000
 #: Cells of the rows that are converted to JSON.
 MOST_JSON_CELLS = 100_000
+#: Rows, and cells of rows, on which the model's own predictions are described.
+MOST_EVEN_ROWS = 10_000
+MOST_EVEN_CELLS = 200_000
 #: Distinct values of a column that are written as JSON and read back when a model is packaged.
 MOST_COMPARED = 1000
 #: Characters of a value that an error repeats.
@@ -65,6 +68,21 @@ class Sample:
         yield first
         yield from complete
 
+    def values(self, columns: Sequence[Column]) -> dict[str, Sequence[Any]]:
+        """Return the values by column: numbers as an array, others as JSON or ``None``."""
+        return {
+            column.name: _values(self.table[column.name], column)
+            for column in columns
+            if column.is_read and column.name in self.table
+        }
+
+    def even_rows(self, columns: Sequence[Column]) -> list[dict[str, Any]]:
+        """Return evenly spaced rows as JSON, without those that JSON lacks."""
+        used = [column for column in columns if column.is_read]
+        most = min(MOST_EVEN_ROWS, MOST_EVEN_CELLS // max(len(used), 1) + 1)
+        table = self.table[[column.name for column in used]].iloc[:: -(-len(self.table) // most)]
+        return [row for row in _rows(table, used) if NOT_JSON not in row.values()]
+
     def doubts(self) -> list[str]:
         """Return a note on each column with values that JSON lacks."""
         return [
@@ -85,6 +103,13 @@ def _rows(table: pd.DataFrame, columns: Sequence[Column]) -> Iterator[dict[str, 
         for column, (_, each) in zip(columns, table.items(), strict=True)
     ]
     return (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _values(values: pd.Series, column: Column) -> Any:
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        return values.to_numpy()
+    written = (as_json(value, column) for value in values)
+    return [None if value is NOT_JSON else value for value in written]
 
 
 def _unsupported_types(values: pd.Series) -> list[str]:

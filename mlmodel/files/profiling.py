@@ -1,0 +1,75 @@
+"""Build the reference profile of a model while it is packaged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlmodel import frameworks
+from mlmodel.errors import InvalidModel
+from mlmodel.files.build import members
+from mlmodel.frameworks import labels
+from mlmodel.reference.profile import MIN_ROWS, Profile
+from mlmodel.schema.validator import Schema
+
+logger = logging.getLogger(__name__)
+
+
+def build_profile(
+    adapter: frameworks.Adapter,
+    model: Any,
+    found: frameworks.Schemas,
+    extra: Mapping[str, Any],
+    target: Any = None,
+) -> Profile | None:
+    """Return the profile of the sample from which schemas were inferred, and of its predictions.
+
+    :param found: the schemas inferred from the sample.
+    :param extra: the file's metadata, with the schemas that it will have.
+    :param target: the true values of the sample's rows.
+    :return: ``None`` if the sample has too few rows, or the model has no named fields.
+    """
+    count = max(map(len, found.columns.values()), default=0)
+    if count < MIN_ROWS:
+        return None
+    truths = None if target is None else _to_list(target)
+    return Profile.from_columns(found.columns, _predict(adapter, model, found.rows, extra), truths)
+
+
+def check_target(sample: Any, target: Any) -> None:
+    """Reject true values without a sample, or of another length.
+
+    :raises InvalidModel: if there are not as many true values as rows.
+    """
+    if target is None:
+        return
+    if sample is None:
+        raise InvalidModel("y needs the sample whose true values it has; pass sample=X too")
+    # A sparse matrix has a shape, but no length.
+    rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
+    if len(target) != rows:
+        raise InvalidModel(f"the sample has {rows} rows, y has {len(target)} values")
+
+
+def _predict(
+    adapter: frameworks.Adapter, model: Any, rows: Sequence[Any], extra: Mapping[str, Any]
+) -> list[Any]:
+    """Return the predictions for the rows that satisfy the input schema."""
+    input_schema = extra.get("input_schema")
+    predict = adapter.predictor(model, members(input_schema), extra.get("outputs", ()))
+    if extra.get(labels.KEY) is not None:
+        predict = labels.LabelledPredictor(predict, extra[labels.KEY])
+    schema = Schema(True if input_schema is None else input_schema)
+    valid = [row for row in rows if schema.accepts((row,))]
+    try:
+        return predict(schema.convert(valid)) if valid else []
+    # The model's code may raise anything for rows that it was not fitted on.
+    except Exception as error:
+        logger.warning("the reference profile has no predictions: %s", error)
+        return []
+
+
+def _to_list(target: Any) -> list[Any]:
+    values = target.tolist() if hasattr(target, "tolist") else list(target)
+    return [each.item() if hasattr(each, "item") else each for each in values]

@@ -1,0 +1,195 @@
+"""The distribution of one column, without any single value of it.
+
+    Numbers   20 quantile bins; or the numbers themselves if few of them repeat often
+    Choices   how often each common text, boolean or number occurs
+    Opaque    free texts, lists and objects: only how many are missing
+
+A profile is shown to all users of a model, so no value in it belongs to fewer than
+:data:`MIN_SHARED` rows: rarer choices are only counted, the lowest and highest number are rounded
+outwards, and the quantiles between them are rounded too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlmodel.schema.messages import join_first
+
+#: Bins of numbers, and fewest numbers that are binned.
+BINS = 20
+#: Fewest rows that share a value which a profile contains.
+MIN_SHARED = 5
+#: Maximum of choices, and of characters of each.
+MOST_CHOICES, MOST_CHARACTERS = 100, 100
+#: Choices that a summary lists.
+MOST_SHOWN = 8
+#: Distinct numbers that are stored as choices.
+MOST_NUMBERS = 20
+#: The ends of a range are rounded to about one part in this many of the range, or of the distance
+#: to the next quantile.
+RANGE_PARTS, GAP_PARTS = 20, 4
+#: Significant digits of a quantile, relative to the range.
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers in bins. The last bin includes its upper edge, as in ``numpy.histogram``.
+
+    ``edges`` never decrease; equal edges mean that many rows share a value. ``missing`` is the
+    share of missing values, from 0 to 1.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    missing: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the distribution as JSON."""
+        edges = [int(each) if float(each).is_integer() else each for each in self.edges]
+        return {"edges": edges, "counts": list(self.counts), "missing": self.missing}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The number of rows of each common choice by its :func:`key`, and of all others."""
+
+    counts: Mapping[str, int]
+    other: int
+    missing: float
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The choices as numbers, in order; empty if any of them is not a number."""
+        try:
+            return tuple(sorted(float(each) for each in self.counts))
+        except ValueError:
+            return ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the distribution as JSON."""
+        return {"choices": dict(self.counts), "other": self.other, "missing": self.missing}
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Values that a profile does not contain."""
+
+    missing: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the distribution as JSON."""
+        return {"missing": self.missing}
+
+
+Distribution = Numbers | Choices | Opaque
+
+
+def key(value: Any) -> str:
+    """Return the text that stands for a text, boolean or number: ``36`` for 36 and 36.0."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value)
+
+
+def summary(distribution: Distribution) -> str:
+    """Return a distribution as one line of text: range and middle half, or the common choices."""
+    match distribution:
+        case Numbers(edges):
+            low, start, middle, end, high = (f"{edges[at]:.6g}" for at in (0, 5, 10, 15, 20))
+            return f"{low} to {high}, half {start} to {end}, median {middle}"
+        case Choices(counts, other):
+            listed = [f"{text}: {count}" for text, count in counts.items()]
+            return join_first([*listed, *([f"others: {other}"] if other else [])], MOST_SHOWN)
+    return "not stored"
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is ``None`` or a number that JSON lacks."""
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def describe(values: Iterable[Any]) -> Distribution:
+    """Return the distribution of a column: JSON values, or a numpy array of numbers."""
+    import numpy as np  # noqa: PLC0415  large; reading a profile does not need it
+
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf" and values.ndim == 1:
+        finite = values[np.isfinite(values)].astype(float)
+        return _describe_numbers(finite, 1 - len(finite) / max(len(values), 1))
+    given = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    present = [value for value in given if not is_missing(value)]
+    missing = 1 - len(present) / max(len(given), 1)
+    types = set(map(type, present))
+    if types and types <= {int, float}:
+        try:
+            return _describe_numbers(np.array(present, dtype=float), missing)
+        except OverflowError:
+            return Opaque(_share(missing))
+    if types <= {str, bool, int, float}:
+        return _describe_choices(Counter(map(key, present)), missing)
+    return Opaque(_share(missing))
+
+
+def _describe_choices(counts: Counter[str], missing: float) -> Choices | Opaque:
+    common = {
+        text: count
+        for text, count in counts.most_common(MOST_CHOICES)
+        if count >= MIN_SHARED and len(text) <= MOST_CHARACTERS
+    }
+    total, listed = sum(counts.values()), sum(common.values())
+    if 2 * listed < total or not common:
+        return Opaque(_share(missing))  # free text: names, comments, numbers of contracts
+    return Choices(common, total - listed, _share(missing))
+
+
+def _describe_numbers(numbers: Any, missing: float) -> Distribution:
+    import numpy as np  # noqa: PLC0415  as above
+
+    distinct, counts = np.unique(numbers, return_counts=True)
+    if len(distinct) <= MOST_NUMBERS and all(counts >= MIN_SHARED):
+        texts = map(key, distinct.tolist())
+        return Choices(dict(zip(texts, counts.tolist(), strict=True)), 0, _share(missing))
+    span = float(distinct[-1]) - float(distinct[0]) if len(distinct) else 0.0
+    if len(numbers) < BINS or not (math.isfinite(span) and span):
+        return Opaque(_share(missing))
+    first, *inner, last = np.quantile(numbers, np.linspace(0, 1, BINS + 1)).tolist()
+    step = _outer_step(span, inner[0] - first, counts[0])
+    low = _round(math.floor(first / step) * step, span)
+    step = _outer_step(span, last - inner[-1], counts[-1])
+    high = _round(math.ceil(last / step) * step, span)
+    edges = (low, *(min(max(_round(each, span), low), high) for each in inner), high)
+    binned, _ = np.histogram(numbers, edges)
+    return Numbers(edges, tuple(binned.tolist()), _share(missing))
+
+
+def _outer_step(span: float, gap: float, count: int) -> float:
+    """Return the multiple to which the lowest or highest number is rounded outwards.
+
+    :param gap: between this number and the next quantile: a long tail on the other side must not
+        make the range too wide on this one.
+    :param count: rows that share the number.
+    """
+    if count >= MIN_SHARED:
+        return 10.0 ** (math.floor(math.log10(span)) + 1 - DIGITS)
+    return _step(min(span / RANGE_PARTS, gap / GAP_PARTS or span))
+
+
+def _step(size: float) -> float:
+    """Return the nearest larger of 1, 2 and 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(size))
+    return next((each * power for each in (1, 2, 5) if each * power >= size), 10 * power)
+
+
+def _round(value: float, span: float) -> float:
+    return round(value, DIGITS - 1 - math.floor(math.log10(span)))
+
+
+def _share(share: float) -> float:
+    return round(share, 6)

@@ -1,0 +1,128 @@
+"""The reference profile of a model: its inputs and predictions on a sample, column by column.
+
+A profile serves caution about single predictions, explanations and drift. It contains no row, see
+:mod:`.distributions`, and is stored as JSON in ``extra.reference`` of a model file::
+
+    {"rows": 4500,
+     "fields": {"income": {"edges": [10000, ...], "counts": [225, ...], "missing": 0},
+                "home": {"choices": {"own": 1810, "rent": 2205}, "other": 3, "missing": 0},
+                "comment": {"missing": 0.25}},
+     "predictions": {"prediction": {...}, "probability of default": {...}},
+     "target": {...}}
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlmodel.reference import reading
+from mlmodel.reference.distributions import BINS, Distribution, describe
+
+#: The member of ``extra`` that holds a profile.
+KEY = "reference"
+#: Fewest rows of a profile.
+MIN_ROWS = BINS
+#: Maximum of fields, and of members of a prediction.
+MOST_FIELDS, MOST_MEMBERS = 1000, 100
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The distributions of a model's inputs and predictions over ``rows`` rows.
+
+    ``fields`` are keyed by the members of a row, ``predictions`` as :func:`flatten` names them.
+    ``target`` is the distribution of the true values, if the author gave them.
+    """
+
+    rows: int
+    fields: Mapping[str, Distribution]
+    predictions: Mapping[str, Distribution] = field(default_factory=dict)
+    target: Distribution | None = None
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, Sequence[Any]],
+        predictions: Iterable[Any] = (),
+        target: Iterable[Any] | None = None,
+    ) -> Profile:
+        """Return the profile of columns of equal length: JSON values, or numpy arrays of numbers.
+
+        :param predictions: those of the same rows, or of some of them.
+        :param target: the true values.
+        """
+        first = itertools.islice(columns.items(), MOST_FIELDS)
+        outputs = itertools.islice(_transpose(map(flatten, predictions)).items(), MOST_MEMBERS)
+        return cls(
+            rows=max(map(len, columns.values()), default=0),
+            fields={name: describe(values) for name, values in first},
+            predictions={name: describe(values) for name, values in outputs},
+            target=None if target is None else describe(target),
+        )
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Any], predictions: Iterable[Any] = ()) -> Profile:
+        """Return the profile of JSON rows. A member that a row lacks is missing in it."""
+        objects = [row if isinstance(row, Mapping) else {} for row in rows]
+        profile = cls.from_columns(_transpose(objects), predictions)
+        return cls(len(rows), profile.fields, profile.predictions)
+
+    @classmethod
+    def from_json(cls, document: Any, place: str = f"extra.{KEY}") -> Profile:
+        """Return the profile in a JSON document from anywhere.
+
+        :param place: what an error message calls the document.
+        :raises BadMetadata: if it is not a profile.
+        """
+        members = reading.read_object(document, place, 100)
+        target = members.get("target")
+        return cls(
+            rows=reading.read_count(members.get("rows"), f"{place}/rows"),
+            fields=reading.read_all(members.get("fields"), f"{place}/fields", MOST_FIELDS),
+            predictions=reading.read_all(
+                members.get("predictions"), f"{place}/predictions", MOST_MEMBERS
+            ),
+            target=None if target is None else reading.read(target, f"{place}/target"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the profile as JSON, which :meth:`from_json` reads."""
+        document: dict[str, Any] = {
+            "rows": self.rows,
+            "fields": {name: each.to_json() for name, each in self.fields.items()},
+            "predictions": {name: each.to_json() for name, each in self.predictions.items()},
+        }
+        return document if self.target is None else {**document, "target": self.target.to_json()}
+
+
+def flatten(prediction: Any) -> dict[str, Any]:
+    """Return the members of a prediction by the names that a profile gives them.
+
+    The probabilities of a classifier become ``probability of <class>``, members of other objects
+    ``<member>.<name>``, and a prediction that is not an object ``prediction``.
+    """
+    if not isinstance(prediction, Mapping):
+        return {"prediction": prediction}
+    flat: dict[str, Any] = {}
+    for name, value in prediction.items():
+        if isinstance(value, Mapping):
+            prefix = "probability of " if name == "probabilities" else f"{name}."
+            flat |= {f"{prefix}{inner}": each for inner, each in value.items()}
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def _transpose(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of rows; ``None`` where a row lacks a member."""
+    columns: dict[str, list[Any]] = {}
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        for name, value in row.items():
+            column = columns.setdefault(name, [])
+            column += [None] * (count - 1 - len(column))
+            column.append(value)
+    return {name: [*column, *[None] * (count - len(column))] for name, column in columns.items()}

@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+
+from mlmodel.errors import BadMetadata
+from mlmodel.reference.distributions import Choices, Numbers, Opaque, describe
+from mlmodel.reference.profile import Profile
+
+RNG = np.random.default_rng(1)
+INCOMES = RNG.lognormal(10.5, 0.4, 5000)
+
+
+def test_numbers_become_twenty_equal_bins():
+    found = describe(INCOMES)
+
+    assert isinstance(found, Numbers)
+    assert sum(found.counts) == 5000
+    assert max(found.counts) < 270
+    assert found.edges[10] == pytest.approx(np.median(INCOMES), rel=0.001)
+
+
+def test_lowest_and_highest_number_are_rounded_outwards():
+    found = describe(np.array([17.4, *range(18, 95), 101.37]))
+
+    assert (found.edges[0], found.edges[-1]) == (17, 105)
+
+
+def test_range_keeps_values_that_several_rows_share():
+    assert describe(np.array([0.0] * 5 + [*INCOMES])).edges[0] == 0
+
+
+def test_profile_contains_no_value_of_a_single_row():
+    secret = 71_234.567
+    names = [f"person {at}" for at in range(500)]
+    columns = {
+        "income": np.array([*INCOMES[:499], secret]),
+        "name": names,
+        "vip": [True] + [False] * 499,
+    }
+
+    text = json.dumps(Profile.from_columns(columns).to_json())
+
+    assert "71234.567" not in text
+    assert "person" not in text
+    assert "true" not in text
+
+
+def test_rare_choices_are_only_counted():
+    found = describe(["own"] * 60 + ["rent"] * 38 + ["boat"] + [None] * 1)
+
+    assert found == Choices({"own": 60, "rent": 38}, other=1, missing=0.01)
+
+
+def test_few_repeated_numbers_are_choices():
+    found = describe([36, 12.0, 12] * 10)
+
+    assert found == Choices({"12": 20, "36": 10}, other=0, missing=0)
+    assert found.numbers == (12, 36)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1, 2]] * 30,
+        [{"a": 1}] * 30,
+        [f"text {at}" for at in range(30)],
+        [10**400] * 30,
+        [None] * 3,
+        [],
+    ],
+    ids=["lists", "objects", "texts", "large", "missing", "none"],
+)
+def test_other_values_are_opaque(values):
+    assert isinstance(describe(values), Opaque)
+
+
+def test_json_is_read_back():
+    rows = [{"income": income, "home": "own"} for income in INCOMES[:100]]
+    predictions = [{"prediction": "a", "probabilities": {"a": row["income"] / 1e6}} for row in rows]
+    profile = Profile.from_rows([*rows, {"home": "own"}], predictions)
+
+    assert set(profile.predictions) == {"prediction", "probability of a"}
+    assert profile.fields["income"].missing == pytest.approx(1 / 101, abs=1e-6)
+    assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
+
+
+@pytest.mark.parametrize(
+    ("distribution", "message"),
+    [
+        (7, "extra.reference/fields/a must be an object, got 7"),
+        ({"missing": None}, "/missing must be a finite number, got None"),
+        ({"missing": 0, "edges": [10**400] * 21, "counts": [0] * 20}, "must be a finite number"),
+        ({"missing": 2}, "/fields/a/missing must be a share from 0 to 1, got 2"),
+        ({"missing": 0, "edges": [1] * 21}, "/fields/a"),
+        (
+            {"missing": 0, "edges": [2, *[1] * 20], "counts": [1] * 20},
+            "/edges must be numbers that do not decrease",
+        ),
+        ({"missing": 0, "choices": {"a": -1}, "other": 0}, "/choices must be an integer from 0"),
+        ({"missing": 0, "choices": {str(at): 1 for at in range(1001)}, "other": 0}, "1000"),
+    ],
+)
+def test_wrong_profile_is_rejected(distribution, message):
+    document = {"rows": 5, "fields": {"a": distribution}, "predictions": {}}
+
+    with pytest.raises(BadMetadata, match=message):
+        Profile.from_json(document)
