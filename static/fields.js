@@ -3,7 +3,7 @@
 import { unstep } from "./values.js";
 
 const INNER = {
-  group: ":scope > [data-members] > [data-field]",
+  group: ":scope > [data-members] > [data-field], :scope > [data-members] > [data-section] > .fields > [data-field]",
   tuple: ":scope > [data-members] > [data-field]",
   list: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",
   map: ":scope > [data-items] > [data-item] > [data-body] > [data-field]",

@@ -2,20 +2,17 @@
 // fields with these names. The server parses the cells like those of a file.
 
 import { postRows } from "./api.js";
-import { form, notifyChange } from "./input.js";
-import { inner, isMember } from "./fields.js";
-import { fill, read } from "./row.js";
 import { getText } from "./controls.js";
-import { element } from "./values.js";
+import { inner, isMember } from "./fields.js";
+import { form, notifyChange } from "./input.js";
+import { fill, read } from "./row.js";
+import { announce } from "./undo.js";
 
 const KINDS = ["text", "number", "datetime", "local", "choice"];
 
 const root = form.querySelector("[data-field]");
 const { address } = document.getElementById("file-panel").dataset;
-const status = element("p", "link-status");
 
-status.role = "status";
-form.querySelector(".buttons").append(status);
 form.addEventListener("paste", (event) => {
   const text = event.clipboardData?.getData("text/plain").replace(/[\r\n]+$/, "") ?? "";
   const fields = targets();
@@ -25,7 +22,6 @@ form.addEventListener("paste", (event) => {
   event.preventDefault();
   take(text, fields, place);
 });
-for (const event of ["reset", "submit"]) form.addEventListener(event, () => status.replaceChildren());
 
 async function take(text, fields, place) {
   const [first, ...rest] = text.split(/\r\n|\r|\n/);
@@ -65,10 +61,10 @@ function write(columns, { cells, blank }, fields) {
 }
 
 // The visible top-level fields of a single value.
-function targets() {
+export function targets() {
   if (root.dataset.kind !== "group") return [];
   const fields = inner(root).filter((field) => isMember(field) && KINDS.includes(field.dataset.kind));
-  return fields.filter((field) => !field.hidden);
+  return fields.filter((field) => !field.hidden && !field.classList.contains("filtered"));
 }
 
 function hasName({ dataset }, heading) {
@@ -81,17 +77,4 @@ function normalized(name) {
 
 function quoted(key) {
   return `"${key.replaceAll('"', '""')}"`;
-}
-
-function announce(words, before) {
-  status.replaceChildren(words);
-  if (!before) return;
-  const undo = element("button", "btn btn-link btn-sm", "Undo");
-  undo.type = "button";
-  undo.addEventListener("click", () => {
-    for (const [field, value] of before) fill(field, value);
-    status.replaceChildren("Undone.");
-    notifyChange();
-  });
-  status.append(" ", undo);
 }

@@ -11,6 +11,7 @@ import { body, isJsonShown, unwrapped, writeJson } from "./json_tab.js";
 import { clearProblems, showProblem, showViolations } from "./problems.js";
 import "./paste.js";
 import { restore, start, unfinished } from "./row.js";
+import "./tools.js";
 import { bytes, element } from "./values.js";
 
 const answer = document.getElementById("answer");

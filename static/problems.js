@@ -122,6 +122,8 @@ function isSeen(control) {
 
 function focusOn(field) {
   if (field === root && root.dataset.kind === "group") return alert.scrollIntoView({ block: "nearest" });
+  const section = field.closest("[data-section]");
+  if (section) section.open = true;
   target(field)?.focus({ preventScroll: true });
   return field.scrollIntoView({ block: "center" });
 }

@@ -23,6 +23,11 @@ ROW = {
     "type": "object",
     "properties": {"text": {"type": "string"}, "number": {"type": "number"}},
 }
+WIDE = {
+    f"{part}_{number}": {"type": "number", "examples": [number]}
+    for part in ("income", "debt")
+    for number in range(15)
+}
 MODELS = {
     "models": [
         *(
@@ -31,6 +36,11 @@ MODELS = {
         ),
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
+        {
+            "class": "tests.models.forms.Anything",
+            "name": "wide",
+            "input_schema": {"properties": WIDE, "type": "object", "required": list(WIDE)},
+        },
     ]
 }
 
@@ -233,7 +243,7 @@ def test_history_is_cleared(on):
     panel.get_by_role("button", name="Clear").click()
 
     expect(panel).to_contain_text("Your predictions are listed here.")
-    assert page.evaluate("localStorage.length") == 0
+    assert page.evaluate("localStorage.getItem('modelhost:predictions:echo')") is None
 
 
 def test_foreign_local_storage_is_ignored(on):
@@ -613,6 +623,35 @@ def test_pasted_row_fills_fields(on, text, values, words):
     assert [field.input_value() for field in fields.all()] == values
     page.get_by_role("button", name="Undo").click()
     assert [field.input_value() for field in fields.all()] == [""] * 4
+
+
+def test_rest_of_a_long_form_is_filled(on):
+    page = on("wide")
+    page.get_by_label("Income 3").fill("7")
+    page.get_by_label("Income 4").fill("8")
+
+    page.get_by_role("button", name="Fill the rest").click()
+
+    sections = page.locator("[data-section] > summary")
+    expect(sections).to_have_text(["Income 15 of 15 filled", "Debt 15 of 15 filled"])
+    assert page.get_by_label("Income 3").input_value() == "7"
+    page.get_by_role("button", name="Undo").click()
+    expect(sections).to_have_text(["Income 2 of 15 filled", "Debt 0 of 15 filled"])
+
+
+@pytest.mark.fails("422 /api/models/wide/predict")
+def test_filter_and_errors_open_their_section(on):
+    page = on("wide")
+    page.get_by_role("button", name="Fill the rest").click()
+    page.get_by_label("Filter the fields by name").fill("debt 7")
+    expect(page.locator("#field-count")).to_have_text("1 of 30 fields")
+    page.get_by_label("Debt 7").fill("many")
+    page.get_by_label("Filter the fields by name").fill("")
+    expect(page.get_by_label("Debt 7")).to_be_hidden()
+
+    page.get_by_role("button", name="Predict").click()
+
+    expect(page.get_by_label("Debt 7")).to_be_focused()
 
 
 SHEET = """id;amount;kind;more

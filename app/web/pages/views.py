@@ -107,11 +107,16 @@ def predict(name: str) -> str:
     model = modelhost().manager.get_described(name)
     examples = labels.with_short_numbers(model.examples)
     can_predict = model.status in {Status.READY, Status.LAZY}
+    form = forms.build(model.input_schema, *examples[:1]) if can_predict else None
+    is_long = form is not None and len(form.fields) >= forms.MANY
     return render_template(
         "predict.html",
         model=model,
         family=modelhost().manager.versions(name),
-        form=forms.build(model.input_schema, *examples[:1]) if can_predict else None,
+        form=form,
+        sections=forms.get_sections(form) if form else [],
+        typical=forms.get_typical_values(Shape.of(model.input_schema)) if is_long else {},
+        is_long=is_long,
         labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
         examples=[json.dumps(example) for example in examples],
         row=_as_json(examples[0] if examples else {}),

@@ -7,5 +7,7 @@ A form never rejects input: the server validates the row.
 
 from app.web.pages.forms.builder import build
 from app.web.pages.forms.fields import Field
+from app.web.pages.forms.sections import MANY, get_sections
+from app.web.pages.forms.typical import get_typical_values
 
-__all__ = ["Field", "build"]
+__all__ = ["MANY", "Field", "build", "get_sections", "get_typical_values"]

@@ -55,6 +55,7 @@ def build_field(schema: Schema, place: Place, kind: str, control: str, **shape: 
         description=_clean(schema.get("description")),
         example=_example(kind, schema, place),
         unit=_clean(schema.get("x-unit")),
+        section=_clean(schema.get("x-group")),
         required=place.is_required,
         nullable=place.is_nullable,
         blank=blank,

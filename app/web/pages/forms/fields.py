@@ -43,7 +43,7 @@ class Field:
     ``choices`` are all allowed values, or suggestions for typing.
 
     ``bounds`` describes the limits of the value, ``format_hint`` how to type it. ``time_zone`` is
-    that of the column of a ``datetime``.
+    that of the column of a ``datetime``. ``section`` is the title of the field's section.
 
     ``alternative`` is the label of the alternative that the field belongs to, if its object has
     several. ``number`` is its position in a list, from 1. ``condition`` is the JSON of the
@@ -62,6 +62,7 @@ class Field:
     example: str = ""
     format_hint: str = ""
     unit: str = ""
+    section: str = ""
     time_zone: str = ""
     required: bool = False
     nullable: bool = False

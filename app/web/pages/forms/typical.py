@@ -1,0 +1,37 @@
+"""Typical values of a row's fields, which fill the rest of a long form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.web.pages.display.labels import is_number, with_short_numbers
+from app.web.pages.forms.controls import first_not_none
+from mlmodel.schema.shape import Shape
+
+#: Significant digits of the middle of a range.
+DIGITS = 3
+
+
+def get_typical_values(row: Shape) -> dict[str, Any]:
+    """Return a typical value of each required member that has one, by its name.
+
+    It is the default, the first of ``examples``, or the middle of ``x-range``. A member that may be
+    left out has none: leaving it blank is typical.
+    """
+    required = row.schema.get("required", ())
+    members = ((name, member) for name, member in row.members.items() if name in required)
+    values = ((name, _get_typical(member)) for name, member in members)
+    return {name: with_short_numbers(value) for name, value in values if value is not None}
+
+
+def _get_typical(member: Shape) -> Any:
+    schema = member.schema
+    return first_not_none(schema.get("default"), *schema.get("examples", ()), _middle(member))
+
+
+def _middle(member: Shape) -> float | None:
+    match member.schema.get("x-range"):
+        case [low, high] if is_number(low) and is_number(high):
+            middle = float(f"{(low + high) / 2:.{DIGITS}g}")
+            return round(middle) if member.type == "integer" else middle
+    return None
