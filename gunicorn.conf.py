@@ -120,6 +120,7 @@ def post_worker_init(worker):
     store = PredictionStore(parts.predictor.prediction_log.folder)
     models = parts.manager.models
     retention.start(store, lambda: [(each.name, each.spec.log) for each in models()])
+    parts.health.start()
 
 
 def worker_exit(server, worker):

@@ -15,6 +15,7 @@ import logs
 from app.serving.calls.executor import Limits
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
+from app.serving.monitoring.monitor import HealthMonitor
 from app.serving.prediction_log.writer import PredictionLog
 from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
@@ -40,7 +41,7 @@ from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
 from app.web.mcp import endpoint as mcp
 from app.web.openapi import document
-from app.web.pages import artifacts, views
+from app.web.pages import artifacts, health, views
 from app.web.pages.display import branding
 from mlmodel.trust.trial import bounded_fork
 
@@ -80,7 +81,8 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
     )
-    reloader = Reloader(file, SharedState(environ.get(shared_state.FOLDER)), predictor)
+    state = SharedState(environ.get(shared_state.FOLDER))
+    reloader = Reloader(file, state, predictor)
     control = AccessControl(
         keys,
         is_for_all=app.config["KEYS_FOR"] == "all",
@@ -94,6 +96,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         control,
         AccessLog(logs.access(app.config)),
         Rates(limit, storage) if limit else None,
+        HealthMonitor(state.folder),
     )
     reloader.load_models(before_fork=before_fork)
     for part in (
@@ -113,6 +116,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         mcp,
         views,
         artifacts,
+        health,
         fast_predict,
         forwarding,  # in front of the fast path
     ):

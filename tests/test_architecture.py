@@ -29,6 +29,7 @@ PACKAGES = {
     ),
     "app/serving": (
         "reload",
+        "monitoring",
         "compiling",
         "models",
         "isolation",

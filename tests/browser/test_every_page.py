@@ -25,8 +25,9 @@ ERRORS = [
     pytest.param(path, marks=pytest.mark.fails(f"{status} {path}"))
     for path, status in (("/nothing", 404), ("/models/none/predict", 404), ("/fails", 500))
 ]
+HEALTH = ["/health", "/models/loan/health"]
 OPENED = ["/docs#/loan/predict.post.loan"]
-PATHS = [*page_paths(NAMES), *ERRORS, *OPENED]
+PATHS = [*page_paths(NAMES), *HEALTH, *ERRORS, *OPENED]
 
 
 @pytest.fixture(scope="module")

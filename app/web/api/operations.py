@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
+from app.serving.monitoring.traffic import Traffic
 from app.serving.process.metrics import get_registry
-from app.web.api.schemas import Health, Readiness
+from app.web.api import models
+from app.web.api.schemas import Health, ModelHealth, Readiness
 from app.web.http import access
 from app.web.http.extension import modelhost
 
 blueprint = Blueprint("operations", __name__)
 
+#: The last part of the path of a model's health.
+HEALTH = "health"
 #: States in which a model is not available.
 UNAVAILABLE = frozenset({Status.FAILED, Status.LOADING, Status.UNLOADED})
 
@@ -61,9 +69,8 @@ def readyz() -> ResponseReturnValue:
           description: A required model is not available; `waits_for` lists those.
           content: {application/json: {schema: Readiness}}
     """
-    models = modelhost().manager.models()
     missing = find_missing()
-    visible = {model.label: model for model in access.visible(models)}
+    visible = {model.label: model for model in access.visible(modelhost().manager.models())}
     body = {
         "status": "not ready" if missing else "ready",
         "models": visible,
@@ -84,19 +91,59 @@ def is_available(model: HostedModel) -> bool:
 def find_missing() -> list[str]:
     """Return the names of the models that must be available, see ``READY_WHEN``, and are not."""
     ready_when: str = current_app.config["READY_WHEN"]
-    models = modelhost().manager.models()
-    unavailable = [model.label for model in models if not is_available(model)]
+    hosted = modelhost().manager.models()
+    unavailable = [model.label for model in hosted if not is_available(model)]
     if ready_when == "any":
-        return unavailable if len(unavailable) == len(models) else []
+        return unavailable if len(unavailable) == len(hosted) else []
     if ready_when == "all":
         return unavailable
     available = {
         name
-        for model in models
+        for model in hosted
         if model.label not in unavailable
         for name in (model.label, model.reference)
     }
     return [name for name in ready_when.replace(",", " ").split() if name not in available]
+
+
+@blueprint.get("/api/models/<name>/health")
+def model_health(name: str) -> ResponseReturnValue:
+    """Return the traffic of a model.
+    ---
+    get:
+      summary: Get the health of a model
+      description: >-
+        Calls, errors and durations by hour, of all processes of the server. An author's own
+        endpoint of this name replaces it.
+      operationId: modelHealth
+      tags: [Operations]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The health of the model.
+          content: {application/json: {schema: ModelHealth}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    model = modelhost().manager.get(name)
+    if HEALTH in model.endpoints:
+        return models.call_endpoint(name, HEALTH)
+    traffic = modelhost().health.get_traffic().get(model.label, ())
+    body = {"status": model.status, "reason": model.reason, "traffic": _describe(traffic)}
+    return jsonify(ModelHealth().dump(body))
+
+
+def _describe(traffic: Sequence[Traffic]) -> Iterator[dict[str, Any]]:
+    for hour in traffic:
+        yield {
+            "start": datetime.fromtimestamp(hour.start, UTC),
+            "calls": hour.calls,
+            "errors": hour.errors,
+            "outcomes": hour.outcomes,
+            "median_seconds": hour.quantile(0.5),
+            "p95_seconds": hour.quantile(0.95),
+        }
 
 
 @blueprint.get("/metrics")

@@ -21,6 +21,7 @@ blueprint = Blueprint("assets", __name__)
 #: Modules of ``static/`` that a page loads, with all that they import, as one.
 MODULES = {
     "docs.js": ("docs.js",),
+    "health.js": ("health.js",),
     "login.js": ("login.js",),
     "models.js": ("models.js",),
     "predict.js": ("whatif.js", "file.js", "code.js", "predict.js"),
@@ -31,6 +32,7 @@ FILES = {
     "bootstrap.js": ("bootstrap:umd/popper.min.js", "bootstrap:js/bootstrap.min.js"),
     "docs.css": ("vendor/swagger-ui/swagger-ui.css", "reference.css"),
     "form.css": ("form.css",),
+    "health.css": ("vendor/uplot/uPlot.min.css", "health.css"),
     "listing.css": ("listing.css",),
     "model.css": ("model.css",),
     "predict.css": ("form.css", "vendor/uplot/uPlot.min.css", "answer.css", "predict.css"),

@@ -10,6 +10,7 @@ from flask import Flask, current_app
 if TYPE_CHECKING:  # the parts import this module to find each other
     from app.serving.models.manager import ModelManager
     from app.serving.models.predictor import Predictor
+    from app.serving.monitoring.monitor import HealthMonitor
     from app.serving.reload.reloader import Reloader
     from app.web.http.access.authorization import AccessControl
     from app.web.http.access.rates import Rates
@@ -32,6 +33,7 @@ class Modelhost:
     access_control: AccessControl
     access_log: AccessLog
     rates: Rates | None
+    health: HealthMonitor
 
 
 def modelhost(app: Flask = current_app) -> Modelhost:

@@ -1,0 +1,113 @@
+"""Pages about models in use: traffic, errors, drift, and metrics on the truth."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, render_template
+
+from app.serving.monitoring.traffic import HOUR_SECONDS, KEPT_HOURS, Traffic
+from app.serving.process.metrics import OK
+from app.web.http import access
+from app.web.http.extension import modelhost
+from app.web.http.problems import PROBLEMS
+from app.web.pages.model_list import duration
+
+blueprint = Blueprint("health", __name__)
+
+#: Hours of the summary and of the table.
+DAY_HOURS = 24
+#: The title of each error by the name of its class, which is the outcome of a failed call.
+TITLES = {error.__name__: problem.title for error, problem in PROBLEMS.items()}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The traffic of a model in some hours, as texts."""
+
+    start: str
+    calls: str
+    errors: str
+    half: str
+    most: str
+    reasons: str
+    has_errors: bool
+
+
+def init_app(app: Flask) -> None:
+    """Register the pages."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/health")
+def index() -> str:
+    """Show the health of all models."""
+    traffic = modelhost().health.get_traffic()
+    models = access.visible(modelhost().manager.models())
+    return render_template(
+        "health_index.html",
+        rows=[(model, _build_day(traffic.get(model.label, ()))) for model in models],
+    )
+
+
+@blueprint.get("/models/<name>/health")
+def model(name: str) -> str:
+    """Show the health of a model."""
+    hosted = modelhost().manager.get(name)
+    hours = modelhost().health.get_traffic().get(hosted.label, ())
+    return render_template(
+        "health.html",
+        model=hosted,
+        family=modelhost().manager.versions(name),
+        day=_build_day(hours),
+        lines=[_build_line(each) for each in reversed(hours[-DAY_HOURS:])],
+        chart=json.dumps(_build_chart(hours)) if hours else None,
+    )
+
+
+def _build_day(hours: Sequence[Traffic]) -> Line | None:
+    """Return the last 24 hours; ``None`` without calls in them."""
+    day = Traffic.sum(hours, time.time() - DAY_HOURS * HOUR_SECONDS)
+    return _build_line(day) if day.calls else None
+
+
+def _build_line(traffic: Traffic) -> Line:
+    share = traffic.errors / traffic.calls if traffic.calls else 0
+    return Line(
+        start=f"{datetime.fromtimestamp(traffic.start, UTC):%-d %b %H:%M}",
+        calls=f"{traffic.calls:,}",
+        errors=f"{traffic.errors:,} ({share:.1%})" if traffic.errors else "0",
+        half=_duration(traffic.quantile(0.5)),
+        most=_duration(traffic.quantile(0.95)),
+        reasons=", ".join(_reasons(traffic.outcomes)),
+        has_errors=traffic.errors > 0,
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)
+
+
+def _reasons(outcomes: Mapping[str, int]) -> Iterable[str]:
+    for name, count in sorted(outcomes.items(), key=lambda each: -each[1]):
+        if name != OK:
+            yield f"{TITLES.get(name, name)}: {count:,}"
+
+
+def _build_chart(hours: Sequence[Traffic]) -> dict[str, Any]:
+    """Return the series of the chart: one value for each hour since the first, up to now."""
+    known = {each.start: each for each in hours}
+    now = int(time.time() // HOUR_SECONDS) * HOUR_SECONDS
+    first = max(hours[0].start, now - (KEPT_HOURS - 1) * HOUR_SECONDS)
+    starts = range(min(first, now - (DAY_HOURS - 1) * HOUR_SECONDS), now + 1, HOUR_SECONDS)
+    found = [known.get(start) for start in starts]
+    return {
+        "starts": list(starts),
+        "succeeded": [each.calls - each.errors if each else 0 for each in found],
+        "errors": [each.errors if each else 0 for each in found],
+    }
