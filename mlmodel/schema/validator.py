@@ -27,7 +27,7 @@ from mlmodel.errors import InvalidSchema, Violation
 from mlmodel.schema.coercion import Conversion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
-from mlmodel.schema.fast import compile_columns, compile_schema
+from mlmodel.schema.fast import compile_columns, compile_schema, is_schema
 from mlmodel.schema.formats import build_checker, get_format
 from mlmodel.schema.messages import explain, to_pointer
 from mlmodel.schema.regex import check as check_pattern
@@ -138,11 +138,12 @@ def build_validator(document: JsonSchema) -> Validator:
             _check_inner(place, schema, dialect)
     if all(any(keyword in schema for schema in schemas.values()) for keyword in NOT_TOGETHER):
         raise InvalidSchema(f"{' and '.join(NOT_TOGETHER)} cannot be used together in one schema")
-    try:
-        dialect.check_schema(document, format_checker=formats)
-    except SchemaError as error:
-        place = to_pointer(error.path) or "its root"
-        raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
+    if not is_schema(document, dialect):
+        try:
+            dialect.check_schema(document, format_checker=formats)
+        except SchemaError as error:
+            place = to_pointer(error.path) or "its root"
+            raise InvalidSchema(f"not a JSON Schema: at {place}, {error.message[:200]}") from error
     # With an empty registry, jsonschema fetches nothing for any reference.
     validator = _validator_class(dialect)(
         _without_dialect(document), registry=Registry(), format_checker=formats

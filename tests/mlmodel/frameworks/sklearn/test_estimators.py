@@ -186,11 +186,10 @@ def extreme_rows(schema):
     whole = Schema(schema)
     plain = whole.example()
     rows = [
-        {name: value if fits(value, schema, name, plain) else plain[name] for name in plain}
+        {
+            name: other if whole.violations({**plain, name: value}, most=1) else value
+            for name, other in plain.items()
+        }
         for value in EXTREMES
     ]
     return whole.convert(rows)
-
-
-def fits(value, schema, name, plain):
-    return not Schema(schema).violations({**plain, name: value})
