@@ -107,6 +107,21 @@ def watched(window, node):
     assert not elsewhere, elsewhere
 
 
+def leave(page):
+    """Undo what a test changed in a window, and open a page of its site that has no script.
+
+    A page of another site would take a new process.
+    """
+    if page.is_closed():
+        return
+    page.unroute_all()
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference", forced_colors="none")
+    if page.url.startswith("http"):
+        page.goto(f"{origin(page.url)}/portal/logo")
+        page.evaluate("sessionStorage.clear()")
+
+
 def keep_picture(window, name):
     """Take a picture of a window on which the test of that name failed, if it lets us."""
     file = PICTURES / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.png"

@@ -13,7 +13,7 @@ from app.cli.groups import build_groups
 from app.serving.models.manager import ModelManager
 from app.serving.process import thread_pools
 from tests import DATA
-from tests.chromium import browsing, keep_picture, watched
+from tests.chromium import browsing, keep_picture, leave, watched
 
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
 thread_pools.limit(os.environ)
@@ -130,10 +130,23 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.fixture(scope="module")
+def window(context):
+    """A function that returns the module's window: opening one costs three times a page."""
+    windows = []
+
+    def get():
+        if not windows or windows[-1].is_closed():
+            windows.append(context.new_page())
+        return windows[-1]
+
+    return get
+
+
 @pytest.fixture
-def page(context, request):
-    """A new window, see :func:`tests.chromium.watched`."""
-    window = context.new_page()
-    with watched(window, request.node):
-        yield window
-        window.close()
+def page(window, request):
+    """The module's window as if it were new, see :func:`tests.chromium.watched`."""
+    page = window()
+    with watched(page, request.node):
+        yield page
+        leave(page)

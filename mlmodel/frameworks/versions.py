@@ -114,6 +114,7 @@ def _is_below(path: str, file: PackagePath) -> bool:
     return str(file).startswith((f"{path}/", f"{path}."))
 
 
+@cache
 def _get_installed(package: str) -> str | None:
     try:
         return version(package)
