@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         {
             "export": (
                 "logged.log.export",
-                "Write the logged predictions of MODEL to a file.",
+                "Write the logged predictions of MODEL, such as credit or credit@2, to a file.",
             ),
             "forget": (
                 "logged.log.forget",

@@ -22,6 +22,7 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
+from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import ServingError, UnreadableFile
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
@@ -146,13 +147,18 @@ def _open(source: Path) -> AbstractContextManager[BinaryIO]:
 def _predict(hosting: Hosting, model: HostedModel, table: Table) -> Iterator[Any]:
     """Yield the predictions, made in chunks of the maximum rows of a request."""
     size = hosting.limits.rows
+    request_id = create_request_id()
+    if model.spec.log is not None:
+        write_message(f"The predictions are logged with the request id {request_id}")
     while chunk := list(islice(table.rows, size)):
+        CALLER.set(Caller(request_id, None, CLI, chunk[0].index))
         try:
             yield from hosting.predictor.predict(model.reference, [each.row for each in chunk])
         except InvalidInput as error:
             raise _InvalidRows(chunk, error) from error
         except ServingError as error:
             raise click.ClickException(format_error(error)) from error
+        hosting.predictor.prediction_log.flush()  # before the queue is full
         if len(chunk) == size:
             write_message(f"Predicted {chunk[-1].index + 1:,} rows ...")
 

@@ -18,12 +18,14 @@ class Caller(NamedTuple):
     """The request that calls a model.
 
     ``who`` is the user that a trusted proxy names, else the id of the API key; ``None`` if neither
-    is known. ``source`` is one of the constants of this module.
+    is known. ``source`` is one of the constants of this module. ``first_row`` is the index of the
+    first row of a call, if a request predicts its rows in several calls.
     """
 
     request_id: str
     who: str | None = None
     source: str = API
+    first_row: int = 0
 
 
 #: The request of the current thread; ``None`` outside of requests.

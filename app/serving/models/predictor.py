@@ -74,9 +74,16 @@ class Predictor:
         return self.predict_with_model(name, rows, endpoint)[1]
 
     def predict_with_model(
-        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+        self,
+        name: str,
+        rows: Sequence[Any],
+        endpoint: str = PREDICT,
+        indexes: Sequence[int] | None = None,
     ) -> tuple[HostedModel, list[Any]]:
-        """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
+        """Return the model and its predictions. Raises the same errors as :meth:`predict`.
+
+        :param indexes: of the rows in their request, for the log; by default, from 0.
+        """
         hosted, target = self._acquire(name, rows, endpoint)
         target.metrics.start()
         started = time.perf_counter()
@@ -92,7 +99,9 @@ class Predictor:
         policy = hosted.spec.log
         if policy is not None and endpoint == PREDICT:
             model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
-            self.prediction_log.add(policy, model, rows, predictions, seconds)
+            self.prediction_log.add(
+                policy, model, rows, predictions, seconds=seconds, indexes=indexes
+            )
         return hosted, predictions
 
     def predict_each(
@@ -112,7 +121,8 @@ class Predictor:
         while chunks:
             chunk = chunks.pop()
             try:
-                predictions = self.predict(name, [rows[index] for index in chunk], endpoint)
+                chosen = [rows[index] for index in chunk]
+                _, predictions = self.predict_with_model(name, chosen, endpoint, chunk)
             except InvalidInput as error:
                 rejections = _by_row(error, len(chunk))
                 results |= {

@@ -115,18 +115,25 @@ class PredictionLog:
         model: LoggedModel,
         rows: Sequence[Any],
         predictions: Sequence[Any],
+        *,
         seconds: float,
+        indexes: Sequence[int] | None = None,
     ) -> None:
         """Queue the rows of a call. Does not wait for the disk, and raises no error.
 
-        The rows are serialized here, so that the model's author cannot change what is logged, and
-        the queue is bounded in bytes.
+        The rows are serialized here: the queue is bounded in bytes, and nothing can change the
+        rows before they are written.
+
+        :param seconds: the duration of the call.
+        :param indexes: of the rows in their request, if they are not all of its rows.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
         if caller.source == UNLOGGED:
             return
         try:
-            sampled = _serialize(policy, caller.request_id, rows, predictions)
+            first = caller.first_row
+            places = range(first, first + len(rows)) if indexes is None else indexes
+            sampled = _serialize(policy, caller.request_id, places, rows, predictions)
             if sampled and not self._put(_Call(model, caller, time.time(), seconds, sampled)):
                 count_logged_rows(model.label, DROPPED, len(sampled))
         except Exception:  # a prediction must not fail because of its log
@@ -231,11 +238,15 @@ class PredictionLog:
 
 
 def _serialize(
-    policy: LogPolicy, request_id: str, rows: Sequence[Any], predictions: Sequence[Any]
+    policy: LogPolicy,
+    request_id: str,
+    indexes: Sequence[int],
+    rows: Sequence[Any],
+    predictions: Sequence[Any],
 ) -> list[tuple[int, bytes, bytes]]:
     return [
         (index, _to_json(policy.strip(row)), _to_json(policy.strip(prediction)))
-        for index, (row, prediction) in enumerate(zip(rows, predictions, strict=True))
+        for index, row, prediction in zip(indexes, rows, predictions, strict=True)
         if policy.is_sampled(request_id, index)
     ]
 

@@ -52,7 +52,7 @@ def prediction_log(tmp_path):
 
 def add(prediction_log, rows, policy=ALL, **caller):
     token = CALLER.set(Caller(**{"request_id": "r"} | caller))
-    prediction_log.add(policy, MODEL, rows, rows, 0.5)
+    prediction_log.add(policy, MODEL, rows, rows, seconds=0.5)
     CALLER.reset(token)
 
 
@@ -113,6 +113,25 @@ def test_every_path_is_logged(make_client, read, sent, source):
     assert (record.model, record.source, record.who) == ("doubler", source, None)
     assert abs(record.time - time.time()) < 10
     assert 0 < record.seconds < 10
+
+
+def test_partial_predictions_keep_their_indexes(make_client, read):
+    client = make_client()
+
+    client.post(f"{PATH}?partial=true", json=[{"x": 1}, {"x": "a"}, {"x": 3}])
+
+    assert [(each.index, each.row) for each in read(client)] == [(0, {"x": 1}), (2, {"x": 3})]
+
+
+def test_command_logs_all_chunks_under_one_id(run_command, tmp_path):
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps([{"x": 1}] * 3))
+
+    run_command("models", "predict", "doubler", "--input", rows, models=MODELS, MAX_ROWS=2)
+    records = list(PredictionStore(tmp_path / "prediction-log").read("doubler"))
+
+    assert [(each.index, each.source) for each in records] == [(0, "cli"), (1, "cli"), (2, "cli")]
+    assert len({each.request_id for each in records}) == 1
 
 
 def test_only_successful_predictions_of_logged_models_are_kept(make_client, read, tmp_path):
