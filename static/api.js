@@ -1,6 +1,6 @@
 // Calls of the API.
 
-import { parsed } from "./json.js";
+import { parsed, stringify } from "./json.js";
 
 // Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
 export async function postRows(address, body, options = {}) {
@@ -9,7 +9,7 @@ export async function postRows(address, body, options = {}) {
   try {
     response = await fetch(address, {
       method: "POST",
-      headers: { "Content-Type": options.type ?? "application/json", Accept: "application/json" },
+      headers: { "Content-Type": options.type ?? "application/json", Accept: "application/json", ...options.headers },
       body,
       signal: options.signal,
     });
@@ -21,6 +21,14 @@ export async function postRows(address, body, options = {}) {
   if (content === undefined) return { problem: notJson(response) };
   if (!response.ok) return { problem: withWait(content, response) };
   return { answer: content, text, ...source(response), milliseconds: performance.now() - started };
+}
+
+// Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction} or {problem}, or to
+// {problem} if there are none.
+export async function predictEach(address, rows, options) {
+  const headers = { "X-Modelhost-Purpose": "what-if" };
+  const { answer, ...response } = await postRows(`${address}?partial=true`, stringify(rows), { ...options, headers });
+  return response.problem ? response : { ...response, results: answer };
 }
 
 const UNREACHED = {

@@ -18,8 +18,9 @@ const MARGIN = 22;
 
 let drawn = null;
 
-// Replaces the chart in the box. `series` are {title, colour, model, values}; `labels` are the choices, or
-// null if `xs` are numbers; `inPercent` means that the values are shares; `now` is the number in the form.
+// Replaces the chart in the box. `series` are {title, colour, model, values, valueNow}; `labels` are the choices,
+// or null if `xs` are numbers; `texts` are the words for each x; `inPercent` means that the values are shares;
+// `now` is the x of the form, or null.
 export function plot(box, legend, chart) {
   drawn?.destroy();
   const write = legendOf(legend, chart);
@@ -66,7 +67,8 @@ function options(box, chart, write) {
     series: [{}, ...chart.series.map((one, place) => line(one, place, chart))],
     hooks: {
       setCursor: [(drawing) => write(drawing.cursor.idx)],
-      draw: [(drawing) => mark(drawing, chart)],
+      drawClear: [(drawing) => chart.labels && markChoice(drawing, chart)],
+      draw: [(drawing) => chart.labels || mark(drawing, chart)],
     },
   };
 }
@@ -111,8 +113,8 @@ function barsOf(place, { series }) {
 }
 
 // A vertical line at the number in the form.
-function mark(drawing, { now, labels }) {
-  if (now === null || labels) return;
+function mark(drawing, { now }) {
+  if (now === null) return;
   const x = drawing.valToPos(now, "x", true);
   const { left, top, width, height } = drawing.bbox;
   if (x < left || x > left + width) return;
@@ -126,6 +128,16 @@ function mark(drawing, { now, labels }) {
   drawing.ctx.restore();
 }
 
+// A band behind the bars of the choice in the form.
+function markChoice(drawing, { now }) {
+  if (now === null) return;
+  const [left, right] = [now - 0.5, now + 0.5].map((x) => drawing.valToPos(x, "x", true));
+  drawing.ctx.save();
+  drawing.ctx.fillStyle = css("--accent-soft");
+  drawing.ctx.fillRect(left, drawing.bbox.top, right - left, drawing.bbox.height);
+  drawing.ctx.restore();
+}
+
 function look() {
   const stroke = css("--ink-quiet");
   const grid = { stroke: css("--line"), width: 1 };
@@ -133,9 +145,11 @@ function look() {
   return { stroke, grid, ticks: grid, font, labelFont: font };
 }
 
-// Fills the legend, and returns a function that writes the values at one index into it.
+// Fills the legend, and returns a function that writes the values at one index into it; null is the input of the
+// form.
 function legendOf(list, chart) {
-  list.replaceChildren();
+  const place = element("li", "legend-place");
+  list.replaceChildren(place);
   const values = chart.series.map((one) => {
     const line = element("li");
     const swatch = element("span", one.model ? "swatch swatch-other" : "swatch");
@@ -146,8 +160,10 @@ function legendOf(list, chart) {
     return value;
   });
   return (index) => {
+    const isNow = index === null || index === undefined;
+    place.textContent = isNow ? "This input" : chart.texts[index];
     values.forEach((value, each) => {
-      const number = index === null || index === undefined ? null : chart.series[each].values[index];
+      const number = isNow ? chart.series[each].valueNow : chart.series[each].values[index];
       value.textContent = number === null ? "" : shownNumber(number, chart.inPercent);
     });
   };

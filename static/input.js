@@ -1,8 +1,10 @@
 // The current row: that of the form, or of the JSON tab while it is shown.
 
+import { fieldAt } from "./fields.js";
 import { parsed, same, stringify } from "./json.js";
 import { isJsonShown, json, written } from "./json_tab.js";
 import { fill, read } from "./row.js";
+import { moved } from "./sweep.js";
 import { isObject } from "./values.js";
 
 export const form = document.getElementById("form");
@@ -35,6 +37,13 @@ export function showWhole(value) {
   if (isJsonShown() || same(withoutNulls(read(root)), withoutNulls(value))) return;
   bootstrap.Tab.getOrCreateInstance(jsonTab).show();
   json.value = stringify(value, "  ");
+  notifyChange();
+}
+
+// Shows a value at a JSON Pointer of the row.
+export function setAt(pointer, value) {
+  if (isJsonShown()) json.value = stringify(moved(row(), pointer, value), "  ");
+  else fill(fieldAt(root, pointer).field, value);
   notifyChange();
 }
 

@@ -10,6 +10,8 @@ const STEPS = 40;
 const MOST_STEPS = 50;
 // A range that exceeds the value in the form by this factor hides what happens near the value.
 const FAR = 100;
+// Steps of a slider at least.
+const SLIDER_STEPS = 100;
 
 // The values that a field takes, as [{value, label}]: the choices of its axis (app/web/pages/what_if.py), or
 // numbers from `low` to `high`. They include `now`, the number in the form, if it is in the range.
@@ -17,22 +19,32 @@ export function stops(axis, low, high, now) {
   if (axis.choices.length) return axis.choices.map(([label, json]) => ({ label, value: parse(json) }));
   const numbers = [low, ...between(low, high, axis.step), high];
   if (now !== null && now > low && now < high) numbers.push(now);
-  const clean = new Set(numbers.map((number) => Number(number.toPrecision(10))));
-  const sorted = [...clean].filter((number) => isAllowed(number, axis)).sort((one, two) => one - two);
+  const distinct = new Set(numbers.map(clean));
+  const sorted = [...distinct].filter((number) => isAllowed(number, axis)).sort((one, two) => one - two);
   const values = sorted.map((number) => new Digits(String(number)));
   const labels = roundedAll(values);
   return values.map((value, index) => ({ label: labels[index], value }));
 }
 
-// The suggested range of a number, from the schema or around the number in the form.
-export function ends(axis, now) {
-  const size = Math.abs(now ?? 0);
-  const isFar = size > 0 && axis.low !== null && axis.high !== null && axis.high - axis.low > FAR * size;
-  if (axis.low !== null && axis.high !== null && !isFar) return [axis.low, axis.high];
-  if (now === null) return [axis.low, axis.high];
-  const far = Number((3 * now || 1).toPrecision(2));
-  const [low, high] = [Math.min(far, 0), Math.max(far, 0)];
-  return [Math.max(low, axis.low ?? low), Math.min(high, axis.high ?? high)];
+// The suggested range of a number: the usual one, else that of the schema, else around the number in the form
+// or in an example. It includes the number in the form.
+export function ends(axis, now, example = null) {
+  const [low, high] = suggested(axis, now ?? example);
+  if (now === null || low === null || high === null) return [low, high];
+  return [Math.min(low, now), Math.max(high, now)];
+}
+
+function suggested({ low, high, is_usual: isUsual }, number) {
+  if (low !== null && high !== null && (isUsual || !isFar(low, high, number))) return [low, high];
+  if (number === null) return [low, high];
+  const far = Number((3 * number || 1).toPrecision(2));
+  return [Math.max(Math.min(far, 0), low ?? -Infinity), Math.min(Math.max(far, 0), high ?? Infinity)];
+}
+
+// Whether a range hides what happens near the number.
+export function isFar(low, high, number) {
+  const size = Math.abs(number ?? 0);
+  return size > 0 && high - low > FAR * size;
 }
 
 // The row with another value at a JSON Pointer; "" is the row itself.
@@ -97,14 +109,32 @@ function add(found, place, kind, names) {
 
 // Round numbers between two numbers, or multiples of `step`.
 function between(low, high, step) {
-  const rough = (high - low) / STEPS;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const nice = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
   const isFew = step && (high - low) / step <= MOST_STEPS;
-  const each = isFew ? step : step ? Math.max(1, Math.ceil((rough / step) * 0.999)) * step : nice;
+  const each = isFew ? step : roundStep(low, high, STEPS, step);
   const first = Math.ceil(low / each);
   const count = Math.max(0, Math.floor(high / each) - first + 1);
   return Array.from({ length: Math.min(count, 2 * STEPS) }, (_, index) => (first + index) * each);
+}
+
+// A round number that divides a range into about `count` parts, or a multiple of `step`.
+function roundStep(low, high, count, step) {
+  const rough = (high - low) / count;
+  if (step) return Math.max(1, Math.ceil((rough / step) * 0.999)) * step;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
+}
+
+// The range and the step of a slider, as text: round numbers within the range of the axis.
+export function sliderOf(axis, low, high) {
+  const step = axis.step && (high - low) / axis.step <= 10 * SLIDER_STEPS ? axis.step : roundStep(low, high, SLIDER_STEPS, axis.step);
+  const [first, last] = [Math.ceil(clean(low / step)), Math.floor(clean(high / step))];
+  const min = isAllowed(first * step, axis) ? first : first + 1;
+  const max = isAllowed(last * step, axis) ? last : last - 1;
+  return [min * step, max * step, step].map((number) => String(clean(number)));
+}
+
+function clean(number) {
+  return Number(number.toPrecision(10));
 }
 
 function isAllowed(number, { low, high, step, open_low: openLow, open_high: openHigh }) {

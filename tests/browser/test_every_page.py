@@ -92,7 +92,7 @@ def test_outdated_prediction_and_errors_are_accessible(risk, faults):
     answered(risk)
     found = faults()
 
-    risk.get_by_label("Amount").fill("-1")
+    risk.locator("#form").get_by_label("Amount").fill("-1")
     expect(risk.locator("#answer.outdated")).to_be_visible()
     found += faults()
 
@@ -103,7 +103,7 @@ def test_outdated_prediction_and_errors_are_accessible(risk, faults):
 
 
 def drawn(page):
-    page.get_by_role("button", name="Run").click()
+    page.get_by_label("Vary").press("Tab")
     page.locator("#whatif-chart canvas").wait_for()
 
 
@@ -139,14 +139,6 @@ def test_open_panel_is_accessible(risk, faults, title, step):
     risk.get_by_role("tab", name=title).click()
 
     step(risk)
-
-    assert faults() == []
-
-
-def test_outdated_chart_is_accessible(risk, faults):
-    drawn(risk)
-    risk.get_by_role("textbox", name="Amount").fill("200")
-    expect(risk.locator("#whatif-result.outdated")).to_be_visible()
 
     assert faults() == []
 

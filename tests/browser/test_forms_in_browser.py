@@ -25,7 +25,11 @@ def member(schema, required=True, **words):
 
 def labelled(page, label, place=0):
     """Return a control by its label, with or without "optional"."""
-    return page.get_by_label(re.compile(rf"^\s*{re.escape(label)}(\s+optional)?\s*$")).nth(place)
+    return (
+        page.locator("#form")
+        .get_by_label(re.compile(rf"^\s*{re.escape(label)}(\s+optional)?\s*$"))
+        .nth(place)
+    )
 
 
 def fill(label, text, place=0):

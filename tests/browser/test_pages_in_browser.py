@@ -104,6 +104,11 @@ MODELS = {
 HOSTILE_MODEL = {"models": [{"class": "tests.models.forms.Hostile"}]}
 
 
+def field(page, label):
+    """Return a control of the form. The What if panel has controls with the same labels."""
+    return page.locator("#form").get_by_label(label)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The address of a portal with the models above."""
@@ -137,7 +142,7 @@ def test_typed_text_is_sent_unchanged(typed_row, name):
 def test_choice_is_sent_as_its_value(page, site):
     page.goto(f"{site}/models/choices/predict")
     for label, choice in (("Number", "1"), ("Nothing", "None"), ("Object", '{"b": [1.5]}')):
-        page.get_by_label(label).select_option(label=choice)
+        field(page, label).select_option(label=choice)
 
     assert json.loads(sent(page)) == {"number": 1, "nothing": None, "object": {"b": [1.5]}}
 
@@ -159,7 +164,7 @@ def test_booleans_are_sent_as_json(page, site):
 
 def test_optional_object_is_sent_when_filled(page, site):
     page.goto(f"{site}/models/optional/predict")
-    page.get_by_label("Inner").fill("a")
+    field(page, "Inner").fill("a")
 
     assert json.loads(sent(page)) == {"group": {"inner": "a", "agreed": True, "always": 1}}
 
@@ -199,8 +204,8 @@ def test_local_example_times_are_unchanged(page, site):
 
     expect(page.locator('[name="/pickup/at"]')).to_have_value("2024-05-06T07:08:00.123")
     expect(page.locator('[name="/pickup/until"]')).to_have_value("2024-05-06T07:08")
-    expect(page.get_by_label("Day")).to_have_value("2024-05-06")
-    expect(page.get_by_label("Week")).to_have_value("2024-05-06T00:00")
+    expect(field(page, "Day")).to_have_value("2024-05-06")
+    expect(field(page, "Week")).to_have_value("2024-05-06T00:00")
     assert json.loads(sent(page)) == row
 
 
@@ -220,7 +225,7 @@ def test_json_null_is_a_blank_field(page, site):
 
     page.get_by_role("tab", name="Form").click()
 
-    expect(page.get_by_label("Note")).to_have_value("")
+    expect(field(page, "Note")).to_have_value("")
     assert sent(page) == '{"pickup":{"at":"2024-05-06T07:08:00"}}'
 
 
@@ -234,7 +239,7 @@ def test_datetime_hint_names_the_time_zone(page, site):
 
 def test_form_works_by_keyboard(page, site):
     page.goto(f"{site}/models/iris/predict")
-    page.get_by_label("Sepal length").focus()
+    field(page, "Sepal length").focus()
     for number in ("5.1", "3.5", "1.4", "0.2"):
         page.keyboard.type(number)
         page.keyboard.press("Tab")
@@ -355,7 +360,7 @@ def test_many_numbers_are_a_line(page, site):
 def test_example_fills_the_form(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
-    expect(page.get_by_label("City")).to_have_value("Porto")
+    expect(field(page, "City")).to_have_value("Porto")
 
     row = json.loads(sent(page))
 
@@ -390,7 +395,7 @@ def test_reset_clears_form_and_prediction(page, site):
 
     page.get_by_role("button", name="Reset").click()
 
-    expect(page.get_by_label("City")).to_have_value("")
+    expect(field(page, "City")).to_have_value("")
     expect(page.locator("#answer")).to_have_text("The prediction appears here.")
 
 
@@ -398,17 +403,17 @@ def test_reset_clears_form_and_prediction(page, site):
 def test_first_invalid_field_is_focused(page, site):
     page.goto(f"{site}/models/loan/predict")
     page.get_by_role("button", name="example 1").click()
-    page.get_by_label("Term").fill("7.5")
-    page.get_by_label("City").fill("")
-    page.get_by_label("Lives there since").fill("2020-01-01")
+    field(page, "Term").fill("7.5")
+    field(page, "City").fill("")
+    field(page, "Lives there since").fill("2020-01-01")
 
     sent(page)
 
-    expect(page.get_by_label("Term")).to_be_focused()
-    expect(page.get_by_label("Term")).to_have_attribute("aria-invalid", "true")
+    expect(field(page, "Term")).to_be_focused()
+    expect(field(page, "Term")).to_have_attribute("aria-invalid", "true")
     expect(page.locator('[data-field="/term_months"] [data-error]')).to_contain_text("7.5")
     expect(page.get_by_role("alert").get_by_role("link")).to_have_count(2)
-    expect(page.get_by_label("Income")).to_have_value("42500.5")
+    expect(field(page, "Income")).to_have_value("42500.5")
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
@@ -418,14 +423,14 @@ def test_error_link_focuses_its_field(page, site):
 
     page.get_by_role("alert").get_by_role("link").last.click()
 
-    expect(page.get_by_label("Petal width")).to_be_focused()
+    expect(field(page, "Petal width")).to_be_focused()
 
 
 @pytest.mark.fails("422 /api/models/iris/predict")
 def test_input_rejected_by_model_is_marked(page, site):
     page.goto(f"{site}/models/iris/predict")
     page.get_by_role("button", name="example").first.click()
-    page.get_by_label("Petal width").fill("7")
+    field(page, "Petal width").fill("7")
 
     sent(page)
 
@@ -448,13 +453,13 @@ def test_next_prediction_clears_errors(page, site):
 @pytest.mark.fails("net::ERR_FAILED /api/models/iris/predict")
 def test_unreachable_server_keeps_the_input(page, site):
     page.goto(f"{site}/models/iris/predict")
-    page.get_by_label("Sepal length").fill("5.1")
+    field(page, "Sepal length").fill("5.1")
     page.route("**/api/**", lambda route: route.abort())
 
     page.get_by_role("button", name="Predict").click()
 
     expect(page.get_by_role("alert")).to_contain_text("The server could not be reached")
-    expect(page.get_by_label("Sepal length")).to_have_value("5.1")
+    expect(field(page, "Sepal length")).to_have_value("5.1")
 
 
 @pytest.mark.fails("502 /api/models/iris/predict")
@@ -483,7 +488,7 @@ def test_busy_server_shows_retry_time(page, site):
 
 def test_json_tab_exchanges_the_row(page, site):
     page.goto(f"{site}/models/iris/predict")
-    page.get_by_label("Sepal length").fill("5.10")
+    field(page, "Sepal length").fill("5.10")
 
     page.get_by_role("tab", name="JSON").click()
     area = page.get_by_label("The row as JSON")
@@ -491,8 +496,8 @@ def test_json_tab_exchanges_the_row(page, site):
     area.fill('{"sepal_length": 6.0, "petal_width": "wide", "colour": "blue"}')
     page.get_by_role("tab", name="Form").click()
 
-    expect(page.get_by_label("Sepal length")).to_have_value("6.0")
-    expect(page.get_by_label("Petal width")).to_have_value("wide")
+    expect(field(page, "Sepal length")).to_have_value("6.0")
+    expect(field(page, "Petal width")).to_have_value("wide")
     expect(page.get_by_text("Only in the JSON")).to_contain_text("colour")
 
 

@@ -124,6 +124,7 @@ def predict(name: str) -> str:
         others=_alike(model),
         tool=get_tool_name(model),
         has_header=bool(csv_file.header_line(model.input_schema or True)),
+        seconds=_usual_seconds(model),
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
     )
@@ -172,6 +173,12 @@ def _alike(model: HostedModel) -> list[HostedModel]:
         and names & _members(each)
         and not any(each.endpoints[PREDICT].input.violations(row) for row in model.examples[:1])
     ]
+
+
+def _usual_seconds(model: HostedModel) -> str:
+    """Return the mean duration of a model's calls in seconds; empty before the first call."""
+    usage = metrics.read_usage(metrics.get_registry())[model.label]
+    return f"{usage.mean_seconds:.3f}" if usage.calls else ""
 
 
 def _members(model: HostedModel) -> set[str]:

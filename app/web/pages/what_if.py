@@ -28,7 +28,8 @@ class Axis:
     """One field of a row and its values: from ``low`` to ``high``, or one of ``choices``.
 
     ``choices`` are pairs of label and JSON, empty for a number. ``None`` means that the schema
-    has no such limit. ``open_low`` and ``open_high`` exclude the limits themselves.
+    has no such limit. ``open_low`` and ``open_high`` exclude the limits themselves. ``is_usual``
+    means that usual values are in the range, which is then ``x-range``.
     """
 
     pointer: str
@@ -38,6 +39,7 @@ class Axis:
     high: float | None = None
     open_low: bool = False
     open_high: bool = False
+    is_usual: bool = False
     step: float | None = None
     choices: tuple[tuple[str, str], ...] = ()
 
@@ -89,7 +91,8 @@ def _range(shape: Shape) -> dict[str, Any]:
     low, open_low = _end(shape, "minimum", "exclusiveMinimum", max)
     high, open_high = _end(shape, "maximum", "exclusiveMaximum", min)
     usual = shape.schema.get("x-range")
-    if isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual)):
+    is_usual = isinstance(usual, list) and len(usual) == BOTH and all(map(wording.is_number, usual))
+    if is_usual:
         open_low, open_high = open_low and usual[0] == low, open_high and usual[1] == high
         low, high = usual
     step = shape.number("multipleOf")
@@ -102,6 +105,7 @@ def _range(shape: Shape) -> dict[str, Any]:
         "high": high,
         "open_low": open_low,
         "open_high": open_high,
+        "is_usual": is_usual,
         "step": step,
     }
 

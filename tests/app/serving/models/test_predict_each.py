@@ -17,11 +17,11 @@ def results(make_app):
     predictor = make_app(MODELS).extensions["modelhost"].predictor
     calls = []
 
-    def counted(name, rows, endpoint):
+    def counted(name, rows, *options):
         calls.append(len(rows))
-        return type(predictor).predict(predictor, name, rows, endpoint)
+        return type(predictor).predict_with_model(predictor, name, rows, *options)
 
-    predictor.predict = counted
+    predictor.predict_with_model = counted
     return lambda name, rows: (predictor.predict_each(name, rows), calls)
 
 

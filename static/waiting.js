@@ -1,0 +1,46 @@
+// Shows how long a call has been running, and a button that cancels it.
+
+import { rounded } from "./numbers.js";
+import { Digits } from "./json.js";
+import { element } from "./values.js";
+
+// Shorter calls show nothing, in milliseconds.
+const DELAY = 700;
+// Usual durations below this are not shown, in seconds.
+const SHORTEST = 1;
+
+// Returns a function that ends it. `usual` is the usual duration in seconds, or NaN. Escape cancels too. If
+// the button had the focus at the end, `next` gets it.
+export function showWaiting(box, { usual, cancel, next }) {
+  const started = performance.now();
+  const time = element("span", "number");
+  time.role = "timer";
+  const button = element("button", "btn btn-quiet btn-sm", "Cancel");
+  button.type = "button";
+  button.addEventListener("click", cancel);
+  const escape = (event) => event.key === "Escape" && cancel();
+  const tick = () => (time.textContent = `${Math.floor((performance.now() - started) / 1000)} s`);
+  let ticking = null;
+  const delay = setTimeout(() => {
+    tick();
+    ticking = setInterval(tick, 1000);
+    box.replaceChildren("Running, ", time, `. ${usualWords(usual)}`, button);
+    box.hidden = false;
+    document.addEventListener("keydown", escape);
+  }, DELAY);
+  return () => {
+    clearTimeout(delay);
+    clearInterval(ticking);
+    document.removeEventListener("keydown", escape);
+    if (box.contains(document.activeElement)) next.focus();
+    box.hidden = true;
+    box.replaceChildren();
+  };
+}
+
+// The usual duration as a sentence; empty if it is short or unknown.
+export function usualWords(seconds) {
+  if (!(seconds >= SHORTEST)) return "";
+  const digits = new Digits(seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0));
+  return `Usually ${rounded(digits)} s. `;
+}
