@@ -10,7 +10,7 @@ PROJECT := pyproject.toml --extra compiled --extra skops
 # One more than cores: a third of the time, tests wait for servers and browsers.
 TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
-.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients clean help image-test
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients ray clean help image-test
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -94,8 +94,15 @@ clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real cli
 	done
 	@$(BIN)/python -m pytest tests/clients
 
+ray: $(VENV)/.dev examples ## Test Ray Serve on two local nodes, with Ray in its own environment.
+	@test -x $(VENV)-ray/bin/python || $(BIN)/python -m venv $(VENV)-ray
+	@echo "Installing Ray in $(VENV)-ray ..."
+	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off "ray[serve]==2.60.0" psutil . -r requirements.txt
+	@$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@$(BIN)/python -m pytest tests/clients/test_ray.py
+
 clean: ## Remove the virtual environments and the trained examples.
-	rm -rf $(VENV) $(VENV)-flama $(VENV)-clients benchmarks/.envs examples/models build *.egg-info
+	rm -rf $(VENV) $(VENV)-flama $(VENV)-clients $(VENV)-ray benchmarks/.envs examples/models build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhost needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

@@ -51,6 +51,9 @@ class Production:
     WARM_UP_SECONDS = 5.0
     #: The file that lists the models. A relative path starts at the project's folder.
     MODELS_FILE = "models.yaml"
+    #: Names of the models in MODELS_FILE that this server hosts, such as "loan iris@2", with the
+    #: version of an entry that has one. Empty for all models.
+    ONLY_MODELS = ""
     #: How to handle pickles in MODELS_FILE without sha256 or trust: check builds them if they pass
     #: the allow-list, isolate puts all of them into one sandboxed process for each process of the
     #: server, refuse makes them failed.

@@ -80,6 +80,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         limits,
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
+        app.config["ONLY_MODELS"].split(),
     )
     state = SharedState(environ.get(shared_state.FOLDER))
     reloader = Reloader(file, state, predictor)

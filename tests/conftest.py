@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import settings
 
 from app import create_app
-from app.cli.groups import build_groups
+from app.cli.groups import build_groups, build_modelhost
 from app.serving.models.manager import ModelManager
 from app.serving.process import thread_pools
 from tests import DATA
@@ -82,7 +82,7 @@ def client(app):
 @pytest.fixture
 def groups():
     """The groups of commands by name."""
-    return {group.name: group for group in build_groups()}
+    return {group.name: group for group in [*build_groups(), build_modelhost()]}
 
 
 @pytest.fixture

@@ -73,6 +73,10 @@ MODELHOST_COMMANDS: Mapping[str, tuple[str, str]] = {
         "starting.init",
         "Write a commented models.yaml and a .gitignore to the current folder.",
     ),
+    "ray": (
+        "scaling.ray_config.ray",
+        "Write a configuration of Ray Serve for the entries marked `ray`.",
+    ),
     "serve": ("serving.serve", "Serve model FILES, or the models of models.yaml."),
 }
 

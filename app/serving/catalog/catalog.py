@@ -67,6 +67,17 @@ PATTERN = re.compile(r"\w+(\.\w+)*\.\*", re.ASCII)
 #: The address of a server, without a user, a query or a fragment.
 ADDRESS = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
 
+#: Options of an application of Ray Serve, by the names that Ray gives them.
+RAY = {
+    "type": "object",
+    "properties": {
+        "num_replicas": {"type": "integer", "minimum": 1},
+        "num_cpus": {"type": "number", "minimum": 0},
+        "num_gpus": {"type": "number", "minimum": 0},
+    },
+    "additionalProperties": False,
+}
+
 #: The JSON Schema of an entry. docs/models-yaml.md describes the keys.
 ENTRY = {
     "type": "object",
@@ -105,6 +116,7 @@ ENTRY = {
         "tags": {"type": "array", "items": TAG, "uniqueItems": True},
         "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
         "log": LOG,
+        "ray": RAY,
     },
     "additionalProperties": False,
 }
@@ -136,11 +148,12 @@ ONLY_WITH = {
     "version": "name",
     "default": "version",
     "aliases": "version",
+    "ray": "name",
 }
 #: Where a model comes from: an entry has one of these keys.
 SOURCES = ("class", "file", "remote")
 #: Keys that a remote model cannot have: the other server decides how it runs.
-NOT_REMOTE = ("isolate", "batch")
+NOT_REMOTE = ("isolate", "batch", "ray")
 #: The start of a URL or network path. A single letter before the colon is a Windows drive.
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
 
@@ -267,6 +280,7 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         examples=tuple(entry.get("examples", ())),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
+        ray=entry.get("ray"),
         log=LogPolicy.from_entry(entry.get("log", False)),
     )
 

@@ -86,6 +86,13 @@ class ModelSpec:
     artifacts: Literal["all"] | tuple[str, ...] = ()
     #: What of the predictions is logged; ``None`` for nothing.
     log: LogPolicy | None = None
+    #: Options of the model's application of Ray Serve; ``None`` without one.
+    ray: Mapping[str, float] | None = None
+
+    @property
+    def entry_name(self) -> str:
+        """The provisional name, with the version if the entry has one."""
+        return self.provisional_name + (f"@{self.version}" if self.version else "")
 
     @property
     def provisional_name(self) -> str:
@@ -120,7 +127,7 @@ class ModelSpec:
         return hashlib.sha256(f"{entry} {file and file.digest}".encode()).hexdigest()
 
     def is_same_model(self, other: ModelSpec) -> bool:
-        """Return whether both entries are equal except for line, default, aliases and log."""
+        """Return whether both entries are equal except for line, default, aliases, log and ray."""
         return self._without_place() == other._without_place()
 
     def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
@@ -128,7 +135,7 @@ class ModelSpec:
         return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
-        return replace(self, line=0, default=True, aliases=(), log=None)
+        return replace(self, line=0, default=True, aliases=(), log=None, ray=None)
 
     def create(self) -> MLModel:
         """Create the model without loading it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +30,24 @@ class ModelsFile:
     watch_seconds: float = 0
     #: How to handle pickles without ``sha256`` or ``trust``.
     unpinned: catalog.Unpinned = "check"
+    #: The names of the entries to host, with the version if they have one; empty for all.
+    only: Sequence[str] = ()
 
     def get_specs(self, text: str | None) -> list[ModelSpec]:
         """Return the entries in a text of the file.
 
-        :raises InvalidCatalog: if the text has mistakes.
+        :raises InvalidCatalog: if the text has mistakes, or no entry with one of the names.
         """
-        return catalog.read(self.path, self.environ, text, self.unpinned)
+        specs = catalog.read(self.path, self.environ, text, self.unpinned)
+        return self._select(specs) if self.only else specs
+
+    def _select(self, specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+        named = {spec.entry_name: spec for spec in specs}
+        unknown = [name for name in self.only if name not in named]
+        if unknown:
+            detail = f"has no model {unknown[0]!r} of ONLY_MODELS; valid names: {', '.join(named)}"
+            raise InvalidCatalog(self.path, [Mistake(None, "models", detail)])
+        return [named[name] for name in dict.fromkeys(self.only)]
 
     def read(self) -> str | None:
         """Return the text of the file; ``None`` if it cannot be read."""

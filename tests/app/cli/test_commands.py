@@ -10,6 +10,7 @@ from functools import partial
 import joblib
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -1083,3 +1084,37 @@ def test_add_leaves_no_temporary_file(run, tmp_path, linear_file):
     run("add", linear_file)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["linear.flm", "models.yaml"]
+
+
+def test_ray_configuration_has_marked_entries(run_command, tmp_path):
+    entries = [
+        "{file: a.flm, name: big, version: '2', ray: {num_replicas: 3, num_gpus: 1}}",
+        "{file: b.flm, name: small}",
+    ]
+    models = "models:\n" + "".join(f"  - {each}\n" for each in entries)
+
+    result = run_command(
+        "modelhost", "ray", "--address", "http://ray:8000/", models=models, MODEL_THREADS=4
+    )
+
+    [application] = YAML(typ="safe").load(result.stdout)["applications"]
+    assert (
+        "#   - {remote: http://ray:8000/big-2, model: big@2, name: big, version: 2}"
+        in result.stdout
+    )
+    assert (application["route_prefix"], application["args"]["model"]) == ("/big-2", "big@2")
+    assert application["deployments"] == [
+        {
+            "name": "Model",
+            "num_replicas": 3,
+            "max_ongoing_requests": 16,
+            "ray_actor_options": {"num_cpus": 1, "num_gpus": 1},
+        }
+    ]
+
+
+def test_ray_configuration_needs_a_marked_entry(run_command):
+    result = run_command("modelhost", "ray", models=SIMPLE)
+
+    assert result.exit_code == 1
+    assert "has no entry with 'ray'" in result.stderr

@@ -284,3 +284,17 @@ def test_watched_file_is_read_once_settled(tmp_path, monkeypatch, age, is_read):
     monkeypatch.setattr(models_file, "SETTLED_SECONDS", 1)
 
     assert models_file.ModelsFile(file, {}, LIMITS).has_changed(()) == is_read
+
+
+def test_only_named_entries_are_hosted(tmp_path):
+    file = tmp_path / "models.yaml"
+    text = "models:\n  - {file: a.flm}\n  - {file: b.flm, name: x, version: '2'}\n"
+
+    def hosted(*only):
+        found = models_file.ModelsFile(file, {}, LIMITS, only=only).get_specs(text)
+        return [spec.entry_name for spec in found]
+
+    assert hosted() == ["a", "x@2"]
+    assert hosted("x@2") == ["x@2"]
+    with pytest.raises(InvalidCatalog, match="no model 'x' of ONLY_MODELS; valid names: a, x@2"):
+        hosted("x")
