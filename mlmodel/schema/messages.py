@@ -28,6 +28,17 @@ TYPES = {
     "string": "text",
 }
 
+#: Reasons of the standard library for rejecting JSON, in the words of other messages.
+JSON_REASONS = {
+    "Expecting property name enclosed in double quotes": "expected a name in double quotes",
+    "Expecting value": "expected a value",
+    "Expecting ',' delimiter": "expected a comma, or the end of the list or object",
+    "Expecting ':' delimiter": "expected a colon after the name",
+    "Extra data": "expected the end of the text",
+    "Unterminated string starting at": "a text has no closing quote",
+    "Invalid control character at": "a text has a line break or another control character",
+}
+
 #: Descriptions of values by JSON Schema ``format``.
 FORMATS = {
     "date": "a date such as 2026-01-31",
@@ -43,6 +54,11 @@ FORMATS = {
     "uri": "an address such as https://example.org/",
     "uuid": "a UUID such as 123e4567-e89b-12d3-a456-426614174000",
 }
+
+
+def json_reason(error: json.JSONDecodeError) -> str:
+    """Return why a text is not JSON."""
+    return JSON_REASONS.get(error.msg, error.msg)
 
 
 def explain(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TextIO
 from app.serving.tables.csv_cells import escape_formula, parse_json, to_json, to_text
 from app.serving.tables.csv_file import CsvFile, open_table
 from mlmodel.errors import InvalidInput
+from mlmodel.schema.messages import json_reason
 from mlmodel.schema.subschemas import JsonSchema
 
 #: File extensions, and the format in which predictions are written.
@@ -113,7 +114,7 @@ def _parse(text: str, line: int | None = None) -> Any:
         return parse_json(text)
     except json.JSONDecodeError as error:
         at = f"column {error.colno}" if line else f"line {error.lineno}, column {error.colno}"
-        raise InvalidInput(f"{place} is not JSON: {error.msg} ({at})") from error
+        raise InvalidInput(f"{place} is not JSON: {json_reason(error)} ({at})") from error
     except ValueError as error:
         raise InvalidInput(f"{place} is not JSON: {error}") from error
     except RecursionError as error:

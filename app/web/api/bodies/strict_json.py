@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import orjson
 from werkzeug.exceptions import BadRequest
 
+from mlmodel.schema.messages import json_reason
+
 #: An escape that may be a lone surrogate.
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -100,7 +102,7 @@ def parse_strictly(body: bytes, max_depth: int) -> Any:
         raise BadRequest(f"the body is not UTF-8: see byte {error.start}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(f"the body is not JSON: {error.msg} ({place})") from error
+        raise BadRequest(f"the body is not JSON: {json_reason(error)} ({place})") from error
     except ValueError as error:  # an integer with thousands of digits
         raise BadRequest("the body has a number with too many digits") from error
     except RecursionError as error:

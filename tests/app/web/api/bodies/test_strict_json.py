@@ -39,8 +39,8 @@ def test_json_follows_rfc_8259(path):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "the body is not JSON: Expecting value (line 1, column 1)"),
-        (b'{"a" 1}', "the body is not JSON: Expecting ':' delimiter (line 1, column 6)"),
+        (b"", "the body is not JSON: expected a value (line 1, column 1)"),
+        (b'{"a" 1}', "the body is not JSON: expected a colon after the name (line 1, column 6)"),
         (b"\xff", "the body is not UTF-8: see byte 0"),
         (b"\xef\xbb\xbf{}", "the body is not JSON: it starts with a byte order mark"),
         (b"[NaN]", "the body is not JSON: NaN is not allowed"),
