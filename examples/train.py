@@ -157,6 +157,10 @@ def train_loan(path: Path) -> str:
             "version": "1.0.0",
             "input_schema": LOAN,
             "examples": _examples(unseen),
+            "example_names": [
+                f"{purpose}, {outcome}"
+                for purpose, outcome in zip(unseen["purpose"][:3], was_unseen[:3], strict=True)
+            ],
         },
     )
     return f"ROC AUC {area:.3f} on applications that it has not seen"

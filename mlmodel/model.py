@@ -49,6 +49,8 @@ class MLModel(ABC):
     output_schema: Any = None
     #: Example rows. If empty, the host derives one from ``input_schema``.
     examples: Sequence[Any] = ()
+    #: The names of the examples on pages, in the same order. It may be shorter.
+    example_names: Sequence[str] = ()
     #: The files packaged with the model, by name.
     artifacts: Mapping[str, Path] = {}
     #: Whether predictions contain only JSON types and no NaN, so that the host skips conversion.

@@ -5,7 +5,7 @@ import { Digits, stringify } from "./json.js";
 import { isSeries, lineChart } from "./linechart.js";
 import { count, percent } from "./numbers.js";
 import { region, table } from "./table.js";
-import { element, isNested, isObject, numeral, readable, scalar, step, words } from "./values.js";
+import { element, isNested, isObject, numeral, readable, scalar, short, step, words } from "./values.js";
 
 const MOST_BARS = 12;
 // Maximum length in characters of a headline, and of one in the largest type.
@@ -99,6 +99,19 @@ function headline(value, known, share) {
     likely.classList.add("headline-share");
     line.append(" ", likely);
   }
+  return line;
+}
+
+// The main value of a prediction as one line, with its share; the whole prediction as text without one.
+export function headlineOf(answer, labels) {
+  const main = isObject(answer) ? mainName(answer) : null;
+  if (main === null) return isNested(answer) ? short(answer) : scalar(answer, labels[""]);
+  const value = answer[main];
+  if (isNested(value)) return short(value);
+  const line = element("span");
+  line.append(scalar(value, labels[placeOf("", main, labels)]));
+  const share = shareOf(value, answer);
+  if (share) line.append(" ", numeral(percent(Number(share.text)), share.text));
   return line;
 }
 

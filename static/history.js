@@ -1,11 +1,12 @@
 // The last predictions, stored in this browser only.
 
+import { headlineOf } from "./answer.js";
 import { columns, csv, free, joined, save } from "./csv.js";
-import { showWhole } from "./input.js";
+import { labelOf, showWhole } from "./input.js";
 import { parsed } from "./json.js";
 import { addRecent } from "./recent.js";
 import { table } from "./table.js";
-import { element, short } from "./values.js";
+import { element, short, step } from "./values.js";
 
 const MOST = 50;
 // Characters of the largest prediction that is stored. A picture would displace all others.
@@ -17,6 +18,7 @@ const panel = document.getElementById("history");
 const box = document.getElementById("history-table");
 const status = document.getElementById("history-status");
 const buttons = document.getElementById("history-buttons");
+const labels = JSON.parse(document.getElementById("answer").dataset.labels);
 const key = `modelhost:predictions:${panel.dataset.name}`;
 
 document.getElementById("history-save").addEventListener("click", () => {
@@ -88,24 +90,24 @@ function show() {
   box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
 }
 
+// A line for each prediction: its main value and time, then its input.
 function drawn(predictions) {
-  const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
-  const names = shownColumns(rows, predictions);
+  const rows = predictions.map(({ row }) => joined(parsed(row), {}));
+  const names = columns(rows).slice(0, MOST_COLUMNS);
+  const headings = names.map((name) => labelOf(`/${step(name)}`));
   const lines = predictions.map((prediction, index) => {
     const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
     time.dateTime = prediction.at;
-    const cells = names.map((name) => short(rows[index][name]));
-    return [time, again(prediction, time.textContent), ...cells];
+    const title = element("div", "history-title");
+    title.append(headlineOf(parsed(prediction.answer), labels), time);
+    return [title, again(prediction, time.textContent), ...names.map((name) => short(rows[index][name]))];
   });
-  return table(["When", element("span", "visually-hidden", "Use again"), ...names], lines);
-}
-
-// The columns of the prediction first.
-function shownColumns(rows, predictions) {
-  const inputs = new Set(predictions.flatMap(({ row }) => Object.keys(joined(parsed(row), {}))));
-  const names = columns(rows);
-  const answers = names.filter((name) => !inputs.has(name));
-  return [...answers, ...names.filter((name) => inputs.has(name))].slice(0, MOST_COLUMNS);
+  const hidden = element("span", "visually-hidden", "Use again");
+  const drawnTable = table(["Prediction", hidden, ...headings], lines, { isHeaded: true });
+  for (const line of drawnTable.tBodies[0].rows) {
+    headings.forEach((heading, index) => (line.cells[index + 2].dataset.label = heading));
+  }
+  return drawnTable;
 }
 
 function again({ row }, when) {

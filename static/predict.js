@@ -4,6 +4,7 @@ import "./assistant.js";
 import { clearAddress, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
 import { postRows } from "./api.js";
+import "./examples.js";
 import { remember } from "./history.js";
 import { form, onChange, row, show, text, notifyChange } from "./input.js";
 import { parse, parsed, same, stringify } from "./json.js";

@@ -299,8 +299,8 @@ function blank(field, empty) {
   return { omit: undefined, null: null, empty }[field.dataset.blank];
 }
 
-// Whether a user or an example filled in an optional group. Initial values do not count.
-function hasInput(group) {
+// Whether a user or an example filled in a part of the form. Initial values do not count.
+export function hasInput(group) {
   const inside = controls(group);
   if (inside.some(isChanged) || [...group.querySelectorAll("[data-items]")].some(isLonger)) return true;
   return "given" in group.dataset && inside.some((control) => control.value !== "");

@@ -78,6 +78,8 @@ class IrisModel(MLModel):
         {"sepal_length": 6.9, "sepal_width": 3.1, "petal_length": 5.4, "petal_width": 2.1},
     )
 
+    example_names = ("small flower", "medium flower", "large flower")
+
     def __init__(self, certainty: float = 0.8) -> None:
         self.certainty = certainty
 

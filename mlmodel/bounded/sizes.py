@@ -13,6 +13,7 @@ MOST_CHARACTERS: Mapping[str, int] = {
     "display_name": 200,
     "description": 20_000,
     "version": 100,
+    "example_names": 100,
 }
 #: Maximum members of a row, and keywords and values of a whole schema.
 MOST_MEMBERS = 10_000

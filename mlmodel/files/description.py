@@ -52,6 +52,7 @@ class Description:
     description: str
     version: str
     examples: Sequence[Row]
+    example_names: Sequence[str]
     input_schema: Mapping[str, Any] | None
     output_schema: Mapping[str, Any] | None
     notes: Sequence[str] | None
@@ -76,6 +77,7 @@ class Description:
             description=_text(extra, "description", "model_description"),
             version=_text(extra, "version", "model_version"),
             examples=_member(extra, "examples", list, "a list") or (),
+            example_names=_member(extra, "example_names", list, "a list") or (),
             input_schema=input_schema,
             output_schema=_member(extra, "output_schema", dict, "an object"),
             notes=_member(extra, "schema_notes", list, "a list"),

@@ -134,6 +134,11 @@ class PackagedModel(MLModel):
         return self._description.examples
 
     @property
+    def example_names(self) -> Sequence[str]:  # type: ignore[override]
+        """The names of the example rows in the file."""
+        return self._description.example_names
+
+    @property
     def profile(self) -> Profile | None:
         """The reference profile in the file; ``None`` if it has none."""
         return self._description.profile

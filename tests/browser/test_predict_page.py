@@ -164,7 +164,7 @@ SLOW = """() => {
 }"""
 
 
-@pytest.mark.parametrize("button", ["Reset", "an example"])
+@pytest.mark.parametrize("button", ["Reset", "Example 1"])
 def test_late_response_is_ignored(on, button):
     sizes = dict.fromkeys(["sepal_length", "sepal_width", "petal_length", "petal_width"], 2)
     page = on("iris", sizes)
@@ -213,7 +213,8 @@ def test_history_is_kept_in_the_browser(on):
     panel = opened(page, "History")
     rows = panel.locator("tbody tr")
     expect(rows).to_have_count(2)
-    expect(rows.first).to_contain_text("high")
+    expect(rows.first.get_by_role("rowheader")).to_contain_text("high")
+    expect(rows.first.locator("[data-label=Amount]")).to_have_text("900")
     rows.last.get_by_role("button", name="Use again").click()
     expect(field(page, "Amount")).to_have_value("100")
 
@@ -354,6 +355,28 @@ def test_the_code_waits_for_json(on):
     page.get_by_label("The row as JSON").fill("{")
 
     expect(opened(page, "Code")).to_contain_text("The input is not valid JSON.")
+
+
+def test_code_of_a_blank_form_sends_the_first_example(on):
+    page = on("iris")
+    panel = opened(page, "Code")
+    expect(panel).to_contain_text("The form is blank. This code sends Example 1.")
+    expect(panel).to_contain_text('{"sepal_length":5.1,')
+
+    page.get_by_label("Sepal length").fill("2")
+
+    expect(panel).not_to_contain_text("Example 1")
+
+
+def test_examples_are_predicted_and_used(on):
+    page = on("iris")
+    panel = opened(page, "Examples")
+    expect(panel.locator("[data-prediction]")).to_have_text("setosa 98.0%")
+    expect(panel.get_by_role("row", name="Petal width")).to_contain_text("0.2")
+
+    panel.get_by_role("button", name="Use").click()
+
+    expect(page.get_by_label("Sepal length")).to_have_value("5.1")
 
 
 def moved(page, label, other=None):

@@ -113,6 +113,10 @@ ENTRY = {
         "input_schema": {"type": "object"},
         "output_schema": {"type": "object"},
         "examples": {"type": "array"},
+        "example_names": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 100},
+        },
         "tags": {"type": "array", "items": TAG, "uniqueItems": True},
         "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
         "log": LOG,
@@ -278,6 +282,7 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         input_schema=entry.get("input_schema"),
         output_schema=entry.get("output_schema"),
         examples=tuple(entry.get("examples", ())),
+        example_names=tuple(entry.get("example_names", ())),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
         ray=entry.get("ray"),

@@ -81,6 +81,7 @@ class ModelSpec:
     #: The schema of a prediction of a remote model.
     output_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
+    example_names: tuple[str, ...] = ()
     batch_rows: int | None = None
     tags: tuple[str, ...] = ()
     artifacts: Literal["all"] | tuple[str, ...] = ()

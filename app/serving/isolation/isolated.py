@@ -46,6 +46,7 @@ REPORTED = frozenset(
     {
         "description",
         "display_name",
+        "example_names",
         "examples",
         "input_schema",
         "is_row_wise",

@@ -88,6 +88,7 @@ class WorkerModel:
             "input_schema": to_json(to_input_schema(model.input_schema)),
             "output_schema": to_json(to_output_schema(model.output_schema)),
             "examples": to_json([*model.examples]),
+            "example_names": [str(name) for name in model.example_names],
             "notes": [str(note) for note in model.notes],
             "is_row_wise": bool(model.is_row_wise),
             "replaces_missing": bool(model.replaces_missing),

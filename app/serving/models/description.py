@@ -41,6 +41,8 @@ class Description:
     #: Empty if the model is not loaded, and its schemas cannot be read before.
     endpoints: Mapping[str, HostedEndpoint] = field(default_factory=dict)
     examples: Sequence[Any] = ()
+    #: The names of the first examples.
+    example_names: Sequence[str] = ()
     #: Whether the author provides the examples; otherwise the input schema yields one.
     has_own_examples: bool = False
     #: The author's doubts about the schemas.
@@ -67,6 +69,7 @@ class Description:
             spec.provisional_name,
             runtime=_runtime({}, spec),
             examples=list(spec.examples),
+            example_names=list(spec.example_names),
             has_own_examples=bool(spec.examples),
         )
 
@@ -100,10 +103,14 @@ class Description:
         fallback = [] if generated is None else [generated]
         examples = to_json([*(spec.examples or model.examples or fallback)])
         sizes.check_examples(examples)
+        names = spec.example_names or (() if spec.examples else model.example_names)
         return replace(
             self,
             endpoints=endpoints,
             examples=examples,
+            example_names=[
+                sizes.check_text("example_names", str(name)) for name in names[: len(examples)]
+            ],
             has_own_examples=bool(spec.examples or model.examples),
             notes=sizes.cut_notes(model.notes),
             failing_example="",

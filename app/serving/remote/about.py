@@ -17,3 +17,4 @@ class About:
     input_schema: Mapping[str, Any] | None = None
     output_schema: Mapping[str, Any] | None = None
     examples: Sequence[Any] = ()
+    example_names: Sequence[str] = ()

@@ -29,6 +29,7 @@ MEMBERS = {
     "input_schema": Mapping | None,
     "output_schema": Mapping | None,
     "examples": list | None,
+    "example_names": list | None,
 }
 
 

@@ -104,6 +104,11 @@ class RemoteModel(MLModel):
         return self._about.examples if self._own.input_schema is None else ()
 
     @property
+    def example_names(self) -> Sequence[str]:  # type: ignore[override]
+        """The names that the server has for its examples."""
+        return self._about.example_names
+
+    @property
     def schemas_need_load(self) -> bool:
         """Whether only the server has the schemas."""
         return True

@@ -309,6 +309,7 @@ def describe(model: HostedModel) -> dict[str, Any]:
         "framework": model.about.framework,
         "loaded": model.status is Status.READY,
         "examples": model.examples,
+        "example_names": model.about.example_names,
         "notes": model.about.all_notes,
         "endpoints": [each for each in model.endpoints.values() if each.name != PREDICT],
     }

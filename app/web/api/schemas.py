@@ -173,6 +173,9 @@ class ModelMetadata(_Packaged):
     loaded = fields.Boolean(**doc("Whether the model is ready."))
     processes = fields.Nested(Processes, **doc("Only in responses to load and unload."))
     examples = fields.List(fields.Raw(), **doc("Example rows."))
+    example_names = fields.List(
+        fields.String(), **doc("Names of the example rows, in the same order; may be shorter.")
+    )
     notes = fields.List(
         fields.String(),
         **doc("Warnings for the model's author, such as an example that it does not predict."),

@@ -24,7 +24,7 @@ from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
 from app.web.mcp.tools import get_tool_name
-from app.web.pages import artifacts, forms, model_list
+from app.web.pages import artifacts, example_table, forms, model_list
 from app.web.pages.display import labels, markdown
 from app.web.pages.display.output_labels import get_output_labels
 from app.web.pages.what_if import Axis, get_axes
@@ -87,7 +87,10 @@ def metadata(name: str) -> str:
         outputs=_fields(model.output_schema),
         input_schema=_as_json(model.input_schema),
         output_schema=_as_json(model.output_schema),
-        examples=[_as_json(example) for example in examples],
+        examples=[
+            (example.name, _as_json(example.row))
+            for example in example_table.name_examples(examples, model.about.example_names)
+        ],
         metrics=_metrics(model.metadata.get("metrics")),
         usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
         params=_facts(model.metadata.get("params")),
@@ -108,6 +111,8 @@ def predict(name: str) -> str:
     examples = labels.with_short_numbers(model.examples)
     can_predict = model.status in {Status.READY, Status.LAZY}
     form = forms.build(model.input_schema, *examples[:1]) if can_predict else None
+    named = example_table.name_examples(examples, model.about.example_names)
+    shown = named[: example_table.MOST_EXAMPLES]
     is_long = form is not None and len(form.fields) >= forms.MANY
     return render_template(
         "predict.html",
@@ -115,10 +120,11 @@ def predict(name: str) -> str:
         family=modelhost().manager.versions(name),
         form=form,
         sections=forms.get_sections(form) if form else [],
-        typical=forms.get_typical_values(Shape.of(model.input_schema)) if is_long else {},
+        typical=_typical_values(model) if is_long else {},
         is_long=is_long,
         labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
-        examples=[json.dumps(example) for example in examples],
+        examples=shown,
+        example_lines=example_table.get_lines(form, shown) if form else [],
         row=_as_json(examples[0] if examples else {}),
         axes=[(axis.label, json.dumps(asdict(axis))) for axis in _what_if_axes(model)],
         others=_alike(model),
@@ -160,6 +166,10 @@ def docs() -> str:
 def problems() -> str:
     """Show what each type of problem means."""
     return render_template("problems.html", problems=all_problems())
+
+
+def _typical_values(model: HostedModel) -> dict[str, Any]:
+    return forms.get_typical_values(Shape.of(model.input_schema), model.about.profile)
 
 
 def _alike(model: HostedModel) -> list[HostedModel]:

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from app.web.pages.display.labels import is_number, with_short_numbers
 from app.web.pages.forms.controls import first_not_none
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, key
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.shape import Shape
 
 #: Significant digits of the middle of a range.
 DIGITS = 3
 
 
-def get_typical_values(row: Shape) -> dict[str, Any]:
+def get_typical_values(row: Shape, profile: Profile | None = None) -> dict[str, Any]:
     """Return a typical value of each required member that has one, by its name.
 
-    It is the default, the first of ``examples``, or the middle of ``x-range``. A member that may be
-    left out has none: leaving it blank is typical.
+    It is the default, the median or the most common choice of the training data, the first of
+    ``examples``, or the middle of ``x-range``. A member that may be left out has none: leaving it
+    blank is typical.
     """
     required = row.schema.get("required", ())
+    seen: Mapping[str, Distribution] = profile.fields if profile else {}
     members = ((name, member) for name, member in row.members.items() if name in required)
-    values = ((name, _get_typical(member)) for name, member in members)
+    values = ((name, _get_typical(member, seen.get(name))) for name, member in members)
     return {name: with_short_numbers(value) for name, value in values if value is not None}
 
 
-def _get_typical(member: Shape) -> Any:
+def _get_typical(member: Shape, seen: Distribution | None) -> Any:
     schema = member.schema
-    return first_not_none(schema.get("default"), *schema.get("examples", ()), _middle(member))
+    return first_not_none(
+        schema.get("default"), _seen(member, seen), *schema.get("examples", ()), _middle(member)
+    )
+
+
+def _seen(member: Shape, seen: Distribution | None) -> Any:
+    """Return the median or the most common choice; ``None`` if there is neither."""
+    match seen:
+        case Numbers(edges):
+            median = edges[len(edges) // 2]
+            return round(median) if member.type == "integer" else median
+        case Choices(counts) if counts:
+            return _to_value(max(counts, key=counts.__getitem__), member)
+    return None
+
+
+def _to_value(text: str, member: Shape) -> Any:
+    """Return the value of a member that a profile names by a text."""
+    if member.constants:
+        values = (each.value for each in member.constants)
+        return next((value for value in values if key(value) == text), None)
+    return text if member.type == "string" else json.loads(text)
 
 
 def _middle(member: Shape) -> float | None:

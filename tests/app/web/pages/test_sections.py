@@ -3,6 +3,7 @@
 import pytest
 
 from app.web.pages import forms
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.shape import Shape
 
 NUMBER = {"type": "number"}
@@ -58,3 +59,28 @@ def test_typical_values_are_of_required_fields():
     typical = forms.get_typical_values(Shape.of(schema))
 
     assert typical == {"a": 5, "b": 15.2, "c": 2, "e": "y"}
+
+
+def test_typical_values_come_from_the_training_data():
+    properties = {
+        "a": NUMBER | {"examples": [5]},
+        "b": {"type": "integer"},
+        "c": {"enum": [1, 2]},
+        "d": {"type": "string"},
+        "e": {"type": "boolean"},
+    }
+    row = Shape.of({"properties": properties, "required": list("abcde")})
+    bins = {"counts": [1] * 20, "missing": 0}
+    choices = {"other": 0, "missing": 0}
+    fields = {
+        "a": {"edges": [number / 4 for number in range(21)], **bins},
+        "b": {"edges": [number / 4 for number in range(21)], **bins},
+        "c": {"choices": {"1": 5, "2": 7}, **choices},
+        "d": {"choices": {"x": 9, "y": 7}, **choices},
+        "e": {"choices": {"true": 9, "false": 7}, **choices},
+    }
+    profile = Profile.from_json({"rows": 20, "fields": fields, "predictions": {}})
+
+    typical = forms.get_typical_values(row, profile)
+
+    assert typical == {"a": 2.5, "b": 2, "c": 2, "d": "x", "e": True}
