@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, NoReturn
 
 from mlmodel.bounded import safe_open
@@ -35,6 +36,27 @@ _HANDLED = (*_STOPS, "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
 
 #: Seconds between two checks of whether a process still computes.
 _CHECK_SECONDS = 0.5
+
+_TASKS = Path("/proc/self/task")
+#: The thread that importing pyarrow starts, as pandas does. jemalloc has fork handlers for it.
+_SAFE_THREAD = "jemalloc_bg_thd"
+
+
+def threads() -> set[str] | None:
+    """Return the ids of this process's threads that do not survive a fork, native ones included.
+
+    ``None`` if the system does not list them.
+    """
+    if not _TASKS.is_dir():
+        return None
+    return {task.name for task in _TASKS.iterdir() if not _is_safe(task)}
+
+
+def _is_safe(task: Path) -> bool:
+    try:
+        return (task / "comm").read_text("utf-8").strip() == _SAFE_THREAD
+    except OSError:  # the thread has ended
+        return True
 
 
 class ProcessEnded(Exception):

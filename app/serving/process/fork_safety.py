@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-TASKS = Path("/proc/self/task")
+from mlmodel.bounded.child_process import threads
+
 FILES = Path("/proc/self/fd")
 
 
@@ -20,9 +21,10 @@ def find_threads_and_sockets() -> Set[str]:
 
     On Linux, of all of them; elsewhere, only of the threads that Python started.
     """
-    if not TASKS.is_dir():
+    found = threads()
+    if found is None:
         return {f"thread {thread.ident}" for thread in threading.enumerate()}
-    return {f"thread {task.name}" for task in TASKS.iterdir()} | set(_sockets())
+    return {f"thread {thread}" for thread in found} | set(_sockets())
 
 
 def _sockets() -> Iterator[str]:

@@ -15,9 +15,9 @@ import os
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from mlmodel.bounded.child_process import threads
 from mlmodel.trust import Trust, scan
 from mlmodel.trust.trial import bounded_fork
 from mlmodel.trust.trial.trial_server import TrialServer
@@ -27,8 +27,6 @@ REMEMBERED = 200
 
 #: Maximum bytes of a pickle that is scanned in this process, which is faster than in a fork.
 SHORT_BYTES = 1 << 15
-
-_TASKS = Path("/proc/self/task")
 
 
 def names(content: bytes, file_bytes: int) -> scan.Names:
@@ -86,7 +84,8 @@ def disable() -> None:
 
 def _has_one_thread() -> bool:
     """Return whether this process surely has a single thread, counting those of native code."""
-    return _TASKS.is_dir() and len(list(_TASKS.iterdir())) == 1
+    found = threads()
+    return found is not None and len(found) == 1
 
 
 class _Trials:
