@@ -2,6 +2,19 @@
 
 import { parsed, stringify } from "./json.js";
 
+// Predicts a row or rows. `isCautious` returns `cautions` too: those about the row, or a list of them for
+// each row. Resolves to what `postRows` does.
+export async function predictRows(address, body, { isCautious, ...options }) {
+  if (!isCautious) return postRows(address, body, options);
+  const response = await postRows(`${address}?caution=true`, body, options);
+  if (response.problem) return response;
+  const results = response.answer;
+  const [answer, cautions] = ["prediction", "cautions"].map((name) => (
+    Array.isArray(results) ? results.map((result) => result[name]) : results[name]
+  ));
+  return { ...response, answer, cautions, text: stringify(answer) };
+}
+
 // Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
 export async function postRows(address, body, options = {}) {
   const started = performance.now();

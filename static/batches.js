@@ -1,6 +1,6 @@
 // Predictions for many rows in several requests, with their errors and the progress.
 
-import { postRows } from "./api.js";
+import { predictRows } from "./api.js";
 import { stringify } from "./json.js";
 
 const MOST_ROWS = 500;
@@ -11,16 +11,19 @@ const MOST_WAITS = 20;
 const HALVED = [413, 500, 504];
 const WAITED = [429, 503];
 
-// Predicts each entry, {row}, without answer and problem, and sets one of them.
+// Predicts each entry, {row}, without answer and problem, and sets one of them, with cautions if wanted.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
-export async function predictAll(address, entries, limits, { showProgress, signal }) {
+export async function predictAll(address, entries, limits, { showProgress, signal, isCautious }) {
   const waiting = chunks(entries.filter(isOpen), limits);
   let [failures, waits] = [0, 0];
   while (waiting.length) {
     const chunk = waiting.shift();
-    const response = await postRows(address, stringify(chunk.map(({ row }) => row)), { signal });
+    const response = await predictRows(address, stringify(chunk.map(({ row }) => row)), { signal, isCautious });
     if (!response.problem) {
-      chunk.forEach((entry, index) => (entry.answer = response.answer[index]));
+      chunk.forEach((entry, index) => {
+        entry.answer = response.answer[index];
+        entry.cautions = response.cautions?.[index] ?? [];
+      });
       [failures, waits] = [0, 0];
     } else if (WAITED.includes(response.problem.status) && response.problem.seconds && waits < MOST_WAITS) {
       waits += 1;

@@ -2,6 +2,7 @@
 
 import { postRows } from "./api.js";
 import { predictAll, isOpen } from "./batches.js";
+import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { form } from "./input.js";
 import { Digits } from "./json.js";
@@ -151,6 +152,7 @@ async function run() {
   setRunning(true);
   const ended = await predictAll(form.dataset.action, mine.entries, limits, {
     signal,
+    isCautious: "caution" in form.dataset,
     showProgress(words) {
       if (mine !== sheet) return;
       const done = mine.entries.filter((entry) => entry.row !== null && !isOpen(entry)).length;
@@ -169,10 +171,12 @@ async function run() {
 function showResult(ended, hadFocus) {
   const good = sheet.entries.filter(({ answer }) => answer !== undefined);
   const bad = sheet.entries.filter(({ problem }) => problem);
+  const cautioned = good.filter(({ cautions }) => cautions.length);
   const open = sheet.entries.filter(isOpen);
   const parts = [
     `${count(good.length, "row")} predicted`,
     bad.length ? `${count(bad.length, "row")} with errors` : "",
+    cautioned.length ? `${count(cautioned.length, "row")} with cautions` : "",
     open.length ? `${count(open.length, "row")} remaining` : "",
   ];
   const why = ended && !ended.isStopped ? ` ${ended.title}. ${sentence(ended.detail)}` : "";
@@ -216,7 +220,10 @@ function lines() {
 }
 
 function answered(entry) {
-  return entry.answer === undefined ? cells(entry) : joined(cells(entry), entry.answer);
+  if (entry.answer === undefined) return cells(entry);
+  const row = joined(cells(entry), entry.answer);
+  if (!entry.cautions.length) return row;
+  return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions) };
 }
 
 // Table rows with line number and prediction first.

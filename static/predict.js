@@ -3,7 +3,8 @@
 import "./assistant.js";
 import { clearAddress, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
-import { postRows } from "./api.js";
+import { predictRows } from "./api.js";
+import { clearCautions, showCautions } from "./caution.js";
 import "./examples.js";
 import { remember } from "./history.js";
 import { form, onChange, row, show, text, notifyChange } from "./input.js";
@@ -57,7 +58,7 @@ async function predict() {
   waiting = new AbortController();
   const { signal } = waiting;
   setBusy(true);
-  const response = await postRows(form.dataset.action, sent, { signal });
+  const response = await predictRows(form.dataset.action, sent, { signal, isCautious: "caution" in form.dataset });
   if (signal.aborted) return;
   waiting = null;
   setBusy(false);
@@ -65,6 +66,7 @@ async function predict() {
   if (problem) return showRejection(problem.errors, problem);
   const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, labels));
+  showCautions(answered === response.answer ? response.cautions : response.cautions?.[0]);
   shown = { row: parsed(rowText), words: sourceWords(response) };
   showWhetherOutdated();
   writeAddress(rowText);
@@ -110,6 +112,7 @@ function showRejection(violations, problem) {
 
 function clearAnswer(words) {
   answer.replaceChildren(element("p", "answer-empty", words));
+  clearCautions();
   shown = null;
   showWhetherOutdated();
 }
@@ -142,6 +145,7 @@ function resetPage() {
 function showExample(example) {
   cancelCall();
   clearProblems();
+  clearCautions();
   show(parse(example));
   writeAddress(text());
 }

@@ -33,8 +33,9 @@ def build_profile(
     count = max(map(len, found.columns.values()), default=0)
     if count < MIN_ROWS:
         return None
+    columns = _named(found.columns, list(members(extra.get("input_schema"))))
     truths = None if target is None else _to_list(target)
-    return Profile.from_columns(found.columns, _predict(adapter, model, found.rows, extra), truths)
+    return Profile.from_columns(columns, _predict(adapter, model, found.rows, extra), truths)
 
 
 def check_target(sample: Any, target: Any) -> None:
@@ -50,6 +51,13 @@ def check_target(sample: Any, target: Any) -> None:
     rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
     if len(target) != rows:
         raise InvalidModel(f"the sample has {rows} rows, y has {len(target)} values")
+
+
+def _named(columns: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """Return the columns by the names of the row's members, which an author may have renamed."""
+    if len(names) != len(columns) or set(names) == set(columns):
+        return columns
+    return dict(zip(names, columns.values(), strict=True))
 
 
 def _predict(

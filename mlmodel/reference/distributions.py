@@ -16,6 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mlmodel.schema.messages import join_first
@@ -63,7 +64,7 @@ class Choices:
     other: int
     missing: float
 
-    @property
+    @cached_property
     def numbers(self) -> tuple[float, ...]:
         """The choices as numbers, in order; empty if any of them is not a number."""
         try:

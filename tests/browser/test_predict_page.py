@@ -32,7 +32,7 @@ MODELS = {
     "models": [
         *(
             {"class": f"tests.models.answers.{name}"}
-            for name in ("Painter", "Risk", "SecondRisk", "Fragile")
+            for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled")
         ),
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
@@ -944,3 +944,21 @@ def test_markup_in_panels_is_inert(on):
 
     assert page.title().endswith("Modelhost")
     assert page.locator("[onerror], main script").count() == 0
+
+
+def test_unusual_input_is_marked(on):
+    page = on("sampled", {"x": 500, "home": "own", "years": None})
+    sent(page)
+    caution = page.locator("#answer-caution")
+
+    expect(caution).to_contain_text("1 input is outside the training data, 1 left blank.")
+    expect(caution).to_contain_text("Size: 500 is outside the training data")
+    size = page.get_by_label("Size")
+    expect(size).to_have_accessible_description(re.compile("which range from 0 to 100"))
+    expect(page.locator("#answer")).to_contain_text("500")
+    size.fill("50")
+    page.get_by_label("Years").fill("3")
+    sent(page)
+
+    expect(caution).to_be_hidden()
+    expect(page.locator(".cautioned")).to_have_count(0)

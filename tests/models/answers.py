@@ -139,3 +139,39 @@ class Detector(MLModel):
 
     def predict(self, row: Row) -> dict[str, Any]:
         return {"prediction": -1, "is_outlier": True, "probability": 0.98}
+
+
+class Sampled(MLModel):
+    """Returns its input's sum, and brings a reference profile: x from 0 to 100, home own or rent."""
+
+    qualified_name = "sampled"
+    input_schema = {
+        "type": "object",
+        "properties": {
+            "x": {"type": "number", "title": "Size"},
+            "home": {"type": "string", "title": "Home"},
+            "years": {"type": ["number", "null"], "title": "Years"},
+            "level": {"type": "integer", "default": 1},
+        },
+        "required": ["x"],
+    }
+    output_schema = {"type": "object", "properties": {"y": {"type": "number"}}}
+    examples = ({"x": 5, "home": "own", "years": 3},)
+    metadata = {
+        "extra": {
+            "reference": {
+                "rows": 100,
+                "fields": {
+                    "x": {"edges": [*range(0, 101, 5)], "counts": [5] * 20, "missing": 0},
+                    "home": {"choices": {"own": 60, "rent": 40}, "other": 0, "missing": 0},
+                    "years": {"missing": 0},
+                    "level": {"missing": 0},
+                    "renamed": {"missing": 0},
+                },
+                "predictions": {},
+            }
+        }
+    }
+
+    def predict(self, row):
+        return {"y": row["x"]}

@@ -107,6 +107,7 @@ class Description:
         return replace(
             self,
             endpoints=endpoints,
+            profile=_matching(self.profile, endpoints[PREDICT].input_schema),
             examples=examples,
             example_names=[
                 sizes.check_text("example_names", str(name)) for name in names[: len(examples)]
@@ -115,6 +116,15 @@ class Description:
             notes=sizes.cut_notes(model.notes),
             failing_example="",
         )
+
+
+def _matching(profile: Profile | None, schema: Mapping[str, Any] | None) -> Profile | None:
+    """Return the profile of the fields that an input schema names: an entry may rename them."""
+    names = (schema or {}).get("properties")
+    if profile is None or not isinstance(names, Mapping):
+        return profile
+    fields = {name: each for name, each in profile.fields.items() if name in names}
+    return replace(profile, fields=fields)
 
 
 def _runtime(metadata: Mapping[str, Any], spec: ModelSpec) -> str:

@@ -141,6 +141,12 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             Whether to return a `RowResult` for each row, with its prediction or its problem,
             instead of failing if one row fails.
           schema: {type: boolean, default: false}
+        - name: caution
+          in: query
+          description: >-
+            Whether to return a `RowResult` for each row, with its prediction and the cautions about
+            the row: values outside the data that the model was trained on. In CSV, a column.
+          schema: {type: boolean, default: false}
       requestBody:
         required: true
         content: {application/json: {schema: {}}}
@@ -171,7 +177,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         rows = sheets.read_rows(modelhost().manager.get_described(reference))
     else:
         rows = _read_rows(reference, PREDICT)
-    return _predict_each(reference, rows) if _is_partial() else _predict(reference, PREDICT, rows)
+    is_partial, is_cautious = _is_true("partial"), _is_true("caution")
+    if is_partial or is_cautious:
+        return _predict_results(reference, rows, is_partial=is_partial, is_cautious=is_cautious)
+    return _predict(reference, PREDICT, rows)
 
 
 @blueprint.get("/models/<name>/versions")
@@ -338,24 +347,38 @@ def _predict(name: str, endpoint: str, rows: envelopes.Rows) -> ResponseReturnVa
     predictor = modelhost().predictor
     fast_predict.raise_recorded(request.environ)
     if sheets.is_csv_accepted():
-        predictions, headers = prediction.call_rows(predictor, name, rows, endpoint)
+        _, predictions, headers = prediction.call_rows(predictor, name, rows, endpoint)
         return Response(sheets.to_csv(predictions), mimetype=sheets.CSV, headers=headers)
     content, headers = prediction.predict(predictor, name, rows, endpoint)
     return Response(content, content_type="application/json", headers=headers)
 
 
-def _predict_each(name: str, rows: envelopes.Rows) -> ResponseReturnValue:
+def _predict_results(
+    name: str, rows: envelopes.Rows, *, is_partial: bool, is_cautious: bool
+) -> ResponseReturnValue:
     g.rows = rows.size
+    predictor = modelhost().predictor
     values = rows.value if isinstance(rows.value, list) else [rows.value]
-    results, headers = prediction.predict_each(modelhost().predictor, name, values)
+    if is_partial:
+        model = predictor.manager.get(name)
+        results, headers = prediction.predict_each(predictor, name, values)
+    else:
+        model, predictions, headers = prediction.call_rows(predictor, name, rows, PREDICT)
+        results = [{"prediction": each} for each in predictions]
+    if is_cautious:
+        results = prediction.with_cautions(model, values, results)
+    if is_cautious and not is_partial and sheets.is_csv_accepted():
+        content = sheets.to_csv(map(sheets.with_caution, results))
+        return Response(content, mimetype=sheets.CSV, headers=headers)
     content = dumps(results if isinstance(rows.value, list) else results[0])
     return Response(content, content_type="application/json", headers=headers)
 
 
-def _is_partial() -> bool:
-    text = request.args.get("partial", "false")
+def _is_true(name: str) -> bool:
+    """Return the value of a query parameter, false by default."""
+    text = request.args.get(name, "false")
     if text not in {"true", "false"}:
-        raise InvalidInput(f"must be true or false, got {text!r:.20}", pointer="/partial")
+        raise InvalidInput(f"must be true or false, got {text!r:.20}", pointer=f"/{name}")
     return text == "true"
 
 

@@ -15,6 +15,7 @@ from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from app.web.http.problems import build_row_problems
 from mlmodel.errors import InvalidInput
+from mlmodel.reference.caution import find_cautions
 
 #: The name and the value of a header.
 Header = tuple[str, str]
@@ -48,24 +49,23 @@ def predict(
 
     Raises the same errors as :func:`call_rows`.
     """
-    predictions, headers = call_rows(predictor, name, rows, endpoint)
+    _, predictions, headers = call_rows(predictor, name, rows, endpoint)
     return dumps(predictions if isinstance(rows.value, list) else predictions[0]), headers
 
 
 def call_rows(
     predictor: Predictor, name: str, rows: envelopes.Rows, endpoint: str
-) -> tuple[list[Any], list[Header]]:
-    """Return the predictions for the rows of a body, and the headers that describe them.
+) -> tuple[HostedModel, list[Any], list[Header]]:
+    """Return the model, its predictions for the rows of a body, and headers that describe them.
 
     :raises FlmError: as :meth:`Predictor.predict` does, with pointers into the request body.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
     values = rows.value if isinstance(rows.value, list) else [rows.value]
     try:
-        _, predictions, headers = call(predictor, name, values, endpoint)
+        return call(predictor, name, values, endpoint)
     except InvalidInput as error:
         raise rows.point_into_body(error) from error
-    return predictions, headers
 
 
 def call(
@@ -79,6 +79,29 @@ def call(
     model, predictions = predictor.predict_with_model(name, rows, endpoint)
     timing = _timing(started)
     return model, predictions, [timing, *_model_headers(model.version, model.about.runtime)]
+
+
+def with_cautions(
+    model: HostedModel, rows: Sequence[Any], results: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the results for rows, each prediction with the cautions about its row.
+
+    The cautions are ``None`` if the model has no reference profile.
+    """
+    return [
+        {**result, "cautions": list_cautions(model, row)} if "prediction" in result else result
+        for row, result in zip(rows, results, strict=True)
+    ]
+
+
+def list_cautions(model: HostedModel, row: Any) -> list[dict[str, Any]] | None:
+    """Return the cautions about a valid row; ``None`` if the model has no reference profile."""
+    profile, target = model.about.profile, model.endpoints.get(PREDICT)
+    if profile is None or target is None:
+        return None
+    # A member with a default that the host fills in is not blank.
+    [filled] = target.input.convert([row])
+    return [each.to_json() for each in find_cautions(filled, profile)]
 
 
 def predict_each(

@@ -285,10 +285,29 @@ class Problem(Body):
     )
 
 
+class Caution(Body):
+    """A value that differs from the data that the model was trained on."""
+
+    pointer = text("JSON Pointer to the value in the row.", example="/income")
+    kind = text("What is unusual about it.", enum=["outside-range", "unseen-category", "blank"])
+    expected = fields.List(
+        fields.Raw(),
+        allow_none=True,
+        **doc("The lowest and highest number, or common choices; null for a blank."),
+    )
+    received = fields.Raw(allow_none=True, **doc("The value; null if it is blank."))
+    detail = text("The same as a sentence.")
+
+
 class RowResult(Body):
-    """The result for a row of a request with ``partial=true``: one of its members."""
+    """The result for a row of a request with ``partial=true`` or ``caution=true``."""
 
     prediction = fields.Raw(**doc("The prediction."))
+    cautions = fields.List(
+        fields.Nested(Caution),
+        allow_none=True,
+        **doc("With `caution=true`: null if the model has no reference profile."),
+    )
     problem = fields.Nested(Problem, **doc("Why there is none. Pointers are into the row."))
 
 

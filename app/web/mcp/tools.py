@@ -12,6 +12,7 @@ from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
+from app.web.api.prediction import list_cautions
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
@@ -58,12 +59,19 @@ def call_tool(model: HostedModel, arguments: JsonObject) -> JsonObject:
     except (FlmError, ServingError) as error:
         return {"content": [_text(_explain(error))], "isError": True}
     return {
-        "content": [_text(dumps(prediction).decode().rstrip())],
+        "content": [_text(dumps(prediction).decode().rstrip()), *_cautions(used, row)],
         "structuredContent": (
             prediction if _is_object(used.output_schema) else {PREDICTION: prediction}
         ),
         "isError": False,
     }
+
+
+def _cautions(model: HostedModel, row: Any) -> list[JsonObject]:
+    """Return a text about values outside the training data, if there are any."""
+    found = list_cautions(model, row)
+    lines = [f"{each['pointer']}: {each['detail']}" for each in found or ()]
+    return [_text("\n".join(["Caution, unusual input:", *lines]))] if lines else []
 
 
 def _to_row(model: HostedModel, arguments: JsonObject) -> Any:

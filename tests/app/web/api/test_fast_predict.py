@@ -110,6 +110,7 @@ REQUESTS = {
     "longer than it says": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "5"}},
     "through a proxy": {"json": ROW, "headers": {"X-Forwarded-For": "192.0.2.1", "Via": "1.1 x"}},
     "a query": {"json": ROW, "query_string": "a=1"},
+    "caution": {"json": ROW, "query_string": "c%61ution=true"},
     "partial": {"json": [ROW, {}], "query_string": "p%61rtial=true"},
 }
 

@@ -561,3 +561,61 @@ def test_offset_in_local_time_is_rejected(make_app, time):
     response = predict("2026-01-31T14:30:00+02:00")
     assert response.status_code == 422
     assert "a date and time without a zone" in response.json["errors"][0]["detail"]
+
+
+SAMPLED = "models: [{class: tests.models.answers.Sampled}, {class: tests.models.simple.Doubler}]"
+
+
+@pytest.fixture
+def sampled(make_app):
+    """A client of a portal with a model that has a reference profile, and one that has none."""
+    return make_app(SAMPLED).test_client()
+
+
+def test_cautious_response_has_a_result_for_each_row(sampled):
+    rows = [{"x": 500, "home": "boat", "years": None}, {"x": 5, "home": "own", "years": 2}]
+
+    unusual, usual = predict(sampled, "sampled", rows, query_string="caution=true").json
+
+    assert unusual["prediction"] == {"y": 500}
+    assert [(each["pointer"], each["kind"]) for each in unusual["cautions"]] == [
+        ("/x", "outside-range"),
+        ("/home", "unseen-category"),
+        ("/years", "blank"),
+    ]
+    assert usual == {"prediction": {"y": 5}, "cautions": []}
+
+
+def test_cautions_of_partial_results_are_beside_predictions(sampled):
+    query = "partial=true&caution=true"
+
+    good, bad = predict(sampled, "sampled", [{"x": 500}, {}], query_string=query).json
+
+    assert len(good["cautions"]) == 3
+    assert bad.keys() == {"problem"}
+
+
+def test_cautious_csv_has_a_column(sampled):
+    lines = predict(
+        sampled,
+        "sampled",
+        [{"x": 500, "home": "own", "years": 2}, {"x": 5, "home": "own", "years": 2}],
+        query_string="caution=true",
+        headers={"Accept": "text/csv"},
+    ).text.splitlines()
+
+    assert lines[0] == "y,caution"
+    assert lines[1].startswith('500.0,"x: 500 is outside the training data')
+    assert lines[2] == "5.0,"
+
+
+def test_model_without_profile_has_no_cautions(sampled):
+    response = predict(sampled, "doubler", {"x": 1}, query_string="caution=true")
+
+    assert response.json == {"prediction": {"y": 2.0}, "cautions": None}
+
+
+def test_unknown_value_of_caution_is_rejected(sampled):
+    response = predict(sampled, "sampled", {"x": 1}, query_string="caution=1")
+
+    assert response.json["detail"] == "/caution: must be true or false, got '1'"

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from mlmodel.reference.caution import find_cautions
+from mlmodel.reference.profile import Profile
+
+PROFILE = Profile.from_columns(
+    {
+        "income": np.linspace(10_000, 90_000, 200),
+        "term": [12, 24, 36, 48] * 50,
+        "home/type": ["own"] * 100 + ["rent"] * 99 + ["boat"],
+        "vip": [True, False] * 100,
+        "savings": [None] * 10 + [*np.linspace(0, 100, 190)],
+        "comment": [f"comment {at}" for at in range(200)],
+    }
+)
+USUAL = {"income": 50_000, "term": 12.0, "home/type": "own", "vip": True, "comment": "?"}
+
+
+def test_row_like_the_sample_needs_no_caution():
+    assert find_cautions(USUAL | {"savings": 5, "more": 1}, PROFILE) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "kind", "expected", "detail"),
+    [
+        (
+            {"income": 250_000.5},
+            "/income",
+            "outside-range",
+            [10_000, 90_000],
+            "250,000.5 is outside the training data, which range from 10,000 to 90,000",
+        ),
+        (
+            {"term": 60},
+            "/term",
+            "outside-range",
+            [12, 48],
+            "60 is outside the training data, which range from 12 to 48",
+        ),
+        (
+            {"home/type": "boat"},
+            "/home~1type",
+            "unseen-category",
+            ["own", "rent"],
+            '"boat" is rare in the training data or missing from them; common values: own, rent',
+        ),
+        ({"comment": None}, "/comment", "blank", None, "Blank, but the training data have a value"),
+    ],
+)
+def test_unusual_value_is_found(change, pointer, kind, expected, detail):
+    [caution] = [each.to_json() for each in find_cautions(USUAL | change, PROFILE)]
+
+    assert (caution["pointer"], caution["kind"], caution["expected"]) == (pointer, kind, expected)
+    assert caution["received"] == next(iter(change.values()))
+    assert caution["detail"].startswith(detail)
+
+
+def test_number_between_choices_is_usual():
+    assert find_cautions(USUAL | {"term": 30}, PROFILE) == []
+
+
+def test_omitted_member_is_blank_unless_the_sample_lacks_some():
+    found = find_cautions({}, PROFILE)
+
+    assert [each.pointer for each in found] == [
+        "/income",
+        "/term",
+        "/home~1type",
+        "/vip",
+        "/comment",
+    ]
+    assert {each.kind for each in found} == {"blank"}
+
+
+@pytest.mark.parametrize("row", [None, 5, [1], "text"])
+def test_row_that_is_no_object_has_no_cautions(row):
+    assert find_cautions(row, PROFILE) == []
+
+
+def test_value_of_another_type_raises_nothing():
+    odd = {name: [{"a": 1}] for name in PROFILE.fields}
+
+    assert find_cautions(odd, PROFILE) == []
