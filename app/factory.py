@@ -16,12 +16,14 @@ from app.serving.calls.executor import Limits
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.monitoring.monitor import HealthMonitor
+from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.writer import PredictionLog
 from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
 from app.web.api import admin, fast_predict, models, operations
+from app.web.api.monitoring import model_health
 from app.web.api.v2 import inference, repository
 from app.web.assets import bundles
 from app.web.http import (
@@ -97,7 +99,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         control,
         AccessLog(logs.access(app.config)),
         Rates(limit, storage) if limit else None,
-        HealthMonitor(state.folder),
+        HealthMonitor(manager, PredictionStore(predictor.prediction_log.folder), state.folder),
     )
     reloader.load_models(before_fork=before_fork)
     for part in (
@@ -111,6 +113,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         models,
         admin,
         operations,
+        model_health,
         inference,
         repository,
         document,

@@ -1,8 +1,12 @@
 // The charts of the pages about models in use, drawn by uPlot.
 
+import { percentTick } from "./numbers.js";
+
 const HEIGHT = 256;
 const [HOUR_SECONDS, DAY_SECONDS] = [3600, 86_400];
-const FILLED = 0.85;
+const [FILLED, MOST_WIDE] = [0.85, 48];
+const LABEL = 14;
+const PER_CHARACTER = 7;
 
 const charts = [...document.querySelectorAll(".health-chart")];
 const drawn = new Map();
@@ -20,7 +24,8 @@ function draw(box, isThemeChanged = false) {
   if (!box.clientWidth) return;
   if (before?.width === box.clientWidth && !isThemeChanged) return;
   before?.destroy();
-  drawn.set(box, trafficChart(box, JSON.parse(box.dataset.traffic)));
+  const { traffic, drift } = box.dataset;
+  drawn.set(box, traffic ? trafficChart(box, JSON.parse(traffic)) : driftChart(box, JSON.parse(drift)));
 }
 
 function trafficChart(box, { starts, succeeded, errors }) {
@@ -40,6 +45,43 @@ function trafficChart(box, { starts, succeeded, errors }) {
     [middles, calls, errors],
     box,
   );
+}
+
+// Two histograms, one over the other: of numbers, or of choices.
+function driftChart(box, { labels, edges, reference, current }) {
+  const places = labels.length > 0 ? labels.map((_, index) => index) : middles(edges);
+  const isTight = labels.join("").length * PER_CHARACTER > box.clientWidth - 80;
+  const choices = { rotate: isTight ? 40 : 0, size: isTight ? 90 : 36, splits: () => places, values: () => labels.map(cut) };
+  // The outer bins also hold what lies beyond them, so their outer edges get no number.
+  const inner = (splits) => splits.map((x) => (x < edges[1] || x > edges.at(-2) ? null : x));
+  const numbers = { filter: (_, splits) => inner(splits) };
+  const range = labels.length > 0 ? [-0.5, labels.length - 0.5] : [edges[0], edges.at(-1)];
+  const paths = uPlot.paths.bars({ size: [FILLED, MOST_WIDE] });
+  return new uPlot(
+    {
+      ...frame(box),
+      scales: { x: { time: false, range }, y: { range: (_, low, high) => [0, high * 1.1] } },
+      axes: [
+        { ...look(), space: 64, ...(labels.length > 0 ? choices : numbers) },
+        { ...look(), size: 48, values: (_, splits) => splits.map((share) => percentTick(share, splits[1] - splits[0])) },
+      ],
+      series: [
+        {},
+        { fill: `${css("--ink-quiet")}66`, stroke: css("--ink-quiet"), width: 1, points: { show: false }, paths },
+        { fill: `${css("--accent")}66`, stroke: css("--accent"), width: 2, points: { show: false }, paths },
+      ],
+    },
+    [places, reference, current],
+    box,
+  );
+}
+
+function middles(edges) {
+  return edges.slice(1).map((edge, index) => (edge + edges[index]) / 2);
+}
+
+function cut(text) {
+  return text.length > LABEL ? `${text.slice(0, LABEL - 1)}…` : text;
 }
 
 // The labels of times: the day at midnight, else the hour.

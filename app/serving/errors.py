@@ -8,6 +8,7 @@
     ├── ModelUnavailable      the model is not loaded
     ├── QueueFull             the model's queue is full
     ├── TooManyRows           a request has more rows than the limit
+    ├── TooFewRows            a reference profile needs more logged rows
     ├── UnreadableFile        a file of rows cannot be read
     ├── InvalidTensor         a request of the Open Inference Protocol has mistakes
     ├── PredictionTimeout     the model exceeded its time limit
@@ -117,6 +118,15 @@ class TooManyRows(ServingError):
     def __init__(self, limit: int, rows: int) -> None:
         super().__init__(f"expected at most {limit:,} rows, got {rows:,}")
         self.limit = limit
+        self.rows = rows
+
+
+class TooFewRows(ServingError):
+    """A reference profile needs more logged predictions than there are."""
+
+    def __init__(self, needed: int, rows: int) -> None:
+        super().__init__(f"expected at least {needed:,} logged predictions, got {rows:,}")
+        self.needed = needed
         self.rows = rows
 
 

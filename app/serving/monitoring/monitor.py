@@ -5,24 +5,44 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.monitoring.reports import PERIODS, DriftReport, State, report_drift
+from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.monitoring.traffic import RECORD_SECONDS, Traffic, TrafficHistory
+from app.serving.prediction_log.store import PredictionStore
 
 log = logging.getLogger(__name__)
+
+#: Seconds between two measurements of the drift of all models.
+DRIFT_SECONDS = 900.0
+#: Seconds for which the page of a model shows the same report.
+CACHE_SECONDS = 30.0
 
 
 class HealthMonitor:
     """Observes the models of a server. Thread safe.
 
-    Each worker has a thread that records what has happened; what one process records, all read.
+    Each worker has a thread, the first of which to find a measurement due makes it. All processes
+    read it.
 
     :param folder: of the shared state; ``None`` if this process is the only one.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, manager: ModelManager, store: PredictionStore, folder: Path | None) -> None:
+        self.store = store
+        self._manager = manager
         self._traffic = TrafficHistory(folder)
+        self._drift = SharedFile(folder, "drift.json")
+        #: Guards ``_reports``, and makes a second request for the same report wait for the first.
+        self._lock = threading.Lock()
+        self._reports: dict[tuple[str, int], tuple[float, DriftReport]] = {}
 
     def start(self) -> None:
         """Start the thread of this process."""
@@ -32,10 +52,74 @@ class HealthMonitor:
         """Return the hours with calls of each model by label; none for a model without calls."""
         return self._traffic.read(time.time())
 
+    def get_drift(self, model: HostedModel, days: int) -> DriftReport:
+        """Return the drift of a model in the last days, at most :data:`CACHE_SECONDS` old."""
+        now, key = time.monotonic(), (model.label, days)
+        with self._lock:
+            made, report = self._reports.get(key, (0.0, None))
+            if report is None or report.state is not State.COMPARED or now - made > CACHE_SECONDS:
+                report = report_drift(self.store, model, days)
+                self._reports = {
+                    each: (at, kept)
+                    for each, (at, kept) in self._reports.items()
+                    if now - at <= CACHE_SECONDS
+                } | {key: (now, report)}
+            return report
+
+    def get_measured_drift(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the last measurement of each model that has one, by label.
+
+        ``psi`` has the fields, and ``alarms`` the number of those with moderate or large drift.
+        """
+        models: Mapping[str, Mapping[str, Any]] = self._drift.read().get("models", {})
+        return models
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the drift as a metric, for Prometheus."""
+        family = GaugeMetricFamily(
+            "modelhost_drift_psi",
+            "Population stability index of a field in the last week, against the reference.",
+            labels=["model", "field"],
+        )
+        for label, measured in self.get_measured_drift().items():
+            for name, psi in measured["psi"].items():
+                family.add_metric([label, name], psi)
+        yield family
+
+    def measure_drift(self, now: float) -> None:
+        """Measure the drift of all models in the last week if that is due."""
+        if not _is_due(self._drift.read(), now):
+            return
+        is_taken = False
+
+        def take(document: Document) -> Document | None:
+            nonlocal is_taken
+            is_taken = _is_due(document, now)
+            return {**document, "at": now} if is_taken else None
+
+        self._drift.update(take)
+        if is_taken:
+            models = dict(self._measure())
+            self._drift.update(lambda document: {**document, "models": models})
+
+    def _measure(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for model in self._manager.models():
+            report = report_drift(self.store, model, PERIODS[0])
+            if report.state is State.COMPARED:
+                # A field of the rows takes precedence over a prediction of the same name.
+                ordered = sorted(report.fields, key=lambda each: not each.is_prediction)
+                psi = {each.name: round(each.psi, 6) for each in ordered}
+                yield model.label, {"psi": psi, "alarms": len(report.alarms)}
+
     def _run(self) -> None:
         pause = threading.Event()
         while not pause.wait(RECORD_SECONDS):
             try:
                 self._traffic.record(time.time())
+                self.measure_drift(time.time())
             except Exception:  # the thread must continue
                 log.exception("the health of the models is not recorded")
+
+
+def _is_due(document: Document, now: float) -> bool:
+    return bool(now - document.get("at", 0) >= DRIFT_SECONDS)

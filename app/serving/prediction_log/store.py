@@ -59,6 +59,8 @@ class Selection:
     label: str | None = None
     with_what_if: bool = False
     only_with_truth: bool = False
+    #: One of so many records, spread over the period.
+    every: int = 1
 
     def to_sql(self) -> tuple[str, list[Any]]:
         """Return the condition of a query, and its parameters."""
@@ -70,6 +72,8 @@ class Selection:
         ]
         used = [(text, value) for text, value in conditions if value is not None]
         texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth
+        if self.every > 1:
+            texts.append(f"id % {int(self.every)} = 0")
         return " AND ".join(texts) or "TRUE", [value for _, value in used]
 
     def may_be_in(self, path: Path) -> bool:

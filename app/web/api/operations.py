@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
-
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
-from app.serving.monitoring.traffic import Traffic
 from app.serving.process.metrics import get_registry
-from app.web.api import models
-from app.web.api.schemas import Health, ModelHealth, Readiness
+from app.web.api.schemas import Health, Readiness
 from app.web.http import access
 from app.web.http.extension import modelhost
 
 blueprint = Blueprint("operations", __name__)
 
-#: The last part of the path of a model's health.
-HEALTH = "health"
 #: States in which a model is not available.
 UNAVAILABLE = frozenset({Status.FAILED, Status.LOADING, Status.UNLOADED})
 
@@ -106,46 +98,6 @@ def find_missing() -> list[str]:
     return [name for name in ready_when.replace(",", " ").split() if name not in available]
 
 
-@blueprint.get("/api/models/<name>/health")
-def model_health(name: str) -> ResponseReturnValue:
-    """Return the traffic of a model.
-    ---
-    get:
-      summary: Get the health of a model
-      description: >-
-        Calls, errors and durations by hour, of all processes of the server. An author's own
-        endpoint of this name replaces it.
-      operationId: modelHealth
-      tags: [Operations]
-      parameters: [ModelName]
-      responses:
-        200:
-          description: The health of the model.
-          content: {application/json: {schema: ModelHealth}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
-    """
-    model = modelhost().manager.get(name)
-    if HEALTH in model.endpoints:
-        return models.call_endpoint(name, HEALTH)
-    traffic = modelhost().health.get_traffic().get(model.label, ())
-    body = {"status": model.status, "reason": model.reason, "traffic": _describe(traffic)}
-    return jsonify(ModelHealth().dump(body))
-
-
-def _describe(traffic: Sequence[Traffic]) -> Iterator[dict[str, Any]]:
-    for hour in traffic:
-        yield {
-            "start": datetime.fromtimestamp(hour.start, UTC),
-            "calls": hour.calls,
-            "errors": hour.errors,
-            "outcomes": hour.outcomes,
-            "median_seconds": hour.quantile(0.5),
-            "p95_seconds": hour.quantile(0.95),
-        }
-
-
 @blueprint.get("/metrics")
 @access.needs(access.Scope.METRICS)
 def metrics() -> ResponseReturnValue:
@@ -162,4 +114,5 @@ def metrics() -> ResponseReturnValue:
     """
     modelhost().manager.export_states()
     counted = get_registry()
+    counted.register(modelhost().health)
     return Response(generate_latest(counted), content_type=CONTENT_TYPE_LATEST)

@@ -317,34 +317,6 @@ class Health(Body):
     status = text("Always `ok`.", enum=["ok"])
 
 
-class TrafficHour(Body):
-    """The calls of a model in one hour."""
-
-    start = fields.DateTime(format="iso", **doc("The start of the hour in UTC."))
-    calls = fields.Integer(**doc("Calls of all endpoints, including failed and rejected ones."))
-    errors = fields.Integer(**doc("Calls that failed or were rejected."))
-    outcomes = fields.Dict(
-        keys=fields.String(),
-        values=fields.Integer(),
-        **doc("The number of calls by outcome: `ok`, or the class of the error."),
-    )
-    median_seconds = fields.Float(
-        allow_none=True, **doc("Half of the calls took at most this long, approximately.")
-    )
-    p95_seconds = fields.Float(allow_none=True, **doc("The same for 95 % of the calls."))
-
-
-class ModelHealth(Body):
-    """The use of a model."""
-
-    status = text("As in the list of models.")
-    reason = fields.String(allow_none=True, **doc("Why the model failed."))
-    traffic = fields.List(
-        fields.Nested(TrafficHour),
-        **doc("The hours with calls since the server started, at most those of the last week."),
-    )
-
-
 class ModelState(Body):
     """The state of one model."""
 

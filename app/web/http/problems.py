@@ -112,6 +112,12 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Too many rows",
         "The request has more rows than `MAX_ROWS`. Split it into several requests.",
     ),
+    serving.TooFewRows: Problem(
+        409,
+        "too-few-rows",
+        "Too few rows",
+        "Fewer predictions of the model are logged than a reference profile needs.",
+    ),
     serving.ModelUnavailable: Problem(
         503,
         "model-unavailable",

@@ -42,6 +42,7 @@ RESPONSES = {
     "RemoteFailed": ["remote-failed"],
     "RemoteLoop": ["remote-loop"],
     "TooLarge": ["body-too-large", "too-many-rows"],
+    "TooFewRows": ["too-few-rows"],
     "TooManyRequests": ["too-many-requests"],
     "Unauthorized": ["unauthorized"],
     "UnsupportedMediaType": ["unsupported-media-type"],

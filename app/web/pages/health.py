@@ -7,15 +7,22 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, render_template
+from flask import Blueprint, Flask, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
 
+from app.serving.monitoring.drift import MIN_ROWS
+from app.serving.monitoring.references import create_reference
+from app.serving.monitoring.reports import PERIODS
 from app.serving.monitoring.traffic import HOUR_SECONDS, KEPT_HOURS, Traffic
 from app.serving.process.metrics import OK
+from app.web.api.monitoring.model_health import read_days
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import PROBLEMS
+from app.web.pages import drift_view
 from app.web.pages.model_list import duration
 
 blueprint = Blueprint("health", __name__)
@@ -48,18 +55,23 @@ def init_app(app: Flask) -> None:
 def index() -> str:
     """Show the health of all models."""
     traffic = modelhost().health.get_traffic()
+    drift = modelhost().health.get_measured_drift()
     models = access.visible(modelhost().manager.models())
     return render_template(
         "health_index.html",
-        rows=[(model, _build_day(traffic.get(model.label, ()))) for model in models],
+        rows=[
+            (model, _build_day(traffic.get(model.label, ())), drift.get(model.label))
+            for model in models
+        ],
     )
 
 
 @blueprint.get("/models/<name>/health")
 def model(name: str) -> str:
     """Show the health of a model."""
-    hosted = modelhost().manager.get(name)
+    hosted = modelhost().manager.get_described(name)
     hours = modelhost().health.get_traffic().get(hosted.label, ())
+    drift = modelhost().health.get_drift(hosted, read_days())
     return render_template(
         "health.html",
         model=hosted,
@@ -67,7 +79,20 @@ def model(name: str) -> str:
         day=_build_day(hours),
         lines=[_build_line(each) for each in reversed(hours[-DAY_HOURS:])],
         chart=json.dumps(_build_chart(hours)) if hours else None,
+        drift=drift,
+        drifted=drift_view.build_fields(drift, hosted.input_schema),
+        period=drift_view.format_period(drift),
+        periods=PERIODS,
+        min_rows=MIN_ROWS,
     )
+
+
+@blueprint.post("/models/<name>/health/reference")
+def take_reference(name: str) -> ResponseReturnValue:
+    """Store the first logged predictions of a model as its reference."""
+    hosted = modelhost().manager.get_described(name)
+    create_reference(modelhost().health.store, hosted)
+    return redirect(url_for("health.model", name=name), HTTPStatus.SEE_OTHER)
 
 
 def _build_day(hours: Sequence[Traffic]) -> Line | None:

@@ -1,0 +1,189 @@
+"""Counts of values in the bins of a reference distribution, and shares for a chart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import NoneType
+from typing import Any
+
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, is_missing, key
+
+#: Number of bins of equal width in a chart.
+CHART_BINS = 20
+#: Largest finite number; larger integers of Python have no float.
+LARGEST = 1.7e308
+#: Most unlisted choices that are named, and characters of each.
+MOST_UNLISTED, MOST_CHARACTERS = 10, 60
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The values of one column, counted in the bins of a distribution.
+
+    ``bins`` has a count for each bin or choice, one for all other choices if the distribution has
+    choices, and one for missing values. ``outside`` counts the numbers beyond the first and last
+    edge, which are also counted in the nearest bin. ``unlisted`` are the most frequent choices that
+    the distribution does not list.
+    """
+
+    bins: tuple[int, ...]
+    outside: int = 0
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """The number of values, including missing ones."""
+        return sum(self.bins)
+
+    @property
+    def missing(self) -> float:
+        """The share of missing values."""
+        return self.bins[-1] / max(self.rows, 1)
+
+    @property
+    def outside_share(self) -> float:
+        """The share of numbers beyond the first and last edge."""
+        return self.outside / max(self.rows - self.bins[-1], 1)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The bins of a chart: their labels, or the edges of numbers, and the share of rows in each.
+
+    The first and last bin of numbers also hold what lies beyond them.
+    """
+
+    labels: tuple[str, ...]
+    edges: tuple[float, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
+def reference_counts(distribution: Distribution, rows: int) -> Counts:
+    """Return the counts of a distribution itself.
+
+    :param rows: the rows of the profile, which a distribution without counts does not contain.
+    """
+    if isinstance(distribution, Numbers):
+        present = list(distribution.counts)
+    elif isinstance(distribution, Choices):
+        present = [*distribution.counts.values(), distribution.other]
+    else:
+        present = [round(rows * (1 - distribution.missing))]
+    share = min(distribution.missing, 1 - 1e-9)
+    missing = sum(present) * share / (1 - share) if sum(present) else rows
+    return Counts((*present, round(missing)))
+
+
+def count(distribution: Distribution, values: Sequence[Any]) -> Counts:
+    """Return the counts of JSON values in the bins of a distribution.
+
+    A value of another type, such as a text among numbers, is counted as missing.
+    """
+    if isinstance(distribution, Numbers):
+        return _count_numbers(distribution, values)
+    if not isinstance(distribution, Choices):
+        present = sum(not is_missing(value) for value in values)
+        return Counts((present, len(values) - present))
+    found = _count_texts(values)
+    missing = len(values) - found.total()
+    listed = [found.pop(choice, 0) for choice in distribution.counts]
+    unlisted = {text[:MOST_CHARACTERS]: rows for text, rows in found.most_common(MOST_UNLISTED)}
+    return Counts((*listed, found.total(), missing), unlisted=unlisted)
+
+
+def _count_texts(values: Sequence[Any]) -> Counter[str]:
+    """Return how often each text, boolean or number occurs, by its :func:`key`."""
+    if set(map(type, values)) <= {str, NoneType}:
+        texts = Counter(values)
+        texts.pop(None, None)
+        return texts
+    return Counter(
+        key(value)
+        for value in values
+        if isinstance(value, str | bool | int | float) and not is_missing(value)
+    )
+
+
+def _count_numbers(distribution: Numbers, values: Sequence[Any]) -> Counts:
+    import numpy as np  # noqa: PLC0415  large, and only needed here
+
+    numbers = _to_numbers(values)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = distribution.edges[0], distribution.edges[-1]
+    binned, _ = np.histogram(numbers.clip(low, high), distribution.edges)
+    outside = int(((numbers < low) | (numbers > high)).sum())
+    return Counts((*binned.tolist(), len(values) - len(numbers)), outside)
+
+
+def _to_numbers(values: Sequence[Any]) -> Any:
+    """Return values as an array of numbers, with NaN for anything else."""
+    import numpy as np  # noqa: PLC0415  as above
+
+    try:
+        return np.array(values, dtype=float)
+    except (OverflowError, TypeError, ValueError):  # an integer of 400 digits, a list, a text
+        return np.array(
+            [
+                min(max(value, -LARGEST), LARGEST) if type(value) in {int, float} else np.nan
+                for value in values
+            ]
+        )
+
+
+def build_chart(distribution: Distribution, reference: Counts, current: Counts) -> Chart | None:
+    """Return the chart of a distribution; ``None`` if it has neither numbers nor choices."""
+    if isinstance(distribution, Numbers):
+        return _chart_numbers(distribution.edges, reference, current)
+    if isinstance(distribution, Choices):
+        return _chart_choices(distribution, reference, current)
+    return None
+
+
+def _chart_choices(distribution: Choices, reference: Counts, current: Counts) -> Chart:
+    labels = [*distribution.counts, "other"]
+    shares = zip(
+        labels, _to_shares(reference.bins[:-1]), _to_shares(current.bins[:-1]), strict=True
+    )
+    columns = [each for each in shares if each[0] != "other" or each[1] or each[2]]
+    if distribution.numbers:
+        columns.sort(key=lambda each: float("inf") if each[0] == "other" else float(each[0]))
+    names, before, now = zip(*columns, strict=True)
+    return Chart(names, (), before, now)
+
+
+def _chart_numbers(edges: Sequence[float], reference: Counts, current: Counts) -> Chart:
+    """Spread the rows of each quantile bin evenly over bins of equal width.
+
+    The outer quantile bins may be very wide. The first and last bin of the chart are as wide as the
+    others, and hold all that lies beyond.
+    """
+    import numpy as np  # noqa: PLC0415  as above
+
+    low, high = (edges[1], edges[-2]) if edges[1] < edges[-2] else (edges[0], edges[-1])
+    wide = np.linspace(low, high, CHART_BINS - 1)
+    width = wide[1] - wide[0]
+    wide = np.array([low - width, *wide, high + width])
+
+    def spread(counts: Sequence[int]) -> tuple[float, ...]:
+        rows = np.zeros(CHART_BINS)
+        shares = _to_shares(counts)
+        for (start, end), share in zip(pairwise(edges), shares, strict=True):
+            if end > start:
+                below = np.clip((wide - start) / (end - start), 0, 1)
+                below[0], below[-1] = 0, 1
+                rows += share * np.diff(below)
+            else:
+                place = np.searchsorted(wide, start, "right") - 1
+                rows[np.clip(place, 0, CHART_BINS - 1)] += share
+        return tuple(rows.tolist())
+
+    return Chart((), tuple(wide.tolist()), spread(reference.bins[:-1]), spread(current.bins[:-1]))
+
+
+def _to_shares(counts: Sequence[int]) -> tuple[float, ...]:
+    total = max(sum(counts), 1)
+    return tuple(each / total for each in counts)

@@ -1,0 +1,86 @@
+"""Reference profiles of models in use: the one in the file, or one of logged predictions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+
+from app.serving.errors import TooFewRows
+from app.serving.models.hosted import HostedModel
+from app.serving.monitoring.drift import MIN_ROWS
+from app.serving.prediction_log.store import PredictionStore, Record, Selection
+from mlmodel.errors import BadMetadata
+from mlmodel.reference.profile import Profile
+
+log = logging.getLogger(__name__)
+
+
+class Source(StrEnum):
+    """Where a reference comes from."""
+
+    FILE = "file"
+    LOG = "log"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A profile, and where it comes from.
+
+    ``until`` is the time of its last row, if the rows are logged predictions.
+    """
+
+    profile: Profile
+    source: Source
+    until: float | None = None
+
+
+def read_reference(store: PredictionStore, model: HostedModel) -> Reference | None:
+    """Return the reference of a model; ``None`` if it has none."""
+    if model.about.profile is not None:
+        return Reference(model.about.profile, Source.FILE)
+    path = _get_path(store, model)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        profile = Profile.from_json(document["profile"], path.name)
+        return Reference(profile, Source.LOG, float(document["until"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, BadMetadata) as error:
+        log.warning("ignoring the reference profile in %s: %s", path, error)
+        return None
+
+
+def create_reference(store: PredictionStore, model: HostedModel) -> Reference:
+    """Store the first logged predictions of a model as its reference, unless it has one.
+
+    The profile contains no single row, so it remains when the predictions are deleted.
+
+    :raises TooFewRows: if fewer than :data:`MIN_ROWS` are logged.
+    """
+    known = read_reference(store, model)
+    if known is not None:
+        return known
+    records = list(islice(store.read(model.name, Selection(label=model.label)), MIN_ROWS))
+    if len(records) < MIN_ROWS:
+        raise TooFewRows(MIN_ROWS, len(records))
+    reference = _build(records)
+    path = _get_path(store, model)
+    new = path.with_suffix(".new")
+    document = {"until": reference.until, "profile": reference.profile.to_json()}
+    new.write_text(json.dumps(document), encoding="utf-8")
+    new.replace(path)
+    return reference
+
+
+def _build(records: Sequence[Record]) -> Reference:
+    rows, predictions = zip(*((each.row, each.prediction) for each in records), strict=True)
+    return Reference(Profile.from_rows(rows, predictions), Source.LOG, records[-1].time)
+
+
+def _get_path(store: PredictionStore, model: HostedModel) -> Path:
+    return store.folder / model.name / f"{model.label}.reference.json"

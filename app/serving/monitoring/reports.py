@@ -1,0 +1,101 @@
+"""The drift of a model in a period, from its prediction log."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from app.serving.models.hosted import HostedModel
+from app.serving.monitoring.drift import MIN_ROWS, FieldDrift, compare
+from app.serving.monitoring.references import Reference, read_reference
+from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Selection
+
+log = logging.getLogger(__name__)
+
+#: Rows that are compared; more are thinned out evenly.
+MAX_ROWS = 10_000
+#: Days of a period, the default first.
+PERIODS = (7, 30, 90)
+
+
+class State(StrEnum):
+    """Whether a report compares rows, or why it does not."""
+
+    COMPARED = "compared"
+    NOT_LOGGED = "not-logged"
+    NO_REFERENCE = "no-reference"
+    TOO_FEW_ROWS = "too-few-rows"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The drift of a model in the last ``days``.
+
+    ``rows`` is the number of logged rows in the period, or in all periods for
+    :attr:`State.NO_REFERENCE`. ``compared_rows`` of them are compared, from ``first`` to ``last``
+    in Unix seconds.
+    """
+
+    state: State
+    days: int
+    rows: int = 0
+    compared_rows: int = 0
+    first: float | None = None
+    last: float | None = None
+    reference: Reference | None = None
+    fields: Sequence[FieldDrift] = field(default=())
+
+    @property
+    def missing_rows(self) -> int:
+        """How many more rows a comparison, or a reference from the log, needs."""
+        return max(MIN_ROWS - self.rows, 0)
+
+    @property
+    def alarms(self) -> list[FieldDrift]:
+        """The fields whose drift is moderate or large."""
+        return [each for each in self.fields if each.is_alarm]
+
+
+def report_drift(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:
+    """Compare the logged predictions of the last days with the reference of a model."""
+    try:
+        return _report(store, model, days)
+    except (OSError, sqlite3.Error) as error:
+        log.warning("cannot read the prediction log of %r: %s", model.label, error)
+        return DriftReport(State.UNREADABLE, days)
+
+
+def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftReport:
+    policy = model.spec.log
+    everything = Selection(label=model.label)
+    if policy is None:
+        return DriftReport(State.NOT_LOGGED, days)
+    reference = read_reference(store, model)
+    if reference is None:
+        return DriftReport(State.NO_REFERENCE, days, store.count(model.name, everything))
+    period = replace(everything, since=time.time() - days * DAY_SECONDS)
+    rows = store.count(model.name, period)
+    report = DriftReport(State.TOO_FEW_ROWS, days, rows, reference=reference)
+    if report.missing_rows:
+        return report
+    thinned = replace(period, every=max(rows // MAX_ROWS, 1))
+    records = store.read_last(model.name, MAX_ROWS, thinned)
+    fields = compare(
+        reference.profile,
+        [each.row for each in records],
+        [each.prediction for each in records],
+        policy.leave_out,
+    )
+    return replace(
+        report,
+        state=State.COMPARED,
+        compared_rows=len(records),
+        first=records[0].time,
+        last=records[-1].time,
+        fields=fields,
+    )

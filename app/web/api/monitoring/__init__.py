@@ -1,0 +1,1 @@
+"""REST routes for the health of models in use."""

@@ -1,0 +1,95 @@
+"""Drift from the reference profile, on synthetic loan applications with fixed seeds."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from app.serving.monitoring.drift import Level, calculate_psi, compare
+from benchmarks.drift import CHANGES, report_weeks, split
+from examples import loans
+from mlmodel.reference.distributions import Choices, Numbers, Opaque
+from mlmodel.reference.profile import Profile
+
+
+@cache
+def reference():
+    return Profile.from_rows(*split(loans.applications(4_500, seed=1)))
+
+
+def test_hundred_weeks_without_drift_give_few_alarms():
+    rows, predictions = split(loans.applications(100_000, seed=2))
+    weeks = [slice(1_000 * week, 1_000 * (week + 1)) for week in range(100)]
+
+    drifts = [
+        each for week in weeks for each in compare(reference(), rows[week], predictions[week])
+    ]
+
+    assert len(drifts) == 100 * 12
+    assert sum(each.is_alarm for each in drifts) < 5
+    assert sum(each.level is not Level.NONE for each in drifts) < 5
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_field_is_found_in_2000_rows(change):
+    apply, name = CHANGES[change]
+
+    first, *_ = weeks = list(report_weeks(reference(), 2_000, range(3), apply))
+
+    assert all(each.is_alarm for week in weeks for each in week if each.name == name)
+    assert first[0].is_alarm
+
+
+def drift(distribution, values):
+    (found,) = compare(Profile(1_000, {"x": distribution}), [{"x": each} for each in values], [])
+    return found
+
+
+def test_number_outside_the_range_is_counted():
+    numbers = Numbers(tuple(np.linspace(0, 100, 21)), (50,) * 20, 0.0)
+
+    found = drift(numbers, [*range(100), -1, 10**400, None, [], "a"])
+
+    assert (found.current.outside, found.current.bins[-1]) == (2, 3)
+    assert sum(found.current.bins) == 105
+
+
+def test_equal_edges_hold_repeated_numbers():
+    column = [0] * 600 + list(range(1, 401))
+    profile = Profile.from_rows([{"x": each} for each in column])
+
+    (found,) = compare(profile, [{"x": each} for each in column], [])
+
+    assert found.psi == pytest.approx(0, abs=1e-9)
+    assert sum(found.chart.current) == pytest.approx(1)
+
+
+def test_new_choice_is_named():
+    found = drift(Choices({"a": 600, "b": 400}, 0, 0.0), ["a"] * 600 + ["b"] * 300 + ["c"] * 100)
+
+    assert found.current.unlisted == {"c": 100}
+    assert found.chart.labels == ("a", "b", "other")
+    assert found.level is Level.LARGE
+
+
+def test_missing_values_are_drift():
+    found = drift(Opaque(0.0), ["text"] * 500 + [None] * 500)
+
+    assert (found.level, found.current.missing, found.chart) == (Level.LARGE, 0.5, None)
+
+
+def test_number_and_boolean_choices_match_their_text():
+    found = drift(Choices({"12": 500, "true": 500}, 0, 0.0), [12, 12.0, True, False])
+
+    assert found.current.bins == (2, 1, 1, 0)
+
+
+def test_left_out_field_is_not_compared():
+    profile = Profile(1_000, {"x": Opaque(0.0), "name": Opaque(0.0)})
+
+    assert [each.name for each in compare(profile, [{"x": 1}], [], {"name"})] == ["x"]
+
+
+def test_psi_of_equal_shares_is_zero():
+    assert calculate_psi([100, 300], [10_000, 30_000]) == pytest.approx(0, abs=1e-4)
+    assert calculate_psi([500, 500], [900, 100]) == pytest.approx(0.876, abs=0.01)

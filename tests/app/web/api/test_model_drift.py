@@ -1,0 +1,103 @@
+"""Drift in the prediction log, as JSON, as a page and as a metric."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from app.serving.calls.caller import CALLER, Caller
+from app.serving.prediction_log.policy import LogPolicy
+from app.serving.prediction_log.writer import LoggedModel
+
+MODELS = "models: [{class: tests.models.simple.Doubler, log: true}]"
+PATH = "/models/doubler/health"
+DAY_SECONDS = 86_400
+
+
+@pytest.fixture
+def client(make_app):
+    return make_app(MODELS).test_client()
+
+
+@pytest.fixture
+def fill(client, monkeypatch):
+    """A function that logs rows some days ago, as the predictor does."""
+    prediction_log = client.application.extensions["modelhost"].predictor.prediction_log
+
+    def fill(xs, days_ago=0):
+        now = time.time() - days_ago * DAY_SECONDS
+        token = CALLER.set(Caller("r", None, "api"))
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: now)
+            rows = [{"x": x} for x in xs]
+            predictions = [{"y": 2 * x} for x in xs]
+            model = LoggedModel("doubler", "doubler", "1", "native")
+            prediction_log.add(LogPolicy(), model, rows, predictions, seconds=0.1)
+        CALLER.reset(token)
+        prediction_log.flush()
+
+    return fill
+
+
+def drift(client, query=""):
+    return client.get(f"/api{PATH}{query}").json["drift"]
+
+
+def test_first_predictions_become_the_reference(client, fill):
+    fill(range(900), days_ago=20)
+    assert drift(client)["state"] == "no-reference"
+    assert "100 more are needed" in client.get(PATH).text
+    early = client.post(f"/api{PATH}/reference")
+    assert (early.status_code, early.json["title"]) == (409, "Too few rows")
+    fill(range(900, 1_000), days_ago=19)
+
+    assert client.post(f"{PATH}/reference").location == PATH
+
+    assert client.post(f"/api{PATH}/reference").json == {"source": "log", "rows": 1_000}
+    few = drift(client)
+    assert (few["state"], few["rows"], few["missing_rows"]) == ("too-few-rows", 0, 1_000)
+    assert "1,000 more are needed" in client.get(PATH).text
+    assert drift(client, "?days=30")["fields"][0]["level"] == "none"
+
+
+def test_drift_is_found_on_page_and_in_metrics(client, fill):
+    fill(range(1_000), days_ago=20)
+    client.post(f"{PATH}/reference")
+    fill(range(500, 2_000))
+    monitor = client.application.extensions["modelhost"].health
+
+    found = drift(client)
+    monitor.measure_drift(time.time())
+
+    assert found["state"] == "compared"
+    first = found["fields"][0]
+    assert (first["name"], first["level"], first["prediction"]) == ("x", "large", False)
+    assert first["outside"] == pytest.approx(2 / 3, abs=0.01)
+    assert sum(first["chart"]["current"]) == pytest.approx(1)
+    page = client.get(PATH).text
+    assert "2 of 2 fields have drifted" in page
+    assert f"{datetime.now(UTC):%-d %B %Y}" in page
+    line = next(
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith('modelhost_drift_psi{field="x",model="doubler"}')
+    )
+    assert float(line.split()[-1]) == pytest.approx(first["psi"], abs=1e-6)
+    assert "2 of 2 fields" in client.get("/health").text
+
+
+@pytest.mark.parametrize("days", ["", "8", "seven", "-7"])
+def test_unknown_period_is_rejected(client, days):
+    answer = client.get(f"/api{PATH}?days={days}")
+
+    assert answer.status_code == 400
+    assert "'days' must be one of 7, 30, 90" in answer.json["detail"]
+    assert client.get(f"{PATH}?days={days}").status_code == 400
+
+
+def test_model_without_log_has_no_drift(make_app):
+    client = make_app("models: [{class: tests.models.simple.Doubler}]").test_client()
+
+    assert drift(client)["state"] == "not-logged"
+    assert "modelhost_drift_psi{" not in client.get("/metrics").text
+    assert "log: true" in client.get(PATH).text
