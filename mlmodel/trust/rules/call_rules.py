@@ -157,6 +157,18 @@ def _loss(kind: Any, checksum: Any, state: Any) -> bool:
     return is_loss and type(checksum) is int and (state is None or _plain(*state))
 
 
+def _arrow_text(state: Any) -> bool:
+    """Return whether the parts of a pyarrow array are those of text, within their buffers."""
+    import pyarrow as pa  # noqa: PLC0415  only for a file that needs it
+
+    kind, length, missing, offset, buffers, children, dictionary = state
+    if kind not in (pa.string(), pa.large_string()) or children or dictionary is not None:
+        return False
+    # pyarrow builds the array without checks, and then reads where its offsets point.
+    pa.Array.from_buffers(kind, length, buffers, missing, offset).validate(full=True)
+    return True
+
+
 def _method(built: Any, name: Any) -> bool:
     # The method is not looked up: such a state is dropped.
     return is_distribution(built) and type(name) is str
@@ -278,6 +290,9 @@ CALLS: Mapping[str, Callable[..., bool]] = {
     "pandas.core.internals.managers.BlockManager": _blocks,
     "pathlib.PosixPath": _plain,
     "pathlib.WindowsPath": _plain,
+    "pyarrow.lib._restore_array": _arrow_text,
+    "pyarrow.lib.py_buffer": lambda content: type(content) in (bytes, bytearray),
+    "pyarrow.lib.type_for_alias": lambda name: name in ("string", "large_string"),
     "sklearn.metrics._dist_metrics.newObj": _class_of(
         "sklearn.metrics._dist_metrics.DistanceMetric"
     ),

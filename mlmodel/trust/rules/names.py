@@ -67,10 +67,11 @@ CLASSES = full_names(
         "pandas": "CategoricalDtype DataFrame DatetimeTZDtype Series Int8Dtype Int16Dtype "
         "Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype Float32Dtype "
         "Float64Dtype BooleanDtype",
-        "pandas.arrays": "BooleanArray FloatingArray IntegerArray",
+        "pandas.arrays": "ArrowStringArray BooleanArray FloatingArray IntegerArray",
         "pandas.core.arrays.boolean": "BooleanArray",
         "pandas.core.arrays.floating": "FloatingArray",
         "pandas.core.arrays.integer": "IntegerArray",
+        "pandas.core.arrays.string_arrow": "ArrowStringArray",
         "pandas.core.dtypes.dtypes": "CategoricalDtype DatetimeTZDtype",
         "pandas.core.frame": "DataFrame",
         "pandas.core.internals.managers": "SingleBlockManager",

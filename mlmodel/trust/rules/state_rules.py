@@ -194,6 +194,18 @@ def _backed_array(built: Any, state: Any) -> bool:
     )
 
 
+def _arrow_text(built: Any, state: Any) -> bool:
+    """Return whether a pandas array of text receives an array of pyarrow, which is checked."""
+    import pyarrow as pa  # noqa: PLC0415  only for a file that needs it
+
+    return (
+        _members(built, state)
+        and isinstance(state["_pa_array"], pa.StringArray | pa.LargeStringArray)
+        and isinstance(state["_dtype"], import_object("pandas.StringDtype"))
+        and state.get("_cache", {}) == {}
+    )
+
+
 def _of_type(member: str, kind: type, default: Any = None) -> Callable[[Any, Any], bool]:
     """Return the rule for a booster whose own format is in one member, of the given type."""
     return lambda built, state: _members(built, state) and type(state.get(member, default)) is kind
@@ -253,6 +265,8 @@ _RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "numpy.ndarray": _array,
     **dict.fromkeys(_THEMSELVES.split(), lambda _built, _state: True),
     "pandas._libs.arrays.NDArrayBacked": _backed_array,
+    "pandas.arrays.ArrowStringArray": _arrow_text,
+    "pandas.core.arrays.string_arrow.ArrowStringArray": _arrow_text,
     "pandas.core.generic.NDFrame": pandas_state.is_allowed,
     "pandas.core.internals.managers.SingleBlockManager": pandas_state.is_series,
     "functools.partial": _partial,

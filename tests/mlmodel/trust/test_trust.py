@@ -16,6 +16,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn
 from numpy.lib.recfunctions import repack_fields
@@ -553,6 +554,28 @@ def test_list_extended_later_is_checked():
 
     with pytest.raises(Untrusted, match="with unsafe members"):
         builder.build(attack_pickles.whole(made, grown))
+
+
+def test_text_of_pyarrow_is_built():
+    """pandas stores text in pyarrow's arrays where pyarrow is installed, column names included."""
+    text = pd.Series(["a", None, "b"], dtype="string[pyarrow]")
+
+    built = builder.build(pickle.dumps(text.array))
+
+    assert built.tolist() == text.tolist()
+
+
+@pytest.mark.parametrize("end", [-1, 3, 2**62])
+def test_text_beyond_its_buffer_is_rejected(end):
+    offsets = struct.pack("<3q", 0, 1, end)
+    parts = [None, pa.py_buffer(offsets), pa.py_buffer(b"ab")]
+
+    class Forged:
+        def __reduce__(self):
+            return pa.lib._restore_array, ((pa.large_string(), 2, 0, 0, parts, [], None),)
+
+    with pytest.raises(Untrusted, match="_restore_array with unexpected arguments"):
+        builder.build(pickle.dumps(Forged()))
 
 
 def test_frame_methods_are_disabled():
