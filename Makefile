@@ -10,7 +10,7 @@ PROJECT := pyproject.toml --extra compiled --extra skops
 # One more than cores: a third of the time, tests wait for servers and browsers.
 TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
-.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients ray clean help image-test
+.PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients shap ray clean help image-test
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -94,6 +94,13 @@ clients: $(VENV)/.dev examples ## Test the Open Inference Protocol with real cli
 	done
 	@$(BIN)/python -m pytest tests/clients
 
+# Not in requirements-dev.txt: shap takes seconds to import, and needs numba.
+shap: $(VENV)/.dev ## Write the Shapley values that tests compare with, in an environment of its own.
+	@test -x $(VENV)-shap/bin/python || $(BIN)/python -m venv $(VENV)-shap
+	$(VENV)-shap/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+		shap==0.51.0 $$(grep -E "^scikit-learn==" requirements.txt)
+	$(VENV)-shap/bin/python -m tests.shap_values
+
 ray: $(VENV)/.dev examples ## Test Ray Serve on two local nodes, with Ray in its own environment.
 	@test -x $(VENV)-ray/bin/python || $(BIN)/python -m venv $(VENV)-ray
 	@echo "Installing Ray in $(VENV)-ray ..."
@@ -102,7 +109,7 @@ ray: $(VENV)/.dev examples ## Test Ray Serve on two local nodes, with Ray in its
 	@$(BIN)/python -m pytest tests/clients/test_ray.py
 
 clean: ## Remove the virtual environments and the trained examples.
-	rm -rf $(VENV) $(VENV)-flama $(VENV)-clients $(VENV)-ray benchmarks/.envs examples/models build *.egg-info
+	rm -rf $(VENV) $(VENV)-shap $(VENV)-flama $(VENV)-clients $(VENV)-ray benchmarks/.envs examples/models build *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhost needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

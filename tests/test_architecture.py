@@ -30,6 +30,7 @@ PACKAGES = {
     "app/serving": (
         "reload",
         "monitoring",
+        "explaining",
         "compiling",
         "models",
         "isolation",

@@ -5,6 +5,7 @@
     ├── ModelNotFound         no model or version of that name
     ├── EndpointNotFound      the model has no endpoint of that name
     ├── ArtifactNotFound      the model has no such file, or does not offer it
+    ├── CannotExplain         the prediction of a row cannot be explained
     ├── ModelUnavailable      the model is not loaded
     ├── QueueFull             the model's queue is full
     ├── TooManyRows           a request has more rows than the limit
@@ -92,6 +93,10 @@ class ArtifactNotFound(ServingError):
         super().__init__(f"the model {name!r} has no artifact {artifact!r}")
         self.name = name
         self.artifact = artifact
+
+
+class CannotExplain(ServingError):
+    """The prediction of a row cannot be explained; the text says why, and what to do."""
 
 
 class ModelUnavailable(ServingError):

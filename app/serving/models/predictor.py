@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,11 +24,14 @@ from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
 from app.serving.prediction_log.writer import LoggedModel, PredictionLog
-from app.serving.process.metrics import OTHER, count_rejection
+from app.serving.process.metrics import EVALUATION, OTHER, CallMetrics, count_rejection
 from mlmodel.errors import InvalidInput, Violation, summary
 from mlmodel.schema.validator import Schema
 
 log = logging.getLogger(__name__)
+
+#: Returns the predictions for rows.
+Evaluate = Callable[[Sequence[Any]], list[Any]]
 
 #: Maximum number of violations in one error, which would otherwise grow with the rows.
 MAX_VIOLATIONS = 200
@@ -85,17 +89,10 @@ class Predictor:
         :param indexes: of the rows in their request, for the log; by default, from 0.
         """
         hosted, target = self._acquire(name, rows, endpoint)
-        target.metrics.start()
-        started = time.perf_counter()
         try:
-            predictions = _predict(hosted, target, rows)
-        except Exception as error:
-            target.metrics.fail(error, len(rows), time.perf_counter() - started)
-            raise
+            predictions, seconds = _predict_measured(hosted, target, rows)
         finally:
             hosted.release()
-        seconds = time.perf_counter() - started
-        target.metrics.succeed(len(rows), seconds)
         policy = hosted.spec.log
         if policy is not None and endpoint == PREDICT:
             model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
@@ -103,6 +100,28 @@ class Predictor:
                 policy, model, rows, predictions, seconds=seconds, indexes=indexes
             )
         return hosted, predictions
+
+    @contextmanager
+    def evaluate(self, name: str) -> Iterator[tuple[HostedModel, Evaluate]]:
+        """Hold a model, and yield it with a function that predicts rows that no client sent.
+
+        Its calls are those of :meth:`predict`, but the rows must be as :func:`validate_rows`
+        returns them, the metrics count them apart, and they are not logged. The model is the same
+        in all calls.
+
+        :raises ModelNotFound: if there is no such model.
+        :raises ModelUnavailable: if the model is not ready and does not load on first use.
+        """
+        hosted, target = self._acquire(name, (), PREDICT)
+        apart = replace(target, metrics=CallMetrics(hosted.label, EVALUATION))
+
+        def predict(rows: Sequence[Any]) -> list[Any]:
+            return _predict_measured(hosted, apart, rows, is_converted=True)[0]
+
+        try:
+            yield hosted, predict
+        finally:
+            hosted.release()
 
     def predict_each(
         self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
@@ -197,12 +216,11 @@ class Predictor:
         return ""
 
 
-def _predict(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -> list[Any]:
-    accepted = _validate_rows(rows, target.input)
-    return _validate_predictions(_call_model(hosted, target, accepted), len(rows), target.output)
+def validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
+    """Return valid rows as :meth:`Schema.convert` does.
 
-
-def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
+    :raises InvalidInput: if rows are not valid; it lists the violations.
+    """
     accepted = schema.accept(rows)
     if accepted is not None:
         return accepted
@@ -216,6 +234,38 @@ def _validate_rows(rows: Sequence[Any], schema: Schema) -> Sequence[Any]:
             summary(violations, most=MAX_VIOLATIONS), violations=violations[:MAX_VIOLATIONS]
         )
     return schema.convert(rows)
+
+
+def _predict_measured(
+    hosted: HostedModel,
+    target: HostedEndpoint,
+    rows: Sequence[Any],
+    *,
+    is_converted: bool = False,
+) -> tuple[list[Any], float]:
+    """Return the predictions and the seconds that they took."""
+    target.metrics.start()
+    started = time.perf_counter()
+    try:
+        predictions = _predict(hosted, target, rows, is_converted=is_converted)
+    except Exception as error:
+        target.metrics.fail(error, len(rows), time.perf_counter() - started)
+        raise
+    seconds = time.perf_counter() - started
+    target.metrics.succeed(len(rows), seconds)
+    return predictions, seconds
+
+
+def _predict(
+    hosted: HostedModel,
+    target: HostedEndpoint,
+    rows: Sequence[Any],
+    *,
+    is_converted: bool = False,
+) -> list[Any]:
+    is_ready = is_converted and target.input.accepts(rows)
+    accepted = rows if is_ready else validate_rows(rows, target.input)
+    return _validate_predictions(_call_model(hosted, target, accepted), len(rows), target.output)
 
 
 def _call_model(hosted: HostedModel, target: HostedEndpoint, rows: Sequence[Any]) -> Any:

@@ -36,6 +36,8 @@ OK = "ok"
 OTHER = "(other)"
 #: Outcomes of the rows of the prediction log.
 WRITTEN, DROPPED = "written", "dropped"
+#: Label of the calls that explain a prediction, and are no predictions themselves.
+EVALUATION = "(explain)"
 
 PREDICTIONS = Counter(
     "modelhost_predictions",
@@ -255,6 +257,8 @@ def read_usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
     models: dict[str, Usage] = defaultdict(Usage)
     for family in counted.collect():
         for sample in family.samples:
+            if sample.labels.get("endpoint") == EVALUATION:
+                continue
             if sample.name == "modelhost_predictions_total":
                 models[sample.labels["model"]].calls += int(sample.value)
                 if sample.labels["outcome"] == OK:

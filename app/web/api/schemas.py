@@ -351,3 +351,59 @@ class Readiness(Body):
         if not data.get("isolation"):
             data.pop("isolation", None)
         return data
+
+
+class FieldEffect(Body):
+    """How much one field of a row moves the explained number."""
+
+    name = text("The field, or the word of a text.")
+    value = fields.Raw(allow_none=True, **doc("Its value in the row; null if it has none."))
+    effect = fields.Float(**doc("What the field adds to the number, compared with typical rows."))
+
+
+class FieldChange(Body):
+    """Another value for one field of a row, with which the model predicts another label."""
+
+    name = text("The field.")
+    value = fields.Raw(allow_none=True, **doc("The value to which it changes."))
+    label = fields.Raw(allow_none=True, **doc("The label that the model predicts then."))
+
+
+class Explanation(Body):
+    """Why the prediction for a row is what it is: what each field adds to it."""
+
+    prediction = fields.Float(**doc("The number that is explained; see `explains`."))
+    base = fields.Float(**doc("The mean of the same number over typical rows."))
+    explains = text(
+        "What the number is: the predicted `number`, the `probability` of `class`, or, for a model "
+        "without probabilities, 1 where it predicts the `label` `class` and 0 elsewhere.",
+        enum=["number", "probability", "label"],
+    )
+    class_ = fields.String(
+        data_key="class",
+        attribute="class",
+        allow_none=True,
+        **doc("The explained class: that of the query, else the predicted one."),
+    )
+    label = fields.Raw(allow_none=True, **doc("The predicted label; null if there is none."))
+    effects = fields.List(
+        fields.Nested(FieldEffect),
+        data_key="fields",
+        **doc("The effects, the largest first. They add up to `prediction` minus `base`."),
+    )
+    held = fields.List(
+        fields.String(),
+        **doc("Members that keep their values, as the reference profile has none to compare with."),
+    )
+    method = text(
+        "`exact`: every combination of fields was evaluated. `permutations`: fields were exchanged "
+        "in random orders. With `words-`, the words of a text were left out.",
+        enum=["exact", "permutations", "words-exact", "words-permutations"],
+    )
+    rows_evaluated = fields.Integer(**doc("The rows that the model predicted for it."))
+    standard_error = fields.Float(**doc("The largest standard error of an effect; 0 if exact."))
+    change = fields.Nested(
+        FieldChange,
+        allow_none=True,
+        **doc("The smallest change of one field to another label; null if there is none."),
+    )

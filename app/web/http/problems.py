@@ -93,6 +93,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Artifact not found",
         "The model has no artifact of this name, or `artifacts` in its entry does not include it.",
     ),
+    serving.CannotExplain: Problem(
+        422,
+        "cannot-explain",
+        "Prediction cannot be explained",
+        "The model has no reference profile, its predictions have no number to explain, or it has "
+        "no such class. `detail` names the reason.",
+    ),
     serving.UnreadableFile: Problem(
         400,
         "unreadable-file",

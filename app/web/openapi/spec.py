@@ -30,6 +30,7 @@ DESCRIPTION = (
 
 #: Responses that several operations share: name, and types of its problems.
 RESPONSES = {
+    "CannotExplain": ["cannot-explain", "invalid-input"],
     "Forbidden": ["forbidden"],
     "InternalError": ["internal-error"],
     "InvalidBody": ["invalid-body"],
@@ -64,6 +65,7 @@ VERSION_OPERATIONS = {
     "getModel": ("getVersion", "Get a version of a model"),
     "predict": ("predictByVersion", "Predict with a version of a model"),
     "describeTensors": ("describeTensorsOfVersion", "Describe the tensors of a version of a model"),
+    "explain": ("explainByVersion", "Explain a prediction of a version of a model"),
     "infer": ("inferByVersion", "Predict with tensors and a version of a model"),
     "isModelReady": ("isVersionReady", "Check that a version of a model is available"),
 }

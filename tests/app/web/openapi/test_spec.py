@@ -10,7 +10,16 @@ from app.serving.models.manager import ModelManager
 from app.web.openapi.spec import build_spec
 
 #: Blueprints with routes for programs.
-VIEWS = {"admin", "api", "inference", "openapi", "model_health", "operations", "repository"}
+VIEWS = {
+    "admin",
+    "api",
+    "explanations",
+    "inference",
+    "openapi",
+    "model_health",
+    "operations",
+    "repository",
+}
 
 
 @pytest.fixture

@@ -1,0 +1,133 @@
+"""The number of a prediction that is explained, and the label that it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.serving.errors import CannotExplain
+from mlmodel.reference.distributions import key
+from mlmodel.schema.shape import Shape
+
+#: Members of predictions by which the adapters of frameworks name a number.
+PREDICTION, PROBABILITIES, SCORE = "prediction", "probabilities", "score"
+
+
+@dataclass(frozen=True)
+class ExplainedNumber:
+    """A number of every prediction of a model.
+
+    ``kind`` is what it means: ``number``, ``probability`` of a class, or ``label``: 1 for
+    predictions of a label, 0 for others. ``path`` leads to the number, or to the label.
+    ``class_name`` is the class or label, if there is one.
+    """
+
+    kind: str
+    path: tuple[str, ...]
+    label_path: tuple[str, ...] | None = None
+    class_name: str | None = None
+
+    def read(self, prediction: Any) -> float:
+        """Return the number in a prediction.
+
+        :raises CannotExplain: if the prediction has another form than that of the explained row.
+        """
+        value = _find(prediction, self.path)
+        if self.kind == "label":
+            return float(key(value) == self.class_name)
+        if value is None and self.kind == "probability":
+            return 0.0  # some models leave out the classes that are impossible
+        if not _is_number(value):
+            raise CannotExplain("typical rows have predictions of another form than this row")
+        return float(value)
+
+    def read_label(self, prediction: Any) -> Any:
+        """Return the label of a prediction; ``None`` if the model predicts no labels."""
+        return None if self.label_path is None else _find(prediction, self.label_path)
+
+
+def find_number(prediction: Any, schema: Shape, class_name: str = "") -> ExplainedNumber:
+    """Return the number to explain: the probability of the predicted class, else the main number.
+
+    :param prediction: that of the explained row.
+    :param schema: of predictions.
+    :param class_name: the class whose probability to explain, in place of the predicted one.
+    :raises CannotExplain: if the prediction has no number or several, or no such class.
+    """
+    members = prediction if isinstance(prediction, Mapping) else {}
+    main = _find_main(prediction)
+    shares = next((name for name, each in members.items() if _are_shares(each)), None)
+    label = None if main is None else _find(prediction, main)
+    if shares is not None:
+        classes = members[shares]
+        name = class_name or _likeliest(classes, label)
+        _check_class(name, list(classes))
+        is_label = label is not None and key(label) in classes
+        return ExplainedNumber("probability", (shares, name), main if is_label else None, name)
+    if main is not None and _is_label(label, _at(schema, main)):
+        _check_class(class_name, [key(label)], is_given=bool(class_name))
+        return ExplainedNumber("label", main, main, key(label))
+    if class_name:
+        raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
+    path = (SCORE,) if _is_number(members.get(SCORE)) else main
+    if path is None or not _is_number(_find(prediction, path)):
+        raise CannotExplain(
+            "the prediction is neither a number nor a label, nor has it probabilities of classes"
+        )
+    return ExplainedNumber("number", path)
+
+
+def _find_main(prediction: Any) -> tuple[str, ...] | None:
+    """Return the path of the main value: the prediction itself, or a member, as pages show it."""
+    if not isinstance(prediction, Mapping):
+        return ()
+    plain = [name for name, each in prediction.items() if not isinstance(each, Mapping | list)]
+    if PREDICTION in plain:
+        return (PREDICTION,)
+    is_first = bool(plain) and (len(plain) == 1 or isinstance(prediction[plain[0]], str))
+    return (plain[0],) if is_first else None
+
+
+def _is_label(value: Any, schema: Shape | None) -> bool:
+    if isinstance(value, str | bool):
+        return True
+    return _is_number(value) and schema is not None and bool(schema.constants)
+
+
+def _are_shares(value: Any) -> bool:
+    """Return whether a value has probabilities of classes: numbers from 0 to 1 that add up to 1."""
+    if not isinstance(value, Mapping) or len(value) < 2:  # noqa: PLR2004  two classes
+        return False
+    shares = list(value.values())
+    are_shares = all(_is_number(each) and 0 <= each <= 1 for each in shares)
+    return are_shares and abs(sum(shares) - 1) < 0.01  # noqa: PLR2004  they may be rounded
+
+
+def _likeliest(classes: Mapping[str, float], label: Any) -> str:
+    name = key(label) if label is not None else ""
+    return name if name in classes else max(classes, key=lambda each: classes[each])
+
+
+def _check_class(name: str, classes: list[str], *, is_given: bool = True) -> None:
+    if is_given and name not in classes:
+        expected = ", ".join(map(repr, classes[:20]))
+        raise CannotExplain(f"the parameter 'class' must be one of {expected}, got {name!r:.100}")
+
+
+def _at(schema: Shape, path: tuple[str, ...]) -> Shape | None:
+    for name in path:
+        if name not in schema.members:
+            return None
+        schema = schema.members[name]
+    return schema
+
+
+def _find(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,151 @@
+"""Explains one prediction by the parts of its row, with calls of the model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from app.serving.calls.methods import PREDICT
+from app.serving.errors import CannotExplain
+from app.serving.explaining.evaluator import Evaluator
+from app.serving.explaining.explained_number import ExplainedNumber, find_number
+from app.serving.explaining.explanation import Change, Effect, Explanation
+from app.serving.explaining.single_change import find_smallest_change
+from app.serving.explaining.variations import FieldVariation, Variation, WordVariation
+from app.serving.models.hosted import HostedModel
+from app.serving.models.predictor import validate_rows
+from mlmodel.reference.background import ROWS, Field, draw_background, get_fields
+from mlmodel.reference.shapley import compute_effects
+from mlmodel.schema.shape import Shape
+from mlmodel.schema.validator import Schema
+
+#: Rows evaluated for the effects, and for the smallest change.
+MAX_ROWS, MAX_CHANGES = 20_000, 5_000
+#: Words of a text, so that there are enough rows for each.
+MAX_WORDS = 2_000
+#: Background rows for a slow model.
+FEW_ROWS = 5
+
+
+@dataclass(frozen=True)
+class _Typical:
+    """The fields that a model's profile describes, and background rows of them."""
+
+    fields: Sequence[Field] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
+
+
+#: Cache by the schema of the rows, for as long as a model uses it.
+_TYPICAL: WeakKeyDictionary[Schema, _Typical] = WeakKeyDictionary()
+
+
+class Explainer:
+    """Explains predictions of a model while it is held.
+
+    :param predict: predicts rows with the model, see :meth:`Predictor.evaluate`.
+    :param max_rows: of one call.
+    """
+
+    def __init__(
+        self,
+        hosted: HostedModel,
+        predict: Callable[[Sequence[Any]], list[Any]],
+        max_rows: int,
+    ) -> None:
+        self._hosted = hosted
+        self._input = hosted.endpoints[PREDICT].input
+        self._evaluator = Evaluator(predict, self._input, max_rows, hosted.limits.seconds)
+
+    def explain(self, row: Any, class_name: str) -> Explanation:
+        """Return the explanation of the prediction for a row, see :func:`.explanation.explain`."""
+        [row] = validate_rows([row], self._input)
+        prediction = self._evaluator.predict_first(row)
+        number = find_number(prediction, Shape.of(self._hosted.output_schema), class_name)
+        typical = _get_typical(self._hosted, self._input)
+        variation = self._vary_fields(row, typical) if typical.fields else self._vary_words(row)
+
+        def read_all(rows: Sequence[Any]) -> Any:
+            return np.array([number.read(each) for each in self._evaluator.predict(rows)])
+
+        effects = compute_effects(
+            number.read(prediction),
+            read_all(variation.get_background()),
+            variation.differs,
+            lambda taken, background: read_all(variation.mix(taken, background)),
+            self._evaluator.limit(MAX_ROWS),
+        )
+        found = zip(variation.names, variation.values, effects.values, strict=True)
+        label = number.read_label(prediction)
+        change = self._find_change(number, row, typical.fields, label)
+        return Explanation(
+            number=number,
+            prediction=number.read(prediction),
+            base=effects.base,
+            effects=tuple(
+                sorted((Effect(*each) for each in found), key=lambda each: -abs(each.effect))
+            ),
+            held=variation.held,
+            method=variation.prefix + ("exact" if effects.is_exact else "permutations"),
+            rows_evaluated=self._evaluator.rows,
+            standard_error=effects.standard_error,
+            label=label,
+            change=change,
+        )
+
+    def _vary_fields(self, row: Mapping[str, Any], typical: _Typical) -> Variation:
+        rows = typical.rows[:: ROWS // FEW_ROWS] if self._evaluator.is_slow else typical.rows
+        return FieldVariation(row, [field.name for field in typical.fields], rows)
+
+    def _vary_words(self, row: Any) -> Variation:
+        texts = _get_texts(row, self._input.shape)
+        if len(texts) != 1:
+            raise CannotExplain(
+                f"the model {self._hosted.name!r} has no reference profile with typical values to "
+                "compare with; package it again with `dump(..., sample=X)`"
+            )
+        words = WordVariation(row, texts[0])
+        if len(words.names) > MAX_WORDS:
+            raise CannotExplain(
+                f"expected a text of at most {MAX_WORDS:,} words, got {len(words.names):,}"
+            )
+        return words
+
+    def _find_change(
+        self, number: ExplainedNumber, row: Any, fields: Sequence[Field], label: Any
+    ) -> Change | None:
+        def read_labels(rows: Sequence[Any]) -> list[Any]:
+            # A rule between fields may exclude some rows; those keep the label.
+            predictions = self._evaluator.predict_valid(rows)
+            return [label if each is None else number.read_label(each) for each in predictions]
+
+        if label is None or not fields:
+            return None
+        most = self._evaluator.limit(MAX_CHANGES)
+        found = find_smallest_change(row, fields, label, read_labels, most)
+        return None if found is None else Change(found.field.name, found.value, found.label)
+
+
+def _get_typical(hosted: HostedModel, schema: Schema) -> _Typical:
+    if schema not in _TYPICAL:
+        profile = hosted.about.profile
+        fields = get_fields(profile, schema.shape) if profile else []
+        _TYPICAL[schema] = _Typical(fields, schema.convert(draw_background(fields)))
+    return _TYPICAL[schema]
+
+
+def _get_texts(row: Any, schema: Shape) -> list[str | None]:
+    """Return the members that are free texts; ``None`` stands for the row itself."""
+    if isinstance(row, str):
+        return [None]
+    members = schema.members
+    if not isinstance(row, Mapping) or any(name not in members for name in row):
+        return []
+    are_texts = all(
+        each.type == "string" and not each.constants and "format" not in each.schema
+        for each in members.values()
+    )
+    return [name for name in row if isinstance(row[name], str)] if are_texts else []

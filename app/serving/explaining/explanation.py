@@ -1,0 +1,64 @@
+"""The explanation of one prediction, and the function that makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.serving.explaining.explained_number import ExplainedNumber
+from app.serving.models.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How much a part of the row moves the explained number. ``value`` is the row's own."""
+
+    name: str
+    value: Any
+    effect: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another value for one field, and the label that is predicted then."""
+
+    name: str
+    value: Any
+    label: Any
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The effects of the parts of a row, the largest first.
+
+    They add up to ``prediction`` minus ``base``, the mean of ``number`` over typical rows. ``held``
+    names the members of the row that are not varied. ``label`` is the predicted label, if there
+    is one, and ``change`` the smallest change of one field that leads to another label.
+    """
+
+    number: ExplainedNumber
+    prediction: float
+    base: float
+    effects: tuple[Effect, ...]
+    held: tuple[str, ...]
+    method: str
+    rows_evaluated: int
+    standard_error: float
+    label: Any
+    change: Change | None
+
+
+def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> Explanation:
+    """Return the explanation of the prediction for one row. A row always has the same one.
+
+    :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
+    :param class_name: the class whose probability is explained; by default the predicted one.
+    :raises CannotExplain: if the model or the row cannot be explained; the text says why.
+    :raises FlmError: as :meth:`Predictor.predict` does.
+    :raises ServingError: as :meth:`Predictor.predict` does.
+    """
+    # It imports numpy, which a server that explains nothing does not need.
+    from app.serving.explaining.explainer import Explainer  # noqa: PLC0415
+
+    with predictor.evaluate(name) as (hosted, predict):
+        return Explainer(hosted, predict, predictor.max_rows).explain(row, class_name)

@@ -1,0 +1,94 @@
+"""The smallest change of one field that changes the predicted label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from mlmodel.reference.background import Field
+
+#: Numbers tried between the last one that keeps the label and the first one that changes it.
+STEPS = 16
+#: The size of the change from no value to a typical one.
+FROM_MISSING = 0.5
+
+#: Returns the labels that the model predicts for rows.
+ReadLabels = Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A field, another value for it, the label that is predicted then, and the size of the change.
+
+    The size of a change between numbers is the share of the profile's rows between them; that of
+    another choice is the share of rows that do not have it.
+    """
+
+    field: Field
+    value: Any
+    size: float
+    label: Any = None
+
+
+def find_smallest_change(
+    row: Mapping[str, Any],
+    fields: Sequence[Field],
+    label: Any,
+    read_labels: ReadLabels,
+    max_rows: int,
+) -> Candidate | None:
+    """Return the smallest change of one field that changes the label; ``None`` if none does.
+
+    :param label: that is predicted for the row.
+    :param max_rows: about how many rows may be evaluated.
+    """
+    most = max(2, max_rows // max(len(fields), 1))
+    changes = [each for field in fields for each in _list_changes(row, field, most)]
+    tried = _try_all(row, changes, read_labels)
+    found = [each for each in tried if each.label != label]
+    finer = [each for field in fields for each in _list_finer(row, field, tried, label)]
+    found += [each for each in _try_all(row, finer, read_labels) if each.label != label]
+    return min(found, key=lambda each: each.size, default=None)
+
+
+def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[Candidate]:
+    own = row.get(field.name)
+    for value, share in field.choices():
+        if value != own:
+            yield Candidate(field, value, 1 - share)
+    numbers = field.numbers()
+    for value in numbers[:: -(-len(numbers) // most) or 1]:
+        if value != own:
+            yield Candidate(field, value, _size(field, own, value))
+
+
+def _list_finer(
+    row: Mapping[str, Any], field: Field, tried: Sequence[Candidate], label: Any
+) -> Iterator[Candidate]:
+    """Yield numbers between neighbours, one of which keeps the label and the other does not."""
+    own = row.get(field.name)
+    labels = {each.value: each.label for each in tried if each.field is field}
+    if not field.numbers() or not labels:
+        return
+    if own is not None:
+        labels[own] = label
+    for low, high in pairwise(sorted(labels)):
+        if (labels[low] == label) != (labels[high] == label):
+            for value in field.between(low, high, STEPS):
+                yield Candidate(field, value, _size(field, own, value))
+
+
+def _size(field: Field, own: Any, value: float) -> float:
+    if own is None:
+        return FROM_MISSING + abs(field.rank(value) - FROM_MISSING)
+    return abs(field.rank(value) - field.rank(own))
+
+
+def _try_all(
+    row: Mapping[str, Any], changes: Sequence[Candidate], read_labels: ReadLabels
+) -> list[Candidate]:
+    """Return the changes with the labels that are predicted then."""
+    labels = read_labels([{**row, each.field.name: each.value} for each in changes])
+    return [replace(each, label=label) for each, label in zip(changes, labels, strict=True)]

@@ -1,0 +1,107 @@
+"""What an explanation varies: the fields of a row, or the words of a text."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlmodel.reference.background import ABSENT
+
+#: A word, with what separates it from the next one.
+WORD = re.compile(r"\S+\s*")
+
+
+class Variation(ABC):
+    """The parts of a row that are varied together with typical values of each.
+
+    ``names`` and ``values`` describe the parts. ``differs`` has a row of booleans for each
+    background row: whether its part differs from that of the explained row.
+    """
+
+    #: How the method of the explanation is called.
+    prefix = ""
+    #: Members of the row that are not varied.
+    held: tuple[str, ...] = ()
+    names: Sequence[str]
+    values: Sequence[Any]
+    differs: NDArray[Any]
+
+    @abstractmethod
+    def mix(self, taken: NDArray[Any], background: NDArray[Any]) -> list[Any]:
+        """Return rows with the parts in ``taken``, and the others from background rows."""
+
+    def get_background(self) -> list[Any]:
+        """Return the background rows."""
+        count, width = self.differs.shape
+        return self.mix(np.zeros((count, width), bool), np.arange(count))
+
+
+class FieldVariation(Variation):
+    """The fields of a row, and rows drawn from the reference profile."""
+
+    def __init__(
+        self, row: Mapping[str, Any], names: Sequence[str], background: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.names = names
+        self.held = tuple(name for name in row if name not in names)
+        self.values = [row.get(name) for name in names]
+        self._row = row
+        self._own = _pick(row, names)
+        self._rows = [_pick(each, names) for each in background]
+        self.differs = np.array([_differ(self._own, each) for each in self._rows], bool)
+
+    def mix(self, taken: NDArray[Any], background: NDArray[Any]) -> list[Any]:
+        """Return rows with the parts in ``taken``, and the others from background rows."""
+        return [
+            self._build(mask, self._rows[at])
+            for mask, at in zip(taken.tolist(), background.tolist(), strict=True)
+        ]
+
+    def _build(self, mask: Sequence[bool], typical: Sequence[Any]) -> dict[str, Any]:
+        row = dict(self._row)
+        for name, is_own, own, other in zip(self.names, mask, self._own, typical, strict=True):
+            value = own if is_own else other
+            if value is ABSENT:
+                row.pop(name, None)
+            else:
+                row[name] = value
+        return row
+
+
+class WordVariation(Variation):
+    """The words of a text, and the text without any of them."""
+
+    prefix = "words-"
+
+    def __init__(self, row: Any, member: str | None) -> None:
+        """Split the text: the row itself, or the member of that name."""
+        self._row = row
+        self._member = member
+        text = row if member is None else row[member]
+        self._parts = WORD.findall(text.lstrip())
+        self.values = [each.strip() for each in self._parts]
+        self.names = self.values
+        self.differs = np.ones((1, len(self._parts)), bool)
+
+    def mix(self, taken: NDArray[Any], background: NDArray[Any]) -> list[Any]:
+        """Return rows whose text has only the words in ``taken``."""
+        texts = [
+            "".join(part for part, is_own in zip(self._parts, mask, strict=True) if is_own).strip()
+            for mask in taken.tolist()
+        ]
+        if self._member is None:
+            return texts
+        return [{**self._row, self._member: text} for text in texts]
+
+
+def _pick(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    return [row.get(name, ABSENT) for name in names]
+
+
+def _differ(row: Sequence[Any], other: Sequence[Any]) -> list[bool]:
+    return [one is not another and one != another for one, another in zip(row, other, strict=True)]

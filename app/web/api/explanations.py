@@ -1,0 +1,90 @@
+"""The REST API of explanations: why the prediction for a row is what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, g, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from app.serving.calls.methods import PREDICT
+from app.serving.explaining.explanation import Explanation, explain
+from app.web.api import models, prediction
+from app.web.api.bodies.request_body import read_json
+from app.web.api.schemas import Explanation as ExplanationBody
+from app.web.http.extension import modelhost
+from mlmodel.errors import InvalidInput
+
+blueprint = Blueprint("explanations", __name__, url_prefix="/api")
+
+#: The endpoint; an author's own of this name is called in place of it.
+EXPLAIN = "explain"
+
+
+def init_app(app: Flask) -> None:
+    """Register the route of explanations."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/models/<name>/versions/<version>/explain")
+@blueprint.post("/models/<name>/explain")
+def explain_prediction(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Explain the prediction for a row.
+    ---
+    post:
+      summary: Explain a prediction
+      description: >-
+        Predicts one row, and returns what each field adds to the prediction, compared with typical
+        rows from the reference profile of the model (interventional Shapley values). The words of
+        a model of texts are left out instead. Nothing is logged as a prediction. If the model has
+        an endpoint of its own named `explain`, that one is called.
+      operationId: explain
+      tags: [Models]
+      parameters:
+        - ModelName
+        - name: class
+          in: query
+          description: The class whose probability is explained. By default, the predicted one.
+          schema: {type: string}
+      requestBody:
+        required: true
+        content: {application/json: {schema: {}}}
+      responses:
+        200:
+          description: The explanation.
+          content: {application/json: {schema: Explanation}}
+        400: InvalidBody
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: CannotExplain
+        429: TooManyRequests
+        500: ModelFailed
+        502: RemoteFailed
+        503: ModelUnavailable
+        504: ModelTimeout
+        508: RemoteLoop
+    """
+    reference = prediction.to_reference(name, version)
+    predictor = modelhost().predictor
+    if EXPLAIN in predictor.manager.get_described(reference).endpoints:
+        return models.call_endpoint(reference, EXPLAIN)
+    rows = prediction.to_rows(predictor, reference, read_json(), PREDICT)
+    g.rows = rows.size
+    if isinstance(rows.value, list) and rows.size != 1:
+        raise InvalidInput(f"expected one row, got {rows.size}")
+    row = rows.value[0] if isinstance(rows.value, list) else rows.value
+    try:
+        found = explain(predictor, reference, row, request.args.get("class", ""))
+    except InvalidInput as error:
+        raise rows.point_into_body(error) from error
+    return jsonify(ExplanationBody().dump(to_body(found)))
+
+
+def to_body(explanation: Explanation) -> dict[str, Any]:
+    """Return the facts of an explanation, by the names of its marshmallow schema."""
+    return {
+        **vars(explanation),
+        "explains": explanation.number.kind,
+        "class": explanation.number.class_name,
+    }

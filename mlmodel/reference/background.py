@@ -1,0 +1,154 @@
+"""Typical rows, drawn from a reference profile field by field: it contains no row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, Opaque, key
+from mlmodel.reference.profile import Profile
+from mlmodel.schema.coercion import WHOLE
+from mlmodel.schema.shape import Shape
+
+#: Rows of a background.
+ROWS = 50
+#: Each field is shuffled with this seed and its position, so that a model has one background.
+SEED = 20
+#: A row's member that the row lacks.
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Field:
+    """A member of a row whose values a profile describes."""
+
+    name: str
+    shape: Shape
+    is_required: bool
+    distribution: Numbers | Choices
+
+    def draw(self, count: int) -> list[Any]:
+        """Return so many values, as evenly spread as those of the profile, the lowest first."""
+        missing = round(self.distribution.missing * count) if self._can_be_missing else 0
+        shares = (np.arange(count - missing) + 0.5) / max(count - missing, 1)
+        absent = [None if self.shape.is_nullable else ABSENT] * missing
+        if isinstance(self.distribution, Numbers):
+            numbers = np.interp(shares, _quantiles(self.distribution), self.distribution.edges)
+            return [*map(self._to_number, numbers.tolist()), *absent]
+        choices = self.choices()
+        ends = np.cumsum([share for _, share in choices])
+        places = np.searchsorted(ends, shares * ends[-1])
+        return [*(choices[place][0] for place in places.tolist()), *absent]
+
+    def choices(self) -> list[tuple[Any, float]]:
+        """Return the choices with their share of the profile's rows."""
+        if not isinstance(self.distribution, Choices):
+            return []
+        counts = self.distribution.counts
+        total = max(1, sum(counts.values()) + self.distribution.other)
+        return [(self._to_choice(text), count / total) for text, count in counts.items()]
+
+    def numbers(self) -> list[Any]:
+        """Return the inner quantiles of the profile, in order; empty for choices."""
+        if not isinstance(self.distribution, Numbers):
+            return []
+        return list(dict.fromkeys(map(self._to_number, self.distribution.edges[1:-1])))
+
+    def between(self, low: float, high: float, count: int) -> list[Any]:
+        """Return numbers between two others, rounded."""
+        steps = np.linspace(low, high, count + 2)[1:-1].tolist()
+        digits = 1 - int(np.floor(np.log10(abs(high - low) / (count + 1))))
+        rounded = dict.fromkeys(self._to_number(round(each, digits)) for each in steps)
+        return [each for each in rounded if min(low, high) < each < max(low, high)]
+
+    def rank(self, number: float) -> float:
+        """Return the share of the profile's rows with a lower number."""
+        if not isinstance(self.distribution, Numbers):
+            return 0.0
+        return float(np.interp(number, self.distribution.edges, _quantiles(self.distribution)))
+
+    @property
+    def _can_be_missing(self) -> bool:
+        return self.shape.is_nullable or not self.is_required
+
+    @property
+    def _limits(self) -> tuple[float, float]:
+        """The lowest and the highest number that the schema allows.
+
+        The outer quantiles of a profile are rounded outwards, and may lie beyond.
+        """
+        inf = float("inf")
+        lows = [self.shape.number("minimum"), self.shape.number("exclusiveMinimum")]
+        highs = [self.shape.number("maximum"), self.shape.number("exclusiveMaximum")]
+        low = max(-inf if lows[0] is None else lows[0], _next(lows[1], inf, -inf))
+        high = min(inf if highs[0] is None else highs[0], _next(highs[1], -inf, inf))
+        return low, high
+
+    def _to_number(self, number: float) -> float:
+        """Return the nearest number that the schema allows, in its type."""
+        constants = [each.value for each in self.shape.constants]
+        if constants:
+            return min(constants, key=lambda each: abs(each - number))  # type: ignore[no-any-return]
+        low, high = self._limits
+        number = min(max(number, low), high)
+        step = self.shape.number("multipleOf")
+        if step:
+            number = round(number / step) * step
+        if self.shape.type == "integer":
+            return round(number)
+        is_whole = WHOLE.fullmatch(str(self.shape.schema.get("x-dtype", "")))
+        return float(round(number) if is_whole else number)
+
+    def _to_choice(self, text: str) -> Any:
+        """Return the value that a choice of the profile stands for, in the type of the schema."""
+        known = {key(each.value): each.value for each in self.shape.constants}
+        if text in known or self.shape.type == "string":
+            return known.get(text, text)
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        is_float = self.shape.type == "number" and isinstance(value, int)
+        return float(value) if is_float else value
+
+
+def get_fields(profile: Profile, row: Shape) -> list[Field]:
+    """Return the fields that can be drawn, in the order of the row's schema."""
+    required = row.schema.get("required", ())
+    return [
+        Field(name, shape, name in required, distribution)
+        for name, shape in row.members.items()
+        if not isinstance(distribution := _get(profile.fields, name), Opaque)
+    ]
+
+
+def draw_background(fields: Sequence[Field], count: int = ROWS) -> list[dict[str, Any]]:
+    """Return typical rows, each without the fields that are missing and cannot be null.
+
+    Each field has the distribution of the profile. The fields are combined at random, as the
+    profile does not contain how they depend on each other.
+    """
+    columns = {field.name: list(_shuffle(field.draw(count), at)) for at, field in enumerate(fields)}
+    rows = [{name: column[row] for name, column in columns.items()} for row in range(count)]
+    return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
+
+
+def _get(fields: Mapping[str, Distribution], name: str) -> Distribution:
+    return fields.get(name, Opaque(0.0))
+
+
+def _next(number: float | None, towards: float, default: float) -> float:
+    return default if number is None else float(np.nextafter(number, towards))
+
+
+def _shuffle(values: Sequence[Any], field: int) -> Iterator[Any]:
+    order = np.random.default_rng((SEED, field)).permutation(len(values))
+    return (values[at] for at in order.tolist())
+
+
+def _quantiles(distribution: Numbers) -> Any:
+    return np.linspace(0, 1, len(distribution.edges))

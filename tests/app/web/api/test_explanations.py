@@ -1,0 +1,119 @@
+import pytest
+
+from app.serving.process import metrics
+
+ROW = {"income": 30, "term": 36, "note": "x"}
+
+
+@pytest.fixture
+def client(make_app):
+    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain"]
+    entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
+    versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
+    return make_app(f"models: [{', '.join([*entries, versions])}]").test_client()
+
+
+def explain(client, name, body=ROW, query=""):
+    return client.post(f"/api/models/{name}/explain{query}", json=body)
+
+
+def test_effects_add_up_to_prediction_minus_base(client):
+    found = explain(client, "lender").json
+
+    effects = {each["name"]: each["effect"] for each in found["fields"]}
+    assert found["explains"] == "probability"
+    assert found["class"] == found["label"] == "default"
+    assert sum(effects.values()) == pytest.approx(found["prediction"] - found["base"])
+    assert list(effects) == ["income", "term", "savings"]
+    assert min(effects.values()) > 0
+    assert found["fields"][2]["value"] is None
+    assert found["held"] == ["note"]
+    assert (found["method"], found["standard_error"]) == ("exact", 0)
+    assert explain(client, "lender").json == found
+
+
+def test_smallest_change_is_just_enough(client):
+    change = explain(client, "lender").json["change"]
+
+    assert change["name"] == "income"
+    assert change["label"] == "repaid"
+    assert 50 < change["value"] < 51
+    changed = client.post("/api/models/lender/predict", json=ROW | {"income": change["value"]})
+    assert changed.json["prediction"] == "repaid"
+
+
+def test_explains_the_class_of_the_query(client):
+    other = explain(client, "lender", query="?class=repaid").json
+    predicted = explain(client, "lender").json
+
+    assert other["class"] == "repaid"
+    assert other["base"] == pytest.approx(1 - predicted["base"])
+    assert other["fields"][0]["effect"] == pytest.approx(-predicted["fields"][0]["effect"])
+
+
+def test_explains_numbers_and_labels(client):
+    price = explain(client, "price").json
+    label = explain(client, "label").json
+
+    assert (price["explains"], price["class"], price["change"]) == ("number", None, None)
+    assert price["prediction"] == 24
+    assert (label["explains"], label["class"], label["prediction"]) == ("label", "poor", 1)
+    assert label["base"] == pytest.approx(31 / 60, abs=0.03)
+
+
+def test_explains_a_text_by_leaving_out_words(client):
+    found = explain(client, "mood", {"text": "good but bad bad"}).json
+
+    assert found["method"] == "words-exact"
+    assert [(each["name"], each["effect"]) for each in found["fields"]] == [
+        ("bad", pytest.approx(-2)),
+        ("bad", pytest.approx(-2)),
+        ("good", pytest.approx(1)),
+        ("but", pytest.approx(0)),
+    ]
+    assert (found["prediction"], found["base"]) == (-3, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "query", "detail"),
+    [
+        ("plain", {"x": 1}, "", "the model 'plain' has no reference profile"),
+        ("opaque", ROW, "", "the prediction is neither a number nor a label"),
+        ("lender", ROW, "?class=x", "must be one of 'default', 'repaid', got 'x'"),
+        ("price", ROW, "?class=x", "the model predicts no classes"),
+        ("lender", [ROW, ROW], "", "expected one row, got 2"),
+        ("mood", {"text": "so " * 2001}, "", "at most 2,000 words, got 2,001"),
+    ],
+)
+def test_reason_why_a_prediction_is_not_explained(client, name, body, query, detail):
+    response = explain(client, name, body, query)
+
+    assert response.status_code == 422
+    assert detail in response.json["detail"]
+
+
+def test_invalid_row_is_rejected_with_pointers(client):
+    problem = explain(client, "lender", [ROW | {"income": -1}]).json
+
+    assert problem["status"] == 422
+    assert [each["pointer"] for each in problem["errors"]] == ["/0/income"]
+
+
+def test_own_endpoint_of_the_model_wins(client):
+    assert explain(client, "own").json == {"because": 30}
+
+
+def test_explains_a_version(client):
+    response = client.post("/api/models/loan/versions/2/explain", json=ROW)
+
+    assert response.json["label"] == "default"
+
+
+def test_explanations_are_not_counted_as_predictions(client):
+    def count():
+        return metrics.read_usage(metrics.get_registry())["price"].calls
+
+    before = count()
+    explain(client, "price")
+
+    assert count() == before

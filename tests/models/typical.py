@@ -1,0 +1,95 @@
+"""Models with a reference profile, to explain."""
+
+import math
+
+from mlmodel import MLModel, endpoint
+from mlmodel.reference.profile import Profile
+
+ROW = {
+    "type": "object",
+    "properties": {
+        "income": {"type": "number", "exclusiveMinimum": 0},
+        "term": {"enum": [12, 24, 36]},
+        "savings": {"type": ["number", "null"]},
+        "note": {"type": "string"},
+    },
+    "required": ["income", "term", "note"],
+}
+COLUMNS = {
+    "income": [20.0 + index for index in range(60)],
+    "term": [12, 24, 36] * 20,
+    "savings": [None, 5.0, 7.0, 9.0, 11.0] * 12,
+    "note": [f"note {index}" for index in range(60)],
+}
+
+
+class Lender(MLModel):
+    """Repaid if the income is high enough, which a long term makes less likely."""
+
+    qualified_name = "lender"
+    input_schema = ROW
+    metadata = {"extra": {"reference": Profile.from_columns(COLUMNS).to_json()}}
+
+    def predict(self, row):
+        savings = row.get("savings") or 0
+        repaid = 1 / (1 + math.exp((row["term"] + 14 - row["income"] - savings) / 10))
+        label = "repaid" if repaid > 0.5 else "default"
+        return {"prediction": label, "probabilities": {"default": 1 - repaid, "repaid": repaid}}
+
+
+class Price(Lender):
+    """A number, linear in its fields."""
+
+    qualified_name = "price"
+
+    def predict(self, row):
+        return {"prediction": 2 * row["income"] - row["term"]}
+
+
+class Label(Lender):
+    """A label without probabilities."""
+
+    qualified_name = "label"
+
+    def predict(self, row):
+        return "rich" if row["income"] > 50 else "poor"
+
+
+class Opaque(Lender):
+    """A list."""
+
+    qualified_name = "opaque"
+
+    def predict(self, row):
+        return [row["income"], row["term"]]
+
+
+class Own(Lender):
+    """An endpoint of its own."""
+
+    qualified_name = "own"
+
+    @endpoint("explain")
+    def explain(self, row):
+        return {"because": row["income"]}
+
+
+class Mood(MLModel):
+    """A model of texts."""
+
+    qualified_name = "mood"
+    input_schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+    def predict(self, row):
+        words = row["text"].split()
+        return {"score": words.count("good") - 2 * words.count("bad")}
+
+
+class Plain(MLModel):
+    """A model without a profile."""
+
+    qualified_name = "plain"
+    input_schema = {"type": "object", "properties": {"x": {"type": "number"}}}
+
+    def predict(self, row):
+        return row["x"]
