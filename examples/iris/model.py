@@ -14,8 +14,19 @@ from scipy.special import softmax
 from mlmodel import MLModel
 
 FILE = Path(__file__).parents[1] / "models" / "iris.joblib"
-#: The reference profile of the flowers on which it was fitted.
-REFERENCE = FILE.with_suffix(".reference.json")
+#: The metrics and the reference profile of the estimator, which ``examples/train.py`` writes.
+FACTS = FILE.with_suffix(".json")
+
+#: Who made the model, and what it is for.
+CARD = {
+    "developers": "The authors of Modelhost, as an example",
+    "training_rows": 150,
+    "direct_use": "Shows a model as a class of its own.",
+    "out_of_scope_use": "Other species of iris: the model knows only these three.",
+    "bias_risks_limitations": "50 flowers of each species, nearly all measured by one botanist.",
+    "training_data": "Fisher's irises (1936), as scikit-learn ships them.",
+    "testing_data": "Each fifth of the same flowers, predicted by a model of the other four.",
+}
 
 #: The measures in the order in which the estimator was fitted, with their range in the data.
 MEASURES = {
@@ -85,8 +96,9 @@ class IrisModel(MLModel):
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The reference profile, for caution and drift."""
-        return {"extra": {"reference": json.loads(REFERENCE.read_text())}}
+        """The metrics, the card and the reference profile."""
+        facts = json.loads(FACTS.read_text())
+        return {**facts, "extra": {"card": CARD, **facts["extra"]}}
 
     def load(self) -> None:
         """Read the estimator that ``examples/train.py`` has fitted."""

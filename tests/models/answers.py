@@ -175,3 +175,15 @@ class Sampled(MLModel):
 
     def predict(self, row):
         return {"y": row["x"]}
+
+
+class OddCard(Sampled):
+    """Has a card with values of wrong types, and a profile that is none."""
+
+    qualified_name = "odd-card"
+    metadata = {
+        "extra": {
+            "card": {"training_rows": "many", "license": 5, "direct_use": {"a": 1}, "more": "text"},
+            "reference": {"rows": "many"},
+        }
+    }

@@ -12,6 +12,7 @@ import urllib3
 from urllib3.exceptions import LocationParseError
 
 import mlmodel
+from app.serving.catalog.model_card import CARD
 from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
@@ -117,6 +118,7 @@ ENTRY = {
             "type": "array",
             "items": {"type": "string", "minLength": 1, "maxLength": 100},
         },
+        "card": CARD,
         "tags": {"type": "array", "items": TAG, "uniqueItems": True},
         "artifacts": {"type": ["string", "array"], "items": {"type": "string"}},
         "log": LOG,
@@ -283,6 +285,7 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         output_schema=entry.get("output_schema"),
         examples=tuple(entry.get("examples", ())),
         example_names=tuple(entry.get("example_names", ())),
+        card=entry.get("card"),
         tags=tuple(entry.get("tags", ())),
         artifacts="all" if entry.get("artifacts") == "all" else tuple(entry.get("artifacts", ())),
         ray=entry.get("ray"),

@@ -82,6 +82,8 @@ class ModelSpec:
     output_schema: Mapping[str, Any] | None = None
     examples: tuple[Any, ...] = ()
     example_names: tuple[str, ...] = ()
+    #: Members of the model's card, see :mod:`.model_card`, instead of the model's own.
+    card: Mapping[str, Any] | None = None
     batch_rows: int | None = None
     tags: tuple[str, ...] = ()
     artifacts: Literal["all"] | tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
 from app.web.mcp.tools import get_tool_name
 from app.web.pages import artifacts, example_table, forms, model_list
+from app.web.pages.card import build_card, name_metric
 from app.web.pages.display import labels, markdown
 from app.web.pages.display.output_labels import get_output_labels
 from app.web.pages.what_if import Axis, get_axes
@@ -91,6 +92,7 @@ def metadata(name: str) -> str:
             (example.name, _as_json(example.row))
             for example in example_table.name_examples(examples, model.about.example_names)
         ],
+        card=build_card(model),
         metrics=_metrics(model.metadata.get("metrics")),
         usage=model_list.usage_text(metrics.read_usage(metrics.get_registry())[model.label]),
         params=_facts(model.metadata.get("params")),
@@ -218,12 +220,15 @@ def _facts(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _metrics(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Return metrics as text, numbers with thousands separators."""
+    """Return all metrics as text, numbers with thousands separators."""
     measures = facts or {}
     return [
-        (name, labels.format_number(float(f"{value:.6g}") if isinstance(value, float) else value))
-        if labels.is_number(value)
-        else (name, _to_text(value))
+        (
+            name_metric(name),
+            labels.format_number(float(f"{value:.6g}") if isinstance(value, float) else value)
+            if labels.is_number(value)
+            else _to_text(value),
+        )
         for name, value in measures.items()
     ]
 
