@@ -22,7 +22,7 @@ from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
-from app.web.api import admin, explanations, fast_predict, models, operations
+from app.web.api import admin, explanations, fast_predict, models, operations, truth
 from app.web.api.monitoring import model_health
 from app.web.api.v2 import inference, repository
 from app.web.assets import bundles
@@ -115,6 +115,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         admin,
         operations,
         model_health,
+        truth,
         inference,
         repository,
         document,

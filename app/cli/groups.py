@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
             "package": ("packaging.package", "Package a fitted estimator as a model file."),
             "pin": ("adding.pin", "Add the SHA-256 of model files to models.yaml."),
             "predict": ("predicting.predict", "Predict the rows of a file with the model NAME."),
+            "truth": (
+                "logged.truth.truth",
+                "Store the truths of FILE for predictions of MODEL; without FILE, show metrics.",
+            ),
             "show": ("listing.show", "Show the metadata and the fields of the model NAME."),
         },
     ),

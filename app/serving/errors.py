@@ -18,6 +18,8 @@
     ├── RemoteFailed          the server of a remote model sent an unusable response
     ├── RemoteLoop            the entries of remote models form a loop
     ├── NoRoom                the folder of the shared state cannot be written
+    ├── PredictionNotLogged   a truth is for a prediction that is not in the log
+    ├── LogUnavailable        the prediction log cannot be read or written
     ├── PredictionFailed      the model raised an error
     └── InvalidAnswer         the prediction violates the output schema or is not JSON
 
@@ -182,6 +184,14 @@ class NoRoom(ServingError):
             "nothing was changed: the server's temporary folder (TMPDIR) cannot be written: "
             f"{error.strerror}"
         )
+
+
+class PredictionNotLogged(ServingError):
+    """The prediction is not in the prediction log of the model."""
+
+
+class LogUnavailable(ServingError):
+    """The prediction log cannot be read or written."""
 
 
 class PredictionFailed(ServingError):

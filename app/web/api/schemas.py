@@ -407,3 +407,33 @@ class Explanation(Body):
         allow_none=True,
         **doc("The smallest change of one field to another label; null if there is none."),
     )
+
+
+class StoredTruths(Body):
+    """How many truths were stored."""
+
+    stored = fields.Integer(**doc("Truths whose predictions are in the log."))
+    not_logged = fields.Integer(**doc("Truths whose predictions are not, which were not stored."))
+
+
+class TruthPeriod(Body):
+    """The metrics of the predictions of a week, or of all weeks."""
+
+    start = fields.Date(allow_none=True, **doc("The Monday of the week; null for all weeks."))
+    rows = fields.Integer(**doc("Predictions whose truth is known."))
+    metrics = fields.Dict(
+        keys=fields.String(),
+        values=fields.Float(),
+        **doc(
+            "Of classes: `accuracy`, `log_loss`, `roc_auc`, `calibration_error`. Of numbers: "
+            "`mean_absolute_error`, `bias` (prediction minus truth), `r2`."
+        ),
+    )
+
+
+class TruthMetrics(Body):
+    """The metrics of predictions whose truth is known."""
+
+    file = fields.Dict(**doc("The metrics that the model's file has from its training."))
+    total = fields.Nested(TruthPeriod)
+    weeks = fields.List(fields.Nested(TruthPeriod))

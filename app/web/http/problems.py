@@ -179,6 +179,20 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "Insufficient storage",
         "The server cannot write to its temporary folder (`TMPDIR`), so nothing changed.",
     ),
+    serving.PredictionNotLogged: Problem(
+        404,
+        "prediction-not-logged",
+        "Prediction not logged",
+        "The prediction log of the model has no prediction with this request id and row, or the "
+        "model has no `log` in its entry.",
+    ),
+    serving.LogUnavailable: Problem(
+        503,
+        "log-unavailable",
+        "Prediction log unavailable",
+        "The prediction log cannot be read or written, for example because the disk is full.",
+        is_temporary=True,
+    ),
     serving.PredictionFailed: MODEL_FAILED,
     serving.InvalidAnswer: Problem(
         500,

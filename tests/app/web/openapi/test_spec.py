@@ -15,10 +15,11 @@ VIEWS = {
     "api",
     "explanations",
     "inference",
-    "openapi",
     "model_health",
+    "openapi",
     "operations",
     "repository",
+    "truth",
 }
 
 

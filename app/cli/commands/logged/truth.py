@@ -1,0 +1,90 @@
+"""``truth``: store what turned out to be true, and show how good predictions were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.hosting import Hosting, pass_hosting
+from app.cli.terminal import as_json_option, command, write_json, write_message, write_table
+from app.serving.models.hosted import HostedModel
+from app.serving.monitoring.truth_metrics import Period, read_metrics
+from app.serving.prediction_log.store import PredictionStore
+from app.serving.prediction_log.truth_files import read_truths
+from app.serving.prediction_log.truths import store_truths
+from mlmodel.errors import InvalidInput
+
+
+@command("truth")
+@click.argument("model")
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@as_json_option
+@pass_hosting
+def truth(hosting: Hosting, model: str, file: Path | None, as_json: bool) -> None:
+    """Store the truths of FILE for predictions of MODEL; without FILE, show metrics.
+
+    FILE is a CSV file or a workbook with the columns request_id, row and truth.
+    """
+    hosted = hosting.host_model(model)
+    if file is not None:
+        _store(hosting, hosted, file, as_json)
+        return
+    store = PredictionStore(hosting.predictor.prediction_log.folder)
+    total, weeks = read_metrics(store, hosted.name, hosted.label, hosted.output_schema)
+    brought = hosted.metadata.get("metrics") or {}
+    if as_json:
+        write_json(
+            {
+                "file": brought,
+                "total": _to_json(total),
+                "weeks": [_to_json(each) for each in weeks],
+            }
+        )
+        return
+    if not total.rows:
+        write_message(f"The truth of no logged prediction of {model!r} is known.")
+    write_table(_to_rows(total, weeks, brought))
+
+
+def _store(hosting: Hosting, hosted: HostedModel, file: Path, as_json: bool) -> None:
+    try:
+        with file.open("rb") as stream:
+            truths = read_truths(stream, hosting.limits.rows)
+        stored = store_truths(
+            hosting.predictor.prediction_log,
+            hosted.name,
+            hosted.spec.log,
+            truths,
+            who=None,
+            are_texts=True,
+        )
+    except InvalidInput as error:
+        for each in error.violations:
+            write_message(f"{file.name}: {each.pointer[1:]} {each.detail}".replace(":  ", ": "))
+        raise click.ClickException(f"{file.name}: nothing is stored") from error
+    left = len(truths) - stored
+    write_message(f"Stored {stored:,} truths; {left:,} are for predictions that are not logged")
+    if as_json:
+        write_json({"stored": stored, "not_logged": left})
+
+
+def _to_json(period: Period) -> dict[str, Any]:
+    return {**asdict(period), "start": period.start and period.start.isoformat()}
+
+
+def _to_rows(
+    total: Period, weeks: Sequence[Period], brought: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return a line for each week, one for all of them, and one for the metrics of the file."""
+    lines = [{"week": str(each.start), "rows": each.rows, **each.metrics} for each in weeks]
+    if total.rows:
+        lines.append({"week": "all", "rows": total.rows, **total.metrics})
+    names = set(total.metrics) | {"rows"}
+    known = {name: value for name, value in brought.items() if name in names}
+    return [*lines, {"week": "file", **known}] if known else lines

@@ -1,0 +1,95 @@
+"""Which value of a prediction a truth is compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+#: The member of a packaged model's prediction with its value, and the one with its probabilities.
+PREDICTION, PROBABILITIES = "prediction", "probabilities"
+Scalar = str | int | float | bool
+
+
+class Compared(NamedTuple):
+    """A predicted and a true value, and the probabilities of the classes if the model has them."""
+
+    predicted: Scalar
+    true: Scalar
+    probabilities: Mapping[str, float] | None = None
+
+
+def compare(prediction: Any, truth: Any) -> Compared | None:
+    """Return the two values to compare; ``None`` if there are none.
+
+    :param truth: the true value, or an object with one member of the prediction.
+    """
+    name, true = get_member(prediction), truth
+    if isinstance(truth, Mapping):
+        name, true = next(iter(truth.items()), (None, None))
+    predicted = prediction if name == "" else _get(prediction, name)
+    if not isinstance(predicted, Scalar) or not isinstance(true, Scalar):
+        return None
+    probabilities = _get(prediction, PROBABILITIES)
+    are_numbers = isinstance(probabilities, Mapping) and all(
+        isinstance(each, int | float) for each in probabilities.values()
+    )
+    return Compared(predicted, true, probabilities if are_numbers else None)
+
+
+def get_member(prediction: Any) -> str | None:
+    """Return the member with the value of a prediction; ``""`` if the prediction is that value.
+
+    It is the member ``prediction``, or else the first that is not nested; ``None`` without one.
+    """
+    if isinstance(prediction, Scalar):
+        return ""
+    if not isinstance(prediction, Mapping):
+        return None
+    names = [name for name, value in prediction.items() if isinstance(value, Scalar)]
+    return PREDICTION if PREDICTION in names else next(iter(names), None)
+
+
+def fit(prediction: Any, truth: Any, *, is_text: bool = False) -> Any:
+    """Return a truth that can be compared with a prediction; ``None`` removes an earlier truth.
+
+    :param is_text: whether the truth is the text of a cell, to be converted.
+    :raises ValueError: if it cannot be compared; the message states what is expected.
+    """
+    if truth is None:
+        return None
+    if is_text:
+        truth = _parse(prediction, truth)
+    compared = compare(prediction, truth)
+    if compared is None or (isinstance(truth, Mapping) and len(truth) != 1):
+        raise ValueError("must be one value, or an object with one member of the prediction")
+    expected, got = _kind(compared.predicted), _kind(compared.true)
+    if expected != got:
+        raise ValueError(f"must be a {expected}, as the prediction is, got a {got}")
+    return truth
+
+
+def to_class(value: Scalar) -> str:
+    """Return the name of a class, as in the probabilities of a prediction."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parse(prediction: Any, text: str) -> Any:
+    name = get_member(prediction)
+    predicted = prediction if name == "" else _get(prediction, name)
+    if predicted is None or isinstance(predicted, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _get(value: Any, name: str | None) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _kind(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"

@@ -1,0 +1,137 @@
+"""Stores what turned out to be true for logged predictions."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.serving.errors import LogUnavailable, PredictionNotLogged
+from app.serving.prediction_log import month_files
+from app.serving.prediction_log.comparison import fit
+from app.serving.prediction_log.policy import LogPolicy
+from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog
+from mlmodel.errors import InvalidInput, Violation
+
+FIND = (
+    "SELECT id, prediction FROM predictions WHERE request_id = ? AND row_index = ?"
+    " ORDER BY id DESC LIMIT 1"
+)
+UPDATE = "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ? WHERE id = ?"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true value for a row of a request; ``None`` removes an earlier one.
+
+    ``pointer`` is its place in the body, for errors.
+    """
+
+    request_id: str
+    index: int
+    value: Any
+    pointer: str = ""
+
+
+class _Logged(NamedTuple):
+    """A logged prediction: its file, its id there, and the prediction."""
+
+    path: Path
+    id: int
+    prediction: Any
+
+
+def store_truths(
+    prediction_log: PredictionLog,
+    model: str,
+    policy: LogPolicy | None,
+    truths: Sequence[Truth],
+    *,
+    who: str | None,
+    are_texts: bool = False,
+) -> int:
+    """Store truths, all or none, and return the number of those whose predictions are logged.
+
+    If two predictions have the same request id and index, the later one gets the truth. A
+    prediction that another process has just made is found after it is written: this waits for it.
+
+    :param model: the name without a version.
+    :param policy: of the model; ``None`` if it is not logged.
+    :param who: who gives the truths.
+    :param are_texts: whether the values are texts of cells.
+    :raises PredictionNotLogged: if no prediction is found.
+    :raises InvalidInput: if a truth cannot be compared with its prediction.
+    :raises LogUnavailable: if the log cannot be read or written.
+    """
+    if policy is None:
+        raise PredictionNotLogged(f"the model {model!r} has no prediction log")
+    try:
+        prediction_log.flush()
+        found = _find(prediction_log.folder, model, truths)
+        if len(found) < len(truths):
+            time.sleep(COMMIT_SECONDS + 0.1)
+            found = _find(prediction_log.folder, model, truths)
+        if truths and not found:
+            raise PredictionNotLogged(
+                "no prediction with this request id and row is in the log of "
+                f"{model!r}: it was not sampled, was deleted, or never made"
+            )
+        _write(found, policy, _fit_all(truths, found, are_texts=are_texts), who)
+    except (OSError, sqlite3.Error) as error:
+        raise LogUnavailable(f"the prediction log of {model!r} cannot be used: {error}") from error
+    return len(found)
+
+
+def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logged]:
+    """Return the logged predictions by the position of their truth."""
+    found: dict[int, _Logged] = {}
+    for path in reversed(month_files.find_paths(folder, model)):
+        with closing(month_files.open_existing(path)) as connection:
+            for place, truth in enumerate(truths):
+                if place in found:
+                    continue
+                row = connection.execute(FIND, (truth.request_id, truth.index)).fetchone()
+                if row is not None:
+                    found[place] = _Logged(path, row[0], orjson.loads(row[1]))
+    return found
+
+
+def _fit_all(
+    truths: Sequence[Truth], found: dict[int, _Logged], *, are_texts: bool
+) -> dict[int, Any]:
+    values, violations = {}, []
+    for place, logged in found.items():
+        truth = truths[place]
+        try:
+            values[place] = fit(logged.prediction, truth.value, is_text=are_texts)
+        except ValueError as error:
+            violations.append(Violation(truth.pointer, str(error), place))
+    if violations:
+        raise InvalidInput("truths cannot be compared with predictions", violations=violations)
+    return values
+
+
+def _write(
+    found: dict[int, _Logged], policy: LogPolicy, values: dict[int, Any], who: str | None
+) -> None:
+    by_path: dict[Path, list[tuple[Any, ...]]] = defaultdict(list)
+    for place, logged in found.items():
+        by_path[logged.path].append((*_to_columns(policy, values[place], who), logged.id))
+    for path, rows in by_path.items():
+        with closing(month_files.open_existing(path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(UPDATE, rows)
+            connection.execute("COMMIT")
+
+
+def _to_columns(policy: LogPolicy, value: Any, who: str | None) -> Iterator[Any]:
+    if value is None:
+        return iter((None, None, None))
+    return iter((orjson.dumps(policy.strip(value)).decode(), time.time(), who))

@@ -1,0 +1,151 @@
+"""The truth of logged predictions: clients send it, and read metrics of past predictions.
+
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Flask, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.serving.calls.caller import CALLER
+from app.serving.errors import TooManyRows
+from app.serving.monitoring.truth_metrics import read_metrics
+from app.serving.prediction_log.store import PredictionStore
+from app.serving.prediction_log.truth_files import read_truths
+from app.serving.prediction_log.truths import Truth, store_truths
+from app.web.api.bodies.request_body import TABLES, read_json, read_table
+from app.web.api.schemas import StoredTruths, TruthMetrics
+from app.web.http.extension import modelhost
+from mlmodel.errors import InvalidInput, TooLarge
+from mlmodel.schema.validator import Schema
+
+blueprint = Blueprint("truth", __name__, url_prefix="/api")
+
+#: The schema of a JSON body.
+BODY = Schema(
+    {
+        "type": "object",
+        "properties": {
+            "request_id": {"type": "string", "minLength": 1},
+            "row": {"type": "integer", "minimum": 0},
+            "truth": {},
+        },
+        "required": ["request_id", "truth"],
+        "additionalProperties": False,
+    }
+)
+
+
+def init_app(app: Flask) -> None:
+    """Register the routes of truths."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/models/<name>/truth")
+def give(name: str) -> ResponseReturnValue:
+    """Store the truth of logged predictions.
+    ---
+    post:
+      summary: Report what turned out to be true
+      description: >-
+        Send the request id of a logged prediction and the true value, an object with one member of
+        the prediction, or null to remove an earlier truth. An array without `row` has a truth for
+        each row of the request. A CSV file or a workbook (`Content-Type: text/csv`) has the columns
+        `request_id`, `row` and `truth`; rows without a truth are skipped.
+      operationId: giveTruth
+      tags: [Models]
+      parameters: [ModelName]
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [request_id, truth]
+              properties:
+                request_id: {type: string, description: The `X-Request-ID` of the prediction.}
+                row: {type: integer, minimum: 0, description: The index of the row in the request.}
+                truth: {description: "The true value, or an array of them."}
+      responses:
+        200:
+          description: How many truths were stored.
+          content: {application/json: {schema: StoredTruths}}
+        400: InvalidBody
+        403: Forbidden
+        404: PredictionNotLogged
+        413: TooLarge
+        415: UnsupportedMediaType
+        422: InvalidInput
+        429: TooManyRequests
+        500: InternalError
+        503: LogUnavailable
+    """
+    model = modelhost().manager.get(name)
+    is_table = request.mimetype in TABLES
+    truths = _read_table() if is_table else _read_body()
+    max_rows = current_app.config["MAX_ROWS"]
+    if len(truths) > max_rows:
+        raise TooManyRows(max_rows, len(truths))
+    caller = CALLER.get()
+    stored = store_truths(
+        modelhost().predictor.prediction_log,
+        model.name,
+        model.spec.log,
+        truths,
+        who=caller.who if caller else None,
+        are_texts=is_table,
+    )
+    return jsonify(StoredTruths().dump({"stored": stored, "not_logged": len(truths) - stored}))
+
+
+@blueprint.get("/models/<name>/truth")
+def metrics(name: str) -> ResponseReturnValue:
+    """Return the metrics of predictions whose truth is known.
+    ---
+    get:
+      summary: Get metrics of predictions whose truth is known
+      description: >-
+        Of the last 26 weeks, for each week (from Monday, in UTC) in which a prediction was made,
+        and for all of them together. A metric that is not defined for these rows is left out.
+      operationId: getTruthMetrics
+      tags: [Models]
+      parameters: [ModelName]
+      responses:
+        200:
+          description: The metrics, and those that the model's file has from its training.
+          content: {application/json: {schema: TruthMetrics}}
+        404: ModelNotFound
+        429: TooManyRequests
+        500: InternalError
+        503: LogUnavailable
+    """
+    model = modelhost().manager.get_described(name)
+    store = PredictionStore(modelhost().predictor.prediction_log.folder)
+    total, weeks = read_metrics(store, model.name, model.label, model.output_schema)
+    facts = {"file": model.metadata.get("metrics") or {}, "total": asdict(total)}
+    return jsonify(TruthMetrics().dump({**facts, "weeks": [asdict(each) for each in weeks]}))
+
+
+def _read_body() -> list[Truth]:
+    body: Any = read_json()
+    violations = BODY.violations(body)
+    if violations:
+        raise InvalidInput("the body is not a truth", violations=violations)
+    request_id, truth = body["request_id"], body["truth"]
+    if "row" not in body and isinstance(truth, list):
+        return [Truth(request_id, at, each, f"/truth/{at}") for at, each in enumerate(truth)]
+    return [Truth(request_id, body.get("row", 0), truth, "/truth")]
+
+
+def _read_table() -> list[Truth]:
+    content, charset = read_table()
+    limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
+    try:
+        return read_truths(content, max_rows, charset=charset, max_bytes=limit)
+    except TooLarge as error:
+        raise RequestEntityTooLarge(f"the file expands to more than {limit:,} bytes") from error

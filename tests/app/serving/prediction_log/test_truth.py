@@ -1,0 +1,214 @@
+"""Truths of logged predictions: how they are given, and the metrics that follow."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from app.serving.monitoring.truth_metrics import compute_metrics
+from app.serving.prediction_log import truths
+from app.serving.prediction_log.store import PredictionStore, Record
+from tests.new_keys import NewKey
+
+MODELS = """
+models:
+  - {class: tests.models.simple.Doubler, log: true}
+  - {class: examples.iris.IrisModel, log: true}
+  - {class: tests.models.simple.Echo}
+"""
+TRUTH = "/api/models/doubler/truth"
+FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def _no_other_process(monkeypatch):
+    monkeypatch.setattr(truths, "COMMIT_SECONDS", -0.1)
+
+
+@pytest.fixture
+def client(make_app):
+    """A client that has predicted two rows as request ``a``, and an iris as ``b``."""
+    client = make_app(MODELS).test_client()
+    predict(client, "doubler", [{"x": 1}, {"x": 2}], "a")
+    predict(client, "iris", FLOWER, "b")
+    return client
+
+
+def predict(client, model, rows, request_id):
+    headers = {"X-Request-ID": request_id}
+    assert (
+        client.post(f"/api/models/{model}/predict", json=rows, headers=headers).status_code == 200
+    )
+
+
+def read(tmp_path, model="doubler"):
+    return [each.truth for each in PredictionStore(tmp_path / "prediction-log").read(model)]
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        ({"request_id": "a", "truth": 2}, [2, None]),
+        ({"request_id": "a", "row": 1, "truth": 4.5}, [None, 4.5]),
+        ({"request_id": "a", "truth": [1, 2]}, [1, 2]),
+        ({"request_id": "a", "truth": {"y": 3}}, [{"y": 3}, None]),
+    ],
+)
+def test_truth_is_stored_with_its_prediction(client, tmp_path, body, stored):
+    answer = client.post(TRUTH, json=body)
+
+    count = len([each for each in stored if each is not None])
+    assert (answer.status_code, answer.json) == (200, {"stored": count, "not_logged": 0})
+    assert read(tmp_path) == stored
+
+
+def test_later_truth_replaces_and_null_removes(client, tmp_path):
+    for value in (1, 2):
+        client.post(TRUTH, json={"request_id": "a", "truth": value})
+    assert read(tmp_path) == [2, None]
+
+    client.post(TRUTH, json={"request_id": "a", "truth": None})
+    assert read(tmp_path) == [None, None]
+
+
+def test_truths_come_from_csv(client, tmp_path):
+    table = "request_id,row,truth\na,0,2\na,1,4\nz,0,1\na,0,\n"
+
+    answer = client.post(TRUTH, data=table, content_type="text/csv")
+
+    assert answer.json == {"stored": 2, "not_logged": 1}
+    assert read(tmp_path) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "status", "message"),
+    [
+        ("doubler", {"request_id": "z", "truth": 2}, 404, "no prediction with this request id"),
+        ("echo", {"request_id": "a", "truth": 2}, 404, "'echo' has no prediction log"),
+        ("doubler", {"request_id": "a"}, 422, "/truth: is required"),
+        (
+            "doubler",
+            {"request_id": "a", "truth": [2, "4"]},
+            422,
+            "/truth/1: must be a number, as the prediction is, got a string",
+        ),
+        ("iris", {"request_id": "b", "truth": 1}, 422, "/truth: must be a string"),
+        ("iris", {"request_id": "b", "truth": [[]]}, 422, "/truth/0: must be one value"),
+        ("iris", {"request_id": "b", "truth": {"kind": "x"}}, 422, "/truth: must be one value"),
+        ("doubler", b"request_id\na\n", 422, "must have a column 'truth'"),
+        (
+            "doubler",
+            b"request_id,row,truth\na,-1,3\n",
+            422,
+            "/row: must be at least 0, got -1 (line 2)",
+        ),
+        ("doubler", b"request_id,truth\na,two\n", 422, "/0: must be a number"),
+    ],
+)
+def test_mistakes_are_named(client, model, body, status, message):
+    sent = {"data": body, "content_type": "text/csv"} if isinstance(body, bytes) else {"json": body}
+
+    answer = client.post(f"/api/models/{model}/truth", **sent)
+
+    assert (answer.status_code, message in answer.json["detail"]) == (status, True), answer.json
+
+
+def test_truth_needs_a_key_for_the_model(make_app):
+    key, other = NewKey(models=["doubler"]), NewKey(models=["iris"])
+    client = make_app(MODELS, KEYS=f"[{key!r}, {other!r}]").test_client()
+    body = {"request_id": "a", "truth": 2}
+
+    statuses = [
+        client.post(TRUTH, json=body, headers=headers).status_code
+        for headers in ({}, other.headers, key.headers)
+    ]
+
+    assert statuses == [401, 403, 404]
+
+
+def test_broken_log_is_a_problem(client, tmp_path):
+    [file] = (tmp_path / "prediction-log" / "doubler").glob("*.db") if read(tmp_path) else [None]
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    [file] = (tmp_path / "prediction-log" / "doubler").glob("*.db")
+    for path in file.parent.iterdir():
+        path.unlink()
+    file.write_bytes(b"no database" * 1000)
+
+    given = client.post(TRUTH, json={"request_id": "a", "truth": 2})
+    got = client.get(TRUTH)
+
+    assert (given.status_code, got.status_code) == (503, 503)
+    assert given.json["type"].endswith("log-unavailable")
+
+
+def test_metrics_are_returned_per_week(client):
+    client.post("/api/models/iris/truth", json={"request_id": "b", "truth": "setosa"})
+
+    answer = client.get("/api/models/iris/truth").json
+
+    today = datetime.now(UTC).date()
+    monday = date.fromordinal(today.toordinal() - today.weekday()).isoformat()
+    assert answer["weeks"] == [{"start": monday, "rows": 1, "metrics": {"accuracy": 1.0}}]
+    assert answer["total"] == {"start": None, "rows": 1, "metrics": {"accuracy": 1.0}}
+
+
+def test_command_stores_and_shows(client, run_command, tmp_path):
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    file = tmp_path / "truths.csv"
+    file.write_text("request_id;row;truth\na;0;3\na;1;4\n")
+
+    stored = run_command("models", "truth", "doubler", file, models=MODELS)
+    shown = run_command("models", "truth", "doubler", "--json", models=MODELS)
+
+    assert "Stored 2 truths" in stored.output
+    assert json.loads(shown.stdout)["total"] == {
+        "start": None,
+        "rows": 2,
+        "metrics": {"mean_absolute_error": 0.5, "bias": -0.5, "r2": -1.0},
+    }
+
+
+def record(prediction, truth, day="2026-01-07"):
+    moment = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+    return Record(moment, "r", 0, "m", "1", {}, prediction, 0.1, "", None, "api", truth)
+
+
+def likely(name, share):
+    other = {"good": "bad", "bad": "good"}[name]
+    return {"prediction": name, "probabilities": {name: share, other: 1 - share}}
+
+
+def test_metrics_of_classes_equal_hand_computed_ones():
+    records = [
+        record(likely("good", 0.8), "good"),
+        record(likely("good", 0.8), "bad"),
+        record(likely("bad", 0.6), "bad"),
+        record(likely("bad", 0.6), "bad", "2026-01-12"),
+    ]
+
+    total, weeks = compute_metrics(records, None)
+
+    assert total.metrics["accuracy"] == 0.75
+    assert total.metrics["log_loss"] == pytest.approx(0.7135581)  # -mean(ln(.8, .2, .6, .6))
+    assert total.metrics["roc_auc"] == pytest.approx(5 / 6)
+    assert total.metrics["calibration_error"] == pytest.approx((0.6 + 0.8) / 4)
+    assert [(str(each.start), each.rows) for each in weeks] == [
+        ("2026-01-05", 3),
+        ("2026-01-12", 1),
+    ]
+    assert "roc_auc" not in weeks[1].metrics
+
+
+def test_unknown_class_is_a_wrong_prediction():
+    total, _ = compute_metrics([record(likely("good", 0.8), "late")], None)
+
+    assert total.metrics["accuracy"] == 0
+    assert total.metrics["log_loss"] > 30
+
+
+def test_numbers_may_be_classes_by_schema():
+    schema = {"type": "object", "properties": {"prediction": {"enum": [0, 1]}}}
+    records = [record({"prediction": 1}, 1), record({"prediction": 1}, 0)]
+
+    assert compute_metrics(records, schema)[0].metrics == {"accuracy": 0.5}
+    assert "bias" in compute_metrics(records, {"type": "object"})[0].metrics
