@@ -25,6 +25,8 @@ INFERENCE_PATH = "/v2"
 
 #: Methods that a client can repeat after a login without losing a body.
 READING = frozenset({"GET", "HEAD"})
+#: The media types of forms.
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 @dataclass(frozen=True)
@@ -335,7 +337,7 @@ def _respond(error: Exception) -> BaseResponse:
     body, headers = build_problem(error)
     if _is_within(INFERENCE_PATH):
         response: BaseResponse = _inference_error(body)
-    elif any(map(_is_within, JSON_PATHS)):
+    elif any(map(_is_within, JSON_PATHS)) or _is_from_program():
         response = _json(body)
     elif body["status"] == HTTPStatus.UNAUTHORIZED and request.method in READING:
         return redirect(login.get_login_url(request), HTTPStatus.SEE_OTHER)
@@ -356,6 +358,18 @@ def _inference_error(body: dict[str, Any]) -> Response:
 
 def _page(body: dict[str, Any]) -> Response:
     return Response(render_template("error.html", problem=body), status=body["status"])
+
+
+def _is_from_program() -> bool:
+    """Return whether a program sent the request, such as a client of another model server.
+
+    Browsers send forms, and accept ``text/html``.
+    """
+    return not (
+        request.method in READING
+        or request.mimetype in FORMS
+        or "text/html" in request.accept_mimetypes.values()
+    )
 
 
 def _is_within(path: str) -> bool:

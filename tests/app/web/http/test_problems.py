@@ -66,3 +66,11 @@ def test_error_of_a_page_is_html(client):
 
 def test_unknown_exception_is_internal_error():
     assert get_problem(KeyError()).status == 500
+
+
+def test_form_gets_page_and_program_gets_json(client):
+    program = client.post("/invocations", json={"inputs": []})
+    browser = client.post("/invocations", headers={"Accept": "text/html,*/*;q=0.8"})
+
+    assert (program.status_code, program.mimetype) == (404, "application/problem+json")
+    assert (browser.status_code, browser.mimetype) == (404, "text/html")
