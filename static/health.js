@@ -5,6 +5,8 @@ import { percentTick } from "./numbers.js";
 const HEIGHT = 256;
 const [HOUR_SECONDS, DAY_SECONDS] = [3600, 86_400];
 const [FILLED, MOST_WIDE] = [0.85, 48];
+// The distances of the labels of shares.
+const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 const LABEL = 14;
 const PER_CHARACTER = 7;
 
@@ -63,7 +65,7 @@ function driftChart(box, { labels, edges, reference, current }) {
       scales: { x: { time: false, range }, y: { range: (_, low, high) => [0, high * 1.1] } },
       axes: [
         { ...look(), space: 64, ...(labels.length > 0 ? choices : numbers) },
-        { ...look(), size: 48, values: (_, splits) => splits.map((share) => percentTick(share, splits[1] - splits[0])) },
+        { ...look(), size: 48, incrs: STEPS, values: (_, splits) => splits.map((share) => percentTick(share, splits[1] - splits[0])) },
       ],
       series: [
         {},

@@ -20,6 +20,7 @@ MODELS = {
     + [{"class": "tests.models.forms.Anything", "load": "lazy"}]
     + [{"class": "tests.models.forms.Iris", "name": "iris_two"}]
     + [{"class": "tests.models.answers.Risk"}]
+    + [{"class": "tests.models.simple.Doubler", "log": True}]
 }
 ERRORS = [
     pytest.param(path, marks=pytest.mark.fails(f"{status} {path}"))
@@ -34,10 +35,19 @@ PATHS = [*page_paths(NAMES), *HEALTH, *ERRORS, *OPENED]
 def site(tmp_path_factory):
     """The address of a portal with the models above, and a page that fails."""
     folder = tmp_path_factory.mktemp("site")
-    with serving(
-        MODELS, folder, lambda app: app.add_url_rule("/fails", view_func=_fail)
-    ) as address:
+    with serving(MODELS, folder, _amend) as address:
         yield address
+
+
+def _amend(app):
+    """Add a page that fails, and log predictions that have drifted from the first 1,000."""
+    app.add_url_rule("/fails", view_func=_fail)
+    client = app.test_client()
+    for first in (0, 500):
+        rows = [{"x": first + x / 2} for x in range(1_000)]
+        assert client.post("/api/models/doubler/predict", json=rows).status_code == 200
+        app.extensions["modelhost"].predictor.prediction_log.flush()
+        client.post("/api/models/doubler/health/reference")
 
 
 def _fail():
@@ -238,3 +248,15 @@ def test_focused_element_is_visible(page, site, path):
         page.keyboard.press("Tab")
 
     assert bare == []
+
+
+def test_drift_is_charted_and_accessible(page, site, faults):
+    page.goto(f"{site}/models/doubler/health")
+    page.evaluate(AXE)
+
+    expect(page.get_by_text("2 of 2 fields have drifted")).to_be_visible()
+    expect(page.locator(".field-drift canvas")).to_have_count(2)
+    page.locator("summary").first.click()
+
+    expect(page.locator(".field-drift canvas").first).to_be_hidden()
+    assert faults() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -78,7 +79,10 @@ def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftRepor
     reference = read_reference(store, model)
     if reference is None:
         return DriftReport(State.NO_REFERENCE, days, store.count(model.name, everything))
-    period = replace(everything, since=time.time() - days * DAY_SECONDS)
+    since = time.time() - days * DAY_SECONDS
+    if reference.until is not None:  # its own rows would hide the drift of the others
+        since = max(since, math.nextafter(reference.until, math.inf))
+    period = replace(everything, since=since)
     rows = store.count(model.name, period)
     report = DriftReport(State.TOO_FEW_ROWS, days, rows, reference=reference)
     if report.missing_rows:
