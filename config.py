@@ -65,6 +65,22 @@ class Production:
     #: The folder of compiled graphs, which only this user may change. A relative path starts at the
     #: project's folder.
     CACHE_FOLDER = "~/.cache/modelhost"
+    #: The folder of jobs: the files that were sent, and their results. A relative path starts at
+    #: the folder of MODELS_FILE.
+    JOBS_FOLDER = "jobs"
+    #: The database of jobs: empty for SQLite in JOBS_FOLDER, or a URL of SQLAlchemy such as
+    #: "postgresql+psycopg://user:password@host/name" for processes on several machines.
+    JOBS_DATABASE = ""
+    #: Processes of this server that run jobs, at low priority. 0 leaves them to `modelhost work`.
+    JOBS_PROCESSES = 1
+    #: Maximum size of the file of a job in bytes.
+    JOBS_MAX_BYTES = 4_000_000_000
+    #: Bytes of the disk that jobs leave free.
+    JOBS_FREE_BYTES = 1_000_000_000
+    #: Unfinished jobs that a key may have; without keys, all clients together.
+    JOBS_PER_KEY = 20
+    #: Days after which the results of a finished job are removed.
+    JOBS_KEEP_DAYS = 7.0
     #: Seconds between two checks of MODELS_FILE. If it was written since, the models are reloaded,
     #: as with SIGHUP and POST /api/models/reload. 0 does not watch the file.
     WATCH_SECONDS = 0.0
@@ -179,6 +195,9 @@ BOUNDS = {
     "CLIENT_SECONDS": (1, 86_400),
     "DEATHS": (0, None),
     "DEATHS_SECONDS": (1, 604_800),
+    "JOBS_FREE_BYTES": (0, None),
+    "JOBS_KEEP_DAYS": (0.001, 3650),
+    "JOBS_PROCESSES": (0, 8),
     "LOAD_SECONDS": (0, 86_400),
     "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
@@ -197,7 +216,9 @@ QUOTAS = (
     ("/sys/fs/cgroup/cpu.max",),
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
 )
-NOT_EMPTY = frozenset({"HOST", "MODELS_FILE", "PORTAL_NAME", "PREDICTION_LOG_FOLDER"})
+NOT_EMPTY = frozenset(
+    {"HOST", "JOBS_FOLDER", "MODELS_FILE", "PORTAL_NAME", "PREDICTION_LOG_FOLDER"}
+)
 LOGO_ENDINGS = (".jpg", ".png", ".svg", ".webp")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 CHOICES = {
@@ -237,10 +258,9 @@ def settings(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def get_log_folder(values: Mapping[str, Any]) -> Path:
-    """Return the folder of the prediction log."""
-    folder = Path(values["PREDICTION_LOG_FOLDER"]).expanduser()
-    return (ROOT / Path(values["MODELS_FILE"])).parent / folder
+def get_folder(values: Mapping[str, Any], name: str) -> Path:
+    """Return the folder in a setting whose relative paths start at the folder of MODELS_FILE."""
+    return (ROOT / Path(values["MODELS_FILE"])).parent / Path(values[name]).expanduser()
 
 
 def defaults(settings_class: type[Production] = Production) -> dict[str, Any]:

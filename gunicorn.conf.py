@@ -12,7 +12,7 @@ import gunicorn.glogging
 import logs
 from config import ROOT, InvalidSetting
 from config import settings as read_settings
-from servers import forking
+from servers import forking, job_process
 from servers.granian_worker import GranianWorker
 
 try:
@@ -86,6 +86,7 @@ def when_ready(server):
     if preload_app:
         server.app.wsgi().extensions["modelhost"].reloader.start()
     # gunicorn's handler would fork new workers with the models that the master first loaded.
+    job_process.start(settings)
     server.handle_hup = forking.request_reload
     server.__class__ = Arbiter
 

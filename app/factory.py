@@ -13,6 +13,7 @@ from flask import Flask
 import config
 import logs
 from app.serving.calls.executor import Limits
+from app.serving.jobs.jobs import Jobs
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
 from app.serving.monitoring.monitor import HealthMonitor
@@ -22,7 +23,7 @@ from app.serving.reload import shared_state
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.reloader import Reloader
 from app.serving.reload.shared_state import SharedState
-from app.web.api import admin, explanations, fast_predict, models, operations, truth
+from app.web.api import admin, explanations, fast_predict, jobs_api, models, operations, truth
 from app.web.api.monitoring import model_health
 from app.web.api.v2 import inference, repository
 from app.web.assets import bundles
@@ -74,7 +75,9 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
     keys = _keys(app, environ)
     limits = Limits.from_settings(app.config)
     manager = ModelManager()
-    predictor = Predictor(manager, limits, PredictionLog(config.get_log_folder(app.config)))
+    predictor = Predictor(
+        manager, limits, PredictionLog(config.get_folder(app.config, "PREDICTION_LOG_FOLDER"))
+    )
     bounded_fork.TimeLimit.seconds = app.config["LOAD_SECONDS"] or math.inf
     file = ModelsFile(
         config.ROOT / app.config["MODELS_FILE"],
@@ -100,6 +103,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         AccessLog(logs.access(app.config)),
         Rates(limit, storage) if limit else None,
         HealthMonitor(manager, PredictionStore(predictor.prediction_log.folder), state.folder),
+        Jobs.from_settings(app.config, config.get_folder(app.config, "JOBS_FOLDER")),
     )
     reloader.load_models(before_fork=before_fork)
     for part in (
@@ -113,6 +117,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         models,
         explanations,
         admin,
+        jobs_api,
         operations,
         model_health,
         truth,

@@ -32,6 +32,7 @@ PACKAGES = {
         "monitoring",
         "explaining",
         "compiling",
+        "jobs",
         "models",
         "isolation",
         "catalog",

@@ -40,6 +40,35 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
             "show": ("listing.show", "Show the metadata and the fields of the model NAME."),
         },
     ),
+    "jobs": (
+        "Create jobs, which predict files of any size in the background, and read their results.",
+        {
+            "cancel": ("jobs.managing.cancel", "Cancel JOB. It can be resumed."),
+            "list": ("jobs.managing.list_jobs", "List the jobs, the newest first."),
+            "problems": (
+                "jobs.managing.problems",
+                "Write the invalid rows of JOB, with line, field and reason, to a file.",
+            ),
+            "remove": (
+                "jobs.managing.remove",
+                "Remove JOB, which is finished, and its results.",
+            ),
+            "result": ("jobs.managing.result", "Write the result of JOB to a file."),
+            "resume": (
+                "jobs.managing.resume",
+                "Continue JOB, which failed or was cancelled, with the rows that are not done.",
+            ),
+            "show": ("jobs.managing.show", "Show the state of JOB and its progress."),
+            "submit": (
+                "jobs.managing.submit",
+                "Create a job that predicts the rows of FILE with the model NAME.",
+            ),
+            "work": (
+                "jobs.working.work",
+                "Run the jobs of JOBS_FOLDER, in addition to the server or instead of it.",
+            ),
+        },
+    ),
     "log": (
         "Read the prediction log, and delete from it.",
         {
@@ -80,6 +109,10 @@ MODELHOST_COMMANDS: Mapping[str, tuple[str, str]] = {
     "ray": (
         "scaling.ray_config.ray",
         "Write a configuration of Ray Serve for the entries marked `ray`.",
+    ),
+    "work": (
+        "jobs.working.work",
+        "Run the jobs of JOBS_FOLDER, in addition to the server or instead of it.",
     ),
     "serve": ("serving.serve", "Serve model FILES, or the models of models.yaml."),
 }

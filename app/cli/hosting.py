@@ -40,13 +40,15 @@ class Hosting:
     environ: Mapping[str, str]
     limits: Limits
     predictor: Predictor
+    #: How to handle pickles without ``sha256`` or ``trust``.
+    unpinned: catalog.Unpinned = "check"
 
     def read_specs(self) -> list[ModelSpec]:
         """Return the entries of ``models.yaml``.
 
         :raises InvalidCatalog: with every mistake in it.
         """
-        return catalog.read(self.path, self.environ)
+        return catalog.read(self.path, self.environ, unpinned=self.unpinned)
 
     def host(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
         """Host the models of these entries in place of all others; load those that are not lazy.
@@ -81,12 +83,12 @@ def pass_hosting(function: Callable[Concatenate[Hosting, P], R]) -> Callable[P, 
 
     @wraps(function)
     def with_hosting(*args: P.args, **kwargs: P.kwargs) -> R:
-        return function(_build(os.environ), *args, **kwargs)
+        return function(build_hosting(os.environ), *args, **kwargs)
 
     return with_hosting
 
 
-def _build(environ: Mapping[str, str]) -> Hosting:
+def build_hosting(environ: Mapping[str, str]) -> Hosting:
     """Return the hosting, whose calls have no time limit.
 
     :raises InvalidSetting: if a setting is unknown or has a wrong value.
@@ -96,5 +98,7 @@ def _build(environ: Mapping[str, str]) -> Hosting:
     # No other call waits in the queue behind that of a command.
     limits = replace(Limits.from_settings(settings), seconds=0)
     path = config.ROOT / settings["MODELS_FILE"]
-    predictor = Predictor(ModelManager(), limits, PredictionLog(config.get_log_folder(settings)))
+    predictor = Predictor(
+        ModelManager(), limits, PredictionLog(config.get_folder(settings, "PREDICTION_LOG_FOLDER"))
+    )
     return Hosting(settings, path, environ, limits, predictor)

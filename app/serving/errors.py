@@ -20,6 +20,10 @@
     ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── LogUnavailable        the prediction log cannot be read or written
+    ├── InsufficientStorage   the disk has no room for the files of a job
+    ├── JobNotFound           no job of that id, or its results have expired
+    ├── JobConflict           the state of the job does not allow the operation
+    ├── TooManyJobs           the key has the maximum number of unfinished jobs
     ├── PredictionFailed      the model raised an error
     └── InvalidAnswer         the prediction violates the output schema or is not JSON
 
@@ -204,3 +208,35 @@ class PredictionFailed(ServingError):
 
 class InvalidAnswer(ServingError):
     """The prediction violates the model's output schema, or cannot be written as JSON."""
+
+
+class InsufficientStorage(ServingError):
+    """The disk has no room for the files of a job."""
+
+    def __init__(self, free_bytes: int, reserve_bytes: int) -> None:
+        super().__init__(
+            f"the disk has no room for the files of the job: {free_bytes:,} bytes are free, of "
+            f"which {reserve_bytes:,} stay free"
+        )
+        self.free_bytes = free_bytes
+        self.reserve_bytes = reserve_bytes
+
+
+class JobNotFound(ServingError):
+    """There is no job of that id, or its results have expired."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"unknown job {job_id!r:.60}; the results of a finished job expire")
+        self.job_id = job_id
+
+
+class JobConflict(ServingError):
+    """The state of the job does not allow the operation."""
+
+
+class TooManyJobs(ServingError):
+    """The key has ``limit`` unfinished jobs."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"expected at most {limit} unfinished jobs; wait for one, or cancel it")
+        self.limit = limit

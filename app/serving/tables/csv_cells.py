@@ -53,7 +53,8 @@ class Column:
         )
         #: Whether its cells are numbers and never text.
         self.is_number = bool(self._types & NUMBERS) and "string" not in self._types
-        self._is_plain = self.is_number and not self._choices
+        #: Whether its cells are numbers, and no value among them is special.
+        self.is_plain = self.is_number and not self._choices
 
     def value(self, cell: Cell, decimal: str = POINT) -> Any:
         """Return the value of a cell, or ``NOT_GIVEN``. A text that fits no type is unchanged.
@@ -63,7 +64,7 @@ class Column:
         if not isinstance(cell, str):
             return self._of_workbook(cell)
         # Fast path for plain numbers, the most common cells.
-        if self._is_plain and decimal == POINT and JSON_NUMBER.fullmatch(cell):
+        if self.is_plain and decimal == POINT and JSON_NUMBER.fullmatch(cell):
             number = float(cell)
             if isfinite(number):
                 return int(cell) if cell.lstrip("-").isdigit() else number

@@ -264,6 +264,55 @@ class Columns(Schema):
     )
 
 
+class JobRows(Body):
+    """The rows of a job."""
+
+    read = fields.Integer(**doc("Rows that were read from the file so far."))
+    valid = fields.Integer(**doc("Rows that have a prediction."))
+    invalid = fields.Integer(**doc("Rows that have none, see `/api/jobs/{job_id}/problems`."))
+    expected = fields.Integer(
+        allow_none=True,
+        **doc("Rows of the whole file: an estimate until it is read; null at the beginning."),
+    )
+
+
+class JobLinks(Body):
+    """The paths of a job."""
+
+    self = text("The job.")
+    result = text("The valid rows with their predictions.")
+    problems = text("The invalid rows.")
+
+
+class JobDocument(Body):
+    """A file whose rows a model predicts in the background."""
+
+    id = text("The id of the job.")
+    model = text("The model, or its name and version.", example="iris")
+    file = text("The name of the file, if the client sent it.")
+    state = text(
+        "`waiting`, `running`, `done`, `failed` (see `reason`) or `cancelled`.",
+        enum=["waiting", "running", "done", "failed", "cancelled"],
+    )
+    reason = text("Why the job failed; empty otherwise.")
+    size_bytes = fields.Integer(**doc("The size of the file."))
+    rows = fields.Nested(JobRows)
+    progress = fields.Float(**doc("The share of the rows that are done, from 0 to 1."))
+    rows_per_second = fields.Float(allow_none=True, **doc("The rate since the job runs."))
+    seconds_left = fields.Float(allow_none=True, **doc("An estimate; null if unknown."))
+    created = fields.Float(**doc("When the job was created, in seconds since 1970."))
+    started = fields.Float(allow_none=True, **doc("When it was started or resumed."))
+    finished = fields.Float(allow_none=True, **doc("When it finished."))
+    expires = fields.Float(allow_none=True, **doc("When the job and its results are removed."))
+    links = fields.Nested(JobLinks)
+
+
+class JobList(Body):
+    """Jobs, the newest first."""
+
+    jobs = fields.List(fields.Nested(JobDocument))
+
+
 class FieldError(Body):
     """One violation in the body."""
 

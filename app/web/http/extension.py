@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask, current_app
 
 if TYPE_CHECKING:  # the parts import this module to find each other
+    from app.serving.jobs.jobs import Jobs
     from app.serving.models.manager import ModelManager
     from app.serving.models.predictor import Predictor
     from app.serving.monitoring.monitor import HealthMonitor
@@ -34,6 +35,7 @@ class Modelhost:
     access_log: AccessLog
     rates: Rates | None
     health: HealthMonitor
+    jobs: Jobs
 
 
 def modelhost(app: Flask = current_app) -> Modelhost:

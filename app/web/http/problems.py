@@ -195,6 +195,32 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The prediction log cannot be read or written, for example because the disk is full.",
         is_temporary=True,
     ),
+    serving.InsufficientStorage: Problem(
+        507,
+        "insufficient-storage",
+        "Insufficient storage",
+        "The disk has no room for the files of a job: `JOBS_FREE_BYTES` stay free.",
+    ),
+    serving.JobNotFound: Problem(
+        404,
+        "job-not-found",
+        "Job not found",
+        "No job has this id, its results have expired, or it belongs to another API key.",
+    ),
+    serving.JobConflict: Problem(
+        409,
+        "job-conflict",
+        "Job state conflict",
+        "The state of the job does not allow the operation: only a finished job has a result, and "
+        "only a failed or cancelled one can be resumed.",
+    ),
+    serving.TooManyJobs: Problem(
+        429,
+        "too-many-jobs",
+        "Too many jobs",
+        "The API key has `JOBS_PER_KEY` unfinished jobs. Wait for one to finish, or cancel one.",
+        is_temporary=True,
+    ),
     serving.PredictionFailed: MODEL_FAILED,
     serving.InvalidAnswer: Problem(
         500,

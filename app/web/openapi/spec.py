@@ -37,6 +37,9 @@ RESPONSES = {
     "InvalidCatalog": ["invalid-catalog"],
     "InvalidInput": ["invalid-input"],
     "LogUnavailable": ["log-unavailable"],
+    "InsufficientStorage": ["insufficient-storage"],
+    "JobConflict": ["job-conflict"],
+    "JobNotFound": ["job-not-found"],
     "ModelFailed": ["model-failed", "invalid-answer"],
     "ModelNotFound": ["model-not-found"],
     "ModelTimeout": ["model-timeout", "remote-timeout"],
@@ -46,6 +49,7 @@ RESPONSES = {
     "RemoteLoop": ["remote-loop"],
     "TooLarge": ["body-too-large", "too-many-rows"],
     "TooFewRows": ["too-few-rows"],
+    "TooManyJobs": ["too-many-jobs", "too-many-requests"],
     "TooManyRequests": ["too-many-requests"],
     "Unauthorized": ["unauthorized"],
     "UnsupportedMediaType": ["unsupported-media-type"],
@@ -66,6 +70,7 @@ VERSION_OPERATIONS = {
     "describeModel": ("describeVersion", "Describe a version of a model"),
     "getModel": ("getVersion", "Get a version of a model"),
     "predict": ("predictByVersion", "Predict with a version of a model"),
+    "createJob": ("createJobByVersion", "Create a job for a version of a model"),
     "describeTensors": ("describeTensorsOfVersion", "Describe the tensors of a version of a model"),
     "explain": ("explainByVersion", "Explain a prediction of a version of a model"),
     "infer": ("inferByVersion", "Predict with tensors and a version of a model"),
@@ -137,6 +142,8 @@ def _add_components(spec: APISpec) -> None:
     spec.components.parameter("ModelName", "path", {"name": "name", **name})
     version = {"description": "The version, or an alias of it.", "schema": {"type": "string"}}
     spec.components.parameter("ModelVersion", "path", {"name": "version", **version})
+    job = {"description": "The id of the job.", "schema": {"type": "string"}}
+    spec.components.parameter("JobId", "path", {"name": "job_id", **job})
     for header, description in HEADERS.items():
         schema = {"type": "string"}
         spec.components.header(header, {"description": description, "schema": schema})

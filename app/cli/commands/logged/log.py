@@ -124,7 +124,7 @@ def show(hosting: Hosting, model: str, rows: int, as_json: bool) -> None:
 
 
 def _open(hosting: Hosting, model: str) -> PredictionStore:
-    store = PredictionStore(config.get_log_folder(hosting.settings))
+    store = PredictionStore(config.get_folder(hosting.settings, "PREDICTION_LOG_FOLDER"))
     logged = store.models()
     if _get_name(model) not in logged:
         names = ", ".join(logged) or "none"

@@ -167,7 +167,7 @@ def _from_json(text: str) -> Any:
 
 
 def _read() -> bytes:
-    with _to_its_end():
+    with reading_to_its_end():
         body = request.get_data(cache=False)
         # A body without Content-Length is only cut at the limit; reading on raises the error.
         request.stream.read(1)
@@ -177,7 +177,8 @@ def _read() -> bytes:
 
 
 @contextmanager
-def _to_its_end() -> Iterator[None]:
+def reading_to_its_end() -> Iterator[None]:
+    """Convert the errors of reading the body, which differ between servers, to ``BadRequest``."""
     try:
         yield
     except HTTPException:

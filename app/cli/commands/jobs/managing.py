@@ -1,0 +1,194 @@
+"""The group ``jobs``: create, list, stop and read jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+import config
+from app.cli.hosting import Hosting, pass_hosting
+from app.cli.terminal import (
+    as_json_option,
+    command,
+    write_facts,
+    write_json,
+    write_message,
+    write_table,
+)
+from app.serving.jobs.job import ACTIVE, Job
+from app.serving.jobs.jobs import Jobs
+from app.serving.tables import tables
+
+#: Bytes of a file that are read at once.
+PIECE_BYTES = 1 << 20
+job_argument = click.argument("job_id", metavar="JOB")
+
+
+@command("submit")
+@click.argument("name")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json_option
+@pass_hosting
+def submit(hosting: Hosting, name: str, file: Path, as_json: bool) -> None:
+    """Create a job that predicts the rows of FILE with the model NAME.
+
+    A server with the same JOBS_FOLDER runs it, or `modelhost work`.
+    """
+    form = tables.FORMATS.get(file.suffix.lower())
+    if form is None:
+        endings = ", ".join(tables.FORMATS)
+        raise click.UsageError(f"FILE must end with one of {endings}, got {file.name!r}")
+    model = hosting.host_model(name)
+    with file.open("rb") as stream:
+        job = _jobs(hosting).submit(model, _pieces(stream), form, file=file.name)
+    _write(hosting, job, as_json)
+
+
+@command("list")
+@as_json_option
+@pass_hosting
+def list_jobs(hosting: Hosting, as_json: bool) -> None:
+    """List the jobs, the newest first."""
+    jobs = _jobs(hosting)
+    listed = [_describe(jobs, job) for job in jobs.find()]
+    if as_json:
+        write_json({"jobs": listed})
+        return
+    if not listed:
+        write_message("There are no jobs.")
+    write_table(listed)
+
+
+@command("show")
+@job_argument
+@as_json_option
+@pass_hosting
+def show(hosting: Hosting, job_id: str, as_json: bool) -> None:
+    """Show the state of JOB and its progress."""
+    _write(hosting, _jobs(hosting).get(job_id), as_json)
+
+
+@command("cancel")
+@job_argument
+@as_json_option
+@pass_hosting
+def cancel(hosting: Hosting, job_id: str, as_json: bool) -> None:
+    """Cancel JOB. It can be resumed."""
+    jobs = _jobs(hosting)
+    _write(hosting, jobs.cancel(jobs.get(job_id)), as_json)
+
+
+@command("resume")
+@job_argument
+@as_json_option
+@pass_hosting
+def resume(hosting: Hosting, job_id: str, as_json: bool) -> None:
+    """Continue JOB, which failed or was cancelled, with the rows that are not done."""
+    jobs = _jobs(hosting)
+    _write(hosting, jobs.resume(jobs.get(job_id)), as_json)
+
+
+@command("remove")
+@job_argument
+@pass_hosting
+def remove(hosting: Hosting, job_id: str) -> None:
+    """Remove JOB, which is finished, and its results."""
+    jobs = _jobs(hosting)
+    job = jobs.get(job_id)
+    if job.state in ACTIVE:
+        raise click.ClickException(f"the job is {job.state}: cancel it first")
+    jobs.remove(job)
+    write_message(f"Removed the job {job.id}")
+
+
+@command("result")
+@job_argument
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .csv, .ndjson or .parquet file for the valid rows and their predictions.",
+)
+@pass_hosting
+def result(hosting: Hosting, job_id: str, output: Path) -> None:
+    """Write the result of JOB to a file."""
+    jobs = _jobs(hosting)
+    job = jobs.get(job_id)
+    _save(jobs.result(job, _get_form(output, ("csv", "ndjson", "parquet"))), output)
+
+
+@command("problems")
+@job_argument
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .csv file to correct and send again, or a .ndjson file.",
+)
+@pass_hosting
+def problems(hosting: Hosting, job_id: str, output: Path) -> None:
+    """Write the invalid rows of JOB, with line, field and reason, to a file."""
+    jobs = _jobs(hosting)
+    job = jobs.get(job_id)
+    _save(jobs.problems(job, _get_form(output, ("csv", "ndjson"))), output)
+
+
+def _jobs(hosting: Hosting) -> Jobs:
+    return Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    while piece := stream.read(PIECE_BYTES):
+        yield piece
+
+
+def _get_form(output: Path, forms: tuple[str, ...]) -> str:
+    form = output.suffix.lower().removeprefix(".")
+    if form not in forms:
+        endings = ", ".join(f".{each}" for each in forms)
+        raise click.UsageError(f"--output must end with one of {endings}, got {output.name!r}")
+    return form
+
+
+def _save(pieces: Iterator[bytes], output: Path) -> None:
+    with output.open("wb") as stream:
+        for piece in pieces:
+            stream.write(piece)
+    write_message(f"Wrote {output}")
+
+
+def _write(hosting: Hosting, job: Job, as_json: bool) -> None:
+    described = _describe(_jobs(hosting), job)
+    if as_json:
+        write_json(described)
+        return
+    write_facts(described.items())
+
+
+def _describe(jobs: Jobs, job: Job) -> dict[str, Any]:
+    progress = jobs.progress(job)
+    return {
+        "id": job.id,
+        "model": job.model,
+        "file": job.file,
+        "state": str(job.state),
+        "reason": job.reason,
+        "progress": f"{progress.share:.1%}",
+        "rows": progress.expected,
+        "valid": progress.valid,
+        "invalid": progress.invalid,
+        "rows per second": progress.rate and round(progress.rate),
+        "seconds left": None
+        if job.finished
+        else progress.seconds_left and round(progress.seconds_left),
+        "created": _format_time(job.created),
+        "expires": job.expires and _format_time(job.expires),
+    }
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,96 @@
+"""``work``: run jobs, in a process of its own or in that of a server."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+
+import click
+
+import config
+import logs
+from app.cli.hosting import Hosting, build_hosting, pass_hosting
+from app.cli.terminal import command, write_message
+from app.serving.catalog.model_spec import ModelSpec
+from app.serving.jobs.job_worker import JobWorker, StopJob
+from app.serving.jobs.jobs import Jobs, get_identity
+from app.serving.models.hosted import HostedModel
+from app.serving.models.predictor import Predictor
+from app.serving.models.state import Status
+
+#: Seconds without a job after which the process of a server ends.
+IDLE_SECONDS = 30.0
+#: The lowest priority.
+NICE = 19
+
+
+@command("work")
+@click.option("--once", is_flag=True, help="End when no job is left.")
+@pass_hosting
+def work(hosting: Hosting, once: bool) -> None:
+    """Run the jobs of JOBS_FOLDER, in addition to the server or instead of it.
+
+    Several of these processes may run, also on several machines with a shared folder and
+    JOBS_DATABASE. Set JOBS_PROCESSES=0 to run no jobs in the servers.
+    """
+    worker = _build_worker(hosting)
+    write_message(f"Running jobs as {worker.name}. Ctrl-C stops.")
+    worker.run(0 if once else math.inf)
+
+
+def work_for_server() -> None:
+    """Run jobs in the process of a server, at low priority, until none is left."""
+    os.nice(NICE)
+    hosting = build_hosting(os.environ)
+    logs.configure(hosting.settings)
+    _build_worker(hosting).run(IDLE_SECONDS)
+
+
+class HostedModels:
+    """The models of ``models.yaml``, of which one is loaded at a time."""
+
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+        self._identity = ""
+        self._model: HostedModel | None = None
+
+    @property
+    def predictor(self) -> Predictor:
+        """What predicts with the loaded model."""
+        return self._hosting.predictor
+
+    def get_model(self, reference: str, identity: str) -> HostedModel:
+        """Return the model of a job.
+
+        A model stays loaded while its file or its entry changes: the job continues with it.
+
+        :raises StopJob: if it is not available, or has another identity.
+        """
+        model = self._model
+        if model and self._identity == identity and model.reference == reference:
+            return model
+        try:
+            model = self._hosting.host_model(reference, _without_time_limit)
+        except click.ClickException as error:
+            raise StopJob(error.message) from error
+        if model.status is not Status.READY:
+            raise StopJob(f"the model {reference!r} is {model.status}: {model.reason}")
+        if get_identity(model) != identity:
+            raise StopJob(
+                f"the model {reference!r} was replaced since the job was created: create a new "
+                "job, which predicts all rows with the new model"
+            )
+        self._model, self._identity = model, identity
+        return model
+
+
+def _build_worker(hosting: Hosting) -> JobWorker:
+    jobs = Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))
+    hosting = replace(hosting, unpinned=hosting.settings["UNPINNED"])
+    return JobWorker(jobs.table, jobs.files, HostedModels(hosting))
+
+
+def _without_time_limit(spec: ModelSpec) -> ModelSpec:
+    # The limit of an entry is for the rows of a request.
+    return replace(spec, time_limit=0)

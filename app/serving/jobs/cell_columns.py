@@ -1,0 +1,93 @@
+"""Conversion of columns of text to rows, by the rules of :class:`.csv_cells.Column`.
+
+Only plain numbers are converted in bulk. Of any other cell, each distinct text is converted once,
+by the rules themselves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.serving.tables.csv_cells import NOT_GIVEN, Column, Members
+from mlmodel.numerals import JSON_NUMBER, POINT
+from mlmodel.schema.subschemas import JsonSchema
+
+_NUMBER = f"^(?:{JSON_NUMBER.pattern})$".replace(r"\d", "[0-9]")
+_WHOLE = "^-?[0-9]+$"
+#: Digits that fit 64 bits.
+MAX_DIGITS = 18
+
+
+class CellColumns:
+    """The columns of a CSV file whose cells form rows.
+
+    :param names: of the columns, see :func:`.headers.column_names`.
+    :param schema: of a row; its references must be resolvable.
+    :param decimal: the decimal mark; empty if unknown.
+    """
+
+    def __init__(self, names: Sequence[str], schema: JsonSchema, decimal: str) -> None:
+        members = Members(schema)
+        self._columns = [members.column(name) if members.has(name) else None for name in names]
+        self._decimal = decimal
+
+    def rows(self, cells: Sequence[pa.ChunkedArray]) -> list[dict[str, Any]]:
+        """Return the rows of columns of text, which have no nulls."""
+        names, columns, gaps = [], [], []
+        for column, texts in zip(self._columns, cells, strict=True):
+            if column is None:
+                continue
+            values = _convert(column, texts.combine_chunks(), self._decimal)
+            names.append(column.name)
+            columns.append(values)
+            gaps += [(at, column.name) for at, each in enumerate(values) if each is NOT_GIVEN]
+        count = len(cells[0]) if cells else 0
+        if not columns:
+            return [{} for _ in range(count)]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        for at, name in gaps:
+            del rows[at][name]
+        return rows
+
+
+def _convert(column: Column, texts: Any, decimal: str) -> list[Any]:
+    if not column.is_plain or decimal != POINT:
+        return _convert_distinct(column, texts, decimal)
+    is_number = pc.match_substring_regex(texts, _NUMBER)
+    if pc.all(is_number).as_py() is not False:
+        return _convert_numbers(column, texts)
+    numbers = iter(_convert_numbers(column, texts.filter(is_number)))
+    others = iter(_convert_distinct(column, texts.filter(pc.invert(is_number)), decimal))
+    return [next(numbers) if each else next(others) for each in is_number.to_pylist()]
+
+
+def _convert_numbers(column: Column, texts: Any) -> list[Any]:
+    is_whole = pc.match_substring_regex(texts, _WHOLE)
+    whole = texts.filter(is_whole)
+    if len(whole) and pc.max(pc.utf8_length(whole)).as_py() > MAX_DIGITS:
+        return _convert_distinct(column, texts, POINT)
+    if len(whole) == len(texts):
+        return whole.cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
+    floats = texts.cast(pa.float64())
+    if not pc.all(pc.is_finite(floats)).as_py():
+        return _convert_distinct(column, texts, POINT)
+    values: list[Any] = floats.to_pylist()
+    for at, value in zip(
+        pc.indices_nonzero(is_whole).to_pylist(), whole.cast(pa.int64()).to_pylist(), strict=True
+    ):
+        values[at] = value
+    return values
+
+
+def _convert_distinct(column: Column, texts: Any, decimal: str) -> list[Any]:
+    encoded = texts.dictionary_encode()
+    values = [column.value(text, decimal) for text in encoded.dictionary.to_pylist()]
+    found = [values[at] for at in encoded.indices.to_pylist()]
+    if any(isinstance(value, dict | list) for value in values):
+        return copy.deepcopy(found)  # a model may change its rows
+    return found

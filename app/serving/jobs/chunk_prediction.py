@@ -1,0 +1,131 @@
+"""The work on one chunk: its rows, their predictions, and the rows that are invalid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pyarrow as pa
+
+from app.serving.errors import InvalidAnswer, PredictionFailed, ServingError
+from app.serving.jobs.chunk_rows import (
+    BROKEN,
+    JSON_ROW,
+    LINE,
+    PROBLEM,
+    ChunkRows,
+    input_columns,
+    read_sheet,
+)
+from app.serving.jobs.output_columns import to_columns
+from app.serving.models.predictor import Predictor, RowResult
+from mlmodel.errors import InvalidInput
+from mlmodel.schema.subschemas import JsonSchema
+
+#: The pointer and the detail of a violation.
+Problem = tuple[str, str]
+#: Rows of one call of the model.
+CALL_ROWS = 8192
+#: The key of a column's metadata: whether it comes from the file or from the model.
+ORIGIN, INPUT, OUTPUT = b"origin", b"input", b"output"
+
+
+@dataclass
+class Outcome:
+    """The predictions of a chunk, in the order of ``places`` in its table, and the invalid rows.
+
+    An invalid row has its ``line``, its ``problems``, and its ``cells`` by column or its ``row``.
+    """
+
+    places: list[int] = field(default_factory=list)
+    predictions: list[Any] = field(default_factory=list)
+    invalid: list[dict[str, Any]] = field(default_factory=list)
+
+
+def predict_chunk(
+    predictor: Predictor,
+    model: str,
+    schema: JsonSchema,
+    table: pa.Table,
+    proceed: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Return the predictions of the rows of a chunk.
+
+    :param model: a reference, see :meth:`ModelManager.get`.
+    :param schema: of the model's rows.
+    :param proceed: called before each call of the model; raises an error to stop.
+    :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for each row.
+    """
+    outcome = Outcome()
+    rows = ChunkRows(table, schema)
+    problems: dict[int, list[Problem]] = {
+        at: [("", each)] for at, each in enumerate(table.column(PROBLEM).to_pylist()) if each
+    }
+    size = min(CALL_ROWS, predictor.max_rows)
+    for start in range(0, len(rows), size):
+        proceed()
+        places = rows.places[start : start + size]
+        batch = rows.read(start, size)
+        try:
+            predictions = predictor.predict(model, batch)
+        except (InvalidInput, PredictionFailed, InvalidAnswer):
+            results = predictor.predict_each(model, batch)
+            places, predictions = _separate(places, results, problems)
+        outcome.places += places
+        outcome.predictions += predictions
+    outcome.invalid = [_describe(table, at, problems[at]) for at in sorted(problems)]
+    return outcome
+
+
+def _separate(
+    places: Sequence[int], results: Sequence[RowResult], problems: dict[int, list[Problem]]
+) -> tuple[list[int], list[Any]]:
+    """Return the places of the rows with a prediction, and these; add the problems of others.
+
+    :raises PredictionFailed: if the model fails for each row.
+    """
+    errors = [each.error for each in results]
+    if all(isinstance(each, PredictionFailed | InvalidAnswer) for each in errors):
+        raise cast(ServingError, errors[0])
+    valid = []
+    for place, error in zip(places, errors, strict=True):
+        if error is None:
+            valid.append(place)
+        elif isinstance(error, InvalidInput):
+            problems[place] = [(each.pointer, each.detail) for each in error.violations]
+        else:
+            problems[place] = [("", str(error))]
+    return valid, [each.prediction for each in results if each.error is None]
+
+
+def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
+    """Return the table of the valid rows: their lines, the columns of the file, the predictions."""
+    valid = table if len(outcome.places) == len(table) else table.take(outcome.places)
+    sheet = read_sheet(table)
+    names = sheet["header"] if sheet else [JSON_ROW]
+    fields = [pa.field(LINE, pa.int64())]
+    arrays = [valid.column(LINE)]
+    for name, column in zip(names, input_columns(valid), strict=True):
+        fields.append(pa.field(name, column.type, metadata={ORIGIN: INPUT}))
+        arrays.append(column)
+    for output, array in to_columns(outcome.predictions):
+        fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))
+        arrays.append(array)
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    one = table.slice(at, 1)
+    found: dict[str, Any] = {
+        "line": one.column(LINE)[0].as_py(),
+        "problems": [{"pointer": pointer, "detail": detail} for pointer, detail in problems],
+    }
+    broken = one.column(BROKEN)[0].as_py()
+    sheet = read_sheet(table)
+    if sheet is None:
+        text = one.column(JSON_ROW)[0].as_py()
+        return {**found, "text": broken} if text is None else {**found, "row": json.loads(text)}
+    cells = json.loads(broken) if broken else [each[0].as_py() for each in input_columns(one)]
+    return {**found, "cells": cells}

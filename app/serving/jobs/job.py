@@ -1,0 +1,116 @@
+"""A job, as clients see it, and its states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+#: The number of the chunk whose work is to read the file, which creates the others.
+READING = 0
+
+
+class JobState(StrEnum):
+    """The state of a job.
+
+    waiting ──first chunk claimed──> running ──last chunk done──> done
+       │                                │──error, full disk────> failed ────resume──> waiting
+       └──────────cancel────────────────┴──────────────────────> cancelled ─resume──> waiting
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ACTIVE = (JobState.WAITING, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file whose rows a model predicts.
+
+    ``identity`` is that of the model's bytes at the start, see :func:`get_identity`. ``owner`` is
+    the id of the API key that created the job; empty without one. Times are seconds since 1970.
+    """
+
+    id: str
+    model: str
+    identity: str
+    owner: str
+    file: str
+    form: str
+    decimal: str
+    charset: str
+    state: JobState
+    reason: str
+    size_bytes: int
+    read_bytes: int
+    created: float
+    started: float | None
+    finished: float | None
+    expires: float | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. ``rows`` are those read so far, ``expected`` those of the whole file.
+
+    ``recent`` are the rows predicted since the job was last started or resumed.
+    """
+
+    rows: int
+    valid: int
+    invalid: int
+    is_read: bool
+    recent: int
+    seconds: float
+    expected: int | None
+
+    @property
+    def done(self) -> int:
+        """Rows that were predicted or rejected."""
+        return self.valid + self.invalid
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that are done, from 0 to 1."""
+        if self.is_read and self.done == self.rows:
+            return 1.0
+        return min(self.done / self.expected, 1.0) if self.expected else 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """Rows per second."""
+        return self.recent / self.seconds if self.recent and self.seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate of the time until the last row is done."""
+        if not self.rate or not self.expected:
+            return None
+        return max(self.expected - self.done, 0) / self.rate
+
+
+def build_progress(job: Job, counts: Mapping[str, Any], now: float) -> Progress:
+    """Return the progress of a job.
+
+    :param counts: sums over its chunks: ``rows``, ``valid``, ``invalid``, ``recent``, ``is_read``.
+    """
+    rows, is_read = int(counts["rows"]), bool(counts["is_read"])
+    expected: int | None = rows if is_read else None
+    if not is_read and job.read_bytes and rows:
+        expected = max(rows, round(rows * job.size_bytes / job.read_bytes))
+    end = job.finished or now
+    return Progress(
+        rows=rows,
+        valid=int(counts["valid"]),
+        invalid=int(counts["invalid"]),
+        is_read=is_read,
+        recent=int(counts["recent"]),
+        seconds=end - job.started if job.started else 0.0,
+        expected=expected,
+    )

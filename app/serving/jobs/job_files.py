@@ -1,0 +1,114 @@
+"""The files of jobs: what was sent, the chunks that were read, and their results.
+
+A file is written beside its place and renamed, so that it is complete whenever it exists. The
+names of results have the attempt that wrote them: the table says which attempt counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from app.serving.errors import InsufficientStorage
+
+#: What the system reports if a disk, a quota or a limit of files is full.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Bytes written between two checks of the disk.
+CHECK_BYTES = 64 << 20
+#: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
+ORPHAN_SECONDS = 86_400.0
+
+
+class JobFiles:
+    """The folder that holds a folder for each job.
+
+    :param free_bytes: the space on the disk that jobs leave free.
+    :raises OSError: if the folder cannot be created.
+    """
+
+    def __init__(self, folder: Path, free_bytes: int) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self._free_bytes = free_bytes
+
+    def source(self, job_id: str) -> Path:
+        """Return the path of the file that was sent."""
+        return self.folder / job_id / "input"
+
+    def rows(self, job_id: str, number: int) -> Path:
+        """Return the path of the rows of a chunk."""
+        return self.folder / job_id / f"rows-{number:05}.arrow"
+
+    def part(self, job_id: str, number: int, attempt: int) -> Path:
+        """Return the path of the predictions of a chunk."""
+        return self.folder / job_id / f"part-{number:05}.{attempt}.parquet"
+
+    def bad(self, job_id: str, number: int, attempt: int) -> Path:
+        """Return the path of the invalid rows of a chunk."""
+        return self.folder / job_id / f"bad-{number:05}.{attempt}.ndjson"
+
+    def create(self, job_id: str) -> None:
+        """Create the folder of a job."""
+        (self.folder / job_id).mkdir(mode=0o700)
+
+    def remove(self, job_id: str) -> None:
+        """Remove all files of a job."""
+        shutil.rmtree(self.folder / job_id, ignore_errors=True)
+
+    def remove_orphans(self, is_known: Callable[[str], bool]) -> None:
+        """Remove old folders without a job."""
+        oldest = time.time() - ORPHAN_SECONDS
+        for each in self.folder.iterdir():
+            with suppress(OSError):
+                if each.is_dir() and each.stat().st_mtime < oldest and not is_known(each.name):
+                    self.remove(each.name)
+
+    def check_room(self, size_bytes: int = 0) -> None:
+        """Check that the disk has room.
+
+        :raises InsufficientStorage: if fewer than ``free_bytes`` would be left.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free - size_bytes < self._free_bytes:
+            raise InsufficientStorage(free, self._free_bytes)
+
+    def save(self, job_id: str, pieces: Iterator[bytes]) -> int:
+        """Write the file that was sent, and return its size.
+
+        :raises InsufficientStorage: if the disk has no room.
+        """
+        size = unchecked = 0
+        with self.writing(self.source(job_id)) as path, path.open("wb") as stream:
+            for piece in pieces:
+                if unchecked <= 0:
+                    self.check_room(len(piece))
+                    unchecked = CHECK_BYTES
+                stream.write(piece)
+                size += len(piece)
+                unchecked -= len(piece)
+        return size
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """Yield a path beside a file, to which it is written and from which it is renamed.
+
+        :raises InsufficientStorage: if the disk is full.
+        """
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield new
+            with new.open("rb") as stream:
+                os.fsync(stream.fileno())
+            new.replace(path)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            free = shutil.disk_usage(self.folder).free
+            raise InsufficientStorage(free, self._free_bytes) from error
+        finally:
+            new.unlink(missing_ok=True)

@@ -1,0 +1,239 @@
+"""The process that runs jobs: claims chunks, predicts them, and renews its leases meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.serving.errors import InsufficientStorage, ServingError, UnreadableFile
+from app.serving.jobs.chunk_prediction import predict_chunk, to_part
+from app.serving.jobs.chunk_rows import read_chunks
+from app.serving.jobs.job import READING, Job, JobState
+from app.serving.jobs.job_files import JobFiles
+from app.serving.jobs.job_table import Claim, JobTable
+from app.serving.models.hosted import HostedModel
+from app.serving.models.predictor import Predictor
+from app.serving.tables.csv_cells import to_json
+from mlmodel.errors import FlmError
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two renewals of a lease, and between two looks for work.
+RENEW_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+#: Seconds between two removals of expired jobs.
+SWEEP_SECONDS = 60.0
+#: Seconds after which a process ends whose job was stopped while the model does not return.
+STUCK_SECONDS = 30.0
+#: The folder with a lock file for each process. A lock that is free belongs to a dead process.
+LOCKS = "workers"
+
+
+class StopJob(Exception):
+    """The job cannot continue; the message is the reason."""
+
+
+class LeaseLost(Exception):
+    """The job was stopped, or another process has the chunk."""
+
+
+class ModelSource(Protocol):
+    """What loads the models of jobs."""
+
+    predictor: Predictor
+
+    def get_model(self, reference: str, identity: str) -> HostedModel:
+        """Return a loaded model with the given identity.
+
+        :raises StopJob: if the model is not available, or has another identity.
+        """
+
+
+class JobWorker:
+    """Runs jobs, one chunk at a time."""
+
+    def __init__(self, table: JobTable, files: JobFiles, models: ModelSource) -> None:
+        self._table = table
+        self._files = files
+        self._models = models
+        self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._swept = 0.0
+
+    def run(self, idle_seconds: float, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Run jobs until none has been active for some time.
+
+        :param idle_seconds: that time; ``math.inf`` to wait for jobs forever.
+        """
+        with _lock(self._files, self.name):
+            idle_since = time.monotonic()
+            while not is_stopped():
+                if self.run_chunk() or self._table.find(is_active=True):
+                    idle_since = time.monotonic()
+                elif time.monotonic() - idle_since >= idle_seconds:
+                    return
+                self._sweep()
+
+    def run_chunk(self) -> bool:
+        """Run one chunk, and return true; without one, wait a moment and return false."""
+        _release_dead(self._table, self._files)
+        claim = self._table.claim(self.name)
+        if claim is None:
+            time.sleep(LOOK_SECONDS)
+            return False
+        try:
+            with _Lease(self._table, claim) as lease:
+                self._run(claim, lease)
+        except LeaseLost:
+            log.info("job %s: chunk %d was given up", claim.job.id, claim.number)
+        except StopJob as error:
+            self._stop(claim.job, str(error))
+        except (InsufficientStorage, UnreadableFile, FlmError, ServingError) as error:
+            self._stop(claim.job, str(error))
+        # Whatever it is, another attempt may succeed; a limited number of them is made.
+        except Exception:
+            log.exception("job %s: chunk %d failed", claim.job.id, claim.number)
+            self._table.fail(claim)
+        return True
+
+    def _run(self, claim: Claim, lease: _Lease) -> None:
+        model = self._models.get_model(claim.job.model, claim.job.identity)
+        if claim.number == READING:
+            self._read(claim, model, lease)
+        else:
+            self._predict(claim, model, lease)
+
+    def _read(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
+        job = claim.job
+        source = self._files.source(job.id)
+        if not source.exists():
+            raise StopJob("the file of the job is missing")
+        schema = model.input_schema or True
+        with source.open("rb") as stream:
+            chunks = read_chunks(stream, job.form, schema, job.decimal, job.charset)
+            for number, chunk in enumerate(chunks, start=1):
+                lease.check()
+                if not self._table.has_chunk(job.id, number):
+                    self._files.check_room()
+                    with self._files.writing(self._files.rows(job.id, number)) as path:
+                        _write_rows(chunk.table, str(path))
+                if not self._table.add_chunk(claim, number, len(chunk.table), chunk.read_bytes):
+                    raise LeaseLost
+        self._table.complete(claim, 0, 0)
+
+    def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
+        job, number = claim.job, claim.number
+        with pa.memory_map(str(self._files.rows(job.id, number))) as source:
+            table = pa.ipc.open_file(source).read_all()
+        schema = model.input_schema or True
+        outcome = predict_chunk(self._models.predictor, model.reference, schema, table, lease.check)
+        self._files.check_room()
+        with self._files.writing(self._files.bad(job.id, number, claim.attempt)) as path:
+            path.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
+        with self._files.writing(self._files.part(job.id, number, claim.attempt)) as path:
+            pq.write_table(to_part(table, outcome), path, compression="zstd")
+        valid, invalid = len(outcome.places), len(outcome.invalid)
+        if not self._table.complete(claim, valid, invalid):
+            raise LeaseLost
+
+    def _stop(self, job: Job, reason: str) -> None:
+        log.warning("job %s of model %r stops: %s", job.id, job.model, reason)
+        self._table.finish(job.id, JobState.FAILED, reason)
+
+    def _sweep(self) -> None:
+        """Remove the jobs whose results have expired."""
+        if time.monotonic() - self._swept < SWEEP_SECONDS:
+            return
+        self._swept = time.monotonic()
+        remove_expired(self._table, self._files)
+
+
+def remove_expired(table: JobTable, files: JobFiles) -> None:
+    """Remove the jobs whose results have expired, and the files of interrupted uploads."""
+    for job_id in table.expired(time.time()):
+        files.remove(job_id)
+        table.remove(job_id)
+    files.remove_orphans(lambda name: name == LOCKS or table.get(name) is not None)
+
+
+class _Lease:
+    """Renews the lease of a claim in a thread. Use it in a ``with`` statement."""
+
+    def __init__(self, table: JobTable, claim: Claim) -> None:
+        self._table, self._claim = table, claim
+        self._is_over, self._is_lost = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> _Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Check that the work may go on.
+
+        :raises LeaseLost: if it may not.
+        """
+        if self._is_lost.is_set():
+            raise LeaseLost
+
+    def _renew(self) -> None:
+        while not self._is_over.wait(RENEW_SECONDS):
+            try:
+                is_held = self._table.renew(self._claim)
+            except Exception:  # the database may be available again before the lease expires
+                log.exception("the lease of a chunk was not renewed")
+                continue
+            if not is_held:
+                self._is_lost.set()
+                if not self._is_over.wait(STUCK_SECONDS):
+                    log.error("the model does not return: the process ends")
+                    os._exit(1)
+                return
+
+
+@contextmanager
+def _lock(files: JobFiles, name: str) -> Iterator[None]:
+    """Hold the lock file of a process."""
+    folder = files.folder / LOCKS
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    with path.open("wb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _release_dead(table: JobTable, files: JobFiles) -> None:
+    """Give back the chunks of processes that have died, without waiting for their leases."""
+    for name in table.workers():
+        path = files.folder / LOCKS / name
+        with suppress(OSError), path.open("rb") as stream:  # OSError: it is locked, or elsewhere
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            log.warning("the process %s has died: its chunk is computed again", name)
+            table.release_all(name)
+            path.unlink(missing_ok=True)
+
+
+def _write_rows(table: pa.Table, path: str) -> None:
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        pa.OSFile(path, "wb") as stream,
+        pa.ipc.new_file(stream, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table)

@@ -1,0 +1,219 @@
+"""The jobs of a server: what its API, pages and commands call."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from app.serving.errors import JobConflict, JobNotFound, TooManyJobs
+from app.serving.jobs.job import Job, JobState, Progress
+from app.serving.jobs.job_files import JobFiles
+from app.serving.models.hosted import HostedModel
+from app.serving.tables.csv_cells import to_json
+from mlmodel.files.packaged import PackagedModel
+
+if TYPE_CHECKING:
+    from app.serving.jobs.job_table import JobTable
+
+#: The file in the folder of jobs that is written when there is work; see servers/job_process.py.
+WAKE = "wake"
+#: The database of a folder, unless JOBS_DATABASE names another.
+DATABASE = "jobs.sqlite"
+SECONDS_OF_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """Limits of jobs; see the settings ``JOBS_...``."""
+
+    bytes: int
+    free_bytes: int
+    per_key: int
+    keep_seconds: float
+
+
+class Jobs:
+    """Creates, finds, stops and reads jobs. Thread safe.
+
+    Nothing is read or created before the first use, so that a server without jobs needs nothing.
+
+    :param database: a URL of SQLAlchemy; empty for SQLite in the folder.
+    """
+
+    def __init__(self, folder: Path, database: str, limits: JobLimits) -> None:
+        self._folder = folder
+        self._database = database
+        self.limits = limits
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
+        """Return the jobs of a folder with the limits of the settings."""
+        limits = JobLimits(
+            bytes=settings["JOBS_MAX_BYTES"],
+            free_bytes=settings["JOBS_FREE_BYTES"],
+            per_key=settings["JOBS_PER_KEY"],
+            keep_seconds=settings["JOBS_KEEP_DAYS"] * SECONDS_OF_A_DAY,
+        )
+        return cls(folder, settings["JOBS_DATABASE"], limits)
+
+    @cached_property
+    def files(self) -> JobFiles:
+        """The files of the jobs.
+
+        :raises OSError: if the folder cannot be created.
+        """
+        return JobFiles(self._folder, self.limits.free_bytes)
+
+    @cached_property
+    def table(self) -> JobTable:
+        """The table of the jobs."""
+        # SQLAlchemy takes 0.2 seconds and 20 MB, which only servers with jobs spend.
+        from app.serving.jobs.job_table import JobTable  # noqa: PLC0415
+
+        url = self._database or f"sqlite:///{self.files.folder / DATABASE}"
+        return JobTable(url, self.limits.keep_seconds)
+
+    def submit(
+        self,
+        model: HostedModel,
+        pieces: Iterator[bytes],
+        form: str,
+        *,
+        owner: str = "",
+        file: str = "",
+        decimal: str = "",
+        charset: str = "",
+    ) -> Job:
+        """Create a job for a file.
+
+        :param pieces: the content of the file.
+        :param form: one of the values of :data:`tables.FORMATS`.
+        :param owner: the id of the API key.
+        :raises TooManyJobs: if the owner has too many unfinished jobs.
+        :raises InsufficientStorage: if the disk has no room.
+        """
+        if len(self.table.find(owner, is_active=True)) >= self.limits.per_key:
+            raise TooManyJobs(self.limits.per_key)
+        job_id = secrets.token_hex(10)
+        self.files.create(job_id)
+        try:
+            size = self.files.save(job_id, pieces)
+            job = Job(
+                id=job_id,
+                model=model.reference,
+                identity=get_identity(model),
+                owner=owner,
+                file=file,
+                form=form,
+                decimal=decimal,
+                charset=charset,
+                state=JobState.WAITING,
+                reason="",
+                size_bytes=size,
+                read_bytes=0,
+                created=time.time(),
+                started=None,
+                finished=None,
+                expires=None,
+            )
+            self.table.add(job)
+        except BaseException:
+            self.files.remove(job_id)
+            raise
+        self._wake()
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        :raises JobNotFound: if there is none of that id.
+        """
+        job = self.table.get(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def find(self, owner: str | None = None) -> list[Job]:
+        """Return the jobs of an owner, the newest first; for ``None``, of all owners."""
+        return self.table.find(owner)
+
+    def progress(self, job: Job) -> Progress:
+        """Return how far a job is."""
+        return self.table.progress(job)
+
+    def cancel(self, job: Job) -> Job:
+        """Cancel a job that is not finished, and return it.
+
+        :raises JobConflict: if it is finished.
+        """
+        if not self.table.finish(job.id, JobState.CANCELLED, ""):
+            raise JobConflict(f"the job is {job.state}: only an unfinished one is cancelled")
+        return self.get(job.id)
+
+    def remove(self, job: Job) -> None:
+        """Remove a job that is finished, and its files."""
+        self.table.remove(job.id)
+        self.files.remove(job.id)
+
+    def resume(self, job: Job) -> Job:
+        """Let a failed or cancelled job continue with the chunks that are not done.
+
+        :raises JobConflict: if it is neither.
+        """
+        if not self.table.resume(job.id):
+            raise JobConflict(f"the job is {job.state}: only a failed or cancelled one is resumed")
+        self._wake()
+        return self.get(job.id)
+
+    def result(self, job: Job, form: str) -> Iterator[bytes]:
+        """Return the predictions of a finished job as a file.
+
+        :param form: one of the keys of :data:`job_results.WRITERS`.
+        :raises JobConflict: if the job is not done.
+        """
+        from app.serving.jobs import job_results  # noqa: PLC0415
+
+        if job.state is not JobState.DONE:
+            raise JobConflict(f"the job is {job.state}: it has no result yet")
+        chunks = self.table.done_chunks(job.id)
+        return job_results.WRITERS[form]([self.files.part(job.id, *each) for each in chunks])
+
+    def problems(self, job: Job, form: str) -> Iterator[bytes]:
+        """Return the invalid rows that were found so far as a file.
+
+        :param form: ``csv``, to correct and send again, or ``ndjson``.
+        """
+        from app.serving.jobs import job_results  # noqa: PLC0415
+
+        chunks = self.table.done_chunks(job.id)
+        bad = [self.files.bad(job.id, *each) for each in chunks]
+        if form == "ndjson":
+            return job_results.write_problems_ndjson(bad)
+        rows = [self.files.rows(job.id, number) for number, _ in chunks[:1]]
+        header = job_results.read_header(rows[0]) if rows else None
+        return job_results.write_problems(bad, header)
+
+    def _wake(self) -> None:
+        (self.files.folder / WAKE).touch()
+
+
+def get_identity(model: HostedModel) -> str:
+    """Return a hash of a model's file, or of its class and settings, and of its schema."""
+    spec = model.spec
+    loaded = model.lifecycle.model
+    if spec.file is None:
+        remote = spec.remote and (spec.remote.url, spec.remote.model)
+        code = (spec.class_path, dict(spec.settings), spec.decorators)
+        source = f"{code!r} {remote!r} {model.version}"
+    elif isinstance(loaded, PackagedModel):
+        source = loaded.sha256
+    else:
+        digest = model.file_fingerprint or spec.file_fingerprint()
+        source = digest.digest if digest else ""
+    return hashlib.sha256(f"{source} {to_json(spec.input_schema)}".encode()).hexdigest()

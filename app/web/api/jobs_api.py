@@ -1,0 +1,346 @@
+"""Jobs over HTTP: files of any number of rows, predicted in the background.
+
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from app.serving.errors import JobNotFound
+from app.serving.jobs.job import ACTIVE, Job, JobState
+from app.serving.jobs.jobs import Jobs
+from app.web.api import prediction
+from app.web.api.bodies.request_body import ANY_FILE, TABLES, UTF_8, reading_to_its_end
+from app.web.api.schemas import JobDocument, JobList
+from app.web.http import access
+from app.web.http.access.keys import Scope
+from app.web.http.extension import modelhost
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/api")
+
+#: Media types of files of rows, and their format. CSV and workbooks are told apart by content.
+FORMS: Mapping[str, str] = {
+    **dict.fromkeys((*TABLES, ANY_FILE), "csv"),
+    **dict.fromkeys(("application/x-ndjson", "application/jsonl", "application/ndjson"), "ndjson"),
+}
+#: Content codings that a body may have; the content itself shows which one it is.
+ENCODINGS = ("", "identity")
+#: Formats of results with their media type; the first is the default.
+RESULTS = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
+PROBLEMS = {name: RESULTS[name] for name in ("csv", "ndjson")}
+#: Bytes of a body that are read at once.
+PIECE_BYTES = 1 << 20
+
+
+def init_app(app: Flask) -> None:
+    """Register the routes of jobs."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/models/<name>/versions/<version>/jobs")
+@blueprint.post("/models/<name>/jobs")
+def submit(name: str, version: str | None = None) -> ResponseReturnValue:
+    """Create a job.
+    ---
+    post:
+      summary: Create a job
+      description: >-
+        Predicts the rows of a file in the background. The body is the file: CSV, an .xlsx
+        workbook or NDJSON, as `Content-Type` states. It may have `JOBS_MAX_BYTES` and any number
+        of rows. Valid rows are predicted even if others are invalid.
+      operationId: createJob
+      tags: [Jobs]
+      parameters:
+        - ModelName
+        - {name: file, in: query, description: The name of the file., schema: {type: string}}
+        - name: decimal
+          in: query
+          description: The decimal mark of a CSV file, if its numbers are ambiguous.
+          schema: {enum: [".", ","]}
+      requestBody:
+        required: true
+        content:
+          text/csv: {schema: {type: string}}
+          application/x-ndjson: {schema: {type: string}}
+          application/vnd.openxmlformats-officedocument.spreadsheetml.sheet:
+            schema: {type: string, format: binary}
+      responses:
+        202:
+          description: The job, which is waiting.
+          headers:
+            Location: {description: The path of the job., schema: {type: string}}
+          content: {application/json: {schema: JobDocument}}
+        400: InvalidBody
+        404: ModelNotFound
+        413: TooLarge
+        415: UnsupportedMediaType
+        429: TooManyJobs
+        500: InternalError
+        503: ModelUnavailable
+        507: InsufficientStorage
+    """
+    model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
+    model.acquire()
+    model.release()
+    form = FORMS.get(request.mimetype)
+    if form is None or request.headers.get("Content-Encoding", "") not in ENCODINGS:
+        got = request.mimetype or "none"
+        raise UnsupportedMediaType(f"expected one of {', '.join(FORMS)} without coding, got {got}")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    job = _jobs().submit(
+        model,
+        _pieces(),
+        form,
+        owner=g.key.id if g.key else "",
+        file=request.args.get("file", "")[:200],
+        decimal=_choose("decimal", ("", ".", ",")),
+        charset="" if charset in UTF_8 else charset,
+    )
+    location = {"Location": url_for("jobs.get", job_id=job.id)}
+    return jsonify(JobDocument().dump(to_document(job))), 202, location
+
+
+@blueprint.get("/jobs")
+def index() -> ResponseReturnValue:
+    """List the jobs.
+    ---
+    get:
+      summary: List the jobs
+      description: The jobs of the API key, the newest first; of all keys for an admin key.
+      operationId: listJobs
+      tags: [Jobs]
+      responses:
+        200:
+          description: The jobs.
+          content: {application/json: {schema: JobList}}
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(JobList().dump({"jobs": map(to_document, visible_jobs())}))
+
+
+@blueprint.get("/jobs/<job_id>")
+def get(job_id: str) -> ResponseReturnValue:
+    """Describe a job.
+    ---
+    get:
+      summary: Describe a job
+      operationId: getJob
+      tags: [Jobs]
+      parameters: [JobId]
+      responses:
+        200:
+          description: The job.
+          content: {application/json: {schema: JobDocument}}
+        404: JobNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(JobDocument().dump(to_document(find_job(job_id))))
+
+
+@blueprint.get("/jobs/<job_id>/result")
+def result(job_id: str) -> ResponseReturnValue:
+    """Return the valid rows of a job with their predictions.
+    ---
+    get:
+      summary: Download the result of a job
+      description: >-
+        The valid rows in the order of the file: their line, the columns of the file, and those of
+        the prediction.
+      operationId: getJobResult
+      tags: [Jobs]
+      parameters:
+        - JobId
+        - name: as
+          in: query
+          schema: {enum: [csv, ndjson, parquet], default: csv}
+      responses:
+        200:
+          description: The file.
+          content:
+            text/csv: {schema: {type: string}}
+            application/x-ndjson: {schema: {type: string}}
+            application/vnd.apache.parquet: {schema: {type: string, format: binary}}
+        400: InvalidBody
+        404: JobNotFound
+        409: JobConflict
+        429: TooManyRequests
+        500: InternalError
+    """
+    form = _choose("as", tuple(RESULTS))
+    job = find_job(job_id)
+    return _file(job, "predictions", form, _jobs().result(job, form))
+
+
+@blueprint.get("/jobs/<job_id>/problems")
+def problems(job_id: str) -> ResponseReturnValue:
+    """Return the invalid rows of a job.
+    ---
+    get:
+      summary: Download the invalid rows of a job
+      description: >-
+        The invalid rows that were found so far. As CSV, they have the columns of the file behind
+        `line` and `problem`, so that they can be corrected and sent again. As NDJSON, each has the
+        pointer and the detail of each problem.
+      operationId: getJobProblems
+      tags: [Jobs]
+      parameters:
+        - JobId
+        - name: as
+          in: query
+          schema: {enum: [csv, ndjson], default: csv}
+      responses:
+        200:
+          description: The file.
+          content:
+            text/csv: {schema: {type: string}}
+            application/x-ndjson: {schema: {type: string}}
+        400: InvalidBody
+        404: JobNotFound
+        429: TooManyRequests
+        500: InternalError
+    """
+    form = _choose("as", tuple(PROBLEMS))
+    job = find_job(job_id)
+    return _file(job, "problems", form, _jobs().problems(job, form))
+
+
+@blueprint.post("/jobs/<job_id>/resume")
+def resume(job_id: str) -> ResponseReturnValue:
+    """Continue a job that failed or was cancelled.
+    ---
+    post:
+      summary: Resume a job
+      description: Continues a failed or cancelled job with the rows that are not done.
+      operationId: resumeJob
+      tags: [Jobs]
+      parameters: [JobId]
+      responses:
+        200:
+          description: The job.
+          content: {application/json: {schema: JobDocument}}
+        404: JobNotFound
+        409: JobConflict
+        429: TooManyRequests
+        500: InternalError
+    """
+    return jsonify(JobDocument().dump(to_document(_jobs().resume(find_job(job_id)))))
+
+
+@blueprint.delete("/jobs/<job_id>")
+def delete(job_id: str) -> ResponseReturnValue:
+    """Cancel a job, or remove a finished one.
+    ---
+    delete:
+      summary: Cancel or remove a job
+      description: >-
+        Cancels a job that is not finished, which can then be resumed. Removes a finished one with
+        its results.
+      operationId: deleteJob
+      tags: [Jobs]
+      parameters: [JobId]
+      responses:
+        200:
+          description: The cancelled job.
+          content: {application/json: {schema: JobDocument}}
+        204:
+          description: The job is removed.
+        404: JobNotFound
+        409: JobConflict
+        429: TooManyRequests
+        500: InternalError
+    """
+    job = find_job(job_id)
+    if job.state in ACTIVE:
+        return jsonify(JobDocument().dump(to_document(_jobs().cancel(job))))
+    _jobs().remove(job)
+    return "", 204
+
+
+def visible_jobs() -> list[Job]:
+    """Return the jobs that the client may see, the newest first."""
+    return [job for job in _jobs().find() if _can_see(job)]
+
+
+def find_job(job_id: str) -> Job:
+    """Return a job that the client may see.
+
+    :raises JobNotFound: if there is none.
+    """
+    job = _jobs().get(job_id)
+    if not _can_see(job):
+        raise JobNotFound(job_id)
+    return job
+
+
+def to_document(job: Job) -> dict[str, Any]:
+    """Return the facts of a job for :class:`JobDocument`."""
+    progress = _jobs().progress(job)
+    return {
+        **{name: getattr(job, name) for name in Job.__dataclass_fields__},
+        "rows": {
+            "read": progress.rows,
+            "valid": progress.valid,
+            "invalid": progress.invalid,
+            "expected": progress.expected,
+        },
+        "progress": progress.share,
+        "rows_per_second": progress.rate,
+        "seconds_left": progress.seconds_left if job.state is JobState.RUNNING else None,
+        "links": {
+            name: url_for(f"jobs.{view}", job_id=job.id)
+            for name, view in (("self", "get"), ("result", "result"), ("problems", "problems"))
+        },
+    }
+
+
+def _jobs() -> Jobs:
+    return modelhost().jobs
+
+
+def _can_see(job: Job) -> bool:
+    if not access.can_see(job.model):
+        return False
+    is_shared = g.key is None or g.key.has_scope(Scope.ADMIN)
+    return is_shared or job.owner == g.key.id
+
+
+def _choose(name: str, choices: tuple[str, ...]) -> str:
+    value = request.args.get(name, choices[0])
+    if value not in choices:
+        raise BadRequest(f"{name} must be {' or '.join(filter(None, choices))}, got {value!r:.60}")
+    return value
+
+
+def _pieces() -> Iterator[bytes]:
+    """Yield the body of the current request."""
+    limit = current_app.config["JOBS_MAX_BYTES"]
+    too_large = RequestEntityTooLarge(f"expected at most {limit:,} bytes; see JOBS_MAX_BYTES")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    request.max_content_length = limit
+    size = 0
+    with reading_to_its_end():
+        while piece := request.stream.read(PIECE_BYTES):
+            size += len(piece)
+            yield piece
+    if size < (request.content_length or 0):
+        raise BadRequest("the body ends before its Content-Length")
+
+
+def _file(job: Job, kind: str, form: str, pieces: Iterator[bytes]) -> Response:
+    response = Response(pieces, content_type=RESULTS[form])
+    name = f"{job.model.partition('@')[0]}-{kind}-{job.id[:8]}.{form}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

@@ -1,0 +1,91 @@
+"""The processes of a server that run jobs: started when there is one, and again after a crash."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from config import get_folder
+from mlmodel.bounded import child_process
+from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
+
+log = logging.getLogger("modelhost")
+
+#: The program of such a process. It sends a message when it ends because no job is left.
+PROGRAM = """
+from servers.job_process import main
+main()
+"""
+#: The file in JOBS_FOLDER that is written when a job is created or resumed, see
+#: app/serving/jobs/jobs.py.
+WAKE = "wake"
+#: Seconds between two checks for a job.
+LOOK_SECONDS = 0.5
+#: Seconds before a process that crashed is started again; they double with each crash.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Variables of the web workers that the process must not use.
+OTHERS = ("PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
+
+
+def start(settings: Mapping[str, Any]) -> None:
+    """Run the jobs of this server. Call it once, in the master.
+
+    A thread for each process waits for a job, and starts the process, which ends with the master.
+    """
+    wake = get_folder(settings, "JOBS_FOLDER") / WAKE
+    for number in range(settings["JOBS_PROCESSES"]):
+        name = f"jobs-{number}"
+        threading.Thread(target=_supervise, args=(wake,), name=name, daemon=True).start()
+
+
+def main() -> None:
+    """Run jobs, in the process."""
+    channel = child_process.connect()
+    from app.cli.commands.jobs.working import work_for_server  # noqa: PLC0415
+
+    work_for_server()
+    channel.send(b"idle")
+
+
+def _supervise(wake: Path) -> None:
+    seen, pause = 0, FIRST_PAUSE
+    while True:
+        now = _stamp(wake)
+        if now == seen:
+            time.sleep(LOOK_SECONDS)
+        elif _run():
+            seen, pause = now, FIRST_PAUSE
+        else:
+            log.error("the process that runs jobs has crashed; it starts again in %g s", pause)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _stamp(wake: Path) -> int:
+    with suppress(OSError):
+        return wake.stat().st_mtime_ns
+    return 0
+
+
+def _run() -> bool:
+    """Run a process to its end, and return whether it ended because no job is left."""
+    environ = {name: value for name, value in os.environ.items() if name not in OTHERS}
+    process = ChildProcess.spawn(
+        PROGRAM, environ=environ | {"OMP_NUM_THREADS": "1"}, has_output=True
+    )
+    try:
+        for line in process.output:
+            sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+        return process.receive(LOOK_SECONDS) == b"idle"
+    except (TimeoutError, ProcessEnded):
+        return False
+    finally:
+        process.end()
