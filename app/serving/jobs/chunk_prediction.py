@@ -24,6 +24,8 @@ from app.serving.models.predictor import Predictor, RowResult
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
 
+#: What is appended to the name of a column of the file that a column of the result has.
+FROM_FILE = " (file)"
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.
@@ -56,7 +58,8 @@ def predict_chunk(
     :param model: a reference, see :meth:`ModelManager.get`.
     :param schema: of the model's rows.
     :param proceed: called before each call of the model; raises an error to stop.
-    :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for each row.
+    :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for all
+        rows.
     """
     outcome = Outcome()
     rows = ChunkRows(table, schema)
@@ -105,15 +108,24 @@ def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     valid = table if len(outcome.places) == len(table) else table.take(outcome.places)
     sheet = read_sheet(table)
     names = sheet["header"] if sheet else [JSON_ROW]
+    outputs = to_columns(outcome.predictions)
     fields = [pa.field(LINE, pa.int64())]
     arrays = [valid.column(LINE)]
+    taken = [LINE, *(output.name for output, _ in outputs)]
     for name, column in zip(names, input_columns(valid), strict=True):
-        fields.append(pa.field(name, column.type, metadata={ORIGIN: INPUT}))
+        taken.append(_rename(name, taken))
+        fields.append(pa.field(taken[-1], column.type, metadata={ORIGIN: INPUT}))
         arrays.append(column)
-    for output, array in to_columns(outcome.predictions):
+    for output, array in outputs:
         fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))
         arrays.append(array)
     return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _rename(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += FROM_FILE
+    return name
 
 
 def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> dict[str, Any]:

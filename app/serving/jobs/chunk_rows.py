@@ -60,7 +60,8 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Yield the chunks of a file. Reading it again yields the same.
 
-    :param stream: a seekable stream at its beginning; it may be compressed with gzip or zstd.
+    :param stream: a seekable stream at its beginning; it may be compressed with gzip or zstd. It is
+        closed at the end.
     :param form: one of the values of :data:`tables.FORMATS`.
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
@@ -68,14 +69,14 @@ def read_chunks(
     :raises InvalidInput: if the file is not of that format.
     :raises UnreadableFile: if it cannot be read.
     """
-    stream = expand(stream)
-    if form in tables.SHEETS and not workbooks.is_workbook(stream):
-        yield from _read_csv(stream, schema, decimal, charset)
-    elif form in tables.SHEETS:
-        sheet = open_table(stream, schema, decimal)
-        yield from _json_chunks(stream, _sheet_lines(sheet))
-    else:
-        yield from _json_chunks(stream, _json_lines(stream, form))
+    with expand(stream) as content:
+        if form in tables.SHEETS and not workbooks.is_workbook(content):
+            yield from _read_csv(content, schema, decimal, charset)
+        elif form in tables.SHEETS:
+            sheet = open_table(content, schema, decimal)
+            yield from _json_chunks(content, _sheet_lines(sheet))
+        else:
+            yield from _json_chunks(content, _json_lines(content, form))
 
 
 class ChunkRows:
@@ -120,32 +121,35 @@ def input_columns(table: pa.Table) -> list[pa.ChunkedArray]:
 
 
 def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) -> Iterator[Chunk]:
-    sheet = open_table(_unclosed(stream), schema, decimal, charset)
-    names, dialect = sheet.columns.names, sheet.dialect
-    decimal = sheet.detect_decimal()
+    with encodings.open_text(_unclosed(stream), charset)[0] as text:
+        sheet = CsvFile(csv_lines(text)[1], schema, decimal)
+        names, decimal = sheet.columns.names, sheet.detect_decimal()
     stream.seek(0)
-    text, _ = encodings.open_text(_unclosed(stream), charset)
-    _, lines = csv_lines(text)
-    about = {"header": _read_header(lines), "names": names, "decimal": decimal}
-    metadata = {SHEET: to_json(about).encode()}
-    most = max(1, min(MAX_ROWS, MAX_CELLS // len(names)))
-    for block in _blocks(lines, most):
-        yield Chunk(_to_table(block, len(names), metadata), stream.tell())
+    with encodings.open_text(_unclosed(stream), charset)[0] as text:
+        lines = csv_lines(text)[1]
+        about = {"header": _read_header(lines), "names": names, "decimal": decimal}
+        metadata = {SHEET: to_json(about).encode()}
+        most = max(1, min(MAX_ROWS, MAX_CELLS // len(names)))
+        for block in _blocks(lines, most):
+            yield Chunk(_to_table(block, len(names), metadata), stream.tell())
 
 
 class _Unclosed:
     """A stream that stays open when its reader closes it."""
 
-    closed = False
-
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self.closed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
     def close(self) -> None:
-        """Do nothing."""
+        """Close nothing but this object."""
+        self.closed = True
 
 
 def _unclosed(stream: BinaryIO) -> BinaryIO:

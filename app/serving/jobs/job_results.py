@@ -20,8 +20,8 @@ from app.serving.jobs.chunk_rows import JSON_ROW, LINE, read_sheet
 from app.serving.jobs.output_columns import to_predictions
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_json, to_text
 
-#: What is appended to the name of a column of the file that a column of the result has.
-FROM_FILE = " (file)"
+#: What is appended to the name of a column in front of those of a file that has the name.
+FROM_JOB = " (job)"
 #: The columns in front of those of the file in a file of invalid rows.
 PROBLEM = "problem"
 _FORMULA = f"^{FORMULA.pattern}".replace(r"\uff1d\uff0b\uff0d\uff20", "\uff1d\uff0b\uff0d\uff20")
@@ -134,12 +134,7 @@ def _unify(parts: Sequence[Path]) -> pa.Schema:
             key = _key(field)
             known = found.get(key)
             found[key] = field if known is None else known.with_type(_join(known.type, field.type))
-    own = [name for (origin, name) in found if origin != INPUT]
-    fields = [
-        field.with_name(_unique(name, own, FROM_FILE) if origin == INPUT else name)
-        for (origin, name), field in sorted(found.items(), key=lambda each: _ORDER[each[0][0]])
-    ]
-    return pa.schema(fields)
+    return pa.schema(found[key] for key in sorted(found, key=lambda key: _ORDER[key[0]]))
 
 
 #: The order of the columns: the line, those of the file, those of the model.
@@ -163,16 +158,15 @@ def _with_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
     known = {_key(field): at for at, field in enumerate(table.schema)}
     columns = []
     for field in schema:
-        origin, name = _key(field)
-        at = known.get((origin, name.removesuffix(FROM_FILE)), known.get((origin, name)))
+        at = known.get(_key(field))
         column = pa.nulls(len(table)) if at is None else table.column(at)
         columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
 
 
-def _unique(name: str, others: Sequence[str], suffix: str = " (job)") -> str:
+def _unique(name: str, others: Sequence[str]) -> str:
     while name in others:
-        name += suffix
+        name += FROM_JOB
     return name
 
 

@@ -78,18 +78,22 @@ class JobWorker:
         with _lock(self._files, self.name):
             idle_since = time.monotonic()
             while not is_stopped():
-                if self.run_chunk() or self._table.find(is_active=True):
+                self._sweep()
+                if self.run_chunk():
                     idle_since = time.monotonic()
+                elif self._table.find(is_active=True):  # another process has the last chunks
+                    idle_since = time.monotonic()
+                    time.sleep(LOOK_SECONDS)
                 elif time.monotonic() - idle_since >= idle_seconds:
                     return
-                self._sweep()
+                else:
+                    time.sleep(LOOK_SECONDS)
 
     def run_chunk(self) -> bool:
-        """Run one chunk, and return true; without one, wait a moment and return false."""
+        """Run one chunk, and return true; return false if there is none to do."""
         _release_dead(self._table, self._files)
         claim = self._table.claim(self.name)
         if claim is None:
-            time.sleep(LOOK_SECONDS)
             return False
         try:
             with _Lease(self._table, claim) as lease:

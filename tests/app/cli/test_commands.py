@@ -91,8 +91,8 @@ def test_commands_are_in_the_docs(commands):
 def test_modelhost_has_every_command(groups):
     commands = build_modelhost().commands
 
-    assert {*groups["models"].commands, *MODELHOST_COMMANDS, "keys", "log"} == {*commands}
-    for name in ("keys", "log"):
+    assert {*groups["models"].commands, *MODELHOST_COMMANDS, "jobs", "keys", "log"} == {*commands}
+    for name in ("jobs", "keys", "log"):
         assert {*groups[name].commands} == {*commands[name].commands}
 
 

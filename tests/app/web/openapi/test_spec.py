@@ -15,6 +15,7 @@ VIEWS = {
     "api",
     "explanations",
     "inference",
+    "jobs",
     "model_health",
     "openapi",
     "operations",

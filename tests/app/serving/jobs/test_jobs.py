@@ -1,0 +1,248 @@
+"""Jobs through the HTTP API, run by a worker in the test's process."""
+
+import csv
+import gzip
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from app.serving.jobs import chunk_rows, job_table
+from app.serving.jobs.job_worker import JobWorker, StopJob
+from app.serving.jobs.jobs import get_identity
+from tests.new_keys import NewKey
+
+MODELS = """
+models:
+  - {class: tests.models.simple.Doubler}
+  - {class: tests.models.simple.Ordered}
+  - {class: tests.models.broken.RaisesAtPredict}
+"""
+CSV = {"Content-Type": "text/csv"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+class Models:
+    """The models of an application, as those of a worker."""
+
+    def __init__(self, parts):
+        self.predictor = parts.predictor
+
+    def get_model(self, reference, identity):
+        model = self.predictor.manager.get_loaded(reference)
+        if get_identity(model) != identity:
+            raise StopJob("the model was replaced")
+        return model
+
+
+@pytest.fixture
+def app(make_app, tmp_path):
+    return make_app(MODELS, JOBS_FOLDER=tmp_path / "jobs", JOBS_FREE_BYTES=0)
+
+
+@pytest.fixture
+def parts(app):
+    return app.extensions["modelhost"]
+
+
+@pytest.fixture
+def make_worker(parts):
+    return lambda: JobWorker(parts.jobs.table, parts.jobs.files, Models(parts))
+
+
+@pytest.fixture
+def submit(client):
+    """A function that creates a job and returns its document."""
+
+    def create(content, model="doubler", headers=CSV, query=""):
+        response = client.post(f"/api/models/{model}/jobs{query}", data=content, headers=headers)
+        assert response.status_code == 202, response.get_data(as_text=True)
+        assert response.headers["Location"] == f"/api/jobs/{response.json['id']}"
+        return response.json
+
+    return create
+
+
+def read_csv(response):
+    assert response.status_code == 200, response.get_data(as_text=True)
+    return list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
+
+
+def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker):
+    job = submit("id,x\na,1\nb,two\nc\n\nd,2.5\n", query="?file=numbers.csv")
+    assert (job["state"], job["file"]) == ("waiting", "numbers.csv")
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    job = client.get(path).json
+    assert (job["state"], job["progress"]) == ("done", 1.0)
+    assert job["rows"] == {"read": 4, "valid": 2, "invalid": 2, "expected": 4}
+    assert read_csv(client.get(f"{path}/result")) == [
+        {"line": "2", "id": "a", "x": "1", "y": "2"},
+        {"line": "6", "id": "d", "x": "2.5", "y": "5"},
+    ]
+    problems = client.get(f"{path}/problems").get_data(as_text=True)
+    assert problems == (
+        'line,problem,id,x\n3,"x must be a number, got ""two""",b,two\n'
+        '4,"has 1 cells, the header has 2",c\n'
+    )
+    second = submit(problems.replace(",b,two", ",b,3").replace(",c\n", ",c,4\n"))
+    make_worker().run(0)
+    again = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
+    assert [(row["id"], row["y"]) for row in again] == [("b", "6"), ("c", "8")]
+    assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
+
+
+def test_results_have_three_formats(client, submit, make_worker):
+    lines = [json.dumps({"x": number}) for number in range(5)]
+    job = submit(gzip.compress("\n".join([*lines, "{", '{"x": "y"}']).encode()), headers=NDJSON)
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    rows = client.get(f"{path}/result?as=ndjson").get_data(as_text=True).splitlines()
+    assert json.loads(rows[4]) == {"line": 5, "row": {"x": 4}, "prediction": {"y": 8.0}}
+    table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
+    assert table.column("y").to_pylist() == [0.0, 2.0, 4.0, 6.0, 8.0]
+    problems = client.get(f"{path}/problems?as=ndjson").get_data(as_text=True).splitlines()
+    assert [json.loads(each)["line"] for each in problems] == [6, 7]
+    assert json.loads(problems[1])["problems"] == [
+        {"pointer": "/x", "detail": 'must be a number, got "y"'}
+    ]
+    assert client.get(f"{path}/result?as=xml").status_code == 400
+
+
+def test_dead_process_loses_no_row(client, submit, make_worker, parts, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
+    job = submit("x\n" + "".join(f"{number}\n" for number in range(95)))
+    first = make_worker()
+    for _ in range(4):  # the reading, and three chunks
+        first.run_chunk()
+    parts.jobs.table.claim("a process that dies")
+    monkeypatch.setattr(job_table.time, "time", lambda: job["created"] + 1000)
+
+    make_worker().run(0)
+
+    rows = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
+    assert [float(row["y"]) for row in rows] == [2.0 * number for number in range(95)]
+
+
+def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
+    job = submit("x\n" + "1\n" * 30)
+    path = f"/api/jobs/{job['id']}"
+    worker = make_worker()
+    worker.run_chunk()
+    worker.run_chunk()
+    assert client.get(f"{path}/result").json["detail"] == "the job is running: it has no result yet"
+    assert client.post(f"{path}/resume").status_code == 409
+
+    assert client.delete(path).json["state"] == "cancelled"
+    worker.run(0)
+    assert client.get(path).json["rows"]["valid"] == 10
+    assert client.post(f"{path}/resume").json["state"] == "waiting"
+    worker.run(0)
+
+    assert len(read_csv(client.get(f"{path}/result"))) == 30
+    assert client.delete(path).status_code == 204
+    assert client.get(path).json["type"] == "/docs/problems#job-not-found"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("\n", "line 1 must name the columns"),
+        (b"x\n\xff\xc3\xa9\n", "the file is not UTF-8: see line 2"),
+    ],
+)
+def test_unreadable_file_fails_the_job(client, submit, make_worker, content, reason):
+    job = submit(content)
+
+    make_worker().run(0)
+
+    job = client.get(f"/api/jobs/{job['id']}").json
+    assert (job["state"], job["reason"]) == ("failed", reason)
+
+
+def test_failing_model_fails_the_job(client, submit, make_worker):
+    job = submit("x\n1\n", model="raises-at-predict")
+
+    make_worker().run(0)
+
+    job = client.get(f"/api/jobs/{job['id']}").json
+    assert job["reason"] == "the model 'raises-at-predict' failed"
+
+
+def test_replaced_model_stops_the_job(client, submit, make_worker, parts):
+    job = submit("x\n1\n")
+    parts.manager.get("doubler").spec.settings["factor"] = 3
+
+    make_worker().run(0)
+
+    assert client.get(f"/api/jobs/{job['id']}").json["reason"] == "the model was replaced"
+
+
+def test_full_disk_stops_the_job(client, submit, make_worker, parts):
+    job = submit("x\n1\n")
+    parts.jobs.files._free_bytes = 10**18
+
+    make_worker().run(0)
+
+    assert "the disk has no room" in client.get(f"/api/jobs/{job['id']}").json["reason"]
+    refused = client.post("/api/models/doubler/jobs", data="x\n1\n", headers=CSV)
+    assert refused.status_code == 507
+    parts.jobs.files._free_bytes = 0
+    client.post(f"/api/jobs/{job['id']}/resume")
+    make_worker().run(0)
+    assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
+
+
+def test_expired_results_are_removed(client, submit, make_worker, parts, monkeypatch):
+    job = submit("x\n1\n")
+    make_worker().run(0)
+    expires = client.get(f"/api/jobs/{job['id']}").json["expires"]
+    monkeypatch.setattr(job_table.time, "time", lambda: expires + 1)
+
+    make_worker().run(0)
+
+    assert client.get(f"/api/jobs/{job['id']}").status_code == 404
+    assert not (parts.jobs.files.folder / job["id"]).exists()
+
+
+def test_keys_see_their_own_jobs(make_app, tmp_path):
+    one, other, admin = NewKey(), NewKey(), NewKey("admin")
+    keys = f"[{one!r}, {other!r}, {admin!r}]"
+    app = make_app(
+        MODELS, JOBS_FOLDER=tmp_path / "jobs", JOBS_FREE_BYTES=0, KEYS=keys, JOBS_PER_KEY=1
+    )
+    client = app.test_client()
+    path = "/api/models/doubler/jobs"
+    job = client.post(path, data="x\n1\n", headers=CSV | one.headers).json
+
+    assert client.post(path, data="x\n1\n", headers=CSV | one.headers).status_code == 429
+    assert client.post(path, data="x\n1\n", headers=CSV | other.headers).status_code == 202
+    assert client.get(f"/api/jobs/{job['id']}", headers=other.headers).status_code == 404
+    assert [
+        len(client.get("/api/jobs", headers=key.headers).json["jobs"]) for key in (one, admin)
+    ] == [1, 2]
+
+
+def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
+    client = make_app(
+        MODELS, JOBS_FOLDER=tmp_path / "jobs", JOBS_MAX_BYTES=10, JOBS_FREE_BYTES=0
+    ).test_client()
+    path = "/api/models/doubler/jobs"
+
+    large = client.post(path, data="x\n" + "1\n" * 10, headers=CSV)
+    assert (large.status_code, large.json["detail"]) == (
+        413,
+        "expected at most 10 bytes; see JOBS_MAX_BYTES",
+    )
+    assert (
+        client.post(path, data="{}", headers={"Content-Type": "application/json"}).status_code
+        == 415
+    )
+    assert client.post("/api/models/none/jobs", data="x\n1\n", headers=CSV).status_code == 404
+    assert list((tmp_path / "jobs").glob("*/input")) == []
