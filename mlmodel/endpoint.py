@@ -17,7 +17,18 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 #: Last URL segments that every model already has.
 RESERVED = frozenset(
-    {"inspect", "jobs", "load", "metadata", "predict", "reload", "rows", "truth", "unload", "versions"}
+    {
+        "inspect",
+        "jobs",
+        "load",
+        "metadata",
+        "predict",
+        "reload",
+        "rows",
+        "truth",
+        "unload",
+        "versions",
+    }
 )
 METHODS = frozenset({"GET", "POST"})
 
