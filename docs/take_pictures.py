@@ -23,7 +23,7 @@ def _as_it_is(page: Page) -> None:
 
 
 def _answered(page: Page) -> None:
-    page.get_by_role("button", name="example 1").click()
+    page.get_by_role("button", name="medical, repaid").click()
     page.get_by_role("button", name="Predict", exact=True).click()
     page.locator(".headline").wait_for()
     page.evaluate("window.scrollTo(0, 0)")

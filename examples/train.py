@@ -353,14 +353,14 @@ LOAN = _object(
         "term_months": {
             "enum": list(loans.TERMS),
             "title": "Term",
-            "description": "In how many months the loan is to be paid back.",
+            "description": "Repayment period in months.",
         },
         "purpose": {"enum": list(loans.PURPOSES), "title": "Purpose"},
         "home": {"$ref": "#/$defs/Home"},
         "years_employed": {
             "type": "number",
             "title": "Years in the job",
-            "description": "With the employer of today.",
+            "description": "With the current employer.",
             "minimum": 0,
             "maximum": 80,
             "x-range": [0, 30],
@@ -388,7 +388,7 @@ LOAN = _object(
         "savings": {
             "type": ["number", "null"],
             "title": "Savings",
-            "description": "Leave it empty if it is not known.",
+            "description": "Leave blank if unknown.",
             "minimum": 0,
             "maximum": 100_000_000,
             "x-range": [0, 60_000],

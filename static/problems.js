@@ -10,6 +10,10 @@ const root = form.querySelector("[data-field]");
 // The label of an item without a title: UNNAMED_ITEM in app/web/pages/forms/controls.py.
 const UNNAMED = "Item";
 
+// The details of most violations continue a sentence that begins with the field.
+const VERB = /^(is|must|has|does|was|can|cannot)\b/;
+const REQUIRED = "is required";
+
 const alert = document.getElementById("alert");
 
 // `violations` are {pointer, detail}, as the API's problem documents have them in `errors`.
@@ -60,7 +64,7 @@ export function clearProblems() {
 
 function line(field, inside, detail) {
   const item = element("li");
-  const text = `${where(field, inside)}: ${detail}`;
+  const text = VERB.test(detail) ? `${where(field, inside)} ${detail}` : `${where(field, inside)}: ${detail}`;
   if (field === root && root.dataset.kind === "group") {
     item.textContent = text;
     return item;
@@ -103,7 +107,8 @@ function markInvalid(field, inside, detail) {
   const box = field.querySelector(":scope > [data-error]");
   if (!box) return;
   const step = inside.slice(1);
-  box.append(element("span", "", step ? `${step}: ${detail}` : detail));
+  const words = detail === REQUIRED ? "required" : detail;
+  box.append(element("span", "", step ? `${step}: ${words}` : words));
   field.classList.add("invalid");
   if (["group", "tuple", "list", "map", "recursive"].includes(field.dataset.kind)) return;
   const own = controls(field).filter((control) => control.closest("[data-field]") === field);

@@ -620,7 +620,7 @@ def test_error_names_the_item(open_form):
 
     sent(page)
 
-    expect(page.get_by_role("alert")).to_contain_text("X 1: must be a number")
+    expect(page.get_by_role("alert")).to_contain_text("X 1 must be a number")
 
 
 def test_single_value_error_is_shown(open_form):

@@ -363,7 +363,7 @@ def test_code_of_a_blank_form_sends_the_first_example(on):
     expect(panel).to_contain_text("The form is blank. This code sends Example 1.")
     expect(panel).to_contain_text('{"sepal_length":5.1,')
 
-    page.get_by_label("Sepal length").fill("2")
+    page.get_by_role("textbox", name="Sepal length").fill("2")
 
     expect(panel).not_to_contain_text("Example 1")
 
@@ -376,7 +376,7 @@ def test_examples_are_predicted_and_used(on):
 
     panel.get_by_role("button", name="Use").click()
 
-    expect(page.get_by_label("Sepal length")).to_have_value("5.1")
+    expect(page.get_by_role("textbox", name="Sepal length")).to_have_value("5.1")
 
 
 def moved(page, label, other=None):
@@ -732,7 +732,9 @@ def test_file_preview_shows_columns_and_rows(on):
     expect(panel.locator("#file-preview tbody tr")).to_have_text(
         ["1100car=1+1", "2manycarb", "4900homea;b"]
     )
-    expect(panel.locator("#file-problems tbody tr")).to_have_text("4has 2 cells, the header has 4")
+    expect(panel.locator("#file-problems tbody tr")).to_have_text(
+        "4has 2 cells, but the header has 4"
+    )
 
 
 def test_decimal_mark_can_be_chosen(on):
@@ -775,7 +777,7 @@ def test_file_rows_are_predicted(on):
 
     expect(panel).to_contain_text("rows.csv: 2 rows predicted, 2 rows with errors.")
     expect(panel.locator("#file-problems tbody tr")).to_have_text(
-        ['3amount: must be a number, got "many"', "4has 2 cells, the header has 4"]
+        ['3amount: must be a number, got "many"', "4has 2 cells, but the header has 4"]
     )
     expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
 
@@ -791,7 +793,7 @@ def test_saved_result_has_no_formulas(on):
     assert [each["line"] for each in lines] == ["2", "3", "4", "5"]
     assert [each["more"] for each in lines] == ["'=1+1", "b", "", "a;b"]
     assert [each["prediction"] for each in lines] == ["low", "", "", "low"]
-    assert lines[2]["problem"] == "has 2 cells, the header has 4"
+    assert lines[2]["problem"] == "has 2 cells, but the header has 4"
 
 
 def test_line_column_does_not_collide(on):

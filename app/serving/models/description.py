@@ -17,6 +17,8 @@ from mlmodel.bounded import sizes
 from mlmodel.model import MLModel, display_name
 from mlmodel.reference.profile import Profile
 
+#: Libraries of boosters, and their names.
+BOOSTERS = {"catboost": "CatBoost", "lightgbm": "LightGBM", "xgboost": "XGBoost"}
 #: Descriptions of the process of an isolated model.
 SANDBOXED, UNSANDBOXED = "isolated, sandboxed", "isolated, not sandboxed"
 
@@ -54,7 +56,13 @@ class Description:
 
     @property
     def framework(self) -> str:
-        """Name and version of the model's framework; empty if its metadata names none."""
+        """Name and version of the model's framework; empty if its metadata names none.
+
+        A booster with the interface of scikit-learn is packaged as a model of scikit-learn.
+        """
+        for each in self.metadata.get("versions") or ():
+            if each["package"] in BOOSTERS:
+                return f"{BOOSTERS[each['package']]} {each['packaged']}"
         return str(self.metadata.get("framework") or "")
 
     @property

@@ -181,7 +181,7 @@ class CsvFile:
 
     def _line(self, raw: RawLine) -> Line:
         if len(raw.cells) != len(self.columns.names):
-            problem = f"has {len(raw.cells)} cells, the header has {len(self.columns.names)}"
+            problem = f"has {len(raw.cells)} cells, but the header has {len(self.columns.names)}"
             return Line(raw.line, problem=problem)
         return Line(raw.line, self.columns.values(raw.cells, self.decimal))
 

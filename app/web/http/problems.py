@@ -239,7 +239,7 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "invalid-body",
         "Bad request",
         "The body is not valid JSON or CSV in UTF-8, or contains `NaN` or `Infinity`, a number "
-        "outside the range of a double, a duplicate key in an object, half of a surrogate pair, "
+        "outside the range of a double, a duplicate key in an object, an unpaired surrogate, "
         "or more nested levels than `MAX_DEPTH`; or the `Host` header is malformed or not in "
         "`HOST_NAMES`.",
     ),

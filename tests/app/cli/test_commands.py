@@ -524,7 +524,7 @@ def test_violations_are_exact_json(run):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, the header has 1"),
+        ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, but the header has 1"),
         ("rows.csv", b"x\n\xff\xc3\xa4\n", "rows.csv: the file is not UTF-8: see line 2"),
         ("rows.ndjson", b"\xff\n", "rows.ndjson is not UTF-8"),
         ("rows.json", b"{", "rows.json: the file is not JSON"),

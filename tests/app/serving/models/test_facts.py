@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from app.serving.models.description import Description
 from app.serving.models.metadata import check_metadata
 
 MODELS = """
@@ -38,3 +39,12 @@ def test_metadata_must_be_an_object(metadata):
 @pytest.mark.parametrize("path", ["/models/odd/metadata", "/api/models/odd/inspect"])
 def test_page_tolerates_invalid_metadata(make_app, path):
     assert make_app(MODELS).test_client().get(path).status_code == 200
+
+
+def test_booster_is_named_as_framework():
+    versions = [{"package": "numpy"}, {"package": "lightgbm", "packaged": "4.7.0"}]
+    metadata = {"framework": "scikit-learn 1.9.1"}
+
+    assert Description("x", metadata=metadata).framework == "scikit-learn 1.9.1"
+    metadata["versions"] = versions
+    assert Description("x", metadata=metadata).framework == "LightGBM 4.7.0"

@@ -47,7 +47,7 @@ def test_lines_follow_an_invalid_line():
 
     assert [(each.line, each.problem) for each in lines] == [
         (2, ""),
-        (3, "has 1 cells, the header has 2"),
+        (3, "has 1 cells, but the header has 2"),
         (4, "is not CSV: ',' expected after '\"'"),
         (5, ""),
         (7, ""),

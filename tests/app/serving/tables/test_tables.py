@@ -122,7 +122,7 @@ def test_unnamed_column_is_left_out():
     [
         ("csv", "", "line 1 must name the columns"),
         ("csv", "a,b,a\n", "line 1 names the column 'a' more than once"),
-        ("csv", "age,b\n1,2\n1\n", "line 3 has 1 cells, the header has 2"),
+        ("csv", "age,b\n1,2\n1\n", "line 3 has 1 cells, but the header has 2"),
         ("csv", 'age\n"x" y\n', "line 2 is not CSV: "),
         ("ndjson", '{"a": 1}\n{"a": \n', "line 2 is not JSON: expected a value (column 7)"),
         ("json", "[1,\n2,,]", "the file is not JSON: expected a value (line 2, column 3)"),

@@ -449,7 +449,7 @@ def test_csv_file_is_converted_to_rows(client):
         "sheet": None,
         "lines": [
             {"line": 2, "cells": ["7", 1.5], "blank": [], "problem": ""},
-            {"line": 4, "cells": None, "blank": [], "problem": "has 1 cells, the header has 2"},
+            {"line": 4, "cells": None, "blank": [], "problem": "has 1 cells, but the header has 2"},
         ],
     }
 
