@@ -47,6 +47,15 @@ export function percentTick(share, gap) {
   return format(share, { style: "percent", minimumFractionDigits: places, maximumFractionDigits: places });
 }
 
+// A difference with its sign: of two shares in percentage points, or of two numbers.
+export function pointsBetween(difference) {
+  return format(difference * 100, { minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" });
+}
+
+export function signed(difference) {
+  return format(difference, { maximumSignificantDigits: 4, signDisplay: "exceptZero" });
+}
+
 function whole(number, isYear = true) {
   const size = number < 0n ? -number : number;
   return format(number, { useGrouping: !isYear || size >= UNGROUPED });

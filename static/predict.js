@@ -6,6 +6,7 @@ import { draw } from "./answer.js";
 import { predictRows } from "./api.js";
 import { clearCautions, showCautions } from "./caution.js";
 import "./examples.js";
+import { offerExplanation } from "./explain.js";
 import { remember } from "./history.js";
 import { form, onChange, row, show, text, notifyChange } from "./input.js";
 import { parse, parsed, same, stringify } from "./json.js";
@@ -68,6 +69,7 @@ async function predict() {
   answer.replaceChildren(draw(answered, labels));
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0]);
   shown = { row: parsed(rowText), words: sourceWords(response) };
+  offerExplanation(sent);
   showWhetherOutdated();
   writeAddress(rowText);
   remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
@@ -114,6 +116,7 @@ function clearAnswer(words) {
   answer.replaceChildren(element("p", "answer-empty", words));
   clearCautions();
   shown = null;
+  offerExplanation(null);
   showWhetherOutdated();
 }
 
@@ -121,6 +124,7 @@ function clearAnswer(words) {
 function showWhetherOutdated() {
   const isOutdated = shown !== null && !same(shown.row, row());
   answer.classList.toggle("outdated", isOutdated);
+  document.getElementById("why")?.classList.toggle("outdated", isOutdated);
   outdated.hidden = !isOutdated;
   outdated.textContent = isOutdated ? "The input has changed. Press Predict to update." : "";
   note.textContent = shown ? shown.words : "";

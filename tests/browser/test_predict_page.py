@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import DATA, ROOT
-from tests.chromium import NEEDS_CHROMIUM, sent, serving
+from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, sent, serving
 from tests.models.forms import HOSTILE
 
 pytestmark = NEEDS_CHROMIUM
@@ -34,6 +34,7 @@ MODELS = {
             {"class": f"tests.models.answers.{name}"}
             for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled")
         ),
+        {"class": "tests.models.typical.Lender"},
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
         {
@@ -964,3 +965,28 @@ def test_unusual_input_is_marked(on):
 
     expect(caution).to_be_hidden()
     expect(page.locator(".cautioned")).to_have_count(0)
+
+
+def test_why_explains_the_prediction(on, page):
+    on("lender", {"income": 30, "term": 36, "note": "x"})
+    expect(page.get_by_role("button", name="Why?")).to_be_hidden()
+
+    page.get_by_role("button", name="Predict", exact=True).click()
+    page.get_by_role("button", name="Why?").click()
+
+    table = page.get_by_role("table", name=re.compile("^Probability of default: typical"))
+    rows = table.get_by_role("row")
+    expect(rows).to_have_text(
+        [
+            re.compile(r"^Typical\d\d\.\d%$"),
+            re.compile(r"^Income 30\+\d\d\.\d points$"),
+            re.compile(r"^Term 36\+\d+\.\d points$"),
+            re.compile(r"^Savings unknown\+\d+\.\d points$"),
+            re.compile(r"^This one88\.1%$"),
+        ]
+    )
+    expect(page.locator(".why-change")).to_contain_text("instead of 30, the prediction is repaid.")
+    page.evaluate(AXE)
+    assert page.evaluate(FOUND) == []
+    page.get_by_label("Income").first.fill("90")
+    expect(page.locator("#why")).to_have_class("why outdated")

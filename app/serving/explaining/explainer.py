@@ -13,7 +13,7 @@ from app.serving.calls.methods import PREDICT
 from app.serving.errors import CannotExplain
 from app.serving.explaining.evaluator import Evaluator
 from app.serving.explaining.explained_number import ExplainedNumber, find_number
-from app.serving.explaining.explanation import Change, Effect, Explanation
+from app.serving.explaining.explanation import Change, Effect, Explanation, is_text
 from app.serving.explaining.single_change import find_smallest_change
 from app.serving.explaining.variations import FieldVariation, Variation, WordVariation
 from app.serving.models.hosted import HostedModel
@@ -101,13 +101,12 @@ class Explainer:
         return FieldVariation(row, [field.name for field in typical.fields], rows)
 
     def _vary_words(self, row: Any) -> Variation:
-        texts = _get_texts(row, self._input.shape)
-        if len(texts) != 1:
+        if not is_text(self._input.shape):
             raise CannotExplain(
                 f"the model {self._hosted.name!r} has no reference profile with typical values to "
                 "compare with; package it again with `dump(..., sample=X)`"
             )
-        words = WordVariation(row, texts[0])
+        words = WordVariation(row)
         if len(words.names) > MAX_WORDS:
             raise CannotExplain(
                 f"expected a text of at most {MAX_WORDS:,} words, got {len(words.names):,}"
@@ -135,17 +134,3 @@ def _get_typical(hosted: HostedModel, schema: Schema) -> _Typical:
         fields = get_fields(profile, schema.shape) if profile else []
         _TYPICAL[schema] = _Typical(fields, schema.convert(draw_background(fields)))
     return _TYPICAL[schema]
-
-
-def _get_texts(row: Any, schema: Shape) -> list[str | None]:
-    """Return the members that are free texts; ``None`` stands for the row itself."""
-    if isinstance(row, str):
-        return [None]
-    members = schema.members
-    if not isinstance(row, Mapping) or any(name not in members for name in row):
-        return []
-    are_texts = all(
-        each.type == "string" and not each.constants and "format" not in each.schema
-        for each in members.values()
-    )
-    return [name for name in row if isinstance(row[name], str)] if are_texts else []

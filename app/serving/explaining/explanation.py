@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.serving.explaining.explained_number import ExplainedNumber
+from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from mlmodel.schema.shape import Shape
+
+#: The endpoint of explanations; an author's own of this name is called in place of it.
+EXPLAIN = "explain"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,18 @@ class Explanation:
     standard_error: float
     label: Any
     change: Change | None
+
+
+def is_explainable(model: HostedModel) -> bool:
+    """Return whether a model has what an explanation compares with."""
+    has_fields = model.about.profile is not None
+    return EXPLAIN not in model.endpoints and (has_fields or is_text(Shape.of(model.input_schema)))
+
+
+def is_text(row: Shape) -> bool:
+    """Return whether a row is a text, or an object whose only member is one."""
+    members = [*row.members.values()] if row.type == "object" else [row]
+    return len(members) == 1 and members[0].type == "string" and not members[0].constants
 
 
 def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> Explanation:

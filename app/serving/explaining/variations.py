@@ -78,11 +78,10 @@ class WordVariation(Variation):
 
     prefix = "words-"
 
-    def __init__(self, row: Any, member: str | None) -> None:
-        """Split the text: the row itself, or the member of that name."""
-        self._row = row
-        self._member = member
-        text = row if member is None else row[member]
+    def __init__(self, row: Any) -> None:
+        """Split the text: the row itself, or its only member."""
+        self._member = next(iter(row), "") if isinstance(row, Mapping) else None
+        text = row if self._member is None else row.get(self._member, "")
         self._parts = WORD.findall(text.lstrip())
         self.values = [each.strip() for each in self._parts]
         self.names = self.values
@@ -96,7 +95,7 @@ class WordVariation(Variation):
         ]
         if self._member is None:
             return texts
-        return [{**self._row, self._member: text} for text in texts]
+        return [{self._member: text} if self._member else {} for text in texts]
 
 
 def _pick(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from app.serving.calls.methods import PREDICT
-from app.serving.explaining.explanation import Explanation, explain
+from app.serving.explaining.explanation import EXPLAIN, Explanation, explain
 from app.web.api import models, prediction
 from app.web.api.bodies.request_body import read_json
 from app.web.api.schemas import Explanation as ExplanationBody
@@ -16,9 +16,6 @@ from app.web.http.extension import modelhost
 from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("explanations", __name__, url_prefix="/api")
-
-#: The endpoint; an author's own of this name is called in place of it.
-EXPLAIN = "explain"
 
 
 def init_app(app: Flask) -> None:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
+from app.serving.explaining.explanation import is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process import metrics
@@ -125,6 +126,8 @@ def predict(name: str) -> str:
         typical=_typical_values(model) if is_long else {},
         is_long=is_long,
         labels=json.dumps(get_output_labels(Shape.of(model.output_schema))),
+        explains=is_explainable(model),
+        input_labels=json.dumps(get_output_labels(Shape.of(model.input_schema))),
         examples=shown,
         example_lines=example_table.get_lines(form, shown) if form else [],
         row=_as_json(examples[0] if examples else {}),

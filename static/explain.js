@@ -1,0 +1,179 @@
+// Explains the prediction shown: what each field adds to it, as a table with bars, and in sentences.
+
+import { postRows } from "./api.js";
+import { Digits } from "./json.js";
+import { percent, pointsBetween, rounded, signed } from "./numbers.js";
+import { element, readable, scalar, sentence, step, words } from "./values.js";
+
+const MOST_EFFECTS = 8;
+const SVG = "http://www.w3.org/2000/svg";
+// Units of the bars' drawing, and the least width of a bar in them.
+const WIDTH = 1000;
+const THIN = 6;
+
+const box = document.getElementById("why");
+const button = document.getElementById("why-show");
+const result = document.getElementById("why-result");
+const labels = box ? JSON.parse(box.dataset.labels) : {};
+
+let body = null; // the request whose prediction is shown
+let stopper = null;
+
+button?.addEventListener("click", explain);
+
+// Offers to explain the prediction for a request body; none if it is null.
+export function offerExplanation(sent) {
+  if (!box || sent === body) return;
+  body = sent;
+  stopper?.abort();
+  result.replaceChildren();
+  button.ariaDisabled = "false";
+  button.ariaExpanded = "false";
+  box.hidden = body === null;
+}
+
+async function explain() {
+  if (button.ariaDisabled === "true") return;
+  stopper = new AbortController();
+  const { signal } = stopper;
+  button.ariaDisabled = "true";
+  result.replaceChildren(element("p", "quiet", "Comparing with typical inputs …"));
+  const response = await postRows(box.dataset.action, body, { signal });
+  if (signal.aborted) return;
+  button.ariaDisabled = "false";
+  button.ariaExpanded = "true";
+  result.replaceChildren(...(response.problem ? [failure(response.problem)] : drawn(response.answer)));
+  result.scrollIntoView({ block: "nearest" });
+}
+
+function failure({ title, detail }) {
+  return element("p", "why-failure", `${title}. ${sentence(detail)}`);
+}
+
+function drawn(explanation) {
+  const { fields, base, prediction, class: name, explains } = explanation;
+  const isShare = explains !== "number";
+  const show = isShare ? percent : (number) => rounded(new Digits(String(number)));
+  const start = Number(base.text);
+  const end = Number(prediction.text);
+  const effects = fields.map((each) => ({ ...each, effect: Number(each.effect.text) }));
+  const rows = withRest(effects.filter(({ effect }) => effect !== 0));
+  const scale = scaleOf(start, rows);
+  let at = start;
+  const lines = rows.map(({ effect, ...field }) => {
+    const line = [heading(field), gain(effect, isShare), bar(at, at + effect, scale)];
+    at += effect;
+    return line;
+  });
+  const isText = explanation.method.startsWith("words");
+  const typical = isText ? "No words" : "Typical";
+  const title = element("p", "why-title", `${subject(explains, name)}: ${typical.toLowerCase()} ${show(start)}, this one ${show(end)}`);
+  const content = table(title, [
+    [document.createTextNode(typical), show(start), bar(start, start, scale)],
+    ...lines,
+    [document.createTextNode("This one"), show(end), bar(end, end, scale)],
+  ]);
+  return [title, content, ...changeOf(explanation), note(explanation, isShare, isText)];
+}
+
+function subject(explains, name) {
+  if (explains === "number") return "Prediction";
+  return explains === "label" ? `Predictions of ${name}` : `Probability of ${name}`;
+}
+
+// The largest effects, and the sum of the others.
+function withRest(effects) {
+  if (effects.length <= MOST_EFFECTS + 1) return effects;
+  const rest = effects.slice(MOST_EFFECTS);
+  const effect = rest.reduce((sum, each) => sum + each.effect, 0);
+  return [...effects.slice(0, MOST_EFFECTS), { name: `${rest.length} others together`, effect }];
+}
+
+// From the lowest to the highest value that the bars reach.
+function scaleOf(start, rows) {
+  const ends = rows.reduce((all, { effect }) => [...all, all.at(-1) + effect], [start]);
+  const low = Math.min(...ends);
+  const span = Math.max(...ends) - low || 1;
+  return (value) => ((value - low) / span) * (WIDTH - THIN);
+}
+
+function heading({ name, value }) {
+  const node = element("span");
+  if (value === undefined) {
+    node.append(name);
+    return node;
+  }
+  const known = labels[`/${step(name)}`];
+  const label = known?.label ?? (name === value ? name : readable(name));
+  node.append(element("span", "why-name", label));
+  if (name === value) return node;
+  node.append(" ", shown(value, known));
+  return node;
+}
+
+function shown(value, known) {
+  return value === null ? element("span", "nothing", "unknown") : scalar(value, known);
+}
+
+function gain(effect, isShare) {
+  return isShare ? `${pointsBetween(effect)} points` : signed(effect);
+}
+
+function bar(from, to, scale) {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("viewBox", `0 0 ${WIDTH} 10`);
+  picture.setAttribute("preserveAspectRatio", "none");
+  picture.setAttribute("class", "why-bar");
+  picture.setAttribute("aria-hidden", "true");
+  const shape = document.createElementNS(SVG, "rect");
+  const [left, right] = [scale(Math.min(from, to)), scale(Math.max(from, to))];
+  shape.setAttribute("x", left);
+  shape.setAttribute("width", Math.max(THIN, right - left));
+  shape.setAttribute("height", 10);
+  shape.setAttribute("class", to > from ? "why-up" : to < from ? "why-down" : "why-end");
+  picture.append(shape);
+  return picture;
+}
+
+function table(title, rows) {
+  const content = element("table", "table table-sm why-table");
+  title.id = "why-title";
+  content.setAttribute("aria-labelledby", title.id);
+  const lines = content.createTBody();
+  for (const [name, effect, picture] of rows) {
+    const line = lines.insertRow();
+    const head = element("th");
+    head.scope = "row";
+    head.append(name);
+    line.append(head);
+    const number = line.insertCell();
+    number.className = "number at-end";
+    number.append(effect);
+    line.insertCell().append(picture);
+  }
+  return content;
+}
+
+// The sentence about the smallest change of one field, if the model predicts labels from fields.
+function changeOf({ change, label, method, fields }) {
+  if (label === null || method.startsWith("words")) return [];
+  const line = element("p", "why-change");
+  if (change === null) {
+    line.append("No change of a single field alone leads to another prediction.");
+    return [line];
+  }
+  const known = labels[`/${step(change.name)}`];
+  const own = fields.find(({ name }) => name === change.name)?.value ?? null;
+  const [name, prediction] = [known?.label ?? readable(change.name), words(change.label)].map((text) => element("strong", "", text));
+  line.append("With ", name, " ", shown(change.value, known), " instead of ", shown(own, known), ", the prediction is ", prediction, ".");
+  return [line];
+}
+
+function note({ standard_error: error, held }, isShare, isText) {
+  const accuracy = Number(error.text) ? ` Estimated, ± ${gain(Number(error.text), isShare).slice(1)}.` : "";
+  const against = isText
+    ? "Each word is left out, alone and with others."
+    : "Each field is exchanged for values that are typical of the training data.";
+  const left = held.length ? ` Not exchanged: ${held.join(", ")}.` : "";
+  return element("p", "quiet why-note", `${against}${left}${accuracy} This describes the model, not causes.`);
+}
