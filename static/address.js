@@ -5,18 +5,26 @@ import { showWhole, text } from "./input.js";
 import { parsed } from "./json.js";
 
 const KEY = "#row=";
+// The row is predicted when the link is opened.
+const PREDICT_KEY = "#predict=";
 // Mail programs and chats cut longer links.
 const LONGEST = 8000;
 
 const button = document.getElementById("copy-link");
 const status = document.getElementById("link-status");
 
+let isPredicted = false;
+
 button.addEventListener("click", () => {
-  const link = linkTo(text());
+  const link = linkTo(text(), isPredicted ? PREDICT_KEY : KEY);
   if (link.length <= LONGEST) return copyBy(button, link);
   status.textContent = "This input is too long for a link. Copy the JSON instead.";
 });
-addEventListener("hashchange", readAddress);
+
+// Whether a copied link leads to the prediction, and not only to the input.
+export function linkToPrediction(is) {
+  isPredicted = is;
+}
 
 // Writes a row into the address, for reloads and bookmarks.
 export function writeAddress(row) {
@@ -31,16 +39,18 @@ export function clearAddress() {
   status.textContent = "";
 }
 
-// Shows the row in the address, if any.
+// Shows the row in the address, if any. Returns whether it is to be predicted.
 export function readAddress() {
-  if (!location.hash.startsWith(KEY)) return;
-  const row = parsed(decoded(location.hash.slice(KEY.length)));
+  const key = [KEY, PREDICT_KEY].find((each) => location.hash.startsWith(each));
+  if (!key) return false;
+  const row = parsed(decoded(location.hash.slice(key.length)));
   if (row !== undefined) showWhole(row);
   else status.textContent = "The row in this address is incomplete, so the form is empty.";
+  return row !== undefined && key === PREDICT_KEY;
 }
 
-function linkTo(row) {
-  return `${location.origin}${location.pathname}${KEY}${encodeURIComponent(row)}`;
+function linkTo(row, key = KEY) {
+  return `${location.origin}${location.pathname}${key}${encodeURIComponent(row)}`;
 }
 
 function decoded(given) {

@@ -66,6 +66,11 @@ export function labelOf(pointer) {
   return field?.dataset.label || pointer.slice(1) || "The row";
 }
 
+export function unitOf(pointer) {
+  const field = form.querySelector(`[data-field="${CSS.escape(pointer)}"]`);
+  return field?.querySelector(":scope > .with-unit > .unit")?.textContent ?? "";
+}
+
 // The form omits empty members.
 function withoutNulls(value) {
   if (!isObject(value)) return value;

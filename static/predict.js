@@ -1,10 +1,12 @@
 // The predict page: sends the form's row to the API, and shows the prediction beside the form.
 
 import "./assistant.js";
-import { clearAddress, readAddress, writeAddress } from "./address.js";
+import { clearAddress, linkToPrediction, readAddress, writeAddress } from "./address.js";
 import { draw } from "./answer.js";
 import { predictRows } from "./api.js";
+import { asText } from "./astext.js";
 import { clearCautions, showCautions } from "./caution.js";
+import { copyBy } from "./clipboard.js";
 import "./examples.js";
 import { offerExplanation } from "./explain.js";
 import { remember } from "./history.js";
@@ -16,11 +18,14 @@ import "./paste.js";
 import { restore, start, unfinished } from "./row.js";
 import "./tools.js";
 import { bytes, element } from "./values.js";
+import { showWaiting } from "./waiting.js";
 
 const answer = document.getElementById("answer");
 const outdated = document.getElementById("answer-outdated");
 const note = document.getElementById("answer-note");
 const send = document.getElementById("send");
+const waitingNote = document.getElementById("answer-waiting");
+const copyButton = document.getElementById("copy-text");
 const labels = JSON.parse(answer.dataset.labels);
 const nothingYet = answer.textContent;
 const mostBytes = Number(form.dataset.bytes);
@@ -42,11 +47,18 @@ form.addEventListener("reset", () => setTimeout(resetPage));
 for (const button of form.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => showExample(button.dataset.example));
 }
+copyButton.addEventListener("click", () => copyBy(copyButton, asText(shown.row, shown.answered, labels)));
 start(form);
-readAddress();
-notifyChange();
+addEventListener("hashchange", openAddress);
 onChange(showWhetherOutdated);
-addEventListener("hashchange", cancelCall);
+openAddress();
+notifyChange();
+
+// Shows the row in the address, and predicts it if the link says so.
+function openAddress() {
+  cancelCall();
+  if (readAddress()) predict();
+}
 
 async function predict() {
   if (waiting) return;
@@ -59,22 +71,32 @@ async function predict() {
   waiting = new AbortController();
   const { signal } = waiting;
   setBusy(true);
+  const usual = Number(form.dataset.seconds || NaN);
+  const stop = showWaiting(waitingNote, { usual, cancel: cancelByUser, next: send });
+  signal.addEventListener("abort", stop);
   const response = await predictRows(form.dataset.action, sent, { signal, isCautious: "caution" in form.dataset });
   if (signal.aborted) return;
+  stop();
   waiting = null;
   setBusy(false);
   const problem = unwrapped(response.problem);
   if (problem) return showRejection(problem.errors, problem);
+  form.dataset.seconds ||= response.milliseconds / 1000;
   const answered = unwrapped(response.answer);
   answer.replaceChildren(draw(answered, labels));
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0]);
-  shown = { row: parsed(rowText), words: sourceWords(response) };
+  shown = { row: parsed(rowText), answered, words: sourceWords(response) };
   offerExplanation(sent);
   showWhetherOutdated();
   writeAddress(rowText);
   remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
   note.scrollIntoView({ block: "nearest" });
   answer.scrollIntoView({ block: "nearest" });
+}
+
+function cancelByUser() {
+  cancelCall();
+  if (!shown) clearAnswer("Canceled. The input is kept.");
 }
 
 // Cancels the running call, whose input has been replaced.
@@ -128,6 +150,8 @@ function showWhetherOutdated() {
   outdated.hidden = !isOutdated;
   outdated.textContent = isOutdated ? "The input has changed. Press Predict to update." : "";
   note.textContent = shown ? shown.words : "";
+  copyButton.hidden = shown === null;
+  linkToPrediction(shown !== null && !isOutdated);
 }
 
 function setBusy(isBusy) {

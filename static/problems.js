@@ -1,5 +1,6 @@
 // Errors of the input or the call: in a list above the form, and beside each field.
 
+import { copyBy } from "./clipboard.js";
 import { isJsonShown, json, showForm } from "./json_tab.js";
 import { fieldAt } from "./fields.js";
 import { controls } from "./row.js";
@@ -13,6 +14,9 @@ const UNNAMED = "Item";
 // The details of most violations continue a sentence that begins with the field.
 const VERB = /^(is|must|has|does|was|can|cannot)\b/;
 const REQUIRED = "is required";
+// Statuses of a model or a server that failed on this input.
+const FAILED = [500, 502, 504];
+const ADVICE = "Your input is kept. Try again, or send the administrator of this portal the request id:";
 
 const alert = document.getElementById("alert");
 
@@ -37,9 +41,19 @@ export function showProblem({ title, detail, status, request_id: requestId }) {
   alert.replaceChildren(element("p", "alert-title", title));
   if (detail) alert.append(element("p", "as-typed", detail));
   if (status === 401) alert.append(loginLink());
-  if (requestId) alert.append(element("p", "request-id", `Request ${requestId}`));
+  if (FAILED.includes(status)) alert.append(element("p", "", ADVICE));
+  if (requestId) alert.append(requestLine(requestId));
   alert.hidden = false;
   alert.scrollIntoView({ block: "nearest" });
+}
+
+function requestLine(requestId) {
+  const line = element("p", "request-id", `Request ${requestId} `);
+  const button = element("button", "btn btn-quiet btn-sm", "Copy");
+  button.type = "button";
+  button.addEventListener("click", () => copyBy(button, requestId));
+  line.append(button);
+  return line;
 }
 
 // In another tab, which keeps the input of this one.
