@@ -117,6 +117,12 @@ def drawn(page):
     page.locator("#whatif-chart canvas").wait_for()
 
 
+def named(page):
+    page.get_by_label("Name of the scenario").fill("base")
+    page.get_by_label("Name of the scenario").press("Enter")
+    page.locator("#scenarios-table .scenario-value").first.wait_for()
+
+
 def read(page):
     file = {
         "name": "a.csv",
@@ -137,13 +143,14 @@ def asked(page):
     ("title", "step"),
     [
         ("What if", drawn),
+        ("Scenarios", named),
         ("CSV file", read),
         pytest.param("CSV file", asked, marks=pytest.mark.fails("422 /api/models/risk/*")),
         ("Code", lambda page: page.locator("#code-text").wait_for()),
         ("Assistant", lambda page: page.locator("#assistant-copy").wait_for()),
         ("History", answered),
     ],
-    ids=["what if", "file", "file answered", "code", "assistant", "history"],
+    ids=["what if", "scenarios", "file", "file answered", "code", "assistant", "history"],
 )
 def test_open_panel_is_accessible(risk, faults, title, step):
     risk.get_by_role("tab", name=title).click()

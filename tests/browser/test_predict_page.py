@@ -302,6 +302,53 @@ def test_foreign_local_storage_is_ignored(on):
     expect(opened(page, "History").locator("tbody tr")).to_have_count(1)
 
 
+def saved_as(page, name):
+    """Save the current input as a scenario."""
+    panel = opened(page, "Scenarios")
+    panel.get_by_label("Name of the scenario").fill(name)
+    panel.get_by_label("Name of the scenario").press("Enter")
+    expect(panel.locator(".scenario-name", has_text=name)).to_have_count(1)
+    return panel
+
+
+def test_scenarios_are_compared(on):
+    page = on("risk", {"amount": 250, "kind": "car"})
+    saved_as(page, "base")
+    field(page, "Amount").fill("500")
+    saved_as(page, "more")
+    page.reload()
+
+    panel = opened(page, "Scenarios")
+
+    expect(panel.locator("tbody tr")).to_have_text(
+        [
+            "Predictionlowlow",
+            "low75.0%50.0% -25 points",
+            "high25.0%50.0% +25 points",
+            "Amount250 EUR500 EUR",
+        ]
+    )
+    expect(panel).to_contain_text("1 input is equal and not shown.")
+    panel.get_by_role("button", name="Use the input of base").click()
+    expect(field(page, "Amount")).to_have_value("250")
+
+
+@pytest.mark.fails("422 /api/models/risk/predict")
+def test_scenarios_are_cleared_with_the_history(on):
+    page = on("risk", {"amount": -1, "kind": "car"})
+    panel = saved_as(page, HOSTILE)
+    expect(panel.locator("tbody tr").first).to_have_text(
+        "No predictionAmount: must be at least 0, got -1"
+    )
+    field(page, "Amount").fill("1")
+    answered(page)
+
+    opened(page, "History").get_by_role("button", name="Clear history and scenarios").click()
+
+    expect(opened(page, "Scenarios")).to_contain_text('Save inputs such as "base"')
+    assert page.evaluate("localStorage.getItem('modelhost:scenarios:risk')") is None
+
+
 #: A row with strings that contain quotes, variables, file names and markup.
 QUOTED = {
     "text": """'"'; $(touch hit) `x` \\ ${a} %s {a} \n\t </script> \u2028 ü 🙂 )-""",
@@ -959,7 +1006,7 @@ def test_no_panel_widens_the_page(on, width):
     moved(page, "Kind", "Risk, next, version 2.0")
     given(page, SHEET).get_by_role("button", name="Predict 3 rows").click()
 
-    for title in ("What if", "CSV file", "Code", "Assistant", "History"):
+    for title in ("What if", "Scenarios", "CSV file", "Code", "Assistant", "History"):
         opened(page, title)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -968,8 +1015,8 @@ def test_panels_work_by_keyboard(on):
     page = on("risk", {"amount": 100, "kind": "car"})
     page.get_by_role("tab", name="What if").focus()
 
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
 
     expect(page.get_by_role("tab", name="Code")).to_be_focused()
     expect(page.get_by_role("tabpanel", name="Code")).to_be_visible()

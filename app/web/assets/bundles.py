@@ -24,7 +24,7 @@ MODULES = {
     "health.js": ("health.js",),
     "login.js": ("login.js",),
     "models.js": ("models.js",),
-    "predict.js": ("whatif.js", "file.js", "code.js", "predict.js"),
+    "predict.js": ("whatif.js", "scenarios.js", "file.js", "code.js", "predict.js"),
 }
 #: Other files that a page loads as one. Those of Bootstrap are in the package Bootstrap-Flask.
 FILES = {

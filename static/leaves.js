@@ -1,0 +1,32 @@
+// The single values in a row or a prediction, with their names and texts.
+
+import { isShares } from "./answer.js";
+import { stringify } from "./json.js";
+import { percent } from "./numbers.js";
+import { isNested, isObject, readable, step, unstep, words } from "./values.js";
+
+// The values in an object, as {place, value, isShare}. `place` is the JSON Pointer.
+export function leaves(value, place = "", isShare = false) {
+  if (!isObject(value)) return [{ place, value, isShare }];
+  const areShares = isShares(value);
+  return Object.entries(value).flatMap(([key, item]) => leaves(item, `${place}/${step(key)}`, areShares));
+}
+
+// The name of a value of a prediction. `labels` describes it, see answer.js.
+export function outputName({ place, isShare }, labels) {
+  const key = unstep(place.split("/").at(-1));
+  if (isShare) return key || "(empty text)";
+  return labels[place]?.label || (place ? readable(key) : "Prediction");
+}
+
+// A value of a prediction as text, with its unit.
+export function outputText({ place, value, isShare }, labels) {
+  const known = labels[place] ?? {};
+  const text = known.names?.[stringify(value)] ?? leafText(value, isShare || known.share);
+  return known.unit ? `${text} ${known.unit}` : text;
+}
+
+export function leafText(value, isShare = false) {
+  if (isNested(value)) return stringify(value);
+  return isShare ? percent(Number(value.text)) : words(value);
+}

@@ -1,0 +1,185 @@
+// Inputs saved under a name in this browser only, and their predictions side by side.
+
+import { predictEach } from "./api.js";
+import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
+import { Digits, parsed, same } from "./json.js";
+import { leaves, leafText, outputName, outputText } from "./leaves.js";
+import { count, rounded } from "./numbers.js";
+import { table } from "./table.js";
+import { element, sentence } from "./values.js";
+import { showWaiting } from "./waiting.js";
+
+const MOST = 12;
+// Characters of the largest input that is stored.
+const LARGEST = 20000;
+
+const part = (name) => document.getElementById(`scenarios-${name}`);
+const [panel, saving, nameField, status] = ["panel", "form", "name", "status"].map(part);
+const [waiting, box, deleteAll] = ["waiting", "table", "delete"].map(part);
+const key = `modelhost:scenarios:${panel.closest("[data-name]").dataset.name}`;
+const labels = JSON.parse(document.getElementById("answer").dataset.labels);
+
+let call = null;
+
+saving.addEventListener("submit", (event) => {
+  event.preventDefault();
+  save(nameField.value.trim());
+});
+deleteAll.addEventListener("click", () => change([]));
+document.getElementById("history-clear").addEventListener("click", () => change([]));
+document.getElementById("scenarios-tab").addEventListener("shown.bs.tab", compare);
+addEventListener("storage", (event) => event.key === key && compare());
+
+function save(name) {
+  const written = text();
+  if (!name) return announce("Enter a name for the scenario.", nameField);
+  if (row() === undefined) return announce("Fill in the form first, with valid JSON if you use the JSON tab.");
+  if (written.length > LARGEST) return announce(`Inputs of more than ${count(LARGEST)} characters are not stored.`);
+  const others = load();
+  const place = others.findIndex((each) => each.name === name);
+  const all = place < 0 ? [...others, { name, row: written }] : others.with(place, { name, row: written });
+  if (all.length > MOST) return announce(`At most ${MOST} scenarios are stored. Delete one first.`);
+  nameField.value = "";
+  return change(all);
+}
+
+function change(scenarios) {
+  try {
+    if (scenarios.length) localStorage.setItem(key, JSON.stringify(scenarios));
+    else localStorage.removeItem(key);
+  } catch {
+    return announce("This browser has no room for the scenario, or stores nothing.");
+  }
+  return compare();
+}
+
+function load() {
+  try {
+    const all = JSON.parse(localStorage.getItem(key));
+    return all.filter((each) => typeof each.name === "string" && parsed(each.row) !== undefined);
+  } catch {
+    return []; // nothing is stored, or another program's value
+  }
+}
+
+// Predicts all scenarios in one request, and shows them.
+async function compare() {
+  call?.abort();
+  const scenarios = load().map(({ name, row: written }) => ({ name, row: parsed(written) }));
+  deleteAll.hidden = scenarios.length === 0;
+  show(scenarios, []);
+  announce("");
+  if (scenarios.length === 0) return;
+  call = new AbortController();
+  const { signal } = call;
+  const cancel = () => {
+    call.abort();
+    announce("Canceled. Open this tab again to predict.");
+  };
+  const stop = showWaiting(waiting, { usual: Number(form.dataset.seconds || NaN), cancel, next: nameField });
+  signal.addEventListener("abort", stop);
+  const { results, problem } = await predictEach(form.dataset.action, scenarios.map((each) => each.row), { signal });
+  if (signal.aborted) return;
+  stop();
+  if (problem) announce(`${problem.title}. ${sentence(problem.detail)}`);
+  else show(scenarios, results);
+}
+
+function show(scenarios, results) {
+  box.parentElement.hidden = scenarios.length === 0;
+  part("empty").hidden = scenarios.length > 0;
+  part("equal").textContent = "";
+  if (scenarios.length === 0) return;
+  const inputs = inputLines(scenarios);
+  const differing = inputs.filter(({ isEqual }) => !isEqual);
+  const lines = [
+    ...outputLines(results),
+    ...problemLines(results),
+    ...(scenarios.length > 1 ? [] : inputs).map(({ cells }) => cells),
+    ...differing.map(({ cells }) => cells),
+  ];
+  table(["Scenario", ...scenarios.map(heading)], lines, { target: box, isHeaded: true });
+  const equal = inputs.length - differing.length;
+  const words = equal === 1 ? "1 input is" : `${count(equal)} inputs are`;
+  part("equal").textContent = scenarios.length < 2 || equal === 0 ? "" : `${words} equal and not shown.`;
+}
+
+function heading({ name, row: saved }) {
+  const head = element("div", "scenario");
+  head.append(element("span", "scenario-name", name));
+  head.append(action("Use", `the input of ${name}`, () => showWhole(saved)));
+  head.append(action("Delete", name, () => change(load().filter((each) => each.name !== name))));
+  return head;
+}
+
+function action(words, about, act) {
+  const button = element("button", "btn btn-quiet btn-sm", words);
+  button.type = "button";
+  button.append(element("span", "visually-hidden", ` ${about}`));
+  button.addEventListener("click", () => {
+    act();
+    nameField.focus();
+  });
+  return button;
+}
+
+// A line for each value of the predictions, with its difference from the first scenario.
+function outputLines(results) {
+  const found = results.map(({ prediction }) => (prediction === undefined ? [] : leaves(prediction)));
+  return placesOf(found).map((place) => {
+    const all = found.map((values) => values.find((leaf) => leaf.place === place));
+    const name = outputName(all.find(Boolean), labels);
+    return [name, ...all.map((leaf) => (leaf ? outputCell(leaf, all[0]) : ""))];
+  });
+}
+
+function outputCell(leaf, first) {
+  const cell = element("span", "scenario-value", outputText(leaf, labels));
+  const change = first && leaf !== first ? difference(leaf, first) : "";
+  if (change) cell.append(" ", element("span", "scenario-change", change));
+  return cell;
+}
+
+// Shares differ by percentage points.
+function difference({ place, value, isShare }, first) {
+  if (!(value instanceof Digits) || !(first.value instanceof Digits) || labels[place]?.names) return "";
+  const scale = isShare || labels[place]?.share ? 100 : 1;
+  const number = scale * (Number(value.text) - Number(first.value.text));
+  const digits = scale === 1 ? String(Number(number.toPrecision(6))) : number.toFixed(1);
+  if (Number(digits) === 0) return "";
+  return `${number > 0 ? "+" : ""}${rounded(new Digits(digits))}${scale === 1 ? "" : " points"}`;
+}
+
+// Why scenarios have no prediction.
+function problemLines(results) {
+  if (!results.some(({ problem }) => problem)) return [];
+  return [["No prediction", ...results.map(({ problem }) => (problem ? reasonOf(problem) : ""))]];
+}
+
+function reasonOf({ detail, errors }) {
+  return errors?.length ? errors.map((each) => `${labelOf(each.pointer)}: ${each.detail}`).join("; ") : sentence(detail);
+}
+
+// A line for each input, and whether it is equal in all scenarios.
+function inputLines(scenarios) {
+  const found = scenarios.map(({ row: saved }) => leaves(saved));
+  return placesOf(found).map((place) => {
+    const all = found.map((values) => values.find((leaf) => leaf.place === place)?.value);
+    const isEqual = all.every((value) => (value === undefined) === (all[0] === undefined) && same(value ?? null, all[0] ?? null));
+    return { isEqual, cells: [labelOf(place), ...all.map((value) => inputText(value, place))] };
+  });
+}
+
+function inputText(value, place) {
+  if (value === undefined) return element("span", "nothing", "blank");
+  return `${leafText(value)} ${unitOf(place)}`.trim();
+}
+
+function placesOf(found) {
+  return [...new Set(found.flat().map(({ place }) => place))];
+}
+
+function announce(words, at = null) {
+  status.textContent = words;
+  at?.focus();
+}
