@@ -44,7 +44,7 @@ from app.web.http.access_log import AccessLog
 from app.web.http.extension import Modelhost
 from app.web.mcp import endpoint as mcp
 from app.web.openapi import document
-from app.web.pages import artifacts, health, views
+from app.web.pages import artifacts, health, job_list, views
 from app.web.pages.display import branding
 from mlmodel.trust.trial import bounded_fork
 
@@ -128,6 +128,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         views,
         artifacts,
         health,
+        job_list,
         fast_predict,
         forwarding,  # in front of the fast path
     ):

@@ -5,7 +5,9 @@ import { predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { form } from "./input.js";
+import { jobCard } from "./job.js";
 import { Digits } from "./json.js";
+import { hasHead, headOf, isLarge, sendFile } from "./large_file.js";
 import { count as grouped } from "./numbers.js";
 import { region, table } from "./table.js";
 import { bytes, element, sentence, short } from "./values.js";
@@ -28,6 +30,8 @@ const limits = {
 
 let currentFile = null;
 let sheet = null;
+// The decimal mark that the user chose for a file that becomes a job; null for other files.
+let jobDecimal = null;
 let stopper = null;
 
 input.addEventListener("change", () => input.files.length && take(input.files[0]));
@@ -46,7 +50,7 @@ drop.addEventListener("drop", (dropped) => {
   const [file] = dropped.dataTransfer.files;
   if (file) take(file);
 });
-start.addEventListener("click", run);
+start.addEventListener("click", () => (jobDecimal === null ? run() : runJob()));
 stop.addEventListener("click", () => stopper?.abort());
 saveButton.addEventListener("click", () => {
   save(csv(lines()), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
@@ -60,20 +64,81 @@ async function take(file, decimal = "") {
   stopper = new AbortController();
   const { signal } = stopper;
   clear(decimal);
-  if (file.size > limits.bytes) {
-    return announce(`${file.name} has ${bytes(file.size)}; the limit is ${bytes(limits.bytes)}.`);
-  }
+  if (isLarge(file, limits.bytes)) return takeLarge(file, decimal, signal);
   announce(`Reading ${file.name} …`);
   const content = await file.arrayBuffer().catch(() => null);
   if (signal.aborted) return undefined;
   if (content === null) return announce(`${file.name} cannot be read.`);
-  const address = `${panel.dataset.address}?decimal=${encodeURIComponent(decimal)}`;
-  const response = await postRows(address, content, { type: "text/csv", signal });
+  const response = await readRows(content, decimal, signal);
   if (signal.aborted) return undefined;
   input.value = "";
+  if (response.problem?.status === 413) return takeLarge(file, decimal, signal);
   if (response.problem) return announce(`${file.name}: ${reason(response.problem)}`);
   sheet = { ...response.answer, name: file.name, entries: entriesOf(response.answer) };
   return showSheet();
+}
+
+function readRows(content, decimal, signal) {
+  const address = `${panel.dataset.address}?decimal=${encodeURIComponent(decimal)}`;
+  return postRows(address, content, { type: "text/csv", signal });
+}
+
+// Shows the columns and the first rows of a file that becomes a job, if its beginning can be read.
+async function takeLarge(file, decimal, signal) {
+  announce(`Reading the beginning of ${file.name} …`);
+  const head = hasHead(file) ? await headOf(file) : null;
+  const response = head ? await readRows(head, decimal, signal) : {};
+  if (signal.aborted) return;
+  input.value = "";
+  if (response.problem && response.problem.status !== 413) {
+    announce(`${file.name}: ${reason(response.problem)}`);
+    return;
+  }
+  if (response.answer) {
+    // The last line of the beginning may be cut.
+    const lines = response.answer.lines.slice(0, -1).slice(0, FIRST);
+    const entries = entriesOf({ ...response.answer, lines });
+    sheet = { ...response.answer, name: file.name, entries, isBeginning: true };
+    showSheet();
+    problems.replaceChildren();
+  }
+  jobDecimal = decimal;
+  const notes = sheet ? readingNotes() : "";
+  announce(`${file.name}: ${bytes(file.size)}, which the server predicts in the background.${notes}`);
+  start.textContent = "Predict in the background";
+  start.hidden = sheet !== null && sheet.known.length === 0;
+}
+
+// Sends the file, and shows its job.
+async function runJob() {
+  stopper = new AbortController();
+  const [file, { signal }] = [currentFile, stopper];
+  setRunning(true);
+  progress.max = 1;
+  const parameters = new URLSearchParams({ file: file.name, decimal: jobDecimal });
+  const response = await sendFile(`${panel.dataset.jobs}?${parameters}`, file, {
+    signal,
+    showProgress(share) {
+      progress.value = share;
+      part("done").textContent = `Sending ${bytes(file.size)}: ${Math.floor(100 * share)} %`;
+    },
+  });
+  if (file !== currentFile) return;
+  setRunning(false);
+  const { answer, problem } = response;
+  start.hidden = Boolean(answer);
+  if (problem) {
+    announce(problem.isStopped ? `${file.name} was not sent.` : `${file.name}: ${reason(problem)}`);
+    return;
+  }
+  announce(`${file.name} was sent. You can close this page: the prediction continues in the background.`);
+  preview.replaceChildren();
+  found.replaceChildren();
+  part("decimal").hidden = true;
+  const link = element("a", "", "All jobs");
+  link.href = panel.dataset.list;
+  const card = jobCard(answer, { onRemoved: () => result.replaceChildren(link) });
+  result.replaceChildren(card, link);
 }
 
 // The lines with their cells by the names of the columns: those of the row, and the others.
@@ -107,9 +172,9 @@ function showSheet() {
 
 // Notes on how the file was read.
 function readingNotes() {
-  const { encoding, sheet: title, decimal, entries } = sheet;
+  const { encoding, sheet: title, decimal, entries, isBeginning } = sheet;
   const notes = [
-    entries.length ? "" : "The file has no rows below the header.",
+    entries.length || isBeginning ? "" : "The file has no rows below the header.",
     title ? `Read from the sheet "${title}".` : "",
     encoding === null || encoding.startsWith("utf") ? "" : `Read as ${encoding}. If letters are wrong, save the file as UTF-8.`,
     decimal === null ? "Numbers such as 52.000 are ambiguous. Choose below how decimals are written." : "",
@@ -268,7 +333,7 @@ function setRunning(isRunning) {
 }
 
 function clear(decimal) {
-  sheet = null;
+  [sheet, jobDecimal] = [null, null];
   // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
   for (const box of [found, preview, problems, result]) box.replaceChildren();

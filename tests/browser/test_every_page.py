@@ -27,8 +27,9 @@ ERRORS = [
     for path, status in (("/nothing", 404), ("/models/none/predict", 404), ("/fails", 500))
 ]
 HEALTH = ["/health", "/models/loan/health"]
+JOBS = ["/jobs"]
 OPENED = ["/docs#/loan/predict.post.loan"]
-PATHS = [*page_paths(NAMES), *HEALTH, *ERRORS, *OPENED]
+PATHS = [*page_paths(NAMES), *HEALTH, *JOBS, *ERRORS, *OPENED]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from app.serving.errors import UnreadableFile
@@ -45,11 +46,13 @@ def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, st
     :param charset: the encoding, if known; else it is detected.
     :raises UnreadableFile: if the charset is unknown or does not fit, naming the line if possible.
     """
-    codec = _codec(charset) if charset else _detect(stream)
-    if not _is_decodable(stream, codec):
-        raise UnreadableFile(_build_message(stream, codec))
-    stream.seek(0)
-    return io.TextIOWrapper(stream, encoding=codec, newline=""), codec
+    candidates = (_codec(charset),) if charset else _candidates(stream)
+    tried = ""
+    for tried in candidates:
+        if _is_decodable(stream, tried):
+            stream.seek(0)
+            return io.TextIOWrapper(stream, encoding=tried, newline=""), tried
+    raise UnreadableFile(_build_message(stream, tried))
 
 
 def _codec(charset: str) -> str:
@@ -62,16 +65,17 @@ def _codec(charset: str) -> str:
     return "utf-8-sig" if name == "utf-8" else name
 
 
-def _detect(stream: BinaryIO) -> str:
+def _candidates(stream: BinaryIO) -> Iterator[str]:
+    """Yield the codecs that a file may have, the most likely first."""
     beginning = stream.read(BEGINNING)
-    for mark, codec in MARKS.items():
-        if beginning.startswith(mark):
-            return codec
+    found = next((codec for mark, codec in MARKS.items() if beginning.startswith(mark)), "")
     even, odd = beginning[::2].count(0), beginning[1::2].count(0)
-    if even != odd and max(even, odd) > len(beginning) // 4:
-        return "utf-16-le" if odd > even else "utf-16-be"
+    if not found and even != odd and max(even, odd) > len(beginning) // 4:
+        found = "utf-16-le" if odd > even else "utf-16-be"
+    yield found or "utf-8-sig"
     # A file with both valid and invalid UTF-8 sequences is more likely broken UTF-8.
-    return "utf-8-sig" if _is_decodable(stream, "utf-8-sig") or _has_utf8(stream) else "cp1252"
+    if not found and not _has_utf8(stream):
+        yield "cp1252"
 
 
 def _has_utf8(stream: BinaryIO) -> bool:

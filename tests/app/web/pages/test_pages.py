@@ -24,7 +24,7 @@ models:
 INLINE = ("script", "style")
 KEY = NewKey()
 NAMES = ["loan", "iris", "anything", "hostile", "broken"]
-PATHS = [*page_paths(NAMES), "/health", "/models/loan/health"]
+PATHS = [*page_paths(NAMES), "/jobs", "/health", "/models/loan/health"]
 
 
 @pytest.fixture
