@@ -7,8 +7,12 @@ const [HOUR_SECONDS, DAY_SECONDS] = [3600, 86_400];
 const [FILLED, MOST_WIDE] = [0.85, 48];
 // The distances of the labels of shares.
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
+// The width in pixels of the label of a week.
+const WEEK_WIDTH = 80;
 const LABEL = 14;
 const PER_CHARACTER = 7;
+
+const CHARTS = { traffic: trafficChart, drift: driftChart, truth: truthChart };
 
 const charts = [...document.querySelectorAll(".health-chart")];
 const drawn = new Map();
@@ -26,8 +30,8 @@ function draw(box, isThemeChanged = false) {
   if (!box.clientWidth) return;
   if (before?.width === box.clientWidth && !isThemeChanged) return;
   before?.destroy();
-  const { traffic, drift } = box.dataset;
-  drawn.set(box, traffic ? trafficChart(box, JSON.parse(traffic)) : driftChart(box, JSON.parse(drift)));
+  const [[kind, text]] = Object.entries(box.dataset);
+  drawn.set(box, CHARTS[kind](box, JSON.parse(text)));
 }
 
 function trafficChart(box, { starts, succeeded, errors }) {
@@ -74,6 +78,24 @@ function driftChart(box, { labels, edges, reference, current }) {
       ],
     },
     [places, reference, current],
+    box,
+  );
+}
+
+// One metric by week, and a dashed line at its value in the model's file.
+function truthChart(box, { starts, values, file }) {
+  const points = { show: true, size: 6 };
+  const step = Math.ceil((starts.length * WEEK_WIDTH) / box.clientWidth);
+  const splits = () => starts.filter((_, week) => week % step === 0);
+  const known = file === null ? [] : [{ stroke: css("--ink-quiet"), dash: [6, 6], width: 2, points: { show: false } }];
+  return new uPlot(
+    {
+      ...frame(box),
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      axes: [{ ...look(), space: 64, values: days, splits }, { ...look(), size: 64 }],
+      series: [{}, { stroke: css("--accent"), width: 2, points }, ...known],
+    },
+    [starts, values, ...known.map(() => starts.map(() => file))],
     box,
   );
 }

@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
+from app.serving.monitoring.drift import MIN_ROWS
 from app.serving.monitoring.reports import PERIODS, DriftReport, State, report_drift
 from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.monitoring.traffic import RECORD_SECONDS, Traffic, TrafficHistory
+from app.serving.monitoring.truth_metrics import Period, read_metrics
 from app.serving.prediction_log.store import PredictionStore
 
 log = logging.getLogger(__name__)
+Built = TypeVar("Built")
 
 #: Seconds between two measurements of the drift of all models.
 DRIFT_SECONDS = 900.0
+#: Seconds from the start of a process to its first measurements.
+FIRST_SECONDS = 5.0
 #: Seconds for which the page of a model shows the same report.
 CACHE_SECONDS = 30.0
 
@@ -42,7 +47,7 @@ class HealthMonitor:
         self._drift = SharedFile(folder, "drift.json")
         #: Guards ``_reports``, and makes a second request for the same report wait for the first.
         self._lock = threading.Lock()
-        self._reports: dict[tuple[str, int], tuple[float, DriftReport]] = {}
+        self._reports: dict[tuple[str, int], tuple[float, Any]] = {}
 
     def start(self) -> None:
         """Start the thread of this process."""
@@ -54,17 +59,22 @@ class HealthMonitor:
 
     def get_drift(self, model: HostedModel, days: int) -> DriftReport:
         """Return the drift of a model in the last days, at most :data:`CACHE_SECONDS` old."""
-        now, key = time.monotonic(), (model.label, days)
-        with self._lock:
-            made, report = self._reports.get(key, (0.0, None))
-            if report is None or report.state is not State.COMPARED or now - made > CACHE_SECONDS:
-                report = report_drift(self.store, model, days)
-                self._reports = {
-                    each: (at, kept)
-                    for each, (at, kept) in self._reports.items()
-                    if now - at <= CACHE_SECONDS
-                } | {key: (now, report)}
-            return report
+        return self._cached(
+            (model.label, days),
+            lambda: report_drift(self.store, model, days),
+            lambda each: each.compared_rows,
+        )
+
+    def get_truth(self, model: HostedModel) -> tuple[Period, list[Period]]:
+        """Return the metrics of predictions whose truth is known: of all weeks, and of each.
+
+        :raises LogUnavailable: if the log cannot be read.
+        """
+        return self._cached(
+            (model.label, 0),
+            lambda: read_metrics(self.store, model.name, model.label, model.output_schema),
+            lambda each: each[0].rows,
+        )
 
     def get_measured_drift(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the last measurement of each model that has one, by label.
@@ -102,6 +112,25 @@ class HealthMonitor:
             models = dict(self._measure())
             self._drift.update(lambda document: {**document, "models": models})
 
+    def _cached(
+        self, key: tuple[str, int], build: Callable[[], Built], count_rows: Callable[[Built], int]
+    ) -> Built:
+        """Return a report that is at most :data:`CACHE_SECONDS` old; a small one is always new."""
+        now = time.monotonic()
+        with self._lock:
+            self._reports = {
+                each: (made, report)
+                for each, (made, report) in self._reports.items()
+                if now - made <= CACHE_SECONDS
+            }
+            if key in self._reports:
+                found: Built = self._reports[key][1]
+                return found
+            report = build()
+            if count_rows(report) >= MIN_ROWS:
+                self._reports[key] = now, report
+            return report
+
     def _measure(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for model in self._manager.models():
             report = report_drift(self.store, model, PERIODS[0])
@@ -113,7 +142,9 @@ class HealthMonitor:
 
     def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(RECORD_SECONDS):
+        seconds = FIRST_SECONDS
+        while not pause.wait(seconds):
+            seconds = RECORD_SECONDS
             try:
                 self._traffic.record(time.time())
                 self.measure_drift(time.time())

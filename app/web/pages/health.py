@@ -13,6 +13,7 @@ from typing import Any
 from flask import Blueprint, Flask, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from app.serving.errors import LogUnavailable
 from app.serving.monitoring.drift import MIN_ROWS
 from app.serving.monitoring.references import create_reference
 from app.serving.monitoring.reports import PERIODS
@@ -24,6 +25,7 @@ from app.web.http.extension import modelhost
 from app.web.http.problems import PROBLEMS
 from app.web.pages import drift_view
 from app.web.pages.model_list import duration
+from app.web.pages.truth_view import build_truth
 
 blueprint = Blueprint("health", __name__)
 
@@ -72,6 +74,10 @@ def model(name: str) -> str:
     hosted = modelhost().manager.get_described(name)
     hours = modelhost().health.get_traffic().get(hosted.label, ())
     drift = modelhost().health.get_drift(hosted, read_days())
+    try:
+        truth = build_truth(hosted, *modelhost().health.get_truth(hosted))
+    except LogUnavailable:  # the section about drift reports it
+        truth = None
     return render_template(
         "health.html",
         model=hosted,
@@ -80,6 +86,7 @@ def model(name: str) -> str:
         lines=[_build_line(each) for each in reversed(hours[-DAY_HOURS:])],
         chart=json.dumps(_build_chart(hours)) if hours else None,
         drift=drift,
+        truth=truth,
         drifted=drift_view.build_fields(drift, hosted.input_schema),
         period=drift_view.format_period(drift),
         periods=PERIODS,

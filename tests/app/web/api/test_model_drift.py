@@ -1,7 +1,8 @@
 """Drift in the prediction log, as JSON, as a page and as a metric."""
 
+import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -101,3 +102,22 @@ def test_model_without_log_has_no_drift(make_app):
     assert drift(client)["state"] == "not-logged"
     assert "modelhost_drift_psi{" not in client.get("/metrics").text
     assert "log: true" in client.get(PATH).text
+
+
+def test_page_shows_metrics_by_week(client, fill):
+    def give(truths):
+        return client.post("/api/models/doubler/truth", json={"request_id": "r", "truth": truths})
+
+    assert "The truth of no logged prediction is known" in client.get(PATH).text
+    fill(range(4))
+    assert give([0, 2, 4, 8]).json["stored"] == 4
+
+    page = client.get(PATH).text
+
+    assert f"Week of {_get_monday():%-d %b}" in page
+    assert re.search(r"Mean absolute error.*<td[^>]*>0.5</td>", page, re.DOTALL)
+
+
+def _get_monday():
+    now = datetime.now(UTC)
+    return now - timedelta(days=now.weekday())
