@@ -24,6 +24,7 @@ from app.cli.terminal import (
 )
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import ServingError, UnreadableFile
+from app.serving.explaining.explanation import explain, list_reasons
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import tables
@@ -76,6 +77,12 @@ class _InvalidRows(Exception):
     type=click.Choice([POINT, COMMA]),
     help="The decimal mark of a CSV file, if its numbers are ambiguous.",
 )
+@click.option(
+    "--explain",
+    "is_explained",
+    is_flag=True,
+    help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
+)
 @as_json_option
 @pass_hosting
 def predict(  # noqa: PLR0917  click calls it, by name
@@ -85,6 +92,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     output: Path | None,
     form: str | None,
     decimal: str | None,
+    is_explained: bool,
     as_json: bool,
 ) -> None:
     """Predict the rows of a file with the model NAME.
@@ -99,7 +107,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     with _open(source) as stream:
         try:
             table = tables.read(stream, form, model.input_schema or True, decimal or "")
-            predictions = list(_predict(hosting, model, table))
+            predictions = list(_predict(hosting, model, table, is_explained))
         except UnicodeDecodeError as error:
             raise click.ClickException(f"{title} is not UTF-8: {error.reason}") from error
         except (InvalidInput, UnreadableFile) as error:
@@ -144,7 +152,9 @@ def _open(source: Path) -> AbstractContextManager[BinaryIO]:
     )
 
 
-def _predict(hosting: Hosting, model: HostedModel, table: Table) -> Iterator[Any]:
+def _predict(
+    hosting: Hosting, model: HostedModel, table: Table, is_explained: bool
+) -> Iterator[Any]:
     """Yield the predictions, made in chunks of the maximum rows of a request."""
     size = hosting.limits.rows
     request_id = create_request_id()
@@ -153,7 +163,8 @@ def _predict(hosting: Hosting, model: HostedModel, table: Table) -> Iterator[Any
     while chunk := list(islice(table.rows, size)):
         CALLER.set(Caller(request_id, None, CLI, chunk[0].index))
         try:
-            yield from hosting.predictor.predict(model.reference, [each.row for each in chunk])
+            predictions = hosting.predictor.predict(model.reference, [each.row for each in chunk])
+            yield from _explain(hosting, model, chunk, predictions) if is_explained else predictions
         except InvalidInput as error:
             raise _InvalidRows(chunk, error) from error
         except ServingError as error:
@@ -161,6 +172,18 @@ def _predict(hosting: Hosting, model: HostedModel, table: Table) -> Iterator[Any
         hosting.predictor.prediction_log.flush()  # before the queue is full
         if len(chunk) == size:
             write_message(f"Predicted {chunk[-1].index + 1:,} rows ...")
+
+
+def _explain(
+    hosting: Hosting, model: HostedModel, chunk: Sequence[TableRow], predictions: Sequence[Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the predictions with the reasons for each."""
+    for each, prediction in zip(chunk, predictions, strict=True):
+        members = prediction if isinstance(prediction, Mapping) else {"answer": prediction}
+        yield {
+            **members,
+            **list_reasons(explain(hosting.predictor, model.reference, each.row)),
+        }
 
 
 def _write_violations(

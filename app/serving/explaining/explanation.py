@@ -8,10 +8,13 @@ from typing import Any
 from app.serving.explaining.explained_number import ExplainedNumber
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from mlmodel.reference.distributions import key
 from mlmodel.schema.shape import Shape
 
 #: The endpoint of explanations; an author's own of this name is called in place of it.
 EXPLAIN = "explain"
+#: Effects in a row of a table.
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -79,3 +82,23 @@ def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> 
 
     with predictor.evaluate(name) as (hosted, predict):
         return Explainer(hosted, predict, predictor.max_rows).explain(row, class_name)
+
+
+def list_reasons(explanation: Explanation) -> dict[str, str]:
+    """Return the largest effects as the columns ``why_1``, ``why_2``... of a table.
+
+    Those on a probability are in points of per cent: ``savings unknown: +8.1 points``.
+    """
+    largest = [each for each in explanation.effects if each.effect][:MOST_REASONS]
+    is_number = explanation.number.kind == "number"
+    return {
+        f"why_{place}": f"{_describe(each)}: "
+        + (f"{each.effect:+.4g}" if is_number else f"{100 * each.effect:+.1f} points")
+        for place, each in enumerate(largest, start=1)
+    }
+
+
+def _describe(effect: Effect) -> str:
+    if effect.value is None:
+        return f"{effect.name} unknown"
+    return effect.name if effect.value == effect.name else f"{effect.name} {key(effect.value)}"

@@ -171,9 +171,11 @@ def _call_tool(params: JsonObject) -> JsonObject:
     if not isinstance(name, str) or not isinstance(arguments, dict):
         raise RpcError(INVALID_PARAMS, "expected the name of a tool, and an object of arguments")
     model = tools.find_model(name)
-    if model is None:
-        raise RpcError(INVALID_PARAMS, f"unknown tool {name!r:.100}")
-    return tools.call_tool(model, arguments)
+    if model is not None:
+        return tools.call_tool(model, arguments)
+    if name == tools.EXPLAIN_TOOL:
+        return tools.explain_row(arguments)
+    raise RpcError(INVALID_PARAMS, f"unknown tool {name!r:.100}")
 
 
 METHODS: Mapping[str, Callable[[JsonObject], JsonObject]] = {

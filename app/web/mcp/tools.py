@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import g
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
+from app.serving.explaining.explanation import explain, is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
+from app.web.api.explanations import to_body
 from app.web.api.prediction import list_cautions
+from app.web.api.schemas import Explanation
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
@@ -27,15 +30,21 @@ JsonObject = dict[str, Any]
 ROW, PREDICTION = "row", "prediction"
 #: Examples in the schema of a tool's arguments.
 MAX_EXAMPLES = 2
+#: The tool that explains predictions of all models that can be explained.
+EXPLAIN_TOOL = "explain_prediction"
 
 
 def list_tools() -> list[JsonObject]:
-    """Return a tool for each ready model that the client may see."""
-    return [
-        _describe(name, model)
+    """Return a tool for each ready model that the client may see, and one that explains them."""
+    ready = {
+        name: model
         for name, model in _name_models().items()
         if model.status is Status.READY and access.can_see(model.name)
-    ]
+    }
+    explained = [name for name, model in ready.items() if is_explainable(model)]
+    is_offered = explained and EXPLAIN_TOOL not in ready
+    explaining = [_describe_explaining(explained)] if is_offered else []
+    return [*(_describe(name, model) for name, model in ready.items()), *explaining]
 
 
 def get_tool_name(model: HostedModel) -> str:
@@ -64,6 +73,46 @@ def call_tool(model: HostedModel, arguments: JsonObject) -> JsonObject:
             prediction if _is_object(used.output_schema) else {PREDICTION: prediction}
         ),
         "isError": False,
+    }
+
+
+def explain_row(arguments: JsonObject) -> JsonObject:
+    """Explain the prediction for one row; errors are results that an assistant can read."""
+    name, given = arguments.get("model"), arguments.get("arguments")
+    model = find_model(name) if isinstance(name, str) else None
+    if model is None or not isinstance(given, dict):
+        text = "expected the name of a model's tool in 'model', and its arguments in 'arguments'"
+        return {"content": [_text(text)], "isError": True}
+    g.model, g.rows = model.label, 1
+    try:
+        row = _to_row(modelhost().manager.get_described(model.label), given)
+        found = explain(modelhost().predictor, model.label, row)
+    except (FlmError, ServingError) as error:
+        return {"content": [_text(_explain(error))], "isError": True}
+    body = Explanation().dump(to_body(found))
+    text = dumps(body).decode().rstrip()
+    return {"content": [_text(text)], "structuredContent": body, "isError": False}
+
+
+def _describe_explaining(models: Sequence[str]) -> JsonObject:
+    return {
+        "name": EXPLAIN_TOOL,
+        "title": "Explain a prediction",
+        "description": (
+            "Explain the prediction of another tool: what each field adds to it, compared with "
+            "typical rows of the training data, and the smallest change of one field that leads "
+            "to another label. It describes the model, not causes."
+        ),
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "model": {"enum": models, "description": "The name of the model's tool."},
+                "arguments": {"type": "object", "description": "The arguments of that tool."},
+            },
+            "required": ["model", "arguments"],
+            "additionalProperties": False,
+        },
+        "annotations": {"readOnlyHint": True},
     }
 
 

@@ -448,6 +448,28 @@ def test_predictions_are_saved_to_a_file(run, tmp_path):
     assert output.read_text() == "y\n2.0\n4.0\n"
 
 
+def test_explain_adds_the_largest_effects(run_command):
+    rows = '{"income": 30, "term": 36, "note": "x"}'
+    models = "models: [{class: tests.models.typical.Lender}]"
+
+    result = run_command(
+        "models",
+        "predict",
+        "lender",
+        "--input",
+        "-",
+        "--explain",
+        "--json",
+        models=models,
+        text=rows,
+    )
+
+    found = json.loads(result.stdout)
+    assert found["prediction"] == "default"
+    assert re.fullmatch(r"income 30: \+\d\d\.\d points", found["why_1"])
+    assert re.fullmatch(r"savings unknown: \+\d\.\d points", found["why_3"])
+
+
 def test_many_rows_are_predicted_in_chunks(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("x\n" + "1\n" * 5 + "big\n")

@@ -64,6 +64,7 @@ def test_each_ready_model_is_a_tool(client):
         "raises",
         "echo__1_5_2",
         "iris",
+        "explain_prediction",
     ]
 
 
@@ -180,3 +181,18 @@ def test_calls_count_in_metrics(client):
     call(client, "doubler", x=1)
 
     assert count("ok") == before + 1
+
+
+def test_assistant_explains_a_prediction(make_app):
+    client = make_app("models: [{class: tests.models.typical.Lender}]").test_client()
+    row = {"income": 30, "term": 36, "note": "x"}
+
+    tool = list_tools(client)["explain_prediction"]
+    result = call(client, "explain_prediction", model="lender", arguments=row)
+    unknown = call(client, "explain_prediction", model="nobody", arguments=row)
+    invalid = call(client, "explain_prediction", model="lender", arguments={})
+
+    assert tool["inputSchema"]["properties"]["model"]["enum"] == ["lender"]
+    assert result["structuredContent"]["fields"][0]["name"] == "income"
+    assert "expected the name of a model's tool" in error_of(unknown)
+    assert "/income: is required" in error_of(invalid)
