@@ -779,7 +779,7 @@ def test_row_is_predicted_without_javascript(plain_page, site):
     plain_page.goto(f"{site}/models/{NAMES['list of objects']}/predict")
     expect(plain_page.get_by_role("button")).to_have_text(["Predict"])
 
-    fill("The row as JSON", json.dumps(row))(plain_page)
+    plain_page.get_by_label("The row as JSON").first.fill(json.dumps(row))
     press("Predict")(plain_page)
 
     assert json.loads(plain_page.locator("pre").text_content()) == row
@@ -788,7 +788,7 @@ def test_row_is_predicted_without_javascript(plain_page, site):
 def test_errors_are_shown_without_javascript(plain_page, site):
     plain_page.goto(f"{site}/models/{NAMES['list of objects']}/predict")
 
-    fill("The row as JSON", '{"x": [1]}')(plain_page)
+    plain_page.get_by_label("The row as JSON").first.fill('{"x": [1]}')
     press("Predict")(plain_page)
 
     expect(plain_page.get_by_role("alert")).to_contain_text("/x/0: must be an object")
