@@ -15,7 +15,7 @@ export async function predictRows(address, body, { isCautious, ...options }) {
   return { ...response, answer, cautions, text: stringify(answer) };
 }
 
-// Resolves to {answer, milliseconds, inModel, version, runtime}, or {problem} (RFC 9457), never throws.
+// Resolves to {answer, milliseconds, inModel, version, runtime, requestId}, or {problem} (RFC 9457), never throws.
 export async function postRows(address, body, options = {}) {
   const started = performance.now();
   let response, text;
@@ -36,11 +36,14 @@ export async function postRows(address, body, options = {}) {
   return { answer: content, text, ...source(response), milliseconds: performance.now() - started };
 }
 
+// Headers of predictions for rows that a user tries out, which the log of a model keeps apart.
+export const TRIED = { "X-Modelhost-Purpose": "what-if" };
+
 // Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction} or {problem}, or to
 // {problem} if there are none.
 export async function predictEach(address, rows, options) {
-  const headers = { "X-Modelhost-Purpose": "what-if" };
-  const { answer, ...response } = await postRows(`${address}?partial=true`, stringify(rows), { ...options, headers });
+  const known = { ...options, headers: TRIED };
+  const { answer, ...response } = await postRows(`${address}?partial=true`, stringify(rows), known);
   return response.problem ? response : { ...response, results: answer };
 }
 
@@ -71,5 +74,6 @@ function source(response) {
     inModel: timing ? Number(timing[1]) : null,
     version: response.headers.get("X-Model-Version") ?? "",
     runtime: response.headers.get("X-Model-Runtime") ?? "",
+    requestId: response.headers.get("X-Request-ID") ?? "",
   };
 }

@@ -1,7 +1,7 @@
 // The panel with the examples: predicts them when it is first shown, and fills the form with one.
 
 import { headlineOf } from "./answer.js";
-import { postRows } from "./api.js";
+import { postRows, TRIED } from "./api.js";
 import { form, show } from "./input.js";
 import { parse } from "./json.js";
 
@@ -22,7 +22,7 @@ if (table) {
 async function predict() {
   const cells = [...table.querySelectorAll("[data-prediction]")];
   const labels = JSON.parse(document.getElementById("answer").dataset.labels);
-  const { answer, problem } = await postRows(form.dataset.action, table.dataset.rows);
+  const { answer, problem } = await postRows(form.dataset.action, table.dataset.rows, { headers: TRIED });
   status.textContent = problem ? `The examples could not be predicted. ${problem.title}.` : "";
   if (problem) return;
   cells.forEach((cell, index) => cell.replaceChildren(headlineOf(answer[index], labels)));

@@ -17,6 +17,7 @@ import { clearProblems, showProblem, showViolations } from "./problems.js";
 import "./paste.js";
 import { restore, start, unfinished } from "./row.js";
 import "./tools.js";
+import { offerTruth } from "./truth.js";
 import { bytes, element } from "./values.js";
 import { showWaiting } from "./waiting.js";
 
@@ -87,6 +88,7 @@ async function predict() {
   showCautions(answered === response.answer ? response.cautions : response.cautions?.[0]);
   shown = { row: parsed(rowText), answered, words: sourceWords(response) };
   offerExplanation(sent);
+  offerTruth(answered, response.requestId);
   showWhetherOutdated();
   writeAddress(rowText);
   remember(rowText, answered === response.answer ? response : { ...response, text: stringify(answered) });
@@ -135,6 +137,7 @@ function showRejection(violations, problem) {
 }
 
 function clearAnswer(words) {
+  offerTruth();
   answer.replaceChildren(element("p", "answer-empty", words));
   clearCautions();
   shown = null;

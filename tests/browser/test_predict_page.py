@@ -37,6 +37,7 @@ MODELS = {
             for name in ("Painter", "Risk", "SecondRisk", "Fragile", "Sampled")
         ),
         {"class": "tests.models.typical.Lender"},
+        {"class": "tests.models.answers.Risk", "name": "logged", "log": True},
         {"class": "tests.models.forms.Iris"},
         {"class": "tests.models.forms.Anything", "name": "echo", "input_schema": ROW},
         {
@@ -1115,3 +1116,18 @@ def test_why_explains_the_prediction(on, page):
     assert page.evaluate(FOUND) == []
     page.get_by_label("Income").first.fill("90")
     expect(page.locator("#why")).to_have_class("why outdated")
+
+
+def test_truth_is_stored_with_the_prediction(on, site):
+    page = on("logged", {"amount": 10, "kind": "car"})
+    expect(page.get_by_text("Was this right?")).to_be_hidden()
+    answered(page)
+
+    page.get_by_role("button", name="No").click()
+    expect(page.get_by_label("It was")).to_have_value('"high"')  # "low" was predicted
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator("#truth-status")).to_have_text("Saved. Thank you.")
+    metrics = page.request.get(f"{site}/api/models/logged/truth").json()
+    assert metrics["total"]["rows"] == 1
+    assert metrics["total"]["metrics"]["accuracy"] == 0

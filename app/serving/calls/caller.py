@@ -10,8 +10,6 @@ from typing import NamedTuple
 PAGE, API, CSV, V2, MCP, CLI = "page", "api", "csv", "v2", "mcp", "cli"
 #: The source of predictions for inputs that a user tries out; :mod:`.store` leaves them out.
 WHAT_IF = "what-if"
-#: The source of calls that are not logged, such as those of an explanation.
-UNLOGGED = ""
 
 
 class Caller(NamedTuple):

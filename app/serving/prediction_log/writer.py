@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.serving.calls.caller import CALLER, CLI, UNLOGGED, Caller, create_request_id
+from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.prediction_log import month_files
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.process.metrics import DROPPED, WRITTEN, count_logged_rows
@@ -128,8 +128,6 @@ class PredictionLog:
         :param indexes: of the rows in their request, if they are not all of its rows.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
-        if caller.source == UNLOGGED:
-            return
         try:
             first = caller.first_row
             places = range(first, first + len(rows)) if indexes is None else indexes
@@ -159,7 +157,7 @@ class PredictionLog:
             self._rows += len(call.rows)
             if self._thread is None:
                 self._start()
-        if self._rows >= COMMIT_ROWS:
+        if self._rows >= COMMIT_ROWS and not self._is_urgent.is_set():
             self._is_urgent.set()
         if not self._is_filled.is_set():
             self._is_filled.set()

@@ -29,6 +29,7 @@ from app.web.pages import artifacts, example_table, forms, model_list
 from app.web.pages.card import build_card, name_metric
 from app.web.pages.display import labels, markdown
 from app.web.pages.display.output_labels import get_output_labels
+from app.web.pages.display.truth_input import build_truth_input
 from app.web.pages.what_if import Axis, get_axes
 from mlmodel.errors import FlmError
 from mlmodel.schema.shape import Shape
@@ -136,6 +137,7 @@ def predict(name: str) -> str:
         tool=get_tool_name(model),
         has_header=bool(csv_file.header_line(model.input_schema or True)),
         seconds=_usual_seconds(model),
+        truth=build_truth_input(model.output_schema) if model.spec.log else None,
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
     )

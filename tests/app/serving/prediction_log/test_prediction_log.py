@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from app.serving.calls.caller import CALLER, UNLOGGED, WHAT_IF, Caller
+from app.serving.calls.caller import CALLER, WHAT_IF, Caller
 from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.retention import delete_old
@@ -267,8 +267,7 @@ def test_forked_process_writes_its_own_rows(prediction_log, tmp_path):
     assert sorted(each.row for each in PredictionStore(tmp_path).read("m")) == [1, 2, 3]
 
 
-def test_unlogged_caller_and_what_if_are_left_out(prediction_log, tmp_path):
-    add(prediction_log, [1], source=UNLOGGED)
+def test_what_if_is_left_out_by_default(prediction_log, tmp_path):
     add(prediction_log, [2], source=WHAT_IF)
     prediction_log.flush()
 
