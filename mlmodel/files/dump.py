@@ -101,7 +101,7 @@ def dump(
         sample,
         [str(name) for name in outputs],
         None if labels is None else label_words.to_labels(labels),
-        has_own_schema="input_schema" in (extra or {}),
+        own_schema=(_object(extra, "extra") or {}).get("input_schema"),
     )
     meta = Meta(
         id=str(model_id or uuid.uuid4()),
@@ -178,11 +178,12 @@ def _infer_extra(
     outputs: Sequence[str],
     words: Sequence[Any] | None,
     *,
-    has_own_schema: bool,
+    own_schema: Any,
 ) -> tuple[frameworks.Schemas, dict[str, Any]]:
     """Return what a sample shows, and its schemas and examples as members of ``extra``; log doubts.
 
-    :param has_own_schema: whether the author gives an input schema: then no doubt is logged.
+    :param own_schema: the author's input schema, if any: then no doubt is logged, and the rows
+        have its members.
     """
     declared: dict[str, Any] = {"outputs": outputs} if outputs else {}
     found = adapter.schemas(model, sample, outputs)
@@ -190,7 +191,9 @@ def _infer_extra(
         label_words.check(words, found.output)
         found = replace(found, output=label_words.with_labels(found.output or {}, words))
         declared[label_words.KEY] = words
-    if not has_own_schema:
+    if own_schema is not None:
+        found = profiling.rename(found, list(members(own_schema)))
+    else:
         for note in found.notes:
             logger.warning("%s", note)
     if sample is None:

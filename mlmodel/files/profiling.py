@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlmodel import frameworks
 from mlmodel.errors import InvalidModel
 from mlmodel.files.build import members
 from mlmodel.frameworks import labels
+from mlmodel.model import Row
 from mlmodel.reference.profile import MIN_ROWS, Profile
 from mlmodel.schema.validator import Schema
 
@@ -33,9 +35,26 @@ def build_profile(
     count = max(map(len, found.columns.values()), default=0)
     if count < MIN_ROWS:
         return None
-    columns = _named(found.columns, list(members(extra.get("input_schema"))))
     truths = None if target is None else _to_list(target)
-    return Profile.from_columns(columns, _predict(adapter, model, found.rows, extra), truths)
+    return Profile.from_columns(found.columns, _predict(adapter, model, found.rows, extra), truths)
+
+
+def rename(found: frameworks.Schemas, names: Sequence[str]) -> frameworks.Schemas:
+    """Return what a sample shows under the names of a row's members, which an author may change."""
+    own = list(found.columns)
+    if len(names) != len(own) or set(names) == set(own):
+        return found
+    new = dict(zip(own, names, strict=True))
+
+    def renamed(row: Row) -> Row:
+        return {new[name]: value for name, value in row.items()}
+
+    return replace(
+        found,
+        columns=renamed(found.columns),
+        rows=list(map(renamed, found.rows)),
+        examples=tuple(map(renamed, found.examples)),
+    )
 
 
 def check_target(sample: Any, target: Any) -> None:
@@ -51,13 +70,6 @@ def check_target(sample: Any, target: Any) -> None:
     rows = sample.shape[0] if hasattr(sample, "shape") else len(sample)
     if len(target) != rows:
         raise InvalidModel(f"the sample has {rows} rows, y has {len(target)} values")
-
-
-def _named(columns: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
-    """Return the columns by the names of the row's members, which an author may have renamed."""
-    if len(names) != len(columns) or set(names) == set(columns):
-        return columns
-    return dict(zip(names, columns.values(), strict=True))
 
 
 def _predict(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, is_missing, key
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, key
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.messages import join_first, to_short_json
 from mlmodel.schema.shape import escape
@@ -61,18 +61,18 @@ def _find(row: Mapping[str, Any], profile: Profile) -> Iterator[Caution]:
         if value is None:
             if not field.missing:
                 yield _blank(name)
-        elif not is_missing(value):
+        else:
             found = _compare(name, field, value)
             if found is not None:
                 yield found
 
 
 def _compare(name: str, field: Distribution, value: Any) -> Caution | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = type(value) in (int, float)
     if isinstance(field, Numbers):
         low, high = field.edges[0], field.edges[-1]
         return _outside(name, low, high, value) if is_number and not low <= value <= high else None
-    if not isinstance(field, Choices) or isinstance(value, list | Mapping):
+    if not isinstance(field, Choices) or isinstance(value, (list, dict)):
         return None
     if key(value) in field.counts:
         return None

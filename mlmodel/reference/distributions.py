@@ -11,7 +11,6 @@ outwards, and the quantiles between them are rounded too.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -95,9 +94,10 @@ def key(value: Any) -> str:
     """Return the text that stands for a text, boolean or number: ``36`` for 36 and 36.0."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    whole = isinstance(value, float) and value.is_integer()
+    return repr(int(value) if whole else value)
 
 
 def summary(distribution: Distribution) -> str:

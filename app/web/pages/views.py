@@ -21,6 +21,7 @@ from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web.api.bodies.request_body import parse_json, read_form_field
+from app.web.api.prediction import list_cautions
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
@@ -151,14 +152,18 @@ def predict_from_text(name: str) -> ResponseReturnValue:
     g.rows = 1
     try:
         row = parse_json(text.encode())
-        (prediction,) = modelhost().predictor.predict(name, [row])
+        used, (prediction,) = modelhost().predictor.predict_with_model(name, [row])
     except (BadRequest, RequestEntityTooLarge, FlmError, ServingError) as error:
         # Not left to `problems`: the page keeps the input.
         problem, headers = build_problem(error)
         page = render_template("prediction.html", model=model, row=text, problem=problem)
         return page, problem["status"], headers
     return render_template(
-        "prediction.html", model=model, row=text, prediction=_as_json(prediction)
+        "prediction.html",
+        model=model,
+        row=text,
+        prediction=_as_json(prediction),
+        cautions=list_cautions(used, row),
     )
 
 

@@ -328,6 +328,19 @@ def test_sample_yields_a_profile_of_columns_and_predictions(tmp_path):
     assert load(tmp_path / "plain.flm").profile is None
 
 
+def test_profile_and_examples_have_the_names_of_the_schema(tmp_path):
+    numbers = np.arange(60.0).reshape(30, 2)
+    model = LinearRegression().fit(numbers, numbers[:, 0])
+    schema = {"type": "object", "properties": NUMBERS, "required": ["a", "b"]}
+
+    dump(model, tmp_path / "named.flm", sample=numbers, extra={"input_schema": schema})
+
+    loaded = load(tmp_path / "named.flm")
+    assert list(loaded.profile.fields) == ["a", "b"]
+    assert loaded.profile.predictions
+    assert loaded.predict(loaded.examples[0])["prediction"] == pytest.approx(0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

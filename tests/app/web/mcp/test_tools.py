@@ -196,3 +196,15 @@ def test_assistant_explains_a_prediction(make_app):
     assert result["structuredContent"]["fields"][0]["name"] == "income"
     assert "expected the name of a model's tool" in error_of(unknown)
     assert "/income: is required" in error_of(invalid)
+
+
+def test_unusual_row_gets_a_second_text(make_app):
+    client = make_app("models: [{class: tests.models.answers.Sampled}]").test_client()
+    row = {"x": 500, "home": "own", "years": 1}
+
+    result = send(client, "tools/call", name="sampled", arguments=row)["result"]
+
+    assert [each["text"].splitlines()[0] for each in result["content"]] == [
+        '{"y":500.0}',
+        "Caution, unusual input:",
+    ]
