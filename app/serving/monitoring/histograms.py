@@ -11,8 +11,10 @@ from typing import Any
 
 from mlmodel.reference.distributions import Choices, Distribution, Numbers, is_missing, key
 
-#: Number of bins of equal width in a chart.
+#: Number of bins of equal width, or of choices, in a chart.
 CHART_BINS = 20
+#: Smallest share of other choices in a chart: what is less is an error of rounding.
+SMALLEST = 1e-9
 #: Largest finite number; larger integers of Python have no float.
 LARGEST = 1.7e308
 #: Most unlisted choices that are named, and characters of each.
@@ -135,7 +137,10 @@ def _to_numbers(values: Sequence[Any]) -> Any:
 
 
 def build_chart(distribution: Distribution, reference: Counts, current: Counts) -> Chart | None:
-    """Return the chart of a distribution; ``None`` if it has neither numbers nor choices."""
+    """Return the chart of a distribution; ``None`` if it has neither numbers nor choices.
+
+    Of many choices, the chart has the most frequent ones.
+    """
     if isinstance(distribution, Numbers):
         return _chart_numbers(distribution.edges, reference, current)
     if isinstance(distribution, Choices):
@@ -144,18 +149,21 @@ def build_chart(distribution: Distribution, reference: Counts, current: Counts) 
 
 
 def _chart_choices(distribution: Choices, reference: Counts, current: Counts) -> Chart:
-    labels = [*distribution.counts, "other"]
-    shares = zip(
-        labels, _to_shares(reference.bins[:-1]), _to_shares(current.bins[:-1]), strict=True
-    )
-    columns = [each for each in shares if each[0] != "other" or each[1] or each[2]]
+    before, now = _to_shares(reference.bins[:-1]), _to_shares(current.bins[:-1])
+    columns = sorted(
+        zip(distribution.counts, before, now, strict=False), key=lambda each: -max(each[1:])
+    )[:CHART_BINS]
     if distribution.numbers:
-        columns.sort(key=lambda each: float("inf") if each[0] == "other" else float(each[0]))
-    names, before, now = zip(*columns, strict=True)
-    return Chart(names, (), before, now)
+        columns.sort(key=lambda each: float(each[0]))
+    shown = [sum(shares) for shares in list(zip(*columns, strict=True))[1:]] or [0.0, 0.0]
+    others = [max(sum(each) - part, 0) for each, part in zip((before, now), shown, strict=True)]
+    if max(others) > SMALLEST:
+        columns.append(("other", others[0], others[1]))
+    names, *shares = list(zip(*columns, strict=True)) or [(), (), ()]
+    return Chart(names, (), *shares)
 
 
-def _chart_numbers(edges: Sequence[float], reference: Counts, current: Counts) -> Chart:
+def _chart_numbers(edges: Sequence[float], reference: Counts, current: Counts) -> Chart | None:
     """Spread the rows of each quantile bin evenly over bins of equal width.
 
     The outer quantile bins may be very wide. The first and last bin of the chart are as wide as the
@@ -163,6 +171,8 @@ def _chart_numbers(edges: Sequence[float], reference: Counts, current: Counts) -
     """
     import numpy as np  # noqa: PLC0415  as above
 
+    if max(abs(edges[0]), abs(edges[-1])) > LARGEST / CHART_BINS:
+        return None  # the width of a bin would overflow
     low, high = (edges[1], edges[-2]) if edges[1] < edges[-2] else (edges[0], edges[-1])
     wide = np.linspace(low, high, CHART_BINS - 1)
     width = wide[1] - wide[0]

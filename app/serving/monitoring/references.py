@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from app.serving.errors import TooFewRows
+from app.serving.errors import LogUnavailable, TooFewRows
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.drift import MIN_ROWS
 from app.serving.prediction_log.store import PredictionStore, Record, Selection
@@ -61,7 +62,17 @@ def create_reference(store: PredictionStore, model: HostedModel) -> Reference:
     The profile contains no single row, so it remains when the predictions are deleted.
 
     :raises TooFewRows: if fewer than :data:`MIN_ROWS` are logged.
+    :raises LogUnavailable: if the log cannot be read or written.
     """
+    try:
+        return _create(store, model)
+    except (OSError, sqlite3.Error) as error:
+        raise LogUnavailable(
+            f"the prediction log of {model.name!r} cannot be used: {error}"
+        ) from error
+
+
+def _create(store: PredictionStore, model: HostedModel) -> Reference:
     known = read_reference(store, model)
     if known is not None:
         return known

@@ -88,6 +88,7 @@ def take_reference(name: str) -> ResponseReturnValue:
         409: TooFewRows
         429: TooManyRequests
         500: InternalError
+        503: LogUnavailable
     """
     model = modelhost().manager.get_described(name)
     reference = create_reference(modelhost().health.store, model)

@@ -72,6 +72,29 @@ def test_new_choice_is_named():
     assert found.level is Level.LARGE
 
 
+def test_chart_has_the_most_frequent_choices():
+    counts = {f"choice {number}": 1_000 - number for number in range(100)}
+
+    chart = drift(Choices(counts, 0, 0.0), [*counts]).chart
+
+    assert chart.labels == (*list(counts)[:20], "other")
+    assert sum(chart.reference) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("largest", [1e308, 1.7e308])
+def test_range_that_no_chart_can_show_is_compared(largest):
+    numbers = Numbers(tuple((np.linspace(-0.5, 0.5, 21) * largest).tolist()), (50,) * 20, 0.0)
+
+    found = drift(numbers, [0.0, -1.7e308, 5])
+
+    assert (found.current.outside, found.chart) == (1, None)
+
+
+@pytest.mark.parametrize("distribution", [Choices({}, 0, 1.0), Opaque(1.0), Choices({}, 9, 0.0)])
+def test_profile_without_values_is_compared(distribution):
+    assert drift(distribution, ["a", None]).psi >= 0
+
+
 def test_missing_values_are_drift():
     found = drift(Opaque(0.0), ["text"] * 500 + [None] * 500)
 

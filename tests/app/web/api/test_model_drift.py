@@ -104,6 +104,18 @@ def test_model_without_log_has_no_drift(make_app):
     assert "log: true" in client.get(PATH).text
 
 
+def test_unreadable_log_is_reported(client, fill):
+    fill(range(10))
+    folder = client.application.extensions["modelhost"].health.store.folder
+    (path,) = folder.glob("doubler/*.db")
+    path.unlink()
+    path.mkdir()
+
+    assert drift(client)["state"] == "unreadable"
+    assert "The prediction log cannot be read" in client.get(PATH).text
+    assert client.post(f"/api{PATH}/reference").status_code == 503
+
+
 def test_page_shows_metrics_by_week(client, fill):
     def give(truths):
         return client.post("/api/models/doubler/truth", json={"request_id": "r", "truth": truths})
