@@ -52,7 +52,8 @@ def make_environ(tmp_path):
             path = tmp_path / "models.yaml"
             path.write_text(text, encoding="utf-8")
         environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
-        return {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)} | environ
+        own = {"MODELHOST_MODELS_FILE": str(path), "MODELHOST_JOBS_FOLDER": str(tmp_path / "jobs")}
+        return {"APP_SETTINGS": "testing", **own} | environ
 
     return make
 
