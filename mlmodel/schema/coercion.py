@@ -12,6 +12,8 @@ from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, type
 
 #: Keywords whose subschemas apply to the same value as the schema that contains them.
 SAME_VALUE = (*COMBINATIONS, "if", "then", "else", "dependentSchemas")
+#: Cells of a table for each of its values, up to which its columns are looked through.
+MOST_ABSENT = 2
 NO_NUMBERS = frozenset({bool, str, type(None)})
 #: The ``x-dtype`` of a column of numpy integers, which have no missing value.
 WHOLE = re.compile(r"u?int(8|16|32|64)")
@@ -35,9 +37,19 @@ class Conversion:
         """Return the converted values. Values that need no conversion are found together."""
         if len(values) > 1 and set(map(type, values)) == {dict}:
             members = chain.from_iterable(map(dict.values, values))
-            if self._settled.issuperset(map(type, members)):
+            if self._settled.issuperset(map(type, members)) or self._are_settled(values):
                 return list(values)
         return list(map(self, values))
+
+    def _are_settled(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether no row has a number of another type than its member's."""
+        names = set(chain.from_iterable(rows))
+        if len(rows) * len(names) > MOST_ABSENT * sum(map(len, rows)):
+            return False  # looking up absent members would take longer
+        return all(
+            self._root.member(name).settled.issuperset(map(type, [row.get(name) for row in rows]))
+            for name in names
+        )
 
 
 class _Place(Subschemas):
@@ -51,6 +63,10 @@ class _Place(Subschemas):
         is_as_written = "object" in dtypes or any(map(WHOLE.fullmatch, dtypes))
         self.to_float = "number" in types and "integer" not in types and not is_as_written
         self.to_int = "integer" in types and "number" not in types
+        #: Types of values without members that need no conversion.
+        self.settled = NO_NUMBERS.union(
+            () if self.to_float else (int,), () if self.to_int else (float,)
+        )
 
 
 def _names_integers(document: Any) -> bool:

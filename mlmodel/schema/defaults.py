@@ -7,7 +7,8 @@ up to the application.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from mlmodel.schema.subschemas import JsonSchema, Subschemas, types_of
@@ -15,8 +16,8 @@ from mlmodel.schema.subschemas import JsonSchema, Subschemas, types_of
 
 def build_filler(
     document: JsonSchema, *, is_null_left: bool, invalid: Collection[str] = ()
-) -> Callable[[Any], Any] | None:
-    """Return a function that fills in defaults; ``None`` if the schema has none.
+) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    """Return a function that fills defaults into values; ``None`` if the schema has none.
 
     Defaults inside alternatives (``anyOf``, ``oneOf``) are ignored.
 
@@ -24,7 +25,7 @@ def build_filler(
     :param is_null_left: do not fill in nullable members. A packaged model replaces missing
         values itself.
     """
-    return _Defaults(document, is_null_left, invalid).fill_in if _has_default(document) else None
+    return _Defaults(document, is_null_left, invalid).fill_all if _has_default(document) else None
 
 
 class _Defaults:
@@ -32,6 +33,28 @@ class _Defaults:
         self._root = Subschemas(document, ("allOf",))
         self._invalid = invalid
         self._is_null_left = is_null_left
+
+    def fill_all(self, values: Sequence[Any]) -> Sequence[Any]:
+        return values if self._are_complete(values) else list(map(self.fill_in, values))
+
+    def _are_complete(self, values: Sequence[Any]) -> bool:
+        """Return whether all values are objects that have each member with a default."""
+        names = self._top_names
+        return names is not None and all(
+            type(value) is dict and value.keys() >= names for value in values
+        )
+
+    @cached_property
+    def _top_names(self) -> set[str] | None:
+        """The members of a row that have a default; ``None`` if inner ones may have one."""
+        found = set()
+        for name in self._root.names:
+            nodes = self._root.member(name).nodes
+            if any(_has_default(list(node.values())) for node in nodes):
+                return None
+            if any("default" in node for node in nodes):
+                found.add(name)
+        return found
 
     def fill_in(self, value: Any) -> Any:
         filled = self._within(value, self._root)

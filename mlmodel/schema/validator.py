@@ -69,7 +69,7 @@ class Schema:
         fill = build_filler(self.document, is_null_left=False)
         if fill is None:
             return set()
-        row = fill({})
+        (row,) = fill([{}])
         pointers = [error.absolute_path for error in self._validator.iter_errors(row)]
         return {str(path[0]) for path in pointers if path and path[0] in row}
 
@@ -111,7 +111,7 @@ class Schema:
         ``5`` becomes ``5.0`` for type ``number``, and ``5.0`` becomes ``5`` for type ``integer``;
         the rest is unchanged. The given values are not modified.
         """
-        filled = values if self._fill is None else list(map(self._fill, values))
+        filled = values if self._fill is None else self._fill(values)
         return self._conversion.convert_all(filled)
 
     def example(self) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from app.serving.calls.to_json import to_json
+from app.serving.calls.to_json import rows_to_json
 from mlmodel.declarations.declaration import get_parser
 from mlmodel.endpoint import get_endpoints
 from mlmodel.model import MLModel, call_each
@@ -40,4 +40,4 @@ def _with_objects(method: Method, taker: Callable[..., Any], declared: Any) -> M
 
 def _to_plain_json(method: Method) -> Method:
     """Return a method that returns plain JSON, so that a generator runs within its call."""
-    return lambda rows: to_json(method(rows))
+    return lambda rows: rows_to_json(method(rows))

@@ -22,6 +22,23 @@ DEPTH = 100
 INTEGER_BITS = 10_000
 
 
+def rows_to_json(predictions: Any) -> Any:
+    """Return what :func:`to_json` returns for the predictions of a call.
+
+    Objects with plain values, as most models return, are recognized column by column: for
+    1,000,000 predictions, that takes 0.6 seconds instead of 4.
+
+    :raises InvalidAnswer: as :func:`to_json` does.
+    """
+    if type(predictions) is list and set(map(type, predictions)) == {dict}:
+        names = predictions[0].keys()
+        if set(map(type, names)) == {str} and all(map(names.__eq__, map(dict.keys, predictions))):
+            columns = ([row[name] for row in predictions] for name in names)
+            if "".join(names).isascii() and all(map(_is_plain, columns)):
+                return predictions
+    return to_json(predictions)
+
+
 def to_json(value: Any, depth: int = DEPTH) -> Any:
     """Convert a prediction to dicts with string keys, lists, strings, numbers, booleans and None.
 
@@ -44,6 +61,15 @@ def to_json(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [to_json(item, depth - 1) for item in value]
     return _other(value, depth)
+
+
+def _is_plain(column: list[Any]) -> bool:
+    """Return whether all values are texts in ASCII, booleans, or finite floats."""
+    types = set(map(type, column))
+    if types == {str}:
+        return "".join(column).isascii()
+    # A sum with NaN or an infinity is not finite.
+    return types == {bool} or (types == {float} and math.isfinite(sum(column)))
 
 
 def _text(value: str) -> str:

@@ -25,8 +25,8 @@ from app.serving.tables.csv_file import CsvFile, RawLine, csv_lines, open_table
 from mlmodel.schema.subschemas import JsonSchema
 
 #: Maximum rows of a chunk, and maximum cells: more columns make smaller chunks.
-MAX_ROWS = 50_000
-MAX_CELLS = 1_000_000
+MAX_ROWS = 20_000
+MAX_CELLS = 500_000
 #: Characters from which a chunk ends early.
 MAX_CHARACTERS = 32_000_000
 #: The columns beside the cells: the line in the file, and the problem and the cells of a line that

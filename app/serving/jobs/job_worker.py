@@ -24,6 +24,7 @@ from app.serving.jobs.job_files import JobFiles
 from app.serving.jobs.job_table import Claim, JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from app.serving.process.memory import return_memory
 from app.serving.tables.csv_cells import to_json
 from mlmodel.errors import FlmError
 
@@ -147,6 +148,8 @@ class JobWorker:
         with self._files.writing(self._files.part(job.id, number, claim.attempt)) as path:
             pq.write_table(to_part(table, outcome), path, compression="zstd")
         valid, invalid = len(outcome.places), len(outcome.invalid)
+        del table, outcome
+        return_memory()
         if not self._table.complete(claim, valid, invalid):
             raise LeaseLost
 

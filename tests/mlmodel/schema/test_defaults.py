@@ -66,3 +66,16 @@ def test_invalid_default_is_ignored():
     schema = {"properties": {"a": {"type": "number", "default": "x"}, "b": {"default": 1}}}
 
     assert Schema(schema).convert([{}]) == [{"b": 1}]
+
+
+def test_many_values_are_converted_like_single_ones():
+    members = {
+        "a": {"type": "number", "default": 1},
+        "b": {"type": "integer"},
+        "c": {"type": ["number", "null"]},
+        "d": {},
+    }
+    schema = Schema({"type": "object", "properties": members})
+    complete = [{"a": 1.5, "b": 2, "c": None, "d": 1}, {"a": 2.0, "b": 3, "c": 1.5, "d": 1.5}]
+    for rows in (complete, [*complete, {"a": 1}], [*complete, {"b": 2.0}], [{"d": [1]}, {}]):
+        assert repr(schema.convert(rows)) == repr([schema.convert([row])[0] for row in rows])

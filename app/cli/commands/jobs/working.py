@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 from dataclasses import replace
@@ -21,6 +22,8 @@ from app.serving.models.state import Status
 
 #: Seconds without a job after which the process of a server ends.
 IDLE_SECONDS = 30.0
+#: Objects that are created before the garbage collector runs: the rows of a chunk have no cycles.
+YOUNG_OBJECTS = 500_000
 #: The lowest priority.
 NICE = 19
 
@@ -82,6 +85,9 @@ class HostedModels:
                 "job, which predicts all rows with the new model"
             )
         self._model, self._identity = model, identity
+        # The collector would visit each library's objects again and again while rows are built.
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         return model
 
 

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 import scipy.sparse
 from pydantic import v1
 
-from app.serving.calls.to_json import to_json
+from app.serving.calls.to_json import rows_to_json, to_json
 from app.serving.errors import InvalidAnswer
 
 
@@ -145,3 +146,25 @@ def test_recursive_prediction_is_rejected():
 
     with pytest.raises(InvalidAnswer, match="the prediction is nested deeper than 100"):
         to_json(prediction)
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        [{"a": 1.5, "b": "x"}, {"a": 2.5, "b": "y"}],
+        [{"a": 1.5}, {"a": math.nan}],
+        [{"a": math.inf}, {"a": -math.inf}],
+        [{"a": 1.5}, {"b": True}],
+        [{1: "x"}, {1: "y"}],
+        [{"a": 1}, {"a": [np.float64(2)]}],
+        [{}, {}],
+        (2.5, None),
+    ],
+)
+def test_predictions_are_converted_like_single_values(predictions):
+    assert repr(rows_to_json(predictions)) == repr(to_json(predictions))
+
+
+def test_surrogate_in_many_predictions_is_rejected():
+    with pytest.raises(InvalidAnswer, match="surrogate"):
+        rows_to_json([{"a": "x"}, {"a": "\ud800"}])
