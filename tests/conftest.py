@@ -52,8 +52,12 @@ def make_environ(tmp_path):
             path = tmp_path / "models.yaml"
             path.write_text(text, encoding="utf-8")
         environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
-        own = {"MODELHOST_MODELS_FILE": str(path), "MODELHOST_JOBS_FOLDER": str(tmp_path / "jobs")}
-        return {"APP_SETTINGS": "testing", **own} | environ
+        folders = {
+            "MODELHOST_JOBS_FOLDER": str(tmp_path / "jobs"),
+            "MODELHOST_PREDICTION_LOG_FOLDER": str(tmp_path / "prediction-log"),
+        }
+        own = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)}
+        return own | folders | environ
 
     return make
 
