@@ -26,7 +26,13 @@ def _answered(page: Page) -> None:
     page.get_by_role("button", name="medical, repaid").click()
     page.get_by_role("button", name="Predict", exact=True).click()
     page.locator(".headline").wait_for()
+    page.get_by_role("button", name="Why?").click()
+    page.wait_for_timeout(3000)
     page.evaluate("window.scrollTo(0, 0)")
+
+
+def _loaded(page: Page) -> None:
+    page.locator(".opblock.is-open").first.wait_for()
 
 
 def _searched(page: Page) -> None:
@@ -51,7 +57,7 @@ PICTURES = (
     Picture("predict.png", "/models/loan/predict", height=1130, prepare=_answered),
     Picture("phone.png", "/models/iris/predict", 360, 760, theme="dark"),
     Picture("model.png", "/models/loan/metadata"),
-    Picture("reference.png", "/docs#/loan/predict.post.loan", theme="dark"),
+    Picture("reference.png", "/docs#/loan/predict.post.loan", theme="dark", prepare=_loaded),
 )
 
 

@@ -30,7 +30,8 @@ MODULES = {
 #: Other files that a page loads as one. Those of Bootstrap are in the package Bootstrap-Flask.
 FILES = {
     "base.css": ("bootstrap:css/bootstrap.min.css", "site.css"),
-    "bootstrap.js": ("bootstrap:umd/popper.min.js", "bootstrap:js/bootstrap.min.js"),
+    # Without Popper, which only menus and tooltips need.
+    "bootstrap.js": ("bootstrap:js/bootstrap.min.js",),
     "docs.css": ("vendor/swagger-ui/swagger-ui.css", "reference.css"),
     "form.css": ("form.css",),
     "health.css": ("vendor/uplot/uPlot.min.css", "health.css"),
