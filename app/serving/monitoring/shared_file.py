@@ -50,7 +50,11 @@ class SharedFile:
             try:
                 with self._path.with_suffix(".lock").open("w") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX)
-                    self._write(change(self.read()))
+                    try:
+                        self._write(change(self.read()))
+                    finally:
+                        # Closing does not unlock the file if a process was forked meanwhile.
+                        fcntl.flock(lock, fcntl.LOCK_UN)
             except OSError as error:
                 log.warning("cannot update %s: %s", self._path.name, error)
 

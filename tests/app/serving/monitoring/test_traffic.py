@@ -74,3 +74,12 @@ def test_quantile_is_interpolated_in_its_bucket():
     assert hour.quantile(0.7) == pytest.approx(0.15)
     assert hour.quantile(0.99) == 0.2
     assert Traffic(0, {}).quantile(0.5) is None
+
+
+def test_unwritable_folder_keeps_the_last_record(tmp_path):
+    history = TrafficHistory(tmp_path / "gone")
+    call("unwritable", 0.1)
+
+    history.record(MONDAY)
+
+    assert sum(each.calls for each in history.read(MONDAY)["unwritable"]) == 1
