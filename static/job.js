@@ -80,7 +80,7 @@ function sentences(job) {
     waiting: () => `${bytes(job.size_bytes)}, waiting to start.`,
     running: () =>
       [
-        rows.expected ? `${count(done)} of ${about}${count(rows.expected)} rows (${percent(job.progress)})` : "Reading the file",
+        rows.expected ? `${count(done)} of ${about}${count(rows.expected)} rows (${percent(job.progress)})` : `Reading the file${rows.read ? `: ${numberOf(rows.read)}` : ""}`,
         job.rows_per_second ? `${count(Math.round(job.rows_per_second))} rows per second` : "",
         job.seconds_left === null ? "" : `${duration(job.seconds_left)} left`,
       ]

@@ -312,8 +312,9 @@ def _jobs() -> Jobs:
 def _can_see(job: Job) -> bool:
     if not access.can_see(job.model):
         return False
-    is_shared = g.key is None or g.key.has_scope(Scope.ADMIN)
-    return is_shared or job.owner == g.key.id
+    if g.key is None:
+        return not job.owner
+    return g.key.has_scope(Scope.ADMIN) or job.owner == g.key.id
 
 
 def _choose(name: str, choices: tuple[str, ...]) -> str:
