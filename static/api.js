@@ -39,8 +39,8 @@ export async function postRows(address, body, options = {}) {
 // Headers of predictions for rows that a user tries out, which the log of a model keeps apart.
 export const TRIED = { "X-Modelhost-Purpose": "what-if" };
 
-// Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction} or {problem}, or to
-// {problem} if there are none.
+// Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction}
+// or {problem}, or to {problem} if there are none.
 export async function predictEach(address, rows, options) {
   const known = { ...options, headers: TRIED };
   const { answer, ...response } = await postRows(`${address}?partial=true`, stringify(rows), known);

@@ -66,6 +66,11 @@ function loginLink() {
   return line;
 }
 
+// A violation of the field of that name, as text.
+export function violationText(name, detail) {
+  return VERB.test(detail) ? `${name} ${detail}` : `${name}: ${detail}`;
+}
+
 export function clearProblems() {
   alert.hidden = true;
   alert.replaceChildren();
@@ -78,7 +83,7 @@ export function clearProblems() {
 
 function line(field, inside, detail) {
   const item = element("li");
-  const text = VERB.test(detail) ? `${where(field, inside)} ${detail}` : `${where(field, inside)}: ${detail}`;
+  const text = violationText(where(field, inside), detail);
   if (field === root && root.dataset.kind === "group") {
     item.textContent = text;
     return item;

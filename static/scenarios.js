@@ -1,23 +1,30 @@
 // Inputs saved under a name in this browser only, and their predictions side by side.
 
-import { predictEach } from "./api.js";
+import { postRows, predictEach } from "./api.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
-import { count, rounded } from "./numbers.js";
+import { count, pointsBetween, signed } from "./numbers.js";
+import { violationText } from "./problems.js";
 import { table } from "./table.js";
-import { element, sentence } from "./values.js";
+import { element, sentence, step } from "./values.js";
 import { showWaiting } from "./waiting.js";
 
 const MOST = 12;
 // Characters of the largest input that is stored.
 const LARGEST = 20000;
+const MOST_EFFECTS = 12;
+// Differences of shares below this are not listed.
+const SMALLEST_SHARE = 0.0005;
 
 const part = (name) => document.getElementById(`scenarios-${name}`);
 const [panel, saving, nameField, status] = ["panel", "form", "name", "status"].map(part);
-const [waiting, box, deleteAll] = ["waiting", "table", "delete"].map(part);
+const [waiting, box, deleteAll, whyButton] = ["waiting", "table", "delete", "why"].map(part);
 const key = `modelhost:scenarios:${panel.closest("[data-name]").dataset.name}`;
 const labels = JSON.parse(document.getElementById("answer").dataset.labels);
+
+// The button that explains a prediction, on the pages of models that can be explained.
+const why = document.getElementById("why");
 
 let call = null;
 
@@ -25,6 +32,7 @@ saving.addEventListener("submit", (event) => {
   event.preventDefault();
   save(nameField.value.trim());
 });
+whyButton.addEventListener("click", explain);
 deleteAll.addEventListener("click", () => change([]));
 document.getElementById("history-clear").addEventListener("click", () => change([]));
 document.getElementById("scenarios-tab").addEventListener("shown.bs.tab", compare);
@@ -65,6 +73,8 @@ function load() {
 // Predicts all scenarios in one request, and shows them.
 async function compare() {
   call?.abort();
+  whyButton.hidden = true;
+  part("why-result").hidden = true;
   const scenarios = load().map(({ name, row: written }) => ({ name, row: parsed(written) }));
   deleteAll.hidden = scenarios.length === 0;
   show(scenarios, []);
@@ -82,7 +92,12 @@ async function compare() {
   if (signal.aborted) return;
   stop();
   if (problem) announce(`${problem.title}. ${sentence(problem.detail)}`);
-  else show(scenarios, results);
+  else {
+    show(scenarios, results);
+    call.results = results;
+    const predicted = results.filter((each) => !each.problem);
+    whyButton.hidden = !why || predicted.length < 2;
+  }
 }
 
 function show(scenarios, results) {
@@ -143,11 +158,12 @@ function outputCell(leaf, first) {
 // Shares differ by percentage points.
 function difference({ place, value, isShare }, first) {
   if (!(value instanceof Digits) || !(first.value instanceof Digits) || labels[place]?.names) return "";
-  const scale = isShare || labels[place]?.share ? 100 : 1;
-  const number = scale * (Number(value.text) - Number(first.value.text));
-  const digits = scale === 1 ? String(Number(number.toPrecision(6))) : number.toFixed(1);
-  if (Number(digits) === 0) return "";
-  return `${number > 0 ? "+" : ""}${rounded(new Digits(digits))}${scale === 1 ? "" : " points"}`;
+  const number = Number(value.text) - Number(first.value.text);
+  return number === 0 ? "" : changeText(number, isShare || labels[place]?.share);
+}
+
+function changeText(number, isShare) {
+  return isShare ? `${pointsBetween(number)} points` : signed(number);
 }
 
 // Why scenarios have no prediction.
@@ -157,7 +173,8 @@ function problemLines(results) {
 }
 
 function reasonOf({ detail, errors }) {
-  return errors?.length ? errors.map((each) => `${labelOf(each.pointer)}: ${each.detail}`).join("; ") : sentence(detail);
+  const violations = errors?.map((each) => violationText(labelOf(each.pointer), each.detail)) ?? [];
+  return violations.length ? violations.join("; ") : sentence(detail);
 }
 
 // A line for each input, and whether it is equal in all scenarios.
@@ -168,6 +185,56 @@ function inputLines(scenarios) {
     const isEqual = all.every((value) => (value === undefined) === (all[0] === undefined) && same(value ?? null, all[0] ?? null));
     return { isEqual, cells: [labelOf(place), ...all.map((value) => inputText(value, place))] };
   });
+}
+
+// Explains the prediction of each scenario that has one.
+async function explain() {
+  const { signal, results } = call;
+  const found = [];
+  let query = "";
+  announce("Comparing with typical inputs …");
+  for (const { name, row: written } of load().filter((_, index) => !results[index].problem)) {
+    const { answer, problem } = await postRows(`${why.dataset.action}${query}`, written, { signal });
+    if (signal.aborted) return;
+    if (problem) return announce(`${problem.title}. ${sentence(problem.detail)}`);
+    // The same class for all.
+    if (answer.class) query = `?class=${encodeURIComponent(answer.class)}`;
+    found.push({ ...answer, scenario: name });
+  }
+  announce("");
+  showEffects(found);
+}
+
+// A line for each input, or each word, whose effects differ.
+function showEffects(found) {
+  const { explains, class: name, method } = found[0];
+  const [isShare, areWords] = [explains !== "number", method.startsWith("words")];
+  const fields = [...new Set(found.flatMap((each) => each.fields).map((each) => each.name))];
+  const lines = fields
+    .map((field) => ({ field, effects: found.map((each) => effectOf(each, field)) }))
+    .filter(({ effects }) => spread(effects) > (isShare ? SMALLEST_SHARE : 0))
+    .sort((one, other) => spread(other.effects) - spread(one.effects));
+  const rows = lines.slice(0, MOST_EFFECTS).map(({ field, effects }) => [
+    areWords ? field : labelOf(`/${step(field)}`),
+    ...effects.map((effect) => (effect === null ? "" : changeText(effect, isShare))),
+  ]);
+  const subject = isShare ? `the probability of ${name}` : "the prediction";
+  const what = areWords ? `What each word adds to ${subject}.` : `What each input adds to ${subject}, compared with typical inputs.`;
+  part("why-title").textContent = `${what} ${rows.length ? "The largest differences are listed first." : "There is no difference."}`;
+  table(["Effect of", ...found.map(({ scenario }) => scenario)], rows, { target: part("why-table"), isHeaded: true });
+  part("why-table").parentElement.hidden = rows.length === 0;
+  part("why-result").hidden = false;
+}
+
+// The effect of a field; null for a word that the text does not have.
+function effectOf({ fields }, name) {
+  const field = fields.find((each) => each.name === name);
+  return field ? Number(field.effect.text) : null;
+}
+
+function spread(effects) {
+  const all = effects.map((effect) => effect ?? 0);
+  return Math.max(...all) - Math.min(...all);
 }
 
 function inputText(value, place) {

@@ -6,6 +6,7 @@ import { form, labelOf, onChange, row, text } from "./input.js";
 import { Digits, parsed, same, stringify } from "./json.js";
 import { number as typedNumber } from "./numerals.js";
 import { count } from "./numbers.js";
+import { violationText } from "./problems.js";
 import { startSliders } from "./sliders.js";
 import { ends, isFar, moved, numberAt, stops } from "./sweep.js";
 import { sentence } from "./values.js";
@@ -204,7 +205,7 @@ function missing(found, places) {
 
 function reasons({ title, detail, errors }) {
   if (!errors?.length) return sentence(detail || title);
-  const all = new Set(errors.map((each) => `${labelOf(each.pointer)}: ${each.detail}`));
+  const all = new Set(errors.map((each) => violationText(labelOf(each.pointer), each.detail)));
   return `${[...all].slice(0, MOST_REASONS).join("; ")}.`;
 }
 
