@@ -1,6 +1,6 @@
 // Predictions for many rows in several requests, with their errors and the progress.
 
-import { predictRows } from "./api.js";
+import { postRows, predictRows } from "./api.js";
 import { stringify } from "./json.js";
 
 const MOST_ROWS = 500;
@@ -43,6 +43,30 @@ export async function predictAll(address, entries, limits, { showProgress, signa
       if (failures === MOST_FAILURES) return response.problem;
     }
     showProgress("");
+  }
+  return null;
+}
+
+// Explains each entry with a prediction, one after the other, and sets its `reasons`. Resolves to the problem
+// that ended it, or null.
+export async function explainAll(address, entries, reasonsOf, { showProgress, signal }) {
+  let waits = 0;
+  const waiting = entries.filter(({ answer, reasons }) => answer !== undefined && !reasons);
+  while (waiting.length) {
+    const [entry] = waiting;
+    const response = await postRows(address, stringify([entry.row]), { signal });
+    if (!response.problem) {
+      entry.reasons = reasonsOf(response.answer);
+      waiting.shift();
+      waits = 0;
+      showProgress("");
+    } else if (WAITED.includes(response.problem.status) && response.problem.seconds && waits < MOST_WAITS) {
+      waits += 1;
+      showProgress(`Waiting ${response.problem.seconds} s: ${response.problem.title}.`);
+      if (!(await sleep(response.problem.seconds, signal))) return { isStopped: true };
+    } else {
+      return response.problem;
+    }
   }
   return null;
 }

@@ -1,11 +1,12 @@
 // Explains the prediction shown: what each field adds to it, as a table with bars, and in sentences.
 
 import { postRows } from "./api.js";
-import { Digits } from "./json.js";
+import { Digits, stringify } from "./json.js";
 import { percent, pointsBetween, rounded, signed } from "./numbers.js";
-import { element, readable, scalar, sentence, step, words } from "./values.js";
+import { element, isNested, readable, scalar, sentence, step, words } from "./values.js";
 
 const MOST_EFFECTS = 8;
+const MOST_REASONS = 3;
 const SVG = "http://www.w3.org/2000/svg";
 // Units of the bars' drawing, and the least width of a bar in them.
 const WIDTH = 1000;
@@ -30,6 +31,17 @@ export function offerExplanation(sent) {
   button.ariaDisabled = "false";
   button.ariaExpanded = "false";
   box.hidden = body === null;
+}
+
+// The largest effects as columns of a table: {why_1: "savings unknown: +8.1 points"}.
+export function reasonsOf({ fields, explains }) {
+  const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
+  return Object.fromEntries(
+    largest.map(({ name, value, effect }, index) => {
+      const own = value === null ? " unknown" : name === value ? "" : ` ${isNested(value) ? stringify(value) : words(value)}`;
+      return [`why_${index + 1}`, `${name}${own}: ${gain(Number(effect.text), explains !== "number")}`];
+    }),
+  );
 }
 
 async function explain() {

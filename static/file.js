@@ -1,9 +1,10 @@
 // The panel that reads a CSV file or a workbook, shows its content, and predicts its rows.
 
 import { postRows } from "./api.js";
-import { predictAll, isOpen } from "./batches.js";
+import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
+import { reasonsOf } from "./explain.js";
 import { form } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits } from "./json.js";
@@ -28,6 +29,9 @@ const limits = {
   characters: Number(panel.dataset.bytes) / 5,
 };
 
+// Only if the model can be explained.
+const explainButton = part("explain");
+
 let currentFile = null;
 let sheet = null;
 // The decimal mark that the user chose for a file that becomes a job; null for other files.
@@ -51,6 +55,7 @@ drop.addEventListener("drop", (dropped) => {
   if (file) take(file);
 });
 start.addEventListener("click", () => (jobDecimal === null ? run() : runJob()));
+explainButton?.addEventListener("click", explainRows);
 stop.addEventListener("click", () => stopper?.abort());
 saveButton.addEventListener("click", () => {
   save(csv(lines()), `${sheet.name.replace(/\.[^.]*$/, "")}-predictions.csv`);
@@ -233,6 +238,27 @@ async function run() {
   showResult(ended, hadFocus);
 }
 
+// Adds the reasons for each prediction to the result.
+async function explainRows() {
+  stopper = new AbortController();
+  const { signal } = stopper;
+  const mine = sheet;
+  const good = mine.entries.filter(({ answer }) => answer !== undefined);
+  setRunning(true);
+  const showProgress = (words) => {
+    const done = good.filter(({ reasons }) => reasons).length;
+    progress.max = good.length;
+    progress.value = done;
+    part("done").textContent = words || `${grouped(done)} of ${grouped(good.length)} rows explained`;
+  };
+  showProgress("");
+  const ended = await explainAll(explainButton.dataset.action, good, reasonsOf, { showProgress, signal });
+  if (mine !== sheet) return; // another file was chosen meanwhile
+  const hadFocus = document.activeElement === stop;
+  setRunning(false);
+  showResult(ended, hadFocus);
+}
+
 function showResult(ended, hadFocus) {
   const good = sheet.entries.filter(({ answer }) => answer !== undefined);
   const bad = sheet.entries.filter(({ problem }) => problem);
@@ -249,6 +275,7 @@ function showResult(ended, hadFocus) {
   start.hidden = open.length === 0;
   start.textContent = `Continue with ${count(open.length, "row")}`;
   saveButton.hidden = good.length === 0;
+  if (explainButton) explainButton.hidden = good.every(({ reasons }) => reasons);
   preview.replaceChildren();
   const shown = good.slice(0, MOST_SHOWN);
   const isCut = good.length > shown.length;
@@ -286,9 +313,15 @@ function lines() {
 
 function answered(entry) {
   if (entry.answer === undefined) return cells(entry);
-  const row = joined(cells(entry), entry.answer);
+  const row = withReasons(joined(cells(entry), entry.answer), entry.reasons);
   if (!entry.cautions.length) return row;
   return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions) };
+}
+
+function withReasons(row, reasons = {}) {
+  const names = [...sheet.columns, ...Object.keys(row)];
+  const added = Object.entries(reasons).map(([name, text]) => [free(name, names, "model "), text]);
+  return { ...row, ...Object.fromEntries(added) };
 }
 
 // Table rows with line number and prediction first.
@@ -327,7 +360,7 @@ function setRunning(isRunning) {
   stop.hidden = !isRunning;
   part("running").hidden = !isRunning;
   if (isRunning) {
-    saveButton.hidden = true;
+    for (const button of [saveButton, explainButton]) if (button) button.hidden = true;
     stop.focus();
   }
 }
@@ -337,7 +370,7 @@ function clear(decimal) {
   // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
   for (const box of [found, preview, problems, result]) box.replaceChildren();
-  for (const button of [start, stop, saveButton]) button.hidden = true;
+  for (const button of [start, stop, saveButton, explainButton]) if (button) button.hidden = true;
   part("running").hidden = true;
 }
 

@@ -922,6 +922,20 @@ def test_line_column_does_not_collide(on):
     }
 
 
+def test_file_rows_are_explained(on):
+    page = on("lender")
+    panel = given(page, "income,term,note\n30,36,x\n90,12,y\n")
+    panel.get_by_role("button", name="Predict 2 rows").click()
+    panel.get_by_role("button", name="Explain each row").click()
+    expect(panel.get_by_role("button", name="Explain each row")).to_be_hidden()
+    expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
+
+    first, _ = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+
+    assert re.fullmatch(r"income 30: \+\d\d\.\d points", first["why_1"])
+    assert first["why_3"].startswith("savings unknown: +")
+
+
 @pytest.mark.fails("503 /api/models/risk/predict")
 def test_file_chunks_are_retried(on):
     page = on("risk")
