@@ -610,7 +610,7 @@ def test_error_of_an_item_is_focused(open_form):
     sent(page)
 
     expect(labelled(page, "A", 1)).to_be_focused()
-    expect(page.get_by_role("alert")).to_contain_text("X 2, A: must be a number")
+    expect(page.get_by_role("alert")).to_contain_text("X 2, A must be a number")
     expect(page.locator('[data-field="/x/1/a"] [data-error]')).to_contain_text("1,5")
 
 
@@ -738,7 +738,7 @@ def test_newer_file_replaces_older(two_files, step, row):
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        pytest.param("broken", 1, "A: cannot be read: broken", id="unreadable"),
+        pytest.param("broken", 1, "A cannot be read: broken", id="unreadable"),
         pytest.param("b", 80_000, "A: expected at most 75 kB, b has 80 kB", id="large"),
     ],
 )
