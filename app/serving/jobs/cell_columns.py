@@ -88,6 +88,5 @@ def _convert_distinct(column: Column, texts: Any, decimal: str) -> list[Any]:
     encoded = texts.dictionary_encode()
     values = [column.value(text, decimal) for text in encoded.dictionary.to_pylist()]
     found = [values[at] for at in encoded.indices.to_pylist()]
-    if any(isinstance(value, dict | list) for value in values):
-        return copy.deepcopy(found)  # a model may change its rows
-    return found
+    # A model may change its rows. Of other values, the identity counts: see NOT_GIVEN.
+    return [copy.deepcopy(each) if isinstance(each, dict | list) else each for each in found]

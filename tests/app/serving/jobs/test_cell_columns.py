@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.serving.jobs.cell_columns import CellColumns
@@ -30,6 +30,7 @@ CELLS = st.sampled_from(SPELLINGS.split("|")) | NUMBERS | st.text(max_size=5)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
+@example(["", "[1]"], ".")
 @given(st.lists(CELLS, max_size=6), st.sampled_from([".", ",", ""]))
 def test_bulk_conversion_equals_that_of_single_cells(name, cells, decimal):
     columns = Columns([name], SCHEMA)
