@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 #: The sources of predictions.
-PAGE, API, CSV, V2, MCP, CLI = "page", "api", "csv", "v2", "mcp", "cli"
+PAGE, API, CSV, V2, MCP, CLI, JOB = "page", "api", "csv", "v2", "mcp", "cli", "job"
 #: The source of predictions for inputs that a user tries out; :mod:`.store` leaves them out.
 WHAT_IF = "what-if"
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from app.serving.calls.caller import CALLER
 from app.serving.errors import InvalidAnswer, PredictionFailed, ServingError
 from app.serving.jobs.chunk_rows import (
     BROKEN,
@@ -67,15 +68,19 @@ def predict_chunk(
         at: [("", each)] for at, each in enumerate(table.column(PROBLEM).to_pylist()) if each
     }
     size = min(CALL_ROWS, predictor.max_rows)
+    caller = CALLER.get()
     for start in range(0, len(rows), size):
         proceed()
         places = rows.places[start : start + size]
         batch = rows.read(start, size)
+        if caller is not None:
+            CALLER.set(caller._replace(first_row=start))
         try:
             predictions = predictor.predict(model, batch)
         except (InvalidInput, PredictionFailed, InvalidAnswer):
             results = predictor.predict_each(model, batch)
             places, predictions = _separate(places, results, problems)
+        predictor.prediction_log.flush()  # before its queue is full
         outcome.places += places
         outcome.predictions += predictions
     outcome.invalid = [_describe(table, at, problems[at]) for at in sorted(problems)]

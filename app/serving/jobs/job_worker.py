@@ -16,6 +16,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.serving.calls.caller import CALLER, JOB, Caller
 from app.serving.errors import InsufficientStorage, ServingError, UnreadableFile
 from app.serving.jobs.chunk_prediction import predict_chunk, to_part
 from app.serving.jobs.chunk_rows import read_chunks
@@ -141,6 +142,7 @@ class JobWorker:
         with pa.memory_map(str(self._files.rows(job.id, number))) as source:
             table = pa.ipc.open_file(source).read_all()
         schema = model.input_schema or True
+        CALLER.set(Caller(f"{job.id}.{number}", job.owner or None, JOB))
         outcome = predict_chunk(self._models.predictor, model.reference, schema, table, lease.check)
         self._files.check_room()
         with self._files.writing(self._files.bad(job.id, number, claim.attempt)) as path:

@@ -11,12 +11,14 @@ import pytest
 from app.serving.jobs import chunk_rows, job_table
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_identity
+from app.serving.prediction_log.store import PredictionStore
 from tests.new_keys import NewKey
 
 MODELS = """
 models:
   - {class: tests.models.simple.Doubler}
   - {class: tests.models.simple.Ordered}
+  - {class: tests.models.simple.Doubler, name: logged, log: true}
   - {class: tests.models.broken.RaisesAtPredict}
 """
 CSV = {"Content-Type": "text/csv"}
@@ -93,6 +95,18 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
     again = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
     assert [(row["id"], row["y"]) for row in again] == [("b", "6"), ("c", "8")]
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
+
+
+def test_rows_of_jobs_are_in_the_prediction_log(submit, make_worker, parts):
+    job = submit("x\n1\n2\n", model="logged")
+
+    make_worker().run(0)
+
+    records = PredictionStore(parts.predictor.prediction_log.folder).read("logged")
+    assert [(each.request_id, each.index, each.row, each.source) for each in records] == [
+        (f"{job['id']}.1", 0, {"x": 1}, "job"),
+        (f"{job['id']}.1", 1, {"x": 2}, "job"),
+    ]
 
 
 def test_results_have_three_formats(client, submit, make_worker):
