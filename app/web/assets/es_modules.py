@@ -3,7 +3,8 @@
 A bundler would need Node.js, or an unofficial wheel of 35 MB with Bun, on each machine that starts
 the service. The scripts in ``static/`` use few forms of import and export, and any other is an
 error. Each module becomes a function that returns its exports, called in the order in which a
-browser evaluates the modules. Exports are constants and functions, so copies of them are equal.
+browser evaluates the modules, without comments on lines of their own. Exports are constants and
+functions, so copies of them are equal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 _IMPORT = re.compile(r'^import (?:\{(?P<names>[^}]*)\} from )?"\./(?P<file>\w+\.js)";$', re.M)
 _DECLARATION = re.compile(r"^export (?=(?:async )?(?:function|const|class) (?P<name>\w+))", re.M)
 _NAMES = re.compile(r"^export \{(?P<names>[^}]*)\};$", re.M)
+#: A comment on lines of its own, which a browser does not need.
+_COMMENT = re.compile(r"^[ \t]*//.*\n", re.M)
 #: What is left of an import or export in a form other than the above.
 _UNSUPPORTED = re.compile(r"^(?:import|export)\b.*|\bimport(?:\(|\.meta).*", re.M)
 
@@ -48,7 +51,7 @@ class _Joined:
                 raise ValueError(f"{file} imports itself through other modules")
             return exports
         self._exports[file] = None
-        source = (self._folder / file).read_text(encoding="utf-8")
+        source = _COMMENT.sub("", (self._folder / file).read_text(encoding="utf-8"))
         # As in a browser, imports take effect before all else, wherever they are in the file.
         imports = [self._import(file, found) for found in _IMPORT.finditer(source)]
         body = _IMPORT.sub("", source)

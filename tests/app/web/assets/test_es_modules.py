@@ -23,6 +23,14 @@ def joined(tmp_path):
     return join
 
 
+def test_comments_on_own_lines_are_left_out(joined):
+    text = joined('// Why.\nexport const link = "https://a.b"; // kept\n  // Indented.\n')
+
+    assert 'const link = "https://a.b"; // kept\n' in text
+    assert "Why" not in text
+    assert "Indented" not in text
+
+
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
 def test_joined_modules_run_as_if_imported(joined):
     text = joined(
