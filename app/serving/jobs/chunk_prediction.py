@@ -110,7 +110,11 @@ def _separate(
 
 def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     """Return the table of the valid rows: their lines, the columns of the file, the predictions."""
-    valid = table if len(outcome.places) == len(table) else table.take(outcome.places)
+    valid = (
+        table
+        if len(outcome.places) == len(table)
+        else table.take(pa.array(outcome.places, pa.int64()))
+    )
     sheet = read_sheet(table)
     names = sheet["header"] if sheet else [JSON_ROW]
     outputs = to_columns(outcome.predictions)

@@ -26,7 +26,8 @@ PATH, IS_JSON = b"path", b"json"
 
 def to_columns(predictions: Sequence[Any]) -> list[tuple[pa.Field, pa.Array]]:
     """Return the columns of predictions in plain JSON."""
-    return [_column(path, values) for path, values in _members((), predictions)]
+    members = _members((), predictions) if predictions else ()
+    return [_column(path, values) for path, values in members]
 
 
 def to_predictions(table: pa.Table) -> list[Any]:

@@ -128,6 +128,18 @@ def test_results_have_three_formats(client, submit, make_worker):
     assert client.get(f"{path}/result?as=xml").status_code == 400
 
 
+def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
+    job = submit("x\nno\nnone\n1\nno\n")
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    assert read_csv(client.get(f"{path}/result")) == [{"line": "4", "x": "1", "y": "2"}]
+    assert client.get(path).json["rows"]["invalid"] == 3
+    assert len(client.get(f"{path}/result?as=ndjson").data.splitlines()) == 1
+
+
 def test_dead_process_loses_no_row(client, submit, make_worker, parts, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 10)
     job = submit("x\n" + "".join(f"{number}\n" for number in range(95)))
