@@ -13,7 +13,7 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,8 @@ COMMIT_ROWS = 500
 MAX_QUEUED_BYTES = 64_000_000
 #: Number of files that a process keeps open.
 MAX_OPEN_FILES = 32
-INSERT = f"INSERT INTO predictions VALUES (NULL{', ?' * 11}, NULL, NULL, NULL)"  # noqa: S608
+INSERT = "INSERT INTO predictions VALUES "
+VALUES = f"(NULL{', ?' * 11}, NULL, NULL, NULL)"
 
 #: Connections of a parent process. A child must not even close them, see sqlite.org/howtocorrupt.
 _inherited: list[sqlite3.Connection] = []
@@ -61,7 +62,7 @@ class _Call(NamedTuple):
     rows: Sequence[tuple[int, bytes, bytes]]
 
     def to_values(self) -> Iterable[tuple[Any, ...]]:
-        """Return the values of :data:`INSERT` for each row."""
+        """Return the values of :data:`VALUES` for each row."""
         model, caller = self.model, self.caller
         for index, row, prediction in self.rows:
             yield (
@@ -203,7 +204,10 @@ class PredictionLog:
         try:
             connection = self._open(path)
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(INSERT, values)
+            # One step for all rows: after each, sqlite3 waits for the interpreter, up to 5 ms.
+            connection.execute(
+                INSERT + ", ".join([VALUES] * len(values)), [*chain.from_iterable(values)]
+            )
             connection.execute("COMMIT")
         except (OSError, sqlite3.Error, UnicodeError) as error:
             self._close(path)

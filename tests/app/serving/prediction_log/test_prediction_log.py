@@ -282,7 +282,7 @@ def write(folder, *times):
         moment = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
         connection = month_files.create(month_files.get_path(folder, "m", moment))
         values = (moment, f"r{index}", 0, "m@1", "1", str(index), "{}", 0.1, "", None, "api")
-        connection.execute(writer.INSERT, values)
+        connection.execute(writer.INSERT + writer.VALUES, values)
         connection.close()
 
 
