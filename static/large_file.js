@@ -7,15 +7,16 @@ const HEAD_BYTES = 65_536;
 const LINE_FEED = 10;
 const LINES = /\.(ndjson|jsonl)$/i;
 const PACKED = /\.(gz|zst|xlsx)$/i;
+const PARQUET = /\.parquet$/i;
 
 // Whether the page reads no rows of the file itself. `most` is the largest request body in bytes.
 export function isLarge(file, most) {
-  return file.size > Math.min(LARGE_BYTES, most) || LINES.test(file.name);
+  return file.size > Math.min(LARGE_BYTES, most) || LINES.test(file.name) || PARQUET.test(file.name);
 }
 
 // Whether the beginning of the file can be read by itself.
 export function hasHead(file) {
-  return !LINES.test(file.name) && !PACKED.test(file.name);
+  return ![LINES, PACKED, PARQUET].some((form) => form.test(file.name));
 }
 
 // Resolves to the first lines of a CSV file, or to null if it cannot be read. The last line may be cut inside quotes.
@@ -35,7 +36,7 @@ export function sendFile(address, file, { showProgress, signal }) {
     // Unlike fetch, this reports the progress of an upload.
     const request = new XMLHttpRequest();
     request.open("POST", address);
-    request.setRequestHeader("Content-Type", LINES.test(file.name) ? "application/x-ndjson" : "text/csv");
+    request.setRequestHeader("Content-Type", mediaType(file.name));
     request.setRequestHeader("Accept", "application/json");
     request.upload.addEventListener("progress", ({ loaded, total }) => showProgress(total ? loaded / total : 0));
     request.addEventListener("load", () => resolve(read(request)));
@@ -44,6 +45,11 @@ export function sendFile(address, file, { showProgress, signal }) {
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
   });
+}
+
+function mediaType(name) {
+  if (PARQUET.test(name)) return "application/vnd.apache.parquet";
+  return LINES.test(name) ? "application/x-ndjson" : "text/csv";
 }
 
 const UNSENT = { title: "The file could not be sent", detail: "Check the connection, then try again." };

@@ -20,7 +20,7 @@ from app.serving.jobs.chunk_rows import (
     input_columns,
     read_sheet,
 )
-from app.serving.jobs.output_columns import to_columns
+from app.serving.jobs.output_columns import IS_JSON, to_columns
 from app.serving.models.predictor import Predictor, RowResult
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
@@ -117,13 +117,15 @@ def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     )
     sheet = read_sheet(table)
     names = sheet["header"] if sheet else [JSON_ROW]
+    structures = sheet.get("structures", ()) if sheet else ()
     outputs = to_columns(outcome.predictions)
     fields = [pa.field(LINE, pa.int64())]
     arrays = [valid.column(LINE)]
     taken = [LINE, *(output.name for output, _ in outputs)]
     for name, column in zip(names, input_columns(valid), strict=True):
         taken.append(_rename(name, taken))
-        fields.append(pa.field(taken[-1], column.type, metadata={ORIGIN: INPUT}))
+        metadata = {ORIGIN: INPUT, **({IS_JSON: b"true"} if name in structures else {})}
+        fields.append(pa.field(taken[-1], column.type, metadata=metadata))
         arrays.append(column)
     for output, array in outputs:
         fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))

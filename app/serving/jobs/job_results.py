@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from app.serving.jobs.chunk_prediction import INPUT, ORIGIN, OUTPUT
 from app.serving.jobs.chunk_rows import JSON_ROW, LINE, read_sheet
-from app.serving.jobs.output_columns import to_predictions
+from app.serving.jobs.output_columns import IS_JSON, to_predictions
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_json, to_text
 
 #: What is appended to the name of a column in front of those of a file that has the name.
@@ -72,7 +72,7 @@ def write_problems(bad: Sequence[Path], header: Sequence[str] | None) -> Iterato
 
     The columns ``line`` and ``problem`` come first.
 
-    :param header: of a CSV file; ``None`` for rows of another format, which are JSON.
+    :param header: of a CSV or Parquet file; ``None`` for rows of another format, which are JSON.
     """
     columns = [JSON_ROW] if header is None else list(header)
     own = [_unique(name, columns) for name in (LINE, PROBLEM)]
@@ -82,7 +82,8 @@ def write_problems(bad: Sequence[Path], header: Sequence[str] | None) -> Iterato
             for line in stream:
                 each = json.loads(line)
                 cells = each.get("cells") or [each.get("text") or to_json(each.get("row"))]
-                yield _csv_line([to_text(each["line"]), to_problem_text(each), *cells])
+                texts = ["" if cell is None else to_text(cell) for cell in cells]
+                yield _csv_line([to_text(each["line"]), to_problem_text(each), *texts])
 
 
 def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
@@ -99,7 +100,7 @@ def to_problem_text(invalid: Mapping[str, Any]) -> str:
 
 
 def read_header(rows: Path) -> list[str] | None:
-    """Return the header of the CSV file of a chunk; ``None`` if it has another format."""
+    """Return the header of the file of a chunk; ``None`` if its rows are JSON."""
     with pa.memory_map(str(rows)) as source:
         sheet = read_sheet(pa.ipc.open_file(source).schema.empty_table())
     return None if sheet is None else list(sheet["header"])
@@ -179,7 +180,12 @@ def _select(table: pa.Table, origin: bytes) -> pa.Table:
 def _rows(table: pa.Table) -> list[Any]:
     if table.column_names == [JSON_ROW]:
         return list(map(json.loads, table.column(0).to_pylist()))
-    return table.to_pylist()  # type: ignore[no-any-return]
+    rows: list[Any] = table.to_pylist()
+    for field in table.schema:
+        if IS_JSON in field.metadata:
+            for row in rows:
+                row[field.name] = json.loads(row[field.name] or "null")
+    return rows
 
 
 def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -45,6 +45,8 @@ class Column:
             map(_type, constants)
         )
         self._formats = {part.get("format") for part in parts}
+        #: Whether null is among its values.
+        self.allows_null = "null" in self._types
         self._is_required = any(name in node.get("required", ()) for node in row.nodes)
         # Choices and examples, by their text without surrounding whitespace.
         self._texts = _group_by_stripped([*constants, *_examples(parts)])

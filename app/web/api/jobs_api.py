@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.serving.errors import JobNotFound
+from app.serving.jobs.chunk_rows import PARQUET
 from app.serving.jobs.job import ACTIVE, Job, JobState
 from app.serving.jobs.jobs import Jobs
 from app.web.api import prediction
@@ -24,9 +25,11 @@ from app.web.http.extension import modelhost
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api")
 
-#: Media types of files of rows, and their format. CSV and workbooks are told apart by content.
+#: Media types of files of rows, and their format. CSV, workbooks and
+#: Parquet are told apart by content if the type is not precise.
 FORMS: Mapping[str, str] = {
     **dict.fromkeys((*TABLES, ANY_FILE), "csv"),
+    **dict.fromkeys(("application/vnd.apache.parquet", "application/x-parquet"), PARQUET),
     **dict.fromkeys(("application/x-ndjson", "application/jsonl", "application/ndjson"), "ndjson"),
 }
 #: Content codings that a body may have; the content itself shows which one it is.
@@ -56,8 +59,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Create a job
       description: >-
         Predicts the rows of a file in the background. The body is the file: CSV, an .xlsx
-        workbook or NDJSON, as `Content-Type` states. It may have `JOBS_MAX_BYTES` and any number
-        of rows. Valid rows are predicted even if others are invalid.
+        workbook, Parquet or NDJSON, as `Content-Type` states. It may have `JOBS_MAX_BYTES` and any
+        number of rows. Valid rows are predicted even if others are invalid.
       operationId: createJob
       tags: [Jobs]
       parameters:
@@ -72,6 +75,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         content:
           text/csv: {schema: {type: string}}
           application/x-ndjson: {schema: {type: string}}
+          application/vnd.apache.parquet: {schema: {type: string, format: binary}}
           application/vnd.openxmlformats-officedocument.spreadsheetml.sheet:
             schema: {type: string, format: binary}
       responses:

@@ -19,9 +19,9 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
+from app.serving.jobs.chunk_rows import FORMATS
 from app.serving.jobs.job import ACTIVE, Job
 from app.serving.jobs.jobs import Jobs
-from app.serving.tables import tables
 
 #: Bytes of a file that are read at once.
 PIECE_BYTES = 1 << 20
@@ -38,9 +38,9 @@ def submit(hosting: Hosting, name: str, file: Path, as_json: bool) -> None:
 
     A server with the same JOBS_FOLDER runs it, or `modelhost work`.
     """
-    form = tables.FORMATS.get(file.suffix.lower())
+    form = FORMATS.get(file.suffix.lower())
     if form is None:
-        endings = ", ".join(tables.FORMATS)
+        endings = ", ".join(FORMATS)
         raise click.UsageError(f"FILE must end with one of {endings}, got {file.name!r}")
     model = hosting.host_model(name)
     with file.open("rb") as stream:

@@ -1,10 +1,14 @@
 """Jobs through the HTTP API, run by a worker in the test's process."""
 
 import csv
+import datetime as dt
 import gzip
 import io
 import json
+import math
+from decimal import Decimal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -126,6 +130,66 @@ def test_results_have_three_formats(client, submit, make_worker):
         {"pointer": "/x", "detail": 'must be a number, got "y"'}
     ]
     assert client.get(f"{path}/result?as=xml").status_code == 400
+
+
+PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
+
+
+def to_parquet(columns, **options):
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("headers", [PARQUET, {"Content-Type": "application/octet-stream"}])
+def test_parquet_file_is_predicted(client, submit, make_worker, monkeypatch, headers):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 3)
+    days = pa.array([dt.datetime(2026, 1, day) for day in range(1, 6)], pa.timestamp("ns", "UTC"))
+    columns = {
+        "id": ["a", "b", "c", "d", "e"],
+        "x": [0.1, None, math.inf, math.nan, 0.3],
+        "day": days,
+        "tags": [[1], [], None, [2], [3, 4]],
+    }
+    job = submit(to_parquet(columns, row_group_size=4), headers=headers)
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    assert client.get(path).json["rows"] == {"read": 5, "valid": 2, "invalid": 3, "expected": 5}
+    lines = client.get(f"{path}/result?as=ndjson").get_data(as_text=True).splitlines()
+    row = {"id": "e", "x": 0.3, "day": "2026-01-05T00:00:00+00:00", "tags": [3, 4]}
+    assert json.loads(lines[1]) == {"line": 5, "row": row, "prediction": {"y": 0.6}}
+    assert read_csv(client.get(f"{path}/result"))[0]["tags"] == "[1]"
+    problems = read_csv(client.get(f"{path}/problems"))
+    assert [(each["line"], each["id"], each["problem"]) for each in problems] == [
+        ("2", "b", "x is required"),
+        ("3", "c", "x is infinite, which JSON does not have"),
+        ("4", "d", "x is required"),
+    ]
+
+
+X = to_parquet({"x": [1.0] * 9999})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"x\n1\n", "not a readable Parquet file: "),
+        (X[:-9], "not a readable Parquet file: "),
+        (X[:20] + b"?" * 40 + X[60:], "the Parquet file cannot be read: "),
+        (to_parquet({"z": [1]}), "the file must have columns of the model, such as x"),
+        (to_parquet({"x": [Decimal("1.5")]}), "the column 'x' has the type decimal128(2, 1), "),
+    ],
+)
+def test_unreadable_parquet_file_fails_the_job(client, submit, make_worker, content, reason):
+    job = submit(content, headers=PARQUET)
+
+    make_worker().run(0)
+
+    job = client.get(f"/api/jobs/{job['id']}").json
+    assert job["state"] == "failed"
+    assert job["reason"].startswith(reason)
 
 
 def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, monkeypatch):

@@ -1,0 +1,285 @@
+"""Reading a Parquet file in batches of columns, and the rows of their values as JSON has them.
+
+Dates and times become text in ISO 8601, lists and structs become JSON, and NaN becomes null. The
+other values are unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from math import isfinite, isnan
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.serving.errors import UnreadableFile
+from app.serving.tables.csv_cells import Column, Members, to_json, to_text
+from mlmodel.errors import InvalidInput
+from mlmodel.schema.subschemas import JsonSchema
+
+#: The first bytes of a Parquet file.
+MAGIC = b"PAR1"
+#: Bytes of a column that are read at once.
+BUFFER_BYTES = 1 << 20
+#: The beginning of the names that pandas gives to the columns of an index without a name.
+INDEX = "__index_level_"
+
+_ATOMS = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+class Batch(NamedTuple):
+    """Some rows of a file: plain columns of one length, and the problems of rows by index."""
+
+    columns: list[pa.Array]
+    problems: Mapping[int, str]
+
+    def cells(self, index: int) -> list[str]:
+        """Return the values of a row as text."""
+        values = [column[index].as_py() for column in self.columns]
+        return ["" if value is None else to_text(value) for value in values]
+
+
+class ParquetFile:
+    """A Parquet file of rows.
+
+    ``names`` are its columns, without those that neither the model uses nor JSON can represent.
+    ``structures`` are the names of those with lists and structs.
+
+    :param stream: a seekable stream.
+    :param schema: of a row; its references must be resolvable.
+    :raises UnreadableFile: if it is not a Parquet file, or is damaged.
+    :raises InvalidInput: if its columns do not fit the model.
+    """
+
+    def __init__(self, stream: BinaryIO, schema: JsonSchema) -> None:
+        import pyarrow.parquet as pq  # noqa: PLC0415  0.1 seconds, which other files need not
+
+        self._members = Members(schema)
+        try:
+            fields = pq.read_schema(stream)
+            stream.seek(0)
+            texts = [each.name for each in fields if pa.types.is_string(each.type)]
+            # Decoded later, so that a long text that is repeated takes its size once.
+            self._file = pq.ParquetFile(
+                stream,
+                read_dictionary=texts,
+                buffer_size=BUFFER_BYTES,
+                page_checksum_verification=True,
+            )
+        except _ERRORS as error:
+            raise UnreadableFile(f"not a readable Parquet file: {error}") from error
+        _check(fields, self._members)
+        kept = [each for each in fields if _is_supported(each.type)]
+        self.names = [each.name for each in kept]
+        self.structures = [each.name for each in kept if pa.types.is_nested(each.type)]
+        self.rows = self._file.metadata.num_rows
+
+    def batches(self, max_rows: int, max_characters: int) -> Iterator[Batch]:
+        """Yield the rows in batches.
+
+        :raises UnreadableFile: if the file is damaged, or has a value that JSON cannot represent.
+        """
+        columns = [
+            self._members.column(name) if is_member(self._members, name) else None
+            for name in self.names
+        ]
+        try:
+            size = self._batch_rows(max_rows, max_characters)
+            # With threads, long texts take three times the memory: each thread has its own heap.
+            for batch in self._file.iter_batches(size, columns=self.names, use_threads=False):
+                batch.validate(full=True)
+                for piece in _pieces(batch, max_characters):
+                    yield _convert(piece, self.names, columns)
+        except _ERRORS as error:
+            raise UnreadableFile(f"the Parquet file cannot be read: {error}") from error
+
+    def _batch_rows(self, max_rows: int, max_characters: int) -> int:
+        about = self._file.metadata
+        groups = [about.row_group(at) for at in range(about.num_row_groups)]
+        sizes = [each.total_byte_size / max(1, each.num_rows) for each in groups]
+        return max(1, min(max_rows, int(max_characters / max(1, *sizes, 1))))
+
+
+class ValueColumns:
+    """The columns of a batch, whose values form rows.
+
+    A null is left out of its row unless the schema allows null.
+
+    :param names: see :attr:`ParquetFile.names`.
+    :param structures: see there.
+    :param schema: of a row; its references must be resolvable.
+    """
+
+    def __init__(self, names: Sequence[str], structures: Sequence[str], schema: JsonSchema) -> None:
+        members = Members(schema)
+        self._names = names
+        self._structures = frozenset(structures)
+        self._columns = [
+            members.column(name) if is_member(members, name) else None for name in names
+        ]
+
+    def rows(self, values: Sequence[pa.ChunkedArray]) -> list[dict[str, Any]]:
+        """Return the rows, which are not validated."""
+        rows: list[dict[str, Any]] = [{} for _ in range(len(values[0]))]
+        for column, array in zip(self._columns, values, strict=True):
+            if column is None:
+                continue
+            name = column.name
+            is_json = name in self._structures
+            for row, value in zip(rows, array.to_pylist(), strict=True):
+                if value is not None:
+                    row[name] = json.loads(value) if is_json else value
+                elif column.allows_null:
+                    row[name] = None
+        return rows
+
+
+def is_parquet(stream: BinaryIO) -> bool:
+    """Return whether a stream, which is at its beginning, is a Parquet file."""
+    beginning = stream.read(len(MAGIC))
+    stream.seek(0)
+    return beginning == MAGIC
+
+
+def is_member(members: Members, name: str) -> bool:
+    """Return whether a column of a Parquet file is part of the row."""
+    return members.has(name) and not name.startswith(INDEX)
+
+
+#: What pyarrow raises for files that it cannot read, and Python for values beyond its types.
+_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, NotImplementedError)
+
+
+def _check(fields: pa.Schema, members: Members) -> None:
+    twice = [name for name, count in Counter(fields.names).items() if count > 1]
+    if twice:
+        raise InvalidInput(f"the file has the column {twice[0]!r:.100} more than once")
+    used = [each for each in fields if is_member(members, each.name)]
+    if not used:
+        listed = ", ".join(members.names) or "any"
+        raise InvalidInput(f"the file must have columns of the model, such as {listed:.200}")
+    for each in used:
+        if not _is_supported(each.type):
+            raise InvalidInput(
+                f"the column {each.name!r:.100} has the type {each.type!s:.100}, which JSON "
+                "does not have: convert it to numbers or text"
+            )
+
+
+def _is_supported(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_supported(kind.value_type)
+    if any(is_kind(kind) for is_kind in _LISTS):
+        return _is_supported(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_is_supported(kind.field(at).type) for at in range(kind.num_fields))
+    return any(is_kind(kind) for is_kind in _ATOMS)
+
+
+def _pieces(batch: pa.RecordBatch, max_characters: int) -> Iterator[pa.RecordBatch]:
+    """Divide a batch whose texts are too long together."""
+    ends = np.cumsum(sum(map(_sizes, batch.columns), np.zeros(len(batch))))
+    start = 0
+    while start < len(batch):
+        done = ends[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, done + max_characters, "right")))
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _sizes(column: pa.Array) -> Any:
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return column.nbytes / len(column)
+    sizes = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return pc.fill_null(sizes, 0).to_numpy(zero_copy_only=False)
+
+
+def _convert(
+    batch: pa.RecordBatch, names: Sequence[str], columns: Sequence[Column | None]
+) -> Batch:
+    problems: dict[int, str] = {}
+    arrays = []
+    for name, column in zip(names, columns, strict=True):
+        array = batch.column(name)
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        plain, infinite = _to_plain(array, column)
+        arrays.append(plain)
+        if column is not None:
+            problems |= dict.fromkeys(infinite, f"{name} is infinite, which JSON does not have")
+    return Batch(arrays, problems)
+
+
+def _to_plain(array: pa.Array, column: Column | None) -> tuple[pa.Array, Sequence[int]]:
+    """Return a column as one of plain values, and the indices of values that are infinite."""
+    kind = array.type
+    if pa.types.is_floating(kind):
+        floats = array.cast(pa.float64())
+        infinite = pc.indices_nonzero(pc.fill_null(pc.is_inf(floats), False)).to_pylist()
+        return pc.if_else(pc.is_finite(floats), floats, None), infinite
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return array, ()
+    if pa.types.is_nested(kind):
+        return _to_texts(array)
+    if pa.types.is_temporal(kind):
+        values = _without_nanoseconds(array).to_pylist()
+        texts = [None if value is None else _to_iso(value, column) for value in values]
+        return pa.array(texts, pa.string()), ()
+    return array.cast(pa.string()), ()
+
+
+def _without_nanoseconds(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        return array.cast(pa.timestamp("us", kind.tz))
+    return array.cast(pa.time64("us")) if pa.types.is_time64(kind) else array
+
+
+def _to_iso(value: date | time, column: Column | None) -> str:
+    if column is None or not isinstance(value, datetime | time):
+        return value.isoformat()
+    return str(column.value(value))
+
+
+def _to_texts(array: pa.Array) -> tuple[pa.Array, Sequence[int]]:
+    texts: list[str | None] = []
+    infinite = []
+    for at, value in enumerate(array.to_pylist()):
+        try:
+            texts.append(None if value is None else to_json(_to_value(value)))
+        except _Infinite:
+            texts.append(None)
+            infinite.append(at)
+    return pa.array(texts, pa.string()), infinite
+
+
+class _Infinite(Exception):
+    """A number in a list or a struct is infinite."""
+
+
+def _to_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _to_value(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_to_value, value))
+    if isinstance(value, float) and not isfinite(value):
+        if isnan(value):
+            return None
+        raise _Infinite
+    return value.isoformat() if isinstance(value, date | time) else value
