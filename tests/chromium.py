@@ -143,7 +143,7 @@ def origin(address):
 
 def sent(page):
     """Press Predict, wait for the response, and return the request body."""
-    # With a query it is the request of the What if panel, which follows the form.
-    with page.expect_response(re.compile("/api/[^?]*$")) as answered:
+    # The What if panel, which follows the form, requests partial responses.
+    with page.expect_response(re.compile("/api/(?!.*partial=)")) as answered:
         page.get_by_role("button", name="Predict").click()
     return answered.value.request.post_data
