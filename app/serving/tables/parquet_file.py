@@ -80,6 +80,8 @@ class ParquetFile:
                 stream,
                 read_dictionary=texts,
                 buffer_size=BUFFER_BYTES,
+                # Otherwise, whole row groups are read: 620 MB instead of 330 for rows of 20 kB.
+                pre_buffer=False,
                 page_checksum_verification=True,
             )
         except _ERRORS as error:
@@ -101,7 +103,6 @@ class ParquetFile:
         ]
         try:
             size = self._batch_rows(max_rows, max_characters)
-            # With threads, long texts take three times the memory: each thread has its own heap.
             for batch in self._file.iter_batches(size, columns=self.names, use_threads=False):
                 batch.validate(full=True)
                 for piece in _pieces(batch, max_characters):
