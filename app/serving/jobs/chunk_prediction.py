@@ -31,6 +31,11 @@ FROM_FILE = " (file)"
 Problem = tuple[str, str]
 #: Rows of one call of the model.
 CALL_ROWS = 8192
+#: Failed calls of the model for the rows of one call, before the rest of them is not separated. To
+#: find one row among 8192 takes 14.
+MAX_FAILED_CALLS = 500
+#: Rows that may all fail on their own without a sign that the model fails for any row.
+MAX_FAILED_ROWS = 10
 #: The key of a column's metadata: whether it comes from the file or from the model.
 ORIGIN, INPUT, OUTPUT = b"origin", b"input", b"output"
 
@@ -60,7 +65,7 @@ def predict_chunk(
     :param schema: of the model's rows.
     :param proceed: called before each call of the model; raises an error to stop.
     :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for all
-        rows.
+        of many rows.
     """
     outcome = Outcome()
     rows = ChunkRows(table, schema)
@@ -78,7 +83,7 @@ def predict_chunk(
         try:
             predictions = predictor.predict(model, batch)
         except (InvalidInput, PredictionFailed, InvalidAnswer):
-            results = predictor.predict_each(model, batch)
+            results = predictor.predict_each(model, batch, max_failed_calls=MAX_FAILED_CALLS)
             places, predictions = _separate(places, results, problems)
         predictor.prediction_log.flush()  # before its queue is full
         outcome.places += places
@@ -92,10 +97,11 @@ def _separate(
 ) -> tuple[list[int], list[Any]]:
     """Return the places of the rows with a prediction, and these; add the problems of others.
 
-    :raises PredictionFailed: if the model fails for each row.
+    :raises PredictionFailed: if the model fails for each of many rows.
     """
     errors = [each.error for each in results]
-    if all(isinstance(each, PredictionFailed | InvalidAnswer) for each in errors):
+    is_model = [isinstance(each, PredictionFailed | InvalidAnswer) for each in errors]
+    if len(is_model) > MAX_FAILED_ROWS and all(is_model):
         raise cast(ServingError, errors[0])
     valid = []
     for place, error in zip(places, errors, strict=True):

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.serving.errors import UnreadableFile
 from app.serving.jobs.cell_columns import CellColumns
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
@@ -31,6 +33,8 @@ MAX_ROWS = 20_000
 MAX_CELLS = 500_000
 #: Characters from which a chunk ends early. A call of the model has the rows of one chunk.
 MAX_CHARACTERS = 8_000_000
+#: Maximum bytes of a line that is not CSV.
+MAX_LINE_BYTES = 32_000_000
 #: The columns beside the cells: the line in the file, and the problem and the cells of a line that
 #: is no row.
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
@@ -63,7 +67,14 @@ class Chunk:
 
 
 def read_chunks(
-    stream: BinaryIO, form: str, schema: JsonSchema, decimal: str = "", charset: str = ""
+    stream: BinaryIO,
+    form: str,
+    schema: JsonSchema,
+    decimal: str = "",
+    charset: str = "",
+    *,
+    folder: Path | None = None,
+    proceed: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Chunk]:
     """Yield the chunks of a file. Reading it again yields the same.
 
@@ -73,10 +84,12 @@ def read_chunks(
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
     :param charset: its encoding, if known.
+    :param folder: in which a compressed file is expanded.
+    :param proceed: see :func:`expand`.
     :raises InvalidInput: if the file is not of that format.
     :raises UnreadableFile: if it cannot be read.
     """
-    with expand(stream) as content:
+    with expand(stream, folder=folder, proceed=proceed) as content:
         if form == PARQUET or (form in tables.SHEETS and is_parquet(content)):
             yield from _read_parquet(content, schema)
         elif form in tables.SHEETS and not workbooks.is_workbook(content):
@@ -254,10 +267,18 @@ def _json_lines(stream: BinaryIO, form: str) -> Iterator[_Line]:
         for row in tables.read(stream, form, schema=True).rows:
             yield _Line(None, to_json(row.row))
         return
-    for line, content in enumerate(stream, start=1):
+    for line, content in enumerate(_read_lines(stream), start=1):
         text = content.decode("utf-8-sig" if line == 1 else "utf-8", errors="replace")
         if text.strip():
             yield _parse(line, text.strip())
+
+
+def _read_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file. A line without an end must not fill the memory."""
+    while content := stream.readline(MAX_LINE_BYTES + 1):
+        if len(content) > MAX_LINE_BYTES:
+            raise UnreadableFile(f"a line has more than {MAX_LINE_BYTES:,} bytes")
+        yield content
 
 
 def _parse(line: int, text: str) -> _Line:

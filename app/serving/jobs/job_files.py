@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from app.serving.errors import InsufficientStorage
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Bytes written between two checks of the disk.
 CHECK_BYTES = 64 << 20
+#: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
+JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
 ORPHAN_SECONDS = 86_400.0
 
@@ -64,6 +67,8 @@ class JobFiles:
         """Remove old folders without a job."""
         oldest = time.time() - ORPHAN_SECONDS
         for each in self.folder.iterdir():
+            if not JOB_ID.fullmatch(each.name):
+                continue
             with suppress(OSError):
                 if each.is_dir() and each.stat().st_mtime < oldest and not is_known(each.name):
                     self.remove(each.name)

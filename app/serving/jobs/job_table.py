@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Float,
     Integer,
@@ -249,6 +250,7 @@ class JobTable:
         values = {"state": DONE, "valid": valid, "invalid": invalid, "finished": now}
         open_chunk = exists().where(_chunks.c.job == claim.job.id, _chunks.c.state != DONE)
         with self._engine.begin() as connection:
+            _lock_job(connection, claim.job.id)
             query = update(_chunks).where(_is_held(claim), _is_active(claim.job.id))
             if connection.execute(query.values(values)).rowcount != 1:
                 return False
@@ -265,6 +267,7 @@ class JobTable:
         expires = now + self._keep_seconds
         values = {"state": state, "reason": reason, "finished": now, "expires": expires}
         with self._engine.begin() as connection:
+            _lock_job(connection, job_id)
             query = update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(ACTIVE))
             is_changed = connection.execute(query.values(values)).rowcount == 1
             # No process may complete one of its chunks any more.
@@ -293,6 +296,7 @@ class JobTable:
     def remove(self, job_id: str) -> None:
         """Remove a job and its chunks."""
         with self._engine.begin() as connection:
+            _lock_job(connection, job_id)
             connection.execute(delete(_chunks).where(_chunks.c.job == job_id))
             connection.execute(delete(_jobs).where(_jobs.c.id == job_id))
 
@@ -334,10 +338,21 @@ class JobTable:
         }
         start = update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state == JobState.WAITING)
         with self._engine.begin() as connection:
+            _lock_job(connection, job_id)
             if connection.execute(query.values(values)).rowcount != 1:
                 return False
             connection.execute(start.values(state=JobState.RUNNING, started=now))
         return True
+
+
+def _lock_job(connection: Connection, job_id: str) -> None:
+    """Lock the row of a job before its chunks change, in PostgreSQL.
+
+    Otherwise, two processes that complete the last two chunks do not see each other's, and neither
+    finishes the job; and a process that cancels it meanwhile causes a deadlock. SQLite, which has
+    one writer at a time, ignores the clause.
+    """
+    connection.execute(select(_jobs.c.id).where(_jobs.c.id == job_id).with_for_update())
 
 
 def _is_free() -> ColumnElement[bool]:

@@ -125,8 +125,21 @@ class JobWorker:
         if not source.exists():
             raise StopJob("the file of the job is missing")
         schema = model.input_schema or True
+
+        def proceed(size_bytes: int) -> None:
+            lease.check()
+            self._files.check_room(size_bytes)
+
         with source.open("rb") as stream:
-            chunks = read_chunks(stream, job.form, schema, job.decimal, job.charset)
+            chunks = read_chunks(
+                stream,
+                job.form,
+                schema,
+                job.decimal,
+                job.charset,
+                folder=source.parent,
+                proceed=proceed,
+            )
             for number, chunk in enumerate(chunks, start=1):
                 lease.check()
                 if not self._table.has_chunk(job.id, number):
@@ -172,7 +185,7 @@ def remove_expired(table: JobTable, files: JobFiles) -> None:
     for job_id in table.expired(time.time()):
         files.remove(job_id)
         table.remove(job_id)
-    files.remove_orphans(lambda name: name == LOCKS or table.get(name) is not None)
+    files.remove_orphans(lambda name: table.get(name) is not None)
 
 
 class _Lease:
@@ -229,10 +242,16 @@ def _lock(files: JobFiles, name: str) -> Iterator[None]:
 
 
 def _release_dead(table: JobTable, files: JobFiles) -> None:
-    """Give back the chunks of processes that have died, without waiting for their leases."""
+    """Give back the chunks of processes of this host that have died, before their leases expire.
+
+    On a shared folder, a lock may hold only within its host: the lock of a live process of another
+    host can be free.
+    """
     for name in table.workers():
+        if name.rsplit("-", 2)[0] != platform.node():
+            continue
         path = files.folder / LOCKS / name
-        with suppress(OSError), path.open("rb") as stream:  # OSError: it is locked, or elsewhere
+        with suppress(OSError), path.open("rb") as stream:  # OSError: it is locked
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             log.warning("the process %s has died: its chunk is computed again", name)
             table.release_all(name)

@@ -124,14 +124,18 @@ class Predictor:
             hosted.release()
 
     def predict_each(
-        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
+        self,
+        name: str,
+        rows: Sequence[Any],
+        endpoint: str = PREDICT,
+        max_failed_calls: int = MAX_FAILED_CALLS,
     ) -> list[RowResult]:
         """Return the result for each row, from one call of the model if no row fails.
 
         A failing row does not fail the others: the rows that a call rejects are left out of the
-        next one, and if the model fails, the rows are halved to find those on which it fails. After
-        :data:`MAX_FAILED_CALLS`, all rows of a failing call have its error.
+        next one, and if the model fails, the rows are halved to find those on which it fails.
 
+        :param max_failed_calls: after them, all rows of a failing call have its error.
         :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
         """
         results: dict[int, RowResult] = {}
@@ -150,7 +154,7 @@ class Predictor:
                 chunks += _without(chunk, list(rejections))
             except (PredictionFailed, InvalidAnswer) as error:
                 failed_calls += 1
-                if len(chunk) > 1 and failed_calls <= MAX_FAILED_CALLS:
+                if len(chunk) > 1 and failed_calls <= max_failed_calls:
                     half = len(chunk) // 2
                     chunks += [chunk[half:], chunk[:half]]
                 else:

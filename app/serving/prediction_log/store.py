@@ -177,11 +177,12 @@ def _to_record(row: Sequence[Any]) -> Record:
     record = dict(zip(Record.__dataclass_fields__, row[1:], strict=True))
     for name in ("row", "prediction", "truth"):
         if record[name] is not None:
-            record[name] = _from_json(record[name])
+            record[name] = from_json(record[name])
     return Record(**record)
 
 
-def _from_json(text: str) -> Any:
+def from_json(text: str) -> Any:
+    """Return a stored value."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:  # an integer beyond 64 bits

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
 from app.serving.errors import LogUnavailable, PredictionNotLogged
 from app.serving.prediction_log import month_files
 from app.serving.prediction_log.comparison import fit
 from app.serving.prediction_log.policy import LogPolicy
-from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog
+from app.serving.prediction_log.store import from_json
+from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_json
 from mlmodel.errors import InvalidInput, Violation
 
 FIND = (
@@ -99,7 +98,7 @@ def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logge
                     continue
                 row = connection.execute(FIND, (truth.request_id, truth.index)).fetchone()
                 if row is not None:
-                    found[place] = _Logged(path, row[0], orjson.loads(row[1]))
+                    found[place] = _Logged(path, row[0], from_json(row[1]))
     return found
 
 
@@ -134,4 +133,4 @@ def _write(
 def _to_columns(policy: LogPolicy, value: Any, who: str | None) -> Iterator[Any]:
     if value is None:
         return iter((None, None, None))
-    return iter((orjson.dumps(policy.strip(value)).decode(), time.time(), who))
+    return iter((to_json(policy.strip(value)).decode(), time.time(), who))

@@ -126,12 +126,12 @@ class PredictionLog:
         rows before they are written.
 
         :param seconds: the duration of the call.
-        :param indexes: of the rows in their request, if they are not all of its rows.
+        :param indexes: of the rows, from ``first_row`` of the caller; by default, all in order.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
         try:
-            first = caller.first_row
-            places = range(first, first + len(rows)) if indexes is None else indexes
+            chosen = range(len(rows)) if indexes is None else indexes
+            places = [caller.first_row + index for index in chosen]
             sampled = _serialize(policy, caller.request_id, places, rows, predictions)
             if sampled and not self._put(_Call(model, caller, time.time(), seconds, sampled)):
                 count_logged_rows(model.label, DROPPED, len(sampled))
@@ -247,13 +247,14 @@ def _serialize(
     predictions: Sequence[Any],
 ) -> list[tuple[int, bytes, bytes]]:
     return [
-        (index, _to_json(policy.strip(row)), _to_json(policy.strip(prediction)))
+        (index, to_json(policy.strip(row)), to_json(policy.strip(prediction)))
         for index, row, prediction in zip(indexes, rows, predictions, strict=True)
         if policy.is_sampled(request_id, index)
     ]
 
 
-def _to_json(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
+    """Return a value as it is stored, with integers of any size."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer beyond 64 bits

@@ -256,8 +256,17 @@ def test_unreadable_file_fails_the_job(client, submit, make_worker, content, rea
     assert (job["state"], job["reason"]) == ("failed", reason)
 
 
-def test_failing_model_fails_the_job(client, submit, make_worker):
+def test_rows_on_which_the_model_fails_are_separated(client, submit, make_worker):
     job = submit("x\n1\n", model="raises-at-predict")
+
+    make_worker().run(0)
+
+    job = client.get(f"/api/jobs/{job['id']}").json
+    assert (job["state"], job["rows"]["invalid"]) == ("done", 1)
+
+
+def test_failing_model_fails_the_job(client, submit, make_worker):
+    job = submit("x\n" + "1\n" * 11, model="raises-at-predict")
 
     make_worker().run(0)
 
