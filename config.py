@@ -337,6 +337,22 @@ def _check_storage(variable: str, text: str) -> str:
     return text
 
 
+def _check_database(variable: str, text: str) -> str:
+    if not text:
+        return text
+    from sqlalchemy import create_engine  # noqa: PLC0415  slow, and most servers set no database
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError  # noqa: PLC0415
+
+    try:
+        create_engine(text).dispose()
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise InvalidSetting(
+            f"{variable} must be empty or a URL of SQLAlchemy such as "
+            f"'postgresql+psycopg://host/database' whose driver is installed, got {text!r}: {error}"
+        ) from None
+    return text
+
+
 def _check_origins(variable: str, text: str) -> str:
     if text != "*" and not all(re.fullmatch(ORIGIN, each) for each in text.split()):
         raise InvalidSetting(
@@ -387,6 +403,7 @@ FORMATS = {
     "PORTAL_COLOUR": _check_colour,
     "PORTAL_LOGO": _check_logo,
     "RATE_LIMIT": _check_rate,
+    "JOBS_DATABASE": _check_database,
     "RATE_STORAGE": _check_storage,
     "READY_WHEN": _check_ready_when,
     "SECRET_KEY": _check_secret,

@@ -40,6 +40,12 @@ def test_environment_overrides_a_setting():
             "MODELHOST_ACCESS_LOG must be one of 0, 1, false, true, got 'maybe'",
         ),
         (
+            {"MODELHOST_JOBS_DATABASE": "nonsense"},
+            "MODELHOST_JOBS_DATABASE must be empty or a URL of SQLAlchemy such as "
+            "'postgresql+psycopg://host/database' whose driver is installed, got 'nonsense': "
+            "Could not parse SQLAlchemy URL from given URL string",
+        ),
+        (
             {"MODELHOST_LOG_LEVEL": "LOUD"},
             "MODELHOST_LOG_LEVEL must be one of DEBUG, ERROR, INFO, WARNING, got 'LOUD'",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def get_fields(profile: Profile, row: Shape) -> list[Field]:
     return [
         Field(name, shape, name in required, distribution)
         for name, shape in row.members.items()
-        if not isinstance(distribution := _get(profile.fields, name), Opaque)
+        if _has_values(distribution := _get(profile.fields, name))
     ]
 
 
@@ -135,6 +135,11 @@ def draw_background(fields: Sequence[Field], count: int = ROWS) -> list[dict[str
     columns = {field.name: list(_shuffle(field.draw(count), at)) for at, field in enumerate(fields)}
     rows = [{name: column[row] for name, column in columns.items()} for row in range(count)]
     return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
+
+
+def _has_values(distribution: Distribution) -> TypeGuard[Numbers | Choices]:
+    is_blank = isinstance(distribution, Choices) and not distribution.counts
+    return not (is_blank or isinstance(distribution, Opaque))
 
 
 def _get(fields: Mapping[str, Distribution], name: str) -> Distribution:

@@ -54,6 +54,8 @@ def read(value: Any, place: str) -> Distribution:
             edges = _read_list(members["edges"], f"{place}/edges", BINS + 1, _read_number)
             if any(low > high for low, high in itertools.pairwise(edges)):
                 raise _error(f"{place}/edges", "numbers that do not decrease", list(edges))
+            if math.isinf(edges[-1] - edges[0]):
+                raise _error(f"{place}/edges", "within the range of a double", list(edges))
             return Numbers(edges, counted, missing)
     raise _error(place, "edges and counts, or choices and other, with missing", value)
 
