@@ -69,7 +69,8 @@ def create(path: Path) -> sqlite3.Connection:
 
     The connection may be used by one thread at a time.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):  # mkdir gives parents the default mode
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite ignores the mode otherwise
     connection = open_existing(path)
     try:

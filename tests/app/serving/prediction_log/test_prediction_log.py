@@ -317,12 +317,14 @@ def test_old_records_are_deleted(tmp_path):
     assert not month_files.get_path(tmp_path, "m", now - 100 * 86_400).exists()
 
 
-def test_files_are_private(prediction_log, tmp_path):
+def test_files_and_folders_are_private(tmp_path):
+    prediction_log = PredictionLog(tmp_path / "new" / "log")
     add(prediction_log, [1])
     prediction_log.flush()
 
-    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "m").iterdir()}
-    assert modes == {0o600}
+    found = [tmp_path / "new" / "log", *(tmp_path / "new" / "log").rglob("*")]
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in found}
+    assert modes == {(True, 0o700), (False, 0o600)}
 
 
 @pytest.fixture
