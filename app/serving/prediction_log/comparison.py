@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from mlmodel.schema.shape import Shape
 
 #: The member of a packaged model's prediction with its value, and the one with its probabilities.
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
@@ -50,9 +53,10 @@ def get_member(prediction: Any) -> str | None:
     return PREDICTION if PREDICTION in names else next(iter(names), None)
 
 
-def fit(prediction: Any, truth: Any, *, is_text: bool = False) -> Any:
+def fit(prediction: Any, truth: Any, output: Shape, *, is_text: bool = False) -> Any:
     """Return a truth that can be compared with a prediction; ``None`` removes an earlier truth.
 
+    :param output: the output schema of the model, which may list the classes.
     :param is_text: whether the truth is the text of a cell, to be converted.
     :raises ValueError: if it cannot be compared; the message states what is expected.
     """
@@ -66,7 +70,26 @@ def fit(prediction: Any, truth: Any, *, is_text: bool = False) -> Any:
     expected, got = _kind(compared.predicted), _kind(compared.true)
     if expected != got:
         raise ValueError(f"must be a {expected}, as the prediction is, got a {got}")
+    name = next(iter(truth)) if isinstance(truth, Mapping) else get_member(prediction)
+    _check_value(compared.true, output.members.get(name or "", output))
     return truth
+
+
+def _check_value(true: Scalar, shape: Shape) -> None:
+    """Raise ValueError for a number that is not finite, or a value that is none of the classes."""
+    if isinstance(true, int | float) and not _is_finite(true):
+        raise ValueError("must be a finite number")
+    classes: Sequence[Any] = [each.value for each in shape.constants]
+    if classes and true not in classes:
+        names = ", ".join(map(json.dumps, classes))
+        raise ValueError(f"must be one of {names}, got {json.dumps(true)}")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the range of a float
+        return False
 
 
 def to_class(value: Scalar) -> str:

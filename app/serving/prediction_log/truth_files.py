@@ -7,7 +7,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from app.serving.errors import TooManyRows
-from app.serving.prediction_log.truths import Truth
+from app.serving.prediction_log.truths import INDEX, Truth
 from app.serving.tables import csv_file
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.validator import Schema
@@ -17,7 +17,7 @@ SCHEMA = {
     "type": "object",
     "properties": {
         "request_id": {"type": "string", "minLength": 1},
-        "row": {"type": "integer", "minimum": 0},
+        "row": INDEX,
         "truth": {"type": "string"},
     },
     "required": ["request_id", "truth"],

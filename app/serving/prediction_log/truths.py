@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,15 @@ from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.store import from_json
 from app.serving.prediction_log.writer import COMMIT_SECONDS, PredictionLog, to_json
 from mlmodel.errors import InvalidInput, Violation
+from mlmodel.schema.shape import Shape
 
 FIND = (
     "SELECT id, prediction FROM predictions WHERE request_id = ? AND row_index = ?"
     " ORDER BY id DESC LIMIT 1"
 )
 UPDATE = "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ? WHERE id = ?"
+#: The JSON Schema of the index of a row, which SQLite stores in 64 bits.
+INDEX = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def store_truths(
     model: str,
     policy: LogPolicy | None,
     truths: Sequence[Truth],
+    output_schema: Mapping[str, Any] | None,
     *,
     who: str | None,
     are_texts: bool = False,
@@ -63,6 +67,7 @@ def store_truths(
 
     :param model: the name without a version.
     :param policy: of the model; ``None`` if it is not logged.
+    :param output_schema: of the model; if it lists the classes, a truth must be one of them.
     :param who: who gives the truths.
     :param are_texts: whether the values are texts of cells.
     :raises PredictionNotLogged: if no prediction is found.
@@ -82,7 +87,8 @@ def store_truths(
                 "no prediction with this request id and row is in the log of "
                 f"{model!r}: it was not sampled, was deleted, or never made"
             )
-        _write(found, policy, _fit_all(truths, found, are_texts=are_texts), who)
+        output = Shape.of(output_schema)
+        _write(found, policy, _fit_all(truths, found, output, are_texts=are_texts), who)
     except (OSError, sqlite3.Error) as error:
         raise LogUnavailable(f"the prediction log of {model!r} cannot be used: {error}") from error
     return len(found)
@@ -103,13 +109,13 @@ def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logge
 
 
 def _fit_all(
-    truths: Sequence[Truth], found: dict[int, _Logged], *, are_texts: bool
+    truths: Sequence[Truth], found: dict[int, _Logged], output: Shape, *, are_texts: bool
 ) -> dict[int, Any]:
     values, violations = {}, []
     for place, logged in found.items():
         truth = truths[place]
         try:
-            values[place] = fit(logged.prediction, truth.value, is_text=are_texts)
+            values[place] = fit(logged.prediction, truth.value, output, is_text=are_texts)
         except ValueError as error:
             violations.append(Violation(truth.pointer, str(error), place))
     if violations:

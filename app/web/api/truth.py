@@ -17,7 +17,7 @@ from app.serving.errors import TooManyRows
 from app.serving.monitoring.truth_metrics import read_metrics
 from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import read_truths
-from app.serving.prediction_log.truths import Truth, store_truths
+from app.serving.prediction_log.truths import INDEX, Truth, store_truths
 from app.web.api.bodies.request_body import TABLES, read_json, read_table
 from app.web.api.schemas import StoredTruths, TruthMetrics
 from app.web.http.extension import modelhost
@@ -32,7 +32,7 @@ BODY = Schema(
         "type": "object",
         "properties": {
             "request_id": {"type": "string", "minLength": 1},
-            "row": {"type": "integer", "minimum": 0},
+            "row": INDEX,
             "truth": {},
         },
         "required": ["request_id", "truth"],
@@ -97,6 +97,7 @@ def give(name: str) -> ResponseReturnValue:
         model.name,
         model.spec.log,
         truths,
+        model.output_schema,
         who=caller.who if caller else None,
         are_texts=is_table,
     )

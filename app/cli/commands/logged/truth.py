@@ -61,6 +61,7 @@ def _store(hosting: Hosting, hosted: HostedModel, file: Path, as_json: bool) -> 
             hosted.name,
             hosted.spec.log,
             truths,
+            hosted.output_schema,
             who=None,
             are_texts=True,
         )

@@ -52,6 +52,7 @@ def read(tmp_path, model="doubler"):
         ({"request_id": "a", "row": 1, "truth": 4.5}, [None, 4.5]),
         ({"request_id": "a", "truth": [1, 2]}, [1, 2]),
         ({"request_id": "a", "truth": {"y": 3}}, [{"y": 3}, None]),
+        ({"request_id": "a", "truth": 10**30}, [1e30, None]),
     ],
 )
 def test_truth_is_stored_with_its_prediction(client, tmp_path, body, stored):
@@ -95,6 +96,12 @@ def test_truths_come_from_csv(client, tmp_path):
         ("iris", {"request_id": "b", "truth": 1}, 422, "/truth: must be a string"),
         ("iris", {"request_id": "b", "truth": [[]]}, 422, "/truth/0: must be one value"),
         ("iris", {"request_id": "b", "truth": {"kind": "x"}}, 422, "/truth: must be one value"),
+        ("iris", {"request_id": "b", "truth": "rose"}, 422, 'must be one of "setosa", "vers'),
+        ("iris", {"request_id": "b", "truth": {"species": "rose"}}, 422, 'got "rose"'),
+        ("doubler", b"request_id,truth\na,1" + b"0" * 400 + b"\n", 422, "must be a finite number"),
+        ("doubler", b"request_id,truth\na,NaN\n", 422, "/0: must be a finite number"),
+        ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
+        ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),
         ("doubler", b"request_id\na\n", 422, "must have a column 'truth'"),
         (
             "doubler",
