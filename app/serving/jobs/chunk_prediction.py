@@ -16,6 +16,7 @@ from app.serving.jobs.chunk_rows import (
     JSON_ROW,
     LINE,
     PROBLEM,
+    PROBLEMS,
     ChunkRows,
     input_columns,
     read_sheet,
@@ -149,7 +150,7 @@ def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> 
     one = table.slice(at, 1)
     found: dict[str, Any] = {
         "line": one.column(LINE)[0].as_py(),
-        "problems": [{"pointer": pointer, "detail": detail} for pointer, detail in problems],
+        PROBLEMS: [{"pointer": pointer, "detail": detail} for pointer, detail in problems],
     }
     broken = one.column(BROKEN)[0].as_py()
     sheet = read_sheet(table)

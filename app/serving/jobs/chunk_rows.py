@@ -38,6 +38,8 @@ MAX_LINE_BYTES = 32_000_000
 #: The columns beside the cells: the line in the file, and the problem and the cells of a line that
 #: is no row.
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
+#: The member of a line in a file of problems that lists them.
+PROBLEMS = "problems"
 #: The column of rows in JSON; without it, the cells are columns of text.
 JSON_ROW = "row"
 #: The key of a chunk's metadata, as JSON: header, names of the columns, and the decimal mark of a
@@ -283,10 +285,20 @@ def _read_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 def _parse(line: int, text: str) -> _Line:
     try:
-        parse_json(text)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         return _Line(line, None, f"is not JSON: {error}", text)
-    return _Line(line, text)
+    return _Line(line, to_json(value[JSON_ROW]) if _is_problem(value) else text)
+
+
+def _is_problem(value: Any) -> bool:
+    """Return whether a line is one of a file of problems, whose rows were corrected."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {LINE, PROBLEMS, JSON_ROW}
+        and isinstance(value[PROBLEMS], list)
+        and all(isinstance(each, dict) and "pointer" in each for each in value[PROBLEMS])
+    )
 
 
 def _json_chunks(stream: BinaryIO, lines: Iterable[_Line]) -> Iterator[Chunk]:

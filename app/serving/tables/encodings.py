@@ -46,7 +46,7 @@ def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, st
     :param charset: the encoding, if known; else it is detected.
     :raises UnreadableFile: if the charset is unknown or does not fit, naming the line if possible.
     """
-    candidates = (_codec(charset),) if charset else _candidates(stream)
+    candidates = (get_codec(charset),) if charset else _candidates(stream)
     tried = ""
     for tried in candidates:
         if _is_decodable(stream, tried):
@@ -55,7 +55,11 @@ def open_text(stream: BinaryIO, charset: str = "") -> tuple[io.TextIOWrapper, st
     raise UnreadableFile(_build_message(stream, tried))
 
 
-def _codec(charset: str) -> str:
+def get_codec(charset: str) -> str:
+    """Return the name of Python's codec for a charset.
+
+    :raises UnreadableFile: if it is unknown.
+    """
     try:
         name = codecs.lookup(charset).name
     except LookupError:

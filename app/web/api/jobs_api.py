@@ -16,6 +16,7 @@ from app.serving.errors import JobNotFound
 from app.serving.jobs.chunk_rows import PARQUET
 from app.serving.jobs.job import ACTIVE, Job, JobState
 from app.serving.jobs.jobs import Jobs
+from app.serving.tables import encodings
 from app.web.api import prediction
 from app.web.api.bodies.request_body import ANY_FILE, TABLES, UTF_8, reading_to_its_end
 from app.web.api.schemas import JobDocument, JobList
@@ -59,8 +60,10 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
       summary: Create a job
       description: >-
         Predicts the rows of a file in the background. The body is the file: CSV, an .xlsx
-        workbook, Parquet or NDJSON, as `Content-Type` states. It may have `JOBS_MAX_BYTES` and any
-        number of rows. Valid rows are predicted even if others are invalid.
+        workbook or Parquet, whose content decides which it is, or NDJSON with `Content-Type:
+        application/x-ndjson`; the media types of the others, such as `text/csv`, are accepted too.
+        It may have `JOBS_MAX_BYTES` and any number of rows. Valid rows are predicted even if others
+        are invalid.
       operationId: createJob
       tags: [Jobs]
       parameters:
@@ -73,11 +76,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
       requestBody:
         required: true
         content:
-          text/csv: {schema: {type: string}}
-          application/x-ndjson: {schema: {type: string}}
-          application/vnd.apache.parquet: {schema: {type: string, format: binary}}
-          application/vnd.openxmlformats-officedocument.spreadsheetml.sheet:
-            schema: {type: string, format: binary}
+          application/octet-stream: {schema: {type: string, format: binary}}
       responses:
         202:
           description: The job, which is waiting.
@@ -101,6 +100,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         got = request.mimetype or "none"
         raise UnsupportedMediaType(f"expected one of {', '.join(FORMS)} without coding, got {got}")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
+    encodings.get_codec(charset)
     job = _jobs().submit(
         model,
         _pieces(),

@@ -130,6 +130,11 @@ def test_results_have_three_formats(client, submit, make_worker):
         {"pointer": "/x", "detail": 'must be a number, got "y"'}
     ]
     assert client.get(f"{path}/result?as=xml").status_code == 400
+    corrected = {**json.loads(problems[1]), "row": {"x": 9}}
+    second = submit(json.dumps(corrected), headers=NDJSON)
+    make_worker().run(0)
+    rows = client.get(f"/api/jobs/{second['id']}/result?as=ndjson").get_data(as_text=True)
+    assert json.loads(rows)["prediction"] == {"y": 18.0}
 
 
 PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
