@@ -171,7 +171,7 @@ function changeOf({ change, label, method, fields }) {
   if (label === null || method.startsWith("words")) return [];
   const line = element("p", "why-change");
   if (change === null) {
-    line.append("No change of a single field alone leads to another prediction.");
+    line.append("None of the values tried for a single field, within the range of the training data, leads to another prediction.");
     return [line];
   }
   const known = labels[`/${step(change.name)}`];

@@ -53,10 +53,10 @@ class Field:
         return [(self._to_choice(text), count / total) for text, count in counts.items()]
 
     def numbers(self) -> list[Any]:
-        """Return the inner quantiles of the profile, in order; empty for choices."""
+        """Return the quantiles of the profile, in order, with both ends; empty for choices."""
         if not isinstance(self.distribution, Numbers):
             return []
-        return list(dict.fromkeys(map(self._to_number, self.distribution.edges[1:-1])))
+        return list(dict.fromkeys(map(self._to_number, self.distribution.edges)))
 
     def between(self, low: float, high: float, count: int) -> list[Any]:
         """Return numbers between two others, rounded."""

@@ -55,6 +55,15 @@ class Label(Lender):
         return "rich" if row["income"] > 50 else "poor"
 
 
+class Rare(Lender):
+    """A label that only the highest incomes have."""
+
+    qualified_name = "rare"
+
+    def predict(self, row):
+        return "top" if row["income"] > 77.7 else "usual"
+
+
 class Opaque(Lender):
     """A list."""
 

@@ -58,10 +58,17 @@ def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[C
     for value, share in field.choices():
         if value != own:
             yield Candidate(field, value, 1 - share)
-    numbers = field.numbers()
-    for value in numbers[:: -(-len(numbers) // most) or 1]:
+    for value in _spread(field.numbers(), most):
         if value != own:
             yield Candidate(field, value, _size(field, own, value))
+
+
+def _spread(numbers: Sequence[Any], most: int) -> list[Any]:
+    """Return at most so many of the numbers, with the first and the last one."""
+    last = len(numbers) - 1
+    if last < most:
+        return list(numbers)
+    return [numbers[round(at * last / (most - 1))] for at in range(most)]
 
 
 def _list_finer(

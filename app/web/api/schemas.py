@@ -454,7 +454,10 @@ class Explanation(Body):
     change = fields.Nested(
         FieldChange,
         allow_none=True,
-        **doc("The smallest change of one field to another label; null if there is none."),
+        **doc(
+            "The smallest change of one field to another label; null if none of the values tried, "
+            "within the range of the training data, leads to one."
+        ),
     )
 
 

@@ -37,3 +37,10 @@ def test_numbers_stay_within_the_limits_of_the_schema():
     [field] = get_fields(Profile.from_columns({"x": numbers}), Schema(schema).shape)
 
     assert set(field.draw(50)) == {1, 2, 3}
+
+
+def test_numbers_reach_both_ends_of_the_profile(fields):
+    numbers = fields[0].numbers()
+
+    assert numbers[0] <= 20
+    assert numbers[-1] >= 79

@@ -7,7 +7,7 @@ ROW = {"income": 30, "term": 36, "note": "x"}
 
 @pytest.fixture
 def client(make_app):
-    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain"]
+    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain", "Rare"]
     entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
     versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
     return make_app(f"models: [{', '.join([*entries, versions])}]").test_client()
@@ -40,6 +40,13 @@ def test_smallest_change_is_just_enough(client):
     assert 50 < change["value"] < 51
     changed = client.post("/api/models/lender/predict", json=ROW | {"income": change["value"]})
     assert changed.json["prediction"] == "repaid"
+
+
+def test_change_reaches_the_ends_of_the_training_data(client):
+    change = explain(client, "rare").json["change"]
+
+    assert (change["name"], change["label"]) == ("income", "top")
+    assert change["value"] > 77.7
 
 
 def test_explains_the_class_of_the_query(client):
