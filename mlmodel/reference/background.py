@@ -61,7 +61,7 @@ class Field:
     def between(self, low: float, high: float, count: int) -> list[Any]:
         """Return numbers between two others, rounded."""
         steps = np.linspace(low, high, count + 2)[1:-1].tolist()
-        digits = 1 - int(np.floor(np.log10(abs(high - low) / (count + 1))))
+        digits = -int(np.floor(np.log10(abs(high - low) / (count + 1))))
         rounded = dict.fromkeys(self._to_number(round(each, digits)) for each in steps)
         return [each for each in rounded if min(low, high) < each < max(low, high)]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from mlmodel.reference.background import Field
 
-#: Numbers tried between the last one that keeps the label and the first one that changes it.
-STEPS = 16
+#: Numbers tried between one that keeps the label and one that changes it, and how often.
+STEPS, ROUNDS = 16, 3
 #: The size of the change from no value to a typical one.
 FROM_MISSING = 0.5
 
@@ -41,16 +41,27 @@ def find_smallest_change(
 ) -> Candidate | None:
     """Return the smallest change of one field that changes the label; ``None`` if none does.
 
+    Numbers are tried at the quantiles of the profile first, and then in ever smaller steps between
+    those that keep the label and those that change it.
+
     :param label: that is predicted for the row.
-    :param max_rows: about how many rows may be evaluated.
+    :param max_rows: how many rows may be evaluated.
     """
-    most = max(2, max_rows // max(len(fields), 1))
+    most = max(2, max_rows // 2 // max(len(fields), 1))
     changes = [each for field in fields for each in _list_changes(row, field, most)]
-    tried = _try_all(row, changes, read_labels)
-    found = [each for each in tried if each.label != label]
-    finer = [each for field in fields for each in _list_finer(row, field, tried, label)]
-    found += [each for each in _try_all(row, finer, read_labels) if each.label != label]
-    return min(found, key=lambda each: each.size, default=None)
+    tried = _try_all(row, changes[:max_rows], read_labels)
+    for _ in range(ROUNDS):
+        finer = [each for field in fields for each in _list_finer(row, field, tried, label)]
+        smallest = _find_smallest(tried, label)
+        if smallest is not None:  # a larger change cannot become the smallest one
+            finer = [each for each in finer if each.size < smallest.size]
+        tried += _try_all(row, finer[: max_rows - len(tried)], read_labels)
+    return _find_smallest(tried, label)
+
+
+def _find_smallest(tried: Sequence[Candidate], label: Any) -> Candidate | None:
+    changed = [each for each in tried if each.label != label]
+    return min(changed, key=lambda each: each.size, default=None)
 
 
 def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[Candidate]:
