@@ -23,7 +23,7 @@ from mlmodel.reference.shapley import compute_effects
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
-#: Rows evaluated for the effects, and for the smallest change.
+#: Rows evaluated at most for the effects, and for the smallest change.
 MAX_ROWS, MAX_CHANGES = 20_000, 5_000
 #: Words of a text, so that there are enough rows for each.
 MAX_WORDS = 2_000
@@ -76,7 +76,7 @@ class Explainer:
             read_all(variation.get_background()),
             variation.differs,
             lambda taken, background: read_all(variation.mix(taken, background)),
-            self._evaluator.limit(MAX_ROWS),
+            self._evaluator.limit(MAX_ROWS - self._evaluator.rows),
         )
         found = zip(variation.names, variation.values, effects.values, strict=True)
         label = number.read_label(prediction)

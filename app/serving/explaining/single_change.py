@@ -66,7 +66,7 @@ def _find_smallest(tried: Sequence[Candidate], label: Any) -> Candidate | None:
 
 def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[Candidate]:
     own = row.get(field.name)
-    for value, share in field.choices():
+    for value, share in field.choices()[:most]:
         if value != own:
             yield Candidate(field, value, 1 - share)
     for value in _spread(field.numbers(), most):
