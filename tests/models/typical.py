@@ -55,6 +55,19 @@ class Label(Lender):
         return "rich" if row["income"] > 50 else "poor"
 
 
+class Cluster(Lender):
+    """The number of a cluster, described as for a packaged clusterer."""
+
+    qualified_name = "cluster"
+    output_schema = {
+        "type": "object",
+        "properties": {"prediction": {"type": "integer", "title": "Cluster"}},
+    }
+
+    def predict(self, row):
+        return {"prediction": int(row["income"] // 25)}
+
+
 class Rare(Lender):
     """A label that only the highest incomes have."""
 

@@ -11,7 +11,10 @@ from mlmodel.reference.distributions import key
 from mlmodel.schema.shape import Shape
 
 #: Members of predictions by which the adapters of frameworks name a number.
-PREDICTION, PROBABILITIES, SCORE = "prediction", "probabilities", "score"
+PREDICTION, SCORE, DISTANCES = "prediction", "score", "distances"
+
+#: The title by which they describe the number of a cluster.
+CLUSTER = "Cluster"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
     """
     members = prediction if isinstance(prediction, Mapping) else {}
     main = _find_main(prediction)
-    shares = next((name for name, each in members.items() if _are_shares(each)), None)
+    shares = next(
+        (name for name, each in members.items() if name != DISTANCES and _are_shares(each)), None
+    )
     label = None if main is None else _find(prediction, main)
     if shares is not None:
         classes = members[shares]
@@ -65,7 +70,7 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
         _check_class(name, list(classes))
         is_label = label is not None and key(label) in classes
         return ExplainedNumber("probability", (shares, name), main if is_label else None, name)
-    if main is not None and _is_label(label, _at(schema, main)):
+    if main is not None and _is_label(label, _at(schema, main), members):
         _check_class(class_name, [key(label)], is_given=bool(class_name))
         return ExplainedNumber("label", main, main, key(label))
     if class_name:
@@ -89,10 +94,14 @@ def _find_main(prediction: Any) -> tuple[str, ...] | None:
     return (plain[0],) if is_first else None
 
 
-def _is_label(value: Any, schema: Shape | None) -> bool:
+def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> bool:
+    """Return whether a main value is a label: a text, a constant or the number of a cluster."""
     if isinstance(value, str | bool):
         return True
-    return _is_number(value) and schema is not None and bool(schema.constants)
+    if schema is None or not _is_number(value):
+        return False
+    is_cluster = DISTANCES in members or schema.text("title") == CLUSTER
+    return bool(schema.constants) or (schema.type == "integer" and is_cluster)
 
 
 def _are_shares(value: Any) -> bool:

@@ -7,7 +7,7 @@ ROW = {"income": 30, "term": 36, "note": "x"}
 
 @pytest.fixture
 def client(make_app):
-    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain", "Rare"]
+    names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain", "Rare", "Cluster"]
     entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
     versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
     return make_app(f"models: [{', '.join([*entries, versions])}]").test_client()
@@ -66,6 +66,15 @@ def test_explains_numbers_and_labels(client):
     assert price["prediction"] == 24
     assert (label["explains"], label["class"], label["prediction"]) == ("label", "poor", 1)
     assert label["base"] == pytest.approx(31 / 60, abs=0.03)
+
+
+def test_explains_the_cluster_and_not_its_number(client):
+    found = explain(client, "cluster").json
+
+    assert (found["explains"], found["class"], found["label"]) == ("label", "1", 1)
+    assert found["prediction"] == 1
+    assert 0 < found["base"] < 1
+    assert found["change"]["label"] in (0, 2)
 
 
 def test_explains_a_text_by_leaving_out_words(client):
