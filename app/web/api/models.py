@@ -14,6 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
+from app.serving.explaining.explanation import EXPLAIN
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import csv_file
@@ -302,6 +303,8 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     hosted = modelhost().manager.get_described(name).endpoints.get(endpoint_name)
     if hosted and request.method not in hosted.methods:
         raise MethodNotAllowed(list(hosted.methods))
+    if hosted is None and endpoint_name == EXPLAIN:  # its POST is a route of its own
+        raise MethodNotAllowed(["POST"])
     if request.method == "POST":
         return _predict(name, endpoint_name, _read_rows(name, endpoint_name))
     row = to_row(request.args, hosted.input) if hosted else {}

@@ -119,6 +119,16 @@ def test_own_endpoint_of_the_model_wins(client):
     assert explain(client, "own").json == {"because": 30}
 
 
+@pytest.mark.parametrize("path", ["lender/explain", "own/explain", "loan/versions/2/explain"])
+def test_explanations_allow_post_only(client, path):
+    response = client.get(f"/api/models/{path}")
+
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
+    assert "GET" not in response.headers["Allow"]
+    assert client.get("/api/models/nothing/explain").status_code == 404
+
+
 def test_explains_a_version(client):
     response = client.post("/api/models/loan/versions/2/explain", json=ROW)
 
