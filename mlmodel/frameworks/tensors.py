@@ -146,9 +146,9 @@ class Fields:
         is_shown = sample is not None and len(self.tensors) == 1
         if not is_shown:
             return Schemas(self.schema(), output)
+        examples = self._examples(sample)
         columns = self._columns(sample) if self.is_spread else {}
         rows = [dict(zip(columns, row, strict=True)) for row in _even_rows(columns)]
-        examples = self._examples(sample)
         return Schemas(self.schema(), output, examples, columns=columns, rows=rows)
 
     def _columns(self, sample: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def trace(tmp_path):
 @pytest.fixture
 def posts(app):
     """The paths of all routes that take something."""
-    values = {"name": "echo", "version": "1", "endpoint_name": "predict"}
+    values = {"name": "echo", "version": "1", "endpoint_name": "predict", "job_id": "a"}
     with app.test_request_context():
         urls = app.url_map.bind("localhost")
         return [

@@ -50,7 +50,7 @@ def test_client_calls_models(running, era):
 
     tools, iris, household = use(running, era, actions)
 
-    assert [tool.name for tool in tools] == ["iris", "household"]
+    assert [tool.name for tool in tools] == ["iris", "household", "explain_prediction"]
     assert tools[0].input_schema["properties"]["sepal_length"]["title"] == "Sepal length"
     assert tools[0].annotations.read_only_hint
     assert iris.structured_content["species"] == "setosa"
