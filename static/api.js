@@ -36,7 +36,7 @@ export async function postRows(address, body, options = {}) {
   return { answer: content, text, ...source(response), milliseconds: performance.now() - started };
 }
 
-// Headers of predictions for rows that a user tries out, which the log of a model keeps apart.
+// Headers of predictions for rows that a page varies on its own, which are not logged.
 export const TRIED = { "X-Modelhost-Purpose": "what-if" };
 
 // Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction}

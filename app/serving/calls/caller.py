@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 #: The sources of predictions.
 PAGE, API, CSV, V2, MCP, CLI, JOB = "page", "api", "csv", "v2", "mcp", "cli", "job"
-#: The source of predictions for inputs that a user tries out; :mod:`.store` leaves them out.
-WHAT_IF = "what-if"
 
 
 class Caller(NamedTuple):
@@ -17,13 +15,15 @@ class Caller(NamedTuple):
 
     ``who`` is the user that a trusted proxy names, else the id of the API key; ``None`` if neither
     is known. ``source`` is one of the constants of this module. ``first_row`` is the index of the
-    first row of a call, if a request predicts its rows in several calls.
+    first row of a call, if a request predicts its rows in several calls. ``is_logged`` is false for
+    inputs that a page varies on its own.
     """
 
     request_id: str
     who: str | None = None
     source: str = API
     first_row: int = 0
+    is_logged: bool = True
 
 
 #: The request of the current thread; ``None`` outside of requests.

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from app.serving.calls.caller import WHAT_IF
 from app.serving.prediction_log import month_files
 
 DAY_SECONDS = 86_400
@@ -47,17 +46,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records to read: those of a period, of a model or of one of its versions.
-
-    Predictions for inputs that a user only tried out are left out by default.
-    """
+    """Which records to read: those of a period, of a model or of one of its versions."""
 
     #: Unix seconds; ``None`` for no limit. ``until`` itself is excluded.
     since: float | None = None
     until: float | None = None
     #: The unique name of a version, such as ``credit@2``; ``None`` for all versions.
     label: str | None = None
-    with_what_if: bool = False
     only_with_truth: bool = False
     #: One of so many records, spread over the period.
     every: int = 1
@@ -68,7 +63,6 @@ class Selection:
             ("time >= ?", self.since),
             ("time < ?", self.until),
             ("model = ?", self.label),
-            ("source <> ?", None if self.with_what_if else WHAT_IF),
         ]
         used = [(text, value) for text, value in conditions if value is not None]
         texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth
@@ -82,9 +76,6 @@ class Selection:
         return (self.since is None or end > self.since) and (
             self.until is None or start < self.until
         )
-
-
-EVERYTHING = Selection(with_what_if=True)
 
 
 class PredictionStore:
@@ -145,7 +136,7 @@ class PredictionStore:
     def forget(self, model: str, is_forgotten: Callable[[Record], bool]) -> int:
         """Delete records, and return their number. Their bytes are overwritten."""
         deleted = 0
-        for path in self._paths(model, EVERYTHING):
+        for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
                 rows = connection.execute(f"SELECT {COLUMNS} FROM predictions")  # noqa: S608
                 ids = [row[0] for row in rows if is_forgotten(_to_record(row))]

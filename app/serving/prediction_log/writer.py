@@ -129,6 +129,8 @@ class PredictionLog:
         :param indexes: of the rows, from ``first_row`` of the caller; by default, all in order.
         """
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
+        if not caller.is_logged:
+            return
         try:
             chosen = range(len(rows)) if indexes is None else indexes
             places = [caller.first_row + index for index in chosen]

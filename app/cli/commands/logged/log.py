@@ -54,9 +54,7 @@ def export(  # noqa: PLR0917  click calls it, by name
         endings = ", ".join(exports.FORMATS)
         raise click.UsageError(f"specify --as, or a file that ends with one of {endings}")
     store = _open(hosting, model)
-    selection = Selection(
-        _to_seconds(since), _to_seconds(until), _get_label(model), with_what_if=True
-    )
+    selection = Selection(_to_seconds(since), _to_seconds(until), _get_label(model))
     count = exports.export(lambda: store.read(_get_name(model), selection), output, form)
     write_message(f"Wrote {count:,} rows to {output}")
     if as_json:
@@ -111,7 +109,7 @@ def forget(
 @pass_hosting
 def show(hosting: Hosting, model: str, rows: int, as_json: bool) -> None:
     """Show the last logged predictions of MODEL."""
-    selection = Selection(label=_get_label(model), with_what_if=True)
+    selection = Selection(label=_get_label(model))
     records = _open(hosting, model).read_last(_get_name(model), rows, selection)
     if as_json:
         write_json([vars(record) for record in records])

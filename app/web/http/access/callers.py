@@ -11,8 +11,8 @@ from app.web.http.extension import modelhost
 
 #: The sources of requests by the blueprint of their view.
 SOURCES = {"inference": caller.V2, "mcp": caller.MCP, "pages": caller.PAGE}
-#: The header with which the pages mark predictions for inputs that a user tries out.
-PURPOSE = "X-Modelhost-Purpose"
+#: The header with which the pages mark predictions for inputs that they vary, which are not logged.
+PURPOSE, WHAT_IF = "X-Modelhost-Purpose", "what-if"
 
 
 def init_app(app: Flask) -> None:
@@ -23,7 +23,8 @@ def init_app(app: Flask) -> None:
 def _set_caller() -> None:
     g.user = modelhost().access_control.get_user(request.environ)
     who = g.user or (g.key.id if g.key else None)
-    CALLER.set(Caller(g.request_id, who, _get_source()))
+    is_varied = request.headers.get(PURPOSE) == WHAT_IF and origins.is_own_page()
+    CALLER.set(Caller(g.request_id, who, _get_source(), is_logged=not is_varied))
 
 
 def _get_source() -> str:
@@ -31,6 +32,5 @@ def _get_source() -> str:
     if source is not None:
         return source
     if request.method == "POST" and origins.is_own_page():
-        is_tried = request.headers.get(PURPOSE) == caller.WHAT_IF
-        return caller.WHAT_IF if is_tried else caller.PAGE
+        return caller.PAGE
     return caller.API if "json" in request.mimetype else caller.CSV

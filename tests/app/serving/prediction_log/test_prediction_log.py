@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from app.serving.calls.caller import CALLER, WHAT_IF, Caller
+from app.serving.calls.caller import CALLER, Caller
 from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.retention import delete_old
-from app.serving.prediction_log.store import EVERYTHING, PredictionStore, Selection
+from app.serving.prediction_log.store import PredictionStore, Selection
 from app.serving.prediction_log.writer import LoggedModel, PredictionLog
 from app.serving.process.metrics import LOGGED_ROWS
 from tests.new_keys import NewKey
@@ -38,9 +38,9 @@ def make_client(make_app):
 def read(tmp_path):
     """A function that returns the records of a model, written now."""
 
-    def read(client, model="doubler", selection=EVERYTHING):
+    def read(client, model="doubler"):
         client.application.extensions["modelhost"].predictor.prediction_log.flush()
-        return list(PredictionStore(tmp_path / "prediction-log").read(model, selection))
+        return list(PredictionStore(tmp_path / "prediction-log").read(model))
 
     return read
 
@@ -84,13 +84,6 @@ SENT = {
             },
         },
         "mcp",
-    ),
-    "what-if": (
-        {
-            "json": [{"x": 1}],
-            "headers": {"Sec-Fetch-Site": "same-origin", "X-Modelhost-Purpose": "what-if"},
-        },
-        WHAT_IF,
     ),
 }
 
@@ -267,13 +260,14 @@ def test_forked_process_writes_its_own_rows(prediction_log, tmp_path):
     assert sorted(each.row for each in PredictionStore(tmp_path).read("m")) == [1, 2, 3]
 
 
-def test_what_if_is_left_out_by_default(prediction_log, tmp_path):
-    add(prediction_log, [2], source=WHAT_IF)
-    prediction_log.flush()
+def test_only_pages_vary_inputs_without_a_log(make_client, read):
+    client = make_client()
+    purpose = {"X-Modelhost-Purpose": "what-if"}
 
-    store = PredictionStore(tmp_path)
-    assert store.count("m") == 0
-    assert [each.row for each in store.read("m", EVERYTHING)] == [2]
+    client.post(PATH, json={"x": 1}, headers={"Sec-Fetch-Site": "same-origin", **purpose})
+    client.post(PATH, json={"x": 2}, headers=purpose)
+
+    assert [each.row for each in read(client)] == [{"x": 2}]
 
 
 def write(folder, *times):
