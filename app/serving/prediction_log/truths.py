@@ -24,6 +24,7 @@ FIND = (
     "SELECT id, prediction FROM predictions WHERE request_id = ? AND row_index = ?"
     " ORDER BY id DESC LIMIT 1"
 )
+LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ?"
 UPDATE = "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ? WHERE id = ?"
 #: The JSON Schema of the index of a row, which SQLite stores in 64 bits.
 INDEX = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
@@ -59,6 +60,7 @@ def store_truths(
     *,
     who: str | None,
     are_texts: bool = False,
+    are_all: bool = False,
 ) -> int:
     """Store truths, all or none, and return the number of those whose predictions are logged.
 
@@ -70,8 +72,10 @@ def store_truths(
     :param output_schema: of the model; if it lists the classes, a truth must be one of them.
     :param who: who gives the truths.
     :param are_texts: whether the values are texts of cells.
+    :param are_all: whether they are those of all rows of one request.
     :raises PredictionNotLogged: if no prediction is found.
-    :raises InvalidInput: if a truth cannot be compared with its prediction.
+    :raises InvalidInput: if a truth cannot be compared with its prediction, or ``are_all`` and the
+        request has another number of rows.
     :raises LogUnavailable: if the log cannot be read or written.
     """
     if policy is None:
@@ -87,6 +91,8 @@ def store_truths(
                 "no prediction with this request id and row is in the log of "
                 f"{model!r}: it was not sampled, was deleted, or never made"
             )
+        if are_all and truths:
+            _check_count(prediction_log.folder, model, policy, truths)
         output = Shape.of(output_schema)
         _write(found, policy, _fit_all(truths, found, output, are_texts=are_texts), who)
     except (OSError, sqlite3.Error) as error:
@@ -106,6 +112,22 @@ def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logge
                 if row is not None:
                     found[place] = _Logged(path, row[0], from_json(row[1]))
     return found
+
+
+def _check_count(folder: Path, model: str, policy: LogPolicy, truths: Sequence[Truth]) -> None:
+    """Raise InvalidInput if a request has another number of rows, as far as its log shows it.
+
+    The log ends before the last row if that row was not sampled, or rejected: its truth is null.
+    """
+    rows = 0
+    for path in month_files.find_paths(folder, model):
+        with closing(month_files.open_existing(path)) as connection:
+            [last] = connection.execute(LAST, (truths[0].request_id,)).fetchone()
+            rows = max(rows, 0 if last is None else last + 1)
+    known = max((each.index + 1 for each in truths if each.value is not None), default=0)
+    if len(truths) < rows or (policy.share >= 1 and known > rows):
+        detail = f"must have a value or null for each row: {rows} logged, got {len(truths)}"
+        raise InvalidInput(detail, pointer="/truth")
 
 
 def _fit_all(

@@ -54,9 +54,9 @@ def give(name: str) -> ResponseReturnValue:
       summary: Report what turned out to be true
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
-        the prediction, or null to remove an earlier truth. An array without `row` has a truth for
-        each row of the request. A CSV file or a workbook (`Content-Type: text/csv`) has the columns
-        `request_id`, `row` and `truth`; rows without a truth are skipped.
+        the prediction, or null to remove an earlier truth. An array without `row` has a truth
+        or null for each row of the request. A CSV file or a workbook (`Content-Type: text/csv`) has
+        the columns `request_id`, `row` and `truth`; rows without a truth are skipped.
       operationId: giveTruth
       tags: [Models]
       parameters: [ModelName]
@@ -87,7 +87,7 @@ def give(name: str) -> ResponseReturnValue:
     """
     model = modelhost().manager.get(name)
     is_table = request.mimetype in TABLES
-    truths = _read_table() if is_table else _read_body()
+    truths, are_all = (_read_table(), False) if is_table else _read_body()
     max_rows = current_app.config["MAX_ROWS"]
     if len(truths) > max_rows:
         raise TooManyRows(max_rows, len(truths))
@@ -100,6 +100,7 @@ def give(name: str) -> ResponseReturnValue:
         model.output_schema,
         who=caller.who if caller else None,
         are_texts=is_table,
+        are_all=are_all,
     )
     return jsonify(StoredTruths().dump({"stored": stored, "not_logged": len(truths) - stored}))
 
@@ -132,15 +133,17 @@ def metrics(name: str) -> ResponseReturnValue:
     return jsonify(TruthMetrics().dump({**facts, "weeks": [asdict(each) for each in weeks]}))
 
 
-def _read_body() -> list[Truth]:
+def _read_body() -> tuple[list[Truth], bool]:
+    """Return the truths, and whether they are those of all rows of the request."""
     body: Any = read_json()
     violations = BODY.violations(body)
     if violations:
         raise InvalidInput("the body is not a truth", violations=violations)
     request_id, truth = body["request_id"], body["truth"]
     if "row" not in body and isinstance(truth, list):
-        return [Truth(request_id, at, each, f"/truth/{at}") for at, each in enumerate(truth)]
-    return [Truth(request_id, body.get("row", 0), truth, "/truth")]
+        each_row = [Truth(request_id, at, each, f"/truth/{at}") for at, each in enumerate(truth)]
+        return each_row, True
+    return [Truth(request_id, body.get("row", 0), truth, "/truth")], False
 
 
 def _read_table() -> list[Truth]:

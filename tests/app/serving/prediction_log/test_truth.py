@@ -102,6 +102,8 @@ def test_truths_come_from_csv(client, tmp_path):
         ("doubler", b"request_id,truth\na,NaN\n", 422, "/0: must be a finite number"),
         ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
         ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),
+        ("doubler", {"request_id": "a", "truth": [2]}, 422, "/truth: must have a value or null"),
+        ("doubler", {"request_id": "a", "truth": [2, 4, 6]}, 422, "each row: 2 logged, got 3"),
         ("doubler", b"request_id\na\n", 422, "must have a column 'truth'"),
         (
             "doubler",
