@@ -36,6 +36,11 @@ def check_name(_ctx: click.Context, _option: click.Parameter, name: str | None) 
         raise click.BadParameter(str(error).removeprefix("qualified_name ")) from error
 
 
+def count_of(count: int, noun: str) -> str:
+    """Return a number and what it counts, such as "1 row" or "2,000 rows"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _to_trust(_ctx: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> Trust:
     return "all" if "all" in names else names
 

@@ -16,6 +16,7 @@ from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
     command,
+    count_of,
     format_error,
     write_facts,
     write_json,
@@ -222,7 +223,7 @@ def _write_sheet(source: str, sheet: CsvFile | None) -> None:
 def _save(predictions: Sequence[Any], output: Path, form: str, as_json: bool) -> None:
     with output.open("w", encoding="utf-8", newline="") as stream:
         tables.write(predictions, stream, form)
-    write_message(f"Wrote {len(predictions):,} predictions to {output}")
+    write_message(f"Wrote {count_of(len(predictions), 'prediction')} to {output}")
     if as_json:
         write_json({"output": str(output), "answers": len(predictions)})
 

@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from app.cli.hosting import Hosting, pass_hosting
-from app.cli.terminal import as_json_option, command, write_json, write_message, write_table
+from app.cli.terminal import (
+    as_json_option,
+    command,
+    count_of,
+    write_json,
+    write_message,
+    write_table,
+)
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.truth_metrics import Period, read_metrics
 from app.serving.prediction_log.store import PredictionStore
@@ -70,7 +77,7 @@ def _store(hosting: Hosting, hosted: HostedModel, file: Path, as_json: bool) -> 
             write_message(f"{file.name}: {each.pointer[1:]} {each.detail}".replace(":  ", ": "))
         raise click.ClickException(f"{file.name}: nothing is stored") from error
     left = len(truths) - stored
-    write_message(f"Stored {stored:,} truths; {left:,} are for predictions that are not logged")
+    write_message(f"Stored {count_of(stored, 'truth')}; predictions that are not logged: {left:,}")
     if as_json:
         write_json({"stored": stored, "not_logged": left})
 
