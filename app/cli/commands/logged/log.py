@@ -12,7 +12,14 @@ import click
 
 import config
 from app.cli.hosting import Hosting, pass_hosting
-from app.cli.terminal import as_json_option, command, write_json, write_message, write_table
+from app.cli.terminal import (
+    as_json_option,
+    command,
+    count_of,
+    write_json,
+    write_message,
+    write_table,
+)
 from app.serving.prediction_log import export as exports
 from app.serving.prediction_log.store import PredictionStore, Record, Selection
 from app.serving.tables import tables
@@ -56,7 +63,7 @@ def export(  # noqa: PLR0917  click calls it, by name
     store = _open(hosting, model)
     selection = Selection(_to_seconds(since), _to_seconds(until), _get_label(model))
     count = exports.export(lambda: store.read(_get_name(model), selection), output, form)
-    write_message(f"Wrote {count:,} rows to {output}")
+    write_message(f"Wrote {count_of(count, 'row')} to {output}")
     if as_json:
         write_json({"output": str(output), "rows": count})
 
@@ -86,16 +93,25 @@ def forget(
     wanted = dict(map(_split, conditions))
     store = _open(hosting, model)
     label = _get_label(model)
+    absent = set(wanted)
 
     def is_forgotten(record: Record) -> bool:
+        members = tables.flatten(record.row) if wanted else {}
+        absent.difference_update(members)
         return (
             (label is None or record.model == label)
             and (request_id is None or record.request_id == request_id)
-            and _meets(record.row, wanted)
+            and _meets(members, wanted)
         )
 
     count = store.forget(_get_name(model), is_forgotten)
-    write_message(f"Deleted {count:,} rows")
+    if absent:
+        names = ", ".join(map(repr, sorted(absent)))
+        raise click.ClickException(
+            f"nothing is deleted: no logged row of {_get_name(model)!r} has the field {names}; "
+            "a field under 'leave_out' in models.yaml is not stored"
+        )
+    write_message(f"Deleted {count_of(count, 'row')}")
     if as_json:
         write_json({"deleted": count})
 
@@ -152,10 +168,7 @@ def _split(condition: str) -> tuple[str, str]:
     return name, value
 
 
-def _meets(row: Any, wanted: Mapping[str, str]) -> bool:
-    if not wanted:
-        return True
-    members = tables.flatten(row)
+def _meets(members: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
     return all(name in members and _is_equal(members[name], text) for name, text in wanted.items())
 
 

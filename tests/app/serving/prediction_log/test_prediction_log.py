@@ -358,17 +358,17 @@ def test_log_is_exported(run, logged, tmp_path, ending):
 
 
 @pytest.mark.parametrize(
-    ("options", "left"),
+    ("options", "message", "left"),
     [
-        (["--where", "x=2.5"], [{"x": 1}, {"x": 3}]),
-        (["--request-id", "first"], [{"x": 3}]),
-        (["--request-id", "first", "--where", "x=3"], [{"x": 1}, {"x": 2.5}, {"x": 3}]),
+        (["--where", "x=2.5"], "1 row", [{"x": 1}, {"x": 3}]),
+        (["--request-id", "first"], "2 rows", [{"x": 3}]),
+        (["--request-id", "first", "--where", "x=3"], "0 rows", [{"x": 1}, {"x": 2.5}, {"x": 3}]),
     ],
 )
-def test_forget_deletes_the_matching_rows(run, logged, options, left):
+def test_forget_deletes_the_matching_rows(run, logged, options, message, left):
     result = run("forget", "doubler", *options)
 
-    assert result.output == f"Deleted {3 - len(left)} rows\n"
+    assert result.output == f"Deleted {message}\n"
     assert [each.row for each in PredictionStore(logged).read("doubler")] == left
 
 
@@ -395,6 +395,10 @@ def test_forgotten_bytes_are_overwritten(make_client, read, run, tmp_path):
         ),
         (["forget", "doubler"], "specify --where or --request-id"),
         (["forget", "doubler", "--where", "x"], "--where must be FIELD=VALUE, got 'x'"),
+        (
+            ["forget", "doubler", "--where", "iban=1"],
+            "'doubler' has the field 'iban'; a field under",
+        ),
         (["show", "nothing"], "no predictions of 'nothing' are logged"),
     ],
 )
