@@ -57,7 +57,8 @@ def read_truths(
         violations += found
         if not found and row is not None and row.get("truth"):
             place = f"/{len(truths)}"
-            truths.append(Truth(row["request_id"], row.get("row", 0), row["truth"], place))
+            index = row.get("row", 0)
+            truths.append(Truth(row["request_id"], index, row["truth"], place, line.line))
     if violations:
         raise InvalidInput("the table has mistakes", violations=violations[:MAX_VIOLATIONS])
     return truths

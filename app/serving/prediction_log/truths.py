@@ -34,13 +34,14 @@ INDEX = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 class Truth:
     """The true value for a row of a request; ``None`` removes an earlier one.
 
-    ``pointer`` is its place in the body, for errors.
+    ``pointer`` is its place in the body, and ``line`` that in a table, for errors.
     """
 
     request_id: str
     index: int
     value: Any
     pointer: str = ""
+    line: int | None = None
 
 
 class _Logged(NamedTuple):
@@ -139,7 +140,8 @@ def _fit_all(
         try:
             values[place] = fit(logged.prediction, truth.value, output, is_text=are_texts)
         except ValueError as error:
-            violations.append(Violation(truth.pointer, str(error), place))
+            line = f" (line {truth.line})" if truth.line else ""
+            violations.append(Violation(truth.pointer, f"{error}{line}", place))
     if violations:
         raise InvalidInput("truths cannot be compared with predictions", violations=violations)
     return values

@@ -111,7 +111,7 @@ def test_truths_come_from_csv(client, tmp_path):
             422,
             "/row: must be at least 0, got -1 (line 2)",
         ),
-        ("doubler", b"request_id,truth\na,two\n", 422, "/0: must be a number"),
+        ("doubler", b"request_id,truth\na,two\n", 422, "got a string (line 2)"),
     ],
 )
 def test_mistakes_are_named(client, model, body, status, message):
