@@ -199,6 +199,8 @@ def _write_violations(
     for text, rows in places.items():
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         write_message(f"{source}: {text}" if is_single else f"{source}, {rows[0]}{more}: {text}")
+    if not is_single:
+        write_message("To predict the valid rows and list the others, use: modelhost jobs submit")
 
 
 def _write_sheet(source: str, sheet: CsvFile | None) -> None:
