@@ -102,7 +102,7 @@ class ArtifactNotFound(ServingError):
 
 
 class CannotExplain(ServingError):
-    """The prediction of a row cannot be explained; the text says why, and what to do."""
+    """The prediction of a row cannot be explained; the text gives the reason, and what to do."""
 
 
 class ModelUnavailable(ServingError):

@@ -32,7 +32,7 @@ class Field:
     distribution: Numbers | Choices
 
     def draw(self, count: int) -> list[Any]:
-        """Return so many values, as evenly spread as those of the profile, the lowest first."""
+        """Return ``count`` values, as evenly spread as those of the profile, the lowest first."""
         missing = round(self.distribution.missing * count) if self._can_be_missing else 0
         shares = (np.arange(count - missing) + 0.5) / max(count - missing, 1)
         absent = [None if self.shape.is_nullable else ABSENT] * missing

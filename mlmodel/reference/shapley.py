@@ -81,7 +81,7 @@ def compute_effects(
 
 
 def _spread(count: int, most: int) -> NDArray[Any]:
-    """Return at most so many indices, evenly spaced."""
+    """Return at most ``most`` indices, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 

@@ -45,7 +45,7 @@ class Evaluator:
         return self._seconds > SLOW_SECONDS
 
     def limit(self, count: int) -> int:
-        """Return how many of so many rows the time is enough for."""
+        """Return how many of the rows the time is enough for."""
         return min(count, int(SECONDS / self._seconds)) if self.is_slow else count
 
     def predict_first(self, row: Any) -> Any:

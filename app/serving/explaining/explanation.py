@@ -73,7 +73,7 @@ def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> 
 
     :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
     :param class_name: the class whose probability is explained; by default the predicted one.
-    :raises CannotExplain: if the model or the row cannot be explained; the text says why.
+    :raises CannotExplain: if the model or the row cannot be explained; the text gives the reason.
     :raises FlmError: as :meth:`Predictor.predict` does.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """

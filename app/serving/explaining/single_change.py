@@ -75,7 +75,7 @@ def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[C
 
 
 def _spread(numbers: Sequence[Any], most: int) -> list[Any]:
-    """Return at most so many of the numbers, with the first and the last one."""
+    """Return at most ``most`` of the numbers, with the first and the last one."""
     last = len(numbers) - 1
     if last < most:
         return list(numbers)

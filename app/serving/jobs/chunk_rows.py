@@ -1,6 +1,6 @@
 """Reading a file of rows into chunks, and the rows of a chunk.
 
-A chunk is an Arrow table, whatever the file's format: the cells of a CSV file are columns of text,
+A chunk is an Arrow table, for any format of the file: the cells of a CSV file are columns of text,
 those of a Parquet file are columns of plain values, rows of other formats are a column of JSON. So
 a file is parsed once, and any process can continue with any chunk. Python's reader of CSV is used
 for its lines and errors, which are the same as in requests and on pages; for four cells per row it
@@ -82,7 +82,7 @@ def read_chunks(
 
     :param stream: a seekable stream at its beginning; it may be compressed with gzip or zstd. It is
         closed at the end.
-    :param form: one of the values of :data:`FORMATS`. Tables are told apart by content.
+    :param form: one of the values of :data:`FORMATS`. The content decides which kind a table is.
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
     :param charset: its encoding, if known.

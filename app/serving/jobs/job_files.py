@@ -1,7 +1,7 @@
 """The files of jobs: what was sent, the chunks that were read, and their results.
 
 A file is written beside its place and renamed, so that it is complete whenever it exists. The
-names of results have the attempt that wrote them: the table says which attempt counts.
+names of results have the attempt that wrote them: the table has the attempt that counts.
 """
 
 from __future__ import annotations

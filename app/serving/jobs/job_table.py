@@ -3,7 +3,7 @@
 A chunk is claimed by one UPDATE that compares the number of attempts, so that only one process
 succeeds. The claim is a lease: a process renews it while it works, and an expired one is claimed
 again. The counts of a chunk are written in the transaction that sets it to done, and only if its
-lease still holds: each row counts once, whatever dies in between.
+lease still holds: each row counts once, whichever process dies.
 """
 
 from __future__ import annotations

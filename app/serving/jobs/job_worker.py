@@ -106,7 +106,7 @@ class JobWorker:
             self._stop(claim.job, str(error))
         except (InsufficientStorage, UnreadableFile, FlmError, ServingError) as error:
             self._stop(claim.job, str(error))
-        # Whatever it is, another attempt may succeed; a limited number of them is made.
+        # Another attempt may succeed; their number is limited.
         except Exception:
             log.exception("job %s: chunk %d failed", claim.job.id, claim.number)
             self._table.fail(claim)

@@ -59,7 +59,7 @@ def compute_metrics(
 
     The time of the prediction decides the week. A metric that is not defined is left out.
 
-    :param output_schema: of the model, which tells classes from numbers.
+    :param output_schema: of the model, which distinguishes classes from numbers.
     """
     by_week: dict[date, list[Compared]] = defaultdict(list)
     for record in records:

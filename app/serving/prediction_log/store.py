@@ -54,7 +54,7 @@ class Selection:
     #: The unique name of a version, such as ``credit@2``; ``None`` for all versions.
     label: str | None = None
     only_with_truth: bool = False
-    #: One of so many records, spread over the period.
+    #: One of this number of records, spread over the period.
     every: int = 1
 
     def to_sql(self) -> tuple[str, list[Any]]:

@@ -1,7 +1,7 @@
 """A model of another Modelhost, called through its own API: rows and predictions stay as they are.
 
-Tensors would not do: they cannot tell a missing member from ``null``, or a list of one value from
-the value.
+Tensors would not do: they cannot distinguish a missing member from ``null``, or a list of one value
+from the value.
 """
 
 from __future__ import annotations

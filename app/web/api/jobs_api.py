@@ -26,8 +26,8 @@ from app.web.http.extension import modelhost
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api")
 
-#: Media types of files of rows, and their format. CSV, workbooks and
-#: Parquet are told apart by content if the type is not precise.
+#: Media types of files of rows, and their format. The content decides between CSV, workbooks and
+#: Parquet if the type is not precise.
 FORMS: Mapping[str, str] = {
     **dict.fromkeys((*TABLES, ANY_FILE), "csv"),
     **dict.fromkeys(("application/vnd.apache.parquet", "application/x-parquet"), PARQUET),

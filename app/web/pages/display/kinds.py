@@ -33,7 +33,7 @@ class Kind(Enum):
 def get_kind(row: Shape, prediction: Shape) -> Kind:
     """Return the kind of a model that maps such rows to such predictions.
 
-    A model of texts or images is of that kind whatever it predicts.
+    A model of texts or images is of that kind, regardless of its predictions.
     """
     if any(_is_image(part) for shape in (row, prediction) for part in _parts(shape)):
         return Kind.IMAGE
