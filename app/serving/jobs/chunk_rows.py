@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from app.serving.errors import UnreadableFile
 from app.serving.jobs.cell_columns import CellColumns
+from app.serving.jobs.job import PARQUET
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
 from app.serving.tables.csv_cells import parse_json, to_json
@@ -45,8 +46,6 @@ JSON_ROW = "row"
 #: The key of a chunk's metadata, as JSON: header, names of the columns, and the decimal mark of a
 #: CSV file or the columns of a Parquet file that are JSON.
 SHEET = b"sheet"
-#: The format of Parquet files, and their ending.
-PARQUET = "parquet"
 #: File extensions, and the format in which rows are read.
 FORMATS = {**tables.FORMATS, f".{PARQUET}": PARQUET}
 

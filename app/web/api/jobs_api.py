@@ -13,8 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.serving.errors import JobNotFound
-from app.serving.jobs.chunk_rows import PARQUET
-from app.serving.jobs.job import ACTIVE, Job, JobState
+from app.serving.jobs.job import ACTIVE, PARQUET, Job, JobState
 from app.serving.jobs.jobs import Jobs
 from app.serving.tables import encodings
 from app.web.api import prediction
