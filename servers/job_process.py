@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.serving.jobs.jobs import WAKE
 from config import get_folder
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
@@ -23,9 +24,6 @@ PROGRAM = """
 from servers.job_process import main
 main()
 """
-#: The file in JOBS_FOLDER that is written when a job is created or resumed, see
-#: app/serving/jobs/jobs.py.
-WAKE = "wake"
 #: Seconds between two checks for a job.
 LOOK_SECONDS = 0.5
 #: Seconds before a process that crashed is started again; they double with each crash.
