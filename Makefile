@@ -10,6 +10,9 @@ PROJECT := pyproject.toml --extra compiled --extra skops
 # One more than cores: a third of the time, tests wait for servers and browsers.
 TEST_PROCESSES = $(shell python3 -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
+# Without bytecode, each process of a test or a server would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test lint bench examples chromium wrk openapi pictures lock flama clients shap ray clean help image-test
 
 help: ## List the commands.

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app.serving.jobs.jobs import WAKE
+from app.serving.jobs import WAKE
 from config import get_folder
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded

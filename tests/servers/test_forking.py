@@ -23,6 +23,19 @@ def test_numpy_is_imported_after_limits():
     assert ran.stdout.strip() == "set()"
 
 
+def test_master_imports_prometheus_client_after_its_folder():
+    program = (
+        "import sys, servers.granian_worker, servers.job_process, servers.forking;"
+        "print('prometheus_client' in sys.modules)"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == "False"
+
+
 def test_commands_limit_thread_pools():
     program = "import os, wsgi; print(os.environ['OMP_NUM_THREADS'])"
     environ = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}

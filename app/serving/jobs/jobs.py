@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from app.serving.errors import JobConflict, JobNotFound, TooManyJobs
+from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState, Progress
 from app.serving.jobs.job_files import JobFiles
 from app.serving.models.hosted import HostedModel
@@ -21,8 +22,6 @@ from mlmodel.files.packaged import PackagedModel
 if TYPE_CHECKING:
     from app.serving.jobs.job_table import JobTable
 
-#: The file in the folder of jobs that is written when there is work; see servers/job_process.py.
-WAKE = "wake"
 #: The database of a folder, unless JOBS_DATABASE names another.
 DATABASE = "jobs.sqlite"
 SECONDS_OF_A_DAY = 86_400.0

@@ -488,6 +488,7 @@ def test_violations_name_line_and_field(run, tmp_path):
     assert asked.exit_code == 1
     assert asked.stderr.splitlines()[1:] == [
         "rows.csv, line 3: x must be at most 1000, got 5000",
+        "To predict the valid rows and list the others, use: modelhost jobs submit",
         "Error: rows.csv has invalid rows; no prediction is written",
     ]
     assert not output.exists()
