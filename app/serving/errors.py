@@ -21,6 +21,7 @@
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
     ├── LogUnavailable        the prediction log cannot be read or written
     ├── InsufficientStorage   the disk has no room for the files of a job
+    ├── JobsUnavailable       the database of jobs cannot be used
     ├── JobNotFound           no job of that id, or its results have expired
     ├── JobConflict           the state of the job does not allow the operation
     ├── TooManyJobs           the key has the maximum number of unfinished jobs
@@ -216,10 +217,18 @@ class InsufficientStorage(ServingError):
     def __init__(self, free_bytes: int, reserve_bytes: int) -> None:
         super().__init__(
             f"the disk has no room for the files of the job: {free_bytes:,} bytes are free, of "
-            f"which {reserve_bytes:,} stay free"
+            f"which {reserve_bytes:,} stay free (JOBS_FREE_BYTES); remove finished jobs or other "
+            "files, or have the operator do so, then try again"
         )
         self.free_bytes = free_bytes
         self.reserve_bytes = reserve_bytes
+
+
+class JobsUnavailable(ServingError):
+    """The database of jobs cannot be reached, read or written."""
+
+    def __init__(self) -> None:
+        super().__init__("the database of jobs is not available; try again later")
 
 
 class JobNotFound(ServingError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,16 +61,15 @@ class Job:
 class Progress:
     """How far a job is. ``rows`` are those read so far, ``expected`` those of the whole file.
 
-    ``recent`` are the rows predicted since the job was last started or resumed.
+    ``rate`` are the rows per second while processes work on the job.
     """
 
     rows: int
     valid: int
     invalid: int
     is_read: bool
-    recent: int
-    seconds: float
     expected: int | None
+    rate: float | None
 
     @property
     def done(self) -> int:
@@ -85,11 +84,6 @@ class Progress:
         return min(self.done / self.expected, 1.0) if self.expected else 0.0
 
     @property
-    def rate(self) -> float | None:
-        """Rows per second."""
-        return self.recent / self.seconds if self.recent and self.seconds > 0 else None
-
-    @property
     def seconds_left(self) -> float | None:
         """An estimate of the time until the last row is done."""
         if not self.rate or not self.expected:
@@ -97,22 +91,34 @@ class Progress:
         return max(self.expected - self.done, 0) / self.rate
 
 
-def build_progress(job: Job, counts: Mapping[str, Any], now: float) -> Progress:
+#: The work on a chunk: when it was claimed, when it was done, and its rows.
+Work = tuple[float, float, int]
+
+
+def build_progress(job: Job, counts: Mapping[str, Any], work: Sequence[Work]) -> Progress:
     """Return the progress of a job.
 
-    :param counts: sums over its chunks: ``rows``, ``valid``, ``invalid``, ``recent``, ``is_read``.
+    :param counts: sums over its chunks: ``rows``, ``valid``, ``invalid``, ``is_read``.
+    :param work: on its last chunks that were done.
     """
     rows, is_read = int(counts["rows"]), bool(counts["is_read"])
     expected: int | None = rows if is_read else None
     if not is_read and job.read_bytes and rows:
         expected = max(rows, round(rows * job.size_bytes / job.read_bytes))
-    end = job.finished or now
     return Progress(
         rows=rows,
         valid=int(counts["valid"]),
         invalid=int(counts["invalid"]),
         is_read=is_read,
-        recent=int(counts["recent"]),
-        seconds=end - job.started if job.started else 0.0,
         expected=expected,
+        rate=get_rate(work),
     )
+
+
+def get_rate(work: Sequence[Work]) -> float | None:
+    """Return the rows per second, without the time in which no process worked on the job."""
+    seconds = end = 0.0
+    for claimed, done, _ in sorted(work):
+        seconds += max(done - max(claimed, end), 0)
+        end = max(end, done)
+    return sum(rows for *_, rows in work) / seconds if seconds else None

@@ -1,26 +1,38 @@
 """The files of jobs: what was sent, the chunks that were read, and their results.
 
-A file is written beside its place and renamed, so that it is complete whenever it exists. The
-names of results have the attempt that wrote them: the table has the attempt that counts.
+A file is written beside its place and renamed, so that it is complete whenever it exists, also
+after a crash of the machine. The names of results have the attempt that wrote them: the table has
+the attempt that counts.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.serving.errors import InsufficientStorage
+from app.serving.errors import InsufficientStorage, UnreadableFile
+from app.serving.tables import encodings, tables
+from app.serving.tables.compressed import MAGIC
+from app.serving.tables.csv_file import CsvFile, csv_lines
+from mlmodel.errors import InvalidInput
+from mlmodel.schema.subschemas import JsonSchema
 
 #: What the system reports if a disk, a quota or a limit of files is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Bytes written between two checks of the disk.
 CHECK_BYTES = 64 << 20
+#: The beginning of a CSV file in which its header is looked for.
+BEGINNING_BYTES = 1 << 18
+#: The first bytes of files that are no text: compressed files, workbooks, Parquet files.
+BINARY = (*MAGIC, b"PK\x03\x04", b"PAR1")
 #: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
 JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
@@ -38,6 +50,19 @@ class JobFiles:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._free_bytes = free_bytes
+
+    def check_beginning(self, job_id: str, form: str, schema: JsonSchema, charset: str) -> None:
+        """Check that the file that was sent is not empty, and the header of a CSV file.
+
+        :raises InvalidInput: if no row of the file can be read.
+        :raises UnreadableFile: if a short CSV file has another encoding.
+        """
+        with self.source(job_id).open("rb") as stream:
+            content = stream.read(BEGINNING_BYTES)
+        if not content:
+            raise InvalidInput("the file is empty")
+        if form in tables.SHEETS and not content.startswith(BINARY):
+            _check_header(content, schema, charset)
 
     def source(self, job_id: str) -> Path:
         """Return the path of the file that was sent."""
@@ -58,6 +83,7 @@ class JobFiles:
     def create(self, job_id: str) -> None:
         """Create the folder of a job."""
         (self.folder / job_id).mkdir(mode=0o700)
+        _sync_folder(self.folder)
 
     def remove(self, job_id: str) -> None:
         """Remove all files of a job."""
@@ -104,12 +130,13 @@ class JobFiles:
 
         :raises InsufficientStorage: if the disk is full.
         """
-        new = path.with_name(f".{path.name}.{os.getpid()}")
+        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             yield new
             with new.open("rb") as stream:
                 os.fsync(stream.fileno())
             new.replace(path)
+            _sync_folder(path.parent)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -117,3 +144,27 @@ class JobFiles:
             raise InsufficientStorage(free, self._free_bytes) from error
         finally:
             new.unlink(missing_ok=True)
+
+
+def _check_header(content: bytes, schema: JsonSchema, charset: str) -> None:
+    is_whole = len(content) < BEGINNING_BYTES
+    if not is_whole:
+        content = content[: content.rfind(b"\n") + 1]
+        if not content.strip(b" \t\r\n,;\0"):
+            return  # the header is longer, or comes later
+    try:
+        text, _ = encodings.open_text(io.BytesIO(content), charset)
+    except UnreadableFile:
+        if is_whole:
+            raise
+        return  # it may be cut inside a character: the process that reads all of it decides
+    CsvFile(csv_lines(text)[1], schema)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Keep the names in a folder in a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

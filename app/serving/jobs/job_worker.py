@@ -17,12 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.serving.calls.caller import CALLER, JOB, Caller
-from app.serving.errors import InsufficientStorage, ServingError, UnreadableFile
+from app.serving.errors import (
+    InsufficientStorage,
+    JobsUnavailable,
+    ServingError,
+    UnreadableFile,
+)
 from app.serving.jobs.chunk_prediction import predict_chunk, to_part
 from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
-from app.serving.jobs.job_table import Claim, JobTable
+from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
+from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
@@ -34,6 +40,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two renewals of a lease, and between two looks for work.
 RENEW_SECONDS = 5.0
 LOOK_SECONDS = 0.5
+#: The longest pause in seconds before the database of jobs is tried again.
+LONGEST_PAUSE = 30.0
 #: Seconds between two removals of expired jobs.
 SWEEP_SECONDS = 60.0
 #: Seconds after which a process ends whose job was stopped while the model does not return.
@@ -65,12 +73,16 @@ class ModelSource(Protocol):
 class JobWorker:
     """Runs jobs, one chunk at a time."""
 
-    def __init__(self, table: JobTable, files: JobFiles, models: ModelSource) -> None:
+    def __init__(
+        self, table: JobTable, queue: ChunkQueue, files: JobFiles, models: ModelSource
+    ) -> None:
         self._table = table
+        self._queue = queue
         self._files = files
         self._models = models
         self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._swept = 0.0
+        self._was_interrupted = False
 
     def run(self, idle_seconds: float, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Run jobs until none has been active for some time.
@@ -78,38 +90,57 @@ class JobWorker:
         :param idle_seconds: that time; ``math.inf`` to wait for jobs forever.
         """
         with _lock(self._files, self.name):
-            idle_since = time.monotonic()
+            idle_since, pause = time.monotonic(), LOOK_SECONDS
             while not is_stopped():
-                self._sweep()
-                if self.run_chunk():
+                try:
+                    is_active = self._work()
+                    pause = LOOK_SECONDS
+                except JobsUnavailable as error:
+                    log.warning("%s: this process tries again in %g s", error, pause)
+                    is_active, self._was_interrupted = True, True
+                    time.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                if is_active:
                     idle_since = time.monotonic()
-                elif self._table.find(is_active=True):  # another process has the last chunks
-                    idle_since = time.monotonic()
-                    time.sleep(LOOK_SECONDS)
                 elif time.monotonic() - idle_since >= idle_seconds:
                     return
                 else:
                     time.sleep(LOOK_SECONDS)
 
+    def _work(self) -> bool:
+        """Run a chunk if there is one; return whether any job is active."""
+        if self._was_interrupted:
+            self._queue.release(self.name, failures=0)
+            self._was_interrupted = False
+        self._sweep()
+        if self.run_chunk():
+            return True
+        if not self._table.count_active():
+            return False
+        time.sleep(LOOK_SECONDS)  # another process has the last chunks
+        return True
+
     def run_chunk(self) -> bool:
         """Run one chunk, and return true; return false if there is none to do."""
-        _release_dead(self._table, self._files)
-        claim = self._table.claim(self.name)
+        _release_dead(self._queue, self._files)
+        claim = self._queue.claim(self.name)
         if claim is None:
             return False
         try:
-            with _Lease(self._table, claim) as lease:
+            with _Lease(self._queue, claim) as lease:
                 self._run(claim, lease)
         except LeaseLost:
             log.info("job %s: chunk %d was given up", claim.job.id, claim.number)
         except StopJob as error:
             self._stop(claim.job, str(error))
+        except JobsUnavailable:
+            raise
         except (InsufficientStorage, UnreadableFile, FlmError, ServingError) as error:
             self._stop(claim.job, str(error))
         # Another attempt may succeed; their number is limited.
         except Exception:
             log.exception("job %s: chunk %d failed", claim.job.id, claim.number)
-            self._table.fail(claim)
+            self._queue.fail(claim)
         return True
 
     def _run(self, claim: Claim, lease: _Lease) -> None:
@@ -142,13 +173,13 @@ class JobWorker:
             )
             for number, chunk in enumerate(chunks, start=1):
                 lease.check()
-                if not self._table.has_chunk(job.id, number):
+                if not self._queue.has(job.id, number):
                     self._files.check_room()
                     with self._files.writing(self._files.rows(job.id, number)) as path:
                         _write_rows(chunk.table, str(path))
-                if not self._table.add_chunk(claim, number, len(chunk.table), chunk.read_bytes):
+                if not self._queue.add(claim, number, len(chunk.table), chunk.read_bytes):
                     raise LeaseLost
-        self._table.complete(claim, 0, 0)
+        self._queue.complete(claim, 0, 0)
 
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number
@@ -165,7 +196,7 @@ class JobWorker:
         valid, invalid = len(outcome.places), len(outcome.invalid)
         del table, outcome
         return_memory()
-        if not self._table.complete(claim, valid, invalid):
+        if not self._queue.complete(claim, valid, invalid):
             raise LeaseLost
 
     def _stop(self, job: Job, reason: str) -> None:
@@ -185,14 +216,14 @@ def remove_expired(table: JobTable, files: JobFiles) -> None:
     for job_id in table.expired(time.time()):
         files.remove(job_id)
         table.remove(job_id)
-    files.remove_orphans(lambda name: table.get(name) is not None)
+    files.remove_orphans(table.has)
 
 
 class _Lease:
     """Renews the lease of a claim in a thread. Use it in a ``with`` statement."""
 
-    def __init__(self, table: JobTable, claim: Claim) -> None:
-        self._table, self._claim = table, claim
+    def __init__(self, queue: ChunkQueue, claim: Claim) -> None:
+        self._queue, self._claim = queue, claim
         self._is_over, self._is_lost = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
@@ -215,9 +246,8 @@ class _Lease:
     def _renew(self) -> None:
         while not self._is_over.wait(RENEW_SECONDS):
             try:
-                is_held = self._table.renew(self._claim)
-            except Exception:  # the database may be available again before the lease expires
-                log.exception("the lease of a chunk was not renewed")
+                is_held = self._queue.renew(self._claim)
+            except JobsUnavailable:  # it may be available again before the lease expires
                 continue
             if not is_held:
                 self._is_lost.set()
@@ -241,20 +271,20 @@ def _lock(files: JobFiles, name: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _release_dead(table: JobTable, files: JobFiles) -> None:
+def _release_dead(queue: ChunkQueue, files: JobFiles) -> None:
     """Give back the chunks of processes of this host that have died, before their leases expire.
 
     On a shared folder, a lock may hold only within its host: the lock of a live process of another
     host can be free.
     """
-    for name in table.workers():
+    for name in queue.workers():
         if name.rsplit("-", 2)[0] != platform.node():
             continue
         path = files.folder / LOCKS / name
         with suppress(OSError), path.open("rb") as stream:  # OSError: it is locked
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             log.warning("the process %s has died: its chunk is computed again", name)
-            table.release_all(name)
+            queue.release(name, failures=1)
             path.unlink(missing_ok=True)
 
 

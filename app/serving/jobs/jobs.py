@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -11,20 +12,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from app.serving.errors import JobConflict, JobNotFound, TooManyJobs
+from app.serving.errors import JobConflict, TooManyJobs
 from app.serving.jobs import WAKE
-from app.serving.jobs.job import Job, JobState, Progress
+from app.serving.jobs.job import PARQUET, Job, JobState, Progress
 from app.serving.jobs.job_files import JobFiles
 from app.serving.models.hosted import HostedModel
 from app.serving.tables.csv_cells import to_json
 from mlmodel.files.packaged import PackagedModel
 
 if TYPE_CHECKING:
-    from app.serving.jobs.job_table import JobTable
+    from app.serving.jobs.queue.chunk_queue import ChunkQueue
+    from app.serving.jobs.queue.job_database import JobDatabase
+    from app.serving.jobs.queue.job_table import JobTable
 
 #: The database of a folder, unless JOBS_DATABASE names another.
 DATABASE = "jobs.sqlite"
 SECONDS_OF_A_DAY = 86_400.0
+#: Characters of a file's name that are kept, and those that databases reject or terminals run.
+MAX_NAME = 200
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+#: Endings of files, and their formats. The content decides which kind a table is.
+ENDINGS = {
+    **dict.fromkeys((".csv", ".tsv", ".xlsx"), "csv"),
+    **dict.fromkeys((".ndjson", ".jsonl"), "ndjson"),
+    ".parquet": PARQUET,
+}
+#: Endings behind these, of files that are compressed.
+COMPRESSED = (".gz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Jobs:
 
     def __init__(self, folder: Path, database: str, limits: JobLimits) -> None:
         self._folder = folder
-        self._database = database
+        self._url = database
         self.limits = limits
 
     @classmethod
@@ -69,14 +83,26 @@ class Jobs:
         """
         return JobFiles(self._folder, self.limits.free_bytes)
 
+    # SQLAlchemy takes 0.2 seconds and 20 MB, which only servers with jobs spend.
+    @cached_property
+    def _database(self) -> JobDatabase:
+        from app.serving.jobs.queue.job_database import JobDatabase  # noqa: PLC0415
+
+        return JobDatabase(self._url or f"sqlite:///{self.files.folder / DATABASE}")
+
     @cached_property
     def table(self) -> JobTable:
         """The table of the jobs."""
-        # SQLAlchemy takes 0.2 seconds and 20 MB, which only servers with jobs spend.
-        from app.serving.jobs.job_table import JobTable  # noqa: PLC0415
+        from app.serving.jobs.queue.job_table import JobTable  # noqa: PLC0415
 
-        url = self._database or f"sqlite:///{self.files.folder / DATABASE}"
-        return JobTable(url, self.limits.keep_seconds)
+        return JobTable(self._database, self.limits.keep_seconds)
+
+    @cached_property
+    def queue(self) -> ChunkQueue:
+        """The queue of their chunks."""
+        from app.serving.jobs.queue.chunk_queue import ChunkQueue  # noqa: PLC0415
+
+        return ChunkQueue(self._database, self.table)
 
     def submit(
         self,
@@ -92,23 +118,27 @@ class Jobs:
         """Create a job for a file.
 
         :param pieces: the content of the file.
-        :param form: one of the values of :data:`tables.FORMATS`.
+        :param form: one of the values of :data:`ENDINGS`.
         :param owner: the id of the API key.
+        :param file: its name, to be shown.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
         :raises InsufficientStorage: if the disk has no room.
+        :raises InvalidInput: if its beginning shows that no row can be read.
+        :raises UnreadableFile: if its encoding is another.
         """
-        if len(self.table.find(owner, is_active=True)) >= self.limits.per_key:
+        if self.table.count_active(owner) >= self.limits.per_key:
             raise TooManyJobs(self.limits.per_key)
         job_id = secrets.token_hex(10)
         self.files.create(job_id)
         try:
             size = self.files.save(job_id, pieces)
+            self.files.check_beginning(job_id, form, model.input_schema or True, charset)
             job = Job(
                 id=job_id,
                 model=model.reference,
                 identity=get_identity(model),
                 owner=owner,
-                file=file,
+                file=UNPRINTABLE.sub("\ufffd", file)[:MAX_NAME],
                 form=form,
                 decimal=decimal,
                 charset=charset,
@@ -121,7 +151,7 @@ class Jobs:
                 finished=None,
                 expires=None,
             )
-            self.table.add(job)
+            self.table.add(job, self.limits.per_key)
         except BaseException:
             self.files.remove(job_id)
             raise
@@ -133,14 +163,16 @@ class Jobs:
 
         :raises JobNotFound: if there is none of that id.
         """
-        job = self.table.get(job_id)
-        if job is None:
-            raise JobNotFound(job_id)
-        return job
+        return self.table.get(job_id)
 
-    def find(self, owner: str | None = None) -> list[Job]:
-        """Return the jobs of an owner, the newest first; for ``None``, of all owners."""
-        return self.table.find(owner)
+    def find(
+        self, owner: str | None = None, after: Job | None = None, limit: int | None = None
+    ) -> list[Job]:
+        """Return the jobs of an owner, the newest first; for ``None``, of all owners.
+
+        :param after: a job; only those behind it are returned.
+        """
+        return self.table.find(owner, after, limit)
 
     def progress(self, job: Job) -> Progress:
         """Return how far a job is."""
@@ -164,8 +196,9 @@ class Jobs:
         """Let a failed or cancelled job continue with the chunks that are not done.
 
         :raises JobConflict: if it is neither.
+        :raises TooManyJobs: if the owner has too many unfinished jobs.
         """
-        if not self.table.resume(job.id):
+        if not self.table.resume(job.id, self.limits.per_key):
             raise JobConflict(f"the job is {job.state}: only a failed or cancelled one is resumed")
         self._wake()
         return self.get(job.id)
@@ -180,7 +213,7 @@ class Jobs:
 
         if job.state is not JobState.DONE:
             raise JobConflict(f"the job is {job.state}: it has no result yet")
-        chunks = self.table.done_chunks(job.id)
+        chunks = self.queue.done(job.id)
         return job_results.WRITERS[form]([self.files.part(job.id, *each) for each in chunks])
 
     def problems(self, job: Job, form: str) -> Iterator[bytes]:
@@ -190,7 +223,7 @@ class Jobs:
         """
         from app.serving.jobs import job_results  # noqa: PLC0415
 
-        chunks = self.table.done_chunks(job.id)
+        chunks = self.queue.done(job.id)
         bad = [self.files.bad(job.id, *each) for each in chunks]
         if form == "ndjson":
             return job_results.write_problems_ndjson(bad)
@@ -200,6 +233,12 @@ class Jobs:
 
     def _wake(self) -> None:
         (self.files.folder / WAKE).touch()
+
+
+def get_form(name: str) -> str | None:
+    """Return the format of a file with this name, or ``None``."""
+    path = Path(name.lower())
+    return ENDINGS.get((path.with_suffix("") if path.suffix in COMPRESSED else path).suffix)
 
 
 def get_identity(model: HostedModel) -> str:

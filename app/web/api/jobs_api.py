@@ -22,6 +22,7 @@ from app.web.api.schemas import JobDocument, JobList
 from app.web.http import access
 from app.web.http.access.keys import Scope
 from app.web.http.extension import modelhost
+from app.web.http.query import check_query, read_choice, read_count
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api")
 
@@ -41,6 +42,8 @@ RESULTS = {
     "parquet": "application/vnd.apache.parquet",
 }
 PROBLEMS = {name: RESULTS[name] for name in ("csv", "ndjson")}
+#: Jobs of one response, by default and at most.
+PAGE_JOBS, MOST_JOBS = 50, 200
 #: Bytes of a body that are read at once.
 PIECE_BYTES = 1 << 20
 
@@ -62,7 +65,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         workbook or Parquet, whose content decides which it is, or NDJSON with `Content-Type:
         application/x-ndjson`; the media types of the others, such as `text/csv`, are accepted too.
         It may have `JOBS_MAX_BYTES` and any number of rows. Valid rows are predicted even if others
-        are invalid.
+        are invalid. A file whose beginning shows that no row can be read, such as one without a
+        header, is rejected at once.
       operationId: createJob
       tags: [Jobs]
       parameters:
@@ -86,11 +90,14 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         404: ModelNotFound
         413: TooLarge
         415: UnsupportedMediaType
+        422: InvalidInput
         429: TooManyJobs
         500: InternalError
-        503: ModelUnavailable
+        503: JobsUnavailable
         507: InsufficientStorage
     """
+    check_query("file", "decimal")
+    decimal = read_choice("decimal", ("", ".", ","))
     model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
     model.acquire()
     model.release()
@@ -99,15 +106,15 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         got = request.mimetype or "none"
         raise UnsupportedMediaType(f"expected one of {', '.join(FORMS)} without coding, got {got}")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    encodings.get_codec(charset)
+    codec = encodings.get_codec(charset)
     job = _jobs().submit(
         model,
         _pieces(),
         form,
         owner=g.key.id if g.key else "",
-        file=request.args.get("file", "")[:200],
-        decimal=_choose("decimal", ("", ".", ",")),
-        charset="" if charset in UTF_8 else charset,
+        file=request.args.get("file", ""),
+        decimal=decimal,
+        charset="" if charset in UTF_8 else codec.removesuffix("-sig"),
     )
     location = {"Location": url_for("jobs.get", job_id=job.id)}
     return jsonify(JobDocument().dump(to_document(job))), 202, location
@@ -119,17 +126,39 @@ def index() -> ResponseReturnValue:
     ---
     get:
       summary: List the jobs
-      description: The jobs of the API key, the newest first; of all keys for an admin key.
+      description: >-
+        The jobs of the API key, the newest first; of all keys for an admin key. `next` is the path
+        of those behind them. A response may have fewer than `limit`, also if others follow.
       operationId: listJobs
       tags: [Jobs]
+      parameters:
+        - name: limit
+          in: query
+          description: The maximum number of jobs.
+          schema: {type: integer, minimum: 1, maximum: 200, default: 50}
+        - name: after
+          in: query
+          description: The id of a job, to list those behind it.
+          schema: {type: string}
       responses:
         200:
           description: The jobs.
           content: {application/json: {schema: JobList}}
+        400: InvalidBody
+        404: JobNotFound
         429: TooManyRequests
         500: InternalError
+        503: JobsUnavailable
     """
-    return jsonify(JobList().dump({"jobs": map(to_document, visible_jobs())}))
+    check_query("limit", "after")
+    limit = read_count("limit", PAGE_JOBS, MOST_JOBS)
+    after = find_job(request.args["after"]) if "after" in request.args else None
+    found = _jobs().find(_owner(), after, limit + 1)
+    shown = [job for job in found[:limit] if access.can_see(job.model)]
+    following = None
+    if len(found) > limit:
+        following = url_for("jobs.index", limit=limit, after=found[limit - 1].id)
+    return jsonify(JobList().dump({"jobs": map(to_document, shown), "next": following}))
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -145,10 +174,13 @@ def get(job_id: str) -> ResponseReturnValue:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
+        400: InvalidBody
         404: JobNotFound
         429: TooManyRequests
         500: InternalError
+        503: JobsUnavailable
     """
+    check_query()
     return jsonify(JobDocument().dump(to_document(find_job(job_id))))
 
 
@@ -180,8 +212,10 @@ def result(job_id: str) -> ResponseReturnValue:
         409: JobConflict
         429: TooManyRequests
         500: InternalError
+        503: JobsUnavailable
     """
-    form = _choose("as", tuple(RESULTS))
+    check_query("as")
+    form = read_choice("as", tuple(RESULTS))
     job = find_job(job_id)
     return _file(job, "predictions", form, _jobs().result(job, form))
 
@@ -213,8 +247,10 @@ def problems(job_id: str) -> ResponseReturnValue:
         404: JobNotFound
         429: TooManyRequests
         500: InternalError
+        503: JobsUnavailable
     """
-    form = _choose("as", tuple(PROBLEMS))
+    check_query("as")
+    form = read_choice("as", tuple(PROBLEMS))
     job = find_job(job_id)
     return _file(job, "problems", form, _jobs().problems(job, form))
 
@@ -233,11 +269,14 @@ def resume(job_id: str) -> ResponseReturnValue:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
+        400: InvalidBody
         404: JobNotFound
         409: JobConflict
-        429: TooManyRequests
+        429: TooManyJobs
         500: InternalError
+        503: JobsUnavailable
     """
+    check_query()
     return jsonify(JobDocument().dump(to_document(_jobs().resume(find_job(job_id)))))
 
 
@@ -259,21 +298,19 @@ def delete(job_id: str) -> ResponseReturnValue:
           content: {application/json: {schema: JobDocument}}
         204:
           description: The job is removed.
+        400: InvalidBody
         404: JobNotFound
         409: JobConflict
         429: TooManyRequests
         500: InternalError
+        503: JobsUnavailable
     """
+    check_query()
     job = find_job(job_id)
     if job.state in ACTIVE:
         return jsonify(JobDocument().dump(to_document(_jobs().cancel(job))))
     _jobs().remove(job)
     return "", 204
-
-
-def visible_jobs() -> list[Job]:
-    """Return the jobs that the client may see, the newest first."""
-    return [job for job in _jobs().find() if _can_see(job)]
 
 
 def find_job(job_id: str) -> Job:
@@ -312,19 +349,15 @@ def _jobs() -> Jobs:
     return modelhost().jobs
 
 
-def _can_see(job: Job) -> bool:
-    if not access.can_see(job.model):
-        return False
+def _owner() -> str | None:
+    """Return the owner of the jobs that the client may see; ``None`` if it may see all."""
     if g.key is None:
-        return not job.owner
-    return g.key.has_scope(Scope.ADMIN) or job.owner == g.key.id
+        return ""
+    return None if g.key.has_scope(Scope.ADMIN) else str(g.key.id)
 
 
-def _choose(name: str, choices: tuple[str, ...]) -> str:
-    value = request.args.get(name, choices[0])
-    if value not in choices:
-        raise BadRequest(f"{name} must be {' or '.join(filter(None, choices))}, got {value!r:.60}")
-    return value
+def _can_see(job: Job) -> bool:
+    return access.can_see(job.model) and _owner() in {None, job.owner}
 
 
 def _pieces() -> Iterator[bytes]:

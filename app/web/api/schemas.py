@@ -298,7 +298,7 @@ class JobDocument(Body):
     size_bytes = fields.Integer(**doc("The size of the file."))
     rows = fields.Nested(JobRows)
     progress = fields.Float(**doc("The share of the rows that are done, from 0 to 1."))
-    rows_per_second = fields.Float(allow_none=True, **doc("The rate since the job runs."))
+    rows_per_second = fields.Float(allow_none=True, **doc("The rate while it is worked on."))
     seconds_left = fields.Float(allow_none=True, **doc("An estimate; null if unknown."))
     created = fields.Float(**doc("When the job was created, in seconds since 1970."))
     started = fields.Float(allow_none=True, **doc("When it was started or resumed."))
@@ -311,6 +311,7 @@ class JobList(Body):
     """Jobs, the newest first."""
 
     jobs = fields.List(fields.Nested(JobDocument))
+    next = fields.String(allow_none=True, **doc("The path of the jobs behind these, if any."))
 
 
 class FieldError(Body):

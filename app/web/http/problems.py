@@ -199,7 +199,16 @@ PROBLEMS: dict[type[Exception], Problem] = {
         507,
         "insufficient-storage",
         "Insufficient storage",
-        "The disk has no room for the files of a job: `JOBS_FREE_BYTES` stay free.",
+        "The disk has no room for the files of a job: `JOBS_FREE_BYTES` stay free. Remove finished "
+        "jobs, or other files on the disk of `JOBS_FOLDER`.",
+    ),
+    serving.JobsUnavailable: Problem(
+        503,
+        "jobs-unavailable",
+        "Jobs unavailable",
+        "The database of jobs cannot be reached, read or written. The log of the server has the "
+        "reason.",
+        is_temporary=True,
     ),
     serving.JobNotFound: Problem(
         404,

@@ -40,6 +40,7 @@ RESPONSES = {
     "InsufficientStorage": ["insufficient-storage"],
     "JobConflict": ["job-conflict"],
     "JobNotFound": ["job-not-found"],
+    "JobsUnavailable": ["jobs-unavailable", "model-unavailable"],
     "ModelFailed": ["model-failed", "invalid-answer"],
     "ModelNotFound": ["model-not-found"],
     "ModelTimeout": ["model-timeout", "remote-timeout"],

@@ -19,9 +19,8 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
-from app.serving.jobs.chunk_rows import FORMATS
 from app.serving.jobs.job import ACTIVE, Job
-from app.serving.jobs.jobs import Jobs
+from app.serving.jobs.jobs import COMPRESSED, ENDINGS, Jobs, get_form
 
 #: Bytes of a file that are read at once.
 PIECE_BYTES = 1 << 20
@@ -38,10 +37,12 @@ def submit(hosting: Hosting, name: str, file: Path, as_json: bool) -> None:
 
     A server with the same JOBS_FOLDER runs it, or `modelhost work`.
     """
-    form = FORMATS.get(file.suffix.lower())
+    form = get_form(file.name)
     if form is None:
-        endings = ", ".join(FORMATS)
-        raise click.UsageError(f"FILE must end with one of {endings}, got {file.name!r}")
+        raise click.UsageError(
+            f"FILE must end with one of {', '.join(ENDINGS)}, and may be compressed "
+            f"({', '.join(COMPRESSED)}); got {file.name!r}"
+        )
     model = hosting.host_model(name)
     with file.open("rb") as stream:
         job = _jobs(hosting).submit(model, _pieces(stream), form, file=file.name)

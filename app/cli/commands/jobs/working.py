@@ -73,6 +73,9 @@ class HostedModels:
         model = self._model
         if model and self._identity == identity and model.reference == reference:
             return model
+        # The collector must see the objects of the model that is replaced.
+        self._model = model = None
+        gc.unfreeze()
         try:
             model = self._hosting.host_model(reference, _without_time_limit)
         except click.ClickException as error:
@@ -94,7 +97,7 @@ class HostedModels:
 def _build_worker(hosting: Hosting) -> JobWorker:
     jobs = Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))
     hosting = replace(hosting, unpinned=hosting.settings["UNPINNED"])
-    return JobWorker(jobs.table, jobs.files, HostedModels(hosting))
+    return JobWorker(jobs.table, jobs.queue, jobs.files, HostedModels(hosting))
 
 
 def _without_time_limit(spec: ModelSpec) -> ModelSpec:

@@ -6,15 +6,22 @@ import gzip
 import io
 import json
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.serving.jobs import chunk_rows, job_table
+from app.serving.errors import TooManyJobs
+from app.serving.jobs import chunk_rows, job_worker
+from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
-from app.serving.jobs.jobs import get_identity
+from app.serving.jobs.jobs import get_form, get_identity
+from app.serving.jobs.queue.job_database import JobDatabase
+from app.serving.jobs.queue.job_table import JobTable
 from app.serving.prediction_log.store import PredictionStore
 from tests.new_keys import NewKey
 
@@ -54,7 +61,7 @@ def parts(app):
 
 @pytest.fixture
 def make_worker(parts):
-    return lambda: JobWorker(parts.jobs.table, parts.jobs.files, Models(parts))
+    return lambda: JobWorker(parts.jobs.table, parts.jobs.queue, parts.jobs.files, Models(parts))
 
 
 @pytest.fixture
@@ -215,8 +222,8 @@ def test_dead_process_loses_no_row(client, submit, make_worker, parts, monkeypat
     first = make_worker()
     for _ in range(4):  # the reading, and three chunks
         first.run_chunk()
-    parts.jobs.table.claim("a process that dies")
-    monkeypatch.setattr(job_table.time, "time", lambda: job["created"] + 1000)
+    parts.jobs.queue.claim("a process that dies")
+    monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
     make_worker().run(0)
 
@@ -245,20 +252,105 @@ def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
     assert client.get(path).json["type"] == "/docs/problems#job-not-found"
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("\n", "line 1 must name the columns"),
-        (b"x\n\xff\xc3\xa9\n", "the file is not UTF-8: see line 2"),
-    ],
-)
-def test_unreadable_file_fails_the_job(client, submit, make_worker, content, reason):
-    job = submit(content)
+def test_file_without_readable_rows_is_rejected(client, parts):
+    def reject(content):
+        response = client.post("/api/models/doubler/jobs", data=content, headers=CSV)
+        return response.status_code, response.json["detail"]
+
+    assert reject(b"") == (422, "the body: the file is empty")
+    assert reject(b"\n") == (422, "the body: line 1 must name the columns")
+    assert reject(b"z\n1\n")[0] == 422
+    assert reject(b"x\n\xff\xc3\xa9\n") == (400, "the file is not UTF-8: see line 2")
+    assert list(parts.jobs.files.folder.glob("*/input")) == []
+
+
+def test_file_with_unreadable_end_fails_the_job(client, submit, make_worker):
+    job = submit(b"x\n" + b"1\n" * 150_000 + b"\xff\xc3\xa9\n")
 
     make_worker().run(0)
 
     job = client.get(f"/api/jobs/{job['id']}").json
-    assert (job["state"], job["reason"]) == ("failed", reason)
+    assert (job["state"], job["reason"]) == ("failed", "the file is not UTF-8: see line 150002")
+
+
+def test_wrong_query_is_rejected(client):
+    for method, path in (
+        ("post", "/api/models/doubler/jobs?name=x.csv"),
+        ("get", "/api/jobs?limit=0"),
+        ("get", "/api/jobs?limit=201"),
+        ("get", "/api/jobs?page=2"),
+        ("get", "/api/jobs/0?as=csv"),
+        ("get", "/api/jobs/0/result?format=csv"),
+        ("get", "/api/jobs/0/problems?as=parquet"),
+        ("post", "/api/jobs/0/resume?from=1"),
+        ("delete", "/api/jobs/0?force=true"),
+    ):
+        response = client.open(path, method=method, data=b"x\n1\n", headers=CSV)
+
+        assert response.json["type"] == "/docs/problems#invalid-body", path
+
+
+def test_jobs_are_listed_in_pages(client, submit):
+    ids = [submit("x\n1\n")["id"] for _ in range(3)]
+
+    first = client.get("/api/jobs?limit=2").json
+    second = client.get(first["next"]).json
+
+    assert [job["id"] for job in first["jobs"] + second["jobs"]] == ids[::-1]
+    assert second["next"] is None
+
+
+def test_name_and_charset_are_cleaned(submit, parts):
+    headers = {"Content-Type": f"text/csv; charset=iso8859{'_' * 60}15"}
+    job = submit("x\n1\n", query=f"?file=a%00{'b' * 300}.csv", headers=headers)
+
+    assert job["file"] == f"a\ufffd{'b' * 198}"
+    assert parts.jobs.get(job["id"]).charset == "iso8859-15"
+
+
+def test_interrupted_database_is_used_again(client, submit, make_worker, parts, monkeypatch):
+    monkeypatch.setattr(job_worker, "LOOK_SECONDS", 0.01)
+    job = submit("x\n1\n")
+    database = parts.jobs.files.folder / "jobs.sqlite"
+    away = database.rename(database.with_suffix(".away"))
+    database.mkdir()
+    calls = iter(range(100))
+
+    def restore_at_the_third_call():
+        if next(calls) == 2:
+            database.rmdir()
+            away.rename(database)
+
+    assert client.get("/api/jobs").json["type"] == "/docs/problems#jobs-unavailable"
+    make_worker().run(0, restore_at_the_third_call)
+
+    assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
+
+
+def test_rate_excludes_time_without_processes():
+    at_once = [(10.0, 12.0, 100), (11.0, 13.0, 100)]
+
+    assert get_rate([*at_once, (1000.0, 1001.0, 200)]) == 100.0
+
+
+def test_concurrent_uploads_keep_the_quota(parts):
+    jobs = parts.jobs
+    jobs.limits = replace(jobs.limits, per_key=1)
+    model = parts.manager.get("doubler")
+
+    def upload_while_another_does():
+        jobs.submit(model, iter([b"x\n1\n"]), "csv")
+        yield b"x\n2\n"
+
+    with pytest.raises(TooManyJobs):
+        jobs.submit(model, upload_while_another_does(), "csv")
+    assert len(jobs.find()) == 1
+
+
+def test_format_of_a_name():
+    names = ("a.csv.gz", "a.NDJSON.zst", "a.json", "a.gz")
+
+    assert [get_form(name) for name in names] == ["csv", "ndjson", None, None]
 
 
 def test_rows_on_which_the_model_fails_are_separated(client, submit, make_worker):
@@ -307,7 +399,7 @@ def test_expired_results_are_removed(client, submit, make_worker, parts, monkeyp
     job = submit("x\n1\n")
     make_worker().run(0)
     expires = client.get(f"/api/jobs/{job['id']}").json["expires"]
-    monkeypatch.setattr(job_table.time, "time", lambda: expires + 1)
+    monkeypatch.setattr(time, "time", lambda: expires + 1)
 
     make_worker().run(0)
 
@@ -350,3 +442,11 @@ def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
     )
     assert client.post("/api/models/none/jobs", data="x\n1\n", headers=CSV).status_code == 404
     assert list((tmp_path / "jobs").glob("*/input")) == []
+
+
+def test_concurrent_first_uses_create_the_tables(tmp_path):
+    def use(_):
+        return JobTable(JobDatabase(f"sqlite:///{tmp_path}/jobs.sqlite"), 1.0).count_active()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(8))) == [0] * 8

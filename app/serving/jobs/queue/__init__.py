@@ -1,0 +1,1 @@
+"""The queue of jobs: their table, and the chunks that processes claim."""

@@ -1,0 +1,134 @@
+"""The database of jobs and chunks: its tables, and transactions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from app.serving.errors import JobsUnavailable
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a process waits while another writes to SQLite.
+BUSY_SECONDS = 30.0
+#: The states of a chunk.
+DONE, RUNNING, WAITING = "done", "running", "waiting"
+
+metadata = MetaData()
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("owner", Text, nullable=False, index=True),
+    Column("file", Text, nullable=False),
+    Column("form", String(10), nullable=False),
+    Column("decimal", String(1), nullable=False),
+    Column("charset", String(40), nullable=False),
+    Column("state", String(10), nullable=False, index=True),
+    Column("reason", Text, nullable=False, default=""),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("read_bytes", BigInteger, nullable=False, default=0),
+    Column("created", Float(53), nullable=False),
+    Column("started", Float(53)),
+    Column("finished", Float(53)),
+    Column("expires", Float(53)),
+)
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("job", String(40), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("rows", BigInteger, nullable=False, default=0),
+    Column("state", String(10), nullable=False, default=WAITING),
+    Column("worker", String(200), nullable=False, default=""),
+    Column("claimed", Float(53)),
+    Column("lease", Float(53), nullable=False, default=0.0),
+    # Claims so far, and those whose process died or raised an error.
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("valid", BigInteger, nullable=False, default=0),
+    Column("invalid", BigInteger, nullable=False, default=0),
+    Column("finished", Float(53)),
+)
+
+
+class JobDatabase:
+    """A database with the tables of jobs and chunks, created at the first use. Thread safe.
+
+    :param url: of SQLAlchemy: SQLite, or PostgreSQL for processes on several machines.
+    """
+
+    def __init__(self, url: str) -> None:
+        is_sqlite = url.startswith("sqlite")
+        arguments = {"timeout": BUSY_SECONDS} if is_sqlite else {}
+        # No pool: a connection does not survive a fork, and a job needs few of them.
+        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        self._is_created = False
+        if is_sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection whose changes are committed at the end.
+
+        :raises JobsUnavailable: if the database cannot be reached, read or written.
+        """
+        try:
+            if not self._is_created:
+                with self._engine.begin() as connection:
+                    _create_tables(connection)
+                self._is_created = True
+            with self._engine.begin() as connection:
+                yield connection
+        except (InterfaceError, OperationalError) as error:
+            log.warning("the database of jobs is not available: %s", error.orig)
+            raise JobsUnavailable from error
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Hold a lock until the end of the transaction, in PostgreSQL.
+
+    SQLite needs none, because it has one writer at a time.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"modelhost {name}"))))
+
+
+def _create_tables(connection: Connection) -> None:
+    # Another process may create them meanwhile. PostgreSQL needs the lock in spite of IF NOT
+    # EXISTS, which two processes can pass.
+    lock(connection, "tables")
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in table.indexes:
+            connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Readers do not wait for a writer. A job that was accepted survives a crash of the machine.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
