@@ -80,6 +80,10 @@ COMMANDS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
                 "logged.log.forget",
                 "Delete logged predictions of MODEL, and overwrite their bytes.",
             ),
+            "reference": (
+                "logged.log.reference",
+                "Make the first 1,000 logged predictions of MODEL its reference for drift.",
+            ),
             "show": (
                 "logged.log.show",
                 "Show the last logged predictions of MODEL.",

@@ -5,30 +5,42 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.monitoring.drift import MIN_ROWS
-from app.serving.monitoring.reports import PERIODS, DriftReport, State, report_drift
+from app.serving.monitoring.report_cache import ReportCache
+from app.serving.monitoring.reports import PERIODS, DriftReport, report_drift
 from app.serving.monitoring.shared_file import Document, SharedFile
 from app.serving.monitoring.traffic import RECORD_SECONDS, Traffic, TrafficHistory
 from app.serving.monitoring.truth_metrics import Period, read_metrics
 from app.serving.prediction_log.store import PredictionStore
 
 log = logging.getLogger(__name__)
-Built = TypeVar("Built")
 
 #: Seconds between two measurements of the drift of all models.
 DRIFT_SECONDS = 900.0
 #: Seconds from the start of a process to its first measurements.
 FIRST_SECONDS = 5.0
-#: Seconds for which the page of a model shows the same report.
-CACHE_SECONDS = 30.0
+
+
+class MeasuredDrift(NamedTuple):
+    """The last measurement of the drift of all models in the last week.
+
+    ``at`` is its time in Unix seconds, and that of the next one is ``until``; both are ``None``
+    before the first one. ``models`` has a member for each model with a log, by label: its
+    ``state``, its ``rows`` and ``missing_rows``, the ``psi`` of its fields, and ``alarms``, the
+    number of those with moderate or large drift.
+    """
+
+    at: float | None
+    until: float | None
+    models: Mapping[str, Mapping[str, Any]]
 
 
 class HealthMonitor:
@@ -45,9 +57,7 @@ class HealthMonitor:
         self._manager = manager
         self._traffic = TrafficHistory(folder)
         self._drift = SharedFile(folder, "drift.json")
-        #: Guards ``_reports``, and makes a second request for the same report wait for the first.
-        self._lock = threading.Lock()
-        self._reports: dict[tuple[str, int], tuple[float, Any]] = {}
+        self._reports = ReportCache(MIN_ROWS)
 
     def start(self) -> None:
         """Start the thread of this process."""
@@ -58,10 +68,10 @@ class HealthMonitor:
         return self._traffic.read(time.time())
 
     def get_drift(self, model: HostedModel, days: int) -> DriftReport:
-        """Return the drift of a model in the last days, at most :data:`CACHE_SECONDS` old."""
-        return self._cached(
+        """Return the drift of a model in the last days, at most half a minute old."""
+        return self._reports.get(
             (model.label, days),
-            lambda: report_drift(self.store, model, days),
+            lambda: self._report(model, days),
             lambda each: each.compared_rows,
         )
 
@@ -70,19 +80,18 @@ class HealthMonitor:
 
         :raises LogUnavailable: if the log cannot be read.
         """
-        return self._cached(
+        return self._reports.get(
             (model.label, 0),
             lambda: read_metrics(self.store, model.name, model.label, model.output_schema),
             lambda each: each[0].rows,
         )
 
-    def get_measured_drift(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the last measurement of each model that has one, by label.
-
-        ``psi`` has the fields, and ``alarms`` the number of those with moderate or large drift.
-        """
-        models: Mapping[str, Mapping[str, Any]] = self._drift.read().get("models", {})
-        return models
+    def get_measured_drift(self) -> MeasuredDrift:
+        """Return the last measurement of the drift of all models."""
+        document = self._drift.read()
+        at = document.get("at")
+        until = None if at is None else at + DRIFT_SECONDS
+        return MeasuredDrift(at, until, document.get("models", {}))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the drift as a metric, for Prometheus."""
@@ -91,7 +100,7 @@ class HealthMonitor:
             "Population stability index of a field in the last week, against the reference.",
             labels=["model", "field"],
         )
-        for label, measured in self.get_measured_drift().items():
+        for label, measured in self.get_measured_drift().models.items():
             for name, psi in measured["psi"].items():
                 family.add_metric([label, name], psi)
         yield family
@@ -112,33 +121,22 @@ class HealthMonitor:
             models = dict(self._measure())
             self._drift.update(lambda document: {**document, "models": models})
 
-    def _cached(
-        self, key: tuple[str, int], build: Callable[[], Built], count_rows: Callable[[Built], int]
-    ) -> Built:
-        """Return a report that is at most :data:`CACHE_SECONDS` old; a small one is always new."""
-        now = time.monotonic()
-        with self._lock:
-            self._reports = {
-                each: (made, report)
-                for each, (made, report) in self._reports.items()
-                if now - made <= CACHE_SECONDS
-            }
-            if key in self._reports:
-                found: Built = self._reports[key][1]
-                return found
-            report = build()
-            if count_rows(report) >= MIN_ROWS:
-                self._reports[key] = now, report
-            return report
+    def _report(self, model: HostedModel, days: int) -> DriftReport:
+        report = report_drift(self.store, model, days)
+        if days == PERIODS[0] and model.spec.log:  # the overview must not contradict the page
+            self._drift.update(
+                lambda document: (
+                    document
+                    | {"models": document.get("models", {}) | {model.label: _describe(report)}}
+                )
+            )
+        return report
 
     def _measure(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for model in self._manager.models():
-            report = report_drift(self.store, model, PERIODS[0])
-            if report.state is State.COMPARED:
-                # A field of the rows takes precedence over a prediction of the same name.
-                ordered = sorted(report.fields, key=lambda each: not each.is_prediction)
-                psi = {each.name: round(each.psi, 6) for each in ordered}
-                yield model.label, {"psi": psi, "alarms": len(report.alarms)}
+            if model.spec.log:
+                report = report_drift(self.store, model, PERIODS[0])
+                yield model.label, _describe(report)
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -154,3 +152,15 @@ class HealthMonitor:
 
 def _is_due(document: Document, now: float) -> bool:
     return bool(now - document.get("at", 0) >= DRIFT_SECONDS)
+
+
+def _describe(report: DriftReport) -> dict[str, Any]:
+    # A field of the rows takes precedence over a prediction of the same name.
+    fields = sorted(report.fields, key=lambda each: not each.is_prediction)
+    return {
+        "state": report.state,
+        "rows": report.rows,
+        "missing_rows": report.missing_rows,
+        "psi": {each.name: round(each.psi, 6) for each in fields},
+        "alarms": len(report.alarms),
+    }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from app.serving.prediction_log.store import Record
 from app.serving.tables import tables
@@ -23,7 +23,7 @@ GROUP_ROWS = 20_000
 Read = Callable[[], Iterator[Record]]
 
 
-def export(read: Read, path: Path, form: str) -> int:
+def export(read: Read, stream: BinaryIO, form: str) -> int:
     """Write records to a file, and return their number.
 
     In a table, a member of a row, a prediction or a truth is a column such as ``row.income``. The
@@ -31,7 +31,7 @@ def export(read: Read, path: Path, form: str) -> int:
 
     :param form: one of the values of :data:`FORMATS`.
     """
-    return _WRITERS[form](read, path)
+    return _WRITERS[form](read, stream)
 
 
 def to_columns(record: Record) -> dict[str, Any]:
@@ -67,25 +67,25 @@ def _flatten(prefix: str, value: Any) -> dict[str, Any]:
     return {f"{prefix}.{name}": each for name, each in tables.flatten(value).items()}
 
 
-def _write_ndjson(read: Read, path: Path) -> int:
+def _write_ndjson(read: Read, stream: BinaryIO) -> int:
     count = 0
-    with path.open("w", encoding="utf-8") as stream:
-        for record in read():
-            times = {"time": to_iso(record.time), "truth_time": to_iso(record.truth_time)}
-            stream.write(to_json(vars(record) | times) + "\n")
-            count += 1
+    for record in read():
+        times = {"time": to_iso(record.time), "truth_time": to_iso(record.truth_time)}
+        stream.write(f"{to_json(vars(record) | times)}\n".encode())
+        count += 1
     return count
 
 
-def _write_csv(read: Read, path: Path) -> int:
+def _write_csv(read: Read, stream: BinaryIO) -> int:
     names = tables.columns(map(to_columns, read()))
     count = 0
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(map(escape_formula, names))
-        for row in map(to_columns, read()):
-            writer.writerow(map(_to_cell, map(row.get, names)))
-            count += 1
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(escape_formula, names))
+    for row in map(to_columns, read()):
+        writer.writerow(map(_to_cell, map(row.get, names)))
+        count += 1
+    text.detach()  # flushes it, and leaves the stream open
     return count
 
 
@@ -93,7 +93,7 @@ def _to_cell(value: Any) -> str:
     return "" if value is None else escape_formula(to_text(value))
 
 
-def _write_parquet(read: Read, path: Path) -> int:
+def _write_parquet(read: Read, stream: BinaryIO) -> int:
     import pyarrow as pa  # noqa: PLC0415  takes 0.1 s
     from pyarrow import parquet  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ def _write_parquet(read: Read, path: Path) -> int:
     converted = {name: _choose_type(kinds[name] - {type(None)}) for name in names}
     schema = pa.schema([(name, converted[name][0]) for name in names])
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(stream, schema) as writer:
         rows = map(to_columns, read())
         while group := list(islice(rows, GROUP_ROWS)):
             columns = [_to_array(group, name, *converted[name]) for name in names]
@@ -145,7 +145,7 @@ def _choose_type(kinds: set[type]) -> tuple[str, Callable[[Any], Any]]:
     return "string", to_json
 
 
-_WRITERS: Mapping[str, Callable[[Read, Path], int]] = {
+_WRITERS: Mapping[str, Callable[[Read, BinaryIO], int]] = {
     "csv": _write_csv,
     "ndjson": _write_ndjson,
     "parquet": _write_parquet,

@@ -1,17 +1,26 @@
-"""Deletes records of the prediction log that are older than the entries of their models allow."""
+"""Deletes records of the prediction log that are older than the entries of their models allow.
+
+The folder of a model keeps the days of its entry, so that they also apply after its log was
+switched off, or the model was removed from ``models.yaml``.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from app.serving.prediction_log.policy import LogPolicy
+from app.serving.prediction_log.policy import KEEP_DAYS, LogPolicy
 from app.serving.prediction_log.store import PredictionStore
 
 log = logging.getLogger(__name__)
 
+#: The file with the days in the folder of a model, and its content.
+FILE = "keep_days"
+DAYS = re.compile(r"[0-9]{1,5}\n?")
 #: Seconds between two deletions in one process.
 PAUSE_SECONDS = 3600
 
@@ -42,8 +51,20 @@ def delete_old(store: PredictionStore, policies: Iterable[tuple[str, LogPolicy |
     for model, policy in policies:
         if policy is not None:
             keep_days[model] = max(policy.keep_days, keep_days.get(model, 0))
-    for model, days in keep_days.items():
+    for model in store.models():
         try:
-            store.delete_old(model, days)
+            store.delete_old(model, _get_days(store.folder / model / FILE, keep_days.get(model)))
         except (OSError, sqlite3.Error) as error:
             log.warning("cannot delete old predictions of %r: %s", model, error)
+
+
+def _get_days(path: Path, days: int | None) -> int:
+    """Return the days of a model's entry, and keep them; without any, those that were kept."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if days is None:
+        return int(text) if DAYS.fullmatch(text) else KEEP_DAYS
+    if text != f"{days}\n":
+        new = path.with_suffix(".new")
+        new.write_text(f"{days}\n", encoding="utf-8")
+        new.replace(path)
+    return days

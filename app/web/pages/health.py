@@ -58,13 +58,17 @@ def index() -> str:
     """Show the health of all models."""
     traffic = modelhost().health.get_traffic()
     drift = modelhost().health.get_measured_drift()
+    at, until = (each and f"{datetime.fromtimestamp(each, UTC):%H:%M}" for each in drift[:2])
     models = access.visible(modelhost().manager.models())
     return render_template(
         "health_index.html",
         rows=[
-            (model, _build_day(traffic.get(model.label, ())), drift.get(model.label))
+            (model, _build_day(traffic.get(model.label, ())), drift.models.get(model.label))
             for model in models
         ],
+        measured_at=at,
+        measured_until=until,
+        min_rows=MIN_ROWS,
     )
 
 
@@ -91,10 +95,12 @@ def model(name: str) -> str:
         period=drift_view.format_period(drift),
         periods=PERIODS,
         min_rows=MIN_ROWS,
+        can_take=access.has_scope(access.Scope.ADMIN),
     )
 
 
 @blueprint.post("/models/<name>/health/reference")
+@access.needs(access.Scope.ADMIN)
 def take_reference(name: str) -> ResponseReturnValue:
     """Store the first logged predictions of a model as its reference."""
     hosted = modelhost().manager.get_described(name)

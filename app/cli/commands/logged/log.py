@@ -1,4 +1,4 @@
-"""``export``, ``forget`` and ``show`` of the group ``log``: read the prediction log."""
+"""The commands of the group ``log``, which read the prediction log."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
+from app.serving.monitoring.references import Source, create_reference
 from app.serving.prediction_log import export as exports
 from app.serving.prediction_log.store import PredictionStore, Record, Selection
 from app.serving.tables import tables
 
+STDOUT = Path("-")
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -33,8 +35,8 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
     "-o",
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="The file to write, or '-' for stdout.",
 )
 @click.option(
     "--as",
@@ -60,10 +62,14 @@ def export(  # noqa: PLR0917  click calls it, by name
     if form is None:
         endings = ", ".join(exports.FORMATS)
         raise click.UsageError(f"specify --as, or a file that ends with one of {endings}")
+    if as_json and output == STDOUT:
+        raise click.UsageError("--json writes to stdout too: write the rows to a file")
     store = _open(hosting, model)
     selection = Selection(_to_seconds(since), _to_seconds(until), _get_label(model))
-    count = exports.export(lambda: store.read(_get_name(model), selection), output, form)
-    write_message(f"Wrote {count_of(count, 'row')} to {output}")
+    with click.open_file(str(output), "wb") as stream:
+        count = exports.export(lambda: store.read(_get_name(model), selection), stream, form)
+    target = "stdout" if output == STDOUT else output
+    write_message(f"Wrote {count_of(count, 'row')} to {target}")
     if as_json:
         write_json({"output": str(output), "rows": count})
 
@@ -114,6 +120,21 @@ def forget(
     write_message(f"Deleted {count_of(count, 'row')}")
     if as_json:
         write_json({"deleted": count})
+
+
+@command("reference")
+@click.argument("model")
+@as_json_option
+@pass_hosting
+def reference(hosting: Hosting, model: str, as_json: bool) -> None:
+    """Make the first 1,000 logged predictions of MODEL its reference for drift."""
+    store = _open(hosting, model)
+    found = create_reference(store, hosting.host_model(model))
+    rows = found.profile.rows
+    place = "the model's file" if found.source is Source.FILE else "logged predictions"
+    write_message(f"The reference of {model!r} has {count_of(rows, 'row')} of {place}")
+    if as_json:
+        write_json({"source": found.source, "rows": rows})
 
 
 @command("show")

@@ -15,6 +15,7 @@ from app.serving.monitoring.reports import PERIODS, DriftReport
 from app.serving.monitoring.traffic import Traffic
 from app.web.api import models
 from app.web.api.monitoring.health_schemas import ModelHealth, ReferenceSchema
+from app.web.http import access
 from app.web.http.extension import modelhost
 
 blueprint = Blueprint("model_health", __name__)
@@ -69,6 +70,7 @@ def health(name: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/api/models/<name>/health/reference")
+@access.needs(access.Scope.ADMIN)
 def take_reference(name: str) -> ResponseReturnValue:
     """Store the first logged predictions of a model as its reference.
     ---
@@ -84,6 +86,7 @@ def take_reference(name: str) -> ResponseReturnValue:
         200:
           description: The reference of the model.
           content: {application/json: {schema: Reference}}
+        403: Forbidden
         404: ModelNotFound
         409: TooFewRows
         429: TooManyRequests

@@ -94,7 +94,7 @@ def authorize() -> None:
     control = modelhost().access_control
     if scope is Scope.ADMIN and not control.keys.are_set:
         raise Forbidden(
-            "loading and unloading models over HTTP requires an API key, and none are configured; "
+            "administration over HTTP requires an API key, and none are configured; "
             "create one with `modelhost keys new --name NAME --scope admin`, and list it in the "
             "file that MODELHOST_KEYS_FILE names"
         )

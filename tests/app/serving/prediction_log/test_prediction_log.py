@@ -305,10 +305,16 @@ def test_old_records_are_deleted(tmp_path):
     write(tmp_path, *(each.isoformat()[:19] for each in days))
     store = PredictionStore(tmp_path)
 
+    delete_old(store, [("m", None)])
+    assert store.count("m") == 4, "without an entry that has days, the default applies"
+
     delete_old(store, [("m", LogPolicy(keep_days=30)), ("m", None), ("other", LogPolicy())])
 
     assert [each.row for each in store.read("m")] == [2, 3]
     assert not month_files.get_path(tmp_path, "m", now - 100 * 86_400).exists()
+    write(tmp_path, days[1].isoformat()[:19])
+    delete_old(store, [("m", None)])
+    assert store.count("m") == 2, "after the log was switched off"
 
 
 def test_files_and_folders_are_private(tmp_path):
@@ -357,6 +363,13 @@ def test_log_is_exported(run, logged, tmp_path, ending):
     assert list(frame["request_id"]) == ["first", "first", "second"]
 
 
+def test_log_is_exported_to_stdout(run, logged):
+    result = run("export", "doubler", "-o", "-", "--as", "ndjson")
+
+    assert [json.loads(line)["row"]["x"] for line in result.stdout.splitlines()] == [1, 2.5, 3]
+    assert result.stderr == "Wrote 3 rows to stdout\n"
+
+
 @pytest.mark.parametrize(
     ("options", "message", "left"),
     [
@@ -393,6 +406,8 @@ def test_forgotten_bytes_are_overwritten(make_client, read, run, tmp_path):
             ["export", "doubler", "-o", "a.txt"],
             "specify --as, or a file that ends with one of .csv",
         ),
+        (["export", "doubler", "-o", "-", "--as", "csv", "--json"], "--json writes to stdout too"),
+        (["reference", "doubler"], "at least 1,000 logged predictions, got 3"),
         (["forget", "doubler"], "specify --where or --request-id"),
         (["forget", "doubler", "--where", "x"], "--where must be FIELD=VALUE, got 'x'"),
         (

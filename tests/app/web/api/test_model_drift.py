@@ -9,6 +9,7 @@ import pytest
 from app.serving.calls.caller import CALLER, Caller
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.writer import LoggedModel
+from tests.new_keys import NewKey
 
 MODELS = "models: [{class: tests.models.simple.Doubler, log: true}]"
 PATH = "/models/doubler/health"
@@ -17,7 +18,11 @@ DAY_SECONDS = 86_400
 
 @pytest.fixture
 def client(make_app):
-    return make_app(MODELS).test_client()
+    """A client with an admin key, which predictions do not require."""
+    key = NewKey("admin")
+    client = make_app(MODELS, KEYS=[key], KEYS_FOR="admin").test_client()
+    client.environ_base |= key.environ
+    return client
 
 
 @pytest.fixture
@@ -46,11 +51,16 @@ def drift(client, query=""):
 
 def test_first_predictions_become_the_reference(client, fill):
     fill(range(900), days_ago=20)
+    assert "Not measured yet" in client.get("/health").text
     assert drift(client)["state"] == "no-reference"
+    assert "900 of 1,000 rows" in client.get("/health").text, "as on the page of the model"
     assert "100 more are needed" in client.get(PATH).text
     early = client.post(f"/api{PATH}/reference")
     assert (early.status_code, early.json["title"]) == (409, "Too few rows")
     fill(range(900, 1_000), days_ago=19)
+    anonymous = client.application.test_client()
+    assert anonymous.post(f"/api{PATH}/reference").status_code == 401
+    assert '<button class="btn btn-primary"' not in anonymous.get(PATH).text
 
     assert client.post(f"{PATH}/reference").location == PATH
 
@@ -84,7 +94,9 @@ def test_drift_is_found_on_page_and_in_metrics(client, fill):
         if line.startswith('modelhost_drift_psi{field="x",model="doubler"}')
     )
     assert float(line.split()[-1]) == pytest.approx(first["psi"], abs=1e-6)
-    assert "2 of 2 fields" in client.get("/health").text
+    overview = client.get("/health").text
+    assert "2 of 2 fields" in overview
+    assert "and is measured again at" in overview
 
 
 @pytest.mark.parametrize("days", ["", "8", "seven", "-7"])
