@@ -3,6 +3,7 @@
 
 import { fieldAt } from "./fields.js";
 import { count } from "./numbers.js";
+import { isRow, linkTo, markSections } from "./places.js";
 import { controls } from "./row.js";
 import { element } from "./values.js";
 
@@ -18,11 +19,15 @@ export function showCautions(cautions) {
   if (!cautions?.length) return;
   const list = element("ul");
   for (const { pointer, detail } of cautions.slice(0, MOST_LISTED)) {
-    list.append(element("li", "", `${fieldAt(root, pointer).field.dataset.label}: ${detail}`));
+    const { field } = fieldAt(root, pointer);
+    const item = element("li");
+    item.append(linkTo(field, field.dataset.label), `: ${detail}`);
+    list.append(item);
   }
   const more = cautions.length - MOST_LISTED;
   if (more > 0) list.append(element("li", "", `${count(more)} more`));
   for (const { pointer, detail } of cautions) mark(fieldAt(root, pointer).field, detail);
+  markSections();
   const title = element("p", "caution-title", summary(cautions));
   box.replaceChildren(title, list);
   box.hidden = false;
@@ -38,6 +43,7 @@ export function clearCautions() {
     note.remove();
   }
   for (const field of form.querySelectorAll(".cautioned")) field.classList.remove("cautioned");
+  markSections();
 }
 
 // Such as "2 inputs are outside the training data, 4 are blank."
@@ -60,7 +66,7 @@ function inputs(number) {
 }
 
 function mark(field, detail) {
-  if (field === root && root.dataset.kind === "group") return;
+  if (isRow(field)) return;
   const error = field.querySelector(":scope > [data-error]");
   if (!error || field.classList.contains("cautioned")) return;
   field.classList.add("cautioned");

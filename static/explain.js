@@ -4,6 +4,7 @@ import { postRows } from "./api.js";
 import { Digits, stringify } from "./json.js";
 import { percent, pointsBetween, rounded, signed } from "./numbers.js";
 import { element, isNested, readable, scalar, sentence, step, words } from "./values.js";
+import { waitFor } from "./waiting.js";
 
 const MOST_EFFECTS = 8;
 const MOST_REASONS = 3;
@@ -15,10 +16,12 @@ const THIN = 6;
 const box = document.getElementById("why");
 const button = document.getElementById("why-show");
 const result = document.getElementById("why-result");
+const waiting = document.getElementById("why-waiting");
 const labels = box ? JSON.parse(box.dataset.labels) : {};
 
 let body = null; // the request whose prediction is shown
-let stopper = null;
+let call = null; // the running one
+let usual = NaN; // seconds of the last explanation
 
 button?.addEventListener("click", explain);
 
@@ -26,10 +29,7 @@ button?.addEventListener("click", explain);
 export function offerExplanation(sent) {
   if (!box || sent === body) return;
   body = sent;
-  stopper?.abort();
-  result.replaceChildren();
-  button.ariaDisabled = "false";
-  button.ariaExpanded = "false";
+  cancel();
   box.hidden = body === null;
 }
 
@@ -45,17 +45,30 @@ export function reasonsOf({ fields, explains }) {
 }
 
 async function explain() {
-  if (button.ariaDisabled === "true") return;
-  stopper = new AbortController();
-  const { signal } = stopper;
+  if (call) return;
   button.ariaDisabled = "true";
   result.replaceChildren(element("p", "quiet", "Comparing with typical inputs …"));
-  const response = await postRows(box.dataset.action, body, { signal });
-  if (signal.aborted) return;
+  call = waitFor(waiting, (signal) => postRows(box.dataset.action, body, { signal }), {
+    usual,
+    next: button,
+    onCancel: cancel,
+  });
+  const response = await call.response;
+  if (!response) return;
+  call = null;
   button.ariaDisabled = "false";
   button.ariaExpanded = "true";
+  if (!response.problem) usual = response.milliseconds / 1000;
   result.replaceChildren(...(response.problem ? [failure(response.problem)] : drawn(response.answer)));
   result.scrollIntoView({ block: "nearest" });
+}
+
+function cancel() {
+  call?.abort();
+  call = null;
+  result.replaceChildren();
+  button.ariaDisabled = "false";
+  button.ariaExpanded = "false";
 }
 
 function failure({ title, detail }) {

@@ -5,6 +5,8 @@ import { columns, csv, free, joined, save } from "./csv.js";
 import { labelOf, showWhole } from "./input.js";
 import { parsed } from "./json.js";
 import { addRecent } from "./recent.js";
+import { scenarios } from "./scenarios.js";
+import { stored } from "./stored.js";
 import { table } from "./table.js";
 import { element, short, step } from "./values.js";
 
@@ -19,37 +21,28 @@ const box = document.getElementById("history-table");
 const status = document.getElementById("history-status");
 const buttons = document.getElementById("history-buttons");
 const labels = JSON.parse(document.getElementById("answer").dataset.labels);
-const key = `modelhost:predictions:${panel.dataset.name}`;
+const predictions = stored(`predictions:${panel.dataset.name}`, isPrediction);
+const saveButton = document.getElementById("history-save");
 
-document.getElementById("history-save").addEventListener("click", () => {
-  save(csv(lines(load())), `${panel.dataset.name}-predictions.csv`);
+saveButton.addEventListener("click", () => {
+  save(csv(lines(predictions.load())), `${panel.dataset.name}-predictions.csv`);
 });
 document.getElementById("history-clear").addEventListener("click", () => {
-  store([]);
-  show();
+  predictions.save([]);
+  scenarios.save([]);
   status.tabIndex = -1;
   status.focus();
 });
-addEventListener("storage", (event) => event.key === key && show());
+predictions.onChange(show);
+scenarios.onChange(show);
 show();
 
 // Stores a prediction with its row, the newest first.
 export function remember(row, { text, milliseconds, version }) {
   const at = new Date().toISOString();
   const item = { at, row, answer: text, milliseconds: Math.round(milliseconds), version };
-  if (row.length + text.length <= LARGEST) store([item, ...load()].slice(0, MOST));
+  if (row.length + text.length <= LARGEST) store([item, ...predictions.load()].slice(0, MOST));
   addRecent(panel.dataset.name);
-  show();
-}
-
-function load() {
-  let all = null;
-  try {
-    all = JSON.parse(localStorage.getItem(key));
-  } catch {
-    // The browser stores nothing, or another program's value is under this key.
-  }
-  return Array.isArray(all) ? all.filter(isPrediction) : [];
 }
 
 function isPrediction(each) {
@@ -58,21 +51,16 @@ function isPrediction(each) {
 }
 
 // If storage is full, the oldest are dropped.
-function store(predictions) {
-  try {
-    if (predictions.length) localStorage.setItem(key, JSON.stringify(predictions));
-    else localStorage.removeItem(key);
-  } catch {
-    if (predictions.length > 1) store(predictions.slice(0, Math.floor(predictions.length / 2)));
-  }
+function store(all) {
+  if (!predictions.save(all) && all.length > 1) store(all.slice(0, Math.floor(all.length / 2)));
 }
 
 // The lines of the saved file: time, version, row and prediction.
-function lines(predictions) {
-  const rows = predictions.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
+function lines(all) {
+  const rows = all.map(({ row, answer }) => joined(parsed(row), parsed(answer)));
   const known = columns(rows);
   const [at, version, milliseconds] = ["at", "version", "milliseconds"].map((name) => free(name, known, "prediction "));
-  return predictions.map((each, index) => ({
+  return all.map((each, index) => ({
     [at]: each.at,
     [version]: each.version,
     [milliseconds]: each.milliseconds,
@@ -81,21 +69,22 @@ function lines(predictions) {
 }
 
 function show() {
-  const predictions = load();
-  buttons.hidden = predictions.length === 0;
-  const count = predictions.length === 1 ? "prediction" : `${predictions.length} predictions`;
-  status.textContent = predictions.length
+  const all = predictions.load();
+  saveButton.hidden = all.length === 0;
+  buttons.hidden = all.length === 0 && scenarios.load().length === 0;
+  const count = all.length === 1 ? "prediction" : `${all.length} predictions`;
+  status.textContent = all.length
     ? `Your last ${count}. Predictions are stored only in this browser, at most ${MOST}.`
     : "Your predictions are listed here. They are stored only in this browser.";
-  box.replaceChildren(...(predictions.length ? [drawn(predictions)] : []));
+  box.replaceChildren(...(all.length ? [drawn(all)] : []));
 }
 
 // A line for each prediction: its main value and time, then its input.
-function drawn(predictions) {
-  const rows = predictions.map(({ row }) => joined(parsed(row), {}));
+function drawn(all) {
+  const rows = all.map(({ row }) => joined(parsed(row), {}));
   const names = columns(rows).slice(0, MOST_COLUMNS);
   const headings = names.map((name) => labelOf(`/${step(name)}`));
-  const lines = predictions.map((prediction, index) => {
+  const lines = all.map((prediction, index) => {
     const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
     time.dateTime = prediction.at;
     const title = element("div", "history-title");

@@ -19,7 +19,7 @@ import { restore, start, unfinished } from "./row.js";
 import "./tools.js";
 import { offerTruth } from "./truth.js";
 import { bytes, element } from "./values.js";
-import { showWaiting } from "./waiting.js";
+import { waitFor } from "./waiting.js";
 
 const answer = document.getElementById("answer");
 const outdated = document.getElementById("answer-outdated");
@@ -31,7 +31,7 @@ const labels = JSON.parse(answer.dataset.labels);
 const nothingYet = answer.textContent;
 const mostBytes = Number(form.dataset.bytes);
 
-let waiting = null; // aborts the current call
+let call = null; // the running one
 let shown = null; // {row, words} of the prediction shown
 
 form.addEventListener("submit", (event) => {
@@ -62,23 +62,22 @@ function openAddress() {
 }
 
 async function predict() {
-  if (waiting) return;
+  if (call) return;
   clearProblems();
   const errors = isJsonShown() ? [] : unfinished(form);
   if (errors.length) return showRejection(errors);
   const [rowText, sent] = [text(), body()];
   const { size } = new Blob([sent]);
   if (size > mostBytes) return showRejection([], tooLarge(size));
-  waiting = new AbortController();
-  const { signal } = waiting;
   setBusy(true);
-  const usual = Number(form.dataset.seconds || NaN);
-  const stop = showWaiting(waitingNote, { usual, cancel: cancelByUser, next: send });
-  signal.addEventListener("abort", stop);
-  const response = await predictRows(form.dataset.action, sent, { signal, isCautious: "caution" in form.dataset });
-  if (signal.aborted) return;
-  stop();
-  waiting = null;
+  call = waitFor(
+    waitingNote,
+    (signal) => predictRows(form.dataset.action, sent, { signal, isCautious: "caution" in form.dataset }),
+    { usual: Number(form.dataset.seconds || NaN), next: send, onCancel: cancelByUser },
+  );
+  const response = await call.response;
+  if (!response) return;
+  call = null;
   setBusy(false);
   const problem = unwrapped(response.problem);
   if (problem) return showRejection(problem.errors, problem);
@@ -103,8 +102,8 @@ function cancelByUser() {
 
 // Cancels the running call, whose input has been replaced.
 function cancelCall() {
-  waiting?.abort();
-  waiting = null;
+  call?.abort();
+  call = null;
   setBusy(false);
 }
 

@@ -1,8 +1,9 @@
 // Errors of the input or the call: in a list above the form, and beside each field.
 
 import { copyBy } from "./clipboard.js";
-import { isJsonShown, json, showForm } from "./json_tab.js";
 import { fieldAt } from "./fields.js";
+import { isJsonShown, json } from "./json_tab.js";
+import { focusOn, isRow, linkTo, markSections } from "./places.js";
 import { controls } from "./row.js";
 import { element } from "./values.js";
 
@@ -32,8 +33,11 @@ export function showViolations(violations) {
   const title = violations.length === 1 ? "1 error in the input:" : `${violations.length} errors in the input:`;
   alert.replaceChildren(element("p", "alert-title", title), list);
   alert.hidden = false;
+  markSections();
+  const first = fields.find((field) => field !== root) ?? root;
   if (isJsonShown()) json.focus();
-  else focusOn(fields.find((field) => field !== root) ?? root);
+  else if (isRow(first)) alert.scrollIntoView({ block: "nearest" });
+  else focusOn(first);
 }
 
 // `problem` is a problem document (RFC 9457).
@@ -79,23 +83,12 @@ export function clearProblems() {
   for (const control of form.querySelectorAll("[aria-invalid]")) {
     control.removeAttribute("aria-invalid");
   }
+  markSections();
 }
 
 function line(field, inside, detail) {
   const item = element("li");
-  const text = violationText(where(field, inside), detail);
-  if (field === root && root.dataset.kind === "group") {
-    item.textContent = text;
-    return item;
-  }
-  const link = element("a", "alert-link", text);
-  link.href = `#${target(field)?.id ?? form.id}`;
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    showForm();
-    focusOn(field);
-  });
-  item.append(link);
+  item.append(linkTo(field, violationText(where(field, inside), detail), "alert-link"));
   return item;
 }
 
@@ -132,22 +125,4 @@ function markInvalid(field, inside, detail) {
   if (["group", "tuple", "list", "map", "recursive"].includes(field.dataset.kind)) return;
   const own = controls(field).filter((control) => control.closest("[data-field]") === field);
   for (const control of own) control.ariaInvalid = "true";
-}
-
-// The element to focus for a field: the selected control, else the first, else the field itself.
-function target(field) {
-  const all = [...field.querySelectorAll("input, select, textarea, button")].filter(isSeen);
-  return all.find((control) => control.checked) ?? all[0] ?? field.querySelector("[tabindex]");
-}
-
-function isSeen(control) {
-  return control.type !== "hidden" && !control.closest("[hidden]") && !control.disabled;
-}
-
-function focusOn(field) {
-  if (field === root && root.dataset.kind === "group") return alert.scrollIntoView({ block: "nearest" });
-  const section = field.closest("[data-section]");
-  if (section) section.open = true;
-  target(field)?.focus({ preventScroll: true });
-  return field.scrollIntoView({ block: "center" });
 }

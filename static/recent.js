@@ -1,23 +1,14 @@
-// The models that this browser used last. static/theme.js removes the names at logout.
+// The models that this browser used last.
 
-const KEY = "modelhost:recent";
+import { stored } from "./stored.js";
+
 const MOST = 5;
 
+const recent = stored("recent", (name) => typeof name === "string");
+
 // The names, the last one first.
-export function recentNames() {
-  try {
-    const names = JSON.parse(localStorage.getItem(KEY));
-    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
-  } catch {
-    return []; // the browser blocks storage, or another program's value is under this key
-  }
-}
+export const recentNames = recent.load;
 
 export function addRecent(name) {
-  const names = [name, ...recentNames().filter((each) => each !== name)];
-  try {
-    localStorage.setItem(KEY, JSON.stringify(names.slice(0, MOST)));
-  } catch {
-    // the list stays as it is
-  }
+  recent.save([name, ...recentNames().filter((each) => each !== name)].slice(0, MOST));
 }

@@ -6,9 +6,10 @@ import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
 import { count, pointsBetween, signed } from "./numbers.js";
 import { violationText } from "./problems.js";
+import { stored } from "./stored.js";
 import { table } from "./table.js";
 import { element, sentence, step } from "./values.js";
-import { showWaiting } from "./waiting.js";
+import { waitFor } from "./waiting.js";
 
 const MOST = 12;
 // Characters of the largest input that is stored.
@@ -20,54 +21,48 @@ const SMALLEST_SHARE = 0.0005;
 const part = (name) => document.getElementById(`scenarios-${name}`);
 const [panel, saving, nameField, status] = ["panel", "form", "name", "status"].map(part);
 const [waiting, box, deleteAll, whyButton] = ["waiting", "table", "delete", "why"].map(part);
-const key = `modelhost:scenarios:${panel.closest("[data-name]").dataset.name}`;
 const labels = JSON.parse(document.getElementById("answer").dataset.labels);
 
 // The button that explains a prediction, on the pages of models that can be explained.
 const why = document.getElementById("why");
 
-let call = null;
+// Items are {name, row}, with the row as text.
+export const scenarios = stored(`scenarios:${panel.closest("[data-name]").dataset.name}`, isScenario);
+
+const usual = Number(form.dataset.seconds || NaN);
+
+let call = null; // the running one
+let results = []; // of the scenarios shown
 
 saving.addEventListener("submit", (event) => {
   event.preventDefault();
   save(nameField.value.trim());
 });
 whyButton.addEventListener("click", explain);
-deleteAll.addEventListener("click", () => change([]));
-document.getElementById("history-clear").addEventListener("click", () => change([]));
+deleteAll.addEventListener("click", () => scenarios.save([]));
 document.getElementById("scenarios-tab").addEventListener("shown.bs.tab", compare);
-addEventListener("storage", (event) => event.key === key && compare());
+scenarios.onChange(compare);
 
 function save(name) {
   const written = text();
   if (!name) return announce("Enter a name for the scenario.", nameField);
   if (row() === undefined) return announce("Fill in the form first, with valid JSON if you use the JSON tab.");
   if (written.length > LARGEST) return announce(`Inputs of more than ${count(LARGEST)} characters are not stored.`);
-  const others = load();
+  const others = scenarios.load();
   const place = others.findIndex((each) => each.name === name);
   const all = place < 0 ? [...others, { name, row: written }] : others.with(place, { name, row: written });
   if (all.length > MOST) return announce(`At most ${MOST} scenarios are stored. Delete one first.`);
   nameField.value = "";
-  return change(all);
+  if (scenarios.save(all)) return undefined;
+  return announce("This browser has no room for the scenario, or stores nothing.");
 }
 
-function change(scenarios) {
-  try {
-    if (scenarios.length) localStorage.setItem(key, JSON.stringify(scenarios));
-    else localStorage.removeItem(key);
-  } catch {
-    return announce("This browser has no room for the scenario, or stores nothing.");
-  }
-  return compare();
+function isScenario({ name, row: written }) {
+  return typeof name === "string" && parsed(written) !== undefined;
 }
 
 function load() {
-  try {
-    const all = JSON.parse(localStorage.getItem(key));
-    return all.filter((each) => typeof each.name === "string" && parsed(each.row) !== undefined);
-  } catch {
-    return []; // nothing is stored, or another program's value
-  }
+  return scenarios.load().map(({ name, row: written }) => ({ name, row: parsed(written) }));
 }
 
 // Predicts all scenarios in one request, and shows them.
@@ -75,55 +70,47 @@ async function compare() {
   call?.abort();
   whyButton.hidden = true;
   part("why-result").hidden = true;
-  const scenarios = load().map(({ name, row: written }) => ({ name, row: parsed(written) }));
-  deleteAll.hidden = scenarios.length === 0;
-  show(scenarios, []);
+  const all = load();
+  deleteAll.hidden = all.length === 0;
+  show(all, []);
   announce("");
-  if (scenarios.length === 0) return;
-  call = new AbortController();
-  const { signal } = call;
-  const cancel = () => {
-    call.abort();
-    announce("Canceled. Open this tab again to predict.");
-  };
-  const stop = showWaiting(waiting, { usual: Number(form.dataset.seconds || NaN), cancel, next: nameField });
-  signal.addEventListener("abort", stop);
-  const { results, problem } = await predictEach(form.dataset.action, scenarios.map((each) => each.row), { signal });
-  if (signal.aborted) return;
-  stop();
-  if (problem) announce(`${problem.title}. ${sentence(problem.detail)}`);
-  else {
-    show(scenarios, results);
-    call.results = results;
-    const predicted = results.filter((each) => !each.problem);
-    whyButton.hidden = !why || predicted.length < 2;
-  }
+  if (all.length === 0) return;
+  const rows = all.map((each) => each.row);
+  const onCancel = () => announce("Canceled. Open this tab again to predict.");
+  const send = (signal) => predictEach(form.dataset.action, rows, { signal });
+  call = waitFor(waiting, send, { usual, next: nameField, onCancel });
+  const response = await call.response;
+  if (!response) return;
+  if (response.problem) return announce(`${response.problem.title}. ${sentence(response.problem.detail)}`);
+  ({ results } = response);
+  show(all, results);
+  whyButton.hidden = !why || results.filter((each) => !each.problem).length < 2;
 }
 
-function show(scenarios, results) {
-  box.parentElement.hidden = scenarios.length === 0;
-  part("empty").hidden = scenarios.length > 0;
+function show(all, predicted) {
+  box.parentElement.hidden = all.length === 0;
+  part("empty").hidden = all.length > 0;
   part("equal").textContent = "";
-  if (scenarios.length === 0) return;
-  const inputs = inputLines(scenarios);
+  if (all.length === 0) return;
+  const inputs = inputLines(all);
   const differing = inputs.filter(({ isEqual }) => !isEqual);
   const lines = [
-    ...outputLines(results),
-    ...problemLines(results),
-    ...(scenarios.length > 1 ? [] : inputs).map(({ cells }) => cells),
+    ...outputLines(predicted),
+    ...problemLines(predicted),
+    ...(all.length > 1 ? [] : inputs).map(({ cells }) => cells),
     ...differing.map(({ cells }) => cells),
   ];
-  table(["Scenario", ...scenarios.map(heading)], lines, { target: box, isHeaded: true });
+  table(["Scenario", ...all.map(heading)], lines, { target: box, isHeaded: true });
   const equal = inputs.length - differing.length;
   const words = equal === 1 ? "1 input is" : `${count(equal)} inputs are`;
-  part("equal").textContent = scenarios.length < 2 || equal === 0 ? "" : `${words} equal and not shown.`;
+  part("equal").textContent = all.length < 2 || equal === 0 ? "" : `${words} equal and not shown.`;
 }
 
 function heading({ name, row: saved }) {
   const head = element("div", "scenario");
   head.append(element("span", "scenario-name", name));
   head.append(action("Use", `the input of ${name}`, () => showWhole(saved)));
-  head.append(action("Delete", name, () => change(load().filter((each) => each.name !== name))));
+  head.append(action("Delete", name, () => scenarios.save(scenarios.load().filter((each) => each.name !== name))));
   return head;
 }
 
@@ -139,8 +126,8 @@ function action(words, about, act) {
 }
 
 // A line for each value of the predictions, with its difference from the first scenario.
-function outputLines(results) {
-  const found = results.map(({ prediction }) => (prediction === undefined ? [] : leaves(prediction)));
+function outputLines(predicted) {
+  const found = predicted.map(({ prediction }) => (prediction === undefined ? [] : leaves(prediction)));
   return placesOf(found).map((place) => {
     const all = found.map((values) => values.find((leaf) => leaf.place === place));
     const name = outputName(all.find(Boolean), labels);
@@ -167,9 +154,9 @@ function changeText(number, isShare) {
 }
 
 // Why scenarios have no prediction.
-function problemLines(results) {
-  if (!results.some(({ problem }) => problem)) return [];
-  return [["No prediction", ...results.map(({ problem }) => (problem ? reasonOf(problem) : ""))]];
+function problemLines(predicted) {
+  if (!predicted.some(({ problem }) => problem)) return [];
+  return [["No prediction", ...predicted.map(({ problem }) => (problem ? reasonOf(problem) : ""))]];
 }
 
 function reasonOf({ detail, errors }) {
@@ -178,8 +165,8 @@ function reasonOf({ detail, errors }) {
 }
 
 // A line for each input, and whether it is equal in all scenarios.
-function inputLines(scenarios) {
-  const found = scenarios.map(({ row: saved }) => leaves(saved));
+function inputLines(saved) {
+  const found = saved.map((each) => leaves(each.row));
   return placesOf(found).map((place) => {
     const all = found.map((values) => values.find((leaf) => leaf.place === place)?.value);
     const isEqual = all.every((value) => (value === undefined) === (all[0] === undefined) && same(value ?? null, all[0] ?? null));
@@ -189,20 +176,28 @@ function inputLines(scenarios) {
 
 // Explains the prediction of each scenario that has one.
 async function explain() {
-  const { signal, results } = call;
+  call?.abort();
+  announce("Comparing with typical inputs …");
+  const onCancel = () => announce("Canceled.");
+  call = waitFor(waiting, explainEach, { next: whyButton, onCancel });
+  const response = await call.response;
+  if (!response) return;
+  announce(response.problem ? `${response.problem.title}. ${sentence(response.problem.detail)}` : "");
+  if (response.found) showEffects(response.found);
+}
+
+// Resolves to {found}, the explanation of each scenario that has a prediction, or to {problem}.
+async function explainEach(signal) {
   const found = [];
   let query = "";
-  announce("Comparing with typical inputs …");
-  for (const { name, row: written } of load().filter((_, index) => !results[index].problem)) {
+  for (const { name, row: written } of scenarios.load().filter((_, index) => !results[index].problem)) {
     const { answer, problem } = await postRows(`${why.dataset.action}${query}`, written, { signal });
-    if (signal.aborted) return;
-    if (problem) return announce(`${problem.title}. ${sentence(problem.detail)}`);
+    if (problem) return { problem };
     // The same class for all.
     if (answer.class) query = `?class=${encodeURIComponent(answer.class)}`;
     found.push({ ...answer, scenario: name });
   }
-  announce("");
-  showEffects(found);
+  return { found };
 }
 
 // A line for each input, or each word, whose effects differ.

@@ -77,5 +77,5 @@ function fillTypical(event) {
   for (const field of filled) fill(field, typical[field.dataset.key]);
   notifyChange();
   const words = `${count(filled.length)} blank field${filled.length === 1 ? "" : "s"} filled with typical values.`;
-  announce(words, filled.length ? before : undefined);
+  announce(words, before);
 }

@@ -9,9 +9,29 @@ const DELAY = 700;
 // Usual durations below this are not shown, in seconds.
 const SHORTEST = 1;
 
-// Returns a function that ends it. `usual` is the usual duration in seconds, or NaN. Escape cancels too. If
-// the button had the focus at the end, `next` gets it.
-export function showWaiting(box, { usual, cancel, next }) {
+// Sends a request that the user can cancel while the box shows how long it runs. `send` receives a signal, and
+// resolves to the response. `usual` is the usual duration in seconds, or NaN. After Cancel or Escape,
+// `onCancel` is called; if the button had the focus at the end, `next` gets it. Returns {abort, response}: the
+// response resolves to null once it is aborted.
+export function waitFor(box, send, { usual = NaN, next, onCancel }) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cancel = () => {
+    controller.abort();
+    onCancel();
+  };
+  const end = show(box, usual, cancel, next);
+  signal.addEventListener("abort", end);
+  const response = send(signal).then((received) => {
+    if (signal.aborted) return null;
+    end();
+    return received;
+  });
+  return { abort: () => controller.abort(), response };
+}
+
+// Returns a function that ends it.
+function show(box, usual, cancel, next) {
   const started = performance.now();
   const time = element("span", "number");
   time.role = "timer";

@@ -10,7 +10,7 @@ import { violationText } from "./problems.js";
 import { startSliders } from "./sliders.js";
 import { ends, isFar, moved, numberAt, stops } from "./sweep.js";
 import { sentence } from "./values.js";
-import { showWaiting, usualWords } from "./waiting.js";
+import { usualWords, waitFor } from "./waiting.js";
 
 // Milliseconds without a change before the predictions are updated.
 const PAUSE = 150;
@@ -32,7 +32,7 @@ let isUsed = false; // whether the user has used the panel
 let isManual = usual > SLOW; // whether the model is only called on request
 let blank = null; // the text of the form before any input
 let shown = null; // {current, sent, words}: the row and the request that are shown
-let call = null; // aborts the running call
+let call = null; // the running one
 let timer = null;
 
 if (controls) start();
@@ -134,13 +134,11 @@ async function run(isAsked = false) {
   if (!sweep) return undefined;
   const sent = stringify([sweep.rows, sweep.models.map(({ address }) => address)]);
   if (!isAsked && shown?.sent === sent) return undefined;
-  call = new AbortController();
-  const { signal } = call;
   const started = performance.now();
-  const stop = showWaiting(waiting, { usual, cancel, next: axisChoice });
-  const found = await Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal })));
-  stop();
-  if (signal.aborted) return undefined;
+  const send = (signal) => Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal })));
+  call = waitFor(waiting, send, { usual, next: axisChoice, onCancel: cancel });
+  const found = await call.response;
+  if (!found) return undefined;
   const { isDirty } = call;
   call = null;
   isManual ||= performance.now() - started > 1000 * SLOW;
@@ -151,7 +149,6 @@ async function run(isAsked = false) {
 }
 
 function cancel() {
-  call?.abort();
   call = null;
   isManual = true;
   runButton.hidden = false;
@@ -160,17 +157,31 @@ function cancel() {
 
 function rowsToPredict() {
   const current = row();
-  if (current === undefined) return announce(text() ? "The input above is not valid JSON." : FILL_IN);
+  if (current === undefined) return text() ? fail("The input above is not valid JSON.") : announce(FILL_IN);
   const moving = axis();
-  const [from, to] = [low, high].map((input) => typedNumber(input.value));
-  const isRange = from instanceof Digits && to instanceof Digits && Number(from.text) < Number(to.text);
-  if (!moving.choices.length && !isRange) return announce("Enter a range: the first number must be smaller than the second.");
-  const all = stops(moving, Number(from.text), Number(to.text), numberAt(current, moving.pointer));
+  const range = moving.choices.length ? [] : [low, high].map((input) => typedNumber(input.value));
+  const problem = range.length ? rangeProblem(range) : "";
+  if (problem) return fail(problem);
+  const [from, to] = range.map(({ text: digits }) => Number(digits));
+  const all = stops(moving, from, to, numberAt(current, moving.pointer));
+  if (all.length < 2) return fail(`There are fewer than two allowed values of ${moving.label} between ${low.value} and ${high.value}.`);
   const places = spread(all, Math.floor(Number(form.dataset.bytes) / new Blob([stringify(current)]).size) - 2);
   const models = [{ title: result.dataset.title, address: form.dataset.action }];
   if (other?.value) models.push({ title: other.selectedOptions[0].textContent, address: other.value });
   const rows = [current, ...places.map(({ value }) => moved(current, moving.pointer, value))];
   return { moving, places, current, models, rows };
+}
+
+// Why the typed ends are not a range; empty if they are one.
+function rangeProblem(range) {
+  const names = ["From", "To"];
+  const typed = [low.value.trim(), high.value.trim()];
+  const wrong = range.findIndex((end) => !(end instanceof Digits));
+  if (wrong >= 0) {
+    return typed[wrong] ? `"${names[wrong]}" must be a number, not ${typed[wrong]}.` : `Enter a number in "${names[wrong]}".`;
+  }
+  const [from, to] = range.map(({ text: digits }) => Number(digits));
+  return from < to ? "" : `"From" must be smaller than "To": ${typed[0]} is not smaller than ${typed[1]}.`;
 }
 
 // At most that many items, evenly spread: a request has a limit of bytes.
@@ -212,7 +223,12 @@ function reasons({ title, detail, errors }) {
 function showProblem(problem, models, index) {
   const model = models.length > 1 ? `${models[index].title}: ` : "";
   const title = problem.errors?.length ? "Correct the input to see predictions" : problem.title;
-  announce(`${model}${title}. ${reasons(problem)}`);
+  fail(`${model}${title}. ${reasons(problem)}`);
+}
+
+// Shows why there is no chart for the input; one of an earlier input is greyed out.
+function fail(words) {
+  announce(words);
   result.classList.toggle("outdated", shown !== null);
 }
 

@@ -45,6 +45,7 @@ MODELS = {
             "name": "wide",
             "input_schema": {"properties": WIDE, "type": "object", "required": list(WIDE)},
         },
+        {"class": "tests.models.answers.Deep"},
     ]
 }
 
@@ -361,8 +362,6 @@ def test_scenarios_are_cleared_with_the_history(on):
     expect(panel.locator("tbody tr").first).to_have_text(
         "No predictionAmount must be at least 0, got -1"
     )
-    field(page, "Amount").fill("1")
-    answered(page)
 
     opened(page, "History").get_by_role("button", name="Clear history and scenarios").click()
 
@@ -622,16 +621,19 @@ def test_inner_integers_are_varied_by_steps(on):
 
 def test_range_can_be_typed(on):
     page = on("risk", {"amount": 250, "kind": "car"})
-    panel = ranged(page, "10", "5")
-    expect(panel).to_contain_text(
-        "Enter a range: the first number must be smaller than the second."
-    )
-
-    panel.get_by_label("To", exact=True).fill("50")
-
+    panel = ranged(page, "10", "50")
     expect(panel.locator("#whatif-table tbody th").first).to_have_text("10")
     expect(panel.locator("#whatif-table tbody th")).to_have_count(41)
     assert cells(page)[-1][0] == "50"
+    end = panel.get_by_label("To", exact=True)
+
+    end.fill("many")
+    expect(panel).to_contain_text('"To" must be a number, not many.')
+    expect(panel.locator("#whatif-result")).to_have_class("outdated")
+    end.fill("5")
+    expect(panel).to_contain_text('"From" must be smaller than "To": 10 is not smaller than 5.')
+    end.fill("50")
+    expect(panel.locator("#whatif-result")).not_to_have_class("outdated")
 
 
 def test_open_range_surrounds_current_value(on):
@@ -787,8 +789,22 @@ def test_rest_of_a_long_form_is_filled(on):
     sections = page.locator("[data-section] > summary")
     expect(sections).to_have_text(["Income 15 of 15 filled", "Debt 15 of 15 filled"])
     assert page.get_by_label("Income 3").input_value() == "7"
+    answered(page)
+    page.get_by_label("Income 5").fill("9")
     page.get_by_role("button", name="Undo").click()
-    expect(sections).to_have_text(["Income 2 of 15 filled", "Debt 0 of 15 filled"])
+    expect(sections).to_have_text(["Income 3 of 15 filled", "Debt 0 of 15 filled"])
+
+
+def test_cautions_mark_and_open_their_section(on):
+    page = on("deep", dict.fromkeys(WIDE, 1) | {"debt_7": 500})
+    debt = page.locator("[data-section] > summary", has_text="Debt")
+    answered(page)
+
+    expect(debt).to_have_text("Debt 1 caution 15 of 15 filled")
+    expect(page.get_by_label("Debt 7")).to_be_hidden()
+    page.locator("#answer-caution").get_by_role("link", name="Debt 7").click()
+
+    expect(page.get_by_label("Debt 7")).to_be_focused()
 
 
 @pytest.mark.fails("422 /api/models/wide/predict")
@@ -804,6 +820,7 @@ def test_filter_and_errors_open_their_section(on):
     page.get_by_role("button", name="Predict").click()
 
     expect(page.get_by_label("Debt 7")).to_be_focused()
+    expect(page.locator("[data-marks]")).to_have_text(["", "1 error"])
 
 
 SHEET = """id;amount;kind;more

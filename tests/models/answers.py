@@ -177,6 +177,35 @@ class Sampled(MLModel):
         return {"y": row["x"]}
 
 
+class Deep(Sampled):
+    """Has 30 fields in two sections, and a reference profile of one of them."""
+
+    qualified_name = "deep"
+    input_schema = {
+        "type": "object",
+        "properties": {
+            f"{part}_{number}": {"type": "number"}
+            for part in ("income", "debt")
+            for number in range(15)
+        },
+    }
+    examples = ()
+    metadata = {
+        "extra": {
+            "reference": {
+                "rows": 100,
+                "fields": {
+                    "debt_7": {"edges": [*range(0, 101, 5)], "counts": [5] * 20, "missing": 0}
+                },
+                "predictions": {},
+            }
+        }
+    }
+
+    def predict(self, row):
+        return {"y": row["debt_7"]}
+
+
 class OddCard(Sampled):
     """Has a card with values of wrong types, and a profile that is none."""
 
