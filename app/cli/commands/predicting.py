@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import io
+import json
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+import pyarrow as pa
 
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
     command,
     count_of,
+    escape,
     format_error,
     write_facts,
     write_json,
@@ -26,31 +32,72 @@ from app.cli.terminal import (
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import ServingError, UnreadableFile
 from app.serving.explaining.explanation import explain, list_reasons
+from app.serving.jobs import job_results
+from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
+from app.serving.jobs.chunk_rows import (
+    FORMATS,
+    LINE,
+    PROBLEMS,
+    SINGLE,
+    Chunk,
+    read_chunks,
+    read_sheet,
+)
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import tables
-from app.serving.tables.csv_file import CsvFile
-from app.serving.tables.tables import Table, TableRow
+from app.serving.tables.csv_cells import Members, to_json
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 
 STDIN = Path("-")
+#: File extensions of results, and of invalid rows.
+WRITTEN = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "ndjson",
+    ".ndjson": "ndjson",
+    ".parquet": "parquet",
+}
+PROBLEM_FORMS = {".csv": "csv", ".jsonl": "ndjson", ".ndjson": "ndjson"}
+#: Violations that are shown, each once for all rows that have it.
+MOST_SHOWN = 20
 
 
-class _InvalidRows(Exception):
-    """Rows violate the model's input schema; carries the violations by line and field."""
+@dataclass
+class _Results:
+    """The results of a file: for each chunk, a file of valid rows and one of the others."""
 
-    def __init__(self, chunk: Sequence[TableRow], error: InvalidInput) -> None:
-        super().__init__(str(error))
-        self.violations: list[dict[str, Any]] = [
-            {
-                "row": chunk[each.row].index,
-                "line": chunk[each.row].line,
-                "pointer": each.pointer,
-                "detail": each.detail,
-            }
-            for each in error.violations
-        ]
+    folder: Path
+    title: str
+    count: int = 0
+    valid: int = 0
+    invalid: int = 0
+    is_single: bool = False
+    sheet: Mapping[str, Any] | None = None
+    failure: ServingError | None = None
+    parts: list[Path] = field(default_factory=list)
+    bad: list[Path] = field(default_factory=list)
+
+    def add(self, table: pa.Table) -> tuple[Path, Path]:
+        """Return the paths for the results of a chunk."""
+        self.sheet = read_sheet(table)
+        self.is_single = SINGLE in (table.schema.metadata or {})
+        self.parts.append(self.folder / f"part-{len(self.parts):05}.parquet")
+        self.bad.append(self.folder / f"bad-{len(self.bad):05}.ndjson")
+        return self.parts[-1], self.bad[-1]
+
+    def chunks(self) -> Iterator[list[tuple[int, Any, list[dict[str, str]]]]]:
+        """Yield the rows of each chunk: their lines, predictions and problems."""
+        for part, bad in zip(self.parts, self.bad, strict=True):
+            rows = [(*each, []) for each in zip(*job_results.read_predictions(part), strict=True)]
+            rows += [(each[LINE], None, each[PROBLEMS]) for each in _read_invalid(bad)]
+            yield sorted(rows, key=itemgetter(0))
+
+
+def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
+    with bad.open(encoding="utf-8") as stream:
+        yield from map(json.loads, stream)
 
 
 @command("predict")
@@ -60,17 +107,23 @@ class _InvalidRows(Exception):
     "source",
     required=True,
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="The rows: a .json, .ndjson, .csv, .tsv or .xlsx file; - for stdin.",
+    help="The rows: a .json, .ndjson, .csv, .tsv, .xlsx or .parquet file; - for stdin.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A .json, .ndjson or .csv file for the predictions, instead of stdout.",
+    help="A .csv, .json, .ndjson or .parquet file for the valid rows and their predictions, "
+    "instead of the predictions on stdout.",
+)
+@click.option(
+    "--problems",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .csv or .ndjson file for the invalid rows, to correct and predict again.",
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(sorted(set(tables.FORMATS.values()))),
+    type=click.Choice(sorted(set(FORMATS.values()))),
     help="The format of the input. By default, that of the file's ending, or json for stdin.",
 )
 @click.option(
@@ -91,6 +144,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     name: str,
     source: Path,
     output: Path | None,
+    problems: Path | None,
     form: str | None,
     decimal: str | None,
     is_explained: bool,
@@ -98,36 +152,37 @@ def predict(  # noqa: PLR0917  click calls it, by name
 ) -> None:
     """Predict the rows of a file with the model NAME.
 
-    The rows are validated like those of a request. Violations are reported by line and field, and
-    then no prediction is written.
+    The rows are validated like those of a request. Valid rows are predicted; invalid ones are
+    reported by line and field, and the exit status is 1.
     """
-    output_form = _get_format(output, "--output", tables.WRITTEN) if output else ""
-    form = form or ("json" if source == STDIN else _get_format(source, "--input", tables.FORMATS))
-    title = "stdin" if source == STDIN else source.name
+    output_form = _get_format(output, "--output", WRITTEN) if output else ""
+    problem_form = _get_format(problems, "--problems", PROBLEM_FORMS) if problems else ""
+    form = form or ("json" if source == STDIN else _get_format(source, "--input", FORMATS))
     model = _load(hosting, name)
-    with _open(source) as stream:
-        try:
-            table = tables.read(stream, form, model.input_schema or True, decimal or "")
-            predictions = list(_predict(hosting, model, table, is_explained))
-        except UnicodeDecodeError as error:
-            raise click.ClickException(f"{title} is not UTF-8: {error.reason}") from error
-        except (InvalidInput, UnreadableFile) as error:
-            raise click.ClickException(f"{title}: {error}") from error
-        except _InvalidRows as error:
-            _write_violations(title, error.violations, table.is_single)
-            _write_sheet(title, table.sheet)
-            if as_json:
-                write_json({"errors": error.violations})
-            raise click.ClickException(
-                f"{title} has invalid rows; no prediction is written"
-            ) from error
-    _write_sheet(title, table.sheet)
-    if not predictions:
-        write_message(f"{title} has no rows")
-    if output:
-        _save(predictions, output, output_form, as_json)
-        return
-    _write(predictions, table.is_single, as_json)
+    with tempfile.TemporaryDirectory(prefix="modelhost-") as folder:
+        results = _Results(Path(folder), "stdin" if source == STDIN else source.name)
+        with _open(source, results.folder) as stream:
+            schema = model.input_schema or True
+            chunks = read_chunks(stream, form, schema, decimal or "", folder=results.folder)
+            try:
+                _predict(hosting, model, results, chunks, is_explained=is_explained)
+            except (InvalidInput, UnreadableFile) as error:
+                raise click.ClickException(f"{results.title}: {error}") from error
+            except ServingError as error:
+                raise click.ClickException(format_error(error)) from error
+        _report(results, model)
+        if output:
+            _save(job_results.WRITERS[output_form](results.parts), output)
+            write_message(f"Wrote {count_of(results.valid, 'prediction')} to {output}")
+        if problems:
+            _save(_problem_pieces(results, problem_form), problems)
+            write_message(f"Wrote {count_of(results.invalid, 'invalid row')} to {problems}")
+        if as_json and output:
+            counts = {"answers": results.valid, "invalid": results.invalid}
+            write_json({"output": str(output), **counts})
+        elif not output:
+            (_write_json if as_json else _write_tables)(results)
+        _fail_if_invalid(results)
 
 
 def _get_format(path: Path, option: str, forms: Mapping[str, str]) -> str:
@@ -146,98 +201,167 @@ def _load(hosting: Hosting, name: str) -> HostedModel:
     return model
 
 
-def _open(source: Path) -> AbstractContextManager[BinaryIO]:
+def _open(source: Path, folder: Path) -> BinaryIO:
+    if source != STDIN:
+        return source.open("rb")
     # Reading a table needs a seekable stream, which a pipe is not.
-    return (
-        nullcontext(io.BytesIO(sys.stdin.buffer.read())) if source == STDIN else source.open("rb")
-    )
+    copy = folder / "stdin"
+    with copy.open("wb") as stream:
+        shutil.copyfileobj(sys.stdin.buffer, stream)
+    return copy.open("rb")
 
 
 def _predict(
-    hosting: Hosting, model: HostedModel, table: Table, is_explained: bool
-) -> Iterator[Any]:
-    """Yield the predictions, made in chunks of the maximum rows of a request."""
-    size = hosting.limits.rows
+    hosting: Hosting,
+    model: HostedModel,
+    results: _Results,
+    chunks: Iterable[Chunk],
+    *,
+    is_explained: bool,
+) -> None:
+    """Predict a file chunk by chunk, and write the results to the folder."""
     request_id = create_request_id()
     if model.spec.log is not None:
         write_message(f"The predictions are logged with the request id {request_id}")
-    while chunk := list(islice(table.rows, size)):
-        CALLER.set(Caller(request_id, None, CLI, chunk[0].index))
-        try:
-            predictions = hosting.predictor.predict(model.reference, [each.row for each in chunk])
-            yield from _explain(hosting, model, chunk, predictions) if is_explained else predictions
-        except InvalidInput as error:
-            raise _InvalidRows(chunk, error) from error
-        except ServingError as error:
-            raise click.ClickException(format_error(error)) from error
-        hosting.predictor.prediction_log.flush()  # before the queue is full
-        if len(chunk) == size:
-            write_message(f"Predicted {chunk[-1].index + 1:,} rows ...")
+    extend = _build_explain(hosting, model) if is_explained else _no_reasons
+    for table, _ in chunks:
+        if results.count:
+            write_message(f"Predicted {results.count:,} rows ...")
+        CALLER.set(Caller(request_id, None, CLI, results.count))
+        part, bad = results.add(table)
+        outcome = predict_chunk(hosting.predictor, model, table, extend=extend)
+        write_outcome(table, outcome, part, bad)
+        results.failure = results.failure or outcome.failure
+        results.count += len(table)
+        results.valid += len(outcome.places)
+        results.invalid += len(outcome.invalid)
 
 
-def _explain(
-    hosting: Hosting, model: HostedModel, chunk: Sequence[TableRow], predictions: Sequence[Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield the predictions with the reasons for each."""
-    for each, prediction in zip(chunk, predictions, strict=True):
+def _no_reasons(_row: Any, prediction: Any) -> Any:
+    return prediction
+
+
+def _build_explain(hosting: Hosting, model: HostedModel) -> Callable[[Any, Any], Any]:
+    """Return a function that adds the reasons for a prediction."""
+
+    def with_reasons(row: Any, prediction: Any) -> dict[str, Any]:
         members = prediction if isinstance(prediction, Mapping) else {"answer": prediction}
-        yield {
-            **members,
-            **list_reasons(explain(hosting.predictor, model.reference, each.row)),
-        }
+        return {**members, **list_reasons(explain(hosting.predictor, model.reference, row))}
+
+    return with_reasons
 
 
-def _write_violations(
-    source: str, violations: Sequence[Mapping[str, Any]], is_single: bool
-) -> None:
-    """Write the violations to stderr, each once for all rows that have it."""
-    places: dict[str, list[str]] = {}
-    for each in violations:
-        text = f"{each['pointer'][1:] or 'the whole value'} {each['detail']}"
-        place = f"line {each['line']}" if each["line"] else f"row {each['row'] + 1}"
-        places.setdefault(text, []).append(place)
-    for text, rows in places.items():
-        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        write_message(f"{source}: {text}" if is_single else f"{source}, {rows[0]}{more}: {text}")
-    if not is_single:
-        write_message("To predict the valid rows and list the others, use: modelhost jobs submit")
+def _report(results: _Results, model: HostedModel) -> None:
+    """Write to stderr which rows are invalid, and how the file was read."""
+    if not results.count:
+        write_message(f"{results.title} has no rows")
+    _write_violations(results)
+    if results.failure:
+        write_message(format_error(results.failure))
+    if results.sheet is not None:
+        _write_sheet(results.title, results.sheet, Members(model.input_schema or True))
 
 
-def _write_sheet(source: str, sheet: CsvFile | None) -> None:
-    """Write to stderr how a CSV file or a workbook was read, where that is not obvious."""
-    if sheet is None:
-        return
-    if sheet.dialect and sheet.dialect.encoding != "utf-8":
-        write_message(f"{source}: read as {sheet.dialect.encoding}")
-    if sheet.decimal == COMMA:
+def _write_violations(results: _Results) -> None:
+    """Write the first violations to stderr, each once for all rows that have it."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    hidden = 0
+    unit = "line" if results.sheet is None or "encoding" in results.sheet else "row"
+    for row in chain.from_iterable(map(_read_invalid, results.bad)):
+        for problem in row[PROBLEMS]:
+            text = f"{problem['pointer'][1:]} {problem['detail']}".strip()
+            if text not in first and len(first) == MOST_SHOWN:
+                hidden += 1
+                continue
+            first.setdefault(text, "" if results.is_single else f", {unit} {row[LINE]}")
+            counts[text] += 1
+    for text, place in first.items():
+        more = f" and {counts[text] - 1:,} more" if counts[text] > 1 else ""
+        write_message(f"{results.title}{place}{more}: {text}")
+    if hidden:
+        others = count_of(hidden, "other violation")
+        write_message(f"{results.title}: {others}; write them to a file with --problems")
+
+
+def _write_sheet(source: str, sheet: Mapping[str, Any], members: Members) -> None:
+    """Write to stderr how a table was read, where that is not obvious."""
+    encoding, decimal = sheet.get("encoding", "utf-8"), sheet.get("decimal", POINT)
+    if encoding != "utf-8":
+        write_message(f"{source}: read as {encoding}")
+    if decimal == COMMA:
         write_message(f"{source}: decimal mark is a comma")
-    if not sheet.decimal:
+    if not decimal:
         write_message(f"{source}: the decimal mark is ambiguous; specify it with --decimal")
-    absent = [name for name, is_required in sheet.columns.missing.items() if not is_required]
-    if sheet.columns.unknown:
-        write_message(
-            f"{source}: columns not used by the model: {', '.join(sheet.columns.unknown)}"
-        )
+    unknown = [name for name in sheet["names"] if name and not members.has(name)]
+    absent = set(members.names) - set(sheet["names"]) - members.required
+    if unknown:
+        write_message(f"{source}: columns not used by the model: {', '.join(unknown)}")
     if absent:
-        write_message(f"{source}: fields without a column: {', '.join(absent)}")
+        listed = [name for name in members.names if name in absent]
+        write_message(f"{source}: fields without a column: {', '.join(listed)}")
 
 
-def _save(predictions: Sequence[Any], output: Path, form: str, as_json: bool) -> None:
-    with output.open("w", encoding="utf-8", newline="") as stream:
-        tables.write(predictions, stream, form)
-    write_message(f"Wrote {count_of(len(predictions), 'prediction')} to {output}")
-    if as_json:
-        write_json({"output": str(output), "answers": len(predictions)})
+def _problem_pieces(results: _Results, form: str) -> Iterator[bytes]:
+    if form == "ndjson":
+        return job_results.write_problems_ndjson(results.bad)
+    header = results.sheet and results.sheet["header"]
+    return job_results.write_problems(results.bad, header)
 
 
-def _write(predictions: Sequence[Any], is_single: bool, as_json: bool) -> None:
-    if as_json:
-        write_json(predictions[0] if is_single else predictions)
+def _save(pieces: Iterator[bytes], output: Path) -> None:
+    with output.open("wb") as stream:
+        stream.writelines(pieces)
+
+
+def _write_tables(results: _Results) -> None:
+    """Write the predictions to stdout, as a table for each chunk."""
+    for rows in results.chunks():
+        if results.is_single:
+            write_facts(tables.flatten(rows[0][1]).items())
+            return
+        write_table(
+            {LINE: line, **tables.flatten(prediction)}
+            for line, prediction, problems in rows
+            if not problems
+        )
+
+
+def _write_json(results: _Results) -> None:
+    """Write the predictions to stdout as JSON; with the violations, if there are any."""
+    if results.is_single and results.valid:
+        [[(_, prediction, _)]] = results.chunks()
+        write_json(prediction)
         return
-    if is_single:
-        write_facts(tables.flatten(predictions[0]).items())
+    predictions = (prediction for rows in results.chunks() for _, prediction, _ in rows)
+    if not results.invalid:
+        _write_array(predictions, "\n")
         return
-    write_table(
-        {"row": number, **tables.flatten(prediction)}
-        for number, prediction in enumerate(predictions, start=1)
-    )
+    click.echo('{"predictions": ', nl=False)
+    _write_array(predictions, ', "errors": ')
+    _write_array(_violations(results), "}\n")
+
+
+def _violations(results: _Results) -> Iterator[dict[str, Any]]:
+    row = 0
+    for rows in results.chunks():
+        for line, _, problems in rows:
+            yield from ({"row": row, "line": line, **each} for each in problems)
+            row += 1
+
+
+def _write_array(values: Iterable[Any], end: str) -> None:
+    start = "["
+    for each in values:
+        click.echo(f"{start}\n{escape(to_json(each))}", nl=False)
+        start = ","
+    click.echo(f"{'[' if start == '[' else ''}]{end}", nl=False)
+
+
+def _fail_if_invalid(results: _Results) -> None:
+    if results.is_single and results.invalid:
+        raise click.ClickException(f"{results.title} is invalid; there is no prediction")
+    if results.invalid:
+        raise click.ClickException(
+            f"{results.title} has {count_of(results.invalid, 'invalid row')} of {results.count:,}"
+        )

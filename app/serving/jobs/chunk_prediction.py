@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from app.serving.calls.caller import CALLER
 from app.serving.errors import InvalidAnswer, PredictionFailed, ServingError
@@ -21,10 +23,11 @@ from app.serving.jobs.chunk_rows import (
     input_columns,
     read_sheet,
 )
-from app.serving.jobs.output_columns import IS_JSON, to_columns
+from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
+from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor, RowResult
+from app.serving.tables.csv_cells import to_json
 from mlmodel.errors import InvalidInput
-from mlmodel.schema.subschemas import JsonSchema
 
 #: What is appended to the name of a column of the file that a column of the result has.
 FROM_FILE = " (file)"
@@ -46,30 +49,32 @@ class Outcome:
     """The predictions of a chunk, in the order of ``places`` in its table, and the invalid rows.
 
     An invalid row has its ``line``, its ``problems``, and its ``cells`` by column or its ``row``.
+    ``failure`` is the error of the first row on which the model failed.
     """
 
     places: list[int] = field(default_factory=list)
     predictions: list[Any] = field(default_factory=list)
     invalid: list[dict[str, Any]] = field(default_factory=list)
+    failure: ServingError | None = None
 
 
 def predict_chunk(
     predictor: Predictor,
-    model: str,
-    schema: JsonSchema,
+    model: HostedModel,
     table: pa.Table,
     proceed: Callable[[], None] = lambda: None,
+    extend: Callable[[Any, Any], Any] = lambda _, prediction: prediction,
 ) -> Outcome:
     """Return the predictions of the rows of a chunk.
 
-    :param model: a reference, see :meth:`ModelManager.get`.
-    :param schema: of the model's rows.
+    :param model: one of the predictor's.
     :param proceed: called before each call of the model; raises an error to stop.
+    :param extend: returns what is stored for a row and its prediction.
     :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for all
         of many rows.
     """
     outcome = Outcome()
-    rows = ChunkRows(table, schema)
+    rows = ChunkRows(table, model.input_schema or True)
     problems: dict[int, list[Problem]] = {
         at: [("", each)] for at, each in enumerate(table.column(PROBLEM).to_pylist()) if each
     }
@@ -80,15 +85,21 @@ def predict_chunk(
         places = rows.places[start : start + size]
         batch = rows.read(start, size)
         if caller is not None:
-            CALLER.set(caller._replace(first_row=start))
+            CALLER.set(caller._replace(first_row=caller.first_row + start))
         try:
-            predictions = predictor.predict(model, batch)
+            predictions = predictor.predict(model.reference, batch)
         except (InvalidInput, PredictionFailed, InvalidAnswer):
-            results = predictor.predict_each(model, batch, max_failed_calls=MAX_FAILED_CALLS)
+            results = predictor.predict_each(
+                model.reference, batch, max_failed_calls=MAX_FAILED_CALLS
+            )
+            batch = [row for row, each in zip(batch, results, strict=True) if each.error is None]
+            errors = (each.error for each in results)
+            failures = (each for each in errors if isinstance(each, ServingError))
+            outcome.failure = outcome.failure or next(failures, None)
             places, predictions = _separate(places, results, problems)
         predictor.prediction_log.flush()  # before its queue is full
         outcome.places += places
-        outcome.predictions += predictions
+        outcome.predictions += map(extend, batch, predictions)
     outcome.invalid = [_describe(table, at, problems[at]) for at in sorted(problems)]
     return outcome
 
@@ -115,7 +126,13 @@ def _separate(
     return valid, [each.prediction for each in results if each.error is None]
 
 
-def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
+def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> None:
+    """Write the valid rows of a chunk with their predictions to a file, the others to another."""
+    bad.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
+    pq.write_table(_to_part(table, outcome), part, compression="zstd")
+
+
+def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     """Return the table of the valid rows: their lines, the columns of the file, the predictions."""
     valid = (
         table
@@ -131,9 +148,14 @@ def to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     taken = [LINE, *(output.name for output, _ in outputs)]
     for name, column in zip(names, input_columns(valid), strict=True):
         taken.append(_rename(name, taken))
-        metadata = {ORIGIN: INPUT, **({IS_JSON: b"true"} if name in structures else {})}
-        fields.append(pa.field(taken[-1], column.type, metadata=metadata))
-        arrays.append(column)
+        metadata = {ORIGIN: INPUT}
+        if name in structures:
+            narrowed, is_json = narrow(column)
+            metadata |= {IS_JSON: b"true"} if is_json else {}
+        else:
+            narrowed = column
+        fields.append(pa.field(taken[-1], narrowed.type, metadata=metadata))
+        arrays.append(narrowed)
     for output, array in outputs:
         fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))
         arrays.append(array)
@@ -149,7 +171,7 @@ def _rename(name: str, taken: Sequence[str]) -> str:
 def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> dict[str, Any]:
     one = table.slice(at, 1)
     found: dict[str, Any] = {
-        "line": one.column(LINE)[0].as_py(),
+        LINE: one.column(LINE)[0].as_py(),
         PROBLEMS: [{"pointer": pointer, "detail": detail} for pointer, detail in problems],
     }
     broken = one.column(BROKEN)[0].as_py()
@@ -157,5 +179,10 @@ def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> 
     if sheet is None:
         text = one.column(JSON_ROW)[0].as_py()
         return {**found, "text": broken} if text is None else {**found, "row": json.loads(text)}
-    cells = json.loads(broken) if broken else [each[0].as_py() for each in input_columns(one)]
+    if broken:
+        return {**found, "cells": json.loads(broken)}
+    cells = [each[0].as_py() for each in input_columns(one)]
+    for place, name in enumerate(sheet["names"]):
+        if name in sheet.get("structures", ()) and cells[place] is not None:
+            cells[place] = json.loads(cells[place])
     return {**found, "cells": cells}

@@ -12,9 +12,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +24,7 @@ from app.serving.jobs.job import PARQUET
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
 from app.serving.tables.csv_cells import parse_json, to_json
-from app.serving.tables.csv_file import CsvFile, RawLine, csv_lines, open_table
+from app.serving.tables.csv_file import CsvFile, Line, RawLine, csv_lines, open_table, width_problem
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -41,13 +40,18 @@ MAX_LINE_BYTES = 32_000_000
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
 #: The member of a line in a file of problems that lists them.
 PROBLEMS = "problems"
-#: The column of rows in JSON; without it, the cells are columns of text.
+#: The column of rows in JSON; without it, the cells are columns.
 JSON_ROW = "row"
-#: The key of a chunk's metadata, as JSON: header, names of the columns, and the decimal mark of a
-#: CSV file or the columns of a Parquet file that are JSON.
+#: The key of a chunk's metadata, as JSON: header, names of the columns, encoding and decimal mark
+#: of a CSV file, and the columns of another table that are JSON.
 SHEET = b"sheet"
+#: The key of a chunk's metadata that is present if the file is a JSON document and no list.
+SINGLE = b"single"
 #: File extensions, and the format in which rows are read.
 FORMATS = {**tables.FORMATS, f".{PARQUET}": PARQUET}
+
+
+T = TypeVar("T")
 
 
 class _Line(NamedTuple):
@@ -59,8 +63,7 @@ class _Line(NamedTuple):
     broken: str | None = None
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A chunk: its table, and the bytes of the file that were read up to its end."""
 
     table: pa.Table
@@ -96,10 +99,13 @@ def read_chunks(
         elif form in tables.SHEETS and not workbooks.is_workbook(content):
             yield from _read_csv(content, schema, decimal, charset)
         elif form in tables.SHEETS:
-            sheet = open_table(content, schema, decimal)
-            yield from _json_chunks(content, _sheet_lines(sheet))
+            yield from _read_workbook(content, schema, decimal)
+        elif form == "json":
+            rows, is_single = tables.read_document(content)
+            lines = (_Line(line, to_json(row)) for line, row in enumerate(rows, start=1))
+            yield from _json_chunks(content, lines, {SINGLE: b""} if is_single else {})
         else:
-            yield from _json_chunks(content, _json_lines(content, form))
+            yield from _json_chunks(content, _ndjson_lines(content), {})
 
 
 class ChunkRows:
@@ -152,12 +158,17 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
         sheet = CsvFile(csv_lines(text)[1], schema, decimal)
         names, decimal = sheet.columns.names, sheet.detect_decimal()
     stream.seek(0)
-    with encodings.open_text(_unclosed(stream), charset)[0] as text:
+    text, codec = encodings.open_text(_unclosed(stream), charset)
+    with text:
         lines = csv_lines(text)[1]
-        about = {"header": _read_header(lines), "names": names, "decimal": decimal}
+        about = {
+            "header": _read_header(lines),
+            "names": names,
+            "encoding": encodings.NAMES.get(codec, codec),
+            "decimal": decimal,
+        }
         metadata = {SHEET: to_json(about).encode()}
-        most = max(1, min(MAX_ROWS, MAX_CELLS // len(names)))
-        for block in _blocks(lines, most):
+        for block in _blocks(_filled(lines), _most_rows(names), _cells_size):
             yield Chunk(_to_table(block, len(names), metadata), stream.tell())
 
 
@@ -167,7 +178,7 @@ def _read_parquet(stream: BinaryIO, schema: JsonSchema) -> Iterator[Chunk]:
     about = {"header": file.names, "names": file.names, "structures": file.structures}
     metadata = {SHEET: to_json(about).encode()}
     line = 1
-    for batch in file.batches(max(1, min(MAX_ROWS, MAX_CELLS // len(file.names))), MAX_CHARACTERS):
+    for batch in file.batches(_most_rows(file.names), MAX_CHARACTERS):
         table = _to_parquet_table(batch, line, metadata)
         line += len(table)
         yield Chunk(table, stream_bytes * (line - 1) // file.rows)
@@ -215,14 +226,25 @@ def _read_header(lines: Iterator[RawLine]) -> list[str]:
     return []
 
 
-def _blocks(lines: Iterable[RawLine], most: int) -> Iterator[list[RawLine]]:
-    block: list[RawLine] = []
+def _filled(lines: Iterable[RawLine]) -> Iterator[RawLine]:
+    return (raw for raw in lines if any(raw.cells) or raw.problem)
+
+
+def _cells_size(raw: RawLine) -> int:
+    return sum(map(len, cast(Sequence[str], raw.cells)))
+
+
+def _most_rows(names: Sequence[str]) -> int:
+    return max(1, min(MAX_ROWS, MAX_CELLS // len(names)))
+
+
+def _blocks(items: Iterable[T], most: int, size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Divide what was read into chunks."""
+    block: list[T] = []
     size = 0
-    for raw in lines:
-        if not any(raw.cells) and not raw.problem:
-            continue
-        block.append(raw)
-        size += sum(map(len, cast(Sequence[str], raw.cells)))
+    for each in items:
+        block.append(each)
+        size += size_of(each)
         if len(block) >= most or size > MAX_CHARACTERS:
             yield block
             block, size = [], 0
@@ -231,7 +253,10 @@ def _blocks(lines: Iterable[RawLine], most: int) -> Iterator[list[RawLine]]:
 
 
 def _to_table(block: Sequence[RawLine], width: int, metadata: Mapping[bytes, bytes]) -> pa.Table:
-    problems = [raw.problem or _width_problem(len(raw.cells), width) for raw in block]
+    problems = [
+        raw.problem or (width_problem(len(raw.cells), width) if len(raw.cells) != width else "")
+        for raw in block
+    ]
     rows = [raw.cells for raw in block]
     broken: list[str | None] = [None] * len(block)
     if any(problems):
@@ -250,28 +275,50 @@ def _to_table(block: Sequence[RawLine], width: int, metadata: Mapping[bytes, byt
     return pa.table(arrays, names=names).replace_schema_metadata(metadata)
 
 
-def _width_problem(cells: int, width: int) -> str:
-    return "" if cells == width else f"has {cells} cells, the header has {width}"
+def _read_workbook(stream: BinaryIO, schema: JsonSchema, decimal: str) -> Iterator[Chunk]:
+    sheet = open_table(stream, schema, decimal)
+    names = sheet.columns.names
+    for block in _blocks(sheet.lines(), _most_rows(names), lambda _: 0):
+        about = {"header": names, "names": names, "decimal": sheet.decimal}
+        yield Chunk(_to_value_table(block, about), stream.tell())
 
 
-def _sheet_lines(sheet: CsvFile) -> Iterator[_Line]:
-    for each in sheet.lines():
-        row = sheet.row(each)
-        if row is None:
-            yield _Line(each.line, None, each.problem, "[]")
-        else:
-            yield _Line(each.line, to_json(row))
+def _to_value_table(block: Sequence[Line], about: Mapping[str, Any]) -> pa.Table:
+    """Return a chunk of values, those of a column as JSON unless all of them are texts."""
+    blank = [None] * len(about["names"])
+    columns = list(zip(*(each.values or blank for each in block), strict=True))
+    is_text = [all(each is None or isinstance(each, str) for each in values) for values in columns]
+    structures = [
+        name for name, is_plain in zip(about["names"], is_text, strict=True) if not is_plain
+    ]
+    arrays = [
+        pa.array([each.line for each in block], pa.int64()),
+        pa.array([each.problem or None for each in block], pa.string()),
+        pa.array(["[]" if each.problem else None for each in block], pa.string()),
+        *(
+            pa.array(values if is_plain else map(_to_json, values), pa.string())
+            for values, is_plain in zip(columns, is_text, strict=True)
+        ),
+    ]
+    names = [LINE, PROBLEM, BROKEN, *map(str, range(len(columns)))]
+    metadata = {SHEET: to_json({**about, "structures": structures}).encode()}
+    return pa.table(arrays, names=names).replace_schema_metadata(metadata)
 
 
-def _json_lines(stream: BinaryIO, form: str) -> Iterator[_Line]:
-    if form == "json":
-        for row in tables.read(stream, form, schema=True).rows:
-            yield _Line(None, to_json(row.row))
-        return
+def _to_json(value: Any) -> str | None:
+    return None if value is None else to_json(value)
+
+
+def _ndjson_lines(stream: BinaryIO) -> Iterator[_Line]:
     for line, content in enumerate(_read_lines(stream), start=1):
-        text = content.decode("utf-8-sig" if line == 1 else "utf-8", errors="replace")
-        if text.strip():
-            yield _parse(line, text.strip())
+        try:
+            text = content.decode("utf-8-sig" if line == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            broken = content.decode(errors="replace").strip()
+            yield _Line(line, None, f"is not UTF-8: {error.reason}", broken)
+            continue
+        if text:
+            yield _parse(line, text)
 
 
 def _read_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -300,17 +347,11 @@ def _is_problem(value: Any) -> bool:
     )
 
 
-def _json_chunks(stream: BinaryIO, lines: Iterable[_Line]) -> Iterator[Chunk]:
-    block: list[_Line] = []
-    size = 0
-    for each in lines:
-        block.append(each)
-        size += len(each.row or each.broken or "")
-        if len(block) >= MAX_ROWS or size > MAX_CHARACTERS:
-            yield Chunk(_to_json_table(block), stream.tell())
-            block, size = [], 0
-    if block:
-        yield Chunk(_to_json_table(block), stream.tell())
+def _json_chunks(
+    stream: BinaryIO, lines: Iterable[_Line], metadata: Mapping[bytes, bytes]
+) -> Iterator[Chunk]:
+    for block in _blocks(lines, MAX_ROWS, lambda each: len(each.row or each.broken or "")):
+        yield Chunk(_to_json_table(block).replace_schema_metadata(metadata), stream.tell())
 
 
 def _to_json_table(block: Sequence[_Line]) -> pa.Table:

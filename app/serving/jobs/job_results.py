@@ -33,7 +33,7 @@ def write_csv(parts: Sequence[Path]) -> Iterator[bytes]:
     names = list(map(escape_formula, schema.names))
     yield _csv_line(names)
     for part in parts:
-        table = _with_schema(pq.read_table(part), schema)
+        table = _with_schema(_unquote(pq.read_table(part)), schema)
         if len(table):
             columns = [_escape(column) for column in table.columns]
             yield _to_csv(pa.table(columns, names=names))
@@ -42,14 +42,18 @@ def write_csv(parts: Sequence[Path]) -> Iterator[bytes]:
 def write_ndjson(parts: Sequence[Path]) -> Iterator[bytes]:
     """Yield the valid rows with their predictions as one JSON object per line."""
     for part in parts:
-        table = pq.read_table(part)
-        lines = table.column(LINE).to_pylist()
-        rows = _rows(_select(table, INPUT))
-        predictions = to_predictions(_select(table, OUTPUT))
-        yield "".join(
-            to_json({"line": line, "row": row, "prediction": prediction}) + "\n"
-            for line, row, prediction in zip(lines, rows, predictions, strict=True)
-        ).encode()
+        yield "".join(f"{each}\n" for each in _to_json_rows(part)).encode()
+
+
+def write_json(parts: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the valid rows with their predictions as a JSON array of the lines of NDJSON."""
+    start = "["
+    for part in parts:
+        rows = list(_to_json_rows(part))
+        if rows:
+            yield (start + "\n" + ",\n".join(rows)).encode()
+            start = ","
+    yield b"[]\n" if start == "[" else b"\n]\n"
 
 
 def write_parquet(parts: Sequence[Path]) -> Iterator[bytes]:
@@ -58,13 +62,24 @@ def write_parquet(parts: Sequence[Path]) -> Iterator[bytes]:
     sink = _Sink()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for part in parts:
-            writer.write_table(_with_schema(pq.read_table(part), schema))
+            writer.write_table(_with_schema(_unquote(pq.read_table(part)), schema))
             yield sink.take()
     yield sink.take()
 
 
 #: Formats of results, and the functions that write them.
-WRITERS = {"csv": write_csv, "ndjson": write_ndjson, "parquet": write_parquet}
+WRITERS = {
+    "csv": write_csv,
+    "json": write_json,
+    "ndjson": write_ndjson,
+    "parquet": write_parquet,
+}
+
+
+def read_predictions(part: Path) -> tuple[list[int], list[Any]]:
+    """Return the lines of the valid rows of a chunk, and their predictions."""
+    table = pq.read_table(part)
+    return table.column(LINE).to_pylist(), to_predictions(_select(table, OUTPUT))
 
 
 def write_problems(bad: Sequence[Path], header: Sequence[str] | None) -> Iterator[bytes]:
@@ -104,6 +119,13 @@ def read_header(rows: Path) -> list[str] | None:
     with pa.memory_map(str(rows)) as source:
         sheet = read_sheet(pa.ipc.open_file(source).schema.empty_table())
     return None if sheet is None else list(sheet["header"])
+
+
+def _to_json_rows(part: Path) -> Iterator[str]:
+    lines, predictions = read_predictions(part)
+    rows = _rows(_select(pq.read_table(part), INPUT))
+    for line, row, prediction in zip(lines, rows, predictions, strict=True):
+        yield to_json({"line": line, "row": row, "prediction": prediction})
 
 
 class _Sink(io.RawIOBase):
@@ -163,6 +185,18 @@ def _with_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
         column = pa.nulls(len(table)) if at is None else table.column(at)
         columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
+
+
+def _unquote(table: pa.Table) -> pa.Table:
+    """Return a table whose columns of JSON have the texts among their values as they are."""
+    for at, field in enumerate(table.schema):
+        column = table.column(at)
+        is_json = IS_JSON in (field.metadata or {}) and field.name != JSON_ROW
+        if is_json and pc.any(pc.starts_with(column, '"')).as_py():
+            texts = [None if each is None else json.loads(each) for each in column.to_pylist()]
+            column = pa.array([None if each is None else to_text(each) for each in texts])
+            table = table.set_column(at, field, column)
+    return table
 
 
 def _unique(name: str, others: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from app.serving.calls.caller import CALLER, JOB, Caller
 from app.serving.errors import (
@@ -23,7 +22,7 @@ from app.serving.errors import (
     ServingError,
     UnreadableFile,
 )
-from app.serving.jobs.chunk_prediction import predict_chunk, to_part
+from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
@@ -32,7 +31,6 @@ from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
-from app.serving.tables.csv_cells import to_json
 from mlmodel.errors import FlmError
 
 log = logging.getLogger(__name__)
@@ -185,14 +183,14 @@ class JobWorker:
         job, number = claim.job, claim.number
         with pa.memory_map(str(self._files.rows(job.id, number))) as source:
             table = pa.ipc.open_file(source).read_all()
-        schema = model.input_schema or True
         CALLER.set(Caller(f"{job.id}.{number}", job.owner or None, JOB))
-        outcome = predict_chunk(self._models.predictor, model.reference, schema, table, lease.check)
+        outcome = predict_chunk(self._models.predictor, model, table, lease.check)
         self._files.check_room()
-        with self._files.writing(self._files.bad(job.id, number, claim.attempt)) as path:
-            path.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
-        with self._files.writing(self._files.part(job.id, number, claim.attempt)) as path:
-            pq.write_table(to_part(table, outcome), path, compression="zstd")
+        with (
+            self._files.writing(self._files.part(job.id, number, claim.attempt)) as part,
+            self._files.writing(self._files.bad(job.id, number, claim.attempt)) as bad,
+        ):
+            write_outcome(table, outcome, part, bad)
         valid, invalid = len(outcome.places), len(outcome.invalid)
         del table, outcome
         return_memory()

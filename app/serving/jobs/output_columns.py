@@ -44,6 +44,19 @@ def to_predictions(table: pa.Table) -> list[Any]:
     return predictions
 
 
+def narrow(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, bool]:
+    """Return a column of JSON as one of plain values if they have one type; and whether it is JSON.
+
+    Whole numbers and others have the type of the others.
+    """
+    values = [None if text is None else json.loads(text) for text in column.to_pylist()]
+    is_mixed = {int, float} <= set(map(type, values))
+    array = _to_array(
+        [float(each) if type(each) is int else each for each in values] if is_mixed else values
+    )
+    return (column, True) if array is None else (array, False)
+
+
 def _members(path: tuple[str, ...], values: Sequence[Any]) -> Iterator[tuple[Any, Sequence[Any]]]:
     first = values[0] if values else None
     is_split = (

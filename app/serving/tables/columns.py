@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, time
 from typing import Any
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, to_text
@@ -76,5 +77,7 @@ class Columns:
 
 
 def to_cell_text(cell: Cell) -> str:
-    """Return the text of a cell; empty for a blank one."""
+    """Return the text of a cell; empty for a blank one. Dates and times are in ISO 8601."""
+    if isinstance(cell, datetime | time):
+        return cell.isoformat()
     return "" if cell is None else to_text(cell)

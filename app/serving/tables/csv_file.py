@@ -181,8 +181,7 @@ class CsvFile:
 
     def _line(self, raw: RawLine) -> Line:
         if len(raw.cells) != len(self.columns.names):
-            problem = f"has {len(raw.cells)} cells, but the header has {len(self.columns.names)}"
-            return Line(raw.line, problem=problem)
+            return Line(raw.line, problem=width_problem(len(raw.cells), len(self.columns.names)))
         return Line(raw.line, self.columns.values(raw.cells, self.decimal))
 
     def _has_mark(self, raw: RawLine) -> bool:
@@ -214,6 +213,11 @@ def csv_lines(stream: TextIO) -> tuple[str, Iterator[RawLine]]:
         first, before = stream.readline(), before + 1
     delimiter = named[1] if named else _delimiter(first)
     return delimiter, _raw_lines(stream, first, before, delimiter)
+
+
+def width_problem(cells: int, width: int) -> str:
+    """Return the problem of a line whose number of cells differs from that of the header."""
+    return f"has {cells} cells, but the header has {width}"
 
 
 def header_line(schema: JsonSchema) -> str:

@@ -435,17 +435,28 @@ def test_table_gives_prediction_per_line(run, tmp_path):
 
     asked = run("predict", "doubler", "--input", source)
 
-    assert asked.stdout == "row  y\n1    2\n2    5\n"
+    assert asked.stdout == "line  y\n2     2\n3     5\n"
 
 
-def test_predictions_are_saved_to_a_file(run, tmp_path):
-    source, output = tmp_path / "rows.ndjson", tmp_path / "answers.csv"
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ("csv", 'line,row,y\n1,"{""x"": 1}",2\n2,"{""x"": 2}",4\n'),
+        (
+            "json",
+            '[\n{"line": 1, "row": {"x": 1}, "prediction": {"y": 2.0}},\n'
+            '{"line": 2, "row": {"x": 2}, "prediction": {"y": 4.0}}\n]\n',
+        ),
+    ],
+)
+def test_predictions_are_saved_to_a_file(run, tmp_path, ending, text):
+    source, output = tmp_path / "rows.ndjson", tmp_path / f"results.{ending}"
     source.write_text('{"x": 1}\n{"x": 2}\n')
 
     asked = run("predict", "doubler", "--input", source, "--output", output)
 
     assert (asked.exit_code, asked.stdout) == (0, "")
-    assert output.read_text() == "y\n2.0\n4.0\n"
+    assert output.read_text() == text
 
 
 def test_explain_adds_the_largest_effects(run_command):
@@ -480,18 +491,21 @@ def test_many_rows_are_predicted_in_chunks(run, tmp_path):
 
 
 def test_violations_name_line_and_field(run, tmp_path):
-    source, output = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    source, output, problems = (tmp_path / f"{name}.csv" for name in ("rows", "results", "bad"))
     source.write_text("x\n1\n5000\n")
+    files = ("--output", output, "--problems", problems)
 
-    asked = run("predict", "doubler", "--input", source, "--output", output)
+    asked = run("predict", "doubler", "--input", source, *files)
 
     assert asked.exit_code == 1
     assert asked.stderr.splitlines()[1:] == [
         "rows.csv, line 3: x must be at most 1000, got 5000",
-        "To predict the valid rows and list the others, use: modelhost jobs submit",
-        "Error: rows.csv has invalid rows; no prediction is written",
+        f"Wrote 1 prediction to {output}",
+        f"Wrote 1 invalid row to {problems}",
+        "Error: rows.csv has 1 invalid row of 2",
     ]
-    assert not output.exists()
+    assert output.read_text() == "line,x,y\n2,1,2\n"
+    assert problems.read_text() == 'line,problem,x\n3,"x must be at most 1000, got 5000",5000\n'
 
 
 def test_unknown_columns_are_named_and_ignored(run, tmp_path):
@@ -540,21 +554,21 @@ def test_violations_are_exact_json(run):
     asked = run("predict", "doubler", "--input", "-", "--json", text='[{"x": 1}, {"x": "a"}]')
 
     assert json.loads(asked.stdout) == {
-        "errors": [{"row": 1, "line": None, "pointer": "/x", "detail": 'must be a number, got "a"'}]
+        "predictions": [{"y": 2.0}, None],
+        "errors": [{"row": 1, "line": 2, "pointer": "/x", "detail": 'must be a number, got "a"'}],
     }
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.csv", b"x\n1,2\n", "rows.csv: line 2 has 2 cells, but the header has 1"),
         ("rows.csv", b"x\n\xff\xc3\xa4\n", "rows.csv: the file is not UTF-8: see line 2"),
-        ("rows.ndjson", b"\xff\n", "rows.ndjson is not UTF-8"),
+        ("rows.json", b"\xff\n", "rows.json: the file is not UTF-8: invalid start byte"),
         ("rows.json", b"{", "rows.json: the file is not JSON"),
         (
             "rows.txt",
             b"",
-            "--input must end with one of .csv, .json, .jsonl, .ndjson, .tsv, .xlsx, got 'rows.txt'",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, .tsv, .xlsx, .parquet, got ",
         ),
     ],
 )
@@ -573,7 +587,7 @@ def test_failure_shows_the_models_error(run):
     asked = run("predict", "raises-at-predict", "--input", "-", models=models, text="{}")
 
     assert asked.exit_code == 1
-    assert re.search(r"Error: the model 'raises-at-predict' failed: \w+: ", asked.stderr)
+    assert re.search(r"^the model 'raises-at-predict' failed: \w+: ", asked.stderr, re.MULTILINE)
 
 
 def test_inspect_builds_nothing(run, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -77,10 +77,10 @@ def is_csv_accepted() -> bool:
     return is_named and accepted.best_match(["application/json", CSV]) == CSV
 
 
-def to_csv(predictions: Sequence[Any]) -> bytes:
+def to_csv(predictions: Iterable[Any]) -> bytes:
     """Return predictions as CSV, a line for each. A nested member becomes a column ``a.b``."""
     stream = io.StringIO()
-    tables.write(predictions, stream, "csv")
+    tables.write_csv(predictions, stream)
     return stream.getvalue().encode()
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -99,7 +100,7 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
     problems = client.get(f"{path}/problems").get_data(as_text=True)
     assert problems == (
         'line,problem,id,x\n3,"x must be a number, got ""two""",b,two\n'
-        '4,"has 1 cells, the header has 2",c\n'
+        '4,"has 1 cells, but the header has 2",c\n'
     )
     second = submit(problems.replace(",b,two", ",b,3").replace(",c\n", ",c,4\n"))
     make_worker().run(0)
@@ -122,7 +123,8 @@ def test_rows_of_jobs_are_in_the_prediction_log(submit, make_worker, parts):
 
 def test_results_have_three_formats(client, submit, make_worker):
     lines = [json.dumps({"x": number}) for number in range(5)]
-    job = submit(gzip.compress("\n".join([*lines, "{", '{"x": "y"}']).encode()), headers=NDJSON)
+    content = "\n".join([*lines, "{", '{"x": "y"}', '{"x": "\udcff"}'])
+    job = submit(gzip.compress(content.encode(errors="surrogateescape")), headers=NDJSON)
 
     make_worker().run(0)
 
@@ -132,7 +134,8 @@ def test_results_have_three_formats(client, submit, make_worker):
     table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
     assert table.column("y").to_pylist() == [0.0, 2.0, 4.0, 6.0, 8.0]
     problems = client.get(f"{path}/problems?as=ndjson").get_data(as_text=True).splitlines()
-    assert [json.loads(each)["line"] for each in problems] == [6, 7]
+    assert [json.loads(each)["line"] for each in problems] == [6, 7, 8]
+    assert json.loads(problems[2])["problems"][0]["detail"] == "is not UTF-8: invalid start byte"
     assert json.loads(problems[1])["problems"] == [
         {"pointer": "/x", "detail": 'must be a number, got "y"'}
     ]
@@ -179,6 +182,24 @@ def test_parquet_file_is_predicted(client, submit, make_worker, monkeypatch, hea
         ("3", "c", "x is infinite, which JSON does not have"),
         ("4", "d", "x is required"),
     ]
+
+
+def test_workbook_keeps_all_columns(client, submit, make_worker):
+    book = openpyxl.Workbook()
+    for cells in [("id", "x", "day"), (7, 1, dt.date(2026, 1, 31)), ("a", 2.5, None), (8, "n", 1)]:
+        book.active.append(cells)
+    content = io.BytesIO()
+    book.save(content)
+    job = submit(content.getvalue(), headers={"Content-Type": "application/octet-stream"})
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}"
+    assert client.get(f"{path}/result").get_data(as_text=True) == (
+        "line,id,x,day,y\n2,7,1,2026-01-31T00:00:00,2\n3,a,2.5,,5\n"
+    )
+    problems = client.get(f"{path}/problems").get_data(as_text=True)
+    assert problems == 'line,problem,id,x,day\n4,"x must be a number, got ""n""",8,n,1\n'
 
 
 X = to_parquet({"x": [1.0] * 9999})

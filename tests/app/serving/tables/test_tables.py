@@ -3,6 +3,7 @@ import io
 import pytest
 
 from app.serving.tables import tables
+from app.serving.tables.csv_file import open_table
 from mlmodel.errors import InvalidInput
 
 SCHEMA = {
@@ -27,13 +28,14 @@ SCHEMA = {
 }
 
 
-def read(text, form="csv", schema=SCHEMA):
-    return list(tables.read(io.BytesIO(text.encode()), form, schema).rows)
+def read(text):
+    table = open_table(io.BytesIO(text.encode()), SCHEMA)
+    return [table.row(line) for line in table.lines()]
 
 
 def cell(name, text):
-    [placed] = read(f'{name},extra\n"{text}",x\n')
-    return placed.row.get(name, "not given")
+    [row] = read(f'{name},extra\n"{text}",x\n')
+    return row.get(name, "not given")
 
 
 @pytest.mark.parametrize(
@@ -97,98 +99,49 @@ def test_cells_are_converted_by_column(name, text, value):
     assert type(found) is type(value)
 
 
-def test_row_has_its_line():
-    rows = read('note,age\n"two\nlines",1\n\nx,2\n')
-
-    assert [(placed.index, placed.line) for placed in rows] == [(0, 2), (1, 5)]
-    assert rows[0].row == {"note": "two\nlines", "age": 1}
-
-
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
 def test_header_determines_delimiter(delimiter):
-    [placed] = read(f"note{delimiter}age\na{delimiter}1\n")
-
-    assert placed.row == {"note": "a", "age": 1}
+    assert read(f"note{delimiter}age\na{delimiter}1\n") == [{"note": "a", "age": 1}]
 
 
 def test_unnamed_column_is_left_out():
-    [placed] = read(",age\n0,42\n")
-
-    assert placed.row == {"age": 42}
+    assert read(",age\n0,42\n") == [{"age": 42}]
 
 
 @pytest.mark.parametrize(
-    ("form", "text", "message"),
+    ("text", "message"),
     [
-        ("csv", "", "line 1 must name the columns"),
-        ("csv", "a,b,a\n", "line 1 names the column 'a' more than once"),
-        ("csv", "age,b\n1,2\n1\n", "line 3 has 1 cells, but the header has 2"),
-        ("csv", 'age\n"x" y\n', "line 2 is not CSV: "),
-        ("ndjson", '{"a": 1}\n{"a": \n', "line 2 is not JSON: expected a value (column 7)"),
-        ("json", "[1,\n2,,]", "the file is not JSON: expected a value (line 2, column 3)"),
-        ("json", "[NaN]", "the file is not JSON: NaN is not a JSON number"),
-        ("json", "[1e400]", "the file is not JSON: 1e400 is beyond the range of a double"),
-        ("json", '[{"a": 1, "a": 2}]', "the file is not JSON: an object has a key twice"),
-        ("json", "[" * 100_000, "the file is nested too deeply"),
+        ("[1,\n2,,]", "the file is not JSON: expected a value (line 2, column 3)"),
+        ("[NaN]", "the file is not JSON: NaN is not a JSON number"),
+        ("[1e400]", "the file is not JSON: 1e400 is beyond the range of a double"),
+        ('[{"a": 1, "a": 2}]', "the file is not JSON: an object has a key twice"),
+        ("[" * 100_000, "the file is nested too deeply"),
     ],
 )
-def test_invalid_table_names_the_line(form, text, message):
+def test_invalid_document_is_rejected(text, message):
     with pytest.raises(InvalidInput) as caught:
-        read(text, form)
+        tables.read_document(io.BytesIO(text.encode()))
 
     assert message in str(caught.value)
 
 
-def test_ndjson_lines_are_rows():
-    assert read('{"a": 1}\n\n[2]\n', "ndjson") == [
-        tables.TableRow({"a": 1}, 0, 1),
-        tables.TableRow([2], 1, 3),
-    ]
-
-
-def test_json_object_is_single_row():
-    table = tables.read(io.BytesIO(b'{"a": 1}'), "json", True)
-
-    assert table.is_single
-    assert [placed.row for placed in table.rows] == [{"a": 1}]
-
-
-def test_a_json_list_is_many_rows():
-    table = tables.read(io.BytesIO(b'[{"a": 1}, {"a": 2}]'), "json", True)
-
-    assert not table.is_single
-    assert [placed.row for placed in table.rows] == [{"a": 1}, {"a": 2}]
-
-
-def test_rows_are_read_lazily():
-    table = tables.read(io.BytesIO(b"age\n1\nbroken,line\n"), "csv", SCHEMA)
-
-    assert next(table.rows).row == {"age": 1}
-
-
-ANSWERS = [{"prediction": "a", "probabilities": {"a": 1.0}}, {"prediction": None, "more": [1]}]
-
-
 @pytest.mark.parametrize(
-    ("form", "text"),
-    [
-        ("csv", "prediction,probabilities.a,more\na,1.0,\n,,[1]\n"),
-        (
-            "json",
-            '[{"prediction": "a", "probabilities": {"a": 1.0}}, {"prediction": null, "more": [1]}]\n',
-        ),
-        (
-            "ndjson",
-            '{"prediction": "a", "probabilities": {"a": 1.0}}\n{"prediction": null, "more": [1]}\n',
-        ),
-    ],
+    ("text", "found"), [('{"a": 1}', ([{"a": 1}], True)), ('[{"a": 1}]', ([{"a": 1}], False))]
 )
-def test_predictions_are_written(form, text):
+def test_document_is_single_row_or_list(text, found):
+    assert tables.read_document(io.BytesIO(text.encode())) == found
+
+
+def test_predictions_are_written_as_csv():
+    predictions = [
+        {"prediction": "a", "probabilities": {"a": 1.0}},
+        {"prediction": None, "more": [1]},
+    ]
     stream = io.StringIO()
 
-    tables.write(ANSWERS, stream, form)
+    tables.write_csv(predictions, stream)
 
-    assert stream.getvalue() == text
+    assert stream.getvalue() == "prediction,probabilities.a,more\na,1.0,\n,,[1]\n"
 
 
 def test_scalar_prediction_is_one_column():
@@ -198,6 +151,6 @@ def test_scalar_prediction_is_one_column():
 def test_formulas_are_escaped_in_output():
     stream = io.StringIO(newline="")
 
-    tables.write([{"=a": "@b", "c": -1.5, "d": "+cmd"}], stream, "csv")
+    tables.write_csv([{"=a": "@b", "c": -1.5, "d": "+cmd"}], stream)
 
     assert stream.getvalue() == "'=a,c,d\n'@b,-1.5,'+cmd\n"
