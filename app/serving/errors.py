@@ -19,6 +19,7 @@
     ├── RemoteLoop            the entries of remote models form a loop
     ├── NoRoom                the folder of the shared state cannot be written
     ├── PredictionNotLogged   a truth is for a prediction that is not in the log
+    ├── TruthExists           another user gave another truth of the prediction
     ├── LogUnavailable        the prediction log cannot be read or written
     ├── InsufficientStorage   the disk has no room for the files of a job
     ├── JobsUnavailable       the database of jobs cannot be used
@@ -193,6 +194,18 @@ class NoRoom(ServingError):
 
 class PredictionNotLogged(ServingError):
     """The prediction is not in the prediction log of the model."""
+
+
+class TruthExists(ServingError):
+    """Another user gave another truth of the prediction with this request id and index."""
+
+    def __init__(self, request_id: str, index: int, where: str = "") -> None:
+        super().__init__(
+            f"another user gave the truth of request {request_id!r}, row {index}{where}; only that "
+            "user, a key with the scope 'admin' or the command 'truth' can replace it"
+        )
+        self.request_id = request_id
+        self.index = index
 
 
 class LogUnavailable(ServingError):

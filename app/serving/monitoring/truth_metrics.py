@@ -16,9 +16,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app.serving.errors import LogUnavailable
-from app.serving.prediction_log.comparison import Compared, compare, get_member, to_class
+from app.serving.prediction_log.comparison import Compared, compare, get_value_shape, to_class
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
-from mlmodel.schema.shape import Shape
 
 #: Equal bins of the probability of the predicted class, for the calibration error.
 BINS = 10
@@ -89,10 +88,8 @@ def _are_classes(pairs: Sequence[Compared], schema: Mapping[str, Any] | None) ->
     )
     if not are_numbers or any(pair.probabilities for pair in pairs):
         return True
-    shape = Shape.of(schema)
-    names = {name: "" for name, member in shape.members.items() if member.type != "object"}
-    member = shape.members.get(get_member(names) or "", shape)
-    return bool(member.constants)
+    found = get_value_shape(schema)
+    return found is not None and bool(found[1].constants)
 
 
 def _build_period(start: date | None, pairs: Sequence[Compared], *, are_classes: bool) -> Period:

@@ -7,10 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mlmodel.numerals import number_advice, parse_number
 from mlmodel.schema.shape import Shape
 
 #: The member of a packaged model's prediction with its value, and the one with its probabilities.
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
+#: The types of values that can be compared.
+TYPES = frozenset({"boolean", "integer", "number", "string"})
 Scalar = str | int | float | bool
 
 
@@ -53,23 +56,47 @@ def get_member(prediction: Any) -> str | None:
     return PREDICTION if PREDICTION in names else next(iter(names), None)
 
 
+def get_value_shape(output_schema: Mapping[str, Any] | None) -> tuple[str, Shape] | None:
+    """Return the member of :func:`get_member` and its shape, according to the output schema.
+
+    ``None`` if the schema does not define a single value.
+    """
+    root = Shape.of(output_schema)
+    members = {"": root} if root.type != "object" else root.members
+    simple = {name: each for name, each in members.items() if _is_value(each)}
+    name = PREDICTION if PREDICTION in simple else next(iter(simple), None)
+    return None if name is None else (name, simple[name])
+
+
+def get_cell_schema(output_schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the JSON Schema by which the cells of a table with truths are converted."""
+    found = get_value_shape(output_schema)
+    if found is None:
+        return {"type": "string"}
+    _, shape = found
+    values = [each.value for each in shape.constants]
+    return {"enum": values} if values else {"type": shape.type}
+
+
 def fit(prediction: Any, truth: Any, output: Shape, *, is_text: bool = False) -> Any:
     """Return a truth that can be compared with a prediction; ``None`` removes an earlier truth.
 
     :param output: the output schema of the model, which may list the classes.
-    :param is_text: whether the truth is the text of a cell, to be converted.
+    :param is_text: whether the truth is the cell of a table. A text is converted if the prediction
+        is no text.
     :raises ValueError: if it cannot be compared; the message states what is expected.
     """
     if truth is None:
         return None
-    if is_text:
+    if is_text and isinstance(truth, str):
         truth = _parse(prediction, truth)
     compared = compare(prediction, truth)
     if compared is None or (isinstance(truth, Mapping) and len(truth) != 1):
         raise ValueError("must be one value, or an object with one member of the prediction")
     expected, got = _kind(compared.predicted), _kind(compared.true)
     if expected != got:
-        raise ValueError(f"must be a {expected}, as the prediction is, got a {got}")
+        advice = number_advice(compared.true) if isinstance(compared.true, str) else ""
+        raise ValueError(f"must be a {expected}, as the prediction is, got a {got}{advice}")
     name = next(iter(truth)) if isinstance(truth, Mapping) else get_member(prediction)
     _check_value(compared.true, output.members.get(name or "", output))
     return truth
@@ -102,10 +129,18 @@ def _parse(prediction: Any, text: str) -> Any:
     predicted = prediction if name == "" else _get(prediction, name)
     if predicted is None or isinstance(predicted, str):
         return text
+    number = parse_number(text)
+    if number is not None:
+        return number
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return value if isinstance(value, bool | dict) else text
+
+
+def _is_value(shape: Shape) -> bool:
+    return shape.is_simple and (shape.type in TYPES or (bool(shape.constants) and not shape.type))
 
 
 def _get(value: Any, name: str | None) -> Any:

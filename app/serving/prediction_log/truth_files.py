@@ -2,70 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.serving.errors import TooManyRows
+from app.serving.prediction_log.comparison import get_cell_schema
 from app.serving.prediction_log.truths import INDEX, Truth
 from app.serving.tables import csv_file
 from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.validator import Schema
 
-#: The schema of a line, whose truth is converted once its prediction is known.
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "request_id": {"type": "string", "minLength": 1},
-        "row": INDEX,
-        "truth": {"type": "string"},
-    },
-    "required": ["request_id", "truth"],
-}
-LINE = Schema({**SCHEMA, "required": ["request_id"]})
+#: The columns with the index of a row: that of exports, and the one of the API.
+INDEXES = ("index", "row")
+REQUEST_ID = {"type": "string", "minLength": 1}
+#: The schema of a line, as far as it does not depend on the model.
+LINE = Schema(
+    {
+        "type": "object",
+        "properties": {"request_id": REQUEST_ID, **dict.fromkeys(INDEXES, INDEX)},
+        "required": ["request_id"],
+    }
+)
 #: Maximum number of violations in one error.
 MAX_VIOLATIONS = 200
 
 
 def read_truths(
-    stream: BinaryIO, max_rows: int, *, charset: str = "", max_bytes: int | None = None
+    stream: BinaryIO,
+    max_rows: int,
+    output_schema: Mapping[str, Any] | None,
+    *,
+    decimal: str = "",
+    charset: str = "",
+    max_bytes: int | None = None,
 ) -> list[Truth]:
     """Return the truths of a table with the columns ``request_id``, ``row`` and ``truth``.
 
-    Without a column ``row``, each truth belongs to the first row of its request. Lines without a
-    truth are skipped. Other columns are ignored.
+    The index of the row may be in a column ``index`` instead, as in an export of the log; without
+    both, each truth belongs to the first row of its request. Lines without a truth are skipped.
+    Other columns are ignored.
 
     :param stream: a seekable stream at its beginning.
+    :param output_schema: of the model, by which numbers are recognized.
+    :param decimal: the decimal mark, if known.
     :raises InvalidInput: naming the lines, if a column is missing or a line is not valid.
     :raises TooManyRows: if there are more lines than ``max_rows``.
     :raises UnreadableFile: if it is neither a CSV file nor a workbook.
     :raises TooLarge: if it is compressed and expands to more than ``max_bytes``.
     """
-    sheet = csv_file.open_table(stream, SCHEMA, charset=charset, max_bytes=max_bytes)
-    absent = [name for name in SCHEMA["required"] if name in sheet.columns.missing]
+    schema = {
+        "type": "object",
+        "properties": {
+            "request_id": REQUEST_ID,
+            **dict.fromkeys(INDEXES, INDEX),
+            "truth": get_cell_schema(output_schema),
+        },
+    }
+    sheet = csv_file.open_table(stream, schema, decimal, charset, max_bytes)
+    absent = [name for name in ("request_id", "truth") if name in sheet.columns.missing]
     if absent:
         names = " and ".join(map(repr, absent))
         raise InvalidInput(f"must have a column {names}", pointer="")
     lines = list(islice(sheet.lines(), max_rows + 1))
     if len(lines) > max_rows:
         raise TooManyRows(max_rows, len(lines))
+    index = next((name for name in INDEXES if name in sheet.columns.names), "")
     violations: list[Violation] = []
-    truths: list[Truth] = []
+    truths: dict[tuple[str, int], Truth] = {}
     for line in lines:
-        row = sheet.row(line)
-        found = list(_find_violations(line, row))
+        cells = sheet.row(line) or {}
+        row = {name: value for name, value in cells.items() if value not in ("", None)}
+        found = list(_find_violations(line, row, index))
+        if not found and "truth" in row:
+            key = row["request_id"], row.get(index, 0)
+            found += _find_repetition(truths.get(key), line, index)
+            truths[key] = Truth(*key, row["truth"], f"/{len(truths)}", line.line)
         violations += found
-        if not found and row is not None and row.get("truth"):
-            place = f"/{len(truths)}"
-            index = row.get("row", 0)
-            truths.append(Truth(row["request_id"], index, row["truth"], place, line.line))
     if violations:
         raise InvalidInput("the table has mistakes", violations=violations[:MAX_VIOLATIONS])
-    return truths
+    return list(truths.values())
 
 
-def _find_violations(line: csv_file.Line, row: dict[str, object] | None) -> Iterator[Violation]:
+def _find_violations(
+    line: csv_file.Line, row: Mapping[str, Any], index: str
+) -> Iterator[Violation]:
     if line.problem:
         yield Violation("", f"line {line.line} {line.problem}")
-    for each in LINE.violations(row) if row is not None else ():
+        return
+    identity = {name: row[name] for name in ("request_id", index) if name in row}
+    for each in LINE.violations(identity):
         yield Violation(each.pointer, f"{each.detail} (line {line.line})")
+
+
+def _find_repetition(first: Truth | None, line: csv_file.Line, index: str) -> Iterator[Violation]:
+    if first is not None:
+        need = "" if index else ": the rows of a request require a column 'row'"
+        yield Violation("", f"line {line.line} has the same row as line {first.line}{need}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.serving.errors import LogUnavailable, PredictionNotLogged
+from app.serving.errors import LogUnavailable, PredictionNotLogged, TruthExists
 from app.serving.prediction_log import month_files
 from app.serving.prediction_log.comparison import fit
 from app.serving.prediction_log.policy import LogPolicy
@@ -21,8 +21,8 @@ from mlmodel.errors import InvalidInput, Violation
 from mlmodel.schema.shape import Shape
 
 FIND = (
-    "SELECT id, prediction FROM predictions WHERE request_id = ? AND row_index = ?"
-    " ORDER BY id DESC LIMIT 1"
+    "SELECT id, prediction, truth, truth_who FROM predictions"
+    " WHERE request_id = ? AND row_index = ? ORDER BY id DESC LIMIT 1"
 )
 LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ?"
 UPDATE = "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ? WHERE id = ?"
@@ -45,11 +45,13 @@ class Truth:
 
 
 class _Logged(NamedTuple):
-    """A logged prediction: its file, its id there, and the prediction."""
+    """A logged prediction: its file, its id there, the prediction, and its truth so far."""
 
     path: Path
     id: int
     prediction: Any
+    truth: Any
+    truth_who: str | None
 
 
 def store_truths(
@@ -62,11 +64,13 @@ def store_truths(
     who: str | None,
     are_texts: bool = False,
     are_all: bool = False,
+    may_replace: bool = False,
 ) -> int:
     """Store truths, all or none, and return the number of those whose predictions are logged.
 
     If two predictions have the same request id and index, the later one gets the truth. A
     prediction that another process has just made is found after it is written: this waits for it.
+    A truth that is known already stays as it is, with its time and who gave it.
 
     :param model: the name without a version.
     :param policy: of the model; ``None`` if it is not logged.
@@ -74,9 +78,11 @@ def store_truths(
     :param who: who gives the truths.
     :param are_texts: whether the values are texts of cells.
     :param are_all: whether they are those of all rows of one request.
+    :param may_replace: whether to replace truths that others gave.
     :raises PredictionNotLogged: if no prediction is found.
     :raises InvalidInput: if a truth cannot be compared with its prediction, or ``are_all`` and the
         request has another number of rows.
+    :raises TruthExists: if a truth replaces or removes that of another user.
     :raises LogUnavailable: if the log cannot be read or written.
     """
     if policy is None:
@@ -94,8 +100,11 @@ def store_truths(
             )
         if are_all and truths:
             _check_count(prediction_log.folder, model, policy, truths)
-        output = Shape.of(output_schema)
-        _write(found, policy, _fit_all(truths, found, output, are_texts=are_texts), who)
+        values = _fit_all(truths, found, Shape.of(output_schema), are_texts=are_texts)
+        values = _get_changes(found, {at: policy.strip(each) for at, each in values.items()})
+        if not may_replace:
+            _check_authors([(truths[place], found[place]) for place in values], who)
+        _write(found, values, who)
     except (OSError, sqlite3.Error) as error:
         raise LogUnavailable(f"the prediction log of {model!r} cannot be used: {error}") from error
     return len(found)
@@ -111,7 +120,8 @@ def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logge
                     continue
                 row = connection.execute(FIND, (truth.request_id, truth.index)).fetchone()
                 if row is not None:
-                    found[place] = _Logged(path, row[0], from_json(row[1]))
+                    prediction, known = (each and from_json(each) for each in row[1:3])
+                    found[place] = _Logged(path, row[0], prediction, known, row[3])
     return found
 
 
@@ -147,12 +157,22 @@ def _fit_all(
     return values
 
 
-def _write(
-    found: dict[int, _Logged], policy: LogPolicy, values: dict[int, Any], who: str | None
-) -> None:
+def _check_authors(changes: Sequence[tuple[Truth, _Logged]], who: str | None) -> None:
+    for truth, logged in changes:
+        if logged.truth is not None and logged.truth_who != who:
+            line = f" (line {truth.line})" if truth.line else ""
+            raise TruthExists(truth.request_id, truth.index, line)
+
+
+def _get_changes(found: dict[int, _Logged], values: dict[int, Any]) -> dict[int, Any]:
+    return {place: value for place, value in values.items() if value != found[place].truth}
+
+
+def _write(found: dict[int, _Logged], values: dict[int, Any], who: str | None) -> None:
     by_path: dict[Path, list[tuple[Any, ...]]] = defaultdict(list)
-    for place, logged in found.items():
-        by_path[logged.path].append((*_to_columns(policy, values[place], who), logged.id))
+    for place, value in values.items():
+        logged = found[place]
+        by_path[logged.path].append((*_to_columns(value, who), logged.id))
     for path, rows in by_path.items():
         with closing(month_files.open_existing(path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -160,7 +180,7 @@ def _write(
             connection.execute("COMMIT")
 
 
-def _to_columns(policy: LogPolicy, value: Any, who: str | None) -> Iterator[Any]:
+def _to_columns(value: Any, who: str | None) -> tuple[str | None, float | None, str | None]:
     if value is None:
-        return iter((None, None, None))
-    return iter((to_json(policy.strip(value)).decode(), time.time(), who))
+        return None, None, None
+    return to_json(value).decode(), time.time(), who

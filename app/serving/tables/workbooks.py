@@ -149,4 +149,4 @@ def _call_openpyxl(read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:
-        raise UnreadableFile("not a readable .xlsx workbook") from error
+        raise UnreadableFile("the file is not a readable .xlsx workbook") from error

@@ -462,6 +462,14 @@ class Explanation(Body):
     )
 
 
+class GivenTruth(Body):
+    """What turned out to be true for a prediction."""
+
+    request_id = fields.String(required=True, **doc("The `X-Request-ID` of the prediction."))
+    row = fields.Integer(**doc("The index of the row in the request.", minimum=0))
+    truth = fields.Raw(required=True, **doc("The true value, or an array of them."))
+
+
 class StoredTruths(Body):
     """How many truths were stored."""
 

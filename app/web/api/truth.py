@@ -5,7 +5,7 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, jsonify, request
@@ -14,12 +14,15 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.serving.calls.caller import CALLER
 from app.serving.errors import TooManyRows
+from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.truth_metrics import read_metrics
 from app.serving.prediction_log.store import PredictionStore
-from app.serving.prediction_log.truth_files import read_truths
+from app.serving.prediction_log.truth_files import MAX_VIOLATIONS, read_truths
 from app.serving.prediction_log.truths import INDEX, Truth, store_truths
 from app.web.api.bodies.request_body import TABLES, read_json, read_table
+from app.web.api.bodies.sheets import read_decimal
 from app.web.api.schemas import StoredTruths, TruthMetrics
+from app.web.http import access
 from app.web.http.extension import modelhost
 from mlmodel.errors import InvalidInput, TooLarge
 from mlmodel.schema.validator import Schema
@@ -55,22 +58,24 @@ def give(name: str) -> ResponseReturnValue:
       description: >-
         Send the request id of a logged prediction and the true value, an object with one member of
         the prediction, or null to remove an earlier truth. An array without `row` has a truth
-        or null for each row of the request. A CSV file or a workbook (`Content-Type: text/csv`) has
-        the columns `request_id`, `row` and `truth`; rows without a truth are skipped.
+        or null for each row of the request. The body may also be an array of such objects, each
+        with one truth. A CSV file or a workbook (`Content-Type: text/csv`) has the columns
+        `request_id`, `row` (or `index`) and `truth`; rows without a truth are skipped. Only who
+        gave a truth, or a key with the scope `admin`, can replace or remove it.
       operationId: giveTruth
       tags: [Models]
-      parameters: [ModelName]
+      parameters:
+        - ModelName
+        - name: decimal
+          in: query
+          description: The decimal mark of a CSV file, if its numbers are ambiguous.
+          schema: {type: string, enum: [".", ","]}
       requestBody:
         required: true
         content:
           application/json:
             schema:
-              type: object
-              required: [request_id, truth]
-              properties:
-                request_id: {type: string, description: The `X-Request-ID` of the prediction.}
-                row: {type: integer, minimum: 0, description: The index of the row in the request.}
-                truth: {description: "The true value, or an array of them."}
+              oneOf: [GivenTruth, {type: array, items: GivenTruth}]
       responses:
         200:
           description: How many truths were stored.
@@ -78,6 +83,7 @@ def give(name: str) -> ResponseReturnValue:
         400: InvalidBody
         403: Forbidden
         404: PredictionNotLogged
+        409: TruthExists
         413: TooLarge
         415: UnsupportedMediaType
         422: InvalidInput
@@ -87,7 +93,7 @@ def give(name: str) -> ResponseReturnValue:
     """
     model = modelhost().manager.get(name)
     is_table = request.mimetype in TABLES
-    truths, are_all = (_read_table(), False) if is_table else _read_body()
+    truths, are_all = (_read_table(model), False) if is_table else _read_body()
     max_rows = current_app.config["MAX_ROWS"]
     if len(truths) > max_rows:
         raise TooManyRows(max_rows, len(truths))
@@ -101,6 +107,7 @@ def give(name: str) -> ResponseReturnValue:
         who=caller.who if caller else None,
         are_texts=is_table,
         are_all=are_all,
+        may_replace=access.has_scope(access.Scope.ADMIN),
     )
     return jsonify(StoredTruths().dump({"stored": stored, "not_logged": len(truths) - stored}))
 
@@ -136,20 +143,39 @@ def metrics(name: str) -> ResponseReturnValue:
 def _read_body() -> tuple[list[Truth], bool]:
     """Return the truths, and whether they are those of all rows of the request."""
     body: Any = read_json()
-    violations = BODY.violations(body)
+    bodies = body if isinstance(body, list) else [body]
+    places = [f"/{at}" for at in range(len(bodies))] if isinstance(body, list) else [""]
+    violations = [
+        replace(each, pointer=f"{place}{each.pointer}")
+        for place, one in zip(places, bodies, strict=True)
+        for each in BODY.violations(one)
+    ]
     if violations:
-        raise InvalidInput("the body is not a truth", violations=violations)
-    request_id, truth = body["request_id"], body["truth"]
-    if "row" not in body and isinstance(truth, list):
-        each_row = [Truth(request_id, at, each, f"/truth/{at}") for at, each in enumerate(truth)]
+        raise InvalidInput("the body is not a truth", violations=violations[:MAX_VIOLATIONS])
+    if bodies is not body and "row" not in body and isinstance(body["truth"], list):
+        each_row = [
+            Truth(body["request_id"], at, each, f"/truth/{at}")
+            for at, each in enumerate(body["truth"])
+        ]
         return each_row, True
-    return [Truth(request_id, body.get("row", 0), truth, "/truth")], False
+    return [
+        Truth(one["request_id"], one.get("row", 0), one["truth"], f"{place}/truth")
+        for place, one in zip(places, bodies, strict=True)
+    ], False
 
 
-def _read_table() -> list[Truth]:
+def _read_table(model: HostedModel) -> list[Truth]:
+    decimal = read_decimal()
     content, charset = read_table()
     limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
     try:
-        return read_truths(content, max_rows, charset=charset, max_bytes=limit)
+        return read_truths(
+            content,
+            max_rows,
+            model.output_schema,
+            decimal=decimal,
+            charset=charset,
+            max_bytes=limit,
+        )
     except TooLarge as error:
         raise RequestEntityTooLarge(f"the file expands to more than {limit:,} bytes") from error

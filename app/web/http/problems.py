@@ -188,6 +188,13 @@ PROBLEMS: dict[type[Exception], Problem] = {
         "The prediction log of the model has no prediction with this request id and row, or the "
         "model has no `log` in its entry.",
     ),
+    serving.TruthExists: Problem(
+        409,
+        "truth-exists",
+        "Truth exists",
+        "Another user gave another truth of the prediction. Only that user, or a key with the "
+        "scope `admin`, can replace or remove it.",
+    ),
     serving.LogUnavailable: Problem(
         503,
         "log-unavailable",

@@ -52,6 +52,7 @@ RESPONSES = {
     "TooFewRows": ["too-few-rows"],
     "TooManyJobs": ["too-many-jobs", "too-many-requests"],
     "TooManyRequests": ["too-many-requests"],
+    "TruthExists": ["truth-exists"],
     "Unauthorized": ["unauthorized"],
     "UnsupportedMediaType": ["unsupported-media-type"],
 }

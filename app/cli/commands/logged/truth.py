@@ -24,6 +24,7 @@ from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import read_truths
 from app.serving.prediction_log.truths import store_truths
 from mlmodel.errors import InvalidInput
+from mlmodel.numerals import COMMA, POINT
 
 
 @command("truth")
@@ -31,16 +32,23 @@ from mlmodel.errors import InvalidInput
 @click.argument(
     "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+@click.option(
+    "--decimal",
+    type=click.Choice([POINT, COMMA]),
+    help="The decimal mark of a CSV file, if its numbers are ambiguous.",
+)
 @as_json_option
 @pass_hosting
-def truth(hosting: Hosting, model: str, file: Path | None, as_json: bool) -> None:
+def truth(
+    hosting: Hosting, model: str, file: Path | None, decimal: str | None, as_json: bool
+) -> None:
     """Store the truths of FILE for predictions of MODEL; without FILE, show metrics.
 
     FILE is a CSV file or a workbook with the columns request_id, row and truth.
     """
     hosted = hosting.host_model(model)
     if file is not None:
-        _store(hosting, hosted, file, as_json)
+        _store(hosting, hosted, file, decimal or "", as_json)
         return
     store = PredictionStore(hosting.predictor.prediction_log.folder)
     total, weeks = read_metrics(store, hosted.name, hosted.label, hosted.output_schema)
@@ -59,10 +67,10 @@ def truth(hosting: Hosting, model: str, file: Path | None, as_json: bool) -> Non
     write_table(_to_rows(total, weeks, brought))
 
 
-def _store(hosting: Hosting, hosted: HostedModel, file: Path, as_json: bool) -> None:
+def _store(hosting: Hosting, hosted: HostedModel, file: Path, decimal: str, as_json: bool) -> None:
     try:
         with file.open("rb") as stream:
-            truths = read_truths(stream, hosting.limits.rows)
+            truths = read_truths(stream, hosting.limits.rows, hosted.output_schema, decimal=decimal)
         stored = store_truths(
             hosting.predictor.prediction_log,
             hosted.name,
@@ -71,6 +79,7 @@ def _store(hosting: Hosting, hosted: HostedModel, file: Path, as_json: bool) -> 
             hosted.output_schema,
             who=None,
             are_texts=True,
+            may_replace=True,
         )
     except InvalidInput as error:
         for each in error.violations:

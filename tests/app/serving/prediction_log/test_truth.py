@@ -53,6 +53,10 @@ def read(tmp_path, model="doubler"):
         ({"request_id": "a", "truth": [1, 2]}, [1, 2]),
         ({"request_id": "a", "truth": {"y": 3}}, [{"y": 3}, None]),
         ({"request_id": "a", "truth": 10**30}, [1e30, None]),
+        (
+            [{"request_id": "a", "truth": 0}, {"request_id": "a", "row": 1, "truth": 4}],
+            [0, 4],
+        ),
     ],
 )
 def test_truth_is_stored_with_its_prediction(client, tmp_path, body, stored):
@@ -72,13 +76,41 @@ def test_later_truth_replaces_and_null_removes(client, tmp_path):
     assert read(tmp_path) == [None, None]
 
 
-def test_truths_come_from_csv(client, tmp_path):
-    table = "request_id,row,truth\na,0,2\na,1,4\nz,0,1\na,0,\n"
-
+@pytest.mark.parametrize(
+    "table",
+    [
+        "request_id,row,truth\na,0,2.5\na,1,1000\nz,0,1\nb,0,\n",
+        "request_id;index;row;row.x;truth\na;0;text;1;2,5\na;1;;2;1.000,0\nz;0;;1;1\n",
+    ],
+    ids=["as documented", "export with decimal commas"],
+)
+def test_truths_come_from_csv(client, tmp_path, table):
     answer = client.post(TRUTH, data=table, content_type="text/csv")
 
     assert answer.json == {"stored": 2, "not_logged": 1}
-    assert read(tmp_path) == [2, 4]
+    assert read(tmp_path) == [2.5, 1000]
+
+
+def test_only_author_or_admin_replaces_a_truth(make_app, tmp_path):
+    author, other, admin = NewKey(), NewKey(), NewKey("admin")
+    client = make_app(MODELS, KEYS=[author, other, admin]).test_client()
+    headers = {**other.headers, "X-Request-ID": "a"}
+    client.post("/api/models/doubler/predict", json={"x": 1}, headers=headers)
+
+    def give(key, truth):
+        body = {"request_id": "a", "truth": truth}
+        return client.post(TRUTH, json=body, headers=key.headers)
+
+    assert [give(author, 2).status_code, give(author, 3).status_code] == [200, 200]
+    [first] = PredictionStore(tmp_path / "prediction-log").read("doubler")
+    assert give(other, 3.0).status_code == 200, "the same truth"
+    assert PredictionStore(tmp_path / "prediction-log").read_last("doubler", 1) == [first]
+    refused = [give(other, truth) for truth in (4, None)]
+    assert [each.status_code for each in refused] == [409, 409]
+    assert "another user gave the truth of request 'a', row 0" in refused[0].json["detail"]
+    assert read(tmp_path) == [3]
+    assert give(admin, 4).status_code == 200
+    assert read(tmp_path) == [4]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +130,11 @@ def test_truths_come_from_csv(client, tmp_path):
         ("iris", {"request_id": "b", "truth": {"kind": "x"}}, 422, "/truth: must be one value"),
         ("iris", {"request_id": "b", "truth": "rose"}, 422, 'must be one of "setosa", "vers'),
         ("iris", {"request_id": "b", "truth": {"species": "rose"}}, 422, 'got "rose"'),
-        ("doubler", b"request_id,truth\na,1" + b"0" * 400 + b"\n", 422, "must be a finite number"),
-        ("doubler", b"request_id,truth\na,NaN\n", 422, "/0: must be a finite number"),
+        ("doubler", b"request_id,truth\na,1" + b"0" * 400 + b"\n", 422, "/0: must be a"),
+        ("doubler", b"request_id,truth\na,52.000\n", 422, "Write 52000, or 52.0 for"),
+        ("doubler", b"request_id,truth\na,1\na,2\n", 422, "line 3 has the same row as line 2"),
+        ("doubler", [{"request_id": "a", "truth": 2}, {"row": 1}], 422, "/1/request_id: is req"),
+        ("doubler", b"PK\x03\x04", 400, "the file is not a readable .xlsx workbook"),
         ("doubler", {"request_id": "a", "row": 2**63, "truth": 2}, 422, "/row: must be at most"),
         ("doubler", b"request_id,row,truth\na,9223372036854775808,3\n", 422, "/row: must be at"),
         ("doubler", {"request_id": "a", "truth": [2]}, 422, "/truth: must have a value or null"),
