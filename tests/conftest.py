@@ -2,11 +2,13 @@
 
 import gc
 import os
+from functools import partial
 from importlib import import_module
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
+from werkzeug.routing import Rule
 
 from app import create_app
 from app.cli.groups import build_groups, build_modelhost
@@ -42,24 +44,41 @@ def _libraries_are_not_collected():
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _url_builders_are_compiled_once():
+    """Share what werkzeug compiles for each rule: half of the time to create an application."""
+    compile_builder, builders = Rule._compile_builder, {}
+
+    def compile_once(rule, append_unknown=True):
+        key = (rule.rule, rule.merge_slashes, repr(rule.defaults), append_unknown)
+        if key not in builders:
+            builders[key] = compile_builder(rule, append_unknown)
+        return builders[key]
+
+    Rule._compile_builder = compile_once
+    yield
+    Rule._compile_builder = compile_builder
+
+
+def environ_of(folder, text=None, **settings):
+    """Return environment variables for the text of a models.yaml, with settings."""
+    path = MODELS
+    if text is not None:
+        path = folder / "models.yaml"
+        path.write_text(text, encoding="utf-8")
+    environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
+    folders = {
+        "MODELHOST_JOBS_FOLDER": str(folder / "jobs"),
+        "MODELHOST_PREDICTION_LOG_FOLDER": str(folder / "prediction-log"),
+    }
+    own = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)}
+    return own | folders | environ
+
+
 @pytest.fixture
 def make_environ(tmp_path):
     """A function from the text of a models.yaml, and settings, to environment variables."""
-
-    def make(text=None, **settings):
-        path = MODELS
-        if text is not None:
-            path = tmp_path / "models.yaml"
-            path.write_text(text, encoding="utf-8")
-        environ = {f"MODELHOST_{name}": str(value) for name, value in settings.items()}
-        folders = {
-            "MODELHOST_JOBS_FOLDER": str(tmp_path / "jobs"),
-            "MODELHOST_PREDICTION_LOG_FOLDER": str(tmp_path / "prediction-log"),
-        }
-        own = {"APP_SETTINGS": "testing", "MODELHOST_MODELS_FILE": str(path)}
-        return own | folders | environ
-
-    return make
+    return partial(environ_of, tmp_path)
 
 
 @pytest.fixture
@@ -71,6 +90,30 @@ def make_app(make_environ):
 
     yield make
     ModelManager().close()
+
+
+@pytest.fixture(scope="module")
+def same_app(tmp_path_factory):
+    """Like `make_app`, but tests in a row share an application: change nothing in it."""
+    wanted = app = models = None
+
+    def make(text=None, **settings):
+        nonlocal wanted, app, models
+        # A process has one set of models, and another application replaces it.
+        if (text, settings) != wanted or ModelManager().models() != models:
+            environ = environ_of(tmp_path_factory.mktemp("same"), text, **settings)
+            wanted, app = (text, settings), create_app(environ)
+            models = ModelManager().models()
+        return app
+
+    yield make
+    ModelManager().close()
+
+
+@pytest.fixture
+def same_client(same_app):
+    """A client of a shared application with the models of tests/data/models.yaml."""
+    return same_app().test_client()
 
 
 @pytest.fixture

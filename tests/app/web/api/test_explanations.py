@@ -6,11 +6,11 @@ ROW = {"income": 30, "term": 36, "note": "x"}
 
 
 @pytest.fixture
-def client(make_app):
+def client(same_app):
     names = ["Lender", "Price", "Label", "Opaque", "Own", "Mood", "Plain", "Rare", "Cluster"]
     entries = [f"{{class: tests.models.typical.{name}}}" for name in names]
     versions = "{class: tests.models.typical.Lender, name: loan, version: '2'}"
-    return make_app(f"models: [{', '.join([*entries, versions])}]").test_client()
+    return same_app(f"models: [{', '.join([*entries, versions])}]").test_client()
 
 
 def explain(client, name, body=ROW, query=""):

@@ -116,11 +116,15 @@ REQUESTS = {
 
 
 @pytest.fixture
-def ask(make_app):
+def ask(same_app, make_app):
     """A function that sends a request and returns status, headers and body."""
-    client = make_app(MODELS).test_client()
+    app = None
 
     def ask(path="/api/models/iris/predict", method="POST", data=None, headers=(), **about):
+        nonlocal app
+        # Only a new application has a lazy model that is not loaded.
+        app = app or (make_app if "lazy" in path else same_app)(MODELS)
+        client = app.test_client()
         if "json" in about:
             data = json.dumps(about.pop("json")).encode()
         about = {"content_type": "application/json"} | about
@@ -140,8 +144,8 @@ def test_both_paths_give_the_same_response(ask, request_):
 
 
 @pytest.mark.parametrize("wanted", ["", "mine-1.2", "two\nlines", "a" * 65])
-def test_both_paths_set_request_id_alike(make_app, wanted):
-    client = make_app(MODELS).test_client()
+def test_both_paths_set_request_id_alike(same_app, wanted):
+    client = same_app(MODELS).test_client()
 
     def name(**more):
         headers = {"X-Request-ID": wanted.replace("\n", " "), **more}
@@ -167,8 +171,8 @@ def test_both_paths_set_request_id_alike(make_app, wanted):
     ],
     ids=["row", "rows", "columns", "version", "load balancer", "charset"],
 )
-def test_usual_request_takes_fast_path(make_app, monkeypatch, request_):
-    app = make_app(MODELS)
+def test_usual_request_takes_fast_path(same_app, monkeypatch, request_):
+    app = same_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
     answer = app.test_client().post(**{"path": "/api/models/iris/predict"} | request_)
@@ -212,11 +216,11 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("sent", [THROUGH_FLASK, {"Sec-Fetch-Site": "same-origin"}])
 @pytest.mark.parametrize("row", [ROW, {}], ids=["valid", "invalid"])
-def test_flask_reads_known_headers_only(make_app, settings, sent, row):
-    app = make_app(MODELS, **settings)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_flask_reads_known_headers_only(same_app, settings, sent, row):
+    app = same_app(MODELS, **settings)
     path = "/api/models/iris/predict"
     builder = EnvironBuilder(path, method="POST", json=row, headers=sent | KEY.headers)
     environ = RecordingEnviron(builder.get_environ())
@@ -228,8 +232,8 @@ def test_flask_reads_known_headers_only(make_app, settings, sent, row):
 
 
 @pytest.mark.parametrize("header", sorted(FLASK_HEADERS))
-def test_headers_of_flask_lead_to_flask(make_app, monkeypatch, header):
-    app = make_app(MODELS)
+def test_headers_of_flask_lead_to_flask(same_app, monkeypatch, header):
+    app = same_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", lambda: app.response_class("of Flask"))
 
     answer = app.test_client().post(
@@ -292,10 +296,10 @@ SENT = {
 
 
 @pytest.mark.parametrize("headers", SENT.values(), ids=SENT)
-@pytest.mark.parametrize("keys_for", ["all", "admin"])
 @pytest.mark.parametrize("path", ["/api/models/iris/predict", "/api/models/nothing/predict"])
-def test_both_paths_require_the_same_key(make_app, headers, keys_for, path):
-    client = make_app(MODELS, KEYS=[OWN, OTHER, METRICS], KEYS_FOR=keys_for).test_client()
+@pytest.mark.parametrize("keys_for", ["all", "admin"])
+def test_both_paths_require_the_same_key(same_app, headers, keys_for, path):
+    client = same_app(MODELS, KEYS=[OWN, OTHER, METRICS], KEYS_FOR=keys_for).test_client()
 
     def ask(more):
         named = {"X-Request-ID": "one-of-two", **headers, **more}
@@ -306,8 +310,8 @@ def test_both_paths_require_the_same_key(make_app, headers, keys_for, path):
     assert ask({}) == ask(THROUGH_FLASK)
 
 
-def test_request_with_key_takes_fast_path(make_app, monkeypatch):
-    app = make_app(MODELS, KEYS=[OWN])
+def test_request_with_key_takes_fast_path(same_app, monkeypatch):
+    app = same_app(MODELS, KEYS=[OWN])
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
     answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)
@@ -315,8 +319,8 @@ def test_request_with_key_takes_fast_path(make_app, monkeypatch):
     assert answer.json["species"] == "setosa"
 
 
-def test_unneeded_key_is_ignored(make_app, monkeypatch):
-    app = make_app(MODELS)
+def test_unneeded_key_is_ignored(same_app, monkeypatch):
+    app = same_app(MODELS)
     monkeypatch.setattr(app, "full_dispatch_request", None)
 
     answer = app.test_client().post("/api/models/iris/predict", json=ROW, headers=OWN.headers)

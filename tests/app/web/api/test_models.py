@@ -19,6 +19,12 @@ def predict(client, name, body, **options):
     return client.post(f"/api/models/{name}/predict", json=body, **options)
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 def test_response_headers_describe_the_prediction(client):
     headers = predict(client, "echo", {}).headers
 

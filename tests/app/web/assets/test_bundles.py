@@ -12,6 +12,12 @@ from tests import ROOT
 NAMES = sorted([*bundles.FILES, *bundles.MODULES, "colours.css"])
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 def addresses(client, path="/"):
     """Return the addresses of the assets on a page, by name."""
     found = re.findall(r'"([^"]*/static/\w+/([^"/]+))"', client.get(path).text)

@@ -12,6 +12,12 @@ GZIP = {"Accept-Encoding": "gzip"}
 OWN = NewKey()
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 @pytest.mark.parametrize("path", ["/", "/models/echo/predict", "/openapi.json", "/metrics"])
 def test_response_to_get_is_compressed(client, path):
     zipped = client.get(path, headers=GZIP)

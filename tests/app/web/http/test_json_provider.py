@@ -19,6 +19,12 @@ def test_json_round_trip_is_exact(value):
     assert repr(json.loads(dumps(value))) == repr(value)
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 @pytest.mark.parametrize(
     ("value", "body"),
     [

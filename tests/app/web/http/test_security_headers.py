@@ -10,6 +10,12 @@ THEME = "/static/1/theme.js"
 PATHS = ["/", "/nothing", "/docs", "/api/models", "/api/nothing", "/metrics", THEME]
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_responses_have_security_headers(client, path):
     with client.get(path) as response:

@@ -4,6 +4,12 @@ import pytest
 from app.web.http.split_frames import to_rows
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 def ask(client, name, body, endpoint="predict"):
     return client.post(f"/api/models/{name}/{endpoint}", json=body)
 

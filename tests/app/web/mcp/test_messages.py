@@ -14,8 +14,8 @@ ENVELOPE = {
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS).test_client()
+def client(same_app):
+    return same_app(MODELS).test_client()
 
 
 def send(client, method, params=None, **headers):

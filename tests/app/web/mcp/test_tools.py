@@ -31,8 +31,8 @@ models:
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS).test_client()
+def client(same_app):
+    return same_app(MODELS).test_client()
 
 
 def send(client, method, **params):

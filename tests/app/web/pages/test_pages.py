@@ -28,8 +28,8 @@ PATHS = [*page_paths(NAMES), "/jobs", "/health", "/models/loan/health"]
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS).test_client()
+def client(same_app):
+    return same_app(MODELS).test_client()
 
 
 def page(client, path):
@@ -64,7 +64,8 @@ def test_every_page_opens(client, path):
     assert page(client, path).count("<h1>") == 1
 
 
-def test_index_lists_models_with_status(client):
+def test_index_lists_models_with_status(make_app):
+    client = make_app(MODELS).test_client()  # in which no test has loaded the lazy model
     text = page(client, "/")
 
     links = re.findall(r'<h2><a href="/models/(\w+)/metadata">', text)

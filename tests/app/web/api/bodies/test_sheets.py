@@ -21,8 +21,8 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS).test_client()
+def client(same_app):
+    return same_app(MODELS).test_client()
 
 
 def send(client, content, name="doubler", kind="text/csv", **options):

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
@@ -135,7 +135,6 @@ def said(read, body, max_depth):
 
 
 @given(BODIES, st.integers(1, 6))
-@settings(max_examples=500, deadline=None)
 @example(b'{"a": 1, "a": 2}', 6)
 @example(b'{"a": 1, "a" : ":"}', 6)
 @example(b'[{"a":1,"a":2}, [":"]]', 6)
@@ -145,7 +144,6 @@ def test_parsers_agree(body, max_depth):
 
 
 @given(BODIES, st.data())
-@settings(max_examples=500, deadline=None)
 def test_parsers_agree_on_corrupted_bodies(body, data):
     at = data.draw(st.integers(0, len(body)))
     cut = data.draw(st.integers(0, 3))

@@ -22,6 +22,12 @@ BINARY_REQUEST = {
 HEADER = "Inference-Header-Content-Length"
 
 
+@pytest.fixture
+def client(same_client):
+    """A client of an application that no test here changes."""
+    return same_client
+
+
 def send_binary(client, document, content, **headers):
     text = json.dumps(document).encode()
     headers = {HEADER: str(len(text))} | headers

@@ -36,8 +36,8 @@ FOR_ALL = {
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS, KEYS=[OWN, ONE, METRICS, ADMIN]).test_client()
+def client(same_app):
+    return same_app(MODELS, KEYS=[OWN, ONE, METRICS, ADMIN]).test_client()
 
 
 def ask(client, key=None, name="echo", **headers):
@@ -113,7 +113,8 @@ def test_key_is_limited_to_its_scopes(client, key, path, status):
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])
-def test_loading_requires_admin_key(client, action):
+def test_loading_requires_admin_key(make_app, action):
+    client = make_app(MODELS, KEYS=[OWN, METRICS, ADMIN]).test_client()
     statuses = [
         client.post(f"/api/models/echo/{action}", headers=key.headers if key else {}).status_code
         for key in (None, OWN, METRICS, ADMIN)

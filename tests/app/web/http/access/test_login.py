@@ -15,8 +15,8 @@ SECRET = "a secret of thirty-two characters"
 
 
 @pytest.fixture
-def app(make_app):
-    return make_app(MODELS, KEYS=[OWN, ONE, ADMIN], SECRET_KEY=SECRET)
+def app(same_app):
+    return same_app(MODELS, KEYS=[OWN, ONE, ADMIN], SECRET_KEY=SECRET)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_login_has_key_scopes(client):
         {"Referer": "http://localhost/"},
     ],
 )
-@pytest.mark.parametrize("path", ["/api/models/echo/unload", "/api/models/echo/predict"])
+@pytest.mark.parametrize("path", ["/api/models/echo/load", "/api/models/echo/predict"])
 def test_login_needs_proof_of_origin(client, path, headers):
     log_in(client, ADMIN)
 
