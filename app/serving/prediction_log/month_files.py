@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS predictions (
 );
 CREATE INDEX IF NOT EXISTS by_time ON predictions (time);
 CREATE INDEX IF NOT EXISTS by_request ON predictions (request_id, row_index);
+CREATE UNIQUE INDEX IF NOT EXISTS by_job ON predictions (request_id, row_index)
+    WHERE source = 'job';
 """
 
 

@@ -11,9 +11,9 @@ import threading
 import time
 import weakref
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +28,14 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a queued row is written at the latest.
 COMMIT_SECONDS = 0.4
-#: Number of rows in one commit, and of queued rows that are written without waiting.
-COMMIT_ROWS = 500
+#: Number of rows in one commit, and of queued calls that are written without waiting.
+COMMIT_ROWS = COMMIT_CALLS = 500
 #: Bytes of JSON in the queue above which rows are dropped.
 MAX_QUEUED_BYTES = 64_000_000
 #: Number of files that a process keeps open.
 MAX_OPEN_FILES = 32
-INSERT = "INSERT INTO predictions VALUES "
+#: A row of a job that is predicted again, after a crash, replaces the earlier one.
+INSERT = "INSERT OR REPLACE INTO predictions VALUES "
 VALUES = f"(NULL{', ?' * 11}, NULL, NULL, NULL)"
 
 #: Connections of a parent process. A child must not even close them, see sqlite.org/howtocorrupt.
@@ -53,26 +54,36 @@ class LoggedModel(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """The rows and predictions of one call, as JSON, by their index in the request."""
+    """One call: ``content`` has its rows and its predictions as JSON, to be read by ``parse``."""
 
+    policy: LogPolicy
     model: LoggedModel
     caller: Caller
     time: float
     seconds: float
-    rows: Sequence[tuple[int, bytes, bytes]]
+    indexes: Sequence[int]
+    content: bytes
+    parse: Callable[[bytes], Any]
+
+    @property
+    def sampled(self) -> Sequence[bool]:
+        """Whether each row is logged."""
+        policy, request_id, first = self.policy, self.caller.request_id, self.caller.first_row
+        return [policy.is_sampled(request_id, first + index) for index in self.indexes]
 
     def to_values(self) -> Iterable[tuple[Any, ...]]:
-        """Return the values of :data:`VALUES` for each row."""
-        model, caller = self.model, self.caller
-        for index, row, prediction in self.rows:
+        """Return the values of :data:`VALUES` for each row that is logged."""
+        policy, model, caller = self.policy, self.model, self.caller
+        rows = zip(self.indexes, *self.parse(self.content), strict=True)
+        for index, row, prediction in compress(rows, self.sampled):
             yield (
                 self.time,
                 caller.request_id,
-                index,
+                caller.first_row + index,
                 model.label,
                 model.version,
-                row.decode(),
-                prediction.decode(),
+                to_json(policy.strip(row)).decode(),
+                to_json(policy.strip(prediction)).decode(),
                 self.seconds,
                 model.runtime,
                 caller.who,
@@ -80,12 +91,19 @@ class _Call(NamedTuple):
             )
 
 
+#: The members of a call, as :class:`_Call` has them: to create one takes as long as all else.
+_Queued = tuple[
+    LogPolicy, LoggedModel, Caller, float, float, Sequence[int], bytes, Callable[[bytes], Any]
+]
+
+
 class PredictionLog:
     """The writer of one process. Thread safe.
 
-    ``_lock`` guards the queue, ``_writing`` the files; a thread that holds ``_writing`` may acquire
-    ``_lock``. A forked process starts with an empty queue and without thread and open files: those
-    of its parent write what the parent has queued.
+    To append to the queue is atomic and needs no lock, so that ``_bytes`` is approximate. ``_lock``
+    guards the start of the thread, ``_writing`` the files and the end of the queue. A forked
+    process starts with an empty queue and without thread and open files: those of its parent write
+    what the parent has queued.
 
     :param folder: of the files; created when the first row is written.
     """
@@ -97,8 +115,8 @@ class PredictionLog:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._queue: deque[_Call] = deque()
-        self._bytes = self._rows = 0
+        self._queue: deque[_Queued] = deque()
+        self._bytes = 0
         self._is_filled, self._is_urgent = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._files: dict[Path, tuple[sqlite3.Connection, int]] = {}
@@ -122,8 +140,8 @@ class PredictionLog:
     ) -> None:
         """Queue the rows of a call. Does not wait for the disk, and raises no error.
 
-        The rows are serialized here: the queue is bounded in bytes, and nothing can change the
-        rows before they are written.
+        The rows are serialized here, all at once: the queue is bounded in bytes, and nothing can
+        change the rows before they are written. All else is done by the thread.
 
         :param seconds: the duration of the call.
         :param indexes: of the rows, from ``first_row`` of the caller; by default, all in order.
@@ -131,17 +149,21 @@ class PredictionLog:
         caller = CALLER.get() or Caller(create_request_id(), None, CLI)
         if not caller.is_logged:
             return
+        chosen = range(len(rows)) if indexes is None else indexes
         try:
-            chosen = range(len(rows)) if indexes is None else indexes
-            places = [caller.first_row + index for index in chosen]
-            sampled = _serialize(policy, caller.request_id, places, rows, predictions)
-            if sampled and not self._put(_Call(model, caller, time.time(), seconds, sampled)):
-                count_logged_rows(model.label, DROPPED, len(sampled))
+            content, parse = _serialize(rows, predictions)
         except Exception:  # a prediction must not fail because of its log
-            if model.label not in self._failing:
-                log.exception("predictions of %r are not logged", model.label)
-            self._failing.add(model.label)
-            count_logged_rows(model.label, DROPPED, len(rows))
+            self._fail(model, len(rows))
+            return
+        call = policy, model, caller, time.time(), seconds, chosen, content, parse
+        if self._bytes >= MAX_QUEUED_BYTES:
+            count_logged_rows(model.label, DROPPED, sum(_Call(*call).sampled))
+            return
+        self._queue.append(call)
+        size = len(content)
+        self._bytes += size
+        if not self._is_filled.is_set() or len(self._queue) >= COMMIT_CALLS:
+            self._wake()
 
     def flush(self) -> None:
         """Write all queued rows now."""
@@ -149,25 +171,23 @@ class PredictionLog:
             while calls := self._take():
                 self._write(calls)
 
-    def _put(self, call: _Call) -> bool:
-        """Queue a call; return false if the queue is full."""
-        size = sum(len(row) + len(prediction) for _, row, prediction in call.rows)
+    def _fail(self, model: LoggedModel, rows: int) -> None:
+        if model.label not in self._failing:
+            log.exception("predictions of %r are not logged", model.label)
+        self._failing.add(model.label)
+        count_logged_rows(model.label, DROPPED, rows)
+
+    def _wake(self) -> None:
+        """Wake the thread. If it cannot start at the system's limit, a later row tries again."""
         with self._lock:
-            if self._bytes >= MAX_QUEUED_BYTES:
-                return False
-            self._queue.append(call)
-            self._bytes += size
-            self._rows += len(call.rows)
             if self._thread is None:
                 self._start()
-        if self._rows >= COMMIT_ROWS and not self._is_urgent.is_set():
-            self._is_urgent.set()
-        if not self._is_filled.is_set():
+        if self._thread is not None:
             self._is_filled.set()
-        return True
+            if len(self._queue) >= COMMIT_CALLS and not self._is_urgent.is_set():
+                self._is_urgent.set()
 
     def _start(self) -> None:
-        """Start the thread. If the system's limit is reached, a later row tries again."""
         _started.add(self)
         thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         with suppress(RuntimeError):
@@ -186,11 +206,8 @@ class PredictionLog:
                 log.exception("rows of the prediction log are lost")
 
     def _take(self) -> list[_Call]:
-        with self._lock:
-            calls = list(self._queue)
-            self._queue.clear()
-            self._bytes = self._rows = 0
-            return calls
+        self._bytes = 0
+        return [_Call(*self._queue.popleft()) for _ in range(len(self._queue))]
 
     def _write(self, calls: Sequence[_Call]) -> None:
         by_file: dict[Path, list[_Call]] = defaultdict(list)
@@ -242,17 +259,13 @@ class PredictionLog:
 
 
 def _serialize(
-    policy: LogPolicy,
-    request_id: str,
-    indexes: Sequence[int],
-    rows: Sequence[Any],
-    predictions: Sequence[Any],
-) -> list[tuple[int, bytes, bytes]]:
-    return [
-        (index, to_json(policy.strip(row)), to_json(policy.strip(prediction)))
-        for index, row, prediction in zip(indexes, rows, predictions, strict=True)
-        if policy.is_sampled(request_id, index)
-    ]
+    rows: Sequence[Any], predictions: Sequence[Any]
+) -> tuple[bytes, Callable[[bytes], Any]]:
+    """Return rows and predictions as JSON, and the function that reads it without a change."""
+    try:
+        return orjson.dumps((rows, predictions)), orjson.loads
+    except TypeError:  # an integer beyond 64 bits, which orjson would read as a float
+        return json.dumps((list(rows), list(predictions))).encode(), json.loads
 
 
 def to_json(value: Any) -> bytes:

@@ -182,6 +182,15 @@ def test_rows_are_sampled_by_request_id(prediction_log, tmp_path):
     assert all(policy.is_sampled("a", each.index) for each in records)
 
 
+def test_repeated_chunk_of_a_job_is_logged_once(prediction_log, tmp_path):
+    for source in ("job", "api"):
+        for rows in ([1, 2], [1, 3]):
+            add(prediction_log, rows, request_id=f"{source}.0", source=source)
+    prediction_log.flush()
+
+    assert [each.row for each in PredictionStore(tmp_path).read("m")] == [1, 3, 1, 2, 1, 3]
+
+
 def test_full_queue_drops_and_counts(prediction_log, monkeypatch, tmp_path):
     monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", 100)
     monkeypatch.setattr(PredictionLog, "_start", lambda self: None)
