@@ -21,7 +21,9 @@ from tests.chromium import browsing, keep_picture, leave, watched
 thread_pools.limit(os.environ)
 
 # Examples may take long on a busy machine. Speed is tested by CPU time.
-settings.register_profile("modelhost", deadline=None)
+settings.register_profile("modelhost", deadline=None, max_examples=100)
+# `make test ARGS=--hypothesis-profile=thorough` looks for rarer faults.
+settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("modelhost")
 
 MODELS = DATA / "models.yaml"

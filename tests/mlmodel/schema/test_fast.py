@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -70,7 +70,6 @@ def documents(inner):
 SCHEMAS = st.recursive(st.booleans() | documents(st.booleans()), documents, max_leaves=4)
 
 
-@settings(max_examples=500, deadline=None)
 @given(document=SCHEMAS, values=st.lists(VALUES, min_size=1, max_size=8))
 @example(document={"patternProperties": {"^a$": False}}, values=[{"a\n": 1}])
 @example(document={"type": "number"}, values=[10**309])
@@ -131,7 +130,6 @@ MANY_ROWS = st.dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(document=RECORDS, first=MANY_ROWS, rows=st.lists(MANY_ROWS, max_size=3))
 @example(
     document={"type": "object", "properties": {"a": {"type": "number"}}},

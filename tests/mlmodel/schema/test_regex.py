@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlmodel.errors import InvalidSchema
@@ -128,7 +128,6 @@ PIECES = st.sampled_from([*SIGNS, *CLASSES])
 TEXTS = st.text(alphabet="ab1 -.\n\u0661é\u00a0/", max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
 @given(pattern=st.lists(PIECES, max_size=8).map("".join), text=TEXTS)
 def test_validators_agree_on_any_pattern(pattern, text):
     named = {"type": "object", "patternProperties": {pattern: False}}
