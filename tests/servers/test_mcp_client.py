@@ -1,10 +1,7 @@
 """The real client of the Model Context Protocol against a server with two workers."""
 
 import anyio
-import httpx2
 import pytest
-from mcp import Client, MCPError
-from mcp.client.streamable_http import streamable_http_client
 
 from tests.new_keys import NewKey
 from tests.running_server import PATIENCE, serving
@@ -29,6 +26,10 @@ def running(tmp_path_factory):
 
 def use(running, era, actions, headers=KEY.headers):
     """Return the result of a function of a connected client."""
+    # Each process of pytest imports this module, and the client takes seconds.
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
 
     async def connect():
         url = f"http://127.0.0.1:{running.port}/mcp"
@@ -70,6 +71,8 @@ def test_violations_reach_the_client(running, era):
 
 @pytest.mark.parametrize("era", ERAS)
 def test_unknown_tool_is_a_protocol_error(running, era):
+    from mcp import MCPError
+
     async def actions(client):
         with pytest.raises(MCPError, match="unknown tool 'nothing'"):
             await client.call_tool("nothing", {})
