@@ -62,9 +62,16 @@ class Production:
     #: replaces scikit-learn by a graph compiled in the background if that is exact and clearly
     #: faster; native never does.
     RUNTIME = "auto"
-    #: The folder of compiled graphs, which only this user may change. A relative path starts at the
-    #: project's folder.
+    #: The folder of compiled graphs and fetched files, which only this user may change. A relative
+    #: path starts at the project's folder.
     CACHE_FOLDER = "~/.cache/modelhost"
+    #: Places whose model files need no sha256 in MODELS_FILE, separated by spaces, such as
+    #: "https://files.example/models/ s3://models models:/". Empty for none.
+    FETCH_FROM = ""
+    #: Maximum size of a model file that is fetched from an address, in bytes.
+    FETCH_MAX_BYTES = 4_000_000_000
+    #: Seconds that fetching a model file may take.
+    FETCH_SECONDS = 300.0
     #: The folder of jobs: the files that were sent, and their results. A relative path starts at
     #: the folder of MODELS_FILE.
     JOBS_FOLDER = "jobs"
@@ -198,6 +205,7 @@ BOUNDS = {
     "JOBS_FREE_BYTES": (0, None),
     "JOBS_KEEP_DAYS": (0.001, 3650),
     "JOBS_PROCESSES": (0, 8),
+    "FETCH_SECONDS": (1, 86_400),
     "LOAD_SECONDS": (0, 86_400),
     "LOGIN_HOURS": (0.01, 8760),
     "MODEL_WAITING": (0, None),
@@ -232,6 +240,8 @@ CHOICES = {
 #: Minimum length of a secret that cannot be guessed.
 SECRET_CHARACTERS = 32
 ORIGIN = r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?"
+#: An address without a user or a query; any file in it may be fetched.
+PLACE = r"(https?://[^\s/?#@]+|(s3|gs|az|hf|file)://[^\s/?#]*)(/[^\s?#]*)?|(models|runs):/[^\s?#]*"
 #: A host as Werkzeug's host_is_trusted expects it: a name, an address, or all names below one.
 HOST_NAME = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:]+\]"
 
@@ -362,6 +372,15 @@ def _check_origins(variable: str, text: str) -> str:
     return text
 
 
+def _check_places(variable: str, text: str) -> str:
+    if not all(re.fullmatch(PLACE, each) for each in text.split()):
+        raise InvalidSetting(
+            f"{variable} must be places such as 'https://files.example/models/', 's3://models' or "
+            f"'models:/', separated by spaces, got {text!r}"
+        )
+    return text
+
+
 def _check_host_names(variable: str, text: str) -> str:
     if not all(re.fullmatch(HOST_NAME, each) for each in text.split()):
         raise InvalidSetting(
@@ -399,6 +418,7 @@ def _check_ready_when(variable: str, text: str) -> str:
 #: Checks of the settings whose text has a format.
 FORMATS = {
     "CORS_ORIGINS": _check_origins,
+    "FETCH_FROM": _check_places,
     "HOST_NAMES": _check_host_names,
     "PORTAL_COLOUR": _check_colour,
     "PORTAL_LOGO": _check_logo,

@@ -13,6 +13,7 @@ from flask import Flask
 import config
 import logs
 from app.serving.calls.executor import Limits
+from app.serving.fetching.fetched_file import Fetching
 from app.serving.jobs.jobs import Jobs
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
@@ -86,6 +87,7 @@ def create_app(environ: Mapping[str, str], *, before_fork: bool = False) -> Flas
         app.config["WATCH_SECONDS"],
         app.config["UNPINNED"],
         app.config["ONLY_MODELS"].split(),
+        Fetching.from_settings(app.config, config.ROOT),
     )
     state = SharedState(environ.get(shared_state.FOLDER))
     reloader = Reloader(file, state, predictor)

@@ -36,6 +36,7 @@ PACKAGES = {
         "models",
         "isolation",
         "catalog",
+        "fetching",
         "prediction_log",
         "remote",
         "tensors",

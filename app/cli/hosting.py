@@ -19,6 +19,7 @@ from app.serving.calls.executor import Limits
 from app.serving.catalog import catalog
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ModelNotFound
+from app.serving.fetching.fetched_file import Fetching
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
@@ -48,7 +49,12 @@ class Hosting:
 
         :raises InvalidCatalog: with every mistake in it.
         """
-        return catalog.read(self.path, self.environ, unpinned=self.unpinned)
+        return catalog.read(self.path, self.environ, unpinned=self.unpinned, fetching=self.fetching)
+
+    @property
+    def fetching(self) -> Fetching:
+        """How files at addresses are fetched."""
+        return Fetching.from_settings(self.settings, config.ROOT)
 
     def host(self, specs: Sequence[ModelSpec]) -> list[HostedModel]:
         """Host the models of these entries in place of all others; load those that are not lazy.

@@ -75,7 +75,7 @@ def replace_text(
             stream.flush()
             os.fsync(stream.fileno())
         draft.chmod(path.stat().st_mode)
-        specs = catalog.read(draft, hosting.environ)
+        specs = catalog.read(draft, hosting.environ, fetching=hosting.fetching)
         if select(specs) != expected:
             raise click.ClickException(
                 f"cannot edit {path.name} without changing other lines; edit it by hand"

@@ -1,10 +1,11 @@
-"""Read whole regular files, without blocking on pipes or devices."""
+"""Read whole regular files, without blocking on pipes or devices; folders of this user alone."""
 
 from __future__ import annotations
 
 import os
 import stat
 from io import BufferedReader
+from pathlib import Path
 
 from mlmodel.errors import InvalidFile
 
@@ -39,6 +40,17 @@ def open_regular_file(path: str | os.PathLike[str]) -> BufferedReader:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def create_private_folder(folder: Path) -> None:
+    """Create a folder that only this user can change, unless there is one.
+
+    :raises OSError: if it cannot be created, or others can change it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"other users can change files in {folder}")
 
 
 def machine_memory_bytes() -> int:

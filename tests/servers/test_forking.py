@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from app.serving.isolation import worker_process
+from app.serving.process import processes
 from app.serving.reload import shared_state
 from servers import forking
 from tests import ROOT
@@ -59,7 +59,7 @@ def test_ipv6_address_has_brackets():
 
 def test_folders_of_the_server_stay_private():
     assert forking.STATE_DIR == shared_state.FOLDER
-    assert {forking.STATE_DIR, forking.METRICS_DIR} <= set(worker_process.PRIVATE)
+    assert {forking.STATE_DIR, forking.METRICS_DIR} <= set(processes.PRIVATE)
 
 
 def test_ready_line_counts_models_by_state(make_app, monkeypatch, capsys):

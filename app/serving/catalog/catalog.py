@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Literal
 
 import urllib3
@@ -17,6 +19,8 @@ from app.serving.catalog.model_spec import DecoratorSpec, ModelSpec
 from app.serving.catalog.names import Names
 from app.serving.catalog.yaml_document import Document, to_key
 from app.serving.errors import InvalidCatalog, Mistake
+from app.serving.fetching.fetched_file import FetchedFile, Fetching
+from app.serving.fetching.places import find_mistake, is_address, is_named
 from app.serving.prediction_log.policy import LOG, LogPolicy
 from app.serving.remote.remote_model import Remote
 from mlmodel.bounded import filetypes
@@ -103,6 +107,7 @@ ENTRY = {
         "settings": {"type": "object"},
         "decorators": {"type": "array", "items": {"anyOf": [CLASS_PATH, DECORATOR]}},
         "sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+        "check_every": {"type": "number", "minimum": 1, "maximum": 86_400},
         "trust": {"type": ["string", "array"], "items": {"type": "string"}},
         "load": {"enum": ["start", "lazy", "worker"]},
         "isolate": {"anyOf": [{"type": "boolean"}, ISOLATION]},
@@ -149,6 +154,7 @@ ONLY_WITH = {
     "runtime": "file",
     "n_jobs": "file",
     "sha256": "file",
+    "check_every": "file",
     "trust": "file",
     "version_mismatch": "file",
     "version": "name",
@@ -160,8 +166,8 @@ ONLY_WITH = {
 SOURCES = ("class", "file", "remote")
 #: Keys that a remote model cannot have: the other server decides how it runs.
 NOT_REMOTE = ("isolate", "batch", "ray")
-#: The start of a URL or network path. A single letter before the colon is a Windows drive.
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//|\\\\")
+#: Without settings, an address needs ``sha256``.
+NO_FETCHING = Fetching(Path(gettempdir(), f"modelhost-{os.getuid()}"))
 
 
 def read(
@@ -169,28 +175,30 @@ def read(
     environ: Mapping[str, str],
     text: str | None = None,
     unpinned: Unpinned = "check",
+    fetching: Fetching = NO_FETCHING,
 ) -> list[ModelSpec]:
     """Return the entries of a ``models.yaml``.
 
     :param environ: the values of ``${NAME}``.
     :param text: used instead of the file's current text.
     :param unpinned: how to treat pickles without ``sha256`` or ``trust``.
+    :param fetching: how files at addresses are fetched.
     :raises InvalidCatalog: with every mistake found.
     """
     document = Document(path if text is None else text, environ)
     is_empty = document.value is None or document.value == {"models": None}
     value = {"models": []} if is_empty else document.value
-    mistakes = document.mistakes or list(_find_mistakes(document, value))
+    mistakes = document.mistakes or list(_find_mistakes(document, value, fetching))
     if mistakes:
         raise InvalidCatalog(path, mistakes)
     specs = [
-        _build_spec(entry, document.line(f"/models/{index}"), path.parent)
+        _build_spec(entry, document.line(f"/models/{index}"), path.parent, fetching)
         for index, entry in enumerate(value["models"])
     ]
     return _set_defaults([_restrict(spec, unpinned) for spec in specs])
 
 
-def _find_mistakes(document: Document, value: Any) -> Iterator[Mistake]:
+def _find_mistakes(document: Document, value: Any, fetching: Fetching) -> Iterator[Mistake]:
     violations = CATALOG.violations(value)
     for violation in violations:
         yield Mistake(document.line(violation.pointer), to_key(violation.pointer), violation.detail)
@@ -199,12 +207,15 @@ def _find_mistakes(document: Document, value: Any) -> Iterator[Mistake]:
     names = Names()
     for index, entry in enumerate(value["models"]):
         place = f"/models/{index}"
-        found = [*_find_in_entry(entry), *names.add(entry, document.line(f"{place}/name"))]
+        found = [
+            *_find_in_entry(entry, fetching),
+            *names.add(entry, document.line(f"{place}/name")),
+        ]
         for at, detail in found:
             yield Mistake(document.line(place + at), to_key(place + at), detail)
 
 
-def _find_in_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_in_entry(entry: Mapping[str, Any], fetching: Fetching) -> Iterator[tuple[str, str]]:
     """Yield the pointer and the detail of each mistake in an entry."""
     sources = [each for each in SOURCES if each in entry]
     if len(sources) != 1:
@@ -221,6 +232,7 @@ def _find_in_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "/isolate/memory", f"{detail}, got {memory!r}"
     if "file" in entry:
         yield from _find_in_file_entry(entry)
+        yield from _find_in_address(entry, fetching)
     if "remote" in entry:
         yield from _find_in_remote_entry(entry)
     yield from _find_in_schemas(entry)
@@ -246,11 +258,21 @@ def _find_in_remote_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]
             yield f"/{key}", "is not valid together with 'remote'; configure it on that server"
 
 
-def _find_in_file_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if URL.match(entry["file"]):
-        detail = f"must be a local path, got the address {entry['file']!r}"
-        yield "/file", f"{detail}; download the file, and pin it with 'sha256'"
+def _find_in_address(entry: Mapping[str, Any], fetching: Fetching) -> Iterator[tuple[str, str]]:
+    if not is_address(entry["file"]):
+        if "check_every" in entry:
+            yield "/check_every", "is valid only if 'file' is an address"
         return
+    mistake = find_mistake(entry["file"])
+    if mistake:
+        yield "/file", mistake
+    elif "sha256" not in entry and not is_named(entry["file"], fetching.named):
+        yield "/file", "is an address: pin it with 'sha256', or name its place in FETCH_FROM"
+    if "sha256" in entry and "check_every" in entry:
+        yield "/check_every", "has no effect on a file that is pinned with 'sha256'"
+
+
+def _find_in_file_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("trust", "artifacts"):
         if isinstance(entry.get(key), str) and entry[key] != "all":
             yield f"/{key}", f"must be 'all' or a list of names, got {entry[key]!r}"
@@ -260,11 +282,13 @@ def _find_in_file_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "/trust", f"must contain names, or patterns such as 'skrub.*', got {name!r}"
 
 
-def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
+def _build_spec(entry: Mapping[str, Any], line: int, folder: Path, fetching: Fetching) -> ModelSpec:
+    fetched = _build_fetched(entry, fetching)
     return ModelSpec(
         line=line,
         class_path=entry.get("class"),
-        file=folder / entry["file"] if "file" in entry else None,
+        file=fetched.path if fetched else folder / entry["file"] if "file" in entry else None,
+        fetched=fetched,
         remote=_build_remote(entry),
         name=entry.get("name"),
         version=entry.get("version"),
@@ -291,6 +315,13 @@ def _build_spec(entry: Mapping[str, Any], line: int, folder: Path) -> ModelSpec:
         ray=entry.get("ray"),
         log=LogPolicy.from_entry(entry.get("log", False)),
     )
+
+
+def _build_fetched(entry: Mapping[str, Any], fetching: Fetching) -> FetchedFile | None:
+    if not is_address(entry.get("file", "")):
+        return None
+    sha256 = entry.get("sha256", "").lower() or None
+    return FetchedFile(entry["file"], fetching, sha256, entry.get("check_every"))
 
 
 def _build_remote(entry: Mapping[str, Any]) -> Remote | None:
@@ -338,7 +369,10 @@ def _build_decorator(entry: str | Mapping[str, Any]) -> DecoratorSpec:
 def _restrict(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
     """Apply the setting UNPINNED to an entry."""
     is_pinned = spec.sha256 is not None or spec.trust
-    if unpinned == "check" or spec.file is None or is_pinned or not _is_pickle(spec.file):
+    if unpinned == "check" or spec.file is None or is_pinned:
+        return spec
+    # What is fetched next may be a pickle, whatever the current copy is.
+    if spec.fetched is None and not _is_pickle(spec.file):
         return spec
     if unpinned == "refuse":
         return replace(spec, is_refused=True)

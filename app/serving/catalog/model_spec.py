@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import mlmodel
 from app.serving.catalog.fingerprint import FileFingerprint, file_fingerprint
+from app.serving.fetching.fetched_file import FetchedFile
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.remote.remote_model import Remote, RemoteModel
 from mlmodel.bounded import filetypes
@@ -44,6 +45,8 @@ class ModelSpec:
     line: int
     class_path: str | None = None
     file: Path | None = None
+    #: Where the file is fetched from; then ``file`` is its place in the cache.
+    fetched: FetchedFile | None = None
     remote: Remote | None = None
     name: str | None = None
     #: The version in URLs. If it is ``None``, no other entry may have the name.
@@ -118,7 +121,9 @@ class ModelSpec:
 
     @property
     def source(self) -> Path | str:
-        """The model's file, the address of its server, or the path of its class."""
+        """The file or its address, the address of the model's server, or the path of its class."""
+        if self.fetched:
+            return self.fetched.address
         return self.file or (self.remote.url if self.remote else str(self.class_path))
 
     def fingerprint(self, file: FileFingerprint | None) -> str:
@@ -130,7 +135,7 @@ class ModelSpec:
         return hashlib.sha256(f"{entry} {file and file.digest}".encode()).hexdigest()
 
     def is_same_model(self, other: ModelSpec) -> bool:
-        """Return whether both entries are equal except for line, default, aliases, log and ray."""
+        """Return whether both entries are equal except for what does not change the model."""
         return self._without_place() == other._without_place()
 
     def file_fingerprint(self, previous: FileFingerprint | None = None) -> FileFingerprint | None:
@@ -138,7 +143,7 @@ class ModelSpec:
         return file_fingerprint(self.file, previous) if self.file else None
 
     def _without_place(self) -> ModelSpec:
-        return replace(self, line=0, default=True, aliases=(), log=None, ray=None)
+        return replace(self, line=0, default=True, aliases=(), log=None, ray=None, fetched=None)
 
     def create(self) -> MLModel:
         """Create the model without loading it.

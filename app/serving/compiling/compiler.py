@@ -10,7 +10,7 @@ from typing import cast
 
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.compiling.graph_cache import Compiled
-from app.serving.isolation.worker_process import APP, ENGINE_ONLY, PRIVATE
+from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
 from mlmodel.bounded import child_process
 from mlmodel.bounded.child_process import ChildProcess, ProcessEnded
 from mlmodel.files.packaged import PackagedModel
@@ -35,9 +35,7 @@ def compile_model(spec: ModelSpec, sha256: str) -> Compiled:
     :param sha256: of the file. A file that was replaced meanwhile is not compiled.
     :raises CompilingFailed: if the file was replaced, or the process takes too long or crashes.
     """
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)
-    } | {"OMP_NUM_THREADS": "1"}
+    environ = get_public_environ() | {"OMP_NUM_THREADS": "1"}
     process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ)
     try:
         process.send(pickle.dumps((replace(spec, runtime="native"), sha256)), SECONDS)

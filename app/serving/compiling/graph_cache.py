@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mlmodel.bounded.safe_open import create_private_folder
 from mlmodel.frameworks.sklearn import onnx
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime
 
@@ -66,10 +67,7 @@ class GraphCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-        if found.st_uid != os.getuid() or found.st_mode & 0o022:
-            raise PermissionError(f"other users can change files in {folder}")
+        create_private_folder(folder)
         self._folder = folder
 
     def read(self, key: str) -> Compiled | None:

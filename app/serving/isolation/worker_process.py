@@ -16,25 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from app.serving.isolation.protocol import Bounds, decode, encode
+from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
 from mlmodel.bounded.child_process import GRACE_SECONDS, ChildProcess, ProcessEnded
 
 log = logging.getLogger(__name__)
 
-APP = Path(__file__).parents[2]
-#: The beginning of a program that needs the engine only; its last argument is :data:`APP`. With the
-#: web application, in whose package the engine is, the start would take three times as long, and
-#: twice the memory.
-ENGINE_ONLY = """
-import sys, types
-sys.modules["app"] = app = types.ModuleType("app")
-app.__path__ = [sys.argv.pop()]
-"""
 PROGRAM = f"""{ENGINE_ONLY}
 from app.serving.isolation.worker import main
 main()
 """
-#: Prefixes of environment variables that a model must not see: settings, keys, shared folders.
-PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
 #: Prefix of the temporary folder of a process.
 FOLDER = "modelhost-isolated-"
 #: Maximum bytes of a line of a model's output; longer ones are split.
@@ -108,7 +98,7 @@ class WorkerProcess:
 
 
 def _environ(folder: str, *, is_sandboxed: bool) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    inherited = get_public_environ()
     own = {"PYTHONUNBUFFERED": "1", "TMPDIR": folder}
     if is_sandboxed:
         # It can start no processes, and joblib warns where it finds that out by itself.

@@ -53,6 +53,8 @@ class HostedModel:
     @property
     def reason(self) -> str | None:
         """Why the model is failed, still loading, or not replaced."""
+        if self.state.reason is None and self.status is Status.READY and self.spec.fetched:
+            return self.spec.fetched.failure or None
         return self.state.reason
 
     @property

@@ -89,6 +89,8 @@ class Loader:
 
     def _create(self) -> MLModel:
         hosted = self._hosted
+        if hosted.spec.fetched and hosted.spec.fetched.ensure():
+            hosted.file_fingerprint = hosted.spec.file_fingerprint()
         if hosted.spec.is_isolated:
             return IsolatedModel(hosted.spec, hosted.limits, hosted.lifecycle.quarantine)
         # Compiling takes seconds, so `auto` starts with the native model.

@@ -13,6 +13,7 @@ from dataclasses import replace
 from app.serving.errors import InvalidCatalog, ModelUnavailable, NoRoom
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
+from app.serving.reload.checker import update
 from app.serving.reload.models_file import ModelsFile
 from app.serving.reload.replacement import Changes, Replacer
 from app.serving.reload.shared_state import DesiredState, SharedState
@@ -55,8 +56,11 @@ class LocalModels:
         self.before_fork = before_fork
         file = self._file
         text = file.read() if desired.text is None else desired.text
+        specs = file.get_specs(text)
+        if desired.text is None:  # processes that start later have the same copies
+            update(specs)
         self.manager.load_models(
-            file.get_specs(text),
+            specs,
             file.limits,
             file.path,
             before_fork=before_fork,

@@ -13,6 +13,7 @@ from app.serving.catalog.fingerprint import stamp
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.catalog.yaml_document import read_text
 from app.serving.errors import InvalidCatalog, Mistake
+from app.serving.fetching.fetched_file import Fetching
 
 #: Seconds since the last write after which the file is assumed to be complete.
 SETTLED_SECONDS = 1
@@ -32,13 +33,15 @@ class ModelsFile:
     unpinned: catalog.Unpinned = "check"
     #: The names of the entries to host, with the version if they have one; empty for all.
     only: Sequence[str] = ()
+    #: How files at addresses are fetched.
+    fetching: Fetching = catalog.NO_FETCHING
 
     def get_specs(self, text: str | None) -> list[ModelSpec]:
         """Return the entries in a text of the file.
 
         :raises InvalidCatalog: if the text has mistakes, or no entry with one of the names.
         """
-        specs = catalog.read(self.path, self.environ, text, self.unpinned)
+        specs = catalog.read(self.path, self.environ, text, self.unpinned, self.fetching)
         return self._select(specs) if self.only else specs
 
     def _select(self, specs: Sequence[ModelSpec]) -> list[ModelSpec]:

@@ -16,6 +16,7 @@ from app.serving.errors import InvalidCatalog, ModelUnavailable, PredictionTimeo
 from app.serving.models.lifecycle import LOADERS
 from app.serving.models.predictor import Predictor
 from app.serving.process.memory import return_memory
+from app.serving.reload.checker import Checker, has_changed, revert_failed, update
 from app.serving.reload.crashes import forget_crashes, register_process
 from app.serving.reload.follower import Follower
 from app.serving.reload.local_models import LocalModels
@@ -80,6 +81,8 @@ class Reloader:
         if self._local.before_fork:
             self._local.block_forks()
         Follower(self._local, self._shared, self._file, self._reread).start()
+        if not self._local.before_fork:
+            Checker(self._manager, self._reload_if_changed).start()
 
     def start_in_worker(self) -> None:
         """Apply the desired state in a worker that will serve requests, and follow it."""
@@ -153,20 +156,37 @@ class Reloader:
             return self._reread(desired)
 
     def _reload_model(self, label: str) -> Changes:
+        update([self._manager.get(label).spec])
         with self._ordering(label, "reload") as desired:
-            changes = self._local.apply(desired)
+            changes = self._apply(desired)
         return replace(changes, unchanged=[])
+
+    def _reload_if_changed(self, label: str) -> None:
+        """Reload a model in all processes if another copy of its file is in the cache."""
+        with self._local.changing() as before:
+            model = self._manager.find(label)
+            if model is not None and has_changed(model):
+                desired = self._add_order(before, label, "reload")
+                self._apply(desired)
+                self._local.publish(desired)
+
+    def _apply(self, desired: DesiredState) -> Changes:
+        changes = self._local.apply(desired)
+        revert_failed(self._manager, changes)
+        return changes
 
     @contextmanager
     def _ordering(self, label: str, order: Order) -> Iterator[DesiredState]:
         """Publish an order for a model after the block has carried it out in this process."""
         with self._local.changing() as before:
-            desired = replace(before.with_order(label, order), text=self._local.applied.text)
-            model = self._manager.find(label)
-            if model is not None:
-                desired = forget_crashes(desired, model.suspect.fingerprint)
+            desired = self._add_order(before, label, order)
             yield desired
             self._local.publish(desired)
+
+    def _add_order(self, before: DesiredState, label: str, order: Order) -> DesiredState:
+        desired = replace(before.with_order(label, order), text=self._local.applied.text)
+        model = self._manager.find(label)
+        return forget_crashes(desired, model.suspect.fingerprint) if model else desired
 
     def _reread(self, before: DesiredState) -> Changes:
         """Read ``models.yaml`` again and publish it. Call it within :meth:`LocalModels.changing`.
@@ -189,7 +209,8 @@ class Reloader:
                 text_generation=generation,
                 mistakes=(),
             )
-            changes = self._local.apply(new)
+            update(file.get_specs(text))
+            changes = self._apply(new)
         except InvalidCatalog as error:
             log.error("%s is invalid; keeping the loaded models:\n%s", file.path.name, error)
             self._shared.write(replace(before, mistakes=tuple(error.places)))

@@ -992,7 +992,10 @@ def test_add_rejects_invalid_path(run, models_file, linear_file):
 
     added = run("add", linear_file.with_name("ab:c.flm"))
 
-    assert "Error: models.yaml, line 4: models/2/file must be a local path, " in added.stderr
+    assert (
+        "Error: models.yaml, line 4: models/2/file must be a local path or an address "
+        in added.stderr
+    )
     assert models_file.read_text() == SIMPLE
 
 

@@ -63,6 +63,18 @@ models:
     assert packaged.sha256.startswith("9f86d081")
 
 
+@pytest.mark.parametrize(
+    ("entry", "mistake"),
+    [
+        ("file: 'https://a.example/x.flm'", "line 2: models/0/file is an address: pin it"),
+        ("file: 'C://a/x.flm', check_every: 9", "models/0/check_every is valid only if"),
+        (f"file: 's3://a/x', sha256: '{'0' * 64}', check_every: 9", "models/0/check_every has no"),
+    ],
+)
+def test_file_at_an_unknown_place_is_a_mistake(mistakes_in, entry, mistake):
+    assert mistake in mistakes_in(f"models:\n  - {{{entry}}}")[0]
+
+
 def test_class_name_may_be_unicode(read):
     [model] = read("models: [{class: pakét.Größe}]")
 

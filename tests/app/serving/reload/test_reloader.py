@@ -81,6 +81,24 @@ def test_changed_file_replaces_model(portal, tmp_path):
     assert one.ask("line", [{"x0": 3}])[0]["prediction"] == pytest.approx(30)
 
 
+def test_fetched_model_is_replaced_only_by_one_that_works(portal, tmp_path):
+    file = tmp_path / "place/line.flm"
+    file.parent.mkdir()
+    dump(LinearRegression().fit([[1], [2]], [1, 2]), file)
+    text = f"models: [{{file: 'file://{file}', check_every: 1}}]"
+    one = portal(text, FETCH_FROM=f"file://{file.parent}", CACHE_FOLDER=str(tmp_path / "cache"))
+    one.generations.start()
+
+    file.write_bytes(b"not a model")
+    assert "line" in one.reload(text).changes.failed
+    assert one.ask("line", [{"x0": 3}])[0]["prediction"] == pytest.approx(3)
+    assert ModelManager().get("line").reason
+    dump(LinearRegression().fit([[1], [2]], [10, 20]), file)
+
+    wait_until(lambda: one.ask("line", [{"x0": 3}])[0]["prediction"] == pytest.approx(30))
+    assert ModelManager().get("line").reason is None
+
+
 def test_rewritten_identical_file_keeps_model(portal, tmp_path):
     text = "models: [{file: line.flm}]"
     dump(LinearRegression().fit([[1], [2]], [1, 2]), tmp_path / "line.flm")

@@ -1,0 +1,96 @@
+"""Checks whether the files that models were fetched from have changed, and reloads those models."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from app.serving.catalog.model_spec import ModelSpec
+from app.serving.errors import InvalidCatalog, NoRoom
+from app.serving.fetching.fetched_file import FetchedFile
+from app.serving.fetching.order import FetchFailed
+from app.serving.models.hosted import HostedModel
+from app.serving.models.manager import ModelManager
+from app.serving.models.state import Status
+from app.serving.reload.replacement import Changes
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at which checks are due.
+LOOK_SECONDS = 1.0
+#: Files that are fetched at the same time.
+THREADS = 8
+
+
+class Checker:
+    """A thread that checks the models with ``check_every`` in their entry.
+
+    Each process has one. The cache records when a file was checked last, so that only one process
+    checks it, and all detect another copy.
+
+    :param reload: reloads the model with a label if its copy is another one.
+    """
+
+    def __init__(self, manager: ModelManager, reload: Callable[[str], None]) -> None:
+        self._manager = manager
+        self._reload = reload
+        self._checked: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="checker", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_SECONDS):
+            for model in self._manager.models():
+                try:
+                    self.check(model)
+                except (InvalidCatalog, NoRoom, OSError) as error:
+                    log.error("model %r was not reloaded: %s", model.label, error)
+                # The thread must continue: without it, no file would be checked again.
+                except Exception:
+                    log.exception("model %r was not reloaded", model.label)
+
+    def check(self, model: HostedModel) -> None:
+        """Check the file of a model if that is due, and reload the model if it has changed."""
+        fetched = model.spec.fetched
+        if fetched is None or fetched.check_seconds is None:
+            return
+        now = time.monotonic()
+        if now - self._checked.setdefault(model.label, now) < fetched.check_seconds:
+            return
+        with suppress(FetchFailed):  # the model is failed already, for such a reason
+            fetched.ensure()
+        fetched.update(fetched.check_seconds)
+        self._checked[model.label] = time.monotonic()
+        if has_changed(model):
+            self._reload(model.label)
+
+
+def has_changed(model: HostedModel) -> bool:
+    """Return whether the cache has another copy of the model's file than the model was built of."""
+    return model.spec.file_fingerprint(model.file_fingerprint) != model.file_fingerprint
+
+
+def update(specs: Iterable[ModelSpec]) -> None:
+    """Fetch the files of entries again that have changed at their address."""
+    fetched = [spec.fetched for spec in specs if spec.fetched]
+    if fetched:
+        # The threads have ended when this returns: a master has none when it forks.
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(FetchedFile.update, fetched))
+
+
+def revert_failed(manager: ModelManager, changes: Changes) -> None:
+    """Make the copies current again of which the models that were not replaced are built."""
+    for label, reason in changes.failed.items():
+        model = manager.find(label)
+        if model is None or model.spec.fetched is None or model.status is not Status.READY:
+            continue
+        if has_changed(model):
+            model.spec.fetched.revert(reason)

@@ -1,0 +1,170 @@
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from app.serving.fetching import storage, web
+from app.serving.fetching.fetched_file import FetchedFile, Fetching
+from app.serving.fetching.order import FetchFailed, Order
+from app.serving.fetching.places import find_mistake, is_named
+from mlmodel.files import source
+
+
+@pytest.fixture
+def server():
+    """A server on an internal address, with a file of ten bytes, and its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            size = {"/file": 10, "/cut": 20}.get(self.path)
+            if self.headers["If-None-Match"] == '"1"':
+                self.send_response(304)
+            elif self.path.startswith("/to?"):
+                self.send_response(302)
+                self.send_header("Location", self.path.partition("?")[2])
+            else:
+                self.send_response(404 if self.path == "/missing" else 200)
+            self.send_header("ETag", '"1"')
+            if size:
+                self.send_header("Content-Length", str(size))
+            self.end_headers()
+            self.wfile.write(b"0123456789")
+            if self.path == "/slow":
+                stopped.wait(30)
+
+        def log_message(self, *_):
+            pass
+
+    stopped = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        stopped.set()
+        http.shutdown()
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    def fetch(path, named=(), version=None, max_bytes=10):
+        order = Order(server + path, str(tmp_path / "file"), max_bytes, named, version)
+        return web.fetch(order), (tmp_path / "file").read_bytes()
+
+    return fetch
+
+
+def test_file_of_a_web_server_is_fetched(fetch):
+    assert fetch("/file") == ('ETag: "1"', b"0123456789")
+
+
+def test_version_at_hand_is_not_fetched_again(fetch, server, tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+
+    assert fetch("/file", version='ETag: "1"') == (None, b"old")
+
+
+@pytest.mark.parametrize(
+    ("path", "max_bytes", "reason"),
+    [
+        ("/missing", 10, "the server responded with status 404"),
+        ("/cut", 20, "the connection to the server failed"),
+        ("/cut", 10, "it has more bytes than FETCH_MAX_BYTES"),
+        ("/endless", 9, "it has more bytes than FETCH_MAX_BYTES"),
+        ("/to?/file", 10, "internal address"),
+        ("/to?http://169.254.169.254/latest", 10, "internal address"),
+        ("/to?http://2130706433/file", 10, "'2130706433', which has an internal address"),
+        ("/to?ftp://example.com/file", 10, "not valid"),
+    ],
+)
+def test_unusable_response_is_an_error(fetch, path, max_bytes, reason):
+    with pytest.raises(FetchFailed, match=reason):
+        fetch(path, max_bytes=max_bytes)
+
+
+def test_redirect_within_a_named_place_is_followed(fetch, server):
+    assert fetch("/to?/file", named=(server,))[1] == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "expected"),
+    [
+        ("https://a.example/m/x.flm", "https://a.example/m", True),
+        ("https://A.example:443/m/x.flm", "https://a.example/m/", True),
+        ("https://a.example/models.flm", "https://a.example/m", False),
+        ("https://a.example/m/../x.flm", "https://a.example/m", False),
+        ("https://a.example/m/%2e%2e%2Fx.flm", "https://a.example/m", False),
+        ("https://a.example.evil/m/x.flm", "https://a.example", False),
+        ("http://a.example/m/x.flm", "https://a.example/m", False),
+        ("https://a.example:x/m", "https://a.example/m", False),
+        ("s3://models/credit/1.flm", "s3://models", True),
+        ("s3://models-2/1.flm", "s3://models", False),
+        ("models:/credit@champion", "models:/", True),
+        ("models:/credit@champion", "models:/credit", True),
+        ("models:/credit2/1", "models:/credit", False),
+        ("hf://team/credit@main/x.flm", "hf://team/credit", True),
+    ],
+)
+def test_address_is_within_a_named_place(url, place, expected):
+    assert is_named(url, [place]) is expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:word@a.example/x.flm",
+        "https://a.example",
+        "s3://models/../x.flm",
+        "simplecache::s3://models/x.flm",
+        "ftp://a.example/x.flm",
+        "models:/credit/latest",
+        "runs:/0123",
+        "//host/x.flm",
+    ],
+)
+def test_unsupported_address_is_a_mistake(url):
+    assert find_mistake(url).startswith("must be ")
+
+
+def test_folder_is_fetched_within_the_limit(tmp_path):
+    (tmp_path / "source/data").mkdir(parents=True)
+    for name in ("MLmodel", "data/model.pkl"):
+        (tmp_path / "source" / name).write_bytes(b"12345")
+    order = Order(f"file://{tmp_path}/source", str(tmp_path / "copy"), 10)
+    small = Order(order.url, str(tmp_path / "small"), 9)
+
+    version = storage.fetch(order)
+
+    assert source.sha256_of(tmp_path / "copy") == source.sha256_of(tmp_path / "source")
+    assert storage.fetch(Order(order.url, "", 0, version=version)) is None
+    with pytest.raises(FetchFailed, match="FETCH_MAX_BYTES"):
+        storage.fetch(small)
+
+
+def test_failed_update_keeps_the_copy(server, tmp_path):
+    file = tmp_path / "model"
+    file.write_bytes(b"1")
+    fetched = FetchedFile(f"file://{file}", Fetching(tmp_path / "cache", (f"file://{tmp_path}",)))
+    fetched.ensure()
+    file.unlink()
+
+    fetched.update()
+
+    assert fetched.path.read_bytes() == b"1"
+    assert fetched.failure == f"file://{file} was not fetched again: it does not exist"
+
+
+def test_slow_file_leaves_nothing_behind(server, tmp_path):
+    fetching = Fetching(tmp_path / "cache", seconds=1)
+
+    with pytest.raises(FetchFailed, match="takes longer than FETCH_SECONDS"):
+        FetchedFile(server + "/slow", fetching).ensure()
+
+    assert [each.name for each in fetching.cache.iterdir()] == ["places"]
+
+
+def test_file_with_another_hash_is_discarded(server, tmp_path):
+    fetching = Fetching(tmp_path / "cache")
+
+    with pytest.raises(FetchFailed, match="its SHA-256 is 84d89877f0d4041e"):
+        FetchedFile(server + "/file", fetching, "0" * 64).ensure()
+
+    assert not list(fetching.cache.glob("copies/*"))
