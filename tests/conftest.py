@@ -14,6 +14,7 @@ from app import create_app
 from app.cli.groups import build_groups, build_modelhost
 from app.serving.models.manager import ModelManager
 from app.serving.process import thread_pools
+from mlmodel.trust.trial import trial_server
 from tests import DATA
 from tests.chromium import browsing, keep_picture, leave, watched
 
@@ -60,6 +61,15 @@ def _url_builders_are_compiled_once():
     Rule._compile_builder = compile_once
     yield
     Rule._compile_builder = compile_builder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trial_server_stays():
+    """Keep the process that builds files first, which exits when idle: starting it takes seconds."""
+    program = trial_server._PROGRAM
+    trial_server._PROGRAM = program.replace("serve()", "IDLE_SECONDS = 3600; trial_server.serve()")
+    yield
+    trial_server._PROGRAM = program
 
 
 def environ_of(folder, text=None, **settings):

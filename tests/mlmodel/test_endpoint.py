@@ -7,6 +7,11 @@ from mlmodel.errors import InvalidModel
 from tests.models.simple import Doubler, Explained
 
 
+@pytest.fixture
+def client(same_client):
+    return same_client
+
+
 @pytest.mark.parametrize("name", ["predict", "metadata", "Explain", "a/b", "", "x" * 65])
 def test_invalid_endpoint_name_is_rejected(name):
     with pytest.raises(InvalidModel, match="the name of an endpoint must be 1 to 64 lower-case"):

@@ -38,8 +38,8 @@ APPLICANT = {"age": 20, "sex": "male", "bmi": 20}
 
 
 @pytest.fixture
-def client(make_app):
-    return make_app(MODELS).test_client()
+def client(same_app):
+    return same_app(MODELS).test_client()
 
 
 @pytest.fixture

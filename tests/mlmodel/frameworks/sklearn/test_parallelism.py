@@ -31,11 +31,12 @@ PREDICTING = """
 import pickle, sys
 from pathlib import Path
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
-model, rows, expected = pickle.loads(Path(sys.argv[1]).read_bytes())
-limit_jobs(model)
 count = lambda: len(list(Path("/proc/self/task").iterdir()))
-before = count()
-print((model.predict(rows) == expected).all(), count() - before)
+for path in sys.argv[1:]:
+    model, rows, expected = pickle.loads(Path(path).read_bytes())
+    limit_jobs(model)
+    before = count()
+    print((model.predict(rows) == expected).all(), count() - before)
 """
 NEIGHBOURS = KNeighborsClassifier()
 
@@ -130,27 +131,31 @@ def test_vocabulary_words_are_not_parameters(load):
     assert model.vocabulary_ == {"n_jobs": 0, "thread_count": 1, "verbose": 2}
 
 
-@pytest.mark.parametrize("library", ["xgboost", "lightgbm", "catboost"])
-def test_boosters_start_no_pool_of_threads(library, tmp_path):
-    package = pytest.importorskip(library)
-    name, few = {
-        "xgboost": ("XGBClassifier", {"n_jobs": 20}),
-        "lightgbm": ("LGBMClassifier", {"num_threads": 20}),
-        "catboost": ("CatBoostClassifier", {"thread_count": 20, "verbose": False}),
-    }[library]
-    model = getattr(package, name)(n_estimators=3, **few).fit(X, Y)
-    file = tmp_path / "model.pkl"
-    file.write_bytes(pickle.dumps((model, X, model.predict(X))))
+BOOSTERS = {
+    "xgboost": ("XGBClassifier", {"n_jobs": 20}),
+    "lightgbm": ("LGBMClassifier", {"num_threads": 20}),
+    "catboost": ("CatBoostClassifier", {"thread_count": 20, "verbose": False}),
+}
+
+
+def test_boosters_start_no_pool_of_threads(tmp_path):
+    files = []
+    for library, (name, few) in BOOSTERS.items():
+        package = pytest.importorskip(library)
+        model = getattr(package, name)(n_estimators=3, **few).fit(X, Y)
+        files.append(tmp_path / library)
+        files[-1].write_bytes(pickle.dumps((model, X, model.predict(X))))
 
     # In a new process, without the threads of the fit.
     ran = subprocess.run(
-        [sys.executable, "-c", PREDICTING, file], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PREDICTING, *files], capture_output=True, text=True, check=True
     )
 
-    is_equal, started = ran.stdout.split()
-    assert is_equal == "True"
-    # CatBoost sometimes has one idle thread; the model requests 20.
-    assert int(started) < 2
+    for library, line in zip(BOOSTERS, ran.stdout.splitlines(), strict=True):
+        is_equal, started = line.split()
+        assert is_equal == "True", library
+        # CatBoost sometimes has one idle thread; the model requests 20.
+        assert int(started) < 2, library
 
 
 def test_process_pool_works_in_workers(tmp_path):
