@@ -16,7 +16,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from app.serving.monitoring.shared_file import Document, SharedFile
-from app.serving.process.metrics import OK, get_registry
+from app.serving.process.metrics import OK, get_registry, read_call_samples
 
 HOUR_SECONDS = 3600
 #: Hours that are kept: a week.
@@ -115,14 +115,13 @@ def read_totals(registry: CollectorRegistry) -> dict[str, Totals]:
     """Return the counts of each model since the server started."""
     models: dict[str, Totals] = defaultdict(Counter)
     sums: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for family in registry.collect():
-        for sample in family.samples:
-            if sample.name == "modelhost_predictions_total" and sample.value:
-                name = f"{OUTCOME}{sample.labels['outcome']}"
-                models[sample.labels["model"]][name] += int(sample.value)
-            if sample.name == "modelhost_prediction_seconds_bucket":
-                key = sample.labels["model"], sample.labels["endpoint"]
-                sums[key][sample.labels["le"]] = sample.value
+    for sample in read_call_samples(registry):
+        if sample.name == "modelhost_predictions_total" and sample.value:
+            name = f"{OUTCOME}{sample.labels['outcome']}"
+            models[sample.labels["model"]][name] += int(sample.value)
+        if sample.name == "modelhost_prediction_seconds_bucket":
+            key = sample.labels["model"], sample.labels["endpoint"]
+            sums[key][sample.labels["le"]] = sample.value
     for (model, _), buckets in sums.items():
         for limit, count in _to_counts(buckets):
             models[model][f"{AT_MOST}{limit}"] += count

@@ -20,6 +20,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.samples import Sample
 
 from app.serving.process import counters
 from app.serving.process.pending_counts import pending
@@ -252,17 +253,23 @@ def get_registry() -> CollectorRegistry:
     return everything
 
 
+def read_call_samples(counted: CollectorRegistry) -> Iterator[Sample]:
+    """Yield the samples of calls that clients made, without those that explain a prediction."""
+    for family in counted.collect():
+        for sample in family.samples:
+            if "endpoint" in sample.labels and sample.labels["endpoint"] != EVALUATION:
+                yield sample
+
+
 def read_usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
     """Return the usage of each model; a model that was never called has an empty usage."""
     models: dict[str, Usage] = defaultdict(Usage)
-    for family in counted.collect():
-        for sample in family.samples:
-            if sample.labels.get("endpoint") == EVALUATION:
-                continue
-            if sample.name == "modelhost_predictions_total":
-                models[sample.labels["model"]].calls += int(sample.value)
-                if sample.labels["outcome"] == OK:
-                    models[sample.labels["model"]].answered += int(sample.value)
-            if sample.name == "modelhost_prediction_seconds_sum":
-                models[sample.labels["model"]].seconds += sample.value
+    for sample in read_call_samples(counted):
+        usage = models[sample.labels["model"]]
+        if sample.name == "modelhost_predictions_total":
+            usage.calls += int(sample.value)
+            if sample.labels["outcome"] == OK:
+                usage.answered += int(sample.value)
+        if sample.name == "modelhost_prediction_seconds_sum":
+            usage.seconds += sample.value
     return models

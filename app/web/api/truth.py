@@ -20,11 +20,12 @@ from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import MAX_VIOLATIONS, read_truths
 from app.serving.prediction_log.truths import INDEX, Truth, store_truths
 from app.web.api.bodies.request_body import TABLES, read_json, read_table
-from app.web.api.bodies.sheets import read_decimal
 from app.web.api.schemas import StoredTruths, TruthMetrics
 from app.web.http import access
 from app.web.http.extension import modelhost
+from app.web.http.query import check_query, read_choice
 from mlmodel.errors import InvalidInput, TooLarge
+from mlmodel.numerals import COMMA, POINT
 from mlmodel.schema.validator import Schema
 
 blueprint = Blueprint("truth", __name__, url_prefix="/api")
@@ -91,8 +92,9 @@ def give(name: str) -> ResponseReturnValue:
         500: InternalError
         503: LogUnavailable
     """
-    model = modelhost().manager.get(name)
     is_table = request.mimetype in TABLES
+    check_query(*["decimal"] * is_table)
+    model = modelhost().manager.get(name)
     truths, are_all = (_read_table(model), False) if is_table else _read_body()
     max_rows = current_app.config["MAX_ROWS"]
     if len(truths) > max_rows:
@@ -128,11 +130,13 @@ def metrics(name: str) -> ResponseReturnValue:
         200:
           description: The metrics, and those that the model's file has from its training.
           content: {application/json: {schema: TruthMetrics}}
+        400: InvalidBody
         404: ModelNotFound
         429: TooManyRequests
         500: InternalError
         503: LogUnavailable
     """
+    check_query()
     model = modelhost().manager.get_described(name)
     store = PredictionStore(modelhost().predictor.prediction_log.folder)
     total, weeks = read_metrics(store, model.name, model.label, model.output_schema)
@@ -165,7 +169,7 @@ def _read_body() -> tuple[list[Truth], bool]:
 
 
 def _read_table(model: HostedModel) -> list[Truth]:
-    decimal = read_decimal()
+    decimal = read_choice("decimal", ("", POINT, COMMA))
     content, charset = read_table()
     limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
     try:

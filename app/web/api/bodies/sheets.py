@@ -32,7 +32,9 @@ def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line
     :raises TooManyRows: if it has more lines than ``MAX_ROWS``.
     :raises HTTPException: as :func:`.request_body.read_table` does.
     """
-    decimal = read_decimal()
+    decimal = request.args.get("decimal", "")
+    if decimal not in {"", POINT, COMMA}:
+        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
     content, charset = read_table()
     limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
     try:
@@ -43,17 +45,6 @@ def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line
     if len(lines) > max_rows:
         raise TooManyRows(max_rows, len(lines))
     return sheet, lines
-
-
-def read_decimal() -> str:
-    """Return the decimal mark in the query of the current request; empty if it has none.
-
-    :raises InvalidInput: if it is another one than those that exist.
-    """
-    decimal = request.args.get("decimal", "")
-    if decimal not in {"", POINT, COMMA}:
-        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
-    return decimal
 
 
 def read_rows(model: HostedModel) -> Rows:

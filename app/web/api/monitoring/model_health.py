@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, jsonify, request
+from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest
 
 from app.serving.monitoring.references import create_reference
 from app.serving.monitoring.reports import PERIODS, DriftReport
@@ -17,6 +16,7 @@ from app.web.api import models
 from app.web.api.monitoring.health_schemas import ModelHealth, ReferenceSchema
 from app.web.http import access
 from app.web.http.extension import modelhost
+from app.web.http.query import check_query, read_choice
 
 blueprint = Blueprint("model_health", __name__)
 
@@ -59,6 +59,7 @@ def health(name: str) -> ResponseReturnValue:
     model = modelhost().manager.get_described(name)
     if HEALTH in model.endpoints:
         return models.call_endpoint(name, HEALTH)
+    check_query("days")
     monitor = modelhost().health
     body = {
         "status": model.status,
@@ -86,6 +87,7 @@ def take_reference(name: str) -> ResponseReturnValue:
         200:
           description: The reference of the model.
           content: {application/json: {schema: Reference}}
+        400: InvalidBody
         403: Forbidden
         404: ModelNotFound
         409: TooFewRows
@@ -93,6 +95,7 @@ def take_reference(name: str) -> ResponseReturnValue:
         500: InternalError
         503: LogUnavailable
     """
+    check_query()
     model = modelhost().manager.get_described(name)
     reference = create_reference(modelhost().health.store, model)
     return jsonify(ReferenceSchema().dump(reference))
@@ -103,11 +106,7 @@ def read_days() -> int:
 
     :raises BadRequest: if it is none of :data:`PERIODS`.
     """
-    text = request.args.get("days", str(PERIODS[0]))
-    if text not in map(str, PERIODS):
-        expected = ", ".join(map(str, PERIODS))
-        raise BadRequest(f"the query's 'days' must be one of {expected}, got {text!r:.60}")
-    return int(text)
+    return int(read_choice("days", [str(days) for days in PERIODS]))
 
 
 def _describe_traffic(traffic: Sequence[Traffic]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from app.serving.monitoring.traffic import HOUR_SECONDS, RECORD_SECONDS, Traffic, TrafficHistory
-from app.serving.process.metrics import CallMetrics
+from app.serving.process.metrics import EVALUATION, CallMetrics
 
 MONDAY = 1_000 * 168 * HOUR_SECONDS
 
@@ -17,8 +17,8 @@ def histories(request, tmp_path):
     return history, history
 
 
-def call(label, *seconds):
-    calls = CallMetrics(label, "predict")
+def call(label, *seconds, endpoint="predict"):
+    calls = CallMetrics(label, endpoint)
     for each in seconds:
         calls.start()
         calls.succeed(1, each)
@@ -31,6 +31,7 @@ def test_calls_are_counted_in_their_hour(histories):
     call(label, 0.1)
     first.record(MONDAY)
     call(label, 0.2, 0.3)
+    call(label, 0.5, endpoint=EVALUATION)
     second.record(MONDAY + HOUR_SECONDS)
     call(label, 0.4)
 

@@ -99,13 +99,15 @@ def test_drift_is_found_on_page_and_in_metrics(client, fill):
     assert "and is measured again at" in overview
 
 
-@pytest.mark.parametrize("days", ["", "8", "seven", "-7"])
+@pytest.mark.parametrize("days", ["", "8", "-7"])
 def test_unknown_period_is_rejected(client, days):
     answer = client.get(f"/api{PATH}?days={days}")
 
     assert answer.status_code == 400
-    assert "'days' must be one of 7, 30, 90" in answer.json["detail"]
+    assert "days must be 7 or 30 or 90, got" in answer.json["detail"]
     assert client.get(f"{PATH}?days={days}").status_code == 400
+    unknown = client.get(f"/api{PATH}?period=7")
+    assert "unknown query parameter 'period'; expected days" in unknown.json["detail"]
 
 
 def test_model_without_log_has_no_drift(make_app):
