@@ -22,7 +22,7 @@ LEVELS = {
     Level.MODERATE: "Drift",
     Level.LARGE: "Large drift",
 }
-#: Fields whose charts are open when the page opens, besides those with drift.
+#: Fields whose charts are open when the page opens, those with the largest drift.
 MOST_OPEN = 3
 #: Smaller shares would be shown as 0.0%.
 LEAST = 0.0005
@@ -50,7 +50,7 @@ def build_fields(report: DriftReport, schema: Mapping[str, Any] | None) -> list[
     """Return the fields of a report, in its order, with the titles of the input schema."""
     row = Shape.of(schema if schema is not None else {})
     return [
-        _build_field(each, _title(each, row), is_open=place < max(MOST_OPEN, len(report.alarms)))
+        _build_field(each, _title(each, row), is_open=place < MOST_OPEN)
         for place, each in enumerate(report.fields)
     ]
 
