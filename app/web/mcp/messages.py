@@ -15,8 +15,8 @@ from typing import Any
 
 from flask import current_app
 
+from app.web.api.v2.inference import VERSION
 from app.web.mcp import tools
-from app.web.openapi.spec import VERSION
 
 JsonObject = dict[str, Any]
 

@@ -1,7 +1,10 @@
 """The messages of both eras of the protocol, and what is no message."""
 
+import tomllib
+
 import pytest
 
+from tests import ROOT
 from tests.new_keys import NewKey
 
 MODELS = "models: [{class: tests.models.simple.Doubler}, {class: tests.models.simple.Echo}]"
@@ -43,7 +46,10 @@ def test_initialize_negotiates_version(client, wanted, negotiated):
     result = send(client, "initialize", {"protocolVersion": wanted}).json["result"]
 
     assert result["protocolVersion"] == negotiated
-    assert (result["serverInfo"]["name"], result["capabilities"]) == ("modelhost", {"tools": {}})
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    server = result["serverInfo"]
+    assert (server["name"], server["version"]) == (project["name"], project["version"])
+    assert result["capabilities"] == {"tools": {}}
 
 
 def test_discover_describes_the_server(client):
