@@ -105,7 +105,7 @@ def convert(model: Any, inputs: Inputs, *, is_double: bool = True) -> bytes:
         from mlmodel.frameworks.sklearn.onnx import converters  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Uncompilable(
-            f"{error.name} is not installed: pip install skl2onnx onnxruntime"
+            f"{error.name} is not installed: pip install 'modelhost[compiled]'"
         ) from error
     types = [
         (name, kind([None, len(columns)]))

@@ -149,7 +149,9 @@ def _graph_predictor() -> Callable[..., Predict]:
     try:
         from mlmodel.frameworks.sklearn.onnx.session import graph_predictor  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise Uncompilable(f"{error.name} is not installed: pip install onnxruntime") from error
+        raise Uncompilable(
+            f"{error.name} is not installed: pip install 'modelhost[compiled]'"
+        ) from error
     return graph_predictor
 
 

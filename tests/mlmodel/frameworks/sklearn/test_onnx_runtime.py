@@ -382,7 +382,8 @@ def test_reason_names_missing_skl2onnx(monkeypatch, compiled, caplog):
     model = compiled(forest(), POINTS)
 
     assert (
-        runtime_of(model)["reason"] == "skl2onnx is not installed: pip install skl2onnx onnxruntime"
+        runtime_of(model)["reason"]
+        == "skl2onnx is not installed: pip install 'modelhost[compiled]'"
     )
     assert "model.flm is not compiled: skl2onnx is not installed" in caplog.text
 
@@ -394,7 +395,10 @@ def test_reason_names_missing_onnxruntime(monkeypatch, compiled):
 
     model = compiled(forest(), POINTS)
 
-    assert runtime_of(model)["reason"] == "onnxruntime is not installed: pip install onnxruntime"
+    assert (
+        runtime_of(model)["reason"]
+        == "onnxruntime is not installed: pip install 'modelhost[compiled]'"
+    )
 
 
 def test_graph_accepts_missing_numbers(compiled):
