@@ -36,13 +36,13 @@ from app.serving.jobs import job_results
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import (
     FORMATS,
-    LINE,
     PROBLEMS,
     SINGLE,
     Chunk,
     read_chunks,
     read_sheet,
 )
+from app.serving.jobs.chunk_tables import LINE
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.tables import tables

@@ -14,15 +14,13 @@ import pyarrow.parquet as pq
 from app.serving.calls.caller import CALLER
 from app.serving.errors import InvalidAnswer, PredictionFailed, ServingError
 from app.serving.jobs.chunk_rows import (
-    BROKEN,
     JSON_ROW,
-    LINE,
-    PROBLEM,
     PROBLEMS,
     ChunkRows,
     input_columns,
     read_sheet,
 )
+from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM
 from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor, RowResult
@@ -34,9 +32,9 @@ FROM_FILE = " (file)"
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.
-CALL_ROWS = 8192
+CALL_ROWS = 4096
 #: Failed calls of the model for the rows of one call, before the rest of them is not separated. To
-#: find one row among 8192 takes 14.
+#: find one row among 4096 takes 13.
 MAX_FAILED_CALLS = 500
 #: Rows that may all fail on their own without a sign that the model fails for any row.
 MAX_FAILED_ROWS = 10

@@ -16,7 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from app.serving.jobs.chunk_prediction import INPUT, ORIGIN, OUTPUT
-from app.serving.jobs.chunk_rows import JSON_ROW, LINE, read_sheet
+from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
+from app.serving.jobs.chunk_tables import LINE
 from app.serving.jobs.output_columns import IS_JSON, to_predictions
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_json, to_text
 

@@ -30,7 +30,7 @@ from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
-from app.serving.process.memory import return_memory
+from app.serving.process.memory import return_free_memory
 from mlmodel.errors import FlmError
 
 log = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class JobWorker:
             write_outcome(table, outcome, part, bad)
         valid, invalid = len(outcome.places), len(outcome.invalid)
         del table, outcome
-        return_memory()
+        return_free_memory()
         if not self._queue.complete(claim, valid, invalid):
             raise LeaseLost
 

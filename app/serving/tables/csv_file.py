@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
+from app.serving.errors import UnreadableFile
 from app.serving.tables import encodings, workbooks
 from app.serving.tables.columns import Columns, to_cell_text
 from app.serving.tables.compressed import expand
@@ -21,6 +22,8 @@ from mlmodel.schema.subschemas import JsonSchema
 
 #: Possible delimiters; the one most frequent in the header is used.
 DELIMITERS = ",;\t"
+#: Maximum characters of a line, which is read at once.
+MAX_LINE_CHARACTERS = 32_000_000
 #: Excel's first line that sets the delimiter.
 _SEPARATOR = re.compile(r"(?i:sep=)(.)\s*")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -135,6 +138,8 @@ class CsvFile:
         self._lines = lines
         header = self._header()
         cells = [to_cell_text(cell) for cell in header.cells]
+        #: The texts of the header's cells.
+        self.header = cells
         self.columns = Columns(cells, schema)
         #: The decimal mark; empty if unknown. Final once all lines are read.
         self.decimal = decimal or POINT
@@ -204,20 +209,62 @@ def csv_lines(stream: TextIO) -> tuple[str, Iterator[RawLine]]:
     """Return the delimiter and the lines of a CSV file, without one that only sets the delimiter.
 
     :param stream: opened with ``newline=""``; closed after the last line.
+    :raises UnreadableFile: if a line is too long; also while iterating.
     """
-    first, before = stream.readline(), 0
+    first, before = read_line(stream), 0
     while first and not first.strip():
-        first, before = stream.readline(), before + 1
+        first, before = read_line(stream), before + 1
     named = _SEPARATOR.fullmatch(first)
     if named:
-        first, before = stream.readline(), before + 1
+        first, before = read_line(stream), before + 1
     delimiter = named[1] if named else _delimiter(first)
-    return delimiter, _raw_lines(stream, first, before, delimiter)
+    return delimiter, _closing(
+        stream, raw_lines(chain([first], rest_of(stream)), before, delimiter)
+    )
+
+
+def raw_lines(texts: Iterable[str], before: int, delimiter: str) -> Iterator[RawLine]:
+    """Return the lines of a CSV file.
+
+    :param texts: its lines as text, of which those in a quoted cell are one line.
+    :param before: the number of lines above them.
+    """
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    while True:
+        line = before + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield RawLine(line, problem=f"is not CSV: {error}")
+            continue
+        yield RawLine(line, cells)
+
+
+def read_line(stream: TextIO) -> str:
+    """Return the next line of text; empty at the end.
+
+    :raises UnreadableFile: if it is too long.
+    """
+    line = stream.readline(MAX_LINE_CHARACTERS + 1)
+    if len(line) > MAX_LINE_CHARACTERS:
+        raise UnreadableFile(f"a line has more than {MAX_LINE_CHARACTERS:,} characters")
+    return line
 
 
 def width_problem(cells: int, width: int) -> str:
     """Return the problem of a line whose number of cells differs from that of the header."""
     return f"has {cells} cells, but the header has {width}"
+
+
+def rest_of(stream: TextIO) -> Iterator[str]:
+    """Yield the lines of text that follow.
+
+    :raises UnreadableFile: if one is too long.
+    """
+    while line := read_line(stream):
+        yield line
 
 
 def header_line(schema: JsonSchema) -> str:
@@ -227,24 +274,9 @@ def header_line(schema: JsonSchema) -> str:
     return text.getvalue().lstrip()
 
 
-def _raw_lines(stream: TextIO, first: str, before: int, delimiter: str) -> Iterator[RawLine]:
+def _closing(stream: TextIO, lines: Iterator[RawLine]) -> Iterator[RawLine]:
     with stream:
-        reader = csv.reader(_chain(first, stream), delimiter=delimiter, strict=True)
-        while True:
-            line = before + reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield RawLine(line, problem=f"is not CSV: {error}")
-                continue
-            yield RawLine(line, cells)
-
-
-def _chain(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+        yield from lines
 
 
 def _delimiter(first: str) -> str:

@@ -1,0 +1,176 @@
+"""Tables of chunks, and those of a CSV file.
+
+A table has the line of each row in the file, and the problem and the text of a line that is no
+row, in front of the columns of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TextIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from app.serving.tables.csv_cells import to_json
+from app.serving.tables.csv_file import RawLine, raw_lines, read_line, rest_of, width_problem
+
+#: The columns beside the cells: the line in the file, and the problem and the cells of a line that
+#: is no row.
+LINE, PROBLEM, BROKEN = "line", "problem", "broken"
+#: Characters of a CSV file that are read at once.
+PIECE_CHARACTERS = 1 << 20
+
+
+def to_table(
+    lines: Iterable[int | None],
+    problems: Iterable[str | None],
+    broken: Iterable[str | None],
+    columns: Sequence[pa.Array],
+) -> pa.Table:
+    """Return the table of a chunk.
+
+    :param columns: those of the file.
+    """
+    arrays = [
+        pa.array(lines, pa.int64()),
+        pa.array(problems, pa.string()),
+        pa.array(broken, pa.string()),
+        *columns,
+    ]
+    return pa.table(arrays, names=[LINE, PROBLEM, BROKEN, *map(str, range(len(columns)))])
+
+
+def join_tables(tables: Iterable[pa.Table], max_rows: int, max_bytes: int) -> Iterator[pa.Table]:
+    """Yield the rows of tables in tables of the given size, of which the last one is smaller."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for table in tables:
+        start = 0
+        while start < len(table):
+            piece = table.slice(start, max_rows - rows)
+            waiting.append(piece)
+            start += len(piece)
+            rows += len(piece)
+            size += piece.nbytes
+            if rows >= max_rows or size >= max_bytes:
+                yield pa.concat_tables(waiting)
+                waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def read_csv(text: TextIO, line: int, delimiter: str, width: int) -> Iterator[pa.Table]:
+    """Yield the lines of a CSV file, whose cells are text, in tables of about equal size.
+
+    Python's reader determines what a line is. Text that it would only divide at line breaks and
+    delimiters is divided by pyarrow, in a tenth of the time.
+
+    :param text: at the first line, opened with ``newline=""``.
+    :param line: the number of that line.
+    :param width: the number of columns.
+    :raises UnreadableFile: if a line is too long.
+    """
+    while piece := text.read(PIECE_CHARACTERS):
+        if not piece.endswith("\n"):
+            piece += read_line(text)
+        table = _read_plain(piece, line, delimiter, width)
+        if table is None:
+            texts = _Texts(piece, text)
+            table = _read_quoted(texts, line, delimiter, width)
+            line += texts.count
+        else:
+            line += len(table)
+        yield table
+
+
+def _read_plain(piece: str, line: int, delimiter: str, width: int) -> pa.Table | None:
+    """Return the lines of a text; ``None`` if it takes Python's reader."""
+    plain = piece.replace("\r\n", "\n")
+    if any(mark in plain for mark in '"\r') or plain[0] == "\ufeff" or not delimiter.isascii():
+        return None
+    content = plain.encode()
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            pyarrow.csv.ReadOptions(
+                use_threads=False,
+                block_size=len(content),
+                column_names=list(map(str, range(width))),
+            ),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=False),
+            pyarrow.csv.ConvertOptions(
+                check_utf8=False, column_types=dict.fromkeys(map(str, range(width)), pa.string())
+            ),
+        )
+    except pa.ArrowInvalid:  # a line with another number of cells
+        return None
+    count = plain.count("\n") + (not plain.endswith("\n"))
+    if len(table) != count or _has_unusual_cells(table):
+        return None
+    nothing = [None] * count
+    return to_table(range(line, line + count), nothing, nothing, table.columns)
+
+
+def _has_unusual_cells(table: pa.Table) -> bool:
+    """Return whether a cell is too long for Python's reader, or a line may have only empty ones."""
+    longest = max(pc.max(pc.binary_length(column)).as_py() for column in table.columns)
+    if longest > csv.field_size_limit():
+        return True
+    is_blank = pc.equal(table.column(0), "")
+    for column in table.columns[1:]:
+        if not pc.any(is_blank).as_py():
+            return False
+        is_blank = pc.and_(is_blank, pc.equal(column, ""))
+    return bool(pc.any(is_blank).as_py())
+
+
+class _Texts:
+    """The lines of a text, and then those that follow it in its file. ``count`` are those read."""
+
+    def __init__(self, piece: str, rest: TextIO) -> None:
+        lines = list(io.StringIO(piece, newline=""))
+        self._lines = chain(lines, rest_of(rest))
+        self._least = len(lines)
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.count += 1
+        return line
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all lines of the text were read."""
+        return self.count >= self._least
+
+
+def _read_quoted(texts: _Texts, line: int, delimiter: str, width: int) -> pa.Table:
+    """Return the lines of a text, of which the last one may end behind it."""
+    lines: list[RawLine] = []
+    for raw in raw_lines(texts, line - 1, delimiter):
+        if any(raw.cells) or raw.problem:
+            lines.append(raw)
+        if texts.is_done:
+            break
+    problems = [
+        raw.problem or (width_problem(len(raw.cells), width) if len(raw.cells) != width else None)
+        for raw in lines
+    ]
+    blank = [None] * width
+    pairs = list(zip(lines, problems, strict=True))
+    rows = [blank if problem else raw.cells for raw, problem in pairs]
+    columns = [[row[at] for row in rows] for at in range(width)]
+    return to_table(
+        (raw.line for raw in lines),
+        problems,
+        (to_json(list(raw.cells)) if problem else None for raw, problem in pairs),
+        [pa.array(cells, pa.string()) for cells in columns],
+    )
