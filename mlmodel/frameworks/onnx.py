@@ -7,12 +7,19 @@ An adapter, see :class:`mlmodel.frameworks.Adapter`. A model is a session; it is
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# Official builds for Linux send events to Microsoft since version 1.29, unless this is set before
+# the import: https://github.com/microsoft/onnxruntime/pull/27379
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# ruff: isort: split
+import onnxruntime
 
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
