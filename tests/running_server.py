@@ -17,8 +17,6 @@ from tests import ROOT
 from tests.new_keys import NewKey
 from tests.waiting import wait_until
 
-#: Valid values of SERVER.
-SERVERS = ("granian", "gthread")
 #: Maximum seconds of each wait.
 PATIENCE = 60
 #: A key for changing models, with the settings below. Predictions need no key.

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from app.serving.models.manager import ModelManager
-from tests.running_server import SERVERS, serving
+from tests.running_server import serving
 
 PICKLES = [
     "application/vnd.bentoml+pickle",
@@ -26,6 +26,11 @@ class Leaver:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def app(same_app):
+    return same_app()
 
 
 @pytest.fixture
@@ -87,15 +92,17 @@ def test_no_route_accepts_a_model_file(client, method, path):
     assert [model.label for model in ModelManager().models()] == before
 
 
-@pytest.mark.parametrize("server", SERVERS)
-def test_server_listens_at_one_address(server, tmp_path):
-    with serving(server, tmp_path, "models: []", WORKERS=2) as running:
-        master = psutil.Process(running.process.pid)
-        listening = {
-            (each.laddr.ip, each.laddr.port)
-            for process in [master, *master.children(recursive=True)]
-            for each in process.net_connections("inet")
-            if each.status == psutil.CONN_LISTEN
-        }
+def test_server_listens_at_one_address(tmp_path):
+    with serving("gthread", tmp_path, "models: []", WORKERS=2) as running:
+        assert listening(running) == {("127.0.0.1", running.port)}
 
-    assert listening == {("127.0.0.1", running.port)}
+
+def listening(running):
+    """Return the addresses at which the processes of a server listen."""
+    master = psutil.Process(running.process.pid)
+    return {
+        (each.laddr.ip, each.laddr.port)
+        for process in [master, *master.children(recursive=True)]
+        for each in process.net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    }

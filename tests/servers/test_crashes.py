@@ -145,10 +145,14 @@ def end_all(running, hows):
         assert not is_answered(running, "dying", {"how": how})
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_changed_entry_ends_quarantine(server, processes, tmp_path):
+@pytest.mark.parametrize(
+    ("processes", "hows"),
+    # 3 and 4 are also the statuses of a worker that cannot start.
+    [(1, ["segfault", "abort", "kill"]), (2, ["_exit", "_exit-4", "kill"])],
+)
+def test_changed_entry_ends_quarantine(server, processes, hows, tmp_path):
     with serving(server, tmp_path, DYING, WORKERS=processes) as running:
-        end_all(running, ["segfault", "abort", "kill"])
+        end_all(running, hows)
         wait_until(lambda: is_answered(running, "doubler", {"x": 1}), 20)
         wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
         refused = running.ask("/api/models/dying/predict", {})
@@ -170,26 +174,14 @@ def test_changed_entry_ends_quarantine(server, processes, tmp_path):
 def test_model_crashing_on_load_is_quarantined(server, tmp_path):
     entry = "    load: worker\n    settings: {how: segfault, at: load}\n"
     text = DYING.replace("Dying\n", f"Dying\n{entry}")
+    text += f"  - class: tests.models.harmful.dying.Dying\n    name: exiting\n{entry}"
+    text = "_exit".join(text.rsplit("segfault", 1))
 
     with serving(server, tmp_path, text, WORKERS=2) as running:
         wait_until(lambda: states(running, "dying") == {("failed", REASON)}, 20)
+        wait_until(lambda: {state for state, _ in states(running, "exiting")} == {"failed"}, 20)
 
         assert all(is_answered(running, "doubler", {"x": 1}) for _ in range(20))
-
-
-def test_worker_is_replaced_at_any_status(tmp_path):
-    with serving("granian", tmp_path, DYING, WORKERS=2) as running:
-        end_all(running, ["_exit", "_exit-4"])
-
-        wait_until(lambda: is_answered(running, "dying", {}), 20)
-
-
-def test_model_exiting_on_load_is_quarantined(tmp_path):
-    entry = "    load: worker\n    settings: {how: _exit, at: load}\n"
-    text = DYING.replace("Dying\n", f"Dying\n{entry}")
-
-    with serving("granian", tmp_path, text, WORKERS=2) as running:
-        wait_until(lambda: {state for state, _ in states(running, "dying")} == {"failed"}, 20)
 
 
 def test_quarantine_reaches_all_processes(tmp_path):

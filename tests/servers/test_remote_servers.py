@@ -10,7 +10,7 @@ from app.serving.remote.http_client import HttpClient
 from app.serving.remote.inference_api import InferenceApi
 from tests import ROOT
 from tests.app.serving.remote.stub_server import ROW, stub_server
-from tests.running_server import PATIENCE, serving, start
+from tests.running_server import PATIENCE, serving
 from tests.waiting import wait_until
 
 NAMES = ("iris", "odd", "wine")
@@ -31,21 +31,29 @@ def catalog(port, *names):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp
-
-
-@pytest.fixture(scope="module")
-def back(folder):
-    with serving("granian", folder("back"), MODELS, MODELHOST_WORKERS=1) as running:
+def back(tmp_path_factory):
+    with serving(
+        "granian", tmp_path_factory.mktemp("back"), MODELS, MODELHOST_WORKERS=1
+    ) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def front(folder, back):
-    models = catalog(back.port, *NAMES)
-    with serving("granian", folder("front"), models, MODELHOST_WORKERS=2) as running:
-        yield running
+class Front:
+    """An application of this process, whose models another server runs."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def ask(self, path, rows=None):
+        """Send the same request as :meth:`tests.running_server.Running.ask`."""
+        client = self.app.test_client()
+        answer = client.get(path) if rows is None else client.post(path, json=rows)
+        return answer.status_code, answer.json if answer.data[:1] in b"[{" else answer.text
+
+
+@pytest.fixture
+def front(same_app, back):
+    return Front(same_app(catalog(back.port, *NAMES)))
 
 
 def free_port():
@@ -110,16 +118,15 @@ def test_page_equals_that_of_the_remote(back, front):
 @pytest.mark.parametrize(("value", "text"), [(5.1, "setosa"), ("long", "must be a number")])
 def test_result_on_the_page_equals_that_of_the_remote(back, front, value, text):
     row = back.ask("/api/models/iris/metadata")[1]["examples"][0]
-    form = urllib.parse.urlencode({"row": json.dumps({**row, "sepal_length": value})})
+    form = {"row": json.dumps({**row, "sepal_length": value})}
+    body = urllib.parse.urlencode(form)
 
-    there, here = (
-        server.send(
-            "POST /models/iris/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\n"
-            f"Content-Length: {len(form)}\r\n\r\n{form}".encode()
-        )
-        for server in (back, front)
+    there = back.send(
+        "POST /models/iris/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
     )
+    here = front.app.test_client().post("/models/iris/predict", data=form).text
 
     found = [[line.strip() for line in page.splitlines() if text in line] for page in (there, here)]
     assert found[0]
@@ -140,89 +147,57 @@ def test_modelhost_tensors_are_read(back):
     client.close()
 
 
-def test_loop_is_detected(tmp_path):
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    iris = "models:\n  - {class: examples.iris.IrisModel, name: iris}\n"
-    with (
-        serving("granian", tmp_path / "a", iris, MODELHOST_WORKERS=1) as last,
-        serving(
-            "granian", tmp_path / "b", catalog(last.port, "iris"), MODELHOST_WORKERS=1
-        ) as first,
-    ):
-        row = first.ask("/api/models/iris/metadata")[1]["examples"][0]
-        (tmp_path / "a" / "models.yaml").write_text(catalog(first.port, "iris"))
-        last.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: first.ask("/api/models/iris/predict", row)[0] != 200, PATIENCE)
-
-        status, body = first.ask("/api/models/iris/predict", row)
-
-    assert (status, body["title"]) == (508, "Loop detected")
-
-
-def test_entries_that_call_each_other_do_not_stop_the_servers(tmp_path):
-    for name in "ab":
-        (tmp_path / name).mkdir()
+def test_remote_may_be_down_or_call_back(tmp_path):
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder in folders:
+        folder.mkdir()
     own = "  - {class: examples.iris.IrisModel, name: own}\n"
+    iris = "  - {class: examples.iris.IrisModel, name: iris}\n"
     port = free_port()
-    with (
-        serving(
-            "granian", tmp_path / "a", f"{catalog(port, 'x')}{own}", MODELHOST_WORKERS=1
-        ) as one,
-        serving(
-            "granian",
-            tmp_path / "b",
-            f"{catalog(one.port, 'x')}{own}",
-            MODELHOST_WORKERS=1,
-            PORT=port,
-        ) as other,
-    ):
-        other.port = port
-        for server in (one, other):
-            row = server.ask("/api/models/own/metadata")[1]["examples"][0]
-            assert server.ask("/api/models/own/predict", row)[0] == 200
-            status, body = server.ask("/api/models/x/predict", row)
-            assert status == 503
-            assert body["detail"].startswith("the model 'x' is loading")
 
+    def predict(server, name):
+        return server.ask(f"/api/models/{name}/predict", row)
 
-def test_remote_that_is_down_is_retried(tmp_path):
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    with serving("granian", tmp_path / "a", MODELS, MODELHOST_WORKERS=1) as there:
-        port = there.port
-    models = f"{catalog(port, 'iris')}  - {{class: tests.models.simple.Ordered, name: own}}\n"
-    with serving("granian", tmp_path / "b", models, MODELHOST_WORKERS=1) as here:
-        status, body = here.ask("/api/models/iris/predict", {})
+    models = catalog(port, "iris", "each-other") + own
+    with serving("granian", folders[0], models, MODELHOST_WORKERS=2) as here:
+        row = here.ask("/api/models/own/metadata")[1]["examples"][0]
+        status, body = predict(here, "iris")
         assert status == 503
         assert body["detail"] == "the model 'iris' is loading: the remote server cannot be reached"
-        assert here.ask("/api/models/own/predict", {"start": 1, "end": 2})[0] == 200
+        assert predict(here, "own")[0] == 200
 
-        back = start("granian", tmp_path / "a", MODELS, MODELHOST_WORKERS=1, PORT=port)
-        try:
-            wait_until(lambda: here.ask("/api/models/iris/predict", {})[0] == 422, PATIENCE)
-        finally:
-            back.stop()
-        row = here.ask("/api/models/iris/metadata")[1]["examples"][0]
-        status, body = here.ask("/api/models/iris/predict", row)
+        models = catalog(here.port, "each-other") + own + iris
+        with serving("granian", folders[1], models, MODELHOST_WORKERS=1, PORT=port) as there:
+            there.port = port
+            wait_until(lambda: {predict(here, "iris")[0] for _ in range(8)} == {200}, PATIENCE)
+            for server in (here, there):
+                assert predict(server, "own")[0] == 200
+                status, body = predict(server, "each-other")
+                assert status == 503
+                assert body["detail"].startswith("the model 'each-other' is loading")
+
+            (folders[1] / "models.yaml").write_text(catalog(here.port, "iris"))
+            there.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: predict(here, "iris")[0] != 200, PATIENCE)
+            status, body = predict(here, "iris")
+            assert (status, body["title"]) == (508, "Loop detected")
+
+        status, body = predict(here, "iris")
     assert (status, body["title"]) == (503, "Remote server unavailable")
 
 
-def test_limits_of_the_remote_are_passed_on(tmp_path):
+def test_limits_of_the_remote_are_passed_on(make_app):
     with stub_server() as stub:
-        models = catalog(stub.url.rpartition(":")[2], "m")
-        with serving("gthread", tmp_path, models, MODELHOST_WORKERS=1) as here:
-            assert here.ask("/api/models/m/predict", ROW) == (200, {"score": 41.0, "pair": [0, 1]})
-            stub.infer = lambda _: (429, {"error": "slow down"}, {"Retry-After": "17"})
-            body = json.dumps(ROW).encode()
-            head = (
-                "POST /api/models/m/predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            answer = here.send(head.encode() + body)
-            stub.infer = lambda _: (200, b"{", {})
-            broken = here.ask("/api/models/m/predict", ROW)
+        client = make_app(catalog(stub.url.rpartition(":")[2], "m")).test_client()
+        right = client.post("/api/models/m/predict", json=ROW)
+        stub.infer = lambda _: (429, {"error": "slow down"}, {"Retry-After": "17"})
+        busy = client.post("/api/models/m/predict", json=ROW)
+        stub.infer = lambda _: (200, b"{", {})
+        broken = client.post("/api/models/m/predict", json=ROW)
 
-    assert "503" in answer.splitlines()[0]
-    assert "\r\nRetry-After: 17\r\n" in answer.title()
-    assert (broken[0], broken[1]["title"]) == (502, "Invalid response of the remote server")
+    assert right.json == {"score": 41.0, "pair": [0, 1]}
+    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "17")
+    assert (broken.status_code, broken.json["title"]) == (
+        502,
+        "Invalid response of the remote server",
+    )

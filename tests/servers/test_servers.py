@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from mlmodel import dump
 from tests.models.recording import Recording
 from tests.running_server import PATIENCE, serving, start
+from tests.security.test_known_holes import listening
 from tests.waiting import wait_until
 
 PROCESSES = "  - class: tests.models.processes."
@@ -95,23 +96,8 @@ def test_ready_line_is_logged_once(two):
     assert len(re.findall("Modelhost is ready", two.log)) == 1
 
 
-def test_compiled_models_stop_cleanly(server, tmp_path):
-    rows = np.random.default_rng(0).random((200, 3))
-    boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
-    dump(boosted, tmp_path / "boosted.flm", sample=rows)
-    models = "models:\n  - file: boosted.flm\n    runtime: onnx\n"
-    asked = [{f"x{at}": value for at, value in enumerate(row)} for row in rows.tolist()]
-
-    with serving(server, tmp_path, models, WORKERS=2, OMP_NUM_THREADS=2) as running:
-        about = running.ask("/api/models/boosted/metadata")[1]
-        answers = [running.ask("/api/models/boosted/predict", asked) for _ in range(8)]
-        # The first SIGTERM after a fork of ONNX Runtime's thread was an abort.
-        running.stop()
-
-    assert about["runtime"]["compiled"]
-    labels = [[each["prediction"] for each in body] for _, body in answers]
-    assert labels == [boosted.predict(rows).tolist()] * 8
-    assert not re.search("SIGABRT|terminate called|Traceback", running.log)
+def test_server_listens_at_one_address(two):
+    assert listening(two) == {("127.0.0.1", two.port)}
 
 
 def test_single_worker_loads_its_models(server, tmp_path):
@@ -185,10 +171,17 @@ def test_idle_connections_do_not_block_requests(two):
 def test_stop_awaits_requests_and_removes_files(server, tmp_path):
     file, temporary = tmp_path / "stuck", tmp_path / "temporary"
     temporary.mkdir()
-    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}"
+    rows = np.random.default_rng(0).random((20, 3))
+    boosted = HistGradientBoostingClassifier(max_iter=5).fit(rows, rows[:, 0] > 0.5)
+    dump(boosted, tmp_path / "boosted.flm", sample=rows)
+    models = f"models:\n{PROCESSES}Stuck\n    settings: {{file: {file}}}\n"
+    models += "  - {file: boosted.flm, runtime: onnx}\n"
+    sent = [{f"x{at}": value for at, value in enumerate(row)} for row in rows.tolist()]
     settings = {"WORKERS": 2, "TMPDIR": temporary, "MODELHOST_WARM_UP_SECONDS": 0}
 
     with serving(server, tmp_path, models, **settings) as running, ThreadPoolExecutor() as pool:
+        about = running.ask("/api/models/boosted/metadata")[1]
+        answers = [running.ask("/api/models/boosted/predict", sent) for _ in range(8)]
         file.touch()
         answer = pool.submit(running.ask, "/api/models/stuck/predict", {})
         wait_until(lambda: Path(f"{file}.asked").exists(), PATIENCE)
@@ -199,6 +192,11 @@ def test_stop_awaits_requests_and_removes_files(server, tmp_path):
         assert answer.result() == (200, {})
         assert running.process.wait(PATIENCE) == 0
     assert list(temporary.iterdir()) == []
+    assert about["runtime"]["compiled"]
+    labels = [[each["prediction"] for each in body] for _, body in answers]
+    assert labels == [boosted.predict(rows).tolist()] * 8
+    # The first SIGTERM after a fork of ONNX Runtime's thread was an abort.
+    assert not re.search("SIGABRT|terminate called|Traceback", running.log)
 
 
 def test_ctrl_c_stops_all_processes(server, tmp_path):
@@ -215,21 +213,26 @@ def test_ctrl_c_stops_all_processes(server, tmp_path):
         assert running.process.wait(25) in (0, 1)
 
 
-@pytest.mark.parametrize("with_sample", [True, False])
-def test_model_is_not_called_in_master(server, tmp_path, with_sample):
+def test_model_is_not_called_in_master(server, tmp_path):
     rows = np.random.default_rng(0).random((20, 2))
-    estimator = Recording().fit(rows, rows[:, 0])
-    estimator.file = str(tmp_path / "calls")
-    dump(estimator, tmp_path / "recording.flm", sample=rows if with_sample else None)
-    Path(estimator.file).unlink(missing_ok=True)
-    entry = "file: recording.flm\n    trust: [tests.models.recording.Recording]"
+    models, calls = "models:\n", {}
+    for name, sample in (("with-sample", rows), ("without", None)):
+        estimator = Recording().fit(rows, rows[:, 0])
+        calls[name] = tmp_path / f"{name}.calls"
+        estimator.file = str(calls[name])
+        dump(estimator, tmp_path / f"{name}.flm", sample=sample)
+        calls[name].unlink(missing_ok=True)
+        models += f"  - {{file: {name}.flm, trust: [tests.models.recording.Recording]}}\n"
 
-    with serving(server, tmp_path, f"models:\n  - {entry}\n", WORKERS=2) as running:
-        status, _ = running.ask("/api/models/recording/predict", {"x0": 1.0, "x1": 2.0})
-        pids = set(Path(estimator.file).read_text().split())
+    with serving(server, tmp_path, models, WORKERS=2) as running:
+        for name, file in calls.items():
+            status, _ = running.ask(f"/api/models/{name}/predict", {"x0": 1.0, "x1": 2.0})
+            assert status == 200
+            assert str(running.process.pid) not in file.read_text().split()
+        running.stop(signal.SIGKILL)
 
-    assert status == 200
-    assert str(running.process.pid) not in pids
+        # The workers stop with their master.
+        wait_until(lambda: not is_listening(running.port), PATIENCE)
 
 
 def test_server_stops_during_warm_up(server, tmp_path):
@@ -243,15 +246,6 @@ def test_server_stops_during_warm_up(server, tmp_path):
 
     # Less than the 30 seconds after which a worker that does not end is killed.
     assert running.process.wait(25) in (0, 1)
-
-
-def test_workers_stop_with_killed_master(server, tmp_path):
-    models = f"models:\n{PROCESSES}Whereabouts"
-
-    with serving(server, tmp_path, models, WORKERS=2) as running:
-        running.stop(signal.SIGKILL)
-
-        wait_until(lambda: not is_listening(running.port), PATIENCE)
 
 
 def is_listening(port):
