@@ -179,114 +179,77 @@ DEEP = {
 
 #: By name: a schema, the user's actions, and the resulting JSON.
 FORMS = {
-    "number": (member(NUMBER), [fill("X", "42.5")], '{"x": 42.5}'),
-    "number with bounds": (
-        member({"type": "number", "minimum": 0, "maximum": 8}),
-        [fill("X", "8")],
-        '{"x": 8}',
+    "incomplete": (
+        {
+            "type": "object",
+            "properties": {
+                "number": NUMBER,
+                "boolean": {"type": "boolean"},
+                "choice": {"enum": ["low", "high"]},
+                "seen": {"type": ["number", "null"], "x-seen-missing": False},
+            },
+            "required": ["number", "boolean", "choice", "seen"],
+        },
+        [],
+        "{}",
     ),
-    "number with exclusive bounds": (
-        member({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
-        [fill("X", "0.999")],
-        '{"x": 0.999}',
+    "optional": (
+        {
+            "type": "object",
+            "properties": {
+                "number": NUMBER,
+                "nullable": {"type": ["string", "null"]},
+                "default": {"type": "number", "default": 2.5},
+            },
+        },
+        [],
+        '{"default": 2.5}',
     ),
-    "multiple of": (
-        member({"type": "number", "multipleOf": 0.1}),
-        [fill("X", "0.3")],
-        '{"x": 0.3}',
+    "choices": (
+        {
+            "type": "object",
+            "properties": {
+                "text": {"type": "string", "enum": ["low", "high"]},
+                "number": {"type": "number", "enum": [1, 2.5], "title": "The number"},
+                "boolean": {"type": "boolean"},
+                "constant": {"const": {"a": [1]}},
+                "at": {"type": "string", "format": "date-time-local"},
+            },
+            "required": ["text", "number", "boolean", "constant"],
+        },
+        [
+            choose("Text", "high"),
+            choose("The number", "2.5"),
+            tap("Boolean", "No"),
+            fill("At", "2024-02-29T07:08:15"),
+        ],
+        '{"text": "high", "number": 2.5, "boolean": false, "constant": {"a": [1]},'
+        ' "at": "2024-02-29T07:08:15"}',
     ),
-    "any step": (member(NUMBER), [fill("X", "0.000000123")], '{"x": 0.000000123}'),
-    "scientific notation": (member(NUMBER), [fill("X", "6.02e23")], '{"x": 6.02e23}'),
-    "integer": (member({"type": "integer"}), [fill("X", "-7")], '{"x": -7}'),
-    "integer that is zero": (member({"type": "integer"}), [fill("X", "0")], '{"x": 0}'),
-    "required and blank": (member(NUMBER), [], "{}"),
-    "optional and blank": (member(NUMBER, required=False), [], "{}"),
-    "boolean that nobody set": (member({"type": "boolean"}), [], "{}"),
-    "boolean": (member({"type": "boolean"}), [tap("X", "No")], '{"x": false}'),
-    "choice of texts": (
-        member({"type": "string", "enum": ["low", "high"]}),
-        [choose("X", "high")],
-        '{"x": "high"}',
-    ),
-    "choice that nobody made": (member({"enum": ["low", "high"]}), [], "{}"),
-    "choice of numbers": (
-        member({"type": "number", "enum": [1, 2.5]}),
-        [choose("X", "2.5")],
-        '{"x": 2.5}',
+    "references": (
+        {
+            "type": "object",
+            "properties": {
+                "x": {"$ref": "#/$defs/P"},
+                "y": {"allOf": [{"$ref": "#/$defs/P"}], "title": "Mine"},
+                "z": {"type": "object", "properties": {"inner": POINT}, "required": ["inner"]},
+            },
+            "required": ["x", "y", "z"],
+            "$defs": {"P": POINT},
+        },
+        [fill("A", "3"), fill("B", "b"), fill("A", "4", 1), fill("A", "5", 2)],
+        '{"x": {"a": 3, "b": "b"}, "y": {"a": 4}, "z": {"inner": {"a": 5}}}',
     ),
     "choice with null": (
         member({"type": ["string", "number", "null"], "enum": ["a", 1, None]}),
         [choose("X", "None")],
         '{"x": null}',
     ),
-    "constant": (member({"const": {"a": [1]}}), [], '{"x": {"a": [1]}}'),
-    "pattern": (
-        member({"type": "string", "pattern": "^[A-Z]{2}$"}),
-        [fill("X", "AB")],
-        '{"x": "AB"}',
-    ),
-    "text that is not trimmed": (member(TEXT), [fill("X", " 007 ")], '{"x": " 007 "}'),
-    "e-mail": (
-        member({"type": "string", "format": "email"}),
-        [fill("X", "a@example.org")],
-        '{"x": "a@example.org"}',
-    ),
-    "date": (
-        member({"type": "string", "format": "date"}),
-        [fill("X", "2024-02-29")],
-        '{"x": "2024-02-29"}',
-    ),
-    "time": (
-        member({"type": "string", "format": "time"}),
-        [fill("X", "10:30:00Z")],
-        '{"x": "10:30:00Z"}',
-    ),
-    "date-time": (
-        member({"type": "string", "format": "date-time"}),
-        [fill("X", "2024-02-29T10:30:15")],
-        '{"x": "2024-02-29T10:30:15+05:30"}',
-    ),
-    "local date-time": (
-        member({"type": "string", "format": "date-time-local"}),
-        [fill("X", "2024-02-29T07:08:15")],
-        '{"x": "2024-02-29T07:08:15"}',
-    ),
-    "local time": (
-        member({"type": "string", "format": "time-local"}),
-        [fill("X", "07:08:15")],
-        '{"x": "07:08:15"}',
-    ),
-    "never seen missing": (
-        member({"type": ["number", "null"], "x-seen-missing": False}),
-        [],
-        "{}",
-    ),
-    "uri": (
-        member({"type": "string", "format": "uri"}),
-        [fill("X", "https://example.org/a?b=c")],
-        '{"x": "https://example.org/a?b=c"}',
-    ),
-    "uuid": (
-        member({"type": "string", "format": "uuid"}),
-        [fill("X", "123e4567-e89b-12d3-a456-426614174000")],
-        '{"x": "123e4567-e89b-12d3-a456-426614174000"}',
-    ),
     "nullable by type": (member({"type": ["number", "null"]}), [], '{"x": null}'),
-    "nullable by anyOf": (
-        member({"anyOf": [NUMBER, {"type": "null"}]}),
-        [fill("X", "1.50")],
-        '{"x": 1.50}',
-    ),
-    "nullable and optional": (member({"type": ["string", "null"]}, required=False), [], "{}"),
     "list of numbers": (
         member({"type": "array", "items": NUMBER}),
         [fill("X", "1, 2.5 3")],
         '{"x": [1, 2.5, 3]}',
-    ),
-    "list of texts": (
-        member({"type": "array", "items": TEXT}),
-        [fill("X", "a\n b ")],
-        '{"x": ["a", " b "]}',
     ),
     "list of unique choices": (
         member({"type": "array", "uniqueItems": True, "items": {"enum": ["a", 2, None]}}),
@@ -334,21 +297,6 @@ FORMS = {
         member({"type": "array", "prefixItems": [NUMBER, TEXT, {"type": "boolean"}]}),
         [fill("Item 1", "1"), fill("Item 2", "b"), tap("Item 3", "Yes")],
         '{"x": [1, "b", true]}',
-    ),
-    "object in an object": (
-        member({"type": "object", "properties": {"y": POINT}, "required": ["y"]}),
-        [fill("A", "3")],
-        '{"x": {"y": {"a": 3}}}',
-    ),
-    "reference": (
-        member({"$ref": "#/$defs/P"}, **{"$defs": {"P": POINT}}),
-        [fill("A", "3"), fill("B", "b")],
-        '{"x": {"a": 3, "b": "b"}}',
-    ),
-    "allOf with one reference": (
-        member({"allOf": [{"$ref": "#/$defs/P"}], "title": "Mine"}, **{"$defs": {"P": POINT}}),
-        [fill("A", "3")],
-        '{"x": {"a": 3}}',
     ),
     "recursion": (
         member({"$ref": "#/$defs/Tree"}, **{"$defs": {"Tree": TREE}}),
@@ -431,8 +379,6 @@ FORMS = {
         [fill("A", "a"), press("Add"), fill("Name", "b"), fill("Value", "1")],
         '{"a": "a", "b": 1}',
     ),
-    "default": (member({"type": "number", "default": 2.5}, required=False), [], '{"x": 2.5}'),
-    "title": (member({"type": "number", "title": "The X"}), [fill("The X", "1")], '{"x": 1}'),
     "file": (
         member({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}),
         [upload("X", "dot.png", PICTURE)],
@@ -522,30 +468,8 @@ def as_typed(text):
     return json.loads(text, parse_int=Decimal, parse_float=str)
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_form_sends_the_typed_row(open_form, name):
-    _, steps, expected = FORMS[name]
-    page = open_form(name)
-
-    for step in steps:
-        step(page)
-
-    assert as_typed(sent(page)) == as_typed(expected)
-    expect(page.locator("#form")).to_have_attribute("aria-busy", "false")
-    assert page.locator("#alert").is_visible() is (name in INCOMPLETE)
-
-
-#: Incomplete forms, which the server rejects.
-INCOMPLETE = {
-    "required and blank",
-    "boolean that nobody set",
-    "choice that nobody made",
-    "never seen missing",
-}
-
-
 #: Forms whose parts are drawn for a value, and must be found again from its JSON.
-MOVING = [
+MOVING = {
     "choice with null",
     "nullable by type",
     "list of numbers",
@@ -553,7 +477,7 @@ MOVING = [
     "list of choices",
     "list of objects",
     "list of lists",
-    "local date-time",
+    "choices",
     "tuple",
     "recursion",
     "oneOf with a discriminator",
@@ -564,14 +488,29 @@ MOVING = [
     "file",
     "root that is a list of objects",
     "deep",
-]
+}
 
 
-@pytest.mark.parametrize("name", MOVING)
-def test_json_tab_and_form_stay_synchronized(open_form, name):
-    expected = json.loads(FORMS[name][2])
+@pytest.mark.parametrize("name", FORMS)
+def test_form_sends_the_typed_row(open_form, name):
+    _, steps, expected = FORMS[name]
     page = open_form(name)
 
+    for step in steps:
+        step(page)
+
+    assert as_typed(sent(page)) == as_typed(expected)
+    expect(page.locator("#form")).to_have_attribute("aria-busy", "false")
+    assert page.locator("#alert").is_visible() is (name == "incomplete")
+    if name == "incomplete":
+        expect(page.get_by_role("alert").get_by_role("link")).to_have_count(4)
+    if name in MOVING:
+        press("Reset")(page)
+        synchronize(page, json.loads(expected))
+
+
+def synchronize(page, expected):
+    """Fill in the JSON tab, and check that the form sends the same."""
     page.get_by_role("tab", name="JSON").click()
     row = expected[0] if isinstance(expected, list) else expected
     page.get_by_label("The row as JSON").fill(json.dumps(row))

@@ -79,20 +79,20 @@ def test_form_and_reference_work_after_login(logged_in, site):
     assert faults(logged_in) == []
 
 
-@pytest.mark.parametrize(
-    ("language", "text"),
-    [
-        ("curl", '-H "Authorization: Bearer $MODELHOST_KEY"'),
-        ("Python", "f\"Bearer {os.environ['MODELHOST_KEY']}\""),
-        ("JavaScript", "Authorization: `Bearer ${process.env.MODELHOST_KEY}`"),
-        ("R", 'req_auth_bearer_token(Sys.getenv("MODELHOST_KEY"))'),
-    ],
-)
-def test_code_has_key_placeholder(logged_in, language, text):
-    logged_in.get_by_role("tab", name="Code").click()
-    logged_in.get_by_text(language, exact=True).click()
+CODE = {
+    "curl": '-H "Authorization: Bearer $MODELHOST_KEY"',
+    "Python": "f\"Bearer {os.environ['MODELHOST_KEY']}\"",
+    "JavaScript": "Authorization: `Bearer ${process.env.MODELHOST_KEY}`",
+    "R": 'req_auth_bearer_token(Sys.getenv("MODELHOST_KEY"))',
+}
 
-    expect(logged_in.locator("#code-text")).to_contain_text(text)
+
+def test_code_has_key_placeholder(logged_in):
+    logged_in.get_by_role("tab", name="Code").click()
+    for language, text in CODE.items():
+        logged_in.get_by_text(language, exact=True).click()
+
+        expect(logged_in.locator("#code-text")).to_contain_text(text)
 
 
 @pytest.mark.fails("401 /api/models/risk/predict")
