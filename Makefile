@@ -24,7 +24,7 @@ run: $(VENV)/.serve examples ## Serve the models; HOST, PORT and WORKERS set the
 
 test: $(VENV)/.dev examples chromium ## Run the tests; ARGS goes to pytest.
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev examples ## Check style, types and the committed openapi.yaml.
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 from functools import partial
 from importlib import import_module
 
@@ -34,6 +35,8 @@ EXAMPLES = DATA / "examples.yaml"
 
 #: Size in bytes from which a parameter gets a short id.
 LONG_BYTES = 19
+#: Folders of tests that wait for servers, browsers and other processes.
+WAITING = {"browser", "isolation", "openapi", "security", "servers"}
 #: Modules that most tests import, with some hundred thousand objects.
 LIBRARIES = ("openpyxl", "pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
 
@@ -173,6 +176,18 @@ def context():
     """A real browser."""
     with browsing() as context:
         yield context
+
+
+def pytest_collection_modifyitems(items):
+    """Run long files first: the last one decides when a run in several processes ends."""
+    sizes = Counter(item.path for item in items)
+    items.sort(
+        key=lambda item: (
+            not WAITING.intersection(item.path.parts),
+            -sizes[item.path],
+            item.path,
+        )
+    )
 
 
 def pytest_make_parametrize_id(val, argname):
