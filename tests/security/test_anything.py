@@ -81,15 +81,17 @@ FORM = {"method": "POST", "path": "/models/household/predict"}
 ABOUT = {"method": "GET", "path": "/api/models/asked/about"}
 
 
+#: A multiple of the profile's number of examples.
+MANY = settings().max_examples * 2
+
+
 @pytest.fixture
-def app(make_app):
+def app(same_app):
     # Without keys, nothing is unloaded under the eyes of the other requests.
-    return make_app(MODELS)
+    return same_app(MODELS)
 
 
-@settings(
-    max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=MANY, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=REQUESTS)
 @example(request=FORM | {"content_type": "multipart/form-data; boundary=x", "data": b"--x"})
 @example(request=JSON | {"path": "/api/models/asked/predict", "data": b"[" * 100_000})
@@ -114,9 +116,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(["household", "iris", "echo"]), cells=st.lists(CELLS, max_size=4))
 @example("household", ["[" * 90_000])
 @example("household", ["[" * 40_000 + "]" * 40_000])

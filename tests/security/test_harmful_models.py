@@ -139,7 +139,7 @@ def test_harmful_call_returns_a_problem(harmful, name, row, status):
 
 
 @pytest.fixture
-def harmful(make_app):
+def harmful(same_app):
     """A client of models that misbehave in the process of the server."""
     entries = [
         {"class": f"tests.models.harmful.{path}"}
@@ -148,7 +148,7 @@ def harmful(make_app):
     entries.append({"class": "tests.models.simple.Hanging", "time_limit": 0.1, "name": "hung"})
     entries.append({"class": "tests.models.simple.Echo"})
     Hanging.go.clear()
-    yield make_app(json.dumps({"models": entries})).test_client()
+    yield same_app(json.dumps({"models": entries})).test_client()
     Hanging.go.set()
 
 

@@ -77,8 +77,8 @@ def test_version_mistake_has_line_and_key(tmp_path, entries, mistake):
 @pytest.mark.parametrize(
     ("reference", "number"), [("iris", 2), ("iris@old", 1), ("iris@new", 2), ("iris@champion", 2)]
 )
-def test_version_and_aliases_are_callable(make_app, reference, number):
-    predictor = make_app(TWO).extensions["modelhost"].predictor
+def test_version_and_aliases_are_callable(same_app, reference, number):
+    predictor = same_app(TWO).extensions["modelhost"].predictor
 
     assert predictor.predict(reference, [ROW])[0]["number"] == number
 
@@ -97,8 +97,8 @@ def test_model_version_is_accepted(make_app):
         predictor.predict("lived@8", [ROW])
 
 
-def test_version_routes_match_model_routes(make_app):
-    client = make_app(TWO).test_client()
+def test_version_routes_match_model_routes(same_app):
+    client = same_app(TWO).test_client()
 
     listed = client.get("/api/models/iris/versions").json["versions"]
     answer = client.post("/api/models/iris/versions/old/predict", json=ROW)
@@ -110,15 +110,15 @@ def test_version_routes_match_model_routes(make_app):
     assert (about["qualified_name"], about["version"]) == ("iris", "new")
 
 
-def test_unknown_version_is_not_found(make_app):
-    answer = make_app(TWO).test_client().post("/api/models/iris/versions/3/predict", json=ROW)
+def test_unknown_version_is_not_found(same_app):
+    answer = same_app(TWO).test_client().post("/api/models/iris/versions/3/predict", json=ROW)
 
     assert answer.status_code == 404
     assert answer.json["detail"] == "the model 'iris' has no version or alias '3'"
 
 
-def test_versions_have_own_state_and_path(make_app):
-    client = make_app(TWO).test_client()
+def test_versions_have_own_state_and_path(same_app):
+    client = same_app(TWO).test_client()
 
     models = client.get("/api/models").json["models"]
     paths = client.get("/openapi.json").json["paths"]
@@ -128,8 +128,8 @@ def test_versions_have_own_state_and_path(make_app):
     assert {"/api/models/iris/predict", "/api/models/iris/versions/old/predict"} <= paths.keys()
 
 
-def test_metrics_separate_versions(make_app):
-    client = make_app(TWO).test_client()
+def test_metrics_separate_versions(same_app):
+    client = same_app(TWO).test_client()
 
     client.post("/api/models/iris/versions/old/predict", json=ROW)
 
@@ -161,8 +161,8 @@ def test_changed_default_keeps_models(make_app, tmp_path):
     assert app.extensions["modelhost"].predictor.predict("iris", [ROW])[0]["number"] == 1
 
 
-def test_pages_keep_the_selected_version(make_app):
-    client = make_app(TWO).test_client()
+def test_pages_keep_the_selected_version(same_app):
+    client = same_app(TWO).test_client()
 
     page = client.get("/models/iris@old/predict").text
 

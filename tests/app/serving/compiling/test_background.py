@@ -1,5 +1,7 @@
 """Models that are compiled while they serve."""
 
+import shutil
+
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -12,8 +14,10 @@ from app.serving.compiling.graph_cache import Compiled, GraphCache
 from mlmodel import dump
 from mlmodel.frameworks.sklearn.onnx import selection
 
-FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
+FLOWERS, SPECIES = (table[::5] for table in load_iris(return_X_y=True, as_frame=True))
 ROWS = FLOWERS.to_dict("records")
+#: The results of compilations in this process, by the content of the file.
+COMPILED = {}
 
 
 @pytest.fixture
@@ -26,11 +30,14 @@ def compiled_specs(monkeypatch):
     """The entries that were compiled, in this process instead of another."""
     specs = []
 
-    def compile_here(spec, _sha256):
+    def compile_here(spec, sha256):
         specs.append(spec)
-        model = spec.create()
-        model.load()
-        return Compiled(*model.compile())
+        key = (sha256, selection.LEAST_GAIN)
+        if key not in COMPILED:
+            model = spec.create()
+            model.load()
+            COMPILED[key] = Compiled(*model.compile())
+        return COMPILED[key]
 
     monkeypatch.setattr(background, "compile_model", compile_here)
     # Otherwise the time of a few calls would decide.
@@ -38,11 +45,18 @@ def compiled_specs(monkeypatch):
     return specs
 
 
+@pytest.fixture(scope="module")
+def forest_file(tmp_path_factory):
+    """The packaged file of a small forest."""
+    file = tmp_path_factory.mktemp("forest") / "model.flm"
+    dump(RandomForestClassifier(3, random_state=0).fit(FLOWERS, SPECIES), file, sample=FLOWERS)
+    return file
+
+
 @pytest.fixture
-def serve(make_app, tmp_path):
+def serve(make_app, tmp_path, forest_file):
     """A function that serves an estimator, and returns the parts of the application."""
-    forest = RandomForestClassifier(10, random_state=0).fit(FLOWERS, SPECIES)
-    dump(forest, tmp_path / "model.flm", sample=FLOWERS)
+    shutil.copy(forest_file, tmp_path)
 
     def serve(other=None, **entry):
         if other is not None:
@@ -86,7 +100,7 @@ def test_other_process_reads_result(serve, cache, compiled_specs):
 def test_changed_file_is_compiled_again(serve, cache, compiled_specs):
     compile_models(serve(), cache)
 
-    compile_models(serve(RandomForestClassifier(11, random_state=1)), cache)
+    compile_models(serve(RandomForestClassifier(4, random_state=1)), cache)
 
     assert len(compiled_specs) == 2
 

@@ -20,8 +20,8 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def predictor(app):
-    return app.extensions["modelhost"].predictor
+def predictor(same_app):
+    return same_app().extensions["modelhost"].predictor
 
 
 def test_predictions_keep_row_order(predictor):

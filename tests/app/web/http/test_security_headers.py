@@ -62,7 +62,8 @@ def test_pages_with_key_are_not_cached(make_app):
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Aside": "1"}], ids=["short", "normal"])
-def test_http_1_1_requires_host(app, headers):
+def test_http_1_1_requires_host(same_app, headers):
+    app = same_app()
     environ = create_environ("/api/models/doubler/predict", method="POST", json={"x": 2})
     del environ["HTTP_HOST"]
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}

@@ -45,8 +45,8 @@ def test_usage_text(usage, words):
         ("loan flower", []),
     ],
 )
-def test_search_matches_all_fields(make_app, search, names):
-    client = make_app(MODELS).test_client()
+def test_search_matches_all_fields(same_app, search, names):
+    client = same_app(MODELS).test_client()
 
     text = client.get("/", query_string={"q": search}).text
 
@@ -72,8 +72,8 @@ def test_list_counts_calls(make_app):
     assert "1 call, " in client.get("/models/counted-here/metadata").text
 
 
-def test_list_shows_tags(make_app):
-    client = make_app(MODELS).test_client()
+def test_list_shows_tags(same_app):
+    client = same_app(MODELS).test_client()
 
     tags = [model["tags"] for model in client.get("/api/models").json["models"]]
 
@@ -92,8 +92,8 @@ def _names(text):
         ("unknown", [], ["loan", "iris", "broken"]),
     ],
 )
-def test_models_are_grouped(make_app, by, titles, names):
-    text = make_app(MODELS).test_client().get("/", query_string={"by": by}).text
+def test_models_are_grouped(same_app, by, titles, names):
+    text = same_app(MODELS).test_client().get("/", query_string={"by": by}).text
 
     assert re.findall(r'<section data-group aria-label="([\w ]+)"', text) == titles
     assert _names(text) == names
