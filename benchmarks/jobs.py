@@ -43,7 +43,7 @@ def main(rows: int, shares: tuple[float, ...]) -> None:
     for model in ("iris", "loan"):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, f"{model}.csv")
-            _build_table(model, rows).to_csv(file, index=False)
+            build_table(model, rows).to_csv(file, index=False)
             plain, facts = _run(Path(folder, "plain"), model, file, ())
             click.echo(f"{model}: {rows:,} rows, {facts}")
             if shares:
@@ -52,7 +52,8 @@ def main(rows: int, shares: tuple[float, ...]) -> None:
                 click.echo(f"{model}: killed at {shares}: {same} the undisturbed result")
 
 
-def _build_table(model: str, rows: int) -> pd.DataFrame:
+def build_table(model: str, rows: int) -> pd.DataFrame:
+    """Return rows of an example model."""
     if model == "loan":
         return applications(rows).drop(columns="outcome")
     random = np.random.default_rng(7)

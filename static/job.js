@@ -1,7 +1,7 @@
 // A job: a file that the server predicts in the background. Shows its state, and follows it until it is finished.
 
 import { count, percent } from "./numbers.js";
-import { bytes, element } from "./values.js";
+import { bytes, element, unstep } from "./values.js";
 
 const UNFINISHED = ["waiting", "running"];
 const FORMATS = [["csv", "Download CSV"], ["ndjson", "NDJSON"], ["parquet", "Parquet"]];
@@ -9,6 +9,8 @@ const TITLES = { waiting: "Waiting", running: "Running", done: "Done", failed: "
 // Milliseconds between two requests about a job: more of them in its first seconds.
 const PAUSE = 1000;
 const LONGEST_PAUSE = 5000;
+// Rows with errors that are shown.
+const FIRST_ERRORS = 5;
 
 // Resolves to {answer} or {problem} (RFC 9457), never throws. The answer of a response without content is null.
 export async function call(address, method = "GET") {
@@ -22,16 +24,17 @@ export async function call(address, method = "GET") {
   }
 }
 
-// An element that shows a job and follows it. `onRemoved` is called when the user has removed it.
-export function jobCard(job, { onRemoved }) {
+// An element that shows a job and follows it. `onRemoved` is called when the user has removed it, and `getPage` returns the
+// address of a model's page, unless the job is shown there.
+export function jobCard(job, { onRemoved, getPage = null }) {
   const card = element("div", "job panel");
   card.dataset.job = job.id;
-  const [title, bar, facts, status] = [element("p", "job-title"), element("progress"), element("p", "job-facts"), element("p")];
-  const buttons = element("div", "part-buttons");
+  const [title, bar, facts, next] = [element("p", "job-title"), element("progress"), element("p", "job-facts"), element("p")];
+  const [errors, buttons, status] = [errorList(() => current), element("div", "part-buttons"), element("p")];
   bar.max = 1;
   bar.setAttribute("aria-label", "Progress");
   status.setAttribute("role", "status");
-  card.append(title, bar, facts, buttons, status);
+  card.append(title, bar, facts, next, errors, buttons, status);
   let current = job;
   const act = async (method, address = current.links.self) => {
     const { answer, problem } = await call(address, method);
@@ -42,14 +45,16 @@ export function jobCard(job, { onRemoved }) {
   const report = (problem) => {
     status.textContent = `${problem.title}. ${problem.detail ?? ""}`;
   };
-  function show(next) {
-    const isChanged = next.state !== current.state || !title.textContent;
-    current = next;
+  function show(update) {
+    const isChanged = update.state !== current.state || !title.textContent;
+    current = update;
     bar.hidden = !UNFINISHED.includes(current.state);
     bar.value = current.progress;
     facts.textContent = sentences(current);
+    errors.hidden = !current.rows.invalid;
     if (!isChanged) return;
-    title.textContent = `${current.file || "File"} · ${current.model} · ${TITLES[current.state]}`;
+    title.replaceChildren(`${current.file || "File"} · `, modelName(current.model, getPage), ` · ${TITLES[current.state]}`);
+    next.textContent = nextStep(current);
     status.textContent = "";
     const hadFocus = buttons.contains(document.activeElement);
     buttons.replaceChildren(...actions(current, act));
@@ -58,6 +63,49 @@ export function jobCard(job, { onRemoved }) {
   show(job);
   follow(card, () => current, show, report);
   return card;
+}
+
+function modelName(model, getPage) {
+  if (!getPage) return model;
+  const node = element("a", "", model);
+  node.href = getPage(model);
+  return node;
+}
+
+// The first rows with errors, which are requested when the user opens the list.
+function errorList(getJob) {
+  const [node, list] = [element("details", "job-errors"), element("ul")];
+  node.append(element("summary", "", "First rows with errors"), list);
+  node.addEventListener("toggle", async () => {
+    if (!node.open) return;
+    const lines = await firstLines(`${getJob().links.problems}?as=ndjson`, FIRST_ERRORS);
+    const texts = lines?.map((line) => errorText(JSON.parse(line))) ?? ["The errors could not be read."];
+    list.replaceChildren(...texts.map((text) => element("li", "", text)));
+  });
+  return node;
+}
+
+function errorText({ line, problems }) {
+  const reasons = problems.map(({ pointer, detail }) => `${unstep(pointer.slice(1))} ${detail}`.trim());
+  return `${line === null ? "" : `Line ${line}: `}${reasons.join("; ")}`;
+}
+
+// Resolves to the first lines of a text that may be very long; to null if it cannot be read.
+async function firstLines(address, most) {
+  try {
+    const response = await fetch(address);
+    if (!response.ok) return null;
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      text += piece.value;
+      if (text.split("\n").length > most) break;
+    }
+    reader.cancel();
+    return text.split("\n").slice(0, most).filter(Boolean);
+  } catch {
+    return null;
+  }
 }
 
 async function follow(card, getJob, show, report) {
@@ -72,27 +120,42 @@ async function follow(card, getJob, show, report) {
   }
 }
 
+// What is read, how many rows are done, how fast, and what is left.
 function sentences(job) {
   const { state, rows } = job;
   const done = rows.valid + rows.invalid;
-  const about = state !== "waiting" && rows.expected && rows.expected !== rows.read ? "about " : "";
+  const isAll = rows.expected === rows.read;
+  const about = rows.expected === null || isAll ? "" : "about ";
+  const reading = `Read ${numberOf(rows.read)} of the file (${bytes(job.size_bytes)})${isAll || state === "done" ? "" : " so far"}.`;
   const texts = {
-    waiting: () => `${bytes(job.size_bytes)}, waiting to start.`,
-    running: () =>
-      [
-        rows.expected ? `${count(done)} of ${about}${count(rows.expected)} rows (${percent(job.progress)})` : `Reading the file${rows.read ? `: ${numberOf(rows.read)}` : ""}`,
-        job.rows_per_second ? `${count(Math.round(job.rows_per_second))} rows per second` : "",
-        job.seconds_left === null ? "" : `${duration(job.seconds_left)} left`,
-      ]
-        .filter(Boolean)
-        .join(", ") + ".",
-    done: () => `${numberOf(rows.valid)} predicted${job.finished > job.started ? ` in ${duration(job.finished - job.started)}` : ""}.`,
-    failed: () => `${job.reason.replace(/[.\s]*$/, "")}. ${numberOf(done)} done.`,
-    cancelled: () => `${numberOf(done)} done.`,
+    waiting: () => `Sent ${time(job.created)}, ${bytes(job.size_bytes)}. It starts when a process for jobs is free.`,
+    running: () => [reading, done ? `Predicted ${count(done)} of ${about}${numberOf(rows.expected)} (${percent(job.progress)})${pace(job)}.` : ""].join(" "),
+    done: () => `${reading} Predicted ${numberOf(rows.valid)}${job.finished > job.started ? ` in ${duration(job.finished - job.started)}` : ""}.`,
+    failed: () => `Stopped because ${job.reason.replace(/[.\s]*$/, "")}. ${reading} ${numberOf(done)} done.`,
+    cancelled: () => `${reading} ${numberOf(done)} done.`,
   };
-  const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors.` : "";
-  const until = job.expires ? ` Kept until ${new Date(job.expires * 1000).toLocaleString()}.` : "";
+  const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors, without a prediction.` : "";
+  const until = job.expires ? ` Kept until ${time(job.expires)}.` : "";
   return `${texts[state]()}${errors}${until}`;
+}
+
+function pace(job) {
+  const rate = job.rows_per_second ? `, ${count(Math.round(job.rows_per_second))} rows per second` : "";
+  return `${rate}${job.seconds_left === null ? "" : `, about ${duration(job.seconds_left)} left`}`;
+}
+
+// What the user can do next.
+function nextStep({ state, rows }) {
+  const done = rows.valid + rows.invalid;
+  const kept = done ? `; the ${numberOf(done)} that are done stay done` : "";
+  const texts = {
+    failed: `If the file is the cause, correct it and send it again. Otherwise, choose Resume when the cause is removed${kept}.`,
+    cancelled: `Choose Resume to continue${kept}.`,
+    done: rows.invalid
+      ? "To predict the rows with errors too, download them, correct the cells that the column “problem” names, and drop the file on the page of the model."
+      : "",
+  };
+  return texts[state] ?? "";
 }
 
 function actions(job, act) {
@@ -125,6 +188,10 @@ function button(label, act) {
 
 function numberOf(rows) {
   return `${count(rows)} row${rows === 1 ? "" : "s"}`;
+}
+
+function time(seconds) {
+  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
 
 function duration(seconds) {

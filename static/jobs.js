@@ -5,23 +5,33 @@ import { element } from "./values.js";
 
 const list = document.getElementById("jobs");
 const status = document.getElementById("jobs-status");
+const more = document.getElementById("jobs-more");
+// The address of the jobs behind those that are shown; null if there are none.
+let next = list.dataset.address;
 
-start();
+more.addEventListener("click", showNext);
+showNext();
 
-async function start() {
-  const { answer, problem } = await call(list.dataset.address);
+async function showNext() {
+  const { answer, problem } = await call(next);
   if (problem) {
     status.textContent = `${problem.title}. ${problem.detail ?? ""}`;
     return;
   }
-  for (const job of answer.jobs) list.append(item(job));
+  const added = answer.jobs.map(item);
+  const isFirst = list.children.length === 0;
+  list.append(...added);
+  next = answer.next;
+  more.hidden = next === null;
   showCount();
+  if (!isFirst) added[0]?.querySelector("a, button").focus();
 }
 
 function item(job) {
   const node = element("li");
   node.append(
     jobCard(job, {
+      getPage: (model) => list.dataset.page.replace("MODEL", encodeURIComponent(model)),
       onRemoved() {
         node.remove();
         showCount();
@@ -33,5 +43,5 @@ function item(job) {
 }
 
 function showCount() {
-  status.textContent = list.children.length ? "" : "No jobs.";
+  status.textContent = list.children.length || next ? "" : "No jobs.";
 }

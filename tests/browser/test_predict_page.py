@@ -1020,8 +1020,12 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
     expect(job).to_contain_text("rows.csv · risk · Waiting")
     work(site_folder)
 
-    expect(job).to_contain_text("1,100 rows predicted")
+    expect(job).to_contain_text("Predicted 1,100 rows")
     expect(job).to_contain_text("1 row with errors")
+    job.get_by_text("First rows with errors").click()
+    expect(job.get_by_role("listitem")).to_have_text(
+        'Line 1102: amount must be a number, got "many"'
+    )
     text = saved(page, "Download CSV", "link")
     assert len(text.splitlines()) == 1101
     job.get_by_role("button", name="Remove").click()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
@@ -75,7 +75,7 @@ def read_chunks(
     *,
     folder: Path | None = None,
     proceed: Callable[[int], None] = lambda _: None,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk]:
     """Yield the chunks of a file. Reading it again yields the same.
 
     :param stream: a seekable stream at its beginning; it may be compressed with gzip or zstd. It is

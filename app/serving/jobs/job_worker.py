@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Protocol
 
 import pyarrow as pa
@@ -93,8 +93,8 @@ class JobWorker:
                 try:
                     is_active = self._work()
                     pause = LOOK_SECONDS
-                except JobsUnavailable as error:
-                    log.warning("%s: this process tries again in %g s", error, pause)
+                except JobsUnavailable:
+                    log.warning("the database of jobs is tried again in %g s", pause)
                     is_active, self._was_interrupted = True, True
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
@@ -159,16 +159,20 @@ class JobWorker:
             lease.check()
             self._files.check_room(size_bytes)
 
-        with source.open("rb") as stream:
-            chunks = read_chunks(
-                stream,
-                job.form,
-                schema,
-                job.decimal,
-                job.charset,
-                folder=source.parent,
-                proceed=proceed,
-            )
+        with (
+            source.open("rb") as stream,
+            closing(
+                read_chunks(
+                    stream,
+                    job.form,
+                    schema,
+                    job.decimal,
+                    job.charset,
+                    folder=source.parent,
+                    proceed=proceed,
+                )
+            ) as chunks,
+        ):
             for number, chunk in enumerate(chunks, start=1):
                 lease.check()
                 if not self._queue.has(job.id, number):

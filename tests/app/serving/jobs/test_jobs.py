@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import math
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -414,6 +415,25 @@ def test_full_disk_stops_the_job(client, submit, make_worker, parts):
     client.post(f"/api/jobs/{job['id']}/resume")
     make_worker().run(0)
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
+
+
+def test_job_continues_after_a_write_to_a_full_disk(client, submit, make_worker):
+    values = [number**0.5 for number in range(20_000)]
+    job = submit("x\n" + "".join(f"{value!r}\n" for value in values))
+    path = f"/api/jobs/{job['id']}"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        make_worker().run(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "remove finished jobs or other files" in client.get(path).json["reason"]
+
+    client.post(f"{path}/resume")
+    make_worker().run(0)
+
+    rows = read_csv(client.get(f"{path}/result"))
+    assert [float(row["y"]) for row in rows] == [2 * value for value in values]
 
 
 def test_expired_results_are_removed(client, submit, make_worker, parts, monkeypatch):
