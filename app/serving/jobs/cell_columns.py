@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Column, Members
 from mlmodel.numerals import JSON_NUMBER, POINT
+from mlmodel.rows import build_rows
 from mlmodel.schema.subschemas import JsonSchema
 
 _NUMBER = f"^(?:{JSON_NUMBER.pattern})$".replace(r"\d", "[0-9]")
@@ -47,9 +48,7 @@ class CellColumns:
             columns.append(values)
             gaps += [(at, column.name) for at, each in enumerate(values) if each is NOT_GIVEN]
         count = len(cells[0]) if cells else 0
-        if not columns:
-            return [{} for _ in range(count)]
-        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        rows = build_rows(count, zip(names, columns, strict=True))
         for at, name in gaps:
             del rows[at][name]
         return rows

@@ -19,6 +19,7 @@ from app.serving.tensors.inputs import MATRIX
 from app.serving.tensors.kinds import NUMERIC, get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor, TensorReader, get_parameters, get_text
 from mlmodel.errors import InvalidInput
+from mlmodel.rows import build_rows
 from mlmodel.schema.subschemas import JsonSchema
 
 #: Bits of the datatypes of integers.
@@ -220,7 +221,7 @@ def _read_predictions(document: Any, count: int) -> list[Any]:
         columns[tensor.name] = _to_values(tensor, _get_labels(_read_described(item)))
     if len(columns) < len(items):
         raise InvalidTensor("two outputs have the same name")
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return build_rows(count, columns.items())
 
 
 def _to_values(tensor: Tensor, labels: Sequence[str]) -> list[Any]:

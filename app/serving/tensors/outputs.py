@@ -58,7 +58,7 @@ def _get_columns(
     """Return the values of each output, and their schemas, by its name."""
     names = dict.fromkeys(schema.names)
     if predictions:
-        if not all(isinstance(each, Mapping) for each in predictions):
+        if set(map(type, predictions)) != {dict}:
             return {PREDICT: (list(predictions), schema)}
         found = dict.fromkeys(chain.from_iterable(predictions))
         names = {name: None for name in names if name in found} | found
@@ -97,7 +97,7 @@ def _get_labels(values: Sequence[Any], schema: Subschemas) -> list[str]:
     """Return the names of the members that all values have; empty if they are not such objects."""
     if not values:
         return list(schema.names) if get_kinds(schema) == {"object"} else []
-    if not all(isinstance(value, Mapping) and value.keys() == values[0].keys() for value in values):
+    if not all(type(value) is dict and value.keys() == values[0].keys() for value in values):
         return []
     names = [name for name in schema.names if name in values[0]]
     return names + [name for name in values[0] if name not in schema.names]

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any
 
 from app.serving.errors import TooManyRows
 from app.serving.models.predictor import MAX_VIOLATIONS
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
+from mlmodel.rows import build_rows
 from mlmodel.schema.messages import to_short_json
 from mlmodel.schema.shape import unescape
 
 #: The members of such a body. The index labels the lines and is not passed to the model.
 NAMES, LINES, INDEX = "columns", "data", "index"
+#: Number of lines that are converted at a time.
+SLICE = 1000
 
 
 def is_likely(body: Any) -> bool:
@@ -57,9 +60,12 @@ def to_rows(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     violations = tuple(islice(_violations(body), MAX_VIOLATIONS))
     if violations:
         raise InvalidInput("the columns and lines do not match", violations=violations)
-    # Replacing each line by its row frees it, so that lines and rows are never all in memory.
-    for place, row in enumerate(map(dict, map(zip, repeat(names), lines))):
-        lines[place] = row
+    # Replacing lines by their rows frees them, so that lines and rows are never all in memory.
+    for start in range(0, len(lines), SLICE):
+        some = lines[start : start + SLICE]
+        lines[start : start + SLICE] = build_rows(
+            len(some), zip(names, zip(*some, strict=True), strict=True)
+        )
     return lines
 
 

@@ -25,6 +25,7 @@ from mlmodel.frameworks.sklearn.traits import (
     plain_list,
     predicts_likeliest,
 )
+from mlmodel.rows import build_rows
 
 #: From a model's input to one object for each row.
 EstimatorPredict = Callable[[Any], list[dict[str, Any]]]
@@ -184,7 +185,7 @@ class _LikeliestLabel:
 
     def _predict_one(self, inputs: Any, shares: list[float]) -> dict[str, Any]:
         """Return what :meth:`__call__` returns for a single row, for which arrays are slow."""
-        if not all(map(math.isfinite, shares)):
+        if not math.isfinite(sum(shares)):
             _finite(np.array([shares]))
         *_, second, highest = sorted(shares)
         if highest - second < self._tie:
@@ -195,8 +196,9 @@ class _LikeliestLabel:
         return {"prediction": label, "probabilities": by_label}
 
     def _labels_for(self, inputs: Any, shares: Any) -> list[Any]:
-        lowest, highest = np.sort(shares, axis=1)[:, -2:].T
-        if (highest - lowest < self._tie).any():
+        below = shares.max(axis=1, keepdims=True) - shares
+        # The highest share of each row is below itself by 0.
+        if self._tie and np.count_nonzero(below < self._tie) > len(shares):
             # The label may then depend on the last digit, so the model decides.
             return plain_list(self._model.predict(inputs))
         return [self._labels[at] for at in shares.argmax(axis=1).tolist()]
@@ -236,13 +238,8 @@ class _Transform:
 
 
 def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
-    columns = _dense(values).T.tolist()
-    rows: list[dict[str, Any]] = [{} for _ in columns[0]]
-    # Less than half the time of `dict(zip(names, row))` for each row.
-    for name, column in zip(_names(labels), columns, strict=True):
-        for row, value in zip(rows, column, strict=True):
-            row[name] = value
-    return rows
+    array = _dense(values)
+    return build_rows(len(array), zip(_names(labels), array.T.tolist(), strict=True))
 
 
 def _names(labels: Any) -> list[str]:
