@@ -33,6 +33,8 @@ SPACES = bytes.maketrans(b"\t\n\r", b"   ")
 
 CONTAINERS = (dict, list)
 
+#: Levels of flat rows besides the lists in their text: a row, and an empty object in it.
+FLAT_DEPTH = 2
 #: Nesting that the strict parser can read, however deep the call stack is.
 SURE_DEPTH = 250
 
@@ -57,13 +59,27 @@ def _is_sure(body: bytes, value: Any, max_depth: int) -> bool:
     """Return whether the strict parser surely returns the same value."""
     if LONG_WHOLE in body.translate(DIGITS):
         return False
-    colons, brackets = body.count(b":"), body.count(b"{") + body.count(b"[")
-    if type(value) is dict and len(value) == colons and brackets <= max_depth:
-        return True  # one flat row, as most
+    colons, lists = body.count(b":"), body.count(b"[")
+    if _are_flat(value, colons) and lists + FLAT_DEPTH <= max_depth:
+        return True  # as most
+    brackets = lists + body.count(b"{")
     if _is_whole(value, colons, brackets, max_depth):
         return True
     most_members = _most_members(body, colons)
     return most_members < colons and _is_whole(value, most_members, brackets, max_depth)
+
+
+def _are_flat(value: Any, colons: int) -> bool:
+    """Return whether a value is a row or a list of rows, with all members of its text.
+
+    :param colons: in the text. If the rows have as many members, no key is a duplicate, and an
+        object in them is empty.
+    """
+    if type(value) is dict:
+        return len(value) == colons
+    return (
+        type(value) is list and set(map(type, value)) == {dict} and sum(map(len, value)) == colons
+    )
 
 
 def _most_members(body: bytes, colons: int) -> int:

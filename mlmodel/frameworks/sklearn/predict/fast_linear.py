@@ -21,6 +21,9 @@ from mlmodel.frameworks.sklearn.traits import is_library_code
 #: From an array of rows to an array.
 Formula = Callable[[Any], Any]
 
+#: The characters of numpy's types for doubles and integers of 64 bits.
+PLAIN = frozenset({np.dtype(np.float64).char, np.dtype(np.int64).char})
+
 #: Rows on which a formula is compared with its model: one alone, and several.
 PROBES = (1, 7)
 SEED = 0
@@ -60,7 +63,7 @@ def fast_method(model: Any, method: str) -> Formula:
 
 def _is_plain(inputs: Any) -> bool:
     """Return whether inputs are doubles, or integers that scikit-learn converts to doubles."""
-    return type(inputs) is np.ndarray and inputs.dtype in (np.float64, np.int64)
+    return type(inputs) is np.ndarray and inputs.dtype.char in PLAIN
 
 
 def _matches(formula: Formula, own: Formula, columns: int) -> bool:

@@ -283,21 +283,24 @@ def _grouped_call(
 ) -> Predict:
     build, group = builder(cells), tables.row_grouper(cells)
 
+    # An overflow shows as a prediction that is not finite, not as a warning.
+    @np.errstate(all="ignore")
+    def predict_alike(rows: Rows) -> list[Any]:
+        return predict(build(rows))
+
     def call(rows: Rows) -> list[Any]:
         groups = group(rows) if len(rows) > 1 else ()
-        # An overflow shows as a prediction that is not finite, not as a warning.
-        with np.errstate(all="ignore"):
-            if len(groups) <= 1:
-                return predict(build(rows))
-            predictions: list[Any] = [None] * len(rows)
-            for places in groups:
-                try:
-                    some = predict(build([rows[at] for at in places]))
-                except InvalidInput as error:
-                    raise error.map_rows(places) from error
-                for at, prediction in zip(places, some, strict=True):
-                    predictions[at] = prediction
-            return predictions
+        if len(groups) <= 1:
+            return predict_alike(rows)
+        predictions: list[Any] = [None] * len(rows)
+        for places in groups:
+            try:
+                some = predict_alike([rows[at] for at in places])
+            except InvalidInput as error:
+                raise error.map_rows(places) from error
+            for at, prediction in zip(places, some, strict=True):
+                predictions[at] = prediction
+        return predictions
 
     return call
 

@@ -139,6 +139,9 @@ def said(read, body, max_depth):
 @example(b'{"a": 1, "a" : ":"}', 6)
 @example(b'[{"a":1,"a":2}, [":"]]', 6)
 @example(b'[{"a": 99999999999999999999}]', 6)
+@example(b'[{"a":1,"a":2},{"b":":"}]', 6)
+@example(b'[{"a":{}},{"a":[]}]', 2)
+@example(b'[{"a":[{}]}]', 3)
 def test_parsers_agree(body, max_depth):
     assert said(parse, body, max_depth) == said(parse_strictly, body, max_depth)
 
