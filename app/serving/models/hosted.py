@@ -128,10 +128,11 @@ class HostedModel:
         :raises EndpointNotFound: if the model has no such endpoint.
         """
         self._acquire()
-        if endpoint not in self.endpoints:
+        found = self.endpoints.get(endpoint)
+        if found is None:
             self.release()
             raise EndpointNotFound(self.name, endpoint)
-        return self.endpoints[endpoint]
+        return found
 
     def release(self) -> None:
         """Release the model after :meth:`acquire`."""

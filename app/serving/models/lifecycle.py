@@ -134,6 +134,11 @@ class Lifecycle:
             if self._loader.model is model and self._state.status is Status.READY:
                 self._loader.update(model)
 
+    def describe_failure(self, trouble: str) -> None:
+        """Describe why the model does not predict its own example."""
+        with self._loading:
+            self._hosted.about = replace(self._hosted.about, failing_example=trouble)
+
     def discard(self) -> None:
         """Drop the model and its endpoints. Call it with the lock for loading held.
 

@@ -213,7 +213,7 @@ class Predictor:
                 trouble += f" ({type(error.__cause__).__name__})"
             is_broken = isinstance(error, PredictionFailed | InvalidAnswer)
             log.warning("model %r: %s", hosted.label, trouble, exc_info=error.__cause__)
-            hosted.about = replace(hosted.about, failing_example=trouble)
+            hosted.lifecycle.describe_failure(trouble)
             if is_broken and hosted.about.has_own_examples:
                 hosted.lifecycle.fail(trouble)
             return trouble
