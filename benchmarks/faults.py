@@ -2,7 +2,7 @@
 
     python -m benchmarks.faults [granian] [1.0]
 
-The second argument is the minimum duration of each fault in seconds. While ten clients send 50
+The second argument is the minimum duration of each fault in seconds. While ten clients send 100
 requests per second to a model, other models hang, crash, leak and exit, their files are deleted and
 truncated, the disk at ``TMPDIR`` fills, models are reloaded, and processes are killed. A fault that
 kills no process must lose no request; one that kills a process may lose one request of each client.
@@ -29,7 +29,7 @@ from tests.load import CONNECTIONS, Load, loading
 from tests.running_server import SERVERS, WITH_ADMIN, Running, serving
 
 WORKERS = 2
-RATE = 50
+RATE = 100
 #: Maximum seconds of each wait.
 WAIT_SECONDS = 60
 STEP = 0.02
