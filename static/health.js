@@ -7,6 +7,8 @@ const [HOUR_SECONDS, DAY_SECONDS] = [3600, 86_400];
 const [FILLED, MOST_WIDE] = [0.85, 48];
 // The distances of the labels of shares.
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
+// The distances of the labels of counts.
+const COUNTS = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 // The width in pixels of the label of a week.
 const WEEK_WIDTH = 80;
 const LABEL = 14;
@@ -45,7 +47,7 @@ function trafficChart(box, { starts, succeeded, errors }) {
         x: { range: [starts[0], starts.at(-1) + HOUR_SECONDS] },
         y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
       },
-      axes: [{ ...look(), space: 64, values: days }, { ...look(), size: 56, values: (_, splits) => splits.map((count) => count.toLocaleString("en")) }],
+      axes: [{ ...look(), space: 64, values: days }, { ...look(), size: 56, incrs: COUNTS, values: (_, splits) => splits.map((count) => count.toLocaleString("en")) }],
       series: [{}, bars("--accent"), bars("--bad")],
     },
     [middles, calls, errors],

@@ -82,7 +82,7 @@ async function save(truth) {
   }
   openCorrection(false);
   question.hidden = true;
-  status.textContent = `Saved: ${label(truth)}.`;
+  status.textContent = `Saved: it was ${label(truth)}.`;
   change.hidden = false;
 }
 

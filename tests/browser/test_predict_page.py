@@ -1155,11 +1155,11 @@ def test_truth_is_stored_with_the_prediction(on, site):
     expect(page.get_by_label("It was")).to_have_value('"high"')  # "low" was predicted
     page.get_by_role("button", name="Save", exact=True).click()
 
-    expect(page.locator("#truth-status")).to_have_text("Saved: high.")
+    expect(page.locator("#truth-status")).to_have_text("Saved: it was high.")
     page.get_by_role("button", name="Change", exact=True).click()
     page.get_by_label("It was").select_option("low")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator("#truth-status")).to_have_text("Saved: low.")
+    expect(page.locator("#truth-status")).to_have_text("Saved: it was low.")
     metrics = page.request.get(f"{site}/api/models/logged/truth").json()
     assert metrics["total"]["rows"] == 1
     assert metrics["total"]["metrics"]["accuracy"] == 1

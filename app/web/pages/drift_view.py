@@ -60,6 +60,8 @@ def format_period(report: DriftReport) -> str:
     if report.first is None or report.last is None:
         return ""
     first, last = (datetime.fromtimestamp(each, UTC) for each in (report.first, report.last))
+    if first.date() == last.date():
+        return f"{first:%-d %B %Y}, {first:%H:%M} to {last:%H:%M} UTC"
     return f"{first:%-d %B %Y %H:%M} to {last:%-d %B %Y %H:%M} UTC"
 
 
