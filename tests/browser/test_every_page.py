@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from app.serving.monitoring.references import create_reference
 from tests.chromium import AXE, FOUND, NEEDS_CHROMIUM, page_paths, serving
 
 pytestmark = NEEDS_CHROMIUM
@@ -47,8 +48,9 @@ def _amend(app):
     for first in (0, 500):
         rows = [{"x": first + x / 2} for x in range(1_000)]
         assert client.post("/api/models/doubler/predict", json=rows).status_code == 200
-        app.extensions["modelhost"].predictor.prediction_log.flush()
-        client.post("/api/models/doubler/health/reference")
+        parts = app.extensions["modelhost"]
+        parts.predictor.prediction_log.flush()
+        create_reference(parts.health.store, parts.manager.get("doubler"))
 
 
 def _fail():
