@@ -31,7 +31,7 @@ from mlmodel.schema.subschemas import JsonSchema
 MAX_ROWS = 20_000
 MAX_CELLS = 500_000
 #: Characters from which a chunk ends early. A call of the model has the rows of one chunk.
-MAX_CHARACTERS = 8_000_000
+MAX_CHARACTERS = 4_000_000
 #: Maximum bytes of a line that is not CSV.
 MAX_LINE_BYTES = 32_000_000
 #: The member of a line in a file of problems that lists them.

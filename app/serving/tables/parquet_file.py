@@ -26,6 +26,8 @@ from mlmodel.schema.subschemas import JsonSchema
 MAGIC = b"PAR1"
 #: Bytes of a column that are read at once.
 BUFFER_BYTES = 1 << 20
+#: Bytes of a column in a row group up to which its texts are read as a dictionary.
+MAX_DICTIONARY_BYTES = 16 << 20
 #: The beginning of the names that pandas gives to the columns of an index without a name.
 INDEX = "__index_level_"
 
@@ -72,13 +74,12 @@ class ParquetFile:
 
         self._members = Members(schema)
         try:
-            fields = pq.read_schema(stream)
+            about = pq.read_metadata(stream)
+            fields = about.schema.to_arrow_schema()
             stream.seek(0)
-            texts = [each.name for each in fields if pa.types.is_string(each.type)]
-            # Decoded later, so that a long text that is repeated takes its size once.
             self._file = pq.ParquetFile(
                 stream,
-                read_dictionary=texts,
+                read_dictionary=_find_repeated(about, fields),
                 buffer_size=BUFFER_BYTES,
                 # Otherwise, whole row groups are read: 620 MB instead of 330 for rows of 20 kB.
                 pre_buffer=False,
@@ -181,6 +182,22 @@ def _check(fields: pa.Schema, members: Members) -> None:
                 f"the column {each.name!r:.100} has the type {each.type!s:.100}, which JSON "
                 "does not have: convert it to numbers or text"
             )
+
+
+def _find_repeated(about: Any, fields: pa.Schema) -> list[str]:
+    """Return the columns of texts to decode late, so that a repeated text takes its size once.
+
+    All texts of a row group are then kept until its end. Larger columns are left out: writers give
+    up dictionaries of more than about 1 MB.
+    """
+    texts = {each.name for each in fields if pa.types.is_string(each.type)}
+    for at in range(about.num_row_groups):
+        group = about.row_group(at)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.total_uncompressed_size > MAX_DICTIONARY_BYTES:
+                texts.discard(column.path_in_schema)
+    return sorted(texts)
 
 
 def _is_supported(kind: pa.DataType) -> bool:

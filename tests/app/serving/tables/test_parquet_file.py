@@ -62,6 +62,16 @@ def test_null_is_left_out_unless_allowed():
     assert read(columns, members, required=["a"]) == [{"b": None}]
 
 
+def test_distinct_texts_of_a_row_group_are_not_kept():
+    stream = write({"x": [f"{number:05}" * 500 for number in range(10_000)]})
+    file = ParquetFile(stream, {"properties": {"x": {"type": "string"}}})
+    before = pa.total_allocated_bytes()
+
+    most = max(pa.total_allocated_bytes() for _ in file.batches(1_000, 1_000_000))
+
+    assert most - before < 10_000_000  # of 25
+
+
 def test_long_repeated_texts_make_small_batches():
     columns = {"x": ["a" * 1000] * 50}
     file = ParquetFile(write(columns), {"properties": {"x": {}}})
