@@ -124,6 +124,12 @@ def test_model_is_reloaded_after_crash(predict):
         assert predict("echo", [1]) == [1]
         assert predict("dying", [{}]) != before
 
+    # Also between two calls.
+    [before] = predict("dying", [{}])
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(before))
+    assert predict("dying", [{}]) != [before]
+
 
 def test_raised_error_fails_one_call(predict):
     predict = predict(harmful("dying.Dying"))
@@ -134,16 +140,6 @@ def test_raised_error_fails_one_call(predict):
             predict("dying", [{"how": how}])
 
         assert predict("dying", [{}]) == before
-
-
-def test_process_killed_between_calls_is_replaced(predict):
-    predict = predict(harmful("dying.Dying"))
-    [before] = predict("dying", [{}])
-    os.kill(before, signal.SIGKILL)
-
-    wait_until(lambda: not psutil.pid_exists(before))
-
-    assert predict("dying", [{}]) != [before]
 
 
 def test_repeated_crashes_quarantine_the_model(predict):
@@ -204,27 +200,37 @@ def test_leaking_model_is_limited_in_memory(predict):
     assert predict("leaking", [{"bytes": 50_000_000}]) != [before]
 
 
-@pytest.mark.parametrize(
-    ("entry", "reason"),
-    [
-        (harmful("unimportable.Unimportable"), "'a_package_that_nobody_has' is not installed"),
-        ({"class": "tests.models.broken.RaisesAtLoad"}, "it raised RuntimeError while"),
-        (harmful("dying.Dying", settings={"how": "segfault", "at": "load"}), "killed by SIGSEGV"),
-        (harmful("dying.Dying", settings={"how": "_exit", "at": "load"}), "exited with status 3"),
-        (harmful("dying.Dying", settings={"how": "interrupt", "at": "load"}), "KeyboardInterrupt"),
-        (
-            harmful("hanging.Hung", settings={"at": "load"}, isolate={"load_seconds": 1}),
-            "it took longer than 1 seconds to load",
-        ),
-    ],
-    ids=["import", "raise", "segfault", "_exit", "interrupt", "hang"],
-)
-def test_load_failure_has_its_reason(predict, entry, reason):
-    predict = predict(entry)
-    [model, _] = ModelManager().models()
+#: Entries of models that fail to load, and the reason of each.
+FAILURES = [
+    (
+        harmful("unimportable.Unimportable", name="import"),
+        "'a_package_that_nobody_has' is not installed",
+    ),
+    (
+        {"class": "tests.models.broken.RaisesAtLoad", "name": "raise"},
+        "it raised RuntimeError while",
+    ),
+    *(
+        (harmful("dying.Dying", name=name, settings={"how": how, "at": "load"}), reason)
+        for name, how, reason in [
+            ("segfault", "segfault", "killed by SIGSEGV"),
+            ("exit", "_exit", "exited with status 3"),
+            ("interrupt", "interrupt", "KeyboardInterrupt"),
+        ]
+    ),
+    (
+        harmful("hanging.Hung", name="hang", settings={"at": "load"}, isolate={"load_seconds": 1}),
+        "it took longer than 1 seconds to load",
+    ),
+]
 
-    with pytest.raises(ModelUnavailable, match=f"is failed: .*{reason}"):
-        predict(model.name, [{}])
+
+def test_load_failure_has_its_reason(predict):
+    predict = predict(*(entry for entry, _ in FAILURES))
+
+    for entry, reason in FAILURES:
+        with pytest.raises(ModelUnavailable, match=f"is failed: .*{reason}"):
+            predict(entry["name"], [{}])
     assert predict("echo", [1]) == [1]
     assert children() == set()
 
@@ -312,18 +318,13 @@ app.extensions["modelhost"].predictor.predict("hung", [{"hang": True}])
 """
 
 
-def test_hanging_process_ends_with_its_server(tmp_path):
+def test_hanging_process_ends_with_its_server(predict, tmp_path, monkeypatch):
     catalog = tmp_path / "models.yaml"
     catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
     child = _end_server(catalog, tmp_path)
-
     wait_until(lambda: not _runs(child))
 
-
-def test_abandoned_folder_is_deleted(predict, tmp_path, monkeypatch):
-    catalog = tmp_path / "models.yaml"
-    catalog.write_text(f"models: [{{class: {HARMFUL}.hanging.Hung, isolate: true}}]")
-    _end_server(catalog, tmp_path)
+    # The next process deletes its folder.
     [left] = tmp_path.glob("modelhost-isolated-*")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

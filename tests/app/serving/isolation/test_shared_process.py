@@ -92,30 +92,48 @@ def test_unpinned_models_share_a_process(share):
     assert {pid} == inmates()
     assert ModelManager().get("one").about.runtime.endswith(", a shared process")
 
-
-def test_crash_fails_its_own_call_alone(share):
-    predict = share(one=DYING, other=DYING)
-    [before] = predict("other", [{}])
-
-    kill(predict, "one")
-
-    [pid] = predict("other", [{}])
-    assert predict("one", [{}]) == [pid] != [before]
+    ModelManager().get("one").lifecycle.unload()
+    assert predict("other", [{}]) == [pid]
+    ModelManager().get("other").lifecycle.unload()
+    assert inmates() == set()
 
 
-def test_crashed_models_reload_without_a_call(share):
+def test_crash_fails_its_own_call_alone(share, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     predict = share(one=DYING, other=DYING)
     before = inmates()
 
     kill(predict, "one")
 
+    # They are loaded again without a call.
     wait_until(lambda: inmates() not in (before, set()))
-    assert predict("other", [{}]) == [*inmates()]
+    assert predict("other", [{}]) == predict("one", [{}]) == [*inmates()]
+
+    ModelManager().close()
+
+    assert inmates() == set()
+    assert not list(tmp_path.glob("modelhost-isolated-*"))
+
+
+def test_reload_adds_and_replaces_a_model(portal, caplog):
+    caplog.set_level("INFO")
+    portal(one=1)
+    before = inmates()
+
+    predict = portal(one=1, other=2)
+    assert predict("one", ROW) == [{"prediction": pytest.approx(1)}]
+    assert predict("other", ROW) == [{"prediction": pytest.approx(2)}]
+    predict = portal(one=1, other=3)
+
+    assert predict("other", ROW) == [{"prediction": pytest.approx(3)}]
+    assert len(before) == 1
+    assert inmates() == before
+    assert "wrote" not in caplog.text
 
 
 def test_third_crash_quarantines_one_model(share):
     predict = share(one=DYING, other=DYING)
-    for name in ("one", "other", "one", "other", "one"):
+    for name in ("one", "other", "one", "one"):
         kill(predict, name)
 
     with pytest.raises(ModelUnavailable, match=r"its process exited 3 times .* by SIGKILL"):
@@ -157,39 +175,6 @@ def test_crash_at_load_fails_one_model(share):
     assert ModelManager().get("worse").status is Status.FAILED
 
 
-def test_unloading_one_leaves_the_others(share):
-    predict = share(one=DYING, other=DYING)
-    [pid] = predict("one", [{}])
-
-    ModelManager().get("one").lifecycle.unload()
-    assert predict("other", [{}]) == [pid]
-    ModelManager().get("other").lifecycle.unload()
-
-    assert inmates() == set()
-
-
-def test_reload_adds_a_model(portal):
-    predict = portal(one=1)
-    before = inmates()
-
-    predict = portal(one=1, other=2)
-
-    assert predict("one", ROW) == [{"prediction": pytest.approx(1)}]
-    assert predict("other", ROW) == [{"prediction": pytest.approx(2)}]
-    assert len(before) == 1
-    assert inmates() == before
-
-
-def test_reload_replaces_a_model(portal):
-    portal(one=1, other=1)
-    before = inmates()
-
-    predict = portal(one=1, other=3)
-
-    assert predict("other", ROW) == [{"prediction": pytest.approx(3)}]
-    assert inmates() == before
-
-
 def test_isolated_entry_has_its_own_process(make_app, tmp_path):
     for name in ("one", "other", "own"):
         model = LinearRegression().fit([[0], [1]], [0, 1])
@@ -201,22 +186,3 @@ def test_isolated_entry_has_its_own_process(make_app, tmp_path):
     runtimes = [model.about.runtime.rpartition(", ")[2] for model in ModelManager().models()]
     assert runtimes == ["a shared process", "a shared process", "a process of its own"]
     assert len(inmates()) == 2
-
-
-def test_a_shared_process_leaves_no_file(share, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    predict = share(one=DYING, other=DYING)
-    kill(predict, "one")
-    assert predict("one", [{}])
-
-    ModelManager().close()
-
-    assert inmates() == set()
-    assert not list(tmp_path.glob("modelhost-isolated-*"))
-
-
-def test_a_shared_process_writes_no_warning(portal, caplog):
-    with caplog.at_level("INFO"):
-        portal(one=1)("one", ROW)
-
-    assert "wrote" not in caplog.text
