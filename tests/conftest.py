@@ -19,6 +19,9 @@ from mlmodel.trust.trial import trial_server
 from tests import DATA
 from tests.chromium import browsing, keep_picture, leave, watched
 
+# Collecting tests creates a million objects that stay. See `_libraries_are_not_collected`.
+gc.disable()
+
 # As in a server: several tests run at once, and their pools of threads would fight for the cores.
 thread_pools.limit(os.environ)
 
@@ -48,6 +51,7 @@ def _libraries_are_not_collected():
         import_module(library)
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
