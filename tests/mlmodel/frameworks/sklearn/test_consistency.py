@@ -24,7 +24,6 @@ import pytest
 from app import create_app
 from app.serving.models.manager import ModelManager
 from app.serving.tables.csv_cells import to_text
-from mlmodel import dump
 from tests.estimators import CASES, built
 from tests.mlmodel.frameworks.sklearn.test_estimators import rows_of, trust_of
 from tests.reference_answers import answers_of
@@ -53,26 +52,24 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def hosted(request, tmp_path_factory):
-    """One application with the models of all cases that are tested, and the folder of their files."""
-    folder, entries = tmp_path_factory.mktemp("models"), []
+def hosted(request, tmp_path_factory, case_file):
+    """One application with the models of all cases that are tested."""
+    catalog, entries = tmp_path_factory.mktemp("models") / "models.yaml", []
     parameters = [
         each.callspec.params for each in request.session.items if hasattr(each, "callspec")
     ]
     for name in dict.fromkeys(each["service"] for each in parameters if "service" in each):
         with suppress(pytest.skip.Exception):  # its library is not installed
-            case, path = built(name), folder / f"{name}.flm"
-            dump(case.model, path, sample=case.data, outputs=case.outputs)
+            path = case_file(name)
             entry = {"file": str(path), "name": in_url(name), "trust": trust_of(path)}
             entries.append(entry)
-    catalog = folder / "models.yaml"
     catalog.write_text(json.dumps({"models": entries}), encoding="utf-8")
     environ = {
         "APP_SETTINGS": "testing",
         "MODELHOST_MODELS_FILE": str(catalog),
         "MODELHOST_MODEL_WAITING": str(CALLERS),
     }
-    yield create_app(environ), folder
+    yield create_app(environ)
     ModelManager().close()
 
 
@@ -81,11 +78,11 @@ def in_url(name):
 
 
 @pytest.fixture(scope="module", params=CASES)
-def service(request, hosted):
-    case, (app, folder) = built(request.param), hosted
-    rows = rows_of(case, folder / f"{request.param}.flm")
+def service(request, hosted, case_file):
+    case = built(request.param)
+    rows = rows_of(case, case_file(request.param))
     alone = functools.cache(lambda at: own(case, [at])[0])
-    return Service(case, rows, app, in_url(request.param), alone)
+    return Service(case, rows, hosted, in_url(request.param), alone)
 
 
 def some_of(data, places):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from app.web.pages.forms import build
-from mlmodel import InvalidInput, dump
+from mlmodel import InvalidInput
 from mlmodel import load as load_file
 from mlmodel.schema.validator import Schema
 from tests.estimators import CASES, MUTE, OWN, built
@@ -44,29 +44,14 @@ EXTREMES = [
 EXTREMES += ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2016-12-31T23:59:60Z", "0001-01-01"]
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A function that returns the file of a case, written on first use."""
-    folder = tmp_path_factory.mktemp("files")
-
-    @functools.cache
-    def written(name, way):
-        case, path = built(name), folder / f"{name}-{way}.flm"
-        sample = case.data if way == "sample" else None
-        dump(case.model, path, sample=sample, outputs=case.outputs)
-        return path
-
-    return written
-
-
 @pytest.fixture
-def packaged(name, way, files):
+def packaged(name, way, case_file):
     """A case, and the path of its file."""
-    return built(name), files(name, way)
+    return built(name), case_file(name, way)
 
 
 def trust_of(path):
-    """Return the names that are trusted in the file of a case: ``<case>.flm``, ``<case>-<way>.flm``."""
+    """Return the names that are trusted in the file of a case: ``<case>-<way>.flm``."""
     return OWN.get(path.stem.partition("-")[0], ())
 
 

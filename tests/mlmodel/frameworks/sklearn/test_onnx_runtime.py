@@ -103,26 +103,12 @@ def all_probes(few_probes):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A function that returns the file of a case, written on first use."""
-    folder = tmp_path_factory.mktemp("files")
-
-    @functools.cache
-    def written(name):
-        case, path = built(name), folder / f"{name}.flm"
-        dump(case.model, path, sample=case.data, outputs=case.outputs)
-        return path
-
-    return written
-
-
-@pytest.fixture(scope="module")
-def loaded(files):
+def loaded(case_file):
     """From a case and a runtime to the loaded model."""
 
     @functools.cache
     def made(name, runtime):
-        model = load(files(name), trust="all", runtime=runtime)
+        model = load(case_file(name), trust="all", runtime=runtime)
         model.load()
         return model
 
@@ -152,8 +138,8 @@ def forest(count=10):
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - NATIVE.keys()))
-def test_compiled_and_native_predictions_are_equal(name, files, loaded):
-    rows = rows_of(built(name), files(name))
+def test_compiled_and_native_predictions_are_equal(name, case_file, loaded):
+    rows = rows_of(built(name), case_file(name))
 
     model = loaded(name, "onnx")
 
@@ -171,10 +157,10 @@ def nearly(answers):
 
 
 @pytest.mark.parametrize("name", NATIVE)
-def test_uncompiled_model_predicts_and_states_reason(name, files, loaded, request):
+def test_uncompiled_model_predicts_and_states_reason(name, case_file, loaded, request):
     if NATIVE[name] == "the model":  # few rows differ
         request.getfixturevalue("all_probes")
-    rows = rows_of(built(name), files(name))[:3]
+    rows = rows_of(built(name), case_file(name))[:3]
 
     model = loaded(name, "onnx")
 

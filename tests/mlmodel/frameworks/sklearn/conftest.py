@@ -1,0 +1,26 @@
+"""The files of the test estimators, which several modules read."""
+
+import functools
+
+import pytest
+
+from mlmodel import dump
+from tests.estimators import built
+
+
+@pytest.fixture(scope="session")
+def case_file(tmp_path_factory):
+    """A function from a case to its file, written on first use with its data as a sample.
+
+    For ``"object"``, the file has only what the estimator itself contains.
+    """
+    folder = tmp_path_factory.mktemp("cases")
+
+    @functools.cache
+    def written(name, way="sample"):
+        case, path = built(name), folder / f"{name}-{way}.flm"
+        sample = case.data if way == "sample" else None
+        dump(case.model, path, sample=sample, outputs=case.outputs)
+        return path
+
+    return written
