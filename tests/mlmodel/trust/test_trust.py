@@ -985,22 +985,6 @@ def of_program(program, **environ):
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def test_threaded_program_leaves_no_process(tmp_path):
-    dump(iris_classifier(), tmp_path / "iris.flm")
-    program = (
-        "import threading, mlmodel\n"
-        "import mlmodel.trust.trial.trial_build as trial\n"
-        f"model = mlmodel.load({str(tmp_path / 'iris.flm')!r})\n"
-        "threads = [threading.Thread(target=model.load) for _ in range(4)]\n"
-        "[each.start() for each in threads]; [each.join() for each in threads]\n"
-        "print(trial._TRIALS.server.pid)\n"
-    )
-
-    [pid] = of_program(program)
-
-    assert not Path("/proc", pid).exists()
-
-
 DEADLY = {
     "ctypes.string_at": (0, "crashed the interpreter: killed by SIGSEGV"),
     "signal.raise_signal": (signal.SIGTERM.value, "crashed the interpreter: killed by SIGTERM"),
@@ -1011,7 +995,7 @@ DEADLY = {
 }
 
 
-#: A program with one thread, which forks itself. Each function prints one line or several.
+#: A program that mostly has one thread, and then forks itself. Each function prints one line or several.
 FORKING = """
 import os, sys, threading
 from pathlib import Path
@@ -1045,6 +1029,13 @@ def builds_before_workers():
     print(trial._TRIALS.server.pid, flush=True)
     os._exit(0)
 
+def uses_a_server():
+    model = mlmodel.load(folder / "third.flm")
+    threads = [threading.Thread(target=model.load) for _ in range(4)]
+    [each.start() for each in threads]
+    [each.join() for each in threads]
+    print(trial._TRIALS.server.pid)
+
 def fails():
     bounded_fork.SECONDS = bounded_fork.IDLE_SECONDS = 1
     for name in deadly:
@@ -1053,7 +1044,7 @@ def fails():
         except errors.FlmError as error:
             print(error)
 
-for act in (forks, infers_in_a_fork, builds_before_workers, fails):
+for act in (forks, infers_in_a_fork, builds_before_workers, uses_a_server, fails):
     print(act.__name__)
     act()
     sys.stdout.flush()
@@ -1065,7 +1056,8 @@ def forking(tmp_path_factory):
     """What each function of the program prints."""
     folder = tmp_path_factory.mktemp("forking")
     dump(iris_classifier(), folder / "iris.flm")
-    dump(LogisticRegression(C=0.5).fit([[0], [1]], [0, 1]), folder / "other.flm")
+    for name, strength in (("other", 0.5), ("third", 0.6)):
+        dump(LogisticRegression(C=strength).fit([[0], [1]], [0, 1]), folder / f"{name}.flm")
     (folder / "iris.pkl").write_bytes(pickle.dumps(iris_classifier(), 2))
     for name, (argument, _) in DEADLY.items():
         module, _, function = name.rpartition(".")
@@ -1083,6 +1075,12 @@ def forking(tmp_path_factory):
 
 def test_single_threaded_program_forks(forking):
     assert forking["forks"] == ["setosa None"]
+
+
+def test_threaded_program_leaves_no_process(forking):
+    [pid] = map(int, forking["uses_a_server"])
+
+    assert not Path("/proc", str(pid)).exists()
 
 
 def test_schemas_are_inferred_in_another_process(forking):
