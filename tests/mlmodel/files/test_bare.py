@@ -142,8 +142,15 @@ def test_skops_builds_trusted_types(skops_file, trust):
     assert model.predict({"x0": 1})["prediction"] == 1
 
 
-@pytest.mark.parametrize("kind", [CountVectorizer, HashingVectorizer, TfidfVectorizer])
-@pytest.mark.parametrize("asked", ["filename", "file"])
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        (CountVectorizer, "filename"),
+        (HashingVectorizer, "filename"),
+        (TfidfVectorizer, "filename"),
+        (CountVectorizer, "file"),
+    ],
+)
 def test_skops_rejects_file_vectorizers(skops_file, kind, asked):
     path = skops_file(of_texts(kind(), asked))
 
@@ -198,8 +205,9 @@ ORDINARY = {
 }
 
 
-@pytest.mark.parametrize("trust", [(), "all"], ids=["nothing", "all"])
-@pytest.mark.parametrize("case", ORDINARY)
+@pytest.mark.parametrize(
+    ("case", "trust"), [*((case, ()) for case in ORDINARY), ("a search", "all"), ("XGBoost", "all")]
+)
 def test_skops_builds_ordinary_models(skops_file, case, trust):
     rows = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
     estimator = ORDINARY[case]().fit(rows, (rows[:, 0] > rows[:, 1]).astype(int))
@@ -385,22 +393,27 @@ def test_onnx_is_recognized_by_content(tmp_path, name):
     assert bare.load(tmp_path / name).metadata["framework"].startswith("ONNX Runtime")
 
 
-@pytest.mark.parametrize(
-    ("name", "compress"),
-    [
-        ("iris.model", 0),
-        ("iris.pickle.gz", ("gzip", 9)),
-        ("iris.json", ("lzma", 3)),
-        ("iris.flm", ("xz", 1)),
-        ("iris.sav", ("bz2", 3)),
-        ("iris.joblib.z", 9),
-    ],
-)
-def test_pickle_is_recognized_by_content(tmp_path, make_app, name, compress):
-    joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
-    client = make_app(f"models: [{{file: {name}}}]").test_client()
+#: Names of pickles, with their compression by joblib.
+PICKLES = {
+    "iris.model": 0,
+    "iris.pickle.gz": ("gzip", 9),
+    "iris.json": ("lzma", 3),
+    "iris.flm": ("xz", 1),
+    "iris.sav": ("bz2", 3),
+    "iris.joblib.z": 9,
+}
 
-    assert client.post("/api/models/iris/predict", json=IRIS_ROW).json["prediction"] == "setosa"
+
+def test_pickle_is_recognized_by_content(tmp_path, make_app):
+    for name, compress in PICKLES.items():
+        joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
+    entries = [{"file": name, "name": name.replace(".", "-")} for name in PICKLES]
+    client = make_app(json.dumps({"models": entries})).test_client()
+
+    for entry in entries:
+        assert bare.load(tmp_path / entry["file"]).qualified_name == "iris"
+        answer = client.post(f"/api/models/{entry['name']}/predict", json=IRIS_ROW)
+        assert answer.json["prediction"] == "setosa", entry
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -434,12 +447,13 @@ def test_bare_files_are_hosted(make_app, pickled):
     assert client.get("/api/models/iris/metadata").json["size_bytes"] == pickled.stat().st_size
 
 
-@pytest.mark.parametrize("graph", sorted(GRAPHS.glob("*.onnx")), ids=lambda path: path.stem)
-def test_onnx_model_predicts_its_example(make_app, graph):
+def test_onnx_models_predict_their_examples(make_app):
     pytest.importorskip("onnxruntime")
-    client = make_app(f"models: [{{file: {graph}, name: graph}}]").test_client()
+    graphs = {path.stem: str(path) for path in GRAPHS.glob("*.onnx")}
+    entries = [{"file": path, "name": name} for name, path in graphs.items()]
+    client = make_app(json.dumps({"models": entries})).test_client()
 
-    [example] = client.get("/api/models/graph/metadata").json["examples"]
-
-    assert client.get("/models/graph/predict").status_code == 200
-    assert client.post("/api/models/graph/predict", json=example).status_code == 200
+    for name in graphs:
+        [example] = client.get(f"/api/models/{name}/metadata").json["examples"]
+        assert client.get(f"/models/{name}/predict").status_code == 200
+        assert client.post(f"/api/models/{name}/predict", json=example).status_code == 200
