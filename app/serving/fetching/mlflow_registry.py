@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from app.serving.fetching.order import FetchFailed, Order
 from mlmodel.files.mlflow.folder import MAX_DEPTH, MAX_FILES
 
+#: MLflow's default of 7 takes minutes if the server cannot be reached, at each start too.
+MAX_RETRIES = "2"
 ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 
 
@@ -20,6 +25,7 @@ def fetch(order: Order) -> str | None:
     :raises FetchFailed: if it is too large.
     :raises Exception: any error of mlflow.
     """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", MAX_RETRIES)
     from mlflow import MlflowClient  # noqa: PLC0415  of an extra, and slow to import
     from mlflow.artifacts import download_artifacts  # noqa: PLC0415
     from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415
@@ -38,8 +44,11 @@ def fetch(order: Order) -> str | None:
         order.spend(size)
         if len(sizes) > MAX_FILES:
             raise FetchFailed(f"the folder has more than {MAX_FILES:,} files")
-    order.path.mkdir()
-    download_artifacts(artifact_uri=url, dst_path=str(order.path))
+    folder = order.path.with_name("download")
+    folder.mkdir()
+    # The folder itself, or one in it with the name of the artifact.
+    Path(download_artifacts(artifact_uri=url, dst_path=str(folder))).rename(order.path)
+    shutil.rmtree(folder, ignore_errors=True)
     return url
 
 
