@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import joblib
 import pandas as pd
@@ -144,6 +147,15 @@ def serving(environment, tmp_path):
     return serving
 
 
+@contextmanager
+def file_server(folder):
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_files_are_served_from_any_folder(serving, tmp_path):
     estimator = LinearRegression().fit(NUMBERS, [0.0, 2.0, 4.0])
     dump(estimator, tmp_path / "line.flm", sample=NUMBERS)
@@ -154,8 +166,15 @@ def test_files_are_served_from_any_folder(serving, tmp_path):
     browser.chmod(0o700)
 
     folder = DATA / "mlflow" / "iris-named"
-    files = ("line.flm", "bare.joblib", folder)
-    with serving(*files, "--open", BROWSER=f"{browser} %s") as server:
+    environ = {"BROWSER": f"{browser} %s", "MODELHOST_CACHE_FOLDER": str(tmp_path / "cache")}
+    (tmp_path / "away").mkdir()
+    joblib.dump(estimator, tmp_path / "away/fetched.joblib")
+    with (
+        file_server(tmp_path / "away") as address,
+        serving(
+            "line.flm", "bare.joblib", folder, f"{address}/fetched.joblib", "--open", **environ
+        ) as server,
+    ):
         predicted = server.ask("/api/models/line/predict", {"x": 3})
         pages = [server.ask(path)[0] for path in ("/", "/models/line/predict", "/docs")]
         models = server.ask("/readyz")[1]["models"].items()
@@ -167,6 +186,7 @@ def test_files_are_served_from_any_folder(serving, tmp_path):
         ("line", "ready"),
         ("bare", "ready"),
         ("iris-named", "ready"),
+        ("fetched", "ready"),
     ]
     assert opened.read_text() == f"http://127.0.0.1:{server.port}/\n"
 

@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 import config
 from app.cli.terminal import command, trust_option
+from app.serving.fetching.places import find_mistake, is_address
 from mlmodel.bounded import filetypes
 from mlmodel.trust import Trust
 
@@ -33,8 +35,21 @@ for _ in range(600):
 """
 
 
+class FileOrAddress(click.Path):
+    """The path of a file or folder that exists, or an address from which a file is fetched."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the address, or the absolute path."""
+        if not is_address(value):
+            return str(Path(super().convert(value, param, ctx)).absolute())
+        mistake = find_mistake(value)
+        if mistake:
+            self.fail(mistake, param, ctx)
+        return str(value)
+
+
 @command("serve")
-@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("files", nargs=-1, type=FileOrAddress(exists=True))
 @click.option("--host", help="Address on which the server listens; by default 127.0.0.1.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; by default 8000.")
 @click.option(
@@ -44,7 +59,7 @@ for _ in range(600):
 @trust_option
 def serve(
     *,
-    files: Sequence[Path],
+    files: Sequence[str],
     host: str | None,
     port: int | None,
     workers: int | None,
@@ -53,12 +68,17 @@ def serve(
 ) -> None:
     """Serve model FILES, or the models of models.yaml.
 
-    A FILE is a model file of any kind, or a folder that MLflow wrote. Without FILES, the models
-    of the models.yaml in the current folder are served. The options override the settings.
+    A FILE is a model file of any kind, a folder that MLflow wrote, or an address of one, such as
+    models:/credit@champion. Without FILES, the models of the models.yaml in the current folder
+    are served. The options override the settings.
     """
     _override({"HOST": host, "PORT": port, "WORKERS": workers})
     if files:
         os.environ["MODELHOST_MODELS_FILE"] = str(_write_models_file(files, trust))
+        # Who writes an address in the command names that place.
+        named = [file.partition("?")[0] for file in files if is_address(file)]
+        variable = f"{config.PREFIX}FETCH_FROM"
+        os.environ[variable] = " ".join([os.environ.get(variable, ""), *named]).strip()
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
     if is_opened:
@@ -79,13 +99,14 @@ def _override(options: dict[str, str | int | None]) -> None:
             os.environ[f"{config.PREFIX}{name}"] = str(value)
 
 
-def _write_models_file(files: Sequence[Path], trust: Trust) -> Path:
+def _write_models_file(files: Sequence[str], trust: Trust) -> Path:
     """Write a models.yaml with these files to a folder that is removed at exit."""
     entries = []
     for file in files:
-        filetypes.check_folder(file)
+        if not is_address(file):
+            filetypes.check_folder(Path(file))
         # Escape "${", which would be read as a variable.
-        entry = {"file": str(file.absolute()).replace("${", "$${"), "trust": trust}
+        entry = {"file": file.replace("${", "$${"), "trust": trust}
         entries.append({key: value for key, value in entry.items() if value})
     folder = tempfile.mkdtemp(prefix="modelhost-serve-")
     atexit.register(_remove, folder, os.getpid())
