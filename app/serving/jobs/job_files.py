@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.serving.errors import InsufficientStorage, UnreadableFile
+from app.serving.jobs.job import PARQUET
 from app.serving.tables import encodings, tables
 from app.serving.tables.compressed import MAGIC
 from app.serving.tables.csv_file import CsvFile, csv_lines
@@ -52,15 +53,17 @@ class JobFiles:
         self._free_bytes = free_bytes
 
     def check_beginning(self, job_id: str, form: str, schema: JsonSchema, charset: str) -> None:
-        """Check that the file that was sent is not empty, and the header of a CSV file.
+        """Check the beginning of the file that was sent, and the header of a CSV file.
 
         :raises InvalidInput: if no row of the file can be read.
-        :raises UnreadableFile: if a short CSV file has another encoding.
+        :raises UnreadableFile: if it has another format, or a short CSV file another encoding.
         """
         with self.source(job_id).open("rb") as stream:
             content = stream.read(BEGINNING_BYTES)
         if not content:
             raise InvalidInput("the file is empty")
+        if form == PARQUET and not content.startswith(BINARY):
+            raise UnreadableFile("not a Parquet file, which begins with PAR1")
         if form in tables.SHEETS and not content.startswith(BINARY):
             _check_header(content, schema, charset)
 

@@ -209,7 +209,6 @@ X = to_parquet({"x": [1.0] * 9999})
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"x\n1\n", "not a readable Parquet file: "),
         (X[:-9], "not a readable Parquet file: "),
         (X[:20] + b"?" * 40 + X[60:], "the Parquet file cannot be read: "),
         (to_parquet({"z": [1]}), "the file must have columns of the model, such as x"),
@@ -275,14 +274,15 @@ def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
 
 
 def test_file_without_readable_rows_is_rejected(client, parts):
-    def reject(content):
-        response = client.post("/api/models/doubler/jobs", data=content, headers=CSV)
+    def reject(content, headers=CSV):
+        response = client.post("/api/models/doubler/jobs", data=content, headers=headers)
         return response.status_code, response.json["detail"]
 
     assert reject(b"") == (422, "the body: the file is empty")
     assert reject(b"\n") == (422, "the body: line 1 must name the columns")
     assert reject(b"z\n1\n")[0] == 422
     assert reject(b"x\n\xff\xc3\xa9\n") == (400, "the file is not UTF-8: see line 2")
+    assert reject(b"x\n1\n", PARQUET) == (400, "not a Parquet file, which begins with PAR1")
     assert list(parts.jobs.files.folder.glob("*/input")) == []
 
 
