@@ -91,6 +91,59 @@ class _Call(NamedTuple):
             )
 
 
+class _Files:
+    """The files that a process keeps open, each with its inode. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._connections: dict[Path, tuple[sqlite3.Connection, int]] = {}
+        #: The files that could not be written, which is logged once.
+        self._failing: set[Path] = set()
+
+    @property
+    def connections(self) -> list[sqlite3.Connection]:
+        """The connections to all open files."""
+        return [connection for connection, _ in self._connections.values()]
+
+    def insert(self, path: Path, values: Sequence[tuple[Any, ...]]) -> bool:
+        """Insert rows; return false if the file cannot be written."""
+        try:
+            connection = self._open(path)
+            connection.execute("BEGIN IMMEDIATE")
+            # One step for all rows: after each, sqlite3 waits for the interpreter, up to 5 ms.
+            connection.execute(
+                INSERT + ", ".join([VALUES] * len(values)), [*chain.from_iterable(values)]
+            )
+            connection.execute("COMMIT")
+        except (OSError, sqlite3.Error, UnicodeError) as error:
+            self._close(path)
+            if path not in self._failing:
+                log.error("cannot write to the prediction log %s; rows are lost: %s", path, error)
+            self._failing.add(path)
+            return False
+        if path in self._failing:
+            log.warning("the prediction log %s is written again", path)
+        self._failing.discard(path)
+        return True
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        """Return the connection of a file, a new one if the file was deleted meanwhile."""
+        found = self._connections.get(path)
+        with suppress(FileNotFoundError):
+            if found is not None and path.stat().st_ino == found[1]:
+                return found[0]
+        for each in [*self._connections] if len(self._connections) >= MAX_OPEN_FILES else [path]:
+            self._close(each)
+        connection = month_files.create(path)
+        self._connections[path] = connection, path.stat().st_ino
+        return connection
+
+    def _close(self, path: Path) -> None:
+        found = self._connections.pop(path, None)
+        if found is not None:
+            with suppress(sqlite3.Error):
+                found[0].close()
+
+
 #: The members of a call, as :class:`_Call` has them: to create one takes as long as all else.
 _Queued = tuple[
     LogPolicy, LoggedModel, Caller, float, float, Sequence[int], bytes, Callable[[bytes], Any]
@@ -119,13 +172,13 @@ class PredictionLog:
         self._bytes = 0
         self._is_filled, self._is_urgent = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._files: dict[Path, tuple[sqlite3.Connection, int]] = {}
-        #: What has failed since it last succeeded, which is logged once: files, and models' labels.
-        self._failing: set[Path | str] = set()
+        self._files = _Files()
+        #: Labels of models whose rows could not be serialized, which is logged once.
+        self._failing: set[str] = set()
 
     def reset_after_fork(self) -> None:
         """Forget what belongs to the parent process."""
-        _inherited.extend(connection for connection, _ in self._files.values())
+        _inherited.extend(self._files.connections)
         self._reset()
 
     def add(
@@ -216,46 +269,8 @@ class PredictionLog:
         for path, those in by_file.items():
             values = (each for call in those for each in call.to_values())
             while some := list(islice(values, COMMIT_ROWS)):
-                outcome = WRITTEN if self._insert(path, some) else DROPPED
+                outcome = WRITTEN if self._files.insert(path, some) else DROPPED
                 _count(some, outcome)
-
-    def _insert(self, path: Path, values: Sequence[tuple[Any, ...]]) -> bool:
-        try:
-            connection = self._open(path)
-            connection.execute("BEGIN IMMEDIATE")
-            # One step for all rows: after each, sqlite3 waits for the interpreter, up to 5 ms.
-            connection.execute(
-                INSERT + ", ".join([VALUES] * len(values)), [*chain.from_iterable(values)]
-            )
-            connection.execute("COMMIT")
-        except (OSError, sqlite3.Error, UnicodeError) as error:
-            self._close(path)
-            if path not in self._failing:
-                log.error("cannot write to the prediction log %s; rows are lost: %s", path, error)
-            self._failing.add(path)
-            return False
-        if path in self._failing:
-            log.warning("the prediction log %s is written again", path)
-        self._failing.discard(path)
-        return True
-
-    def _open(self, path: Path) -> sqlite3.Connection:
-        """Return the connection of a file, a new one if the file was deleted meanwhile."""
-        found = self._files.get(path)
-        with suppress(FileNotFoundError):
-            if found is not None and path.stat().st_ino == found[1]:
-                return found[0]
-        for each in [*self._files] if len(self._files) >= MAX_OPEN_FILES else [path]:
-            self._close(each)
-        connection = month_files.create(path)
-        self._files[path] = connection, path.stat().st_ino
-        return connection
-
-    def _close(self, path: Path) -> None:
-        found = self._files.pop(path, None)
-        if found is not None:
-            with suppress(sqlite3.Error):
-                found[0].close()
 
 
 def _serialize(
