@@ -7,6 +7,7 @@ switched off, or the model was removed from ``models.yaml``.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import threading
@@ -64,7 +65,7 @@ def _get_days(path: Path, days: int | None) -> int:
     if days is None:
         return int(text) if DAYS.fullmatch(text) else KEEP_DAYS
     if text != f"{days}\n":
-        new = path.with_suffix(".new")
+        new = path.with_suffix(f".{os.getpid()}")  # other processes do the same
         new.write_text(f"{days}\n", encoding="utf-8")
         new.replace(path)
     return days
