@@ -194,24 +194,20 @@ def is_asked(running):
 def test_stop_completes_running_requests(server, tmp_path, workers):
     said = tmp_path / "said"
     text = lived(1, said=said, seconds=0.05)
-    with serving(server, tmp_path, text, WORKERS=workers) as running, loading(running.port) as load:
+    with (
+        serving(server, tmp_path, text, WORKERS=workers) as running,
+        loading(running.port) as load,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
         pause()
         assert running.stop() == 0
 
+    assert {status for client in clients for status in client.result()} == {200}
     begun = {int(line) for file in tmp_path.glob("said.*") for line in file.read_text().split()}
     assert len(begun) > 20
     assert begun - load.answers.keys() == set()
     assert load.wrong == {}
-
-
-def test_stop_completes_accepted_requests(server, tmp_path):
-    text = lived(1, seconds=0.01)
-    with serving(server, tmp_path, text, WORKERS=2) as running, ThreadPoolExecutor(6) as pool:
-        clients = [pool.submit(statuses_until_refused, running) for _ in range(6)]
-        pause()
-        running.stop()
-
-    assert {status for client in clients for status in client.result()} == {200}
 
 
 def statuses_until_refused(running):
