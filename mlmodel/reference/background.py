@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlmodel.reference.distributions import Choices, Distribution, Numbers, Opaque, key
 from mlmodel.reference.profile import Profile
@@ -37,7 +39,8 @@ class Field:
         shares = (np.arange(count - missing) + 0.5) / max(count - missing, 1)
         absent = [None if self.shape.is_nullable else ABSENT] * missing
         if isinstance(self.distribution, Numbers):
-            numbers = np.interp(shares, _quantiles(self.distribution), self.distribution.edges)
+            edges, ranks = self._curve
+            numbers = np.interp(shares, ranks, edges)
             return [*map(self._to_number, numbers.tolist()), *absent]
         choices = self.choices()
         ends = np.cumsum([share for _, share in choices])
@@ -52,6 +55,7 @@ class Field:
         total = max(1, sum(counts.values()) + self.distribution.other)
         return [(self._to_choice(text), count / total) for text, count in counts.items()]
 
+    @cached_property
     def numbers(self) -> list[Any]:
         """Return the quantiles of the profile, in order, with both ends; empty for choices."""
         if not isinstance(self.distribution, Numbers):
@@ -69,7 +73,13 @@ class Field:
         """Return the share of the profile's rows with a lower number."""
         if not isinstance(self.distribution, Numbers):
             return 0.0
-        return float(np.interp(number, self.distribution.edges, _quantiles(self.distribution)))
+        return float(np.interp(number, *self._curve))
+
+    @cached_property
+    def _curve(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The edges of the profile, and the share of its rows below each."""
+        edges = self.distribution.edges if isinstance(self.distribution, Numbers) else ()
+        return np.array(edges, float), np.linspace(0, 1, len(edges))
 
     @property
     def _can_be_missing(self) -> bool:
@@ -153,7 +163,3 @@ def _next(number: float | None, towards: float, default: float) -> float:
 def _shuffle(values: Sequence[Any], field: int) -> Iterator[Any]:
     order = np.random.default_rng((SEED, field)).permutation(len(values))
     return (values[at] for at in order.tolist())
-
-
-def _quantiles(distribution: Numbers) -> Any:
-    return np.linspace(0, 1, len(distribution.edges))

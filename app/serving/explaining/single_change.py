@@ -69,7 +69,7 @@ def _list_changes(row: Mapping[str, Any], field: Field, most: int) -> Iterator[C
     for value, share in field.choices()[:most]:
         if value != own:
             yield Candidate(field, value, 1 - share)
-    for value in _spread(field.numbers(), most):
+    for value in _spread(field.numbers, most):
         if value != own:
             yield Candidate(field, value, _size(field, own, value))
 
@@ -88,7 +88,7 @@ def _list_finer(
     """Yield numbers between neighbours, one of which keeps the label and the other does not."""
     own = row.get(field.name)
     labels = {each.value: each.label for each in tried if each.field is field}
-    if not field.numbers() or not labels:
+    if not field.numbers or not labels:
         return
     if own is not None:
         labels[own] = label

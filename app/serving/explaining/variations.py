@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,27 +51,24 @@ class FieldVariation(Variation):
         self.names = names
         self.held = tuple(name for name in row if name not in names)
         self.values = [row.get(name) for name in names]
-        self._row = row
-        self._own = _pick(row, names)
-        self._rows = [_pick(each, names) for each in background]
-        self.differs = np.array([_differ(self._own, each) for each in self._rows], bool)
+        self._held = {name: row[name] for name in self.held}
+        self._own = _as_array([_pick(row, names)])
+        self._rows = _as_array([_pick(each, names) for each in background])
+        self.differs = np.array([_differ(self._own[0], each) for each in self._rows], bool)
 
     def mix(self, taken: NDArray[Any], background: NDArray[Any]) -> list[Any]:
         """Return rows with the parts in ``taken``, and the others from background rows."""
-        return [
-            self._build(mask, self._rows[at])
-            for mask, at in zip(taken.tolist(), background.tolist(), strict=True)
+        mixed = np.where(taken, self._own, self._rows[background])
+        rows = [
+            {**self._held, **dict(zip(self.names, each, strict=True))} for each in mixed.tolist()
         ]
+        if not self._can_be_absent:
+            return rows
+        return [{name: value for name, value in row.items() if value is not ABSENT} for row in rows]
 
-    def _build(self, mask: Sequence[bool], typical: Sequence[Any]) -> dict[str, Any]:
-        row = dict(self._row)
-        for name, is_own, own, other in zip(self.names, mask, self._own, typical, strict=True):
-            value = own if is_own else other
-            if value is ABSENT:
-                row.pop(name, None)
-            else:
-                row[name] = value
-        return row
+    @cached_property
+    def _can_be_absent(self) -> bool:
+        return any(each is ABSENT for each in (*self._own.flat, *self._rows.flat))
 
 
 class WordVariation(Variation):
@@ -98,9 +96,18 @@ class WordVariation(Variation):
         return [{self._member: text} if self._member else {} for text in texts]
 
 
+def _as_array(rows: Sequence[Sequence[Any]]) -> NDArray[Any]:
+    """Return a table of values that keep their types, lists included."""
+    table = np.empty((len(rows), len(rows[0]) if rows else 0), object)
+    for at, row in enumerate(rows):
+        for column, value in enumerate(row):
+            table[at, column] = value
+    return table
+
+
 def _pick(row: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [row.get(name, ABSENT) for name in names]
 
 
-def _differ(row: Sequence[Any], other: Sequence[Any]) -> list[bool]:
+def _differ(row: Iterable[Any], other: Iterable[Any]) -> list[bool]:
     return [one is not another and one != another for one, another in zip(row, other, strict=True)]

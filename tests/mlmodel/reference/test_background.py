@@ -40,7 +40,7 @@ def test_numbers_stay_within_the_limits_of_the_schema():
 
 
 def test_numbers_reach_both_ends_of_the_profile(fields):
-    numbers = fields[0].numbers()
+    numbers = fields[0].numbers
 
     assert numbers[0] <= 20
     assert numbers[-1] >= 79

@@ -88,7 +88,7 @@ def test_accepted_values_are_valid(document, values):
 
 
 NUMERIC = st.fixed_dictionaries(
-    {"type": st.sampled_from(["integer", "number"])},
+    {"type": st.sampled_from(["integer", "number", ["number", "null"], ["null", "integer"]])},
     optional={
         "minimum": st.integers(-3, 3),
         "maximum": st.floats(-3, 3),
@@ -146,7 +146,7 @@ def test_one_invalid_row_rejects_many(document, first, rows):
         assert plain(Schema(document).convert(values)) == plain(values)
 
 
-ROW = {"width": 1.5, "count": 2, "kind": "a", "of": {"a": 0.5}}
+ROW = {"width": 1.5, "count": 2, "rate": 0.5, "kind": "a", "of": {"a": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,9 @@ ROW = {"width": 1.5, "count": 2, "kind": "a", "of": {"a": 0.5}}
         ({"of": {}}, False),
         ({"of": {"a": "0.5"}}, False),
         ({"else": 1}, False),
+        ({"rate": None}, True),
+        ({"rate": 3.5}, False),
+        ({"kind": None}, False),
     ],
 )
 def test_single_wrong_cell_is_found(wrong, is_valid):
@@ -173,6 +176,7 @@ def test_single_wrong_cell_is_found(wrong, is_valid):
             "properties": {
                 "width": {"type": "number", "exclusiveMinimum": 0, "title": "Width"},
                 "count": {"type": "integer"},
+                "rate": {"type": ["number", "null"], "maximum": 3},
                 "kind": {"enum": ["a", "b"]},
                 "of": {
                     "type": "object",
