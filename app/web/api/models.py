@@ -31,8 +31,8 @@ from app.web.api.schemas import (
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
+from app.web.http.query import read_flag
 from mlmodel.endpoint import RESERVED
-from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -178,7 +178,7 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
         rows = sheets.read_rows(modelhost().manager.get_described(reference))
     else:
         rows = _read_rows(reference, PREDICT)
-    is_partial, is_cautious = _is_true("partial"), _is_true("caution")
+    is_partial, is_cautious = read_flag("partial"), read_flag("caution")
     if is_partial or is_cautious:
         return _predict_results(reference, rows, is_partial=is_partial, is_cautious=is_cautious)
     return _predict(reference, PREDICT, rows)
@@ -375,14 +375,6 @@ def _predict_results(
         return Response(content, mimetype=sheets.CSV, headers=headers)
     content = dumps(results if isinstance(rows.value, list) else results[0])
     return Response(content, content_type="application/json", headers=headers)
-
-
-def _is_true(name: str) -> bool:
-    """Return the value of a query parameter, false by default."""
-    text = request.args.get(name, "false")
-    if text not in {"true", "false"}:
-        raise InvalidInput(f"must be true or false, got {text!r:.20}", pointer=f"/{name}")
-    return text == "true"
 
 
 def _read_rows(name: str, endpoint: str) -> envelopes.Rows:

@@ -26,8 +26,17 @@ def read_choice(name: str, choices: Sequence[str]) -> str:
     """
     value = request.args.get(name, choices[0])
     if value not in choices:
-        raise BadRequest(f"{name} must be {' or '.join(filter(None, choices))}, got {value!r:.60}")
+        expected = " or ".join(map(repr, filter(None, choices)))
+        raise BadRequest(f"{name} must be {expected}, got {value!r:.60}")
     return value
+
+
+def read_flag(name: str) -> bool:
+    """Return a parameter of the query that is true or false, false by default.
+
+    :raises BadRequest: if it is neither.
+    """
+    return read_choice(name, ("false", "true")) == "true"
 
 
 def read_count(name: str, default: int, most: int) -> int:

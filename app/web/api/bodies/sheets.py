@@ -16,6 +16,7 @@ from app.serving.models.hosted import HostedModel
 from app.serving.tables import csv_file, tables
 from app.web.api.bodies.envelopes import Rows
 from app.web.api.bodies.request_body import read_table
+from app.web.http.query import read_choice
 from mlmodel.errors import InvalidInput, TooLarge, Violation
 from mlmodel.numerals import COMMA, POINT
 from mlmodel.schema.messages import to_short_json
@@ -27,14 +28,12 @@ CSV = "text/csv"
 def read_sheet(model: HostedModel) -> tuple[csv_file.CsvFile, list[csv_file.Line]]:
     """Return the table in the current request, and its lines.
 
-    :raises InvalidInput: if the query names another decimal mark than those that exist, or the
-        table is not valid.
+    :raises BadRequest: if the query names another decimal mark than those that exist.
+    :raises InvalidInput: if the table is not valid.
     :raises TooManyRows: if it has more lines than ``MAX_ROWS``.
     :raises HTTPException: as :func:`.request_body.read_table` does.
     """
-    decimal = request.args.get("decimal", "")
-    if decimal not in {"", POINT, COMMA}:
-        raise InvalidInput(f"must be '.' or ',', got {decimal!r:.20}", pointer="/decimal")
+    decimal = read_choice("decimal", ("", POINT, COMMA))
     content, charset = read_table()
     limit, max_rows = current_app.config["MAX_BODY_BYTES"], current_app.config["MAX_ROWS"]
     try:

@@ -104,7 +104,7 @@ def test_unknown_period_is_rejected(client, days):
     answer = client.get(f"/api{PATH}?days={days}")
 
     assert answer.status_code == 400
-    assert "days must be 7 or 30 or 90, got" in answer.json["detail"]
+    assert "days must be '7' or '30' or '90', got" in answer.json["detail"]
     assert client.get(f"{PATH}?days={days}").status_code == 400
     unknown = client.get(f"/api{PATH}?period=7")
     assert "unknown query parameter 'period'; expected days" in unknown.json["detail"]
