@@ -25,6 +25,7 @@ from prometheus_client.samples import Sample
 from app.serving.process import counters
 from app.serving.process.pending_counts import pending
 from app.serving.process.processes import is_alive
+from mlmodel.errors import InvalidInput
 
 counters.install()
 
@@ -166,17 +167,20 @@ def get_request_counter(method: str, route: str, status_class: int) -> Callable[
 class Usage:
     """Calls of all endpoints of a model since the server started.
 
-    ``answered`` counts the successful calls; ``seconds`` is the total duration of all calls.
+    ``answered`` counts the successful calls, ``rejected`` those with invalid input; ``seconds`` is
+    the total duration of all calls.
     """
 
     calls: int = 0
     answered: int = 0
     seconds: float = 0.0
+    rejected: int = 0
 
     @property
     def mean_seconds(self) -> float:
-        """The mean duration of a call in seconds."""
-        return self.seconds / self.calls if self.calls else 0.0
+        """The mean duration in seconds of a call whose input is valid: others end at once."""
+        valid = self.calls - self.rejected
+        return self.seconds / valid if valid else 0.0
 
 
 class ModelMetrics:
@@ -270,6 +274,8 @@ def read_usage(counted: CollectorRegistry) -> Mapping[str, Usage]:
             usage.calls += int(sample.value)
             if sample.labels["outcome"] == OK:
                 usage.answered += int(sample.value)
+            elif sample.labels["outcome"] == InvalidInput.__name__:
+                usage.rejected += int(sample.value)
         if sample.name == "modelhost_prediction_seconds_sum":
             usage.seconds += sample.value
     return models

@@ -133,9 +133,13 @@ def usage_text(usage: Usage) -> str:
     if not usage.calls:
         return "Not used yet"
     calls = f"{usage.calls:,} {'call' if usage.calls == 1 else 'calls'}"
-    if usage.answered != usage.calls:
-        calls = f"{usage.answered:,} of {calls} succeeded"
-    return f"{calls}, {duration(usage.mean_seconds)} on average"
+    parts = [
+        calls,
+        f"{usage.rejected:,} with invalid input" if usage.rejected else "",
+        f"{failed:,} failed" if (failed := usage.calls - usage.answered - usage.rejected) else "",
+        f"{duration(usage.mean_seconds)} on average" if usage.calls != usage.rejected else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def duration(seconds: float) -> str:

@@ -24,8 +24,9 @@ models:
         (Usage(), "Not used yet"),
         (Usage(1, 1, 0.0034), "1 call, 3.4 ms on average"),
         (Usage(1200, 1200, 144), "1,200 calls, 120 ms on average"),
-        (Usage(4, 3, 8), "3 of 4 calls succeeded, 2.0 s on average"),
-        (Usage(1, 0, 0.1), "0 of 1 call succeeded, 100 ms on average"),
+        (Usage(4, 3, 8), "4 calls, 1 failed, 2.0 s on average"),
+        (Usage(6, 3, 8, 2), "6 calls, 2 with invalid input, 1 failed, 2.0 s on average"),
+        (Usage(1, 0, 0.1, 1), "1 call, 1 with invalid input"),
     ],
 )
 def test_usage_text(usage, words):
