@@ -66,7 +66,9 @@ function members(value, pointer, labels) {
     if (isDistances(place, item)) body.append(distances(item, labels["/prediction"]?.label));
     else if (isNested(item)) body.append(shown(item, place, labels, title));
     else body.append(key === main ? headline(item, known, shareOf(item, value)) : scalar(item, known));
-    box.append(element("dt", "", title), body);
+    // The panel has this title.
+    const isTitle = key === main && title === "Prediction";
+    box.append(element("dt", isTitle ? "visually-hidden" : "", title), body);
   }
   if (!entries.length) return element("p", "nothing", "An empty object");
   return withRest(box, entries.length - shownEntries.length, "member");

@@ -39,12 +39,18 @@ export async function postRows(address, body, options = {}) {
 // Headers of predictions for rows that a page varies on its own, which are not logged.
 export const TRIED = { "X-Modelhost-Purpose": "what-if" };
 
-// Predicts rows that a user tries out, independently of one another. Resolves to {results}, each {prediction}
-// or {problem}, or to {problem} if there are none.
-export async function predictEach(address, rows, options) {
-  const known = { ...options, headers: TRIED };
-  const { answer, ...response } = await postRows(`${address}?partial=true`, stringify(rows), known);
-  return response.problem ? response : { ...response, results: answer };
+// Predicts rows independently of one another. Resolves to {results}, each {prediction} or {problem}, with
+// cautions if `isCautious`, or to {problem} if there are none.
+export async function predictEach(address, rows, { isCautious, ...options }) {
+  const query = isCautious ? "?partial=true&caution=true" : "?partial=true";
+  const { answer, ...response } = await postRows(`${address}${query}`, stringify(rows), options);
+  return response.problem ? response : { ...response, results: answer.map(withStatus) };
+}
+
+// A result whose problem, if it has one, has its status as a number.
+function withStatus(result) {
+  const { problem } = result;
+  return problem ? { ...result, problem: { ...problem, status: Number(problem.status.text) } } : result;
 }
 
 const UNREACHED = {

@@ -1,91 +1,82 @@
 // Predictions for many rows in several requests, with their errors and the progress.
 
-import { postRows, predictRows } from "./api.js";
+import { postRows, predictEach } from "./api.js";
 import { stringify } from "./json.js";
 
 const MOST_ROWS = 500;
 // Consecutive failures after which the model itself is considered broken.
 const MOST_FAILURES = 20;
 const MOST_WAITS = 20;
-// The model failed on a row, or the call is too large or too slow: the rows are sent again in halves.
+// The call is too large or too slow, or the model failed: the rows are sent again in halves.
 const HALVED = [413, 500, 504];
 const WAITED = [429, 503];
 
 // Predicts each entry, {row}, without answer and problem, and sets one of them, with cautions if wanted.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
-export async function predictAll(address, entries, limits, { showProgress, signal, isCautious }) {
+export async function predictAll(address, entries, limits, { isCautious, ...options }) {
   const waiting = chunks(entries.filter(isOpen), limits);
-  let [failures, waits] = [0, 0];
+  const { signal } = options;
+  let failures = 0;
   while (waiting.length) {
     const chunk = waiting.shift();
-    const response = await predictRows(address, stringify(chunk.map(({ row }) => row)), { signal, isCautious });
-    if (!response.problem) {
-      chunk.forEach((entry, index) => {
-        entry.answer = response.answer[index];
-        entry.cautions = response.cautions?.[index] ?? [];
-      });
-      [failures, waits] = [0, 0];
-    } else if (WAITED.includes(response.problem.status) && response.problem.seconds && waits < MOST_WAITS) {
-      waits += 1;
-      waiting.unshift(chunk);
-      showProgress(`Waiting ${response.problem.seconds} s: ${response.problem.title}.`);
-      if (!(await sleep(response.problem.seconds, signal))) return { isStopped: true };
-    } else if (markRejected(chunk, response.problem)) {
-      waiting.unshift(...chunks(chunk.filter(isOpen), limits));
-    } else if (!HALVED.includes(response.problem.status)) {
-      return response.problem;
-    } else if (chunk.length > 1) {
-      const half = Math.ceil(chunk.length / 2);
-      waiting.unshift(chunk.slice(0, half), chunk.slice(half));
-    } else {
-      chunk[0].problem = response.problem.detail || response.problem.title;
-      failures += 1;
-      if (failures === MOST_FAILURES) return response.problem;
-    }
-    showProgress("");
+    const rows = chunk.map(({ row }) => row);
+    const { results, problem } = await patiently(() => predictEach(address, rows, { signal, isCautious }), options);
+    if (problem && !HALVED.includes(problem.status)) return problem;
+    const found = results ?? chunk.map(() => ({ problem }));
+    const failed = chunk.filter((_, index) => HALVED.includes(found[index].problem?.status));
+    const isCertain = failed.length < 2;
+    chunk.forEach((entry, index) => (isCertain || !failed.includes(entry)) && set(entry, found[index]));
+    // The server does not separate the rows of a model that fails on many.
+    if (!isCertain) waiting.unshift(...halves(failed));
+    if (failed.length < chunk.length) failures = 0;
+    else if (chunk.length === 1) failures += 1;
+    if (failures === MOST_FAILURES) return found[0].problem;
+    options.showProgress("");
   }
   return null;
+}
+
+function set(entry, { prediction, cautions, problem }) {
+  if (problem) entry.problem = reasonOf(problem);
+  else [entry.answer, entry.cautions] = [prediction, cautions ?? []];
+}
+
+function reasonOf({ title, detail, errors = [] }) {
+  const reasons = errors.map(({ pointer, detail: reason }) => (pointer ? `${pointer.slice(1)}: ${reason}` : reason));
+  return reasons.join("; ") || detail || title;
+}
+
+function halves(entries) {
+  const half = Math.ceil(entries.length / 2);
+  return [entries.slice(0, half), entries.slice(half)];
 }
 
 // Explains each entry with a prediction, one after the other, and sets its `reasons`. Resolves to the problem
 // that ended it, or null.
-export async function explainAll(address, entries, reasonsOf, { showProgress, signal }) {
-  let waits = 0;
-  const waiting = entries.filter(({ answer, reasons }) => answer !== undefined && !reasons);
-  while (waiting.length) {
-    const [entry] = waiting;
-    const response = await postRows(address, stringify([entry.row]), { signal });
-    if (!response.problem) {
-      entry.reasons = reasonsOf(response.answer);
-      waiting.shift();
-      waits = 0;
-      showProgress("");
-    } else if (WAITED.includes(response.problem.status) && response.problem.seconds && waits < MOST_WAITS) {
-      waits += 1;
-      showProgress(`Waiting ${response.problem.seconds} s: ${response.problem.title}.`);
-      if (!(await sleep(response.problem.seconds, signal))) return { isStopped: true };
-    } else {
-      return response.problem;
-    }
+export async function explainAll(address, entries, reasonsOf, options) {
+  const { signal } = options;
+  for (const entry of entries.filter(({ answer, reasons }) => answer !== undefined && !reasons)) {
+    const { answer, problem } = await patiently(() => postRows(address, stringify([entry.row]), { signal }), options);
+    if (problem) return problem;
+    entry.reasons = reasonsOf(answer);
+    options.showProgress("");
   }
   return null;
 }
 
-export function isOpen({ answer, problem }) {
-  return answer === undefined && !problem;
+// Sends a request again while the server is too busy for it.
+async function patiently(send, { showProgress, signal }) {
+  for (let waits = 0; ; waits += 1) {
+    const response = await send();
+    const { status, seconds, title } = response.problem ?? {};
+    if (!WAITED.includes(status) || !seconds || waits === MOST_WAITS) return response;
+    showProgress(`Waiting ${seconds} s: ${title}.`);
+    if (!(await sleep(seconds, signal))) return { problem: { isStopped: true } };
+  }
 }
 
-// Writes the errors into their rows. False if the problem names no row.
-function markRejected(chunk, { errors = [] }) {
-  const reasons = new Map();
-  for (const { pointer, detail } of errors) {
-    const [, index, place] = /^\/(\d+)\/?(.*)$/s.exec(pointer) ?? [];
-    if (index === undefined || !chunk[index]) continue;
-    const reason = place ? `${place}: ${detail}` : detail;
-    reasons.set(index, [...(reasons.get(index) ?? []), reason]);
-  }
-  for (const [index, all] of reasons) chunk[index].problem = all.join("; ");
-  return reasons.size > 0;
+export function isOpen({ answer, problem }) {
+  return answer === undefined && !problem;
 }
 
 function chunks(entries, limits) {

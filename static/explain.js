@@ -33,13 +33,15 @@ export function offerExplanation(sent) {
   box.hidden = body === null;
 }
 
-// The largest effects as columns of a table: {why_1: "savings unknown: +8.1 points"}.
-export function reasonsOf({ fields, explains }) {
+// The largest effects as columns of a table: {why_1: "savings unknown: +8.1 points"}, with the labels of the
+// form if `isLabelled`.
+export function reasonsOf({ fields, explains }, isLabelled = false) {
   const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
   return Object.fromEntries(
     largest.map(({ name, value, effect }, index) => {
       const own = value === null ? " unknown" : name === value ? "" : ` ${isNested(value) ? stringify(value) : words(value)}`;
-      return [`why_${index + 1}`, `${name}${own}: ${gain(Number(effect.text), explains !== "number")}`];
+      const label = (isLabelled && labels[`/${step(name)}`]?.label) || name;
+      return [`why_${index + 1}`, `${label}${own}: ${gain(Number(effect.text), explains !== "number")}`];
     }),
   );
 }

@@ -5,23 +5,27 @@ import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { reasonsOf } from "./explain.js";
-import { form } from "./input.js";
+import { form, labelOf } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits } from "./json.js";
+import { leaves, leafCell, outputName } from "./leaves.js";
 import { hasHead, headOf, isLarge, sendFile } from "./large_file.js";
 import { count as grouped } from "./numbers.js";
 import { region, table } from "./table.js";
-import { bytes, element, sentence, short } from "./values.js";
+import { bytes, element, sentence, short, step } from "./values.js";
 
 const MOST_SHOWN = 50;
 const FIRST = 5;
 const MOST_PROBLEMS = 200;
+// The column with the lines of the file.
+const LINE = ["Line", ({ line }) => element("span", "number", String(line))];
 
 const part = (name) => document.getElementById(`file-${name}`);
 const [panel, drop, input, status] = ["panel", "drop", "input", "status"].map(part);
 const [found, preview, problems, result] = ["found", "preview", "problems", "result"].map(part);
 const marks = [...part("decimal").querySelectorAll("input")];
 const [start, stop, saveButton, progress] = ["start", "stop", "save", "progress"].map(part);
+const labels = JSON.parse(document.getElementById("answer").dataset.labels);
 const limits = {
   bytes: Number(panel.dataset.bytes),
   rows: Number(panel.dataset.rows),
@@ -169,7 +173,7 @@ function showSheet() {
   found.replaceChildren(...columnsFound());
   const first = good.slice(0, FIRST);
   const title = element("h3", "", `The first ${count(first.length, "row")}`);
-  preview.replaceChildren(...(first.length ? [title, scrolling(first.map(cells), "The first rows")] : []));
+  preview.replaceChildren(...(first.length ? [title, tableOf(first, inputColumns(), "The first rows")] : []));
   start.textContent = `Predict ${count(good.length, "row")}`;
   start.hidden = good.length === 0 || known.length === 0;
   showProblems();
@@ -252,7 +256,8 @@ async function explainRows() {
     part("done").textContent = words || `${grouped(done)} of ${grouped(good.length)} rows explained`;
   };
   showProgress("");
-  const ended = await explainAll(explainButton.dataset.action, good, reasonsOf, { showProgress, signal });
+  const reasons = (answer) => ({ saved: reasonsOf(answer), shown: Object.values(reasonsOf(answer, true)) });
+  const ended = await explainAll(explainButton.dataset.action, good, reasons, { showProgress, signal });
   if (mine !== sheet) return; // another file was chosen meanwhile
   const hadFocus = document.activeElement === stop;
   setRunning(false);
@@ -281,7 +286,7 @@ function showResult(ended, hadFocus) {
   const isCut = good.length > shown.length;
   const words = isCut ? `The first ${shown.length} of ${grouped(good.length)} predictions` : "Predictions";
   const title = element("h3", "", words);
-  result.replaceChildren(...(shown.length ? [title, scrolling(answersFirst(shown), "Predictions")] : []));
+  result.replaceChildren(...(shown.length ? [title, tableOf(shown, resultColumns(shown), "Predictions")] : []));
   if (hadFocus) (saveButton.hidden ? start : saveButton).focus();
   showProblems();
 }
@@ -289,14 +294,12 @@ function showResult(ended, hadFocus) {
 function showProblems() {
   const bad = sheet.entries.filter(({ problem }) => problem);
   if (!bad.length) return problems.replaceChildren();
-  const rows = bad.slice(0, MOST_PROBLEMS).map((each) => ({
-    Line: element("span", "number", String(each.line)),
-    Reason: element("span", "as-typed", each.problem),
-  }));
+  const rows = bad.slice(0, MOST_PROBLEMS);
+  const reasons = ["Reason", ({ problem }) => element("span", "as-typed", problem)];
   const title = `${count(bad.length, "row")} with errors`;
   const more = bad.length - rows.length;
   const rest = more ? [element("p", "quiet", `${grouped(more)} more are in the saved file.`)] : [];
-  return problems.replaceChildren(element("h3", "", title), scrolling(rows, title), ...rest);
+  return problems.replaceChildren(element("h3", "", title), tableOf(rows, [LINE, reasons], title), ...rest);
 }
 
 // The lines of the saved file: line number, cells, and prediction or problem.
@@ -313,7 +316,7 @@ function lines() {
 
 function answered(entry) {
   if (entry.answer === undefined) return cells(entry);
-  const row = withReasons(joined(cells(entry), entry.answer), entry.reasons);
+  const row = withReasons(joined(cells(entry), entry.answer), entry.reasons?.saved);
   if (!entry.cautions.length) return row;
   return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions) };
 }
@@ -324,17 +327,32 @@ function withReasons(row, reasons = {}) {
   return { ...row, ...Object.fromEntries(added) };
 }
 
-// Table rows with line number and prediction first.
-function answersFirst(entries) {
-  const rows = entries.map(answered);
-  const line = free("line", columns(rows), "file ");
-  return entries.map((entry, index) => {
-    const inputs = Object.keys(cells(entry));
-    const isInput = ([name]) => inputs.includes(name);
-    const all = Object.entries(rows[index]);
-    const ordered = [...all.filter((each) => !isInput(each)), ...all.filter(isInput)];
-    return { [line]: new Digits(String(entry.line)), ...Object.fromEntries(ordered) };
-  });
+// The columns of a table of predictions, as [heading, function that returns the cell of an entry]: first the
+// prediction, its cautions and reasons, then the columns of the file.
+function resultColumns(entries) {
+  const found = entries.flatMap(({ answer }) => leaves(answer));
+  const first = new Map(found.map((leaf) => [leaf.place, leaf]));
+  const predicted = [...first.values()].map((leaf) => [
+    outputName(leaf, labels),
+    ({ answer }) => leafCell(leaves(answer).find(({ place }) => place === leaf.place), labels),
+  ]);
+  const cautioned = ["Caution", ({ cautions }) => cautionText(cautions)];
+  const most = Math.max(...entries.map(({ reasons }) => reasons?.shown.length ?? 0));
+  const why = Array.from({ length: most }, (_, index) => [
+    `Why ${index + 1}`,
+    ({ reasons }) => element("span", "unbroken", reasons?.shown[index] ?? ""),
+  ]);
+  const isCautioned = entries.some(({ cautions }) => cautions.length);
+  return [LINE, ...predicted, ...(isCautioned ? [cautioned] : []), ...why, ...inputColumns()];
+}
+
+// The columns of the file, the model's own with their labels in the form.
+function inputColumns() {
+  const known = new Set(sheet.known);
+  return sheet.columns.filter(Boolean).map((name) => [
+    known.has(name) ? labelOf(`/${step(name)}`) : name,
+    (entry) => short(cells(entry)[name]),
+  ]);
 }
 
 // The cells of a line, in the order of the file's columns.
@@ -344,15 +362,9 @@ function cells({ row, others }) {
   return Object.fromEntries(names.map((name) => [name, all[name]]));
 }
 
-function scrolling(rows, label) {
-  const names = columns(rows);
-  const content = table(names, rows.map((row) => names.map((name) => cellOf(row, name))));
-  return region(content, label, "file-table");
-}
-
-function cellOf(row, name) {
-  const value = Object.hasOwn(row, name) ? row[name] : undefined;
-  return value instanceof Node ? value : short(value);
+function tableOf(entries, shown, label) {
+  const rows = entries.map((entry) => shown.map(([, cellOf]) => cellOf(entry)));
+  return region(table(shown.map(([heading]) => heading), rows), label, "file-table");
 }
 
 function setRunning(isRunning) {

@@ -3,7 +3,7 @@
 import { isShares } from "./answer.js";
 import { stringify } from "./json.js";
 import { percent } from "./numbers.js";
-import { isNested, isObject, readable, step, unstep, words } from "./values.js";
+import { isNested, isObject, readable, scalar, short, step, unstep, words } from "./values.js";
 
 // The values in an object, as {place, value, isShare}. `place` is the JSON Pointer.
 export function leaves(value, place = "", isShare = false) {
@@ -17,6 +17,15 @@ export function outputName({ place, isShare }, labels) {
   const key = unstep(place.split("/").at(-1));
   if (isShare) return key || "(empty text)";
   return labels[place]?.label || (place ? readable(key) : "Prediction");
+}
+
+// A value of a prediction for a table cell; empty for no value.
+export function leafCell(leaf, labels) {
+  if (!leaf) return "";
+  const { place, value, isShare } = leaf;
+  const known = labels[place] ?? {};
+  const isLong = isNested(value) || (typeof value === "string" && !known.names);
+  return isLong ? short(value) : scalar(value, { ...known, share: isShare || known.share });
 }
 
 // A value of a prediction as text, with its unit.

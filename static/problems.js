@@ -5,7 +5,7 @@ import { fieldAt } from "./fields.js";
 import { isJsonShown, json } from "./json_tab.js";
 import { focusOn, isRow, linkTo, markSections } from "./places.js";
 import { controls } from "./row.js";
-import { element } from "./values.js";
+import { element, sentence } from "./values.js";
 
 const form = document.getElementById("form");
 const root = form.querySelector("[data-field]");
@@ -43,7 +43,7 @@ export function showViolations(violations) {
 // `problem` is a problem document (RFC 9457).
 export function showProblem({ title, detail, status, request_id: requestId }) {
   alert.replaceChildren(element("p", "alert-title", title));
-  if (detail) alert.append(element("p", "as-typed", detail));
+  if (detail) alert.append(element("p", "as-typed", sentence(detail)));
   if (status === 401) alert.append(loginLink());
   if (FAILED.includes(status)) alert.append(element("p", "", ADVICE));
   if (requestId) alert.append(requestLine(requestId));

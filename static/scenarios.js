@@ -1,6 +1,6 @@
 // Inputs saved under a name in this browser only, and their predictions side by side.
 
-import { postRows, predictEach } from "./api.js";
+import { postRows, predictEach, TRIED } from "./api.js";
 import { form, labelOf, row, showWhole, text, unitOf } from "./input.js";
 import { Digits, parsed, same } from "./json.js";
 import { leaves, leafText, outputName, outputText } from "./leaves.js";
@@ -77,7 +77,7 @@ async function compare() {
   if (all.length === 0) return;
   const rows = all.map((each) => each.row);
   const onCancel = () => announce("Canceled. Open this tab again to predict.");
-  const send = (signal) => predictEach(form.dataset.action, rows, { signal });
+  const send = (signal) => predictEach(form.dataset.action, rows, { signal, headers: TRIED });
   call = waitFor(waiting, send, { usual, next: nameField, onCancel });
   const response = await call.response;
   if (!response) return;

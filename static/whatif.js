@@ -1,6 +1,6 @@
 // The panel that varies one field, and plots the predictions of one or two models while the form changes.
 
-import { predictEach } from "./api.js";
+import { predictEach, TRIED } from "./api.js";
 import { drawCurves, showCurves } from "./curves.js";
 import { form, labelOf, onChange, row, text } from "./input.js";
 import { Digits, parsed, same, stringify } from "./json.js";
@@ -135,7 +135,7 @@ async function run(isAsked = false) {
   const sent = stringify([sweep.rows, sweep.models.map(({ address }) => address)]);
   if (!isAsked && shown?.sent === sent) return undefined;
   const started = performance.now();
-  const send = (signal) => Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal })));
+  const send = (signal) => Promise.all(sweep.models.map(({ address }) => predictEach(address, sweep.rows, { signal, headers: TRIED })));
   call = waitFor(waiting, send, { usual, next: axisChoice, onCancel: cancel });
   const found = await call.response;
   if (!found) return undefined;
