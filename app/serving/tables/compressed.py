@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from app.serving.errors import UnreadableFile
+from mlmodel.bounded.compression import PIECE_BYTES
 from mlmodel.errors import TooLarge
 
 #: The first bytes of a compressed file, and the name of its codec in pyarrow.
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-#: Bytes that are decompressed at once, and expanded bytes from which they are kept on the disk.
-PIECE_BYTES = 1 << 20
+#: Expanded bytes from which they are kept on the disk.
 MAX_BYTES_IN_MEMORY = 16 << 20
 
 
