@@ -43,10 +43,11 @@ class CellColumns:
         for column, texts in zip(self._columns, cells, strict=True):
             if column is None:
                 continue
-            values = _convert(column, texts.combine_chunks(), self._decimal)
+            values, is_complete = _convert(column, texts.combine_chunks(), self._decimal)
             names.append(column.name)
             columns.append(values)
-            gaps += [(at, column.name) for at, each in enumerate(values) if each is NOT_GIVEN]
+            if not is_complete:
+                gaps += [(at, column.name) for at, each in enumerate(values) if each is NOT_GIVEN]
         count = len(cells[0]) if cells else 0
         rows = build_rows(count, zip(names, columns, strict=True))
         for at, name in gaps:
@@ -54,15 +55,16 @@ class CellColumns:
         return rows
 
 
-def _convert(column: Column, texts: Any, decimal: str) -> list[Any]:
+def _convert(column: Column, texts: Any, decimal: str) -> tuple[list[Any], bool]:
+    """Return the values, and whether it is certain that none is ``NOT_GIVEN``."""
     if not column.is_plain or decimal != POINT:
-        return _convert_distinct(column, texts, decimal)
+        return _convert_distinct(column, texts, decimal), False
     is_number = pc.match_substring_regex(texts, _NUMBER)
     if pc.all(is_number).as_py() is not False:
-        return _convert_numbers(column, texts)
+        return _convert_numbers(column, texts), True
     numbers = iter(_convert_numbers(column, texts.filter(is_number)))
     others = iter(_convert_distinct(column, texts.filter(pc.invert(is_number)), decimal))
-    return [next(numbers) if each else next(others) for each in is_number.to_pylist()]
+    return [next(numbers) if each else next(others) for each in is_number.to_pylist()], False
 
 
 def _convert_numbers(column: Column, texts: Any) -> list[Any]:

@@ -23,7 +23,7 @@ from app.serving.tables.csv_file import RawLine, raw_lines, read_line, rest_of, 
 #: is no row.
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
 #: Characters of a CSV file that are read at once.
-PIECE_CHARACTERS = 1 << 20
+PIECE_CHARACTERS = 1 << 18
 
 
 def to_table(
