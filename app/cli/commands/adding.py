@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -105,8 +105,8 @@ def pin(hosting: Hosting, names: tuple[str, ...], as_json: bool) -> None:
     # From the last to the first, so that the positions of the others do not change.
     for index, spec in reversed(list(enumerate(specs))):
         is_named = not names or spec.reference in names
-        if spec.file and not spec.sha256 and is_named and _can_be_served(hosting, spec):
-            text = models_yaml.add_hash(text, index, source.sha256_of(spec.file))
+        if _is_unpinned(spec) and is_named and _can_be_served(hosting, spec):
+            text = models_yaml.add_hash(text, index, source.sha256_of(cast(Path, spec.file)))
             pinned.insert(0, spec.reference)
     if pinned:
         models_yaml.replace_text(hosting, text, _without_hash(specs), _without_hash)
@@ -167,5 +167,11 @@ def _without_file(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
     return [replace(spec, file=None) for spec in specs]
 
 
+def _is_unpinned(spec: ModelSpec) -> bool:
+    """Return whether a hash can pin the file; one that is checked for new versions must differ."""
+    is_followed = spec.fetched is not None and spec.fetched.check_seconds is not None
+    return spec.file is not None and not spec.sha256 and not is_followed
+
+
 def _without_hash(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    return [replace(spec, line=0, file=None, sha256=None) for spec in specs]
+    return [replace(spec, line=0, file=None, fetched=None, sha256=None) for spec in specs]

@@ -44,7 +44,9 @@ def find_mistake(url: str) -> str:
     if scheme not in EXTRAS:
         return f"must be a local path or an address such as {EXAMPLES}, got {url!r}"
     form = FORMS.get(scheme, FORM)
-    if not url.isprintable() or not form.fullmatch(url) or _leaves_its_folder(url):
+    # fsspec would read what follows "::" as another address.
+    is_readable = url.isprintable() and form.fullmatch(url) and "::" not in url
+    if not is_readable or _leaves_its_folder(url):
         return f"must be an address such as {EXAMPLES}, got {url!r}"
     return ""
 

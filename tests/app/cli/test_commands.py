@@ -865,6 +865,21 @@ def test_pin_adds_hashes(run, models_file, linear_file, before):
     assert "Nothing to pin." in again.stderr
 
 
+def test_pin_adds_hash_of_fetched_file(run, models_file, linear_file):
+    entry = f"  - file: 'file://{linear_file}'\n    name: "
+    run(
+        "pin",
+        models=f"models:\n{entry}one\n{entry}two\n    check_every: 60\n",
+        FETCH_FROM=f"file://{linear_file.parent}",
+        CACHE_FOLDER=linear_file.parent / "cache",
+    )
+
+    lines = models_file.read_text().splitlines()
+    digest = hashlib.sha256(linear_file.read_bytes()).hexdigest()
+    assert lines[2] == f"    sha256: {digest}"
+    assert "sha256" not in "".join(lines[3:])
+
+
 def test_pin_keeps_comments_in_place(run, models_file, linear_file):
     run("pin", models=f"models:\n  - file: {linear_file}  # the digits\n    name: one\n")
 

@@ -114,6 +114,7 @@ def test_address_is_within_a_named_place(url, place, expected):
         "https://a.example",
         "s3://models/../x.flm",
         "simplecache::s3://models/x.flm",
+        "s3://models/x.zip::file:///etc/passwd",
         "ftp://a.example/x.flm",
         "models:/credit/latest",
         "runs:/0123",
