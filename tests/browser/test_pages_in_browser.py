@@ -510,7 +510,7 @@ def test_busy_server_shows_retry_time(page, site):
     page.get_by_role("button", name="Predict").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Too much to do")
-    expect(page.get_by_role("alert")).to_contain_text("iris is unloaded. Try again in 5 s.")
+    expect(page.get_by_role("alert")).to_contain_text("Iris is unloaded. Try again in 5 s.")
 
 
 def test_json_tab_exchanges_the_row(page, site):
