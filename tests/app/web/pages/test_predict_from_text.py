@@ -101,7 +101,7 @@ def test_form_without_the_row_is_rejected(client, form):
     response = client.post("/models/any/predict", data=form, content_type=content_type)
 
     assert response.status_code == 400
-    assert "expected a form with the field" in response.text
+    assert "Expected a form with the field" in response.text
 
 
 def test_other_kinds_of_form_are_rejected(client):
