@@ -138,7 +138,7 @@ def test_form_of_many_fields_is_rejected(app):
     )
 
     assert answer.status_code == 400
-    assert "expected a form with the field &#39;row&#39; only" in answer.text
+    assert "Expected a form with the field &#39;row&#39; only" in answer.text
 
 
 @pytest.mark.parametrize(
