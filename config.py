@@ -364,29 +364,29 @@ def _check_database(variable: str, text: str) -> str:
 
 
 def _check_origins(variable: str, text: str) -> str:
-    if text != "*" and not all(re.fullmatch(ORIGIN, each) for each in text.split()):
-        raise InvalidSetting(
-            f"{variable} must be '*' or origins such as 'https://a.example', separated by spaces "
-            f"and without a path, got {text!r}"
-        )
-    return text
+    expected = "'*' or origins such as 'https://a.example', separated by spaces and without a path"
+    return text if text == "*" else _check_each(variable, text, ORIGIN, expected)
 
 
 def _check_places(variable: str, text: str) -> str:
-    if not all(re.fullmatch(PLACE, each) for each in text.split()):
-        raise InvalidSetting(
-            f"{variable} must be places such as 'https://files.example/models/', 's3://models' or "
-            f"'models:/', separated by spaces, got {text!r}"
-        )
-    return text
+    expected = (
+        "places such as 'https://files.example/models/', 's3://models' or 'models:/', separated by "
+        "spaces"
+    )
+    return _check_each(variable, text, PLACE, expected)
 
 
 def _check_host_names(variable: str, text: str) -> str:
-    if not all(re.fullmatch(HOST_NAME, each) for each in text.split()):
-        raise InvalidSetting(
-            f"{variable} must be names such as 'models.example', or '.example' for all below it, "
-            f"separated by spaces and without ports, got {text!r}"
-        )
+    expected = (
+        "names such as 'models.example', or '.example' for all below it, separated by spaces and "
+        "without ports"
+    )
+    return _check_each(variable, text, HOST_NAME, expected)
+
+
+def _check_each(variable: str, text: str, pattern: str, expected: str) -> str:
+    if not all(re.fullmatch(pattern, each) for each in text.split()):
+        raise InvalidSetting(f"{variable} must be {expected}, got {text!r}")
     return text
 
 
