@@ -215,7 +215,7 @@ class JobWorker:
 
 def remove_expired(table: JobTable, files: JobFiles) -> None:
     """Remove the jobs whose results have expired, and the files of interrupted uploads."""
-    for job_id in table.expired(time.time()):
+    for job_id in table.list_expired(time.time()):
         files.remove(job_id)
         table.remove(job_id)
     files.remove_orphans(table.has)

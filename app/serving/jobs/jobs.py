@@ -213,7 +213,7 @@ class Jobs:
 
         if job.state is not JobState.DONE:
             raise JobConflict(f"the job is {job.state}: it has no result yet")
-        chunks = self.queue.done(job.id)
+        chunks = self.queue.list_done(job.id)
         return job_results.WRITERS[form]([self.files.part(job.id, *each) for each in chunks])
 
     def problems(self, job: Job, form: str) -> Iterator[bytes]:
@@ -223,7 +223,7 @@ class Jobs:
         """
         from app.serving.jobs import job_results  # noqa: PLC0415
 
-        chunks = self.queue.done(job.id)
+        chunks = self.queue.list_done(job.id)
         bad = [self.files.bad(job.id, *each) for each in chunks]
         if form == "ndjson":
             return job_results.write_problems_ndjson(bad)

@@ -66,7 +66,7 @@ class _Call(NamedTuple):
     parse: Callable[[bytes], Any]
 
     @property
-    def sampled(self) -> Sequence[bool]:
+    def are_sampled(self) -> Sequence[bool]:
         """Whether each row is logged."""
         policy, request_id, first = self.policy, self.caller.request_id, self.caller.first_row
         return [policy.is_sampled(request_id, first + index) for index in self.indexes]
@@ -75,7 +75,7 @@ class _Call(NamedTuple):
         """Return the values of :data:`VALUES` for each row that is logged."""
         policy, model, caller = self.policy, self.model, self.caller
         rows = zip(self.indexes, *self.parse(self.content), strict=True)
-        for index, row, prediction in compress(rows, self.sampled):
+        for index, row, prediction in compress(rows, self.are_sampled):
             yield (
                 self.time,
                 caller.request_id,
@@ -210,7 +210,7 @@ class PredictionLog:
             return
         call = policy, model, caller, time.time(), seconds, chosen, content, parse
         if self._bytes >= MAX_QUEUED_BYTES:
-            count_logged_rows(model.label, DROPPED, sum(_Call(*call).sampled))
+            count_logged_rows(model.label, DROPPED, sum(_Call(*call).are_sampled))
             return
         self._queue.append(call)
         size = len(content)

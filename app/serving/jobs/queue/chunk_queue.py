@@ -122,7 +122,7 @@ class ChunkQueue:
             self._table.finish_if_done(connection, claim.job.id)
         return True
 
-    def done(self, job_id: str) -> list[tuple[int, int]]:
+    def list_done(self, job_id: str) -> list[tuple[int, int]]:
         """Return number and attempt of the chunks of a job that are done, in the file's order."""
         query = (
             select(chunks.c.number, chunks.c.attempts)

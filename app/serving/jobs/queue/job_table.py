@@ -150,7 +150,7 @@ class JobTable:
             connection.execute(delete(chunks).where(chunks.c.job == job_id))
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    def expired(self, now: float) -> Sequence[str]:
+    def list_expired(self, now: float) -> Sequence[str]:
         """Return the ids of finished jobs whose time has passed."""
         query = select(jobs.c.id).where(jobs.c.expires < now, jobs.c.state.not_in(ACTIVE))
         with self._database.transaction() as connection:
