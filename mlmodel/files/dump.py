@@ -21,6 +21,7 @@ from mlmodel.files.flm import container
 from mlmodel.frameworks import labels as label_words
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime as compiling
+from mlmodel.reference.caution import with_ranges
 from mlmodel.reference.profile import KEY as REFERENCE
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.validator import Schema
@@ -121,9 +122,8 @@ def dump(
     )
     _check_schemas(adapter, model, extra or {}, inferred.get("outputs", ()))
     if reference:
-        meta = _with_reference(
-            meta, profiling.build_profile(adapter, model, found, meta.extra or {}, y)
-        )
+        profile = profiling.build_profile(adapter, model, found, meta.extra or {}, y)
+        meta = _with_reference(meta, profile, has_own_schema="input_schema" in (extra or {}))
     if lib == "sklearn":
         _log_untrusted(content)
     included = {name: Path(source).read_bytes() for name, source in (artifacts or {}).items()}
@@ -207,11 +207,16 @@ def _infer_extra(
     }
 
 
-def _with_reference(meta: Meta, profile: Profile | None) -> Meta:
-    """Return the metadata with a profile, unless the author gives one."""
+def _with_reference(meta: Meta, profile: Profile | None, *, has_own_schema: bool) -> Meta:
+    """Return the metadata with a profile, unless the author gives one, and an inferred schema
+    with its ranges, which are rounded: the ends of the sample's own may be those of one person.
+    """
     if profile is None:
         return meta
-    return replace(meta, extra={REFERENCE: profile.to_json(), **(meta.extra or {})})
+    extra = {REFERENCE: profile.to_json(), **(meta.extra or {})}
+    if not has_own_schema and "input_schema" in extra:
+        extra["input_schema"] = with_ranges(extra["input_schema"], profile)
+    return replace(meta, extra=extra)
 
 
 def _log_untrusted(content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from mlmodel.reference.distributions import Choices, Distribution, Numbers, key
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.messages import join_first, to_short_json
-from mlmodel.schema.shape import escape
+from mlmodel.schema.shape import Shape, escape
 
 #: Choices that a caution lists.
 MOST_LISTED = 8
+#: The keyword of usual values in a schema: the lowest and the highest number.
+RANGE = "x-range"
 
 
 class Kind(StrEnum):
@@ -55,6 +57,40 @@ def find_cautions(row: Any, profile: Profile) -> list[Caution]:
     return list(_find(row, profile)) if isinstance(row, Mapping) else []
 
 
+def with_ranges(schema: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
+    """Return the schema of a row whose hints (``x-range``) are the ranges that cautions have."""
+    members = schema.get("properties")
+    if not isinstance(members, Mapping):
+        return schema
+    fields = profile.fields
+    ranged = {name: _with_range(each, fields.get(name)) for name, each in members.items()}
+    return {**schema, "properties": ranged}
+
+
+def _with_range(member: Any, field: Distribution | None) -> Any:
+    numbers = _get_numbers(field)
+    if not numbers or not isinstance(member, Mapping) or RANGE not in member:
+        return member
+    shape = Shape.of(member)
+    low, high = shape.number("minimum"), shape.number("maximum")
+    # The range is rounded outwards, but the schema rejects what lies beyond its limits.
+    ends = (
+        numbers[0] if low is None else max(numbers[0], low),
+        numbers[-1] if high is None else min(numbers[-1], high),
+    )
+    return {**member, RANGE: [int(each) if float(each).is_integer() else each for each in ends]}
+
+
+def _get_numbers(field: Distribution | None) -> Sequence[float]:
+    """Return the numbers of a distribution in order; empty if it has none."""
+    match field:
+        case Numbers(edges):
+            return edges
+        case Choices():
+            return field.numbers
+    return ()
+
+
 def _find(row: Mapping[str, Any], profile: Profile) -> Iterator[Caution]:
     for name, field in profile.fields.items():
         value = row.get(name)
@@ -68,19 +104,14 @@ def _find(row: Mapping[str, Any], profile: Profile) -> Iterator[Caution]:
 
 
 def _compare(name: str, field: Distribution, value: Any) -> Caution | None:
-    is_number = type(value) in (int, float)
-    if isinstance(field, Numbers):
-        low, high = field.edges[0], field.edges[-1]
-        return _outside(name, low, high, value) if is_number and not low <= value <= high else None
+    numbers = _get_numbers(field)
+    if numbers and type(value) in (int, float):
+        # A number between two known choices is no new category.
+        low, high = numbers[0], numbers[-1]
+        return None if low <= value <= high else _outside(name, low, high, value)
     if not isinstance(field, Choices) or isinstance(value, (list, dict)):
         return None
-    if key(value) in field.counts:
-        return None
-    if is_number and field.numbers:
-        # A number between two known ones is no new category.
-        low, high = field.numbers[0], field.numbers[-1]
-        return None if low <= value <= high else _outside(name, low, high, value)
-    return _unseen(name, field, value)
+    return None if key(value) in field.counts else _unseen(name, field, value)
 
 
 def _blank(name: str) -> Caution:

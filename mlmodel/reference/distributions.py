@@ -177,9 +177,10 @@ def _outer_step(span: float, gap: float, count: int) -> float:
         make the range too wide on this one.
     :param count: rows that share the number.
     """
+    smallest = 10.0 ** (math.floor(math.log10(span)) + 1 - DIGITS)  # quantiles are rounded to it
     if count >= MIN_SHARED:
-        return 10.0 ** (math.floor(math.log10(span)) + 1 - DIGITS)
-    return _step(min(span / RANGE_PARTS, gap / GAP_PARTS or span))
+        return smallest
+    return max(smallest, _step(min(span / RANGE_PARTS, gap / GAP_PARTS or span)))
 
 
 def _step(size: float) -> float:

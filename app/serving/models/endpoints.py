@@ -16,6 +16,8 @@ from mlmodel.bounded import sizes
 from mlmodel.declarations.declaration import to_input_schema, to_output_schema
 from mlmodel.endpoint import Endpoint, get_endpoints
 from mlmodel.model import MLModel
+from mlmodel.reference.caution import with_ranges
+from mlmodel.reference.profile import Profile
 from mlmodel.schema.validator import Schema
 
 
@@ -50,24 +52,27 @@ def build_endpoints(
     spec: ModelSpec,
     *,
     label: str,
+    profile: Profile | None = None,
     direct: Method | None = None,
     call: Callable[[str, Sequence[Any]], Any],
 ) -> dict[str, HostedEndpoint]:
     """Return the endpoints of a model by name.
 
     :param spec: the model's entry, whose input schema overrides the model's own.
+    :param profile: whose ranges replace those of the input schema: hints and cautions must agree.
     :param direct: the method behind predict, if it needs neither queue nor time limit.
     :param call: calls the method of the named endpoint while the model is loaded.
     :raises FlmError: if a schema is invalid or too large.
     """
     own_schema = spec.input_schema
+    row = to_input_schema(model.input_schema if own_schema is None else own_schema)
     predict = HostedEndpoint(
         name=PREDICT,
         methods=("POST",),
         description=str(model.description),
         input=_schema(
             "input_schema",
-            to_input_schema(model.input_schema if own_schema is None else own_schema),
+            with_ranges(row, profile) if row and profile else row,
             is_null_left=model.replaces_missing,
         ),
         output=_schema("output_schema", to_output_schema(model.output_schema)),

@@ -124,7 +124,12 @@ class Loader:
     def _describe_endpoints(self, model: MLModel, direct: Method | None = None) -> None:
         hosted = self._hosted
         found = build_endpoints(
-            model, hosted.spec, label=hosted.label, direct=direct, call=hosted.calls.call
+            model,
+            hosted.spec,
+            label=hosted.label,
+            profile=hosted.about.profile,
+            direct=direct,
+            call=hosted.calls.call,
         )
         hosted.about = hosted.about.with_endpoints(model, hosted.spec, found)
 

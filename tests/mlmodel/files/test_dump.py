@@ -120,6 +120,17 @@ def test_sample_provides_schemas_and_examples(tmp_path):
     assert found.predict(found.examples[0]) == {"prediction": pytest.approx(1, abs=0.5)}
 
 
+def test_hint_has_the_range_of_cautions(tmp_path):
+    table = pd.DataFrame({"age": np.arange(190, 790), "size": np.linspace(0.123, 7.31, 600)})
+
+    dump(LinearRegression().fit(table, table["age"]), tmp_path / "m.flm", sample=table)
+
+    found = load(tmp_path / "m.flm")
+    for name, field in found.profile.fields.items():
+        usual = found.input_schema["properties"][name]["x-range"]
+        assert usual == [field.edges[0], field.edges[-1]] != [table[name].min(), table[name].max()]
+
+
 def test_sample_notes_are_logged_and_stored(tmp_path, caplog):
     model, table = people()
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlmodel.reference.caution import find_cautions
+from mlmodel.reference.caution import find_cautions, with_ranges
 from mlmodel.reference.profile import Profile
 
 PROFILE = Profile.from_columns(
@@ -82,3 +82,29 @@ def test_value_of_another_type_raises_nothing():
     odd = {name: [{"a": 1}] for name in PROFILE.fields}
 
     assert find_cautions(odd, PROFILE) == []
+
+
+def test_hints_have_the_ranges_of_cautions_within_the_limits():
+    number = {"type": "number", "x-range": [1, 2]}
+    members = {
+        "income": number | {"minimum": 0, "maximum": 80_000},
+        "term": number,
+        "vip": number,
+        "savings": {"type": "number"},
+        "other": number,
+    }
+
+    found = with_ranges({"properties": members}, PROFILE)["properties"]
+
+    assert found["income"]["x-range"] == [10_000, 80_000]
+    assert found["term"]["x-range"] == [12, 48]
+    assert [found[name] for name in ("vip", "savings", "other")] == [
+        members[name] for name in ("vip", "savings", "other")
+    ]
+
+
+def test_values_of_the_sample_need_no_caution_beside_a_long_tail():
+    ages = [17.0, *range(18, 22), *[20.0] * 300, *range(500, 80_000, 4_000)]
+    profile = Profile.from_columns({"age": ages})
+
+    assert [each for each in ages if find_cautions({"age": each}, profile)] == []
