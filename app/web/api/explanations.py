@@ -13,6 +13,7 @@ from app.web.api import models, prediction
 from app.web.api.bodies.request_body import read_json
 from app.web.api.schemas import Explanation as ExplanationBody
 from app.web.http.extension import modelhost
+from app.web.http.query import check_query
 from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("explanations", __name__, url_prefix="/api")
@@ -66,6 +67,7 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
     predictor = modelhost().predictor
     if EXPLAIN in predictor.manager.get_described(reference).endpoints:
         return models.call_endpoint(reference, EXPLAIN)
+    check_query("class")
     rows = prediction.to_rows(predictor, reference, read_json(), PREDICT)
     g.rows = rows.size
     if isinstance(rows.value, list) and rows.size != 1:

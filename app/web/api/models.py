@@ -31,7 +31,7 @@ from app.web.api.schemas import (
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.json_provider import dumps
-from app.web.http.query import read_flag
+from app.web.http.query import check_query, read_flag
 from mlmodel.endpoint import RESERVED
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -148,6 +148,10 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             Whether to return a `RowResult` for each row, with its prediction and the cautions about
             the row: values outside the data that the model was trained on. In CSV, a column.
           schema: {type: boolean, default: false}
+        - name: decimal
+          in: query
+          description: The decimal mark of a CSV file, if its numbers are ambiguous.
+          schema: {type: string, enum: [".", ","]}
       requestBody:
         required: true
         content: {application/json: {schema: {}}}
@@ -174,11 +178,13 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
     """
     reference = prediction.to_reference(name, version)
     modelhost().manager.get(reference)
-    if request.mimetype in TABLES:
+    is_table = request.mimetype in TABLES
+    check_query("partial", "caution", *["decimal"] * is_table)
+    is_partial, is_cautious = read_flag("partial"), read_flag("caution")
+    if is_table:
         rows = sheets.read_rows(modelhost().manager.get_described(reference))
     else:
         rows = _read_rows(reference, PREDICT)
-    is_partial, is_cautious = read_flag("partial"), read_flag("caution")
     if is_partial or is_cautious:
         return _predict_results(reference, rows, is_partial=is_partial, is_cautious=is_cautious)
     return _predict(reference, PREDICT, rows)
@@ -244,6 +250,7 @@ def rows(name: str) -> ResponseReturnValue:
         500: InternalError
     """
     model = modelhost().manager.get_described(name)
+    check_query("decimal")
     return jsonify(SheetRows().dump(_sheet(*sheets.read_sheet(model))))
 
 
@@ -306,6 +313,7 @@ def call_endpoint(name: str, endpoint_name: str) -> ResponseReturnValue:
     if hosted is None and endpoint_name == EXPLAIN:  # its POST is a route of its own
         raise MethodNotAllowed(["POST"])
     if request.method == "POST":
+        check_query()
         return _predict(name, endpoint_name, _read_rows(name, endpoint_name))
     row = to_row(request.args, hosted.input) if hosted else {}
     return _predict(name, endpoint_name, envelopes.plain_rows(row))

@@ -109,7 +109,8 @@ REQUESTS = {
     "cut short": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "500"}},
     "longer than it says": {"json": ROW, "environ_overrides": {"CONTENT_LENGTH": "5"}},
     "through a proxy": {"json": ROW, "headers": {"X-Forwarded-For": "192.0.2.1", "Via": "1.1 x"}},
-    "a query": {"json": ROW, "query_string": "a=1"},
+    "an unknown query": {"json": ROW, "query_string": "cautoin=true"},
+    "an unknown query of a version": {"path": SECOND_VERSION, "json": ROW, "query_string": "a=1"},
     "caution": {"json": ROW, "query_string": "c%61ution=true"},
     "partial": {"json": [ROW, {}], "query_string": "p%61rtial=true"},
 }

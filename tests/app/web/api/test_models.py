@@ -74,11 +74,25 @@ def test_partial_response_for_a_row_is_one_result(client):
     }
 
 
-def test_unknown_value_of_partial_is_rejected(client):
-    response = predict(client, "doubler", {"x": 1}, query_string="partial=yes")
+@pytest.mark.parametrize(
+    ("path", "content_type", "detail"),
+    [
+        ("doubler/predict?partial=yes", "json", "partial must be 'false' or 'true', got 'yes'"),
+        ("doubler/predict?cautoin=true", "json", "'cautoin'; expected partial or caution"),
+        ("doubler/predict?decimal=,", "json", "'decimal'; expected partial or caution"),
+        ("doubler/predict?mark=,", "csv", "'mark'; expected partial or caution or decimal"),
+        ("doubler/rows?a=1", "csv", "'a'; expected decimal"),
+        ("explained/explain?class=a", "json", "'class'; expected none"),
+        ("doubler/explain?Class=a", "json", "'Class'; expected class"),
+    ],
+)
+def test_unknown_query_is_rejected(client, path, content_type, detail):
+    kind = "application/json" if content_type == "json" else "text/csv"
+
+    response = client.post(f"/api/models/{path}", data=b"x", content_type=kind)
 
     assert response.status_code == 400
-    assert response.json["detail"] == "partial must be 'false' or 'true', got 'yes'"
+    assert detail in response.json["detail"]
 
 
 def test_version_header_stays_on_one_line(make_app):
