@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
+from app.serving.prediction_log.store import PredictionStore
 from app.serving.process.memory import return_free_memory
 from mlmodel.errors import FlmError
 
@@ -187,7 +189,10 @@ class JobWorker:
         job, number = claim.job, claim.number
         with pa.memory_map(str(self._files.rows(job.id, number))) as source:
             table = pa.ipc.open_file(source).read_all()
-        CALLER.set(Caller(f"{job.id}.{number}", job.owner or None, JOB))
+        request_id = f"{job.id}.{number}"
+        if claim.attempt > 1:
+            self._forget(model.name, request_id)
+        CALLER.set(Caller(request_id, job.owner or None, JOB))
         outcome = predict_chunk(self._models.predictor, model, table, lease.check)
         self._files.check_room()
         with (
@@ -200,6 +205,14 @@ class JobWorker:
         return_free_memory()
         if not self._queue.complete(claim, valid, invalid):
             raise LeaseLost
+
+    def _forget(self, model: str, request_id: str) -> None:
+        """Delete what an earlier attempt has logged; the log must not fail a job."""
+        folder = self._models.predictor.prediction_log.folder
+        try:
+            PredictionStore(folder).forget_request(model, request_id)
+        except (OSError, sqlite3.Error) as error:
+            log.error("rows of chunk %s may be in the prediction log twice: %s", request_id, error)
 
     def _stop(self, job: Job, reason: str) -> None:
         log.warning("job %s of model %r stops: %s", job.id, job.model, reason)

@@ -145,6 +145,15 @@ class PredictionStore:
             deleted += len(ids)
         return deleted
 
+    def forget_request(self, model: str, request_id: str) -> None:
+        """Delete the records of a request that is repeated, in whichever month it was made."""
+        for path in self._paths(model, Selection()):
+            with closing(month_files.open_existing(path)) as connection:
+                query = "SELECT id FROM predictions WHERE request_id = ?"
+                ids = [each for (each,) in connection.execute(query, [request_id])]
+            if ids:
+                month_files.delete_rows(path, ids)
+
     def delete_old(self, model: str, keep_days: int) -> None:
         """Delete records that are older than this: files of past months, then single rows."""
         limit = clock.time() - keep_days * DAY_SECONDS

@@ -34,7 +34,7 @@ COMMIT_ROWS = COMMIT_CALLS = 500
 MAX_QUEUED_BYTES = 64_000_000
 #: Number of files that a process keeps open.
 MAX_OPEN_FILES = 32
-#: A row of a job that is predicted again, after a crash, replaces the earlier one.
+#: A row of a job that two processes predict, one of which has lost its lease, is stored once.
 INSERT = "INSERT OR REPLACE INTO predictions VALUES "
 VALUES = f"(NULL{', ?' * 11}, NULL, NULL, NULL)"
 

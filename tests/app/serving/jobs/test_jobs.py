@@ -9,6 +9,7 @@ import math
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,6 +25,7 @@ from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_form, get_identity
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
+from app.serving.prediction_log import month_files, writer
 from app.serving.prediction_log.store import PredictionStore
 from tests.new_keys import NewKey
 
@@ -110,12 +112,19 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
 
 
-def test_rows_of_jobs_are_in_the_prediction_log(submit, make_worker, parts):
+def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts, monkeypatch):
     job = submit("x\n1\n2\n", model="logged")
+    make_worker().run_chunk()
+    parts.jobs.queue.claim("a process that dies, after it has logged a row in another month")
+    folder = parts.predictor.prediction_log.folder
+    logged = (0.0, f"{job['id']}.1", 0, "logged", "1", "{}", "{}", 0.1, "", None, "job")
+    with closing(month_files.create(month_files.get_path(folder, "logged", 0))) as connection:
+        connection.execute(writer.INSERT + writer.VALUES, logged)
+    monkeypatch.setattr(time, "time", lambda: job["created"] + 1000)
 
     make_worker().run(0)
 
-    records = PredictionStore(parts.predictor.prediction_log.folder).read("logged")
+    records = PredictionStore(folder).read("logged")
     assert [(each.request_id, each.index, each.row, each.source) for each in records] == [
         (f"{job['id']}.1", 0, {"x": 1}, "job"),
         (f"{job['id']}.1", 1, {"x": 2}, "job"),
