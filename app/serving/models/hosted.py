@@ -139,7 +139,7 @@ class HostedModel:
         self.state.release()
 
     def update_entry(self, spec: ModelSpec, reason: str | None = None) -> None:
-        """Adopt default, aliases, line and log of a new entry without loading the model.
+        """Adopt from a new entry what does not change the model, without loading it.
 
         :param reason: why the model of the new entry cannot replace this one.
         """
@@ -149,6 +149,8 @@ class HostedModel:
             aliases=spec.aliases,
             line=spec.line,
             log=spec.log,
+            # Another file could not be loaded: see `reason`.
+            fetched=spec.fetched if spec.file == self.spec.file else self.spec.fetched,
         )
         self.state.explain(Status.READY, reason)
 
