@@ -75,10 +75,8 @@ def serve(
     _override({"HOST": host, "PORT": port, "WORKERS": workers})
     if files:
         os.environ["MODELHOST_MODELS_FILE"] = str(_write_models_file(files, trust))
-        # Who writes an address in the command names that place.
-        named = [file.partition("?")[0] for file in files if is_address(file)]
         variable = f"{config.PREFIX}FETCH_FROM"
-        os.environ[variable] = " ".join([os.environ.get(variable, ""), *named]).strip()
+        os.environ[variable] = " ".join([os.environ.get(variable, ""), *list_places(files)])
     settings = config.settings(os.environ)
     _check_models_file(Path(settings["MODELS_FILE"]))
     if is_opened:
@@ -89,6 +87,12 @@ def serve(
     from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415  only this command needs it
 
     WSGIApplication(prog="modelhost").run()
+
+
+def list_places(files: Sequence[str]) -> list[str]:
+    """Return the addresses in a command line as places: each counts as named in FETCH_FROM."""
+    named = (file.partition("?")[0] for file in files if is_address(file))
+    return [place.replace(" ", "%20") for place in named]
 
 
 def _override(options: dict[str, str | int | None]) -> None:

@@ -15,12 +15,12 @@ class FetchFailed(Exception):
 
 
 @dataclass
-class Order:
+class FetchRequest:
     """One transfer: of the file or folder at an address to ``target``.
 
-    :param version: the version at hand, as the place describes it, which is not fetched again.
+    :param max_bytes: the maximum size of the file or folder.
+    :param version: the version in the cache, as the place describes it, which is not fetched again.
     :param named: the places that may be read even if they are on internal addresses.
-    :param max_bytes: how many bytes may still be written.
     """
 
     url: str
@@ -28,27 +28,33 @@ class Order:
     max_bytes: int
     named: tuple[str, ...] = ()
     version: str | None = None
+    copied_bytes: int = 0
 
     @property
     def path(self) -> Path:
         """The path of the target."""
         return Path(self.target)
 
-    def copy(self, stream: IO[bytes], target: Path) -> None:
-        """Write what a stream holds to a file.
+    @property
+    def excess(self) -> str:
+        """The reason for not fetching what exceeds the limit."""
+        return f"it has more than {self.max_bytes:,} bytes (FETCH_MAX_BYTES)"
 
-        :raises FetchFailed: if it exceeds the limit.
+    def copy(self, stream: IO[bytes], target: Path) -> None:
+        """Write the bytes of a stream to a file.
+
+        :raises FetchFailed: if all files together exceed the limit.
         """
         with target.open("wb") as file:
             while chunk := stream.read(CHUNK_BYTES):
-                self.spend(len(chunk))
+                self.copied_bytes += len(chunk)
+                self.check_size(self.copied_bytes)
                 file.write(chunk)
 
-    def spend(self, size_bytes: int) -> None:
-        """Count bytes that are written, or that a place announces.
+    def check_size(self, size_bytes: int) -> None:
+        """Check a size against the limit.
 
-        :raises FetchFailed: if they exceed the limit.
+        :raises FetchFailed: if it exceeds the limit.
         """
         if size_bytes > self.max_bytes:
-            raise FetchFailed("it has more bytes than FETCH_MAX_BYTES")
-        self.max_bytes -= size_bytes
+            raise FetchFailed(self.excess)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.serving.fetching.order import FetchFailed, Order
+from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from mlmodel.files.mlflow.folder import MAX_DEPTH, MAX_FILES
 
 #: MLflow's default of 7 takes minutes if the server cannot be reached, at each start too.
@@ -17,12 +17,12 @@ MAX_RETRIES = "2"
 ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 
 
-def fetch(order: Order) -> str | None:
-    """Fetch the folder of a model, and return its version; ``None`` if it is the one at hand.
+def fetch(request: FetchRequest) -> str | None:
+    """Fetch the folder of a model, and return its version; ``None`` if it is unchanged.
 
     The tracking server is that of ``MLFLOW_TRACKING_URI``, and of ``MLFLOW_REGISTRY_URI``.
 
-    :raises FetchFailed: if it is too large.
+    :raises FetchFailed: if it is too large, or its size is unknown.
     :raises Exception: any error of mlflow.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", MAX_RETRIES)
@@ -32,24 +32,31 @@ def fetch(order: Order) -> str | None:
         get_artifact_repository,
     )
 
-    url, alias = order.url, ALIAS.fullmatch(order.url)
+    url, alias = request.url, ALIAS.fullmatch(request.url)
     if alias:
         found = MlflowClient().get_model_version_by_alias(*alias.groups())
         url = f"models:/{found.name}/{found.version}"
-    if url == order.version:
+    if url == request.version:
         return None
-    sizes = []
-    for size in _list_sizes(get_artifact_repository(url), "", 0):
-        sizes.append(size)
-        order.spend(size)
-        if len(sizes) > MAX_FILES:
-            raise FetchFailed(f"the folder has more than {MAX_FILES:,} files")
-    folder = order.path.with_name("download")
+    _check_sizes(request, _list_sizes(get_artifact_repository(url), "", 0))
+    folder = request.path.with_name("download")
     folder.mkdir()
     # The folder itself, or one in it with the name of the artifact.
-    Path(download_artifacts(artifact_uri=url, dst_path=str(folder))).rename(order.path)
+    Path(download_artifacts(artifact_uri=url, dst_path=str(folder))).rename(request.path)
+    # The server may have announced other sizes.
+    files = filter(Path.is_file, [request.path, *request.path.rglob("*")])
+    _check_sizes(request, (each.stat().st_size for each in files))
     shutil.rmtree(folder, ignore_errors=True)
     return url
+
+
+def _check_sizes(request: FetchRequest, sizes: Iterable[int]) -> None:
+    total = 0
+    for count, size in enumerate(sizes):
+        if count >= MAX_FILES:
+            raise FetchFailed(f"the folder has more than {MAX_FILES:,} files")
+        total += size
+        request.check_size(total)
 
 
 def _list_sizes(repository: Any, path: str, depth: int) -> Iterator[int]:
@@ -58,5 +65,7 @@ def _list_sizes(repository: Any, path: str, depth: int) -> Iterator[int]:
     for each in repository.list_artifacts(path or None):
         if each.is_dir:
             yield from _list_sizes(repository, each.path, depth + 1)
+        elif each.file_size is None:
+            raise FetchFailed(f"the place does not list the size of {each.path!r:.200}")
         else:
-            yield each.file_size or 0
+            yield each.file_size

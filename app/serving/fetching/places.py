@@ -55,13 +55,15 @@ def is_named(url: str, places: Sequence[str]) -> bool:
     """Return whether an address is one of these places, or in one of them.
 
     A place is a folder, a registered model of MLflow, a repository, or all of a scheme or host:
-    ``https://models.example.com/credit/``, ``models:/``.
+    ``https://models.example.com/credit/``, ``models:/``, ``s3://``.
     """
     return not _leaves_its_folder(url) and any(_contains(place, url) for place in places)
 
 
 def _contains(place: str, url: str) -> bool:
     outer, inner = urlsplit(place), urlsplit(url)
+    if place.rstrip("/") == f"{inner.scheme}:":
+        return True
     if _origin(place) != _origin(url):
         return False
     path, within = unquote(outer.path).rstrip("/"), unquote(inner.path)

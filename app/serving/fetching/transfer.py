@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.serving.fetching import mlflow_registry, storage, web
-from app.serving.fetching.order import FetchFailed, Order
+from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.places import EXTRAS
 from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
 from mlmodel.bounded import child_process
@@ -32,7 +32,7 @@ main()
 MAX_REPLY_BYTES = 100_000
 MAX_DETAILS = 1000
 #: What fetches from the places of a scheme; :func:`storage.fetch` from all others.
-FETCHERS: Mapping[str, Callable[[Order], str | None]] = {
+FETCHERS: Mapping[str, Callable[[FetchRequest], str | None]] = {
     "https": web.fetch,
     "http": web.fetch,
     "models": mlflow_registry.fetch,
@@ -42,47 +42,50 @@ FETCHERS: Mapping[str, Callable[[Order], str | None]] = {
 log = logging.getLogger(__name__)
 
 
-def transfer(order: Order, seconds: float) -> str | None:
-    """Fetch a file or folder; return its version, or ``None`` if it is the one at hand.
+def transfer(request: FetchRequest, seconds: float) -> str | None:
+    """Fetch a file or folder; return its version, or ``None`` if it is unchanged.
 
     :raises FetchFailed: if that fails or exceeds a limit.
     """
     process = ChildProcess.spawn(PROGRAM, str(APP), environ=get_public_environ())
     try:
-        process.send(json.dumps(asdict(order)).encode())
+        process.send(json.dumps(asdict(request)).encode())
         reply = json.loads(process.receive(seconds, most_bytes=MAX_REPLY_BYTES))
     except TimeoutError:
-        raise FetchFailed("it takes longer than FETCH_SECONDS to fetch") from None
+        raise FetchFailed(
+            f"fetching took longer than {seconds:g} seconds (FETCH_SECONDS)"
+        ) from None
     except (ProcessEnded, ValueError) as error:
         raise FetchFailed(f"the process that fetches it failed: {error}") from error
     finally:
         process.end()
     if "failure" in reply:
         if reply["details"]:
-            log.warning("failed to fetch %s: %s", order.url.partition("?")[0], reply["details"])
+            log.warning("failed to fetch %s: %s", request.url.partition("?")[0], reply["details"])
         raise FetchFailed(reply["failure"])
     return reply["version"]  # type: ignore[no-any-return]
 
 
 def main() -> None:
-    """Read an order, carry it out, and send the reply, in the process."""
+    """Read a request, fetch the file, and send the reply, in the process."""
     channel = child_process.connect()
-    order = Order(**json.loads(channel.receive()))
-    child_process.limit_resources(file_bytes=order.max_bytes)
-    channel.send(json.dumps(_carry_out(order)).encode())
+    request = FetchRequest(**json.loads(channel.receive()))
+    child_process.limit_resources(file_bytes=request.max_bytes)
+    channel.send(json.dumps(_fetch(request)).encode())
 
 
-def _carry_out(order: Order) -> dict[str, Any]:
-    scheme = order.url.partition(":")[0]
+def _fetch(request: FetchRequest) -> dict[str, Any]:
+    scheme = request.url.partition(":")[0]
     try:
-        return {"version": FETCHERS.get(scheme, storage.fetch)(order)}
+        return {"version": FETCHERS.get(scheme, storage.fetch)(request)}
     except Exception as error:  # the libraries raise those of many others
         details = "" if isinstance(error, FetchFailed) else f"{type(error).__name__}: {error}"
-        return {"failure": _describe(error, EXTRAS[scheme]), "details": details[:MAX_DETAILS]}
+        return {"failure": _describe(error, request), "details": details[:MAX_DETAILS]}
 
 
-def _describe(error: Exception, extra: str) -> str:
+def _describe(error: Exception, request: FetchRequest) -> str:
     """Return the public reason; messages of libraries may contain what is secret."""
+    extra = EXTRAS[request.url.partition(":")[0]]
     if isinstance(error, FetchFailed):
         return str(error)
     if isinstance(error, ImportError) and extra:
@@ -91,6 +94,6 @@ def _describe(error: Exception, extra: str) -> str:
         return "it does not exist"
     if isinstance(error, PermissionError):
         return "access to it is denied"
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return "it has more bytes than FETCH_MAX_BYTES"
-    return f"fetching raised {type(error).__name__}; see the log"
+    limits = {errno.EFBIG: request.excess, errno.ENOSPC: "the disk of CACHE_FOLDER is full"}
+    unknown = f"fetching raised {type(error).__name__}; see the log"
+    return limits.get(getattr(error, "errno", 0), unknown)

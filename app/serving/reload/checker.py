@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,8 @@ from contextlib import suppress
 
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import InvalidCatalog, NoRoom
+from app.serving.fetching.fetch_request import FetchFailed
 from app.serving.fetching.fetched_file import FetchedFile
-from app.serving.fetching.order import FetchFailed
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.state import Status
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at which checks are due.
 LOOK_SECONDS = 1.0
+#: Seconds between two marks that a copy without ``check_every`` is in use.
+TOUCH_SECONDS = 3600.0
 #: Files that are fetched at the same time.
 THREADS = 8
 
@@ -30,7 +33,8 @@ class Checker:
     """A thread that checks the models with ``check_every`` in their entry.
 
     Each process has one. The cache records when a file was checked last, so that only one process
-    checks it, and all detect another copy.
+    checks it, and all detect another copy. Each check has a thread: a place that does not respond
+    delays no other check, nor the end of the process.
 
     :param reload: reloads the model with a label if its copy is another one.
     """
@@ -38,6 +42,7 @@ class Checker:
     def __init__(self, manager: ModelManager, reload: Callable[[str], None]) -> None:
         self._manager = manager
         self._reload = reload
+        #: When each model was checked last; infinite while it is being checked.
         self._checked: dict[str, float] = {}
 
     def start(self) -> None:
@@ -48,26 +53,34 @@ class Checker:
         pause = threading.Event()
         while not pause.wait(LOOK_SECONDS):
             for model in self._manager.models():
-                try:
-                    self.check(model)
-                except (InvalidCatalog, NoRoom, OSError) as error:
-                    log.error("model %r was not reloaded: %s", model.label, error)
-                # The thread must continue: without it, no file would be checked again.
-                except Exception:
-                    log.exception("model %r was not reloaded", model.label)
+                fetched = model.spec.fetched
+                if fetched and self._is_due(model.label, fetched):
+                    self._checked[model.label] = math.inf
+                    check = threading.Thread(target=self._check, args=(model, fetched), daemon=True)
+                    check.start()
 
-    def check(self, model: HostedModel) -> None:
-        """Check the file of a model if that is due, and reload the model if it has changed."""
-        fetched = model.spec.fetched
-        if fetched is None or fetched.check_seconds is None:
-            return
+    def _is_due(self, label: str, fetched: FetchedFile) -> bool:
         now = time.monotonic()
-        if now - self._checked.setdefault(model.label, now) < fetched.check_seconds:
+        seconds = fetched.check_seconds or TOUCH_SECONDS
+        return now - self._checked.setdefault(label, now) >= seconds
+
+    def _check(self, model: HostedModel, fetched: FetchedFile) -> None:
+        try:
+            self._update(model, fetched)
+        except (InvalidCatalog, NoRoom, OSError) as error:
+            log.error("model %r was not reloaded: %s", model.label, error)
+        # The file must be checked again.
+        except Exception:
+            log.exception("model %r was not reloaded", model.label)
+        self._checked[model.label] = time.monotonic()
+
+    def _update(self, model: HostedModel, fetched: FetchedFile) -> None:
+        if fetched.check_seconds is None:
+            fetched.touch()
             return
         with suppress(FetchFailed):  # the model is failed already, for such a reason
-            fetched.ensure()
+            fetched.ensure(fetched.check_seconds)
         fetched.update(fetched.check_seconds)
-        self._checked[model.label] = time.monotonic()
         if has_changed(model):
             self._reload(model.label)
 

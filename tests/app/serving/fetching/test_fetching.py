@@ -1,13 +1,24 @@
+import hashlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
+from app.cli.commands.serving import list_places
+from app.serving.calls.executor import Limits
+from app.serving.catalog.model_spec import ModelSpec
 from app.serving.fetching import storage, web
+from app.serving.fetching.fetch_request import FetchFailed, FetchRequest
 from app.serving.fetching.fetched_file import FetchedFile, Fetching
-from app.serving.fetching.order import FetchFailed, Order
 from app.serving.fetching.places import find_mistake, is_named
+from app.serving.models.hosted import HostedModel
+from app.serving.reload import checker
+from config import settings
 from mlmodel.files import source
+from tests import ROOT
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -46,8 +57,8 @@ def server():
 @pytest.fixture
 def fetch(server, tmp_path):
     def fetch(path, named=(), version=None, max_bytes=10):
-        order = Order(server + path, str(tmp_path / "file"), max_bytes, named, version)
-        return web.fetch(order), (tmp_path / "file").read_bytes()
+        request = FetchRequest(server + path, str(tmp_path / "file"), max_bytes, named, version)
+        return web.fetch(request), (tmp_path / "file").read_bytes()
 
     return fetch
 
@@ -56,7 +67,7 @@ def test_file_of_a_web_server_is_fetched(fetch):
     assert fetch("/file") == ('ETag: "1"', b"0123456789")
 
 
-def test_version_at_hand_is_not_fetched_again(fetch, server, tmp_path):
+def test_unchanged_version_is_not_fetched_again(fetch, server, tmp_path):
     (tmp_path / "file").write_bytes(b"old")
 
     assert fetch("/file", version='ETag: "1"') == (None, b"old")
@@ -67,8 +78,8 @@ def test_version_at_hand_is_not_fetched_again(fetch, server, tmp_path):
     [
         ("/missing", 10, "the server responded with status 404"),
         ("/cut", 20, "the connection to the server failed"),
-        ("/cut", 10, "it has more bytes than FETCH_MAX_BYTES"),
-        ("/endless", 9, "it has more bytes than FETCH_MAX_BYTES"),
+        ("/cut", 10, "it has more than 10 bytes"),
+        ("/endless", 9, "it has more than 9 bytes"),
         ("/to?/file", 10, "internal address"),
         ("/to?http://169.254.169.254/latest", 10, "internal address"),
         ("/to?http://2130706433/file", 10, "'2130706433', which has an internal address"),
@@ -78,6 +89,23 @@ def test_version_at_hand_is_not_fetched_again(fetch, server, tmp_path):
 def test_unusable_response_is_an_error(fetch, path, max_bytes, reason):
     with pytest.raises(FetchFailed, match=reason):
         fetch(path, max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8.8.8.8", True),
+        ("10.0.0.1", False),
+        ("::ffff:127.0.0.1", False),
+        ("2002:7f00:1::", False),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_internal_address_is_not_public(address, expected):
+    assert web.is_public(address) is expected
 
 
 def test_redirect_within_a_named_place_is_followed(fetch, server):
@@ -96,6 +124,9 @@ def test_redirect_within_a_named_place_is_followed(fetch, server):
         ("http://a.example/m/x.flm", "https://a.example/m", False),
         ("https://a.example:x/m", "https://a.example/m", False),
         ("s3://models/credit/1.flm", "s3://models", True),
+        ("s3://models/1.flm", "s3://", True),
+        ("gs://models/1.flm", "s3://", False),
+        ("models:/Credit scoring@champion", "models:/Credit%20scoring@champion", True),
         ("s3://models-2/1.flm", "s3://models", False),
         ("models:/credit@champion", "models:/", True),
         ("models:/credit@champion", "models:/credit", True),
@@ -105,6 +136,14 @@ def test_redirect_within_a_named_place_is_followed(fetch, server):
 )
 def test_address_is_within_a_named_place(url, place, expected):
     assert is_named(url, [place]) is expected
+
+
+def test_address_in_the_command_is_a_named_place():
+    url = "models:/Credit scoring@champion"
+
+    values = settings({"MODELHOST_FETCH_FROM": " ".join(list_places([url, "credit.flm"]))})
+
+    assert is_named(url, Fetching.from_settings(values, ROOT).named)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +168,13 @@ def test_folder_is_fetched_within_the_limit(tmp_path):
     (tmp_path / "source/data").mkdir(parents=True)
     for name in ("MLmodel", "data/model.pkl"):
         (tmp_path / "source" / name).write_bytes(b"12345")
-    order = Order(f"file://{tmp_path}/source", str(tmp_path / "copy"), 10)
-    small = Order(order.url, str(tmp_path / "small"), 9)
+    request = FetchRequest(f"file://{tmp_path}/source", str(tmp_path / "copy"), 10)
+    small = FetchRequest(request.url, str(tmp_path / "small"), 9)
 
-    version = storage.fetch(order)
+    version = storage.fetch(request)
 
     assert source.sha256_of(tmp_path / "copy") == source.sha256_of(tmp_path / "source")
-    assert storage.fetch(Order(order.url, "", 0, version=version)) is None
+    assert storage.fetch(FetchRequest(request.url, "", 0, version=version)) is None
     with pytest.raises(FetchFailed, match="FETCH_MAX_BYTES"):
         storage.fetch(small)
 
@@ -153,10 +192,74 @@ def test_failed_update_keeps_the_copy(server, tmp_path):
     assert fetched.failure == f"file://{file} was not fetched again: it does not exist"
 
 
+def test_rejected_copy_does_not_return(tmp_path):
+    file = tmp_path / "model"
+    file.write_bytes(b"1")
+    fetched = FetchedFile(f"file://{file}", Fetching(tmp_path / "cache"))
+    fetched.ensure()
+    file.write_bytes(b"2")
+    fetched.update()
+    fetched.revert("it is broken")
+    os.utime(file, (0, 0))
+
+    fetched.update()
+
+    assert fetched.path.read_bytes() == b"1"
+    assert fetched.failure == "it is broken"
+
+
+def test_recent_failure_is_not_repeated(tmp_path):
+    file = tmp_path / "model"
+    fetched = FetchedFile(f"file://{file}", Fetching(tmp_path / "cache"))
+    with pytest.raises(FetchFailed):
+        fetched.ensure()
+    file.write_bytes(b"1")
+
+    with pytest.raises(FetchFailed, match="was not fetched: it does not exist"):
+        fetched.ensure(older_than_seconds=60)
+
+    assert fetched.ensure()
+
+
+def test_unused_places_are_deleted(server, tmp_path):
+    fetching = Fetching(tmp_path / "cache")
+    digest = hashlib.sha256(b"0123456789").hexdigest()
+    names = ("used", "unused", "record.json")
+    used, unused, last = (FetchedFile(f"{server}/{name}", fetching, digest) for name in names)
+    for each in (used, unused):
+        each.ensure()
+    for place in fetching.cache.glob("places/*"):
+        os.utime(place, (0, 0))
+
+    used.ensure()
+    last.ensure()
+
+    assert [each.path.exists() for each in (used, unused, last)] == [True, False, True]
+    assert last.path.read_bytes() == b"0123456789"
+
+
+def test_hanging_place_delays_no_other_check(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(checker, "LOOK_SECONDS", 0.02)
+    models = [
+        HostedModel(ModelSpec(line=1, file=fetched.path, fetched=fetched), Limits(9, 1, 9, 30))
+        for fetched in (
+            FetchedFile(server + path, Fetching(tmp_path / "cache"), check_seconds=0.02)
+            for path in ("/slow", "/file")
+        )
+    ]
+    reloaded = []
+
+    checker.Checker(SimpleNamespace(models=models.copy), reloaded.append).start()
+
+    wait_until(lambda: reloaded)
+    models.clear()
+    assert reloaded[0] == "file"
+
+
 def test_slow_file_leaves_nothing_behind(server, tmp_path):
     fetching = Fetching(tmp_path / "cache", seconds=1)
 
-    with pytest.raises(FetchFailed, match="takes longer than FETCH_SECONDS"):
+    with pytest.raises(FetchFailed, match=r"longer than 1 seconds \(FETCH_SECONDS\)"):
         FetchedFile(server + "/slow", fetching).ensure()
 
     assert [each.name for each in fetching.cache.iterdir()] == ["places"]
