@@ -36,15 +36,11 @@ def load(name: str) -> ResponseReturnValue:
         one.
       operationId: loadModel
       tags: [Operations]
-      parameters: [ModelName]
       responses:
         200:
           description: The loaded model.
           content: {application/json: {schema: ModelMetadata}}
         403: Forbidden
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
         503: ModelUnavailable
     """
     return _model_response(name, _generations().load(name))
@@ -63,15 +59,11 @@ def unload(name: str) -> ResponseReturnValue:
         `load: lazy` loads it again.
       operationId: unloadModel
       tags: [Operations]
-      parameters: [ModelName]
       responses:
         200:
           description: The unloaded model.
           content: {application/json: {schema: ModelMetadata}}
         403: Forbidden
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     return _model_response(name, _generations().unload(name))
 
@@ -89,7 +81,6 @@ def reload_model(name: str) -> ResponseReturnValue:
         that fails.
       operationId: reloadModel
       tags: [Operations]
-      parameters: [ModelName]
       responses:
         200:
           description: The result of the reload.
@@ -98,10 +89,7 @@ def reload_model(name: str) -> ResponseReturnValue:
           description: The reload is still in progress.
           content: {application/json: {schema: Reloaded}}
         403: Forbidden
-        404: ModelNotFound
         409: InvalidCatalog
-        429: TooManyRequests
-        500: InternalError
     """
     return _reload_response(_generations().reload_model(name))
 
@@ -128,8 +116,6 @@ def reload() -> ResponseReturnValue:
           content: {application/json: {schema: Reloaded}}
         403: Forbidden
         409: InvalidCatalog
-        429: TooManyRequests
-        500: InternalError
     """
     return _reload_response(_generations().reload())
 

@@ -39,7 +39,6 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
       operationId: explain
       tags: [Models]
       parameters:
-        - ModelName
         - name: class
           in: query
           description: The class whose probability is explained. By default, the predicted one.
@@ -51,12 +50,7 @@ def explain_prediction(name: str, version: str | None = None) -> ResponseReturnV
         200:
           description: The explanation.
           content: {application/json: {schema: Explanation}}
-        400: InvalidBody
-        404: ModelNotFound
-        413: TooLarge
-        415: UnsupportedMediaType
         422: CannotExplain
-        429: TooManyRequests
         500: ModelFailed
         502: RemoteFailed
         503: ModelUnavailable

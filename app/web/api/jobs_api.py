@@ -70,7 +70,6 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
       operationId: createJob
       tags: [Jobs]
       parameters:
-        - ModelName
         - {name: file, in: query, description: The name of the file., schema: {type: string}}
         - name: decimal
           in: query
@@ -86,13 +85,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
           headers:
             Location: {description: The path of the job., schema: {type: string}}
           content: {application/json: {schema: JobDocument}}
-        400: InvalidBody
-        404: ModelNotFound
-        413: TooLarge
-        415: UnsupportedMediaType
         422: InvalidInput
         429: TooManyJobs
-        500: InternalError
         503: JobsUnavailable
         507: InsufficientStorage
     """
@@ -146,8 +140,6 @@ def index() -> ResponseReturnValue:
           content: {application/json: {schema: JobList}}
         400: InvalidBody
         404: JobNotFound
-        429: TooManyRequests
-        500: InternalError
         503: JobsUnavailable
     """
     check_query("limit", "after")
@@ -169,15 +161,11 @@ def get(job_id: str) -> ResponseReturnValue:
       summary: Describe a job
       operationId: getJob
       tags: [Jobs]
-      parameters: [JobId]
       responses:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
         400: InvalidBody
-        404: JobNotFound
-        429: TooManyRequests
-        500: InternalError
         503: JobsUnavailable
     """
     check_query()
@@ -196,7 +184,6 @@ def result(job_id: str) -> ResponseReturnValue:
       operationId: getJobResult
       tags: [Jobs]
       parameters:
-        - JobId
         - name: as
           in: query
           schema: {enum: [csv, ndjson, parquet], default: csv}
@@ -208,10 +195,7 @@ def result(job_id: str) -> ResponseReturnValue:
             application/x-ndjson: {schema: {type: string}}
             application/vnd.apache.parquet: {schema: {type: string, format: binary}}
         400: InvalidBody
-        404: JobNotFound
         409: JobConflict
-        429: TooManyRequests
-        500: InternalError
         503: JobsUnavailable
     """
     check_query("as")
@@ -233,7 +217,6 @@ def problems(job_id: str) -> ResponseReturnValue:
       operationId: getJobProblems
       tags: [Jobs]
       parameters:
-        - JobId
         - name: as
           in: query
           schema: {enum: [csv, ndjson], default: csv}
@@ -244,9 +227,6 @@ def problems(job_id: str) -> ResponseReturnValue:
             text/csv: {schema: {type: string}}
             application/x-ndjson: {schema: {type: string}}
         400: InvalidBody
-        404: JobNotFound
-        429: TooManyRequests
-        500: InternalError
         503: JobsUnavailable
     """
     check_query("as")
@@ -264,16 +244,13 @@ def resume(job_id: str) -> ResponseReturnValue:
       description: Continues a failed or cancelled job with the rows that are not done.
       operationId: resumeJob
       tags: [Jobs]
-      parameters: [JobId]
       responses:
         200:
           description: The job.
           content: {application/json: {schema: JobDocument}}
         400: InvalidBody
-        404: JobNotFound
         409: JobConflict
         429: TooManyJobs
-        500: InternalError
         503: JobsUnavailable
     """
     check_query()
@@ -291,7 +268,6 @@ def delete(job_id: str) -> ResponseReturnValue:
         its results.
       operationId: deleteJob
       tags: [Jobs]
-      parameters: [JobId]
       responses:
         200:
           description: The cancelled job.
@@ -299,10 +275,7 @@ def delete(job_id: str) -> ResponseReturnValue:
         204:
           description: The job is removed.
         400: InvalidBody
-        404: JobNotFound
         409: JobConflict
-        429: TooManyRequests
-        500: InternalError
         503: JobsUnavailable
     """
     check_query()

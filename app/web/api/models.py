@@ -1,6 +1,7 @@
 """The REST API: list, describe and call models.
 
-The part of a view's docstring below ``---`` is its operation in the OpenAPI document.
+The part of a view's docstring below ``---`` is its operation in the OpenAPI document, which adds
+the parameters and errors that follow from the view's route.
 """
 
 from __future__ import annotations
@@ -61,8 +62,6 @@ def index() -> ResponseReturnValue:
         200:
           description: All models, in the order of `models.yaml`.
           content: {application/json: {schema: ModelList}}
-        429: TooManyRequests
-        500: InternalError
     """
     shown = access.visible(modelhost().manager.defaults())
     return jsonify(ModelList().dump({"models": map(_summary, shown)}))
@@ -78,14 +77,10 @@ def metadata(name: str, version: str | None = None) -> ResponseReturnValue:
       description: Loads the model if it is `lazy`.
       operationId: describeModel
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: The model, with the JSON Schemas of its rows and predictions.
           content: {application/json: {schema: ModelMetadata}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     return jsonify(
         ModelMetadata().dump(
@@ -104,14 +99,10 @@ def model(name: str, version: str | None = None) -> ResponseReturnValue:
       description: The same as `/api/models/{name}/metadata`. Loads the model if it is `lazy`.
       operationId: getModel
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: The model, with the JSON Schemas of its rows and predictions.
           content: {application/json: {schema: ModelMetadata}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     return metadata(name, version)
 
@@ -135,7 +126,6 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
       operationId: predict
       tags: [Models]
       parameters:
-        - ModelName
         - name: partial
           in: query
           description: >-
@@ -163,13 +153,8 @@ def predict(name: str, version: str | None = None) -> ResponseReturnValue:
             X-Model-Version: ModelVersion
             X-Model-Runtime: ModelRuntime
           content: {application/json: {schema: {anyOf: [{}, RowResult]}}}
-        400: InvalidBody
         403: Forbidden
-        404: ModelNotFound
-        413: TooLarge
-        415: UnsupportedMediaType
         422: InvalidInput
-        429: TooManyRequests
         500: ModelFailed
         502: RemoteFailed
         503: ModelUnavailable
@@ -198,14 +183,10 @@ def versions(name: str) -> ResponseReturnValue:
       summary: List a model's versions
       operationId: listVersions
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: All versions, in the order of `models.yaml`.
           content: {application/json: {schema: ModelVersions}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     models = modelhost().manager.versions(name)
     return jsonify(ModelVersions().dump({"versions": map(_version, models)}))
@@ -227,7 +208,6 @@ def rows(name: str) -> ResponseReturnValue:
       operationId: readRows
       tags: [Models]
       parameters:
-        - ModelName
         - name: decimal
           in: query
           description: The decimal mark of the file. By default, it is inferred from the numbers.
@@ -240,14 +220,8 @@ def rows(name: str) -> ResponseReturnValue:
         200:
           description: The columns, and the lines with their cells.
           content: {application/json: {schema: SheetRows}}
-        400: InvalidBody
         403: Forbidden
-        404: ModelNotFound
-        413: TooLarge
-        415: UnsupportedMediaType
         422: InvalidInput
-        429: TooManyRequests
-        500: InternalError
     """
     model = modelhost().manager.get_described(name)
     check_query("decimal")
@@ -263,14 +237,10 @@ def rows_header(name: str) -> ResponseReturnValue:
       description: The file contains only the header line.
       operationId: headerOfRows
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: The names of the row's members; empty if the schema has none.
           content: {text/csv: {schema: {type: string}}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     model = modelhost().manager.get_described(name)
     response = Response(csv_file.header_line(model.input_schema or True), mimetype="text/csv")
@@ -289,14 +259,10 @@ def inspect(name: str) -> ResponseReturnValue:
         artifacts, without the weights.
       operationId: inspectModel
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: How the model was built.
           content: {application/json: {schema: ModelInspection}}
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     return jsonify(ModelInspection().dump(describe(modelhost().manager.get_described(name))))
 

@@ -66,7 +66,6 @@ def give(name: str) -> ResponseReturnValue:
       operationId: giveTruth
       tags: [Models]
       parameters:
-        - ModelName
         - name: decimal
           in: query
           description: The decimal mark of a CSV file, if its numbers are ambiguous.
@@ -81,15 +80,10 @@ def give(name: str) -> ResponseReturnValue:
         200:
           description: How many truths were stored.
           content: {application/json: {schema: StoredTruths}}
-        400: InvalidBody
         403: Forbidden
         404: PredictionNotLogged
         409: TruthExists
-        413: TooLarge
-        415: UnsupportedMediaType
         422: InvalidInput
-        429: TooManyRequests
-        500: InternalError
         503: LogUnavailable
     """
     is_table = request.mimetype in TABLES
@@ -125,15 +119,11 @@ def metrics(name: str) -> ResponseReturnValue:
         and for all of them together. A metric that is not defined for these rows is left out.
       operationId: getTruthMetrics
       tags: [Models]
-      parameters: [ModelName]
       responses:
         200:
           description: The metrics, and those that the model's file has from its training.
           content: {application/json: {schema: TruthMetrics}}
         400: InvalidBody
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
         503: LogUnavailable
     """
     check_query()

@@ -79,8 +79,17 @@ VERSION_OPERATIONS = {
     "isModelReady": ("isVersionReady", "Check that a version of a model is available"),
 }
 
-#: Statuses that only apply to requests with a body.
-BODY_STATUSES = ("400", "413", "415")
+#: Components of the parameters in a path, by the name of the rule's argument.
+PARAMETERS = {"name": "ModelName", "job_id": "JobId"}
+
+#: Errors that follow from an argument in the path.
+ARGUMENT_ERRORS = {"name": {404: "ModelNotFound"}, "job_id": {404: "JobNotFound"}}
+
+#: Errors of requests with a body.
+BODY_ERRORS = {400: "InvalidBody", 413: "TooLarge", 415: "UnsupportedMediaType"}
+
+#: Errors of every request, except those that only find out whether the server runs.
+COMMON_ERRORS = {429: "TooManyRequests", 500: "InternalError"}
 
 #: Security schemes: the client sends the key in either header.
 SECURITY = {
@@ -124,19 +133,40 @@ def _add_rule(spec: APISpec, app: Flask, rule: Rule) -> None:
     """Add the operations in the docstring of a rule's view; nothing if it has none."""
     view = app.view_functions[rule.endpoint]
     operations = load_operations_from_docstring(view.__doc__ or "")
+    is_inference = rule.rule.startswith(INFERENCE_PATH)
     for operation in operations.values():
+        _complete(operation, rule)
         if "version" in rule.arguments:
             id_and_summary = VERSION_OPERATIONS[operation["operationId"]]
             operation["operationId"], operation["summary"] = id_and_summary
             operation["parameters"].append("ModelVersion")
         if modelhost(app).access_control.view_needs_key(view):
             operation["security"] = [{name: []} for name in SECURITY]
-            is_inference = rule.rule.startswith(INFERENCE_PATH)
             errors = (INFERENCE_ERROR,) * 2 if is_inference else ("Unauthorized", "Forbidden")
             operation["responses"] |= zip((401, 403), errors, strict=True)
     if operations:
         path = FlaskPlugin.flaskpath2openapi(rule.rule)
         spec.path(path, operations=operations)
+
+
+def _complete(operation: dict[str, Any], rule: Rule) -> None:
+    """Add the parameters and errors that follow from a rule and from whether it takes a body.
+
+    What the operation states itself has precedence.
+    """
+    arguments = PARAMETERS.keys() & rule.arguments
+    has_body = "requestBody" in operation
+    is_inference = rule.rule.startswith(INFERENCE_PATH)
+    is_probe = not (rule.rule.startswith("/api/") or arguments or has_body)
+    errors = {} if is_probe else dict(COMMON_ERRORS)
+    for argument in arguments:
+        operation.setdefault("parameters", []).insert(0, PARAMETERS[argument])
+        errors |= ARGUMENT_ERRORS[argument]
+    if has_body:
+        errors |= BODY_ERRORS
+    if is_inference:
+        errors = dict.fromkeys(errors, INFERENCE_ERROR)
+    operation["responses"] = dict(sorted((errors | operation["responses"]).items()))
 
 
 def _add_components(spec: APISpec) -> None:
@@ -205,8 +235,8 @@ def _operation(
         prediction = _one_or_many(prediction)
     else:
         operation["parameters"] = _query_parameters(document, f"{name}.Row")
-        for status in BODY_STATUSES if "security" in operation else ("403", *BODY_STATUSES):
-            del operation["responses"][status]
+        for status in BODY_ERRORS if "security" in operation else (403, *BODY_ERRORS):
+            del operation["responses"][str(status)]
     operation["responses"]["200"]["content"]["application/json"]["schema"] = prediction
     return operation
 

@@ -42,7 +42,6 @@ def health(name: str) -> ResponseReturnValue:
       operationId: modelHealth
       tags: [Operations]
       parameters:
-        - ModelName
         - name: days
           in: query
           description: The period of the drift.
@@ -52,9 +51,6 @@ def health(name: str) -> ResponseReturnValue:
           description: The health of the model.
           content: {application/json: {schema: ModelHealth}}
         400: InvalidBody
-        404: ModelNotFound
-        429: TooManyRequests
-        500: InternalError
     """
     model = modelhost().manager.get_described(name)
     if HEALTH in model.endpoints:
@@ -82,17 +78,13 @@ def take_reference(name: str) -> ResponseReturnValue:
         1,000 logged rows and predictions, not the rows. A model that has a reference keeps it.
       operationId: takeReference
       tags: [Operations]
-      parameters: [ModelName]
       responses:
         200:
           description: The reference of the model.
           content: {application/json: {schema: Reference}}
         400: InvalidBody
         403: Forbidden
-        404: ModelNotFound
         409: TooFewRows
-        429: TooManyRequests
-        500: InternalError
         503: LogUnavailable
     """
     check_query()

@@ -105,14 +105,10 @@ def describe(name: str, version: str | None = None) -> ResponseReturnValue:
       description: Loads the model if its schemas cannot be read before.
       operationId: describeTensors
       tags: [Open Inference Protocol]
-      parameters: [ModelName]
       responses:
         200:
           description: The model, with its inputs and outputs.
           content: {application/json: {schema: InferenceModel}}
-        404: InferenceError
-        429: InferenceError
-        500: InferenceError
         503: InferenceError
     """
     model = modelhost().manager.get_described(prediction.to_reference(name, version))
@@ -139,14 +135,10 @@ def model_ready(name: str, version: str | None = None) -> ResponseReturnValue:
       description: A `lazy` model is available; the first prediction loads it.
       operationId: isModelReady
       tags: [Open Inference Protocol]
-      parameters: [ModelName]
       responses:
         200:
           description: The model is available.
           content: {application/json: {schema: InferenceReadiness}}
-        404: InferenceError
-        429: InferenceError
-        500: InferenceError
         503: InferenceError
     """
     model = modelhost().manager.get(prediction.to_reference(name, version))
@@ -168,7 +160,6 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
         `Inference-Header-Content-Length` is the length of the JSON.
       operationId: infer
       tags: [Open Inference Protocol]
-      parameters: [ModelName]
       requestBody:
         required: true
         content:
@@ -184,14 +175,8 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
           content:
             application/json: {schema: InferenceResponseBody}
             application/octet-stream: {schema: {}}
-        400: InferenceError
         403: InferenceError
-        404: InferenceError
-        413: InferenceError
-        415: InferenceError
         422: InferenceError
-        429: InferenceError
-        500: InferenceError
         502: InferenceError
         503: InferenceError
         504: InferenceError

@@ -42,12 +42,7 @@ def index() -> ResponseReturnValue:
           description: All versions of all models, in the order of `models.yaml`.
           content:
             application/json: {schema: {type: array, items: RepositoryModel}}
-        400: InferenceError
         403: InferenceError
-        413: InferenceError
-        415: InferenceError
-        429: InferenceError
-        500: InferenceError
     """
     only_ready = read_object().get("ready", False)
     if not isinstance(only_ready, bool):
@@ -70,19 +65,15 @@ def load(name: str) -> ResponseReturnValue:
         example.
       operationId: loadFromRepository
       tags: [Open Inference Protocol]
-      parameters: [ModelName]
       responses:
         200:
           description: The model is loaded.
           content: {application/json: {schema: {type: object}}}
         400: InferenceError
         403: InferenceError
-        404: InferenceError
         409: InferenceError
         413: InferenceError
         415: InferenceError
-        429: InferenceError
-        500: InferenceError
         503: InferenceError
     """
     parameters = get_parameters(read_object())
@@ -108,15 +99,11 @@ def unload(name: str) -> ResponseReturnValue:
         includes, as in `iris@2`. Calls in progress are completed.
       operationId: unloadFromRepository
       tags: [Open Inference Protocol]
-      parameters: [ModelName]
       responses:
         200:
           description: The model is unloaded.
           content: {application/json: {schema: {type: object}}}
         403: InferenceError
-        404: InferenceError
-        429: InferenceError
-        500: InferenceError
         503: InferenceError
     """
     for model in _find(name):
