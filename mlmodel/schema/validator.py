@@ -24,6 +24,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from mlmodel.errors import InvalidSchema, Violation
+from mlmodel.rows import Table
 from mlmodel.schema.coercion import Conversion
 from mlmodel.schema.defaults import build_filler
 from mlmodel.schema.examples import build_example
@@ -56,7 +57,7 @@ class Schema:
             self.document = copy.deepcopy(document)
             self._validator = build_validator(self.document)
             self._fit = compile_schema(self.document, self._validator.format_checker)
-            self._fit_columns = compile_columns(self.document) if self._fit else None
+            self._read_columns = compile_columns(self.document) if self._fit else None
             self._conversion = Conversion(self.document)
             self._fill = build_filler(
                 self.document, is_null_left=is_null_left, invalid=self._invalid_defaults()
@@ -80,14 +81,18 @@ class Schema:
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""
-        if self._fit_columns is not None and self._fit_columns(values):
+        if self._read_columns is not None and self._read_columns(values) is not None:
             return True
         return self._fit is not None and self._fit(values)
 
     def accept(self, values: Sequence[Any]) -> list[Any] | None:
-        """Return the values that :meth:`accepts` accepts, converted; otherwise ``None``."""
-        if self._fit_columns is not None and self._fit_columns(values):
-            return list(values)  # they need no default and no conversion
+        """Return the values that :meth:`accepts` accepts, converted; otherwise ``None``.
+
+        Many rows with all members are a :class:`Table`.
+        """
+        read = None if self._read_columns is None else self._read_columns(values)
+        if read is not None:  # they need no default and no conversion
+            return read if isinstance(read, Table) else list(values)
         return self.convert(values) if self._fit is not None and self._fit(values) else None
 
     def violations(self, value: Any, row: int = 0, most: int | None = None) -> list[Violation]:

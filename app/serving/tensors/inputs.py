@@ -11,7 +11,7 @@ from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS, NUMBER
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.kinds import NUMERIC, get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor
-from mlmodel.rows import build_rows
+from mlmodel.rows import Table
 from mlmodel.schema.messages import join_first
 from mlmodel.schema.subschemas import JsonSchema, Subschemas
 
@@ -90,8 +90,8 @@ def _are_columns(tensors: Sequence[Tensor], row: Subschemas) -> bool:
 
 
 def _from_columns(tensors: Sequence[Tensor], row: Subschemas) -> list[Any]:
-    columns = ((tensor.name, _to_column(tensor, row.member(tensor.name))) for tensor in tensors)
-    return build_rows(tensors[0].shape[0], columns)
+    columns = {each.name: _to_column(each, row.member(each.name)) for each in tensors}
+    return Table.build(tensors[0].shape[0], columns)
 
 
 def _to_column(tensor: Tensor, member: Subschemas) -> Sequence[Any]:
@@ -109,8 +109,8 @@ def _from_matrix(tensor: Tensor, row: Subschemas) -> list[Any]:
     width = len(row.names)
     if tensor.shape[1:] != (width,) and not (width == 1 and len(tensor.shape) == 1):
         raise InvalidTensor(f"{_describe_expected(row)}, got the shape {list(tensor.shape)}")
-    columns = ((name, tensor.elements[at::width]) for at, name in enumerate(row.names))
-    return build_rows(tensor.shape[0], columns)
+    columns = {name: tensor.elements[at::width] for at, name in enumerate(row.names)}
+    return Table.build(tensor.shape[0], columns)
 
 
 def _describe_expected(row: Subschemas) -> str:

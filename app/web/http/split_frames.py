@@ -6,20 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from app.serving.errors import TooManyRows
 from app.serving.models.predictor import MAX_VIOLATIONS
 from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.rows import build_rows
+from mlmodel.rows import Table
 from mlmodel.schema.messages import to_short_json
 from mlmodel.schema.shape import unescape
 
 #: The members of such a body. The index labels the lines and is not passed to the model.
 NAMES, LINES, INDEX = "columns", "data", "index"
-#: Number of lines that are converted at a time.
-SLICE = 1000
 
 
 def is_likely(body: Any) -> bool:
@@ -47,8 +46,8 @@ def to_split_frame(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {NAMES: names, LINES: [[row[name] for name in names] for row in rows]}
 
 
-def to_rows(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
-    """Convert a likely body to rows in place: its lines become the rows.
+def to_rows(body: Mapping[str, Any], most: int) -> Table:
+    """Return the rows of a likely body, whose lines are removed to free their memory.
 
     :raises TooManyRows: if there are more than ``most``.
     :raises InvalidInput: if names are not strings or not unique, or a line or the index has the
@@ -60,13 +59,14 @@ def to_rows(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
     violations = tuple(islice(_violations(body), MAX_VIOLATIONS))
     if violations:
         raise InvalidInput("the columns and lines do not match", violations=violations)
-    # Replacing lines by their rows frees them, so that lines and rows are never all in memory.
-    for start in range(0, len(lines), SLICE):
-        some = lines[start : start + SLICE]
-        lines[start : start + SLICE] = build_rows(
-            len(some), zip(names, zip(*some, strict=True), strict=True)
-        )
-    return lines
+    columns, count = to_columns(names, lines), len(lines)
+    lines.clear()  # lines and rows are never all in memory
+    return Table.build(count, columns)
+
+
+def to_columns(names: Sequence[str], lines: Sequence[list[Any]]) -> dict[str, list[Any]]:
+    """Return the values of lines by column."""
+    return {name: list(map(itemgetter(at), lines)) for at, name in enumerate(names)}
 
 
 def with_frame_pointers(

@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from mlmodel import load
 from mlmodel.errors import InvalidSchema
+from mlmodel.rows import Table
 from mlmodel.schema.fast import MANY, compile_columns, compile_schema
 from mlmodel.schema.formats import build_checker
 from mlmodel.schema.validator import Schema, build_validator
@@ -191,6 +192,23 @@ def test_single_wrong_cell_is_found(wrong, is_valid):
 
     assert schema.accepts(rows) is is_valid
     assert (schema.accept(rows) is not None) is is_valid
+
+
+@pytest.mark.parametrize("form", [list, lambda rows: Table.build(len(rows), by_column(rows))])
+def test_valid_rows_keep_their_columns(form):
+    schema = Schema({"properties": {"x": {"type": "number", "maximum": 3}}, "type": "object"})
+    rows = [{"x": at / 4} for at in range(MANY)]
+
+    accepted = schema.accept(form(rows))
+
+    assert accepted == rows
+    assert accepted.columns["x"].tolist() == [row["x"] for row in rows]
+    assert schema.accept(form([*rows, {"x": 3.5}])) is None
+    assert type(schema.accept(form([*rows, {"x": 3}]))) is list
+
+
+def by_column(rows):
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def test_many_rows_get_defaults_and_conversions():

@@ -25,7 +25,7 @@ from app.serving.errors import TooManyRows
 from app.serving.tables.csv_cells import Members
 from app.web.http import split_frames
 from mlmodel.errors import InvalidInput, Violation
-from mlmodel.rows import build_rows
+from mlmodel.rows import Table
 from mlmodel.schema.messages import to_short_json
 from mlmodel.schema.shape import escape, unescape
 from mlmodel.schema.validator import Schema
@@ -148,7 +148,7 @@ def _from_list(key: str, value: list[Any], names: Sequence[str]) -> Iterator[Row
     if key == RECORDS:
         return
     if all(isinstance(line, list) and len(line) == len(names) for line in value):
-        rows = build_rows(len(value), zip(names, zip(*value, strict=True), strict=False))
+        rows = Table.build(len(value), split_frames.to_columns(names, value))
         yield Rows(rows, lambda found: _below(key, _in_lines(found, names)))
     if len(names) == 1:
         rows = [{names[0]: each} for each in value]
@@ -160,7 +160,7 @@ def _from_columns(key: str, value: dict[str, Any], most: int) -> Iterator[Rows]:
     if columns and len(columns) == len(value):
         _check_count(columns[0], most)
         _check_lengths(key, value)
-        rows = build_rows(len(columns[0]), value.items())
+        rows = Table.build(len(columns[0]), value)
         yield Rows(rows, lambda found: _below(key, _in_columns(found, value)))
     yield Rows([value], lambda found: _below(key, found))
 

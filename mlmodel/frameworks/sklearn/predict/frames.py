@@ -29,6 +29,7 @@ from mlmodel.frameworks.sklearn.predict.column_values import (
 )
 from mlmodel.frameworks.sklearn.schemas import dtypes
 from mlmodel.model import Row
+from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_pointer
 
 #: Doubles hold each integer up to here.
@@ -70,7 +71,7 @@ class Cells:
         """Return the values of this column, ``None`` for missing ones."""
         if self.filler is not None:
             return [self.filler] * len(rows)
-        return [row.get(self.name) for row in rows]
+        return get_values(rows, self.name)
 
     def _to_invalid_input(self, values: list[Any]) -> InvalidInput:
         detail, at = "does not fit the type of this column", 0
@@ -91,7 +92,7 @@ def row_grouper(cells: Sequence[Cells]) -> Callable[[Sequence[Row]], list[list[i
     ]
 
     def group(rows: Sequence[Row]) -> list[list[int]]:
-        by_member = (type_keys([row.get(name) for row in rows]) for name, type_keys in members)
+        by_member = (type_keys(get_values(rows, name)) for name, type_keys in members)
         keys = [each for each in by_member if each is not None]
         if not keys:
             return [list(range(len(rows)))]
@@ -158,6 +159,10 @@ def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
     whole = itemgetter(*names) if len(names) > 1 and not fillers else None
 
     def build(rows: Sequence[Row]) -> Any:
+        if isinstance(rows, Table) and not fillers:
+            columns = [rows.columns.get(name) for name in names]
+            if all(isinstance(each, np.ndarray) for each in columns):
+                return _matrix(columns, dtype)
         # numpy converts None to NaN in floats.
         values = chain.from_iterable(_lines(rows))
         count = len(rows) * len(names)
@@ -174,6 +179,14 @@ def matrix_builder(columns: Sequence[tuple[str, Any]], dtype: Any) -> Builder:
         return lines
 
     return build
+
+
+def _matrix(columns: Sequence[Any], dtype: Any) -> Any:
+    """Return an array of columns in the memory order of rows."""
+    matrix = np.empty((len(columns[0]), len(columns)), dtype)
+    for at, column in enumerate(columns):
+        matrix[:, at] = column
+    return matrix
 
 
 def _exact(cells: Sequence[Cells], build: Builder) -> Builder:

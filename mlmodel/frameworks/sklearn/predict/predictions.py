@@ -25,7 +25,7 @@ from mlmodel.frameworks.sklearn.traits import (
     plain_list,
     predicts_likeliest,
 )
-from mlmodel.rows import build_rows
+from mlmodel.rows import Table
 
 #: From a model's input to one object for each row.
 EstimatorPredict = Callable[[Any], list[dict[str, Any]]]
@@ -82,10 +82,7 @@ class _Predict:
             values = get_values(inputs, predictions)
             if values is not None:
                 members[name] = values
-        return [
-            dict(zip(members, values, strict=True))
-            for values in zip(*members.values(), strict=True)
-        ]
+        return Table.build(len(predictions), members)
 
     def _members(self) -> dict[str, Callable[[Any, list[Any]], list[Any] | None]]:
         """Return the members in addition to the prediction.
@@ -176,12 +173,13 @@ class _LikeliestLabel:
         if len(shares) == 1:
             return [self._predict_one(inputs, shares[0].tolist())]
         _finite(shares)
-        return [
-            {"prediction": prediction, "probabilities": by_label}
-            for prediction, by_label in zip(
-                self._labels_for(inputs, shares), _by_label(shares, self._labels), strict=True
-            )
-        ]
+        predictions = self._labels_for(inputs, shares)
+        by_label = _by_label(shares, self._labels)
+        rows = (
+            {"prediction": prediction, "probabilities": each}
+            for prediction, each in zip(predictions, by_label, strict=True)
+        )
+        return Table(rows, {"prediction": predictions, "probabilities": by_label})
 
     def _predict_one(self, inputs: Any, shares: list[float]) -> dict[str, Any]:
         """Return what :meth:`__call__` returns for a single row, for which arrays are slow."""
@@ -196,7 +194,9 @@ class _LikeliestLabel:
         return {"prediction": label, "probabilities": by_label}
 
     def _labels_for(self, inputs: Any, shares: Any) -> list[Any]:
-        below = shares.max(axis=1, keepdims=True) - shares
+        # By label, each step takes a tenth of the time.
+        by_label = np.ascontiguousarray(shares.T)
+        below = by_label.max(axis=0) - by_label
         # The highest share of each row is below itself by 0.
         if self._tie and np.count_nonzero(below < self._tie) > len(shares):
             # The label may then depend on the last digit, so the model decides.
@@ -239,7 +239,8 @@ class _Transform:
 
 def _by_label(values: Any, labels: Any) -> list[dict[str, Any]]:
     array = _dense(values)
-    return build_rows(len(array), zip(_names(labels), array.T.tolist(), strict=True))
+    columns = array.T if array.dtype == np.float64 else array.T.tolist()
+    return Table.build(len(array), dict(zip(_names(labels), columns, strict=True)))
 
 
 def _names(labels: Any) -> list[str]:

@@ -155,6 +155,7 @@ def test_parsers_agree_on_corrupted_bodies(body, data):
     spoilt = body[:at] + put + body[at + cut :]
 
     assert said(parse, spoilt, 6) == said(parse_strictly, spoilt, 6)
+    assert strict_json._scan_long(spoilt) == strict_json._scan(spoilt)
 
 
 @pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
