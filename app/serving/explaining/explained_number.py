@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.serving.errors import CannotExplain
+from mlmodel.main_value import find_main, get_class_name
 from mlmodel.reference.distributions import key
 from mlmodel.schema.shape import Shape
 
-#: Members of predictions by which the adapters of frameworks name a number.
-PREDICTION, SCORE, DISTANCES = "prediction", "score", "distances"
+#: Members of predictions by which the adapters of frameworks name numbers.
+SCORE, DISTANCES = "score", "distances"
 
 #: The title by which they describe the number of a cluster.
 CLUSTER = "Cluster"
@@ -56,42 +57,34 @@ def find_number(prediction: Any, schema: Shape, class_name: str = "") -> Explain
     :param prediction: that of the explained row.
     :param schema: of predictions.
     :param class_name: the class whose probability to explain, in place of the predicted one.
-    :raises CannotExplain: if the prediction has no number or several, or no such class.
+    :raises CannotExplain: if the prediction has no number, or no such class.
     """
     members = prediction if isinstance(prediction, Mapping) else {}
-    main = _find_main(prediction)
+    member = find_main(prediction)
+    main = (member,) if member else ()
+    label = None if member is None else _find(prediction, main)
     shares = next(
         (name for name, each in members.items() if name != DISTANCES and _are_shares(each)), None
     )
-    label = None if main is None else _find(prediction, main)
     if shares is not None:
         classes = members[shares]
-        name = class_name or _likeliest(classes, label)
+        predicted = "" if label is None else get_class_name(label, classes)
+        is_label = predicted in classes
+        likeliest = predicted if is_label else max(classes, key=lambda each: classes[each])
+        name = class_name or likeliest
         _check_class(name, list(classes))
-        is_label = label is not None and key(label) in classes
         return ExplainedNumber("probability", (shares, name), main if is_label else None, name)
-    if main is not None and _is_label(label, _at(schema, main), members):
+    if _is_label(label, schema.members.get(member) if member else schema, members):
         _check_class(class_name, [key(label)], is_given=bool(class_name))
         return ExplainedNumber("label", main, main, key(label))
     if class_name:
         raise CannotExplain("the model predicts no classes; leave out the parameter 'class'")
     path = (SCORE,) if _is_number(members.get(SCORE)) else main
-    if path is None or not _is_number(_find(prediction, path)):
+    if not _is_number(_find(prediction, path)):
         raise CannotExplain(
             "the prediction is neither a number nor a label, nor has it probabilities of classes"
         )
     return ExplainedNumber("number", path)
-
-
-def _find_main(prediction: Any) -> tuple[str, ...] | None:
-    """Return the path of the main value: the prediction itself, or a member, as pages show it."""
-    if not isinstance(prediction, Mapping):
-        return ()
-    plain = [name for name, each in prediction.items() if not isinstance(each, Mapping | list)]
-    if PREDICTION in plain:
-        return (PREDICTION,)
-    is_first = bool(plain) and (len(plain) == 1 or isinstance(prediction[plain[0]], str))
-    return (plain[0],) if is_first else None
 
 
 def _is_label(value: Any, schema: Shape | None, members: Mapping[str, Any]) -> bool:
@@ -113,23 +106,10 @@ def _are_shares(value: Any) -> bool:
     return are_shares and abs(sum(shares) - 1) < 0.01  # noqa: PLR2004  they may be rounded
 
 
-def _likeliest(classes: Mapping[str, float], label: Any) -> str:
-    name = key(label) if label is not None else ""
-    return name if name in classes else max(classes, key=lambda each: classes[each])
-
-
 def _check_class(name: str, classes: list[str], *, is_given: bool = True) -> None:
     if is_given and name not in classes:
         expected = ", ".join(map(repr, classes[:20]))
         raise CannotExplain(f"the parameter 'class' must be one of {expected}, got {name!r:.100}")
-
-
-def _at(schema: Shape, path: tuple[str, ...]) -> Shape | None:
-    for name in path:
-        if name not in schema.members:
-            return None
-        schema = schema.members[name]
-    return schema
 
 
 def _find(value: Any, path: tuple[str, ...]) -> Any:

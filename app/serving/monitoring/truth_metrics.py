@@ -16,8 +16,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app.serving.errors import LogUnavailable
-from app.serving.prediction_log.comparison import Compared, compare, get_value_shape, to_class
+from app.serving.prediction_log.comparison import Compared, compare
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Record, Selection
+from mlmodel.main_value import find_main_shape, get_class_name
+from mlmodel.schema.shape import Shape
 
 #: Equal bins of the probability of the predicted class, for the calibration error.
 BINS = 10
@@ -88,7 +90,7 @@ def _are_classes(pairs: Sequence[Compared], schema: Mapping[str, Any] | None) ->
     )
     if not are_numbers or any(pair.probabilities for pair in pairs):
         return True
-    found = get_value_shape(schema)
+    found = find_main_shape(Shape.of(schema))
     return found is not None and bool(found[1].constants)
 
 
@@ -117,10 +119,11 @@ def _measure_numbers(pairs: Sequence[Compared]) -> dict[str, float]:
 def _measure_classes(pairs: Sequence[Compared]) -> dict[str, float]:
     from sklearn import metrics  # noqa: PLC0415
 
-    predicted = [to_class(pair.predicted) for pair in pairs]
-    true = [to_class(pair.true) for pair in pairs]
-    found = {"accuracy": metrics.accuracy_score(true, predicted)}
     probabilities = [pair.probabilities for pair in pairs if pair.probabilities]
+    names = dict.fromkeys(name for each in probabilities for name in each)
+    predicted = [get_class_name(pair.predicted, names) for pair in pairs]
+    true = [get_class_name(pair.true, names) for pair in pairs]
+    found = {"accuracy": metrics.accuracy_score(true, predicted)}
     if len(probabilities) == len(pairs):
         found |= _measure_probabilities(true, predicted, probabilities)
     return found
@@ -133,7 +136,7 @@ def _measure_probabilities(
     from sklearn import metrics  # noqa: PLC0415
 
     # A class that the model does not know has the probability 0.
-    classes = sorted({*true, *(name for each in probabilities for name in each)})
+    classes = sorted({*true, *predicted, *(name for each in probabilities for name in each)})
     matrix = np.array([[each.get(name, 0.0) for name in classes] for each in probabilities])
     sums = matrix.sum(axis=1, keepdims=True)
     matrix = np.divide(matrix, sums, out=np.full_like(matrix, 1 / len(classes)), where=sums > 0)

@@ -7,14 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mlmodel.main_value import Scalar, find_main, find_main_shape
 from mlmodel.numerals import number_advice, parse_number
 from mlmodel.schema.shape import Shape
 
-#: The member of a packaged model's prediction with its value, and the one with its probabilities.
-PREDICTION, PROBABILITIES = "prediction", "probabilities"
-#: The types of values that can be compared.
-TYPES = frozenset({"boolean", "integer", "number", "string"})
-Scalar = str | int | float | bool
+#: The member of a packaged model's prediction with the probabilities of the classes.
+PROBABILITIES = "probabilities"
 
 
 class Compared(NamedTuple):
@@ -30,7 +28,7 @@ def compare(prediction: Any, truth: Any) -> Compared | None:
 
     :param truth: the true value, or an object with one member of the prediction.
     """
-    name, true = get_member(prediction), truth
+    name, true = find_main(prediction), truth
     if isinstance(truth, Mapping):
         name, true = next(iter(truth.items()), (None, None))
     predicted = prediction if name == "" else _get(prediction, name)
@@ -43,34 +41,9 @@ def compare(prediction: Any, truth: Any) -> Compared | None:
     return Compared(predicted, true, probabilities if are_numbers else None)
 
 
-def get_member(prediction: Any) -> str | None:
-    """Return the member with the value of a prediction; ``""`` if the prediction is that value.
-
-    It is the member ``prediction``, or else the first that is not nested; ``None`` without one.
-    """
-    if isinstance(prediction, Scalar):
-        return ""
-    if not isinstance(prediction, Mapping):
-        return None
-    names = [name for name, value in prediction.items() if isinstance(value, Scalar)]
-    return PREDICTION if PREDICTION in names else next(iter(names), None)
-
-
-def get_value_shape(output_schema: Mapping[str, Any] | None) -> tuple[str, Shape] | None:
-    """Return the member of :func:`get_member` and its shape, according to the output schema.
-
-    ``None`` if the schema does not define a single value.
-    """
-    root = Shape.of(output_schema)
-    members = {"": root} if root.type != "object" else root.members
-    simple = {name: each for name, each in members.items() if _is_value(each)}
-    name = PREDICTION if PREDICTION in simple else next(iter(simple), None)
-    return None if name is None else (name, simple[name])
-
-
 def get_cell_schema(output_schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return the JSON Schema by which the cells of a table with truths are converted."""
-    found = get_value_shape(output_schema)
+    found = find_main_shape(Shape.of(output_schema))
     if found is None:
         return {"type": "string"}
     _, shape = found
@@ -97,7 +70,7 @@ def fit(prediction: Any, truth: Any, output: Shape, *, is_text: bool = False) ->
     if expected != got:
         advice = number_advice(compared.true) if isinstance(compared.true, str) else ""
         raise ValueError(f"must be a {expected}, as the prediction is, got a {got}{advice}")
-    name = next(iter(truth)) if isinstance(truth, Mapping) else get_member(prediction)
+    name = next(iter(truth)) if isinstance(truth, Mapping) else find_main(prediction)
     _check_value(compared.true, output.members.get(name or "", output))
     return truth
 
@@ -119,13 +92,8 @@ def _is_finite(number: float) -> bool:
         return False
 
 
-def to_class(value: Scalar) -> str:
-    """Return the name of a class, as in the probabilities of a prediction."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _parse(prediction: Any, text: str) -> Any:
-    name = get_member(prediction)
+    name = find_main(prediction)
     predicted = prediction if name == "" else _get(prediction, name)
     if predicted is None or isinstance(predicted, str):
         return text
@@ -137,10 +105,6 @@ def _parse(prediction: Any, text: str) -> Any:
     except ValueError:
         return text
     return value if isinstance(value, bool | dict) else text
-
-
-def _is_value(shape: Shape) -> bool:
-    return shape.is_simple and (shape.type in TYPES or (bool(shape.constants) and not shape.type))
 
 
 def _get(value: Any, name: str | None) -> Any:

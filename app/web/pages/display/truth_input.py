@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.serving.prediction_log.comparison import get_value_shape
 from app.web.pages.forms.fields import as_json
+from mlmodel.main_value import find_main_shape
+from mlmodel.schema.shape import Shape
 
 BOOLEANS = (True, False)
 
@@ -28,7 +29,7 @@ class TruthInput:
 
 def build_truth_input(output_schema: Mapping[str, Any] | None) -> TruthInput | None:
     """Return the input for the true value; ``None`` if the schema defines no single value."""
-    found = get_value_shape(output_schema)
+    found = find_main_shape(Shape.of(output_schema))
     if found is None:
         return None
     member, shape = found

@@ -250,6 +250,15 @@ def test_unknown_class_is_a_wrong_prediction():
     assert total.metrics["log_loss"] > 30
 
 
+def test_classes_are_compared_by_value():
+    prediction = {"prediction": 1.0, "probabilities": {"0.0": 0.2, "1.0": 0.8}}
+
+    total, _ = compute_metrics([record(prediction, 1), record(prediction, 1.0)], None)
+
+    assert total.metrics["accuracy"] == 1
+    assert total.metrics["log_loss"] == pytest.approx(0.2231436)  # -ln(.8)
+
+
 def test_numbers_may_be_classes_by_schema():
     schema = {"type": "object", "properties": {"prediction": {"enum": [0, 1]}}}
     records = [record({"prediction": 1}, 1), record({"prediction": 1}, 0)]

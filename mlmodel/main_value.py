@@ -1,0 +1,61 @@
+"""The main value of a prediction, which a truth is compared with, and the names of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mlmodel.reference.distributions import key
+from mlmodel.schema.shape import Shape
+
+#: The member of a packaged model's prediction with its main value.
+PREDICTION = "prediction"
+#: The types of a main value.
+TYPES = frozenset({"boolean", "integer", "number", "string"})
+Scalar = str | int | float | bool
+
+
+def find_main(prediction: Any) -> str | None:
+    """Return the member with the main value of a prediction; ``""`` if that is the prediction.
+
+    It is the member ``prediction``, or else the first that is not nested; ``None`` without one.
+    """
+    if isinstance(prediction, Scalar):
+        return ""
+    if not isinstance(prediction, Mapping):
+        return None
+    names = [name for name, value in prediction.items() if isinstance(value, Scalar)]
+    return PREDICTION if PREDICTION in names else next(iter(names), None)
+
+
+def find_main_shape(output: Shape) -> tuple[str, Shape] | None:
+    """Return the member of :func:`find_main` and its shape, according to the output schema.
+
+    ``None`` if the schema does not define a single value.
+    """
+    members = {"": output} if output.type != "object" else output.members
+    simple = {name: each for name, each in members.items() if _is_scalar(each)}
+    name = PREDICTION if PREDICTION in simple else next(iter(simple), None)
+    return None if name is None else (name, simple[name])
+
+
+def get_class_name(value: Scalar, names: Collection[str] = ()) -> str:
+    """Return the one of the names that stands for a class, or else the text of its value.
+
+    Frameworks name the class 1.0 ``1.0``, others ``1``; a truth of it may be 1 or 1.0.
+    """
+    found = next((name for name in (key(value), str(value)) if name in names), None)
+    if found is None and not isinstance(value, str | bool):
+        found = next((name for name in names if _is_number(name, value)), None)
+    return key(value) if found is None else found
+
+
+def _is_scalar(shape: Shape) -> bool:
+    return shape.is_simple and (shape.type in TYPES or (bool(shape.constants) and not shape.type))
+
+
+def _is_number(text: str, number: float) -> bool:
+    try:
+        return float(text) == number
+    except ValueError:
+        return False
