@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 TOLERANCE = 0.02
 #: Orders of each background row evaluated at first; two are the least that give an error.
 FIRST_ORDERS = 2
+#: Fewest rows for each background row and field: orders are evaluated both ways.
+LEAST_ROWS = 2 * FIRST_ORDERS
 #: The seed of the random orders, so that a row always has the same explanation.
 SEED = 17
 
@@ -62,19 +64,20 @@ def compute_effects(
     :param typical: the predictions of the background rows.
     :param differs: for each background row and field, whether its value is another one than that
         of the explained row. Equal values need no evaluation.
-    :param max_rows: how many mixed rows may be evaluated, at least four for each field.
+    :param max_rows: how many mixed rows may be evaluated, at least :data:`LEAST_ROWS` for each
+        field.
     """
     count, width = differs.shape
     if count * 2**width <= max_rows:
         values = _compute_exactly(prediction, typical, differs, evaluate)
         return Effects(float(typical.mean()), values, 0.0, is_exact=True)
-    most = max(1, max_rows // (2 * FIRST_ORDERS * width))
+    most = max(1, max_rows // (LEAST_ROWS * width))
     used = _spread(count, most)
     orders = _Orders(prediction, typical[used], differs[used], used, evaluate)
     orders.add(FIRST_ORDERS)
     while not orders.are_precise():
         affordable = (max_rows - orders.rows) * orders.count // orders.rows
-        if not affordable:
+        if affordable < 1:
             break
         orders.add(min(orders.count, affordable))
     return Effects(float(typical[used].mean()), orders.values(), orders.error(), is_exact=False)

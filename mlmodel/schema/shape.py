@@ -42,6 +42,9 @@ SHAPELESS = REMARKS | {"required", "not", "dependentRequired"}
 #: Keywords that apply to some rows only.
 CONDITIONAL = ("if", "then", "else", "dependentSchemas")
 
+#: Formats of text that is not prose.
+FORMATS = ("date", "date-time", "time", "date-time-local", "time-local", "uuid", "email", "uri")
+
 #: Maximum number of schemas visited while one schema is folded.
 MAX_STEPS = 64
 
@@ -137,6 +140,17 @@ class Shape:
         """Return the number of a keyword such as ``minimum``; ``None`` if it has none."""
         value = self.schema.get(keyword)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def find_text(self) -> str | None:
+        """Return the member of a row that consists of one text; ``""`` if the row is that text.
+
+        ``None`` for other rows. A date, an encoded picture or one of several constants is no text.
+        """
+        only = len(self.members) == 1
+        name, value = next(iter(self.members.items())) if only else ("", self)
+        is_prose = not value.constants and value.text("format") not in FORMATS
+        is_text = value.type == "string" and is_prose and "contentEncoding" not in value.schema
+        return name if is_text else None
 
     def _inner_of(self, keyword: str) -> Shape | None:
         schema = self.schema.get(keyword) if self.is_simple else None

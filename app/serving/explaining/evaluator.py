@@ -11,12 +11,21 @@ from app.serving.errors import CannotExplain
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.validator import Schema
 
-#: Seconds of one row from which a model is slow, and seconds for all its rows then.
-SLOW_SECONDS, SECONDS = 0.25, 10.0
+#: Seconds for the effects, and again for the smallest change.
+SECONDS = 10.0
+#: Seconds for the fewest rows that give effects, and for all rows of an explanation.
+MOST_SECONDS, TOTAL_SECONDS = 20.0, 40.0
+#: Rows of one call at most, and of the call that measures the model; seconds for the latter.
+CALL_ROWS, PROBE_ROWS, PROBE_SECONDS = 2_000, 50, 1.0
+#: Seconds of a call from which it is measured again: the first one may load something.
+QUICK_SECONDS = 0.1
 
 
 class Evaluator:
     """Predicts the rows that an explanation compares, and counts them.
+
+    A call takes the seconds of one row, and a part of them for each further row: a model of rows
+    in a loop all of them, one of tables almost none.
 
     :param predict: predicts rows.
     :param schema: of a row.
@@ -33,43 +42,56 @@ class Evaluator:
     ) -> None:
         self._predict = predict
         self._schema = schema
-        self._call_rows = max_rows
-        self._time_limit = time_limit
-        #: Seconds that one row took.
-        self._seconds = 0.0
+        self._max_rows = min(max_rows, CALL_ROWS)
+        self._call_seconds = min(time_limit / 2 or SECONDS, SECONDS)
+        self._started = time.perf_counter()
+        #: Seconds of a call with one row, and of each further one.
+        self._first = self._further = 0.0
         self.rows = 0
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the model is too slow for thousands of rows."""
-        return self._seconds > SLOW_SECONDS
-
-    def limit(self, count: int) -> int:
-        """Return how many of the rows the time is enough for."""
-        return min(count, int(SECONDS / self._seconds)) if self.is_slow else count
 
     def predict_first(self, row: Any) -> Any:
         """Return the prediction for the explained row, and measure how long it takes."""
-        prediction = self._measure(row)
-        if self.is_slow:  # the first call of a model may take longer than all others
-            prediction = self._measure(row)
-        if self.is_slow and self._time_limit:
-            in_time = int(self._time_limit / 2 / self._seconds)
-            self._call_rows = max(1, min(self._call_rows, in_time))
+        self._first, [prediction] = self._measure([row])
+        self.rows += 1
         return prediction
+
+    def probe(self, rows: Sequence[Any]) -> None:
+        """Measure how long a row takes among others, with some of the rows."""
+        count = min(len(rows), int(PROBE_SECONDS / self._first))
+        self._further = self._first
+        if count > 1:
+            seconds, _ = self._measure(rows[:count])
+            self._further = max(0.0, seconds - self._first) / (count - 1)
+
+    def limit(self, count: int, least: int = 0) -> int:
+        """Return the number of rows that fit into the time budget, at most ``count``.
+
+        :raises CannotExplain: if even ``least`` rows take far longer.
+        """
+        seconds = self._further + max(0.0, self._first - self._further) / self._call_rows
+        if least * seconds > MOST_SECONDS:
+            raise CannotExplain(
+                f"the model is too slow: {least:,} rows take about {least * seconds:,.0f} seconds"
+            )
+        return min(count, max(least, int(SECONDS / seconds)))
 
     def predict(self, rows: Sequence[Any]) -> list[Any]:
         """Return the predictions for rows.
 
-        :raises CannotExplain: if the schema or the model rejects one of them.
+        :raises CannotExplain: if the schema or the model rejects one of them, or all calls take
+            too long.
         """
-        self.rows += len(rows)
-        predictions = []
-        try:
-            for start in range(0, len(rows), self._call_rows):
-                predictions += self._predict(rows[start : start + self._call_rows])
-        except InvalidInput as error:
-            raise CannotExplain(f"the model rejects a typical row: {error}") from error
+        predictions: list[Any] = []
+        while len(predictions) < len(rows):
+            if time.perf_counter() - self._started > TOTAL_SECONDS:
+                raise CannotExplain(f"the model is too slow: {self.rows:,} rows took too long")
+            start = len(predictions)
+            part = rows[start : start + self._call_rows]
+            seconds, found = self._call(part)
+            if len(part) >= PROBE_ROWS:
+                self._further = max(self._further, (seconds - self._first) / len(part))
+            self.rows += len(part)
+            predictions += found
         return predictions
 
     def predict_valid(self, rows: Sequence[Any]) -> list[Any]:
@@ -80,9 +102,26 @@ class Evaluator:
         predictions = iter(self.predict([*compress(rows, are_valid)]))
         return [next(predictions) if each else None for each in are_valid]
 
-    def _measure(self, row: Any) -> Any:
+    @property
+    def _call_rows(self) -> int:
+        """The number of rows of a call that ends well within its time limit."""
+        if self._further * self._max_rows <= self._call_seconds:
+            return self._max_rows
+        return max(1, int(self._call_seconds / self._further))
+
+    def _measure(self, rows: Sequence[Any]) -> tuple[float, list[Any]]:
+        """Return the seconds of a call and the predictions."""
+        seconds, predictions = self._call(rows)
+        if seconds > QUICK_SECONDS:
+            seconds = min(seconds, self._call(rows)[0])
+        return seconds, predictions
+
+    def _call(self, rows: Sequence[Any]) -> tuple[float, list[Any]]:
         started = time.perf_counter()
-        [prediction] = self._predict([row])
-        self._seconds = time.perf_counter() - started
-        self.rows += 1
-        return prediction
+        try:
+            predictions = self._predict(rows)
+        except InvalidInput as error:
+            if not self._first:  # it is the row that a client sent
+                raise
+            raise CannotExplain(f"the model rejects a typical row: {error}") from error
+        return time.perf_counter() - started, predictions

@@ -8,27 +8,26 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import CannotExplain
-from app.serving.explaining.evaluator import Evaluator
+from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
 from app.serving.explaining.explained_number import ExplainedNumber, find_number
-from app.serving.explaining.explanation import Change, Effect, Explanation, is_text
+from app.serving.explaining.explanation import Change, Effect, Explanation
 from app.serving.explaining.single_change import find_smallest_change
 from app.serving.explaining.variations import FieldVariation, Variation, WordVariation
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import validate_rows
-from mlmodel.reference.background import ROWS, Field, draw_background, get_fields
-from mlmodel.reference.shapley import compute_effects
+from mlmodel.reference.background import Field, draw_background, get_fields
+from mlmodel.reference.shapley import LEAST_ROWS, compute_effects
 from mlmodel.schema.shape import Shape
 from mlmodel.schema.validator import Schema
 
-#: Rows evaluated at most for the effects, and for the smallest change.
-MAX_ROWS, MAX_CHANGES = 20_000, 5_000
-#: Words of a text, so that there are enough rows for each.
-MAX_WORDS = 2_000
-#: Background rows for a slow model.
-FEW_ROWS = 5
+#: Maximum of rows evaluated for the effects, and for the smallest change.
+MOST_ROWS, MOST_CHANGES = 20_000, 5_000
+#: Maximum of words of a text, so that there are enough rows for each.
+MOST_WORDS = 2_000
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,26 @@ class Explainer:
         prediction = self._evaluator.predict_first(row)
         number = find_number(prediction, Shape.of(self._hosted.output_schema), class_name)
         typical = _get_typical(self._hosted, self._input)
-        variation = self._vary_fields(row, typical) if typical.fields else self._vary_words(row)
+        variation = self._vary(row, typical)
+        most = self._limit_rows(variation)
 
-        def read_all(rows: Sequence[Any]) -> Any:
-            return np.array([number.read(each) for each in self._evaluator.predict(rows)])
+        def read_all(rows: Sequence[Any]) -> list[float]:
+            return [number.read(each) for each in self._evaluator.predict(rows)]
+
+        def evaluate(taken: NDArray[Any], background: NDArray[Any]) -> NDArray[Any]:
+            found: list[float] = []
+            # In parts: 20,000 rows of 1,000 fields are 1 GB.
+            for start in range(0, len(taken), CALL_ROWS):
+                part = slice(start, start + CALL_ROWS)
+                found += read_all(variation.mix(taken[part], background[part]))
+            return np.array(found)
 
         effects = compute_effects(
             number.read(prediction),
-            read_all(variation.get_background()),
+            np.array(read_all(variation.get_background())),
             variation.differs,
-            lambda taken, background: read_all(variation.mix(taken, background)),
-            self._evaluator.limit(MAX_ROWS - self._evaluator.rows),
+            evaluate,
+            most - len(variation.differs),
         )
         found = zip(variation.names, variation.values, effects.values, strict=True)
         label = number.read_label(prediction)
@@ -96,22 +104,30 @@ class Explainer:
             change=change,
         )
 
-    def _vary_fields(self, row: Mapping[str, Any], typical: _Typical) -> Variation:
-        rows = typical.rows[:: ROWS // FEW_ROWS] if self._evaluator.is_slow else typical.rows
-        return FieldVariation(row, [field.name for field in typical.fields], rows)
-
-    def _vary_words(self, row: Any) -> Variation:
-        if not is_text(self._input.shape):
+    def _vary(self, row: Any, typical: _Typical) -> Variation:
+        if typical.fields:
+            return FieldVariation(row, [field.name for field in typical.fields], typical.rows)
+        member = self._input.shape.find_text()
+        if member is None:
             raise CannotExplain(
                 f"the model {self._hosted.name!r} has no reference profile with typical values to "
                 "compare with; package it again with `dump(..., sample=X)`"
             )
-        words = WordVariation(row)
-        if len(words.names) > MAX_WORDS:
+        words = WordVariation(row, member)
+        if len(words.names) > MOST_WORDS:
             raise CannotExplain(
-                f"expected a text of at most {MAX_WORDS:,} words, got {len(words.names):,}"
+                f"expected a text of at most {MOST_WORDS:,} words, got {len(words.names):,}"
             )
         return words
+
+    def _limit_rows(self, variation: Variation) -> int:
+        """Return how many rows may be evaluated for the effects, and limit the background to it."""
+        self._evaluator.probe(variation.get_probe(PROBE_ROWS))
+        # A background row itself, and those mixed with it.
+        least = 1 + LEAST_ROWS * max(1, len(variation.names))
+        most = self._evaluator.limit(MOST_ROWS, least)
+        variation.limit_background(most // least)
+        return most
 
     def _find_change(
         self, number: ExplainedNumber, row: Any, fields: Sequence[Field], label: Any
@@ -123,7 +139,7 @@ class Explainer:
 
         if label is None or not fields:
             return None
-        most = self._evaluator.limit(MAX_CHANGES)
+        most = self._evaluator.limit(MOST_CHANGES)
         found = find_smallest_change(row, fields, label, read_labels, most)
         return None if found is None else Change(found.field.name, found.value, found.label)
 

@@ -58,18 +58,21 @@ class Explanation:
 
 def is_explainable(model: HostedModel) -> bool:
     """Return whether a model has what an explanation compares with."""
-    has_fields = model.about.profile is not None
-    return EXPLAIN not in model.endpoints and (has_fields or is_text(Shape.of(model.input_schema)))
+    row, profile = Shape.of(model.input_schema), model.about.profile
+    if EXPLAIN in model.endpoints:
+        return False
+    if profile is None:
+        return row.find_text() is not None
+    # It imports numpy, which a server that explains nothing does not need.
+    from mlmodel.reference.background import get_fields  # noqa: PLC0415
 
-
-def is_text(row: Shape) -> bool:
-    """Return whether a row is a text, or an object whose only member is one."""
-    members = [*row.members.values()] if row.type == "object" else [row]
-    return len(members) == 1 and members[0].type == "string" and not members[0].constants
+    return bool(get_fields(profile, row)) or row.find_text() is not None
 
 
 def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> Explanation:
-    """Return the explanation of the prediction for one row. A row always has the same one.
+    """Return the explanation of the prediction for one row.
+
+    A row always has the same one, unless the model is so slow that the time limits the rows.
 
     :param name: a model's name, or its name and version, see :meth:`ModelManager.get`.
     :param class_name: the class whose probability is explained; by default the predicted one.
@@ -77,7 +80,7 @@ def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> 
     :raises FlmError: as :meth:`Predictor.predict` does.
     :raises ServingError: as :meth:`Predictor.predict` does.
     """
-    # It imports numpy, which a server that explains nothing does not need.
+    # As above.
     from app.serving.explaining.explainer import Explainer  # noqa: PLC0415
 
     with predictor.evaluate(name) as (hosted, predict):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from app.serving.explaining.evaluator import CALL_ROWS
 from mlmodel.reference.background import Field
 
 #: Numbers tried between one that keeps the label and one that changes it, and how often.
@@ -108,5 +109,8 @@ def _try_all(
     row: Mapping[str, Any], changes: Sequence[Candidate], read_labels: ReadLabels
 ) -> list[Candidate]:
     """Return the changes with the labels that are predicted then."""
-    labels = read_labels([{**row, each.field.name: each.value} for each in changes])
+    labels: list[Any] = []
+    for start in range(0, len(changes), CALL_ROWS):  # not all rows in memory at once
+        part = changes[start : start + CALL_ROWS]
+        labels += read_labels([{**row, each.field.name: each.value} for each in part])
     return [replace(each, label=label) for each, label in zip(changes, labels, strict=True)]

@@ -24,7 +24,7 @@ class Variation(ABC):
     background row: whether its part differs from that of the explained row.
     """
 
-    #: How the method of the explanation is called.
+    #: Prefix of the explanation's ``method``.
     prefix = ""
     #: Members of the row that are not varied.
     held: tuple[str, ...] = ()
@@ -38,8 +38,16 @@ class Variation(ABC):
 
     def get_background(self) -> list[Any]:
         """Return the background rows."""
-        count, width = self.differs.shape
-        return self.mix(np.zeros((count, width), bool), np.arange(count))
+        return self.mix(np.zeros(self.differs.shape, bool), np.arange(len(self.differs)))
+
+    def limit_background(self, count: int) -> None:
+        """Keep only the first background rows, at most ``count``."""
+        self.differs = self.differs[:count]
+
+    def get_probe(self, count: int) -> list[Any]:
+        """Return rows to measure the model with: each takes at most one part of its own."""
+        own = np.eye(count, len(self.names), dtype=bool)
+        return self.mix(own, np.arange(count) % len(self.differs))
 
 
 class FieldVariation(Variation):
@@ -76,11 +84,13 @@ class WordVariation(Variation):
 
     prefix = "words-"
 
-    def __init__(self, row: Any) -> None:
-        """Split the text: the row itself, or its only member."""
-        self._member = next(iter(row), "") if isinstance(row, Mapping) else None
-        text = row if self._member is None else row.get(self._member, "")
-        self._parts = WORD.findall(text.lstrip())
+    def __init__(self, row: Any, member: str) -> None:
+        """Split the text: a member of the row, or the row itself. It may be missing or null."""
+        self._row, self._member = row, member
+        text = row.get(member) if isinstance(row, Mapping) else row
+        self._parts = WORD.findall(text.lstrip()) if text else []
+        others = row if isinstance(row, Mapping) else ()
+        self.held = tuple(name for name in others if name != member)
         self.values = [each.strip() for each in self._parts]
         self.names = self.values
         self.differs = np.ones((1, len(self._parts)), bool)
@@ -91,9 +101,10 @@ class WordVariation(Variation):
             "".join(part for part, is_own in zip(self._parts, mask, strict=True) if is_own).strip()
             for mask in taken.tolist()
         ]
-        if self._member is None:
-            return texts
-        return [{self._member: text} if self._member else {} for text in texts]
+        if not self._parts:
+            return [self._row] * len(texts)
+        is_object = isinstance(self._row, Mapping)
+        return [{**self._row, self._member: text} for text in texts] if is_object else texts
 
 
 def _as_array(rows: Sequence[Sequence[Any]]) -> NDArray[Any]:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mlmodel.reference.shapley import TOLERANCE, compute_effects
+from mlmodel.reference.shapley import FIRST_ORDERS, TOLERANCE, compute_effects
 from tests import shap_values
 
 ENOUGH = 10_000
@@ -49,6 +49,13 @@ def test_two_orders_are_exact_for_a_linear_model():
     assert effects.standard_error == 0
     assert effects.values == pytest.approx(explain(shap_values.linear, 5)[0].values)
     assert rows <= 2 * 2 * shap_values.ROWS * 4
+
+
+def test_too_few_rows_are_exceeded_once():
+    effects, rows = explain(shap_values.curved, 4, max_rows=3)
+
+    assert rows == 2 * FIRST_ORDERS * 3
+    assert effects.standard_error > 0
 
 
 def test_permutations_end_within_tolerance_or_budget():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from mlmodel.main_value import find_main_shape
 from mlmodel.schema.shape import Shape
 
 #: Number of choices from which on a value is a class.
 SEVERAL = 2
-#: Formats of text that is not prose.
-FORMATS = ("date", "date-time", "time", "date-time-local", "time-local", "uuid", "email", "uri")
 
 
 class Kind(Enum):
@@ -37,14 +36,15 @@ def get_kind(row: Shape, prediction: Shape) -> Kind:
     """
     if any(_is_image(part) for shape in (row, prediction) for part in _parts(shape)):
         return Kind.IMAGE
-    if _is_text(row):
+    if row.find_text() is not None:
         return Kind.TEXT
     members = prediction.members
     if "is_outlier" in members:
         return Kind.OUTLIERS
     if "distances" in members:
         return Kind.CLUSTERING
-    return _kind_of_value(_main(prediction), members)
+    _, main = find_main_shape(prediction) or ("", prediction)
+    return _kind_of_value(main, members)
 
 
 def summary(row: Shape, most: int = 4) -> str:
@@ -60,23 +60,9 @@ def _kind_of_value(value: Shape, members: Mapping[str, Shape]) -> Kind:
     return Kind.REGRESSION if value.type in ("number", "integer") else Kind.CUSTOM
 
 
-def _main(prediction: Shape) -> Shape:
-    """Return the main value of a prediction, which pages show large."""
-    members = prediction.members
-    return members.get("prediction") or next(iter(members.values()), prediction)
-
-
 def _parts(shape: Shape) -> list[Shape]:
     return [shape, *shape.members.values()]
 
 
 def _is_image(shape: Shape) -> bool:
     return shape.text("contentMediaType").startswith("image/")
-
-
-def _is_text(row: Shape) -> bool:
-    """Return whether a row is one text: a string, or an object with one."""
-    inner = [*row.members.values()]
-    value = inner[0] if len(inner) == 1 else row
-    is_prose = not value.constants and value.text("format") not in FORMATS
-    return value.type == "string" and is_prose and "contentEncoding" not in value.schema

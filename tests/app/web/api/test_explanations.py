@@ -1,5 +1,6 @@
 import pytest
 
+from app.serving.explaining import evaluator
 from app.serving.process import metrics
 
 ROW = {"income": 30, "term": 36, "note": "x"}
@@ -78,8 +79,9 @@ def test_explains_the_cluster_and_not_its_number(client):
 
 
 def test_explains_a_text_by_leaving_out_words(client):
-    found = explain(client, "mood", {"text": "good but bad bad"}).json
+    found = explain(client, "mood", {"id": 7, "text": "good but bad bad"}).json
 
+    assert found["held"] == ["id"]
     assert found["method"] == "words-exact"
     assert [(each["name"], each["effect"]) for each in found["fields"]] == [
         ("bad", pytest.approx(-2)),
@@ -88,6 +90,20 @@ def test_explains_a_text_by_leaving_out_words(client):
         ("but", pytest.approx(0)),
     ]
     assert (found["prediction"], found["base"]) == (-3, 0)
+
+
+def test_slow_model_is_explained_with_fewest_rows(client, monkeypatch):
+    monkeypatch.setattr(evaluator, "SECONDS", 1e-9)
+
+    found = explain(client, "lender").json
+
+    # The row, a background row, two orders of three fields both ways, and no change.
+    assert found["rows_evaluated"] == 1 + 1 + 2 * 2 * 2
+    effects = [each["effect"] for each in found["fields"]]
+    assert sum(effects) == pytest.approx(found["prediction"] - found["base"])
+
+    monkeypatch.setattr(evaluator, "MOST_SECONDS", 0)
+    assert "too slow: 13 rows take about" in explain(client, "lender").json["detail"]
 
 
 @pytest.mark.parametrize(

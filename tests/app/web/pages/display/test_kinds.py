@@ -32,6 +32,7 @@ def members(**properties):
         (members(scan=PICTURE), NUMBER, Kind.IMAGE),
         (ROW, members(heat=PICTURE, area=NUMBER), Kind.IMAGE),
         (ROW, members(answer=TEXT), Kind.CUSTOM),
+        (ROW, members(bounds=members(low=NUMBER), mean=NUMBER), Kind.REGRESSION),
         (None, None, Kind.CUSTOM),
     ],
 )

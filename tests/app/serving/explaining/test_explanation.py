@@ -1,0 +1,122 @@
+"""What is explained, of which rows, and within which time."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from app.serving.errors import CannotExplain
+from app.serving.explaining import evaluator
+from app.serving.explaining.evaluator import CALL_ROWS, PROBE_ROWS, Evaluator
+from app.serving.explaining.explained_number import find_number
+from app.serving.explaining.explanation import is_explainable
+from app.serving.explaining.variations import WordVariation
+from mlmodel.main_value import get_class_name
+from mlmodel.reference.profile import Profile
+from mlmodel.schema.shape import Shape
+from mlmodel.schema.validator import Schema
+
+TEXT = {"type": "string"}
+PICTURE = {"type": "string", "contentEncoding": "base64"}
+ENDED = {"a": ["x", "y"] * 20}
+
+
+@pytest.mark.parametrize(
+    ("member", "profile", "expected"),
+    [
+        (TEXT, None, True),
+        (PICTURE, None, False),
+        (TEXT, Profile.from_columns({"a": list("abcdefghij" * 2)}), True),
+        (PICTURE, Profile.from_columns({"a": [[1]] * 20}), False),
+        (PICTURE, Profile.from_columns(ENDED), True),
+    ],
+)
+def test_texts_and_profiles_with_values_are_explainable(member, profile, expected):
+    model = SimpleNamespace(
+        endpoints={},
+        input_schema={"type": "object", "properties": {"a": member}},
+        about=SimpleNamespace(profile=profile),
+    )
+
+    assert is_explainable(model) is expected
+
+
+@pytest.mark.parametrize(
+    ("row", "member", "names", "background"),
+    [
+        ({"x": 1, "t": " hi you"}, "t", ["hi", "you"], {"x": 1, "t": ""}),
+        ({"x": 1, "t": None}, "t", [], {"x": 1, "t": None}),
+        ({}, "t", [], {}),
+        ("hi", "", ["hi"], ""),
+    ],
+)
+def test_words_are_those_of_the_member_of_the_schema(row, member, names, background):
+    words = WordVariation(row, member)
+
+    assert words.names == names
+    assert words.get_background() == [background]
+    assert words.held == (("x",) if "x" in row else ())
+
+
+@pytest.mark.parametrize(
+    ("prediction", "path", "class_name"),
+    [
+        ({"prediction": 1.0, "probabilities": {"0.0": 0.6, "1.0": 0.4}}, "probabilities", "1.0"),
+        ({"prediction": True, "scores": [1], "p": {"False": 0.1, "True": 0.9}}, "p", "True"),
+        ({"bounds": [1, 5], "mean": 3, "high": 5}, "mean", None),
+        ({"mean": 3, "prediction": "late"}, "prediction", "late"),
+    ],
+)
+def test_main_value_is_explained(prediction, path, class_name):
+    found = find_number(prediction, Shape.of({"type": "object"}))
+
+    assert (found.path[0], found.class_name) == (path, class_name)
+    assert found.read_label(prediction) == prediction.get("prediction")
+
+
+def test_class_without_a_name_has_its_text():
+    assert get_class_name(2.0, ["0.0", "1.0"]) == "2"
+    assert get_class_name("1", ["1.0"]) == "1"
+    assert get_class_name(1, ["0.0", "1.0"]) == "1.0"
+
+
+@pytest.mark.parametrize("further", [0.0, 0.0005, 0.02, 0.3, 1.5])
+def test_rows_fit_into_the_time(monkeypatch, further):
+    """A call takes 0.01 seconds, and ``further`` for each row."""
+    clock, calls = [0.0], []
+
+    def predict(rows):
+        calls.append(0.01 + further * len(rows))
+        clock[0] += calls[-1]
+        return list(rows)
+
+    monkeypatch.setattr(evaluator, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    measured = Evaluator(predict, Schema(True), 10_000, time_limit=8)
+    measured.predict_first(0)
+    measured.probe(range(PROBE_ROWS))
+    count = measured.limit(20_000)
+    spent = clock[0]
+
+    assert measured.predict(range(count)) == list(range(count))
+    assert max(calls) <= 4.1
+    assert clock[0] - spent <= 10.3
+    assert spent <= 3.1
+    assert measured.rows == count + 1
+    assert (count == 20_000) is (further == 0)
+    assert count >= min(20_000, 9 / (further + 0.01 / CALL_ROWS))
+
+
+def test_calls_that_become_slow_end(monkeypatch):
+    clock = [0.0]
+
+    def predict(rows):
+        clock[0] += 0.001 if len(rows) <= PROBE_ROWS else 15
+        return list(rows)
+
+    monkeypatch.setattr(evaluator, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    measured = Evaluator(predict, Schema(True), 10_000, time_limit=0)
+    measured.predict_first(0)
+    measured.probe(range(PROBE_ROWS))
+
+    with pytest.raises(CannotExplain, match="too slow"):
+        measured.predict(range(20_000))
+    assert clock[0] < 60
