@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, Opaque, key
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, Opaque, to_choice
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.coercion import WHOLE
 from mlmodel.schema.shape import Shape
@@ -53,7 +54,7 @@ class Field:
             return []
         counts = self.distribution.counts
         total = max(1, sum(counts.values()) + self.distribution.other)
-        return [(self._to_choice(text), count / total) for text, count in counts.items()]
+        return [(to_choice(text, self.shape), count / total) for text, count in counts.items()]
 
     @cached_property
     def numbers(self) -> list[Any]:
@@ -85,45 +86,50 @@ class Field:
     def _can_be_missing(self) -> bool:
         return self.shape.is_nullable or not self.is_required
 
-    @property
-    def _limits(self) -> tuple[float, float]:
-        """The lowest and the highest number that the schema allows.
-
-        The outer quantiles of a profile are rounded outwards, and may lie beyond.
-        """
-        inf = float("inf")
-        lows = [self.shape.number("minimum"), self.shape.number("exclusiveMinimum")]
-        highs = [self.shape.number("maximum"), self.shape.number("exclusiveMaximum")]
-        low = max(-inf if lows[0] is None else lows[0], _next(lows[1], inf, -inf))
-        high = min(inf if highs[0] is None else highs[0], _next(highs[1], -inf, inf))
-        return low, high
-
     def _to_number(self, number: float) -> float:
-        """Return the nearest number that the schema allows, in its type."""
-        constants = [each.value for each in self.shape.constants]
-        if constants:
-            return min(constants, key=lambda each: abs(each - number))  # type: ignore[no-any-return]
-        low, high = self._limits
-        number = min(max(number, low), high)
-        step = self.shape.number("multipleOf")
-        if step:
-            number = round(number / step) * step
-        if self.shape.type == "integer":
-            return round(number)
-        is_whole = WHOLE.fullmatch(str(self.shape.schema.get("x-dtype", "")))
-        return float(round(number) if is_whole else number)
+        """Return the nearest number that the schema allows, in its type.
 
-    def _to_choice(self, text: str) -> Any:
-        """Return the value that a choice of the profile stands for, in the type of the schema."""
-        known = {key(each.value): each.value for each in self.shape.constants}
-        if text in known or self.shape.type == "string":
-            return known.get(text, text)
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
-        is_float = self.shape.type == "number" and isinstance(value, int)
-        return float(value) if is_float else value
+        The outer quantiles of a profile are rounded outwards, and may lie beyond its limits.
+        """
+        values = [each.value for each in self.shape.constants]
+        constants = [each for each in values if isinstance(each, int | float)]
+        if constants:
+            return min(constants, key=lambda each: abs(each - number))
+        low, high = self._limits
+        if not self._step:
+            return float(min(max(number, low), high))
+        nearest = min(max(round(Fraction(number) / self._step), low), high) * self._step
+        return int(nearest) if self.shape.type == "integer" else float(nearest)
+
+    @cached_property
+    def _step(self) -> Fraction | None:
+        """The number of which values are multiples, if there is one."""
+        step = self.shape.number("multipleOf")
+        # As decimals: 0.3 is no multiple of 0.1 in doubles.
+        exact = Fraction(str(step)) if step else None
+        is_whole = WHOLE.fullmatch(str(self.shape.schema.get("x-dtype", "")))
+        if self.shape.type == "integer" or is_whole:
+            return Fraction((exact or Fraction(1)).numerator)
+        return exact
+
+    @cached_property
+    def _limits(self) -> tuple[float, float]:
+        """The lowest and the highest number that the schema allows, in steps if there are any."""
+        lows = [self._to_limit("minimum", 1), self._to_limit("exclusiveMinimum", 1)]
+        highs = [self._to_limit("maximum", -1), self._to_limit("exclusiveMaximum", -1)]
+        return max(lows), min(highs)
+
+    def _to_limit(self, keyword: str, inwards: int) -> float:
+        limit = self.shape.number(keyword)
+        if limit is None:
+            return -inwards * math.inf
+        is_exclusive = keyword.startswith("exclusive")
+        if not self._step:
+            return math.nextafter(limit, inwards * math.inf) if is_exclusive else limit
+        steps = Fraction(str(limit)) / self._step
+        if is_exclusive:
+            return math.floor(steps) + 1 if inwards > 0 else math.ceil(steps) - 1
+        return math.ceil(steps) if inwards > 0 else math.floor(steps)
 
 
 def get_fields(profile: Profile, row: Shape) -> list[Field]:
@@ -154,10 +160,6 @@ def _has_values(distribution: Distribution) -> TypeGuard[Numbers | Choices]:
 
 def _get(fields: Mapping[str, Distribution], name: str) -> Distribution:
     return fields.get(name, Opaque(0.0))
-
-
-def _next(number: float | None, towards: float, default: float) -> float:
-    return default if number is None else float(np.nextafter(number, towards))
 
 
 def _shuffle(values: Sequence[Any], field: int) -> Iterator[Any]:

@@ -11,6 +11,7 @@ outwards, and the quantiles between them are rounded too.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from mlmodel.schema.messages import join_first
+from mlmodel.schema.shape import Shape
 
 #: Bins of numbers, and fewest numbers that are binned.
 BINS = 20
@@ -98,6 +100,21 @@ def key(value: Any) -> str:
         return "true" if value else "false"
     whole = isinstance(value, float) and value.is_integer()
     return repr(int(value) if whole else value)
+
+
+def to_choice(text: str, shape: Shape) -> Any:
+    """Return the value that a :func:`key` stands for, in the type of a schema."""
+    known = {key(each.value): each.value for each in shape.constants}
+    if text in known or shape.type == "string":
+        return known.get(text, text)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if is_missing(value) or not isinstance(value, int | float):
+        return text
+    is_float = shape.type == "number" and not isinstance(value, bool)
+    return float(value) if is_float else value
 
 
 def summary(distribution: Distribution) -> str:

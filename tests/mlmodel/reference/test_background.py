@@ -31,12 +31,26 @@ def test_background_rows_are_valid_and_mixed(fields):
     assert abs(np.corrcoef(incomes, [row["term"] for row in rows])[0, 1]) < 0.4
 
 
-def test_numbers_stay_within_the_limits_of_the_schema():
+@pytest.mark.parametrize(
+    ("member", "values"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 3}, {1, 2, 3}),
+        ({"type": "integer", "exclusiveMinimum": 0.5, "exclusiveMaximum": 3}, {1, 2}),
+        ({"type": "integer", "exclusiveMinimum": 1, "multipleOf": 1.5}, {3}),
+        ({"type": "number", "x-dtype": "int64", "exclusiveMinimum": 2, "maximum": 3}, {3.0}),
+        (
+            {"type": "number", "exclusiveMinimum": 0.3, "maximum": 0.5, "multipleOf": 0.1},
+            {0.4, 0.5},
+        ),
+    ],
+)
+def test_numbers_stay_within_the_limits_of_the_schema(member, values):
     numbers = [0.4 + index / 10 for index in range(40)]
-    schema = {"properties": {"x": {"type": "integer", "minimum": 1, "maximum": 3}}}
-    [field] = get_fields(Profile.from_columns({"x": numbers}), Schema(schema).shape)
+    schema = Schema({"properties": {"x": member}})
+    [field] = get_fields(Profile.from_columns({"x": numbers}), schema.shape)
 
-    assert set(field.draw(50)) == {1, 2, 3}
+    assert set(field.draw(50)) == values
+    assert not any(schema.violations({"x": each}) for each in values)
 
 
 def test_numbers_reach_both_ends_of_the_profile(fields):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from app.web.pages.display.labels import is_number, with_short_numbers
 from app.web.pages.forms.controls import first_not_none
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, key
+from mlmodel.reference.distributions import Choices, Distribution, Numbers, to_choice
 from mlmodel.reference.profile import Profile
 from mlmodel.schema.shape import Shape
 
@@ -44,16 +43,10 @@ def _seen(member: Shape, seen: Distribution | None) -> Any:
             median = edges[len(edges) // 2]
             return round(median) if member.type == "integer" else median
         case Choices(counts) if counts:
-            return _to_value(max(counts, key=counts.__getitem__), member)
+            choice = to_choice(max(counts, key=counts.__getitem__), member)
+            values = [each.value for each in member.constants] or [choice]
+            return choice if choice in values else None
     return None
-
-
-def _to_value(text: str, member: Shape) -> Any:
-    """Return the value of a member that a profile names by a text."""
-    if member.constants:
-        values = (each.value for each in member.constants)
-        return next((value for value in values if key(value) == text), None)
-    return text if member.type == "string" else json.loads(text)
 
 
 def _middle(member: Shape) -> float | None:

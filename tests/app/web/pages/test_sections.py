@@ -68,8 +68,10 @@ def test_typical_values_come_from_the_training_data():
         "c": {"enum": [1, 2]},
         "d": {"type": "string"},
         "e": {"type": "boolean"},
+        "f": {"type": ["string", "number"]},
+        "g": {"enum": [1, 2]},
     }
-    row = Shape.of({"properties": properties, "required": list("abcde")})
+    row = Shape.of({"properties": properties, "required": list("abcdefg")})
     bins = {"counts": [1] * 20, "missing": 0}
     choices = {"other": 0, "missing": 0}
     fields = {
@@ -78,9 +80,11 @@ def test_typical_values_come_from_the_training_data():
         "c": {"choices": {"1": 5, "2": 7}, **choices},
         "d": {"choices": {"x": 9, "y": 7}, **choices},
         "e": {"choices": {"true": 9, "false": 7}, **choices},
+        "f": {"choices": {"own": 9}, **choices},
+        "g": {"choices": {"3": 9}, **choices},
     }
     profile = Profile.from_json({"rows": 20, "fields": fields, "predictions": {}})
 
     typical = forms.get_typical_values(row, profile)
 
-    assert typical == {"a": 2.5, "b": 2, "c": 2, "d": "x", "e": True}
+    assert typical == {"a": 2.5, "b": 2, "c": 2, "d": "x", "e": True, "f": "own"}
