@@ -206,6 +206,22 @@ class Deep(Sampled):
         return {"y": row["debt_7"]}
 
 
+class NoTruths(Sampled):
+    """Has a profile whose true values are counted as none."""
+
+    qualified_name = "no-truths"
+    metadata = {
+        "extra": {
+            "reference": {
+                "rows": 20,
+                "fields": {},
+                "predictions": {},
+                "target": {"choices": {"yes": 0}, "other": 0, "missing": 0},
+            }
+        }
+    }
+
+
 class OddCard(Sampled):
     """Has a card with values of wrong types, and a profile that is none."""
 

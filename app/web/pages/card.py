@@ -154,7 +154,7 @@ def _facts(
 
 def _shares(target: Choices) -> str:
     """Return how common the true values are: what a model that always gives one of them reaches."""
-    total = sum(target.counts.values()) + target.other
+    total = max(1, sum(target.counts.values()) + target.other)
     common = sorted(target.counts.items(), key=lambda each: -each[1])
     shown = [f"{text} {count / total:.1%}" for text, count in common[:MOST_CLASSES]]
     more = len(common) - len(shown)

@@ -43,12 +43,15 @@ def test_card_of_a_file_shows_metrics_and_true_values(example_app):
 
 
 def test_odd_members_of_a_card_are_left_out(make_app):
-    client = make_app("models: [{class: tests.models.answers.OddCard}]").test_client()
+    names = ["OddCard", "NoTruths"]
+    entries = ", ".join(f"{{class: tests.models.answers.{name}}}" for name in names)
+    client = make_app(f"models: [{entries}]").test_client()
 
     page = client.get("/models/odd-card/metadata")
 
     assert page.status_code == 200
     assert "Model card" not in page.text
+    assert "yes 0.0%" in client.get("/models/no-truths/metadata").text
 
 
 def test_unknown_member_in_an_entry_is_a_mistake(make_app):
