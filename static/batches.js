@@ -10,6 +10,8 @@ const MOST_WAITS = 20;
 // The call is too large or too slow, or the model failed: the rows are sent again in halves.
 const HALVED = [413, 500, 504];
 const WAITED = [429, 503];
+// The prediction for this row cannot be explained.
+const UNEXPLAINED = 422;
 
 // Predicts each entry, {row}, without answer and problem, and sets one of them, with cautions if wanted.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
@@ -51,14 +53,16 @@ function halves(entries) {
   return [entries.slice(0, half), entries.slice(half)];
 }
 
-// Explains each entry with a prediction, one after the other, and sets its `reasons`. Resolves to the problem
-// that ended it, or null.
+// Explains each entry with a prediction, one after the other, and sets its `reasons`: why it has none, if the
+// prediction cannot be explained. Resolves to the problem that ended it, or null.
 export async function explainAll(address, entries, reasonsOf, options) {
   const { signal } = options;
+  let failures = 0;
   for (const entry of entries.filter(({ answer, reasons }) => answer !== undefined && !reasons)) {
     const { answer, problem } = await patiently(() => postRows(address, stringify([entry.row]), { signal }), options);
-    if (problem) return problem;
-    entry.reasons = reasonsOf(answer);
+    failures = problem ? failures + 1 : 0;
+    if (problem && (problem.status !== UNEXPLAINED || failures === MOST_FAILURES)) return problem;
+    entry.reasons = problem ? { saved: {}, shown: [reasonOf(problem)] } : reasonsOf(answer);
     options.showProgress("");
   }
   return null;

@@ -41,7 +41,8 @@ saving.addEventListener("submit", (event) => {
 whyButton.addEventListener("click", explain);
 deleteAll.addEventListener("click", () => scenarios.save([]));
 document.getElementById("scenarios-tab").addEventListener("shown.bs.tab", compare);
-scenarios.onChange(compare);
+// Also by another tab of the browser, while this panel is hidden.
+scenarios.onChange(() => panel.offsetParent && compare());
 
 function save(name) {
   const written = text();
@@ -177,7 +178,7 @@ function inputLines(saved) {
 // Explains the prediction of each scenario that has one.
 async function explain() {
   call?.abort();
-  announce("Comparing with typical inputs …");
+  announce("Explaining …");
   const onCancel = () => announce("Canceled.");
   call = waitFor(waiting, explainEach, { next: whyButton, onCancel });
   const response = await call.response;

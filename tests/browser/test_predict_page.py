@@ -343,6 +343,20 @@ def test_differences_of_scenarios_are_explained(on):
     expect(effects.nth(1)).to_have_text(re.compile(r"^Income\+\d\d\.\d points-\d+\.\d points$"))
 
 
+def test_hidden_scenarios_are_not_predicted(on):
+    page = on("lender", {"income": 30, "term": 36, "note": "x"})
+    saved_as(page, "base")
+    opened(page, "Code")
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+
+    page.evaluate("dispatchEvent(new StorageEvent('storage', {key: 'modelhost:scenarios:lender'}))")
+    with page.expect_response("**/predict*"):
+        opened(page, "Scenarios")
+
+    assert len(sent) == 1
+
+
 @pytest.mark.fails("422 /api/models/risk/predict")
 def test_scenarios_are_cleared_with_the_history(on):
     page = on("risk", {"amount": -1, "kind": "car"})
@@ -919,18 +933,23 @@ def test_line_column_does_not_collide(on):
     }
 
 
+@pytest.mark.fails("422 /api/models/lender/explain")
 def test_file_rows_are_explained(on):
     page = on("lender")
+    problem = json.dumps({"title": "No explanation", "status": 422, "detail": "odd row"})
+    page.route("**/explain", lambda route: route.fulfill(status=422, body=problem), times=1)
     panel = given(page, "income,term,note\n30,36,x\n90,12,y\n")
     panel.get_by_role("button", name="Predict 2 rows").click()
     panel.get_by_role("button", name="Explain each row").click()
     expect(panel.get_by_role("button", name="Explain each row")).to_be_hidden()
     expect(panel.get_by_role("button", name="Save the result")).to_be_visible()
 
-    first, _ = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
+    first, second = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
 
-    assert re.fullmatch(r"income 30: \+\d\d\.\d points", first["why_1"])
-    assert first["why_3"].startswith("savings unknown: +")
+    expect(panel.locator("tbody tr").first).to_contain_text("odd row")
+    assert first["why_1"] == ""
+    assert re.fullmatch(r"income 90: \+\d\d\.\d points", second["why_1"])
+    assert second["why_3"].startswith("savings unknown: ")
 
 
 @pytest.mark.fails("503 /api/models/risk/predict")
