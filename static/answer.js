@@ -15,7 +15,7 @@ const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const MOST_MEMBERS = 100;
 
-// `labels` describes the values by JSON Pointer (app/web/pages/output_labels.py):
+// `labels` describes the values by JSON Pointer (app/web/pages/display/output_labels.py):
 // {"/y": {"label": "Price", "unit": "EUR"}}. "*" in a pointer matches each item of a list.
 export function draw(answer, labels) {
   const box = element("div", "drawn");

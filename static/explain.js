@@ -49,7 +49,7 @@ export function reasonsOf({ fields, explains }, isLabelled = false) {
 async function explain() {
   if (call) return;
   button.ariaDisabled = "true";
-  result.replaceChildren(element("p", "quiet", "Comparing with typical inputs …"));
+  result.replaceChildren(element("p", "quiet", "Explaining …"));
   call = waitFor(waiting, (signal) => postRows(box.dataset.action, body, { signal }), {
     usual,
     next: button,

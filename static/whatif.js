@@ -117,7 +117,7 @@ function clear() {
   announce(isManual ? `${usualWords(usual)}Press Run to plot.` : FILL_IN);
 }
 
-// Updates the predictions after a pause, if anybody can see them.
+// Updates the predictions after a pause, if the panel is visible.
 function schedule() {
   if (shown) showWhetherOutdated();
   runButton.hidden = !isManual;
