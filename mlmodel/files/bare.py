@@ -1,12 +1,10 @@
-"""Load models from files of their own libraries, and from folders that MLflow wrote."""
+"""Read model files of their own libraries, and folders that MLflow wrote."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mlmodel import frameworks
 from mlmodel.bounded import compression, filetypes, safe_open
@@ -15,13 +13,10 @@ from mlmodel.bounded.metadata import Framework, Meta, ModelMetadata
 from mlmodel.errors import InvalidFile
 from mlmodel.files import source
 from mlmodel.files.build import BOOSTED
-from mlmodel.files.description import Description, LoadOptions, VersionMismatches
+from mlmodel.files.description import Description, LoadOptions
 from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.package import Package, verify
-from mlmodel.files.packaged import PackagedModel
-from mlmodel.files.state import ModelState
-from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
-from mlmodel.trust import Trust, skops
+from mlmodel.trust import skops
 from mlmodel.trust.release import sklearn_release
 
 #: The framework whose adapter serves a kind of file.
@@ -37,7 +32,7 @@ LIBS: Mapping[Kind, str] = {
 
 
 def is_bare(path: str | os.PathLike[str]) -> bool:
-    """Return whether :func:`load` reads a file, that is, whether it is not a package.
+    """Return whether :func:`read` reads a file, that is, whether it is not a package.
 
     The first bytes decide; for a file that cannot be read, a suffix other than ``.flm``. A folder
     is no package.
@@ -51,55 +46,11 @@ def is_bare(path: str | os.PathLike[str]) -> bool:
         return Path(path).suffix.lower() != ".flm"
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    trust: Trust = (),
-    sha256: str | None = None,
-    input_schema: Mapping[str, Any] | None = None,
-    qualified_name: str | None = None,
-    version_mismatch: VersionMismatches = "warn",
-    runtime: RuntimeName | None = None,
-    n_jobs: int = 1,
-) -> PackagedModel:
-    """Read a model file of any name, or a folder that MLflow wrote, without building the model.
-
-    :param trust: names allowed beyond the allow-list: classes and functions, a whole package as
-        ``"skrub.*"``, or ``"all"``.
-    :param sha256: the expected SHA-256 of the file or folder in hexadecimal digits. It implies
-        ``trust="all"``.
-    :param input_schema: replaces the schema inferred from the model.
-    :param qualified_name: replaces the file's name.
-    :param version_mismatch: how to handle a file written by another scikit-learn, see
-        :func:`mlmodel.load`.
-    :param runtime: what predicts, see :data:`mlmodel.frameworks.sklearn.onnx.runtime.RuntimeName`.
-    :param n_jobs: see :func:`mlmodel.load`.
-    :raises VersionMismatch: if the versions differ and ``version_mismatch`` is ``"error"``.
-    :raises InvalidFile: if it is a package or not a model file; the message advises what to do.
-    :raises InvalidModel: if ``qualified_name`` is invalid.
-    :raises Untrusted: if building the model could run code that is not trusted.
-    :raises WrongHash: if the file does not have the expected SHA-256.
-    :raises MissingFramework: if the framework is not installed.
-    """
-    options = LoadOptions(
-        trust=trust,
-        sha256=sha256,
-        input_schema=input_schema,
-        qualified_name=qualified_name,
-        version_mismatch=version_mismatch,
-        runtime=runtime,
-        n_jobs=n_jobs,
-    )
-    return PackagedModel(ModelState(partial(read, path, options), options))
-
-
 def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
-    """Read and verify a file without metadata. Raises the errors of :func:`load`."""
+    """Read and verify a file without metadata. Raises the errors of :func:`mlmodel.load`."""
     found = source.read(path, options.sha256)
     content = found.content
     kind = filetypes.recognize(content, found.name)
-    if kind is Kind.PACKAGE:
-        raise InvalidFile("the file is a package: load it with mlmodel.load")
     release = _release(kind, content)
     versions = {**found.versions, **({} if release is None else {"scikit-learn": release})}
     verify(found.path, kind, content, versions, options)

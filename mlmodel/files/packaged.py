@@ -1,4 +1,4 @@
-"""Load models from ``.flm`` files, and predict with them."""
+"""Load models from files, and predict with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from mlmodel import frameworks
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import InvalidInput
-from mlmodel.files import package
+from mlmodel.files import bare, package
 from mlmodel.files.description import Description, LoadOptions, VersionMismatches
 from mlmodel.files.state import ModelState
 from mlmodel.frameworks import labels
@@ -36,14 +36,15 @@ def load(
     runtime: RuntimeName | None = None,
     n_jobs: int = 1,
 ) -> PackagedModel:
-    """Read and verify a file of any release of Flama, without building the model.
+    """Read and verify a model file of any kind, without building the model.
 
-    A pickle may only reference names on the allow-list or in ``trust``.
+    It may be a package of any release of Flama, a file of a framework, or a folder that MLflow
+    wrote. A pickle may only reference names on the allow-list or in ``trust``.
 
     :param trust: names allowed beyond the allow-list: classes and functions, a whole package as
         ``"skrub.*"``, or ``"all"``.
     :param sha256: the file's expected SHA-256 in hexadecimal digits. It implies ``trust="all"``.
-    :param limit_bytes: how far the whole file may expand; by default
+    :param limit_bytes: how far a whole package may expand; by default
         :data:`~mlmodel.bounded.compression.EXPANSION` times its size, but at least 64 MiB.
     :param input_schema: replaces the file's schema or the one inferred from the model.
     :param qualified_name: replaces the name in the file's metadata or the file's own name.
@@ -55,9 +56,11 @@ def load(
     :param n_jobs: threads or processes for one call of a scikit-learn model, overriding the value
         it was fitted with; -1 for all cores.
     :raises VersionMismatch: if versions differ and ``version_mismatch`` is ``"error"``.
-    :raises InvalidFile: if it is not a readable ``.flm`` file or has another SHA-256.
+    :raises InvalidFile: if it is not a model file, or cannot be read.
+    :raises WrongHash: if the file does not have the expected SHA-256.
     :raises Untrusted: if building the model could run code that is not trusted.
     :raises InvalidModel: if ``qualified_name`` is invalid.
+    :raises MissingFramework: if the framework of a file without metadata is not installed.
     """
     options = LoadOptions(
         trust=trust,
@@ -69,7 +72,8 @@ def load(
         runtime=runtime,
         n_jobs=n_jobs,
     )
-    return PackagedModel(ModelState(partial(package.read, path, options), options))
+    read = bare.read if bare.is_bare(path) else package.read
+    return PackagedModel(ModelState(partial(read, path, options), options))
 
 
 class PackagedModel(MLModel):

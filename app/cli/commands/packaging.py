@@ -23,7 +23,7 @@ from app.cli.terminal import (
 from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, Untrusted
-from mlmodel.files import bare, source
+from mlmodel.files import source
 from mlmodel.files.report import report
 from mlmodel.frameworks import title
 from mlmodel.trust import Trust, pickles, pickling
@@ -174,7 +174,7 @@ def _load(path: Path, trust: Trust) -> Any:
         found = source.read(path)
         if filetypes.recognize(found.content, found.name) is Kind.PICKLE:
             return pickles.build(found.content, trust)
-        return bare.load(path, trust=trust).model
+        return mlmodel.load(path, trust=trust).model
     except Untrusted as error:
         raise click.ClickException(f"{path.name} was rejected: {error}") from error
     # A file that is not a pickle, or one of another version, can raise any error.
@@ -188,7 +188,7 @@ def _load(path: Path, trust: Trust) -> Any:
 
 def _schema_of_folder(folder: Path, trust: Trust) -> dict[str, Any]:
     """Return the input schema that MLflow's signature gives a model, and its examples."""
-    schema = dict(bare.load(folder, trust=trust).input_schema or {})
+    schema = dict(mlmodel.load(folder, trust=trust).input_schema or {})
     return {"input_schema": schema or None, "examples": schema.get("examples")}
 
 

@@ -19,7 +19,6 @@ from app.serving.prediction_log.policy import LogPolicy
 from app.serving.remote.remote_model import Remote, RemoteModel
 from mlmodel.bounded import filetypes
 from mlmodel.errors import InvalidModel, Untrusted
-from mlmodel.files import bare
 from mlmodel.files.description import VersionMismatches
 from mlmodel.foreign import wrapper
 from mlmodel.frameworks.sklearn.onnx.runtime import RuntimeName
@@ -171,8 +170,7 @@ class ModelSpec:
         )
 
     def _create_from_file(self, file: Path) -> MLModel:
-        load = bare.load if bare.is_bare(file) else mlmodel.load
-        return load(
+        return mlmodel.load(
             file,
             trust=self.trust,
             sha256=self.sha256,

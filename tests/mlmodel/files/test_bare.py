@@ -27,7 +27,6 @@ from sklearn.tree import DecisionTreeClassifier
 from mlmodel import dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, InvalidModel, MissingFramework, Untrusted, WrongHash
-from mlmodel.files import bare
 from mlmodel.files.flm import container as flm
 from tests import DATA
 from tests.flm_files import IRIS_ROW, content_of, iris_classifier
@@ -85,7 +84,7 @@ def of_halves():
 
 
 def test_pickle_predicts_like_its_package(pickled, iris_answer):
-    assert bare.load(pickled, trust="all").predict(IRIS_ROW) == iris_answer
+    assert load(pickled, trust="all").predict(IRIS_ROW) == iris_answer
 
 
 @pytest.mark.parametrize("name", ["iris.joblib", "iris.pkl"])
@@ -93,14 +92,14 @@ def test_pickle_predicts_like_its_package(pickled, iris_answer):
 def test_joblib_file_predicts_like_its_package(tmp_path, iris_answer, name, compress):
     joblib.dump(iris_classifier(), tmp_path / name, compress=compress)
 
-    assert bare.load(tmp_path / name, trust="all").predict(IRIS_ROW) == iris_answer
+    assert load(tmp_path / name, trust="all").predict(IRIS_ROW) == iris_answer
 
 
 @pytest.mark.parametrize("name", ["iris.joblib", "iris.pkl"])
 def test_ordinary_pickle_needs_no_trust(tmp_path, iris_answer, name):
     joblib.dump(iris_classifier(), tmp_path / name)
 
-    assert bare.load(tmp_path / name).predict(IRIS_ROW) == iris_answer
+    assert load(tmp_path / name).predict(IRIS_ROW) == iris_answer
 
 
 def test_pinned_pickle_is_trusted(tmp_path):
@@ -108,20 +107,20 @@ def test_pinned_pickle_is_trusted(tmp_path):
     path.write_bytes(pickle.dumps(of_halves()))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    assert bare.load(path, sha256=digest).predict({"x0": 1})["prediction"] == 1
+    assert load(path, sha256=digest).predict({"x0": 1})["prediction"] == 1
     with pytest.raises(Untrusted):
-        bare.load(path)
+        load(path)
 
 
 def test_other_hash_is_rejected(pickled):
     with pytest.raises(WrongHash, match="expected a file with sha256 0000"):
-        bare.load(pickled, sha256="0" * 64)
+        load(pickled, sha256="0" * 64)
 
 
 def test_skops_types_need_no_trust(skops_file):
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit([[0], [1]], ["no", "yes"])
 
-    model = bare.load(skops_file(pipeline))
+    model = load(skops_file(pipeline))
 
     assert model.predict({"x0": 1})["prediction"] == "yes"
 
@@ -130,14 +129,14 @@ def test_unknown_skops_types_are_named(skops_file):
     path = skops_file(of_halves())
 
     with pytest.raises(Untrusted, match=r"outside the allow-list.* trust: \[") as caught:
-        bare.load(path)
+        load(path)
 
     assert caught.value.types == ("tests.mlmodel.files.test_bare.halved",)
 
 
 @pytest.mark.parametrize("trust", ["all", ("tests.mlmodel.files.test_bare.halved", "another")])
 def test_skops_builds_trusted_types(skops_file, trust):
-    model = bare.load(skops_file(of_halves()), trust=trust)
+    model = load(skops_file(of_halves()), trust=trust)
 
     assert model.predict({"x0": 1})["prediction"] == 1
 
@@ -155,7 +154,7 @@ def test_skops_rejects_file_vectorizers(skops_file, kind, asked):
     path = skops_file(of_texts(kind(), asked))
 
     with pytest.raises(Untrusted, match=r"state on sklearn\.feature_extraction\.text\.\w+;"):
-        bare.load(path).load()
+        load(path).load()
 
 
 def test_skops_rejects_nested_file_vectorizers(skops_file):
@@ -164,7 +163,7 @@ def test_skops_rejects_nested_file_vectorizers(skops_file):
     )
 
     with pytest.raises(Untrusted, match=r"an unexpected state on .*CountVectorizer"):
-        bare.load(skops_file(model)).load()
+        load(skops_file(model)).load()
 
 
 def test_skops_rejects_stored_callables(skops_file):
@@ -172,7 +171,7 @@ def test_skops_rejects_stored_callables(skops_file):
     model.chain_method_ = "set_params"
 
     with pytest.raises(Untrusted, match=r"builds sklearn.multioutput.ClassifierChain with unsafe"):
-        bare.load(skops_file(model)).load()
+        load(skops_file(model)).load()
 
 
 @pytest.mark.parametrize("way", ["all", "name", "sha256"])
@@ -187,7 +186,7 @@ def test_trusted_skops_file_is_unchanged(skops_file, tmp_path, monkeypatch, way)
         "name": {"trust": ["sklearn.feature_extraction.text.CountVectorizer"]},
         "sha256": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
     }
-    model = bare.load(path, **asked[way])
+    model = load(path, **asked[way])
     model.load()
 
     assert model.predict({"text": str(tmp_path / "row.txt")})["prediction"] == 1
@@ -212,7 +211,7 @@ def test_skops_builds_ordinary_models(skops_file, case, trust):
     rows = np.abs(np.random.default_rng(0).normal(size=(60, 2)))
     estimator = ORDINARY[case]().fit(rows, (rows[:, 0] > rows[:, 1]).astype(int))
 
-    model = bare.load(skops_file(estimator), trust=trust)
+    model = load(skops_file(estimator), trust=trust)
 
     fields = list(model.input_schema["properties"])
     found = model.predict_rows([dict(zip(fields, row, strict=True)) for row in rows.tolist()])
@@ -259,7 +258,7 @@ def test_skops_calls_no_named_function(skops_file, case):
     forge(path, lambda schema: schema["content"]["content"].update(C=FORGED[case]))
 
     with pytest.raises(Untrusted):
-        bare.load(path).load()
+        load(path).load()
 
 
 def test_skops_rejects_reused_object_ids(skops_file):
@@ -273,7 +272,7 @@ def test_skops_rejects_reused_object_ids(skops_file):
     forge(path, share)
 
     with pytest.raises(Untrusted, match="two objects with the same id"):
-        bare.load(path)
+        load(path)
 
 
 def test_crashing_skops_file_is_contained(skops_file):
@@ -284,7 +283,7 @@ def test_crashing_skops_file_is_contained(skops_file):
     tree.tree_.__setstate__(state)
 
     with pytest.raises((BrokenModel, Untrusted)):
-        bare.load(skops_file(tree)).load()
+        load(skops_file(tree)).load()
 
 
 def forge(path, change):
@@ -300,7 +299,7 @@ def forge(path, change):
 
 
 def test_skops_builds_text_models(skops_file):
-    model = bare.load(skops_file(of_texts(TfidfVectorizer(), "content")))
+    model = load(skops_file(of_texts(TfidfVectorizer(), "content")))
     model.load()
 
     assert model.predict({"text": "bb"})["prediction"] == 1
@@ -312,7 +311,7 @@ def test_invalid_skops_file_is_rejected(tmp_path):
         archive.writestr("schema.json", "no schema")
 
     with pytest.raises(BrokenModel, match=r"it is not a skops file \(JSONDecodeError\)"):
-        bare.load(tmp_path / "m.skops")
+        load(tmp_path / "m.skops")
 
 
 def test_missing_skops_names_install_command(tmp_path, monkeypatch):
@@ -321,12 +320,12 @@ def test_missing_skops_names_install_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skops", None)
 
     with pytest.raises(MissingFramework, match=r"skops is not installed; .*pip install skops"):
-        bare.load(tmp_path / "m.skops")
+        load(tmp_path / "m.skops")
 
 
 def test_onnx_needs_no_trust():
     pytest.importorskip("onnxruntime")
-    model = bare.load(GRAPHS / "credit.onnx", qualified_name="credit-2")
+    model = load(GRAPHS / "credit.onnx", qualified_name="credit-2")
 
     assert model.predict({"age": 20, "city": "a"})["prediction"] == "no"
     assert model.output_schema["properties"]["prediction"] == {"enum": ["no", "yes"]}
@@ -337,13 +336,13 @@ def test_keras_archive_needs_no_trust(tmp_path):
     pytest.importorskip("mlmodel.frameworks.tensorflow")
     (tmp_path / "xor.keras").write_bytes(model_in("2.2.2-kerasxor-zstd-p2.flm"))
 
-    answer = bare.load(tmp_path / "xor.keras").predict({"x0": 0, "x1": 1})
+    answer = load(tmp_path / "xor.keras").predict({"x0": 0, "x1": 1})
 
     assert answer == {"prediction": pytest.approx(0.99111, rel=1e-4)}
 
 
 def test_file_name_becomes_model_name(pickled):
-    model = bare.load(pickled, trust="all")
+    model = load(pickled, trust="all")
 
     assert model.qualified_name == "iris"
     assert model.metadata["framework"].startswith("scikit-learn 1.")
@@ -355,13 +354,13 @@ def test_schemas_are_inferred_or_given(pickled):
     names = dict.fromkeys(["a", "b", "c", "d"])
     given = {"type": "object", "properties": {name: {"type": "number"} for name in names}}
 
-    assert bare.load(pickled, trust="all").input_schema["required"] == ["x0", "x1", "x2", "x3"]
-    model = bare.load(pickled, trust="all", input_schema=given)
+    assert load(pickled, trust="all").input_schema["required"] == ["x0", "x1", "x2", "x3"]
+    model = load(pickled, trust="all", input_schema=given)
     assert model.predict({"a": 5.1, "b": 3.5, "c": 1.4, "d": 0.2})["prediction"] == "setosa"
 
 
 def test_unloaded_model_is_read_again(pickled, iris_answer):
-    model = bare.load(pickled, trust="all")
+    model = load(pickled, trust="all")
     model.load()
     model.unload()
 
@@ -375,14 +374,14 @@ def test_pickle_of_other_framework_is_rejected(tmp_path):
     with pytest.raises(
         InvalidModel, match=r"net.pkl contains a model of PyTorch; package it with `dump`"
     ):
-        bare.load(tmp_path / "net.pkl", trust="all").load()
+        load(tmp_path / "net.pkl", trust="all").load()
 
 
 def test_missing_module_is_named(tmp_path):
     (tmp_path / "m.joblib").write_bytes(b"cnowhere.at_all\nModel\n.")
 
     with pytest.raises(BrokenModel, match="the model needs the module 'nowhere', which is not"):
-        bare.load(tmp_path / "m.joblib", trust="all").load()
+        load(tmp_path / "m.joblib", trust="all").load()
 
 
 @pytest.mark.parametrize("name", ["iris.pb", "iris", "iris.flm", "IRIS.PKL"])
@@ -390,7 +389,7 @@ def test_onnx_is_recognized_by_content(tmp_path, name):
     pytest.importorskip("onnxruntime")
     shutil.copy(GRAPHS / "iris.onnx", tmp_path / name)
 
-    assert bare.load(tmp_path / name).metadata["framework"].startswith("ONNX Runtime")
+    assert load(tmp_path / name).metadata["framework"].startswith("ONNX Runtime")
 
 
 #: Names of pickles, with their compression by joblib.
@@ -411,7 +410,7 @@ def test_pickle_is_recognized_by_content(tmp_path, make_app):
     client = make_app(json.dumps({"models": entries})).test_client()
 
     for entry in entries:
-        assert bare.load(tmp_path / entry["file"]).qualified_name == "iris"
+        assert load(tmp_path / entry["file"]).qualified_name == "iris"
         answer = client.post(f"/api/models/{entry['name']}/predict", json=IRIS_ROW)
         assert answer.json["prediction"] == "setosa", entry
 
@@ -420,7 +419,7 @@ def test_pickle_is_recognized_by_content(tmp_path, make_app):
 def test_every_pickle_protocol_loads(tmp_path, iris_answer, protocol):
     (tmp_path / "iris").write_bytes(pickle.dumps(iris_classifier(), protocol))
 
-    assert bare.load(tmp_path / "iris").predict(IRIS_ROW) == iris_answer
+    assert load(tmp_path / "iris").predict(IRIS_ROW) == iris_answer
 
 
 def test_package_is_recognized_by_content(tmp_path, make_app):

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 
 import mlmodel
 from mlmodel.errors import InvalidFile, UnsupportedFramework, Untrusted, WrongHash
-from mlmodel.files import bare, source
+from mlmodel.files import source
 from tests import DATA
 
 FOLDERS = DATA / "mlflow"
@@ -51,7 +51,7 @@ def rows_of(name, model):
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_folder_predicts_as_in_mlflow(name):
     pytest.importorskip("onnxruntime" if "onnx" in name else "sklearn")
-    model = bare.load(FOLDERS / name)
+    model = mlmodel.load(FOLDERS / name)
 
     model.load()
 
@@ -65,7 +65,7 @@ def test_folder_predicts_as_in_mlflow(name):
 
 
 def test_signature_describes_the_row(saved):
-    schema = bare.load(saved).input_schema
+    schema = mlmodel.load(saved).input_schema
 
     assert schema["properties"]["age"]["type"] == ["integer", "null"]
     assert schema["properties"]["job"] == {"enum": ["clerk", "cook", "nurse"]}
@@ -74,7 +74,7 @@ def test_signature_describes_the_row(saved):
 
 
 def test_metadata_has_the_facts_of_mlflow(saved):
-    facts = bare.load(saved).metadata
+    facts = mlmodel.load(saved).metadata
 
     assert facts["extra"]["mlflow"]["flavor"] == "sklearn"
     assert facts["extra"]["mlflow"]["metadata"] == {"team": "risk"}
@@ -83,12 +83,12 @@ def test_metadata_has_the_facts_of_mlflow(saved):
 
 def test_pinned_folder_is_compared(saved):
     digest = source.sha256_of(saved)
-    assert bare.load(saved, sha256=digest.upper()).model
+    assert mlmodel.load(saved, sha256=digest.upper()).model
 
     (saved / "requirements.txt").write_text("other")
 
     with pytest.raises(WrongHash, match=digest):
-        bare.load(saved, sha256=digest)
+        mlmodel.load(saved, sha256=digest)
 
 
 class Harmful:
@@ -100,7 +100,7 @@ def test_harmful_pickle_is_rejected(saved):
     (saved / "model.pkl").write_bytes(pickle.dumps(Harmful()))
 
     with pytest.raises(Untrusted, match=r"posix.system|os.system"):
-        bare.load(saved)
+        mlmodel.load(saved)
 
 
 def test_folder_cannot_grant_trust(saved):
@@ -111,7 +111,7 @@ def test_folder_cannot_grant_trust(saved):
     )
 
     with pytest.raises(Untrusted):
-        bare.load(saved)
+        mlmodel.load(saved)
 
 
 @pytest.mark.parametrize("name", ["../outside.pkl", "/etc/passwd", "missing.pkl"])
@@ -123,7 +123,7 @@ def test_model_outside_the_folder_is_rejected(saved, name):
     )
 
     with pytest.raises(InvalidFile, match="which the folder lacks"):
-        bare.load(saved)
+        mlmodel.load(saved)
 
 
 def test_example_outside_the_folder_is_rejected(saved):
@@ -131,7 +131,7 @@ def test_example_outside_the_folder_is_rejected(saved):
     (saved / "MLmodel").write_text(text.replace("input_example.json", "../MLmodel"))
 
     with pytest.raises(InvalidFile, match="which the folder lacks"):
-        bare.load(saved)
+        mlmodel.load(saved)
 
 
 def test_linked_model_is_rejected(saved):
@@ -139,18 +139,18 @@ def test_linked_model_is_rejected(saved):
     (saved / "model.pkl").symlink_to(FOLDERS / "credit-pickle" / "model.pkl")
 
     with pytest.raises(InvalidFile, match="symbolic link"):
-        bare.load(saved)
+        mlmodel.load(saved)
 
 
 def test_link_to_the_folder_loads(saved, tmp_path):
     (tmp_path / "current").symlink_to(saved)
 
-    assert bare.load(tmp_path / "current").qualified_name == "current"
+    assert mlmodel.load(tmp_path / "current").qualified_name == "current"
 
 
 def test_own_code_is_rejected_with_advice():
     with pytest.raises(UnsupportedFramework, match="derived from MLModel"):
-        bare.load(FOLDERS / "own-code", trust="all")
+        mlmodel.load(FOLDERS / "own-code", trust="all")
 
 
 def test_torch_file_in_folder_is_rejected(saved):
@@ -159,11 +159,6 @@ def test_torch_file_in_folder_is_rejected(saved):
     (saved / "data" / "model.pth").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 
     with pytest.raises(InvalidFile, match="PyTorch"):
-        bare.load(saved)
-
-
-def test_folder_is_no_package(saved):
-    with pytest.raises(InvalidFile):
         mlmodel.load(saved)
 
 
@@ -196,4 +191,4 @@ def test_commands_accept_folder(run_command, saved, tmp_path):
     assert "income: double (optional)" in shown.stdout
     assert json.loads(added.stdout)["entry"]["sha256"] == source.sha256_of(saved)
     assert packaged.exit_code == 0
-    assert mlmodel.load(tmp_path / "a.flm").input_schema == bare.load(saved).input_schema
+    assert mlmodel.load(tmp_path / "a.flm").input_schema == mlmodel.load(saved).input_schema

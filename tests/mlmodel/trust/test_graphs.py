@@ -4,7 +4,6 @@ import pytest
 
 import mlmodel
 from mlmodel.errors import BrokenModel
-from mlmodel.files import bare
 from mlmodel.trust import graphs
 
 proto = pytest.importorskip("onnx")
@@ -95,7 +94,7 @@ def test_graph_reads_no_server_file(here, location):
     path.write_bytes(by_initializer(external(location)).SerializeToString())
 
     with pytest.raises(BrokenModel, match="tensor 'w' is in another file, which is not read"):
-        bare.load(path).load()
+        mlmodel.load(path).load()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -8,9 +8,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+import mlmodel
 from mlmodel import dump
 from mlmodel.errors import BrokenModel, InvalidModel
-from mlmodel.files import bare
 from mlmodel.frameworks.sklearn import adapter
 from mlmodel.trust import pickling
 
@@ -59,7 +59,7 @@ def test_missing_notebook_class_is_named(tmp_path, notebook, monkeypatch, ending
     path.write_bytes(content)
     build = {
         ".flm": lambda: adapter.loads(content, "all"),
-        ".joblib": bare.load(path, trust="all").load,
+        ".joblib": mlmodel.load(path, trust="all").load,
     }
 
     with pytest.raises(BrokenModel) as caught:

@@ -58,7 +58,6 @@ from sklearn.utils.validation import check_array
 from mlmodel import dump, load
 from mlmodel.bounded import compression
 from mlmodel.errors import BrokenModel, FlmError, Untrusted
-from mlmodel.files import bare
 from mlmodel.trust import builder, pickles, scan
 from mlmodel.trust.rules import names as allowed
 from mlmodel.trust.rules.call_rules import CALLS
@@ -96,7 +95,7 @@ def written(path, content):
 
 
 def loaded(path, **trusted):
-    return (load if path.suffix == ".flm" else bare.load)(path, **trusted)
+    return load(path, **trusted)
 
 
 def test_attack_pickles_run_if_trusted(tmp_path):
@@ -922,7 +921,7 @@ def test_pickle_bomb_is_rejected(tmp_path, monkeypatch, bomb):
     (tmp_path / "bomb.joblib").write_bytes(BOMBS[bomb])
 
     with pytest.raises(FlmError):
-        bare.load(tmp_path / "bomb.joblib").load()
+        load(tmp_path / "bomb.joblib").load()
 
 
 def test_crash_while_building_is_contained():
@@ -962,7 +961,7 @@ def test_slow_scan_runs_in_another_process(tmp_path, monkeypatch, name):
 
     before = time.thread_time()
     with pytest.raises(FlmError):
-        bare.load(tmp_path / "slow.pkl").load()
+        load(tmp_path / "slow.pkl").load()
 
     # Processor time of this process: it has only decompressed the file, and hashed it.
     assert time.thread_time() - before < 1
@@ -1002,7 +1001,6 @@ from pathlib import Path
 import mlmodel
 import mlmodel.trust.trial.trial_build as trial
 from mlmodel import errors
-from mlmodel.files import bare
 from mlmodel.frameworks.sklearn.schemas import inference
 from mlmodel.trust.trial import bounded_fork
 
@@ -1014,7 +1012,7 @@ def forks():
 def infers_in_a_fork():
     calls, infer = [], inference.infer
     inference.infer = lambda *given: calls.append(1) or infer(*given)
-    models = [bare.load(folder / "iris.pkl", trust=trust) for trust in ((), "all")]
+    models = [load(folder / "iris.pkl", trust=trust) for trust in ((), "all")]
     print([bool(model.load() or model.input_schema) for model in models], calls)
 
 def builds_before_workers():
@@ -1040,7 +1038,7 @@ def fails():
     bounded_fork.SECONDS = bounded_fork.IDLE_SECONDS = 1
     for name in deadly:
         try:
-            bare.load(folder / f"{{name}}.pkl", trust=(name,)).load()
+            load(folder / f"{{name}}.pkl", trust=(name,)).load()
         except errors.FlmError as error:
             print(error)
 

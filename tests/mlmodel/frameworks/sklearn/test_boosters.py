@@ -6,7 +6,6 @@ import pytest
 
 from mlmodel import dump, load
 from mlmodel.errors import BrokenModel, MissingFramework
-from mlmodel.files import bare
 from mlmodel.frameworks.sklearn import boosters
 
 FRAME = pd.DataFrame(
@@ -50,7 +49,7 @@ def lightgbm_booster(objective, frame=FRAME):
 
 def pickled(booster, path):
     path.write_bytes(pickle.dumps(booster))
-    return bare.load(path)
+    return load(path)
 
 
 def packaged(booster, path):
@@ -60,7 +59,7 @@ def packaged(booster, path):
 
 def saved(booster, path):
     booster.save_model(path.with_suffix({"xgboost": ".ubj"}.get(library_of(booster), ".txt")))
-    return bare.load(path.with_suffix({"xgboost": ".ubj"}.get(library_of(booster), ".txt")))
+    return load(path.with_suffix({"xgboost": ".ubj"}.get(library_of(booster), ".txt")))
 
 
 def library_of(booster):
@@ -121,7 +120,7 @@ def test_saved_xgboost_classifier_returns_labels(tmp_path, ending):
     model = xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(FRAME[["age", "rate"]], CLASS)
     model.save_model(tmp_path / f"model.{ending}")
 
-    found = bare.load(tmp_path / f"model.{ending}")
+    found = load(tmp_path / f"model.{ending}")
     answers = found.predict_rows([{"age": row["age"], "rate": row["rate"]} for row in ROWS])
 
     assert found.metadata["framework"] == f"XGBoost {xgboost.__version__}"
@@ -138,7 +137,7 @@ def test_saved_catboost_model_predicts(tmp_path, kind):
     ).fit(FRAME, IS_HIGH)
     model.save_model(tmp_path / "model.cbm")
 
-    answers = bare.load(tmp_path / "model.cbm").predict_rows(ROWS)
+    answers = load(tmp_path / "model.cbm").predict_rows(ROWS)
 
     assert [each["prediction"] for each in answers] == model.predict(FRAME).tolist()
 
@@ -154,7 +153,7 @@ def test_a_damaged_file_is_broken(tmp_path, library):
     (tmp_path / "model").write_bytes(content[library])
 
     with pytest.raises(BrokenModel, match=r"(XGBoost|LightGBM|CatBoost) [0-9.]+ cannot read the"):
-        bare.load(tmp_path / "model").load()
+        load(tmp_path / "model").load()
 
 
 def test_missing_library_error_names_install_command(tmp_path, monkeypatch):
@@ -162,4 +161,4 @@ def test_missing_library_error_names_install_command(tmp_path, monkeypatch):
     (tmp_path / "model.cbm").write_bytes(b"CBM1")
 
     with pytest.raises(MissingFramework, match="CatBoost is not installed; install it with: pip"):
-        bare.load(tmp_path / "model.cbm")
+        load(tmp_path / "model.cbm")

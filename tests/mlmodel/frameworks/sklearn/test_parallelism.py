@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlmodel.files import bare
+import mlmodel
 from mlmodel.frameworks.sklearn.parallelism import limit_jobs
 from tests.running_server import serving
 
@@ -48,7 +48,7 @@ def load(tmp_path):
     def loaded(model, **asked):
         path = tmp_path / "model.pkl"
         path.write_bytes(pickle.dumps(model))
-        return bare.load(path, **asked)
+        return mlmodel.load(path, **asked)
 
     return loaded
 

@@ -9,7 +9,6 @@ from sklearn.linear_model import LinearRegression
 
 from mlmodel import load
 from mlmodel.errors import BrokenModel, VersionMismatch
-from mlmodel.files import bare
 from tests import DATA
 from tests.flm_files import holding
 
@@ -37,7 +36,7 @@ def gone(tmp_path, release="1.3.2"):
 def test_older_model_predictions_are_unchanged(path):
     told = json.loads((path.parent / "predictions.json").read_text())[path.stem[:-4]]
 
-    answers = bare.load(path).predict_rows(told["rows"])
+    answers = load(path).predict_rows(told["rows"])
 
     predicted = [flat(answer) for answer in answers]
     if isinstance(predicted[0], str):
@@ -54,7 +53,7 @@ def test_trusted_older_model_predicts_unchanged():
     path = FOLDER / "1.3.2" / "tree.pkl.z"
     told = json.loads((path.parent / "predictions.json").read_text())["tree"]
 
-    answers = bare.load(path, trust="all").predict_rows(told["rows"])
+    answers = load(path, trust="all").predict_rows(told["rows"])
 
     shares = [list(answer["probabilities"].values()) for answer in answers]
     np.testing.assert_allclose(shares, told["probabilities"])
@@ -77,7 +76,7 @@ def test_bare_file_has_release(make_app):
 def test_bare_file_release_mismatch_may_fail(make_app):
     path = FOLDER / "1.3.2" / "ridge.pkl.z"
     with pytest.raises(VersionMismatch, match=r"scikit-learn 1.3.2 \(now "):
-        bare.load(path, version_mismatch="error")
+        load(path, version_mismatch="error")
     client = make_app(f"models: [{{file: {path}, version_mismatch: error}}]").test_client()
 
     [model] = client.get("/api/models").json["models"]
@@ -102,12 +101,12 @@ def test_build_error_names_both_releases(tmp_path, make_app):
 @pytest.mark.parametrize("trust", [(), "all"])
 def test_trusted_build_error_names_both_releases(tmp_path, trust):
     with pytest.raises(BrokenModel, match=r"NoSuchRegression.*packaged with scikit-learn 1.3.2, "):
-        bare.load(gone(tmp_path), trust=trust).load()
+        load(gone(tmp_path), trust=trust).load()
 
 
 def test_same_release_is_not_named(tmp_path):
     with pytest.raises(BrokenModel) as caught:
-        bare.load(gone(tmp_path, sklearn.__version__)).load()
+        load(gone(tmp_path, sklearn.__version__)).load()
 
     assert "packaged with" not in str(caught.value)
 
@@ -119,7 +118,7 @@ def test_release_is_read_from_pickles(tmp_path, protocol):
     joblib.dump(model, tmp_path / "joblib", compress=3)
 
     for name in ("plain", "joblib"):
-        [version] = bare.load(tmp_path / name).metadata["versions"]
+        [version] = load(tmp_path / name).metadata["versions"]
         assert version["packaged"] == version["running"] == sklearn.__version__
 
 
@@ -127,7 +126,7 @@ def test_the_release_is_read_from_skops(tmp_path):
     skops = pytest.importorskip("skops.io")
     skops.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
 
-    [version] = bare.load(tmp_path / "m.skops").metadata["versions"]
+    [version] = load(tmp_path / "m.skops").metadata["versions"]
 
     assert version["packaged"] == sklearn.__version__
 
