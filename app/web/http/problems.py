@@ -99,8 +99,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
         422,
         "cannot-explain",
         "Prediction cannot be explained",
-        "The model has no reference profile, its predictions have no number to explain, or it has "
-        "no such class. `detail` names the reason.",
+        "The model has no reference profile, is too slow, its predictions have no number to "
+        "explain, or it has no such class. `detail` names the reason.",
     ),
     serving.UnreadableFile: Problem(
         400,
