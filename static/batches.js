@@ -1,7 +1,9 @@
 // Predictions for many rows in several requests, with their errors and the progress.
 
 import { postRows, predictEach } from "./api.js";
+import { labelOf, nameAt } from "./input.js";
 import { stringify } from "./json.js";
+import { violationText } from "./problems.js";
 
 const MOST_ROWS = 500;
 // Consecutive failures after which the model itself is considered broken.
@@ -14,6 +16,7 @@ const WAITED = [429, 503];
 const UNEXPLAINED = 422;
 
 // Predicts each entry, {row}, without answer and problem, and sets one of them, with cautions if wanted.
+// `problem` has the names of columns, as the saved file; `labelled` has the labels of the form.
 // `limits` are {rows, characters} of one request. Resolves to the problem that ended it, or null.
 export async function predictAll(address, entries, limits, { isCautious, ...options }) {
   const waiting = chunks(entries.filter(isOpen), limits);
@@ -39,12 +42,12 @@ export async function predictAll(address, entries, limits, { isCautious, ...opti
 }
 
 function set(entry, { prediction, cautions, problem }) {
-  if (problem) entry.problem = reasonOf(problem);
+  if (problem) [entry.problem, entry.labelled] = [reasonOf(problem, nameAt), reasonOf(problem, labelOf)];
   else [entry.answer, entry.cautions] = [prediction, cautions ?? []];
 }
 
-function reasonOf({ title, detail, errors = [] }) {
-  const reasons = errors.map(({ pointer, detail: reason }) => (pointer ? `${pointer.slice(1)}: ${reason}` : reason));
+function reasonOf({ title, detail, errors = [] }, toName) {
+  const reasons = errors.map((each) => (each.pointer ? violationText(toName(each.pointer), each.detail) : each.detail));
   return reasons.join("; ") || detail || title;
 }
 
@@ -62,7 +65,7 @@ export async function explainAll(address, entries, reasonsOf, options) {
     const { answer, problem } = await patiently(() => postRows(address, stringify([entry.row]), { signal }), options);
     failures = problem ? failures + 1 : 0;
     if (problem && (problem.status !== UNEXPLAINED || failures === MOST_FAILURES)) return problem;
-    entry.reasons = problem ? { saved: {}, shown: [reasonOf(problem)] } : reasonsOf(answer);
+    entry.reasons = problem ? { saved: {}, shown: [reasonOf(problem, labelOf)] } : reasonsOf(answer);
     options.showProgress("");
   }
   return null;

@@ -56,9 +56,9 @@ export function summary(cautions) {
   return `${parts.join(", ")}.`;
 }
 
-// The cautions as one cell of a table.
-export function cautionText(cautions) {
-  return cautions.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join("; ");
+// The cautions as one cell of a table. `toName` returns the name of a field at a JSON Pointer.
+export function cautionText(cautions, toName) {
+  return cautions.map(({ pointer, detail }) => `${toName(pointer)}: ${detail}`).join("; ");
 }
 
 function inputs(number) {

@@ -5,7 +5,7 @@ import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, free, joined, save } from "./csv.js";
 import { reasonsOf } from "./explain.js";
-import { form, labelOf } from "./input.js";
+import { form, labelOf, nameAt } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits } from "./json.js";
 import { leaves, leafCell, outputName } from "./leaves.js";
@@ -295,7 +295,7 @@ function showProblems() {
   const bad = sheet.entries.filter(({ problem }) => problem);
   if (!bad.length) return problems.replaceChildren();
   const rows = bad.slice(0, MOST_PROBLEMS);
-  const reasons = ["Reason", ({ problem }) => element("span", "as-typed", problem)];
+  const reasons = ["Reason", ({ problem, labelled }) => element("span", "as-typed", labelled ?? problem)];
   const title = `${count(bad.length, "row")} with errors`;
   const more = bad.length - rows.length;
   const rest = more ? [element("p", "quiet", `${grouped(more)} more are in the saved file.`)] : [];
@@ -318,7 +318,7 @@ function answered(entry) {
   if (entry.answer === undefined) return cells(entry);
   const row = withReasons(joined(cells(entry), entry.answer), entry.reasons?.saved);
   if (!entry.cautions.length) return row;
-  return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions) };
+  return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions, nameAt) };
 }
 
 function withReasons(row, reasons = {}) {
@@ -336,7 +336,7 @@ function resultColumns(entries) {
     outputName(leaf, labels),
     ({ answer }) => leafCell(leaves(answer).find(({ place }) => place === leaf.place), labels),
   ]);
-  const cautioned = ["Caution", ({ cautions }) => cautionText(cautions)];
+  const cautioned = ["Caution", ({ cautions }) => cautionText(cautions, labelOf)];
   const most = Math.max(...entries.map(({ reasons }) => reasons?.shown.length ?? 0));
   const why = Array.from({ length: most }, (_, index) => [
     `Why ${index + 1}`,

@@ -60,10 +60,15 @@ export function notifyChange() {
   for (const listener of listeners) listener(now);
 }
 
+// The name of a place in the row, as in a file.
+export function nameAt(pointer) {
+  return pointer.slice(1);
+}
+
 // The form's label for a place in the row.
 export function labelOf(pointer) {
   const field = form.querySelector(`[data-field="${CSS.escape(pointer)}"]`);
-  return field?.dataset.label || pointer.slice(1) || "The row";
+  return field?.dataset.label || nameAt(pointer) || "The row";
 }
 
 export function unitOf(pointer) {

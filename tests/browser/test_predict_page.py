@@ -895,7 +895,7 @@ def test_file_rows_are_predicted(on):
 
     expect(panel).to_contain_text("rows.csv: 2 rows predicted, 2 rows with errors.")
     expect(panel.locator("#file-problems tbody tr")).to_have_text(
-        ['3amount: must be a number, got "many"', "4has 2 cells, but the header has 4"]
+        ['3Amount must be a number, got "many"', "4has 2 cells, but the header has 4"]
     )
     expect(panel.get_by_role("button", name="Save the result")).to_be_focused()
 
