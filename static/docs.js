@@ -71,9 +71,12 @@ function showLinked(original, { layoutActions, layoutSelectors }) {
   };
 }
 
-/** Remove HTML, pictures and headings from the Markdown in a model's description. */
+/**
+ * Remove HTML, pictures and headings from the Markdown in a model's description, and the alignment of columns,
+ * which would become `style` attributes that the content security policy blocks.
+ */
 function withoutMarkup(source) {
-  return typeof source === "string"
-    ? source.replaceAll("<", "&lt;").replaceAll("![", "!\\[").replaceAll(/^ {0,3}#+ /gm, "")
-    : source;
+  if (typeof source !== "string") return source;
+  const plain = source.replaceAll("<", "&lt;").replaceAll("![", "!\\[").replaceAll(/^ {0,3}#+ /gm, "");
+  return plain.replaceAll(/^[ |:-]+$/gm, (line) => line.replaceAll(":", "-"));
 }

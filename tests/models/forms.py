@@ -162,7 +162,7 @@ class Hostile(MLModel):
 
     qualified_name = "hostile"
     display_name = HOSTILE
-    description = HOSTILE
+    description = f"{HOSTILE}\n\n| left | right |\n| :-- | --: |\n| 1 | 2 |\n"
     version = HOSTILE
     input_schema = {
         "type": "object",
