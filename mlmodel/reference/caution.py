@@ -14,6 +14,8 @@ from mlmodel.schema.shape import Shape, escape
 
 #: Choices that a caution lists.
 MOST_LISTED = 8
+#: Below, numbers have no thousands separators, as they may be years.
+UNGROUPED = 10_000
 #: The keyword of usual values in a schema: the lowest and the highest number.
 RANGE = "x-range"
 
@@ -120,8 +122,9 @@ def _blank(name: str) -> Caution:
 
 
 def _outside(name: str, low: float, high: float, value: float) -> Caution:
-    limits = f"{_number(low)} to {_number(high)}"
-    detail = f"{_number(value)} is outside the training data, which range from {limits}"
+    form = ",.10g" if max(map(abs, (low, high, value))) >= UNGROUPED else ".10g"
+    limits = f"{low:{form}} to {high:{form}}"
+    detail = f"{value:{form}} is outside the training data, which range from {limits}"
     return Caution(_pointer(name), Kind.OUTSIDE_RANGE, (low, high), value, detail)
 
 
@@ -138,7 +141,3 @@ def _unseen(name: str, field: Choices, value: Any) -> Caution:
 
 def _pointer(name: str) -> str:
     return f"/{escape(name)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.10g}"

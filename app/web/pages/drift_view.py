@@ -118,7 +118,9 @@ def _bins(chart: Chart) -> Iterator[tuple[str, str, str]]:
 
 def _ranges(edges: Sequence[float]) -> list[str]:
     """Return bins as texts; the outer ones also hold what lies beyond them."""
-    texts = [labels.format_number(float(f"{edge:.4g}")) for edge in edges]
+    rounded = [float(f"{edge:.4g}") for edge in edges]
+    are_years = all(abs(each) < labels.UNGROUPED for each in rounded)
+    texts = [labels.format_number(each, are_years) for each in rounded]
     inner = [f"{low} to {high}" for low, high in itertools.pairwise(texts[1:-1])]
     return [f"below {texts[1]}", *inner, f"{texts[-2]} and above"]
 
