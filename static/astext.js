@@ -7,6 +7,6 @@ import { leaves, leafText, outputName, outputText } from "./leaves.js";
 export function asText(row, answer, labels) {
   const title = document.querySelector("h1").textContent.trim();
   const outputs = leaves(answer).map((leaf) => `${outputName(leaf, labels)}: ${outputText(leaf, labels)}`);
-  const inputs = leaves(row).map(({ place, value }) => `${labelOf(place)}: ${leafText(value)} ${unitOf(place)}`.trim());
+  const inputs = leaves(row).map(({ place, value }) => `${labelOf(place)}: ${leafText(value, { unit: unitOf(place) })}`);
   return [title, "", ...outputs, "", "Input", ...inputs, ""].join("\n");
 }

@@ -2,7 +2,7 @@
 
 import { headlineOf } from "./answer.js";
 import { columns, csv, free, joined, save } from "./csv.js";
-import { labelOf, showWhole } from "./input.js";
+import { labelOf, showWhole, unitOf } from "./input.js";
 import { parsed } from "./json.js";
 import { addRecent } from "./recent.js";
 import { scenarios } from "./scenarios.js";
@@ -83,13 +83,14 @@ function show() {
 function drawn(all) {
   const rows = all.map(({ row }) => joined(parsed(row), {}));
   const names = columns(rows).slice(0, MOST_COLUMNS);
-  const headings = names.map((name) => labelOf(`/${step(name)}`));
+  const places = names.map((name) => `/${step(name)}`);
+  const [headings, units] = [places.map(labelOf), places.map(unitOf)];
   const lines = all.map((prediction, index) => {
     const time = element("time", "", new Date(prediction.at).toLocaleString([], TIME));
     time.dateTime = prediction.at;
     const title = element("div", "history-title");
     title.append(headlineOf(parsed(prediction.answer), labels), time);
-    return [title, again(prediction, time.textContent), ...names.map((name) => short(rows[index][name]))];
+    return [title, again(prediction, time.textContent), ...names.map((name, column) => short(rows[index][name], units[column]))];
   });
   const hidden = element("span", "visually-hidden", "Use again");
   const drawnTable = table(["Prediction", hidden, ...headings], lines, { isHeaded: true });

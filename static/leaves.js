@@ -31,11 +31,15 @@ export function leafCell(leaf, labels) {
 // A value of a prediction as text, with its unit.
 export function outputText({ place, value, isShare }, labels) {
   const known = labels[place] ?? {};
-  const text = known.names?.[stringify(value)] ?? leafText(value, isShare || known.share);
-  return known.unit ? `${text} ${known.unit}` : text;
+  return leafText(value, { ...known, share: isShare || known.share });
 }
 
-export function leafText(value, isShare = false) {
-  if (isNested(value)) return stringify(value);
-  return isShare ? percent(Number(value.text)) : words(value);
+// A value as text, with its unit. `known` describes it, see `scalar` in values.js.
+export function leafText(value, { names, share, unit }) {
+  const text = names?.[stringify(value)] ?? (isNested(value) ? stringify(value) : plain(value, share, unit));
+  return unit ? `${text} ${unit}` : text;
+}
+
+function plain(value, isShare, unit) {
+  return isShare ? percent(Number(value.text)) : words(value, unit);
 }

@@ -235,7 +235,7 @@ function spread(effects) {
 
 function inputText(value, place) {
   if (value === undefined) return element("span", "nothing", "blank");
-  return `${leafText(value)} ${unitOf(place)}`.trim();
+  return leafText(value, { unit: unitOf(place) });
 }
 
 function placesOf(found) {

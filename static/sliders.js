@@ -72,10 +72,9 @@ function slider(axis, index, example) {
     update(value, current) {
       const now = numberAt(current, axis.pointer);
       fit(now);
-      if (now !== null) input.value = String(now);
+      input.value = String(now ?? (Number(input.min) + Number(input.max)) / 2);
       line.classList.toggle("slider-blank", now === null);
-      const text = now === null ? element("span", "nothing", "blank") : short(value);
-      output.replaceChildren(text, now === null || !axis.unit ? "" : ` ${axis.unit}`);
+      output.replaceChildren(now === null ? element("span", "nothing", "blank") : short(value, axis.unit));
       input.ariaValueText = output.textContent;
     },
   };

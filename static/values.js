@@ -47,9 +47,9 @@ export function numeral(text, exact) {
 }
 
 // A value for a table cell: one line, truncated.
-export function short(value) {
+export function short(value, unit = "") {
   if (value === undefined) return "";
-  if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value);
+  if (!isNested(value) && (typeof value !== "string" || value === "")) return scalar(value, { unit: isNumber(value) ? unit : "" });
   const text = isNested(value) ? stringify(value) : value;
   const cut = text.length > SHORT ? `${text.slice(0, SHORT)}…` : text;
   const node = element("span", MOMENT.test(text) ? "unbroken" : "", cut);
@@ -66,15 +66,16 @@ function worded(value, known) {
   const name = known?.names?.[stringify(value)];
   if (name) return name;
   const isShare = known?.share && isNumber(value) && Number(value.text) >= 0 && Number(value.text) <= 1;
-  return isShare ? percent(Number(value.text)) : words(value);
+  return isShare ? percent(Number(value.text)) : words(value, known?.unit);
 }
 
-export function words(value) {
+// A value as text. A number with a unit is no year.
+export function words(value, unit = "") {
   if (value === null) return "none";
   if (value === true) return "Yes";
   if (value === false) return "No";
   if (value === "") return "(empty text)";
-  return value instanceof Digits ? rounded(value) : value;
+  return value instanceof Digits ? rounded(value, !unit) : value;
 }
 
 // The detail of a problem as a sentence.

@@ -246,7 +246,7 @@ def test_history_is_kept_in_the_browser(on):
     rows = panel.locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.first.get_by_role("rowheader")).to_contain_text("high")
-    expect(rows.first.locator("[data-label=Amount]")).to_have_text("900")
+    expect(rows.first.locator("[data-label=Amount]")).to_have_text("900 EUR")
     rows.last.get_by_role("button", name="Use again").click()
     expect(field(page, "Amount")).to_have_value("100")
 

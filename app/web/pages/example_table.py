@@ -70,6 +70,6 @@ def _to_text(field: Field, value: Any) -> str:
     if field.control != "input" and text in names:
         return names[text]
     if labels.is_number(value):
-        return labels.format_number(value)
+        return labels.format_number(value, False if field.unit else None)
     shown = value if isinstance(value, str) else text
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
