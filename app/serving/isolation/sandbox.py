@@ -1,7 +1,7 @@
 """Sandbox for the process of an isolated model: Landlock for files, seccomp for the rest.
 
 The process can read Python, its libraries and its model file, and write its temporary folder. It
-cannot open sockets, start processes or signal others, nor lift these restrictions.
+cannot open sockets, start processes, signal or limit others, nor lift these restrictions.
 
 The packages on PyPI are unreleased (``landlock`` 1.0.0.dev5) or new (``py-landlock`` 0.1.1), and
 do not filter system calls, which is necessary to block sockets other than TCP.
@@ -69,11 +69,14 @@ DENIED: dict[str, tuple[int, int]] = {
     "bpf": (321, 280),
     "execve": (59, 221),
     "execveat": (322, 281),
+    "finit_module": (313, 273),
     "fork": (57, -1),
     "init_module": (175, 105),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
+    "ioprio_set": (251, 30),
+    "kexec_file_load": (320, 294),
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
     "mount": (165, 40),
@@ -89,6 +92,7 @@ DENIED: dict[str, tuple[int, int]] = {
     "request_key": (249, 218),
     "setns": (308, 268),
     "setpgid": (109, 154),
+    "setpriority": (141, 140),
     "setsid": (112, 157),
     "socket": (41, 198),
     "tkill": (200, 130),
@@ -98,15 +102,28 @@ DENIED: dict[str, tuple[int, int]] = {
     "vfork": (58, -1),
 }
 CLONE, CLONE3 = (56, 220), (435, 435)
-#: System calls that may signal only this process: kill and its variants.
+#: System calls whose first argument is a PID, which may only be this process's: kill and its
+#: variants. A kill of 0 would reach the whole process group.
 KILLS = ((62, 129), (234, 131), (129, 138), (297, 240))
+#: Those in which 0 is this process too.
+OF_PROCESS: dict[str, tuple[int, int]] = {
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}
+#: ``fcntl`` and its commands that choose the process which a file signals.
+FCNTL, F_SETOWN, F_SETOWN_EX = (72, 25), 8, 15
 #: First number of the x32 system calls of x86_64, which are denied.
 X32 = 0x40000000
 
 # Instructions of the Berkeley Packet Filter.
 LOAD, EQUAL, AT_LEAST, HAS_BITS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, DENY = 0x7FFF0000, 0x00050000
-NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT, SECOND_ARGUMENT_AT = 0, 4, 16, 24
 
 
 class NoSandbox(Exception):
@@ -213,15 +230,16 @@ def _program(architecture: int, column: int) -> Iterator[bytes]:
         _step(RETURN, ALLOW),
     ]
     yield from _if_number(CLONE, column, is_thread)
-    is_own = [
-        _step(LOAD, FIRST_ARGUMENT_AT),
-        _step(EQUAL, os.getpid(), 1, 0),
-        _deny(),
-        _step(RETURN, ALLOW),
-    ]
+    own, allowed = os.getpid(), _step(RETURN, ALLOW)
     for numbers in KILLS:
+        is_own = _if_argument(FIRST_ARGUMENT_AT, (own,), allowed, _deny())
         yield from _if_number(numbers, column, is_own)
-    yield _step(RETURN, ALLOW)
+    for numbers in OF_PROCESS.values():
+        is_own = _if_argument(FIRST_ARGUMENT_AT, (0, own), allowed, _deny())
+        yield from _if_number(numbers, column, is_own)
+    owners = F_SETOWN, F_SETOWN_EX
+    yield from _if_number(FCNTL, column, _if_argument(SECOND_ARGUMENT_AT, owners, _deny(), allowed))
+    yield allowed
 
 
 def _if_number(numbers: Sequence[int], column: int, then: Sequence[bytes]) -> Iterator[bytes]:
@@ -229,6 +247,13 @@ def _if_number(numbers: Sequence[int], column: int, then: Sequence[bytes]) -> It
     if number >= 0:
         yield _step(EQUAL, number, 0, len(then))
         yield from then
+
+
+def _if_argument(at: int, values: Sequence[int], then: bytes, otherwise: bytes) -> list[bytes]:
+    """Return steps that end with ``then`` if an argument has one of the values."""
+    last = len(values)
+    tests = [_step(EQUAL, value, last - index, 0) for index, value in enumerate(values)]
+    return [_step(LOAD, at), *tests, otherwise, then]
 
 
 def _deny(error: int = errno.EPERM) -> bytes:

@@ -371,12 +371,18 @@ TRIED = {
     "signal the server": "__import__('os').kill({server}, 0)",
     "trace the server": "__import__('ctypes').CDLL(None).ptrace(16, {server}, 0, 0) + 1 or 1 / 0",
     "leave its group": "__import__('os').setsid()",
+    "read or set a limit of the server": "__import__('resource').prlimit({server}, 7)",
+    "change its priority": "__import__('os').setpriority(0, {server}, 19)",
+    "choose its processors": "__import__('os').sched_setaffinity({server}, range(99))",
+    "choose its scheduler": "(s := __import__('os')).sched_setscheduler({server}, 0, s.sched_param(0))",
+    "let the kernel signal it": "__import__('fcntl').fcntl(0, 8, {server})",
 }
 ALLOWED = {
     "read its own model file": "len(open('{own}', 'rb').read()) > 0",
     "write its own folder": "open(__import__('tempfile').mktemp(), 'w').write('x')",
     "read Python's libraries": "__import__('json.tool') and 1",
     "start a thread": "__import__('threading').Thread(target=print).start() or 1",
+    "limit itself": "__import__('resource').prlimit(0, 7)",
 }
 
 
