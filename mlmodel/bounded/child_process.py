@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -94,18 +94,19 @@ class ChildProcess:
 
         :param program: its source. It imports from the same folders as this process.
         :param arguments: in its ``sys.argv``, behind those for :func:`connect`.
+        :raises OSError: if the system has no process or descriptor left.
         """
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        ours, theirs = _pipes()
-        process = subprocess.Popen(  # noqa: S603  Python, and a program of this repository
-            [sys.executable, "-P", "-c", program, *map(str, theirs), *arguments],
-            env={**environ, "PYTHONPATH": paths},
-            pass_fds=theirs,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if has_output else subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
+        with _open_pipes() as (ours, theirs):
+            process = subprocess.Popen(  # noqa: S603  Python, and a program of this repository
+                [sys.executable, "-P", "-c", program, *map(str, theirs), *arguments],
+                env={**environ, "PYTHONPATH": paths},
+                pass_fds=theirs,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if has_output else subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
         child = cls._from_pipes(process.pid, ours, theirs)
         child.output = process.stdout or child.output
         process.returncode = 0  # `ChildProcess` waits for it, as for a fork
@@ -117,11 +118,13 @@ class ChildProcess:
 
         The fork has no files, connections and signal handlers of this process. Call it in a process
         with one thread: locks that others hold would stay locked in the fork.
+
+        :raises OSError: if the system has no process or descriptor left.
         """
-        ours, theirs = _pipes()
-        pid = os.fork()
-        if not pid:
-            _run(work, *theirs)
+        with _open_pipes() as (ours, theirs):
+            pid = os.fork()
+            if not pid:
+                _run(work, *theirs)
         # The fork does this too: whichever is first.
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
@@ -292,10 +295,21 @@ def _end_with(lifeline: int) -> None:
         os._exit(0)
 
 
-def _pipes() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Return the descriptors of both sides: to read from, to write to, and the lifeline."""
-    (reading, its_writing), (its_reading, writing), (held, lifeline) = (os.pipe() for _ in range(3))
-    return (reading, writing, lifeline), (its_reading, its_writing, held)
+@contextlib.contextmanager
+def _open_pipes() -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
+    """Yield the descriptors of both sides: to read from, to write to, and the lifeline.
+
+    They are closed if one cannot be opened, or the block raises an error.
+    """
+    with contextlib.ExitStack() as opened:
+        ends = []
+        for _ in range(3):
+            ends.append(os.pipe())
+            for each in ends[-1]:
+                opened.callback(os.close, each)
+        (reading, its_writing), (its_reading, writing), (held, lifeline) = ends
+        yield (reading, writing, lifeline), (its_reading, its_writing, held)
+        opened.pop_all()
 
 
 def _run(work: Callable[[], bytes], reading: int, writing: int, lifeline: int) -> NoReturn:

@@ -138,10 +138,11 @@ class IsolatedModel(MLModel):
         A sandboxed process may report the path of any file, or replace its own file by a link.
 
         :raises ArtifactNotFound: if the process may not read the file.
+        :raises PredictionTimeout: if a call occupies the process for longer than its time limit.
         """
         if not self._spec.is_sandboxed:
             return self.artifacts[name].open("rb")
-        with self._process.lock():
+        with self._process.lock(self._limits.seconds):
             own = self._process.own_folder
         try:
             stream = safe_open.open_regular_file(self.artifacts[name])
@@ -207,7 +208,7 @@ class IsolatedModel(MLModel):
             self._create()
             self._set_description(self._run_loading("load"))
         except ServingError as error:
-            self._count_failure(f"reloading failed {{}}: {error}")
+            self._count_failure("reloading failed", str(error))
             return not self.is_loaded
         return True
 
@@ -215,7 +216,7 @@ class IsolatedModel(MLModel):
         """Count a crash for which the model is responsible; too many quarantine the model."""
         if self.is_loaded:
             log.error("the process of model %r exited: %s", self.qualified_name, how)
-            self._count_failure(f"its process exited {{}}: {how}")
+            self._count_failure("its process exited", how)
 
     @contextmanager
     def _leaving_on_error(self) -> Iterator[None]:
@@ -276,7 +277,7 @@ class IsolatedModel(MLModel):
             name: Path(path) for name, path in description.get("artifacts", {}).items()
         }
 
-    def _count_failure(self, reason: str) -> None:
+    def _count_failure(self, event: str, detail: str) -> None:
         """Count a failure, and quarantine the model if it reaches the limit."""
         most, seconds = self._limits.crashes, self._limits.crash_seconds
         if not most:
@@ -285,7 +286,7 @@ class IsolatedModel(MLModel):
         if len(self._failures) < most or self._failures[-1] - self._failures[0] > seconds:
             return
         self.is_loaded = False
-        self._fail(reason.format(format_rate(most, seconds)))
+        self._fail(f"{event} {format_rate(most, seconds)}: {detail}")
 
 
 def _own_process(spec: ModelSpec) -> IsolationProcess:

@@ -12,6 +12,8 @@ import orjson
 #: Prefix of messages for the standard library's json: orjson can encode neither integers of more
 #: than 64 bits nor lone surrogates.
 WIDE = b" "
+#: Maximum bytes of a response, which the server holds in its own memory.
+MAX_RESPONSE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ from mlmodel.errors import FlmError, InvalidInput
 from mlmodel.model import MLModel, display_name
 from mlmodel.trust.trial import trial_build
 
+#: Maximum bytes of a file that a sandboxed process writes.
+FILE_BYTES = 1_000_000_000
+
 
 class WorkerModel:
     """A model of this process, which carries out the server's orders."""
@@ -142,7 +145,7 @@ def main() -> None:
     faulthandler.enable()
     bounds, level = pickle.loads(channel.receive())  # noqa: S301
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    limit_resources(bounds.memory_bytes)
+    limit_resources(bounds.memory_bytes, file_bytes=FILE_BYTES if bounds.is_sandboxed else None)
     # A hostile file may crash this process, so no other process needs to inspect it first.
     trial_build.disable()
     unsandboxed = _restrict(bounds)

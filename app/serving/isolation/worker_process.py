@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -9,14 +10,20 @@ import pickle
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from app.serving.isolation.protocol import Bounds, decode, encode
-from app.serving.process.processes import APP, ENGINE_ONLY, get_public_environ
+from app.serving.isolation.protocol import MAX_RESPONSE_BYTES, Bounds, decode, encode
+from app.serving.process.processes import (
+    APP,
+    ENGINE_ONLY,
+    get_public_environ,
+    get_sandbox_environ,
+)
 from mlmodel.bounded.child_process import GRACE_SECONDS, ChildProcess, ProcessEnded
 
 log = logging.getLogger(__name__)
@@ -29,6 +36,8 @@ main()
 FOLDER = "modelhost-isolated-"
 #: Maximum bytes of a line of a model's output; longer ones are split.
 LINE_BYTES = 2000
+#: Maximum lines of a process's output that are logged in a second; the others are dropped.
+LINES_PER_SECOND = 500
 
 
 class WorkerProcess:
@@ -39,20 +48,24 @@ class WorkerProcess:
     """
 
     def __init__(self, title: str, bounds: Bounds, on_end: Callable[[], None]) -> None:
-        self._folder, self._lock = _create_folder()
-        #: A folder that the process may only read, and one in which it writes.
-        self.files, self.own = (os.path.join(self._folder, name) for name in ("files", "own"))
-        os.mkdir(self.files)
-        os.mkdir(self.own)
-        environ = _environ(self.own, is_sandboxed=bounds.is_sandboxed)
-        self._process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ, has_output=True)
-        bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
-        with suppress(ProcessEnded):  # the first order raises it again
-            self._process.send(pickle.dumps((bounds, logging.getLogger().getEffectiveLevel())))
-        arguments = title, on_end
-        threading.Thread(
-            target=self._log_output, args=arguments, name="isolated", daemon=True
-        ).start()
+        with ExitStack() as undo:
+            self._folder, self._lock = _create_folder()
+            undo.callback(self._remove_folder)
+            #: A folder that the process may only read, and one in which it writes.
+            self.files, self.own = (os.path.join(self._folder, name) for name in ("files", "own"))
+            os.mkdir(self.files)
+            os.mkdir(self.own)
+            environ = _environ(self.own, is_sandboxed=bounds.is_sandboxed)
+            self._process = ChildProcess.spawn(PROGRAM, str(APP), environ=environ, has_output=True)
+            undo.callback(self._process.end)
+            bounds = replace(bounds, reads=(*bounds.reads, Path(self.files)))
+            with suppress(ProcessEnded):  # the first order raises it again
+                self._process.send(pickle.dumps((bounds, logging.getLogger().getEffectiveLevel())))
+            arguments = title, on_end
+            threading.Thread(
+                target=self._log_output, args=arguments, name="isolated", daemon=True
+            ).start()
+            undo.pop_all()
 
     @property
     def is_ended(self) -> bool:
@@ -74,36 +87,53 @@ class WorkerProcess:
 
         :param seconds: the time limit; 0 for none.
         :raises TimeoutError: after the time limit.
-        :raises ProcessEnded: if the process has ended, or its response cannot be decoded.
+        :raises ProcessEnded: if the process has ended, or its response is too large or not JSON.
         """
         self._process.send(encode((key, *order)), seconds)
         try:
-            return decode(self._process.receive(seconds))  # type: ignore[no-any-return]
+            response = self._process.receive(seconds, most_bytes=MAX_RESPONSE_BYTES)
+            return decode(response)  # type: ignore[no-any-return]
         except ValueError:
             raise ProcessEnded("its response is not JSON") from None
 
     def end(self) -> None:
         """Kill the process with its process group, and delete its folders."""
         if self._process.end():
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
+            self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
     def _log_output(self, title: str, on_end: Callable[[], None]) -> None:
         """Log the model's output line by line, so that it cannot forge other log lines."""
         with self._process.output as output:
-            while line := output.readline(LINE_BYTES):
+            for line in read_lines(output):
                 log.info("%s wrote: %s", title, line.decode(errors="replace").rstrip())
         self._process.wait(GRACE_SECONDS)
         on_end()
 
 
+def read_lines(output: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an output; of each second, at most :data:`LINES_PER_SECOND`."""
+    end, count = 0.0, 0
+    while line := output.readline(LINE_BYTES):
+        now = time.monotonic()
+        if now >= end:
+            end, count = now + 1, 0
+        count += 1
+        if count <= LINES_PER_SECOND:
+            yield line
+        elif count == LINES_PER_SECOND + 1:
+            yield b"(more than %d lines in a second: the others are dropped)" % LINES_PER_SECOND
+
+
 def _environ(folder: str, *, is_sandboxed: bool) -> dict[str, str]:
-    inherited = get_public_environ()
     own = {"PYTHONUNBUFFERED": "1", "TMPDIR": folder}
-    if is_sandboxed:
-        # It can start no processes, and joblib warns where it finds that out by itself.
-        own["JOBLIB_MULTIPROCESSING"] = "0"
-    return inherited | own
+    if not is_sandboxed:
+        return get_public_environ() | own
+    # It can start no processes, and joblib warns where it finds that out by itself.
+    return get_sandbox_environ() | own | {"JOBLIB_MULTIPROCESSING": "0"}
 
 
 def _create_folder() -> tuple[str, int]:
@@ -124,10 +154,15 @@ def _create_folder() -> tuple[str, int]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Return a descriptor that locks a folder of this user; ``None`` if it is locked or gone."""
+    """Return a descriptor that locks a folder of this user; ``None`` if it is locked or gone.
+
+    :raises OSError: if the process has no descriptor left.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

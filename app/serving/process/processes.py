@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 APP = Path(__file__).parents[2]
@@ -16,11 +17,31 @@ app.__path__ = [sys.argv.pop()]
 """
 #: Prefixes of environment variables that are for the server only: settings, keys, shared folders.
 PRIVATE = ("MODELHOST_", "PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
+#: Patterns of the variables that a sandboxed process may see: where Python and its libraries are,
+#: and how they compute. Any other may hold credentials, also `TF_VAR_*` and `NVIDIA_API_KEY`.
+HARMLESS = (
+    *("HOME", "LANG", "LANGUAGE", "LC_*", "LOGNAME", "PATH", "TZ", "USER", "XDG_*_HOME"),
+    *("CONDA_PREFIX", "LD_LIBRARY_PATH", "LD_PRELOAD", "MALLOC_*", "PYTHON*", "VIRTUAL_ENV"),
+    *("*_NUM_THREADS", "ARROW_*", "BLIS_*", "CUDA_*", "GOTO_*", "HF_HOME", "JAX_*", "KERAS_*"),
+    *("KMP_*", "MKL_*", "MPLBACKEND", "NLTK_DATA", "NPY_*", "NUMBA_*", "NVIDIA_DRIVER_*"),
+    *("NVIDIA_VISIBLE_DEVICES", "OMP_*", "OPENBLAS_*", "ORT_*", "PYTORCH_*", "SCIPY_*"),
+    *("SKLEARN_*", "TF_CPP_*", "TF_ENABLE_*", "TF_FORCE_*", "TF_GPU_*", "TF_NUM_*"),
+    *("TF_USE_*", "TF_XLA_*", "TORCH_*", "XLA_*"),
+)
 
 
 def get_public_environ() -> dict[str, str]:
     """Return the environment variables that a process which the server starts may see."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+
+
+def get_sandbox_environ() -> dict[str, str]:
+    """Return the environment variables that a sandboxed process may see."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if any(fnmatchcase(name, each) for each in HARMLESS)
+    }
 
 
 def is_alive(pid: int) -> bool:

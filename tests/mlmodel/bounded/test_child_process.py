@@ -113,6 +113,15 @@ def test_ended_process_leaves_nothing():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_failed_start_leaves_nothing():
+    before = len(os.listdir("/proc/self/fd"))
+
+    with pytest.raises(ValueError, match="null byte"):
+        ChildProcess.spawn(PROGRAM, environ={"name": "\0"})
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_fork_returns_the_result(fork):
     assert fork(lambda: b"done").receive() == b"done"
 
