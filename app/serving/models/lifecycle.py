@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.serving.calls.executor import BoundedExecutor, Limits
 from app.serving.errors import PredictionTimeout, QueueFull, RemoteTimeout, RemoteUnavailable
 from app.serving.models.loader import Loader
-from app.serving.models.state import WAITING, Status
+from app.serving.models.state import ANY, WAITING, Status
 from app.serving.process import metrics
 from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
@@ -98,7 +98,7 @@ class Lifecycle:
 
         :raises ModelUnavailable: if loading fails.
         """
-        self._load_in_time({Status.READY})
+        self._load_in_time(ANY - {Status.READY})
         if self._state.status is Status.FAILED:
             raise self._hosted.build_error()
 
@@ -108,7 +108,7 @@ class Lifecycle:
         :returns: whether it was ready then. It may already be unloaded again, if it is lazy.
         """
         if self._state.status in WAITING and not self._is_retrying:
-            return self._load_in_time(set(Status) - WAITING)
+            return self._load_in_time(WAITING)
         return self._state.status is Status.READY
 
     def unload(self) -> None:
@@ -180,13 +180,12 @@ class Lifecycle:
         log.error("model %r is in quarantine: %s", self._hosted.name, reason)
         _start_thread(self._drop_if_failed, "quarantine")
 
-    def _load_in_time(self, but_in: Collection[Status]) -> bool:
-        """Load the model, unless it has one of some statuses; return whether it is ready then."""
+    def _load_in_time(self, only_from: Collection[Status]) -> bool:
+        """Load the model if it has one of some statuses; return whether it is ready then."""
 
         def load() -> bool:
             with self._loading:
-                if self._state.status not in but_in:
-                    self._attempt(self._loader.load)
+                self._attempt(self._loader.load, only_from)
                 return self._state.status is Status.READY
 
         # In a separate thread: a model that hangs while loading must not block a request.
@@ -194,9 +193,13 @@ class Lifecycle:
             return bool(self._executor.run(load))
         return False
 
-    def _attempt(self, step: Callable[[], Status]) -> None:
-        """Set the status that a step of loading returns, or failed if it raises an error."""
-        self._state.change(Status.LOADING)
+    def _attempt(self, step: Callable[[], Status], only_from: Collection[Status] = ANY) -> None:
+        """Set the status that a step of loading returns, or failed if it raises an error.
+
+        A model that another thread has set to failed meanwhile stays failed.
+        """
+        if not self._state.change(Status.LOADING, only_from=only_from):
+            return
         started = time.perf_counter()
         try:
             with record.running(self._hosted.calls.place):
@@ -210,14 +213,14 @@ class Lifecycle:
                 raise  # the operator may have pressed Ctrl-C
             if not (self._loader.keeps_name or self._hosted.spec.is_isolated):
                 self._hosted.name = self._hosted.spec.provisional_name
-            self._state.change(Status.FAILED, get_failure_text(error))
+            reason = get_failure_text(error)
+            self._state.change(Status.FAILED, reason, only_from={Status.LOADING})
             # The traceback of a FlmError without a cause adds nothing to its message.
             trace = None if isinstance(error, FlmError) and not error.__cause__ else error
-            log.error("model %r failed: %s", self._hosted.name, self._state.reason, exc_info=trace)
+            log.error("model %r failed: %s", self._hosted.name, reason, exc_info=trace)
             return
-        if status is not Status.LOADING:
-            self._state.change(status)
-        if status is Status.READY:
+        is_changed = self._state.change(status, only_from={Status.LOADING})
+        if is_changed and status is Status.READY:
             metrics.LOAD_SECONDS.labels(self._hosted.label).set(time.perf_counter() - started)
             log.info("model %r is ready", self._hosted.name)
 

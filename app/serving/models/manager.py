@@ -135,7 +135,8 @@ class ModelManager:
         """
         model = self.get(name)
         model.lifecycle.load_if_waiting()
-        return model
+        # The manager already holds the replacement: a model drains only after that.
+        return self.get_loaded(name) if model.state.is_draining else model
 
     def get_described(self, name: str) -> HostedModel:
         """Return a model, see :meth:`get`, and load it only if its schemas are not known yet.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 
 
@@ -19,6 +19,7 @@ class Status(StrEnum):
 
 #: Statuses in which the first call loads the model, and other calls wait until it is loaded.
 WAITING = frozenset({Status.LAZY, Status.LOADING})
+ANY = frozenset(Status)
 
 
 class State:
@@ -35,10 +36,12 @@ class State:
     ready                        loading     ``load_or_describe`` of a fork-unsafe model
     any                          unloaded    ``unload``, unless the next line applies
     any but failed               lazy        ``unload`` of a lazy model
-    any                          failed      ``fail``, ``quarantine``
+    any                          failed      ``fail``, ``quarantine``; a model that is loading then
+                                             does not become ready
     ===========================  ==========  ==================================================
 
-    A drained model accepts no more calls, regardless of its status. ``lock`` guards all attributes.
+    A drained model accepts no more calls, regardless of its status, and is not loaded again.
+    ``lock`` guards all attributes.
     Calls hold the model between :meth:`acquire` and :meth:`release`, and it is dropped only by
     :meth:`drop`, once no call holds it.
     """
@@ -55,12 +58,24 @@ class State:
         self._released = threading.Condition(self.lock)
 
     def change(
-        self, status: Status, reason: str | None = None, *, quarantine: bool = False
-    ) -> None:
-        """Change the status. The reason of the previous one is dropped."""
+        self,
+        status: Status,
+        reason: str | None = None,
+        *,
+        quarantine: bool = False,
+        only_from: Collection[Status] = ANY,
+    ) -> bool:
+        """Change the status, and drop the reason of the previous one. Return whether it changed.
+
+        :param only_from: the statuses that change.
+        """
         with self.lock:
+            is_too_late = self.is_draining and status is Status.LOADING
+            if is_too_late or self.status not in only_from:
+                return False
             self.status, self.reason = status, reason
             self.is_quarantined = quarantine
+            return True
 
     def explain(self, status: Status, reason: str | None) -> None:
         """Set the reason, if the model is still in this status."""

@@ -111,17 +111,7 @@ class Reloader:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it cannot be loaded in this process.
         """
-        model, failure = self._manager.get(name), None
-        with self._ordering(model.label, "load"):
-            try:
-                model.lifecycle.load()
-            except ModelUnavailable as error:
-                failure = error
-        return_memory()
-        result = self._await_followers()
-        if failure is not None:
-            raise failure
-        return result
+        return self._run_in_time(self._load, self._manager.get(name).label)
 
     def unload(self, name: str) -> ReloadResult:
         """Unload a model in all processes, see :meth:`Lifecycle.unload`.
@@ -129,11 +119,7 @@ class Reloader:
         :raises ModelNotFound: if there is no such model.
         :raises ModelUnavailable: if it is still loading after the time limit of a call.
         """
-        model = self._manager.get(name)
-        with self._ordering(model.label, "unload"):
-            model.lifecycle.unload()
-        return_memory()
-        return self._await_followers()
+        return self._run_in_time(self._unload, self._manager.get(name).label)
 
     def _register(self) -> DesiredState:
         return register_process(self._shared, self._file.limits)
@@ -142,18 +128,39 @@ class Reloader:
         # In a separate thread: a model that hangs while loading must not block a request.
         try:
             return self._await_followers(self._executor.run(change, *arguments))
+        except ModelUnavailable:
+            self._await_followers(Changes())  # they load the model too
+            raise
         except PredictionTimeout:
             now = self._local.applied.generation
             return ReloadResult(now, *self._shared.count_followers(now + 1), is_done=False)
 
-    def _await_followers(self, changes: Changes | None = None) -> ReloadResult:
+    def _await_followers(self, changes: Changes) -> ReloadResult:
         now = self._local.applied.generation
         counts = self._shared.await_followers(now, FOLLOW_SECONDS)
-        return ReloadResult(now, *counts, changes or Changes())
+        return ReloadResult(now, *counts, changes)
 
     def _reload(self) -> Changes:
         with self._local.changing() as desired:
             return self._reread(desired)
+
+    def _load(self, label: str) -> Changes:
+        failure = None
+        with self._ordering(label, "load"):
+            try:
+                self._manager.get(label).lifecycle.load()
+            except ModelUnavailable as error:
+                failure = error
+        return_memory()
+        if failure is not None:
+            raise failure
+        return Changes()
+
+    def _unload(self, label: str) -> Changes:
+        with self._ordering(label, "unload"):
+            self._manager.get(label).lifecycle.unload()
+        return_memory()
+        return Changes()
 
     def _reload_model(self, label: str) -> Changes:
         update([self._manager.get(label).spec])

@@ -40,6 +40,9 @@ def load(name: str) -> ResponseReturnValue:
         200:
           description: The loaded model.
           content: {application/json: {schema: ModelMetadata}}
+        202:
+          description: The model is still loading, or waits for another change.
+          content: {application/json: {schema: ModelMetadata}}
         403: Forbidden
         503: ModelUnavailable
     """
@@ -63,7 +66,11 @@ def unload(name: str) -> ResponseReturnValue:
         200:
           description: The unloaded model.
           content: {application/json: {schema: ModelMetadata}}
+        202:
+          description: Calls of the model are still in progress, or it waits for another change.
+          content: {application/json: {schema: ModelMetadata}}
         403: Forbidden
+        503: ModelUnavailable
     """
     return _model_response(name, _generations().unload(name))
 
@@ -126,7 +133,7 @@ def _generations() -> Reloader:
 
 def _model_response(name: str, followed: ReloadResult) -> ResponseReturnValue:
     about = {**describe(modelhost().manager.get(name)), "processes": _count_processes(followed)}
-    return jsonify(ModelMetadata().dump(about))
+    return jsonify(ModelMetadata().dump(about)), _status(followed)
 
 
 def _reload_response(followed: ReloadResult) -> ResponseReturnValue:
@@ -136,7 +143,11 @@ def _reload_response(followed: ReloadResult) -> ResponseReturnValue:
         "generation": followed.generation,
         "processes": _count_processes(followed),
     }
-    return jsonify(Reloaded().dump(about)), 200 if followed.is_done else 202
+    return jsonify(Reloaded().dump(about)), _status(followed)
+
+
+def _status(followed: ReloadResult) -> int:
+    return 200 if followed.is_done else 202
 
 
 def _count_processes(followed: ReloadResult) -> dict[str, int]:

@@ -107,7 +107,8 @@ def unload(name: str) -> ResponseReturnValue:
         503: InferenceError
     """
     for model in _find(name):
-        modelhost().reloader.unload(model.label)
+        if not modelhost().reloader.unload(model.label).is_done:
+            raise ModelUnavailable(model.name, "still unloading", None)
     return jsonify({})
 
 
@@ -121,10 +122,9 @@ def _load(model: HostedModel) -> None:
 
     :raises ModelUnavailable: if that fails, or takes longer than a call.
     """
-    if model.status is not Status.READY:
-        modelhost().reloader.load(model.label)
-        return
-    result = modelhost().reloader.reload_model(model.label)
+    is_loaded = model.status is Status.READY
+    reloader = modelhost().reloader
+    result = (reloader.reload_model if is_loaded else reloader.load)(model.label)
     reason = result.changes.failed.get(model.label)
     if reason is not None:
         raise ModelUnavailable(model.name, "not reloaded; the loaded one serves", reason)

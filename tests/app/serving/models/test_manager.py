@@ -48,6 +48,16 @@ def test_manager_is_a_singleton():
     assert len(managers) == 1
 
 
+def test_replaced_lazy_model_is_not_loaded(load_models, loads):
+    manager = load_models(f"models:\n{model('simple.Counting', 'load: lazy')}")
+    counting = manager.get("counting")
+
+    counting.lifecycle.drain()
+
+    assert not counting.lifecycle.load_if_waiting()
+    assert loads() == 0
+
+
 def test_models_keep_the_file_order(load_models):
     manager = load_models(f"models:\n{model('simple.Echo')}\n{model('simple.Doubler')}")
 

@@ -4,6 +4,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from sklearn.linear_model import LinearRegression
@@ -250,6 +251,50 @@ def test_unloaded_model_stays_unloaded(portal):
         one.number()
     one.generations.load("lived")
     assert one.number() == 2
+
+
+def test_unload_reaches_a_model_that_replaced_another(portal, tmp_path, monkeypatch):
+    one = portal(f"models:\n{LIVED}{{number: 1}}")
+    changing = one.generations._local.changing
+
+    @contextmanager
+    def changing_after_reload():
+        with changing() as desired:
+            one.generations._reread(desired)
+        with changing() as desired:
+            yield desired
+
+    (tmp_path / "models.yaml").write_text(f"models:\n{LIVED}{{number: 2}}")
+    monkeypatch.setattr(one.generations._local, "changing", changing_after_reload)
+    one.generations.unload("lived")
+
+    lived = ModelManager().get("lived")
+    assert (lived.version, lived.status) == ("2", Status.UNLOADED)
+
+
+def test_slow_load_continues_after_its_response(portal, monkeypatch):
+    monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
+    entry = "models:\n  - class: tests.models.lives.Lived\n    load: lazy\n    settings: "
+    one = portal(f"{entry}{{broken: slow}}", PREDICT_SECONDS=0.2)
+
+    assert not one.generations.load("lived").is_done
+    lives.Lived.may_load.set()
+
+    wait_until(lambda: ModelManager().get("lived").status is Status.READY)
+
+
+def test_quarantine_outlasts_loading(portal, monkeypatch):
+    monkeypatch.setattr(lives.Lived, "may_load", threading.Event())
+    one = portal("models: []", LOAD_SECONDS=0.2)
+    one.reload(f"models:\n{LIVED}{{broken: slow}}")
+    lived = ModelManager().get("lived")
+
+    lived.lifecycle.quarantine("it crashed")
+    lives.Lived.may_load.set()
+
+    with lived.lifecycle._loading:
+        assert (lived.status, lived.reason) == (Status.FAILED, "it crashed")
+        assert lived.state.is_quarantined
 
 
 def test_slow_load_does_not_block_reload(portal):
