@@ -87,9 +87,7 @@ def predict_chunk(
         try:
             predictions = predictor.predict(model.reference, batch)
         except (InvalidInput, PredictionFailed, InvalidAnswer):
-            results = predictor.predict_each(
-                model.reference, batch, max_failed_calls=MAX_FAILED_CALLS
-            )
+            _, results = predictor.predict_each(model.reference, batch, MAX_FAILED_CALLS)
             batch = [row for row, each in zip(batch, results, strict=True) if each.error is None]
             errors = (each.error for each in results)
             failures = (each for each in errors if isinstance(each, ServingError))

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from app.serving.calls.executor import Limits
@@ -78,28 +79,14 @@ class Predictor:
         return self.predict_with_model(name, rows, endpoint)[1]
 
     def predict_with_model(
-        self,
-        name: str,
-        rows: Sequence[Any],
-        endpoint: str = PREDICT,
-        indexes: Sequence[int] | None = None,
+        self, name: str, rows: Sequence[Any], endpoint: str = PREDICT
     ) -> tuple[HostedModel, list[Any]]:
-        """Return the model and its predictions. Raises the same errors as :meth:`predict`.
-
-        :param indexes: of the rows in their request, for the log; by default, from 0.
-        """
+        """Return the model and its predictions. Raises the same errors as :meth:`predict`."""
         hosted, target = self._acquire(name, rows, endpoint)
         try:
-            predictions, seconds = _predict_measured(hosted, target, rows)
+            return hosted, self._predict_and_log(hosted, target, rows)
         finally:
             hosted.release()
-        policy = hosted.spec.log
-        if policy is not None and endpoint == PREDICT:
-            model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
-            self.prediction_log.add(
-                policy, model, rows, predictions, seconds=seconds, indexes=indexes
-            )
-        return hosted, predictions
 
     @contextmanager
     def evaluate(self, name: str) -> Iterator[tuple[HostedModel, Evaluate]]:
@@ -124,13 +111,9 @@ class Predictor:
             hosted.release()
 
     def predict_each(
-        self,
-        name: str,
-        rows: Sequence[Any],
-        endpoint: str = PREDICT,
-        max_failed_calls: int = MAX_FAILED_CALLS,
-    ) -> list[RowResult]:
-        """Return the result for each row, from one call of the model if no row fails.
+        self, name: str, rows: Sequence[Any], max_failed_calls: int = MAX_FAILED_CALLS
+    ) -> tuple[HostedModel, list[RowResult]]:
+        """Return the model and its result for each row, from one call if no row fails.
 
         A failing row does not fail the others: the rows that a call rejects are left out of the
         next one, and if the model fails, the rows are halved to find those on which it fails.
@@ -138,30 +121,17 @@ class Predictor:
         :param max_failed_calls: after them, all rows of a failing call have its error.
         :raises ServingError: as :meth:`predict` does, for errors that concern all rows.
         """
-        results: dict[int, RowResult] = {}
-        chunks = [list(range(len(rows)))]
-        failed_calls = 0
-        while chunks:
-            chunk = chunks.pop()
-            try:
-                chosen = [rows[index] for index in chunk]
-                _, predictions = self.predict_with_model(name, chosen, endpoint, chunk)
-            except InvalidInput as error:
-                rejections = _by_row(error, len(chunk))
-                results |= {
-                    chunk[place]: RowResult(error=each) for place, each in rejections.items()
-                }
-                chunks += _without(chunk, list(rejections))
-            except (PredictionFailed, InvalidAnswer) as error:
-                failed_calls += 1
-                if len(chunk) > 1 and failed_calls <= max_failed_calls:
-                    half = len(chunk) // 2
-                    chunks += [chunk[half:], chunk[:half]]
-                else:
-                    results |= dict.fromkeys(chunk, RowResult(error=error))
-            else:
-                results |= zip(chunk, map(RowResult, predictions), strict=True)
-        return [results[index] for index in range(len(rows))]
+        hosted, target = self._acquire(name, rows, PREDICT)
+        try:
+            predict = partial(self._predict_and_log, hosted, target)
+            return hosted, _predict_separated(predict, rows, max_failed_calls)
+        except ModelUnavailable:
+            # A model that was replaced is dropped in time, even if it is held for further calls.
+            if not hosted.state.is_draining:
+                raise
+        finally:
+            hosted.release()
+        return self.predict_each(name, rows, max_failed_calls)
 
     def get_input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the JSON Schema of a model's rows; ``None`` if any row is valid.
@@ -172,6 +142,26 @@ class Predictor:
         hosted, target = self._acquire(name, (), PREDICT)
         hosted.release()
         return target.input_schema
+
+    def _predict_and_log(
+        self,
+        hosted: HostedModel,
+        target: HostedEndpoint,
+        rows: Sequence[Any],
+        indexes: Sequence[int] | None = None,
+    ) -> list[Any]:
+        """Return the predictions of a model that the caller holds.
+
+        :param indexes: of the rows in their request, for the log; by default, from 0.
+        """
+        predictions, seconds = _predict_measured(hosted, target, rows)
+        policy = hosted.spec.log
+        if policy is not None and target.name == PREDICT:
+            model = LoggedModel(hosted.name, hosted.label, hosted.version, hosted.about.runtime)
+            self.prediction_log.add(
+                policy, model, rows, predictions, seconds=seconds, indexes=indexes
+            )
+        return predictions
 
     def _acquire(
         self, name: str, rows: Sequence[Any], endpoint: str
@@ -298,6 +288,36 @@ def _validate_predictions(predictions: Any, count: int, schema: Schema) -> list[
             text = summary(violations, most=MAX_VIOLATIONS)
             raise InvalidAnswer(f"the prediction violates the output schema: {text}")
     return predictions
+
+
+def _predict_separated(
+    predict: Callable[[Sequence[Any], Sequence[int]], list[Any]],
+    rows: Sequence[Any],
+    max_failed_calls: int,
+) -> list[RowResult]:
+    """Return the result for each row; ``predict`` receives some rows, and their indexes."""
+    results: dict[int, RowResult] = {}
+    chunks = [list(range(len(rows)))]
+    failed_calls = 0
+    while chunks:
+        chunk = chunks.pop()
+        try:
+            chosen = [rows[index] for index in chunk]
+            predictions = predict(chosen, chunk)
+        except InvalidInput as error:
+            rejections = _by_row(error, len(chunk))
+            results |= {chunk[place]: RowResult(error=each) for place, each in rejections.items()}
+            chunks += _without(chunk, list(rejections))
+        except (PredictionFailed, InvalidAnswer) as error:
+            failed_calls += 1
+            if len(chunk) > 1 and failed_calls <= max_failed_calls:
+                half = len(chunk) // 2
+                chunks += [chunk[half:], chunk[:half]]
+            else:
+                results |= dict.fromkeys(chunk, RowResult(error=error))
+        else:
+            results |= zip(chunk, map(RowResult, predictions), strict=True)
+    return [results[index] for index in range(len(rows))]
 
 
 def _by_row(error: InvalidInput, count: int) -> dict[int, InvalidInput]:

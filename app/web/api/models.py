@@ -337,8 +337,7 @@ def _predict_results(
     predictor = modelhost().predictor
     values = rows.value if isinstance(rows.value, list) else [rows.value]
     if is_partial:
-        model = predictor.manager.get(name)
-        results, headers = prediction.predict_each(predictor, name, values)
+        model, results, headers = prediction.predict_each(predictor, name, values)
     else:
         model, predictions, headers = prediction.call_rows(predictor, name, rows, PREDICT)
         results = [{"prediction": each} for each in predictions]

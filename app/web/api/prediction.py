@@ -106,13 +106,13 @@ def list_cautions(model: HostedModel, row: Any) -> list[dict[str, Any]] | None:
 
 def predict_each(
     predictor: Predictor, name: str, rows: Sequence[Any]
-) -> tuple[list[dict[str, Any]], list[Header]]:
-    """Return the prediction or the problem of each row, and the headers that describe them.
+) -> tuple[HostedModel, list[dict[str, Any]], list[Header]]:
+    """Return the model, its prediction or the problem of each row, and headers for them.
 
     :raises ServingError: as :meth:`Predictor.predict_each` does.
     """
     started = time.perf_counter()
-    results = predictor.predict_each(name, rows)
+    model, results = predictor.predict_each(name, rows)
     timing = _timing(started)
     errors = [each.error for each in results if each.error]
     problems = iter(build_row_problems(errors))
@@ -120,8 +120,7 @@ def predict_each(
         {"problem": next(problems)} if each.error else {"prediction": each.prediction}
         for each in results
     ]
-    model = predictor.manager.get(name)
-    return found, [timing, *_model_headers(model.version, model.about.runtime)]
+    return model, found, [timing, *_model_headers(model.version, model.about.runtime)]
 
 
 def point_to_rows(error: InvalidInput) -> InvalidInput:

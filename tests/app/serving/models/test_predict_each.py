@@ -17,12 +17,13 @@ def results(make_app):
     predictor = make_app(MODELS).extensions["modelhost"].predictor
     calls = []
 
-    def counted(name, rows, *options):
+    def counted(hosted, target, rows, indexes):
         calls.append(len(rows))
-        return type(predictor).predict_with_model(predictor, name, rows, *options)
+        predictor.manager.hold(())  # all calls reach the model of the first one
+        return type(predictor)._predict_and_log(predictor, hosted, target, rows, indexes)
 
-    predictor.predict_with_model = counted
-    return lambda name, rows: (predictor.predict_each(name, rows), calls)
+    predictor._predict_and_log = counted
+    return lambda name, rows: (predictor.predict_each(name, rows)[1], calls)
 
 
 def test_valid_rows_share_one_call(results):
