@@ -95,6 +95,8 @@ class _Call:
         self.has_slot = True
         self.result: Any = None
         self.error: BaseException | None = None
+        #: The threads that run it, and the one that does.
+        self.pool: _Pool
         self.worker: _Worker | None = None
 
     def run(self) -> None:
@@ -114,6 +116,14 @@ class _Worker:
     is_replaced: bool = False
 
 
+class _Pool:
+    """The threads of an executor, and their queue, which ``None`` for each thread ends."""
+
+    def __init__(self) -> None:
+        self.calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self.workers: set[_Worker] = set()
+
+
 class BoundedExecutor:
     """An executor: calls functions in its own threads, which start with the first calls.
 
@@ -123,10 +133,9 @@ class BoundedExecutor:
     def __init__(self, limits: Limits, slots: Slots | None = None) -> None:
         self._limits = limits
         self._wait = limits.seconds or -1
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._slots = slots or Slots(limits)
         self._lock = threading.Lock()
-        self._workers: set[_Worker] = set()
+        self._pool = _Pool()
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return the result of the function, called in one of the executor's threads.
@@ -144,44 +153,49 @@ class BoundedExecutor:
         return call.result
 
     def close(self) -> None:
-        """End the threads after the queued calls."""
+        """End the threads after the queued calls. Later calls start others."""
         with self._lock:
-            for _ in self._workers:
-                self._calls.put(None)
-            self._workers.clear()
+            for _ in self._pool.workers:
+                self._pool.calls.put(None)
+            self._pool = _Pool()
 
     def _enqueue(self, call: _Call) -> None:
         self._slots.acquire()
         with self._lock:
-            self._calls.put(call)
-            is_short_of_threads = len(self._workers) < self._limits.threads
-        if is_short_of_threads:
-            self._start_thread_for(call)
+            call.pool = self._pool
+            call.pool.calls.put(call)
+            worker = self._add_worker(call.pool)
+        if worker is not None:
+            self._start_thread_for(call, worker)
 
-    def _start_thread_for(self, call: _Call) -> None:
+    def _start_thread_for(self, call: _Call, worker: _Worker) -> None:
         try:
-            self._start_thread()
+            self._start_thread(call.pool, worker)
         except RuntimeError as error:
             with self._lock:
-                if self._workers:
+                if call.pool.workers:
                     return  # another thread will run the call
                 call.is_dropped, call.has_slot = True, False
             self._slots.release()
             raise QueueFull(self._limits.queue_size) from error
 
-    def _start_thread(self) -> None:
-        with self._lock:
-            if len(self._workers) == self._limits.threads:
-                return
-            worker = _Worker()
-            self._workers.add(worker)
+    def _add_worker(self, pool: _Pool) -> _Worker | None:
+        """Return a thread to start, unless the pool has all its threads."""
+        if len(pool.workers) == self._limits.threads:
+            return None
+        worker = _Worker()
+        pool.workers.add(worker)
+        return worker
+
+    def _start_thread(self, pool: _Pool, worker: _Worker) -> None:
         # Daemon threads, so that a model that hangs does not keep the process from ending.
-        thread = threading.Thread(target=self._work, args=(worker,), name="executor", daemon=True)
+        arguments = pool.calls, worker
+        thread = threading.Thread(target=self._work, args=arguments, name="executor", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system's limit of threads is reached
             with self._lock:
-                self._workers.discard(worker)
+                pool.workers.discard(worker)
             raise
 
     def _abandon(self, call: _Call) -> bool:
@@ -191,6 +205,7 @@ class BoundedExecutor:
 
         :returns: false if the call completed just in time.
         """
+        pool = call.pool
         with self._lock:
             if call.is_done:
                 return False
@@ -198,18 +213,17 @@ class BoundedExecutor:
             if call.worker is None:
                 return True
             call.worker.is_replaced = True
-            self._workers.discard(call.worker)
-        if not self._calls.empty():
+            pool.workers.discard(call.worker)
+            worker = None if pool.calls.empty() else self._add_worker(pool)
+        if worker is not None:
             with suppress(RuntimeError):  # the next call tries again
-                self._start_thread()
+                self._start_thread(pool, worker)
         return True
 
-    def _work(self, worker: _Worker) -> None:
+    def _work(self, calls: queue.SimpleQueue[_Call | None], worker: _Worker) -> None:
         while not worker.is_replaced:
-            call = self._calls.get()
+            call = calls.get()
             if call is None:
-                if worker in self._workers:
-                    continue  # the end marker was meant for a thread that hangs
                 return
             if self._start_call(call, worker):
                 call.run()

@@ -152,7 +152,9 @@ def test_all_calls_share_a_queue_limit(doubler, rows):
             pool.submit(batcher.run, doubler.predict, each) for each in ([1], [1, 2, 3, 4]) * 2
         ]
         wait_until(lambda: len(doubler.batch_sizes) == 2)
-        wait_until(lambda: batcher._alone._calls.qsize() == batcher._batches._calls.qsize() == 1)
+        wait_until(
+            lambda: batcher._alone._pool.calls.qsize() == batcher._batches._pool.calls.qsize() == 1
+        )
 
         with pytest.raises(QueueFull):
             batcher.run(doubler.predict, rows)

@@ -4,6 +4,7 @@ import pytest
 
 from app.serving.calls.executor import BoundedExecutor, Limits
 from app.serving.errors import PredictionTimeout, QueueFull
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -91,8 +92,17 @@ def refuse_to_start(thread):
     raise RuntimeError("can't start new thread")
 
 
-def test_closed_executor_starts_again(executor):
-    executor.run(int)
+def test_closed_executor_starts_again(executor, go):
+    before = {*threading.enumerate()}
+    started = threading.Event()
+    call = threading.Thread(target=executor.run, args=(lambda: (started.set(), go.wait()),))
+    call.start()
+    started.wait()
+
     executor.close()
 
-    assert executor.run(int) == 0
+    assert executor.run(max, 1, 3) == 3
+    go.set()
+    call.join()
+    # The thread that was busy ends too: it would run calls beside the new one.
+    wait_until(lambda: len({*threading.enumerate()} - before) == 1)

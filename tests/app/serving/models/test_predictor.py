@@ -132,7 +132,7 @@ def test_entry_enables_batches(make_app, batch, sizes):
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(predict, "together", [{}])]
         Together.asked.acquire()
-        queue = ModelManager().get("together").calls._batcher._batches._calls
+        queue = ModelManager().get("together").calls._batcher._batches._pool.calls
         for count in (1, 2):
             calls.append(pool.submit(predict, "together", [{}]))
             wait_until(lambda count=count: queue.qsize() == count)
