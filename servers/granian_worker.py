@@ -13,7 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gunicorn.workers.base import Worker
@@ -48,8 +49,8 @@ class GranianWorker(Worker):
     """A worker process that serves with granian.
 
     granian cannot interrupt a thread that waits for the rest of a request body. A worker with more
-    than half of its connections in such waits, each longer than ``client_seconds``, stops, and the
-    master replaces it.
+    than half of its connections in such waits, each longer than ``client_seconds``, stops when it
+    has completed all other requests, and the master replaces it.
     """
 
     #: Seconds that a client may take to send a body, or to read nothing of a response.
@@ -57,13 +58,14 @@ class GranianWorker(Worker):
 
     def run(self) -> None:
         """Serve until the worker is stopped, its master is gone, or its threads are stalled."""
-        stalls = Stalls()
+        stalls, is_stalled = Stalls(), False
         handle = handler(self.wsgi, stalls)
         servers = [self._start(listener.sock, handle) for listener in self.sockets]
         while self.alive and os.getppid() == self.ppid:
             self.notify()
             self._wait_for_signal()
-            if 2 * stalls.count(self.client_seconds) > CONNECTIONS:
+            is_stalled = 2 * stalls.count(self.client_seconds) > CONNECTIONS
+            if is_stalled:
                 self.log.warning("half of the connections are stalled: replacing the worker")
                 break
         self._accept_backlog()
@@ -71,10 +73,18 @@ class GranianWorker(Worker):
             listener.close()
         for server in servers:
             server.stop()
+        self._complete_requests(servers, stalls if is_stalled else None)
+
+    def _complete_requests(self, servers: Sequence[Server], stalls: Stalls | None) -> None:
+        """Wait until the accepted requests are complete; given ``stalls``, all but those."""
         deadline = time.monotonic() + self.cfg.graceful_timeout
+        heartbeats = 0
         while not all(server.wait(HEARTBEAT_SECONDS) for server in servers):
             self.notify()
-            if time.monotonic() > deadline:
+            is_rest_stalled = stalls is not None and stalls.are_all(HEARTBEAT_SECONDS)
+            heartbeats = heartbeats + 1 if is_rest_stalled else 0
+            # At the first one, granian may still send a response that has just been returned.
+            if heartbeats > 1 or time.monotonic() > deadline:
                 break
 
     def _start(self, listener: socket.socket, handle: Any) -> Server:
@@ -105,10 +115,20 @@ class GranianWorker(Worker):
 
 
 class Stalls:
-    """The threads that wait for request bodies. Thread safe: each thread has its own entry."""
+    """The threads that handle requests, and of these, the ones that wait for request bodies.
+
+    Thread safe: each thread has its own entries.
+    """
 
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
+        self.threads: set[int] = set()
+        #: Responses that granian still reads, in threads of its own.
+        self.streamed: weakref.WeakSet[_Streamed] = weakref.WeakSet()
+
+    def are_all(self, seconds: float) -> bool:
+        """Return whether all open requests have waited for more than ``seconds``."""
+        return self.count(seconds) >= len(self.threads) + len(self.streamed)
 
     def count(self, seconds: float) -> int:
         """Return the number of threads that have waited for more than ``seconds``."""
@@ -170,11 +190,16 @@ def handler(
         ) -> None:
             started[:] = int(status[:3]), headers
 
-        body = application(environ, start_response)
-        if isinstance(body, list):
-            protocol.response_bytes(*started, b"".join(body))
-        else:
-            protocol.response_iter(*started, _Streamed(body))
+        thread = threading.get_ident()
+        stalls.threads.add(thread)
+        try:
+            body = application(environ, start_response)
+            if isinstance(body, list):
+                protocol.response_bytes(*started, b"".join(body))
+            else:
+                protocol.response_iter(*started, _Streamed(body, stalls))
+        finally:
+            stalls.threads.remove(thread)
 
     return handle
 
@@ -182,9 +207,11 @@ def handler(
 class _Streamed:
     """A response body as granian reads it: an iterator that can be closed."""
 
-    def __init__(self, body: Iterable[bytes]) -> None:
+    def __init__(self, body: Iterable[bytes], stalls: Stalls) -> None:
         self._chunks = iter(body)
         self._body = body
+        self._stalls = stalls
+        stalls.streamed.add(self)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -194,5 +221,6 @@ class _Streamed:
 
     def close(self) -> None:
         """Close the body, as PEP 3333 requires of a server."""
+        self._stalls.streamed.discard(self)
         if hasattr(self._body, "close"):
             self._body.close()
