@@ -75,15 +75,19 @@ def _stamp(wake: Path) -> int:
 def _run() -> bool:
     """Run a process to its end, and return whether it ended because no job is left."""
     environ = {name: value for name, value in os.environ.items() if name not in OTHERS}
-    process = ChildProcess.spawn(
-        PROGRAM, environ=environ | {"OMP_NUM_THREADS": "1"}, has_output=True
-    )
+    try:
+        process = ChildProcess.spawn(
+            PROGRAM, environ=environ | {"OMP_NUM_THREADS": "1"}, has_output=True
+        )
+    except OSError as error:
+        log.error("cannot start a process that runs jobs: %s", error)
+        return False
     try:
         for line in process.output:
             sys.stderr.buffer.write(line)
             sys.stderr.flush()
         return process.receive(LOOK_SECONDS) == b"idle"
-    except (TimeoutError, ProcessEnded):
+    except (OSError, ProcessEnded):  # a TimeoutError is an OSError
         return False
     finally:
         process.end()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.serving.jobs.jobs import JobLimits, Jobs
 from app.serving.models.manager import ModelManager
+from servers import job_process
 from tests import ROOT
 
 MODELS = "models: [{class: tests.models.simple.Doubler}]"
@@ -20,6 +21,13 @@ from app.serving.jobs import chunk_rows
 chunk_rows.MAX_ROWS = 200
 build_modelhost()(sys.argv[1:], prog_name="modelhost")
 """
+
+
+def test_failed_start_counts_as_crash(monkeypatch, caplog):
+    monkeypatch.setattr("sys.executable", "/missing/python")
+
+    assert not job_process._run()
+    assert "cannot start a process that runs jobs: " in caplog.text
 
 
 def start_work(environ):
