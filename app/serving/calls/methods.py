@@ -39,5 +39,9 @@ def _with_objects(method: Method, taker: Callable[..., Any], declared: Any) -> M
 
 
 def _to_plain_json(method: Method) -> Method:
-    """Return a method that returns plain JSON, so that a generator runs within its call."""
-    return lambda rows: rows_to_json(method(rows))
+    """Return a method that returns plain JSON, so that a generator runs within its call.
+
+    It gets a list of its own: an author's code may change rows, and so not those of a
+    :class:`~mlmodel.rows.Table`, which holds its values twice.
+    """
+    return lambda rows: rows_to_json(method(list(rows)))
