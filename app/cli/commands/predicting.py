@@ -30,8 +30,8 @@ from app.cli.terminal import (
     write_table,
 )
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
-from app.serving.errors import ServingError, UnreadableFile
-from app.serving.explaining.explanation import explain, list_reasons
+from app.serving.errors import CannotExplain, ServingError, UnreadableFile
+from app.serving.explaining.explanation import explain, is_explainable, list_reasons
 from app.serving.jobs import job_results
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import (
@@ -242,11 +242,20 @@ def _no_reasons(_row: Any, prediction: Any) -> Any:
 
 
 def _build_explain(hosting: Hosting, model: HostedModel) -> Callable[[Any, Any], Any]:
-    """Return a function that adds the reasons for a prediction."""
+    """Return a function that adds the reasons for a prediction, or why it has none."""
+    if not is_explainable(model):
+        raise click.ClickException(
+            f"--explain: the model {model.name!r} has neither a reference profile with typical "
+            "values nor one text as its row, or it has an endpoint 'explain' of its own"
+        )
 
     def with_reasons(row: Any, prediction: Any) -> dict[str, Any]:
         members = prediction if isinstance(prediction, Mapping) else {"answer": prediction}
-        return {**members, **list_reasons(explain(hosting.predictor, model.reference, row))}
+        try:
+            reasons = list_reasons(explain(hosting.predictor, model.reference, row))
+        except CannotExplain as error:  # of this row; the others of a long file may be explained
+            reasons = {"why_1": f"not explained: {error}"}
+        return {**members, **reasons}
 
     return with_reasons
 

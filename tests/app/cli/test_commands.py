@@ -481,6 +481,21 @@ def test_explain_adds_the_largest_effects(run_command):
     assert re.fullmatch(r"savings unknown: \+\d\.\d points", found["why_3"])
 
 
+def test_rows_without_explanation_have_the_reason(run_command):
+    models = "models: [{class: tests.models.typical.Mood}, {class: tests.models.typical.Plain}]"
+    rows = json.dumps([{"text": "so " * 2001}, {"text": "good"}])
+    options = ("--input", "-", "--explain", "--json")
+
+    result = run_command("models", "predict", "mood", *options, models=models, text=rows)
+    plain = run_command("models", "predict", "plain", *options, models=models, text='{"x": 1}')
+
+    first, second = json.loads(result.stdout)
+    assert first["why_1"].startswith("not explained: expected a text of at most 2,000 words")
+    assert second["why_1"] == "good: +1"
+    assert plain.exit_code == 1
+    assert "'plain' has neither a reference profile" in plain.stderr
+
+
 def test_many_rows_are_predicted_in_chunks(run, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text("x\n" + "1\n" * 5 + "big\n")
