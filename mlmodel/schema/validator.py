@@ -34,7 +34,13 @@ from mlmodel.schema.messages import explain, to_pointer
 from mlmodel.schema.regex import check as check_pattern
 from mlmodel.schema.regex import matches
 from mlmodel.schema.shape import Shape
-from mlmodel.schema.subschemas import JsonSchema, get_dialect, schemas_of
+from mlmodel.schema.subschemas import (
+    COMBINATIONS,
+    JsonSchema,
+    Subschemas,
+    get_dialect,
+    schemas_of,
+)
 
 #: For the second keyword, jsonschema matches the patterns of the first itself and may hang.
 NOT_TOGETHER = ("patternProperties", "unevaluatedProperties")
@@ -78,6 +84,11 @@ class Schema:
     def shape(self) -> Shape:
         """The shape of the values."""
         return Shape.of(self.document)
+
+    @cached_property
+    def subschemas(self) -> Subschemas:
+        """The schema with its references, alternatives and parts."""
+        return Subschemas(self.document, COMBINATIONS)
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """Return true only if all values are valid. Fast, but false for some valid values too."""

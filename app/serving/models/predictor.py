@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,16 +132,6 @@ class Predictor:
         finally:
             hosted.release()
         return self.predict_each(name, rows, max_failed_calls)
-
-    def get_input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """Return the JSON Schema of a model's rows; ``None`` if any row is valid.
-
-        :raises ModelNotFound: if there is no such model.
-        :raises ModelUnavailable: if the model is not ready and does not load on first use.
-        """
-        hosted, target = self._acquire(name, (), PREDICT)
-        hosted.release()
-        return target.input_schema
 
     def _predict_and_log(
         self,

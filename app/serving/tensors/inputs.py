@@ -21,13 +21,14 @@ MATRIX = "input-0"
 MOST_NAMES = 10
 
 
-def to_rows(request: InferenceRequest, schema: JsonSchema | None, max_rows: int) -> list[Any]:
+def to_rows(request: InferenceRequest, row: Subschemas, max_rows: int) -> list[Any]:
     """Return the rows of a request, one for each index of the tensors' first axis.
 
     Inputs are columns if the request is a table, or the schema names them; a single input is
     otherwise a matrix with a column for each member, in the order of the schema. If rows are not
     objects, each is the part of the single input at its index.
 
+    :param row: the schema of a row.
     :raises InvalidTensor: if the inputs differ in the number of rows, or do not fit the schema.
     :raises TooManyRows: if there are more than ``max_rows``.
     """
@@ -39,7 +40,6 @@ def to_rows(request: InferenceRequest, schema: JsonSchema | None, max_rows: int)
             raise InvalidTensor(
                 f"expected {count} rows in each input, got {tensor.shape[0]} in {tensor.name!r}"
             )
-    row = read_schema(schema)
     if request.is_table or _are_columns(request.inputs, row):
         return _from_columns(request.inputs, row)
     if len(request.inputs) > 1:

@@ -12,6 +12,7 @@ from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS
 from app.serving.tensors.datatypes import BYTES
 from app.serving.tensors.kinds import TYPES, get_datatype, get_kinds, read_schema
 from app.serving.tensors.tensor import Tensor
+from mlmodel.rows import Table, get_values
 from mlmodel.schema.messages import to_short_json
 from mlmodel.schema.subschemas import JsonSchema, Subschemas
 
@@ -25,14 +26,14 @@ INTEGERS = range(-(2**63), 2**63)
 
 
 def to_tensors(
-    predictions: Sequence[Any], schema: JsonSchema | None, requested: Iterable[str]
+    predictions: Sequence[Any], schema: Subschemas, requested: Iterable[str]
 ) -> list[Tensor]:
     """Return the requested outputs of predictions; by default ``predict``, or else all.
 
-    :param schema: the model's output schema.
+    :param schema: of a prediction.
     :raises InvalidTensor: if the model has no such output.
     """
-    columns = _get_columns(predictions, read_schema(schema))
+    columns = _get_columns(predictions, schema)
     names = list(requested) or ([PREDICT] if PREDICT in columns else list(columns))
     for name in names:
         if name not in columns:
@@ -60,13 +61,14 @@ def _get_columns(
     if predictions:
         if set(map(type, predictions)) != {dict}:
             return {PREDICT: (list(predictions), schema)}
-        found = dict.fromkeys(chain.from_iterable(predictions))
+        is_table = isinstance(predictions, Table)
+        found = dict.fromkeys(predictions[0] if is_table else chain.from_iterable(predictions))
         names = {name: None for name in names if name in found} | found
     if not names:
         return {PREDICT: ([], schema)}
     renamed = OUTPUTS if "prediction" in names and not OUTPUTS.values() & names.keys() else {}
     return {
-        renamed.get(name, name): ([each.get(name) for each in predictions], schema.member(name))
+        renamed.get(name, name): (get_values(predictions, name), schema.member(name))
         for name in names
     }
 
@@ -76,11 +78,13 @@ def _to_tensor(name: str, values: list[Any], schema: Subschemas) -> Tensor:
     labels = _get_labels(values, schema)
     if labels:
         shape: tuple[int, ...] = (len(values), len(labels))
-        flat = [value[label] for value in values for label in labels]
+        columns = (get_values(values, label) for label in labels)
+        flat = list(chain.from_iterable(zip(*columns, strict=True)))
         kinds = set(chain.from_iterable(get_kinds(schema.member(label)) for label in labels))
     else:
         shape, flat, kinds = _flatten(values, schema)
-    kinds |= {TYPES[type(value)] for value in flat}
+    types = set(map(type, flat))
+    kinds |= {TYPES[each] for each in types}
     datatype, content_type = get_datatype(kinds)
     if content_type == JSON or not _fits(datatype, flat):
         texts = [to_json(value) for value in values]
@@ -88,7 +92,7 @@ def _to_tensor(name: str, values: list[Any], schema: Subschemas) -> Tensor:
     parameters = {CONTENT_TYPE: content_type}
     if labels:
         parameters[LABELS] = to_json(labels)
-    if datatype == FP64:
+    if datatype == FP64 and types != {float}:
         flat = [None if value is None else float(value) for value in flat]
     return Tensor(name, datatype, shape, flat, parameters)
 
@@ -97,10 +101,16 @@ def _get_labels(values: Sequence[Any], schema: Subschemas) -> list[str]:
     """Return the names of the members that all values have; empty if they are not such objects."""
     if not values:
         return list(schema.names) if get_kinds(schema) == {"object"} else []
-    if not all(type(value) is dict and value.keys() == values[0].keys() for value in values):
+    if not isinstance(values, Table) and not _have_same_members(values):
         return []
     names = [name for name in schema.names if name in values[0]]
     return names + [name for name in values[0] if name not in schema.names]
+
+
+def _have_same_members(values: Sequence[Any]) -> bool:
+    if set(map(type, values)) != {dict}:
+        return False
+    return all(map(values[0].keys().__eq__, map(dict.keys, values)))
 
 
 def _flatten(values: list[Any], schema: Subschemas) -> tuple[tuple[int, ...], list[Any], set[str]]:
@@ -129,4 +139,4 @@ def _fits(datatype: str, values: Sequence[Any]) -> bool:
     """Return whether the datatype represents all values exactly."""
     if datatype == INT64:
         return all(value in INTEGERS for value in values)
-    return datatype != FP64 or all(value is None or float(value) == value for value in values)
+    return datatype != FP64 or all(float(each) == each for each in values if type(each) is int)

@@ -1,4 +1,4 @@
-"""The fast path in front of Flask for predictions of a model, or of a version of it.
+"""The fast path in front of Flask for predictions of a model, or of a version of it: REST and v2.
 
 Flask takes ten times as long for such a request. The response equals the view's byte for byte: the
 fast path calls the same functions, and leaves requests with a header that only Flask handles, and
@@ -10,17 +10,22 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from flask import Flask
 from werkzeug.exceptions import BadRequest
 
+from app.serving.calls import caller
 from app.serving.calls.caller import CALLER, Caller
 from app.serving.calls.methods import PREDICT
+from app.serving.models.predictor import Predictor
+from app.serving.tensors.inference_request import InferenceRequest
+from app.web.api import tensor_prediction
 from app.web.api.bodies.request_body import is_json, max_nested
 from app.web.api.bodies.strict_json import parse
 from app.web.api.prediction import Header, predict, to_reference, to_rows
+from app.web.api.tensor_prediction import JSON_LENGTH
 from app.web.http import access, security_headers
 from app.web.http.access import hosts
 from app.web.http.access.rates import COUNTED
@@ -30,17 +35,19 @@ Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-#: The paths of the view in Flask: the name of a model, and a version if the path has one.
-PATH = re.compile(rf"/api/models/([^/]+)(?:/versions/([^/]+))?/{PREDICT}")
-#: The rules of these paths, without and with a version.
-RULE, VERSION_RULE = (
-    f"/api/models/<name>{middle}/{PREDICT}" for middle in ("", "/versions/<version>")
-)
+#: The content and the headers of a response, and the number of rows.
+Content = tuple[bytes, list[Header], int]
+
+#: The paths of the views in Flask: the name of a model, and a version if the path has one.
+PATH = re.compile(r"(/api|/v2)/models/([^/]+)(?:/versions/([^/]+))?(/predict|/infer)")
+#: The part of a view's rule for paths with a version.
+VERSION = "/versions/<version>"
 #: Request headers with an effect that only Flask handles.
 FLASK_HEADERS = frozenset(
     {
         "HTTP_CONTENT_ENCODING",
         "HTTP_EXPECT",
+        f"HTTP_{JSON_LENGTH.upper().replace('-', '_')}",
         "HTTP_ORIGIN",
         "HTTP_SEC_FETCH_SITE",
         "HTTP_TRANSFER_ENCODING",
@@ -74,6 +81,28 @@ def raise_recorded(environ: Environ) -> None:
     error: Exception | None = environ.get(RAISED)
     if error is not None:
         raise error
+
+
+def _predict_rows(predictor: Predictor, reference: str, body: Any) -> Content:
+    rows = to_rows(predictor, reference, body, PREDICT)
+    content, headers = predict(predictor, reference, rows, PREDICT)
+    return content, [("Content-Type", "application/json"), *headers], rows.size
+
+
+def _predict_tensors(predictor: Predictor, reference: str, body: Any) -> Content:
+    predictor.manager.get(reference)
+    request = InferenceRequest.read(body, memoryview(b""))
+    rows = tensor_prediction.to_rows(predictor, reference, request)
+    content, headers = tensor_prediction.infer(predictor, reference, rows, request)
+    return content, headers, len(rows)
+
+
+#: By the start and the end of a path, the source of its predictions, and the function that predicts
+#: for the value of a body.
+PROTOCOLS: Mapping[tuple[str, ...], tuple[str, Callable[[Predictor, str, Any], Content]]] = {
+    ("/api", f"/{PREDICT}"): (caller.API, _predict_rows),
+    ("/v2", "/infer"): (caller.V2, _predict_tensors),
+}
 
 
 class _Prediction(NamedTuple):
@@ -114,15 +143,19 @@ class _FastPredict:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
         path = PATH.fullmatch(environ["PATH_INFO"])
-        if path is None or environ.get("QUERY_STRING") or not self._is_usual(environ):
+        if (
+            path is None
+            or path.group(1, 4) not in PROTOCOLS
+            or environ.get("QUERY_STRING")
+            or not self._is_usual(environ)
+        ):
             return self._flask_app(environ, start_response)
-        name, version = path.groups()
+        start, name, version, end = path.groups()
         request_id = access.get_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        prediction = self._predict(environ, name, to_reference(name, version), request_id)
+        prediction = self._predict(environ, path, request_id)
         if prediction is None:
             return self._flask_app(environ, start_response)
         headers = [
-            ("Content-Type", "application/json"),
             ("Content-Length", str(len(prediction.body))),
             *prediction.headers,
             *self._headers,
@@ -132,7 +165,7 @@ class _FastPredict:
         self._access_log.record(
             "POST",
             environ["PATH_INFO"],
-            RULE if version is None else VERSION_RULE,
+            f"{start}/models/<name>{VERSION if version else ''}{end}",
             200,
             started,
             request_id=request_id,
@@ -155,9 +188,11 @@ class _FastPredict:
         return environ.keys().isdisjoint(self._flask_headers)
 
     def _predict(
-        self, environ: Environ, name: str, reference: str, request_id: str
+        self, environ: Environ, path: re.Match[str], request_id: str
     ) -> _Prediction | None:
         """Return the response; ``None`` where Flask must report an error."""
+        start, name, version, end = path.groups()
+        source, predict_body = PROTOCOLS[start, end]
         key = None
         if self._access_control.is_key_required:
             key = self._access_control.find_key(environ, name)
@@ -176,15 +211,15 @@ class _FastPredict:
             return None
         key_id = key.id if key else None
         user = self._access_control.get_user(environ)
-        CALLER.set(Caller(request_id, user or key_id))
+        CALLER.set(Caller(request_id, user or key_id, source))
         try:
-            rows = to_rows(self._predictor, reference, body, PREDICT)
-            content, headers = predict(self._predictor, reference, rows, PREDICT)
+            reference = to_reference(name, version)
+            content, headers, rows = predict_body(self._predictor, reference, body)
         # Flask reports every error.
         except Exception as error:
             environ[RAISED] = error
             return None
-        return _Prediction(content, headers, rows.size, key_id, user)
+        return _Prediction(content, headers, rows, key_id, user)
 
     def _read_body(self, environ: Environ) -> bytes | None:
         """Return the body, and leave it to be read again; ``None`` if its length is invalid."""

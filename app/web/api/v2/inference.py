@@ -5,15 +5,14 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, current_app, g, jsonify
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from app.serving.models.hosted import HostedModel
-from app.serving.tensors.inputs import describe_inputs, to_rows
-from app.serving.tensors.outputs import describe_outputs, to_tensors
-from app.web.api import prediction
+from app.serving.tensors.inputs import describe_inputs
+from app.serving.tensors.outputs import describe_outputs
+from app.web.api import fast_predict, prediction, tensor_prediction
 from app.web.api.operations import find_missing, is_available
-from app.web.api.v2.inference_body import build_response, read_request
+from app.web.api.v2.inference_body import read_request
 from app.web.api.v2.v2_schemas import (
     InferenceHealth,
     InferenceModel,
@@ -22,7 +21,6 @@ from app.web.api.v2.v2_schemas import (
 )
 from app.web.http import access
 from app.web.http.extension import modelhost
-from mlmodel.errors import InvalidInput
 
 blueprint = Blueprint("inference", __name__, url_prefix="/v2")
 
@@ -186,19 +184,8 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
     predictor = modelhost().predictor
     predictor.manager.get(reference)
     inference = read_request()
-    schema = predictor.get_input_schema(reference)
-    rows = to_rows(inference, schema, current_app.config["MAX_ROWS"])
+    rows = tensor_prediction.to_rows(predictor, reference, inference)
     g.rows = len(rows)
-    try:
-        model, predictions, headers = prediction.call(predictor, reference, rows)
-    except InvalidInput as error:
-        raise prediction.point_to_rows(error) from error
-    outputs = to_tensors(predictions, model.output_schema, inference.outputs)
-    response = build_response(_get_facts(model, inference.id), outputs, inference)
-    response.headers.extend(headers)
-    return response
-
-
-def _get_facts(model: HostedModel, request_id: str | None) -> dict[str, str]:
-    facts = {"model_name": model.name, "model_version": model.version, "id": request_id}
-    return {name: value for name, value in facts.items() if value}
+    fast_predict.raise_recorded(request.environ)
+    content, headers = tensor_prediction.infer(predictor, reference, rows, inference)
+    return Response(content, headers=headers)

@@ -6,21 +6,15 @@ Source: Triton, "Binary Tensor Data Extension".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, request
+from flask import request
 from werkzeug.exceptions import BadRequest
 
-from app.serving.tensors.datatypes import to_bytes
 from app.serving.tensors.inference_request import InferenceRequest
-from app.serving.tensors.tensor import BINARY_SIZE, Tensor
 from app.web.api.bodies.request_body import parse_json, read_expanded
-from app.web.http.json_provider import dumps
+from app.web.api.tensor_prediction import BINARY, JSON, JSON_LENGTH
 
-#: The header with the length of the JSON, if bytes follow it.
-JSON_LENGTH = "Inference-Header-Content-Length"
-JSON, BINARY = "application/json", "application/octet-stream"
 DIGITS = re.compile(r"[0-9]{1,15}")
 #: Media types of requests. tritonclient sends none, for JSON and for bytes.
 MEDIA_TYPES = (JSON, BINARY, "")
@@ -52,25 +46,3 @@ def read_request() -> InferenceRequest:
             f"{JSON_LENGTH} must be at most the {len(content):,} bytes of the body, got {text:.20}"
         )
     return InferenceRequest.read(parse_json(bytes(content[:length])), content[length:])
-
-
-def build_response(
-    facts: dict[str, Any], outputs: Sequence[Tensor], inference: InferenceRequest
-) -> Response:
-    """Return the response to a request, with bytes for each output that it requests so."""
-    tensors, contents = [], []
-    for output in outputs:
-        described = output.describe()
-        if inference.outputs.get(output.name, inference.is_binary):
-            content = to_bytes(output.datatype, output.elements)
-            described["parameters"] = {**output.parameters, BINARY_SIZE: len(content)}
-            contents.append(content)
-        else:
-            described["data"] = output.elements
-        tensors.append(described)
-    document = dumps({**facts, "outputs": tensors})
-    if not contents:
-        return Response(document, content_type=JSON)
-    response = Response(b"".join([document, *contents]), content_type=BINARY)
-    response.headers[JSON_LENGTH] = str(len(document))
-    return response

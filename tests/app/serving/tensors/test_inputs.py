@@ -5,6 +5,7 @@ import pytest
 from app.serving.errors import InvalidTensor, TooManyRows
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.inputs import describe_inputs, to_rows
+from app.serving.tensors.kinds import read_schema
 
 MATRIX = {"properties": {"b": {"type": "number"}, "a": {"enum": [1, 2]}}}
 MIXED = {
@@ -31,7 +32,9 @@ def tensor(name, data, shape=None, datatype="FP64", **parameters):
 
 def rows(schema, *inputs, max_rows=100, content=b"", **request):
     document = {"inputs": list(inputs), **request}
-    return to_rows(InferenceRequest.read(document, memoryview(content)), schema, max_rows)
+    return to_rows(
+        InferenceRequest.read(document, memoryview(content)), read_schema(schema), max_rows
+    )
 
 
 def test_matrix_has_the_order_of_the_schema():

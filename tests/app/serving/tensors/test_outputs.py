@@ -1,6 +1,7 @@
 import pytest
 
 from app.serving.errors import InvalidTensor
+from app.serving.tensors.kinds import read_schema
 from app.serving.tensors.outputs import describe_outputs, to_tensors
 
 NUMBER = {"type": "number"}
@@ -16,7 +17,7 @@ PREDICTION = {"prediction": "yes", "probabilities": {"no": 0.25, "yes": 0.75}, "
 
 
 def outputs(predictions, schema=None, *requested):
-    tensors = to_tensors(predictions, schema, requested)
+    tensors = to_tensors(predictions, read_schema(schema), requested)
     return {each.name: (each.datatype, each.shape, list(each.elements)) for each in tensors}
 
 
@@ -25,7 +26,7 @@ def test_packaged_model_returns_predict_alone():
 
 
 def test_requested_outputs_are_returned_in_order():
-    found = to_tensors([PREDICTION], CLASSIFIER, ["note", "predict_proba"])
+    found = to_tensors([PREDICTION], read_schema(CLASSIFIER), ["note", "predict_proba"])
 
     assert [each.name for each in found] == ["note", "predict_proba"]
     assert found[0].parameters == {"content_type": "pd_json"}

@@ -27,6 +27,10 @@ models:
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
 
+TENSOR = {"name": "input-0", "datatype": "FP64", "shape": [2, 4], "data": [*ROW.values()] * 2}
+TENSORS = {"path": "/v2/models/iris/infer", "json": {"id": "1", "inputs": [TENSOR]}}
+BINARY = {"inputs": [TENSOR], "parameters": {"binary_data_output": True}}
+
 SECOND_VERSION = "/api/models/species/versions/2/predict"
 
 OWN, OTHER, METRICS = NewKey(models=["iris"]), NewKey(models=["echo"]), NewKey("metrics")
@@ -111,6 +115,22 @@ REQUESTS = {
     "through a proxy": {"json": ROW, "headers": {"X-Forwarded-For": "192.0.2.1", "Via": "1.1 x"}},
     "an unknown query": {"json": ROW, "query_string": "cautoin=true"},
     "an unknown query of a version": {"path": SECOND_VERSION, "json": ROW, "query_string": "a=1"},
+    "tensors": TENSORS,
+    "tensors of a version": TENSORS | {"path": "/v2/models/species/versions/2/infer"},
+    "tensors of any model": TENSORS | {"path": "/v2/models/echo/infer"},
+    "tensors of a lazy model": TENSORS | {"path": "/v2/models/lazy/infer"},
+    "tensors of a model that raises": TENSORS | {"path": "/v2/models/raises/infer"},
+    "tensors of a model that failed": TENSORS | {"path": "/v2/models/failed/infer"},
+    "tensors of no model": {"path": "/v2/models/nothing/infer", "json": []},
+    "tensors as bytes": TENSORS | {"json": BINARY},
+    "no tensors": TENSORS | {"json": [ROW]},
+    "a tensor of another shape": TENSORS | {"json": {"inputs": [TENSOR | {"shape": [4, 2]}]}},
+    "a tensor of text": TENSORS | {"json": {"inputs": [TENSOR | {"data": ["a"] * 8}]}},
+    "a tensor with a wrong row": TENSORS | {"json": {"inputs": [TENSOR | {"data": [None] * 8}]}},
+    "an output that is missing": TENSORS | {"json": BINARY | {"outputs": [{"name": "none"}]}},
+    "a length of JSON": TENSORS | {"headers": {"Inference-Header-Content-Length": "9"}},
+    "rows for v2": {"path": "/v2/models/iris/predict", "json": ROW},
+    "tensors for REST": TENSORS | {"path": "/api/models/iris/infer"},
     "caution": {"json": ROW, "query_string": "c%61ution=true"},
     "partial": {"json": [ROW, {}], "query_string": "p%61rtial=true"},
 }
@@ -167,10 +187,11 @@ def test_both_paths_set_request_id_alike(same_app, wanted):
         {"json": [ROW, ROW]},
         {"json": SPLIT},
         {"path": SECOND_VERSION, "json": ROW},
+        TENSORS,
         {"json": ROW, "headers": CLOUD_HEADERS},
         {"data": json.dumps(ROW), "content_type": "application/json;charset=UTF-8"},
     ],
-    ids=["row", "rows", "columns", "version", "load balancer", "charset"],
+    ids=["row", "rows", "columns", "version", "tensors", "load balancer", "charset"],
 )
 def test_usual_request_takes_fast_path(same_app, monkeypatch, request_):
     app = same_app(MODELS)
@@ -218,12 +239,14 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("sent", [THROUGH_FLASK, {"Sec-Fetch-Site": "same-origin"}])
-@pytest.mark.parametrize("row", [ROW, {}], ids=["valid", "invalid"])
+@pytest.mark.parametrize(
+    "request_", [{"json": ROW}, {"json": {}}, TENSORS], ids=["valid", "invalid", "tensors"]
+)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_flask_reads_known_headers_only(same_app, settings, sent, row):
+def test_flask_reads_known_headers_only(same_app, settings, sent, request_):
     app = same_app(MODELS, **settings)
-    path = "/api/models/iris/predict"
-    builder = EnvironBuilder(path, method="POST", json=row, headers=sent | KEY.headers)
+    about = {"path": "/api/models/iris/predict", **request_}
+    builder = EnvironBuilder(method="POST", headers=sent | KEY.headers, **about)
     environ = RecordingEnviron(builder.get_environ())
 
     run_wsgi_app(app.wsgi_app, environ)
