@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,4 +64,5 @@ def to_array(values: Sequence[Any]) -> Any:
         return values if values.dtype == np.float64 else None
     if set(map(type, values)) != {float}:
         return None
-    return np.fromiter(values, np.float64, len(values))
+    # Half the time of `fromiter`.
+    return np.frombuffer(struct.pack(f"{len(values)}d", *values))

@@ -175,10 +175,10 @@ class _LikeliestLabel:
         _finite(shares)
         predictions = self._labels_for(inputs, shares)
         by_label = _by_label(shares, self._labels)
-        rows = (
+        rows = [
             {"prediction": prediction, "probabilities": each}
             for prediction, each in zip(predictions, by_label, strict=True)
-        )
+        ]
         return Table(rows, {"prediction": predictions, "probabilities": by_label})
 
     def _predict_one(self, inputs: Any, shares: list[float]) -> dict[str, Any]:
