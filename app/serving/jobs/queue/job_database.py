@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -33,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for which a process waits while another writes to SQLite.
 BUSY_SECONDS = 30.0
+#: Seconds between two attempts to set the mode of a file in SQLite.
+RETRY_SECONDS = 0.05
 #: The states of a chunk.
 DONE, RUNNING, WAITING = "done", "running", "waiting"
 
@@ -48,6 +53,7 @@ jobs = Table(
     Column("form", String(10), nullable=False),
     Column("decimal", String(1), nullable=False),
     Column("charset", String(40), nullable=False),
+    Column("caution", Boolean, nullable=False),
     Column("state", String(10), nullable=False, index=True),
     Column("reason", Text, nullable=False, default=""),
     Column("size_bytes", BigInteger, nullable=False),
@@ -130,5 +136,20 @@ def _create_tables(connection: Connection) -> None:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # Readers do not wait for a writer. A job that was accepted survives a crash of the machine.
-    connection.execute("PRAGMA journal_mode=WAL")
+    _set_write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _set_write_ahead(connection: sqlite3.Connection) -> None:
+    # While another connection writes to a new file, this fails at once: SQLite applies its timeout
+    # only to a connection that holds no lock yet.
+    # https://www.sqlite.org/c3ref/busy_handler.html
+    last = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > last:
+                raise
+        time.sleep(RETRY_SECONDS)

@@ -7,11 +7,12 @@ import io
 import json
 import math
 import resource
+import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from threading import Timer
 
 import openpyxl
 import pyarrow as pa
@@ -494,9 +495,14 @@ def test_unsuitable_bodies_are_rejected(make_app, tmp_path):
     assert list((tmp_path / "jobs").glob("*/input")) == []
 
 
-def test_concurrent_first_uses_create_the_tables(tmp_path):
-    def use(_):
-        return JobTable(JobDatabase(f"sqlite:///{tmp_path}/jobs.sqlite"), 1.0).count_active()
+def test_first_use_waits_for_that_of_another_process(tmp_path):
+    file = tmp_path / "jobs.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    end = Timer(0.1, other.execute, ["COMMIT"])
+    end.start()
 
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(use, range(8))) == [0] * 8
+    assert JobTable(JobDatabase(f"sqlite:///{file}"), 1.0).count_active() == 0
+
+    end.join()
+    other.close()
