@@ -20,16 +20,16 @@ export function columns(rows) {
   return [...new Set(rows.flatMap(Object.keys))];
 }
 
-// A value as flat columns: {"a": {"b": 1}} becomes {"a.b": 1}, and 1 becomes {answer: 1}.
+// A prediction as flat columns: {"a": {"b": 1}} becomes {"a.b": 1}, and 1 becomes {prediction: 1}.
 export function flat(value) {
-  return isObject(value) ? Object.fromEntries(flatEntries(value, "")) : { answer: value };
+  return isObject(value) ? Object.fromEntries(flatEntries(value, "")) : { prediction: value };
 }
 
 // The columns of a row and of its prediction; duplicate names get a prefix.
 export function joined(row, answer) {
   const inputs = isObject(row) ? row : { row };
   const names = Object.keys(inputs);
-  const added = Object.entries(flat(answer)).map(([name, value]) => [free(name, names, "answer."), value]);
+  const added = Object.entries(flat(answer)).map(([name, value]) => [free(name, names, "prediction."), value]);
   return { ...inputs, ...Object.fromEntries(added) };
 }
 

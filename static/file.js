@@ -3,7 +3,7 @@
 import { postRows } from "./api.js";
 import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
-import { columns, csv, free, joined, save } from "./csv.js";
+import { columns, csv, flat, free, save } from "./csv.js";
 import { reasonsOf } from "./explain.js";
 import { form, labelOf, nameAt } from "./input.js";
 import { jobCard } from "./job.js";
@@ -17,6 +17,8 @@ import { bytes, element, sentence, short, step } from "./values.js";
 const MOST_SHOWN = 50;
 const FIRST = 5;
 const MOST_PROBLEMS = 200;
+// The columns of the saved file that are neither the file's nor the model's.
+const OWN = ["line", "problem"];
 // The column with the lines of the file.
 const LINE = ["Line", ({ line }) => element("span", "number", String(line))];
 
@@ -302,29 +304,39 @@ function showProblems() {
   return problems.replaceChildren(element("h3", "", title), tableOf(rows, [LINE, reasons], title), ...rest);
 }
 
-// The lines of the saved file: line number, cells, and prediction or problem.
+// The lines of the saved file: line number, cells, and prediction or problem. The columns have the names of the result
+// of a job, in which those of the file give way.
 function lines() {
-  const rows = sheet.entries.map(answered);
-  const known = [...sheet.columns, ...columns(rows)];
-  const [line, problem] = ["line", "problem"].map((name) => free(name, known, "file "));
+  const added = sheet.entries.map(outputs);
+  const model = columns(added);
+  const blank = Object.fromEntries(model.map((name) => [name, undefined]));
+  const taken = [...OWN, ...model];
+  const names = new Map();
+  for (const name of sheet.columns) {
+    names.set(name, kept(name, taken));
+    taken.push(names.get(name));
+  }
   return sheet.entries.map((entry, index) => ({
-    [line]: new Digits(String(entry.line)),
-    ...rows[index],
-    [problem]: entry.problem || undefined,
+    line: new Digits(String(entry.line)),
+    ...Object.fromEntries(Object.entries(cells(entry)).map(([name, value]) => [names.get(name), value])),
+    ...blank,
+    ...added[index],
+    problem: entry.problem || undefined,
   }));
 }
 
-function answered(entry) {
-  if (entry.answer === undefined) return cells(entry);
-  const row = withReasons(joined(cells(entry), entry.answer), entry.reasons?.saved);
-  if (!entry.cautions.length) return row;
-  return { ...row, [free("caution", [...sheet.columns, ...Object.keys(row)], "model ")]: cautionText(entry.cautions, nameAt) };
+// The columns of the prediction of a line, its reasons and its cautions.
+function outputs(entry) {
+  if (entry.answer === undefined) return {};
+  const members = Object.entries(flat(entry.answer)).map(([name, value]) => [free(name, OWN, "model "), value]);
+  const all = { ...Object.fromEntries(members), ...entry.reasons?.saved };
+  if (!entry.cautions.length) return all;
+  return { ...all, [free("caution", Object.keys(all), "model ")]: cautionText(entry.cautions, nameAt) };
 }
 
-function withReasons(row, reasons = {}) {
-  const names = [...sheet.columns, ...Object.keys(row)];
-  const added = Object.entries(reasons).map(([name, text]) => [free(name, names, "model "), text]);
-  return { ...row, ...Object.fromEntries(added) };
+// The name of a column of the file: followed by "(file)" if it is taken.
+function kept(name, taken) {
+  return taken.includes(name) ? kept(`${name} (file)`, taken) : name;
 }
 
 // The columns of a table of predictions, as [heading, function that returns the cell of an entry]: first the

@@ -260,7 +260,7 @@ def test_saved_history_has_no_formulas(on):
 
     assert [each["text"] for each in lines] == ['\'=HYPERLINK("http://a")']
     assert lines[0]["number"] == "-1.5"
-    assert lines[0]["answer.number"] == "-1.5"
+    assert lines[0]["prediction.number"] == "-1.5"
 
 
 def test_saved_column_names_do_not_collide(on):
@@ -271,7 +271,7 @@ def test_saved_column_names_do_not_collide(on):
     [line] = csv.DictReader(saved(panel.page, "Save as CSV").splitlines())
 
     assert line["prediction at"].startswith("20")
-    assert [line["at"], line["answer.at"], line["version"]] == ["home", "home", "mine"]
+    assert [line["at"], line["prediction.at"], line["version"]] == ["home", "home", "mine"]
     assert line["milliseconds"].isdigit()
 
 
@@ -924,12 +924,12 @@ def test_line_column_does_not_collide(on):
     [line] = csv.DictReader(saved(page, "Save the result as CSV").splitlines())
 
     assert line == {
-        "file line": "2",
+        "line": "2",
         "text": "a",
-        "line": "b",
-        "problem": "none",
-        "answer.line": "c",
-        "file problem": "",
+        "line (file)": "b",
+        "model problem": "none",
+        "model line": "c",
+        "problem": "",
     }
 
 

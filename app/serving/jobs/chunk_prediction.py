@@ -27,8 +27,9 @@ from app.serving.models.predictor import Predictor, RowResult
 from app.serving.tables.csv_cells import to_json
 from mlmodel.errors import InvalidInput
 
-#: What is appended to the name of a column of the file that a column of the result has.
-FROM_FILE = " (file)"
+#: What is appended to the name of a column of the file that a column of the result has, and what is
+#: put in front of that of a member of the prediction.
+FROM_FILE, FROM_MODEL = " (file)", "model "
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.
@@ -138,7 +139,7 @@ def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
     sheet = read_sheet(table)
     names = sheet["header"] if sheet else [JSON_ROW]
     structures = sheet.get("structures", ()) if sheet else ()
-    outputs = to_columns(outcome.predictions)
+    outputs = _output_columns(outcome.predictions)
     fields = [pa.field(LINE, pa.int64())]
     arrays = [valid.column(LINE)]
     taken = [LINE, *(output.name for output, _ in outputs)]
@@ -156,6 +157,19 @@ def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
         fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))
         arrays.append(array)
     return pa.table(arrays, schema=pa.schema(fields))
+
+
+def _output_columns(predictions: Sequence[Any]) -> list[tuple[pa.Field, pa.Array]]:
+    """Return the columns of predictions with names that are unique, and not that of the line."""
+    found: list[tuple[pa.Field, pa.Array]] = []
+    taken = {LINE}
+    for each, array in to_columns(predictions):
+        name = each.name
+        while name in taken:
+            name = FROM_MODEL + name
+        taken.add(name)
+        found.append((each.with_name(name), array))
+    return found
 
 
 def _rename(name: str, taken: Sequence[str]) -> str:

@@ -15,11 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from app.serving.tables.csv_cells import to_json
+from app.serving.tables.tables import PREDICTION
 
 #: Members of an object beyond which it is one column.
 MAX_MEMBERS = 200
-#: The column of predictions that are not objects.
-WHOLE = "prediction"
 #: Keys of a column's metadata: the path of the member, and whether the values are JSON.
 PATH, IS_JSON = b"path", b"json"
 
@@ -78,7 +77,7 @@ def _column(path: Sequence[str], values: Sequence[Any]) -> tuple[pa.Field, pa.Ar
     if array is None:
         array = pa.array(list(map(to_json, values)), pa.string())
         metadata[IS_JSON] = "true"
-    return pa.field(".".join(path) or WHOLE, array.type, metadata=metadata), array
+    return pa.field(".".join(path) or PREDICTION, array.type, metadata=metadata), array
 
 
 def _to_array(values: Sequence[Any]) -> pa.Array | None:

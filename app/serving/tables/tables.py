@@ -21,6 +21,8 @@ FORMATS = {
     ".tsv": "csv",
     ".xlsx": "xlsx",
 }
+#: The column of a prediction that is not an object.
+PREDICTION = "prediction"
 #: Formats of tables. CSV and workbooks are recognized by their content.
 SHEETS = frozenset({"csv", "xlsx"})
 
@@ -54,11 +56,14 @@ def write_csv(predictions: Iterable[Any], stream: TextIO) -> None:
     writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
 
 
-def flatten(answer: Any) -> dict[str, Any]:
-    """Flatten a prediction to columns; one that is not an object gets the column ``answer``."""
-    if not isinstance(answer, Mapping):
-        return {"answer": answer}
-    return dict(_flat(answer, ""))
+def flatten(prediction: Any) -> dict[str, Any]:
+    """Flatten the members of a prediction, see :func:`to_members`, to columns."""
+    return dict(_flat(to_members(prediction), ""))
+
+
+def to_members(prediction: Any) -> dict[str, Any]:
+    """Return the members of a prediction; that of another than an object is ``prediction``."""
+    return dict(prediction) if isinstance(prediction, Mapping) else {PREDICTION: prediction}
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -35,6 +35,7 @@ models:
   - {class: tests.models.simple.Doubler}
   - {class: tests.models.simple.Ordered}
   - {class: tests.models.simple.Doubler, name: logged, log: true}
+  - {class: tests.models.simple.Echo}
   - {class: tests.models.broken.RaisesAtPredict}
 """
 CSV = {"Content-Type": "text/csv"}
@@ -111,6 +112,19 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
     again = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
     assert [(row["id"], row["y"]) for row in again] == [("b", "6"), ("c", "8")]
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
+
+
+def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
+    job = submit("text,line\na,b\n", model="echo")
+
+    make_worker().run(0)
+
+    path = f"/api/jobs/{job['id']}/result"
+    assert read_csv(client.get(path)) == [
+        {"line": "2", "text (file)": "a", "line (file)": "b", "text": "a", "model line": "b"}
+    ]
+    [row] = client.get(f"{path}?as=ndjson").get_data(as_text=True).splitlines()
+    assert json.loads(row)["prediction"] == {"text": "a", "line": "b"}
 
 
 def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts, monkeypatch):

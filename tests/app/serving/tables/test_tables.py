@@ -145,7 +145,7 @@ def test_predictions_are_written_as_csv():
 
 
 def test_scalar_prediction_is_one_column():
-    assert tables.flatten(3) == {"answer": 3}
+    assert tables.flatten(3) == {"prediction": 3}
 
 
 def test_formulas_are_escaped_in_output():
