@@ -31,6 +31,7 @@ const labels = JSON.parse(document.getElementById("answer").dataset.labels);
 const limits = {
   bytes: Number(panel.dataset.bytes),
   rows: Number(panel.dataset.rows),
+  jobBytes: Number(panel.dataset.jobBytes),
   // A character has at most four bytes; the rest is for the JSON around the values.
   characters: Number(panel.dataset.bytes) / 5,
 };
@@ -96,6 +97,11 @@ function readRows(content, decimal, signal) {
 
 // Shows the columns and the first rows of a file that becomes a job, if its beginning can be read.
 async function takeLarge(file, decimal, signal) {
+  if (file.size > limits.jobBytes) {
+    announce(`${file.name}: ${bytes(file.size)}. The server accepts at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file, or compress it with gzip.`);
+    input.value = "";
+    return;
+  }
   announce(`Reading the beginning of ${file.name} …`);
   const head = hasHead(file) ? await headOf(file) : null;
   const response = head ? await readRows(head, decimal, signal) : {};

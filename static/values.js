@@ -119,7 +119,8 @@ export function size(base64) {
 
 export function bytes(count) {
   if (count < 1000) return count === 1 ? "1 byte" : `${count} bytes`;
-  return count < 1e6 ? `${(count / 1000).toFixed(0)} kB` : `${(count / 1e6).toFixed(1)} MB`;
+  if (count < 1e6) return `${(count / 1000).toFixed(0)} kB`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(1)} GB`;
 }
 
 function long(text) {

@@ -45,7 +45,6 @@ COMPRESSED = (".gz", ".zst")
 class JobLimits:
     """Limits of jobs; see the settings ``JOBS_...``."""
 
-    bytes: int
     free_bytes: int
     per_key: int
     keep_seconds: float
@@ -68,7 +67,6 @@ class Jobs:
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
         """Return the jobs of a folder with the limits of the settings."""
         limits = JobLimits(
-            bytes=settings["JOBS_MAX_BYTES"],
             free_bytes=settings["JOBS_FREE_BYTES"],
             per_key=settings["JOBS_PER_KEY"],
             keep_seconds=settings["JOBS_KEEP_DAYS"] * SECONDS_OF_A_DAY,

@@ -141,6 +141,7 @@ def predict(name: str) -> str:
         truth=build_truth_input(model.output_schema) if model.spec.log else None,
         max_bytes=current_app.config["MAX_BODY_BYTES"],
         max_rows=current_app.config["MAX_ROWS"],
+        max_job_bytes=current_app.config["JOBS_MAX_BYTES"],
     )
 
 
