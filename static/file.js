@@ -38,6 +38,8 @@ const limits = {
 
 // Only if the model can be explained.
 const explainButton = part("explain");
+// Only if the model has a reference profile, with which rows are compared.
+const cautionBox = part("caution");
 
 let currentFile = null;
 let sheet = null;
@@ -124,6 +126,7 @@ async function takeLarge(file, decimal, signal) {
   announce(`${file.name}: ${bytes(file.size)}, which the server predicts in the background.${notes}`);
   start.textContent = "Predict in the background";
   start.hidden = sheet !== null && sheet.known.length === 0;
+  showCautionChoice(!start.hidden);
 }
 
 // Sends the file, and shows its job.
@@ -132,7 +135,8 @@ async function runJob() {
   const [file, { signal }] = [currentFile, stopper];
   setRunning(true);
   progress.max = 1;
-  const parameters = new URLSearchParams({ file: file.name, decimal: jobDecimal });
+  const caution = Boolean(cautionBox?.checked);
+  const parameters = new URLSearchParams({ file: file.name, decimal: jobDecimal, caution });
   const response = await sendFile(`${panel.dataset.jobs}?${parameters}`, file, {
     signal,
     showProgress(share) {
@@ -152,6 +156,7 @@ async function runJob() {
   preview.replaceChildren();
   found.replaceChildren();
   part("decimal").hidden = true;
+  showCautionChoice(false);
   const link = element("a", "", "All jobs");
   link.href = panel.dataset.list;
   const card = jobCard(answer, { onRemoved: () => result.replaceChildren(link) });
@@ -399,9 +404,14 @@ function clear(decimal) {
   [sheet, jobDecimal] = [null, null];
   // The choice of the decimal mark keeps the focus.
   part("decimal").hidden = !decimal;
+  showCautionChoice(false);
   for (const box of [found, preview, problems, result]) box.replaceChildren();
   for (const button of [start, stop, saveButton, explainButton]) if (button) button.hidden = true;
   part("running").hidden = true;
+}
+
+function showCautionChoice(isShown) {
+  if (cautionBox) part("caution-choice").hidden = !isShown;
 }
 
 function announce(words) {

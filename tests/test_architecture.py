@@ -30,9 +30,9 @@ PACKAGES = {
     "app/serving": (
         "reload",
         "monitoring",
-        "explaining",
         "compiling",
         "jobs",
+        "explaining",
         "models",
         "isolation",
         "catalog",

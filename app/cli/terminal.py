@@ -48,6 +48,12 @@ def _to_trust(_ctx: click.Context, _option: click.Parameter, names: tuple[str, .
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one exact JSON document to stdout."
 )
+caution_option = click.option(
+    "--caution",
+    "is_cautious",
+    is_flag=True,
+    help="Add the column caution: values outside the data that the model was trained on.",
+)
 name_option = click.option(
     "--name", callback=check_name, help="The model's name in paths, if not its own."
 )

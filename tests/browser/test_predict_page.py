@@ -1019,11 +1019,19 @@ def test_last_chosen_file_is_shown(on):
     expect(panel).to_contain_text("new.csv: 2 rows.")
 
 
-@pytest.mark.fails("413 /api/models/risk/rows*")
+@pytest.mark.fails("413 /api/models/lender/rows*")
 def test_file_of_many_rows_becomes_a_job(on):
-    panel = given(on("risk"), "amount\n" + "1\n" * 1001)
+    page = on("lender")
+    panel = given(page, "income,term\n" + "30,36\n" * 1001)
+    expect(panel.get_by_label("Add a column of cautions")).to_be_checked()
 
-    expect(panel.get_by_role("button", name="Predict in the background")).to_be_visible()
+    with page.expect_request("**/jobs?*caution=true") as sent:
+        panel.get_by_role("button", name="Predict in the background").click()
+
+    assert sent.value.response().json()["caution"] is True
+    panel.get_by_role("button", name="Cancel").click()
+    panel.get_by_role("button", name="Remove").click()
+    expect(panel.locator(".job")).to_have_count(0)
 
 
 def test_large_file_is_predicted_in_the_background(on, site, site_folder):

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -20,6 +20,7 @@ import pyarrow as pa
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
+    caution_option,
     command,
     count_of,
     escape,
@@ -31,9 +32,10 @@ from app.cli.terminal import (
 )
 from app.serving.calls.caller import CALLER, CLI, Caller, create_request_id
 from app.serving.errors import CannotExplain, ServingError, UnreadableFile
-from app.serving.explaining.explanation import explain, is_explainable, list_reasons
+from app.serving.explaining.cautions import add_cautions
+from app.serving.explaining.explanation import NO_REASONS, explain, is_explainable, list_reasons
 from app.serving.jobs import job_results
-from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
+from app.serving.jobs.chunk_prediction import Extend, predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import (
     FORMATS,
     PROBLEMS,
@@ -137,6 +139,7 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
     is_flag=True,
     help="Add the three largest effects on each prediction, in why_1, why_2 and why_3.",
 )
+@caution_option
 @as_json_option
 @pass_hosting
 def predict(  # noqa: PLR0917  click calls it, by name
@@ -148,6 +151,7 @@ def predict(  # noqa: PLR0917  click calls it, by name
     form: str | None,
     decimal: str | None,
     is_explained: bool,
+    is_cautious: bool,
     as_json: bool,
 ) -> None:
     """Predict the rows of a file with the model NAME.
@@ -165,7 +169,8 @@ def predict(  # noqa: PLR0917  click calls it, by name
             schema = model.input_schema or True
             chunks = read_chunks(stream, form, schema, decimal or "", folder=results.folder)
             try:
-                _predict(hosting, model, results, chunks, is_explained=is_explained)
+                extend = _build_extend(hosting, model, is_explained, is_cautious)
+                _predict(hosting, model, results, chunks, extend)
             except (InvalidInput, UnreadableFile) as error:
                 raise click.ClickException(f"{results.title}: {error}") from error
             except ServingError as error:
@@ -216,14 +221,12 @@ def _predict(
     model: HostedModel,
     results: _Results,
     chunks: Iterable[Chunk],
-    *,
-    is_explained: bool,
+    extend: Extend,
 ) -> None:
     """Predict a file chunk by chunk, and write the results to the folder."""
     request_id = create_request_id()
     if model.spec.log is not None:
         write_message(f"The predictions are logged with the request id {request_id}")
-    extend = _build_explain(hosting, model) if is_explained else _no_reasons
     for table, _ in chunks:
         if results.count:
             write_message(f"Predicted {results.count:,} rows ...")
@@ -237,27 +240,29 @@ def _predict(
         results.invalid += len(outcome.invalid)
 
 
-def _no_reasons(_row: Any, prediction: Any) -> Any:
-    return prediction
-
-
-def _build_explain(hosting: Hosting, model: HostedModel) -> Callable[[Any, Any], Any]:
-    """Return a function that adds the reasons for a prediction, or why it has none."""
-    if not is_explainable(model):
+def _build_extend(
+    hosting: Hosting, model: HostedModel, is_explained: bool, is_cautious: bool
+) -> Extend:
+    """Return a function that adds the columns of the options to predictions."""
+    if is_explained and not is_explainable(model):
         raise click.ClickException(
             f"--explain: the model {model.name!r} has neither a reference profile with typical "
             "values nor one text as its row, or it has an endpoint 'explain' of its own"
         )
 
-    def with_reasons(row: Any, prediction: Any) -> dict[str, Any]:
-        members = prediction if isinstance(prediction, Mapping) else {"answer": prediction}
+    def list_columns(row: Any) -> dict[str, str]:
         try:
-            reasons = list_reasons(explain(hosting.predictor, model.reference, row))
+            return list_reasons(explain(hosting.predictor, model.reference, row))
         except CannotExplain as error:  # of this row; the others of a long file may be explained
-            reasons = {"why_1": f"not explained: {error}"}
-        return {**members, **reasons}
+            return NO_REASONS | {"why_1": f"not explained: {error}"}
 
-    return with_reasons
+    def extend(rows: Sequence[Any], predictions: Sequence[Any]) -> Sequence[Any]:
+        if is_explained:
+            pairs = zip(rows, predictions, strict=True)
+            predictions = [{**tables.to_members(each), **list_columns(row)} for row, each in pairs]
+        return add_cautions(model, rows, predictions) if is_cautious else predictions
+
+    return extend
 
 
 def _report(results: _Results, model: HostedModel) -> None:

@@ -15,6 +15,8 @@ from mlmodel.schema.shape import Shape
 EXPLAIN = "explain"
 #: Effects in a row of a table.
 MOST_REASONS = 3
+#: The columns of a row without any.
+NO_REASONS = dict.fromkeys((f"why_{place}" for place in range(1, MOST_REASONS + 1)), "")
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,12 @@ def explain(predictor: Predictor, name: str, row: Any, class_name: str = "") -> 
 def list_reasons(explanation: Explanation) -> dict[str, str]:
     """Return the largest effects as the columns ``why_1``, ``why_2``... of a table.
 
+    A row with fewer effects has empty columns, so that all rows have the same ones.
     Those on a probability are in points of per cent: ``savings unknown: +8.1 points``.
     """
     largest = [each for each in explanation.effects if each.effect][:MOST_REASONS]
     is_number = explanation.number.kind == "number"
-    return {
+    return NO_REASONS | {
         f"why_{place}": f"{_describe(each)}: "
         + (f"{each.effect:+.4g}" if is_number else f"{100 * each.effect:+.1f} points")
         for place, each in enumerate(largest, start=1)

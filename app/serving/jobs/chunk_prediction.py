@@ -30,6 +30,8 @@ from mlmodel.errors import InvalidInput
 #: What is appended to the name of a column of the file that a column of the result has, and what is
 #: put in front of that of a member of the prediction.
 FROM_FILE, FROM_MODEL = " (file)", "model "
+#: Returns what is stored for rows and their predictions.
+Extend = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 #: The pointer and the detail of a violation.
 Problem = tuple[str, str]
 #: Rows of one call of the model.
@@ -62,13 +64,13 @@ def predict_chunk(
     model: HostedModel,
     table: pa.Table,
     proceed: Callable[[], None] = lambda: None,
-    extend: Callable[[Any, Any], Any] = lambda _, prediction: prediction,
+    extend: Extend = lambda _, predictions: predictions,
 ) -> Outcome:
     """Return the predictions of the rows of a chunk.
 
     :param model: one of the predictor's.
+    :param extend: adds columns to the predictions.
     :param proceed: called before each call of the model; raises an error to stop.
-    :param extend: returns what is stored for a row and its prediction.
     :raises ServingError: as :meth:`Predictor.predict_each` does, or if the model fails for all
         of many rows.
     """
@@ -96,7 +98,7 @@ def predict_chunk(
             places, predictions = _separate(places, results, problems)
         predictor.prediction_log.flush()  # before its queue is full
         outcome.places += places
-        outcome.predictions += map(extend, batch, predictions)
+        outcome.predictions += extend(batch, predictions)
     outcome.invalid = [_describe(table, at, problems[at]) for at in sorted(problems)]
     return outcome
 

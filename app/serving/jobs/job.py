@@ -36,7 +36,8 @@ class Job:
     """A file whose rows a model predicts.
 
     ``identity`` is that of the model's bytes at the start, see :func:`get_identity`. ``owner`` is
-    the id of the API key that created the job; empty without one. Times are seconds since 1970.
+    the id of the API key that created the job; empty without one. ``caution`` adds a column of the
+    cautions about each row. Times are seconds since 1970.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job:
     form: str
     decimal: str
     charset: str
+    caution: bool
     state: JobState
     reason: str
     size_bytes: int

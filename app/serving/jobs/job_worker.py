@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from app.serving.errors import (
     ServingError,
     UnreadableFile,
 )
+from app.serving.explaining.cautions import add_cautions
 from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.job import READING, Job, JobState
@@ -193,7 +195,8 @@ class JobWorker:
         if claim.attempt > 1:
             self._forget(model.name, request_id)
         CALLER.set(Caller(request_id, job.owner or None, JOB))
-        outcome = predict_chunk(self._models.predictor, model, table, lease.check)
+        columns = {"extend": partial(add_cautions, model)} if job.caution else {}
+        outcome = predict_chunk(self._models.predictor, model, table, lease.check, **columns)
         self._files.check_room()
         with (
             self._files.writing(self._files.part(job.id, number, claim.attempt)) as part,

@@ -112,6 +112,7 @@ class Jobs:
         file: str = "",
         decimal: str = "",
         charset: str = "",
+        caution: bool = False,
     ) -> Job:
         """Create a job for a file.
 
@@ -119,6 +120,7 @@ class Jobs:
         :param form: one of the values of :data:`ENDINGS`.
         :param owner: the id of the API key.
         :param file: its name, to be shown.
+        :param caution: whether the result has a column of cautions.
         :raises TooManyJobs: if the owner has too many unfinished jobs.
         :raises InsufficientStorage: if the disk has no room.
         :raises InvalidInput: if its beginning shows that no row can be read.
@@ -140,6 +142,7 @@ class Jobs:
                 form=form,
                 decimal=decimal,
                 charset=charset,
+                caution=caution,
                 state=JobState.WAITING,
                 reason="",
                 size_bytes=size,

@@ -22,7 +22,7 @@ from app.web.api.schemas import JobDocument, JobList
 from app.web.http import access
 from app.web.http.access.keys import Scope
 from app.web.http.extension import modelhost
-from app.web.http.query import check_query, read_choice, read_count
+from app.web.http.query import check_query, read_choice, read_count, read_flag
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api")
 
@@ -75,6 +75,12 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
           in: query
           description: The decimal mark of a CSV file, if its numbers are ambiguous.
           schema: {enum: [".", ","]}
+        - name: caution
+          in: query
+          description: >-
+            Whether the result has a column `caution`: the values of the row outside the data that
+            the model was trained on.
+          schema: {type: boolean, default: false}
       requestBody:
         required: true
         content:
@@ -90,8 +96,8 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         503: JobsUnavailable
         507: InsufficientStorage
     """
-    check_query("file", "decimal")
-    decimal = read_choice("decimal", ("", ".", ","))
+    check_query("file", "decimal", "caution")
+    decimal, caution = read_choice("decimal", ("", ".", ",")), read_flag("caution")
     model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
     model.acquire()
     model.release()
@@ -109,6 +115,7 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
         file=request.args.get("file", ""),
         decimal=decimal,
         charset="" if charset in UTF_8 else codec.removesuffix("-sig"),
+        caution=caution,
     )
     location = {"Location": url_for("jobs.get", job_id=job.id)}
     return jsonify(JobDocument().dump(to_document(job))), 202, location

@@ -15,6 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from app.serving.calls.methods import PREDICT
+from app.serving.explaining.cautions import add_cautions
 from app.serving.explaining.explanation import EXPLAIN
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
@@ -341,11 +342,11 @@ def _predict_results(
     else:
         model, predictions, headers = prediction.call_rows(predictor, name, rows, PREDICT)
         results = [{"prediction": each} for each in predictions]
+    if is_cautious and not is_partial and sheets.is_csv_accepted():
+        content = sheets.to_csv(add_cautions(model, values, predictions))
+        return Response(content, mimetype=sheets.CSV, headers=headers)
     if is_cautious:
         results = prediction.with_cautions(model, values, results)
-    if is_cautious and not is_partial and sheets.is_csv_accepted():
-        content = sheets.to_csv(map(sheets.with_caution, results))
-        return Response(content, mimetype=sheets.CSV, headers=headers)
     content = dumps(results if isinstance(rows.value, list) else results[0])
     return Response(content, content_type="application/json", headers=headers)
 

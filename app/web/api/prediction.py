@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from app.serving.calls.methods import PREDICT
+from app.serving.explaining.cautions import list_cautions
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.web.api.bodies import envelopes
 from app.web.http.json_provider import dumps
 from app.web.http.problems import build_row_problems
 from mlmodel.errors import InvalidInput
-from mlmodel.reference.caution import find_cautions
+from mlmodel.reference.caution import Caution
 
 #: The name and the value of a header.
 Header = tuple[str, str]
@@ -88,20 +89,13 @@ def with_cautions(
 
     The cautions are ``None`` if the model has no reference profile.
     """
+    pairs = zip(rows, results, strict=True)
+    valid = [row for row, result in pairs if "prediction" in result]
+    cautions = map(_to_json, list_cautions(model, valid))
     return [
-        {**result, "cautions": list_cautions(model, row)} if "prediction" in result else result
-        for row, result in zip(rows, results, strict=True)
+        {**result, "cautions": next(cautions)} if "prediction" in result else result
+        for result in results
     ]
-
-
-def list_cautions(model: HostedModel, row: Any) -> list[dict[str, Any]] | None:
-    """Return the cautions about a valid row; ``None`` if the model has no reference profile."""
-    profile, target = model.about.profile, model.endpoints.get(PREDICT)
-    if profile is None or target is None:
-        return None
-    # A member with a default that the host fills in is not blank.
-    [filled] = target.input.convert([row])
-    return [each.to_json() for each in find_cautions(filled, profile)]
 
 
 def predict_each(
@@ -127,6 +121,10 @@ def point_to_rows(error: InvalidInput) -> InvalidInput:
     """Return an error about rows with pointers that begin with the index of the row."""
     violations = [replace(each, pointer=f"/{each.row}{each.pointer}") for each in error.violations]
     return InvalidInput(str(error), violations=violations)
+
+
+def _to_json(cautions: Sequence[Caution] | None) -> list[dict[str, Any]] | None:
+    return None if cautions is None else [each.to_json() for each in cautions]
 
 
 def _timing(started: float) -> Header:

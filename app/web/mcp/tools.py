@@ -10,11 +10,11 @@ from flask import g
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
+from app.serving.explaining.cautions import list_cautions
 from app.serving.explaining.explanation import explain, is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.web.api.explanations import to_body
-from app.web.api.prediction import list_cautions
 from app.web.api.schemas import Explanation
 from app.web.http import access
 from app.web.http.extension import modelhost
@@ -118,8 +118,8 @@ def _describe_explaining(models: Sequence[str]) -> JsonObject:
 
 def _cautions(model: HostedModel, row: Any) -> list[JsonObject]:
     """Return a text about values outside the training data, if there are any."""
-    found = list_cautions(model, row)
-    lines = [f"{each['pointer']}: {each['detail']}" for each in found or ()]
+    [found] = list_cautions(model, [row])
+    lines = [f"{each.pointer}: {each.detail}" for each in found or ()]
     return [_text("\n".join(["Caution, unusual input:", *lines]))] if lines else []
 
 

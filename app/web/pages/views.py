@@ -15,13 +15,13 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from app.serving.calls.methods import PREDICT
 from app.serving.errors import ServingError
+from app.serving.explaining.cautions import list_cautions
 from app.serving.explaining.explanation import is_explainable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.state import Status
 from app.serving.process import metrics
 from app.serving.tables import csv_file
 from app.web.api.bodies.request_body import parse_json, read_form_field
-from app.web.api.prediction import list_cautions
 from app.web.http import access
 from app.web.http.extension import modelhost
 from app.web.http.problems import all_problems, build_problem
@@ -164,7 +164,7 @@ def predict_from_text(name: str) -> ResponseReturnValue:
         model=model,
         row=text,
         prediction=_as_json(prediction),
-        cautions=list_cautions(used, row),
+        cautions=list_cautions(used, [row])[0],
     )
 
 

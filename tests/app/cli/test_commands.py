@@ -459,7 +459,7 @@ def test_predictions_are_saved_to_a_file(run, tmp_path, ending, text):
     assert output.read_text() == text
 
 
-def test_explain_adds_the_largest_effects(run_command):
+def test_options_add_columns_to_predictions(run_command):
     rows = '{"income": 30, "term": 36, "note": "x"}'
     models = "models: [{class: tests.models.typical.Lender}]"
 
@@ -470,6 +470,7 @@ def test_explain_adds_the_largest_effects(run_command):
         "--input",
         "-",
         "--explain",
+        "--caution",
         "--json",
         models=models,
         text=rows,
@@ -479,6 +480,7 @@ def test_explain_adds_the_largest_effects(run_command):
     assert found["prediction"] == "default"
     assert re.fullmatch(r"income 30: \+\d\d\.\d points", found["why_1"])
     assert re.fullmatch(r"savings unknown: \+\d\.\d points", found["why_3"])
+    assert found["caution"] == ""
 
 
 def test_rows_without_explanation_have_the_reason(run_command):

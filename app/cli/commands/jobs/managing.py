@@ -13,6 +13,7 @@ import config
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
+    caution_option,
     command,
     write_facts,
     write_json,
@@ -30,9 +31,10 @@ job_argument = click.argument("job_id", metavar="JOB")
 @command("submit")
 @click.argument("name")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@caution_option
 @as_json_option
 @pass_hosting
-def submit(hosting: Hosting, name: str, file: Path, as_json: bool) -> None:
+def submit(hosting: Hosting, name: str, file: Path, is_cautious: bool, as_json: bool) -> None:
     """Create a job that predicts the rows of FILE with the model NAME.
 
     A server with the same JOBS_FOLDER runs it, or `modelhost work`.
@@ -45,7 +47,9 @@ def submit(hosting: Hosting, name: str, file: Path, as_json: bool) -> None:
         )
     model = hosting.host_model(name)
     with file.open("rb") as stream:
-        job = _jobs(hosting).submit(model, _pieces(stream), form, file=file.name)
+        job = _jobs(hosting).submit(
+            model, _pieces(stream), form, file=file.name, caution=is_cautious
+        )
     _write(hosting, job, as_json)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -81,17 +81,6 @@ def to_csv(predictions: Iterable[Any]) -> bytes:
     stream = io.StringIO()
     tables.write_csv(predictions, stream)
     return stream.getvalue().encode()
-
-
-def with_caution(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a prediction with a column of its cautions, empty if there are none."""
-    found = result["prediction"]
-    members = found if isinstance(found, Mapping) else {"answer": found}
-    name = "caution"
-    while name in members:
-        name = f"model {name}"
-    cautions = (f"{each['pointer'][1:]}: {each['detail']}" for each in result["cautions"] or ())
-    return {**members, name: "; ".join(cautions)}
 
 
 def _violations(sheet: csv_file.CsvFile, lines: Sequence[csv_file.Line]) -> Iterator[Violation]:

@@ -37,6 +37,7 @@ models:
   - {class: tests.models.simple.Doubler, name: logged, log: true}
   - {class: tests.models.simple.Echo}
   - {class: tests.models.broken.RaisesAtPredict}
+  - {class: tests.models.answers.Sampled}
 """
 CSV = {"Content-Type": "text/csv"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -112,6 +113,19 @@ def test_valid_rows_are_predicted_and_others_listed(client, submit, make_worker)
     again = read_csv(client.get(f"/api/jobs/{second['id']}/result"))
     assert [(row["id"], row["y"]) for row in again] == [("b", "6"), ("c", "8")]
     assert client.get(f"/api/jobs/{second['id']}").json["rows"]["invalid"] == 0
+
+
+def test_cautions_are_the_column_of_a_request(client, submit, make_worker):
+    content = "x,home,years\n500,own,2\n5,own,2\n"
+    job = submit(content, model="sampled", query="?caution=true")
+
+    make_worker().run(0)
+
+    found = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
+    path = "/api/models/sampled/predict?caution=true"
+    response = client.post(path, data=content, headers=CSV | {"Accept": "text/csv"})
+    assert found[0]["caution"].startswith("x: 500 is outside the training data")
+    assert [each["caution"] for each in found] == [each["caution"] for each in read_csv(response)]
 
 
 def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
