@@ -17,10 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import limits
-import limits.errors
-import limits.storage
-
 ROOT = Path(__file__).parent
 PREFIX = "MODELHOST_"
 #: Settings whose variables also work without the prefix.
@@ -310,9 +306,13 @@ def _parse(variable: str, name: str, text: str, kind: type) -> Any:
 
 
 def _check_rate(variable: str, text: str) -> str:
+    if not text:
+        return text
+    # It takes 0.2 seconds, which most servers and commands need not spend.
+    import limits  # noqa: PLC0415
+
     try:
-        if text:
-            limits.parse_many(text)
+        limits.parse_many(text)
     except ValueError:
         raise InvalidSetting(
             f"{variable} must be a rate such as '100 per minute', got {text!r}"
@@ -336,10 +336,14 @@ def _check_logo(variable: str, text: str) -> str:
 
 
 def _check_storage(variable: str, text: str) -> str:
+    if not text:
+        return text
+    from limits.errors import ConfigurationError  # noqa: PLC0415
+    from limits.storage import storage_from_string  # noqa: PLC0415
+
     try:
-        if text:
-            limits.storage.storage_from_string(text)
-    except (limits.errors.ConfigurationError, ValueError) as error:
+        storage_from_string(text)
+    except (ConfigurationError, ValueError) as error:
         raise InvalidSetting(
             f"{variable} must be empty or an address such as 'redis://localhost:6379' whose "
             f"package is installed, got {text!r}: {error}"

@@ -17,7 +17,6 @@ from typing import Any
 
 import orjson
 import structlog
-from flask import g, has_request_context, request
 
 #: Maximum characters of a logged value, and of a traceback.
 MOST_CHARACTERS = 2_000
@@ -95,9 +94,11 @@ def _formatter(is_json: bool) -> logging.Formatter:
 
 def _of_request(_logger: Any, _method: str, event: Event) -> Event:
     """Add the request id and model of the current request."""
-    if has_request_context() and "request_id" in g:
-        event["request_id"] = g.request_id
-        model = (request.view_args or {}).get("name")
+    # A process that runs jobs has no requests, and does not import Flask.
+    flask = sys.modules.get("flask")
+    if flask and flask.has_request_context() and "request_id" in flask.g:
+        event["request_id"] = flask.g.request_id
+        model = (flask.request.view_args or {}).get("name")
         if model is not None:
             event["model"] = model
     return event
