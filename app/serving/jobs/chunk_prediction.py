@@ -76,9 +76,8 @@ def predict_chunk(
     """
     outcome = Outcome()
     rows = ChunkRows(table, model.input_schema or True)
-    problems: dict[int, list[Problem]] = {
-        at: [("", each)] for at, each in enumerate(table.column(PROBLEM).to_pylist()) if each
-    }
+    found = enumerate(table.column(PROBLEM).to_pylist() if len(rows) < len(table) else ())
+    problems: dict[int, list[Problem]] = {at: [("", each)] for at, each in found if each}
     size = min(CALL_ROWS, predictor.max_rows)
     caller = CALLER.get()
     for start in range(0, len(rows), size):
@@ -128,7 +127,10 @@ def _separate(
 def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> None:
     """Write the valid rows of a chunk with their predictions to a file, the others to another."""
     bad.write_text("".join(to_json(each) + "\n" for each in outcome.invalid), "utf-8")
-    pq.write_table(_to_part(table, outcome), part, compression="zstd")
+    result = _to_part(table, outcome)
+    # Dictionaries of numbers and statistics take as long as the rest, and nothing uses them.
+    texts = [each.name for each in result.schema if pa.types.is_string(each.type)]
+    pq.write_table(result, part, compression="zstd", use_dictionary=texts, write_statistics=False)
 
 
 def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TextIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -112,8 +113,8 @@ def _read_plain(piece: str, line: int, delimiter: str, width: int) -> pa.Table |
     count = plain.count("\n") + (not plain.endswith("\n"))
     if len(table) != count or _has_unusual_cells(table):
         return None
-    nothing = [None] * count
-    return to_table(range(line, line + count), nothing, nothing, table.columns)
+    nothing = pa.nulls(count, pa.string())
+    return to_table(np.arange(line, line + count), nothing, nothing, table.columns)
 
 
 def _has_unusual_cells(table: pa.Table) -> bool:
