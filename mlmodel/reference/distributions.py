@@ -177,7 +177,8 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     span = float(distinct[-1]) - float(distinct[0]) if len(distinct) else 0.0
     if len(numbers) < BINS or not (math.isfinite(span) and span):
         return Opaque(_share(missing))
-    first, *inner, last = np.quantile(numbers, np.linspace(0, 1, BINS + 1)).tolist()
+    first, last = float(distinct[0]), float(distinct[-1])
+    inner = np.quantile(_share_numbers(numbers), np.linspace(0, 1, BINS + 1)[1:-1]).tolist()
     step = _outer_step(span, inner[0] - first, counts[0])
     low = _round(math.floor(first / step) * step, span)
     step = _outer_step(span, last - inner[-1], counts[-1])
@@ -185,6 +186,19 @@ def _describe_numbers(numbers: Any, missing: float) -> Distribution:
     edges = (low, *(min(max(_round(each, span), low), high) for each in inner), high)
     binned, _ = np.histogram(numbers, edges)
     return Numbers(edges, tuple(binned.tolist()), _share(missing))
+
+
+def _share_numbers(numbers: Any) -> Any:
+    """Return numbers whose quantiles do not show that of a single row.
+
+    With few rows, a quantile would be one of them: these become the means of neighbours.
+    """
+    import numpy as np  # noqa: PLC0415  as above
+
+    if len(numbers) >= BINS * MIN_SHARED:
+        return numbers
+    groups = np.array_split(np.sort(numbers), len(numbers) // MIN_SHARED)
+    return np.array([each.mean() for each in groups])
 
 
 def _outer_step(span: float, gap: float, count: int) -> float:

@@ -14,7 +14,7 @@ A profile serves caution about single predictions, explanations and drift. It co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ from mlmodel.reference.distributions import BINS, Distribution, describe
 KEY = "reference"
 #: Fewest rows of a profile.
 MIN_ROWS = BINS
+#: Begins the name of the probability of a class.
+PROBABILITY = "probability of "
 #: Maximum of fields, and of members of a prediction.
 MOST_FIELDS, MOST_MEMBERS = 1000, 100
 
@@ -109,11 +111,18 @@ def flatten(prediction: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in prediction.items():
         if isinstance(value, Mapping):
-            prefix = "probability of " if name == "probabilities" else f"{name}."
+            prefix = PROBABILITY if name == "probabilities" else f"{name}."
             flat |= {f"{prefix}{inner}": each for inner, each in value.items()}
         else:
             flat[str(name)] = value
     return flat
+
+
+def get_path(name: str) -> Set[str]:
+    """Return the members on the way to a value, from a name that :func:`flatten` gives."""
+    if name.startswith(PROBABILITY):
+        return {"probabilities", name.removeprefix(PROBABILITY)}
+    return {name, *name.split(".", 1)}
 
 
 def _transpose(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -30,7 +30,7 @@ from app.serving.monitoring.histograms import (
     reference_counts,
 )
 from mlmodel.reference.distributions import Distribution
-from mlmodel.reference.profile import Profile, flatten
+from mlmodel.reference.profile import Profile, flatten, get_path
 
 #: Fewest rows for a statement about drift.
 MIN_ROWS = 1_000
@@ -86,7 +86,7 @@ def compare(
     outputs = [flatten(each) for each in predictions]
     columns = [
         *_columns(profile.fields, objects, left_out, is_prediction=False),
-        *_columns(profile.predictions, outputs, left_out, is_prediction=True),
+        *_columns(_kept(profile.predictions, left_out), outputs, left_out, is_prediction=True),
     ]
     drifts = [_compare(each, profile.rows, len(columns)) for each in columns]
     return sorted(drifts, key=lambda each: (not each.is_alarm, -each.psi))
@@ -140,6 +140,13 @@ def _columns(
         for name, distribution in distributions.items()
         if name not in left_out
     ]
+
+
+def _kept(
+    distributions: Mapping[str, Distribution], left_out: Set[str]
+) -> Mapping[str, Distribution]:
+    """Return the distributions of predictions of which no step of the path is left out."""
+    return {name: each for name, each in distributions.items() if not get_path(name) & left_out}
 
 
 def _compare(column: _Column, profile_rows: int, tests: int) -> FieldDrift:

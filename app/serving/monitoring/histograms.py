@@ -9,7 +9,14 @@ from itertools import pairwise
 from types import NoneType
 from typing import Any
 
-from mlmodel.reference.distributions import Choices, Distribution, Numbers, is_missing, key
+from mlmodel.reference.distributions import (
+    MIN_SHARED,
+    Choices,
+    Distribution,
+    Numbers,
+    is_missing,
+    key,
+)
 
 #: Number of bins of equal width, or of choices, in a chart.
 CHART_BINS = 20
@@ -93,7 +100,11 @@ def count(distribution: Distribution, values: Sequence[Any]) -> Counts:
     found = _count_texts(values)
     missing = len(values) - found.total()
     listed = [found.pop(choice, 0) for choice in distribution.counts]
-    unlisted = {text[:MOST_CHARACTERS]: rows for text, rows in found.most_common(MOST_UNLISTED)}
+    unlisted = {
+        text[:MOST_CHARACTERS]: rows
+        for text, rows in found.most_common(MOST_UNLISTED)
+        if rows >= MIN_SHARED
+    }
     return Counts((*listed, found.total(), missing), unlisted=unlisted)
 
 

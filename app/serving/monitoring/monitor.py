@@ -134,9 +134,12 @@ class HealthMonitor:
 
     def _measure(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for model in self._manager.models():
-            if model.spec.log:
-                report = report_drift(self.store, model, PERIODS[0])
-                yield model.label, _describe(report)
+            if not model.spec.log:
+                continue
+            try:
+                yield model.label, _describe(report_drift(self.store, model, PERIODS[0]))
+            except Exception:  # the other models are measured
+                log.exception("the drift of the model %r is not measured", model.label)
 
     def _run(self) -> None:
         pause = threading.Event()

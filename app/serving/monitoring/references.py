@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from app.serving.calls.methods import PREDICT
 from app.serving.errors import LogUnavailable, TooFewRows
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.drift import MIN_ROWS
@@ -79,7 +81,7 @@ def _create(store: PredictionStore, model: HostedModel) -> Reference:
     records = list(islice(store.read(model.name, Selection(label=model.label)), MIN_ROWS))
     if len(records) < MIN_ROWS:
         raise TooFewRows(MIN_ROWS, len(records))
-    reference = _build(records)
+    reference = _build(model, records)
     path = _get_path(store, model)
     new = path.with_suffix(".new")
     document = {"until": reference.until, "profile": reference.profile.to_json()}
@@ -88,9 +90,19 @@ def _create(store: PredictionStore, model: HostedModel) -> Reference:
     return reference
 
 
-def _build(records: Sequence[Record]) -> Reference:
+def fill_defaults(model: HostedModel, rows: Sequence[Any]) -> Sequence[Any]:
+    """Return logged rows as the model gets them: a member with a default is not missing.
+
+    Rows are logged as clients send them. A model that is not loaded gets none.
+    """
+    target = model.endpoints.get(PREDICT)
+    return rows if target is None else target.input.convert(rows)
+
+
+def _build(model: HostedModel, records: Sequence[Record]) -> Reference:
     rows, predictions = zip(*((each.row, each.prediction) for each in records), strict=True)
-    return Reference(Profile.from_rows(rows, predictions), Source.LOG, records[-1].time)
+    profile = Profile.from_rows(fill_defaults(model, rows), predictions)
+    return Reference(profile, Source.LOG, records[-1].time)
 
 
 def _get_path(store: PredictionStore, model: HostedModel) -> Path:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from app.serving.models.hosted import HostedModel
 from app.serving.monitoring.drift import MIN_ROWS, FieldDrift, compare
-from app.serving.monitoring.references import Reference, read_reference
+from app.serving.monitoring.references import Reference, fill_defaults, read_reference
 from app.serving.prediction_log.store import DAY_SECONDS, PredictionStore, Selection
 
 log = logging.getLogger(__name__)
@@ -87,11 +87,13 @@ def _report(store: PredictionStore, model: HostedModel, days: int) -> DriftRepor
     report = DriftReport(State.TOO_FEW_ROWS, days, rows, reference=reference)
     if report.missing_rows:
         return report
-    thinned = replace(period, every=max(rows // MAX_ROWS, 1))
+    thinned = replace(period, every=math.ceil(rows / MAX_ROWS))
     records = store.read_last(model.name, MAX_ROWS, thinned)
+    if not records:  # deleted meanwhile
+        return replace(report, rows=0)
     fields = compare(
         reference.profile,
-        [each.row for each in records],
+        fill_defaults(model, [each.row for each in records]),
         [each.prediction for each in records],
         policy.leave_out,
     )

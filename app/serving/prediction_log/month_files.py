@@ -106,10 +106,21 @@ def delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def delete_rows(path: Path, ids: Sequence[int]) -> None:
-    """Delete rows, so that their bytes are neither in the file nor in its write-ahead log."""
+def delete_rows(path: Path, rows: Sequence[tuple[int, str]]) -> None:
+    """Delete rows, so that their bytes are neither in the file nor in its write-ahead log.
+
+    :param rows: the id and the request id of each. SQLite gives the id of a deleted row again.
+        Without any, only remove the bytes that an earlier call had to leave.
+    :raises sqlite3.OperationalError: if another process reads the log for so long that the bytes
+        remain in the write-ahead log.
+    """
     with closing(open_existing(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("DELETE FROM predictions WHERE id = ?", ((each,) for each in ids))
+        connection.executemany("DELETE FROM predictions WHERE id = ? AND request_id = ?", rows)
         connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError(
+            "the rows are deleted, but their bytes are not yet overwritten, since another process "
+            "reads the log; repeat the deletion once that has ended"
+        )

@@ -37,7 +37,10 @@ def start(
     def run() -> None:
         pause = threading.Event()
         while True:
-            delete_old(store, get_policies())
+            try:
+                delete_old(store, get_policies())
+            except Exception:  # the thread must continue
+                log.exception("old predictions are not deleted")
             pause.wait(PAUSE_SECONDS)
 
     threading.Thread(target=run, name="retention", daemon=True).start()
@@ -55,7 +58,7 @@ def delete_old(store: PredictionStore, policies: Iterable[tuple[str, LogPolicy |
     for model in store.models():
         try:
             store.delete_old(model, _get_days(store.folder / model / FILE, keep_days.get(model)))
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:
             log.warning("cannot delete old predictions of %r: %s", model, error)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +68,15 @@ class Selection:
         ]
         used = [(text, value) for text, value in conditions if value is not None]
         texts = [text for text, _ in used] + ["truth IS NOT NULL"] * self.only_with_truth
-        if self.every > 1:
-            texts.append(f"id % {int(self.every)} = 0")
-        return " AND ".join(texts) or "TRUE", [value for _, value in used]
+        where, values = " AND ".join(texts) or "TRUE", [value for _, value in used]
+        if self.every == 1:
+            return where, values
+        # By their numbers in the period, since versions share a file and its ids.
+        numbered = (
+            "SELECT id, ROW_NUMBER() OVER (ORDER BY time, id) AS number"  # noqa: S608
+            f" FROM predictions WHERE {where}"
+        )
+        return f"id IN (SELECT id FROM ({numbered}) WHERE number % {int(self.every)} = 0)", values  # noqa: S608
 
     def may_be_in(self, path: Path) -> bool:
         """Return whether a file may have such records."""
@@ -94,11 +102,26 @@ class PredictionStore:
 
         :param model: the name without a version.
         """
-        where, values = selection.to_sql()
         for path in self._paths(model, selection):
             with closing(month_files.open_existing(path)) as connection:
-                query = f"SELECT {COLUMNS} FROM predictions WHERE {where} ORDER BY time, id"  # noqa: S608
-                yield from map(_to_record, connection.execute(query, values))
+                yield from _read(connection, selection)
+
+    @contextmanager
+    def snapshot(
+        self, model: str, selection: Selection
+    ) -> Iterator[Callable[[], Iterator[Record]]]:
+        """Yield a function that does what :meth:`read` does, with the same records each time.
+
+        Records that are written or deleted meanwhile do not change them. The bytes of deleted ones
+        remain on the disk until the context ends.
+        """
+        with ExitStack() as stack:
+            connections = []
+            for path in self._paths(model, selection):
+                connections.append(stack.enter_context(closing(month_files.open_existing(path))))
+                connections[-1].execute("BEGIN")
+                connections[-1].execute("SELECT id FROM predictions LIMIT 1").fetchall()
+            yield lambda: chain.from_iterable(_read(each, selection) for each in connections)
 
     def read_last(self, model: str, count: int, selection: Selection = Selection()) -> list[Record]:
         """Return the last records in the order of their times."""
@@ -139,20 +162,19 @@ class PredictionStore:
         for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
                 rows = connection.execute(f"SELECT {COLUMNS} FROM predictions")  # noqa: S608
-                ids = [row[0] for row in rows if is_forgotten(_to_record(row))]
-            if ids:
-                month_files.delete_rows(path, ids)
-            deleted += len(ids)
+                found = [(row[0], row[2]) for row in rows if is_forgotten(_to_record(row))]
+            month_files.delete_rows(path, found)
+            deleted += len(found)
         return deleted
 
     def forget_request(self, model: str, request_id: str) -> None:
         """Delete the records of a request that is repeated, in whichever month it was made."""
         for path in self._paths(model, Selection()):
             with closing(month_files.open_existing(path)) as connection:
-                query = "SELECT id FROM predictions WHERE request_id = ?"
-                ids = [each for (each,) in connection.execute(query, [request_id])]
-            if ids:
-                month_files.delete_rows(path, ids)
+                query = "SELECT id, request_id FROM predictions WHERE request_id = ?"
+                found = connection.execute(query, [request_id]).fetchall()
+            if found:
+                month_files.delete_rows(path, found)
 
     def delete_old(self, model: str, keep_days: int) -> None:
         """Delete records that are older than this: files of past months, then single rows."""
@@ -162,15 +184,20 @@ class PredictionStore:
                 month_files.delete(path)
             elif month_files.get_start(path) < limit:
                 with closing(month_files.open_existing(path)) as connection:
-                    query = "SELECT id FROM predictions WHERE time < ?"
-                    ids = [each for (each,) in connection.execute(query, [limit])]
-                if ids:
-                    month_files.delete_rows(path, ids)
+                    query = "SELECT id, request_id FROM predictions WHERE time < ?"
+                    found = connection.execute(query, [limit]).fetchall()
+                month_files.delete_rows(path, found)
 
     def _paths(self, model: str, selection: Selection) -> Sequence[Path]:
         return [
             path for path in month_files.find_paths(self.folder, model) if selection.may_be_in(path)
         ]
+
+
+def _read(connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
+    where, values = selection.to_sql()
+    query = f"SELECT {COLUMNS} FROM predictions WHERE {where} ORDER BY time, id"  # noqa: S608
+    return map(_to_record, connection.execute(query, values))
 
 
 def _to_record(row: Sequence[Any]) -> Record:

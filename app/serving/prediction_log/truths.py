@@ -25,7 +25,11 @@ FIND = (
     " WHERE request_id = ? AND row_index = ? ORDER BY id DESC LIMIT 1"
 )
 LAST = "SELECT MAX(row_index) FROM predictions WHERE request_id = ?"
-UPDATE = "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ? WHERE id = ?"
+#: Only as the row was found. SQLite gives the id of a deleted row again.
+UPDATE = (
+    "UPDATE predictions SET truth = ?, truth_time = ?, truth_who = ?"
+    " WHERE id = ? AND request_id = ? AND truth IS ?"
+)
 #: The JSON Schema of the index of a row, which SQLite stores in 64 bits.
 INDEX = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 
@@ -45,10 +49,13 @@ class Truth:
 
 
 class _Logged(NamedTuple):
-    """A logged prediction: its file, its id there, the prediction, and its truth so far."""
+    """A logged prediction: its file, what identifies it there, and its truth so far.
+
+    ``row`` has its id, its request id and the JSON of its truth.
+    """
 
     path: Path
-    id: int
+    row: tuple[int, str, str | None]
     prediction: Any
     truth: Any
     truth_who: str | None
@@ -90,7 +97,10 @@ def store_truths(
     try:
         prediction_log.flush()
         found = _find(prediction_log.folder, model, truths)
-        if len(found) < len(truths):
+        if any(
+            place not in found and policy.is_sampled(each.request_id, each.index)
+            for place, each in enumerate(truths)
+        ):
             time.sleep(COMMIT_SECONDS + 0.1)
             found = _find(prediction_log.folder, model, truths)
         if truths and not found:
@@ -121,7 +131,8 @@ def _find(folder: Path, model: str, truths: Sequence[Truth]) -> dict[int, _Logge
                 row = connection.execute(FIND, (truth.request_id, truth.index)).fetchone()
                 if row is not None:
                     prediction, known = (each and from_json(each) for each in row[1:3])
-                    found[place] = _Logged(path, row[0], prediction, known, row[3])
+                    identity = row[0], truth.request_id, row[2]
+                    found[place] = _Logged(path, identity, prediction, known, row[3])
     return found
 
 
@@ -172,11 +183,14 @@ def _write(found: dict[int, _Logged], values: dict[int, Any], who: str | None) -
     by_path: dict[Path, list[tuple[Any, ...]]] = defaultdict(list)
     for place, value in values.items():
         logged = found[place]
-        by_path[logged.path].append((*_to_columns(value, who), logged.id))
+        by_path[logged.path].append((*_to_columns(value, who), *logged.row))
     for path, rows in by_path.items():
         with closing(month_files.open_existing(path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(UPDATE, rows)
+            if connection.executemany(UPDATE, rows).rowcount < len(rows):  # closing rolls back
+                raise sqlite3.OperationalError(
+                    "another request has changed these predictions meanwhile; repeat this one"
+                )
             connection.execute("COMMIT")
 
 

@@ -35,8 +35,12 @@ MAX_QUEUED_BYTES = 64_000_000
 #: Number of files that a process keeps open.
 MAX_OPEN_FILES = 32
 #: A row of a job that two processes predict, one of which has lost its lease, is stored once.
-INSERT = "INSERT OR REPLACE INTO predictions VALUES "
-VALUES = f"(NULL{', ?' * 11}, NULL, NULL, NULL)"
+COLUMNS = (
+    *("time", "request_id", "row_index", "model", "version", "row", "prediction", "seconds"),
+    *("runtime", "who", "source"),
+)
+INSERT = f"INSERT OR REPLACE INTO predictions ({', '.join(COLUMNS)}) VALUES "  # noqa: S608
+VALUES = f"({', '.join('?' * len(COLUMNS))})"
 
 #: Connections of a parent process. A child must not even close them, see sqlite.org/howtocorrupt.
 _inherited: list[sqlite3.Connection] = []
@@ -72,7 +76,7 @@ class _Call(NamedTuple):
         return [policy.is_sampled(request_id, first + index) for index in self.indexes]
 
     def to_values(self) -> Iterable[tuple[Any, ...]]:
-        """Return the values of :data:`VALUES` for each row that is logged."""
+        """Return the values of :data:`COLUMNS` for each row that is logged."""
         policy, model, caller = self.policy, self.model, self.caller
         rows = zip(self.indexes, *self.parse(self.content), strict=True)
         for index, row, prediction in compress(rows, self.are_sampled):
@@ -292,7 +296,7 @@ def to_json(value: Any) -> bytes:
 
 
 def _count(values: Sequence[tuple[Any, ...]], outcome: str) -> None:
-    label = 3
+    label = COLUMNS.index("model")
     counts: dict[str, int] = defaultdict(int)
     for each in values:
         counts[each[label]] += 1

@@ -15,8 +15,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app.serving.calls.caller import CALLER
 from app.serving.errors import TooManyRows
 from app.serving.models.hosted import HostedModel
-from app.serving.monitoring.truth_metrics import read_metrics
-from app.serving.prediction_log.store import PredictionStore
 from app.serving.prediction_log.truth_files import MAX_VIOLATIONS, read_truths
 from app.serving.prediction_log.truths import INDEX, Truth, store_truths
 from app.web.api.bodies.request_body import TABLES, read_json, read_table
@@ -128,8 +126,7 @@ def metrics(name: str) -> ResponseReturnValue:
     """
     check_query()
     model = modelhost().manager.get_described(name)
-    store = PredictionStore(modelhost().predictor.prediction_log.folder)
-    total, weeks = read_metrics(store, model.name, model.label, model.output_schema)
+    total, weeks = modelhost().health.get_truth(model)
     facts = {"file": model.metadata.get("metrics") or {}, "total": asdict(total)}
     return jsonify(TruthMetrics().dump({**facts, "weeks": [asdict(each) for each in weeks]}))
 

@@ -45,7 +45,7 @@ def test_background_rows_are_valid_and_mixed(fields):
     ],
 )
 def test_numbers_stay_within_the_limits_of_the_schema(member, values):
-    numbers = [0.4 + index / 10 for index in range(40)]
+    numbers = [0.4 + index / 40 for index in range(160)]
     schema = Schema({"properties": {"x": member}})
     [field] = get_fields(Profile.from_columns({"x": numbers}), schema.shape)
 

@@ -21,7 +21,7 @@ def test_numbers_become_twenty_equal_bins():
 
 
 def test_lowest_and_highest_number_are_rounded_outwards():
-    found = describe(np.array([17.4, *range(18, 95), 101.37]))
+    found = describe(np.array([17.4, *np.linspace(18, 94, 154), 101.37]))
 
     assert (found.edges[0], found.edges[-1]) == (17, 105)
 
@@ -44,6 +44,12 @@ def test_profile_contains_no_value_of_a_single_row():
     assert "71234.567" not in text
     assert "person" not in text
     assert "true" not in text
+
+
+def test_quantiles_of_few_rows_are_no_values():
+    ages = [18.0 + index for index in range(21)]
+
+    assert len(set(describe(ages).edges) & set(ages)) < 8, "only by chance"
 
 
 def test_rare_choices_are_only_counted():

@@ -66,8 +66,11 @@ def export(  # noqa: PLR0917  click calls it, by name
         raise click.UsageError("--json writes to stdout too: write the rows to a file")
     store = _open(hosting, model)
     selection = Selection(_to_seconds(since), _to_seconds(until), _get_label(model))
-    with click.open_file(str(output), "wb") as stream:
-        count = exports.export(lambda: store.read(_get_name(model), selection), stream, form)
+    with (
+        click.open_file(str(output), "wb") as stream,
+        store.snapshot(_get_name(model), selection) as read,
+    ):
+        count = exports.export(read, stream, form)
     target = "stdout" if output == STDOUT else output
     write_message(f"Wrote {count_of(count, 'row')} to {target}")
     if as_json:

@@ -113,6 +113,21 @@ def test_left_out_field_is_not_compared():
     assert [each.name for each in compare(profile, [{"x": 1}], [], {"name"})] == ["x"]
 
 
+@pytest.mark.parametrize("name", ["probability of yes", "probabilities", "score.mean"])
+def test_left_out_prediction_is_not_compared(name):
+    profile = Profile(1_000, {}, {name: Opaque(0.0), "other": Opaque(0.0)})
+
+    found = compare(profile, [], [], {"probabilities", "score"})
+
+    assert [each.name for each in found] == ["other"]
+
+
+def test_rare_new_choice_is_not_named():
+    found = drift(Choices({"a": 900}, 100, 0.0), ["a"] * 990 + ["typed once"])
+
+    assert found.current.unlisted == {}
+
+
 def test_psi_of_equal_shares_is_zero():
     assert calculate_psi([100, 300], [10_000, 30_000]) == pytest.approx(0, abs=1e-4)
     assert calculate_psi([500, 500], [900, 100]) == pytest.approx(0.876, abs=0.01)

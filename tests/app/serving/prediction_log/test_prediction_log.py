@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -306,6 +307,41 @@ def test_periods_are_read_across_months(tmp_path):
         "2026-01.db",
         "2026-02.db",
     ]
+
+
+def test_records_of_one_version_are_thinned_evenly(prediction_log, tmp_path):
+    other = MODEL._replace(label="m@2")
+    for index in range(10):
+        for model in (MODEL, other):
+            prediction_log.add(ALL, model, [index], [index], seconds=0.5)
+    prediction_log.flush()
+
+    found = PredictionStore(tmp_path).read("m", Selection(label="m@2", every=2))
+
+    assert [each.row for each in found] == [1, 3, 5, 7, 9]
+
+
+def test_snapshot_has_the_same_records_each_time(tmp_path):
+    write(tmp_path, "2026-01-01", "2026-02-01")
+
+    with PredictionStore(tmp_path).snapshot("m", Selection()) as read:
+        write(tmp_path, "2026-02-02")
+        assert [[each.row for each in read()] for _ in range(2)] == [[0, 1], [0, 1]]
+
+
+def test_deletion_fails_while_bytes_remain(tmp_path, monkeypatch):
+    monkeypatch.setattr(month_files, "WAIT_SECONDS", 0.01)
+    write(tmp_path, "2026-01-01", "2026-01-02")
+    store = PredictionStore(tmp_path)
+
+    with (
+        store.snapshot("m", Selection()),
+        pytest.raises(sqlite3.Error, match="not yet overwritten"),
+    ):
+        store.forget("m", lambda record: record.request_id == "r1")
+
+    assert store.forget("m", lambda record: record.request_id == "r1") == 0
+    assert all(b"r1" not in path.read_bytes() for path in (tmp_path / "m").iterdir())
 
 
 def test_old_records_are_deleted(tmp_path):

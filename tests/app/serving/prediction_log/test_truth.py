@@ -1,6 +1,7 @@
 """Truths of logged predictions: how they are given, and the metrics that follow."""
 
 import json
+import sqlite3
 from datetime import UTC, date, datetime
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from app.serving.monitoring.truth_metrics import compute_metrics
 from app.serving.prediction_log import truths
 from app.serving.prediction_log.store import PredictionStore, Record
+from app.serving.prediction_log.truths import Truth
 from tests.new_keys import NewKey
 
 MODELS = """
@@ -43,6 +45,19 @@ def predict(client, model, rows, request_id):
 
 def read(tmp_path, model="doubler"):
     return [each.truth for each in PredictionStore(tmp_path / "prediction-log").read(model)]
+
+
+def test_truth_is_not_stored_with_another_row(client, tmp_path):
+    folder = tmp_path / "prediction-log"
+    client.application.extensions["modelhost"].predictor.prediction_log.flush()
+    known = [Truth("a", 0, 2), Truth("a", 1, 4)]
+    found = truths._find(folder, "doubler", known)
+    truths._write({0: found[0]}, {0: {"y": 2}}, "ada")
+
+    with pytest.raises(sqlite3.OperationalError, match="changed these predictions"):
+        truths._write(found, {0: {"y": 3}, 1: {"y": 4}}, "bob")
+
+    assert read(tmp_path) == [{"y": 2}, None]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.serving.calls.caller import CALLER, Caller
+from app.serving.monitoring.references import fill_defaults
 from app.serving.prediction_log.policy import LogPolicy
 from app.serving.prediction_log.writer import LoggedModel
+from mlmodel.schema.validator import Schema
 from tests.new_keys import NewKey
 
 MODELS = "models: [{class: tests.models.simple.Doubler, log: true}]"
@@ -69,6 +72,16 @@ def test_first_predictions_become_the_reference(client, fill):
     assert (few["state"], few["rows"], few["missing_rows"]) == ("too-few-rows", 0, 1_000)
     assert "1,000 more are needed" in client.get(PATH).text
     assert drift(client, "?days=30")["rows"] == 0, "those of the reference are not compared"
+
+
+def test_member_with_a_default_is_not_missing(make_app):
+    model = make_app("models: [{class: tests.models.simple.Doubler}]").extensions["modelhost"]
+    hosted = model.manager.get("doubler")
+    schema = {"properties": {"x": {"type": "number", "default": 4}}}
+    target = replace(hosted.endpoints["predict"], input=Schema(schema))
+    hosted.about = replace(hosted.about, endpoints={"predict": target})
+
+    assert fill_defaults(hosted, [{}, {"x": 1}]) == [{"x": 4.0}, {"x": 1.0}]
 
 
 def test_drift_is_found_on_page_and_in_metrics(client, fill):
