@@ -1,9 +1,10 @@
 // Explains the prediction shown: what each field adds to it, as a table with bars, and in sentences.
 
 import { postRows } from "./api.js";
-import { Digits, stringify } from "./json.js";
+import { Digits } from "./json.js";
+import { leafText } from "./leaves.js";
 import { percent, pointsBetween, rounded, signed } from "./numbers.js";
-import { element, isNested, readable, scalar, sentence, step, words } from "./values.js";
+import { element, readable, scalar, sentence, step, words } from "./values.js";
 import { waitFor } from "./waiting.js";
 
 const MOST_EFFECTS = 8;
@@ -39,8 +40,8 @@ export function reasonsOf({ fields, explains }, isLabelled = false) {
   const largest = fields.filter(({ effect }) => Number(effect.text)).slice(0, MOST_REASONS);
   return Object.fromEntries(
     largest.map(({ name, value, effect }, index) => {
-      const own = value === null ? " unknown" : name === value ? "" : ` ${isNested(value) ? stringify(value) : words(value)}`;
-      const label = (isLabelled && labels[`/${step(name)}`]?.label) || name;
+      const { label = name, names, unit } = (isLabelled && labels[`/${step(name)}`]) || {};
+      const own = value === null ? " unknown" : name === value ? "" : ` ${leafText(value, { names, unit })}`;
       return [`why_${index + 1}`, `${label}${own}: ${gain(Number(effect.text), explains !== "number")}`];
     }),
   );

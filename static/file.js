@@ -5,7 +5,7 @@ import { explainAll, predictAll, isOpen } from "./batches.js";
 import { cautionText } from "./caution.js";
 import { columns, csv, flat, free, save } from "./csv.js";
 import { reasonsOf } from "./explain.js";
-import { form, labelOf, nameAt } from "./input.js";
+import { form, labelOf, nameAt, unitOf } from "./input.js";
 import { jobCard } from "./job.js";
 import { Digits } from "./json.js";
 import { leaves, leafCell, outputName } from "./leaves.js";
@@ -372,10 +372,10 @@ function resultColumns(entries) {
 // The columns of the file, the model's own with their labels in the form.
 function inputColumns() {
   const known = new Set(sheet.known);
-  return sheet.columns.filter(Boolean).map((name) => [
-    known.has(name) ? labelOf(`/${step(name)}`) : name,
-    (entry) => short(cells(entry)[name]),
-  ]);
+  return sheet.columns.filter(Boolean).map((name) => {
+    const place = known.has(name) ? `/${step(name)}` : null;
+    return [place ? labelOf(place) : name, (entry) => short(cells(entry)[name], place ? unitOf(place) : "")];
+  });
 }
 
 // The cells of a line, in the order of the file's columns.
