@@ -256,8 +256,8 @@ HTTP_PROBLEMS: dict[int, Problem] = {
         "Bad request",
         "The body is not valid JSON or CSV in UTF-8, or contains `NaN` or `Infinity`, a number "
         "outside the range of a double, a duplicate key in an object, an unpaired surrogate, "
-        "or more nested levels than `MAX_DEPTH`; or the `Host` header is malformed or not in "
-        "`HOST_NAMES`.",
+        "or more nested levels than `MAX_DEPTH`; the query has an unknown parameter or an invalid "
+        "value; or the `Host` header is malformed or not in `HOST_NAMES`.",
     ),
     401: Problem(
         401,
