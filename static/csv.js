@@ -3,9 +3,10 @@
 import { Digits, stringify } from "./json.js";
 import { isObject } from "./values.js";
 
-// Characters that start a formula in spreadsheets, also in full width.
-const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+// Characters that start a formula in spreadsheets, also in full width, and an escaped one.
+const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+// With any decimal mark.
+const NUMBER = /^'*[+-]?[.,]?\d[\d.,]*(e[+-]?\d+)?$/i;
 // Spreadsheets read a file as UTF-8 only if it has a byte order mark.
 const MARK = "\ufeff";
 

@@ -319,8 +319,7 @@ def _write_sheet(source: str, sheet: Mapping[str, Any], members: Members) -> Non
 def _problem_pieces(results: _Results, form: str) -> Iterator[bytes]:
     if form == "ndjson":
         return job_results.write_problems_ndjson(results.bad)
-    header = results.sheet and results.sheet["header"]
-    return job_results.write_problems(results.bad, header)
+    return job_results.write_problems(results.bad, results.sheet)
 
 
 def _save(pieces: Iterator[bytes], output: Path) -> None:

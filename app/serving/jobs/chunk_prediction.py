@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -41,15 +41,17 @@ CALL_ROWS = 4096
 MAX_FAILED_CALLS = 500
 #: Rows that may all fail on their own without a sign that the model fails for any row.
 MAX_FAILED_ROWS = 10
-#: The key of a column's metadata: whether it comes from the file or from the model.
-ORIGIN, INPUT, OUTPUT = b"origin", b"input", b"output"
+#: What is in front of the name of a column, with a point: whether it comes from the file or the
+#: model. The column of rows in JSON has no other name.
+INPUT, OUTPUT = "input", "output"
 
 
 @dataclass
 class Outcome:
     """The predictions of a chunk, in the order of ``places`` in its table, and the invalid rows.
 
-    An invalid row has its ``line``, its ``problems``, and its ``cells`` by column or its ``row``.
+    An invalid row has its ``line``, its ``problems``, and its ``cells`` by column or its ``row``,
+    or its ``text`` if it cannot be read.
     ``failure`` is the error of the first row on which the model failed.
     """
 
@@ -134,51 +136,52 @@ def write_outcome(table: pa.Table, outcome: Outcome, part: Path, bad: Path) -> N
 
 
 def _to_part(table: pa.Table, outcome: Outcome) -> pa.Table:
-    """Return the table of the valid rows: their lines, the columns of the file, the predictions."""
+    """Return the table of the valid rows: their lines, the columns of the file, the predictions.
+
+    The names depend on nothing but the file and the predictions, so that those of all chunks agree.
+    """
     valid = (
         table
         if len(outcome.places) == len(table)
         else table.take(pa.array(outcome.places, pa.int64()))
     )
+    columns = [
+        (pa.field(LINE, pa.int64()), valid.column(LINE)),
+        *_input_columns(valid),
+        *_output_columns(outcome.predictions),
+    ]
+    fields, arrays = zip(*columns, strict=True)
+    return pa.table(list(arrays), schema=pa.schema(fields))
+
+
+def _input_columns(table: pa.Table) -> Iterator[tuple[pa.Field, pa.ChunkedArray]]:
     sheet = read_sheet(table)
-    names = sheet["header"] if sheet else [JSON_ROW]
-    structures = sheet.get("structures", ()) if sheet else ()
-    outputs = _output_columns(outcome.predictions)
-    fields = [pa.field(LINE, pa.int64())]
-    arrays = [valid.column(LINE)]
-    taken = [LINE, *(output.name for output, _ in outputs)]
-    for name, column in zip(names, input_columns(valid), strict=True):
-        taken.append(_rename(name, taken))
-        metadata = {ORIGIN: INPUT}
-        if name in structures:
-            narrowed, is_json = narrow(column)
-            metadata |= {IS_JSON: b"true"} if is_json else {}
-        else:
-            narrowed = column
-        fields.append(pa.field(taken[-1], narrowed.type, metadata=metadata))
-        arrays.append(narrowed)
-    for output, array in outputs:
-        fields.append(output.with_metadata({**output.metadata, ORIGIN: OUTPUT}))
-        arrays.append(array)
-    return pa.table(arrays, schema=pa.schema(fields))
+    if sheet is None:
+        yield pa.field(INPUT, pa.string()), table.column(JSON_ROW)
+        return
+    taken: set[str] = set()
+    triples = zip(sheet["header"], sheet["names"], input_columns(table), strict=True)
+    for header, name, column in triples:
+        title = unique_name(header, taken, after=FROM_FILE)
+        taken.add(title)
+        is_json = name in sheet.get("structures", ())
+        narrowed, is_json = narrow(column) if is_json else (column, False)
+        metadata = {IS_JSON: b"true"} if is_json else {}
+        yield pa.field(f"{INPUT}.{title}", narrowed.type, metadata=metadata), narrowed
 
 
-def _output_columns(predictions: Sequence[Any]) -> list[tuple[pa.Field, pa.Array]]:
-    """Return the columns of predictions with names that are unique, and not that of the line."""
-    found: list[tuple[pa.Field, pa.Array]] = []
-    taken = {LINE}
+def _output_columns(predictions: Sequence[Any]) -> Iterator[tuple[pa.Field, pa.Array]]:
+    taken: set[str] = set()
     for each, array in to_columns(predictions):
-        name = each.name
-        while name in taken:
-            name = FROM_MODEL + name
+        name = unique_name(each.name, taken, before=FROM_MODEL)
         taken.add(name)
-        found.append((each.with_name(name), array))
-    return found
+        yield each.with_name(f"{OUTPUT}.{name}"), array
 
 
-def _rename(name: str, taken: Sequence[str]) -> str:
+def unique_name(name: str, taken: Collection[str], before: str = "", after: str = "") -> str:
+    """Return a name, with an addition before or after it as long as it is taken."""
     while name in taken:
-        name += FROM_FILE
+        name = f"{before}{name}{after}"
     return name
 
 
@@ -194,7 +197,8 @@ def _describe(table: pa.Table, at: int, problems: Sequence[tuple[str, str]]) -> 
         text = one.column(JSON_ROW)[0].as_py()
         return {**found, "text": broken} if text is None else {**found, "row": json.loads(text)}
     if broken:
-        return {**found, "cells": json.loads(broken)}
+        value = json.loads(broken)
+        return {**found, "text" if isinstance(value, str) else "cells": value}
     cells = [each[0].as_py() for each in input_columns(one)]
     for place, name in enumerate(sheet["names"]):
         if name in sheet.get("structures", ()) and cells[place] is not None:

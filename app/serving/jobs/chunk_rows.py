@@ -18,12 +18,21 @@ import pyarrow.compute as pc
 
 from app.serving.errors import UnreadableFile
 from app.serving.jobs.cell_columns import CellColumns
-from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM, join_tables, read_csv, to_table
+from app.serving.jobs.chunk_tables import (
+    BROKEN,
+    LINE,
+    PROBLEM,
+    join_tables,
+    read_csv,
+    to_table,
+    unescape,
+)
 from app.serving.jobs.job import PARQUET
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
-from app.serving.tables.csv_cells import parse_json, to_json
+from app.serving.tables.csv_cells import Members, parse_json, to_json
 from app.serving.tables.csv_file import CsvFile, Dialect, Line, csv_lines, open_table
+from app.serving.tables.headers import problem_columns
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -38,8 +47,9 @@ MAX_LINE_BYTES = 32_000_000
 PROBLEMS = "problems"
 #: The column of rows in JSON; without it, the cells are columns.
 JSON_ROW = "row"
-#: The key of a chunk's metadata, as JSON: header, names of the columns, encoding and decimal mark
-#: of a CSV file, and the columns of another table that are JSON.
+#: The key of a chunk's metadata, as JSON: header, names of the columns, the first columns of a file
+#: of problems, encoding and decimal mark of a CSV file, and the columns of another table that are
+#: JSON.
 SHEET = b"sheet"
 #: The key of a chunk's metadata that is present if the file is a JSON document and no list.
 SINGLE = b"single"
@@ -158,6 +168,7 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
         about = {
             "header": sheet.header,
             "names": names,
+            "problems": sheet.columns.problem_columns,
             "encoding": dialect.encoding,
             "decimal": sheet.detect_decimal(),
         }
@@ -166,6 +177,8 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
         for _ in range(dialect.first_line - 1):
             text.readline()
         pieces = read_csv(text, dialect.first_line, delimiter, len(names))
+        if sheet.columns.is_corrected:
+            pieces = map(unescape, pieces)
         metadata = {SHEET: to_json(about).encode()}
         for table in join_tables(pieces, _most_rows(names), MAX_CHARACTERS):
             yield Chunk(table.replace_schema_metadata(metadata), stream.tell())
@@ -174,7 +187,12 @@ def _read_csv(stream: BinaryIO, schema: JsonSchema, decimal: str, charset: str) 
 def _read_parquet(stream: BinaryIO, schema: JsonSchema) -> Iterator[Chunk]:
     file = ParquetFile(stream, schema)
     stream_bytes = stream.seek(0, io.SEEK_END)
-    about = {"header": file.names, "names": file.names, "structures": file.structures}
+    about = {
+        "header": file.names,
+        "names": file.names,
+        "problems": problem_columns({*file.names, *Members(schema).names}),
+        "structures": file.structures,
+    }
     metadata = {SHEET: to_json(about).encode()}
     line = 1
     for batch in file.batches(_most_rows(file.names), MAX_CHARACTERS):
@@ -238,7 +256,12 @@ def _read_workbook(stream: BinaryIO, schema: JsonSchema, decimal: str) -> Iterat
     sheet = open_table(stream, schema, decimal)
     names = sheet.columns.names
     for block in _blocks(sheet.lines(), _most_rows(names), lambda _: 0):
-        about = {"header": names, "names": names, "decimal": sheet.decimal}
+        about = {
+            "header": sheet.header,
+            "names": names,
+            "problems": sheet.columns.problem_columns,
+            "decimal": sheet.decimal,
+        }
         yield Chunk(_to_value_table(block, about), stream.tell())
 
 

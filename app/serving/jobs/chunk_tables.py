@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from app.serving.tables.csv_cells import to_json
+from app.serving.tables.csv_cells import to_json, unescape_formula
 from app.serving.tables.csv_file import RawLine, raw_lines, read_line, rest_of, width_problem
 
-#: The columns beside the cells: the line in the file, and the problem and the cells of a line that
-#: is no row.
+#: The columns beside the cells: the line in the file, and the problem of a line that is no row, and
+#: its cells, or its text, as JSON.
 LINE, PROBLEM, BROKEN = "line", "problem", "broken"
 #: Characters of a CSV file that are read at once.
 PIECE_CHARACTERS = 1 << 18
@@ -63,6 +63,17 @@ def join_tables(tables: Iterable[pa.Table], max_rows: int, max_bytes: int) -> It
                 waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def unescape(table: pa.Table) -> pa.Table:
+    """Return the table of a corrected file of problems with the cells of the original file."""
+    for at, name in enumerate(table.column_names):
+        column = table.column(at)
+        if name in {LINE, PROBLEM, BROKEN} or not pc.any(pc.starts_with(column, "'")).as_py():
+            continue
+        texts = [None if text is None else unescape_formula(text) for text in column.to_pylist()]
+        table = table.set_column(at, name, pa.array(texts, pa.string()))
+    return table
 
 
 def read_csv(text: TextIO, line: int, delimiter: str, width: int) -> Iterator[pa.Table]:
@@ -172,6 +183,6 @@ def _read_quoted(texts: _Texts, line: int, delimiter: str, width: int) -> pa.Tab
     return to_table(
         (raw.line for raw in lines),
         problems,
-        (to_json(list(raw.cells)) if problem else None for raw, problem in pairs),
+        (to_json(raw.text or list(raw.cells)) if problem else None for raw, problem in pairs),
         [pa.array(cells, pa.string()) for cells in columns],
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,33 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from app.serving.jobs.chunk_prediction import INPUT, ORIGIN, OUTPUT
+from app.serving.jobs.chunk_prediction import (
+    FROM_FILE,
+    FROM_MODEL,
+    INPUT,
+    OUTPUT,
+    unique_name,
+)
 from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
 from app.serving.jobs.chunk_tables import LINE
 from app.serving.jobs.output_columns import IS_JSON, to_predictions
 from app.serving.tables.csv_cells import FORMULA, escape_formula, to_json, to_text
+from app.serving.tables.headers import PROBLEM_COLUMNS
 
-#: What is appended to the name of a column in front of those of a file that has the name.
-FROM_JOB = " (job)"
-#: The columns in front of those of the file in a file of invalid rows.
-PROBLEM = "problem"
+#: The largest whole number below which a double has all of them.
+MAX_EXACT = 2**53
 _FORMULA = f"^{FORMULA.pattern}".replace(r"\uff1d\uff0b\uff0d\uff20", "\uff1d\uff0b\uff0d\uff20")
 
 
 def write_csv(parts: Sequence[Path]) -> Iterator[bytes]:
     """Yield the valid rows with their predictions as CSV."""
-    schema = _unify(parts)
-    names = list(map(escape_formula, schema.names))
+    fields = _unify(parts)
+    names = [field.name for field in fields.values()]
     yield _csv_line(names)
     for part in parts:
-        table = _with_schema(_unquote(pq.read_table(part)), schema)
+        table = _with_fields(pq.read_table(part), fields)
         if len(table):
-            columns = [_escape(column) for column in table.columns]
-            yield _to_csv(pa.table(columns, names=names))
+            yield _to_csv(pa.table([_escape(column) for column in table.columns], names=names))
 
 
 def write_ndjson(parts: Sequence[Path]) -> Iterator[bytes]:
@@ -59,11 +63,11 @@ def write_json(parts: Sequence[Path]) -> Iterator[bytes]:
 
 def write_parquet(parts: Sequence[Path]) -> Iterator[bytes]:
     """Yield the valid rows with their predictions as a Parquet file."""
-    schema = _unify(parts)
+    fields = _unify(parts)
     sink = _Sink()
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(sink, pa.schema(fields.values()), compression="zstd") as writer:
         for part in parts:
-            writer.write_table(_with_schema(_unquote(pq.read_table(part)), schema))
+            writer.write_table(_with_fields(pq.read_table(part), fields))
             yield sink.take()
     yield sink.take()
 
@@ -83,23 +87,21 @@ def read_predictions(part: Path) -> tuple[list[int], list[Any]]:
     return table.column(LINE).to_pylist(), to_predictions(_select(table, OUTPUT))
 
 
-def write_problems(bad: Sequence[Path], header: Sequence[str] | None) -> Iterator[bytes]:
+def write_problems(bad: Sequence[Path], sheet: Mapping[str, Any] | None) -> Iterator[bytes]:
     """Yield the invalid rows as CSV, with the columns of the file, so that it can be sent again.
 
-    The columns ``line`` and ``problem`` come first.
+    The columns ``line`` and ``problem`` come first, in place of those of a file of problems.
 
-    :param header: of a CSV or Parquet file; ``None`` for rows of another format, which are JSON.
+    :param sheet: of a table, see :data:`.chunk_rows.SHEET`; ``None`` for rows that are JSON.
     """
-    columns = [JSON_ROW] if header is None else list(header)
-    own = [_unique(name, columns) for name in (LINE, PROBLEM)]
-    yield _csv_line([*own, *columns])
+    own, header = (sheet["problems"], sheet["header"]) if sheet else (PROBLEM_COLUMNS, [JSON_ROW])
+    start = len(own) if header[: len(own)] == own else 0
+    yield _csv_line([*own, *header[start:]])
     for path in bad:
         with path.open(encoding="utf-8") as stream:
-            for line in stream:
-                each = json.loads(line)
-                cells = each.get("cells") or [each.get("text") or to_json(each.get("row"))]
-                texts = ["" if cell is None else to_text(cell) for cell in cells]
-                yield _csv_line([to_text(each["line"]), to_problem_text(each), *texts])
+            for each in map(json.loads, stream):
+                cells = [to_text(each["line"]), to_problem_text(each), *_to_cells(each, start)]
+                yield _csv_line(cells)
 
 
 def write_problems_ndjson(bad: Sequence[Path]) -> Iterator[bytes]:
@@ -115,11 +117,16 @@ def to_problem_text(invalid: Mapping[str, Any]) -> str:
     )
 
 
-def read_header(rows: Path) -> list[str] | None:
-    """Return the header of the file of a chunk; ``None`` if its rows are JSON."""
+def read_sheet_of(rows: Path) -> Mapping[str, Any] | None:
+    """Return the facts about the columns of the file of a chunk, as :func:`read_sheet` does."""
     with pa.memory_map(str(rows)) as source:
-        sheet = read_sheet(pa.ipc.open_file(source).schema.empty_table())
-    return None if sheet is None else list(sheet["header"])
+        return read_sheet(pa.ipc.open_file(source).schema.empty_table())
+
+
+def _to_cells(invalid: Mapping[str, Any], start: int) -> list[str]:
+    if "cells" in invalid:
+        return ["" if cell is None else to_text(cell) for cell in invalid["cells"][start:]]
+    return [invalid["text"] if "text" in invalid else to_json(invalid["row"])]
 
 
 def _to_json_rows(part: Path) -> Iterator[str]:
@@ -150,76 +157,81 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-def _unify(parts: Sequence[Path]) -> pa.Schema:
-    """Return the schema of all parts: a column with several types becomes one of text."""
-    found: dict[tuple[bytes, str], pa.Field] = {}
+def _unify(parts: Sequence[Path]) -> dict[str, pa.Field]:
+    """Return the columns of the result, by their names in the parts."""
+    types: dict[str, dict[pa.DataType, None]] = {}
     for part in parts:
         for field in pq.read_schema(part):
-            key = _key(field)
-            known = found.get(key)
-            found[key] = field if known is None else known.with_type(_join(known.type, field.type))
-    return pa.schema(found[key] for key in sorted(found, key=lambda key: _ORDER[key[0]]))
+            types.setdefault(field.name, {})[field.type] = None
+    taken = {LINE}
+    titles = {LINE: LINE}
+    for name in _starting(types, OUTPUT):
+        titles[name] = unique_name(_strip(name), taken, before=FROM_MODEL)
+        taken.add(titles[name])
+    for name in _starting(types, INPUT):
+        titles[name] = unique_name(_strip(name), taken, after=FROM_FILE)
+        taken.add(titles[name])
+    names = [LINE, *_starting(types, INPUT), *_starting(types, OUTPUT)]
+    return {name: pa.field(titles[name], _join(parts, name, types[name])) for name in names}
 
 
-#: The order of the columns: the line, those of the file, those of the model.
-_ORDER = {b"": 0, INPUT: 1, OUTPUT: 2}
+def _starting(names: Iterable[str], origin: str) -> list[str]:
+    return [each for each in names if each.partition(".")[0] == origin]
 
 
-def _key(field: pa.Field) -> tuple[bytes, str]:
-    return (field.metadata or {}).get(ORIGIN, b""), field.name
+def _strip(name: str) -> str:
+    """Return the name of a column in the file or in the prediction."""
+    return JSON_ROW if name == INPUT else name.partition(".")[2]
 
 
-def _join(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    numbers = {pa.int64(), pa.float64()}
-    return pa.float64() if {one, other} == numbers else pa.string()
+def _join(parts: Sequence[Path], name: str, types: Iterable[pa.DataType]) -> pa.DataType:
+    """Return the type of a column: text if it has several, and no number is one for all."""
+    found = set(types) - {pa.null()}
+    if found == {pa.int64(), pa.float64()}:
+        return pa.string() if _has_long_number(parts, name) else pa.float64()
+    return pa.string() if len(found) > 1 else (found or {pa.null()}).pop()
 
 
-def _with_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    known = {_key(field): at for at, field in enumerate(table.schema)}
+def _has_long_number(parts: Sequence[Path], name: str) -> bool:
+    """Return whether a whole number in a column may change if it becomes a double."""
+    columns = (pq.read_table(part, columns=[name]).column(0) for part in parts)
+    ends = (pc.min_max(each).as_py().values() for each in columns if each.type == pa.int64())
+    return any(abs(each or 0) > MAX_EXACT for each in chain.from_iterable(ends))
+
+
+def _with_fields(table: pa.Table, fields: Mapping[str, pa.Field]) -> pa.Table:
+    """Return the table of a part with the columns of the result."""
     columns = []
-    for field in schema:
-        at = known.get(_key(field))
-        column = pa.nulls(len(table)) if at is None else table.column(at)
+    for name, field in fields.items():
+        at = table.schema.get_field_index(name)
+        column = pa.nulls(len(table)) if at < 0 else _unquote(table.column(at), table.field(at))
         columns.append(column.cast(field.type))
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=pa.schema(fields.values()))
 
 
-def _unquote(table: pa.Table) -> pa.Table:
-    """Return a table whose columns of JSON have the texts among their values as they are."""
-    for at, field in enumerate(table.schema):
-        column = table.column(at)
-        is_json = IS_JSON in (field.metadata or {}) and field.name != JSON_ROW
-        if is_json and pc.any(pc.starts_with(column, '"')).as_py():
-            texts = [None if each is None else json.loads(each) for each in column.to_pylist()]
-            column = pa.array([None if each is None else to_text(each) for each in texts])
-            table = table.set_column(at, field, column)
-    return table
+def _unquote(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    """Return a column; if it is JSON, with the texts among its values as they are."""
+    is_json = IS_JSON in (field.metadata or {})
+    if not is_json or not pc.any(pc.starts_with(column, '"')).as_py():
+        return column
+    values = [None if each is None else json.loads(each) for each in column.to_pylist()]
+    return pa.array([None if each is None else to_text(each) for each in values])
 
 
-def _unique(name: str, others: Sequence[str]) -> str:
-    while name in others:
-        name += FROM_JOB
-    return name
-
-
-def _select(table: pa.Table, origin: bytes) -> pa.Table:
-    places = [at for at, field in enumerate(table.schema) if _key(field)[0] == origin]
-    fields = [table.schema.field(at) for at in places]
-    return pa.table([table.column(at) for at in places], schema=pa.schema(fields))
+def _select(table: pa.Table, origin: str) -> pa.Table:
+    return table.select(_starting(table.column_names, origin))
 
 
 def _rows(table: pa.Table) -> list[Any]:
-    if table.column_names == [JSON_ROW]:
+    if table.column_names == [INPUT]:
         return list(map(json.loads, table.column(0).to_pylist()))
+    fields = list(table.schema)
+    table = table.rename_columns(list(map(_strip, table.column_names)))
     rows: list[Any] = table.to_pylist()
-    for field in table.schema:
-        if IS_JSON in field.metadata:
+    for field, name in zip(fields, table.column_names, strict=True):
+        if IS_JSON in (field.metadata or {}):
             for row in rows:
-                row[field.name] = json.loads(row[field.name] or "null")
+                row[name] = json.loads(row[name] or "null")
     return rows
 
 
@@ -234,12 +246,16 @@ def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _to_csv(table: pa.Table) -> bytes:
-    for style in ("none", "needed"):
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=style)
-        stream = io.BytesIO()
-        with suppress(pa.ArrowInvalid):  # without quotes, a text with a comma is an error
-            pyarrow.csv.write_csv(table, stream, options)
-            break
+    try:
+        return _to_styled_csv(table, "none")
+    except pa.ArrowInvalid:  # without quotes, a text with a comma is an error
+        return _to_styled_csv(table, "needed")
+
+
+def _to_styled_csv(table: pa.Table, style: str) -> bytes:
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=style)
+    stream = io.BytesIO()
+    pyarrow.csv.write_csv(table, stream, options)
     return stream.getvalue()
 
 

@@ -229,8 +229,8 @@ class Jobs:
         if form == "ndjson":
             return job_results.write_problems_ndjson(bad)
         rows = [self.files.rows(job.id, number) for number, _ in chunks[:1]]
-        header = job_results.read_header(rows[0]) if rows else None
-        return job_results.write_problems(bad, header)
+        sheet = job_results.read_sheet_of(rows[0]) if rows else None
+        return job_results.write_problems(bad, sheet)
 
     def _wake(self) -> None:
         (self.files.folder / WAKE).touch()

@@ -7,7 +7,7 @@ from datetime import datetime, time
 from typing import Any
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Column, Members, to_text
-from app.serving.tables.headers import column_names
+from app.serving.tables.headers import PROBLEM_COLUMNS, column_names, problem_columns
 from mlmodel.numerals import POINT
 from mlmodel.schema.subschemas import JsonSchema
 
@@ -26,7 +26,16 @@ class Columns:
         :raises InvalidInput: as :func:`column_names` does.
         """
         self._members = Members(schema)
-        #: The columns' names; a column without one is an index that pandas wrote.
+        first = len(PROBLEM_COLUMNS)
+        others = {*header[first:], *self._members.names}
+        #: Whether it is a file of problems, whose rows were corrected.
+        self.is_corrected = list(header[:first]) == problem_columns(others)
+        #: The names of the first columns in its file of problems.
+        self.problem_columns = problem_columns(others if self.is_corrected else {*header, *others})
+        if self.is_corrected:
+            header = [*[""] * first, *header[first:]]
+        #: The columns' names; a column without one is not part of the row, such as an index that
+        #: pandas wrote, or one of a file of problems.
         self.names = column_names(header, self._members, MAX_OTHERS)
         #: How the cells of each column are converted; ``None`` if it is not part of the row.
         self.converters: list[Column | None] = [

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from mlmodel.moments import to_iso
-from mlmodel.numerals import COMMA, JSON_NUMBER, PLAIN_NUMBER, POINT, parse_number
+from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
 from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
 
 #: The value of a blank cell whose member is left out of the row.
@@ -25,8 +25,11 @@ WORDS = {
     **dict.fromkeys(("wahr", "ja", "vrai", "oui", "vero", "verdadero", "sí", "si"), True),
     **dict.fromkeys(("falsch", "nein", "faux", "non", "falso"), False),
 }
-#: First characters of a formula in spreadsheets, with full-width forms. Same as in static/csv.js.
-FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+#: First characters of a formula in spreadsheets, with full-width forms, and of an escaped one. Same
+#: as in static/csv.js.
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+#: A number with any decimal mark, which is no formula.
+SIGNED_NUMBER = re.compile(r"[+-]?[.,]?\d[\d.,]*([eE][+-]?\d+)?", re.ASCII)
 
 #: A cell of a CSV file is text; one of a workbook may be any of these.
 Cell = str | int | float | bool | datetime | time | None
@@ -183,8 +186,11 @@ def to_json(value: Any) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Escape a text with ``'`` if a spreadsheet would run it as a formula."""
-    is_formula = FORMULA.match(text) and not PLAIN_NUMBER.fullmatch(text)
+    """Escape a text with ``'`` if a spreadsheet would run it as a formula.
+
+    A text that looks like an escaped one is escaped too, so that it can be restored.
+    """
+    is_formula = FORMULA.match(text) and not SIGNED_NUMBER.fullmatch(text.lstrip("'"))
     return f"'{text}" if is_formula else text
 
 

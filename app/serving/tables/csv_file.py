@@ -14,7 +14,13 @@ from app.serving.errors import UnreadableFile
 from app.serving.tables import encodings, workbooks
 from app.serving.tables.columns import Columns, to_cell_text
 from app.serving.tables.compressed import expand
-from app.serving.tables.csv_cells import NOT_GIVEN, Cell, Members, escape_formula
+from app.serving.tables.csv_cells import (
+    NOT_GIVEN,
+    Cell,
+    Members,
+    escape_formula,
+    unescape_formula,
+)
 from app.serving.tables.decimal_marks import DecimalMark
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import POINT
@@ -56,11 +62,12 @@ class Line:
 
 
 class RawLine(NamedTuple):
-    """The unconverted cells of a line, or the problem with it."""
+    """The unconverted cells of a line, or the problem with it and its text."""
 
     line: int
     cells: Sequence[Cell] = ()
     problem: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ class CsvFile:
         #: The texts of the header's cells.
         self.header = cells
         self.columns = Columns(cells, schema)
+        if self.columns.is_corrected:
+            self._lines = map(_unescape, lines)
         #: The decimal mark; empty if unknown. Final once all lines are read.
         self.decimal = decimal or POINT
         self._is_decided = bool(decimal)
@@ -229,17 +238,27 @@ def raw_lines(texts: Iterable[str], before: int, delimiter: str) -> Iterator[Raw
     :param texts: its lines as text, of which those in a quoted cell are one line.
     :param before: the number of lines above them.
     """
-    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    taken: list[str] = []
+    reader = csv.reader(_record(texts, taken), delimiter=delimiter, strict=True)
     while True:
         line = before + reader.line_num + 1
+        taken.clear()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield RawLine(line, problem=f"is not CSV: {error}")
+            text = "".join(taken).rstrip("\r\n")
+            yield RawLine(line, problem=f"is not CSV: {error}", text=text)
             continue
         yield RawLine(line, cells)
+
+
+def _record(texts: Iterable[str], taken: list[str]) -> Iterator[str]:
+    """Yield texts, and add each to a list."""
+    for text in texts:
+        taken.append(text)
+        yield text
 
 
 def read_line(stream: TextIO) -> str:
@@ -272,6 +291,12 @@ def header_line(schema: JsonSchema) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(map(escape_formula, Members(schema).names))
     return text.getvalue().lstrip()
+
+
+def _unescape(raw: RawLine) -> RawLine:
+    """Return a line of a corrected file of problems with the cells of the original file."""
+    cells = [unescape_formula(cell) if isinstance(cell, str) else cell for cell in raw.cells]
+    return raw._replace(cells=cells)
 
 
 def _closing(stream: TextIO, lines: Iterator[RawLine]) -> Iterator[RawLine]:

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from app.serving.tables.csv_cells import Members, unescape_formula
 from mlmodel.errors import InvalidInput
 from mlmodel.moments import to_iso
 from mlmodel.numerals import decimal_marks
+
+#: The columns in front of those of the file in a file of problems, and what is appended to their
+#: names if the file or the model has such a column.
+PROBLEM_COLUMNS, FROM_JOB = ("line", "problem"), " (job)"
+
+
+def problem_columns(others: Collection[str]) -> list[str]:
+    """Return the names of the columns in front of a file of problems.
+
+    :param others: the columns of the file, and the members of the schema.
+    """
+    names = list(PROBLEM_COLUMNS)
+    for at, _ in enumerate(names):
+        while names[at] in others:
+            names[at] += FROM_JOB
+    return names
 
 
 def column_names(cells: Sequence[str], members: Members, most_others: int) -> list[str]:

@@ -141,6 +141,38 @@ def test_columns_of_a_result_have_unique_names(client, submit, make_worker):
     assert json.loads(row)["prediction"] == {"text": "a", "line": "b"}
 
 
+def test_corrected_problems_are_the_cells_of_the_file(client, submit, make_worker):
+    job = submit('text;x;line\n"a"b;1;2\n+49 30;-1,5;\'=;4\n', model="echo")
+    make_worker().run(0)
+    problems = client.get(f"/api/jobs/{job['id']}/problems").get_data(as_text=True)
+    assert problems == (
+        "line (job),problem,text,x,line\n"
+        '2,"is not CSV: \';\' expected after \'""\'","""a""b;1;2"\n'
+        '3,"has 4 cells, but the header has 3",\'+49 30,"-1,5",\'\'=,4\n'
+    )
+
+    second = submit(problems.replace('"""a""b;1;2"', "a,1,2").replace(",4\n", "\n"), model="echo")
+    make_worker().run(0)
+
+    lines = client.get(f"/api/jobs/{second['id']}/result?as=ndjson").get_data(as_text=True)
+    assert [json.loads(line)["prediction"] for line in lines.splitlines()] == [
+        {"text": "a", "x": 1, "line": 2},
+        {"text": "+49 30", "x": "-1,5", "line": "'="},
+    ]
+
+
+def test_column_of_long_and_of_other_numbers_is_text(client, submit, make_worker, monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1)
+    job = submit(
+        '{"start": 0, "end": 9007199254740993}\n{"start": 0, "end": 1.5}', "ordered", NDJSON
+    )
+
+    make_worker().run(0)
+
+    found = read_csv(client.get(f"/api/jobs/{job['id']}/result"))
+    assert [row["prediction"] for row in found] == ["9007199254740993", "1.5"]
+
+
 def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts, monkeypatch):
     job = submit("x\n1\n2\n", model="logged")
     make_worker().run_chunk()
@@ -265,12 +297,15 @@ def test_unreadable_parquet_file_fails_the_job(client, submit, make_worker, cont
 
 def test_chunk_without_valid_rows_has_no_result(client, submit, make_worker, monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 2)
-    job = submit("x\nno\nnone\n1\nno\n")
+    job = submit("x,y\nno,a\nnone,b\n1,c\nno,d\n")
 
     make_worker().run(0)
 
     path = f"/api/jobs/{job['id']}"
-    assert read_csv(client.get(f"{path}/result")) == [{"line": "4", "x": "1", "y": "2"}]
+    row = {"line": "4", "x": "1", "y (file)": "c", "y": "2"}
+    assert read_csv(client.get(f"{path}/result")) == [row]
+    table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
+    assert table.to_pylist() == [{"line": 4, "x": "1", "y (file)": "c", "y": 2.0}]
     assert client.get(path).json["rows"]["invalid"] == 3
     assert len(client.get(f"{path}/result?as=ndjson").data.splitlines()) == 1
 
