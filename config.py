@@ -76,7 +76,7 @@ class Production:
     JOBS_DATABASE = ""
     #: Processes of this server that run jobs, at low priority. 0 leaves them to `modelhost work`.
     JOBS_PROCESSES = 1
-    #: Maximum size of the file of a job in bytes.
+    #: Maximum size of the file of a job in bytes, also when it is expanded. 0 for no jobs.
     JOBS_MAX_BYTES = 4_000_000_000
     #: Bytes of the disk that jobs leave free.
     JOBS_FREE_BYTES = 1_000_000_000
@@ -200,6 +200,7 @@ BOUNDS = {
     "DEATHS_SECONDS": (1, 604_800),
     "JOBS_FREE_BYTES": (0, None),
     "JOBS_KEEP_DAYS": (0.001, 3650),
+    "JOBS_MAX_BYTES": (0, None),
     "JOBS_PROCESSES": (0, 8),
     "FETCH_SECONDS": (1, 86_400),
     "LOAD_SECONDS": (0, 86_400),
@@ -212,6 +213,8 @@ BOUNDS = {
     "WATCH_SECONDS": (0, 3600),
     "WORKERS": (0, None),
 }
+#: The password in a URL.
+PASSWORD = re.compile(r"(://[^\s/@:]*:)\S*@")
 #: Maximum of the default of WORKERS: each process needs memory.
 MAX_WORKERS = 8
 #: Files with the processor time that a control group may use, and the period for which that holds:
@@ -362,7 +365,8 @@ def _check_database(variable: str, text: str) -> str:
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise InvalidSetting(
             f"{variable} must be empty or a URL of SQLAlchemy such as "
-            f"'postgresql+psycopg://host/database' whose driver is installed, got {text!r}: {error}"
+            "'postgresql+psycopg://host/database' whose driver is installed, got "
+            + PASSWORD.sub(r"\1***@", f"{text!r}: {error}")
         ) from None
     return text
 

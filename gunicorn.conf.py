@@ -126,6 +126,7 @@ def post_worker_init(worker):
     store = PredictionStore(parts.predictor.prediction_log.folder)
     models = parts.manager.models
     retention.start(store, lambda: [(each.name, each.spec.log) for each in models()])
+    parts.jobs.start_removal()
     parts.health.start()
 
 
@@ -136,6 +137,11 @@ def worker_exit(server, worker):
     if any(thread.name == warmup.THREAD for thread in threading.enumerate()):
         atexit._run_exitfuncs()
         os._exit(0)
+
+
+def on_exit(server):
+    """Stop the processes that run jobs."""
+    job_process.stop()
 
 
 def child_exit(server, worker):

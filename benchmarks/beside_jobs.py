@@ -36,11 +36,11 @@ def main(address: str) -> None:
         beside += client.measure()
         if client.call("GET", job)["state"] != "running":
             sys.exit("the job does not run, or is done: use more rows")
-        client.call("DELETE", job)
+        client.call("POST", f"{job}/cancel")
         time.sleep(SETTLE_SECONDS)
         alone += client.measure()
         client.call("POST", f"{job}/resume")
-    client.call("DELETE", job)
+    client.call("POST", f"{job}/cancel")
     for percent in (50, 95, 99):
         one, other = (float(np.percentile(each, percent)) * 1000 for each in (alone, beside))
         text = f"{one:.2f} ms, {other:.2f} ms beside the job, {other / one:.2f} times"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,8 +29,14 @@ main()
 LOOK_SECONDS = 0.5
 #: Seconds before a process that crashed is started again; they double with each crash.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Seconds in which a process must release its chunk when the server stops.
+STOP_SECONDS = 5.0
 #: Variables of the web workers that the process must not use.
 OTHERS = ("PROMETHEUS_MULTIPROC_DIR", "SHARED_STATE_DIR")
+
+#: The processes of this server.
+_processes: set[ChildProcess] = set()
+_is_stopping = threading.Event()
 
 
 def start(settings: Mapping[str, Any]) -> None:
@@ -43,6 +50,16 @@ def start(settings: Mapping[str, Any]) -> None:
         threading.Thread(target=_supervise, args=(wake,), name=name, daemon=True).start()
 
 
+def stop() -> None:
+    """Stop the processes, which release their chunks. Call it when the master ends."""
+    _is_stopping.set()
+    stopped = [process for process in list(_processes) if not process.has_exited]
+    for process in stopped:
+        os.kill(process.pid, signal.SIGTERM)
+    for process in stopped:
+        process.wait(STOP_SECONDS)
+
+
 def main() -> None:
     """Run jobs, in the process."""
     channel = child_process.connect()
@@ -54,14 +71,14 @@ def main() -> None:
 
 def _supervise(wake: Path) -> None:
     seen, pause = 0, FIRST_PAUSE
-    while True:
+    while not _is_stopping.is_set():
         now = _stamp(wake)
         if now == seen:
             time.sleep(LOOK_SECONDS)
         elif _run():
             seen, pause = now, FIRST_PAUSE
-        else:
-            log.error("the process that runs jobs has crashed; it starts again in %g s", pause)
+        elif not _is_stopping.is_set():
+            log.error("the process that runs jobs has ended; it starts again in %g s", pause)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -82,6 +99,7 @@ def _run() -> bool:
     except OSError as error:
         log.error("cannot start a process that runs jobs: %s", error)
         return False
+    _processes.add(process)
     try:
         for line in process.output:
             sys.stderr.buffer.write(line)
@@ -90,4 +108,5 @@ def _run() -> bool:
     except (OSError, ProcessEnded):  # a TimeoutError is an OSError
         return False
     finally:
+        _processes.discard(process)
         process.end()

@@ -100,7 +100,8 @@ function readRows(content, decimal, signal) {
 // Shows the columns and the first rows of a file that becomes a job, if its beginning can be read.
 async function takeLarge(file, decimal, signal) {
   if (file.size > limits.jobBytes) {
-    announce(`${file.name}: ${bytes(file.size)}. The server accepts at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file, or compress it with gzip.`);
+    const most = limits.jobBytes ? `at most ${bytes(limits.jobBytes)} (JOBS_MAX_BYTES). Divide the file.` : "no files of this size.";
+    announce(`${file.name}: ${bytes(file.size)}. The server accepts ${most}`);
     input.value = "";
     return;
   }

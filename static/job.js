@@ -20,7 +20,7 @@ export async function call(address, method = "GET") {
     const content = text ? JSON.parse(text) : null;
     return response.ok ? { answer: content } : { problem: { ...content, status: response.status } };
   } catch {
-    return { problem: { title: "The server could not be reached", detail: "The job continues on the server." } };
+    return { problem: { title: "The server could not be reached" } };
   }
 }
 
@@ -114,7 +114,7 @@ async function follow(card, getJob, show, report) {
     if (!card.isConnected) return;
     if (!UNFINISHED.includes(getJob().state)) continue;
     const { answer, problem } = await call(getJob().links.self);
-    if (problem) report(problem);
+    if (problem) report({ detail: "The job continues on the server.", ...problem });
     else show(answer);
     if (problem?.status === 404) return;
   }
@@ -131,7 +131,7 @@ function sentences(job) {
     waiting: () => `Sent ${time(job.created)}, ${bytes(job.size_bytes)}. It starts when a process for jobs is free.`,
     running: () => [reading, done ? `Predicted ${count(done)} of ${about}${numberOf(rows.expected)} (${percent(job.progress)})${pace(job)}.` : ""].join(" "),
     done: () => `${reading} Predicted ${numberOf(rows.valid)}${job.finished > job.started ? ` in ${duration(job.finished - job.started)}` : ""}.`,
-    failed: () => `Stopped because ${job.reason.replace(/[.\s]*$/, "")}. ${reading} ${numberOf(done)} done.`,
+    failed: () => `Stopped: ${job.reason.replace(/[.\s]*$/, "")}. ${reading} ${numberOf(done)} done.`,
     cancelled: () => `${reading} ${numberOf(done)} done.`,
   };
   const errors = rows.invalid ? ` ${numberOf(rows.invalid)} with errors, without a prediction.` : "";
@@ -168,7 +168,8 @@ function actions(job, act) {
     found.push(link(`${links.problems}?as=csv`, "Rows with errors (CSV)", "btn-quiet"));
   }
   if (["failed", "cancelled"].includes(state)) found.push(button("Resume", () => act("POST", `${links.self}/resume`)));
-  found.push(button(UNFINISHED.includes(state) ? "Cancel" : "Remove", () => act("DELETE")));
+  if (UNFINISHED.includes(state)) found.push(button("Cancel", () => act("POST", `${links.self}/cancel`)));
+  else found.push(button("Remove", () => act("DELETE")));
   return found;
 }
 

@@ -34,15 +34,29 @@ class Replica:
         thread_pools.limit(os.environ)
         from app import create_app  # noqa: PLC0415
 
-        own = {"MODELHOST_MODELS_FILE": models_file, "MODELHOST_ONLY_MODELS": model}
+        own = {
+            "MODELHOST_MODELS_FILE": models_file,
+            "MODELHOST_ONLY_MODELS": model,
+            "MODELHOST_JOBS_MAX_BYTES": "0",  # a replica has no process that runs jobs
+        }
         self._app = create_app({**os.environ, **own})
+        self._max_bytes: int = self._app.config["MAX_BODY_BYTES"]
         self._threads = ThreadPoolExecutor(threads)
 
     async def __call__(self, request: Request) -> Response:
         """Return the response of the application."""
-        body = await request.body()
+        body = await self._read(request)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._respond, request, body)
+
+    async def _read(self, request: Request) -> bytes:
+        """Return the body; of one that is too large, enough for the application to reject it."""
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > self._max_bytes:
+                break
+        return bytes(body)
 
     def check_health(self) -> None:
         """Raise an error if the model is not ready, so that Ray replaces the replica."""
@@ -53,14 +67,22 @@ class Replica:
     def _respond(self, request: Request, body: bytes) -> Response:
         from werkzeug.test import EnvironBuilder, run_wsgi_app  # noqa: PLC0415
 
-        prefix = request.scope.get("root_path", "")
+        scope = request.scope
+        prefix = scope.get("root_path", "")
+        path = scope["path"].removeprefix(prefix) or "/"
+        own = {
+            # As they are: the builder would parse them as addresses.
+            "SCRIPT_NAME": _to_wsgi(prefix),
+            "PATH_INFO": _to_wsgi(path),
+            "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        }
         environ = EnvironBuilder(
-            path=request.scope["path"].removeprefix(prefix) or "/",
-            base_url=str(request.base_url),
-            query_string=request.scope["query_string"].decode("latin-1"),
+            query_string=scope["query_string"].decode("latin-1"),
+            url_scheme=scope["scheme"],
             method=request.method,
             headers=_to_headers(request.headers.raw),
             data=body,
+            environ_overrides=own,
         ).get_environ()
         content, status, headers = run_wsgi_app(self._app, environ, buffered=True)
         response = Response(b"".join(content), int(status.split()[0]))
@@ -68,6 +90,11 @@ class Replica:
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
         ]
         return response
+
+
+def _to_wsgi(text: str) -> str:
+    """Return a part of a path as WSGI has it: its bytes as characters (PEP 3333)."""
+    return text.encode().decode("latin-1")
 
 
 def _to_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

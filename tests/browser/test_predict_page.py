@@ -1047,6 +1047,10 @@ def test_large_file_is_predicted_in_the_background(on, site, site_folder):
     page.goto(f"{site}/jobs")
     job = page.locator(".job")
     expect(job).to_contain_text("rows.csv · risk · Waiting")
+    job.get_by_role("button", name="Cancel").click()
+    expect(job).to_contain_text("rows.csv · risk · Cancelled")
+    job.get_by_role("button", name="Resume").click()
+    expect(job).to_contain_text("rows.csv · risk · Waiting")
     work(site_folder)
 
     expect(job).to_contain_text("Predicted 1,100 rows")

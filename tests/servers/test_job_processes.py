@@ -37,7 +37,7 @@ def start_work(environ):
 
 def wait_for(jobs, job, share, process):
     deadline = time.monotonic() + 60
-    while jobs.progress(job).share < share and process.poll() is None:
+    while jobs.table.list_progress([job])[0].share < share and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -46,19 +46,20 @@ def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ):
     rows = 20_000
     make_app(MODELS)
     environ = make_environ(MODELS, JOBS_FREE_BYTES=0)
-    limits = JobLimits(free_bytes=0, per_key=5, keep_seconds=3600)
+    limits = JobLimits(max_bytes=10**9, free_bytes=0, per_key=5, keep_seconds=3600)
     jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), "", limits)
     content = "x\n" + "".join(f"{number / rows}\n" for number in range(rows))
     job = jobs.submit(ModelManager().get("doubler"), iter([content.encode()]), "csv")
-    for share in (0.4, 0.8):
+    for share, number in ((0.4, signal.SIGKILL), (0.8, signal.SIGTERM)):
         process = start_work(environ)
         wait_for(jobs, job, share, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(number)
+        process.wait(30)
+    assert (process.returncode, jobs.queue.workers()) == (0, [])
 
     first, second = start_work(environ), start_work(environ)
 
     assert [first.wait(60), second.wait(60)] == [0, 0]
-    text = b"".join(jobs.result(jobs.get(job.id), "csv")).decode()
+    text = b"".join(jobs.result(jobs.table.get(job.id), "csv")).decode()
     found = [float(row["y"]) for row in csv.DictReader(text.splitlines())]
     assert found == [2 * (number / rows) for number in range(rows)]

@@ -83,6 +83,7 @@ def read_chunks(
     decimal: str = "",
     charset: str = "",
     *,
+    max_bytes: int | None = None,
     folder: Path | None = None,
     proceed: Callable[[int], None] = lambda _: None,
 ) -> Generator[Chunk]:
@@ -94,24 +95,41 @@ def read_chunks(
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
     :param charset: its encoding, if known.
+    :param max_bytes: the bytes to which a compressed file may expand; ``None`` for any number.
     :param folder: in which a compressed file is expanded.
     :param proceed: see :func:`expand`.
     :raises InvalidInput: if the file is not of that format.
     :raises UnreadableFile: if it cannot be read.
+    :raises TooLarge: if it expands too far.
     """
-    with expand(stream, folder=folder, proceed=proceed) as content:
-        if form == PARQUET or (form in tables.SHEETS and is_parquet(content)):
-            yield from _read_parquet(content, schema)
-        elif form in tables.SHEETS and not workbooks.is_workbook(content):
-            yield from _read_csv(content, schema, decimal, charset)
-        elif form in tables.SHEETS:
-            yield from _read_workbook(content, schema, decimal)
-        elif form == "json":
-            rows, is_single = tables.read_document(content)
-            lines = (_Line(line, to_json(row)) for line, row in enumerate(rows, start=1))
-            yield from _json_chunks(content, lines, {SINGLE: b""} if is_single else {})
-        else:
-            yield from _json_chunks(content, _ndjson_lines(content), {})
+    sent_bytes = _size(stream)
+    with expand(stream, max_bytes, folder=folder, proceed=proceed) as content:
+        content_bytes = _size(content) or 1
+        for table, read_bytes in _read(content, form, schema, decimal, charset):
+            yield Chunk(table, read_bytes * sent_bytes // content_bytes)
+
+
+def _read(
+    content: BinaryIO, form: str, schema: JsonSchema, decimal: str, charset: str
+) -> Iterator[Chunk]:
+    if form == PARQUET or (form in tables.SHEETS and is_parquet(content)):
+        yield from _read_parquet(content, schema)
+    elif form in tables.SHEETS and not workbooks.is_workbook(content):
+        yield from _read_csv(content, schema, decimal, charset)
+    elif form in tables.SHEETS:
+        yield from _read_workbook(content, schema, decimal)
+    elif form == "json":
+        rows, is_single = tables.read_document(content)
+        lines = (_Line(line, to_json(row)) for line, row in enumerate(rows, start=1))
+        yield from _json_chunks(content, lines, {SINGLE: b""} if is_single else {})
+    else:
+        yield from _json_chunks(content, _ndjson_lines(content), {})
+
+
+def _size(stream: BinaryIO) -> int:
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    return size
 
 
 class ChunkRows:

@@ -100,17 +100,18 @@ Work = tuple[float, float, int]
 def build_progress(job: Job, counts: Mapping[str, Any], work: Sequence[Work]) -> Progress:
     """Return the progress of a job.
 
-    :param counts: sums over its chunks: ``rows``, ``valid``, ``invalid``, ``is_read``.
+    :param counts: sums over its chunks: ``rows``, ``valid``, ``invalid``, ``is_read``; none if it
+        was removed meanwhile.
     :param work: on its last chunks that were done.
     """
-    rows, is_read = int(counts["rows"]), bool(counts["is_read"])
+    rows, is_read = int(counts.get("rows", 0)), bool(counts.get("is_read"))
     expected: int | None = rows if is_read else None
     if not is_read and job.read_bytes and rows:
         expected = max(rows, round(rows * job.size_bytes / job.read_bytes))
     return Progress(
         rows=rows,
-        valid=int(counts["valid"]),
-        invalid=int(counts["invalid"]),
+        valid=int(counts.get("valid", 0)),
+        invalid=int(counts.get("invalid", 0)),
         is_read=is_read,
         expected=expected,
         rate=get_rate(work),

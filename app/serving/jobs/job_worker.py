@@ -29,8 +29,8 @@ from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
+from app.serving.jobs.jobs import Jobs
 from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
-from app.serving.jobs.queue.job_table import JobTable
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.prediction_log.store import PredictionStore
@@ -46,7 +46,7 @@ LOOK_SECONDS = 0.5
 LONGEST_PAUSE = 30.0
 #: Seconds between two removals of expired jobs.
 SWEEP_SECONDS = 60.0
-#: Seconds after which a process ends whose job was stopped while the model does not return.
+#: Seconds after which a process restarts whose job was stopped while the model does not return.
 STUCK_SECONDS = 30.0
 #: The folder with a lock file for each process. A lock that is free belongs to a dead process.
 LOCKS = "workers"
@@ -73,41 +73,53 @@ class ModelSource(Protocol):
 
 
 class JobWorker:
-    """Runs jobs, one chunk at a time."""
+    """Runs jobs, one chunk at a time.
+
+    :param restart: ends the process, which another one replaces.
+    """
 
     def __init__(
-        self, table: JobTable, queue: ChunkQueue, files: JobFiles, models: ModelSource
+        self, jobs: Jobs, models: ModelSource, restart: Callable[[], object] = lambda: os._exit(1)
     ) -> None:
-        self._table = table
-        self._queue = queue
-        self._files = files
+        self._jobs = jobs
+        self._table, self._queue, self._files = jobs.table, jobs.queue, jobs.files
         self._models = models
+        self._restart = restart
         self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._swept = 0.0
         self._was_interrupted = False
 
-    def run(self, idle_seconds: float, is_stopped: Callable[[], bool] = lambda: False) -> None:
+    def run(self, idle_seconds: float) -> None:
         """Run jobs until none has been active for some time.
+
+        A stop, such as by Ctrl-C, releases the chunk of this process. That is no failure.
 
         :param idle_seconds: that time; ``math.inf`` to wait for jobs forever.
         """
         with _lock(self._files, self.name):
-            idle_since, pause = time.monotonic(), LOOK_SECONDS
-            while not is_stopped():
-                try:
-                    is_active = self._work()
-                    pause = LOOK_SECONDS
-                except JobsUnavailable:
-                    log.warning("the database of jobs is tried again in %g s", pause)
-                    is_active, self._was_interrupted = True, True
-                    time.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
-                if is_active:
-                    idle_since = time.monotonic()
-                elif time.monotonic() - idle_since >= idle_seconds:
-                    return
-                else:
-                    time.sleep(LOOK_SECONDS)
+            try:
+                self._run_until_idle(idle_seconds)
+            finally:
+                with suppress(JobsUnavailable):
+                    self._queue.release(self.name, failures=0)
+
+    def _run_until_idle(self, idle_seconds: float) -> None:
+        idle_since, pause = time.monotonic(), LOOK_SECONDS
+        while True:
+            try:
+                is_active = self._work()
+                pause = LOOK_SECONDS
+            except JobsUnavailable:
+                log.warning("the database of jobs is tried again in %g s", pause)
+                is_active, self._was_interrupted = True, True
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            if is_active:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= idle_seconds:
+                return
+            else:
+                time.sleep(LOOK_SECONDS)
 
     def _work(self) -> bool:
         """Run a chunk if there is one; return whether any job is active."""
@@ -129,10 +141,10 @@ class JobWorker:
         if claim is None:
             return False
         try:
-            with _Lease(self._queue, claim) as lease:
+            with _Lease(self._queue, claim, self._restart) as lease:
                 self._run(claim, lease)
         except LeaseLost:
-            log.info("job %s: chunk %d was given up", claim.job.id, claim.number)
+            log.info("job %s: chunk %d was released", claim.job.id, claim.number)
         except StopJob as error:
             self._stop(claim.job, str(error))
         except JobsUnavailable:
@@ -172,6 +184,7 @@ class JobWorker:
                     schema,
                     job.decimal,
                     job.charset,
+                    max_bytes=self._jobs.limits.max_bytes,
                     folder=source.parent,
                     proceed=proceed,
                 )
@@ -179,13 +192,23 @@ class JobWorker:
         ):
             for number, chunk in enumerate(chunks, start=1):
                 lease.check()
-                if not self._queue.has(job.id, number):
-                    self._files.check_room()
-                    with self._files.writing(self._files.rows(job.id, number)) as path:
-                        _write_rows(chunk.table, str(path))
+                self._add_rows(job, number, chunk.table)
                 if not self._queue.add(claim, number, len(chunk.table), chunk.read_bytes):
                     raise LeaseLost
         self._queue.complete(claim, 0, 0)
+
+    def _add_rows(self, job: Job, number: int, table: pa.Table) -> None:
+        """Write the rows of a chunk, unless an earlier attempt at reading did."""
+        rows = self._queue.get_rows(job.id, number)
+        if rows is None:
+            self._files.check_room()
+            with self._files.writing(self._files.rows(job.id, number)) as path:
+                _write_rows(table, str(path))
+        elif rows != len(table):
+            raise StopJob(
+                "another version of Modelhost has read the beginning of the file in other chunks: "
+                "create a new job"
+            )
 
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number
@@ -226,22 +249,14 @@ class JobWorker:
         if time.monotonic() - self._swept < SWEEP_SECONDS:
             return
         self._swept = time.monotonic()
-        remove_expired(self._table, self._files)
-
-
-def remove_expired(table: JobTable, files: JobFiles) -> None:
-    """Remove the jobs whose results have expired, and the files of interrupted uploads."""
-    for job_id in table.list_expired(time.time()):
-        files.remove(job_id)
-        table.remove(job_id)
-    files.remove_orphans(table.has)
+        self._jobs.remove_expired()
 
 
 class _Lease:
     """Renews the lease of a claim in a thread. Use it in a ``with`` statement."""
 
-    def __init__(self, queue: ChunkQueue, claim: Claim) -> None:
-        self._queue, self._claim = queue, claim
+    def __init__(self, queue: ChunkQueue, claim: Claim, restart: Callable[[], object]) -> None:
+        self._queue, self._claim, self._restart = queue, claim, restart
         self._is_over, self._is_lost = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
@@ -270,8 +285,8 @@ class _Lease:
             if not is_held:
                 self._is_lost.set()
                 if not self._is_over.wait(STUCK_SECONDS):
-                    log.error("the model does not return: the process ends")
-                    os._exit(1)
+                    log.error("the model of a stopped job does not return: the process restarts")
+                    self._restart()
                 return
 
 
@@ -290,7 +305,7 @@ def _lock(files: JobFiles, name: str) -> Iterator[None]:
 
 
 def _release_dead(queue: ChunkQueue, files: JobFiles) -> None:
-    """Give back the chunks of processes of this host that have died, before their leases expire.
+    """Release the chunks of processes of this host that have died, before their leases expire.
 
     On a shared folder, a lock may hold only within its host: the lock of a live process of another
     host can be free.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from app.serving.errors import JobConflict, TooManyJobs
+from app.serving.errors import JobConflict, JobsUnavailable, TooManyJobs
 from app.serving.jobs import WAKE
-from app.serving.jobs.job import PARQUET, Job, JobState, Progress
+from app.serving.jobs.job import PARQUET, Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.models.hosted import HostedModel
 from app.serving.tables.csv_cells import to_json
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from app.serving.jobs.queue.job_database import JobDatabase
     from app.serving.jobs.queue.job_table import JobTable
 
+log = logging.getLogger(__name__)
+
+#: Seconds between two removals of expired jobs in one process.
+REMOVAL_SECONDS = 3600.0
 #: The database of a folder, unless JOBS_DATABASE names another.
 DATABASE = "jobs.sqlite"
 SECONDS_OF_A_DAY = 86_400.0
@@ -45,6 +51,7 @@ COMPRESSED = (".gz", ".zst")
 class JobLimits:
     """Limits of jobs; see the settings ``JOBS_...``."""
 
+    max_bytes: int
     free_bytes: int
     per_key: int
     keep_seconds: float
@@ -67,6 +74,7 @@ class Jobs:
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
         """Return the jobs of a folder with the limits of the settings."""
         limits = JobLimits(
+            max_bytes=settings["JOBS_MAX_BYTES"],
             free_bytes=settings["JOBS_FREE_BYTES"],
             per_key=settings["JOBS_PER_KEY"],
             keep_seconds=settings["JOBS_KEEP_DAYS"] * SECONDS_OF_A_DAY,
@@ -159,39 +167,46 @@ class Jobs:
         self._wake()
         return job
 
-    def get(self, job_id: str) -> Job:
-        """Return a job.
-
-        :raises JobNotFound: if there is none of that id.
-        """
-        return self.table.get(job_id)
-
-    def find(
-        self, owner: str | None = None, after: Job | None = None, limit: int | None = None
-    ) -> list[Job]:
-        """Return the jobs of an owner, the newest first; for ``None``, of all owners.
-
-        :param after: a job; only those behind it are returned.
-        """
-        return self.table.find(owner, after, limit)
-
-    def progress(self, job: Job) -> Progress:
-        """Return how far a job is."""
-        return self.table.progress(job)
-
     def cancel(self, job: Job) -> Job:
         """Cancel a job that is not finished, and return it.
 
         :raises JobConflict: if it is finished.
         """
         if not self.table.finish(job.id, JobState.CANCELLED, ""):
-            raise JobConflict(f"the job is {job.state}: only an unfinished one is cancelled")
-        return self.get(job.id)
+            state = self.table.get(job.id).state
+            raise JobConflict(f"the job is {state}: only an unfinished one is cancelled")
+        return self.table.get(job.id)
 
     def remove(self, job: Job) -> None:
-        """Remove a job that is finished, and its files."""
-        self.table.remove(job.id)
+        """Remove a job that is finished, and its files.
+
+        :raises JobConflict: if it is not finished.
+        """
+        if not self.table.remove(job.id):
+            raise JobConflict("the job is not finished: cancel it before you remove it")
         self.files.remove(job.id)
+
+    def remove_expired(self) -> None:
+        """Remove the jobs whose results have expired, and the files of interrupted uploads."""
+        for job_id in self.table.list_expired(time.time()):
+            if self.table.remove(job_id):  # it may have been resumed
+                self.files.remove(job_id)
+        self.files.remove_orphans(self.table.has)
+
+    def start_removal(self) -> None:
+        """Remove expired jobs now and every hour, in a thread, as soon as there has been a job."""
+
+        def run() -> None:
+            pause = threading.Event()
+            while True:
+                try:
+                    if (self._folder / WAKE).exists():
+                        self.remove_expired()
+                except (JobsUnavailable, OSError) as error:
+                    log.warning("cannot remove expired jobs: %s", error)
+                pause.wait(REMOVAL_SECONDS)
+
+        threading.Thread(target=run, name="expired-jobs", daemon=True).start()
 
     def resume(self, job: Job) -> Job:
         """Let a failed or cancelled job continue with the chunks that are not done.
@@ -202,7 +217,7 @@ class Jobs:
         if not self.table.resume(job.id, self.limits.per_key):
             raise JobConflict(f"the job is {job.state}: only a failed or cancelled one is resumed")
         self._wake()
-        return self.get(job.id)
+        return self.table.get(job.id)
 
     def result(self, job: Job, form: str) -> Iterator[bytes]:
         """Return the predictions of a finished job as a file.

@@ -5,15 +5,21 @@ The part of a view's docstring below ``---`` is its operation in the OpenAPI doc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from app.serving.errors import JobNotFound
-from app.serving.jobs.job import ACTIVE, PARQUET, Job, JobState
+from app.serving.jobs.job import PARQUET, Job, JobState, Progress
 from app.serving.jobs.jobs import Jobs
 from app.serving.tables import encodings
 from app.web.api import prediction
@@ -44,6 +50,8 @@ RESULTS = {
 PROBLEMS = {name: RESULTS[name] for name in ("csv", "ndjson")}
 #: Jobs of one response, by default and at most.
 PAGE_JOBS, MOST_JOBS = 50, 200
+#: A place in the list of jobs: the time and the id of a job.
+PLACE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?),([0-9a-f]{20})")
 #: Bytes of a body that are read at once.
 PIECE_BYTES = 1 << 20
 
@@ -91,11 +99,14 @@ def submit(name: str, version: str | None = None) -> ResponseReturnValue:
           headers:
             Location: {description: The path of the job., schema: {type: string}}
           content: {application/json: {schema: JobDocument}}
+        403: Forbidden
         422: InvalidInput
         429: TooManyJobs
         503: JobsUnavailable
         507: InsufficientStorage
     """
+    if not current_app.config["JOBS_MAX_BYTES"]:
+        raise Forbidden("this server accepts no jobs: JOBS_MAX_BYTES is 0")
     check_query("file", "decimal", "caution")
     decimal, caution = read_choice("decimal", ("", ".", ",")), read_flag("caution")
     model = modelhost().manager.get_loaded(prediction.to_reference(name, version))
@@ -139,25 +150,24 @@ def index() -> ResponseReturnValue:
           schema: {type: integer, minimum: 1, maximum: 200, default: 50}
         - name: after
           in: query
-          description: The id of a job, to list those behind it.
+          description: The place in the list, as `next` has it.
           schema: {type: string}
       responses:
         200:
           description: The jobs.
           content: {application/json: {schema: JobList}}
         400: InvalidBody
-        404: JobNotFound
         503: JobsUnavailable
     """
     check_query("limit", "after")
     limit = read_count("limit", PAGE_JOBS, MOST_JOBS)
-    after = find_job(request.args["after"]) if "after" in request.args else None
-    found = _jobs().find(_owner(), after, limit + 1)
+    found = _jobs().table.find(_owner(), _read_place(), limit + 1)
     shown = [job for job in found[:limit] if access.can_see(job.model)]
     following = None
     if len(found) > limit:
-        following = url_for("jobs.index", limit=limit, after=found[limit - 1].id)
-    return jsonify(JobList().dump({"jobs": map(to_document, shown), "next": following}))
+        last = found[limit - 1]
+        following = url_for("jobs.index", limit=limit, after=f"{last.created!r},{last.id}")
+    return jsonify(JobList().dump({"jobs": to_documents(shown), "next": following}))
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -242,6 +252,27 @@ def problems(job_id: str) -> ResponseReturnValue:
     return _file(job, "problems", form, _jobs().problems(job, form))
 
 
+@blueprint.post("/jobs/<job_id>/cancel")
+def cancel(job_id: str) -> ResponseReturnValue:
+    """Cancel a job that is not finished.
+    ---
+    post:
+      summary: Cancel a job
+      description: Cancels a job that is not finished, which can then be resumed.
+      operationId: cancelJob
+      tags: [Jobs]
+      responses:
+        200:
+          description: The job.
+          content: {application/json: {schema: JobDocument}}
+        400: InvalidBody
+        409: JobConflict
+        503: JobsUnavailable
+    """
+    check_query()
+    return jsonify(JobDocument().dump(to_document(_jobs().cancel(find_job(job_id)))))
+
+
 @blueprint.post("/jobs/<job_id>/resume")
 def resume(job_id: str) -> ResponseReturnValue:
     """Continue a job that failed or was cancelled.
@@ -266,19 +297,14 @@ def resume(job_id: str) -> ResponseReturnValue:
 
 @blueprint.delete("/jobs/<job_id>")
 def delete(job_id: str) -> ResponseReturnValue:
-    """Cancel a job, or remove a finished one.
+    """Remove a finished job.
     ---
     delete:
-      summary: Cancel or remove a job
-      description: >-
-        Cancels a job that is not finished, which can then be resumed. Removes a finished one with
-        its results.
+      summary: Remove a job
+      description: Removes a finished job with its results.
       operationId: deleteJob
       tags: [Jobs]
       responses:
-        200:
-          description: The cancelled job.
-          content: {application/json: {schema: JobDocument}}
         204:
           description: The job is removed.
         400: InvalidBody
@@ -286,10 +312,7 @@ def delete(job_id: str) -> ResponseReturnValue:
         503: JobsUnavailable
     """
     check_query()
-    job = find_job(job_id)
-    if job.state in ACTIVE:
-        return jsonify(JobDocument().dump(to_document(_jobs().cancel(job))))
-    _jobs().remove(job)
+    _jobs().remove(find_job(job_id))
     return "", 204
 
 
@@ -298,7 +321,7 @@ def find_job(job_id: str) -> Job:
 
     :raises JobNotFound: if there is none.
     """
-    job = _jobs().get(job_id)
+    job = _jobs().table.get(job_id)
     if not _can_see(job):
         raise JobNotFound(job_id)
     return job
@@ -306,7 +329,17 @@ def find_job(job_id: str) -> Job:
 
 def to_document(job: Job) -> dict[str, Any]:
     """Return the facts of a job for :class:`JobDocument`."""
-    progress = _jobs().progress(job)
+    [document] = to_documents([job])
+    return document
+
+
+def to_documents(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return the facts of jobs, as :func:`to_document` does."""
+    progress = _jobs().table.list_progress(jobs)
+    return [_to_document(*each) for each in zip(jobs, progress, strict=True)]
+
+
+def _to_document(job: Job, progress: Progress) -> dict[str, Any]:
     return {
         **{name: getattr(job, name) for name in Job.__dataclass_fields__},
         "rows": {
@@ -327,6 +360,19 @@ def to_document(job: Job) -> dict[str, Any]:
 
 def _jobs() -> Jobs:
     return modelhost().jobs
+
+
+def _read_place() -> tuple[float, str] | None:
+    """Return the time and the id of the job behind which the list begins.
+
+    :raises BadRequest: if the query has another place than ``next`` in a response.
+    """
+    if "after" not in request.args:
+        return None
+    match = PLACE.fullmatch(request.args["after"])
+    if match is None:
+        raise BadRequest("expected 'after' as in 'next' of a response")
+    return float(match[1]), match[2]
 
 
 def _owner() -> str | None:

@@ -227,8 +227,9 @@ PROBLEMS: dict[type[Exception], Problem] = {
         409,
         "job-conflict",
         "Job state conflict",
-        "The state of the job does not allow the operation: only a finished job has a result, and "
-        "only a failed or cancelled one can be resumed.",
+        "The state of the job does not allow the operation: only a finished job has a result or "
+        "can be removed, only an unfinished one can be cancelled, and only a failed or cancelled "
+        "one can be resumed.",
     ),
     serving.TooManyJobs: Problem(
         429,

@@ -20,7 +20,7 @@ from app.cli.terminal import (
     write_message,
     write_table,
 )
-from app.serving.jobs.job import ACTIVE, Job
+from app.serving.jobs.job import Job, Progress
 from app.serving.jobs.jobs import COMPRESSED, ENDINGS, Jobs, get_form
 
 #: Bytes of a file that are read at once.
@@ -59,7 +59,9 @@ def submit(hosting: Hosting, name: str, file: Path, is_cautious: bool, as_json: 
 def list_jobs(hosting: Hosting, as_json: bool) -> None:
     """List the jobs, the newest first."""
     jobs = _jobs(hosting)
-    listed = [_describe(jobs, job) for job in jobs.find()]
+    found = jobs.table.find()
+    progress = jobs.table.list_progress(found)
+    listed = [_describe(*each) for each in zip(found, progress, strict=True)]
     if as_json:
         write_json({"jobs": listed})
         return
@@ -74,7 +76,7 @@ def list_jobs(hosting: Hosting, as_json: bool) -> None:
 @pass_hosting
 def show(hosting: Hosting, job_id: str, as_json: bool) -> None:
     """Show the state of JOB and its progress."""
-    _write(hosting, _jobs(hosting).get(job_id), as_json)
+    _write(hosting, _jobs(hosting).table.get(job_id), as_json)
 
 
 @command("cancel")
@@ -84,7 +86,7 @@ def show(hosting: Hosting, job_id: str, as_json: bool) -> None:
 def cancel(hosting: Hosting, job_id: str, as_json: bool) -> None:
     """Cancel JOB. It can be resumed."""
     jobs = _jobs(hosting)
-    _write(hosting, jobs.cancel(jobs.get(job_id)), as_json)
+    _write(hosting, jobs.cancel(jobs.table.get(job_id)), as_json)
 
 
 @command("resume")
@@ -94,7 +96,7 @@ def cancel(hosting: Hosting, job_id: str, as_json: bool) -> None:
 def resume(hosting: Hosting, job_id: str, as_json: bool) -> None:
     """Continue JOB, which failed or was cancelled, with the rows that are not done."""
     jobs = _jobs(hosting)
-    _write(hosting, jobs.resume(jobs.get(job_id)), as_json)
+    _write(hosting, jobs.resume(jobs.table.get(job_id)), as_json)
 
 
 @command("remove")
@@ -103,11 +105,8 @@ def resume(hosting: Hosting, job_id: str, as_json: bool) -> None:
 def remove(hosting: Hosting, job_id: str) -> None:
     """Remove JOB, which is finished, and its results."""
     jobs = _jobs(hosting)
-    job = jobs.get(job_id)
-    if job.state in ACTIVE:
-        raise click.ClickException(f"the job is {job.state}: cancel it first")
-    jobs.remove(job)
-    write_message(f"Removed the job {job.id}")
+    jobs.remove(jobs.table.get(job_id))
+    write_message(f"Removed the job {job_id}")
 
 
 @command("result")
@@ -122,7 +121,7 @@ def remove(hosting: Hosting, job_id: str) -> None:
 def result(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the result of JOB to a file."""
     jobs = _jobs(hosting)
-    job = jobs.get(job_id)
+    job = jobs.table.get(job_id)
     _save(jobs.result(job, _get_form(output, ("csv", "ndjson", "parquet"))), output)
 
 
@@ -138,7 +137,7 @@ def result(hosting: Hosting, job_id: str, output: Path) -> None:
 def problems(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the invalid rows of JOB, with line, field and reason, to a file."""
     jobs = _jobs(hosting)
-    job = jobs.get(job_id)
+    job = jobs.table.get(job_id)
     _save(jobs.problems(job, _get_form(output, ("csv", "ndjson"))), output)
 
 
@@ -167,15 +166,15 @@ def _save(pieces: Iterator[bytes], output: Path) -> None:
 
 
 def _write(hosting: Hosting, job: Job, as_json: bool) -> None:
-    described = _describe(_jobs(hosting), job)
+    [progress] = _jobs(hosting).table.list_progress([job])
+    described = _describe(job, progress)
     if as_json:
         write_json(described)
         return
     write_facts(described.items())
 
 
-def _describe(jobs: Jobs, job: Job) -> dict[str, Any]:
-    progress = jobs.progress(job)
+def _describe(job: Job, progress: Progress) -> dict[str, Any]:
     return {
         "id": job.id,
         "model": job.model,

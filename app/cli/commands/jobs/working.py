@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import math
 import os
+import signal
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NoReturn
 
 import click
 import pyarrow as pa
@@ -38,7 +42,8 @@ def work(hosting: Hosting, once: bool) -> None:
     Several of these processes may run, also on several machines with a shared folder and
     JOBS_DATABASE. Set JOBS_PROCESSES=0 to run no jobs in the servers.
     """
-    worker = _build_worker(hosting)
+    end_at_sigterm()
+    worker = _build_worker(hosting, _start_again)
     write_message(f"Running jobs as {worker.name}. Ctrl-C stops.")
     worker.run(0 if once else math.inf)
 
@@ -46,9 +51,19 @@ def work(hosting: Hosting, once: bool) -> None:
 def work_for_server() -> None:
     """Run jobs in the process of a server, at low priority, until none is left."""
     os.nice(NICE)
+    end_at_sigterm()
     hosting = build_hosting(os.environ)
     logs.configure(hosting.settings)
-    _build_worker(hosting).run(IDLE_SECONDS)
+    _build_worker(hosting, lambda: os._exit(1)).run(IDLE_SECONDS)
+
+
+def end_at_sigterm() -> None:
+    """Make SIGTERM end this process as Ctrl-C does, so that the chunk at work is released."""
+
+    def end(*_: object) -> NoReturn:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 class HostedModels:
@@ -95,12 +110,17 @@ class HostedModels:
         return model
 
 
-def _build_worker(hosting: Hosting) -> JobWorker:
+def _start_again() -> NoReturn:
+    """Replace this process by one of the same command."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+def _build_worker(hosting: Hosting, restart: Callable[[], NoReturn]) -> JobWorker:
     # Arrow's own allocator keeps 30 MB more of what is freed.
     pa.set_memory_pool(pa.system_memory_pool())
     jobs = Jobs.from_settings(hosting.settings, config.get_folder(hosting.settings, "JOBS_FOLDER"))
     hosting = replace(hosting, unpinned=hosting.settings["UNPINNED"])
-    return JobWorker(jobs.table, jobs.queue, jobs.files, HostedModels(hosting))
+    return JobWorker(jobs, HostedModels(hosting), restart)
 
 
 def _without_time_limit(spec: ModelSpec) -> ModelSpec:

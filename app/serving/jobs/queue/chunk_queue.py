@@ -63,7 +63,7 @@ class ChunkQueue:
             return connection.execute(query.values(lease=lease)).rowcount == 1
 
     def fail(self, claim: Claim) -> None:
-        """Give a chunk back after an error, which is counted."""
+        """Release a chunk after an error, which is counted."""
         values = {"state": WAITING, "worker": "", "failures": chunks.c.failures + 1}
         with self._database.transaction() as connection:
             connection.execute(update(chunks).where(_is_held(claim)).values(values))
@@ -75,7 +75,7 @@ class ChunkQueue:
             return list(connection.execute(query).scalars())
 
     def release(self, worker: str, failures: int) -> None:
-        """Give back the chunks of a process.
+        """Release the chunks of a process.
 
         :param failures: what this adds to the failures of each: 1 if the process has died.
         """
@@ -100,15 +100,17 @@ class ChunkQueue:
                     return False
                 values = {"job": claim.job.id, "number": number, "rows": rows}
                 connection.execute(insert(chunks).values(values))
+                # Each attempt that adds a chunk makes progress.
+                connection.execute(update(chunks).where(_is_held(claim)).values(failures=0))
         except IntegrityError:
             pass
         return True
 
-    def has(self, job_id: str, number: int) -> bool:
-        """Return whether a chunk was added."""
-        query = select(exists().where(chunks.c.job == job_id, chunks.c.number == number))
+    def get_rows(self, job_id: str, number: int) -> int | None:
+        """Return the rows of a chunk that was added, or ``None``."""
+        query = select(chunks.c.rows).where(chunks.c.job == job_id, chunks.c.number == number)
         with self._database.transaction() as connection:
-            return bool(connection.execute(query).scalar())
+            return connection.execute(query).scalar()
 
     def complete(self, claim: Claim, valid: int, invalid: int) -> bool:
         """Set a chunk to done, and its job after the last; return false if the lease is lost."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,15 @@ from sqlalchemy import (
 )
 
 from app.serving.errors import JobNotFound, TooManyJobs
-from app.serving.jobs.job import ACTIVE, READING, Job, JobState, Progress, build_progress
+from app.serving.jobs.job import (
+    ACTIVE,
+    READING,
+    Job,
+    JobState,
+    Progress,
+    Work,
+    build_progress,
+)
 from app.serving.jobs.queue.job_database import (
     DONE,
     RUNNING,
@@ -63,10 +72,11 @@ class JobTable:
     def get(self, job_id: str) -> Job:
         """Return a job.
 
-        :raises JobNotFound: if there is none of that id.
+        :raises JobNotFound: if there is none of that id, or its results have expired.
         """
+        query = select(jobs).where(jobs.c.id == job_id, _is_kept())
         with self._database.transaction() as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+            row = connection.execute(query).one_or_none()
         if row is None:
             raise JobNotFound(job_id)
         return to_job(row)
@@ -77,18 +87,23 @@ class JobTable:
             return bool(connection.execute(select(exists().where(jobs.c.id == job_id))).scalar())
 
     def find(
-        self, owner: str | None = None, after: Job | None = None, limit: int | None = None
+        self,
+        owner: str | None = None,
+        after: tuple[float, str] | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
         """Return the jobs of an owner, the newest first; for ``None``, of all owners.
 
-        :param after: a job; only those behind it are returned.
+        :param after: the time and the id of a job; only those behind it are returned.
         """
-        query = select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit)
+        newest_first = (jobs.c.created.desc(), jobs.c.id)
+        query = select(jobs).where(_is_kept()).order_by(*newest_first).limit(limit)
         if owner is not None:
             query = query.where(jobs.c.owner == owner)
         if after is not None:
-            is_same = and_(jobs.c.created == after.created, jobs.c.id > after.id)
-            query = query.where(or_(jobs.c.created < after.created, is_same))
+            created, job_id = after
+            is_same = and_(jobs.c.created == created, jobs.c.id > job_id)
+            query = query.where(or_(jobs.c.created < created, is_same))
         with self._database.transaction() as connection:
             return [to_job(row) for row in connection.execute(query)]
 
@@ -97,12 +112,17 @@ class JobTable:
         with self._database.transaction() as connection:
             return connection.execute(_count_active(owner)).scalar_one()
 
-    def progress(self, job: Job) -> Progress:
-        """Return how far a job is."""
+    def list_progress(self, listed: Sequence[Job]) -> list[Progress]:
+        """Return how far each job is."""
+        ids = [job.id for job in listed]
+        counts: dict[str, Mapping[str, Any]] = {}
+        work: dict[str, list[Work]] = defaultdict(list)
         with self._database.transaction() as connection:
-            counts = connection.execute(_sum_chunks(job.id)).mappings().one()
-            work = connection.execute(_last_work(job.id)).all()
-        return build_progress(job, dict(counts), [(row[0], row[1], row[2]) for row in work])
+            for sums in connection.execute(_sum_chunks(ids)).mappings():
+                counts[sums["job"]] = dict(sums)
+            for job_id, claimed, finished, rows in connection.execute(_last_work(ids)):
+                work[job_id].append((claimed, finished, rows))
+        return [build_progress(job, counts.get(job.id, {}), work[job.id]) for job in listed]
 
     def finish(self, job_id: str, state: JobState, reason: str) -> bool:
         """Set an active job to failed or cancelled; return false if it was not active."""
@@ -143,12 +163,14 @@ class JobTable:
             connection.execute(rest.values(state=WAITING, worker="", failures=0))
         return True
 
-    def remove(self, job_id: str) -> None:
-        """Remove a job and its chunks."""
+    def remove(self, job_id: str) -> bool:
+        """Remove a finished job and its chunks; return false if it is not finished."""
         with self._database.transaction() as connection:
-            lock_job(connection, job_id)
+            query = delete(jobs).where(jobs.c.id == job_id, jobs.c.state.not_in(ACTIVE))
+            if connection.execute(query).rowcount != 1:
+                return False
             connection.execute(delete(chunks).where(chunks.c.job == job_id))
-            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+        return True
 
     def list_expired(self, now: float) -> Sequence[str]:
         """Return the ids of finished jobs whose time has passed."""
@@ -187,7 +209,12 @@ def _count_active(owner: str | None) -> Select[int]:
     return query if owner is None else query.where(jobs.c.owner == owner)
 
 
-def _sum_chunks(job_id: str) -> Select[Any]:
+def _is_kept() -> ColumnElement[bool]:
+    """Return the condition that the results of a job have not expired."""
+    return or_(jobs.c.expires.is_(None), jobs.c.expires >= time.time())
+
+
+def _sum_chunks(ids: Sequence[str]) -> Select[Any]:
     is_read = and_(chunks.c.number == READING, chunks.c.state == DONE)
     columns = {
         "rows": chunks.c.rows,
@@ -196,14 +223,17 @@ def _sum_chunks(job_id: str) -> Select[Any]:
         "is_read": case((is_read, 1), else_=0),
     }
     sums = [func.coalesce(func.sum(each), 0).label(name) for name, each in columns.items()]
-    return select(*sums).where(chunks.c.job == job_id)
+    return select(chunks.c.job, *sums).where(chunks.c.job.in_(ids)).group_by(chunks.c.job)
 
 
-def _last_work(job_id: str) -> Select[Any]:
-    rows = chunks.c.valid + chunks.c.invalid
-    return (
-        select(chunks.c.claimed, chunks.c.finished, rows)
-        .where(chunks.c.job == job_id, chunks.c.number > READING, chunks.c.state == DONE)
-        .order_by(chunks.c.finished.desc())
-        .limit(RATE_CHUNKS)
+def _last_work(ids: Sequence[str]) -> Select[Any]:
+    """Return the query of the last chunks of each job that were done."""
+    columns = (chunks.c.job, chunks.c.claimed, chunks.c.finished)
+    rows = (chunks.c.valid + chunks.c.invalid).label("rows")
+    last = func.row_number().over(partition_by=chunks.c.job, order_by=chunks.c.finished.desc())
+    done = (
+        select(*columns, rows, last.label("place"))
+        .where(chunks.c.job.in_(ids), chunks.c.number > READING, chunks.c.state == DONE)
+        .subquery()
     )
+    return select(*list(done.c)[:-1]).where(done.c.place <= RATE_CHUNKS)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.serving.errors import TooManyJobs
-from app.serving.jobs import chunk_rows, job_worker
+from app.serving.jobs import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import get_form, get_identity
@@ -68,7 +68,7 @@ def parts(app):
 
 @pytest.fixture
 def make_worker(parts):
-    return lambda: JobWorker(parts.jobs.table, parts.jobs.queue, parts.jobs.files, Models(parts))
+    return lambda: JobWorker(parts.jobs, Models(parts))
 
 
 @pytest.fixture
@@ -335,12 +335,14 @@ def test_cancelled_job_is_resumed(client, submit, make_worker, monkeypatch):
     assert client.get(f"{path}/result").json["detail"] == "the job is running: it has no result yet"
     assert client.post(f"{path}/resume").status_code == 409
 
-    assert client.delete(path).json["state"] == "cancelled"
+    assert client.delete(path).json["type"] == "/docs/problems#job-conflict"
+    assert client.post(f"{path}/cancel").json["state"] == "cancelled"
     worker.run(0)
     assert client.get(path).json["rows"]["valid"] == 10
     assert client.post(f"{path}/resume").json["state"] == "waiting"
     worker.run(0)
 
+    assert client.post(f"{path}/cancel").json["type"] == "/docs/problems#job-conflict"
     assert len(read_csv(client.get(f"{path}/result"))) == 30
     assert client.delete(path).status_code == 204
     assert client.get(path).json["type"] == "/docs/problems#job-not-found"
@@ -374,9 +376,11 @@ def test_wrong_query_is_rejected(client):
         ("get", "/api/jobs?limit=0"),
         ("get", "/api/jobs?limit=201"),
         ("get", "/api/jobs?page=2"),
+        ("get", "/api/jobs?after=1"),
         ("get", "/api/jobs/0?as=csv"),
         ("get", "/api/jobs/0/result?format=csv"),
         ("get", "/api/jobs/0/problems?as=parquet"),
+        ("post", "/api/jobs/0/cancel?now=1"),
         ("post", "/api/jobs/0/resume?from=1"),
         ("delete", "/api/jobs/0?force=true"),
     ):
@@ -389,6 +393,8 @@ def test_jobs_are_listed_in_pages(client, submit):
     ids = [submit("x\n1\n")["id"] for _ in range(3)]
 
     first = client.get("/api/jobs?limit=2").json
+    client.post(f"/api/jobs/{ids[1]}/cancel")
+    client.delete(f"/api/jobs/{ids[1]}")
     second = client.get(first["next"]).json
 
     assert [job["id"] for job in first["jobs"] + second["jobs"]] == ids[::-1]
@@ -400,24 +406,24 @@ def test_name_and_charset_are_cleaned(submit, parts):
     job = submit("x\n1\n", query=f"?file=a%00{'b' * 300}.csv", headers=headers)
 
     assert job["file"] == f"a\ufffd{'b' * 198}"
-    assert parts.jobs.get(job["id"]).charset == "iso8859-15"
+    assert parts.jobs.table.get(job["id"]).charset == "iso8859-15"
 
 
 def test_interrupted_database_is_used_again(client, submit, make_worker, parts, monkeypatch):
-    monkeypatch.setattr(job_worker, "LOOK_SECONDS", 0.01)
     job = submit("x\n1\n")
     database = parts.jobs.files.folder / "jobs.sqlite"
     away = database.rename(database.with_suffix(".away"))
     database.mkdir()
-    calls = iter(range(100))
+    pauses = iter(range(100))
 
-    def restore_at_the_third_call():
-        if next(calls) == 2:
+    def restore_at_the_third_pause(_):
+        if next(pauses) == 2:
             database.rmdir()
             away.rename(database)
 
     assert client.get("/api/jobs").json["type"] == "/docs/problems#jobs-unavailable"
-    make_worker().run(0, restore_at_the_third_call)
+    monkeypatch.setattr(time, "sleep", restore_at_the_third_pause)
+    make_worker().run(0)
 
     assert client.get(f"/api/jobs/{job['id']}").json["state"] == "done"
 
@@ -439,7 +445,7 @@ def test_concurrent_uploads_keep_the_quota(parts):
 
     with pytest.raises(TooManyJobs):
         jobs.submit(model, upload_while_another_does(), "csv")
-    assert len(jobs.find()) == 1
+    assert len(jobs.table.find()) == 1
 
 
 def test_format_of_a_name():
@@ -515,10 +521,41 @@ def test_expired_results_are_removed(client, submit, make_worker, parts, monkeyp
     expires = client.get(f"/api/jobs/{job['id']}").json["expires"]
     monkeypatch.setattr(time, "time", lambda: expires + 1)
 
+    assert client.get(f"/api/jobs/{job['id']}/result").status_code == 404
+    assert client.get("/api/jobs").json["jobs"] == []
+    parts.jobs.remove_expired()
+
+    assert not (parts.jobs.files.folder / job["id"]).exists()
+
+
+def test_expanded_file_has_the_limit_of_a_file(client, submit, make_worker, parts):
+    parts.jobs.limits = replace(parts.jobs.limits, max_bytes=1000)
+    job = submit(gzip.compress(b"x\n" + b"1\n" * 500))
+
     make_worker().run(0)
 
-    assert client.get(f"/api/jobs/{job['id']}").status_code == 404
-    assert not (parts.jobs.files.folder / job["id"]).exists()
+    reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
+    assert reason == "the file expands to more than the limit of 1,000 bytes"
+
+
+def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):
+    monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1000)
+    content = gzip.compress(b"x\n" + b"1.5\n" * 500_000)
+
+    with closing(chunk_rows.read_chunks(io.BytesIO(content), "csv", True)) as chunks:
+        assert 0 < next(chunks).read_bytes < len(content) / 2
+
+
+def test_stopped_reading_that_adds_chunks_is_no_failure(client, submit, make_worker, parts):
+    job, queue = submit("x\n1\n"), parts.jobs.queue
+    for number in range(1, 4):
+        queue.add(queue.claim("stopped"), number, rows=7, read_bytes=0)
+        queue.release("stopped", failures=1)
+
+    make_worker().run(0)
+
+    reason = client.get(f"/api/jobs/{job['id']}").json["reason"]
+    assert reason.startswith("another version of Modelhost has read the beginning of the file")
 
 
 def test_keys_see_their_own_jobs(make_app, tmp_path):

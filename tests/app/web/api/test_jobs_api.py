@@ -32,5 +32,8 @@ def test_jobs_are_visible_to_their_key_and_admins(client):
     for address in (path, f"{path}/problems", f"{path}/result"):
         assert client.get(address, headers=OTHER.headers).status_code == 404
         assert client.get(address).status_code == 404
+    for address in (f"{path}/cancel", f"{path}/resume"):
+        assert client.post(address, headers=OTHER.headers).status_code == 404
+    assert client.post(f"{path}/cancel", headers=OWNER.headers).json["state"] == "cancelled"
     assert client.delete(path, headers=OTHER.headers).status_code == 404
-    assert client.delete(path, headers=OWNER.headers).json["state"] == "cancelled"
+    assert client.delete(path, headers=OWNER.headers).status_code == 204
