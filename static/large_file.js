@@ -5,7 +5,7 @@ const LARGE_BYTES = 4_000_000;
 // The bytes at its beginning from which the page shows its columns.
 const HEAD_BYTES = 65_536;
 const LINE_FEED = 10;
-const LINES = /\.(ndjson|jsonl)$/i;
+const LINES = /\.(ndjson|jsonl)(\.(gz|zst))?$/i;
 const PACKED = /\.(gz|zst|xlsx)$/i;
 const PARQUET = /\.parquet$/i;
 

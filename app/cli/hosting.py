@@ -23,6 +23,7 @@ from app.serving.fetching.fetched_file import Fetching
 from app.serving.models.hosted import HostedModel
 from app.serving.models.manager import ModelManager
 from app.serving.models.predictor import Predictor
+from app.serving.models.state import Status
 from app.serving.prediction_log.writer import PredictionLog
 from mlmodel.trust.trial import bounded_fork
 
@@ -82,6 +83,18 @@ class Hosting:
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(others)}"
         raise click.ClickException(f"{self.path.name} has no model {name!r}; {hint}")
+
+    def load_model(
+        self, name: str, change: Callable[[ModelSpec], ModelSpec] = lambda spec: spec
+    ) -> HostedModel:
+        """Host only the model of that name, as :meth:`host_model` does.
+
+        :raises ClickException: if there is no such model, or it is not ready.
+        """
+        model = self.host_model(name, change)
+        if model.status is not Status.READY:
+            raise click.ClickException(f"the model {name!r} is {model.status}: {model.reason}")
+        return model
 
 
 def pass_hosting(function: Callable[Concatenate[Hosting, P], R]) -> Callable[P, R]:

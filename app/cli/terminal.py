@@ -21,6 +21,7 @@ from app.serving.models import lifecycle, loader
 from app.serving.tables import tables
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
+from mlmodel.numerals import COMMA, POINT
 from mlmodel.trust import Trust
 
 #: Maximum characters shown of a list or an object; ``--json`` has all of them.
@@ -48,6 +49,11 @@ def _to_trust(_ctx: click.Context, _option: click.Parameter, names: tuple[str, .
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one exact JSON document to stdout."
+)
+decimal_option = click.option(
+    "--decimal",
+    type=click.Choice([POINT, COMMA]),
+    help="The decimal mark of a CSV file, if its numbers are ambiguous.",
 )
 caution_option = click.option(
     "--caution",

@@ -17,12 +17,14 @@ from typing import Any, BinaryIO
 import click
 import pyarrow as pa
 
+from app.cli.files import get_format, write_file
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
     caution_option,
     command,
     count_of,
+    decimal_option,
     escape,
     format_error,
     write_facts,
@@ -37,7 +39,6 @@ from app.serving.explaining.explanation import NO_REASONS, explain, is_explainab
 from app.serving.jobs import job_results
 from app.serving.jobs.chunk_prediction import Extend, predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import (
-    FORMATS,
     PROBLEMS,
     SINGLE,
     Chunk,
@@ -46,22 +47,12 @@ from app.serving.jobs.chunk_rows import (
 )
 from app.serving.jobs.chunk_tables import LINE
 from app.serving.models.hosted import HostedModel
-from app.serving.models.state import Status
 from app.serving.tables import tables
 from app.serving.tables.csv_cells import Members, to_json
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 
 STDIN = Path("-")
-#: File extensions of results, and of invalid rows.
-WRITTEN = {
-    ".csv": "csv",
-    ".json": "json",
-    ".jsonl": "ndjson",
-    ".ndjson": "ndjson",
-    ".parquet": "parquet",
-}
-PROBLEM_FORMS = {".csv": "csv", ".jsonl": "ndjson", ".ndjson": "ndjson"}
 #: Violations that are shown, each once for all rows that have it.
 MOST_SHOWN = 20
 
@@ -109,7 +100,8 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
     "source",
     required=True,
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="The rows: a .json, .ndjson, .csv, .tsv, .xlsx or .parquet file; - for stdin.",
+    help="The rows: a .json, .ndjson, .csv, .tsv, .xlsx or .parquet file, which may be compressed "
+    "(.gz, .zst); - for stdin.",
 )
 @click.option(
     "--output",
@@ -125,14 +117,10 @@ def _read_invalid(bad: Path) -> Iterator[dict[str, Any]]:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(sorted(set(FORMATS.values()))),
+    type=click.Choice(sorted(set(tables.FORMATS.values()))),
     help="The format of the input. By default, that of the file's ending, or json for stdin.",
 )
-@click.option(
-    "--decimal",
-    type=click.Choice([POINT, COMMA]),
-    help="The decimal mark of a CSV file, if its numbers are ambiguous.",
-)
+@decimal_option
 @click.option(
     "--explain",
     "is_explained",
@@ -159,10 +147,15 @@ def predict(  # noqa: PLR0917  click calls it, by name
     The rows are validated like those of a request. Valid rows are predicted; invalid ones are
     reported by line and field, and the exit status is 1.
     """
-    output_form = _get_format(output, "--output", WRITTEN) if output else ""
-    problem_form = _get_format(problems, "--problems", PROBLEM_FORMS) if problems else ""
-    form = form or ("json" if source == STDIN else _get_format(source, "--input", FORMATS))
-    model = _load(hosting, name)
+    output_form = get_format(output, "--output", job_results.FORMATS) if output else ""
+    problem_form = (
+        get_format(problems, "--problems", job_results.PROBLEM_FORMATS) if problems else ""
+    )
+    if form is None:
+        path = tables.without_compression(source)
+        form = "json" if source == STDIN else get_format(path, "--input", tables.FORMATS)
+    write_message(f"Loading {name} ...")
+    model = hosting.load_model(name)
     with tempfile.TemporaryDirectory(prefix="modelhost-") as folder:
         results = _Results(Path(folder), "stdin" if source == STDIN else source.name)
         with _open(source, results.folder) as stream:
@@ -177,33 +170,17 @@ def predict(  # noqa: PLR0917  click calls it, by name
                 raise click.ClickException(format_error(error)) from error
         _report(results, model)
         if output:
-            _save(job_results.WRITERS[output_form](results.parts), output)
-            write_message(f"Wrote {count_of(results.valid, 'prediction')} to {output}")
+            pieces = job_results.WRITERS[output_form](results.parts)
+            write_file(pieces, output, count_of(results.valid, "prediction"))
         if problems:
-            _save(_problem_pieces(results, problem_form), problems)
-            write_message(f"Wrote {count_of(results.invalid, 'invalid row')} to {problems}")
+            pieces = _problem_pieces(results, problem_form)
+            write_file(pieces, problems, count_of(results.invalid, "invalid row"))
         if as_json and output:
             counts = {"answers": results.valid, "invalid": results.invalid}
             write_json({"output": str(output), **counts})
         elif not output:
             (_write_json if as_json else _write_tables)(results)
         _fail_if_invalid(results)
-
-
-def _get_format(path: Path, option: str, forms: Mapping[str, str]) -> str:
-    form = forms.get(path.suffix.lower())
-    if form is None:
-        endings = ", ".join(forms)
-        raise click.UsageError(f"{option} must end with one of {endings}, got {path.name!r}")
-    return form
-
-
-def _load(hosting: Hosting, name: str) -> HostedModel:
-    write_message(f"Loading {name} ...")
-    model = hosting.host_model(name)
-    if model.status is not Status.READY:
-        raise click.ClickException(f"the model {name!r} is {model.status}: {model.reason}")
-    return model
 
 
 def _open(source: Path, folder: Path) -> BinaryIO:
@@ -320,11 +297,6 @@ def _problem_pieces(results: _Results, form: str) -> Iterator[bytes]:
     if form == "ndjson":
         return job_results.write_problems_ndjson(results.bad)
     return job_results.write_problems(results.bad, results.sheet)
-
-
-def _save(pieces: Iterator[bytes], output: Path) -> None:
-    with output.open("wb") as stream:
-        stream.writelines(pieces)
 
 
 def _write_tables(results: _Results) -> None:

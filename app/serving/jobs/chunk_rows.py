@@ -27,7 +27,6 @@ from app.serving.jobs.chunk_tables import (
     to_table,
     unescape,
 )
-from app.serving.jobs.job import PARQUET
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
 from app.serving.tables.csv_cells import Members, parse_json, to_json
@@ -53,8 +52,6 @@ JSON_ROW = "row"
 SHEET = b"sheet"
 #: The key of a chunk's metadata that is present if the file is a JSON document and no list.
 SINGLE = b"single"
-#: File extensions, and the format in which rows are read.
-FORMATS = {**tables.FORMATS, f".{PARQUET}": PARQUET}
 
 
 T = TypeVar("T")
@@ -91,7 +88,8 @@ def read_chunks(
 
     :param stream: a seekable stream at its beginning; it may be compressed with gzip or zstd. It is
         closed at the end.
-    :param form: one of the values of :data:`FORMATS`. The content decides which kind a table is.
+    :param form: one of the values of :data:`.tables.FORMATS`. The content decides which kind a
+        table is.
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
     :param charset: its encoding, if known.
@@ -112,7 +110,7 @@ def read_chunks(
 def _read(
     content: BinaryIO, form: str, schema: JsonSchema, decimal: str, charset: str
 ) -> Iterator[Chunk]:
-    if form == PARQUET or (form in tables.SHEETS and is_parquet(content)):
+    if form == tables.PARQUET or (form in tables.SHEETS and is_parquet(content)):
         yield from _read_parquet(content, schema)
     elif form in tables.SHEETS and not workbooks.is_workbook(content):
         yield from _read_csv(content, schema, decimal, charset)

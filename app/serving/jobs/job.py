@@ -9,8 +9,6 @@ from typing import Any
 
 #: The number of the chunk whose work is to read the file, which creates the others.
 READING = 0
-#: The format of Parquet files, and their ending.
-PARQUET = "parquet"
 
 
 class JobState(StrEnum):

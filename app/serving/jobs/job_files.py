@@ -19,9 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.serving.errors import InsufficientStorage, UnreadableFile
-from app.serving.jobs.job import PARQUET
-from app.serving.tables import encodings, tables
-from app.serving.tables.compressed import MAGIC
+from app.serving.tables import compressed, encodings, parquet_file, tables, workbooks
 from app.serving.tables.csv_file import CsvFile, csv_lines
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
@@ -33,7 +31,7 @@ CHECK_BYTES = 64 << 20
 #: The beginning of a CSV file in which its header is looked for.
 BEGINNING_BYTES = 1 << 18
 #: The first bytes of files that are no text: compressed files, workbooks, Parquet files.
-BINARY = (*MAGIC, b"PK\x03\x04", b"PAR1")
+BINARY = (*compressed.MAGIC, workbooks.ZIP, parquet_file.MAGIC)
 #: The name of the folder of a job. Other folders in JOBS_FOLDER are never removed.
 JOB_ID = re.compile(r"[0-9a-f]{20}")
 #: Seconds after which a folder without a job, such as that of an interrupted upload, is removed.
@@ -62,7 +60,7 @@ class JobFiles:
             content = stream.read(BEGINNING_BYTES)
         if not content:
             raise InvalidInput("the file is empty")
-        if form == PARQUET and not content.startswith(BINARY):
+        if form == tables.PARQUET and not content.startswith(BINARY):
             raise UnreadableFile("not a Parquet file, which begins with PAR1")
         if form in tables.SHEETS and not content.startswith(BINARY):
             _check_header(content, schema, charset)

@@ -72,6 +72,15 @@ def write_parquet(parts: Sequence[Path]) -> Iterator[bytes]:
     yield sink.take()
 
 
+#: File extensions of results, and of invalid rows, and their formats.
+FORMATS = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "ndjson",
+    ".ndjson": "ndjson",
+    ".parquet": "parquet",
+}
+PROBLEM_FORMATS = {ending: FORMATS[ending] for ending in (".csv", ".jsonl", ".ndjson")}
 #: Formats of results, and the functions that write them.
 WRITERS = {
     "csv": write_csv,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from app.serving.errors import JobConflict, JobsUnavailable, TooManyJobs
 from app.serving.jobs import WAKE
-from app.serving.jobs.job import PARQUET, Job, JobState
+from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
 from app.serving.models.hosted import HostedModel
+from app.serving.tables import tables
 from app.serving.tables.csv_cells import to_json
 from mlmodel.files.packaged import PackagedModel
 
@@ -37,14 +38,8 @@ SECONDS_OF_A_DAY = 86_400.0
 #: Characters of a file's name that are kept, and those that databases reject or terminals run.
 MAX_NAME = 200
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-#: Endings of files, and their formats. The content decides which kind a table is.
-ENDINGS = {
-    **dict.fromkeys((".csv", ".tsv", ".xlsx"), "csv"),
-    **dict.fromkeys((".ndjson", ".jsonl"), "ndjson"),
-    ".parquet": PARQUET,
-}
-#: Endings behind these, of files that are compressed.
-COMPRESSED = (".gz", ".zst")
+#: File extensions, and their formats. A JSON document is none, because it is read at once.
+FORMATS = {ending: form for ending, form in tables.FORMATS.items() if form != "json"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,7 @@ class Jobs:
         """Create a job for a file.
 
         :param pieces: the content of the file.
-        :param form: one of the values of :data:`ENDINGS`.
+        :param form: one of the values of :data:`FORMATS`.
         :param owner: the id of the API key.
         :param file: its name, to be shown.
         :param caution: whether the result has a column of cautions.
@@ -249,12 +244,6 @@ class Jobs:
 
     def _wake(self) -> None:
         (self.files.folder / WAKE).touch()
-
-
-def get_form(name: str) -> str | None:
-    """Return the format of a file with this name, or ``None``."""
-    path = Path(name.lower())
-    return ENDINGS.get((path.with_suffix("") if path.suffix in COMPRESSED else path).suffix)
 
 
 def get_identity(model: HostedModel) -> str:

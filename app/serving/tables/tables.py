@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from app.serving.errors import UnreadableFile
@@ -12,12 +13,15 @@ from app.serving.tables.csv_cells import escape_formula, parse_json, to_text
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.messages import json_reason
 
+#: The format of Parquet files.
+PARQUET = "parquet"
 #: File extensions, and the format in which rows are read.
 FORMATS = {
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "ndjson",
     ".ndjson": "ndjson",
+    ".parquet": PARQUET,
     ".tsv": "csv",
     ".xlsx": "xlsx",
 }
@@ -25,6 +29,13 @@ FORMATS = {
 PREDICTION = "prediction"
 #: Formats of tables. CSV and workbooks are recognized by their content.
 SHEETS = frozenset({"csv", "xlsx"})
+#: Extensions behind these, of files that are compressed.
+COMPRESSED = (".gz", ".zst")
+
+
+def without_compression(path: Path) -> Path:
+    """Return the path of a file without the extension of its compression."""
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
 def read_document(stream: BinaryIO) -> tuple[list[Any], bool]:

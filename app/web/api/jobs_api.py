@@ -19,9 +19,9 @@ from werkzeug.exceptions import (
 )
 
 from app.serving.errors import JobNotFound
-from app.serving.jobs.job import PARQUET, Job, JobState, Progress
+from app.serving.jobs.job import Job, JobState, Progress
 from app.serving.jobs.jobs import Jobs
-from app.serving.tables import encodings
+from app.serving.tables import encodings, tables
 from app.web.api import prediction
 from app.web.api.bodies.request_body import ANY_FILE, TABLES, UTF_8, reading_to_its_end
 from app.web.api.schemas import JobDocument, JobList
@@ -36,7 +36,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api")
 #: Parquet if the type is not precise.
 FORMS: Mapping[str, str] = {
     **dict.fromkeys((*TABLES, ANY_FILE), "csv"),
-    **dict.fromkeys(("application/vnd.apache.parquet", "application/x-parquet"), PARQUET),
+    **dict.fromkeys(("application/vnd.apache.parquet", "application/x-parquet"), tables.PARQUET),
     **dict.fromkeys(("application/x-ndjson", "application/jsonl", "application/ndjson"), "ndjson"),
 }
 #: Content codings that a body may have; the content itself shows which one it is.
@@ -51,7 +51,7 @@ PROBLEMS = {name: RESULTS[name] for name in ("csv", "ndjson")}
 #: Jobs of one response, by default and at most.
 PAGE_JOBS, MOST_JOBS = 50, 200
 #: A place in the list of jobs: the time and the id of a job.
-PLACE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?),([0-9a-f]{20})")
+PLACE = re.compile(r"([0-9]{1,12}(?:[.][0-9]{1,9})?),([0-9a-f]{20})")
 #: Bytes of a body that are read at once.
 PIECE_BYTES = 1 << 20
 
@@ -151,7 +151,7 @@ def index() -> ResponseReturnValue:
         - name: after
           in: query
           description: The place in the list, as `next` has it.
-          schema: {type: string}
+          schema: {type: string, pattern: "^[0-9]{1,12}([.][0-9]{1,9})?,[0-9a-f]{20}$"}
       responses:
         200:
           description: The jobs.

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 import os
@@ -499,12 +500,12 @@ def test_rows_without_explanation_have_the_reason(run_command):
 
 
 def test_many_rows_are_predicted_in_chunks(run, tmp_path):
-    source = tmp_path / "rows.csv"
-    source.write_text("x\n" + "1\n" * 5 + "big\n")
+    source = tmp_path / "rows.csv.gz"
+    source.write_bytes(gzip.compress(b"x\n" + b"1\n" * 5 + b"big\n"))
 
     asked = run("predict", "doubler", "--input", source, MAX_ROWS=2)
 
-    assert 'rows.csv, line 7: x must be a number, got "big"\n' in asked.stderr
+    assert 'rows.csv.gz, line 7: x must be a number, got "big"\n' in asked.stderr
 
 
 def test_violations_name_line_and_field(run, tmp_path):

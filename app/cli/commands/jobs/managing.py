@@ -10,18 +10,22 @@ from typing import Any, BinaryIO
 import click
 
 import config
+from app.cli.files import get_format, write_file
 from app.cli.hosting import Hosting, pass_hosting
 from app.cli.terminal import (
     as_json_option,
     caution_option,
     command,
+    decimal_option,
     write_facts,
     write_json,
     write_message,
     write_table,
 )
+from app.serving.jobs import job_results
 from app.serving.jobs.job import Job, Progress
-from app.serving.jobs.jobs import COMPRESSED, ENDINGS, Jobs, get_form
+from app.serving.jobs.jobs import FORMATS, Jobs
+from app.serving.tables import tables
 
 #: Bytes of a file that are read at once.
 PIECE_BYTES = 1 << 20
@@ -31,24 +35,32 @@ job_argument = click.argument("job_id", metavar="JOB")
 @command("submit")
 @click.argument("name")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@decimal_option
 @caution_option
 @as_json_option
 @pass_hosting
-def submit(hosting: Hosting, name: str, file: Path, is_cautious: bool, as_json: bool) -> None:
+def submit(  # noqa: PLR0917  click calls it, by name
+    hosting: Hosting,
+    name: str,
+    file: Path,
+    decimal: str | None,
+    is_cautious: bool,
+    as_json: bool,
+) -> None:
     """Create a job that predicts the rows of FILE with the model NAME.
 
     A server with the same JOBS_FOLDER runs it, or `modelhost work`.
     """
-    form = get_form(file.name)
-    if form is None:
-        raise click.UsageError(
-            f"FILE must end with one of {', '.join(ENDINGS)}, and may be compressed "
-            f"({', '.join(COMPRESSED)}); got {file.name!r}"
-        )
-    model = hosting.host_model(name)
+    form = get_format(tables.without_compression(file), "FILE", FORMATS)
+    model = hosting.load_model(name)
     with file.open("rb") as stream:
         job = _jobs(hosting).submit(
-            model, _pieces(stream), form, file=file.name, caution=is_cautious
+            model,
+            _pieces(stream),
+            form,
+            file=file.name,
+            decimal=decimal or "",
+            caution=is_cautious,
         )
     _write(hosting, job, as_json)
 
@@ -115,14 +127,15 @@ def remove(hosting: Hosting, job_id: str) -> None:
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A .csv, .ndjson or .parquet file for the valid rows and their predictions.",
+    help="A .csv, .json, .ndjson or .parquet file for the valid rows and their predictions.",
 )
 @pass_hosting
 def result(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the result of JOB to a file."""
     jobs = _jobs(hosting)
     job = jobs.table.get(job_id)
-    _save(jobs.result(job, _get_form(output, ("csv", "ndjson", "parquet"))), output)
+    form = get_format(output, "--output", job_results.FORMATS)
+    write_file(jobs.result(job, form), output)
 
 
 @command("problems")
@@ -138,7 +151,8 @@ def problems(hosting: Hosting, job_id: str, output: Path) -> None:
     """Write the invalid rows of JOB, with line, field and reason, to a file."""
     jobs = _jobs(hosting)
     job = jobs.table.get(job_id)
-    _save(jobs.problems(job, _get_form(output, ("csv", "ndjson"))), output)
+    form = get_format(output, "--output", job_results.PROBLEM_FORMATS)
+    write_file(jobs.problems(job, form), output)
 
 
 def _jobs(hosting: Hosting) -> Jobs:
@@ -148,21 +162,6 @@ def _jobs(hosting: Hosting) -> Jobs:
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     while piece := stream.read(PIECE_BYTES):
         yield piece
-
-
-def _get_form(output: Path, forms: tuple[str, ...]) -> str:
-    form = output.suffix.lower().removeprefix(".")
-    if form not in forms:
-        endings = ", ".join(f".{each}" for each in forms)
-        raise click.UsageError(f"--output must end with one of {endings}, got {output.name!r}")
-    return form
-
-
-def _save(pieces: Iterator[bytes], output: Path) -> None:
-    with output.open("wb") as stream:
-        for piece in pieces:
-            stream.write(piece)
-    write_message(f"Wrote {output}")
 
 
 def _write(hosting: Hosting, job: Job, as_json: bool) -> None:

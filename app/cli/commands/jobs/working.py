@@ -23,7 +23,6 @@ from app.serving.jobs.job_worker import JobWorker, StopJob
 from app.serving.jobs.jobs import Jobs, get_identity
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
-from app.serving.models.state import Status
 
 #: Seconds without a job after which the process of a server ends.
 IDLE_SECONDS = 30.0
@@ -93,11 +92,9 @@ class HostedModels:
         self._model = model = None
         gc.unfreeze()
         try:
-            model = self._hosting.host_model(reference, _without_time_limit)
+            model = self._hosting.load_model(reference, _without_time_limit)
         except click.ClickException as error:
             raise StopJob(error.message) from error
-        if model.status is not Status.READY:
-            raise StopJob(f"the model {reference!r} is {model.status}: {model.reason}")
         if get_identity(model) != identity:
             raise StopJob(
                 f"the model {reference!r} was replaced since the job was created: create a new "

@@ -23,7 +23,7 @@ from app.serving.errors import TooManyJobs
 from app.serving.jobs import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
-from app.serving.jobs.jobs import get_form, get_identity
+from app.serving.jobs.jobs import get_identity
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.prediction_log import month_files, writer
@@ -446,12 +446,6 @@ def test_concurrent_uploads_keep_the_quota(parts):
     with pytest.raises(TooManyJobs):
         jobs.submit(model, upload_while_another_does(), "csv")
     assert len(jobs.table.find()) == 1
-
-
-def test_format_of_a_name():
-    names = ("a.csv.gz", "a.NDJSON.zst", "a.json", "a.gz")
-
-    assert [get_form(name) for name in names] == ["csv", "ndjson", None, None]
 
 
 def test_rows_on_which_the_model_fails_are_separated(client, submit, make_worker):
