@@ -40,10 +40,10 @@ def test_environment_overrides_a_setting():
             "MODELHOST_ACCESS_LOG must be one of 0, 1, false, true, got 'maybe'",
         ),
         (
-            {"MODELHOST_JOBS_DATABASE": "nonsense"},
+            {"MODELHOST_JOBS_DATABASE": "nonsense://me:sec@ret@host"},
             "MODELHOST_JOBS_DATABASE must be empty or a URL of SQLAlchemy such as "
-            "'postgresql+psycopg://host/database' whose driver is installed, got 'nonsense': "
-            "Could not parse SQLAlchemy URL from given URL string",
+            "'postgresql+psycopg://host/database' whose driver is installed, got "
+            "'nonsense://me:***@host': Can't load plugin: sqlalchemy.dialects:nonsense",
         ),
         (
             {"MODELHOST_LOG_LEVEL": "LOUD"},

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from modelhost.__main__ import PORTAL
-from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -77,8 +76,8 @@ class Replica:
             "REMOTE_ADDR": (scope.get("client") or ("",))[0],
         }
         environ = EnvironBuilder(
+            base_url=f"{scope['scheme']}://localhost",  # the headers have the host
             query_string=scope["query_string"].decode("latin-1"),
-            url_scheme=scope["scheme"],
             method=request.method,
             headers=_to_headers(request.headers.raw),
             data=body,
@@ -103,5 +102,7 @@ def _to_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 def build(arguments: dict[str, Any]) -> Any:
     """Return the application for the ``args`` of its configuration."""
+    from ray import serve  # noqa: PLC0415
+
     deployment = serve.deployment(Replica, name="Model")
     return deployment.bind(arguments["models_file"], arguments["model"], arguments["threads"])

@@ -1,11 +1,15 @@
-"""Ray Serve on two local nodes, in the environment that `make ray` makes."""
+"""Ray Serve on two local nodes, in the environment that `make ray` makes; a replica without Ray."""
 
+import asyncio
+import importlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 import mlmodel
 from tests import ROOT
@@ -33,6 +37,54 @@ def test_death_of_a_node_loses_no_request(tmp_path):
     assert found["killed"] == 1
     assert found["others"] == []
     assert min(found["before"], found["after"]) > 0
+
+
+@pytest.fixture
+def respond(make_app, make_environ, monkeypatch):
+    """A function that sends a request to a replica of the model ``doubler``."""
+    models = "models: [{class: tests.models.simple.Doubler}]"
+    make_app(models)  # closed at the end, with the models of the replica
+    environ = make_environ(models, MAX_BODY_BYTES=1000, RATE_LIMIT="2 per hour")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(ROOT / "servers")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    ray_serve = importlib.import_module("modelhost.ray_serve")
+    replica = ray_serve.Replica(environ["MODELHOST_MODELS_FILE"], "doubler", 1)
+
+    def send(path, *pieces, client="10.0.0.1", media_type=b"application/json"):
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "scheme": "http",
+            "path": f"/credit{path}",
+            "root_path": "/credit",
+            "query_string": b"",
+            "headers": [(b"host", b"localhost"), (b"content-type", media_type)],
+            "client": (client, 1),
+        }
+        messages = [{"type": "http.request", "body": each, "more_body": True} for each in pieces]
+        waiting = iter([*messages, {"type": "http.request"}])
+
+        async def receive():
+            return next(waiting)
+
+        status = asyncio.run(replica(Request(scope, receive))).status_code
+        return status, len(list(waiting))
+
+    return send
+
+
+def test_replica_has_the_limits_of_a_server(respond):
+    predict = "/api/models/doubler/predict"
+
+    assert respond(predict, b'{"x":', b" 1}") == (200, 0)
+    assert respond(predict, *[b"x" * 600] * 9) == (413, 8)  # the rest is not read
+    assert respond(predict, b'{"x": 1}')[0] == 429
+    assert respond(predict, b'{"x": 1}', client="10.0.0.2")[0] == 200
+    assert respond(f"//evil{predict}", b'{"x": 1}', client="10.0.0.3")[0] == 404
+    jobs = "/api/models/doubler/jobs"
+    assert respond(jobs, b"x\n1\n", client="10.0.0.4", media_type=b"text/csv")[0] == 403
 
 
 def run(words, folder):
