@@ -46,7 +46,7 @@ def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ):
     rows = 20_000
     make_app(MODELS)
     environ = make_environ(MODELS, JOBS_FREE_BYTES=0)
-    limits = JobLimits(max_bytes=10**9, free_bytes=0, per_key=5, keep_seconds=3600)
+    limits = JobLimits(max_bytes=10**9, max_depth=64, free_bytes=0, per_key=5, keep_seconds=3600)
     jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), "", limits)
     content = "x\n" + "".join(f"{number / rows}\n" for number in range(rows))
     job = jobs.submit(ModelManager().get("doubler"), iter([content.encode()]), "csv")

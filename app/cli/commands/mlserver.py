@@ -24,7 +24,7 @@ from app.cli.terminal import (
 )
 from app.serving.catalog.model_spec import ModelSpec
 from app.serving.errors import ServingError
-from app.serving.tables.csv_cells import parse_json
+from app.serving.json_text import InvalidJson, parse
 from mlmodel.errors import FlmError, InvalidModel
 from mlmodel.model import validate_name
 from mlmodel.trust import Trust
@@ -92,9 +92,9 @@ def _read_settings(path: Path) -> tuple[str, str | None, Path]:
     :raises ClickException: if the settings have none, or the runtime is not supported.
     """
     try:
-        settings = parse_json(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise click.ClickException(f"it is not valid JSON: {error}") from error
+        settings = parse(path.read_bytes())
+    except InvalidJson as error:
+        raise click.ClickException(f"it {error}") from error
     runtime = _get_text(settings, "implementation")
     if runtime not in RUNTIMES:
         known = ", ".join(RUNTIMES)

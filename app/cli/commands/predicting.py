@@ -46,9 +46,10 @@ from app.serving.jobs.chunk_rows import (
     read_sheet,
 )
 from app.serving.jobs.chunk_tables import LINE
+from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables
-from app.serving.tables.csv_cells import Members, to_json
+from app.serving.tables.csv_cells import Members
 from mlmodel.errors import InvalidInput
 from mlmodel.numerals import COMMA, POINT
 
@@ -160,7 +161,14 @@ def predict(  # noqa: PLR0917  click calls it, by name
         results = _Results(Path(folder), "stdin" if source == STDIN else source.name)
         with _open(source, results.folder) as stream:
             schema = model.input_schema or True
-            chunks = read_chunks(stream, form, schema, decimal or "", folder=results.folder)
+            chunks = read_chunks(
+                stream,
+                form,
+                schema,
+                decimal or "",
+                max_depth=hosting.settings["MAX_DEPTH"],
+                folder=results.folder,
+            )
             try:
                 extend = _build_extend(hosting, model, is_explained, is_cautious)
                 _predict(hosting, model, results, chunks, extend)

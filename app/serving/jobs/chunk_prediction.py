@@ -22,9 +22,9 @@ from app.serving.jobs.chunk_rows import (
 )
 from app.serving.jobs.chunk_tables import BROKEN, LINE, PROBLEM
 from app.serving.jobs.output_columns import IS_JSON, narrow, to_columns
+from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor, RowResult
-from app.serving.tables.csv_cells import to_json
 from mlmodel.errors import InvalidInput
 
 #: What is appended to the name of a column of the file that a column of the result has, and what is

@@ -27,9 +27,10 @@ from app.serving.jobs.chunk_tables import (
     to_table,
     unescape,
 )
+from app.serving.json_text import InvalidJson, parse, to_json
 from app.serving.tables import encodings, tables, workbooks
 from app.serving.tables.compressed import expand
-from app.serving.tables.csv_cells import Members, parse_json, to_json
+from app.serving.tables.csv_cells import Members
 from app.serving.tables.csv_file import CsvFile, Dialect, Line, csv_lines, open_table
 from app.serving.tables.headers import problem_columns
 from app.serving.tables.parquet_file import Batch, ParquetFile, ValueColumns, is_parquet
@@ -80,6 +81,7 @@ def read_chunks(
     decimal: str = "",
     charset: str = "",
     *,
+    max_depth: int,
     max_bytes: int | None = None,
     folder: Path | None = None,
     proceed: Callable[[int], None] = lambda _: None,
@@ -93,6 +95,7 @@ def read_chunks(
     :param schema: of a row.
     :param decimal: the decimal mark of a CSV file, if known.
     :param charset: its encoding, if known.
+    :param max_depth: the nesting of a row in JSON.
     :param max_bytes: the bytes to which a compressed file may expand; ``None`` for any number.
     :param folder: in which a compressed file is expanded.
     :param proceed: see :func:`expand`.
@@ -103,25 +106,30 @@ def read_chunks(
     sent_bytes = _size(stream)
     with expand(stream, max_bytes, folder=folder, proceed=proceed) as content:
         content_bytes = _size(content) or 1
-        for table, read_bytes in _read(content, form, schema, decimal, charset):
+        if form in tables.SHEETS or form == tables.PARQUET:
+            chunks = _read_table(content, form, schema, decimal, charset)
+        else:
+            chunks = _read_json(content, form, max_depth)
+        for table, read_bytes in chunks:
             yield Chunk(table, read_bytes * sent_bytes // content_bytes)
 
 
-def _read(
+def _read_table(
     content: BinaryIO, form: str, schema: JsonSchema, decimal: str, charset: str
 ) -> Iterator[Chunk]:
-    if form == tables.PARQUET or (form in tables.SHEETS and is_parquet(content)):
-        yield from _read_parquet(content, schema)
-    elif form in tables.SHEETS and not workbooks.is_workbook(content):
-        yield from _read_csv(content, schema, decimal, charset)
-    elif form in tables.SHEETS:
-        yield from _read_workbook(content, schema, decimal)
-    elif form == "json":
-        rows, is_single = tables.read_document(content)
-        lines = (_Line(line, to_json(row)) for line, row in enumerate(rows, start=1))
-        yield from _json_chunks(content, lines, {SINGLE: b""} if is_single else {})
-    else:
-        yield from _json_chunks(content, _ndjson_lines(content), {})
+    if form == tables.PARQUET or is_parquet(content):
+        return _read_parquet(content, schema)
+    if workbooks.is_workbook(content):
+        return _read_workbook(content, schema, decimal)
+    return _read_csv(content, schema, decimal, charset)
+
+
+def _read_json(content: BinaryIO, form: str, max_depth: int) -> Iterator[Chunk]:
+    if form == "ndjson":
+        return _json_chunks(content, _ndjson_lines(content, max_depth), {})
+    rows, is_single = tables.read_document(content, max_depth)
+    lines = (_Line(line, to_json(row)) for line, row in enumerate(rows, start=1))
+    return _json_chunks(content, lines, {SINGLE: b""} if is_single else {})
 
 
 def _size(stream: BinaryIO) -> int:
@@ -306,7 +314,7 @@ def _to_json(value: Any) -> str | None:
     return None if value is None else to_json(value)
 
 
-def _ndjson_lines(stream: BinaryIO) -> Iterator[_Line]:
+def _ndjson_lines(stream: BinaryIO, max_depth: int) -> Iterator[_Line]:
     for line, content in enumerate(_read_lines(stream), start=1):
         try:
             text = content.decode("utf-8-sig" if line == 1 else "utf-8").strip()
@@ -315,7 +323,7 @@ def _ndjson_lines(stream: BinaryIO) -> Iterator[_Line]:
             yield _Line(line, None, f"is not UTF-8: {error.reason}", broken)
             continue
         if text:
-            yield _parse(line, text)
+            yield _parse(line, text, max_depth)
 
 
 def _read_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -326,11 +334,11 @@ def _read_lines(stream: BinaryIO) -> Iterator[bytes]:
         yield content
 
 
-def _parse(line: int, text: str) -> _Line:
+def _parse(line: int, text: str, max_depth: int) -> _Line:
     try:
-        value = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        return _Line(line, None, f"is not JSON: {error}", text)
+        value = parse(text.encode(), max_depth)
+    except InvalidJson as error:
+        return _Line(line, None, str(error), text)
     return _Line(line, to_json(value[JSON_ROW]) if _is_problem(value) else text)
 
 

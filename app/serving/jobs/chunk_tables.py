@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from app.serving.tables.csv_cells import to_json, unescape_formula
+from app.serving.json_text import to_json
+from app.serving.tables.csv_cells import unescape_formula
 from app.serving.tables.csv_file import RawLine, raw_lines, read_line, rest_of, width_problem
 
 #: The columns beside the cells: the line in the file, and the problem of a line that is no row, and

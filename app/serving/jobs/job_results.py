@@ -25,7 +25,8 @@ from app.serving.jobs.chunk_prediction import (
 from app.serving.jobs.chunk_rows import JSON_ROW, read_sheet
 from app.serving.jobs.chunk_tables import LINE
 from app.serving.jobs.output_columns import IS_JSON, to_predictions
-from app.serving.tables.csv_cells import FORMULA, escape_formula, to_json, to_text
+from app.serving.json_text import to_json
+from app.serving.tables.csv_cells import FORMULA, escape_formula, to_text
 from app.serving.tables.headers import PROBLEM_COLUMNS
 
 #: The largest whole number below which a double has all of them.

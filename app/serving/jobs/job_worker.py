@@ -184,6 +184,7 @@ class JobWorker:
                     schema,
                     job.decimal,
                     job.charset,
+                    max_depth=self._jobs.limits.max_depth,
                     max_bytes=self._jobs.limits.max_bytes,
                     folder=source.parent,
                     proceed=proceed,

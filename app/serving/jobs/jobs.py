@@ -18,9 +18,9 @@ from app.serving.errors import JobConflict, JobsUnavailable, TooManyJobs
 from app.serving.jobs import WAKE
 from app.serving.jobs.job import Job, JobState
 from app.serving.jobs.job_files import JobFiles
+from app.serving.json_text import to_json
 from app.serving.models.hosted import HostedModel
 from app.serving.tables import tables
-from app.serving.tables.csv_cells import to_json
 from mlmodel.files.packaged import PackagedModel
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class JobLimits:
     """Limits of jobs; see the settings ``JOBS_...``."""
 
     max_bytes: int
+    max_depth: int
     free_bytes: int
     per_key: int
     keep_seconds: float
@@ -70,6 +71,7 @@ class Jobs:
         """Return the jobs of a folder with the limits of the settings."""
         limits = JobLimits(
             max_bytes=settings["JOBS_MAX_BYTES"],
+            max_depth=settings["MAX_DEPTH"],
             free_bytes=settings["JOBS_FREE_BYTES"],
             per_key=settings["JOBS_PER_KEY"],
             keep_seconds=settings["JOBS_KEEP_DAYS"] * SECONDS_OF_A_DAY,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from app.serving.tables.csv_cells import to_json
+from app.serving.json_text import to_json
 from app.serving.tables.tables import PREDICTION
 
 #: Members of an object beyond which it is one column.

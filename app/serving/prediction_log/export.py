@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, BinaryIO
 
+from app.serving.json_text import to_json
 from app.serving.prediction_log.store import Record
 from app.serving.tables import tables
-from app.serving.tables.csv_cells import escape_formula, to_json, to_text
+from app.serving.tables.csv_cells import escape_formula, to_text
 
 #: File extensions, and their formats.
 FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}

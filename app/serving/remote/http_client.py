@@ -24,7 +24,7 @@ from urllib3.exceptions import (
 
 from app.serving.calls.via import VIA
 from app.serving.errors import RemoteFailed, RemoteLoop, RemoteTimeout, RemoteUnavailable
-from app.serving.tables.csv_cells import parse_json
+from app.serving.json_text import InvalidJson, parse
 
 #: Seconds to wait for a connection.
 CONNECT_SECONDS = 5.0
@@ -209,8 +209,8 @@ def _parse(status: int, content: bytes) -> Any:
     :raises RemoteFailed: if the response is a success and not JSON.
     """
     try:
-        return parse_json(content.decode())
-    except (ValueError, RecursionError) as error:
+        return parse(content)
+    except InvalidJson as error:
         if status == HTTPStatus.OK:
             raise RemoteFailed("the response of the remote server is not valid JSON") from error
         return content[: 4 * MAX_TEXT].decode(errors="replace")

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from app.serving.errors import InvalidTensor, RemoteFailed
+from app.serving.json_text import parse
 from app.serving.remote.about import About
 from app.serving.remote.http_client import HttpClient
-from app.serving.tables.csv_cells import parse_json
 from app.serving.tensors import datatypes
 from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS, TEXT
 from app.serving.tensors.inputs import MATRIX
@@ -153,8 +153,8 @@ def _get_labels(tensor: Tensor) -> Sequence[str]:
     """Return the names of a matrix's columns, if they are as many as those."""
     text = tensor.parameters.get(LABELS)
     try:
-        labels = parse_json(text) if isinstance(text, str) else ()
-    except (ValueError, RecursionError):
+        labels = parse(text.encode()) if isinstance(text, str) else ()
+    except ValueError:
         return ()
     if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
         return ()

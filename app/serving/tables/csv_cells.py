@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any
 
+from app.serving.json_text import parse, to_json
 from mlmodel.moments import to_iso
 from mlmodel.numerals import COMMA, JSON_NUMBER, POINT, parse_number
 from mlmodel.schema.subschemas import COMBINATIONS, JsonSchema, Subschemas, types_of
@@ -180,11 +180,6 @@ def to_text(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value)
 
 
-def to_json(value: Any) -> str:
-    """Return a value as JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
 def escape_formula(text: str) -> str:
     """Escape a text with ``'`` if a spreadsheet would run it as a formula.
 
@@ -200,41 +195,10 @@ def unescape_formula(text: str) -> str:
     return rest if escape_formula(rest) == text else text
 
 
-def parse_json(text: str) -> Any:
-    """Parse JSON strictly.
-
-    :raises ValueError: if it is not JSON, or has NaN, a number beyond a double or a duplicate key.
-    """
-    return _STRICT.decode(text)
-
-
-def _reject_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"{text:.40} is beyond the range of a double")
-    return number
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("an object has a key twice")
-    return members
-
-
-_STRICT = json.JSONDecoder(
-    parse_constant=_reject_constant, parse_float=_finite, object_pairs_hook=_members
-)
-
-
 def _structure(text: str) -> Any:
     try:
-        return parse_json(text)
-    except (ValueError, RecursionError):
+        return parse(text.encode())
+    except ValueError:
         return text
 
 

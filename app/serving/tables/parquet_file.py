@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.serving.errors import UnreadableFile
-from app.serving.tables.csv_cells import Column, Members, to_json, to_text
+from app.serving.json_text import to_json
+from app.serving.tables.csv_cells import Column, Members, to_text
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
 

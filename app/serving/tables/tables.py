@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from app.serving.errors import UnreadableFile
-from app.serving.tables.csv_cells import escape_formula, parse_json, to_text
+from app.serving.json_text import InvalidJson, parse
+from app.serving.tables.csv_cells import escape_formula, to_text
 from mlmodel.errors import InvalidInput
-from mlmodel.schema.messages import json_reason
 
 #: The format of Parquet files.
 PARQUET = "parquet"
@@ -38,23 +37,16 @@ def without_compression(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
-def read_document(stream: BinaryIO) -> tuple[list[Any], bool]:
+def read_document(stream: BinaryIO, max_depth: int) -> tuple[list[Any], bool]:
     """Return the rows of a JSON document, and whether it is a single one, not a list.
 
+    :param max_depth: see :func:`parse`.
     :raises InvalidInput: if it is not JSON.
-    :raises UnreadableFile: if it is not UTF-8.
     """
     try:
-        document = parse_json(stream.read().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"the file is not UTF-8: {error.reason}") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidInput(f"the file is not JSON: {json_reason(error)} ({place})") from error
-    except ValueError as error:
-        raise InvalidInput(f"the file is not JSON: {error}") from error
-    except RecursionError as error:
-        raise InvalidInput("the file is nested too deeply") from error
+        document = parse(stream.read().removeprefix(codecs.BOM_UTF8), max_depth)
+    except InvalidJson as error:
+        raise InvalidInput(f"the file {error}") from error
     return (document, False) if isinstance(document, list) else ([document], True)
 
 

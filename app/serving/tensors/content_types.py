@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from app.serving.errors import InvalidTensor
-from app.serving.tables.csv_cells import parse_json
+from app.serving.json_text import parse
 from app.serving.tensors.datatypes import BYTES
 from mlmodel.schema.messages import to_short_json
 
@@ -61,8 +61,8 @@ def _check_datetime(text: str) -> str:
 
 def _from_json(text: str) -> Any:
     try:
-        return parse_json(text)
-    except (ValueError, RecursionError) as error:
+        return parse(text.encode())
+    except ValueError as error:
         raise InvalidTensor(f"expected a value as JSON, got {to_short_json(text)}") from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.serving.errors import InvalidTensor, TooManyRows
-from app.serving.tables.csv_cells import to_json
+from app.serving.json_text import to_json
 from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS, NUMBERS
 from app.serving.tensors.inference_request import InferenceRequest
 from app.serving.tensors.kinds import NUMERIC, get_datatype, get_kinds, read_schema

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from app.serving.errors import InvalidTensor
-from app.serving.tables.csv_cells import to_json
+from app.serving.json_text import to_json
 from app.serving.tensors.content_types import CONTENT_TYPE, JSON, LABELS
 from app.serving.tensors.datatypes import BYTES
 from app.serving.tensors.kinds import TYPES, get_datatype, get_kinds, read_schema

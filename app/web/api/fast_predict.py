@@ -14,16 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from flask import Flask
-from werkzeug.exceptions import BadRequest
 
 from app.serving.calls import caller
 from app.serving.calls.caller import CALLER, Caller
 from app.serving.calls.methods import PREDICT
+from app.serving.json_text import InvalidJson, parse
 from app.serving.models.predictor import Predictor
 from app.serving.tensors.inference_request import InferenceRequest
 from app.web.api import tensor_prediction
 from app.web.api.bodies.request_body import is_json, max_nested
-from app.web.api.bodies.strict_json import parse
 from app.web.api.prediction import Header, predict, to_reference, to_rows
 from app.web.api.tensor_prediction import JSON_LENGTH
 from app.web.http import access, security_headers
@@ -207,7 +206,7 @@ class _FastPredict:
             return None
         try:
             body = parse(content, self._max_depth)
-        except BadRequest:
+        except InvalidJson:
             return None
         key_id = key.id if key else None
         user = self._access_control.get_user(environ)

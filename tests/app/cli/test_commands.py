@@ -581,12 +581,12 @@ def test_violations_are_exact_json(run):
     ("name", "content", "message"),
     [
         ("rows.csv", b"x\n\xff\xc3\xa4\n", "rows.csv: the file is not UTF-8: see line 2"),
-        ("rows.json", b"\xff\n", "rows.json: the file is not UTF-8: invalid start byte"),
+        ("rows.json", b"\xff\n", "rows.json: the file is not UTF-8: see byte 0"),
         ("rows.json", b"{", "rows.json: the file is not JSON"),
         (
             "rows.txt",
             b"",
-            "--input must end with one of .csv, .json, .jsonl, .ndjson, .tsv, .xlsx, .parquet, got ",
+            "--input must end with one of .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .xlsx, got ",
         ),
     ],
 )

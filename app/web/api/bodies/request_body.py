@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import parse_options_header
 
-from app.web.api.bodies.strict_json import parse
+from app.serving.json_text import InvalidJson, parse
 from mlmodel.bounded.compression import Budget, Codec, decompress
 from mlmodel.errors import CorruptSection, TooLarge
 from mlmodel.schema.shape import unescape
@@ -85,7 +85,10 @@ def parse_json(content: bytes) -> Any:
             raise RequestEntityTooLarge(
                 f"expected at most {most:,} arrays and objects, got {count:,}"
             )
-    return parse(content, current_app.config["MAX_DEPTH"])
+    try:
+        return parse(content, current_app.config["MAX_DEPTH"])
+    except InvalidJson as error:
+        raise BadRequest(f"the body {error}") from error
 
 
 def read_expanded(*allowed: str) -> bytes:
@@ -162,7 +165,7 @@ def to_row(query: Mapping[str, str], schema: Schema) -> dict[str, Any]:
 def _from_json(text: str) -> Any:
     try:
         return parse(text.encode(), current_app.config["MAX_DEPTH"])
-    except (BadRequest, UnicodeEncodeError):
+    except (InvalidJson, UnicodeEncodeError):
         return text
 
 

@@ -194,7 +194,7 @@ def test_repeated_chunk_is_in_the_prediction_log_once(submit, make_worker, parts
 
 def test_results_have_three_formats(client, submit, make_worker):
     lines = [json.dumps({"x": number}) for number in range(5)]
-    content = "\n".join([*lines, "{", '{"x": "y"}', '{"x": "\udcff"}'])
+    content = "\n".join([*lines, "{", '{"x": "y"}', '{"x": "\udcff"}', '{"x": "\\ud800"}'])
     job = submit(gzip.compress(content.encode(errors="surrogateescape")), headers=NDJSON)
 
     make_worker().run(0)
@@ -205,8 +205,9 @@ def test_results_have_three_formats(client, submit, make_worker):
     table = pq.read_table(io.BytesIO(client.get(f"{path}/result?as=parquet").data))
     assert table.column("y").to_pylist() == [0.0, 2.0, 4.0, 6.0, 8.0]
     problems = client.get(f"{path}/problems?as=ndjson").get_data(as_text=True).splitlines()
-    assert [json.loads(each)["line"] for each in problems] == [6, 7, 8]
+    assert [json.loads(each)["line"] for each in problems] == [6, 7, 8, 9]
     assert json.loads(problems[2])["problems"][0]["detail"] == "is not UTF-8: invalid start byte"
+    assert "has an unpaired surrogate" in json.loads(problems[3])["problems"][0]["detail"]
     assert json.loads(problems[1])["problems"] == [
         {"pointer": "/x", "detail": 'must be a number, got "y"'}
     ]
@@ -536,7 +537,7 @@ def test_progress_of_compressed_file_is_that_of_its_content(monkeypatch):
     monkeypatch.setattr(chunk_rows, "MAX_ROWS", 1000)
     content = gzip.compress(b"x\n" + b"1.5\n" * 500_000)
 
-    with closing(chunk_rows.read_chunks(io.BytesIO(content), "csv", True)) as chunks:
+    with closing(chunk_rows.read_chunks(io.BytesIO(content), "csv", True, max_depth=9)) as chunks:
         assert 0 < next(chunks).read_bytes < len(content) / 2
 
 

@@ -1,9 +1,9 @@
-"""Strict JSON, as RFC 8259 defines it: ambiguous texts are rejected.
+"""JSON as text: written on one line, and read strictly, as RFC 8259 defines it.
 
-``orjson`` parses most bodies. It is fast, and lenient where the RFC leaves a choice: it takes the
-last of duplicate keys, and turns an integer beyond 64 bits into a float. If a body may contain
-one of these, the strict parser reads it: the standard library's ``json`` with checks. It also
-writes every error message.
+Ambiguous texts are rejected. ``orjson`` parses most texts. It is fast, and lenient where the RFC
+leaves a choice: it takes the last of duplicate keys, and turns an integer beyond 64 bits into a
+float. If a text may contain one of these, the strict parser reads it: the standard library's
+``json`` with checks. It also writes every error message.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import re
 from typing import Any, NoReturn
 
 import orjson
-from werkzeug.exceptions import BadRequest
 
 from mlmodel.schema.messages import json_reason
 
+#: Nesting that the strict parser can read, however deep the call stack is.
+SURE_DEPTH = 250
 #: An escape that may be a lone surrogate.
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -39,14 +40,21 @@ CONTAINERS = (dict, list)
 
 #: Levels of flat rows besides the lists in their text: a row, and an empty object in it.
 FLAT_DEPTH = 2
-#: Nesting that the strict parser can read, however deep the call stack is.
-SURE_DEPTH = 250
 
 
-def parse(body: bytes, max_depth: int) -> Any:
+class InvalidJson(ValueError):
+    """A text is not strict JSON. The message is the end of a sentence: ``is not JSON: ...``."""
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def parse(body: bytes, max_depth: int = SURE_DEPTH) -> Any:
     """Return the value of a JSON text.
 
-    :raises BadRequest: if it is not UTF-8 or not JSON, has a duplicate key in an object, a
+    :raises InvalidJson: if it is not UTF-8 or not JSON, has a duplicate key in an object, a
         number beyond a double, a lone surrogate, or is nested deeper than ``max_depth``.
     """
     try:
@@ -86,7 +94,7 @@ def _scan_long(body: bytes) -> tuple[bool, int, int]:
     runs = codes - ord("0") < len("0123456789")  # unsigned: bytes before "0" wrap around
     for step in STEPS:
         runs = runs[:-step] & runs[step:]
-    colons, lists = (np.count_nonzero(codes == ord(each)) for each in ":[")
+    colons, lists = (int(np.count_nonzero(codes == ord(each))) for each in ":[")
     return bool(runs.any()) and _scan(body)[0], colons, lists
 
 
@@ -132,18 +140,7 @@ def _is_whole(value: Any, most_members: int, brackets: int, max_depth: int) -> b
 
 def parse_strictly(body: bytes, max_depth: int) -> Any:
     """Parse a body strictly. Returns and raises the same as :func:`parse`, more slowly."""
-    try:
-        text = body.decode("utf-8")
-        value = _DECODER.decode(_without_mark(text))
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the body is not UTF-8: see byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(f"the body is not JSON: {json_reason(error)} ({place})") from error
-    except ValueError as error:  # an integer with thousands of digits
-        raise BadRequest("the body has a number with too many digits") from error
-    except RecursionError as error:
-        raise _too_deep(max_depth) from error
+    text, value = _decode(body, max_depth)
     if text.count("[") + text.count("{") > max_depth and _depth(value) > max_depth:
         raise _too_deep(max_depth)
     if SURROGATE.search(text):
@@ -153,9 +150,27 @@ def parse_strictly(body: bytes, max_depth: int) -> Any:
     return value
 
 
+def _decode(body: bytes, max_depth: int) -> tuple[str, Any]:
+    """Return a body as text, and its value, which may be nested too deep."""
+    try:
+        text = body.decode("utf-8")
+        return text, _DECODER.decode(_without_mark(text))
+    except InvalidJson:
+        raise
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"is not UTF-8: see byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidJson(f"is not JSON: {json_reason(error)} ({place})") from error
+    except ValueError as error:  # an integer with thousands of digits
+        raise InvalidJson("has a number with too many digits") from error
+    except RecursionError as error:
+        raise _too_deep(max_depth) from error
+
+
 def _without_mark(text: str) -> str:
     if text.startswith("\ufeff"):
-        raise BadRequest("the body is not JSON: it starts with a byte order mark")
+        raise InvalidJson("is not JSON: it starts with a byte order mark")
     return text
 
 
@@ -164,14 +179,14 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise BadRequest(f"the body has the key {twice!r:.80} twice in one object")
+        raise InvalidJson(f"has the key {twice!r:.80} twice in one object")
     return members
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if number in {float("inf"), float("-inf")}:
-        raise BadRequest(f"the body has a number beyond the range of a double: {text:.40}")
+        raise InvalidJson(f"has a number beyond the range of a double: {text:.40}")
     return number
 
 
@@ -181,7 +196,7 @@ def _finite_integer(text: str) -> int:
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise BadRequest(f"the body is not JSON: {name} is not allowed")
+    raise InvalidJson(f"is not JSON: {name} is not allowed")
 
 
 _DECODER = json.JSONDecoder(
@@ -192,8 +207,8 @@ _DECODER = json.JSONDecoder(
 _STRICT_DECODER = json.JSONDecoder(parse_int=_finite_integer)
 
 
-def _too_deep(max_depth: int) -> BadRequest:
-    return BadRequest(f"the body is nested deeper than {max_depth} levels")
+def _too_deep(max_depth: int) -> InvalidJson:
+    return InvalidJson(f"is nested deeper than {max_depth} levels")
 
 
 def _depth(value: Any) -> int:
@@ -216,4 +231,4 @@ def _check_surrogates(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadRequest("the body has an unpaired surrogate, which is not a character") from error
+        raise InvalidJson("has an unpaired surrogate, which is not a character") from error
