@@ -112,6 +112,7 @@ def post_fork(server, worker):
 def post_worker_init(worker):
     """Warm up before the first request, log the server's URL, then start background threads."""
     from app.serving.compiling import background
+    from app.serving.jobs import jobs
     from app.serving.prediction_log import retention
     from app.serving.prediction_log.store import PredictionStore
     from app.serving.reload.warmup import warm_up
@@ -126,7 +127,7 @@ def post_worker_init(worker):
     store = PredictionStore(parts.predictor.prediction_log.folder)
     models = parts.manager.models
     retention.start(store, lambda: [(each.name, each.spec.log) for each in models()])
-    parts.jobs.start_removal()
+    jobs.start_removal(parts.jobs)
     parts.health.start()
 
 

@@ -29,13 +29,14 @@ from app.serving.jobs.chunk_prediction import predict_chunk, write_outcome
 from app.serving.jobs.chunk_rows import read_chunks
 from app.serving.jobs.job import READING, Job, JobState
 from app.serving.jobs.job_files import JobFiles
-from app.serving.jobs.jobs import Jobs
+from app.serving.jobs.jobs import Jobs, remove_expired
 from app.serving.jobs.queue.chunk_queue import ChunkQueue, Claim
 from app.serving.models.hosted import HostedModel
 from app.serving.models.predictor import Predictor
 from app.serving.prediction_log.store import PredictionStore
 from app.serving.process.memory import return_free_memory
 from mlmodel.errors import FlmError
+from mlmodel.schema.subschemas import JsonSchema
 
 log = logging.getLogger(__name__)
 
@@ -160,56 +161,10 @@ class JobWorker:
     def _run(self, claim: Claim, lease: _Lease) -> None:
         model = self._models.get_model(claim.job.model, claim.job.identity)
         if claim.number == READING:
-            self._read(claim, model, lease)
+            _read_file(self._jobs, claim, model.input_schema or True, lease)
+            self._queue.complete(claim, 0, 0)
         else:
             self._predict(claim, model, lease)
-
-    def _read(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
-        job = claim.job
-        source = self._files.source(job.id)
-        if not source.exists():
-            raise StopJob("the file of the job is missing")
-        schema = model.input_schema or True
-
-        def proceed(size_bytes: int) -> None:
-            lease.check()
-            self._files.check_room(size_bytes)
-
-        with (
-            source.open("rb") as stream,
-            closing(
-                read_chunks(
-                    stream,
-                    job.form,
-                    schema,
-                    job.decimal,
-                    job.charset,
-                    max_depth=self._jobs.limits.max_depth,
-                    max_bytes=self._jobs.limits.max_bytes,
-                    folder=source.parent,
-                    proceed=proceed,
-                )
-            ) as chunks,
-        ):
-            for number, chunk in enumerate(chunks, start=1):
-                lease.check()
-                self._add_rows(job, number, chunk.table)
-                if not self._queue.add(claim, number, len(chunk.table), chunk.read_bytes):
-                    raise LeaseLost
-        self._queue.complete(claim, 0, 0)
-
-    def _add_rows(self, job: Job, number: int, table: pa.Table) -> None:
-        """Write the rows of a chunk, unless an earlier attempt at reading did."""
-        rows = self._queue.get_rows(job.id, number)
-        if rows is None:
-            self._files.check_room()
-            with self._files.writing(self._files.rows(job.id, number)) as path:
-                _write_rows(table, str(path))
-        elif rows != len(table):
-            raise StopJob(
-                "another version of Modelhost has read the beginning of the file in other chunks: "
-                "create a new job"
-            )
 
     def _predict(self, claim: Claim, model: HostedModel, lease: _Lease) -> None:
         job, number = claim.job, claim.number
@@ -217,7 +172,7 @@ class JobWorker:
             table = pa.ipc.open_file(source).read_all()
         request_id = f"{job.id}.{number}"
         if claim.attempt > 1:
-            self._forget(model.name, request_id)
+            _forget(self._models.predictor, model.name, request_id)
         CALLER.set(Caller(request_id, job.owner or None, JOB))
         columns = {"extend": partial(add_cautions, model)} if job.caution else {}
         outcome = predict_chunk(self._models.predictor, model, table, lease.check, **columns)
@@ -233,14 +188,6 @@ class JobWorker:
         if not self._queue.complete(claim, valid, invalid):
             raise LeaseLost
 
-    def _forget(self, model: str, request_id: str) -> None:
-        """Delete what an earlier attempt has logged; the log must not fail a job."""
-        folder = self._models.predictor.prediction_log.folder
-        try:
-            PredictionStore(folder).forget_request(model, request_id)
-        except (OSError, sqlite3.Error) as error:
-            log.error("rows of chunk %s may be in the prediction log twice: %s", request_id, error)
-
     def _stop(self, job: Job, reason: str) -> None:
         log.warning("job %s of model %r stops: %s", job.id, job.model, reason)
         self._table.finish(job.id, JobState.FAILED, reason)
@@ -250,7 +197,63 @@ class JobWorker:
         if time.monotonic() - self._swept < SWEEP_SECONDS:
             return
         self._swept = time.monotonic()
-        self._jobs.remove_expired()
+        remove_expired(self._jobs)
+
+
+def _read_file(jobs: Jobs, claim: Claim, schema: JsonSchema, lease: _Lease) -> None:
+    """Divide the file of a job into chunks, and add them to the queue."""
+    job, files, limits = claim.job, jobs.files, jobs.limits
+    source = files.source(job.id)
+    if not source.exists():
+        raise StopJob("the file of the job is missing")
+
+    def proceed(size_bytes: int) -> None:
+        lease.check()
+        files.check_room(size_bytes)
+
+    with (
+        source.open("rb") as stream,
+        closing(
+            read_chunks(
+                stream,
+                job.form,
+                schema,
+                job.decimal,
+                job.charset,
+                max_depth=limits.max_depth,
+                max_bytes=limits.max_bytes,
+                folder=source.parent,
+                proceed=proceed,
+            )
+        ) as chunks,
+    ):
+        for number, chunk in enumerate(chunks, start=1):
+            lease.check()
+            _add_rows(jobs, job.id, number, chunk.table)
+            if not jobs.queue.add(claim, number, len(chunk.table), chunk.read_bytes):
+                raise LeaseLost
+
+
+def _add_rows(jobs: Jobs, job_id: str, number: int, table: pa.Table) -> None:
+    """Write the rows of a chunk, unless an earlier attempt at reading did."""
+    rows = jobs.queue.get_rows(job_id, number)
+    if rows is None:
+        jobs.files.check_room()
+        with jobs.files.writing(jobs.files.rows(job_id, number)) as path:
+            _write_rows(table, str(path))
+    elif rows != len(table):
+        raise StopJob(
+            "another version of Modelhost has read the beginning of the file in other chunks: "
+            "create a new job"
+        )
+
+
+def _forget(predictor: Predictor, model: str, request_id: str) -> None:
+    """Delete what an earlier attempt has logged; the log must not fail a job."""
+    try:
+        PredictionStore(predictor.prediction_log.folder).forget_request(model, request_id)
+    except (OSError, sqlite3.Error) as error:
+        log.error("rows of chunk %s may be in the prediction log twice: %s", request_id, error)
 
 
 class _Lease:

@@ -62,7 +62,7 @@ class Jobs:
     """
 
     def __init__(self, folder: Path, database: str, limits: JobLimits) -> None:
-        self._folder = folder
+        self.folder = folder
         self._url = database
         self.limits = limits
 
@@ -84,7 +84,7 @@ class Jobs:
 
         :raises OSError: if the folder cannot be created.
         """
-        return JobFiles(self._folder, self.limits.free_bytes)
+        return JobFiles(self.folder, self.limits.free_bytes)
 
     # SQLAlchemy takes 0.2 seconds and 20 MB, which only servers with jobs spend.
     @cached_property
@@ -183,28 +183,6 @@ class Jobs:
             raise JobConflict("the job is not finished: cancel it before you remove it")
         self.files.remove(job.id)
 
-    def remove_expired(self) -> None:
-        """Remove the jobs whose results have expired, and the files of interrupted uploads."""
-        for job_id in self.table.list_expired(time.time()):
-            if self.table.remove(job_id):  # it may have been resumed
-                self.files.remove(job_id)
-        self.files.remove_orphans(self.table.has)
-
-    def start_removal(self) -> None:
-        """Remove expired jobs now and every hour, in a thread, as soon as there has been a job."""
-
-        def run() -> None:
-            pause = threading.Event()
-            while True:
-                try:
-                    if (self._folder / WAKE).exists():
-                        self.remove_expired()
-                except (JobsUnavailable, OSError) as error:
-                    log.warning("cannot remove expired jobs: %s", error)
-                pause.wait(REMOVAL_SECONDS)
-
-        threading.Thread(target=run, name="expired-jobs", daemon=True).start()
-
     def resume(self, job: Job) -> Job:
         """Let a failed or cancelled job continue with the chunks that are not done.
 
@@ -246,6 +224,30 @@ class Jobs:
 
     def _wake(self) -> None:
         (self.files.folder / WAKE).touch()
+
+
+def remove_expired(jobs: Jobs) -> None:
+    """Remove the jobs whose results have expired, and the files of interrupted uploads."""
+    for job_id in jobs.table.list_expired(time.time()):
+        if jobs.table.remove(job_id):  # it may have been resumed
+            jobs.files.remove(job_id)
+    jobs.files.remove_orphans(jobs.table.has)
+
+
+def start_removal(jobs: Jobs) -> None:
+    """Remove expired jobs now and every hour, in a thread, as soon as there has been a job."""
+
+    def run() -> None:
+        pause = threading.Event()
+        while True:
+            try:
+                if (jobs.folder / WAKE).exists():
+                    remove_expired(jobs)
+            except (JobsUnavailable, OSError) as error:
+                log.warning("cannot remove expired jobs: %s", error)
+            pause.wait(REMOVAL_SECONDS)
+
+    threading.Thread(target=run, name="expired-jobs", daemon=True).start()
 
 
 def get_identity(model: HostedModel) -> str:

@@ -23,7 +23,7 @@ from app.serving.errors import TooManyJobs
 from app.serving.jobs import chunk_rows
 from app.serving.jobs.job import get_rate
 from app.serving.jobs.job_worker import JobWorker, StopJob
-from app.serving.jobs.jobs import get_identity
+from app.serving.jobs.jobs import get_identity, remove_expired
 from app.serving.jobs.queue.job_database import JobDatabase
 from app.serving.jobs.queue.job_table import JobTable
 from app.serving.prediction_log import month_files, writer
@@ -518,7 +518,7 @@ def test_expired_results_are_removed(client, submit, make_worker, parts, monkeyp
 
     assert client.get(f"/api/jobs/{job['id']}/result").status_code == 404
     assert client.get("/api/jobs").json["jobs"] == []
-    parts.jobs.remove_expired()
+    remove_expired(parts.jobs)
 
     assert not (parts.jobs.files.folder / job["id"]).exists()
 
