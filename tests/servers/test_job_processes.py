@@ -8,19 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+from app.serving.jobs.job_worker import LOCKS
 from app.serving.jobs.jobs import JobLimits, Jobs
 from app.serving.models.manager import ModelManager
 from servers import job_process
 from tests import ROOT
+from tests.running_server import serving
+from tests.waiting import wait_until
 
 MODELS = "models: [{class: tests.models.simple.Doubler}]"
-PROGRAM = """
-import sys
-from app.cli.groups import build_modelhost
-from app.serving.jobs import chunk_rows
-chunk_rows.MAX_ROWS = 200
-build_modelhost()(sys.argv[1:], prog_name="modelhost")
-"""
+#: So many columns make ten chunks of 2,000 rows.
+ROWS, COLUMNS = 20_000, 250
 
 
 def test_failed_start_counts_as_crash(monkeypatch, caplog):
@@ -31,7 +29,7 @@ def test_failed_start_counts_as_crash(monkeypatch, caplog):
 
 
 def start_work(environ):
-    command = [sys.executable, "-c", PROGRAM, "work", "--once"]
+    command = [sys.executable, "-m", "flask", "jobs", "work", "--once"]
     return subprocess.Popen(command, env={**os.environ, **environ}, cwd=ROOT)
 
 
@@ -42,24 +40,37 @@ def wait_for(jobs, job, share, process):
         time.sleep(0.005)
 
 
-def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ):
-    rows = 20_000
+def locks(jobs):
+    return (jobs.files.folder / LOCKS).iterdir()
+
+
+def kill_worker(jobs):
+    """Kill the process that runs jobs."""
+    [lock] = locks(jobs)
+    os.kill(int(lock.name.split("-")[-2]), signal.SIGKILL)
+
+
+def test_killed_processes_lose_and_repeat_no_row(make_app, make_environ, tmp_path):
     make_app(MODELS)
     environ = make_environ(MODELS, JOBS_FREE_BYTES=0)
     limits = JobLimits(max_bytes=10**9, max_depth=64, free_bytes=0, per_key=5, keep_seconds=3600)
     jobs = Jobs(Path(environ["MODELHOST_JOBS_FOLDER"]), "", limits)
-    content = "x\n" + "".join(f"{number / rows}\n" for number in range(rows))
-    job = jobs.submit(ModelManager().get("doubler"), iter([content.encode()]), "csv")
-    for share, number in ((0.4, signal.SIGKILL), (0.8, signal.SIGTERM)):
-        process = start_work(environ)
-        wait_for(jobs, job, share, process)
-        process.send_signal(number)
-        process.wait(30)
-    assert (process.returncode, jobs.queue.workers()) == (0, [])
-
+    header = ",".join(["x", *(f"c{number}" for number in range(1, COLUMNS))])
+    rows = (f"{number / ROWS}{',' * (COLUMNS - 1)}\n" for number in range(ROWS))
+    content = f"{header}\n{''.join(rows)}".encode()
+    with serving("granian", tmp_path, MODELS, WORKERS=1, **environ) as server:
+        job = jobs.submit(ModelManager().get("doubler"), iter([content]), "csv")
+        wait_for(jobs, job, 0.2, server.process)
+        kill_worker(jobs)
+        wait_for(jobs, job, 0.4, server.process)
+        server.stop(signal.SIGKILL)
     first, second = start_work(environ), start_work(environ)
+    wait_until(lambda: any(f"-{first.pid}-" in each.name for each in locks(jobs)), 60)
+    first.send_signal(signal.SIGTERM)
 
-    assert [first.wait(60), second.wait(60)] == [0, 0]
+    assert first.wait(60) == 0
+    assert not any(f"-{first.pid}-" in name for name in jobs.queue.workers())
+    assert second.wait(60) == 0
     text = b"".join(jobs.result(jobs.table.get(job.id), "csv")).decode()
     found = [float(row["y"]) for row in csv.DictReader(text.splitlines())]
-    assert found == [2 * (number / rows) for number in range(rows)]
+    assert found == [2 * (number / ROWS) for number in range(ROWS)]
