@@ -20,11 +20,10 @@ import pyarrow.compute as pc
 from app.serving.errors import UnreadableFile
 from app.serving.json_text import to_json
 from app.serving.tables.csv_cells import Column, Members, to_text
+from app.serving.tables.tables import PARQUET_MAGIC
 from mlmodel.errors import InvalidInput
 from mlmodel.schema.subschemas import JsonSchema
 
-#: The first bytes of a Parquet file.
-MAGIC = b"PAR1"
 #: Bytes of a column that are read at once.
 BUFFER_BYTES = 1 << 20
 #: Bytes of a column in a row group up to which its texts are read as a dictionary.
@@ -155,9 +154,9 @@ class ValueColumns:
 
 def is_parquet(stream: BinaryIO) -> bool:
     """Return whether a stream, which is at its beginning, is a Parquet file."""
-    beginning = stream.read(len(MAGIC))
+    beginning = stream.read(len(PARQUET_MAGIC))
     stream.seek(0)
-    return beginning == MAGIC
+    return beginning == PARQUET_MAGIC
 
 
 def is_member(members: Members, name: str) -> bool:

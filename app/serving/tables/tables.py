@@ -12,8 +12,8 @@ from app.serving.json_text import InvalidJson, parse
 from app.serving.tables.csv_cells import escape_formula, to_text
 from mlmodel.errors import InvalidInput
 
-#: The format of Parquet files.
-PARQUET = "parquet"
+#: The format of Parquet files, and their first bytes.
+PARQUET, PARQUET_MAGIC = "parquet", b"PAR1"
 #: File extensions, and the format in which rows are read.
 FORMATS = {
     ".csv": "csv",
