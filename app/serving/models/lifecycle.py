@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -12,14 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.executor import BoundedExecutor, Limits
-from app.serving.errors import PredictionTimeout, QueueFull, RemoteTimeout, RemoteUnavailable
+from app.serving.errors import PredictionTimeout, QueueFull
 from app.serving.models.loader import Loader
 from app.serving.models.state import ANY, WAITING, Status
-from app.serving.process import metrics
-from app.serving.process.failure_text import get_failure_text
 from app.serving.process.memory import return_memory
 from app.serving.process.running_calls import record
-from mlmodel.errors import FlmError
 from mlmodel.model import MLModel
 
 if TYPE_CHECKING:
@@ -29,8 +25,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait for running calls before a model is dropped, if calls have no time limit.
 DRAIN_SECONDS = 30
-#: Seconds after which loading is tried again if the model's server was not available.
-RETRY_SECONDS = 5.0
 #: Maximum number of callers that wait while a model loads.
 LOADERS = 1000
 
@@ -51,8 +45,6 @@ class Lifecycle:
         self._limits = hosted.limits
         self._executor = BoundedExecutor(replace(limits, threads=1, queue_size=LOADERS))
         self._loading = threading.Lock()
-        #: Whether a thread waits to load the model again.
-        self._is_retrying = False
 
     @property
     def model(self) -> MLModel | None:
@@ -69,7 +61,7 @@ class Lifecycle:
         with self._loading:
             self._hosted.file_fingerprint = self._hosted.spec.file_fingerprint()
             record.identify(self._hosted.calls.place, self._hosted.suspect)
-            self._attempt(self._loader.describe if self._hosted.spec.lazy else load)
+            self._loader.attempt(self._loader.describe if self._hosted.spec.lazy else load)
         self._loader.keeps_name = True
 
     def load_or_describe_in_time(self) -> None:
@@ -107,7 +99,7 @@ class Lifecycle:
 
         :returns: whether it was ready then. It may already be unloaded again, if it is lazy.
         """
-        if self._state.status in WAITING and not self._is_retrying:
+        if self._state.status in WAITING and not self._loader.is_retrying:
             return self._load_in_time(WAITING)
         return self._state.status is Status.READY
 
@@ -160,32 +152,26 @@ class Lifecycle:
         Running calls complete. The model's description and schemas stay readable.
         """
         if self._state.drain():
-            _start_thread(self._drop_when_idle, "drain")
+            _start_thread(self._drop_late, "drain")
         else:
-            self._drop_when_idle()
+            self._drop_late()
 
-    def fail(self, reason: str) -> None:
-        """Set the status to failed and reject all calls until the model is loaded again."""
-        self._state.change(Status.FAILED, reason)
-        log.error("model %r failed: %s", self._hosted.name, reason)
-        _start_thread(self._drop_if_failed, "failed")
+    def fail(self, reason: str, *, is_quarantine: bool = False) -> None:
+        """Set the status to failed and reject all calls until the model is loaded again.
 
-    def quarantine(self, reason: str, name: str | None = None) -> None:
-        """Quarantine the model: reject all calls until an operator loads it.
-
-        :param name: the model's name, if it was never loaded.
+        :param is_quarantine: whether only an operator may load it again.
         """
-        self._hosted.name = name or self._hosted.name
-        self._state.change(Status.FAILED, reason, quarantine=True)
-        log.error("model %r is in quarantine: %s", self._hosted.name, reason)
-        _start_thread(self._drop_if_failed, "quarantine")
+        self._state.change(Status.FAILED, reason, quarantine=is_quarantine)
+        how = "is in quarantine" if is_quarantine else "failed"
+        log.error("model %r %s: %s", self._hosted.name, how, reason)
+        _start_thread(self._drop_late, "failed")
 
     def _load_in_time(self, only_from: Collection[Status]) -> bool:
         """Load the model if it has one of some statuses; return whether it is ready then."""
 
         def load() -> bool:
             with self._loading:
-                self._attempt(self._loader.load, only_from)
+                self._loader.attempt(self._loader.load, only_from)
                 return self._state.status is Status.READY
 
         # In a separate thread: a model that hangs while loading must not block a request.
@@ -193,59 +179,12 @@ class Lifecycle:
             return bool(self._executor.run(load))
         return False
 
-    def _attempt(self, step: Callable[[], Status], only_from: Collection[Status] = ANY) -> None:
-        """Set the status that a step of loading returns, or failed if it raises an error.
-
-        A model that another thread has set to failed meanwhile stays failed.
-        """
-        if not self._state.change(Status.LOADING, only_from=only_from):
-            return
-        started = time.perf_counter()
-        try:
-            with record.running(self._hosted.calls.place):
-                status = step()
-        except (RemoteUnavailable, RemoteTimeout) as error:
-            self._retry_later(str(error))
-            return
-        # The author's code runs at import, in __init__ and in load(), and may raise anything.
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
-                raise  # the operator may have pressed Ctrl-C
-            if not (self._loader.keeps_name or self._hosted.spec.is_isolated):
-                self._hosted.name = self._hosted.spec.provisional_name
-            reason = get_failure_text(error)
-            self._state.change(Status.FAILED, reason, only_from={Status.LOADING})
-            # The traceback of a FlmError without a cause adds nothing to its message.
-            trace = None if isinstance(error, FlmError) and not error.__cause__ else error
-            log.error("model %r failed: %s", self._hosted.name, reason, exc_info=trace)
-            return
-        is_changed = self._state.change(status, only_from={Status.LOADING})
-        if is_changed and status is Status.READY:
-            metrics.LOAD_SECONDS.labels(self._hosted.label).set(time.perf_counter() - started)
-            log.info("model %r is ready", self._hosted.name)
-
-    def _retry_later(self, reason: str) -> None:
-        """Leave the model in the status loading, and load it again after a while."""
-        log.warning("model %r is not loaded yet: %s", self._hosted.name, reason)
-        self._state.explain(Status.LOADING, reason)
-        self._is_retrying = True
-        retry = threading.Timer(RETRY_SECONDS, self._retry)
-        retry.daemon = True
-        retry.start()
-
-    def _retry(self) -> None:
-        self._is_retrying = False
-        self.finish_loading()
-
-    def _drop_when_idle(self) -> None:
+    def _drop_late(self) -> None:
+        """Drop the model, unless it was loaded again after it failed."""
         with self._loading:
-            self._drop()
-        return_memory()
-
-    def _drop_if_failed(self) -> None:
-        with self._loading:
-            if self._state.status is Status.FAILED:
+            if self._state.is_draining or self._state.status is Status.FAILED:
                 self._drop()
+        return_memory()
 
     def _drop(self) -> None:
         """Wait until the model is idle, at most the time limit of a call, and drop it."""
@@ -268,7 +207,3 @@ class Lifecycle:
 
 def _start_thread(target: Callable[[], None], name: str) -> None:
     threading.Thread(target=target, name=name, daemon=True).start()
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.serving.calls.methods import PREDICT, Method
+from app.serving.errors import RemoteTimeout, RemoteUnavailable
 from app.serving.isolation.isolated import IsolatedModel
 from app.serving.models.description import UNSANDBOXED
 from app.serving.models.endpoints import build_endpoints, build_methods
-from app.serving.models.state import Status
+from app.serving.models.state import ANY, Status
+from app.serving.process import metrics
+from app.serving.process.failure_text import get_failure_text
 from app.serving.process.fork_safety import find_threads_and_sockets
 from app.serving.process.running_calls import record
+from mlmodel.errors import FlmError
 from mlmodel.model import MLModel, validate_name
 
 if TYPE_CHECKING:
@@ -21,11 +28,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which loading is tried again if the model's server was not available.
+RETRY_SECONDS = 5.0
+
 
 class Loader:
     """Steps of loading for one hosted model. Each returns the status that the model has then.
 
-    Call them within ``Lifecycle._attempt``, which holds the lock for loading.
+    Call them with :meth:`attempt`.
     """
 
     def __init__(self, hosted: HostedModel) -> None:
@@ -36,10 +46,47 @@ class Loader:
         self._built: MLModel | None = None
         #: Whether clients and metrics already use the name, even if it is provisional.
         self.keeps_name = False
+        #: Whether a thread waits to load the model again.
+        self.is_retrying = False
 
     def clear(self) -> None:
         """Forget the model."""
         self.model = self._built = None
+
+    def attempt(self, step: Callable[[], Status], only_from: Collection[Status] = ANY) -> None:
+        """Set the status that a step of loading returns, or failed if it raises an error.
+
+        A model that another thread has set to failed meanwhile stays failed.
+        Call it with the lock for loading held.
+
+        :param only_from: the statuses in which the model is loaded.
+        """
+        hosted, state = self._hosted, self._hosted.state
+        if not state.change(Status.LOADING, only_from=only_from):
+            return
+        started = time.perf_counter()
+        try:
+            with record.running(hosted.calls.place):
+                status = step()
+        except (RemoteUnavailable, RemoteTimeout) as error:
+            self._retry_later(str(error))
+            return
+        # The author's code runs at import, in __init__ and in load(), and may raise anything.
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise  # the operator may have pressed Ctrl-C
+            if not (self.keeps_name or hosted.spec.is_isolated):
+                hosted.name = hosted.spec.provisional_name
+            reason = get_failure_text(error)
+            state.change(Status.FAILED, reason, only_from={Status.LOADING})
+            # The traceback of a FlmError without a cause adds nothing to its message.
+            trace = None if isinstance(error, FlmError) and not error.__cause__ else error
+            log.error("model %r failed: %s", hosted.name, reason, exc_info=trace)
+            return
+        is_changed = state.change(status, only_from={Status.LOADING})
+        if is_changed and status is Status.READY:
+            metrics.LOAD_SECONDS.labels(hosted.label).set(time.perf_counter() - started)
+            log.info("model %r is ready", hosted.name)
 
     def describe(self) -> Status:
         """Create the model, describe it and forget it: a lazy model takes no memory yet.
@@ -87,12 +134,27 @@ class Loader:
         self._load(model)
         return Status.READY
 
+    def _retry_later(self, reason: str) -> None:
+        """Leave the model in the status loading, and load it again after a while."""
+        log.warning("model %r is not loaded yet: %s", self._hosted.name, reason)
+        self._hosted.state.explain(Status.LOADING, reason)
+        self.is_retrying = True
+        retry = threading.Timer(RETRY_SECONDS, self._retry)
+        retry.daemon = True
+        retry.start()
+
+    def _retry(self) -> None:
+        self.is_retrying = False
+        self._hosted.lifecycle.finish_loading()
+
     def _create(self) -> MLModel:
         hosted = self._hosted
         if hosted.spec.fetched and hosted.spec.fetched.ensure():
             hosted.file_fingerprint = hosted.spec.file_fingerprint()
         if hosted.spec.is_isolated:
-            return IsolatedModel(hosted.spec, hosted.limits, hosted.lifecycle.quarantine)
+            return IsolatedModel(
+                hosted.spec, hosted.limits, partial(hosted.lifecycle.fail, is_quarantine=True)
+            )
         # Compiling takes seconds, so `auto` starts with the native model.
         runtime = "native" if hosted.spec.runtime == "auto" else hosted.spec.runtime
         return replace(hosted.spec, runtime=runtime).create()
@@ -145,3 +207,7 @@ class Loader:
         )
         if isinstance(model, IsolatedModel) and model.unsandboxed and before.isolation is None:
             log.warning("model %r is %s: %s", hosted.name, UNSANDBOXED, model.unsandboxed)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -78,7 +78,8 @@ class ModelManager:
                 if known is None:
                     model.lifecycle.load_or_describe(before_fork=before_fork)
                 else:
-                    model.lifecycle.quarantine(known.reason, known.name)
+                    model.name = known.name
+                    model.lifecycle.fail(known.reason, is_quarantine=True)
         check_names(models, path)
         self.hold(models)
         # Memory that was needed only to read the files would otherwise stay in each process.

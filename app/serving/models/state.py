@@ -36,8 +36,8 @@ class State:
     ready                        loading     ``load_or_describe`` of a fork-unsafe model
     any                          unloaded    ``unload``, unless the next line applies
     any but failed               lazy        ``unload`` of a lazy model
-    any                          failed      ``fail``, ``quarantine``; a model that is loading then
-                                             does not become ready
+    any                          failed      ``fail``; a model that is loading then does not become
+                                             ready
     ===========================  ==========  ==================================================
 
     A drained model accepts no more calls, regardless of its status, and is not loaded again.

@@ -120,7 +120,7 @@ class LocalModels:
         for model in self.manager.models():
             entry = desired.quarantined.get(model.suspect.fingerprint)
             if entry and entry.generation > since and not model.state.is_quarantined:
-                model.lifecycle.quarantine(entry.reason)
+                model.lifecycle.fail(entry.reason, is_quarantine=True)
         # A model that an operator has unloaded stays unloaded when its entry changes.
         orders = {label: order for label, (_, order) in desired.orders.items()}
         unloaded = {each: "unload" for each in changes.loaded if orders.get(each) == "unload"}

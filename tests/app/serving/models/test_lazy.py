@@ -137,7 +137,7 @@ def test_calls_during_unload_succeed(lazy):
 
 def test_failed_lazy_model_stays_unloaded(lazy):
     client, model = lazy("class: tests.models.simple.Counting")
-    model.lifecycle.quarantine("it crashed too often")
+    model.lifecycle.fail("it crashed too often", is_quarantine=True)
 
     model.lifecycle.unload()
 

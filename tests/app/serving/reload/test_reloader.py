@@ -289,7 +289,7 @@ def test_quarantine_outlasts_loading(portal, monkeypatch):
     one.reload(f"models:\n{LIVED}{{broken: slow}}")
     lived = ModelManager().get("lived")
 
-    lived.lifecycle.quarantine("it crashed")
+    lived.lifecycle.fail("it crashed", is_quarantine=True)
     lives.Lived.may_load.set()
 
     with lived.lifecycle._loading:
