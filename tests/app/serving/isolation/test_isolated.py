@@ -415,6 +415,7 @@ TRIED = {
     "change its priority": "__import__('os').setpriority(0, {server}, 19)",
     "choose its processors": "__import__('os').sched_setaffinity({server}, range(99))",
     "choose its scheduler": "(s := __import__('os')).sched_setscheduler({server}, 0, s.sched_param(0))",
+    "share memory": "__import__('ctypes').CDLL(None).shmget(0, 4096, 0o600) + 1 or 1 / 0",
     "let the kernel signal it": "__import__('fcntl').fcntl(0, 8, {server})",
 }
 ALLOWED = {
