@@ -139,4 +139,6 @@ def _fits(datatype: str, values: Sequence[Any]) -> bool:
     """Return whether the datatype represents all values exactly."""
     if datatype == INT64:
         return all(value in INTEGERS for value in values)
-    return datatype != FP64 or all(float(each) == each for each in values if type(each) is int)
+    if datatype != FP64 or int not in set(map(type, values)):
+        return True
+    return all(value is None or float(value) == value for value in values)
