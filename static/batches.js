@@ -65,10 +65,16 @@ export async function explainAll(address, entries, reasonsOf, options) {
     const { answer, problem } = await patiently(() => postRows(address, stringify([entry.row]), { signal }), options);
     failures = problem ? failures + 1 : 0;
     if (problem && (problem.status !== UNEXPLAINED || failures === MOST_FAILURES)) return problem;
-    entry.reasons = problem ? { saved: {}, shown: [reasonOf(problem, labelOf)] } : reasonsOf(answer);
+    entry.reasons = problem ? noReasons(problem) : reasonsOf(answer);
     options.showProgress("");
   }
   return null;
+}
+
+// Why there are none, in place of the first one.
+function noReasons(problem) {
+  const [saved, shown] = [nameAt, labelOf].map((toName) => `not explained: ${reasonOf(problem, toName)}`);
+  return { saved: { why_1: saved }, shown: [shown] };
 }
 
 // Sends a request again while the server is too busy for it.
