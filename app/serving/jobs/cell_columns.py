@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from app.serving.tables.csv_cells import NOT_GIVEN, Column, Members
 from mlmodel.numerals import JSON_NUMBER, POINT
-from mlmodel.rows import build_rows
+from mlmodel.rows import Table, to_list
 from mlmodel.schema.subschemas import JsonSchema
 
 _NUMBER = f"^(?:{JSON_NUMBER.pattern})$".replace(r"\d", "[0-9]")
@@ -39,35 +39,36 @@ class CellColumns:
 
     def rows(self, cells: Sequence[pa.ChunkedArray]) -> list[dict[str, Any]]:
         """Return the rows of columns of text, which have no nulls."""
-        names, columns, gaps = [], [], []
+        columns: dict[str, Sequence[Any]] = {}
+        gaps = []
         for column, texts in zip(self._columns, cells, strict=True):
             if column is None:
                 continue
             values, is_complete = _convert(column, texts.combine_chunks(), self._decimal)
-            names.append(column.name)
-            columns.append(values)
+            columns[column.name] = values
             if not is_complete:
                 gaps += [(at, column.name) for at, each in enumerate(values) if each is NOT_GIVEN]
         count = len(cells[0]) if cells else 0
-        rows = build_rows(count, zip(names, columns, strict=True))
+        rows = Table.build(count, columns)
         for at, name in gaps:
             del rows[at][name]
-        return rows
+        return list(rows) if gaps else rows
 
 
-def _convert(column: Column, texts: Any, decimal: str) -> tuple[list[Any], bool]:
+def _convert(column: Column, texts: Any, decimal: str) -> tuple[Sequence[Any], bool]:
     """Return the values, and whether it is certain that none is ``NOT_GIVEN``."""
     if not column.is_plain or decimal != POINT:
         return _convert_distinct(column, texts, decimal), False
     is_number = pc.match_substring_regex(texts, _NUMBER)
     if pc.all(is_number).as_py() is not False:
         return _convert_numbers(column, texts), True
-    numbers = iter(_convert_numbers(column, texts.filter(is_number)))
+    numbers = iter(to_list(_convert_numbers(column, texts.filter(is_number))))
     others = iter(_convert_distinct(column, texts.filter(pc.invert(is_number)), decimal))
     return [next(numbers) if each else next(others) for each in is_number.to_pylist()], False
 
 
-def _convert_numbers(column: Column, texts: Any) -> list[Any]:
+def _convert_numbers(column: Column, texts: Any) -> Sequence[Any]:
+    """Return the values: an array if all are floats."""
     is_whole = pc.invert(pc.match_substring(texts, POINT))
     if pc.any(is_whole).as_py():  # the expression takes five times as long
         is_whole = pc.match_substring_regex(texts, _WHOLE)
@@ -79,6 +80,8 @@ def _convert_numbers(column: Column, texts: Any) -> list[Any]:
     floats = texts.cast(pa.float64())
     if not pc.all(pc.is_finite(floats)).as_py():
         return _convert_distinct(column, texts, POINT)
+    if not len(whole):
+        return floats.to_numpy()  # type: ignore[no-any-return]
     values: list[Any] = floats.to_pylist()
     for at, value in zip(
         pc.indices_nonzero(is_whole).to_pylist(), whole.cast(pa.int64()).to_pylist(), strict=True
