@@ -36,6 +36,8 @@ class Kind(StrEnum):
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
     CATBOOST = "catboost"
+    #: A folder of MLflow whose model runs its own code.
+    FUNCTION = "python_function"
 
 
 #: Suffixes of compressed files, which may follow another suffix.

@@ -22,6 +22,7 @@ from mlmodel.trust.release import sklearn_release
 #: The framework whose adapter serves a kind of file.
 LIBS: Mapping[Kind, str] = {
     Kind.CATBOOST: "sklearn",
+    Kind.FUNCTION: "python_function",
     Kind.KERAS: "tensorflow",
     Kind.LIGHTGBM: "sklearn",
     Kind.ONNX: "onnx",
@@ -50,7 +51,7 @@ def read(path: str | os.PathLike[str], options: LoadOptions) -> Package:
     """Read and verify a file without metadata. Raises the errors of :func:`mlmodel.load`."""
     found = source.read(path, options.sha256)
     content = found.content
-    kind = filetypes.recognize(content, found.name)
+    kind = found.kind
     release = _release(kind, content)
     versions = {**found.versions, **({} if release is None else {"scikit-learn": release})}
     verify(found.path, kind, content, versions, options)

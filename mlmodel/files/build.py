@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from mlmodel import frameworks
 from mlmodel.bounded import compression
 from mlmodel.bounded.filetypes import Kind
-from mlmodel.errors import InvalidModel
+from mlmodel.errors import InvalidFile, InvalidModel
+from mlmodel.files.flm.artifacts import remove_own_folder
+from mlmodel.files.mlflow import folder
 from mlmodel.files.package import Package
 from mlmodel.frameworks import labels
 from mlmodel.frameworks.sklearn.onnx.runtime import Runtime, RuntimeName
@@ -138,6 +145,8 @@ def _adapter(package: Package) -> frameworks.Adapter:
 
 
 def _load(package: Package, trust: Trust) -> Any:
+    if package.kind is Kind.FUNCTION:
+        return _load_function(package)
     if package.kind in (Kind.PACKAGE, Kind.PICKLE):
         return _adapter(package).loads(package.content, trust)
     content = compression.expand(package.content)
@@ -149,6 +158,25 @@ def _load(package: Package, trust: Trust) -> Any:
 
         return boosters.load(package.kind, content)
     return _adapter(package).loads(content, trust)
+
+
+def _load_function(package: Package) -> Any:
+    """Load a model that runs its own code from a copy of its folder with the verified files."""
+    # This imports mlflow.
+    from mlmodel.frameworks import python_function  # noqa: PLC0415
+
+    copy = Path(tempfile.mkdtemp(prefix="flm-"))
+    try:
+        found = folder.scan(package.path)
+        if found.sha256 != package.sha256:
+            raise InvalidFile("the folder was changed while it was read")
+        found.copy_to(copy)
+        model = python_function.load(copy)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    weakref.finalize(model, remove_own_folder, copy, os.getpid())
+    return model
 
 
 def _load_skops(content: bytes, trust: Trust, release: str | None) -> Any:

@@ -27,7 +27,7 @@ from mlmodel.files.flm.artifacts import ArtifactFolder
 from mlmodel.files.mlflow.signature import Signature
 from mlmodel.frameworks import versions
 from mlmodel.frameworks.sklearn.onnx import runtime
-from mlmodel.trust import Trust, pickles, pytorch, skops
+from mlmodel.trust import Trust, pickles, programs, skops
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,9 @@ def check_trust(kind: Kind, content: bytes, trust: Trust, *, lib: str = "") -> N
     elif kind is Kind.SKOPS:
         skops.check(compression.expand(content), trust)
     elif lib == "torch":
-        pytorch.check(trust)
+        programs.check(trust, programs.PYTORCH)
+    elif kind is Kind.FUNCTION:
+        programs.check(trust, programs.MLFLOW)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from mlmodel.bounded import compression, filetypes, safe_open
+from mlmodel.bounded import compression, safe_open
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.bounded.metadata import Meta
 from mlmodel.errors import BrokenModel, Untrusted
@@ -69,7 +69,7 @@ def report(path: str | os.PathLike[str], *, trust: Trust = ()) -> Report:
     """
     found = source.read(path)
     content = found.content
-    kind, lib = filetypes.recognize(content, found.name), ""
+    kind, lib = found.kind, ""
     if kind is Kind.PACKAGE:
         budget = compression.budget(len(content))
         contents = container.read(content, budget)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlmodel.bounded import filetypes, safe_open
+from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import WrongHash
 from mlmodel.files.mlflow import folder
 from mlmodel.files.mlflow.signature import Signature
@@ -33,6 +34,16 @@ class Source:
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     signature: Signature | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the model's file.
+
+        :raises BadHeader: if it is not a model file.
+        """
+        if self.signature is not None and self.name == folder.MANIFEST:
+            return Kind.FUNCTION
+        return filetypes.recognize(self.content, self.name)
 
 
 def read(path: str | os.PathLike[str], expected_sha256: str | None = None) -> Source:

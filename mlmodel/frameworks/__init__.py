@@ -132,6 +132,13 @@ FRAMEWORKS: Mapping[str, Framework] = {
         ("onnxruntime", "numpy"),
         survives_fork=False,
     ),
+    "python_function": Framework(
+        "MLflow",
+        ("mlflow",),
+        "mlmodel.frameworks.python_function",
+        "pip install 'modelhost[mlflow]'",
+        survives_fork=False,
+    ),
     "transformers": Framework("Transformers", ("transformers",)),
 }
 
@@ -196,4 +203,5 @@ def title(lib: str) -> str:
 
 
 def _titles() -> str:
-    return ", ".join(each.title for each in FRAMEWORKS.values() if each.module)
+    # Those without distributions are not packaged.
+    return ", ".join(each.title for each in FRAMEWORKS.values() if each.distributions)

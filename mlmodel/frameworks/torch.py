@@ -24,7 +24,7 @@ from torch.fx import GraphModule
 from mlmodel.errors import BrokenModel, InvalidModel
 from mlmodel.frameworks import Predict, Schemas, tensors
 from mlmodel.frameworks.tensors import Fields, Tensor
-from mlmodel.trust import Trust, pytorch
+from mlmodel.trust import Trust, programs
 
 
 def version() -> str:
@@ -52,7 +52,7 @@ def dumps(model: Any, sample: Any = None) -> bytes:
 
 def loads(content: bytes, trust: Trust = ()) -> Any:
     """Build the module of a program or of TorchScript, on the CPU and in evaluation mode."""
-    pytorch.check(trust)
+    programs.check(trust, programs.PYTORCH)
     try:
         names = zipfile.ZipFile(io.BytesIO(content)).namelist()
         if any(name.endswith("/constants.pkl") for name in names):

@@ -23,7 +23,6 @@ from app.serving.fetching.fetched_file import FetchedFile, Fetching
 from app.serving.fetching.places import find_mistake, is_address, is_named
 from app.serving.prediction_log.policy import LOG, LogPolicy
 from app.serving.remote.remote_model import Remote
-from mlmodel.bounded import filetypes
 from mlmodel.bounded.filetypes import Kind
 from mlmodel.errors import FlmError, InvalidSchema
 from mlmodel.files import source
@@ -384,8 +383,7 @@ def _restrict(spec: ModelSpec, unpinned: Unpinned) -> ModelSpec:
 def _is_pickle(file: Path) -> bool:
     """Return whether a file or folder contains a pickle; false if it cannot be read."""
     try:
-        found = source.read(file)
-        kind = filetypes.recognize(found.content, found.name)
+        kind = source.read(file).kind
         if kind is not Kind.PACKAGE:
             return kind is Kind.PICKLE
         return mlmodel.inspect(file).meta.framework.lib in ("sklearn", "torch")

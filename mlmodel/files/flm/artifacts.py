@@ -67,7 +67,7 @@ class ArtifactFolder:
         self._remove: Callable[[], object] = lambda: None
         if artifacts:
             folder = Path(tempfile.mkdtemp(prefix="flm-"))
-            self._remove = weakref.finalize(self, _remove, folder, os.getpid())
+            self._remove = weakref.finalize(self, remove_own_folder, folder, os.getpid())
             self._unpack(folder, artifacts, budget)
 
     def remove(self) -> None:
@@ -84,7 +84,8 @@ class ArtifactFolder:
             raise
 
 
-def _remove(folder: Path, owner: int) -> None:
+def remove_own_folder(folder: Path, owner: int) -> None:
+    """Remove a folder in the process that created it, and not in those that it forked."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -65,6 +65,16 @@ class Folder:
             number for each in facts for number in (each.st_mtime_ns, each.st_size, each.st_ino)
         )
 
+    def copy_to(self, target: Path) -> None:
+        """Write all files to an empty folder.
+
+        :raises InvalidFile: if one is not the one that was hashed.
+        """
+        for name in self.paths:
+            file = target / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self.read(name))
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a file.
 

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mlmodel.errors import BadMetadata, UnsupportedFramework
+from mlmodel.files.mlflow.folder import MANIFEST
 
 #: Maximum size of the file.
 MAX_BYTES = 1_000_000
@@ -31,8 +32,9 @@ FLAVORS: Mapping[str, tuple[str, str]] = {
     "onnx": ("data", ""),
     "keras": ("data", "model.keras"),
     "tensorflow": ("data", "model.keras"),
-    "pytorch": ("model_data", "model.pth"),
 }
+#: The flavor of a model that runs its own code, whose file is the manifest itself.
+FUNCTION = "python_function"
 #: The module whose version a member of a flavor has.
 _VERSIONS: Mapping[str, str] = {
     "sklearn_version": "sklearn",
@@ -72,9 +74,12 @@ def decode(content: bytes) -> Manifest:
     flavors = _member(document, "flavors", dict, "an object")
     if not flavors:
         raise BadMetadata("MLmodel must have a member 'flavors'")
-    flavor = next((each for each in FLAVORS if each in flavors), None)
+    flavor = next((each for each in (*FLAVORS, FUNCTION) if each in flavors), None)
     if flavor is None:
-        raise UnsupportedFramework(_advice(flavors))
+        raise UnsupportedFramework(
+            f"the folder has the flavors {', '.join(sorted(flavors)):.200}; those that are read "
+            f"are {', '.join((*FLAVORS, FUNCTION))}"
+        )
     stated = _member(flavors, flavor, dict, "an object")
     example = _member(document, "saved_input_example_info", dict, "an object")
     return Manifest(
@@ -90,16 +95,9 @@ def decode(content: bytes) -> Manifest:
     )
 
 
-def _advice(flavors: Mapping[str, Any]) -> str:
-    names = ", ".join(sorted(flavors))
-    return (
-        f"the folder has the flavors {names:.200}; those that are read are {', '.join(FLAVORS)}. A "
-        "model of another flavor runs its own code, which needs a class derived from MLModel: "
-        "call mlflow.pyfunc.load_model in its load, and the loaded model in its predict"
-    )
-
-
 def _model_file(flavor: str, stated: Mapping[str, Any]) -> str:
+    if flavor == FUNCTION:
+        return MANIFEST
     key, inner = FLAVORS[flavor]
     name: str = _member(stated, key, str, "a string")
     if not name:

@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 import mlmodel
-from mlmodel.errors import InvalidFile, UnsupportedFramework, Untrusted, WrongHash
+from mlmodel.errors import InvalidFile, Untrusted, WrongHash
 from mlmodel.files import source
 from tests import DATA
 
@@ -148,18 +148,21 @@ def test_link_to_the_folder_loads(saved, tmp_path):
     assert mlmodel.load(tmp_path / "current").qualified_name == "current"
 
 
-def test_own_code_is_rejected_with_advice():
-    with pytest.raises(UnsupportedFramework, match="derived from MLModel"):
-        mlmodel.load(FOLDERS / "own-code", trust="all")
+def test_own_code_needs_trust():
+    with pytest.raises(Untrusted, match=r"python_function of MLflow, .*trust: all"):
+        mlmodel.load(FOLDERS / "own-code")
 
 
-def test_torch_file_in_folder_is_rejected(saved):
-    (saved / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
-    (saved / "data").mkdir()
-    (saved / "data" / "model.pth").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+def test_own_code_predicts_as_in_mlflow():
+    pytest.importorskip("mlflow")
+    model = mlmodel.load(FOLDERS / "own-code", sha256=source.sha256_of(FOLDERS / "own-code"))
 
-    with pytest.raises(InvalidFile, match="PyTorch"):
-        mlmodel.load(saved)
+    model.load()
+
+    assert model.predict_rows([{"number": 1.5}, {"number": 2}]) == [
+        {"prediction": 3.0},
+        {"prediction": 4.0},
+    ]
 
 
 def test_folder_is_hosted(make_app, saved):

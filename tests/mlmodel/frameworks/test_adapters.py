@@ -88,6 +88,7 @@ def test_framework_without_adapter_is_named(lib, title):
         ("torch", "torch", "PyTorch .* with: pip install torch numpy"),
         ("tensorflow", "keras", "TensorFlow or Keras .* with: pip install tensorflow"),
         ("onnx", "onnxruntime", "ONNX Runtime .* with: pip install onnxruntime"),
+        ("python_function", "mlflow", r"MLflow .* with: pip install 'modelhost\[mlflow\]'"),
     ],
     ids=WITH_ADAPTER,
 )

@@ -22,8 +22,8 @@ def decode(text):
         ("onnx: {data: model.onnx}", "model.onnx"),
         ("keras: {data: data}", "data/model.keras"),
         ("tensorflow: {data: data/}", "data/model.keras"),
-        ("pytorch: {model_data: data}", "data/model.pth"),
         ("python_function: {data: x}, sklearn: {pickled_model: own}", "own"),
+        ("python_function: {loader_module: own}, prophet: {data: x}", "MLmodel"),
     ],
 )
 def test_flavor_names_its_file(flavors, file):
@@ -45,11 +45,9 @@ def test_signature_is_read_from_its_text():
     assert decode(SKLEARN).inputs is None
 
 
-def test_own_code_is_rejected_with_advice():
-    with pytest.raises(
-        UnsupportedFramework, match=r"flavors prophet, python_function; .* derived from MLModel"
-    ):
-        decode("flavors: {python_function: {loader_module: own}, prophet: {data: x}}")
+def test_unknown_flavor_is_rejected():
+    with pytest.raises(UnsupportedFramework, match=r"the flavors other; .* python_function$"):
+        decode("flavors: {other: {data: x}}")
 
 
 @pytest.mark.parametrize(

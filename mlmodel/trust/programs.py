@@ -1,0 +1,20 @@
+"""Models that are programs, whose loaders run code of the file: no allow-list can check them."""
+
+from __future__ import annotations
+
+from mlmodel.errors import Untrusted
+from mlmodel.trust import Trust
+
+PYTORCH = "it is a PyTorch program, which can run any code when it is built"
+MLFLOW = "it is a python_function of MLflow, which runs its own code"
+
+
+def check(trust: Trust, description: str) -> None:
+    """Reject a program unless the operator trusts it.
+
+    :param description: one of those above.
+    :raises Untrusted: unless all is trusted.
+    """
+    if trust == "all":
+        return
+    raise Untrusted(f"{description}; to trust the file, set 'trust: all' or pin it with 'sha256'")
